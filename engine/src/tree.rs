@@ -1,0 +1,163 @@
+//! The documents of a workspace as plain bytes by path, with the digest that names them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::fingerprint::{Digest, Fingerprint};
+
+/// What a path in a workspace holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKind {
+    /// `rototo-workspace.toml`
+    Manifest,
+    /// `variables/<id>.toml`
+    Variable,
+    /// `qualifiers/<id>.toml`
+    Qualifier,
+    /// `resources/<id>.toml`
+    Resource,
+    /// `resources/<resource>-objects/<key>.toml`
+    ResourceObject,
+    /// `schemas/<name>.json`
+    Schema,
+    /// `lint/<name>.lua`
+    CustomLint,
+}
+
+impl DocumentKind {
+    /// What stands at `path`, or `None` where no document is looked for.
+    ///
+    /// ```
+    /// use rototo_engine::DocumentKind;
+    ///
+    /// assert_eq!(DocumentKind::at("variables/limit.toml"), Some(DocumentKind::Variable));
+    /// assert_eq!(DocumentKind::at("variables/nested/limit.toml"), None);
+    /// assert_eq!(DocumentKind::at("README.md"), None);
+    /// ```
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        if path == "rototo-workspace.toml" {
+            return Some(Self::Manifest);
+        }
+        let (folder, file) = path.rsplit_once('/')?;
+        let (stem, extension) = file.rsplit_once('.')?;
+        if stem.is_empty() {
+            return None;
+        }
+        match (folder, extension) {
+            ("variables", "toml") => Some(Self::Variable),
+            ("qualifiers", "toml") => Some(Self::Qualifier),
+            ("resources", "toml") => Some(Self::Resource),
+            ("schemas", "json") => Some(Self::Schema),
+            ("lint", "lua") => Some(Self::CustomLint),
+            (_, "toml") => {
+                let objects = folder.strip_prefix("resources/")?.strip_suffix("-objects")?;
+                (!objects.is_empty() && !objects.contains('/')).then_some(Self::ResourceObject)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One document: its bytes, shared, and their digest.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// What it holds.
+    pub kind: DocumentKind,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The bytes as they stand in the source.
+    pub bytes: Arc<[u8]>,
+}
+
+/// All documents of one workspace, by path. Files that are no documents are left out, so two trees with the same
+/// documents are the same workspace.
+///
+/// ```
+/// use rototo_engine::Tree;
+///
+/// let manifest = ("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec());
+/// let readme = ("README.md".to_owned(), b"hello".to_vec());
+/// let with_readme: Tree = [manifest.clone(), readme].into_iter().collect();
+/// let without: Tree = [manifest].into_iter().collect();
+/// assert_eq!(with_readme.fingerprint(), without.fingerprint());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    documents: BTreeMap<Arc<str>, Document>,
+}
+
+impl Tree {
+    /// Adds or replaces the file at `path`; what is no document is ignored. Objects whose resource has no file of its
+    /// own are left out when the tree is read, as [`Tree::iter`] does.
+    pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
+        let (path, bytes) = (path.into(), bytes.into());
+        if let Some(kind) = DocumentKind::at(&path) {
+            let digest = Digest::of(&bytes);
+            self.documents.insert(path, Document { kind, digest, bytes });
+        }
+    }
+
+    /// The documents in bytewise order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
+        self.documents.iter().filter(|(path, document)| {
+            document.kind != DocumentKind::ResourceObject || self.documents.contains_key(&*resource_of(path))
+        })
+    }
+
+    /// The document at `path`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Document> {
+        self.documents.get(path)
+    }
+
+    /// The name of this content.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest)))
+    }
+}
+
+/// `resources/plan-objects/basic.toml` → `resources/plan.toml`
+fn resource_of(object: &str) -> String {
+    let folder = object.rsplit_once('/').map_or(object, |(folder, _)| folder);
+    format!("{}.toml", folder.strip_suffix("-objects").unwrap_or(folder))
+}
+
+impl FromIterator<(String, Vec<u8>)> for Tree {
+    fn from_iter<I: IntoIterator<Item = (String, Vec<u8>)>>(files: I) -> Self {
+        let mut tree = Self::default();
+        for (path, bytes) in files {
+            tree.insert(path, bytes);
+        }
+        tree
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn only_the_paths_of_the_format_hold_documents() {
+        for path in ["resources/a-objects/x.toml", "schemas/a.schema.json", "lint/a.lua"] {
+            assert!(DocumentKind::at(path).is_some(), "{path}");
+        }
+        for path in ["resources/-objects/x.toml", "resources/a/b-objects/x.toml", "variables/.toml", "variables/a.json", "schemas/a/b.json", "sub/rototo-workspace.toml", "lint/a.toml"] {
+            assert_eq!(DocumentKind::at(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn objects_count_only_beside_their_resource() {
+        let lone = tree(&[("resources/a-objects/x.toml", "n = 1")]);
+        assert_eq!(lone.iter().count(), 0);
+        assert_eq!(lone.fingerprint(), Tree::default().fingerprint());
+        let beside = tree(&[("resources/a-objects/x.toml", "n = 1"), ("resources/a.toml", "")]);
+        assert_eq!(beside.iter().count(), 2);
+    }
+}
