@@ -9,6 +9,7 @@
 //! - [`names`]: labels, annotations, and paths.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
 #![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod fleet;
 pub mod marker;

@@ -39,7 +39,9 @@ pub enum Marker {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarkerError {
     /// A newer operator wrote it.
-    #[error("the marker has schema_version {0}, and this process reads only {SCHEMA_VERSION}: update rototo in this process")]
+    #[error(
+        "the marker has schema_version {0}, and this process reads only {SCHEMA_VERSION}: update rototo in this process"
+    )]
     UnknownVersion(u64),
     /// Not a marker at all.
     #[error("the marker is not readable ({0}): the operator puts it back at its next reconcile")]
@@ -121,7 +123,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_marker() {
-        for text in ["", "{}", "null", r#"{"schema_version":1}"#, &format!(r#"{{"schema_version":1,"updated_at":"{TIME}"}}"#)] {
+        for text in
+            ["", "{}", "null", r#"{"schema_version":1}"#, &format!(r#"{{"schema_version":1,"updated_at":"{TIME}"}}"#)]
+        {
             assert!(matches!(Marker::parse(text), Err(MarkerError::Malformed(_))), "{text}");
         }
     }

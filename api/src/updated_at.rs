@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn refuses_any_other_spelling() {
-        for text in ["2026-11-20T18:40:00Z", "2026-11-20T18:40:00.123Z", "2026-11-20T18:40:00.123456+00:00", "now", ""] {
+        for text in ["2026-11-20T18:40:00Z", "2026-11-20T18:40:00.123Z", "2026-11-20T18:40:00.123456+00:00", "now", ""]
+        {
             assert!(text.parse::<UpdatedAt>().is_err(), "{text}");
         }
     }

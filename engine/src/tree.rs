@@ -147,7 +147,15 @@ mod tests {
         for path in ["resources/a-objects/x.toml", "schemas/a.schema.json", "lint/a.lua"] {
             assert!(DocumentKind::at(path).is_some(), "{path}");
         }
-        for path in ["resources/-objects/x.toml", "resources/a/b-objects/x.toml", "variables/.toml", "variables/a.json", "schemas/a/b.json", "sub/rototo-workspace.toml", "lint/a.toml"] {
+        for path in [
+            "resources/-objects/x.toml",
+            "resources/a/b-objects/x.toml",
+            "variables/.toml",
+            "variables/a.json",
+            "schemas/a/b.json",
+            "sub/rototo-workspace.toml",
+            "lint/a.toml",
+        ] {
             assert_eq!(DocumentKind::at(path), None, "{path}");
         }
     }

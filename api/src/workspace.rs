@@ -1,0 +1,495 @@
+//! The `RototoWorkspace` custom resource: which configuration a namespace follows, and what became of it.
+//!
+//! The field docs are the manual: `kubectl explain rws.spec` prints them.
+
+use std::time::Duration as StdDuration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::core::Duration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::UpdatedAt;
+
+/// Which workspace to follow, how often to look, and which pods must converge.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "rototo.dev",
+    version = "v1alpha1",
+    kind = "RototoWorkspace",
+    plural = "rototoworkspaces",
+    shortname = "rws",
+    category = "rototo",
+    namespaced,
+    status = "RototoWorkspaceStatus",
+    derive = "PartialEq",
+    doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second: the operator fetches the source, lints it, and only when that passes tells the processes of this namespace which content to run. Only the fingerprint of the content is ever written to the cluster, never a value.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters: it is also part of a label"),
+    printcolumn(
+        name = "Ready", type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the newest revision is published and has reached the whole fleet"
+    ),
+    printcolumn(
+        name = "Revision", type_ = "string", json_path = ".status.summary.revision",
+        description = "The commit that the published content came from"
+    ),
+    printcolumn(
+        name = "Fingerprint", type_ = "string", json_path = ".status.summary.fingerprint",
+        description = "The first digits of the digest of the published content"
+    ),
+    printcolumn(
+        name = "Fleet", type_ = "string", json_path = ".status.summary.fleet",
+        description = "How many processes run the published content, of how many that should"
+    ),
+    printcolumn(
+        name = "Converged-In", type_ = "string", json_path = ".status.summary.convergedIn",
+        description = "How long the last change took from being detected to running in the whole fleet"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Source", type_ = "string", json_path = ".spec.source", priority = 1),
+    printcolumn(
+        name = "Status", type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RototoWorkspaceSpec {
+    /// Where the workspace stands: `git+https://host/repository.git#ref:subdirectory`, `git+ssh://…` with the same
+    /// fragment, or an archive `https://host/file.tar.gz#:subdirectory`. Without a ref it is the repository's default
+    /// branch; a full 40-character commit never moves. `file:` and `git+file:` work only where the operator runs with
+    /// `--allow-file-sources`.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(
+        validation = Rule::new("!self.startsWith('http://') && !self.startsWith('git+http://') && !self.startsWith('git://')")
+            .message("an unencrypted source is refused: use git+https://, git+ssh://, or https://"),
+        validation = Rule::new("['git+https://', 'git+ssh://', 'https://', 'file://', 'git+file://', 'http://', 'git+http://', 'git://'].exists(scheme, self.startsWith(scheme))")
+            .message("the source must begin with git+https://, git+ssh://, or https:// (for example git+https://git.example.com/acme/config.git#main:workspaces/prod)")
+    )]
+    pub source: String,
+
+    /// How often the ref is asked for when no webhook calls: a duration from `5s` to `24h`, 30 seconds by default.
+    /// The operator spreads the moments by a few percent. Ignored when the source names a full commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
+        .message("interval must lie between 5s and 24h"))]
+    pub interval: Option<Duration>,
+
+    /// How long one fetch may take before it counts as failed: a duration from `1s` to `10m`, 60 seconds by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('10m')")
+        .message("timeout must lie between 1s and 10m"))]
+    pub timeout: Option<Duration>,
+
+    /// While `true` the source is not looked at and nothing new is published. What is published stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+
+    /// A Secret of this namespace with what the source asks for: `username` and `password`, or `bearerToken`, or
+    /// `identity` and `known_hosts` for ssh; `ca.crt` for a private certificate authority; `tls.crt` and `tls.key` for a
+    /// client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+
+    /// What lint has to find before a revision is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lint: Option<LintPolicy>,
+
+    /// When the ref could not be confirmed for this long, the configuration counts as stale, here and in every process:
+    /// a duration from `10s` to `168h`, 5 minutes by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')")
+        .message("staleAfter must lie between 10s and 168h"))]
+    pub stale_after: Option<Duration>,
+
+    /// Which pods must run a change before it counts as converged, and how soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetSpec>,
+
+    /// Accepts calls of the git host that something was pushed. A call only makes the operator look at once; nothing
+    /// in it is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSpec>,
+}
+
+/// A Secret of the same namespace, by name.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct SecretRef {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What lint has to find before a revision is refused.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LintPolicy {
+    /// `error` (the default) refuses a revision with errors; `warning` refuses one with warnings, too.
+    #[serde(default)]
+    pub fail_on: FailOn,
+}
+
+/// The least severity that refuses a revision.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FailOn {
+    /// Errors refuse a revision.
+    #[default]
+    Error,
+    /// Errors and warnings refuse a revision.
+    Warning,
+}
+
+/// Which pods must run a change before it counts as converged, and how soon.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetSpec {
+    /// The pods that follow this workspace. By default those with the label `workspace.rototo.dev/<name>`, which has an
+    /// empty value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+
+    /// How long a change may take from being published to running in every process: 1 second by default. A change that
+    /// takes longer turns the condition `Converged` to `False` with reason `DeadlineExceeded` until it has arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
+        .message("convergeWithin must lie between 100ms and 1h"))]
+    pub converge_within: Option<Duration>,
+}
+
+/// How calls of the git host are authenticated.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSpec {
+    /// A Secret of this namespace. Each of its values is a key that a call may be signed with, so that two can be valid
+    /// while a key is rotated.
+    pub secret_ref: SecretRef,
+}
+
+impl RototoWorkspaceSpec {
+    /// `interval`, or its default.
+    #[must_use]
+    pub fn interval(&self) -> StdDuration {
+        self.interval.map_or(StdDuration::from_secs(30), Into::into)
+    }
+
+    /// `timeout`, or its default.
+    #[must_use]
+    pub fn timeout(&self) -> StdDuration {
+        self.timeout.map_or(StdDuration::from_secs(60), Into::into)
+    }
+
+    /// `staleAfter`, or its default.
+    #[must_use]
+    pub fn stale_after(&self) -> StdDuration {
+        self.stale_after.map_or(StdDuration::from_secs(300), Into::into)
+    }
+
+    /// `fleet.convergeWithin`, or its default.
+    #[must_use]
+    pub fn converge_within(&self) -> StdDuration {
+        let within = self.fleet.as_ref().and_then(|fleet| fleet.converge_within);
+        within.map_or(StdDuration::from_secs(1), Into::into)
+    }
+
+    /// `lint.failOn`, or its default.
+    #[must_use]
+    pub fn fail_on(&self) -> FailOn {
+        self.lint.as_ref().map_or_else(FailOn::default, |lint| lint.fail_on)
+    }
+}
+
+/// What became of the workspace. Written by the operator alone.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RototoWorkspaceStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, SourceReady, LintPassed, Published, Converged; and while they hold Reconciling, Stalled, Stale.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The value of the annotation `rototo.dev/reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// What the source said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+
+    /// What every process should run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedStatus>,
+
+    /// Why the newest revision is not published. Absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<RejectedStatus>,
+
+    /// What the published workspace consists of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceStatus>,
+
+    /// How far the published content has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+
+    /// The last ten publishes, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+
+    /// Texts for the columns of `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+}
+
+/// What the source said last.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The newest revision that was seen, as `<ref>@sha1:<commit>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The commits of all layers, when the workspace extends others; the last is the workspace itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<SourceLayer>,
+    /// The source names a full commit, so it can't change.
+    #[serde(default)]
+    pub immutable: bool,
+    /// When the source last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
+    /// How often it has failed since then.
+    #[serde(default)]
+    pub consecutive_failures: u32,
+    /// What the last failure was. Absent while the source answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// One source that the workspace consists of.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct SourceLayer {
+    /// The source, without credentials.
+    pub source: String,
+    /// The commit it was read at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// What every process should run.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedStatus {
+    /// The digest of the content, `sha256:` and 64 digits, as the marker has it.
+    pub fingerprint: String,
+    /// The newest revision that was seen to have this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The name of the publish, as the marker has it.
+    #[schemars(with = "String")]
+    pub updated_at: UpdatedAt,
+}
+
+/// Why the newest revision is not published.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+pub struct RejectedStatus {
+    /// The revision that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// When it was refused.
+    pub time: Time,
+    /// How many errors lint found.
+    pub errors: u32,
+    /// How many warnings lint found.
+    pub warnings: u32,
+    /// The first ten of them.
+    #[serde(default)]
+    pub diagnostics: Vec<RejectedDiagnostic>,
+}
+
+/// One finding of lint. It names places, never values: `rototo lint` on the source shows the rest.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct RejectedDiagnostic {
+    /// The rule, such as `rototo/resource-object-schema-mismatch`.
+    pub rule: String,
+    /// The file in the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The line in the file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// What is wrong, without values.
+    pub message: String,
+}
+
+/// What the published workspace consists of.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub struct WorkspaceStatus {
+    /// How many variables it has.
+    pub variables: u32,
+    /// How many qualifiers it has.
+    pub qualifiers: u32,
+    /// How many resources it has.
+    pub resources: u32,
+    /// How many files it consists of.
+    pub documents: u32,
+}
+
+/// How far the published content has come.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetStatus {
+    /// How many running pods should follow this workspace. Absent where no pod has the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u32>,
+    /// How many processes report.
+    pub processes: u32,
+    /// How many of them run the published content.
+    pub applied: u32,
+    /// How many refuse it and run on with what they had.
+    pub rejected: u32,
+    /// How many have not reported for three times as long as they should.
+    pub silent: u32,
+    /// Milliseconds on the operator's clock since the change was detected. Absent for a publish that another operator
+    /// process began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<FleetMillis>,
+    /// The first ten that don't run it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<Straggler>,
+}
+
+/// Milliseconds on the operator's clock since the change was detected.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct FleetMillis {
+    /// Until the marker was accepted by the API server.
+    pub published: u64,
+    /// Until half of the processes had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<u64>,
+    /// Until 99 of 100 processes had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// Until all had applied it. Absent while some have not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<u64>,
+}
+
+/// A pod or process that does not run the published content yet.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct Straggler {
+    /// The pod.
+    pub name: String,
+    /// What its process says it is doing; `missing` where none has reported.
+    pub state: String,
+    /// A code that explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One publish.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The digest of the content.
+    pub fingerprint: String,
+    /// The revision it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The name of the publish.
+    #[schemars(with = "String")]
+    pub updated_at: UpdatedAt,
+    /// How long it took from being detected to running everywhere. Absent where that did not happen or was not measured
+    /// by one operator process from start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_millis: Option<u64>,
+}
+
+/// Texts for the columns of `kubectl get`.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The published revision, with the first digits of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The first digits of the published fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// `37/37`, or `37 reporting` where nobody says how many there should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
+    /// How long the published change took, such as `64ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_in: Option<String>,
+}
+
+/// The types of the conditions, and the documented reasons of each.
+pub mod condition {
+    /// The newest revision is published and runs in the whole fleet. Derived from the others.
+    pub const READY: &str = "Ready";
+    /// A change is on its way.
+    pub const RECONCILING: &str = "Reconciling";
+    /// Nothing will change until somebody changes the spec, the source, or a grant.
+    pub const STALLED: &str = "Stalled";
+    /// The source answers.
+    pub const SOURCE_READY: &str = "SourceReady";
+    /// Lint accepts the newest revision.
+    pub const LINT_PASSED: &str = "LintPassed";
+    /// The marker names content that can be had.
+    pub const PUBLISHED: &str = "Published";
+    /// The fleet runs what is published.
+    pub const CONVERGED: &str = "Converged";
+    /// The source could not be confirmed for longer than `staleAfter`.
+    pub const STALE: &str = "Stale";
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt;
+
+    use super::*;
+
+    #[test]
+    fn conditions_merge_by_type() {
+        let crd = serde_json::to_value(RototoWorkspace::crd()).unwrap();
+        let conditions =
+            crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/conditions").unwrap();
+        assert_eq!(conditions["x-kubernetes-list-type"], "map");
+        assert_eq!(conditions["x-kubernetes-list-map-keys"], serde_json::json!(["type"]));
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        fn check(schema: &serde_json::Value, path: &str) {
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                let path = format!("{path}.{name}");
+                assert!(field["description"].is_string() || path.contains(".metadata"), "{path} has no description");
+                check(field, &path);
+                check(&field["items"], &path);
+            }
+        }
+        let crd = serde_json::to_value(RototoWorkspace::crd()).unwrap();
+        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        check(&schema["properties"]["spec"], "spec");
+        check(&schema["properties"]["status"], "status");
+    }
+
+    #[test]
+    fn durations_left_out_have_their_documented_defaults() {
+        let spec: RototoWorkspaceSpec = serde_json::from_str(r#"{"source":"https://example.com/a.zip"}"#).unwrap();
+        assert_eq!(spec.interval(), StdDuration::from_secs(30));
+        assert_eq!(spec.timeout(), StdDuration::from_secs(60));
+        assert_eq!(spec.stale_after(), StdDuration::from_secs(300));
+        assert_eq!(spec.converge_within(), StdDuration::from_secs(1));
+        assert_eq!(spec.fail_on(), FailOn::Error);
+    }
+}
