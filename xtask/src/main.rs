@@ -1,1 +1,31 @@
-fn main() {}
+//! `cargo xtask COMMAND`: everything that a contributor runs.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+use clap::Parser;
+use xtask::{control_plane, demo, generate, test};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Command {
+    /// Show one configuration change reach a fleet, on a real control plane of its own.
+    Demo(demo::Arguments),
+    /// Build everything once, then run every test.
+    Test(test::Arguments),
+    /// Write the files that are made from code: the CRD, and the chart's copy of it.
+    Generate(generate::Arguments),
+    /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
+    ControlPlane,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::ControlPlane => {
+            println!("{}", control_plane::Programs::ensure()?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What `cargo xtask generate [--check]` runs.
+
+use anyhow::bail;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let visit = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => rototo_tests::generated::Generated::write,
+        ["--check"] => rototo_tests::generated::Generated::check,
+        _ => bail!("only `--check` is understood"),
+    };
+    rototo_tests::generated::all()?.iter().try_for_each(visit)
+}

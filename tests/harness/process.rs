@@ -1,0 +1,169 @@
+//! A program that runs in the background, writes a log, and ends with its owner.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Seen, scratch, until};
+
+/// A running program, in a process group of its own. Dropped, it is killed; dropped by a panic, it prints the end of
+/// its log first.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints is appended to the file `log`.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let file = File::options().create(true).append(true).open(log);
+        let file = file.with_context(|| format!("open the log {}", log.display()))?;
+        let errors = file.try_clone().with_context(|| format!("share the log {}", log.display()))?;
+        command.process_group(0).stdin(Stdio::null()).stdout(file).stderr(errors);
+        let child = command.spawn().with_context(|| format!("start {name}: {}", command.get_program().display()))?;
+        let process = Self { name: name.to_owned(), child, log: log.to_owned() };
+        scratch::started(process.id())?;
+        Ok(process)
+    }
+
+    /// Its process id, which is also that of its group.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// The last lines that it has printed.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        const LINES: usize = 30;
+        let log = self.log();
+        let skipped = log.lines().count().saturating_sub(LINES);
+        log.lines().skip(skipped).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Fails, with its last words, if it has ended.
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait().with_context(|| format!("look after {}", self.name))? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}). Its last words:\n{}", self.name, self.last_words()),
+        }
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.end();
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM), as a kubelet does, and waits until it has.
+    pub fn terminate(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        let status = until(format_args!("{} to end after SIGTERM", self.name), within, || {
+            Ok(match self.child.try_wait()? {
+                Some(status) => Seen::Done(status),
+                None => Seen::NotYet("it is still running".to_owned()),
+            })
+        })?;
+        Ok(status)
+    }
+
+    /// Freezes it (SIGSTOP): its connections stay open, and nobody answers on them.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`Process::freeze`].
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let group = self.group().with_context(|| format!("{} has no process id", self.name))?;
+        kill_process_group(group, signal).with_context(|| format!("send {signal:?} to {}", self.name))
+    }
+
+    fn group(&self) -> Option<Pid> {
+        i32::try_from(self.id()).ok().and_then(Pid::from_raw)
+    }
+
+    fn end(&mut self) {
+        if let Some(group) = self.group()
+            && matches!(self.child.try_wait(), Ok(None))
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.child.wait();
+        }
+        scratch::ended(self.id());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kept = scratch::keep().unwrap_or(&self.log);
+            eprintln!("--- {} (all logs: {}) ---\n{}", self.name, kept.display(), self.last_words());
+        }
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let log = scratch::directory("process").unwrap().join("log");
+        Process::start("a shell", command, &log).unwrap()
+    }
+
+    #[test]
+    fn a_process_that_ended_is_reported_with_its_last_words() {
+        let mut process = shell("echo 'the disk is on fire'; exit 3");
+        let error = until("the shell to end", Duration::from_secs(10), || {
+            Ok(process.check_running().map_or_else(Seen::Done, |()| Seen::NotYet("running".to_owned())))
+        });
+        let error = error.unwrap().to_string();
+        assert!(error.contains("exit status: 3") && error.contains("the disk is on fire"), "{error}");
+    }
+
+    #[test]
+    fn a_dropped_process_takes_its_children_with_it() {
+        let process = shell("sleep 1000 & echo $!; wait");
+        let child = until("the shell to name its child", Duration::from_secs(10), || {
+            Ok(process.log().trim().parse::<u32>().map_or_else(|_| Seen::NotYet(process.log()), Seen::Done))
+        });
+        let child = child.unwrap();
+        drop(process);
+        until("the child to be gone", Duration::from_secs(10), || {
+            let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            let gone = state.is_empty() || state.contains(") Z ");
+            Ok(if gone { Seen::Done(()) } else { Seen::NotYet(state) })
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_process_may_end_by_itself_when_it_is_asked_to() {
+        let process = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done");
+        until("the trap", Duration::from_secs(10), || {
+            Ok(if process.log().contains("ready") { Seen::Done(()) } else { Seen::NotYet(process.log()) })
+        })
+        .unwrap();
+        assert_eq!(process.terminate(Duration::from_secs(10)).unwrap().code(), Some(7));
+    }
+}

@@ -1,0 +1,135 @@
+//! Supplies the programs of a real control plane: etcd, kube-apiserver, kube-controller-manager, kubectl, and helm.
+//!
+//! Each is taken from `$KUBEBUILDER_ASSETS`, else from the project's cache, else built into that cache with Go, once.
+//! The cache is `$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`; below it, a directory is named by the versions it holds,
+//! and exists only when it is complete.
+
+mod build;
+mod go_module;
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use go_module::{GO_MODULES, GoModule};
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Keeps what the API server is told.
+    pub etcd: PathBuf,
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// Collects garbage and deletes namespaces.
+    pub kube_controller_manager: PathBuf,
+    /// Talks to the API server.
+    pub kubectl: PathBuf,
+    /// Installs the chart.
+    pub helm: PathBuf,
+}
+
+impl Programs {
+    /// Finds the programs without building any.
+    pub fn locate() -> anyhow::Result<Self> {
+        let places = Places::from_environment()?;
+        Self::look_up(|program| places.find(program))
+    }
+
+    /// Finds the programs, and builds those that are nowhere: once, in minutes, with progress on stderr.
+    pub fn ensure() -> anyhow::Result<Self> {
+        let places = Places::from_environment()?;
+        for module in GO_MODULES {
+            if module.programs.iter().any(|program| places.find(program).is_none()) {
+                build::build(module, &places.cache)?;
+            }
+        }
+        Self::locate()
+    }
+
+    fn look_up(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
+        let found = |program: &str| {
+            find(program).with_context(|| {
+                format!("`{program}` is neither in $KUBEBUILDER_ASSETS nor in the cache: `cargo xtask control-plane` supplies it")
+            })
+        };
+        Ok(Self {
+            etcd: found("etcd")?,
+            kube_apiserver: found("kube-apiserver")?,
+            kube_controller_manager: found("kube-controller-manager")?,
+            kubectl: found("kubectl")?,
+            helm: found("helm")?,
+        })
+    }
+}
+
+impl fmt::Display for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = [&self.etcd, &self.kube_apiserver, &self.kube_controller_manager, &self.kubectl, &self.helm];
+        let lines: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// The directories in which programs are looked for.
+struct Places {
+    assets: Option<PathBuf>,
+    cache: PathBuf,
+}
+
+impl Places {
+    fn from_environment() -> anyhow::Result<Self> {
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = match (env::var_os("ROTOTO_CACHE_DIR"), env::home_dir()) {
+            (Some(directory), _) if !directory.is_empty() => PathBuf::from(directory),
+            (_, Some(home)) => home.join(".cache/rototo"),
+            (_, None) => bail!("there is no home directory to keep the control plane in: set ROTOTO_CACHE_DIR"),
+        };
+        Ok(Self { assets, cache: cache.join("control-plane") })
+    }
+
+    fn find(&self, program: &str) -> Option<PathBuf> {
+        let built = GO_MODULES.iter().filter(|module| module.programs.contains(&program));
+        let built = built.map(|module| module.directory(&self.cache));
+        self.assets.clone().into_iter().chain(built).map(|place| place.join(program)).find(|path| path.is_file())
+    }
+}
+
+impl GoModule {
+    /// Where its programs are kept, named by their versions.
+    fn directory(&self, cache: &Path) -> PathBuf {
+        cache.join(self.versions().join("_"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn put(directory: &Path, program: &str) -> PathBuf {
+        fs::create_dir_all(directory).unwrap();
+        let path = directory.join(program);
+        fs::write(&path, "").unwrap();
+        path
+    }
+
+    #[test]
+    fn a_program_from_the_assets_directory_wins_over_the_cached_one() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places { assets: Some(root.path().join("assets")), cache: root.path().join("cache") };
+        let cached = put(&GO_MODULES[0].directory(&places.cache), "etcd");
+        assert_eq!(places.find("etcd"), Some(cached));
+        let asset = put(&root.path().join("assets"), "etcd");
+        assert_eq!(places.find("etcd"), Some(asset));
+    }
+
+    #[test]
+    fn a_missing_program_is_named_together_with_the_command_that_supplies_it() {
+        let error = Programs::look_up(|program| (program != "helm").then(|| PathBuf::from(program))).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("`helm`") && message.contains("cargo xtask control-plane"), "{message}");
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask demo`: one configuration change, from `git push` to a fleet that runs it, on a control plane of its own.
+//!
+//! This prepares: the control plane's programs and ours. The story itself is the binary `demo` of `rototo-tests`,
+//! which has the harness that starts all the processes.
+
+use clap::Args;
+
+use crate::cargo::{self, binaries, cargo};
+use crate::control_plane::Programs;
+
+/// What `cargo xtask demo` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Passed on to the demo.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    demo: Vec<String>,
+}
+
+/// Prepares and tells the story.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Programs::ensure()?;
+    eprintln!("Building the operator, the example service, and the demo (once: later runs start at once).");
+    cargo::run(cargo(["build", "--workspace", "--bins"]))?;
+    let directory = binaries()?;
+    let mut story = std::process::Command::new(directory.join("demo"));
+    story.args(&arguments.demo).env("ROTOTO_BIN_DIR", &directory);
+    cargo::run(story)
+}

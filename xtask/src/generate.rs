@@ -1,0 +1,24 @@
+//! `cargo xtask generate`: writes the files that are made from code.
+//!
+//! The types that they are made from need Kubernetes' own, so `rototo-tests` has the generator, and this builds and runs it.
+
+use clap::Args;
+
+use crate::cargo::{self, cargo};
+
+/// What `cargo xtask generate` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Write nothing; fail if a file is not what it should be.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes or checks the files.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut generator = cargo(["run", "--quiet", "--package", "rototo-tests", "--bin", "generate", "--"]);
+    if arguments.check {
+        generator.arg("--check");
+    }
+    cargo::run(generator)
+}

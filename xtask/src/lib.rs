@@ -1,0 +1,10 @@
+//! The project's own commands, and what its tests share with them: where a real control plane comes from.
+//!
+//! `cargo xtask demo | test | generate | control-plane`; `main.rs` lists them.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod cargo;
+pub mod control_plane;
+pub mod demo;
+pub mod generate;
+pub mod test;

@@ -1,0 +1,27 @@
+//! `cargo xtask test`: builds every program once, makes sure of a control plane, and runs every test.
+
+use clap::Args;
+
+use crate::cargo::{self, binaries, cargo};
+use crate::control_plane::Programs;
+
+/// What `cargo xtask test` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Passed on to `cargo test`, such as `-p rototo-tests --test e2e`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    cargo_test: Vec<String>,
+}
+
+/// Runs the tests.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Programs::ensure()?;
+    // The tests run the operator, the example service, and the CLI as the processes that they are.
+    cargo::run(cargo(["build", "--workspace", "--bins"]))?;
+    let mut tests = cargo(["test"]);
+    if arguments.cargo_test.is_empty() {
+        tests.arg("--workspace");
+    }
+    tests.args(&arguments.cargo_test).env("ROTOTO_BIN_DIR", binaries()?);
+    cargo::run(tests)
+}
