@@ -371,8 +371,15 @@ pub struct FleetStatus {
 /// Milliseconds on the operator's clock since the change was detected.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct FleetMillis {
+    /// Until the files of the new commit had been read.
+    pub fetched: u64,
+    /// Until lint was through.
+    pub linted: u64,
     /// Until the marker was accepted by the API server.
     pub published: u64,
+    /// Until the first process had applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
     /// Until half of the processes had applied it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50: Option<u64>,
