@@ -1,0 +1,52 @@
+{{- define "rototo-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of everything in the release's namespace. At most 52 characters, so that `-tls` and the like fit. */}}
+{{- define "rototo-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trimSuffix "-" }}
+{{- else if contains (include "rototo-operator.name" .) .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "rototo-operator.name" .) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* The name of what has no namespace. Releases of the same name in two namespaces don't meet in it. */}}
+{{- define "rototo-operator.clusterName" -}}
+{{- printf "%s.%s" (include "rototo-operator.fullname" .) .Release.Namespace }}
+{{- end }}
+
+{{- define "rototo-operator.tlsSecret" -}}
+{{- include "rototo-operator.fullname" . }}-tls
+{{- end }}
+
+{{- define "rototo-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "rototo-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "rototo-operator.labels" -}}
+{{ include "rototo-operator.selectorLabels" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: rototo
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "rototo-operator.advertiseUrl" -}}
+{{- if .Values.advertiseUrl }}
+{{- .Values.advertiseUrl }}
+{{- else if eq (int .Values.service.port) 443 }}
+{{- printf "https://%s.%s.svc" (include "rototo-operator.fullname" .) .Release.Namespace }}
+{{- else }}
+{{- printf "https://%s.%s.svc:%d" (include "rototo-operator.fullname" .) .Release.Namespace (int .Values.service.port) }}
+{{- end }}
+{{- end }}
+
+{{/* The user that the operator is, as admission sees it. */}}
+{{- define "rototo-operator.user" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "rototo-operator.fullname" .) }}
+{{- end }}
