@@ -1,10 +1,49 @@
 //! Parses, lints, compiles, and resolves rototo workspaces. Pure: bytes in, values out; no I/O, clock, environment,
 //! randomness, or async.
+//!
+//! ```
+//! use rototo_engine::{Context, Tree, compile, lint, parse};
+//!
+//! let files = [
+//!     ("rototo-workspace.toml", "schema_version = 1"),
+//!     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10 }\nresolve = { default = \"small\" }"),
+//! ];
+//! let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+//! let parsed = parse(tree);
+//! assert!(lint(&parsed).diagnostics.is_empty());
+//! let compiled = compile(&parsed)?;
+//! assert_eq!(compiled.resolve_variable("limit", &Context::default())?.value, 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod bucket;
+pub mod compile;
+pub mod context;
+pub mod diagnostic;
 pub mod fingerprint;
+mod graph;
+pub mod lint;
+mod number;
+pub mod parse;
+pub mod resolve;
+pub mod text;
+pub mod trace;
 pub mod tree;
+mod violation;
 
+pub use bucket::bucket;
+pub use compile::{CompileError, Compiled, compile};
+pub use context::{Context, ContextError};
+pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 pub use fingerprint::{Digest, Fingerprint};
+pub use lint::{Lint, lint};
+pub use parse::{Parsed, Summary, parse, parse_after};
+pub use resolve::{Resolution, ResolveError, ResolveOptions};
+pub use text::{Position, Range};
+pub use trace::{QualifierTrace, VariableTrace};
 pub use tree::{Document, DocumentKind, Tree};
+
+/// What this engine understands. It grows when a workspace may hold something that older engines would read differently.
+pub const ENGINE_LEVEL: u64 = 1;

@@ -1,0 +1,94 @@
+//! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
+//!
+//! A rule is a file in `rules/` and a line in its table. The rules run in the order of their stages.
+
+mod facts;
+mod findings;
+mod rules;
+
+use facts::Facts;
+use findings::{Finding, Findings};
+
+use crate::diagnostic::{Diagnostic, Severity, Stage};
+use crate::parse::Parsed;
+
+/// One rule: what it finds, why that matters, and what to do about it.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, `rototo/` and the fault.
+    pub id: &'static str,
+    /// Whether the fault stands in the way of publishing.
+    pub severity: Severity,
+    /// The kind of thing it is about, in the words of [`crate::Entity`].
+    pub entity: &'static str,
+    /// The step of linting it belongs to.
+    pub stage: Stage,
+    /// The fault, in a few words that hold nothing of any workspace.
+    pub title: &'static str,
+    /// Why it is a fault.
+    pub why: &'static str,
+    /// A way out.
+    pub help: &'static str,
+    /// A workspace that has the fault; a manifest is understood, except where the rule is about it.
+    pub bad: &'static [Example],
+    /// The same workspace without it.
+    pub good: &'static [Example],
+    check: fn(&Facts<'_>, &mut Findings<'_>),
+}
+
+/// A path in a workspace, and the text of the file there.
+pub type Example = (&'static str, &'static str);
+
+/// What lint found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lint {
+    /// In the order of documents and places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Lint {
+    /// How many errors.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many warnings.
+    #[must_use]
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    /// Whether the workspace may not be published.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors() > 0
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|found| found.severity == severity).count()
+    }
+}
+
+/// Everything that the rules have to say about a workspace.
+#[must_use]
+pub fn lint(parsed: &Parsed) -> Lint {
+    let facts = Facts::of(parsed);
+    let mut findings = Findings::new(parsed.tree());
+    for rule in rules::ALL {
+        findings.of_rule(rule, |findings| (rule.check)(&facts, findings));
+    }
+    Lint { diagnostics: findings.into_sorted() }
+}
+
+/// All rules, in the order in which they run.
+#[must_use]
+pub fn rules() -> &'static [&'static Rule] {
+    rules::ALL
+}
+
+/// The rule of that name.
+#[must_use]
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    rules::ALL.iter().copied().find(|rule| rule.id == id)
+}

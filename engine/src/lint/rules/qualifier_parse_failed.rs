@@ -1,0 +1,40 @@
+//! A qualifier is not TOML.
+
+use super::super::{Facts, Findings, Rule};
+use super::unreadable;
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/qualifier-parse-failed",
+    severity: Severity::Error,
+    entity: "qualifier",
+    stage: Stage::Parse,
+    title: "a qualifier is not valid TOML",
+    why: "A document that cannot be read decides nothing; publishing the rest would silently drop it.",
+    help: "correct the TOML at this place; a text stands in quotes, a date must be a string, a number must be finite",
+    bad: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+[[predicate]]
+attribute = "account.plan"
+op = eq
+value = "pro"
+"#,
+    )],
+    good: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, document) in &facts.parsed.qualifiers {
+        unreadable(findings, document, Entity::qualifier(id));
+    }
+}

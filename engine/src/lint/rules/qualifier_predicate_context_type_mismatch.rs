@@ -1,0 +1,165 @@
+//! A predicate compares an attribute with something of another type.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::{Facts, Finding, Findings, Rule};
+use super::context_field;
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Op, Predicate};
+use crate::text::Span;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/qualifier-predicate-context-type-mismatch",
+    severity: Severity::Error,
+    entity: "qualifier",
+    stage: Stage::Reference,
+    title: "a predicate does not fit the type that the context schema declares",
+    why: "Comparing a text with a number is never true, and ordering a text is an error when it happens, far from the review.",
+    help: "change the operator or the value to fit the type in schemas/context.schema.json, or correct the type there",
+    bad: &[
+        (
+            "schemas/context.schema.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
+  }
+}
+"#,
+        ),
+        (
+            "qualifiers/pro.toml",
+            r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = 7
+"#,
+        ),
+        (
+            "variables/limit.toml",
+            r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+large = 50
+
+[resolve]
+default = "small"
+
+[[resolve.rule]]
+qualifier = "pro"
+value = "large"
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "schemas/context.schema.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
+  }
+}
+"#,
+        ),
+        (
+            "qualifiers/pro.toml",
+            r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+        ),
+        (
+            "variables/limit.toml",
+            r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+large = 50
+
+[resolve]
+default = "small"
+
+[[resolve.rule]]
+qualifier = "pro"
+value = "large"
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    let Some(schema) = facts.context_schema() else { return };
+    for (id, path, qualifier) in facts.qualifiers() {
+        for (index, predicate) in qualifier.predicates().iter().enumerate() {
+            let Some(attribute) = predicate.context_path() else { continue };
+            let Some(types) = context_field(&schema.json, attribute).and_then(declared_types) else { continue };
+            if let Some((key, span, what)) = mismatch(predicate, &types) {
+                let types: Vec<_> = types.into_iter().collect();
+                let message =
+                    format!("{what}, but the context schema declares `{attribute}` as {}", types.join(" or "));
+                findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
+            }
+        }
+    }
+}
+
+/// The types that a schema names with the `type` keyword; `None` where it does not restrict them so.
+fn declared_types(schema: &Value) -> Option<BTreeSet<&str>> {
+    match schema.get("type")? {
+        Value::String(name) => Some(BTreeSet::from([name.as_str()])),
+        Value::Array(names) => {
+            names.iter().map(Value::as_str).collect::<Option<BTreeSet<_>>>().filter(|set| !set.is_empty())
+        }
+        _ => None,
+    }
+}
+
+fn mismatch(predicate: &Predicate, types: &BTreeSet<&str>) -> Option<(&'static str, Option<Span>, String)> {
+    let op = predicate.operator()?;
+    let only = |allowed: &[&str]| types.iter().all(|name| allowed.contains(name));
+    let wrong_op = |what: &str| Some(("op", predicate.op.span(), format!("`{}` {what}", op.name())));
+    match op {
+        Op::Eq | Op::Neq => {
+            let value = predicate.value.as_ref()?;
+            let what = format!("`{}` compares with {}", op.name(), type_of(&value.value));
+            (!fits(&value.value, types)).then_some(("value", Some(value.span), what))
+        }
+        Op::In | Op::NotIn => {
+            let value = predicate.value.as_ref()?;
+            let stranger = value.value.as_array()?.iter().find(|item| !fits(item, types))?;
+            Some(("value", Some(value.span), format!("the list of `{}` holds {}", op.name(), type_of(stranger))))
+        }
+        Op::Gt | Op::Gte | Op::Lt | Op::Lte if !only(&["integer", "number"]) => wrong_op("orders numbers"),
+        Op::Bucket if !only(&["boolean", "integer", "number", "string"]) => wrong_op("hashes a single value"),
+        Op::Gt | Op::Gte | Op::Lt | Op::Lte | Op::Bucket => None,
+    }
+}
+
+fn fits(value: &Value, types: &BTreeSet<&str>) -> bool {
+    let name = type_of(value);
+    types.contains(name) || (name == "integer" && types.contains("number"))
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

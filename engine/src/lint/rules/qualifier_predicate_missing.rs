@@ -1,0 +1,45 @@
+//! A qualifier has no predicate.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Predicates;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/qualifier-predicate-missing",
+    severity: Severity::Error,
+    entity: "qualifier",
+    stage: Stage::Project,
+    title: "a qualifier has no predicate",
+    why: "A qualifier is true when all of its predicates are. Without any it would be true for everybody, which is hardly ever meant.",
+    help: "add a [[predicate]] with `attribute`, `op`, and `value`",
+    bad: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+"#,
+    )],
+    good: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, qualifier) in facts.qualifiers() {
+        let none = match &qualifier.predicates {
+            Predicates::Missing => true,
+            Predicates::List(predicates) => predicates.is_empty(),
+            Predicates::Invalid(_) => false,
+        };
+        if none {
+            let message = format!("qualifier `{id}` has no predicate");
+            findings.add(Finding::new(Entity::qualifier(id), path, None, message));
+        }
+    }
+}

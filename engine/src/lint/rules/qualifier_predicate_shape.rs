@@ -1,0 +1,53 @@
+//! A predicate is no table, or lacks what every predicate has.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Field, Predicates};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/qualifier-predicate-shape",
+    severity: Severity::Error,
+    entity: "qualifier",
+    stage: Stage::Project,
+    title: "a predicate lacks `attribute` or `op`",
+    why: "A predicate compares an attribute of the context; without the attribute or the operator there is nothing to decide.",
+    help: "write a [[predicate]] table with `attribute` and `op` as strings",
+    bad: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+value = "pro"
+"#,
+    )],
+    good: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, qualifier) in facts.qualifiers() {
+        if let Predicates::Invalid(span) = qualifier.predicates {
+            let message = "predicates must be written as [[predicate]] tables";
+            findings.add(Finding::new(Entity::qualifier(id), path, Some(span), message).key("predicate"));
+        }
+        for (index, predicate) in qualifier.predicates().iter().enumerate() {
+            let fields = [("attribute", &predicate.attribute), ("op", &predicate.op)];
+            let Some((key, field)) = fields.into_iter().find(|(_, field)| field.value().is_none()) else { continue };
+            let message = match field {
+                Field::Missing(_) => format!("the predicate has no `{key}`"),
+                _ => format!("`{key}` of the predicate must be a string"),
+            };
+            findings.add(Finding::new(Entity::predicate(id, index), path, field.span(), message).key(key));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A predicate has nothing to compare with, or something its operator cannot use.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Op;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/qualifier-predicate-value",
+    severity: Severity::Error,
+    entity: "qualifier",
+    stage: Stage::Project,
+    title: "a predicate has no value that its operator can use",
+    why: "`in` and `not_in` look into a list; `gt`, `gte`, `lt`, and `lte` order numbers; every comparison needs a value.",
+    help: "add a `value`: a list for in and not_in, a number for gt, gte, lt, and lte, anything for eq and neq",
+    bad: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "in"
+value = "pro"
+"#,
+    )],
+    good: &[(
+        "qualifiers/pro.toml",
+        r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "in"
+value = ["pro"]
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, qualifier) in facts.qualifiers() {
+        for (index, predicate) in qualifier.predicates().iter().enumerate() {
+            let Some(op) = predicate.op.value().filter(|_| predicate.attribute.value().is_some()) else { continue };
+            let known = predicate.operator();
+            if known == Some(Op::Bucket) {
+                continue;
+            }
+            let value = predicate.value.as_ref();
+            let message = match (known, value.map(|value| &*value.value)) {
+                (_, None) => format!("`{op}` needs a `value`"),
+                (Some(Op::In | Op::NotIn), Some(value)) if !value.is_array() => {
+                    format!("the `value` of `{op}` must be a list")
+                }
+                (Some(Op::Gt | Op::Gte | Op::Lt | Op::Lte), Some(value)) if !value.is_number() => {
+                    format!("the `value` of `{op}` must be a number")
+                }
+                _ => continue,
+            };
+            let span = value.map_or(predicate.span, |value| value.span);
+            findings.add(Finding::new(Entity::predicate(id, index), path, Some(span), message).key("value"));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! An object of a resource is not TOML, or holds what JSON cannot say.
+
+use super::super::{Facts, Findings, Rule};
+use super::unreadable;
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/resource-object-parse-failed",
+    severity: Severity::Error,
+    entity: "resource_object",
+    stage: Stage::Parse,
+    title: "a resource object is not valid TOML",
+    why: "Objects are handed to applications as JSON. A document that cannot be read, or that holds a date or an infinite number, has no JSON.",
+    help: "correct the TOML at this place; a text stands in quotes, a date must be a string, a number must be finite",
+    bad: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 1
+reviewed = 2026-06-01
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 1
+reviewed = "2026-06-01"
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (resource, objects) in &facts.parsed.objects {
+        for (key, document) in objects {
+            unreadable(findings, document, Entity::object(resource, key));
+        }
+    }
+}

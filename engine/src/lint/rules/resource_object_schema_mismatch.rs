@@ -1,0 +1,69 @@
+//! An object is not as the schema of its resource says.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::locate;
+use crate::violation::Violation;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/resource-object-schema-mismatch",
+    severity: Severity::Error,
+    entity: "resource_object",
+    stage: Stage::Value,
+    title: "a resource object does not match its schema",
+    why: "Applications read objects as the schema describes them. One that differs would be refused, or misread, by every process at once.",
+    help: "change the value to what the schema allows, or the schema, if applications understand it",
+    bad: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 0
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 5
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (resource, path, content) in facts.resources() {
+        let Some(Ok(schema)) = facts.named_schema(path, &content.schema) else { continue };
+        let Some(Ok(validator)) = schema.content().map(|schema| schema.validator()) else { continue };
+        for (key, path, object) in facts.objects(resource) {
+            for error in validator.iter_errors(&object.value) {
+                let violation = Violation::of(&error);
+                let span = locate(findings.bytes(path), &violation.steps).span();
+                let message = format!("{resource} `{key}` does not match its schema: {}", violation.message);
+                let finding = Finding::new(Entity::object(resource, key), path, span, message);
+                findings.add(finding.key(violation.key()).related(&schema.path, None, "the schema"));
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A value refers to an object that is not there.
+
+use serde_json::Value;
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Step, locate};
+use crate::violation::join;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/resource-object-unknown-reference",
+    severity: Severity::Error,
+    entity: "resource_object",
+    stage: Stage::Value,
+    title: "a value refers to an object that does not exist",
+    why: "A string under `x-rototo-resource` is the key of an object of that resource. An application that follows it must find something.",
+    help: "create the object, or correct the key",
+    bad: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/offer.toml",
+            r#"schema_version = 1
+schema = "../schemas/offer.schema.json"
+"#,
+        ),
+        (
+            "schemas/offer.schema.json",
+            r#"{"properties": {"plan": {"type": "string", "x-rototo-resource": "plan"}}}
+"#,
+        ),
+        (
+            "resources/offer-objects/spring.toml",
+            r#"plan = "basic"
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 5
+"#,
+        ),
+        (
+            "resources/offer.toml",
+            r#"schema_version = 1
+schema = "../schemas/offer.schema.json"
+"#,
+        ),
+        (
+            "schemas/offer.schema.json",
+            r#"{"properties": {"plan": {"type": "string", "x-rototo-resource": "plan"}}}
+"#,
+        ),
+        (
+            "resources/offer-objects/spring.toml",
+            r#"plan = "basic"
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (resource, path, content) in facts.resources() {
+        let Some(Ok(schema)) = facts.named_schema(path, &content.schema) else { continue };
+        let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { continue };
+        for (key, path, object) in facts.objects(resource) {
+            report(facts, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
+        }
+    }
+    for (id, path, variable) in facts.variables() {
+        let Some(Ok(schema)) = facts.named_schema(path, &variable.schema) else { continue };
+        let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { continue };
+        for (key, named) in variable.inline_values() {
+            let steps = vec![Step::Key("values".to_owned()), Step::Key(key.to_string())];
+            report(facts, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
+        }
+    }
+}
+
+fn report(
+    facts: &Facts<'_>,
+    findings: &mut Findings<'_>,
+    entity: &Entity,
+    path: &str,
+    schema: &Value,
+    value: &Value,
+    from: Vec<Step>,
+) {
+    let mut references = Vec::new();
+    follow(schema, value, from, &mut references);
+    for (steps, resource, key) in references {
+        let message = if !facts.parsed.resources.contains_key(resource) {
+            format!("`{}` refers to resource `{resource}`, which does not exist", join(&steps))
+        } else if !facts.has_object(resource, key) {
+            format!("`{}` refers to `{key}`, but resource `{resource}` has no such object", join(&steps))
+        } else {
+            continue;
+        };
+        let span = locate(findings.bytes(path), &steps).span();
+        findings.add(Finding::new(entity.clone(), path, span, message).key(join(&steps)));
+    }
+}
+
+/// Collects the references in `value`: the way there, the resource, and the key.
+fn follow<'v>(schema: &'v Value, value: &'v Value, steps: Vec<Step>, found: &mut Vec<(Vec<Step>, &'v str, &'v str)>) {
+    let into = |step| steps.iter().cloned().chain([step]).collect::<Vec<_>>();
+    if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
+        for (key, schema) in properties {
+            if let Some(value) = entries.get(key) {
+                follow(schema, value, into(Step::Key(key.clone())), found);
+            }
+        }
+    }
+    if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
+        for (index, item) in items.iter().enumerate() {
+            follow(schema, item, into(Step::Index(index)), found);
+        }
+    }
+    for keyword in ["allOf", "anyOf", "oneOf"] {
+        for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
+            follow(schema, value, steps.clone(), found);
+        }
+    }
+    if let (Some(Value::String(resource)), Value::String(key)) = (schema.get("x-rototo-resource"), value) {
+        let reference = (steps, resource.as_str(), key.as_str());
+        if !found.contains(&reference) {
+            found.push(reference);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A resource is not TOML.
+
+use super::super::{Facts, Findings, Rule};
+use super::unreadable;
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/resource-parse-failed",
+    severity: Severity::Error,
+    entity: "resource",
+    stage: Stage::Parse,
+    title: "a resource is not valid TOML",
+    why: "A document that cannot be read decides nothing; publishing the rest would silently drop it.",
+    help: "correct the TOML at this place; a text stands in quotes, a date must be a string, a number must be finite",
+    bad: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, document) in &facts.parsed.resources {
+        unreadable(findings, document, Entity::resource(id));
+    }
+}

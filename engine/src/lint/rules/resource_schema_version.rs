@@ -1,0 +1,50 @@
+//! A resource does not say that it is written in version 1.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/resource-schema-version",
+    severity: Severity::Error,
+    entity: "resource",
+    stage: Stage::Project,
+    title: "a resource does not declare `schema_version = 1`",
+    why: "The version tells a reader how to understand the document. A reader that guesses would resolve something that nobody reviewed.",
+    help: "write `schema_version = 1` at the top of the file",
+    bad: &[
+        (
+            "resources/plan.toml",
+            r#"schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, resource) in facts.resources() {
+        if resource.schema_version.value() != Some(&1) {
+            let message = format!("resource `{id}` must declare `schema_version = 1`");
+            let span = resource.schema_version.span();
+            findings.add(Finding::new(Entity::resource(id), path, span, message).key("schema_version"));
+        }
+    }
+}

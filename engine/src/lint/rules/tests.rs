@@ -1,0 +1,38 @@
+//! Every rule finds its fault in its bad example and leaves its good example alone.
+
+use super::super::{Example, lint, rules};
+use crate::diagnostic::Severity;
+use crate::parse::parse;
+use crate::tree::Tree;
+
+/// An example as a workspace. Examples of rules about the manifest are complete; the others understand one.
+fn tree(rule: &str, files: &[Example]) -> Tree {
+    let complete = ["rototo/workspace-not-found", "rototo/workspace-manifest-"];
+    let understood = !complete.iter().any(|prefix| rule.starts_with(prefix));
+    let manifest = understood.then_some(("rototo-workspace.toml", "schema_version = 1\n"));
+    let files = manifest.iter().chain(files);
+    files.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn every_rule_finds_its_bad_example_and_leaves_its_good_one_alone() {
+    for rule in rules() {
+        let bad = lint(&parse(tree(rule.id, rule.bad)));
+        let found = bad.diagnostics.iter().find(|found| found.rule == rule.id);
+        assert!(found.is_some(), "{} is silent about its bad example: {:?}", rule.id, bad.diagnostics);
+        let good = lint(&parse(tree(rule.id, rule.good)));
+        let wrong = good.diagnostics.iter().find(|found| found.rule == rule.id || found.severity == Severity::Error);
+        assert_eq!(wrong, None, "{} objects to its good example", rule.id);
+    }
+}
+
+#[test]
+fn every_rule_has_the_severity_and_entity_of_the_format() {
+    let known: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../tests/vectors/lint-rules.json")).unwrap();
+    for rule in rules() {
+        let row = known.iter().find(|row| row["rule"] == rule.id).unwrap_or_else(|| panic!("{} is not known", rule.id));
+        assert_eq!(row["severity"], serde_json::to_value(rule.severity).unwrap(), "{}", rule.id);
+        assert_eq!(row["entity"], rule.entity, "{}", rule.id);
+    }
+}

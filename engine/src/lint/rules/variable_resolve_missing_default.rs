@@ -1,0 +1,55 @@
+//! A variable has no default.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Field, Resolve};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-resolve-missing-default",
+    severity: Severity::Error,
+    entity: "variable",
+    stage: Stage::Project,
+    title: "a variable has no default",
+    why: "When no rule matches, the default is the answer. With it, every context has one.",
+    help: "add `default` to [resolve], with the key of a value",
+    bad: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+
+[resolve]
+"#,
+    )],
+    good: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+
+[resolve]
+default = "small"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, variable) in facts.variables() {
+        let (span, message) = match &variable.resolve {
+            Resolve::Missing => (None, format!("variable `{id}` has no [resolve]")),
+            Resolve::Table { default: Field::Missing(span), .. } => {
+                (*span, format!("[resolve] of `{id}` has no `default`"))
+            }
+            Resolve::Table { default: Field::Invalid(span), .. } => {
+                (Some(*span), "`default` must be the key of a value, as a string".to_owned())
+            }
+            Resolve::Table { .. } | Resolve::Invalid(_) => continue,
+        };
+        findings.add(Finding::new(Entity::variable(id), path, span, message).key("resolve.default"));
+    }
+}

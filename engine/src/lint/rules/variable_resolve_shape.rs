@@ -1,0 +1,48 @@
+//! `resolve` is no table.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Resolve;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-resolve-shape",
+    severity: Severity::Error,
+    entity: "variable",
+    stage: Stage::Project,
+    title: "`resolve` of a variable is not a table",
+    why: "[resolve] holds the default and the rules; anything else says neither.",
+    help: "write a [resolve] table with `default`, and [[resolve.rule]] tables below it",
+    bad: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+resolve = "small"
+
+[values]
+small = 10
+
+"#,
+    )],
+    good: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+
+[resolve]
+default = "small"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, variable) in facts.variables() {
+        if let Resolve::Invalid(span) = variable.resolve {
+            let message = "`resolve` must be a table";
+            findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve"));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A rule of a variable lacks its qualifier or its value.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Field, Resolve, Rules};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-rule-shape",
+    severity: Severity::Error,
+    entity: "variable",
+    stage: Stage::Project,
+    title: "a rule lacks its qualifier or its value",
+    why: "A rule selects a value when a qualifier is true; it needs to name both.",
+    help: "write a [[resolve.rule]] table with `qualifier` and `value` as strings",
+    bad: &[
+        (
+            "qualifiers/pro.toml",
+            r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+        ),
+        (
+            "variables/limit.toml",
+            r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+large = 50
+
+[resolve]
+default = "small"
+
+[[resolve.rule]]
+qualifier = "pro"
+"#,
+        ),
+    ],
+    good: &[
+        (
+            "qualifiers/pro.toml",
+            r#"schema_version = 1
+
+[[predicate]]
+attribute = "account.plan"
+op = "eq"
+value = "pro"
+"#,
+        ),
+        (
+            "variables/limit.toml",
+            r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+large = 50
+
+[resolve]
+default = "small"
+
+[[resolve.rule]]
+qualifier = "pro"
+value = "large"
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, variable) in facts.variables() {
+        if let Resolve::Table { rules: Rules::Invalid(span), .. } = variable.resolve {
+            let message = "rules must be written as [[resolve.rule]] tables";
+            findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve.rule"));
+        }
+        for (index, rule) in variable.rules().iter().enumerate() {
+            let entity = Entity::rule(id, index);
+            if !rule.is_table {
+                findings.add(Finding::new(entity, path, Some(rule.span), "a rule must be a table"));
+                continue;
+            }
+            for (key, field) in [("qualifier", &rule.qualifier), ("value", &rule.value)] {
+                let message = match field {
+                    Field::Present(_) => continue,
+                    Field::Missing(_) => format!("the rule has no `{key}`"),
+                    Field::Invalid(_) => format!("`{key}` of the rule must be a string"),
+                };
+                findings.add(Finding::new(entity.clone(), path, field.span(), message).key(key));
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A variable has the type of a resource that is not there.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use super::nearest;
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Type;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-unknown-resource",
+    severity: Severity::Error,
+    entity: "variable",
+    stage: Stage::Reference,
+    title: "a variable is of a resource that does not exist",
+    why: "The objects of the resource are the values of the variable; without it there are none.",
+    help: "create the resource, or correct the id after `resource:`",
+    bad: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "resource:plan"
+
+[resolve]
+default = "basic"
+"#,
+    )],
+    good: &[
+        (
+            "resources/plan.toml",
+            r#"schema_version = 1
+schema = "../schemas/plan.schema.json"
+"#,
+        ),
+        (
+            "schemas/plan.schema.json",
+            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
+"#,
+        ),
+        (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 5
+"#,
+        ),
+        (
+            "variables/limit.toml",
+            r#"schema_version = 1
+type = "resource:plan"
+
+[resolve]
+default = "basic"
+"#,
+        ),
+    ],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    let known = &facts.parsed.resources;
+    for (id, path, variable) in facts.variables() {
+        let Some(Type::Resource(resource)) = variable.value_type() else { continue };
+        if !known.contains_key(resource) {
+            let hint = nearest(resource, known.keys().map(|id| &**id));
+            let message = format!("there is no resource `{resource}`{hint}");
+            findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));
+        }
+    }
+}

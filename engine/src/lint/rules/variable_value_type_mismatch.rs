@@ -1,0 +1,65 @@
+//! A value of a variable is not of its type, or not as its schema says.
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Step, Type, locate};
+use crate::violation::Violation;
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-value-type-mismatch",
+    severity: Severity::Error,
+    entity: "variable",
+    stage: Stage::Value,
+    title: "a value does not match the type of its variable",
+    why: "Applications read the variable as its type says. A value of another type would fail in every process that is handed it.",
+    help: "change the value to fit the type and the schema of the variable",
+    bad: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = "10"
+
+[resolve]
+default = "small"
+"#,
+    )],
+    good: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+
+[resolve]
+default = "small"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, variable) in facts.variables() {
+        let Some(Type::Primitive(primitive)) = variable.value_type() else { continue };
+        let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
+        let validator = schema.and_then(|schema| schema.content()?.validator().ok());
+        for (key, named) in variable.inline_values() {
+            let entity = Entity::value(id, key);
+            if !primitive.admits(&named.value) {
+                let message = format!("`{key}` must be of type {}", primitive.name());
+                let finding = Finding::new(entity, path, Some(named.span), message);
+                findings.add(finding.key(format!("values.{key}")));
+                continue;
+            }
+            for error in validator.into_iter().flat_map(|validator| validator.iter_errors(&named.value)) {
+                let mut violation = Violation::of(&error);
+                violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
+                let span = locate(findings.bytes(path), &violation.steps).span().or(Some(named.span));
+                let message = format!("`{key}` does not match its schema: {}", violation.message);
+                findings.add(Finding::new(entity.clone(), path, span, message).key(violation.key()));
+            }
+        }
+    }
+}

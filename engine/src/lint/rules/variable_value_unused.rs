@@ -1,0 +1,54 @@
+//! No rule and no default selects a value.
+
+use std::collections::BTreeSet;
+
+use super::super::{Facts, Finding, Findings, Rule};
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/variable-value-unused",
+    severity: Severity::Warning,
+    entity: "value",
+    stage: Stage::Graph,
+    title: "nothing selects a value",
+    why: "It looks as if it could be handed out, but it cannot.",
+    help: "select it in a rule or as the default, or remove it",
+    bad: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+large = 50
+
+[resolve]
+default = "small"
+"#,
+    )],
+    good: &[(
+        "variables/limit.toml",
+        r#"schema_version = 1
+type = "int"
+
+[values]
+small = 10
+
+[resolve]
+default = "small"
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    for (id, path, variable) in facts.variables() {
+        let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());
+        let selected: BTreeSet<_> = selected.filter_map(|field| field.value()).collect();
+        for (key, named) in variable.inline_values().filter(|(key, _)| !selected.contains(key)) {
+            let message = format!("nothing selects value `{key}`");
+            let finding = Finding::new(Entity::value(id, key), path, Some(named.key_span), message);
+            findings.add(finding.key(format!("values.{key}")));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The manifest is not TOML.
+
+use super::super::{Facts, Findings, Rule};
+use super::unreadable;
+use crate::diagnostic::{Entity, Severity, Stage};
+
+pub(super) static RULE: Rule = Rule {
+    id: "rototo/workspace-manifest-parse-failed",
+    severity: Severity::Error,
+    entity: "workspace",
+    stage: Stage::Parse,
+    title: "the manifest is not valid TOML",
+    why: "Nothing of the workspace can be trusted while its manifest cannot be read.",
+    help: "correct the TOML at this place",
+    bad: &[(
+        "rototo-workspace.toml",
+        r#"schema_version =
+"#,
+    )],
+    good: &[(
+        "rototo-workspace.toml",
+        r#"schema_version = 1
+"#,
+    )],
+    check,
+};
+
+fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+    if let Some(document) = &facts.parsed.manifest {
+        unreadable(findings, document, Entity::Manifest);
+    }
+}

@@ -1,0 +1,80 @@
+//! Finds where a nested value stands in a TOML document: asked only when there is something to say about it.
+
+use toml::de::{DeTable, DeValue};
+
+use super::toml::Node;
+use crate::text::Span;
+
+/// One step from a value to a value inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// Where a value stands, and the key in front of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) key: Option<Span>,
+    pub(crate) value: Option<Span>,
+}
+
+impl Place {
+    /// From the key to the end of the value where both stand on their own, else the value.
+    pub(crate) fn span(self) -> Option<Span> {
+        match (self.key, self.value) {
+            (Some(key), Some(value)) if key.end <= value.start => Some(Span { start: key.start, end: value.end }),
+            (key, value) => value.or(key),
+        }
+    }
+}
+
+/// The place of the value that `steps` lead to; where they lead beyond what is there, the last place on the way.
+pub(crate) fn locate(bytes: &[u8], steps: &[Step]) -> Place {
+    let Some(root) = std::str::from_utf8(bytes).ok().and_then(|text| DeTable::parse(text).ok()) else {
+        return Place::default();
+    };
+    let mut place = Place::default();
+    let mut steps = steps.iter();
+    let first = match steps.next() {
+        Some(Step::Key(key)) => entry(root.get_ref(), key),
+        _ => None,
+    };
+    let Some((key, mut node)) = first else { return place };
+    place = Place { key: Some(key), value: Some(node.span().into()) };
+    for step in steps {
+        let next = match (step, node.get_ref()) {
+            (Step::Key(key), DeValue::Table(table)) => entry(table, key).map(|(key, node)| (Some(key), node)),
+            (Step::Index(index), DeValue::Array(items)) => items.get(*index).map(|item| (None, item)),
+            _ => None,
+        };
+        let Some((key, next)) = next else { return place };
+        place = Place { key, value: Some(next.span().into()) };
+        node = next;
+    }
+    place
+}
+
+fn entry<'a, 'i>(table: &'a DeTable<'i>, key: &str) -> Option<(Span, &'a Node<'i>)> {
+    table.get_key_value(key).map(|(key, node)| (key.span().into(), node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_lead_to_the_line_of_the_value() {
+        let text = "mode = \"x\"\n[a]\nb = [1, { c = 2 }]\n";
+        let check = |steps: &[Step], found: &str| {
+            let span = locate(text.as_bytes(), steps).span().unwrap_or_default();
+            assert_eq!(&text[span.start..span.end], found, "{steps:?}");
+        };
+        let key = |name: &str| Step::Key(name.to_owned());
+        check(&[key("mode")], "mode = \"x\"");
+        check(&[key("a"), key("b"), Step::Index(0)], "1");
+        check(&[key("a"), key("b"), Step::Index(1), key("c")], "c = 2");
+        check(&[key("a"), key("b"), Step::Index(9)], "b = [1, { c = 2 }]");
+        check(&[key("nowhere")], "");
+    }
+}

@@ -1,0 +1,45 @@
+//! `rototo-workspace.toml`: the version of the format, and the layers below.
+
+use std::sync::Arc;
+
+use super::toml::Table;
+use super::{Fault, Field, Spanned};
+use crate::text::Span;
+
+/// The manifest as it was written.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// `schema_version`, which must be 1.
+    pub schema_version: Field<i64>,
+    /// `extends`, the sources of the layers below.
+    pub extends: Extends,
+}
+
+/// What `extends` holds.
+#[derive(Clone, Debug)]
+pub enum Extends {
+    /// Nothing: the workspace stands alone.
+    Missing,
+    /// Something that is no list.
+    Invalid(Span),
+    /// One field for each entry of the list.
+    Sources(Vec<Field<Arc<str>>>),
+}
+
+impl Manifest {
+    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        Ok(Self { schema_version: root.integer("schema_version"), extends: Extends::of(root) })
+    }
+}
+
+impl Extends {
+    fn of(root: Table<'_, '_>) -> Self {
+        let Some(node) = root.get("extends") else { return Self::Missing };
+        let Some(items) = node.get_ref().as_array() else { return Self::Invalid(node.span().into()) };
+        let source = |item: &super::toml::Node<'_>| match item.get_ref().as_str() {
+            Some(text) => Field::Present(Spanned { value: text.into(), span: item.span().into() }),
+            None => Field::Invalid(item.span().into()),
+        };
+        Self::Sources(items.iter().map(source).collect())
+    }
+}

@@ -1,0 +1,193 @@
+//! `qualifiers/<id>.toml`: a named condition on the context, the conjunction of its predicates.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::toml::{Node, Table, integer, to_json};
+use super::{Fault, Field, Spanned};
+use crate::text::Span;
+
+/// A qualifier as it was written.
+#[derive(Clone, Debug)]
+pub struct Qualifier {
+    /// `schema_version`, which must be 1.
+    pub schema_version: Field<i64>,
+    /// `description`, for people.
+    pub description: Field<Arc<str>>,
+    /// `[[predicate]]`.
+    pub predicates: Predicates,
+}
+
+/// What `predicate` holds.
+#[derive(Clone, Debug)]
+pub enum Predicates {
+    /// Nothing.
+    Missing,
+    /// Something that is no list.
+    Invalid(Span),
+    /// Predicates in the order of the file.
+    List(Vec<Predicate>),
+}
+
+/// One `[[predicate]]`.
+#[derive(Clone, Debug)]
+pub struct Predicate {
+    /// Where it stands.
+    pub span: Span,
+    /// What it looks at: a path into the context, or `qualifier.<id>`.
+    pub attribute: Field<Arc<str>>,
+    /// How it compares, as it stands.
+    pub op: Field<Arc<str>>,
+    /// What it compares with.
+    pub value: Option<Spanned<Arc<Value>>>,
+    /// The salt of a bucket.
+    pub salt: Field<Arc<str>>,
+    /// The range of a bucket.
+    pub range: Option<Spanned<BucketRange>>,
+}
+
+/// What the `range` of a bucket holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketRange {
+    /// Two integers.
+    Bounds(i64, i64),
+    /// A list of something else.
+    NotTwoIntegers,
+    /// No list.
+    NotAList,
+}
+
+/// How a predicate compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Op {
+    Eq,
+    Neq,
+    In,
+    NotIn,
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+    Bucket,
+}
+
+/// The first part of an attribute that names another qualifier instead of something in the context.
+const QUALIFIER_PREFIX: &str = "qualifier.";
+
+impl Qualifier {
+    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        Ok(Self {
+            schema_version: root.integer("schema_version"),
+            description: root.string("description"),
+            predicates: Predicates::of(root)?,
+        })
+    }
+
+    /// The predicates in order.
+    #[must_use]
+    pub fn predicates(&self) -> &[Predicate] {
+        match &self.predicates {
+            Predicates::List(predicates) => predicates,
+            Predicates::Missing | Predicates::Invalid(_) => &[],
+        }
+    }
+}
+
+impl Predicate {
+    /// The operator, if there is one and it is known.
+    #[must_use]
+    pub fn operator(&self) -> Option<Op> {
+        self.op.value().and_then(|name| Op::named(name))
+    }
+
+    /// The id of the qualifier that the attribute names.
+    #[must_use]
+    pub fn qualifier_reference(&self) -> Option<&str> {
+        self.attribute.value().and_then(|attribute| attribute.strip_prefix(QUALIFIER_PREFIX))
+    }
+
+    /// The path into the context that the attribute names.
+    #[must_use]
+    pub fn context_path(&self) -> Option<&Arc<str>> {
+        self.attribute.value().filter(|attribute| !attribute.starts_with(QUALIFIER_PREFIX))
+    }
+
+    fn of(node: &Node<'_>) -> Result<Self, Fault> {
+        let span = Span::from(node.span());
+        let Some(table) = Table::of(node) else {
+            let (attribute, op) = (Field::Invalid(span), Field::Invalid(span));
+            return Ok(Self { span, attribute, op, value: None, salt: Field::Missing(Some(span)), range: None });
+        };
+        let value = table
+            .get("value")
+            .map(|node| Ok::<_, Fault>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span().into() }));
+        Ok(Self {
+            span,
+            attribute: table.string("attribute"),
+            op: table.string("op"),
+            value: value.transpose()?,
+            salt: table.string("salt"),
+            range: table.get("range").map(|node| Spanned { value: BucketRange::of(node), span: node.span().into() }),
+        })
+    }
+}
+
+impl Predicates {
+    fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        let Some(node) = root.get("predicate") else { return Ok(Self::Missing) };
+        let Some(items) = node.get_ref().as_array() else { return Ok(Self::Invalid(node.span().into())) };
+        Ok(Self::List(items.iter().map(Predicate::of).collect::<Result<_, _>>()?))
+    }
+}
+
+impl BucketRange {
+    fn of(node: &Node<'_>) -> Self {
+        let Some(items) = node.get_ref().as_array() else { return Self::NotAList };
+        let bounds: Vec<_> = items.iter().map(|item| integer(item.get_ref())).collect();
+        match bounds.as_slice() {
+            [Some(start), Some(end)] => Self::Bounds(*start, *end),
+            _ => Self::NotTwoIntegers,
+        }
+    }
+
+    /// The bounds, if they are a range of buckets: `0 <= start < end <= 10000`.
+    #[must_use]
+    pub fn bounds(self) -> Option<(u16, u16)> {
+        match self {
+            Self::Bounds(start, end) if start < end && end <= i64::from(crate::bucket::BUCKETS) => {
+                Some((u16::try_from(start).ok()?, u16::try_from(end).ok()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Op {
+    /// All of them.
+    pub const ALL: [Self; 9] =
+        [Self::Eq, Self::Neq, Self::In, Self::NotIn, Self::Gt, Self::Gte, Self::Lt, Self::Lte, Self::Bucket];
+
+    /// The operator of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.name() == name)
+    }
+
+    /// Its name in a workspace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eq => "eq",
+            Self::Neq => "neq",
+            Self::In => "in",
+            Self::NotIn => "not_in",
+            Self::Gt => "gt",
+            Self::Gte => "gte",
+            Self::Lt => "lt",
+            Self::Lte => "lte",
+            Self::Bucket => "bucket",
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! TOML text to tables whose values know their places, and from there to fields and JSON values.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Number, Value};
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::{Fault, Field, Spanned};
+use crate::text::Span;
+
+/// How deep values may nest; far beyond configuration, far below what a stack holds.
+const MAX_DEPTH: usize = 64;
+
+pub(super) type Node<'i> = toml::Spanned<DeValue<'i>>;
+
+/// A table, and where it stands; `None` is the whole document.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a, 'i> {
+    entries: &'a DeTable<'i>,
+    span: Option<Span>,
+}
+
+/// Parses the text of a document and hands its root table to `project`.
+pub(super) fn parse<T>(bytes: &[u8], project: impl FnOnce(Table<'_, '_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let start = error.valid_up_to();
+        Fault::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
+    })?;
+    refuse_long_keys(text)?;
+    let root = DeTable::parse(text).map_err(|error| Fault {
+        span: error.span().map(Span::from),
+        message: format!("the file is not TOML: {}", error.message().trim()),
+    })?;
+    project(Table { entries: root.get_ref(), span: None })
+}
+
+impl<'a, 'i> Table<'a, 'i> {
+    pub(super) fn of(node: &'a Node<'i>) -> Option<Self> {
+        node.get_ref().as_table().map(|entries| Self { entries, span: Some(node.span().into()) })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node<'i>> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Span, &'a Node<'i>)> + use<'a, 'i> {
+        self.entries.iter().map(|(key, node)| (key.get_ref().as_ref(), key.span().into(), node))
+    }
+
+    pub(super) fn string(&self, key: &str) -> Field<Arc<str>> {
+        self.field(key, |value| value.as_str().map(Arc::from))
+    }
+
+    pub(super) fn integer(&self, key: &str) -> Field<i64> {
+        self.field(key, integer)
+    }
+
+    /// All entries as one JSON object.
+    pub(super) fn to_json(self) -> Result<Value, Fault> {
+        self.entries.iter().map(|(key, node)| Ok((key.get_ref().to_string(), to_json(node, 1)?))).collect()
+    }
+
+    fn field<T>(&self, key: &str, read: impl FnOnce(&DeValue<'i>) -> Option<T>) -> Field<T> {
+        let Some(node) = self.get(key) else { return Field::Missing(self.span) };
+        let span = Span::from(node.span());
+        match read(node.get_ref()) {
+            Some(value) => Field::Present(Spanned { value, span }),
+            None => Field::Invalid(span),
+        }
+    }
+}
+
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
+    value.as_integer().and_then(whole)
+}
+
+fn whole(integer: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// The JSON value of a TOML value. What JSON cannot say (dates, infinity, not-a-number) is a fault at its place.
+pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, Fault> {
+    let fault = |message: &str| Fault::at(node.span().into(), message);
+    if depth > MAX_DEPTH {
+        return Err(fault("values are nested too deeply: at most 64 levels"));
+    }
+    Ok(match node.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Integer(integer) => {
+            whole(integer).map(Value::from).ok_or_else(|| fault("the integer does not fit into 64 bits"))?
+        }
+        DeValue::Float(float) => {
+            let number = float.as_str().parse().ok().and_then(Number::from_f64);
+            number.map(Value::Number).ok_or_else(|| fault("a number must be finite: `inf` and `nan` are no values"))?
+        }
+        DeValue::Datetime(_) => return Err(fault("dates are no values: write this one as a string")),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,
+        DeValue::Table(entries) => {
+            let pairs = entries.iter().map(|(key, node)| Ok((key.get_ref().to_string(), to_json(node, depth + 1)?)));
+            Value::Object(pairs.collect::<Result<Map<_, _>, Fault>>()?)
+        }
+    })
+}
+
+/// A dotted key nests one table per part. The parser builds and drops them recursively, so what is absurdly long is
+/// refused before it is parsed.
+fn refuse_long_keys(text: &str) -> Result<(), Fault> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.bytes().filter(|byte| *byte == b'.').count() > MAX_DEPTH && longest_run_of_keys(line) > MAX_DEPTH / 4 {
+            let span = Span { start, end: start + line.trim_end().len() };
+            return Err(Fault::at(span, "a key has too many dotted parts: at most 16"));
+        }
+        start += line.len();
+    }
+    Ok(())
+}
+
+/// How many dots follow each other with nothing but keys between them. Texts that contain dots are one token to TOML,
+/// but tokens can span lines, so a line in the middle of a long text is read as if it were keys: to stay out of the way
+/// of prose, whatever is no key part ends a run.
+fn longest_run_of_keys(line: &str) -> usize {
+    let (mut longest, mut run, mut quote, mut in_part) = (0, 0, None, false);
+    for byte in line.bytes() {
+        match (quote, byte) {
+            (Some(open), byte) if open == byte => (quote, in_part) = (None, true),
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'.') if in_part => (run, in_part) = (run + 1, false),
+            (None, byte) if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' => in_part = true,
+            (None, b' ' | b'\t') => {}
+            (None, _) => (run, in_part) = (0, false),
+        }
+        longest = longest.max(run);
+    }
+    longest
+}

@@ -1,0 +1,244 @@
+//! `variables/<id>.toml`: a typed choice between named values, and the rules that choose.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::toml::{Node, Table, to_json};
+use super::{Fault, Field};
+use crate::text::Span;
+
+/// A variable as it was written.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// `schema_version`, which must be 1.
+    pub schema_version: Field<i64>,
+    /// `description`, for people.
+    pub description: Field<Arc<str>>,
+    /// `type`, as it stands.
+    pub type_name: Field<Arc<str>>,
+    /// `schema`, which describes the values of an `object` variable.
+    pub schema: Field<Arc<str>>,
+    /// `[values]`.
+    pub values: Values,
+    /// `[resolve]`.
+    pub resolve: Resolve,
+}
+
+/// What a variable's `type` can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type<'a> {
+    /// A primitive.
+    Primitive(Primitive),
+    /// `resource:<id>`: an object of that resource.
+    Resource(&'a str),
+    /// A word that names no type.
+    Unknown(&'a str),
+}
+
+/// The types whose values stand in the variable itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Primitive {
+    Bool,
+    Int,
+    Number,
+    String,
+    List,
+    Object,
+}
+
+/// What `[values]` holds.
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// Nothing.
+    Missing,
+    /// Something that is no table.
+    Invalid(Span),
+    /// Values by key; the span is that of the table.
+    Table(Span, BTreeMap<Arc<str>, NamedValue>),
+}
+
+/// One entry of `[values]`.
+#[derive(Clone, Debug)]
+pub struct NamedValue {
+    /// The value as JSON, shared with what is compiled from it.
+    pub value: Arc<Value>,
+    /// Where its key stands.
+    pub key_span: Span,
+    /// Where the value stands.
+    pub span: Span,
+}
+
+/// What `[resolve]` holds.
+#[derive(Clone, Debug)]
+pub enum Resolve {
+    /// Nothing.
+    Missing,
+    /// Something that is no table.
+    Invalid(Span),
+    /// A default and rules.
+    Table {
+        /// The key of the value that is chosen when no rule matches.
+        default: Field<Arc<str>>,
+        /// The rules.
+        rules: Rules,
+    },
+}
+
+/// What `resolve.rule` holds.
+#[derive(Clone, Debug)]
+pub enum Rules {
+    /// Something that is no list of tables.
+    Invalid(Span),
+    /// Rules in the order of the file.
+    List(Vec<Rule>),
+}
+
+/// One `[[resolve.rule]]`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where it stands.
+    pub span: Span,
+    /// Whether it is a table at all; its fields are invalid otherwise.
+    pub is_table: bool,
+    /// The qualifier that must be true.
+    pub qualifier: Field<Arc<str>>,
+    /// The key of the value that is chosen then.
+    pub value: Field<Arc<str>>,
+}
+
+impl Variable {
+    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        Ok(Self {
+            schema_version: root.integer("schema_version"),
+            description: root.string("description"),
+            type_name: root.string("type"),
+            schema: root.string("schema"),
+            values: Values::of(root)?,
+            resolve: Resolve::of(root),
+        })
+    }
+
+    /// The type, if `type` is a string.
+    #[must_use]
+    pub fn value_type(&self) -> Option<Type<'_>> {
+        self.type_name.value().map(|name| Type::named(name))
+    }
+
+    /// The entries of `[values]`.
+    pub fn inline_values(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
+        let table = match &self.values {
+            Values::Table(_, table) => Some(table),
+            Values::Missing | Values::Invalid(_) => None,
+        };
+        table.into_iter().flatten()
+    }
+
+    /// The rules in order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        match &self.resolve {
+            Resolve::Table { rules: Rules::List(rules), .. } => rules,
+            _ => &[],
+        }
+    }
+
+    /// The default, where there is a `[resolve]` table.
+    #[must_use]
+    pub fn default(&self) -> Option<&Field<Arc<str>>> {
+        match &self.resolve {
+            Resolve::Table { default, .. } => Some(default),
+            Resolve::Missing | Resolve::Invalid(_) => None,
+        }
+    }
+}
+
+impl<'a> Type<'a> {
+    /// The type of that name.
+    #[must_use]
+    pub fn named(name: &'a str) -> Self {
+        match name.strip_prefix("resource:") {
+            Some(resource) => Self::Resource(resource),
+            None => Primitive::named(name).map_or(Self::Unknown(name), Self::Primitive),
+        }
+    }
+}
+
+impl Primitive {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Bool, Self::Int, Self::Number, Self::String, Self::List, Self::Object];
+
+    /// The primitive of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|primitive| primitive.name() == name)
+    }
+
+    /// Its name in a workspace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::List => "list",
+            Self::Object => "object",
+        }
+    }
+
+    /// Whether `value` is one.
+    #[must_use]
+    pub fn admits(self, value: &Value) -> bool {
+        match self {
+            Self::Bool => value.is_boolean(),
+            Self::Int => value.is_i64() || value.is_u64(),
+            Self::Number => value.is_number(),
+            Self::String => value.is_string(),
+            Self::List => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+}
+
+impl Values {
+    fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        let Some(node) = root.get("values") else { return Ok(Self::Missing) };
+        let Some(table) = Table::of(node) else { return Ok(Self::Invalid(node.span().into())) };
+        let named = |(key, key_span, node): (&str, Span, &Node<'_>)| {
+            let value = Arc::new(to_json(node, 1)?);
+            Ok((Arc::from(key), NamedValue { value, key_span, span: node.span().into() }))
+        };
+        Ok(Self::Table(node.span().into(), table.entries().map(named).collect::<Result<_, Fault>>()?))
+    }
+}
+
+impl Resolve {
+    fn of(root: Table<'_, '_>) -> Self {
+        let Some(node) = root.get("resolve") else { return Self::Missing };
+        let Some(table) = Table::of(node) else { return Self::Invalid(node.span().into()) };
+        Self::Table { default: table.string("default"), rules: Rules::of(table) }
+    }
+}
+
+impl Rules {
+    fn of(resolve: Table<'_, '_>) -> Self {
+        let Some(node) = resolve.get("rule") else { return Self::List(Vec::new()) };
+        match node.get_ref().as_array() {
+            Some(items) => Self::List(items.iter().map(Rule::of).collect()),
+            None => Self::Invalid(node.span().into()),
+        }
+    }
+}
+
+impl Rule {
+    fn of(node: &Node<'_>) -> Self {
+        let span = Span::from(node.span());
+        let fields = Table::of(node).map(|table| (table.string("qualifier"), table.string("value")));
+        let is_table = fields.is_some();
+        let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));
+        Self { span, is_table, qualifier, value }
+    }
+}

@@ -1,0 +1,113 @@
+//! Places in a text: byte spans while parsing, lines and columns once somebody reads them.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Some bytes of a document, from `start` up to `end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl From<std::ops::Range<usize>> for Span {
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// A line and a column, both counted from 1; a column counts UTF-16 code units, as editors do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Editors count from 0, so JSON does.
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct ZeroBased {
+            line: usize,
+            character: usize,
+        }
+        ZeroBased { line: self.line.saturating_sub(1), character: self.column.saturating_sub(1) }.serialize(serializer)
+    }
+}
+
+/// From one position up to another, and the same in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Range {
+    /// Its first character.
+    pub start: Position,
+    /// The character after its last.
+    pub end: Position,
+    /// The same as bytes of the document.
+    #[serde(skip)]
+    pub bytes: Span,
+}
+
+/// Where the lines of a document begin.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    bytes: &'a [u8],
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        let breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        Self { bytes, starts: std::iter::once(0).chain(breaks).collect() }
+    }
+
+    pub(crate) fn range(&self, span: Span) -> Range {
+        let start = span.start.min(self.bytes.len());
+        let end = span.end.clamp(start, self.bytes.len());
+        Range { start: self.position(start), end: self.position(end), bytes: Span { start, end } }
+    }
+
+    /// The byte at a line and a column of bytes, both counted from 1.
+    pub(crate) fn byte_at(&self, line: usize, column: usize) -> usize {
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied();
+        start.map_or(self.bytes.len(), |start| start.saturating_add(column.saturating_sub(1)).min(self.bytes.len()))
+    }
+
+    fn position(&self, byte: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
+        let before = self.bytes.get(start..byte).unwrap_or_default();
+        Position { line, column: String::from_utf8_lossy(before).encode_utf16().count() + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_count_from_one_and_columns_in_utf16() {
+        let lines = Lines::of("aé\nb😀c".as_bytes());
+        let range = lines.range(Span { start: 1, end: 9 });
+        assert_eq!((range.start.to_string(), range.end.to_string()), ("1:2".to_owned(), "2:4".to_owned()));
+        let json = serde_json::to_string(&range).unwrap();
+        assert_eq!(json, r#"{"start":{"line":0,"character":1},"end":{"line":1,"character":3}}"#);
+    }
+
+    #[test]
+    fn places_beyond_the_end_are_the_end() {
+        let lines = Lines::of(b"");
+        assert_eq!(lines.range(Span { start: 7, end: 3 }).end.to_string(), "1:1");
+        assert_eq!(lines.byte_at(9, 9), 0);
+    }
+}
