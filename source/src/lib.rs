@@ -1,1 +1,45 @@
-//! TODO
+//! Turns a source string into the documents of a workspace with an identity.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use rototo_source::{Reader, ReaderOptions, Source};
+//!
+//! let source: Source = "git+https://git.example.com/acme/runtime-config.git#main:workspaces/prod".parse()?;
+//! let reader = Reader::new(ReaderOptions::default())?;
+//! let pinned = reader.pin(&source).await?;
+//! let tree = reader.fetch(&pinned).await?;
+//! println!("{:?} is {}", pinned.revision(), tree.fingerprint());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Source`] is the grammar: pure, and strict about what it lets pass.
+//! - [`Reader`] reads directories and git repositories within [`Limits`]. One question and one transfer per repository
+//!   at a time, however many ask.
+//! - [`snapshot`] packs a tree into the archive that the operator serves, and unpacks it without trust.
+//! - [`SnapshotStore`] keeps trees on the disk under their fingerprints.
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod error;
+mod git;
+mod layers;
+mod layout;
+mod limits;
+mod local;
+mod reader;
+mod reference;
+mod remote_url;
+pub mod snapshot;
+mod spec;
+mod store;
+mod subdirectory;
+
+pub use error::{ContentFault, Fault, GitFault, SourceError};
+pub use limits::Limits;
+pub use reader::{FileSources, Pinned, Reader, ReaderOptions};
+pub use reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
+pub use remote_url::{InvalidUrl, RemoteUrl};
+pub use spec::{ArchiveFormat, ArchiveSource, GitSource, InvalidSource, Source};
+pub use store::{SnapshotStore, StoreError};
+pub use subdirectory::{InvalidSubdirectory, Subdirectory};

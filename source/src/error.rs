@@ -1,0 +1,231 @@
+//! What can go wrong between a source and its files: which operation failed, on which source, and whether trying again
+//! helps. No message carries a secret: addresses are shown without user, password, and query.
+
+use std::time::Duration;
+
+use crate::reference::{Commit, GitReference};
+
+/// A source that could not be pinned or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} {at} failed: {fault}")]
+pub struct SourceError {
+    operation: Operation,
+    at: String,
+    fault: Fault,
+}
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Prepare,
+    Pin,
+    Fetch,
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Prepare => "making the cache directory",
+            Self::Pin => "finding the commit of",
+            Self::Fetch => "reading",
+        })
+    }
+}
+
+impl SourceError {
+    pub(crate) fn new(operation: Operation, at: &impl ToString, fault: impl Into<Fault>) -> Self {
+        Self { operation, at: at.to_string(), fault: fault.into() }
+    }
+
+    /// The source, as it may be shown.
+    #[must_use]
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// Whether the same request may succeed later although nobody changes the source, its content, or the settings.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &self.fault {
+            Fault::Git(fault) => fault.is_transient(),
+            Fault::Disk { .. } => true,
+            Fault::Content(_) | Fault::FileSourcesOff | Fault::NotYet(_) | Fault::Followed => false,
+        }
+    }
+
+    /// A short name of the fault, for conditions, metrics, and tests.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.fault {
+            Fault::FileSourcesOff => "file_sources_off",
+            Fault::NotYet(_) => "not_supported_yet",
+            Fault::Followed => "not_readable",
+            Fault::Disk { .. } => "disk_failed",
+            Fault::Content(fault) => fault.code(),
+            Fault::Git(fault) => fault.code(),
+        }
+    }
+}
+
+/// What went wrong, apart from where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A path of this machine, where only addresses are allowed.
+    #[error("sources on this machine's disk are switched off: the operator reads them only with --allow-file-sources")]
+    FileSourcesOff,
+    /// Part of the format, and not of this version.
+    #[error("{0} are not supported yet by this version")]
+    NotYet(&'static str),
+    /// A `kubernetes://` source.
+    #[error("a kubernetes source is followed by a running process and has no files to read")]
+    Followed,
+    /// The disk of this machine failed, or does not let us.
+    #[error("{path}: {error}")]
+    Disk {
+        /// The file or directory.
+        path: String,
+        /// The words of the operating system.
+        error: String,
+    },
+    /// What the source holds is refused.
+    #[error(transparent)]
+    Content(#[from] ContentFault),
+    /// Git did not deliver.
+    #[error(transparent)]
+    Git(#[from] GitFault),
+}
+
+/// What a source holds and may not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContentFault {
+    /// The directories that hold documents have too many entries.
+    #[error("it has more than {limit} entries in the directories of its documents")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
+    /// The documents are too large together.
+    #[error("its documents are larger than {limit} bytes together")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// A link, device, or directory where a document would stand.
+    #[error("`{path}` is {what}: a document is a plain file, and links are not followed")]
+    NotAFile {
+        /// The path in the workspace.
+        path: String,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// A name that is no text.
+    #[error("`{path}` has a name that is not UTF-8: rename it")]
+    NotUtf8 {
+        /// The path in the workspace, with replacement characters.
+        path: String,
+    },
+    /// The directory is not there.
+    #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
+    NoDirectory {
+        /// The directory.
+        path: String,
+    },
+}
+
+impl ContentFault {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooManyEntries { .. } => "too_many_entries",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::NotUtf8 { .. } => "not_utf8",
+            Self::NoDirectory { .. } => "no_directory",
+        }
+    }
+}
+
+/// Why git did not deliver.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GitFault {
+    /// No git on this machine.
+    #[error("the program `git` is not installed or not on PATH")]
+    NoGit,
+    /// It took too long and was ended.
+    #[error("git took longer than {} s and was stopped", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The host does not let us in.
+    #[error("the host refused access: check the credentials, and that they may read this repository ({0})")]
+    AccessDenied(String),
+    /// The host does not prove who it is.
+    #[error("the host's identity could not be verified: check its certificate or host key ({0})")]
+    NotTrusted(String),
+    /// There is no such repository, or it is hidden from us.
+    #[error("there is no such repository, or these credentials may not see it ({0})")]
+    NoRepository(String),
+    /// There is no such branch or tag.
+    #[error("it has no branch or tag named exactly `{0}`{hint}", hint = hint(.0))]
+    NoReference(GitReference),
+    /// The commit is not there, or not any more.
+    #[error("the commit {0} is not there (any more): it heals itself once the ref is looked up again")]
+    NoCommit(Commit),
+    /// The transfer exceeds the limit.
+    #[error("the transfer is larger than {limit} bytes: keep workspaces in a small repository")]
+    TransferTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The network or the host failed.
+    #[error("the host could not be reached ({0})")]
+    Unreachable(String),
+    /// The kept copy on this machine's disk is damaged. It is thrown away.
+    #[error("the kept copy of the repository is not usable ({0})")]
+    KeptCopy(String),
+    /// Anything else, in git's words.
+    #[error("git says: {0}")]
+    Other(String),
+}
+
+fn hint(reference: &GitReference) -> &'static str {
+    let text = reference.to_string();
+    if (7..40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        "; a commit is written with all its 40 digits"
+    } else {
+        ""
+    }
+}
+
+impl GitFault {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::TimedOut(_) | Self::NoCommit(_) | Self::Unreachable(_) | Self::KeptCopy(_) | Self::Other(_) => true,
+            Self::NoGit
+            | Self::AccessDenied(_)
+            | Self::NotTrusted(_)
+            | Self::NoRepository(_)
+            | Self::NoReference(_)
+            | Self::TransferTooLarge { .. } => false,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoGit => "no_git",
+            Self::TimedOut(_) => "git_timed_out",
+            Self::AccessDenied(_) => "access_denied",
+            Self::NotTrusted(_) => "host_not_trusted",
+            Self::NoRepository(_) => "no_repository",
+            Self::NoReference(_) => "no_reference",
+            Self::NoCommit(_) => "no_commit",
+            Self::TransferTooLarge { .. } => "transfer_too_large",
+            Self::Unreachable(_) => "unreachable",
+            Self::KeptCopy(_) => "kept_copy_damaged",
+            Self::Other(_) => "git_failed",
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What git's complaints mean. Git has one exit status for everything, so its words decide.
+
+use crate::error::GitFault;
+
+/// The kind of a failure, from what git wrote to stderr in the C locale. Secrets have been taken out before.
+pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
+    let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
+    let said = essence(complaint);
+    // Said together with a connection that is hung up, so it has to be looked for first.
+    if is_refused_by_name(complaint) {
+        return GitFault::Other(said);
+    }
+    // A limit on the size of files ends whoever writes the transfer to the disk.
+    if has(&["died of signal 25", "File too large"]) {
+        return GitFault::TransferTooLarge { limit: download_bytes };
+    }
+    if has(&[
+        ".lock': File exists",
+        "not a git repository: '",
+        "object file",
+        "packfile",
+        "bad object",
+        "shallow file has changed",
+    ]) {
+        return GitFault::KeptCopy(said);
+    }
+    if has(&[
+        "Host key verification failed",
+        "SSL certificate problem",
+        "certificate verify failed",
+        "server verification failed",
+    ]) {
+        return GitFault::NotTrusted(said);
+    }
+    if has(&[
+        "Authentication failed",
+        "could not read Username",
+        "could not read Password",
+        "Permission denied",
+        "error: 403",
+        "error: 401",
+        "dubious ownership",
+    ]) {
+        return GitFault::AccessDenied(said);
+    }
+    if has(&[
+        "Could not resolve host",
+        "Failed to connect",
+        "Couldn't connect",
+        "Connection refused",
+        "Connection reset",
+        "Connection timed out",
+        "Connection closed",
+        "Operation timed out",
+        "Operation too slow",
+        "early EOF",
+        "hung up unexpectedly",
+        "unexpected disconnect",
+        "error: 5",
+        "error: 429",
+    ]) {
+        return GitFault::Unreachable(said);
+    }
+    if has(&[
+        "Repository not found",
+        "repository not found",
+        "' not found",
+        "does not appear to be a git repository",
+        "error: 404",
+    ]) {
+        return GitFault::NoRepository(said);
+    }
+    GitFault::Other(said)
+}
+
+/// Whether the host refuses to send a commit by its name, or does not have it.
+pub(super) fn is_refused_by_name(complaint: &str) -> bool {
+    ["not our ref", "unadvertised object", "couldn't find remote ref", "no such remote ref"]
+        .iter()
+        .any(|words| complaint.contains(words))
+}
+
+/// The lines that say something, without git's prefixes, as one short line.
+fn essence(complaint: &str) -> String {
+    let lines = complaint.lines().map(str::trim).filter_map(|line| {
+        let line =
+            ["fatal: ", "error: ", "remote: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
+        let boilerplate = [
+            "Could not read from remote repository",
+            "Please make sure you have",
+            "and the repository exists",
+            "warning:",
+            "hint:",
+        ];
+        (!line.is_empty() && !boilerplate.iter().any(|words| line.starts_with(words))).then_some(line)
+    });
+    let text = lines.take(3).collect::<Vec<_>>().join("; ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(400).collect();
+    if text.is_empty() { "no reason given".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(complaint: &str) -> String {
+        format!("{:?}", classify(complaint, 1)).split(['(', ' ']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn gits_words_tell_what_failed() {
+        for (complaint, expected) in [
+            ("fatal: unable to access 'https://h/r/': Could not resolve host: h", "Unreachable"),
+            (
+                "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
+                "Unreachable",
+            ),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 503", "Unreachable"),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", "AccessDenied"),
+            ("remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://h/r/'", "AccessDenied"),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", "AccessDenied"),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", "AccessDenied"),
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", "NotTrusted"),
+            ("fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate", "NotTrusted"),
+            ("fatal: repository 'https://h/r.git/' not found", "NoRepository"),
+            ("fatal: '/r.git' does not appear to be a git repository", "NoRepository"),
+            ("error: index-pack died of signal 25\nfatal: index-pack failed", "TransferTooLarge"),
+            ("fatal: Unable to create '/c/shallow.lock': File exists.", "KeptCopy"),
+            ("fatal: something new", "Other"),
+        ] {
+            assert_eq!(code(complaint), expected, "{complaint}");
+        }
+    }
+
+    #[test]
+    fn what_is_reported_is_one_short_line() {
+        let fault = classify(
+            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
+            1,
+        );
+        assert_eq!(fault, GitFault::NoRepository("'x' does not appear to be a git repository".to_owned()));
+    }
+}

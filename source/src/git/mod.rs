@@ -1,0 +1,85 @@
+//! Reads workspaces out of git repositories with the `git` program.
+//!
+//! [`Remote`] is one repository behind one address, with the credentials in it: it answers which commit a ref is
+//! ([`Remote::pin`]), and brings the documents of one commit ([`Remote::fetch`]). Nothing is ever checked out: a bare
+//! repository is kept on the disk, so that a new commit costs the transfer of what changed.
+
+mod ask;
+mod documents;
+mod failure;
+mod kept;
+mod objects;
+mod program;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rototo_engine::Tree;
+use tokio::sync::Mutex;
+
+use crate::error::{Fault, GitFault};
+use crate::limits::Limits;
+use crate::reference::{Commit, GitReference};
+use crate::remote_url::RemoteUrl;
+use crate::subdirectory::Subdirectory;
+
+use ask::Answers;
+use documents::{Place, Trees};
+use kept::KeptRepository;
+use program::Program;
+
+/// One repository behind one address.
+///
+/// The two locks are queues: one question and one transfer at a time. Who waited finds the answer, or the objects,
+/// that the one before brought.
+pub(crate) struct Remote {
+    program: Program,
+    limits: Limits,
+    answers: Mutex<Answers>,
+    contents: Mutex<Contents>,
+}
+
+struct Contents {
+    kept: KeptRepository,
+    trees: Trees,
+}
+
+impl Remote {
+    /// The repository at `url`, whose objects are kept in the directory `kept`.
+    pub(crate) fn new(url: RemoteUrl, kept: PathBuf, limits: Limits) -> Self {
+        let program = Program::new(url, &limits);
+        let contents = Contents { kept: KeptRepository::new(kept), trees: Trees::default() };
+        Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
+    }
+
+    /// The commit that `reference` is, asked for at `since` or later.
+    pub(crate) async fn pin(&self, reference: &GitReference, since: Instant) -> Result<Commit, GitFault> {
+        if let GitReference::Commit(commit) = reference {
+            return Ok(commit.clone());
+        }
+        self.answers.lock().await.answer(&self.program, reference, since).await
+    }
+
+    /// The documents of `commit` below `subdirectory`. `reference` is where the commit was found.
+    pub(crate) async fn fetch(
+        &self,
+        commit: &Commit,
+        reference: &GitReference,
+        subdirectory: Option<&Subdirectory>,
+    ) -> Result<Tree, Fault> {
+        let Contents { kept, trees } = &mut *self.contents.lock().await;
+        if let Some(tree) = trees.get(commit, subdirectory) {
+            return Ok(tree);
+        }
+        let place = Place { commit, reference, subdirectory };
+        match documents::read(&self.program, &self.limits, kept, trees, place).await {
+            // Whatever happened to the copy: it is only a copy.
+            Err(Fault::Git(GitFault::KeptCopy(reason))) => {
+                tracing::warn!(reason, "the kept copy of a repository is fetched anew");
+                kept.discard()?;
+                documents::read(&self.program, &self.limits, kept, trees, place).await
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Runs the `git` program: what it may see of our environment, what it may do, how long, and how much it may write.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::error::GitFault;
+use crate::limits::Limits;
+use crate::remote_url::{RemoteUrl, Scheme};
+
+use super::failure::classify;
+
+/// The answer to a question about refs is short; more than this is not read.
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// Of what git complains, this much is kept.
+const MAX_COMPLAINT_BYTES: u64 = 8 << 10;
+
+/// The git program, set up for one remote, which it knows as `origin`.
+pub(super) struct Program {
+    url: RemoteUrl,
+    timeout: Duration,
+    download_bytes: u64,
+}
+
+/// What a successful run wrote.
+pub(super) struct Outcome {
+    pub(super) stdout: Vec<u8>,
+}
+
+impl Program {
+    pub(super) fn new(url: RemoteUrl, limits: &Limits) -> Self {
+        Self { url, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
+    }
+
+    /// Runs git to its end with the network allowed.
+    pub(super) async fn talk(
+        &self,
+        repository: Option<&Path>,
+        arguments: &[&str],
+        stdin: &[u8],
+    ) -> Result<Outcome, GitFault> {
+        let mut command = self.command(repository);
+        command.env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
+        let mut group = Group::start(&mut command)?;
+        group.limit_file_size(self.download_bytes);
+        let running = group.run(stdin);
+        let (status, stdout, stderr) =
+            tokio::time::timeout(self.timeout, running).await.map_err(|_| GitFault::TimedOut(self.timeout))??;
+        if status.success() {
+            return Ok(Outcome { stdout });
+        }
+        Err(classify(&self.scrub(&stderr), self.download_bytes))
+    }
+
+    /// Starts git to read what is on the disk; it can't reach any network.
+    pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<Group, GitFault> {
+        let mut command = self.command(Some(repository));
+        command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
+        Group::start(&mut command)
+    }
+
+    /// How long one run may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn command(&self, repository: Option<&Path>) -> Command {
+        let mut command = Command::new("git");
+        // Nothing that a shell, a hook, or an editor left behind may point git elsewhere.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C").env_remove("LANGUAGE");
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
+        command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15");
+        match repository {
+            Some(repository) => command.env("GIT_DIR", repository),
+            // A directory without a parent that could be a repository.
+            None => command.current_dir("/"),
+        };
+        let settings = self.settings();
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (index, (key, value)) in settings.into_iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        command
+    }
+
+    /// Settings go through the environment: arguments are visible to every user of the machine, and files stay.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("remote.origin.url", self.url.with_secrets()),
+            ("core.hooksPath", "/dev/null".to_owned()),
+            ("gc.auto", "0".to_owned()),
+            ("maintenance.auto", "false".to_owned()),
+            ("submodule.recurse", "false".to_owned()),
+            ("fetch.recurseSubmodules", "false".to_owned()),
+            ("fetch.writeCommitGraph", "false".to_owned()),
+            ("protocol.version", "2".to_owned()),
+            // The kept repository is a cache: what a crash damages is fetched again.
+            ("core.fsync", "none".to_owned()),
+        ];
+        if self.url.scheme() == Scheme::Https {
+            // A stalled connection ends by itself, also when nobody waits for it any more.
+            settings.push(("http.lowSpeedLimit", "1".to_owned()));
+            settings.push(("http.lowSpeedTime", self.timeout.as_secs().max(1).to_string()));
+        }
+        settings
+    }
+
+    fn scrub(&self, complaint: &[u8]) -> String {
+        let mut text = String::from_utf8_lossy(complaint).into_owned();
+        for secret in self.url.secrets() {
+            text = text.replace(secret, "…");
+        }
+        text
+    }
+}
+
+/// A running git with everything that it starts (ssh, the https helper). All of it ends when this is dropped.
+pub(super) struct Group {
+    child: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn start(command: &mut Command) -> Result<Self, GitFault> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => GitFault::NoGit,
+            _ => GitFault::Other(format!("git could not be started: {error}")),
+        })?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Ok(Self { child, id })
+    }
+
+    /// A transfer that is larger than allowed ends by a signal instead of filling the disk.
+    fn limit_file_size(&self, bytes: u64) {
+        #[cfg(target_os = "linux")]
+        if let Some(id) = self.id {
+            use rustix::process::{Resource, Rlimit, prlimit};
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            if let Err(error) = prlimit(Some(id), Resource::Fsize, limit) {
+                tracing::debug!(%error, "the size of a git transfer could not be limited");
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+    }
+
+    pub(super) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    async fn run(&mut self, input: &[u8]) -> Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>), GitFault> {
+        let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A git that stops reading says why on stderr.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let ((), stdout, stderr, status) =
+            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), drain(stderr, MAX_COMPLAINT_BYTES), self.child.wait());
+        let status = status.map_err(|error| GitFault::Other(format!("git could not be waited for: {error}")))?;
+        Ok((status, stdout, stderr))
+    }
+}
+
+/// Reads to the end and keeps the beginning.
+async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
+    let mut kept = Vec::new();
+    if let Some(mut stream) = stream {
+        let beginning = (&mut stream).take(keep).read_to_end(&mut kept).await;
+        if beginning.is_ok() {
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+    }
+    kept
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Once git has been waited for, its number may belong to another.
+        if self.child.id().is_some()
+            && let Some(id) = self.id
+        {
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The grammar of a source string: where the files of a workspace come from, as an operator writes it.
+//!
+//! ```
+//! use rototo_source::Source;
+//!
+//! let source: Source = "git+https://git.example.com/acme/runtime-config.git#main:workspaces/prod".parse().unwrap();
+//! let Source::Git(git) = &source else { unreachable!() };
+//! assert_eq!(git.reference().to_string(), "main");
+//!
+//! // What may be a secret is part of the source and not of its text.
+//! let source: Source = "git+https://token@git.example.com/acme/runtime-config.git".parse().unwrap();
+//! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::reference::{GitReference, InvalidReference};
+use crate::remote_url::{InvalidUrl, RemoteUrl};
+use crate::subdirectory::{InvalidSubdirectory, Subdirectory};
+
+/// Where the files of a workspace come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A directory of this machine: a bare path, or `file:///path`.
+    Local(PathBuf),
+    /// A commit, branch or tag of a git repository: `git+https://`, `git+ssh://`, `git+file://`, with `#ref:subdirectory`.
+    Git(GitSource),
+    /// An archive: `https://….tar.gz`, `.tgz` or `.zip`, with `#:subdirectory`.
+    Archive(ArchiveSource),
+    /// What the operator published: `kubernetes://namespace/workspace`, or `kubernetes:///workspace`.
+    Kubernetes {
+        /// `None` means the namespace of the process itself.
+        namespace: Option<String>,
+        /// The name of the `RototoWorkspace`.
+        workspace: String,
+    },
+}
+
+/// One workspace in a git repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitSource {
+    remote: RemoteUrl,
+    reference: GitReference,
+    subdirectory: Option<Subdirectory>,
+}
+
+impl GitSource {
+    /// The address of the repository.
+    #[must_use]
+    pub fn remote(&self) -> &RemoteUrl {
+        &self.remote
+    }
+
+    /// Which commit is meant.
+    #[must_use]
+    pub fn reference(&self) -> &GitReference {
+        &self.reference
+    }
+
+    /// The directory of the workspace in the repository; `None` for its root.
+    #[must_use]
+    pub fn subdirectory(&self) -> Option<&Subdirectory> {
+        self.subdirectory.as_ref()
+    }
+}
+
+/// One workspace in an archive behind an HTTPS address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveSource {
+    url: RemoteUrl,
+    format: ArchiveFormat,
+    subdirectory: Option<Subdirectory>,
+}
+
+impl ArchiveSource {
+    /// The address of the archive.
+    #[must_use]
+    pub fn url(&self) -> &RemoteUrl {
+        &self.url
+    }
+
+    /// How it is packed, by the ending of its path.
+    #[must_use]
+    pub fn format(&self) -> ArchiveFormat {
+        self.format
+    }
+
+    /// The directory of the workspace in the archive.
+    #[must_use]
+    pub fn subdirectory(&self) -> Option<&Subdirectory> {
+        self.subdirectory.as_ref()
+    }
+}
+
+/// How an archive is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// `.tar.gz` and `.tgz`
+    TarGz,
+    /// `.zip`
+    Zip,
+}
+
+/// A text that is no source. The message never repeats what may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSource {
+    /// Nothing at all.
+    #[error("the source is empty: write a directory, or an address such as git+https://host/repository.git#main")]
+    Empty,
+    /// Whitespace at an end, a line break, or another control character.
+    #[error("the source has a control character or surrounding white space in it: remove it")]
+    ControlCharacter,
+    /// `http`, `git+http`, `git`.
+    #[error("`{0}` is not encrypted and not authenticated: use https, git+https or git+ssh")]
+    Insecure(String),
+    /// A scheme that means nothing here.
+    #[error(
+        "`{0}` is not a known scheme: use a directory, file, git+https, git+ssh, git+file, https (archives) or kubernetes"
+    )]
+    UnknownScheme(String),
+    /// The right address under a neighbouring scheme.
+    #[error("{0}")]
+    WrongScheme(&'static str),
+    /// The address is not one.
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    /// The part after `#` does not name a ref.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// The part after `:` does not name a directory inside the source.
+    #[error(transparent)]
+    Subdirectory(#[from] InvalidSubdirectory),
+    /// `file://path#…` or `kubernetes://…#…`
+    #[error("a {0} source takes no `#` part: write the whole path before it")]
+    Fragment(&'static str),
+    /// `https://….zip#main`
+    #[error("an archive has no refs, but `{0}` stands after `#`: write `#:{0}` if it is a directory in the archive")]
+    ArchiveReference(String),
+    /// `https://…` that ends in something else.
+    #[error(
+        "an https source is an archive and its path ends in .tar.gz, .tgz or .zip: write git+https:// for a repository"
+    )]
+    NotAnArchive,
+    /// `file://host/path`
+    #[error("a {0} source is an absolute path of this machine: write {0}:///path")]
+    NotAbsolute(&'static str),
+    /// `kubernetes://a/b/c`, or names that Kubernetes does not accept.
+    #[error(
+        "a kubernetes source is kubernetes://NAMESPACE/WORKSPACE, or kubernetes:///WORKSPACE for the own namespace"
+    )]
+    Kubernetes,
+}
+
+impl FromStr for Source {
+    type Err = InvalidSource;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSource> {
+        if text.is_empty() {
+            return Err(InvalidSource::Empty);
+        }
+        if text.chars().any(char::is_control) || text.trim() != text {
+            return Err(InvalidSource::ControlCharacter);
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return if looks_like_ssh(text) {
+                Err(InvalidSource::WrongScheme("`user@host:path` is not a source: write git+ssh://user@host/path"))
+            } else {
+                Ok(Self::Local(PathBuf::from(text)))
+            };
+        };
+        let (address, fragment) = match rest.split_once('#') {
+            Some((address, fragment)) => (address, Some(fragment)),
+            None => (rest, None),
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "file" => local(address, fragment),
+            "git+https" => git(RemoteUrl::https(address)?, fragment),
+            "git+ssh" => git(RemoteUrl::ssh(address)?, fragment),
+            "git+file" if address.starts_with('/') => git(RemoteUrl::file(address)?, fragment),
+            "git+file" => Err(InvalidSource::NotAbsolute("git+file")),
+            "https" => archive(RemoteUrl::https(address)?, fragment),
+            "kubernetes" if fragment.is_some() => Err(InvalidSource::Fragment("kubernetes")),
+            "kubernetes" => kubernetes(address),
+            insecure @ ("http" | "git+http" | "git" | "git+git") => Err(InvalidSource::Insecure(insecure.to_owned())),
+            "ssh" => Err(InvalidSource::WrongScheme("a repository over ssh is written git+ssh://user@host/path")),
+            unknown => Err(InvalidSource::UnknownScheme(unknown.to_owned())),
+        }
+    }
+}
+
+fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource> {
+    if fragment.is_some() {
+        return Err(InvalidSource::Fragment("file"));
+    }
+    let path = address.strip_prefix("localhost").unwrap_or(address);
+    if !path.starts_with('/') {
+        return Err(InvalidSource::NotAbsolute("file"));
+    }
+    Ok(Source::Local(PathBuf::from(path)))
+}
+
+fn git(remote: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
+    let (reference, subdirectory) = split_fragment(fragment);
+    let reference = reference.parse()?;
+    Ok(Source::Git(GitSource { remote, reference, subdirectory: Subdirectory::parse(subdirectory)? }))
+}
+
+fn archive(url: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
+    let path = url.path().to_ascii_lowercase();
+    let format = if path.ends_with(".tar.gz") || path.ends_with(".tgz") {
+        ArchiveFormat::TarGz
+    } else if path.ends_with(".zip") {
+        ArchiveFormat::Zip
+    } else {
+        return Err(InvalidSource::NotAnArchive);
+    };
+    let (reference, subdirectory) = split_fragment(fragment);
+    if !reference.is_empty() {
+        return Err(InvalidSource::ArchiveReference(reference.to_owned()));
+    }
+    Ok(Source::Archive(ArchiveSource { url, format, subdirectory: Subdirectory::parse(subdirectory)? }))
+}
+
+fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
+    let (namespace, workspace) = address.split_once('/').ok_or(InvalidSource::Kubernetes)?;
+    if !(namespace.is_empty() || is_kubernetes_name(namespace)) || !is_kubernetes_name(workspace) {
+        return Err(InvalidSource::Kubernetes);
+    }
+    let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
+    Ok(Source::Kubernetes { namespace, workspace: workspace.to_owned() })
+}
+
+/// `ref:subdirectory` → both parts, empty where they are not given.
+fn split_fragment(fragment: Option<&str>) -> (&str, &str) {
+    let fragment = fragment.unwrap_or_default();
+    fragment.split_once(':').unwrap_or((fragment, ""))
+}
+
+/// A workspace's name is also the value of a label, hence the 63 characters.
+fn is_kubernetes_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+}
+
+/// `git@host:path`, which git understands and a source does not.
+fn looks_like_ssh(text: &str) -> bool {
+    let Some((before, path)) = text.split_once(':') else { return false };
+    let Some((user, host)) = before.split_once('@') else { return false };
+    !user.is_empty() && !host.is_empty() && !before.contains('/') && !path.is_empty()
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Git(git) => git.fmt(f),
+            Self::Archive(archive) => archive.fmt(f),
+            Self::Kubernetes { namespace, workspace } => {
+                write!(f, "kubernetes://{}/{workspace}", namespace.as_deref().unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl fmt::Display for GitSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "git+{}", self.remote)?;
+        match (&self.reference, &self.subdirectory) {
+            (GitReference::Default, None) => Ok(()),
+            (GitReference::Default, Some(subdirectory)) => write!(f, "#:{subdirectory}"),
+            (reference, None) => write!(f, "#{reference}"),
+            (reference, Some(subdirectory)) => write!(f, "#{reference}:{subdirectory}"),
+        }
+    }
+}
+
+impl fmt::Display for ArchiveSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subdirectory {
+            None => self.url.fmt(f),
+            Some(subdirectory) => write!(f, "{}#:{subdirectory}", self.url),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -1,0 +1,44 @@
+//! A directory inside a source: always relative, never climbing.
+
+use std::fmt;
+
+/// The path of a directory below the root of a source, as `a/b`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subdirectory(String);
+
+/// A path that could leave the source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSubdirectory {
+    /// `/etc`
+    #[error("the subdirectory `{0}` is absolute: write it relative to the root of the source")]
+    Absolute(String),
+    /// `a/../../b`
+    #[error("the subdirectory `{0}` climbs with `..`: write the path from the root of the source")]
+    Climbing(String),
+}
+
+impl Subdirectory {
+    /// Reads a relative path; an empty one, or `.`, is the root.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, InvalidSubdirectory> {
+        if text.starts_with('/') {
+            return Err(InvalidSubdirectory::Absolute(text.to_owned()));
+        }
+        if text.split('/').any(|part| part == "..") {
+            return Err(InvalidSubdirectory::Climbing(text.to_owned()));
+        }
+        let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        Ok((!parts.is_empty()).then(|| Self(parts.join("/"))))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subdirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,253 @@
+//! Pins and fetches real repositories with the real git program.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rototo_source::{FileSources, Limits, Reader, ReaderOptions};
+use support::{MANIFEST, Repository, paths, pin, read, reader, tree};
+
+#[tokio::test]
+async fn a_branch_is_pinned_to_its_commit_and_its_documents_are_fetched() {
+    let repository = Repository::new();
+    let commit = repository.commit(&[MANIFEST, ("variables/a.toml", "a"), ("README.md", "hello")]);
+    let reader = reader();
+    let pinned = pin(&reader, &repository.source("main")).await;
+    assert_eq!(pinned.revision().unwrap().to_string(), format!("main@sha1:{commit}"));
+    assert!(!pinned.immutable());
+    let fetched = reader.fetch(&pinned).await.unwrap();
+    assert_eq!(fetched.fingerprint(), tree(&[MANIFEST, ("variables/a.toml", "a")]).fingerprint());
+}
+
+#[tokio::test]
+async fn a_ref_means_exactly_that_ref() {
+    let repository = Repository::new();
+    let main = repository.commit(&[MANIFEST]);
+    repository.git(&["checkout", "--quiet", "-b", "feature/main"]);
+    let feature = repository.commit(&[("variables/a.toml", "a")]);
+    repository.git(&["tag", "-a", "-m", "annotated", "v1"]);
+    let reader = reader();
+    for (reference, commit) in
+        [("main", &main), ("feature/main", &feature), ("v1", &feature), ("refs/tags/v1", &feature), ("", &feature)]
+    {
+        let revision = pin(&reader, &repository.source(reference)).await.revision().unwrap();
+        assert_eq!(revision.commit().as_str(), commit, "{reference}");
+    }
+    repository.git(&["branch", "--quiet", "-D", "main"]);
+    let error = reader.pin(&repository.source("main")).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("no_reference", false), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_commit_is_immutable_and_is_not_looked_up() {
+    let repository = Repository::new();
+    let commit = repository.commit(&[MANIFEST]);
+    repository.commit(&[("variables/a.toml", "a")]);
+    let reader = reader();
+    let pinned = pin(&reader, &repository.source(&commit)).await;
+    assert!(pinned.immutable());
+    assert_eq!(paths(&reader.fetch(&pinned).await.unwrap()), ["rototo-workspace.toml"]);
+    drop(repository);
+    assert!(reader.pin(pinned.source()).await.is_ok(), "no host is needed to know a commit");
+    assert!(reader.fetch(&pinned).await.is_ok(), "what was fetched is kept");
+}
+
+#[tokio::test]
+async fn each_new_commit_is_fetched_with_what_changed() {
+    let repository = Repository::new();
+    repository.git(&["config", "uploadpack.allowFilter", "true"]);
+    let mut files = vec![MANIFEST];
+    let names: Vec<String> = (0..20).map(|i| format!("variables/v{i}.toml")).collect();
+    files.extend(names.iter().map(|name| (name.as_str(), "0")));
+    repository.commit(&files);
+    let reader = reader();
+    let source = repository.source("main");
+    for round in 1..4 {
+        let text = round.to_string();
+        repository.commit(&[("variables/v7.toml", &text)]);
+        files[8].1 = Box::leak(text.into_boxed_str());
+        assert_eq!(read(&reader, &source).await.unwrap().fingerprint(), tree(&files).fingerprint());
+    }
+}
+
+#[tokio::test]
+async fn a_rewritten_branch_is_followed_and_its_lost_commit_is_an_error_that_heals() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let lost = repository.commit(&[("variables/a.toml", "lost")]);
+    let reader = reader();
+    let source = repository.source("main");
+    let stale = pin(&reader, &source).await;
+    repository.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    repository.commit(&[("variables/a.toml", "kept")]);
+    repository.git(&["reflog", "expire", "--expire=now", "--all"]);
+    repository.git(&["gc", "--quiet", "--prune=now"]);
+
+    let error = reader.fetch(&stale).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("no_commit", true), "{error}");
+    assert!(error.to_string().contains(&lost));
+    assert_eq!(
+        read(&reader, &source).await.unwrap().fingerprint(),
+        tree(&[MANIFEST, ("variables/a.toml", "kept")]).fingerprint()
+    );
+}
+
+#[tokio::test]
+async fn only_the_subdirectory_counts() {
+    let repository = Repository::new();
+    let large = "x".repeat(100_000);
+    let workspace = [("ws/prod/rototo-workspace.toml", "schema_version = 1\n"), ("ws/prod/variables/a.toml", "a")];
+    repository.commit(&[&workspace[..], &[("variables/large.toml", &large), ("ws/prod/large.bin", &large)]].concat());
+    let limits = Limits { unpacked_bytes: 1000, entries: 10, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let fetched = read(&reader, &repository.source("main:ws/prod")).await.unwrap();
+    assert_eq!(paths(&fetched), ["rototo-workspace.toml", "variables/a.toml"]);
+    let error = read(&reader, &repository.source("main")).await.unwrap_err();
+    assert_eq!(error.code(), "too_large", "{error}");
+    for missing in ["main:ws/test", "main:ws/prod/large.bin"] {
+        let error = read(&reader, &repository.source(missing)).await.unwrap_err();
+        assert_eq!(error.code(), "no_directory", "{error}");
+    }
+}
+
+#[tokio::test]
+async fn links_and_submodules_are_refused_where_a_document_would_stand() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, ("real/a.toml", "a")]);
+    std::os::unix::fs::symlink("nowhere", repository.path().join("README.md")).unwrap();
+    repository.commit(&[]);
+    let reader = reader();
+    assert_eq!(paths(&read(&reader, &repository.source("main")).await.unwrap()), ["rototo-workspace.toml"]);
+
+    std::os::unix::fs::symlink("real", repository.path().join("variables")).unwrap();
+    repository.commit(&[]);
+    let error = read(&reader, &repository.source("main")).await.unwrap_err();
+    assert_eq!(error.code(), "not_a_file", "{error}");
+
+    std::fs::remove_file(repository.path().join("variables")).unwrap();
+    let head = repository.head();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},schemas")]);
+    repository.git(&["rm", "--quiet", "--cached", "variables"]);
+    repository.git(&["commit", "--quiet", "-m", "a submodule"]);
+    let error = read(&reader, &repository.source("main")).await.unwrap_err();
+    assert_eq!(error.code(), "not_a_file", "{error}");
+}
+
+#[tokio::test]
+async fn too_many_entries_are_refused() {
+    let repository = Repository::new();
+    let names: Vec<String> = (0..30).map(|i| format!("variables/v{i}.toml")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "0")).chain([MANIFEST]).collect();
+    repository.commit(&files);
+    let limits = Limits { entries: 20, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    assert_eq!(read(&reader, &repository.source("main")).await.unwrap_err().code(), "too_many_entries");
+}
+
+#[tokio::test]
+async fn a_transfer_beyond_the_limit_is_stopped() {
+    let repository = Repository::new();
+    let noise: String = (0_u64..40_000).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    repository.commit(&[MANIFEST, ("noise.bin", &noise)]);
+    let limits = Limits { download_bytes: 50_000, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let error = read(&reader, &repository.source("main")).await.unwrap_err();
+    assert_eq!(error.code(), "transfer_too_large", "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_fetched_anew() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, ("variables/a.toml", "a")]);
+    let cache = tempfile::tempdir().unwrap();
+    let options = || ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+    let source = repository.source("main");
+    read(&Reader::new(options()).unwrap(), &source).await.unwrap();
+
+    for damage in ["HEAD", "objects", "config"] {
+        let kept = std::fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path().join(damage);
+        if kept.is_dir() {
+            std::fs::remove_dir_all(&kept).unwrap();
+        } else {
+            std::fs::write(&kept, "damaged").unwrap();
+        }
+        let fetched = read(&Reader::new(options()).unwrap(), &source).await;
+        assert_eq!(paths(&fetched.unwrap()).len(), 2, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn many_callers_share_one_question_and_one_transfer() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let reader = Arc::new(reader());
+    let source = repository.source("main");
+    let callers = (0..50).map(|_| {
+        let (reader, source) = (Arc::clone(&reader), source.clone());
+        tokio::spawn(async move { read(&reader, &source).await.map(|tree| tree.fingerprint()) })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        assert_eq!(caller.await.unwrap().unwrap(), tree(&[MANIFEST]).fingerprint());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_young_enough_is_not_asked_for_again() {
+    let repository = Repository::new();
+    let first = repository.commit(&[MANIFEST]);
+    let reader = reader();
+    let source = repository.source("main");
+    pin(&reader, &source).await;
+    let second = repository.commit(&[("variables/a.toml", "a")]);
+    let hour = Duration::from_secs(3600);
+    let commit = |pinned: rototo_source::Pinned| pinned.revision().unwrap().commit().to_string();
+    assert_eq!(commit(reader.pin_within(&source, hour).await.unwrap()), first);
+    assert_eq!(commit(pin(&reader, &source).await), second);
+    assert_eq!(commit(reader.pin_within(&source, hour).await.unwrap()), second);
+}
+
+#[tokio::test]
+async fn repositories_on_the_disk_are_refused_where_they_are_switched_off() {
+    let repository = Repository::new();
+    let options = ReaderOptions { file_sources: FileSources::Refused, ..ReaderOptions::default() };
+    let reader = Reader::new(options).unwrap();
+    for source in [repository.source("main"), "file:///srv/config".parse().unwrap(), "config".parse().unwrap()] {
+        let error = reader.pin(&source).await.unwrap_err();
+        assert_eq!(error.code(), "file_sources_off");
+        assert!(error.to_string().contains("--allow-file-sources"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_repository_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = format!("git+file://{}/none.git#main", directory.path().display()).parse().unwrap();
+    let error = reader().pin(&source).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("no_repository", false), "{error}");
+    assert!(error.to_string().contains("none.git"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_is_worth_another_try_and_keeps_secrets_secret() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let source = format!("git+https://user:hunter2@127.0.0.1:{port}/r.git#main").parse().unwrap();
+    let error = reader().pin(&source).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("unreachable", true), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_never_answers_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let limits = Limits { git_timeout: Duration::from_millis(300), ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let source = format!("git+https://127.0.0.1:{port}/r.git#main").parse().unwrap();
+    let error = reader.pin(&source).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("git_timed_out", true), "{error}");
+}

@@ -1,0 +1,67 @@
+//! Reads directories of this machine.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use rototo_source::{Limits, Reader, ReaderOptions, Source};
+use support::{MANIFEST, paths, read, reader, tree, write_directory};
+
+fn local(path: &std::path::Path) -> Source {
+    path.to_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_directory_has_its_documents_and_no_revision() {
+    let files = [MANIFEST, ("variables/a.toml", "a"), ("variables/nested/b.toml", "b"), ("README.md", "hello")];
+    let (_directory, path) = write_directory(&files);
+    let (pinned, fetched) = reader().read(&local(&path)).await.unwrap();
+    assert_eq!(fetched.fingerprint(), tree(&files).fingerprint());
+    assert_eq!(paths(&fetched), ["rototo-workspace.toml", "variables/a.toml"]);
+    assert!(pinned.revision().is_none() && !pinned.immutable());
+    let uri: Source = format!("file://{}", path.display()).parse().unwrap();
+    assert_eq!(read(&reader(), &uri).await.unwrap().fingerprint(), fetched.fingerprint());
+}
+
+#[tokio::test]
+async fn links_are_refused_where_a_document_would_stand() {
+    let (_directory, path) = write_directory(&[MANIFEST, ("elsewhere/a.toml", "a")]);
+    std::os::unix::fs::symlink("nowhere", path.join("README.md")).unwrap();
+    assert!(read(&reader(), &local(&path)).await.is_ok());
+    std::os::unix::fs::symlink("elsewhere", path.join("variables")).unwrap();
+    assert_eq!(read(&reader(), &local(&path)).await.unwrap_err().code(), "not_a_file");
+}
+
+#[tokio::test]
+async fn limits_are_checked_before_anything_is_read() {
+    let (_directory, path) = write_directory(&[MANIFEST, ("variables/a.toml", "a"), ("variables/b.toml", "b")]);
+    // Sparse, so that only its size is large.
+    std::fs::File::create(path.join("variables/c.toml")).unwrap().set_len(1 << 40).unwrap();
+    let code = async |limits| {
+        let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+        read(&reader, &local(&path)).await.unwrap_err().code()
+    };
+    assert_eq!(code(Limits::default()).await, "too_large");
+    assert_eq!(code(Limits { entries: 1, ..Limits::default() }).await, "too_many_entries");
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_an_error_that_names_it() {
+    let (_directory, path) = write_directory(&[MANIFEST]);
+    for wrong in ["missing", "rototo-workspace.toml"] {
+        let error = read(&reader(), &local(&path.join(wrong))).await.unwrap_err();
+        assert_eq!(error.code(), "no_directory");
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_this_version_does_not_read_is_refused_by_name() {
+    let (_directory, path) =
+        write_directory(&[("rototo-workspace.toml", "schema_version = 1\nextends = [\"../base\"]\n")]);
+    assert_eq!(read(&reader(), &local(&path)).await.unwrap_err().code(), "not_supported_yet");
+    let archive = "https://host/a.tar.gz".parse().unwrap();
+    assert_eq!(read(&reader(), &archive).await.unwrap_err().code(), "not_supported_yet");
+    let followed = "kubernetes:///a".parse().unwrap();
+    assert_eq!(read(&reader(), &followed).await.unwrap_err().code(), "not_readable");
+}

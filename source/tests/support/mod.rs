@@ -1,0 +1,91 @@
+//! A git repository in a temporary directory, with verbs for what its users do.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rototo_engine::Tree;
+use rototo_source::{Pinned, Reader, ReaderOptions, Source, SourceError};
+
+pub const MANIFEST: (&str, &str) = ("rototo-workspace.toml", "schema_version = 1\n");
+
+pub struct Repository {
+    directory: tempfile::TempDir,
+}
+
+impl Repository {
+    pub fn new() -> Self {
+        let repository = Self { directory: tempfile::tempdir().unwrap() };
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+            command.env_remove(name);
+        }
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let output = command.current_dir(self.path()).args(identity).args(arguments).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            self.write(path, text);
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", "a change"]);
+        self.head()
+    }
+
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    pub fn source(&self, fragment: &str) -> Source {
+        format!("git+file://{}#{fragment}", self.path().display()).parse().unwrap()
+    }
+}
+
+pub fn reader() -> Reader {
+    Reader::new(ReaderOptions::default()).unwrap()
+}
+
+pub async fn pin(reader: &Reader, source: &Source) -> Pinned {
+    reader.pin(source).await.unwrap()
+}
+
+pub async fn read(reader: &Reader, source: &Source) -> Result<Tree, SourceError> {
+    reader.read(source).await.map(|(_, tree)| tree)
+}
+
+pub fn paths(tree: &Tree) -> Vec<String> {
+    tree.iter().map(|(path, _)| path.to_string()).collect()
+}
+
+pub fn tree(files: &[(&str, &str)]) -> Tree {
+    files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+pub fn write_directory(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let path = directory.path().to_owned();
+    (directory, path)
+}
