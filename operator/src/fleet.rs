@@ -124,6 +124,17 @@ pub enum Convergence {
     Converged,
 }
 
+/// What became of a report.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// When the next one is due.
+    pub next: Duration,
+    /// Whether the counts may have changed by it.
+    pub news: bool,
+    /// The times of the publish that the process has now applied for the first time.
+    pub applied_first: Option<PublishTimes>,
+}
+
 /// The fleet at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetView {
@@ -185,11 +196,12 @@ impl Fleet {
         self.goal = Some(goal);
     }
 
-    /// Takes a report and answers when the next one is due.
-    pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Instant, jitter: f64) -> Duration {
+    /// Takes a report. `jitter` lies between 0 and 1.
+    pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Instant, jitter: f64) -> Taken {
         let runs = report.fingerprint.clone().zip(report.updated_at);
         let runs = runs.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let next_report_within = self.report_every().mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0));
+        let mut news = !self.processes.contains_key(&report.process);
         let process = self.processes.entry(report.process.clone()).or_insert_with(|| Process {
             pod: None,
             state: report.state,
@@ -204,17 +216,24 @@ impl Fleet {
             let youngest = self.youngest.entry(pod.uid.clone()).or_insert(process.first_report);
             *youngest = process.first_report.max(*youngest);
         }
+        news |= process.state != report.state || process.reason != report.reason || process.runs != runs;
+        // One that was counted as silent is back.
+        news |= now.saturating_duration_since(process.last_report) >= process.next_report_within;
         process.pod = pod;
         process.state = report.state;
         process.reason.clone_from(&report.reason);
         process.runs = runs;
         process.last_report = now;
         process.next_report_within = next_report_within;
+        let mut applied_first = None;
         if let Some(goal) = &self.goal {
             let applied = process.has_applied(&goal.publish);
+            if applied && process.applied_goal.is_none() {
+                applied_first = goal.cohort.as_ref().map(|cohort| cohort.times);
+            }
             process.applied_goal = if applied { process.applied_goal.or(Some(now)) } else { None };
         }
-        next_report_within
+        Taken { next: next_report_within, news, applied_first }
     }
 
     fn report_every(&self) -> Duration {

@@ -1,3 +1,32 @@
-//! x
+//! The rototo operator: follows the sources of `RototoWorkspace`s, publishes what lint accepts, and counts who runs it.
+//!
+//! A change goes through these modules, in this order:
+//!
+//! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace.
+//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot.
+//! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
+//! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
+//! - [`status`] (pure) derives conditions, columns, and events.
+//!
+//! [`record`] is what the process remembers between two reconciles. None of it is the truth.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod access;
+pub mod context;
+pub mod controller;
 pub mod fleet;
+pub mod head;
+pub mod markers;
+pub mod metrics;
+pub mod options;
+pub mod plan;
+pub mod reconcile;
+pub mod record;
+mod run;
+pub mod serve;
+pub mod snapshots;
+pub mod status;
+pub mod sweep;
+pub mod tls;
+
+pub use run::{StartError, run};

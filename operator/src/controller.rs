@@ -1,0 +1,212 @@
+//! The watches, and what each of them rings for. One set per watched namespace, or one for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus};
+use kube::api::ObjectMeta;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
+use rototo_api::workspace::RototoWorkspace;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::context::{Context, Key};
+use crate::reconcile::{self, reconcile};
+use crate::sweep::sweep;
+
+/// How long to wait after a reconcile that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Which namespaces one set of watches covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Cluster,
+    /// One.
+    Namespace(String),
+}
+
+impl Scope {
+    /// The scopes of `--watch-namespace`.
+    #[must_use]
+    pub fn of(namespaces: &[String]) -> Vec<Self> {
+        if namespaces.is_empty() {
+            return vec![Self::Cluster];
+        }
+        namespaces.iter().cloned().map(Self::Namespace).collect()
+    }
+
+    /// Whether it covers a namespace.
+    #[must_use]
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(own) => own == namespace,
+        }
+    }
+
+    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, client: &Client) -> Api<K> {
+        match self {
+            Self::Cluster => Api::all(client.clone()),
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
+/// The caches of one scope, before anything has filled them.
+pub struct Watches {
+    scope: Scope,
+    workspaces: (Store<RototoWorkspace>, Writer<RototoWorkspace>),
+    /// The maps with the markers.
+    pub maps: (Store<ConfigMap>, Writer<ConfigMap>),
+    /// The pods.
+    pub pods: (Store<Pod>, Writer<Pod>),
+    bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
+}
+
+impl Watches {
+    /// Watches of `scope`, whose workspaces are also reconciled when `bells` ask for it.
+    #[must_use]
+    pub fn new(scope: Scope, bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
+        let (workspaces, maps, pods) = (reflector::store(), reflector::store(), reflector::store());
+        Self { scope, workspaces, maps, pods, bells }
+    }
+
+    /// Watches and reconciles until `shutdown`.
+    pub async fn run(mut self, context: Arc<Context>, shutdown: CancellationToken) {
+        let client = &context.client;
+        let (workspaces, writer) = self.workspaces;
+        let swept = Arc::new(Notify::new());
+
+        let maps = watcher(self.scope.api::<ConfigMap>(client), named_markers()).default_backoff().reflect(self.maps.1);
+        let maps = maps.try_for_each(|event| {
+            map_changed(&event, &context, &workspaces, &swept);
+            future::ready(Ok(()))
+        });
+        let pods = watcher(self.scope.api::<Pod>(client), watcher::Config::default());
+        let pods = pods.map_ok(|event| event.modify(shrink)).default_backoff().reflect(self.pods.1);
+        let pods = pods.try_for_each(|event| {
+            pod_changed(&event, &context, &workspaces);
+            future::ready(Ok(()))
+        });
+        let sweeper = async {
+            if workspaces.wait_until_ready().await.is_err() || self.maps.0.wait_until_ready().await.is_err() {
+                return;
+            }
+            loop {
+                sweep(&context, &self.scope, &workspaces, &self.maps.0).await;
+                swept.notified().await;
+            }
+        };
+
+        let objects = watcher(self.scope.api::<RototoWorkspace>(client), watcher::Config::default());
+        let objects = objects.default_backoff().reflect(writer).inspect_ok({
+            let swept = swept.clone();
+            move |event| {
+                if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
+                    swept.notify_one();
+                }
+            }
+        });
+        let ready = wait_for_caches(self.maps.0.clone(), self.pods.0.clone());
+        let controller = Controller::for_stream(after(ready, objects.applied_objects()), workspaces.clone())
+            .reconcile_on(stream::poll_fn(move |task| self.bells.poll_recv(task)))
+            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+            .run(reconcile, on_error, context.clone())
+            .for_each(|_| future::ready(()));
+
+        // The streams retry by themselves for ever; what ends first is the controller, and only on shutdown.
+        tokio::select! {
+            () = controller => {}
+            _ = retried(maps, "ConfigMaps") => {}
+            _ = retried(pods, "Pods") => {}
+            () = sweeper => {}
+        }
+    }
+}
+
+/// A stream of events never ends, and its errors are retried inside it: what is left is to say that they happen.
+async fn retried(work: impl Future<Output = Result<(), watcher::Error>>, what: &str) {
+    if let Err(error) = work.await {
+        warn!(%error, what, "a watch has ended");
+    }
+}
+
+/// A decision before the first list of the maps would see none of them.
+async fn wait_for_caches(maps: Store<ConfigMap>, pods: Store<Pod>) {
+    let _ = maps.wait_until_ready().await;
+    let _ = pods.wait_until_ready().await;
+}
+
+fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
+}
+
+/// The grant on ConfigMaps is for this one name, and covers a list or watch only with this selector.
+fn named_markers() -> watcher::Config {
+    watcher::Config::default().fields(&format!("metadata.name={MARKERS}"))
+}
+
+/// Pods are counted, so their names, labels, and phase are all that is kept of them.
+fn shrink(pod: &mut Pod) {
+    let metadata = std::mem::take(&mut pod.metadata);
+    pod.metadata = ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        labels: metadata.labels,
+        resource_version: metadata.resource_version,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    };
+    pod.spec = None;
+    let phase = pod.status.take().and_then(|status| status.phase);
+    pod.status = Some(PodStatus { phase, ..PodStatus::default() });
+}
+
+fn map_changed(
+    event: &watcher::Event<ConfigMap>,
+    context: &Context,
+    workspaces: &Store<RototoWorkspace>,
+    swept: &Notify,
+) {
+    let (watcher::Event::Apply(map) | watcher::Event::Delete(map)) = event else { return };
+    let namespace = map.namespace().unwrap_or_default();
+    if matches!(event, watcher::Event::Delete(_)) {
+        context.maps.saw(&namespace, None);
+    }
+    swept.notify_one();
+    ring_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
+}
+
+fn pod_changed(event: &watcher::Event<Pod>, context: &Context, workspaces: &Store<RototoWorkspace>) {
+    let (watcher::Event::Apply(pod) | watcher::Event::Delete(pod)) = event else { return };
+    let namespace = pod.namespace();
+    let follows = |name: &str| {
+        pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
+    };
+    ring_each(context, workspaces, |workspace| {
+        let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
+        workspace.namespace() == namespace && (chosen || follows(&workspace.name_any()))
+    });
+}
+
+fn ring_each(context: &Context, workspaces: &Store<RototoWorkspace>, rings: impl Fn(&RototoWorkspace) -> bool) {
+    for workspace in workspaces.state().iter().filter(|workspace| rings(workspace)) {
+        context.ring(&Key::of(workspace));
+    }
+}
+
+fn on_error(workspace: Arc<RototoWorkspace>, error: &reconcile::Error, _: Arc<Context>) -> Action {
+    debug!(name = workspace.name_any(), %error, "a reconcile failed");
+    warn!(%error, "tried again in {RETRY:?}");
+    Action::requeue(RETRY)
+}

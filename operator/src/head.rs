@@ -1,0 +1,227 @@
+//! One look at the source of a workspace: pin the ref, fetch the files, lint them, keep them as a snapshot.
+//!
+//! What comes out is the [`Head`]: the newest content that the source names, and lint's verdict on it. A look at a
+//! source that has not moved costs one question to the git host and gives the head that was known.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, WorkspaceStatus};
+use rototo_engine::{Diagnostic, Fingerprint, Lint, Severity, Tree};
+use rototo_source::{InvalidSource, Pinned, Reader, Revision, SnapshotStore, Source, SourceError, StoreError};
+
+/// How many findings a status names.
+const NAMED_FINDINGS: usize = 10;
+
+/// The newest content of a source.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Where it was read.
+    pub source: Source,
+    /// The commit, where the source has commits.
+    pub revision: Option<Revision>,
+    /// The source can't name anything else.
+    pub immutable: bool,
+    /// The name of the content.
+    pub fingerprint: Fingerprint,
+    /// What it consists of.
+    pub contents: WorkspaceStatus,
+    /// From which severity on lint refuses; another policy is another verdict.
+    pub fail_on: FailOn,
+    /// What lint says.
+    pub verdict: Verdict,
+    /// When the steps up to here were done.
+    pub times: LookTimes,
+}
+
+/// What lint says of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be published.
+    Accepted,
+    /// It may not.
+    Refused(Refusal),
+}
+
+/// Why lint refuses a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// How many errors it found.
+    pub errors: u32,
+    /// How many warnings it found.
+    pub warnings: u32,
+    /// The first of them, without values.
+    pub findings: Vec<RejectedDiagnostic>,
+}
+
+/// When the steps of a look were done, on this process's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct LookTimes {
+    /// The source answered which commit it is at.
+    pub detected: Instant,
+    /// The files had been read.
+    pub fetched: Instant,
+    /// Lint was through, and what it accepts was on disk.
+    pub linted: Instant,
+}
+
+/// Why a look gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The text of the spec names no source.
+    #[error("spec.source: {0}")]
+    Invalid(InvalidSource),
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The source did not answer in the time that the spec gives it.
+    #[error("the source did not answer within {0:?} (spec.timeout)")]
+    TimedOut(Duration),
+    /// The snapshot could not be written.
+    #[error("the snapshot could not be kept: {0}")]
+    Store(#[from] StoreError),
+    /// The work was ended from outside.
+    #[error("the look was interrupted")]
+    Interrupted,
+}
+
+impl LookError {
+    /// A code that explains the failure, for conditions and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_source",
+            Self::Source(error) => error.code(),
+            Self::TimedOut(_) => "timed_out",
+            Self::Store(_) => "snapshot_not_kept",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether the same look may succeed later without anybody changing the spec.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Source(error) => error.is_transient(),
+            Self::TimedOut(_) | Self::Store(_) | Self::Interrupted => true,
+        }
+    }
+}
+
+/// What one look is for.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Where to look.
+    pub source: Source,
+    /// How old an answer of the git host to somebody else may be, so that a thousand workspaces of one repository cost
+    /// one question an interval. Zero asks anew.
+    pub age: Duration,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// From which severity on lint refuses.
+    pub fail_on: FailOn,
+    /// What the last look saw.
+    pub known: Option<Arc<Head>>,
+}
+
+impl Look {
+    /// Looks. The head that was known comes back, the same `Arc`, when the source has not moved.
+    pub async fn take(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<Arc<Head>, LookError> {
+        let timeout = self.timeout;
+        let seen =
+            tokio::time::timeout(timeout, self.read(reader)).await.map_err(|_| LookError::TimedOut(timeout))??;
+        match seen {
+            Seen::Known(head) => Ok(head),
+            Seen::New(fetched) => {
+                // Linting and fsync would hold up every other workspace of this process.
+                let judged = tokio::task::spawn_blocking(move || self.judge(*fetched, &store));
+                judged.await.map_err(|_| LookError::Interrupted)?
+            }
+        }
+    }
+
+    async fn read(&self, reader: &Reader) -> Result<Seen, SourceError> {
+        let pinned = reader.pin_within(&self.source, self.age).await?;
+        let detected = Instant::now();
+        if let Some(known) = &self.known {
+            let same_commit = pinned.revision().is_some() && pinned.revision() == known.revision;
+            if same_commit && known.source == self.source && known.fail_on == self.fail_on {
+                return Ok(Seen::Known(known.clone()));
+            }
+        }
+        let tree = reader.fetch(&pinned).await?;
+        Ok(Seen::New(Box::new(Fetched { pinned, tree, detected, fetched: Instant::now() })))
+    }
+
+    fn judge(&self, fetched: Fetched, store: &SnapshotStore) -> Result<Arc<Head>, LookError> {
+        let Fetched { pinned, tree, detected, fetched } = fetched;
+        let fingerprint = tree.fingerprint();
+        let known =
+            self.known.as_ref().filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
+        let (verdict, contents) = match known {
+            Some(known) => (known.verdict.clone(), known.contents),
+            None => judge(tree.clone(), self.fail_on),
+        };
+        if verdict == Verdict::Accepted {
+            store.put(&tree)?;
+        }
+        Ok(Arc::new(Head {
+            source: self.source.clone(),
+            revision: pinned.revision(),
+            immutable: pinned.immutable(),
+            fingerprint,
+            contents,
+            fail_on: self.fail_on,
+            verdict,
+            times: LookTimes { detected, fetched, linted: Instant::now() },
+        }))
+    }
+}
+
+enum Seen {
+    Known(Arc<Head>),
+    New(Box<Fetched>),
+}
+
+struct Fetched {
+    pinned: Pinned,
+    tree: Tree,
+    detected: Instant,
+    fetched: Instant,
+}
+
+fn judge(tree: Tree, fail_on: FailOn) -> (Verdict, WorkspaceStatus) {
+    let parsed = rototo_engine::parse(tree);
+    let summary = parsed.summary();
+    let contents = WorkspaceStatus {
+        variables: count(summary.variables),
+        qualifiers: count(summary.qualifiers),
+        resources: count(summary.resources),
+        documents: count(summary.documents),
+    };
+    let lint = rototo_engine::lint(&parsed);
+    let refused = lint.has_errors() || fail_on == FailOn::Warning && lint.warnings() > 0;
+    let verdict = if refused { Verdict::Refused(refusal(&lint)) } else { Verdict::Accepted };
+    (verdict, contents)
+}
+
+fn refusal(lint: &Lint) -> Refusal {
+    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().collect();
+    diagnostics.sort_by_key(|diagnostic| diagnostic.severity != Severity::Error);
+    let findings = diagnostics.into_iter().take(NAMED_FINDINGS).map(finding).collect();
+    Refusal { errors: count(lint.errors()), warnings: count(lint.warnings()), findings }
+}
+
+fn finding(diagnostic: &Diagnostic) -> RejectedDiagnostic {
+    RejectedDiagnostic {
+        rule: diagnostic.rule.to_string(),
+        path: Some(diagnostic.location.path.to_string()),
+        line: diagnostic.location.range.map(|range| count(range.start.line)),
+        message: diagnostic.masked_message(),
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

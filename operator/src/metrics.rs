@@ -1,0 +1,138 @@
+//! What Prometheus is told. Labels are names and codes, never values.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::context::Key;
+use crate::fleet::{FleetView, PublishTimes};
+use crate::head::{Head, LookError};
+
+/// From five milliseconds to a minute and a half.
+const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
+
+/// All metrics of the operator.
+pub struct Metrics {
+    registry: Registry,
+    propagation: Family<Stage, Histogram>,
+    processes: Family<ProcessLabels, Gauge>,
+    looks: Family<Outcome, Counter>,
+    publishes: Counter,
+    publish_refused: Counter,
+    put_back: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProcessLabels {
+    namespace: String,
+    workspace: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("rototo");
+        let propagation: Family<_, _> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        registry.register_with_unit(
+            "propagation",
+            "Time from the detection of a new commit to the end of each stage",
+            Unit::Seconds,
+            propagation.clone(),
+        );
+        let processes = Family::default();
+        registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
+        let looks = Family::default();
+        registry.register("looks", "Looks at a source, by outcome", looks.clone());
+        let publishes = Counter::default();
+        registry.register("publishes", "Markers written because content changed", publishes.clone());
+        let publish_refused = Counter::default();
+        registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
+        let put_back = Counter::default();
+        registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
+        Self { registry, propagation, processes, looks, publishes, publish_refused, put_back }
+    }
+}
+
+impl Metrics {
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A look at a source has ended.
+    pub fn looked(&self, result: &Result<Arc<Head>, LookError>) {
+        let outcome = result.as_ref().map_or_else(LookError::code, |_| "success");
+        self.looks.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// The API server has accepted a marker.
+    pub fn published(&self, times: &PublishTimes) {
+        self.publishes.inc();
+        let stages = [("fetched", times.fetched), ("linted", times.linted), ("published", times.published)];
+        for (stage, time) in stages {
+            self.observe(stage, times.detected, time);
+        }
+    }
+
+    /// A process has applied a publish for the first time.
+    pub fn applied(&self, times: &PublishTimes, now: Instant) {
+        self.observe("applied", times.detected, now);
+    }
+
+    fn observe(&self, stage: &'static str, since: Instant, time: Instant) {
+        let seconds = time.saturating_duration_since(since).max(Duration::ZERO).as_secs_f64();
+        self.propagation.get_or_create(&Stage { stage }).observe(seconds);
+    }
+
+    /// A marker could not be written.
+    pub fn publish_refused(&self) {
+        self.publish_refused.inc();
+    }
+
+    /// Somebody else's change of a marker was undone.
+    pub fn put_back(&self) {
+        self.put_back.inc();
+    }
+
+    /// The fleet of a workspace was counted.
+    pub fn fleet(&self, key: &Key, view: &FleetView) {
+        let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
+        let states =
+            [("applied", view.applied), ("rejected", view.rejected), ("silent", view.silent), ("pending", pending)];
+        for (state, count) in states {
+            self.processes.get_or_create(&labels(key, state)).set(i64::from(count));
+        }
+    }
+
+    /// A workspace is gone.
+    pub fn forget(&self, key: &Key) {
+        for state in ["applied", "rejected", "silent", "pending"] {
+            self.processes.remove(&labels(key, state));
+        }
+    }
+}
+
+fn labels(key: &Key, state: &'static str) -> ProcessLabels {
+    ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
+}

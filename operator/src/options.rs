@@ -1,0 +1,70 @@
+//! The operator's flags. Each is also an environment variable `ROTOTO_OPERATOR_…`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rototo-operator", version)]
+pub struct Options {
+    /// The kubeconfig to reach the API server with. By default as kubectl does, then as a pod does.
+    #[arg(long, env = "ROTOTO_OPERATOR_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The operator's own namespace: where the Secret with its certificate stands.
+    #[arg(long, env = "ROTOTO_OPERATOR_NAMESPACE", value_name = "NAMESPACE", default_value = "rototo-system")]
+    pub namespace: String,
+
+    /// The Helm release. Together with the namespace it names this install on the marker maps that it owns.
+    #[arg(long, env = "ROTOTO_OPERATOR_RELEASE", value_name = "NAME", default_value = "rototo-operator")]
+    pub release: String,
+
+    /// Where processes fetch snapshots and report, over HTTPS.
+    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+
+    /// Where `/healthz`, `/readyz`, and `/metrics` are served, over HTTP.
+    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    pub metrics_listen: SocketAddr,
+
+    /// The URL under which processes reach `--listen`. It is written on the marker maps, and the certificate is for its
+    /// host.
+    #[arg(long, env = "ROTOTO_OPERATOR_ADVERTISE_URL", value_name = "URL")]
+    pub advertise_url: String,
+
+    /// Where snapshots and git objects are kept. Losing it costs a new fetch, nothing else.
+    #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
+    pub data_dir: PathBuf,
+
+    /// A namespace to watch; may be given several times. By default all of them.
+    #[arg(
+        long = "watch-namespace",
+        env = "ROTOTO_OPERATOR_WATCH_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// The Secret with the operator's certificate, in its own namespace. It is made if it is missing.
+    #[arg(long, env = "ROTOTO_OPERATOR_TLS_SECRET", value_name = "NAME", default_value = "rototo-operator-tls")]
+    pub tls_secret: String,
+
+    /// Accept `file:` and `git+file:` sources. Whoever may create a RototoWorkspace can then read what the operator can
+    /// read: meant for tests, demos, and mirrors on a volume.
+    #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
+    pub allow_file_sources: bool,
+
+    /// Write the log as JSON, one object a line.
+    #[arg(long, env = "ROTOTO_OPERATOR_LOG_JSON")]
+    pub log_json: bool,
+}
+
+impl Options {
+    /// How marker maps name this install.
+    #[must_use]
+    pub fn install(&self) -> String {
+        format!("{}/{}", self.namespace, self.release)
+    }
+}

@@ -1,0 +1,312 @@
+//! The story of one workspace, told again whenever something may have changed: look at the source, publish what it
+//! says, report what became of it. Each step compares what is with what should be; none depends on why it was called.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event as KubeEvent, EventType};
+use kube::{Api, Resource, ResourceExt};
+use rototo_api::names::{ANNOTATION_RECONCILE, OPERATOR};
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_source::Source;
+use serde_json::json;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::context::{Context, Key, SharedRecord};
+use crate::head::{Head, Look, LookError, Verdict};
+use crate::markers::{self, WriteError};
+use crate::plan::{Observed, Plan, plan};
+use crate::record::{Cause, Record, Verified};
+use crate::status::{self, Event, Facts, PublishProblem, Severity, SourceFacts, SourceProblem};
+
+/// How often a decision is made again because the map has changed under it.
+const ATTEMPTS: u32 = 5;
+/// A status that still moves is written at most this often.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// How long a reconcile that nobody asks for is put off at most.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
+
+/// Why a reconcile is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status of {namespace}/{name} could not be written: {source}")]
+    Status {
+        /// The workspace's namespace.
+        namespace: String,
+        /// The workspace's name.
+        name: String,
+        /// What the API server says.
+        source: Box<kube::Error>,
+    },
+}
+
+/// Brings one workspace forward, and says when to come back at the latest.
+pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, Error> {
+    let now = Instant::now();
+    let record = context.records.of(&workspace, now);
+    look_if_due(&workspace, &record, &context, now);
+    publish(&workspace, &record, &context).await;
+    let next = report(&workspace, &record, &context).await?;
+    Ok(Action::requeue(next.saturating_duration_since(Instant::now())))
+}
+
+/// Starts a look at the source, which rings again when it is through. So a host that hangs holds up nothing else.
+fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>, now: Instant) {
+    let spec = &workspace.spec;
+    let cause = Cause {
+        generation: workspace.metadata.generation,
+        request: workspace.annotations().get(ANNOTATION_RECONCILE).cloned(),
+    };
+    let mut record = shared.lock();
+    record.stale_after = spec.stale_after();
+    if spec.suspend || !record.source.is_due(&cause, now) {
+        return;
+    }
+    if let Some((superseded, _)) = record.source.looking.take() {
+        superseded.abort();
+    }
+    let key = Key::of(workspace);
+    let span = info_span!("look", namespace = key.namespace, name = key.name);
+    let known = record.source.head.clone();
+    let (text, timeout, fail_on) = (spec.source.clone(), spec.timeout(), spec.fail_on());
+    let (context, shared, interval) = (context.clone(), shared.clone(), spec.interval());
+    // Whoever asks wants to know what is there now; at the interval, a neighbour's answer of late will do.
+    let age = if record.source.looked_for.as_ref() == Some(&cause) { interval / 2 } else { Duration::ZERO };
+    let task = async move {
+        let result = match text.parse::<Source>() {
+            Ok(source) => {
+                let look = Look { source, age, timeout, fail_on, known };
+                take(look, &context, &key).await
+            }
+            Err(invalid) => Err(LookError::Invalid(invalid)),
+        };
+        log_look(&result);
+        context.metrics.looked(&result);
+        let verified = Verified { at: Instant::now(), time: Timestamp::now() };
+        shared.lock().source.looked(result, verified, interval, fastrand::f64());
+        context.ring(&key);
+    };
+    let task = tokio::spawn(task.instrument(span));
+    record.source.looking = Some((task.abort_handle(), cause));
+}
+
+async fn take(look: Look, context: &Context, key: &Key) -> Result<Arc<Head>, LookError> {
+    let store = context.snapshots.store(key)?;
+    look.take(&context.reader, store).await
+}
+
+fn log_look(result: &Result<Arc<Head>, LookError>) {
+    match result {
+        Ok(head) => {
+            let revision = head.revision.as_ref().map(ToString::to_string);
+            let accepted = head.verdict == Verdict::Accepted;
+            tracing::debug!(revision, fingerprint = %head.fingerprint, accepted, "looked at the source");
+        }
+        Err(error) => warn!(code = error.code(), %error, "the source could not be read"),
+    }
+}
+
+/// Writes the marker if it does not say what the source says.
+async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
+    let Key { namespace, name } = Key::of(workspace);
+    for _ in 0..ATTEMPTS {
+        let map = context.maps.newest(&namespace);
+        let map = context.address.read(map.as_deref(), &name);
+        let plan = plan(observe(&shared.lock(), workspace, map));
+        let (publish, at, rings) = match plan {
+            Plan::Wait => return shared.lock().saw_published(None, Instant::now()),
+            Plan::Keep(publish) => return shared.lock().saw_published(Some(publish), Instant::now()),
+            Plan::Forbidden { owner } => {
+                shared.lock().problem = Some(PublishProblem::Foreign { owner });
+                return;
+            }
+            Plan::Readdress { publish, at } => (publish, at, false),
+            Plan::Write { publish, at } => (publish, at, true),
+        };
+        let data = markers::published(&name, &publish);
+        match context.address.write(&context.client, &namespace, data, &at).await {
+            Ok(map) => {
+                let now = Instant::now();
+                context.maps.saw(&namespace, Some(Arc::new(map)));
+                if rings {
+                    let pods = context.pods(workspace);
+                    let mut record = shared.lock();
+                    if let Some(times) = record.publish_times(now) {
+                        record.fleet.published(publish.clone(), times, &pods, now);
+                        context.metrics.published(&times);
+                    }
+                    info!(namespace, name, fingerprint = publish.fingerprint, "published");
+                }
+                return shared.lock().saw_published(Some(publish), now);
+            }
+            Err(WriteError::Conflict) => match markers::get(&context.client, &namespace).await {
+                Ok(map) => context.maps.saw(&namespace, map.map(Arc::new)),
+                Err(error) => return failed(shared, context, &error),
+            },
+            Err(error) => {
+                // The write may have happened although its answer got lost: what is there is asked for.
+                if let (WriteError::Unavailable(_), Ok(map)) = (&error, markers::get(&context.client, &namespace).await)
+                {
+                    context.maps.saw(&namespace, map.map(Arc::new));
+                    continue;
+                }
+                return failed(shared, context, &error);
+            }
+        }
+    }
+    failed(shared, context, &WriteError::Conflict);
+}
+
+fn observe(record: &Record, workspace: &RototoWorkspace, map: crate::plan::MarkerMap) -> Observed {
+    let head = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted && !workspace.spec.suspend);
+    Observed {
+        accepted: head.map(|head| head.fingerprint.to_string()),
+        map,
+        last: record.published.as_ref().map(|publish| publish.updated_at),
+        now: Timestamp::now(),
+    }
+}
+
+fn failed(shared: &SharedRecord, context: &Context, error: &WriteError) {
+    warn!(%error, "the marker could not be written");
+    context.metrics.publish_refused();
+    let mut record = shared.lock();
+    record.publish_failures = record.publish_failures.saturating_add(1);
+    record.problem = Some(match error {
+        WriteError::Refused(message) => PublishProblem::Refused(message.clone()),
+        WriteError::Conflict | WriteError::Unavailable(_) => PublishProblem::Unavailable(error.to_string()),
+    });
+}
+
+/// Writes the status if it says anything new, and answers when it may change by itself.
+async fn report(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Result<Instant, Error> {
+    let now = Instant::now();
+    let pods = context.pods(workspace);
+    let (previous, next, mut wake, wrote) = {
+        let mut record = shared.lock();
+        let wrote = record.written.as_ref().map(|(_, at)| *at);
+        let previous = match &record.written {
+            Some((status, _)) => status.clone(),
+            None => workspace.status.clone().unwrap_or_default(),
+        };
+        let fleet = record.fleet.view(&pods, now);
+        let next = status::status(&facts(workspace, &record, &fleet, &previous, now));
+        context.metrics.fleet(&Key::of(workspace), &fleet);
+        (previous, next, next_wake(workspace, &record, &fleet, now), wrote)
+    };
+    if !status::worth_writing(&previous, &next) {
+        return Ok(wake);
+    }
+    // A status that comes to rest is written at once; one that moves, or moves on from rest, about once a second.
+    let comes_to_rest = status::settled(&next) && !status::settled(&previous);
+    if let Some(earliest) = wrote.map(|wrote| wrote + STATUS_EVERY).filter(|earliest| *earliest > now && !comes_to_rest)
+    {
+        wake = wake.min(earliest);
+        return Ok(wake);
+    }
+    write_status(workspace, context, &next).await?;
+    for event in status::events(&previous, &next) {
+        tell(workspace, context, event).await;
+    }
+    shared.lock().written = Some((next, Instant::now()));
+    Ok(wake)
+}
+
+fn facts<'a>(
+    workspace: &'a RototoWorkspace,
+    record: &'a Record,
+    fleet: &'a crate::fleet::FleetView,
+    previous: &'a RototoWorkspaceStatus,
+    now: Instant,
+) -> Facts<'a> {
+    let source = &record.source;
+    let looked_for = source.looked_for.as_ref();
+    Facts {
+        spec: &workspace.spec,
+        generation: workspace.metadata.generation,
+        now: Timestamp::now(),
+        source: SourceFacts {
+            head: source.head.as_deref(),
+            last_success: source.verified.map(|verified| verified.time),
+            verified_ago: source.verified.map(|verified| now.saturating_duration_since(verified.at)),
+            failures: source.failures,
+            error: source.error.as_ref().map(|failure| SourceProblem {
+                code: failure.code,
+                message: failure.message.clone(),
+                transient: failure.transient,
+            }),
+            current: workspace.spec.suspend
+                || looked_for.is_some_and(|cause| cause.generation == workspace.metadata.generation),
+        },
+        published: record.published.as_ref(),
+        problem: record.problem.as_ref(),
+        fleet,
+        handled_request: looked_for.and_then(|cause| cause.request.as_deref()),
+        previous,
+    }
+}
+
+/// When the answer may change although nothing happens.
+fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &crate::fleet::FleetView, now: Instant) -> Instant {
+    let within = workspace.spec.converge_within();
+    let deadline = match fleet.convergence {
+        crate::fleet::Convergence::Progressing(Some(since)) if since <= within => {
+            Some(now + (within - since) + Duration::from_millis(1))
+        }
+        crate::fleet::Convergence::Recounting => Some(now + Duration::from_secs(1)),
+        _ => None,
+    };
+    let stale = record.source.verified.map(|verified| verified.at + record.stale_after);
+    let retry = record
+        .problem
+        .as_ref()
+        .map(|_| now + Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6))));
+    let look = record.source.next_look.filter(|_| record.source.looking.is_none() && !workspace.spec.suspend);
+    let wakes = [look, fleet.next_change, deadline, stale, retry];
+    let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
+    wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
+}
+
+async fn write_status(
+    workspace: &RototoWorkspace,
+    context: &Context,
+    status: &RototoWorkspaceStatus,
+) -> Result<(), Error> {
+    let Key { namespace, name } = Key::of(workspace);
+    let workspaces: Api<RototoWorkspace> = Api::namespaced(context.client.clone(), &namespace);
+    let body = json!({
+        "apiVersion": RototoWorkspace::api_version(&()),
+        "kind": RototoWorkspace::kind(&()),
+        "metadata": { "name": name, "uid": workspace.uid() },
+        "status": status,
+    });
+    // Applied by its one owner, so that what is left out disappears.
+    let params = PatchParams::apply(OPERATOR).force();
+    match workspaces.patch_status(&name, &params, &Patch::Apply(body)).await {
+        Ok(_) => Ok(()),
+        // Deleted, or deleted and created again: nothing is left to report on.
+        Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
+        Err(source) => Err(Error::Status { namespace, name, source: Box::new(source) }),
+    }
+}
+
+async fn tell(workspace: &RototoWorkspace, context: &Context, event: Event) {
+    let event = KubeEvent {
+        type_: match event.severity {
+            Severity::Normal => EventType::Normal,
+            Severity::Warning => EventType::Warning,
+        },
+        reason: event.reason.to_owned(),
+        note: Some(event.message),
+        action: event.reason.to_owned(),
+        secondary: None,
+    };
+    // An Event is a courtesy: the status says the same, and stays.
+    if let Err(error) = context.recorder.publish(&event, &workspace.object_ref(&())).await {
+        warn!(%error, reason = event.reason, "an Event could not be written");
+    }
+}

@@ -1,0 +1,192 @@
+//! The two questions that a process asks over HTTPS: what does this fingerprint name, and is what I run still right?
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use rototo_api::fleet::{Answer, Report};
+use rototo_api::snapshot::ErrorBody;
+use rototo_engine::Fingerprint;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::access::{Access, Denied, Grant};
+use crate::context::{Context, Key};
+use crate::snapshots::Wanted;
+
+/// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
+const AT_ONCE: usize = 512;
+/// A report has some 300 bytes.
+const REPORT_LIMIT: usize = 8 * 1024;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Endpoints {
+    context: Arc<Context>,
+    access: Arc<Access>,
+    places: Arc<Semaphore>,
+}
+
+impl Endpoints {
+    /// Endpoints that answer from `context` to those whom `access` lets in.
+    #[must_use]
+    pub fn new(context: Arc<Context>, access: Access) -> Self {
+        Self { context, access: Arc::new(access), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// The routes.
+    pub fn routes(self) -> Router {
+        Router::new()
+            .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshot))
+            .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(report))
+            .layer(DefaultBodyLimit::max(REPORT_LIMIT))
+            .fallback(async || Failure::NoSuchPath)
+            .with_state(self)
+    }
+}
+
+/// Why a request was not answered as it asked to be.
+enum Failure {
+    Malformed(String),
+    Denied(Denied),
+    UnknownFingerprint(Fingerprint),
+    UnknownWorkspace(Key),
+    NoSuchPath,
+    Busy,
+    Internal,
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, code, message) = match self {
+            Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
+            Self::Denied(denied) => denied_parts(&denied),
+            Self::UnknownFingerprint(fingerprint) => {
+                let message = format!("{fingerprint} is not content of this workspace, or not any more");
+                (StatusCode::NOT_FOUND, "unknown_fingerprint", message)
+            }
+            Self::UnknownWorkspace(Key { namespace, name }) => {
+                let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
+                (StatusCode::NOT_FOUND, "unknown_workspace", message)
+            }
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again".to_owned()),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the operator could not read its store; its log says why".to_owned(),
+            ),
+        };
+        let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String) {
+    let (status, code) = match denied {
+        Denied::NoToken => (StatusCode::UNAUTHORIZED, "no_token"),
+        Denied::BadToken(_) => (StatusCode::UNAUTHORIZED, "bad_token"),
+        Denied::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "reviews_unavailable"),
+    };
+    (status, code, denied.to_string())
+}
+
+#[derive(Deserialize)]
+struct Base {
+    base: Option<String>,
+}
+
+async fn snapshot(
+    State(endpoints): State<Endpoints>,
+    Path((namespace, name, fingerprint)): Path<(String, String, String)>,
+    base: Result<Query<Base>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let key = Key { namespace, name };
+    let parse = |text: &str| text.parse::<Fingerprint>().map_err(|error| Failure::Malformed(error.to_string()));
+    let fingerprint = parse(&fingerprint)?;
+    let base = base.map_err(|error| Failure::Malformed(error.body_text()))?.0.base;
+    let base = base.as_deref().map(parse).transpose()?;
+    endpoints.access.check(authorization(&headers), Grant::ReadSnapshot, &key).await.map_err(Failure::Denied)?;
+    if endpoints.context.records.get(&key).is_none() {
+        return Err(Failure::UnknownWorkspace(key));
+    }
+    let etag = format!("\"{fingerprint}\"");
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
+    let packed = endpoints.context.snapshots.packed(&Wanted { key, fingerprint, base }).await.map_err(|error| {
+        tracing::error!(%error, %fingerprint, "a snapshot could not be served");
+        Failure::Internal
+    })?;
+    let packed = packed.ok_or(Failure::UnknownFingerprint(fingerprint))?;
+    let headers = [
+        (CONTENT_TYPE, "application/zstd".to_owned()),
+        (ETAG, etag),
+        (CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
+    ];
+    Ok((headers, Bytes::from_owner(packed)).into_response())
+}
+
+async fn report(
+    State(endpoints): State<Endpoints>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Answer>, Failure> {
+    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let key = Key { namespace, name };
+    let caller = endpoints.access.check(authorization(&headers), Grant::Report, &key).await.map_err(Failure::Denied)?;
+    let malformed = |message: String| Failure::Malformed(format!("the report could not be read: {message}"));
+    let body = body.map_err(|error| malformed(error.body_text()))?;
+    let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    if !plausible(&report) {
+        return Err(malformed("`process` must be a UUID, and `reason` a code".to_owned()));
+    }
+    let Some(record) = endpoints.context.records.get(&key) else { return Err(Failure::UnknownWorkspace(key)) };
+    let now = Instant::now();
+    let (answer, news) = {
+        let mut record = record.lock();
+        let report = record.fleet.report(&report, caller.pod, now, fastrand::f64());
+        if let Some(times) = report.applied_first {
+            endpoints.context.metrics.applied(&times, now);
+        }
+        (record.answer(report.next, now), report.news)
+    };
+    // A heartbeat that says nothing new is no reason to count anew.
+    if news {
+        endpoints.context.ring(&key);
+    }
+    Ok(Json(answer))
+}
+
+/// What goes into a status must be short and without surprises: an identifier and a code.
+fn plausible(report: &Report) -> bool {
+    let code = |text: &String| {
+        text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    };
+    code(&report.process) && report.reason.as_ref().is_none_or(code)
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()
+}

@@ -1,0 +1,250 @@
+//! The status of a `RototoWorkspace`, derived from facts. Pure; `Ready` is derived here and nowhere else.
+//!
+//! Every condition has a function of its own below, whose reasons are documented in `docs/reference/conditions.md`.
+//! [`events`] tells what changed between two statuses, so that a restart of the operator repeats none.
+
+mod conditions;
+mod events;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rototo_api::workspace::{
+    FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec, RototoWorkspaceStatus,
+    SourceLayer, SourceStatus, Summary,
+};
+
+use crate::fleet::{FleetView, Publish};
+use crate::head::{Head, Verdict};
+
+pub use events::{Event, Severity, events};
+
+/// How many publishes a status remembers.
+const HISTORY: usize = 10;
+
+/// What is known of a workspace at one moment.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// What the user asks for.
+    pub spec: &'a RototoWorkspaceSpec,
+    /// The generation of `spec`.
+    pub generation: Option<i64>,
+    /// The operator's clock.
+    pub now: Timestamp,
+    /// What the source says.
+    pub source: SourceFacts<'a>,
+    /// What the marker says, as the API server has accepted it.
+    pub published: Option<&'a Publish>,
+    /// Why the marker could not be written.
+    pub problem: Option<&'a PublishProblem>,
+    /// Who runs what.
+    pub fleet: &'a FleetView,
+    /// The request for a reconcile that was answered last.
+    pub handled_request: Option<&'a str>,
+    /// The status as it stands in the API server.
+    pub previous: &'a RototoWorkspaceStatus,
+}
+
+/// What the source says.
+#[derive(Debug)]
+pub struct SourceFacts<'a> {
+    /// The newest content, if it was read since the operator started.
+    pub head: Option<&'a Head>,
+    /// When the source last answered.
+    pub last_success: Option<Timestamp>,
+    /// How long ago that is, by the monotonic clock.
+    pub verified_ago: Option<Duration>,
+    /// How often it has failed since.
+    pub failures: u32,
+    /// The last failure, if it has not answered since.
+    pub error: Option<SourceProblem<'a>>,
+    /// Whether `head` or `error` belongs to the spec as it is now.
+    pub current: bool,
+}
+
+/// Why the source could not be read.
+#[derive(Debug)]
+pub struct SourceProblem<'a> {
+    /// A code, such as `ref_not_found`.
+    pub code: &'a str,
+    /// A sentence.
+    pub message: String,
+    /// Whether the same look may succeed later.
+    pub transient: bool,
+}
+
+/// Why the marker could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishProblem {
+    /// The map belongs to another install, or to nobody.
+    Foreign {
+        /// The install that its annotation names, if any.
+        owner: Option<String>,
+    },
+    /// The API server refuses the write, in its own words.
+    Refused(String),
+    /// The API server could not be asked, or did not answer.
+    Unavailable(String),
+}
+
+/// Derives the status.
+#[must_use]
+pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
+    let published = published(facts);
+    let summary = Summary {
+        revision: published.as_ref().and_then(|published| published.revision.as_deref()).map(short_revision),
+        fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
+        fleet: Some(fleet_summary(facts.fleet)),
+        converged_in: facts.fleet.millis.and_then(|millis| millis.all).map(|millis| format!("{millis}ms")),
+    };
+    let accepted_head = facts.source.head.filter(|head| head.verdict == Verdict::Accepted);
+    let mut status = RototoWorkspaceStatus {
+        observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
+        conditions: Vec::new(),
+        last_handled_reconcile_at: facts.handled_request.map(str::to_owned),
+        source: Some(source(facts)),
+        history: history(facts, published.as_ref()),
+        workspace: match (accepted_head, &published) {
+            (Some(head), Some(published)) if head.fingerprint.to_string() == published.fingerprint => {
+                Some(head.contents)
+            }
+            _ => facts.previous.workspace,
+        },
+        published,
+        rejected: rejected(facts),
+        fleet: Some(fleet(facts.fleet)),
+        summary: Some(summary),
+    };
+    // A time that was measured before the operator was restarted is still true for the same publish.
+    if let (Some(summary), Some(entry)) = (&mut status.summary, status.history.first())
+        && summary.converged_in.is_none()
+        && status.published.as_ref().is_some_and(|published| published.updated_at == entry.updated_at)
+    {
+        summary.converged_in = entry.converged_millis.map(|millis| format!("{millis}ms"));
+    }
+    status.conditions = conditions::conditions(facts, &status);
+    status
+}
+
+fn source(facts: &Facts<'_>) -> SourceStatus {
+    let known = &facts.source;
+    let before = facts.previous.source.clone().unwrap_or_default();
+    let revision = known.head.and_then(|head| head.revision.as_ref());
+    SourceStatus {
+        revision: revision.map(ToString::to_string).or(before.revision),
+        layers: known.head.map_or(before.layers, |head| {
+            let commit = head.revision.as_ref().map(|revision| revision.commit().to_string());
+            vec![SourceLayer { source: head.source.to_string(), commit }]
+        }),
+        immutable: known.head.map_or(before.immutable, |head| head.immutable),
+        last_success: known.last_success.map(Time).or(before.last_success),
+        consecutive_failures: known.failures,
+        last_error: known.error.as_ref().map(|error| error.message.clone()),
+    }
+}
+
+fn published(facts: &Facts<'_>) -> Option<PublishedStatus> {
+    let publish = facts.published?;
+    let head = facts.source.head.filter(|head| head.fingerprint.to_string() == publish.fingerprint);
+    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == publish.fingerprint);
+    Some(PublishedStatus {
+        fingerprint: publish.fingerprint.clone(),
+        revision: head
+            .and_then(|head| head.revision.as_ref().map(ToString::to_string))
+            .or_else(|| before.and_then(|before| before.revision.clone())),
+        updated_at: publish.updated_at,
+    })
+}
+
+fn rejected(facts: &Facts<'_>) -> Option<RejectedStatus> {
+    let before = facts.previous.rejected.as_ref();
+    let Some(head) = facts.source.head else { return before.cloned() };
+    let Verdict::Refused(refusal) = &head.verdict else { return None };
+    let revision = head.revision.as_ref().map(ToString::to_string);
+    let same = before.filter(|before| before.revision == revision && before.diagnostics == refusal.findings);
+    Some(RejectedStatus {
+        revision,
+        time: same.map_or(Time(facts.now), |before| before.time.clone()),
+        errors: refusal.errors,
+        warnings: refusal.warnings,
+        diagnostics: refusal.findings.clone(),
+    })
+}
+
+fn fleet(view: &FleetView) -> FleetStatus {
+    FleetStatus {
+        expected: view.expected,
+        processes: view.processes,
+        applied: view.applied,
+        rejected: view.rejected,
+        silent: view.silent,
+        millis: view.millis,
+        behind: view.behind.clone(),
+    }
+}
+
+fn fleet_summary(view: &FleetView) -> String {
+    match view.expected {
+        Some(expected) => format!("{}/{expected}", view.applied),
+        None => format!("{} reporting", view.processes),
+    }
+}
+
+fn history(facts: &Facts<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
+    let mut history = facts.previous.history.clone();
+    let Some(published) = published else { return history };
+    if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {
+        let entry = HistoryEntry {
+            fingerprint: published.fingerprint.clone(),
+            revision: published.revision.clone(),
+            updated_at: published.updated_at,
+            converged_millis: None,
+        };
+        history.insert(0, entry);
+        history.truncate(HISTORY);
+    }
+    if let (Some(newest), Some(millis)) = (history.first_mut(), facts.fleet.millis) {
+        newest.converged_millis = millis.all.or(newest.converged_millis);
+    }
+    history
+}
+
+/// `main@sha1:` and eight digits of the commit.
+fn short_revision(revision: &str) -> String {
+    match revision.rsplit_once(':') {
+        Some((start, commit)) => format!("{start}:{}", commit.chars().take(8).collect::<String>()),
+        None => revision.to_owned(),
+    }
+}
+
+fn short_fingerprint(fingerprint: &str) -> String {
+    fingerprint.trim_start_matches("sha256:").chars().take(8).collect()
+}
+
+/// Whether writing `next` would tell anybody anything: the time of the last verification alone is worth a write only
+/// every ten minutes, because metrics and fleet answers carry it exactly.
+#[must_use]
+pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> bool {
+    const VERIFIED_EVERY: Duration = Duration::from_secs(600);
+    let verified = |status: &RototoWorkspaceStatus| {
+        status.source.as_ref().and_then(|source| source.last_success.as_ref()).map(|time| time.0)
+    };
+    let mut aligned = next.clone();
+    if let (Some(before), Some(after)) = (verified(previous), verified(next)) {
+        let grown = after.duration_since(before).unsigned_abs();
+        if grown < VERIFIED_EVERY
+            && let Some(source) = &mut aligned.source
+        {
+            source.last_success = Some(Time(before));
+        }
+    }
+    aligned != *previous
+}
+
+/// Whether a status is at rest: nothing in it is expected to change soon.
+#[must_use]
+pub fn settled(status: &RototoWorkspaceStatus) -> bool {
+    use rototo_api::workspace::condition::RECONCILING;
+    status.conditions.iter().all(|condition| condition.type_ != RECONCILING)
+}

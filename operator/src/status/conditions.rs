@@ -1,0 +1,220 @@
+//! The conditions: one function each, and `Ready` from the others.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use rototo_api::workspace::RototoWorkspaceStatus;
+use rototo_api::workspace::condition::{
+    CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED,
+};
+
+use super::{Facts, PublishProblem};
+use crate::fleet::Convergence;
+use crate::head::Verdict;
+
+/// The conditions that hold, those of `status` in front of which the rest of it stands.
+pub(super) fn conditions(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
+    let source = source_ready(facts);
+    let lint = lint_passed(facts, status);
+    let published = published(facts);
+    let converged = converged(facts);
+    let stale = stale(facts);
+    let stalled = stalled(facts);
+    let reconciling = reconciling(facts, &converged);
+    let ready = ready(facts, &[stalled.as_ref(), Some(&lint), Some(&published), stale.as_ref(), Some(&converged)]);
+    let all = [
+        (READY, Some(ready)),
+        (RECONCILING, reconciling),
+        (STALLED, stalled),
+        (SOURCE_READY, Some(source)),
+        (LINT_PASSED, Some(lint)),
+        (PUBLISHED, Some(published)),
+        (CONVERGED, Some(converged)),
+        (STALE, stale),
+    ];
+    all.into_iter().filter_map(|(type_, verdict)| Some(verdict?.condition(type_, facts, status))).collect()
+}
+
+/// What one condition says.
+#[derive(Clone, Debug)]
+struct Says {
+    status: &'static str,
+    /// Whether this status keeps the workspace from being ready.
+    hinders: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Says {
+    fn well(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: "True", hinders: false, reason, message: message.into() }
+    }
+
+    fn fails(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: "False", hinders: true, reason, message: message.into() }
+    }
+
+    fn unknown(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: "Unknown", hinders: true, reason, message: message.into() }
+    }
+
+    /// A condition that exists only while something is the matter.
+    fn warns(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status: "True", hinders: true, reason, message: message.into() }
+    }
+
+    fn condition(self, type_: &str, facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Condition {
+        let before = facts.previous.conditions.iter().find(|before| before.type_ == type_);
+        let since = before.filter(|before| before.status == self.status);
+        Condition {
+            type_: type_.to_owned(),
+            status: self.status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message,
+            observed_generation: status.observed_generation,
+            last_transition_time: since.map_or(Time(facts.now), |before| before.last_transition_time.clone()),
+        }
+    }
+}
+
+fn source_ready(facts: &Facts<'_>) -> Says {
+    if let Some(error) = &facts.source.error {
+        let reason = if error.transient { "SourceUnavailable" } else { "SourceRefused" };
+        return Says::fails(reason, &error.message);
+    }
+    match facts.source.head {
+        Some(head) => match &head.revision {
+            Some(revision) => Says::well("Fetched", format!("the source is at {revision}")),
+            None => Says::well("Fetched", "the source has been read"),
+        },
+        None => Says::unknown("NotLookedAt", "the source has not been looked at yet"),
+    }
+}
+
+fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
+    let Some(head) = facts.source.head else {
+        // What an earlier operator process found still stands, as long as nobody has looked again.
+        return match &status.rejected {
+            Some(_) => Says::fails("LintRefused", "the newest revision was refused, see status.rejected"),
+            None if facts.published.is_some() => Says::well("Passed", "what is published has passed"),
+            None => Says::unknown("NotLinted", "no revision has been linted yet"),
+        };
+    };
+    match &head.verdict {
+        Verdict::Accepted => Says::well("Passed", "the newest revision has no errors"),
+        Verdict::Refused(refusal) => {
+            let first = refusal.findings.first();
+            let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));
+            let place = place.map_or_else(String::new, |place| format!("{place}: "));
+            let rule = first.map_or("", |finding| &finding.rule);
+            let message = first.map_or("", |finding| &finding.message);
+            let more = (refusal.errors + refusal.warnings).saturating_sub(1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            Says::fails("LintRefused", format!("{place}{message} [{rule}]{more}"))
+        }
+    }
+}
+
+fn published(facts: &Facts<'_>) -> Says {
+    match (facts.problem, facts.published) {
+        (Some(PublishProblem::Foreign { owner }), _) => {
+            let owner = owner
+                .as_ref()
+                .map_or_else(|| "no install of the operator".to_owned(), |owner| format!("the install {owner}"));
+            Says::fails(
+                "ForeignMarkers",
+                format!("the ConfigMap rototo-markers of this namespace belongs to {owner}: remove or rename it"),
+            )
+        }
+        (Some(PublishProblem::Refused(message)), _) => {
+            Says::fails("PublishFailed", format!("the API server refuses the marker: {message}"))
+        }
+        (Some(PublishProblem::Unavailable(message)), _) => {
+            Says::fails("PublishFailed", format!("the marker could not be written, and is tried again: {message}"))
+        }
+        (None, Some(_)) => Says::well("Published", "the marker names content that can be had"),
+        (None, None) if facts.spec.suspend => Says::fails("Suspended", "nothing is published, and spec.suspend is set"),
+        (None, None) => Says::fails("NothingPublished", "no revision has been published yet"),
+    }
+}
+
+fn converged(facts: &Facts<'_>) -> Says {
+    let view = facts.fleet;
+    let total = view.expected.unwrap_or(view.processes);
+    let count = format!("{} of {total} run it", view.applied);
+    let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
+    let named = if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) };
+    match view.convergence {
+        Convergence::Nobody if facts.published.is_none() => {
+            Says::unknown("NothingPublished", "there is nothing to converge on yet")
+        }
+        Convergence::Nobody => Says::well("NoProcesses", "no process follows this workspace yet"),
+        Convergence::Recounting => {
+            Says::unknown("Recounting", format!("the operator has started since the publish and counts anew: {count}"))
+        }
+        Convergence::Rejected => Says::fails("ProcessesRefuse", format!("{count}, {} refuse it{named}", view.rejected)),
+        Convergence::Progressing(Some(since)) if since <= facts.spec.converge_within() => {
+            Says::fails("Progressing", count)
+        }
+        Convergence::Progressing(_) => Says::fails("DeadlineExceeded", format!("{count}{named}")),
+        Convergence::Converged => {
+            let millis = view.millis.and_then(|millis| millis.all);
+            let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));
+            Says::well("Converged", format!("the publish has reached every process{took}"))
+        }
+    }
+}
+
+fn stale(facts: &Facts<'_>) -> Option<Says> {
+    let after = facts.spec.stale_after();
+    let fixed = facts.source.head.is_some_and(|head| head.immutable);
+    if fixed || facts.spec.suspend || facts.published.is_none() {
+        return None;
+    }
+    let ago = facts.source.verified_ago?;
+    (ago > after).then(|| {
+        let error = facts.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
+        Says::warns("SourceNotConfirmed", format!("the source could not be confirmed for more than {after:?}{error}"))
+    })
+}
+
+fn stalled(facts: &Facts<'_>) -> Option<Says> {
+    let error = facts.source.error.as_ref().filter(|error| !error.transient)?;
+    Some(Says::warns("SourceRefused", &error.message))
+}
+
+fn reconciling(facts: &Facts<'_>, converged: &Says) -> Option<Says> {
+    if facts.spec.suspend {
+        return None;
+    }
+    if !facts.source.current {
+        return Some(Says::warns("Looking", "the source is being looked at"));
+    }
+    let moving = matches!(facts.fleet.convergence, Convergence::Progressing(_) | Convergence::Recounting);
+    moving.then(|| Says::warns(converged.reason, &converged.message))
+}
+
+/// The first condition that keeps the workspace from being ready, in order of what to mend first.
+fn ready(facts: &Facts<'_>, in_order: &[Option<&Says>]) -> Says {
+    let hindrance = in_order.iter().copied().flatten().find(|says| says.hinders);
+    match hindrance {
+        // Before anything was read, the source says more than "nothing is published".
+        Some(_) if facts.published.is_none() && facts.source.head.is_none() => {
+            let source = source_ready(facts);
+            Says { status: if source.status == "False" { "False" } else { "Unknown" }, hinders: true, ..source }
+        }
+        Some(Says { status: "Unknown", reason, message, .. }) => Says::unknown(reason, message),
+        Some(Says { reason, message, .. }) => Says::fails(reason, message),
+        None => Says::well("Converged", ready_message(facts)),
+    }
+}
+
+fn ready_message(facts: &Facts<'_>) -> String {
+    let view = facts.fleet;
+    if facts.spec.suspend {
+        return "suspended; what was published runs".to_owned();
+    }
+    match view.expected {
+        Some(expected) => format!("the newest revision runs in {} of {expected} processes", view.applied),
+        None if view.processes > 0 => format!("the newest revision runs in {} processes", view.applied),
+        None => "the newest revision is published; no process follows it yet".to_owned(),
+    }
+}

@@ -1,0 +1,109 @@
+//! What is worth an Event: the difference between two statuses.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use rototo_api::workspace::RototoWorkspaceStatus;
+use rototo_api::workspace::condition::{CONVERGED, LINT_PASSED, PUBLISHED};
+
+/// Something that a person who runs `kubectl describe` should read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether somebody should look.
+    pub severity: Severity,
+    /// `Published`, `LintRefused`, `Recovered`, `PublishFailed`, or `ConvergeDeadlineExceeded`.
+    pub reason: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+/// Whether somebody should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// All is well.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// What happened between two statuses.
+#[must_use]
+pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<Event> {
+    [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
+        .into_iter()
+        .chain([publish_failed(previous, next), deadline_exceeded(previous, next)])
+        .flatten()
+        .collect()
+}
+
+fn published(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+    let now = next.published.as_ref()?;
+    let before = previous.published.as_ref();
+    if before.is_some_and(|before| before.updated_at >= now.updated_at) {
+        return None;
+    }
+    let revision = now.revision.as_deref().unwrap_or("the source");
+    Some(normal("Published", format!("{revision} is published as {}", now.fingerprint)))
+}
+
+fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+    let now = next.rejected.as_ref()?;
+    let same = |before: &_| before == &(&now.revision, &now.time);
+    if previous.rejected.as_ref().map(|before| (&before.revision, &before.time)).as_ref().is_some_and(same) {
+        return None;
+    }
+    let revision = now.revision.as_deref().unwrap_or("the source");
+    let message = condition(next, LINT_PASSED).map_or("", |condition| &condition.message);
+    Some(warning("LintRefused", format!("{revision} is refused: {message}")))
+}
+
+fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+    let mended = |type_| holds(previous, type_) == Some(false) && holds(next, type_) == Some(true);
+    let revision = next.source.as_ref().and_then(|source| source.revision.as_deref()).unwrap_or("the source");
+    if previous.rejected.is_some() && next.rejected.is_none() && mended(LINT_PASSED) {
+        Some(normal("Recovered", format!("{revision} passes lint again")))
+    } else if previous.published.is_some() && mended(PUBLISHED) {
+        Some(normal("Recovered", "the marker can be written again".to_owned()))
+    } else {
+        None
+    }
+}
+
+fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+    became(previous, next, PUBLISHED, &["PublishFailed", "ForeignMarkers"])
+        .map(|condition| warning("PublishFailed", condition.message.clone()))
+}
+
+fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+    became(previous, next, CONVERGED, &["DeadlineExceeded"])
+        .map(|condition| warning("ConvergeDeadlineExceeded", condition.message.clone()))
+}
+
+/// The condition, if it has one of these reasons now and had another before.
+fn became<'a>(
+    previous: &RototoWorkspaceStatus,
+    next: &'a RototoWorkspaceStatus,
+    type_: &str,
+    reasons: &[&str],
+) -> Option<&'a Condition> {
+    let now = condition(next, type_).filter(|now| reasons.contains(&now.reason.as_str()))?;
+    condition(previous, type_).is_none_or(|before| before.reason != now.reason).then_some(now)
+}
+
+fn condition<'a>(status: &'a RototoWorkspaceStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn holds(status: &RototoWorkspaceStatus, type_: &str) -> Option<bool> {
+    match condition(status, type_)?.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn normal(reason: &'static str, message: String) -> Event {
+    Event { severity: Severity::Normal, reason, message }
+}
+
+fn warning(reason: &'static str, message: String) -> Event {
+    Event { severity: Severity::Warning, reason, message }
+}
