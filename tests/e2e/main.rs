@@ -1,7 +1,10 @@
 //! Tests against a real control plane, real git, and real processes. One file per thing that is proven.
 //!
 //! The control plane is shared by all tests of this binary, and each test has a namespace of its own. A test that
-//! kills or freezes a part of it starts its own.
+//! kills or freezes a part of it, or changes what has no namespace, starts its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod chart;
 mod control_plane;
+mod grants;
+mod markers_policy;

@@ -3,34 +3,37 @@
 //! RBAC is on, and there are no nodes: pods are plain API objects, and what would run in them runs as processes.
 
 use std::fs;
-use std::io::Write;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use anyhow::{Context, anyhow};
+use serde_json::json;
 use xtask::control_plane::Programs;
 
-use super::kubeconfig::{self, Credentials};
-use super::{Process, Seen, port, scratch, until};
+use super::cluster::write_kubeconfig;
+use super::{Cluster, Process, Seen, http, port, scratch, until};
 
 /// Beyond this, something is broken. On two busy cores it takes about 5 s.
 const START: Duration = Duration::from_secs(90);
 
 /// A running control plane. Dropped, it is gone with all that it knew.
+///
+/// It derefs to the [`Cluster`] that it is to its users.
 #[derive(Debug)]
 pub struct ControlPlane {
     programs: Programs,
     directory: PathBuf,
-    admin_token: String,
-    etcd_port: u16,
     port: u16,
-    // In the order in which they are ended.
+    etcd_port: u16,
+    controllers_token: String,
+    cluster: Cluster,
+    // In the order in which they end.
     controllers: Option<Process>,
     api_server: Option<Process>,
-    _etcd: Process,
+    etcd: Process,
 }
 
 static SHARED: LazyLock<Result<ControlPlane, String>> = LazyLock::new(|| {
@@ -42,29 +45,42 @@ static SHARED: LazyLock<Result<ControlPlane, String>> = LazyLock::new(|| {
     start().map_err(|error| format!("{error:#}"))
 });
 
+impl Deref for ControlPlane {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
 impl ControlPlane {
     /// The control plane that all tests of a binary share, with the project's CRD. Each test has a namespace of its own.
-    pub fn shared() -> anyhow::Result<&'static Self> {
-        SHARED.as_ref().map_err(|error| anyhow!("the shared control plane did not start: {error}"))
+    pub fn shared() -> anyhow::Result<&'static Cluster> {
+        let plane = SHARED.as_ref().map_err(|error| anyhow!("the shared control plane did not start: {error}"))?;
+        Ok(&plane.cluster)
     }
 
     /// Starts a control plane of its own, and returns when it is ready.
     pub fn start() -> anyhow::Result<Self> {
         let programs = Programs::locate()?;
         let directory = scratch::directory("control-plane")?;
-        let etcd_port = port::free()?;
+        let (port, etcd_port) = (port::free()?, port::free()?);
+        let [admin_token, controllers_token] = [(); 2].map(|()| format!("{:032x}", fastrand::u128(..)));
+        write_credentials(&directory, &admin_token, &controllers_token)?;
+        let url = format!("https://127.0.0.1:{port}");
+        let authority = directory.join("certificates/apiserver.crt");
+        let cluster = Cluster::new(programs.clone(), &directory, url, authority, &admin_token)?;
         let etcd = start_etcd(&programs, &directory, etcd_port)?;
-        let admin_token = write_credentials(&directory)?;
-        let port = port::free()?;
         let mut plane = Self {
             programs,
             directory,
-            admin_token,
-            etcd_port,
             port,
+            etcd_port,
+            controllers_token,
+            cluster,
             controllers: None,
             api_server: None,
-            _etcd: etcd,
+            etcd,
         };
         plane.start_api_server()?;
         Ok(plane)
@@ -75,14 +91,9 @@ impl ControlPlane {
         let mut command = Command::new(&self.programs.kube_apiserver);
         command.args(self.api_server_flags());
         let mut process = Process::start("kube-apiserver", command, &self.log("kube-apiserver"))?;
-        let certificate = self.authority();
-        until("kube-apiserver's certificate", START, || {
-            process.check_running()?;
-            Ok(if certificate.is_file() { Seen::Done(()) } else { Seen::NotYet(process.last_words()) })
-        })?;
-        self.write_kubeconfig("admin", Credentials::Token(&self.admin_token), "default")?;
         until("kube-apiserver to be ready", START, || {
             process.check_running()?;
+            // At the first start it makes its certificate; until then there is nothing to check it against.
             Ok(match self.kubectl(&["get", "--raw", "/readyz"]) {
                 Ok(_) => Seen::Done(()),
                 Err(error) => Seen::NotYet(format!("{error:#}")),
@@ -112,7 +123,8 @@ impl ControlPlane {
 
     /// Ends the API server as a crash would. What it stored stays in etcd.
     pub fn kill_api_server(&mut self) -> anyhow::Result<()> {
-        self.api_server.take().context("the API server is not running")?.kill()
+        self.api_server.take().context("the API server is not running")?.kill();
+        Ok(())
     }
 
     /// The process of the API server, to freeze and thaw it.
@@ -120,134 +132,54 @@ impl ControlPlane {
         self.api_server.as_ref().context("the API server is not running")
     }
 
-    /// Starts the controllers that delete namespaces and collect garbage.
+    /// The process of etcd, to freeze and thaw it.
+    #[must_use]
+    pub fn etcd(&self) -> &Process {
+        &self.etcd
+    }
+
+    /// Starts the controllers that delete namespaces, collect garbage, and aggregate roles.
     ///
-    /// Only these: the one for pods would delete the pods of nodes that don't exist.
+    /// Only a few: the one for pods would delete the pods of nodes that don't exist.
     pub fn start_controllers(&mut self) -> anyhow::Result<()> {
-        let token = self.token_of("system:kube-controller-manager")?;
-        let kubeconfig = self.write_kubeconfig("controllers", Credentials::Token(&token), "default")?;
+        let path = self.directory.join("controllers.kubeconfig");
+        let user = json!({ "token": self.controllers_token });
+        let kubeconfig = write_kubeconfig(path, self.url(), self.authority(), &user, "default")?;
         let mut command = Command::new(&self.programs.kube_controller_manager);
         command.arg(format!("--kubeconfig={}", kubeconfig.display()));
-        command.arg(format!(
-            "--service-account-private-key-file={}",
-            self.directory.join("service-accounts.key").display()
-        ));
+        let key = self.directory.join("service-accounts.key");
+        command.arg(format!("--service-account-private-key-file={}", key.display()));
         command.arg(format!("--root-ca-file={}", self.authority().display()));
-        command.arg("--controllers=namespace,garbagecollector,serviceaccount,root-ca-certificate-publisher");
+        let controllers = ["namespace", "garbage-collector", "serviceaccount", "clusterrole-aggregation"];
+        command.arg(format!("--controllers={}", controllers.map(|name| format!("{name}-controller")).join(",")));
         // Each controller acts as itself, as in a real cluster: that is whom the chart's admission policy lets through.
         command.args(["--use-service-account-credentials=true", "--leader-elect=false", "--secure-port=0"]);
-        self.controllers =
-            Some(Process::start("kube-controller-manager", command, &self.log("kube-controller-manager"))?);
+        let log = self.log("kube-controller-manager");
+        let mut process = Process::start("kube-controller-manager", command, &log)?;
+        until("kube-controller-manager to create a ServiceAccount", START, || {
+            process.check_running()?;
+            Ok(match self.kubectl(&["get", "serviceaccount", "default"]) {
+                Ok(_) => Seen::Done(()),
+                Err(error) => Seen::NotYet(format!("{error:#}")),
+            })
+        })?;
+        self.controllers = Some(process);
         Ok(())
     }
 
-    /// Installs the project's CRDs, and returns when they are served.
-    pub fn install_crds(&self) -> anyhow::Result<()> {
-        let folder = xtask::cargo::root().join("crds");
-        self.kubectl(&["apply", "--server-side", "--filename", &folder.display().to_string()])?;
-        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/rototoworkspaces.rototo.dev"])?;
+    /// Makes etcd forget every version but the newest. An API server that starts afterwards answers watches that
+    /// resume from an older one with 410 Gone; one that runs still serves them from its cache.
+    pub fn compact_etcd(&self) -> anyhow::Result<()> {
+        let etcd = format!("127.0.0.1:{}", self.etcd_port);
+        let newest = http::post(&etcd, "/v3/kv/range", &json!({ "key": "AA==" }))?.json()?;
+        let revision = newest["header"]["revision"].as_str().context("etcd names no revision")?;
+        http::post(&etcd, "/v3/kv/compaction", &json!({ "revision": revision, "physical": true }))?.json()?;
         Ok(())
-    }
-
-    /// Where the API server listens.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
-    }
-
-    /// The certificate that the API server's is checked against.
-    #[must_use]
-    pub fn authority(&self) -> PathBuf {
-        self.directory.join("certificates/apiserver.crt")
-    }
-
-    /// The kubeconfig of somebody who may do everything.
-    #[must_use]
-    pub fn admin_kubeconfig(&self) -> PathBuf {
-        self.directory.join("admin.kubeconfig")
-    }
-
-    /// A kubeconfig for whoever `token` is.
-    pub fn kubeconfig_for_token(&self, token: &str) -> anyhow::Result<PathBuf> {
-        let name = format!("{:016x}", fastrand::u64(..));
-        self.write_kubeconfig(&name, Credentials::Token(token), "default")
-    }
-
-    /// A kubeconfig for whoever the token in `file` is, with `namespace` as its own.
-    pub fn kubeconfig_for_token_file(&self, file: &Path, namespace: &str) -> anyhow::Result<PathBuf> {
-        let name = format!("{:016x}", fastrand::u64(..));
-        self.write_kubeconfig(&name, Credentials::TokenFile(file), namespace)
-    }
-
-    /// A client that may do everything.
-    pub async fn client(&self) -> anyhow::Result<kube::Client> {
-        client_of(&self.admin_kubeconfig()).await
-    }
-
-    /// Runs kubectl as somebody who may do everything, and returns what it prints.
-    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        self.kubectl_as(&self.admin_kubeconfig(), arguments)
-    }
-
-    /// Runs kubectl as whoever `kubeconfig` says.
-    pub fn kubectl_as(&self, kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(&self.programs.kubectl);
-        command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
-        // Discovery is cached on disk, by address: and the next control plane may have this one's.
-        command.arg("--cache-dir").arg(self.directory.join("kubectl-cache"));
-        standard_output(command.stdin(Stdio::null()).output(), &command)
-    }
-
-    /// Applies manifests with kubectl.
-    pub fn apply(&self, namespace: &str, manifests: &str) -> anyhow::Result<String> {
-        let mut command = Command::new(&self.programs.kubectl);
-        command.arg("--kubeconfig").arg(self.admin_kubeconfig());
-        command.args(["--namespace", namespace, "apply", "--filename", "-"]);
-        command.arg("--cache-dir").arg(self.directory.join("kubectl-cache"));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
-        child
-            .stdin
-            .take()
-            .context("open kubectl's input")?
-            .write_all(manifests.as_bytes())
-            .context("write to kubectl")?;
-        standard_output(child.wait_with_output(), &command)
-    }
-
-    /// Runs helm as somebody who may do everything, and returns what it prints.
-    pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(&self.programs.helm);
-        command.args(arguments).stdin(Stdio::null()).env("KUBECONFIG", self.admin_kubeconfig());
-        for (name, folder) in [("CACHE", "cache"), ("CONFIG", "config"), ("DATA", "data")] {
-            command.env(format!("HELM_{name}_HOME"), self.directory.join("helm").join(folder));
-        }
-        standard_output(command.output(), &command)
-    }
-
-    /// The static token of a user that exists by being in the file of [`write_credentials`].
-    fn token_of(&self, user: &str) -> anyhow::Result<String> {
-        let tokens = fs::read_to_string(self.directory.join("tokens.csv")).context("read tokens.csv")?;
-        let line = tokens.lines().find(|line| line.split(',').nth(1) == Some(user));
-        Ok(line.and_then(|line| line.split(',').next()).with_context(|| format!("{user} has no token"))?.to_owned())
-    }
-
-    fn write_kubeconfig(&self, name: &str, credentials: Credentials<'_>, namespace: &str) -> anyhow::Result<PathBuf> {
-        let path = self.directory.join(format!("{name}.kubeconfig"));
-        kubeconfig::write(path, &self.url(), &self.authority(), credentials, namespace)
     }
 
     fn log(&self, program: &str) -> PathBuf {
         self.directory.join(format!("{program}.log"))
     }
-}
-
-/// A client that is whoever `kubeconfig` says.
-pub async fn client_of(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
-    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
-    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-    let config = config.with_context(|| format!("understand {}", kubeconfig.display()))?;
-    kube::Client::try_from(config).context("make a client of the Kubernetes API")
 }
 
 fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Result<Process> {
@@ -257,7 +189,7 @@ fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Resul
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
     command.args(["--initial-cluster", &format!("default={peer}")]);
-    // What it writes need not outlive the machine, only the processes.
+    // What it writes has to outlive processes, not the machine.
     command.args(["--unsafe-no-fsync", "--log-level=warn"]);
     let mut etcd = Process::start("etcd", command, &directory.join("etcd.log"))?;
     until("etcd to listen", START, || {
@@ -270,31 +202,16 @@ fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Resul
     Ok(etcd)
 }
 
-/// The key that signs the tokens of ServiceAccounts, and the tokens of two users. Returns the administrator's.
-fn write_credentials(directory: &Path) -> anyhow::Result<String> {
+/// The key that signs the tokens of ServiceAccounts, and the users that are not ServiceAccounts.
+fn write_credentials(directory: &Path, admin_token: &str, controllers_token: &str) -> anyhow::Result<()> {
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     };
-    let key = rcgen::KeyPair::generate().context("make the key that signs tokens of ServiceAccounts")?;
+    let key = rcgen::KeyPair::generate().context("make the key that signs the tokens of ServiceAccounts")?;
     write("service-accounts.key", &key.serialize_pem())?;
     write("service-accounts.pub", &key.public_key_pem())?;
-
-    let [admin, controllers] = [(); 2].map(|()| format!("{:032x}", fastrand::u128(..)));
-    write(
-        "tokens.csv",
-        &format!("{admin},admin,admin,\"system:masters\"\n{controllers},system:kube-controller-manager,controllers\n"),
-    )?;
-    Ok(admin)
-}
-
-fn standard_output(output: std::io::Result<Output>, command: &Command) -> anyhow::Result<String> {
-    let output = output.with_context(|| format!("run {command:?}"))?;
-    if !output.status.success() {
-        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-        let program = Path::new(command.get_program()).file_name().unwrap_or_default().display();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("`{program} {}` failed ({}): {}", arguments.join(" "), output.status, errors.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let admin = format!("{admin_token},admin,admin,\"system:masters\"");
+    let controllers = format!("{controllers_token},system:kube-controller-manager,controllers");
+    write("tokens.csv", &format!("{admin}\n{controllers}\n"))
 }

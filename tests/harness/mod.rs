@@ -4,13 +4,29 @@
 //! which has a runtime of its own. What asks the Kubernetes API is async. Nothing waits for a time: every wait has a
 //! condition and a deadline, and says on time-out what it waited for and what it saw last.
 
+mod access;
+mod app;
+mod cluster;
 mod control_plane;
-mod kubeconfig;
+mod fleet;
+mod git;
+pub mod http;
+mod namespace;
+mod operator;
+mod pod;
 mod port;
 mod process;
+mod programs;
 mod scratch;
 mod wait;
 
-pub use control_plane::{ControlPlane, client_of};
+pub use app::{App, AppSettings};
+pub use cluster::{Cluster, client_of};
+pub use control_plane::ControlPlane;
+pub use fleet::Fleet;
+pub use git::GitRepo;
+pub use namespace::{Namespace, PATIENCE};
+pub use operator::{Operator, install_chart};
+pub use pod::Pod;
 pub use process::Process;
 pub use wait::{Seen, until, until_async};

@@ -18,6 +18,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// What the log had before this process: it may be the second one to write it.
+    log_before: usize,
 }
 
 impl Process {
@@ -25,10 +27,11 @@ impl Process {
     pub fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("open the log {}", log.display()))?;
+        let log_before = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(0));
         let errors = file.try_clone().with_context(|| format!("share the log {}", log.display()))?;
         command.process_group(0).stdin(Stdio::null()).stdout(file).stderr(errors);
         let child = command.spawn().with_context(|| format!("start {name}: {}", command.get_program().display()))?;
-        let process = Self { name: name.to_owned(), child, log: log.to_owned() };
+        let process = Self { name: name.to_owned(), child, log: log.to_owned(), log_before };
         scratch::started(process.id())?;
         Ok(process)
     }
@@ -42,7 +45,8 @@ impl Process {
     /// Everything it has printed so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(self.log_before..).unwrap_or_default()).into_owned()
     }
 
     /// The last lines that it has printed.
@@ -63,9 +67,8 @@ impl Process {
     }
 
     /// Ends it as a crash would: SIGKILL.
-    pub fn kill(mut self) -> anyhow::Result<()> {
+    pub fn kill(mut self) {
         self.end();
-        Ok(())
     }
 
     /// Asks it to end (SIGTERM), as a kubelet does, and waits until it has.

@@ -1,0 +1,146 @@
+//! A namespace of a test's own, and what is asked of it again and again.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as Object};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use rototo_api::marker::Marker;
+use rototo_api::names;
+use rototo_api::workspace::RototoWorkspace;
+use serde_json::{Value, json};
+
+use super::{Cluster, Seen, until_async};
+
+/// How long a change may take to arrive before a test gives up. What takes a second here on a quiet machine must not
+/// fail on a busy one.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A namespace, and a client that may do everything in it.
+#[derive(Clone)]
+pub struct Namespace {
+    cluster: Cluster,
+    name: String,
+    client: Client,
+}
+
+impl Namespace {
+    /// Creates a namespace whose name begins with `purpose`.
+    pub async fn create(cluster: &Cluster, purpose: &str) -> anyhow::Result<Self> {
+        let client = cluster.client().await?;
+        let name = format!("{purpose}-{:08x}", fastrand::u32(..));
+        let object =
+            Object { metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() }, ..Object::default() };
+        let created = Api::all(client.clone()).create(&PostParams::default(), &object).await;
+        created.with_context(|| format!("create the namespace {name}"))?;
+        Ok(Self { cluster: cluster.clone(), name, client })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cluster that it is in.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The objects of one kind in it, for somebody who may do everything.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// Applies manifests in it.
+    pub fn apply(&self, manifests: &str) -> anyhow::Result<String> {
+        self.cluster.apply(&self.name, manifests)
+    }
+
+    /// A token of one of its ServiceAccounts, for the API server, bound to nothing.
+    pub fn token(&self, service_account: &str) -> anyhow::Result<String> {
+        let token = self.cluster.kubectl(&["--namespace", &self.name, "create", "token", service_account])?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// Creates a RototoWorkspace, or changes its spec.
+    pub async fn apply_workspace(&self, name: &str, spec: Value) -> anyhow::Result<RototoWorkspace> {
+        let object = json!({
+            "apiVersion": "rototo.dev/v1alpha1",
+            "kind": "RototoWorkspace",
+            "metadata": { "name": name },
+            "spec": spec,
+        });
+        let applied =
+            self.api::<RototoWorkspace>().patch(name, &PatchParams::apply("user"), &Patch::Apply(object)).await;
+        applied.with_context(|| format!("apply the RototoWorkspace {name}"))
+    }
+
+    /// A RototoWorkspace as it is now.
+    pub async fn workspace(&self, name: &str) -> anyhow::Result<RototoWorkspace> {
+        self.api::<RototoWorkspace>().get(name).await.with_context(|| format!("get the RototoWorkspace {name}"))
+    }
+
+    /// Waits until a RototoWorkspace's status is what `holds` says; `what` names that.
+    pub async fn wait_for_workspace(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&RototoWorkspace) -> bool,
+    ) -> anyhow::Result<RototoWorkspace> {
+        let what = format!("the RototoWorkspace {name} to be {what}");
+        until_async(what, PATIENCE, async || {
+            let workspace = self.workspace(name).await?;
+            Ok(if holds(&workspace) { Seen::Done(workspace) } else { Seen::NotYet(format!("{:#?}", workspace.status)) })
+        })
+        .await
+    }
+
+    /// Waits until a condition of a RototoWorkspace has this status: `True`, `False`, or `Unknown`.
+    pub async fn wait_for_condition(
+        &self,
+        name: &str,
+        condition: &str,
+        status: &str,
+    ) -> anyhow::Result<RototoWorkspace> {
+        let holds = |workspace: &RototoWorkspace| {
+            let conditions = workspace.status.iter().flat_map(|status| &status.conditions);
+            let generation = workspace.metadata.generation;
+            let observed = workspace.status.as_ref().and_then(|status| status.observed_generation);
+            // A status that speaks of an older spec proves nothing about this one.
+            observed == generation && conditions.into_iter().any(|c| c.type_ == condition && c.status == status)
+        };
+        self.wait_for_workspace(name, &format!("{condition}={status}"), holds).await
+    }
+
+    /// The ConfigMap with the markers, if it is there.
+    pub async fn markers(&self) -> anyhow::Result<Option<ConfigMap>> {
+        let map = self.api::<ConfigMap>().get_opt(names::MARKERS).await;
+        map.with_context(|| format!("get the ConfigMap {}", names::MARKERS))
+    }
+
+    /// The marker of a workspace, if it has one.
+    pub async fn marker(&self, workspace: &str) -> anyhow::Result<Option<Marker>> {
+        let Some(map) = self.markers().await? else { return Ok(None) };
+        let Some(text) = map.data.unwrap_or_default().remove(workspace) else { return Ok(None) };
+        match Marker::parse(&text) {
+            Ok(marker) => Ok(Some(marker)),
+            Err(error) => bail!("the marker `{text}` of {workspace}: {error}"),
+        }
+    }
+}
+
+impl Debug for Namespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Namespace").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,156 @@
+//! The operator: the chart with all that it grants, and the program as a process that has no more than that.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::namespace::PATIENCE;
+use super::{Namespace, Process, Seen, http, port, programs, scratch, until};
+
+/// What the chart is installed as. The chart names everything after it.
+const RELEASE: &str = "rototo-operator";
+
+/// An operator that serves one namespace, which it is installed in.
+#[derive(Debug)]
+pub struct Operator {
+    program: PathBuf,
+    arguments: Vec<String>,
+    directory: PathBuf,
+    listen: String,
+    metrics: String,
+    process: Option<Process>,
+}
+
+impl Operator {
+    /// Installs the chart in `namespace`, starts the operator with its ServiceAccount, and returns when it is ready.
+    pub fn start(namespace: &Namespace) -> anyhow::Result<Self> {
+        Self::start_with(namespace, &[])
+    }
+
+    /// [`Operator::start`] with further flags, which win over those that it is given anyway.
+    pub fn start_with(namespace: &Namespace, flags: &[&str]) -> anyhow::Result<Self> {
+        install_chart(namespace, &[])?;
+        let directory = scratch::directory("operator")?;
+        let token_file = directory.join("token");
+        fs::write(&token_file, namespace.token(RELEASE)?).context("write the operator's token")?;
+        let kubeconfig = namespace.cluster().kubeconfig_for_token_file(&token_file, namespace.name())?;
+        let (listen, metrics) = (loopback()?, loopback()?);
+
+        let mut arguments = vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--namespace={}", namespace.name()),
+            format!("--watch-namespace={}", namespace.name()),
+            format!("--listen={listen}"),
+            format!("--metrics-listen={metrics}"),
+            format!("--data-dir={}", directory.join("data").display()),
+            "--allow-file-sources".to_owned(),
+        ];
+        if !flags.iter().any(|flag| flag.starts_with("--advertise-url")) {
+            arguments.push(format!("--advertise-url=https://{listen}"));
+        }
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+
+        let program = programs::ours("rototo-operator")?;
+        let mut operator = Self { program, arguments, directory, listen, metrics, process: None };
+        operator.start_again()?;
+        operator.wait_until_ready()?;
+        Ok(operator)
+    }
+
+    /// Starts it once more after [`Operator::kill`] or [`Operator::terminate`]: with the same flags, addresses, and data.
+    /// Returns at once.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env("RUST_LOG", "info,rototo_operator=debug").env("RUST_BACKTRACE", "1");
+        self.process = Some(Process::start("rototo-operator", command, &self.directory.join("log"))?);
+        Ok(())
+    }
+
+    /// Waits until its `/readyz` says so.
+    pub fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let process = self.process.as_mut().context("the operator is not running")?;
+        until("the operator to be ready", PATIENCE, || {
+            process.check_running()?;
+            Ok(match http::get(&self.metrics, "/readyz") {
+                Ok(answer) if answer.status == 200 => Seen::Done(()),
+                Ok(answer) => Seen::NotYet(format!("{}: {}", answer.status, answer.body)),
+                Err(error) => Seen::NotYet(format!("{error:#}")),
+            })
+        })
+    }
+
+    /// Ends it as a crash would. What it stored stays.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("the operator is not running")?.kill();
+        Ok(())
+    }
+
+    /// Ends it as a rollout does, and waits until it has.
+    pub fn terminate(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("the operator is not running")?.terminate(PATIENCE).map(drop)
+    }
+
+    /// Removes what it stored, while it is not running: as a pod without a volume that was replaced.
+    pub fn forget_everything(&mut self) -> anyhow::Result<()> {
+        fs::remove_dir_all(self.directory.join("data")).context("remove the operator's data")
+    }
+
+    /// The running process, to freeze it, or to read its log.
+    pub fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("the operator is not running")
+    }
+
+    /// Where it serves snapshots and takes reports, as `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.listen
+    }
+
+    /// Its metrics, as text.
+    pub fn metrics(&self) -> anyhow::Result<String> {
+        Ok(http::get(&self.metrics, "/metrics")?.body)
+    }
+
+    /// The sum of a metric over all lines whose labels contain every one of `labels`, such as `stage="applied"`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
+        Ok(sum(&self.metrics()?, name, labels))
+    }
+}
+
+/// Installs the chart for one namespace, or upgrades it. The CRD is there already.
+pub fn install_chart(namespace: &Namespace, values: &[&str]) -> anyhow::Result<()> {
+    let chart = xtask::cargo::root().join("charts/rototo-operator").display().to_string();
+    let watched = format!("watchNamespaces={{{}}}", namespace.name());
+    let mut arguments = vec!["upgrade", "--install", RELEASE, &chart, "--namespace", namespace.name()];
+    arguments.extend(["--set", "crds.install=false", "--set", &watched]);
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+    namespace.cluster().helm(&arguments).map(drop)
+}
+
+fn loopback() -> anyhow::Result<String> {
+    Ok(format!("127.0.0.1:{}", port::free()?))
+}
+
+fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let lines = metrics.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, with) = series.split_once('{').unwrap_or((series, ""));
+        (found == name && labels.iter().all(|label| with.contains(label))).then(|| value.parse::<f64>().ok()).flatten()
+    });
+    lines.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_the_labels_that_are_not_asked_for() {
+        let metrics = "# HELP a b\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\na_total{x=\"2\"} 8\nb 1\n";
+        assert_eq!(sum(metrics, "a_total", &["x=\"1\""]), 7.0);
+        assert_eq!(sum(metrics, "a_total", &[]), 15.0);
+        assert_eq!(sum(metrics, "b", &[]), 1.0);
+    }
+}

@@ -1,0 +1,129 @@
+//! A pod as far as rototo can tell: an API object, and the tokens that a kubelet would have given its processes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Pod as Object, ServiceAccount};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use rototo_api::names;
+use serde_json::json;
+
+use super::{Namespace, scratch};
+
+/// A running pod with one ServiceAccount.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    namespace: Namespace,
+    name: String,
+    directory: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Pod {
+    /// Creates a pod, marks it as running, and fetches its tokens.
+    pub async fn create(
+        namespace: &Namespace,
+        name: &str,
+        service_account: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        let object: Object = serde_json::from_value(json!({
+            "metadata": { "name": name, "labels": labels },
+            "spec": {
+                "serviceAccountName": service_account,
+                "nodeName": "a-node",
+                "containers": [{ "name": "service", "image": "none" }],
+            },
+        }))?;
+        let pods = namespace.api::<Object>();
+        let created = pods.create(&PostParams::default(), &object).await;
+        let created = created.with_context(|| format!("create the pod {name}"))?;
+        let running =
+            json!({ "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } });
+        let marked = pods.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await;
+        marked.with_context(|| format!("mark the pod {name} as running"))?;
+
+        let directory = scratch::directory(name)?;
+        for (file, audience) in [("api-token", None), ("rototo-token", Some(names::AUDIENCE))] {
+            let token = token(namespace, service_account, &created, audience).await?;
+            fs::write(directory.join(file), token).with_context(|| format!("write the {file} of the pod {name}"))?;
+        }
+        let kubeconfig =
+            namespace.cluster().kubeconfig_for_token_file(&directory.join("api-token"), namespace.name())?;
+        Ok(Self { namespace: namespace.clone(), name: name.to_owned(), directory, kubeconfig })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A directory for its files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What its processes reach the API server with.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The token with which the API server takes its processes for it.
+    #[must_use]
+    pub fn api_token_file(&self) -> PathBuf {
+        self.directory.join("api-token")
+    }
+
+    /// The token with which the operator takes its processes for it.
+    #[must_use]
+    pub fn rototo_token_file(&self) -> PathBuf {
+        self.directory.join("rototo-token")
+    }
+
+    /// Asks for its deletion. It stays as a terminating pod, as there is no kubelet to finish that.
+    pub async fn begin_deletion(&self) -> anyhow::Result<()> {
+        self.delete_with(&DeleteParams::default()).await
+    }
+
+    /// Removes it at once.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        self.delete_with(&DeleteParams::default().grace_period(0)).await
+    }
+
+    async fn delete_with(&self, parameters: &DeleteParams) -> anyhow::Result<()> {
+        let deleted = self.namespace.api::<Object>().delete(&self.name, parameters).await;
+        deleted.map(drop).with_context(|| format!("delete the pod {}", self.name))
+    }
+}
+
+async fn token(
+    namespace: &Namespace,
+    service_account: &str,
+    pod: &Object,
+    audience: Option<&str>,
+) -> anyhow::Result<String> {
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: audience.map(ToOwned::to_owned).into_iter().collect(),
+            bound_object_ref: Some(BoundObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                name: pod.metadata.name.clone(),
+                uid: pod.metadata.uid.clone(),
+            }),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
+    let accounts = namespace.api::<ServiceAccount>();
+    let answer = accounts.create_token_request(service_account, &PostParams::default(), &request).await;
+    let answer = answer.with_context(|| format!("get a token of {service_account} for the pod {}", pod.name_any()))?;
+    Ok(answer.status.context("the API server gave no token")?.token)
+}
