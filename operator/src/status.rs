@@ -248,3 +248,6 @@ pub fn settled(status: &RototoWorkspaceStatus) -> bool {
     use rototo_api::workspace::condition::RECONCILING;
     status.conditions.iter().all(|condition| condition.type_ != RECONCILING)
 }
+
+#[cfg(test)]
+mod tests;

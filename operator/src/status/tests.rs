@@ -1,0 +1,303 @@
+//! Each test gives facts and reads the conditions, as a person would.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rototo_api::workspace::{FailOn, FleetMillis, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
+use rototo_engine::{Fingerprint, Tree};
+use rototo_source::Source;
+
+use super::*;
+use crate::fleet::Convergence;
+use crate::head::{LookTimes, Refusal};
+
+struct World {
+    spec: RototoWorkspaceSpec,
+    head: Option<Arc<Head>>,
+    error: Option<(&'static str, bool)>,
+    verified_ago: Option<Duration>,
+    published: Option<Publish>,
+    problem: Option<PublishProblem>,
+    fleet: FleetView,
+    current: bool,
+    previous: RototoWorkspaceStatus,
+}
+
+fn fingerprint(content: &str) -> Fingerprint {
+    let tree: Tree = [("rototo-workspace.toml".to_owned(), content.as_bytes().to_vec())].into_iter().collect();
+    tree.fingerprint()
+}
+
+fn publish(content: &str, second: u32) -> Publish {
+    let updated_at = format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap();
+    Publish { fingerprint: fingerprint(content).to_string(), updated_at }
+}
+
+fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
+    let commit: String = std::iter::repeat_n(commit, 40).collect();
+    let now = Instant::now();
+    Arc::new(Head {
+        source: "git+https://git.example.com/config.git#main:prod".parse::<Source>().unwrap(),
+        revision: Some(format!("main@sha1:{commit}").parse().unwrap()),
+        immutable: false,
+        fingerprint: fingerprint(content),
+        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
+        fail_on: FailOn::Error,
+        verdict,
+        times: LookTimes { detected: now, fetched: now, linted: now },
+    })
+}
+
+fn refused() -> Verdict {
+    let finding = RejectedDiagnostic {
+        rule: "rototo/some-rule".to_owned(),
+        path: Some("variables/limit.toml".to_owned()),
+        line: Some(3),
+        message: "the value has another type".to_owned(),
+    };
+    Verdict::Refused(Refusal { errors: 2, warnings: 0, findings: vec![finding] })
+}
+
+fn fleet(applied: u32, expected: u32, convergence: Convergence) -> FleetView {
+    FleetView {
+        expected: Some(expected),
+        processes: expected,
+        applied,
+        rejected: 0,
+        silent: 0,
+        behind: Vec::new(),
+        convergence,
+        millis: Some(FleetMillis { published: 9, all: Some(64), ..FleetMillis::default() }),
+        next_change: None,
+    }
+}
+
+impl World {
+    /// All is well: content A runs everywhere.
+    fn new() -> Self {
+        let mut world = Self {
+            spec: serde_json::from_str(r#"{"source":"git+https://git.example.com/config.git#main:prod"}"#).unwrap(),
+            head: Some(head("A", 'a', Verdict::Accepted)),
+            error: None,
+            verified_ago: Some(Duration::from_secs(3)),
+            published: Some(publish("A", 1)),
+            problem: None,
+            fleet: fleet(3, 3, Convergence::Converged),
+            current: true,
+            previous: RototoWorkspaceStatus::default(),
+        };
+        world.previous = world.status();
+        world
+    }
+
+    fn status(&self) -> RototoWorkspaceStatus {
+        let time = "2026-11-20T18:40:00Z".parse().unwrap();
+        let error = self.error.map(|(code, transient)| SourceProblem { code, message: code.to_owned(), transient });
+        status(&Facts {
+            spec: &self.spec,
+            generation: Some(1),
+            now: time,
+            source: SourceFacts {
+                head: self.head.as_deref(),
+                last_success: Some(time),
+                verified_ago: self.verified_ago,
+                failures: u32::from(error.is_some()),
+                error,
+                current: self.current,
+            },
+            published: self.published.as_ref(),
+            problem: self.problem.as_ref(),
+            fleet: &self.fleet,
+            handled_request: None,
+            previous: &self.previous,
+        })
+    }
+
+    /// One line a condition: `Ready=True/Converged`.
+    fn conditions(&self) -> Vec<String> {
+        let status = self.status();
+        status.conditions.iter().map(|one| format!("{}={}/{}", one.type_, one.status, one.reason)).collect()
+    }
+
+    fn events(&self) -> Vec<&'static str> {
+        events(&self.previous, &self.status()).into_iter().map(|event| event.reason).collect()
+    }
+}
+
+#[test]
+fn all_is_well() {
+    let world = World::new();
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=True/Converged",
+            "SourceReady=True/Fetched",
+            "LintPassed=True/Passed",
+            "Published=True/Published",
+            "Converged=True/Converged"
+        ]
+    );
+    let summary = world.status().summary.unwrap();
+    assert_eq!(summary.fleet.as_deref(), Some("3/3"));
+    assert_eq!(summary.revision.as_deref(), Some("main@sha1:aaaaaaaa"));
+    assert_eq!(summary.converged_in.as_deref(), Some("64ms"));
+}
+
+#[test]
+fn a_refused_head_leaves_what_is_published_and_says_where_to_look() {
+    let mut world = World::new();
+    world.head = Some(head("B", 'b', refused()));
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=False/LintRefused",
+            "SourceReady=True/Fetched",
+            "LintPassed=False/LintRefused",
+            "Published=True/Published",
+            "Converged=True/Converged"
+        ]
+    );
+    let status = world.status();
+    assert_eq!(status.published.unwrap().revision.unwrap(), format!("main@sha1:{}", "a".repeat(40)));
+    assert_eq!(
+        status.conditions[0].message,
+        "variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 more)"
+    );
+    assert_eq!(world.events(), ["LintRefused"]);
+}
+
+#[test]
+fn a_refusal_is_told_once_and_its_end_too() {
+    let mut world = World::new();
+    world.head = Some(head("B", 'b', refused()));
+    world.previous = world.status();
+    assert!(world.events().is_empty());
+    world.head = Some(head("A", 'c', Verdict::Accepted));
+    assert_eq!(world.events(), ["Recovered"]);
+    assert_eq!(world.status().rejected, None);
+}
+
+#[test]
+fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
+    let mut world = World::new();
+    world.error = Some(("unreachable", true));
+    assert_eq!(world.conditions()[..2], ["Ready=True/Converged", "SourceReady=False/SourceUnavailable"]);
+    world.verified_ago = Some(Duration::from_secs(301));
+    let conditions = world.conditions();
+    assert_eq!(conditions[0], "Ready=False/SourceNotConfirmed");
+    assert_eq!(conditions.last().unwrap(), "Stale=True/SourceNotConfirmed");
+}
+
+#[test]
+fn a_source_that_needs_a_new_spec_stalls() {
+    let mut world = World::new();
+    world.error = Some(("refused", false));
+    let conditions = world.conditions();
+    assert_eq!(conditions[0], "Ready=False/SourceRefused");
+    assert!(conditions.contains(&"Stalled=True/SourceRefused".to_owned()));
+}
+
+#[test]
+fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
+    let mut world = World::new();
+    world.published = Some(publish("B", 2));
+    world.head = Some(head("B", 'b', Verdict::Accepted));
+    world.fleet = fleet(1, 3, Convergence::Progressing(Some(Duration::from_millis(900))));
+    world.fleet.millis = None;
+    assert_eq!(world.conditions()[..2], ["Ready=False/Progressing", "Reconciling=True/Progressing"]);
+    assert_eq!(world.events(), ["Published"]);
+    world.previous = world.status();
+    world.fleet.convergence = Convergence::Progressing(Some(Duration::from_millis(1100)));
+    world.fleet.behind = vec![Straggler { name: "pod-2".to_owned(), state: "silent".to_owned(), reason: None }];
+    assert_eq!(world.conditions()[0], "Ready=False/DeadlineExceeded");
+    assert_eq!(world.events(), ["ConvergeDeadlineExceeded"]);
+    assert_eq!(world.status().conditions[0].message, "1 of 3 run it; behind: pod-2 (silent)");
+}
+
+#[test]
+fn a_marker_that_the_api_server_refuses_is_loud() {
+    let mut world = World::new();
+    world.head = Some(head("B", 'b', Verdict::Accepted));
+    world.problem = Some(PublishProblem::Refused("exceeded quota".to_owned()));
+    assert_eq!(world.conditions()[0], "Ready=False/PublishFailed");
+    assert_eq!(world.events(), ["PublishFailed"]);
+    world.previous = world.status();
+    assert!(world.events().is_empty());
+}
+
+#[test]
+fn before_the_first_look_nothing_is_claimed() {
+    let mut world = World::new();
+    world.previous = RototoWorkspaceStatus::default();
+    (world.head, world.published, world.verified_ago, world.current) = (None, None, None, false);
+    world.fleet = fleet(0, 0, Convergence::Nobody);
+    world.fleet.expected = None;
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=Unknown/NotLookedAt",
+            "Reconciling=True/Looking",
+            "SourceReady=Unknown/NotLookedAt",
+            "LintPassed=Unknown/NotLinted",
+            "Published=False/NothingPublished",
+            "Converged=Unknown/NothingPublished"
+        ]
+    );
+    assert_eq!(world.status().summary.unwrap().fleet.as_deref(), Some("0 reporting"));
+}
+
+#[test]
+fn a_restarted_operator_keeps_saying_what_was_found_until_it_knows_better() {
+    let mut world = World::new();
+    world.head = Some(head("B", 'b', refused()));
+    world.previous = world.status();
+    (world.head, world.current) = (None, false);
+    world.fleet.convergence = Convergence::Recounting;
+    let status = world.status();
+    assert_eq!(status.rejected, world.previous.rejected);
+    assert_eq!(status.conditions[0].reason, "LintRefused");
+    assert!(world.events().is_empty());
+}
+
+#[test]
+fn the_history_has_one_entry_a_publish_and_ends_after_ten() {
+    let mut world = World::new();
+    for second in 2..20 {
+        world.published = Some(publish("A", second));
+        world.previous = world.status();
+        world.previous = world.status();
+    }
+    let history = &world.previous.history;
+    assert_eq!(history.len(), 10);
+    assert!(history.windows(2).all(|pair| pair[0].updated_at > pair[1].updated_at));
+    assert_eq!(history[0].converged_millis, Some(64));
+}
+
+#[test]
+fn a_time_of_verification_alone_is_written_every_ten_minutes() {
+    let world = World::new();
+    let mut next = world.status();
+    assert!(!worth_writing(&world.previous, &next));
+    let mut later = |time: &str| {
+        next.source.as_mut().unwrap().last_success = Some(Time(time.parse().unwrap()));
+        worth_writing(&world.previous, &next)
+    };
+    assert!(!later("2026-11-20T18:49:59Z"));
+    assert!(later("2026-11-20T18:50:00Z"));
+}
+
+#[test]
+fn transition_times_stay_while_a_condition_stays() {
+    let mut world = World::new();
+    for condition in &mut world.previous.conditions {
+        condition.last_transition_time = Time("2026-01-01T00:00:00Z".parse().unwrap());
+    }
+    world.head = Some(head("B", 'b', refused()));
+    let status = world.status();
+    let since = |type_: &str| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        condition.last_transition_time.0.to_string()
+    };
+    assert_eq!(since("Published"), "2026-01-01T00:00:00Z");
+    assert_eq!(since("LintPassed"), "2026-11-20T18:40:00Z");
+}
