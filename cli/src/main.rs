@@ -1,1 +1,28 @@
-fn main() {}
+//! The `rototo` command: looks at workspaces with the same engine that operators and applications run.
+
+mod arguments;
+mod commands;
+mod context;
+mod output;
+mod render;
+mod selection;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    let Arguments { global, command } = Arguments::parse();
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(commands::run(command, &global)));
+    outcome.unwrap_or_else(|error| {
+        output::complain(&error);
+        ExitCode::FAILURE
+    })
+}

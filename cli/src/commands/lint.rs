@@ -1,0 +1,142 @@
+//! `rototo lint`: all that is wrong with a workspace, at once.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use rototo_engine::{Diagnostic, DocumentKind, Lint, Parsed};
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::output;
+use crate::render::{self, Outcome};
+use crate::selection::LintSelection;
+use crate::workspace::{NotThere, Workspace};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo lint                                        the workspace around the current directory
+  rototo lint examples/degradation-config
+  rototo lint --variable service-degradation-policy  only what concerns this variable
+  rototo lint --json | jq '.diagnostics[].rule'
+
+Errors make the exit code 1; warnings don't.";
+
+/// Check a workspace for everything that an operator would refuse, and for what is probably a mistake.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+
+    #[command(flatten)]
+    selection: LintSelection,
+}
+
+/// The shape that editors and scripts read.
+#[derive(Serialize)]
+struct Report<'a> {
+    workspace: String,
+    documents: Vec<ReportedDocument<'a>>,
+    diagnostics: &'a [Diagnostic],
+}
+
+#[derive(Serialize)]
+struct ReportedDocument<'a> {
+    id: usize,
+    path: &'a str,
+    uri: String,
+    // What an editor counts while it edits; a file has none.
+    version: Option<u64>,
+    kind: &'static str,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let workspace = match Workspace::read(arguments.source.as_deref()).await {
+        Ok(workspace) => workspace,
+        Err(error) => match error.downcast::<NotThere>() {
+            Ok(NotThere { at, reason }) => return not_there(&at, &reason, global),
+            Err(error) => return Err(error),
+        },
+    };
+    let parsed = rototo_engine::parse(workspace.tree.clone());
+    arguments.selection.check(&parsed)?;
+    let mut lint = rototo_engine::lint(&parsed);
+    lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
+
+    if global.json {
+        let documents = documents(&workspace, &parsed);
+        output::json(&Report { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
+    } else if lint.has_errors() || !global.quiet {
+        let outcome = Outcome { workspace: &workspace, parsed: &parsed, lint: &lint };
+        output::text(&render::lint(&outcome))?;
+    }
+    Ok(exit_code(&lint))
+}
+
+fn exit_code(lint: &Lint) -> ExitCode {
+    if lint.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A directory that isn't there is a finding like any other, so that a script reads one shape.
+fn not_there(at: &str, reason: &str, global: &Global) -> anyhow::Result<ExitCode> {
+    let mut lint = rototo_engine::lint(&Parsed::default());
+    for diagnostic in &mut lint.diagnostics {
+        diagnostic.message = reason.to_owned();
+        at.clone_into(&mut diagnostic.location.path);
+    }
+    if global.json {
+        output::json(&Report { workspace: at.to_owned(), documents: Vec::new(), diagnostics: &lint.diagnostics })?;
+    } else {
+        output::text(&render::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
+    }
+    Ok(exit_code(&lint))
+}
+
+/// The documents in the order in which they are read: what others refer to comes first.
+fn documents<'a>(workspace: &Workspace, parsed: &'a Parsed) -> Vec<ReportedDocument<'a>> {
+    let mut documents: Vec<_> = parsed.tree().iter().map(|(path, document)| (&**path, document.kind)).collect();
+    documents.sort_by_key(|(path, kind)| (rank(*kind), resource_of(path, *kind), *kind, *path));
+    let numbered = documents.into_iter().enumerate();
+    numbered
+        .map(|(id, (path, kind))| ReportedDocument {
+            id,
+            path,
+            uri: workspace.uri(path),
+            version: None,
+            kind: name(kind),
+        })
+        .collect()
+}
+
+fn rank(kind: DocumentKind) -> u8 {
+    match kind {
+        DocumentKind::Manifest => 0,
+        DocumentKind::Qualifier => 1,
+        DocumentKind::Variable => 2,
+        DocumentKind::Resource | DocumentKind::ResourceObject => 3,
+        DocumentKind::Schema => 4,
+        DocumentKind::CustomLint => 5,
+    }
+}
+
+/// Objects stand behind their resource.
+fn resource_of(path: &str, kind: DocumentKind) -> &str {
+    match kind {
+        DocumentKind::Resource => path.strip_suffix(".toml").unwrap_or(path),
+        DocumentKind::ResourceObject => path.rsplit_once("-objects/").map_or(path, |(resource, _)| resource),
+        _ => "",
+    }
+}
+
+fn name(kind: DocumentKind) -> &'static str {
+    match kind {
+        DocumentKind::Manifest => "manifest",
+        DocumentKind::Variable => "variable",
+        DocumentKind::Qualifier => "qualifier",
+        DocumentKind::Resource => "resource",
+        DocumentKind::ResourceObject => "resource_object",
+        DocumentKind::Schema => "schema",
+        DocumentKind::CustomLint => "custom_lint",
+    }
+}

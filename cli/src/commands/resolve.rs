@@ -1,0 +1,114 @@
+//! `rototo resolve`: what a workspace decides for a context, and why.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::context::read_context;
+use crate::selection::{Selection, unknown};
+use crate::workspace::Workspace;
+use crate::{output, render};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo resolve --variable service-degradation-policy --context service.queue_pressure=high
+  rototo resolve --variables --context @context.json --context account.id=acct-001
+  rototo resolve --qualifier high-queue-pressure --context '{\"service\": {\"queue_pressure\": \"high\"}}'
+  rototo resolve --variables --json | jq '.variables[].resolution'
+
+A value after `=` is JSON if it reads as JSON, and text otherwise: account.seats=12 is a number, account.plan=pro a text.";
+
+/// See which value a variable has for a context, or whether a qualifier holds, and the steps that lead there.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+
+    /// Resolve this variable; may be given several times
+    #[arg(long = "variable", value_name = "ID")]
+    variable: Vec<String>,
+
+    /// Resolve all variables
+    #[arg(long)]
+    variables: bool,
+
+    /// Decide this qualifier; may be given several times
+    #[arg(long = "qualifier", value_name = "ID")]
+    qualifier: Vec<String>,
+
+    /// Decide all qualifiers
+    #[arg(long)]
+    qualifiers: bool,
+
+    /// Facts: a JSON object, @FILE with one, or PATH=VALUE; may be given several times, and the later wins
+    #[arg(long = "context", value_name = "CONTEXT")]
+    context: Vec<String>,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct Report {
+    workspace: String,
+    variables: Vec<VariableTrace>,
+    qualifiers: Vec<QualifierTrace>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let variables = Selection::of(arguments.variable, arguments.variables);
+    let qualifiers = Selection::of(arguments.qualifier, arguments.qualifiers);
+    if variables.is_none() && qualifiers.is_none() {
+        bail!(
+            "nothing to resolve: name a --variable ID or a --qualifier ID, or take all with --variables or --qualifiers"
+        );
+    }
+    let workspace = Workspace::read(arguments.source.as_deref()).await?;
+    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let compiled = match rototo_engine::compile(&parsed) {
+        Ok(compiled) => compiled,
+        Err(error) if error.diagnostics.is_empty() => return Err(error.into()),
+        Err(error) => {
+            output::complain_in_full(&render::diagnostics(&error.diagnostics, &parsed, &workspace.shown))?;
+            bail!("{} can't be resolved before its errors are mended", workspace.shown);
+        }
+    };
+    let context = Context::from_json(read_context(&arguments.context)?)?;
+    let report = Report {
+        workspace: workspace.shown,
+        variables: trace_variables(&compiled, &variables, &context)?,
+        qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,
+    };
+    if global.json {
+        output::json(&report)?;
+    } else {
+        output::text(&render::resolutions(&report.variables, &report.qualifiers))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn trace_variables(
+    compiled: &Compiled,
+    selection: &Selection,
+    context: &Context,
+) -> anyhow::Result<Vec<VariableTrace>> {
+    let known: Vec<&str> = compiled.variables().collect();
+    let ids = selection.among(&known).map_err(|id| unknown("variable", &id, &known))?;
+    let trace = |id| Ok(compiled.trace_variable(id, context, ResolveOptions::default())?);
+    ids.into_iter().map(trace).collect()
+}
+
+fn trace_qualifiers(
+    compiled: &Compiled,
+    selection: &Selection,
+    context: &Context,
+) -> anyhow::Result<Vec<QualifierTrace>> {
+    let known: Vec<&str> = compiled.qualifiers().collect();
+    let ids = selection.among(&known).map_err(|id| unknown("qualifier", &id, &known))?;
+    let trace = |id| Ok(compiled.trace_qualifier(id, context, ResolveOptions::default())?);
+    ids.into_iter().map(trace).collect()
+}

@@ -1,0 +1,43 @@
+//! Writes to the terminal or the pipe: colours only where they are seen, and no complaint about a reader that left.
+
+use std::io::{self, Write};
+
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Prints text that may have colours.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    write(&mut anstream::stdout(), text)
+}
+
+/// Prints a value for programs.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    write(&mut io::stdout(), &text)
+}
+
+/// Prints text that may have colours to where errors go.
+pub(crate) fn complain_in_full(text: &str) -> anyhow::Result<()> {
+    write(&mut anstream::stderr(), text)
+}
+
+/// Prints why a command failed.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let text: String = format!("{error:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // There is nobody left to tell if this fails.
+    let _ = writeln!(anstream::stderr(), "{BAD}error{BAD:#}{BOLD}:{BOLD:#} {text}");
+}
+
+fn write(stream: &mut impl Write, text: &str) -> anyhow::Result<()> {
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        // `rototo … | head` has read all it wants.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,186 @@
+//! Which parts of a workspace a command is about.
+
+use anyhow::anyhow;
+use clap::Args;
+use rototo_engine::{Diagnostic, Entity, Parsed};
+
+/// None, some, or all of one kind.
+pub(crate) enum Selection {
+    None,
+    Some(Vec<String>),
+    All,
+}
+
+impl Selection {
+    pub(crate) fn of(ids: Vec<String>, all: bool) -> Self {
+        match (all, ids.is_empty()) {
+            (true, _) => Self::All,
+            (false, true) => Self::None,
+            (false, false) => Self::Some(ids),
+        }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// The selected ones of `known`, in its order. An id that isn't known is the error.
+    pub(crate) fn among<'a>(&self, known: &[&'a str]) -> Result<Vec<&'a str>, String> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::All => Ok(known.to_vec()),
+            Self::Some(ids) => match ids.iter().find(|id| !known.contains(&id.as_str())) {
+                Some(unknown) => Err(unknown.clone()),
+                None => Ok(known.iter().copied().filter(|id| ids.iter().any(|wanted| wanted == id)).collect()),
+            },
+        }
+    }
+}
+
+/// An id that isn't there, with the one that was probably meant.
+pub(crate) fn unknown(kind: &str, id: &str, known: &[&str]) -> anyhow::Error {
+    let similar = known.iter().map(|known| (strsim::jaro_winkler(id, known), known));
+    let nearest =
+        similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).filter(|(similarity, _)| *similarity > 0.8);
+    match (nearest, known) {
+        (Some((_, nearest)), _) => anyhow!("there is no {kind} `{id}`: did you mean `{nearest}`?"),
+        (None, []) => anyhow!("there is no {kind} `{id}`: there are none at all"),
+        (None, known) if known.len() <= 10 => anyhow!("there is no {kind} `{id}`: there is {}", known.join(", ")),
+        (None, known) => anyhow!("there is no {kind} `{id}` among the {}", known.len()),
+    }
+}
+
+/// What `lint` is to report; everything, if nothing is selected. The kinds add up.
+#[derive(Debug, Args)]
+pub(crate) struct LintSelection {
+    /// Only what concerns this variable; may be given several times
+    #[arg(long, value_name = "ID")]
+    variable: Vec<String>,
+    /// Only what concerns variables
+    #[arg(long)]
+    variables: bool,
+    /// Only what concerns this resource and its objects; may be given several times
+    #[arg(long, value_name = "ID")]
+    resource: Vec<String>,
+    /// Only what concerns resources and their objects
+    #[arg(long)]
+    resources: bool,
+    /// Only what concerns this qualifier; may be given several times
+    #[arg(long, value_name = "ID")]
+    qualifier: Vec<String>,
+    /// Only what concerns qualifiers
+    #[arg(long)]
+    qualifiers: bool,
+    /// Only what this rule finds; may be given several times
+    #[arg(long, value_name = "AUTHORITY/RULE")]
+    lint_rule: Vec<String>,
+    /// What any rule finds
+    #[arg(long)]
+    lint_rules: bool,
+    /// Only what the rules of this authority find, such as `rototo`; may be given several times
+    #[arg(long, value_name = "AUTHORITY")]
+    lint_authority: Vec<String>,
+    /// What the rules of any authority find
+    #[arg(long)]
+    lint_authorities: bool,
+    /// Only what concerns lint/ID.lua; may be given several times
+    #[arg(long, value_name = "ID")]
+    linter: Vec<String>,
+    /// Only what concerns the workspace's own lint/*.lua
+    #[arg(long)]
+    linters: bool,
+}
+
+impl LintSelection {
+    /// Whether everything that is selected by name exists.
+    pub(crate) fn check(&self, parsed: &Parsed) -> anyhow::Result<()> {
+        let paths: Vec<&str> = parsed.tree().iter().map(|(path, _)| &**path).collect();
+        for (kind, folder, ending, ids) in [
+            ("variable", "variables/", ".toml", &self.variable),
+            ("resource", "resources/", ".toml", &self.resource),
+            ("qualifier", "qualifiers/", ".toml", &self.qualifier),
+            ("linter", "lint/", ".lua", &self.linter),
+        ] {
+            let known: Vec<&str> = paths.iter().filter_map(|path| id_in(path, folder, ending)).collect();
+            if let Some(id) = ids.iter().find(|id| !known.contains(&id.as_str())) {
+                return Err(unknown(kind, id, &known));
+            }
+        }
+        let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
+        match self.lint_rule.iter().find(|rule| authority(rule) == "rototo" && !rules.contains(&rule.as_str())) {
+            Some(rule) => Err(unknown("lint rule", rule, &rules)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this diagnostic is to be reported.
+    pub(crate) fn includes(&self, diagnostic: &Diagnostic) -> bool {
+        let has = |ids: &[String], id: &str| ids.iter().any(|selected| selected == id);
+        let rule = &*diagnostic.rule;
+        let about = match subject(diagnostic) {
+            Subject::Variable(id) => self.variables || has(&self.variable, id),
+            Subject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
+            Subject::Resource(id) => self.resources || has(&self.resource, id),
+            Subject::Linter(id) => self.linters || has(&self.linter, id),
+            Subject::Other => self.linters && authority(rule) != "rototo",
+        };
+        self.is_everything()
+            || about
+            || self.lint_rules
+            || self.lint_authorities
+            || has(&self.lint_rule, rule)
+            || has(&self.lint_authority, authority(rule))
+    }
+
+    fn is_everything(&self) -> bool {
+        let ids =
+            [&self.variable, &self.resource, &self.qualifier, &self.lint_rule, &self.lint_authority, &self.linter];
+        let all =
+            [self.variables, self.resources, self.qualifiers, self.lint_rules, self.lint_authorities, self.linters];
+        ids.iter().all(|ids| ids.is_empty()) && !all.contains(&true)
+    }
+}
+
+/// `variables/limit.toml` → `limit`
+fn id_in<'a>(path: &'a str, folder: &str, ending: &str) -> Option<&'a str> {
+    path.strip_prefix(folder)?.strip_suffix(ending).filter(|id| !id.contains('/'))
+}
+
+enum Subject<'a> {
+    Variable(&'a str),
+    Qualifier(&'a str),
+    Resource(&'a str),
+    Linter(&'a str),
+    Other,
+}
+
+/// What a diagnostic is about: its entity, or else the document it stands in.
+fn subject(diagnostic: &Diagnostic) -> Subject<'_> {
+    match &diagnostic.entity {
+        Entity::Variable { id } | Entity::Value { variable: id, .. } | Entity::Rule { variable: id, .. } => {
+            Subject::Variable(id)
+        }
+        Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => Subject::Qualifier(id),
+        Entity::Resource { id } | Entity::ResourceObject { resource: id, .. } => Subject::Resource(id),
+        Entity::CustomLint { .. } | Entity::Workspace | Entity::Manifest | Entity::Schema { .. } => {
+            of_path(&diagnostic.location.path)
+        }
+    }
+}
+
+fn of_path(path: &str) -> Subject<'_> {
+    let Some((folder, file)) = path.rsplit_once('/') else { return Subject::Other };
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    match (folder, folder.strip_prefix("resources/").and_then(|folder| folder.strip_suffix("-objects"))) {
+        (_, Some(resource)) => Subject::Resource(resource),
+        ("variables", _) => Subject::Variable(stem),
+        ("qualifiers", _) => Subject::Qualifier(stem),
+        ("resources", _) => Subject::Resource(stem),
+        ("lint", _) => Subject::Linter(stem),
+        _ => Subject::Other,
+    }
+}
+
+fn authority(rule: &str) -> &str {
+    rule.split_once('/').map_or(rule, |(authority, _)| authority)
+}

@@ -1,0 +1,97 @@
+//! The workspace that a command is about: from a source string, or the one around the current directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rototo_engine::Tree;
+use rototo_source::{ContentFault, Fault, Pinned, Reader, ReaderOptions, Source};
+
+const MANIFEST: &str = "rototo-workspace.toml";
+
+/// A workspace that was read.
+pub(crate) struct Workspace {
+    /// As its user named it.
+    pub(crate) shown: String,
+    /// Its documents.
+    pub(crate) tree: Tree,
+    pinned: Pinned,
+}
+
+/// A directory that isn't there.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct NotThere {
+    pub(crate) at: String,
+    pub(crate) reason: String,
+}
+
+impl Workspace {
+    /// Reads the workspace at `source`, or the nearest one around the current directory.
+    pub(crate) async fn read(source: Option<&str>) -> anyhow::Result<Self> {
+        let (shown, source) = match source {
+            Some(text) => {
+                let source: Source = text.parse()?;
+                (if matches!(source, Source::Local(_)) { text.to_owned() } else { source.to_string() }, source)
+            }
+            None => {
+                let root = find_around(&std::env::current_dir().context("the current directory can't be read")?)?;
+                (root.display().to_string(), Source::Local(root))
+            }
+        };
+        let reader = Reader::new(ReaderOptions::default())?;
+        match reader.read(&source).await {
+            Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
+            Err(error) => match (&source, error.fault()) {
+                (Source::Local(path), Fault::Content(ContentFault::NoDirectory { .. })) => {
+                    Err(NotThere { at: shown, reason: missing(path) }.into())
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Its name for programs: where it is, independent of the current directory.
+    pub(crate) fn full_name(&self) -> String {
+        match self.directory() {
+            Some(directory) => directory.display().to_string(),
+            None => self.shown.clone(),
+        }
+    }
+
+    /// The address of one of its documents.
+    pub(crate) fn uri(&self, path: &str) -> String {
+        match (self.directory(), self.pinned.source(), self.pinned.revision()) {
+            (Some(directory), _, _) => format!("file://{}", percent_encoded(&directory.join(path))),
+            (None, Source::Git(git), Some(revision)) => {
+                let directory = git.subdirectory().map(|directory| format!("{directory}/")).unwrap_or_default();
+                format!("git+{}#{}:{directory}{path}", git.remote(), revision.commit())
+            }
+            (None, source, _) => format!("{source}/{path}"),
+        }
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        match self.pinned.source() {
+            Source::Local(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
+            _ => None,
+        }
+    }
+}
+
+fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {
+    let mut around = directory.ancestors();
+    around.find(|directory| directory.join(MANIFEST).is_file()).map(Path::to_owned).with_context(|| {
+        format!("no {MANIFEST} in {} or above: go into a workspace, or name a SOURCE", directory.display())
+    })
+}
+
+fn missing(path: &Path) -> String {
+    let what = if path.exists() { "is not a directory" } else { "does not exist" };
+    format!("{} {what}", path.display())
+}
+
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.to_string_lossy().bytes().map(encode).collect()
+}
