@@ -11,6 +11,9 @@ use crate::text::Span;
 /// How deep values may nest; far beyond configuration, far below what a stack holds.
 const MAX_DEPTH: usize = 64;
 
+/// How many parts a dotted key may have.
+const MAX_KEY_PARTS: usize = 16;
+
 pub(super) type Node<'i> = toml::Spanned<DeValue<'i>>;
 
 /// A table, and where it stands; `None` is the whole document.
@@ -103,12 +106,12 @@ pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, Fault> {
     })
 }
 
-/// A dotted key nests one table per part. The parser builds and drops them recursively, so what is absurdly long is
-/// refused before it is parsed.
+/// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
+/// recursively, so what is absurdly long is refused before it is parsed.
 fn refuse_long_keys(text: &str) -> Result<(), Fault> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        if line.bytes().filter(|byte| *byte == b'.').count() > MAX_DEPTH && longest_run_of_keys(line) > MAX_DEPTH / 4 {
+        if line.bytes().filter(|byte| *byte == b'.').count() >= MAX_KEY_PARTS && longest_key(line) > MAX_KEY_PARTS {
             let span = Span { start, end: start + line.trim_end().len() };
             return Err(Fault::at(span, "a key has too many dotted parts: at most 16"));
         }
@@ -117,22 +120,57 @@ fn refuse_long_keys(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// How many dots follow each other with nothing but keys between them. Texts that contain dots are one token to TOML,
-/// but tokens can span lines, so a line in the middle of a long text is read as if it were keys: to stay out of the way
-/// of prose, whatever is no key part ends a run.
-fn longest_run_of_keys(line: &str) -> usize {
-    let (mut longest, mut run, mut quote, mut in_part) = (0, 0, None, false);
+/// The most parts of what could be one dotted key in `line`. Where a text begins lines before, its words are taken for
+/// keys; only one with as many dots and nothing else between them would be refused by mistake.
+fn longest_key(line: &str) -> usize {
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        Start,
+        Part,
+        AfterPart,
+        AfterDot,
+    }
+    let (mut longest, mut parts, mut quote, mut at) = (0, 0, None, At::Start);
     for byte in line.bytes() {
+        let begins_part = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'"' | b'\'');
         match (quote, byte) {
-            (Some(open), byte) if open == byte => (quote, in_part) = (None, true),
+            (Some(open), _) if open == byte => (quote, at) = (None, At::AfterPart),
             (Some(_), _) => {}
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'.') if in_part => (run, in_part) = (run + 1, false),
-            (None, byte) if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' => in_part = true,
+            (None, b' ' | b'\t') if at == At::Part => at = At::AfterPart,
             (None, b' ' | b'\t') => {}
-            (None, _) => (run, in_part) = (0, false),
+            (None, b'.') if at != At::Start => at = At::AfterDot,
+            (None, _) if begins_part => {
+                match at {
+                    At::Part => {}
+                    At::AfterDot => parts += 1,
+                    At::Start | At::AfterPart => parts = 1,
+                }
+                at = At::Part;
+                quote = matches!(byte, b'"' | b'\'').then_some(byte);
+            }
+            (None, _) => at = At::Start,
         }
-        longest = longest.max(run);
+        longest = longest.max(parts);
     }
     longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_with_absurdly_many_parts_are_refused() {
+        let refused = |text: &str| refuse_long_keys(text).is_err();
+        let key = |parts: usize, dot: &str| vec!["a"; parts].join(dot);
+        assert!(!refused(&format!("{} = 1", key(16, "."))));
+        for dot in [".", " . ", ".\"b.c\".", ".'b'."] {
+            assert!(refused(&format!("x = 1\ny = {{ {} = 1 }}", key(17, dot))), "{dot}");
+        }
+        for text in
+            ["x = [1.0, 2.0, 3.0, 4.0]", "x = \"a.b.c.d.e\"", "x = \"10.0.0.1 10.0.0.2 10.0.0.3\"", "# and so on. "]
+        {
+            assert!(!refused(&text.repeat(20)), "{text}");
+        }
+    }
 }
