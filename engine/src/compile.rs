@@ -253,7 +253,7 @@ impl<'a> Compiler<'a> {
     fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
         match (variable.value_type()?, &variable.values, &variable.schema) {
             (Type::Resource(resource), parse::Values::Missing, Field::Missing(_)) => {
-                self.parsed.resources.get(resource)?;
+                self.parsed.resources.get(resource)?.content()?;
                 let (key, object) = self.parsed.objects.get(resource)?.get_key_value(key)?;
                 Some((key, &object.content()?.value))
             }

@@ -87,19 +87,15 @@ impl<'a> Facts<'a> {
         targets.map(|schema| &schema.path).collect()
     }
 
-    /// The keys of values that a variable may select, where its type says which those are.
+    /// The keys of values that a variable may select; `None` where another rule already says that there are none.
     pub(super) fn selectable(&self, variable: &'a Variable) -> Option<BTreeSet<&'a str>> {
-        match variable.value_type()? {
-            Type::Resource(resource) => {
-                self.parsed.resources.get(resource)?;
-                let objects = self.parsed.objects.get(resource).into_iter().flat_map(BTreeMap::keys);
-                Some(objects.map(|key| &**key).collect())
-            }
-            Type::Primitive(_) | Type::Unknown(_) => {
-                let keys: BTreeSet<_> = variable.inline_values().map(|(key, _)| &**key).collect();
-                Some(keys).filter(|keys| !keys.is_empty())
-            }
+        if let Some(Type::Resource(resource)) = variable.value_type() {
+            self.parsed.resources.get(resource)?;
+            let objects = self.parsed.objects.get(resource).into_iter().flat_map(BTreeMap::keys);
+            return Some(objects.map(|key| &**key).collect());
         }
+        let keys: BTreeSet<_> = variable.inline_values().map(|(key, _)| &**key).collect();
+        Some(keys).filter(|keys| !keys.is_empty())
     }
 
     /// The qualifiers that a rule or another qualifier names.

@@ -1,7 +1,7 @@
 //! Collects what rules find and gives every finding its rule, severity, line, and column.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Rule;
@@ -83,12 +83,14 @@ impl<'a> Findings<'a> {
         self.diagnostics.iter().any(|found| found.severity == Severity::Error)
     }
 
-    /// Whether something is wrong with a qualifier or one of its predicates.
-    pub(super) fn has_error_in_qualifier(&self, id: &str) -> bool {
-        self.diagnostics.iter().filter(|found| found.severity == Severity::Error).any(|found| match &found.entity {
-            Entity::Qualifier { id: qualifier } | Entity::Predicate { qualifier, .. } => qualifier == id,
-            _ => false,
-        })
+    /// The qualifiers that have something wrong with them or one of their predicates.
+    pub(super) fn qualifiers_with_errors(&self) -> BTreeSet<String> {
+        let errors = self.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let ids = errors.filter_map(|found| match &found.entity {
+            Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        ids.collect()
     }
 
     pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {

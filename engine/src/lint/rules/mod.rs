@@ -117,10 +117,13 @@ fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {
     path.split('.').try_fold(schema, |schema, segment| schema.get("properties")?.as_object()?.get(segment))
 }
 
-/// A question after what may have been meant instead of `word`; empty if nothing is close.
+/// A question after what may have been meant instead of `word`; empty if nothing is close, or if there are so many names
+/// that looking through them for every mistake would cost more than it helps.
 fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
-    let tolerated = (word.chars().count() / 3).min(3);
-    let near = known.map(|known| (distance(word, known), known)).filter(|(distance, _)| *distance <= tolerated);
+    const MANY: usize = 1_000;
+    let tolerated = (word.len() / 3).min(3);
+    let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);
+    let near = near.map(|known| (distance(word, known), known)).filter(|(distance, _)| *distance <= tolerated);
     near.min().map_or_else(String::new, |(_, known)| format!("; is `{known}` meant?"))
 }
 

@@ -87,9 +87,10 @@ value = "large"
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
     let (referenced, reachable) = (facts.referenced(), facts.reachable());
+    let broken = findings.qualifiers_with_errors();
     for (number, (id, document)) in facts.parsed.qualifiers.iter().enumerate() {
         let unreachable = referenced.contains(&number) && !reachable.contains(&number);
-        if unreachable && document.content().is_some() && !findings.has_error_in_qualifier(id) {
+        if unreachable && document.content().is_some() && !broken.contains(&**id) {
             let message = format!("no rule of any variable leads to qualifier `{id}`");
             findings.add(Finding::new(Entity::qualifier(id), &document.path, None, message));
         }
