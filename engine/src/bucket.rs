@@ -39,7 +39,9 @@ impl Salted {
         match value {
             Value::String(text) => hash.update(text.as_bytes()),
             // Writing into a hash cannot fail.
-            value => drop(write!(hash, "{value}")),
+            value => {
+                let _ = write!(hash, "{value}");
+            }
         }
         u16::try_from(hash.0 % u64::from(BUCKETS)).unwrap_or_default()
     }

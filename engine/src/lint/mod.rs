@@ -4,10 +4,12 @@
 
 mod facts;
 mod findings;
+mod manual;
 mod rules;
 
 use facts::Facts;
 use findings::{Finding, Findings};
+pub use manual::manual;
 
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;

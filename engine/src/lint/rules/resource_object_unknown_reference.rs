@@ -28,6 +28,11 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
         (
+            "resources/plan-objects/basic.toml",
+            r#"seats = 5
+"#,
+        ),
+        (
             "resources/offer.toml",
             r#"schema_version = 1
 schema = "../schemas/offer.schema.json"
@@ -40,7 +45,7 @@ schema = "../schemas/offer.schema.json"
         ),
         (
             "resources/offer-objects/spring.toml",
-            r#"plan = "basic"
+            r#"plan = "basics"
 "#,
         ),
     ],
