@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use serde_json::Value;
 
 use crate::bucket::Salted;
@@ -35,7 +35,7 @@ pub(crate) struct Names<T> {
 }
 
 /// Numbers by name. Always the same hash: the names are those of a reviewed workspace, not of an attacker.
-type Numbers = HashMap<Arc<str>, u32, BuildHasherDefault<DefaultHasher>>;
+type Numbers = HashMap<Arc<str>, u32, FixedState>;
 
 #[derive(Debug)]
 pub(crate) struct Variable {
