@@ -1,0 +1,151 @@
+//! Holds the code to the page on architecture: who may import whom, and what may appear where.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use xtask::cargo;
+
+/// Which of our packages each of our packages may import. One that is not listed may import any.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("rototo-engine", &[]),
+    ("rototo-api", &[]),
+    ("rototo-source", &["rototo-engine", "rototo-api"]),
+    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api"]),
+    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api"]),
+    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api"]),
+    ("degradation-service", &["rototo-client"]),
+    // xtask is compiled before anything else shows a sign of life.
+    ("xtask", &[]),
+];
+
+/// Where a foreign crate may be a dependency. `Optional`: only behind a feature.
+const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
+    ("kube", KUBERNETES),
+    ("k8s-openapi", KUBERNETES),
+    (
+        "anyhow",
+        &[
+            ("rototo-operator", Always),
+            ("rototo-cli", Always),
+            ("degradation-service", Always),
+            ("xtask", Always),
+            ("rototo-tests", Always),
+            ("rototo-benches", Always),
+        ],
+    ),
+    (
+        "clap",
+        &[
+            ("rototo-operator", Always),
+            ("rototo-cli", Always),
+            ("xtask", Always),
+            ("rototo-tests", Always),
+            ("rototo-benches", Always),
+        ],
+    ),
+];
+
+const KUBERNETES: &[(&str, Needed)] = &[
+    ("rototo-api", Optional),
+    ("rototo-client", Optional),
+    ("rototo-operator", Always),
+    ("rototo-cli", Always),
+    ("rototo-tests", Always),
+    ("rototo-benches", Always),
+];
+
+/// What the engine may depend on: nothing that does I/O, or knows the time, chance, or the environment.
+const ENGINE_MAY_USE: &[&str] = &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror"];
+
+/// Where the sources of libraries may name `anyhow`: at the rim, where an error is only printed.
+const ANYHOW_RIM: &[&str] = &["operator/src/main.rs", "cli/src/main.rs", "cli/src/commands/"];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Needed {
+    Always,
+    Optional,
+}
+use Needed::{Always, Optional};
+
+struct Dependency {
+    of: String,
+    on: String,
+    optional: bool,
+}
+
+/// What our packages depend on outside of their tests.
+fn dependencies() -> Vec<Dependency> {
+    let metadata = cargo::metadata().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap();
+    let of_package = |package: &Value| {
+        let of = text(&package["name"]);
+        let all = package["dependencies"].as_array().unwrap().clone();
+        let regular = all.into_iter().filter(|dependency| dependency["kind"] != "dev");
+        regular.map(move |dependency| Dependency {
+            of: of.clone(),
+            on: text(&dependency["name"]),
+            optional: dependency["optional"] == true,
+        })
+    };
+    packages.iter().flat_map(of_package).collect()
+}
+
+#[test]
+fn our_packages_import_each_other_only_along_the_drawn_arrows() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<_> = cargo::metadata().unwrap()["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| package["name"].as_str().unwrap().to_owned())
+        .collect();
+    for Dependency { of, on, .. } in dependencies.iter().filter(|dependency| ours.contains(&dependency.on)) {
+        let allowed = MAY_IMPORT.iter().find(|(package, _)| package == of).map(|(_, allowed)| *allowed);
+        assert!(allowed.is_none_or(|allowed| allowed.contains(&on.as_str())), "{of} must not import {on}");
+    }
+}
+
+#[test]
+fn kubernetes_and_loose_errors_stay_where_they_belong() {
+    for Dependency { of, on, optional } in dependencies() {
+        let Some((_, places)) = ONLY_IN.iter().find(|(name, _)| *name == on) else { continue };
+        let place = places.iter().find(|(package, _)| *package == of);
+        let (_, needed) = place.unwrap_or_else(|| panic!("{of} must not depend on {on}"));
+        assert!(*needed == Always || optional, "{of} may depend on {on} only behind a feature");
+    }
+}
+
+#[test]
+fn the_engine_depends_on_nothing_that_reaches_outside() {
+    for Dependency { on, .. } in dependencies().iter().filter(|dependency| dependency.of == "rototo-engine") {
+        assert!(ENGINE_MAY_USE.contains(&on.as_str()), "rototo-engine depends on {on}, which nobody has looked at");
+    }
+}
+
+#[test]
+fn libraries_have_errors_of_their_own() {
+    let libraries = ["engine", "source", "api", "client", "operator", "cli"];
+    for file in libraries.iter().flat_map(|library| rust_files(&cargo::root().join(library).join("src"))) {
+        let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
+        if !ANYHOW_RIM.iter().any(|rim| path.starts_with(rim)) {
+            assert!(!fs::read_to_string(&file).unwrap().contains("anyhow"), "{path} names anyhow");
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
