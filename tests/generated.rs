@@ -20,6 +20,7 @@ pub fn all() -> anyhow::Result<Vec<Generated>> {
     let crd = crd()?;
     Ok(vec![
         Generated { path: "charts/rototo-operator/templates/crd.yaml", content: chart_template(&crd) },
+        Generated { path: "docs/lint-rules.md", content: rototo_engine::lint::manual() },
         Generated { path: "crds/rototo.dev_rototoworkspaces.yaml", content: format!("{FROM_API}{crd}") },
     ])
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask generate`: writes the files that are made from code.
 //!
-//! The types that they are made from need Kubernetes' own, so `rototo-tests` has the generator, and this builds and runs it.
+//! They are made from types that need Kubernetes' own, so `rototo-tests` has the generator; this builds and runs it.
 
 use clap::Args;
 

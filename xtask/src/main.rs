@@ -12,7 +12,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Build everything once, then run every test.
     Test(test::Arguments),
-    /// Write the files that are made from code: the CRD, and the chart's copy of it.
+    /// Write the files that are made from code: the CRD, the chart's copy of it, and the page on lint rules.
     Generate(generate::Arguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
     ControlPlane,

@@ -58,10 +58,10 @@ const KUBERNETES: &[(&str, Needed)] = &[
 ];
 
 /// What the engine may depend on: nothing that does I/O, or knows the time, chance, or the environment.
-const ENGINE_MAY_USE: &[&str] = &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror"];
+const ENGINE_MAY_USE: &[&str] = &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash"];
 
-/// Where the sources of libraries may name `anyhow`: at the rim, where an error is only printed.
-const ANYHOW_RIM: &[&str] = &["operator/src/main.rs", "cli/src/main.rs", "cli/src/commands/"];
+/// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
+const LIBRARIES: &[&str] = &["engine", "source", "api", "client", "operator"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {
@@ -128,12 +128,10 @@ fn the_engine_depends_on_nothing_that_reaches_outside() {
 
 #[test]
 fn libraries_have_errors_of_their_own() {
-    let libraries = ["engine", "source", "api", "client", "operator", "cli"];
-    for file in libraries.iter().flat_map(|library| rust_files(&cargo::root().join(library).join("src"))) {
-        let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
-        if !ANYHOW_RIM.iter().any(|rim| path.starts_with(rim)) {
-            assert!(!fs::read_to_string(&file).unwrap().contains("anyhow"), "{path} names anyhow");
-        }
+    for file in LIBRARIES.iter().flat_map(|library| rust_files(&cargo::root().join(library).join("src"))) {
+        let path = file.strip_prefix(cargo::root()).unwrap().display();
+        let names_anyhow = fs::read_to_string(&file).unwrap().contains("anyhow");
+        assert!(!names_anyhow || file.ends_with("main.rs"), "{path} names anyhow");
     }
 }
 
