@@ -1,1 +1,117 @@
-fn main() {}
+//! A service that asks rototo, for each request, how hard it may work.
+//!
+//! `ROTOTO_WORKSPACE_SOURCE` says where the policy comes from: a directory on a laptop, a git address in a job, or
+//! `kubernetes://<namespace>/<workspace>` in a pod. The code is the same for all of them.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use rototo::{RefreshOptions, RefreshStatus, RefreshingWorkspace, ResolveContext};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The variable that this service resolves.
+const POLICY: &str = "service-degradation-policy";
+
+/// What it expects of each value of that variable. A workspace with a value that does not fit is never swapped in.
+#[derive(Serialize, Deserialize)]
+struct DegradationPolicy {
+    mode: String,
+    max_concurrency: u64,
+    background_jobs_enabled: bool,
+    non_critical_fanout: String,
+    fallback_provider: String,
+}
+
+/// The facts that a caller supplies.
+#[derive(Deserialize)]
+struct Facts {
+    queue_pressure: String,
+    #[serde(default)]
+    account_id: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let options = RefreshOptions::from_env().expecting::<DegradationPolicy>(POLICY);
+    let workspace = Arc::new(RefreshingWorkspace::from_env_with_options(options)?);
+
+    // It listens before anything is loaded, so that the readiness probe can say that it is not.
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let listener = TcpListener::bind(&address).await.with_context(|| format!("listening on {address} failed"))?;
+    println!("listening on http://{}", listener.local_addr()?);
+
+    let app = Router::new()
+        .route("/policy", get(policy))
+        .route("/state", get(state))
+        .route("/readyz", get(readyz))
+        .with_state(workspace.clone());
+    axum::serve(listener, app).with_graceful_shutdown(terminated()?).await?;
+
+    // The operator hears that nobody needs to wait for this process any more.
+    workspace.shutdown().await;
+    Ok(())
+}
+
+async fn policy(
+    State(workspace): State<Arc<RefreshingWorkspace>>,
+    Query(facts): Query<Facts>,
+) -> Result<Response, Failure> {
+    let context = ResolveContext::from_json(json!({
+        "service": {"queue_pressure": facts.queue_pressure},
+        "account": {"id": facts.account_id},
+    }))?;
+    // One view for the whole request: what is resolved from it fits together, whatever is swapped in meanwhile.
+    let view = workspace.current()?;
+    let resolution = view.resolve(POLICY, &context)?;
+    let policy = DegradationPolicy::deserialize(resolution.value)?;
+    Ok(Json(json!({"value_key": resolution.value_key, "policy": policy})).into_response())
+}
+
+async fn state(State(workspace): State<Arc<RefreshingWorkspace>>) -> Json<RefreshStatus> {
+    Json(workspace.status())
+}
+
+async fn readyz(State(workspace): State<Arc<RefreshingWorkspace>>) -> StatusCode {
+    if workspace.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// Why there is no policy: none is loaded yet, or it can't be told from these facts.
+struct Failure(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let later = self.0.downcast_ref::<rototo::Error>().is_some_and(rototo::Error::is_transient);
+        let status = if later { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        (status, Json(json!({"error": self.0.to_string()}))).into_response()
+    }
+}
+
+/// Completes when the pod, or the person at the terminal, wants the process to end.
+fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,62 @@
+//! What an application resolves from right now, and how that came about: one writer, any number of readers.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::status::RefreshStatus;
+use crate::workspace::Workspace;
+
+/// The workspace that was swapped in last. Reading it takes no lock and never waits for a swap.
+pub(crate) struct Current {
+    workspace: ArcSwapOption<Workspace>,
+    swaps: watch::Sender<Option<Arc<Workspace>>>,
+    status: watch::Sender<RefreshStatus>,
+}
+
+impl Current {
+    pub(crate) fn new(status: RefreshStatus) -> Self {
+        Self { workspace: ArcSwapOption::empty(), swaps: watch::Sender::new(None), status: watch::Sender::new(status) }
+    }
+
+    /// The workspace, or why there is none yet.
+    pub(crate) fn workspace(&self) -> Result<Arc<Workspace>, Error> {
+        self.workspace.load_full().ok_or_else(|| self.not_loaded())
+    }
+
+    /// Whether a workspace is loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.workspace.load().is_some()
+    }
+
+    /// Resolves from `workspace` from now on, and tells who waits for changes.
+    pub(crate) fn swap(&self, workspace: Arc<Workspace>) {
+        self.workspace.store(Some(workspace.clone()));
+        self.swaps.send_replace(Some(workspace));
+    }
+
+    /// The same content is known under another name, which is no change to who resolves from it.
+    pub(crate) fn rename(&self, workspace: Arc<Workspace>) {
+        self.workspace.store(Some(workspace));
+    }
+
+    /// Each workspace that is swapped in from now on.
+    pub(crate) fn swaps(&self) -> watch::Receiver<Option<Arc<Workspace>>> {
+        self.swaps.subscribe()
+    }
+
+    pub(crate) fn status(&self) -> RefreshStatus {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) fn set_status(&self, change: impl FnOnce(&mut RefreshStatus)) {
+        self.status.send_modify(change);
+    }
+
+    fn not_loaded(&self) -> Error {
+        let RefreshStatus { source, last_error, .. } = self.status();
+        Error::NotLoaded { source_name: source, reason: last_error.unwrap_or_else(|| "it is being loaded".to_owned()) }
+    }
+}

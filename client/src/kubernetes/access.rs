@@ -1,0 +1,90 @@
+//! What a refusal of the API server or the operator means: which rule or token is missing, or that waiting helps.
+
+use kube::runtime::watcher;
+use rototo_api::names;
+
+use super::fault::Fault;
+
+/// Why the markers of a namespace can't be watched.
+pub(crate) fn watch_fault(namespace: &str, error: &watcher::Error) -> Fault {
+    let reason = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => return api_fault(namespace, error),
+        watcher::Error::WatchError(status) => {
+            return status_fault(namespace, status.code, &status.message);
+        }
+        watcher::Error::NoResourceVersion => "its answer has no resourceVersion",
+    };
+    Fault::transient("watch_failed", format!("watching {} failed: {reason}", map_of(namespace)))
+}
+
+fn api_fault(namespace: &str, error: &kube::Error) -> Fault {
+    match error {
+        kube::Error::Api(status) => status_fault(namespace, status.code, &status.message),
+        other => {
+            Fault::transient("api_unreachable", format!("watching {} failed: {}", map_of(namespace), causes(other)))
+        }
+    }
+}
+
+fn status_fault(namespace: &str, code: u16, message: &str) -> Fault {
+    let map = map_of(namespace);
+    match code {
+        401 => Fault::persistent(
+            "watch_unauthorized",
+            format!("watching {map} is refused: the API server does not accept this process's credentials"),
+        ),
+        403 => Fault::persistent(
+            "watch_forbidden",
+            format!(
+                "watching {map} is forbidden: its ServiceAccount needs a Role in that namespace with apiGroups [\"\"], \
+                 resources [\"configmaps\"], resourceNames [\"{}\"], verbs [\"get\", \"list\", \"watch\"]",
+                names::MARKERS
+            ),
+        ),
+        _ => Fault::transient("watch_failed", format!("watching {map} failed: {code} {message}")),
+    }
+}
+
+/// A list that gets no answer, as from a server that is stopped, or behind a connection that is dead on one side.
+pub(crate) fn list_hangs(namespace: &str, after: std::time::Duration) -> Fault {
+    Fault::transient("watch_failed", format!("listing {} got no answer in {} s", map_of(namespace), after.as_secs()))
+}
+
+fn map_of(namespace: &str) -> String {
+    format!("ConfigMap `{}` in namespace `{namespace}`", names::MARKERS)
+}
+
+/// An error and what caused it, in one line: the outermost alone often says no more than "error sending request".
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let deeper = error.to_string();
+        if !text.contains(&deeper) {
+            text = format!("{text}: {deeper}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_403_names_the_rule_that_is_missing() {
+        let fault = status_fault("prod", 403, "configmaps is forbidden");
+        assert_eq!(fault.code, "watch_forbidden");
+        for part in ["`prod`", "configmaps", "rototo-markers", "\"list\"", "\"watch\""] {
+            assert!(fault.message.contains(part), "{part}: {}", fault.message);
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_of_itself_passes() {
+        assert_eq!(status_fault("prod", 503, "starting").kind, crate::kubernetes::fault::FaultKind::Transient);
+    }
+}

@@ -1,0 +1,154 @@
+//! The way into a cluster, and what all followers of this process share on it: doorbells and connections.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Id};
+
+use super::access::causes;
+use super::doorbell::{self, Doorbell};
+use super::endpoint::{Address, Endpoint};
+use super::fault::Fault;
+
+/// The API server whose markers are followed. Clones share one watch per namespace.
+///
+/// ```
+/// use rototo::Cluster;
+///
+/// // What a process normally uses: `KUBECONFIG` where there is one, else the pod's own service account.
+/// let cluster = Cluster::inferred();
+/// ```
+#[derive(Clone)]
+pub struct Cluster(Arc<Shared>);
+
+struct Shared {
+    config: Option<kube::Config>,
+    doorbells: Registry<(Id, String), Doorbell>,
+    endpoints: Registry<(Id, Address, PathBuf), Endpoint>,
+}
+
+static INFERRED: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(None));
+
+impl Cluster {
+    /// The cluster that the environment names, looked for when it is needed first.
+    #[must_use]
+    pub fn inferred() -> Self {
+        INFERRED.clone()
+    }
+
+    /// A cluster that the application configured itself. Its default namespace is that of `kubernetes:///<workspace>`.
+    #[must_use]
+    pub fn with_config(config: kube::Config) -> Self {
+        Self::new(Some(config))
+    }
+
+    fn new(config: Option<kube::Config>) -> Self {
+        Self(Arc::new(Shared { config, doorbells: Registry::default(), endpoints: Registry::default() }))
+    }
+
+    /// The doorbell of `namespace`, or of the pod's own, with the name of that.
+    pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<(String, Arc<Doorbell>), Fault> {
+        let config = match &self.0.config {
+            Some(config) => config.clone(),
+            None => kube::Config::infer().await.map_err(|error| unusable(&error))?,
+        };
+        let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
+        let key = (Handle::current().id(), namespace.clone());
+        let doorbell = self.0.doorbells.share(key, || {
+            let client = kube::Client::try_from(tuned(config)).map_err(|error| unusable(&error))?;
+            Ok::<_, Fault>(Doorbell::hang(doorbell::Namespace { client, name: namespace.clone() }))
+        })?;
+        Ok((namespace, doorbell))
+    }
+
+    /// The connection to the operator at `address`.
+    pub(crate) fn endpoint(&self, address: &Address, token_file: &Path) -> Result<Arc<Endpoint>, Fault> {
+        let key = (Handle::current().id(), address.clone(), token_file.to_owned());
+        self.0.endpoints.share(key, || Endpoint::open(address, token_file.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.0.config.as_ref().map(|config| config.cluster_url.to_string());
+        f.debug_tuple("Cluster").field(&url.as_deref().unwrap_or("inferred")).finish()
+    }
+}
+
+fn unusable(error: &dyn std::error::Error) -> Fault {
+    Fault::persistent(
+        "cluster_unusable",
+        format!("finding the Kubernetes API failed (KUBECONFIG, then the pod's service account): {}", causes(error)),
+    )
+}
+
+/// Kube's own retries answer to no Retry-After and know no spread; the doorbell does both itself. Reads are limited,
+/// so that neither a list nor a watch hangs on a connection that is dead on one side: longer than a watch lasts, as
+/// that ends by itself.
+fn tuned(mut config: kube::Config) -> kube::Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(Duration::from_secs(u64::from(doorbell::WATCH_LIMIT_SECONDS) + 15));
+    config.reset_reader_on_write = true;
+    config
+}
+
+/// What is shared as long as somebody holds it. Keys carry the runtime, as what was started on one ends with it.
+struct Registry<K, V>(Mutex<HashMap<K, Weak<V>>>);
+
+impl<K, V> Default for Registry<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V> Registry<K, V> {
+    fn share<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
+        // A panic in between leaves no half-made entry behind, so a poisoned lock is as good as any.
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        let made = Arc::new(make()?);
+        entries.retain(|_, entry| entry.strong_count() > 0);
+        entries.insert(key, Arc::downgrade(&made));
+        Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_holds_is_shared_and_what_nobody_holds_is_made_anew() {
+        let registry = Registry::<&str, u8>::default();
+        let made = |value: u8| move || Ok::<_, ()>(value);
+        let first = registry.share("a", made(1)).unwrap();
+        assert!(Arc::ptr_eq(&first, &registry.share("a", made(2)).unwrap()));
+        drop(first);
+        assert_eq!(*registry.share("a", made(3)).unwrap(), 3);
+        assert_eq!(registry.share("b", || Err::<u8, _>("no")).unwrap_err(), "no");
+        assert_eq!(*registry.share("b", made(4)).unwrap(), 4);
+    }
+
+    fn local() -> Cluster {
+        // Nobody listens there; a doorbell that can't watch is a doorbell nonetheless.
+        Cluster::with_config(kube::Config::new("http://127.0.0.1:9".parse().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn there_is_one_doorbell_per_namespace() {
+        let cluster = local();
+        let (name, first) = cluster.doorbell(Some("prod")).await.unwrap();
+        let (_, second) = cluster.clone().doorbell(Some("prod")).await.unwrap();
+        assert_eq!(name, "prod");
+        assert!(Arc::ptr_eq(&first, &second));
+        let (name, other) = cluster.doorbell(None).await.unwrap();
+        assert_eq!(name, "default");
+        assert!(!Arc::ptr_eq(&first, &other));
+    }
+}

@@ -1,0 +1,290 @@
+//! One watch of the markers' ConfigMap per process and namespace, shared by all workspaces that are followed there.
+//!
+//! The watch is list-then-watch: start, `410 Gone`, and doubt list anew, while a lost stream resumes where it was. What
+//! it shows is published as a [`Sight`], the newest of which replaces the one before: who follows compares it with what
+//! it has, so nothing depends on seeing every event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::runtime::watcher::{self, ListSemantic, watcher};
+use rototo_api::names;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::access;
+use super::fault::Fault;
+use super::sight::Sight;
+use crate::backoff::Backoff;
+
+/// The connection to the API server, and the namespace that is watched.
+#[derive(Clone)]
+pub(crate) struct Namespace {
+    pub(crate) client: kube::Client,
+    pub(crate) name: String,
+}
+
+/// A running watch. It ends when the last one who holds it lets go.
+pub(crate) struct Doorbell {
+    sight: watch::Receiver<Sight>,
+    doubt: Arc<Notify>,
+    _watching: AbortOnDropHandle<()>,
+}
+
+impl Doorbell {
+    /// Begins to watch.
+    pub(crate) fn hang(namespace: Namespace) -> Self {
+        let (showing, sight) = watch::channel(Sight::default());
+        let doubt = Arc::new(Notify::new());
+        let watching = tokio::spawn(keep_watching(namespace, showing, doubt.clone()));
+        Self { sight, doubt, _watching: AbortOnDropHandle::new(watching) }
+    }
+
+    /// What it shows, now and in future.
+    pub(crate) fn sight(&self) -> watch::Receiver<Sight> {
+        self.sight.clone()
+    }
+
+    /// The watch seems to miss events: list anew.
+    pub(crate) fn restart(&self) {
+        self.doubt.notify_one();
+    }
+}
+
+/// Retries start quickly and never get slow: a fleet that lost its API server should be back seconds after it. It is
+/// the spread, not the length, that spares the server.
+const AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
+/// A list of one object that takes longer than this hangs.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
+/// The watcher reconnects silently. If no error follows for this long (longer than a connection may take to be made or
+/// refused, see `cluster`), the watch runs again.
+const QUIET: Duration = Duration::from_secs(8);
+
+async fn keep_watching(namespace: Namespace, showing: watch::Sender<Sight>, doubt: Arc<Notify>) {
+    loop {
+        let events = watcher(Api::namespaced(namespace.client.clone(), &namespace.name), watch_config());
+        tokio::select! {
+            () = watch_until_stuck(&namespace.name, events, &showing) => {}
+            () = doubt.notified() => tracing::debug!(namespace = namespace.name, "the watch of the markers missed a change: listing anew"),
+        }
+    }
+}
+
+/// List most recent, then watch with bookmarks.
+///
+/// A watch lasts about four minutes. It has to be less than 295 s, where client libraries and proxies commonly give up
+/// by themselves, and below the five minutes after which load balancers forget a quiet connection; and a half-open
+/// connection is noticed only after this time, as bookmarks keep a live one busy. On the other hand every renewal is a
+/// request to the API server, 42 a second for 10,000 processes at 240 s. That a dead watch may last so long is made
+/// good by the report's answer, which rings within seconds. The spread keeps processes that started together from
+/// renewing together.
+fn watch_config() -> watcher::Config {
+    watcher::Config::default()
+        .fields(&format!("metadata.name={}", names::MARKERS))
+        .list_semantic(ListSemantic::MostRecent)
+        .timeout(fastrand::u32(210..=WATCH_LIMIT_SECONDS))
+}
+
+/// The longest that one watch request may last.
+pub(crate) const WATCH_LIMIT_SECONDS: u32 = 270;
+
+type Events = Result<watcher::Event<ConfigMap>, watcher::Error>;
+
+async fn watch_until_stuck(namespace: &str, events: impl Stream<Item = Events>, showing: &watch::Sender<Sight>) {
+    let mut events = std::pin::pin!(events);
+    let mut failures = 0;
+    let mut listing = Listing::default();
+    loop {
+        let patience = match (&listing, failures) {
+            (Listing::UnderWay(_), _) => LIST_LIMIT,
+            (Listing::Done, 1..) => QUIET,
+            (Listing::Done, 0) => Duration::MAX,
+        };
+        match timeout(patience, events.next()).await {
+            Ok(Some(Ok(event))) => {
+                // That a list begins is no sign that it will succeed.
+                if showing.send_if_modified(|sight| listing.take(event, sight)) {
+                    failures = 0;
+                }
+            }
+            Ok(Some(Err(error))) => {
+                failures += 1;
+                show_trouble(namespace, access::watch_fault(namespace, &error), showing);
+                sleep(AGAIN.delay(failures, fastrand::f64())).await;
+            }
+            Err(_quiet) if listing == Listing::Done => {
+                failures = 0;
+                showing.send_modify(|sight| sight.trouble = None);
+            }
+            Ok(None) | Err(_) => {
+                return show_trouble(namespace, access::list_hangs(namespace, patience), showing);
+            }
+        }
+    }
+}
+
+/// The same trouble again is no news in a log.
+fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<Sight>) {
+    if showing.borrow().trouble.as_ref().is_none_or(|known| known.code != fault.code) {
+        tracing::warn!(namespace, code = fault.code, "{}", fault.message);
+    }
+    showing.send_modify(|sight| sight.trouble = Some(fault));
+}
+
+/// How far a list has come.
+#[derive(Debug, PartialEq)]
+enum Listing {
+    UnderWay(Option<Box<ConfigMap>>),
+    Done,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self::UnderWay(None)
+    }
+}
+
+impl Listing {
+    /// Takes one event in, and says whether there is something new to see.
+    fn take(&mut self, event: watcher::Event<ConfigMap>, sight: &mut Sight) -> bool {
+        match event {
+            watcher::Event::Init => *self = Self::UnderWay(None),
+            watcher::Event::InitApply(map) => *self = Self::UnderWay(Some(Box::new(map))),
+            watcher::Event::InitDone => {
+                if let Self::UnderWay(listed) = std::mem::replace(self, Self::Done) {
+                    sight.hydrates += 1;
+                    sight.show(listed.map(|map| *map));
+                    return true;
+                }
+            }
+            watcher::Event::Apply(map) => {
+                sight.show(Some(map));
+                return true;
+            }
+            watcher::Event::Delete(_) => {
+                sight.show(None);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures::stream;
+    use kube::core::ObjectMeta;
+
+    use super::*;
+
+    fn map(marker: &str, address: Option<&str>) -> ConfigMap {
+        let annotations = address.map(|url| BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), url.to_owned())]));
+        let metadata = ObjectMeta { annotations, ..ObjectMeta::default() };
+        ConfigMap {
+            metadata,
+            data: Some(BTreeMap::from([("a".to_owned(), marker.to_owned())])),
+            ..ConfigMap::default()
+        }
+    }
+
+    fn gone() -> watcher::Error {
+        watcher::Error::NoResourceVersion
+    }
+
+    async fn seen(events: Vec<Events>) -> Sight {
+        let (showing, sight) = watch::channel(Sight::default());
+        // Polled once: what is there is taken, and then it waits.
+        let mut watching =
+            std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing));
+        let _ = timeout(AGAIN.cap + Duration::from_millis(1), &mut watching).await;
+        sight.borrow().clone()
+    }
+
+    fn marker(sight: &Sight) -> Option<&str> {
+        sight.markers.as_ref()?.get("a").map(String::as_str)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_shown_before_the_list_is_complete() {
+        let sight = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map("1", None)))]).await;
+        assert_eq!(sight, Sight::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_map_is_a_completed_list_without_markers() {
+        let sight = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]).await;
+        assert_eq!((sight.hydrates, sight.markers), (1, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_follow_the_list_and_a_new_list_is_counted() {
+        let list = |text| {
+            [Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map(text, None))), Ok(watcher::Event::InitDone)]
+        };
+        let mut events: Vec<Events> = list("1").into();
+        events.push(Ok(watcher::Event::Apply(map("2", None))));
+        let sight = seen(events).await;
+        assert_eq!((sight.hydrates, marker(&sight)), (1, Some("2")));
+        let sight = seen(list("1").into_iter().chain(list("3")).collect()).await;
+        assert_eq!((sight.hydrates, marker(&sight)), (2, Some("3")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_shown_until_the_next_event() {
+        let listed = || {
+            vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map("1", None))), Ok(watcher::Event::InitDone)]
+        };
+        let failed: Vec<Events> = listed().into_iter().chain([Err(gone())]).collect();
+        let sight = seen(failed).await;
+        assert_eq!(marker(&sight), Some("1"), "what was seen is kept");
+        assert!(sight.trouble.is_some());
+        let healed = listed().into_iter().chain([Err(gone()), Ok(watcher::Event::Apply(map("2", None)))]).collect();
+        assert_eq!(seen(healed).await.trouble, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_that_fail_one_after_the_other_are_tried_later_and_later() {
+        let (showing, _sight) = watch::channel(Sight::default());
+        let began = tokio::time::Instant::now();
+        let events: Vec<Events> = (0..5).flat_map(|_| [Ok(watcher::Event::Init), Err(gone())]).collect();
+        watch_until_stuck("prod", stream::iter(events), &showing).await;
+        // Half of 200, 400, 800, 1600, and 3200 ms is the least that the spread leaves.
+        assert!(began.elapsed() >= Duration::from_millis(3100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_after_an_error_means_that_the_watch_runs_again() {
+        let (showing, sight) = watch::channel(Sight::default());
+        let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(gone())];
+        let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing);
+        // Time is paused: it passes as soon as everybody waits.
+        assert!(timeout(QUIET * 3, watching).await.is_err());
+        assert_eq!(sight.borrow().trouble, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_hangs_is_given_up() {
+        let (showing, sight) = watch::channel(Sight::default());
+        watch_until_stuck("prod", stream::pending(), &showing).await;
+        assert!(sight.borrow().trouble.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_address_outlives_the_map() {
+        let events = vec![
+            Ok(watcher::Event::Init),
+            Ok(watcher::Event::InitApply(map("1", Some("https://operator")))),
+            Ok(watcher::Event::InitDone),
+            Ok(watcher::Event::Delete(map("1", None))),
+        ];
+        let sight = seen(events).await;
+        assert_eq!(sight.markers, None);
+        assert!(sight.address.is_some());
+    }
+}

@@ -1,0 +1,361 @@
+//! Follows one workspace: turns what the world does into events, lets the state decide, and does what it says.
+//!
+//! Everything runs in one task, so there is one place where a workspace is swapped in, and ending that task ends it all.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rototo_api::fleet::{Answer, ProcessState};
+use rototo_engine::Fingerprint;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::Cluster;
+use super::doorbell::Doorbell;
+use super::endpoint::{Address, Endpoint, Trust};
+use super::fault::Fault;
+use super::sight::Sight;
+use super::snapshots::{Failure, Order};
+use super::state::{Action, Bell, Event, Publish, Standing, State, Tick, step};
+use super::{reports, snapshots, story};
+use crate::backoff::Backoff;
+use crate::current::Current;
+use crate::error::Error;
+use crate::options::Checks;
+use crate::refreshing::{RefreshAsked, RefreshOutcome};
+use crate::workspace::Workspace;
+
+/// What to follow, and by which means.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Option<String>,
+    pub(crate) workspace: String,
+    /// How the application wrote it.
+    pub(crate) source: String,
+    pub(crate) pins: Pins,
+    pub(crate) token_file: std::path::PathBuf,
+    pub(crate) stale_after: Option<Duration>,
+    pub(crate) checks: Checks,
+}
+
+/// What the process knows better than the map of the markers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pins {
+    pub(crate) url: Option<String>,
+    pub(crate) ca_file: Option<std::path::PathBuf>,
+}
+
+impl Pins {
+    fn over(&self, told: Option<&Address>) -> Option<Address> {
+        let url = self.url.clone().or_else(|| told.map(|address| address.url.clone()))?;
+        let ca = match &self.ca_file {
+            Some(file) => Trust::File(file.clone()),
+            None => told.map_or(Trust::System, |address| address.ca.clone()),
+        };
+        Some(Address { url, ca })
+    }
+}
+
+const JOIN_AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+/// A process that ends tells the operator, but does not wait for it for long.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Follows `target` until `stop`.
+pub(crate) async fn follow(
+    target: Target,
+    current: Arc<Current>,
+    asked: mpsc::Receiver<RefreshAsked>,
+    stop: CancellationToken,
+) {
+    let joined = tokio::select! {
+        joined = join(&target, &current) => joined,
+        () = stop.cancelled() => return,
+    };
+    let mut follower = Follower::new(target, joined, current, asked);
+    tokio::select! {
+        () = follower.run() => {}
+        () = stop.cancelled() => {}
+    }
+    follower.drain().await;
+}
+
+/// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
+async fn join(target: &Target, current: &Current) -> (String, Arc<Doorbell>) {
+    let mut failures = 0;
+    loop {
+        match target.cluster.doorbell(target.namespace.as_deref()).await {
+            Ok(joined) => return joined,
+            Err(fault) => {
+                failures += 1;
+                tracing::warn!(source = target.source, code = fault.code, "{}", fault.message);
+                current.set_status(|status| status.last_error = Some(fault.message));
+                sleep(JOIN_AGAIN.delay(failures, fastrand::f64())).await;
+            }
+        }
+    }
+}
+
+struct Follower {
+    target: Target,
+    namespace: String,
+    current: Arc<Current>,
+    doorbell: Arc<Doorbell>,
+    sight: watch::Receiver<Sight>,
+    heard: (u64, Option<Bell>),
+    asked: mpsc::Receiver<RefreshAsked>,
+    /// Who asked to look, and what ran then.
+    waiting: Vec<(RefreshAsked, Option<Publish>)>,
+    began: Instant,
+    state: State,
+    /// Held so that the connection is kept between requests.
+    endpoint: Option<Arc<Endpoint>>,
+    fetch: Slot<(Fingerprint, Result<Workspace, Failure>)>,
+    /// Loaded, and about to be swapped in.
+    loaded: Option<Workspace>,
+    report: Slot<Result<Answer, Fault>>,
+}
+
+impl Follower {
+    fn new(
+        target: Target,
+        (namespace, doorbell): (String, Arc<Doorbell>),
+        current: Arc<Current>,
+        asked: mpsc::Receiver<RefreshAsked>,
+    ) -> Self {
+        let mut sight = doorbell.sight();
+        // What the doorbell already shows is news to whoever joins it.
+        sight.mark_changed();
+        Self {
+            state: State::new(target.stale_after),
+            target,
+            namespace,
+            current,
+            doorbell,
+            sight,
+            heard: (0, None),
+            asked,
+            waiting: Vec::new(),
+            began: Instant::now(),
+            endpoint: None,
+            fetch: Slot::empty(),
+            loaded: None,
+            report: Slot::empty(),
+        }
+    }
+
+    async fn run(&mut self) {
+        loop {
+            for event in self.next_events().await {
+                let before = self.state.standing(self.now());
+                let tick = Tick { now: self.now(), chance: fastrand::f64() };
+                let (state, actions) = step(self.state.clone(), event, tick);
+                self.state = state;
+                for action in actions {
+                    self.act(action);
+                }
+                self.tell(&before);
+            }
+        }
+    }
+
+    async fn next_events(&mut self) -> Vec<Event> {
+        let wake_at = self.state.wake_at(self.now()).map(|time| self.began + time);
+        let timer = async {
+            match wake_at {
+                Some(time) => sleep_until(time).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(()) = self.sight.changed() => self.hear(),
+            fetched = self.fetch.next() => vec![self.fetched(fetched)],
+            answer = self.report.next() => vec![self.answered(answer)],
+            Some(ask) = self.asked.recv() => {
+                self.waiting.push((ask, self.state.running()));
+                vec![Event::RefreshAsked]
+            }
+            () = timer => vec![Event::Timer],
+        }
+    }
+
+    fn hear(&mut self) -> Vec<Event> {
+        let sight = self.sight.borrow_and_update().clone();
+        let bell = sight.bell(&self.target.workspace);
+        let (hydrates, last) = std::mem::replace(&mut self.heard, (sight.hydrates, Some(bell.clone())));
+        let rung = match bell {
+            _ if sight.hydrates == 0 => None,
+            bell if sight.hydrates > hydrates => Some(Event::Hydrated(bell)),
+            bell => (last.as_ref() != Some(&bell)).then_some(Event::Changed(bell)),
+        };
+        let watch = sight.trouble.map_or(Event::WatchRestored, Event::WatchLost);
+        rung.into_iter().chain([watch]).collect()
+    }
+
+    fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Result<Workspace, Failure>)) -> Event {
+        match fetched {
+            Ok(workspace) => {
+                self.loaded = Some(workspace);
+                Event::Loaded(fingerprint)
+            }
+            Err(Failure::Fetch(fault)) => Event::FetchFailed(fault),
+            Err(Failure::Refused(fault)) => Event::Refused(fingerprint, fault),
+        }
+    }
+
+    fn answered(&self, answer: Result<Answer, Fault>) -> Event {
+        if answer.is_ok() {
+            self.current.set_status(|status| status.last_success = Some(Timestamp::now()));
+        }
+        answer.map_or_else(Event::ReportFailed, Event::Answered)
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
+            Action::CancelFetch => self.fetch = Slot::empty(),
+            Action::Swap(publish) => self.swap(publish),
+            Action::Rename { publish, revision } => self.rename(publish, revision),
+            Action::Report(standing) => self.begin_report(standing),
+            Action::RestartWatch => self.doorbell.restart(),
+        }
+    }
+
+    fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
+        let running = self.current.workspace().ok().map(|workspace| workspace.content().clone());
+        let order = Order {
+            namespace: self.namespace.clone(),
+            workspace: self.target.workspace.clone(),
+            source: self.target.source.clone(),
+            fingerprint,
+            base: running.filter(|content| Some(content.fingerprint()) == base),
+            checks: self.target.checks.clone(),
+        };
+        let endpoint = self.endpoint();
+        self.current.set_status(|status| status.last_attempt = Some(Timestamp::now()));
+        self.fetch = Slot::run(async move {
+            let loaded = match endpoint {
+                Ok(endpoint) => snapshots::load(&endpoint, order).await,
+                Err(fault) => Err(Failure::Fetch(fault)),
+            };
+            (fingerprint, loaded)
+        });
+    }
+
+    fn begin_report(&mut self, standing: Standing) {
+        self.report = Slot::run(self.reporting(standing));
+    }
+
+    fn reporting(&mut self, standing: Standing) -> impl Future<Output = Result<Answer, Fault>> + Send + use<> {
+        let (namespace, workspace) = (self.namespace.clone(), self.target.workspace.clone());
+        let endpoint = self.endpoint();
+        async move { reports::send(&*endpoint?, &namespace, &workspace, standing).await }
+    }
+
+    fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
+        let told = self.sight.borrow().address.clone();
+        let address = self.target.pins.over(told.as_deref()).ok_or_else(|| story::no_address(&self.namespace))?;
+        let endpoint = self.target.cluster.endpoint(&address, &self.target.token_file)?;
+        self.endpoint = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    fn swap(&mut self, publish: Publish) {
+        let Some(workspace) = self.loaded.take() else { return };
+        self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
+        self.current.set_status(|status| {
+            status.applied_at = Some(Timestamp::now());
+            status.last_success = status.applied_at;
+        });
+    }
+
+    fn rename(&self, publish: Publish, revision: Option<String>) {
+        if let Ok(workspace) = self.current.workspace() {
+            self.current.rename(Arc::new(Workspace::clone(&workspace).published(publish.updated_at, revision)));
+        }
+    }
+
+    /// Shows where the process stands, and logs what changed about it.
+    fn tell(&mut self, before: &Standing) {
+        let now = self.now();
+        let standing = self.state.standing(now);
+        let running = self.current.workspace().ok();
+        let trouble = story::trouble(&self.state, &self.namespace, &self.target.workspace);
+        let hydrates = self.heard.0;
+        if standing != *before {
+            story::log(&self.target.source, &standing, trouble.as_deref());
+        }
+        self.current.set_status(|status| {
+            status.state = standing.state;
+            status.show(running.as_deref());
+            status.stale = self.state.is_stale(now);
+            status.refreshing = self.fetch.is_busy();
+            status.consecutive_failures = u64::from(self.state.failures());
+            status.last_error = trouble;
+            status.hydrates = hydrates;
+        });
+        if self.state.is_at_rest() {
+            self.answer_who_asked();
+        }
+    }
+
+    fn answer_who_asked(&mut self) {
+        let running = self.state.running();
+        let trouble = self.current.status().last_error;
+        for (ask, before) in self.waiting.drain(..) {
+            let outcome = match &trouble {
+                Some(reason) => {
+                    Err(Error::RefreshFailed { source_name: self.target.source.clone(), reason: reason.clone() })
+                }
+                None if running == before => Ok(RefreshOutcome::Unchanged),
+                None => Ok(RefreshOutcome::Refreshed),
+            };
+            // Whoever asked may have lost patience.
+            drop(ask.done.send(outcome));
+        }
+    }
+
+    /// The last report, so that nobody waits for this process any more.
+    async fn drain(mut self) {
+        self.fetch = Slot::empty();
+        self.report = Slot::empty();
+        let standing = Standing { state: ProcessState::Draining, publish: self.state.running(), reason: None };
+        if let Ok(Err(fault)) = timeout(DRAIN_LIMIT, self.reporting(standing)).await {
+            tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
+        }
+        self.current.set_status(|status| status.state = ProcessState::Draining);
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+/// Room for one thing under way. Putting another in its place cancels it.
+struct Slot<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T> Slot<T> {
+    fn empty() -> Self {
+        Self(None)
+    }
+
+    fn run(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Some(Box::pin(work)))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What comes of it; waits forever while nothing is under way. Loses nothing when it is dropped meanwhile.
+    async fn next(&mut self) -> T {
+        let Some(work) = &mut self.0 else { return pending().await };
+        let result = work.await;
+        self.0 = None;
+        result
+    }
+}

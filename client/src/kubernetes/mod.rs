@@ -1,0 +1,23 @@
+//! Following the operator's marker: one watch per process, snapshots verified by their digest, and a report of what
+//! runs.
+//!
+//! ```text
+//! doorbell ──sight──► follower ──event──► state::step ──action──► snapshots, reports, swap
+//! ```
+//!
+//! [`state`] decides and touches nothing; everything else touches the world and decides nothing.
+
+mod access;
+mod cluster;
+mod doorbell;
+mod endpoint;
+mod fault;
+mod follower;
+mod reports;
+mod sight;
+mod snapshots;
+mod state;
+mod story;
+
+pub use cluster::Cluster;
+pub(crate) use follower::{Pins, Target, follow};

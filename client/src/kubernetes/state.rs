@@ -1,0 +1,493 @@
+//! What one process does about one workspace of the cluster, as a pure function: what it knows and what happened go in;
+//! what it then knows and what is to be done come out.
+//!
+//! Every step ends by comparing what runs with what is wanted, so no step depends on an earlier event having been seen:
+//! a missed bell, a repeated one, and one that overtook another all lead to the same place. Invariants:
+//!
+//! - What runs is replaced only by content that was fetched, verified, and compiled. Nothing else ever removes it.
+//! - At most one fetch and one report are under way. Work on a superseded publish is cancelled.
+//! - Within one watch an older publish is ignored; what a new list shows is accepted as it is.
+
+use std::time::Duration;
+
+use rototo_api::UpdatedAt;
+use rototo_api::fleet::{Answer, ProcessState};
+use rototo_engine::Fingerprint;
+
+use super::fault::{Fault, FaultKind};
+use crate::backoff::Backoff;
+
+/// Content, and the name of the publish that it is wanted for. A → B → A is three of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) updated_at: UpdatedAt,
+}
+
+/// What the doorbell shows for this workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bell {
+    /// The namespace has no map of markers.
+    NoMap,
+    /// The map has no key for this workspace.
+    NoMarker,
+    /// The workspace was removed at that time.
+    Removed(UpdatedAt),
+    /// This is published.
+    Published(Publish),
+    /// There is a marker, and this process can't read it.
+    Unreadable(Fault),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// The map was listed anew, and shows this.
+    Hydrated(Bell),
+    /// The map changed within one watch, and now shows this.
+    Changed(Bell),
+    /// The API server can't be reached or refuses.
+    WatchLost(Fault),
+    /// The watch runs again.
+    WatchRestored,
+    /// This content was fetched, verified, and compiled.
+    Loaded(Fingerprint),
+    /// The fetch that was under way failed.
+    FetchFailed(Fault),
+    /// This content can't run in this process, now or later.
+    Refused(Fingerprint, Fault),
+    /// The operator took the report.
+    Answered(Answer),
+    /// The operator did not take the report.
+    ReportFailed(Fault),
+    /// The application asks to look now.
+    RefreshAsked,
+    /// The time of [`State::wake_at`] has come.
+    Timer,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Fetch, verify, and compile this content, instead of whatever is under way; `base` can be built upon.
+    Fetch { fingerprint: Fingerprint, base: Option<Fingerprint> },
+    /// Drop the fetch that is under way.
+    CancelFetch,
+    /// Resolve from the content that was just loaded.
+    Swap(Publish),
+    /// What runs is now known as this publish, of this revision.
+    Rename { publish: Publish, revision: Option<String> },
+    /// Tell the operator.
+    Report(Standing),
+    /// The watch missed something: list anew.
+    RestartWatch,
+}
+
+/// What a report says beyond who sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) state: ProcessState,
+    pub(crate) publish: Option<Publish>,
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// The moment of a step: the time since the process began to follow, and a random number in `0.0..1.0`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick {
+    pub(crate) now: Duration,
+    pub(crate) chance: f64,
+}
+
+/// Assumed until the operator answers; also the default of the resource's `staleAfter`.
+const STALE_AFTER: Duration = Duration::from_secs(300);
+/// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
+const FIRST_REPORT: Duration = Duration::from_secs(1);
+/// How long the watch may lag behind the report's answer before it counts as silently dead.
+const WATCH_LAG: Duration = Duration::from_secs(2);
+/// Between attempts when somebody has to act first.
+const AT_LEISURE: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
+const FETCH_AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
+const REPORT_AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
+/// However long a server asks to stay away.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Bounds on what the operator may ask for, whatever it answers.
+const REPORT_INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// What is known.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    wanted: Wanted,
+    running: Option<Publish>,
+    revision: Option<String>,
+    work: Option<Work>,
+    refused: Option<(Fingerprint, Fault)>,
+    watch: Option<Fault>,
+    /// When the watch should have shown what an answer already told.
+    watch_due: Option<Duration>,
+    stale_after: Option<Duration>,
+    fresh_until: Duration,
+    report: Reporting,
+}
+
+/// What this process should run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The doorbell has not been heard yet.
+    Unheard,
+    /// The doorbell was heard, and nothing is published: `NoMap`, `NoMarker`, or `Removed`.
+    Nothing(Bell),
+    /// This, by doorbell or answer.
+    Publish(Publish),
+    /// Whatever it was before the marker became unreadable.
+    Unreadable { before: Option<Publish>, fault: Fault },
+}
+
+/// The way to the content that is wanted.
+#[derive(Clone, Debug)]
+struct Work {
+    fingerprint: Fingerprint,
+    failures: u32,
+    /// Why the last attempt failed, and when the next is due; `None` while an attempt is under way.
+    waiting: Option<(Fault, Duration)>,
+    /// Why the last attempt failed, also while the next is under way.
+    trouble: Option<Fault>,
+}
+
+#[derive(Clone, Debug)]
+struct Reporting {
+    under_way: bool,
+    sent: Option<Standing>,
+    /// The publish that the operator knows to be applied here.
+    acknowledged: Option<Publish>,
+    due: Duration,
+    failures: u32,
+    trouble: Option<Fault>,
+}
+
+impl State {
+    /// A process that begins to follow at time zero. `stale_after` overrides what the operator says.
+    pub(crate) fn new(stale_after: Option<Duration>) -> Self {
+        let report = Reporting {
+            under_way: false,
+            sent: None,
+            acknowledged: None,
+            due: FIRST_REPORT,
+            failures: 0,
+            trouble: None,
+        };
+        Self {
+            wanted: Wanted::Unheard,
+            running: None,
+            revision: None,
+            work: None,
+            refused: None,
+            watch: None,
+            watch_due: None,
+            stale_after,
+            fresh_until: stale_after.unwrap_or(STALE_AFTER),
+            report,
+        }
+    }
+}
+
+/// Takes one event in, and says what is to be done about it, in this order.
+pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Action>) {
+    let mut actions = Vec::new();
+    match event {
+        Event::Hydrated(bell) => state.hear_anew(bell),
+        Event::Changed(bell) => state.hear(bell),
+        Event::WatchLost(fault) => state.watch = Some(fault),
+        Event::WatchRestored => state.watch = None,
+        Event::Loaded(fingerprint) => state.finish(fingerprint, &mut actions),
+        Event::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
+        Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault),
+        Event::Answered(answer) => state.take_answer(answer, tick, &mut actions),
+        Event::ReportFailed(fault) => state.report.failed(fault, tick),
+        Event::RefreshAsked => state.look_now(tick),
+        Event::Timer => {}
+    }
+    state.pursue_what_is_wanted(tick, &mut actions);
+    state.doubt_the_watch(tick, &mut actions);
+    state.report_what_changed(tick, &mut actions);
+    (state, actions)
+}
+
+impl State {
+    fn hear_anew(&mut self, bell: Bell) {
+        self.watch = None;
+        self.watch_due = None;
+        self.wanted = match bell {
+            Bell::Published(publish) => Wanted::Publish(publish),
+            Bell::Unreadable(fault) => Wanted::Unreadable { before: self.wanted.publish(), fault },
+            nothing => Wanted::Nothing(nothing),
+        };
+    }
+
+    fn hear(&mut self, bell: Bell) {
+        let known = self.wanted.publish().map(|publish| publish.updated_at);
+        let time = match &bell {
+            Bell::Published(publish) => Some(publish.updated_at),
+            Bell::Removed(time) => Some(*time),
+            Bell::NoMap | Bell::NoMarker | Bell::Unreadable(_) => None,
+        };
+        let older = time.zip(known).is_some_and(|(time, known)| time < known);
+        if older { self.watch = None } else { self.hear_anew(bell) }
+    }
+
+    fn finish(&mut self, fingerprint: Fingerprint, actions: &mut Vec<Action>) {
+        // The work is always on what is wanted, so content that nobody waits for any more finds none.
+        let Some(publish) = self.wanted.publish() else { return };
+        if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint {
+            self.running = Some(publish);
+            self.revision = None;
+            self.refused = None;
+            actions.push(Action::Swap(publish));
+        }
+    }
+
+    fn wait_to_fetch(&mut self, fault: Fault, tick: Tick) {
+        if let Some(work) = &mut self.work {
+            work.failures = work.failures.saturating_add(1);
+            let due = tick.now + delay(&fault, FETCH_AGAIN, work.failures, tick);
+            work.trouble = Some(fault.clone());
+            work.waiting = Some((fault, due));
+        }
+    }
+
+    fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault) {
+        if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() {
+            self.refused = Some((fingerprint, fault));
+        }
+    }
+
+    fn look_now(&mut self, tick: Tick) {
+        self.report.due = tick.now;
+        if let Some((_, due)) = self.work.as_mut().and_then(|work| work.waiting.as_mut()) {
+            *due = tick.now;
+        }
+    }
+
+    /// Compares what runs with what is wanted. The only place that begins or ends work.
+    fn pursue_what_is_wanted(&mut self, tick: Tick, actions: &mut Vec<Action>) {
+        let missing = self.wanted.publish().filter(|wanted| !self.is_settled(*wanted));
+        let Some(wanted) = missing else {
+            self.cancel_work(actions);
+            return self.take_new_name(actions);
+        };
+        let base = self.running.map(|running| running.fingerprint);
+        match &mut self.work {
+            Some(work) if work.fingerprint == wanted.fingerprint => {
+                if let Some((fault, _)) = work.waiting.take_if(|(_, due)| *due <= tick.now) {
+                    // What failed for good may have failed because of the base: then ask for the whole.
+                    let base = base.filter(|_| fault.kind != FaultKind::Persistent);
+                    actions.push(Action::Fetch { fingerprint: wanted.fingerprint, base });
+                }
+            }
+            _ => {
+                self.work = Some(Work { fingerprint: wanted.fingerprint, failures: 0, waiting: None, trouble: None });
+                actions.push(Action::Fetch { fingerprint: wanted.fingerprint, base });
+            }
+        }
+    }
+
+    /// Nothing needs to be fetched for it: its content runs, or is known to be impossible here.
+    fn is_settled(&self, wanted: Publish) -> bool {
+        self.running.is_some_and(|running| running.fingerprint == wanted.fingerprint) || self.refusal(wanted).is_some()
+    }
+
+    fn refusal(&self, wanted: Publish) -> Option<&Fault> {
+        self.refused.as_ref().filter(|(fingerprint, _)| *fingerprint == wanted.fingerprint).map(|(_, fault)| fault)
+    }
+
+    fn cancel_work(&mut self, actions: &mut Vec<Action>) {
+        if self.work.take().is_some_and(|work| work.waiting.is_none()) {
+            actions.push(Action::CancelFetch);
+        }
+    }
+
+    /// A new publish of the content that runs costs no fetch, and is applied at once.
+    fn take_new_name(&mut self, actions: &mut Vec<Action>) {
+        let (Some(running), Some(wanted)) = (&mut self.running, self.wanted.publish()) else { return };
+        if running.fingerprint == wanted.fingerprint && *running != wanted {
+            *running = wanted;
+            // The revision that was known is the one of the earlier publish.
+            self.revision = None;
+            actions.push(Action::Rename { publish: wanted, revision: None });
+        }
+    }
+
+    fn doubt_the_watch(&mut self, tick: Tick, actions: &mut Vec<Action>) {
+        // A watch that is known to be lost resumes by itself, and then has what it missed.
+        if self.watch_due.take_if(|due| *due <= tick.now).is_some() && self.watch.is_none() {
+            actions.push(Action::RestartWatch);
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
+        let next =
+            Duration::from_millis(answer.next_report_in_ms).clamp(*REPORT_INTERVAL.start(), *REPORT_INTERVAL.end());
+        self.report.delivered(tick.now + next);
+        if let Some(age) = answer.verified_ms_ago {
+            let stale_after = self.stale_after.unwrap_or(Duration::from_millis(answer.stale_after_ms));
+            self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
+        }
+        let fingerprint = answer.fingerprint.and_then(|text| text.parse().ok());
+        let Some((fingerprint, updated_at)) = fingerprint.zip(answer.updated_at) else { return };
+        let told = Publish { fingerprint, updated_at };
+        if self.running == Some(told) && answer.revision.is_some() && self.revision != answer.revision {
+            self.revision.clone_from(&answer.revision);
+            actions.push(Action::Rename { publish: told, revision: answer.revision });
+        }
+        self.hear_answer(told, tick);
+    }
+
+    /// The second bell: an answer that names a later publish counts as if the marker had changed.
+    fn hear_answer(&mut self, told: Publish, tick: Tick) {
+        let newest = match &self.wanted {
+            // A marker of a later schema means something that this process does not know. It waits for an update.
+            Wanted::Unreadable { .. } => return,
+            Wanted::Publish(wanted) => Some(*wanted),
+            Wanted::Unheard | Wanted::Nothing(_) => self.running,
+        };
+        if newest.is_none_or(|newest| told.updated_at > newest.updated_at) {
+            self.wanted = Wanted::Publish(told);
+            self.watch_due = Some(tick.now + WATCH_LAG);
+        }
+    }
+
+    fn report_what_changed(&mut self, tick: Tick, actions: &mut Vec<Action>) {
+        let standing = self.standing(tick.now);
+        let news = self.report.sent.as_ref() != Some(&standing) && is_worth_a_report(&standing);
+        if !self.report.under_way && (news || self.report.due <= tick.now) {
+            self.report.under_way = true;
+            self.report.sent = Some(standing.clone());
+            actions.push(Action::Report(standing));
+        }
+    }
+}
+
+/// Being on the way is only told when it takes long; what settles it, or stops it, is told at once.
+fn is_worth_a_report(standing: &Standing) -> bool {
+    standing.reason.is_some() || !matches!(standing.state, ProcessState::Starting | ProcessState::Pending)
+}
+
+fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: Tick) -> Duration {
+    match fault.kind {
+        FaultKind::Transient => pace.delay(failures, tick.chance),
+        FaultKind::Persistent => AT_LEISURE.delay(failures, tick.chance),
+        // Everybody else was told the same: come back after it, spread out, and never be sent away for long.
+        FaultKind::Busy(wait) => wait.min(LONGEST_WAIT) + pace.delay(failures, tick.chance),
+    }
+}
+
+impl Reporting {
+    fn delivered(&mut self, due: Duration) {
+        self.under_way = false;
+        self.acknowledged = self
+            .sent
+            .as_ref()
+            .filter(|sent| sent.state == ProcessState::Applied)
+            .and_then(|sent| sent.publish)
+            .or(self.acknowledged);
+        self.failures = 0;
+        self.trouble = None;
+        self.due = due;
+    }
+
+    fn failed(&mut self, fault: Fault, tick: Tick) {
+        self.under_way = false;
+        self.failures = self.failures.saturating_add(1);
+        self.due = tick.now + delay(&fault, REPORT_AGAIN, self.failures, tick);
+        self.trouble = Some(fault);
+    }
+}
+
+impl Wanted {
+    fn publish(&self) -> Option<Publish> {
+        match self {
+            Self::Publish(publish) | Self::Unreadable { before: Some(publish), .. } => Some(*publish),
+            Self::Unheard | Self::Nothing(_) | Self::Unreadable { before: None, .. } => None,
+        }
+    }
+}
+
+/// What others may know.
+impl State {
+    /// Where the process stands.
+    pub(crate) fn standing(&self, now: Duration) -> Standing {
+        let running = self.running;
+        let says = |state, publish, reason| Standing { state, publish, reason };
+        match &self.wanted {
+            Wanted::Unreadable { fault, .. } => says(ProcessState::Rejected, None, Some(fault.code)),
+            Wanted::Nothing(_) if running.is_some() => says(ProcessState::Orphaned, running, None),
+            Wanted::Publish(wanted) if running != Some(*wanted) => match self.refusal(*wanted) {
+                Some(fault) => says(ProcessState::Rejected, Some(*wanted), Some(fault.code)),
+                None => says(ProcessState::Pending, running, self.trouble_with_work().map(|fault| fault.code)),
+            },
+            _ if running.is_none() => says(ProcessState::Starting, None, self.watch.as_ref().map(|fault| fault.code)),
+            // That it is applied is told first: else the operator would wait for it until the staleness is over.
+            _ if self.is_stale(now) && self.report.acknowledged == running => says(ProcessState::Stale, running, None),
+            _ => says(ProcessState::Applied, running, None),
+        }
+    }
+
+    /// Whether it could not be verified for too long that what runs is still right.
+    pub(crate) fn is_stale(&self, now: Duration) -> bool {
+        self.running.is_some() && now >= self.fresh_until
+    }
+
+    /// What stands between the process and what is published, the most decisive first.
+    pub(crate) fn trouble(&self) -> Option<&Fault> {
+        let unreadable = match &self.wanted {
+            Wanted::Unreadable { fault, .. } => Some(fault),
+            _ => None,
+        };
+        let refused = self.wanted.publish().and_then(|wanted| self.refusal(wanted));
+        let trouble = unreadable.or(refused).or_else(|| self.trouble_with_work());
+        trouble.or(self.watch.as_ref())
+    }
+
+    /// Why the operator does not take reports.
+    pub(crate) fn trouble_with_reports(&self) -> Option<&Fault> {
+        self.report.trouble.as_ref()
+    }
+
+    fn trouble_with_work(&self) -> Option<&Fault> {
+        self.work.as_ref().and_then(|work| work.trouble.as_ref())
+    }
+
+    /// Why nothing is published, as far as the doorbell shows it.
+    pub(crate) fn absence(&self) -> Option<&Bell> {
+        match &self.wanted {
+            Wanted::Nothing(bell) => Some(bell),
+            _ => None,
+        }
+    }
+
+    /// What runs.
+    pub(crate) fn running(&self) -> Option<Publish> {
+        self.running
+    }
+
+    /// How often in a row what is wanted could not be fetched.
+    pub(crate) fn failures(&self) -> u32 {
+        self.work.as_ref().map_or(0, |work| work.failures)
+    }
+
+    /// Nothing is under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !self.report.under_way && self.work.as_ref().is_none_or(|work| work.waiting.is_some())
+    }
+
+    /// When a step is due even if nothing happens.
+    pub(crate) fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let retry = self.work.as_ref().and_then(|work| work.waiting.as_ref()).map(|(_, due)| *due);
+        let report = (!self.report.under_way).then_some(self.report.due);
+        let stale = Some(self.fresh_until).filter(|time| self.running.is_some() && *time > now);
+        [retry, report, stale, self.watch_due].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

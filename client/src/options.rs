@@ -1,0 +1,292 @@
+//! How to load and how to refresh. What is set in code wins over the environment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rototo_source::ReaderOptions;
+use serde::de::DeserializeOwned;
+
+use crate::workspace::Workspace;
+
+/// How a workspace is loaded.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    lint: LintMode,
+    reader: ReaderOptions,
+}
+
+/// Whether a workspace must pass lint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LintMode {
+    /// A workspace with lint errors is refused.
+    #[default]
+    Deny,
+    /// Any workspace is loaded, to be inspected and linted; it does not resolve.
+    Skip,
+}
+
+impl LoadOptions {
+    /// Lint is required, and sources are read with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether lint is required.
+    #[must_use]
+    pub fn lint(&self) -> LintMode {
+        self.lint
+    }
+
+    /// How sources are read.
+    #[must_use]
+    pub fn reader(&self) -> &ReaderOptions {
+        &self.reader
+    }
+
+    /// Sets whether lint is required.
+    #[must_use]
+    pub fn with_lint(mut self, lint: LintMode) -> Self {
+        self.lint = lint;
+        self
+    }
+
+    /// Sets how sources are read: limits, credentials, cache.
+    #[must_use]
+    pub fn with_reader(mut self, reader: ReaderOptions) -> Self {
+        self.reader = reader;
+        self
+    }
+}
+
+/// How a workspace is kept current.
+///
+/// ```
+/// use std::time::Duration;
+/// use rototo::RefreshOptions;
+///
+/// let options = RefreshOptions::new().with_period(Duration::from_secs(30)).with_start_timeout(Duration::from_secs(10));
+/// assert_eq!(options.period(), Some(Duration::from_secs(30)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RefreshOptions {
+    period: Option<Duration>,
+    max_staleness: Option<Duration>,
+    min_failure_backoff: Duration,
+    max_failure_backoff: Duration,
+    start_timeout: Duration,
+    checks: Checks,
+    #[cfg(feature = "kubernetes")]
+    cluster: crate::Cluster,
+    snapshots_url: Option<String>,
+    snapshots_ca_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+}
+
+impl RefreshOptions {
+    /// A git source or a directory is looked at only when [`refresh_now`](crate::RefreshingWorkspace::refresh_now)
+    /// asks; `kubernetes://` is always followed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For a source that the environment names: a git source or a directory is looked at every 30 seconds.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::new().with_period(Duration::from_secs(30))
+    }
+
+    /// How often a git source or a directory is looked at.
+    #[must_use]
+    pub fn period(&self) -> Option<Duration> {
+        self.period
+    }
+
+    /// How long a workspace may go unconfirmed before it counts as stale.
+    #[must_use]
+    pub fn max_staleness(&self) -> Option<Duration> {
+        self.max_staleness
+    }
+
+    /// The wait after a first failure.
+    #[must_use]
+    pub fn min_failure_backoff(&self) -> Duration {
+        self.min_failure_backoff
+    }
+
+    /// The longest wait after failures.
+    #[must_use]
+    pub fn max_failure_backoff(&self) -> Duration {
+        self.max_failure_backoff
+    }
+
+    /// How long a start may take.
+    #[must_use]
+    pub fn start_timeout(&self) -> Duration {
+        self.start_timeout
+    }
+
+    /// Looks at a git source or a directory this often.
+    #[must_use]
+    pub fn with_period(mut self, period: Duration) -> Self {
+        self.period = Some(period);
+        self
+    }
+
+    /// Counts a workspace as stale when it could not be confirmed for this long. For `kubernetes://` the workspace's
+    /// `staleAfter` says so by default.
+    #[must_use]
+    pub fn with_max_staleness(mut self, max_staleness: Duration) -> Self {
+        self.max_staleness = Some(max_staleness);
+        self
+    }
+
+    /// Waits between these after failures of a git source or a directory.
+    #[must_use]
+    pub fn with_failure_backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.min_failure_backoff = min;
+        self.max_failure_backoff = max;
+        self
+    }
+
+    /// Gives up waiting for the first workspace after this time. Following goes on all the same.
+    #[must_use]
+    pub fn with_start_timeout(mut self, start_timeout: Duration) -> Self {
+        self.start_timeout = start_timeout;
+        self
+    }
+
+    /// Lets the application refuse a workspace before it is swapped in, the first as well as every later one. The
+    /// reason goes to logs and status of this process, not to the operator.
+    #[must_use]
+    pub fn with_check(mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.checks.0.push(Arc::new(check));
+        self
+    }
+
+    /// Demands that each value of `variable` is a `T`. A workspace where one is not, or that lacks the variable, is
+    /// never swapped in, so what the application resolves always fits its types.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Limits {
+    ///     max_projects: u64,
+    /// }
+    ///
+    /// let options = rototo::RefreshOptions::new().expecting::<Limits>("account-limits");
+    /// ```
+    #[must_use]
+    pub fn expecting<T: DeserializeOwned>(self, variable: impl Into<String>) -> Self {
+        let variable = variable.into();
+        self.with_check(move |workspace| {
+            let mut values = workspace.values(&variable).ok_or_else(|| format!("it has no variable `{variable}`"))?;
+            // What serde says may quote the value.
+            match values.find(|(_, value)| T::deserialize(*value).is_err()) {
+                Some((key, _)) => {
+                    Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>()))
+                }
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Follows markers on this cluster rather than on the one that the environment names.
+    #[cfg(feature = "kubernetes")]
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: crate::Cluster) -> Self {
+        self.cluster = cluster;
+        self
+    }
+
+    /// Pins the operator's address, whatever the markers' map says. In the environment: `ROTOTO_SNAPSHOTS_URL`.
+    #[must_use]
+    pub fn with_snapshots_url(mut self, url: impl Into<String>) -> Self {
+        self.snapshots_url = Some(url.into());
+        self
+    }
+
+    /// Pins the certificates of the operator's address. In the environment: `ROTOTO_SNAPSHOTS_CA_FILE`.
+    #[must_use]
+    pub fn with_snapshots_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.snapshots_ca_file = Some(file.into());
+        self
+    }
+
+    /// Where the token for the operator is. In the environment: `ROTOTO_TOKEN_FILE`; by default
+    /// `/var/run/secrets/rototo/token`.
+    #[must_use]
+    pub fn with_token_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.token_file = Some(file.into());
+        self
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+}
+
+impl Default for RefreshOptions {
+    fn default() -> Self {
+        Self {
+            period: None,
+            max_staleness: None,
+            min_failure_backoff: Duration::from_secs(5),
+            max_failure_backoff: Duration::from_secs(300),
+            start_timeout: Duration::from_secs(30),
+            checks: Checks::default(),
+            #[cfg(feature = "kubernetes")]
+            cluster: crate::Cluster::inferred(),
+            snapshots_url: None,
+            snapshots_ca_file: None,
+            token_file: None,
+        }
+    }
+}
+
+/// What only following a marker needs, with the environment filled in.
+#[cfg(feature = "kubernetes")]
+impl RefreshOptions {
+    pub(crate) fn cluster(&self) -> &crate::Cluster {
+        &self.cluster
+    }
+
+    pub(crate) fn pins(&self) -> crate::kubernetes::Pins {
+        crate::kubernetes::Pins {
+            url: self.snapshots_url.clone().or_else(|| from_environment("ROTOTO_SNAPSHOTS_URL")),
+            ca_file: self
+                .snapshots_ca_file
+                .clone()
+                .or_else(|| from_environment("ROTOTO_SNAPSHOTS_CA_FILE").map(PathBuf::from)),
+        }
+    }
+
+    pub(crate) fn token_file(&self) -> PathBuf {
+        let given = self.token_file.clone().or_else(|| from_environment("ROTOTO_TOKEN_FILE").map(PathBuf::from));
+        given.unwrap_or_else(|| PathBuf::from("/var/run/secrets/rototo/token"))
+    }
+}
+
+/// A variable that is set to something.
+pub(crate) fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+type Check = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
+
+/// What the application demands of each workspace.
+#[derive(Clone, Default)]
+pub(crate) struct Checks(Vec<Check>);
+
+impl Checks {
+    pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
+        self.0.iter().try_for_each(|check| check(workspace))
+    }
+}
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} checks", self.0.len())
+    }
+}

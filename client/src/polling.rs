@@ -1,0 +1,135 @@
+//! Keeps a directory or a git source current by asking for it now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rototo_api::fleet::ProcessState;
+use rototo_source::{Reader, Source};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::current::Current;
+use crate::error::Result;
+use crate::reading::{self, Demands};
+use crate::refreshing::{RefreshAsked, RefreshOutcome};
+
+/// What to ask for, and how often.
+pub(crate) struct Plan {
+    pub(crate) source: Source,
+    pub(crate) reader: Reader,
+    pub(crate) demands: Demands,
+    pub(crate) period: Option<Duration>,
+    pub(crate) again: Backoff,
+}
+
+/// Polls until `stop`.
+pub(crate) async fn poll(
+    plan: Plan,
+    current: Arc<Current>,
+    mut asked: mpsc::Receiver<RefreshAsked>,
+    stop: CancellationToken,
+) {
+    let mut waiting: Vec<RefreshAsked> = Vec::new();
+    let mut failures = 0;
+    loop {
+        let outcome = tokio::select! {
+            outcome = look(&plan, &current) => outcome,
+            () = stop.cancelled() => return,
+        };
+        failures = if outcome.is_err() { failures + 1 } else { 0 };
+        let delay = plan.delay(&current, failures);
+        tell(&outcome, &current);
+        // Whoever asked gets the error itself; the others only hear that there was one.
+        answer(outcome, waiting.drain(..));
+        let due = delay.map(|delay| Instant::now() + delay);
+        tokio::select! {
+            () = until(due) => {}
+            Some(ask) = asked.recv() => waiting.push(ask),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+impl Plan {
+    /// The wait until the next look; `None` when only the application asks.
+    fn delay(&self, current: &Current, failures: u32) -> Option<Duration> {
+        let status = current.status();
+        if failures > 0 && (self.period.is_some() || !current.is_loaded()) {
+            return Some(self.again.delay(failures, fastrand::f64()));
+        }
+        self.period.filter(|_| !status.immutable)
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn look(plan: &Plan, current: &Current) -> Result<RefreshOutcome> {
+    current.set_status(|status| {
+        status.refreshing = true;
+        status.last_attempt = Some(Timestamp::now());
+    });
+    let pinned = plan.reader.pin(&plan.source).await?;
+    let running = current.workspace().ok();
+    let same_commit = running
+        .as_ref()
+        .zip(pinned.revision())
+        .is_some_and(|(running, revision)| running.revision() == Some(&revision.to_string()));
+    if same_commit {
+        return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
+    }
+    let base = running.as_ref().map(|running| running.content().clone());
+    let workspace = Arc::new(reading::load(&plan.reader, &pinned, plan.demands.clone(), base).await?);
+    if running.is_some_and(|running| running.fingerprint() == workspace.fingerprint()) {
+        current.rename(workspace);
+        return Ok(RefreshOutcome::Unchanged);
+    }
+    current.swap(workspace);
+    current.set_status(|status| status.applied_at = Some(Timestamp::now()));
+    Ok(RefreshOutcome::Refreshed)
+}
+
+fn tell(outcome: &Result<RefreshOutcome>, current: &Current) {
+    let running = current.workspace().ok();
+    current.set_status(|status| {
+        status.refreshing = false;
+        status.show(running.as_deref());
+        match outcome {
+            Ok(_) => {
+                status.state = ProcessState::Applied;
+                status.last_success = Some(Timestamp::now());
+                status.consecutive_failures = 0;
+                status.last_error = None;
+            }
+            Err(error) => {
+                status.consecutive_failures += 1;
+                status.last_error = Some(error.to_string());
+            }
+        }
+    });
+    match outcome {
+        Ok(RefreshOutcome::Refreshed) => {
+            tracing::info!(source = current.status().source, "resolving from a new version of the workspace")
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(source = current.status().source, "keeping the workspace as it is: {error}"),
+    }
+}
+
+fn answer(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = RefreshAsked>) {
+    let copy = outcome.as_ref().ok().copied();
+    // An error can be given to one only; a second asker in the same moment is told to look at the status.
+    if let Some(first) = waiting.next() {
+        drop(first.done.send(outcome));
+    }
+    if let Some(outcome) = copy {
+        waiting.for_each(|ask| drop(ask.done.send(Ok(outcome))));
+    }
+}

@@ -1,0 +1,103 @@
+//! From a source to a loaded workspace, once: pin, fetch, lint, compile.
+
+use std::sync::Arc;
+
+use rototo_source::{Pinned, Reader, Source};
+
+use crate::error::{Error, Result};
+use crate::options::{Checks, LintMode, LoadOptions};
+use crate::workspace::{Content, Workspace};
+
+/// The name that a source has for one version of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceFingerprint {
+    /// A git commit.
+    GitCommit(String),
+    /// What an HTTP server calls the version, such as an ETag.
+    HttpValidator(String),
+    /// A digest of the content.
+    ContentHash(String),
+    /// Those of all layers, the base first.
+    WorkspaceLayers(Vec<Self>),
+}
+
+/// Where a workspace came from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// As it may be shown: without credentials.
+    pub(crate) source: String,
+    pub(crate) fingerprint: Option<SourceFingerprint>,
+    pub(crate) revision: Option<String>,
+    pub(crate) immutable: bool,
+}
+
+/// Loads a source that has files.
+pub(crate) async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
+    let source = with_files(source.parse()?)?;
+    let reader = Reader::new(options.reader().clone())?;
+    let pinned = reader.pin(&source).await?;
+    load(&reader, &pinned, Demands { lint: options.lint(), checks: Checks::default() }, None).await
+}
+
+/// A source that can be read, rather than only followed.
+pub(crate) fn with_files(source: Source) -> Result<Source> {
+    match source {
+        Source::Kubernetes { .. } => Err(Error::OnlyFollowed(source.to_string())),
+        Source::Local(_) | Source::Git(_) | Source::Archive(_) => Ok(source),
+    }
+}
+
+/// What is demanded of a workspace before it is used.
+#[derive(Clone)]
+pub(crate) struct Demands {
+    pub(crate) lint: LintMode,
+    pub(crate) checks: Checks,
+}
+
+/// Loads what was pinned. What has not changed since `base` is not read again.
+pub(crate) async fn load(
+    reader: &Reader,
+    pinned: &Pinned,
+    demands: Demands,
+    base: Option<Arc<Content>>,
+) -> Result<Workspace> {
+    let tree = reader.fetch(pinned).await?;
+    let name = pinned.source().to_string();
+    let parsed =
+        tokio::task::spawn_blocking(move || build(tree, &name, demands.lint, base.as_deref()).map(Arc::new)).await;
+    let content = parsed.map_err(|_| Error::ShutDown(pinned.source().to_string()))??;
+    let workspace = Workspace::new(content.clone(), origin(pinned, &content));
+    demands
+        .checks
+        .pass(&workspace)
+        .map_err(|reason| Error::CheckFailed { source_name: pinned.source().to_string(), reason })?;
+    Ok(workspace)
+}
+
+fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&Content>) -> Result<Content> {
+    let content = Content::parse(tree, base);
+    if mode == LintMode::Skip {
+        return Ok(content);
+    }
+    let lint = rototo_engine::lint(&content.parsed);
+    let first = lint.diagnostics.iter().find(|found| found.severity == rototo_engine::Severity::Error);
+    if let Some(first) = first {
+        let first = format!("{}: {}", first.location, first.masked_message());
+        return Err(Error::Lint { source_name: source.to_owned(), errors: lint.errors(), first });
+    }
+    content.compile().map_err(|error| Error::Compile { source_name: source.to_owned(), error })
+}
+
+fn origin(pinned: &Pinned, content: &Content) -> Origin {
+    let revision = pinned.revision();
+    let fingerprint = match &revision {
+        Some(revision) => SourceFingerprint::GitCommit(revision.commit().to_string()),
+        None => SourceFingerprint::ContentHash(content.fingerprint().to_string()),
+    };
+    Origin {
+        source: pinned.source().to_string(),
+        fingerprint: Some(fingerprint),
+        revision: revision.map(|revision| revision.to_string()),
+        immutable: pinned.immutable(),
+    }
+}

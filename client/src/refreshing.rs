@@ -1,0 +1,347 @@
+//! A workspace that keeps itself current, whatever its source.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rototo_engine::ResolveOptions;
+use rototo_source::{Reader, Source};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::ResolveContext;
+use crate::backoff::Backoff;
+use crate::current::Current;
+use crate::error::{Error, Result};
+use crate::options::{LoadOptions, RefreshOptions, from_environment};
+use crate::polling::{self, Plan};
+use crate::reading::Demands;
+use crate::status::RefreshStatus;
+use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
+
+/// The environment variable that says where the workspace is.
+pub const WORKSPACE_SOURCE: &str = "ROTOTO_WORKSPACE_SOURCE";
+
+/// A workspace that keeps itself current: `kubernetes://` by following what the operator publishes, a git source or a
+/// directory by looking at it now and then.
+///
+/// What was loaded last goes on to be used through every failure. All methods but [`shutdown`](Self::shutdown) and
+/// [`refresh_now`](Self::refresh_now) answer from memory.
+///
+/// ```no_run
+/// # async fn serve() -> rototo::Result<()> {
+/// use rototo::{RefreshingWorkspace, ResolveContext};
+///
+/// let workspace = RefreshingWorkspace::from_env()?;
+/// workspace.until_ready().await?;
+///
+/// // One view for one request, however many variables it resolves.
+/// let view = workspace.current()?;
+/// let context = ResolveContext::from_json(serde_json::json!({"account": {"id": "acct-001"}}))?;
+/// let limit = view.resolve("account-limit", &context)?;
+/// println!("{} = {}", limit.value_key, limit.value);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RefreshingWorkspace {
+    current: Arc<Current>,
+    source: String,
+    options: RefreshOptions,
+    asks: mpsc::Sender<RefreshAsked>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What came of [`RefreshingWorkspace::refresh_now`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// What runs is what should run.
+    Unchanged,
+    /// Something else was swapped in.
+    Refreshed,
+    /// The source names one commit, which never changes.
+    Immutable,
+}
+
+/// The application asks to look now.
+pub(crate) struct RefreshAsked {
+    pub(crate) done: oneshot::Sender<Result<RefreshOutcome>>,
+}
+
+impl RefreshingWorkspace {
+    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names. A git source or a directory is looked at every
+    /// 30 seconds.
+    ///
+    /// # Errors
+    /// When the variable is not set, or is no source. That nothing is loaded yet is no error: see
+    /// [`until_ready`](Self::until_ready).
+    pub fn from_env() -> Result<Self> {
+        Self::from_env_with_options(RefreshOptions::from_env())
+    }
+
+    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names, as `options` say.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env).
+    pub fn from_env_with_options(options: RefreshOptions) -> Result<Self> {
+        let source = from_environment(WORKSPACE_SOURCE).ok_or(Error::NoSource(WORKSPACE_SOURCE))?;
+        Self::start(source, LoadOptions::default(), options)
+    }
+
+    /// Loads a workspace and keeps it current.
+    ///
+    /// # Errors
+    /// When it can't be loaded, or not in [`RefreshOptions::start_timeout`].
+    pub async fn load(source: impl AsRef<str>, refresh: RefreshOptions) -> Result<Self> {
+        Self::load_with_options(source, LoadOptions::default(), refresh).await
+    }
+
+    /// Loads a workspace as `load` says, and keeps it current.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_with_options(
+        source: impl AsRef<str>,
+        load: LoadOptions,
+        refresh: RefreshOptions,
+    ) -> Result<Self> {
+        let workspace = Self::start(source, load, refresh)?;
+        if matches!(workspace.source.parse(), Ok(Source::Kubernetes { .. })) {
+            workspace.until_ready().await?;
+        } else {
+            // What is wrong with files is known at once.
+            workspace.refresh_now().await?;
+        }
+        Ok(workspace)
+    }
+
+    /// Begins to follow a source, and waits for nothing. Must be called on a Tokio runtime.
+    ///
+    /// # Errors
+    /// When `source` is none that this build can follow.
+    pub fn start(source: impl AsRef<str>, load: LoadOptions, options: RefreshOptions) -> Result<Self> {
+        let source: Source = source.as_ref().parse()?;
+        let name = source.to_string();
+        let current = Arc::new(Current::new(RefreshStatus::starting(name.clone())));
+        let (asks, asked) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let task = follow(source, load, &options, current.clone(), asked, stop.clone())?;
+        Ok(Self { current, source: name, options, asks, stop, task: Mutex::new(Some(task)) })
+    }
+
+    /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.current.is_loaded()
+    }
+
+    /// Waits until a workspace is loaded.
+    ///
+    /// # Errors
+    /// When that takes longer than [`RefreshOptions::start_timeout`]; the error names the map, grant, or file that is
+    /// missing. Following goes on.
+    pub async fn until_ready(&self) -> Result<()> {
+        let after = self.options.start_timeout();
+        let mut swaps = self.current.swaps();
+        let loaded = timeout(after, swaps.wait_for(Option::is_some)).await;
+        match loaded {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let RefreshStatus { source: source_name, last_error, .. } = self.current.status();
+                let reason = last_error.unwrap_or_else(|| "it is still being loaded".to_owned());
+                Err(Error::StartTimedOut { source_name, after, reason })
+            }
+        }
+    }
+
+    /// The workspace as it is now: a view that stays the same for as long as it is held.
+    ///
+    /// # Errors
+    /// When none is loaded yet.
+    pub fn current(&self) -> Result<Arc<Workspace>> {
+        self.current.workspace()
+    }
+
+    /// Each workspace that is swapped in from now on; a slow reader sees only the newest.
+    ///
+    /// ```no_run
+    /// # async fn example(workspace: rototo::RefreshingWorkspace) {
+    /// let mut changes = workspace.changes();
+    /// while let Some(workspace) = changes.next().await {
+    ///     println!("now resolving from {}", workspace.fingerprint());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes(self.current.swaps())
+    }
+
+    /// How far it is. Never waits.
+    #[must_use]
+    pub fn status(&self) -> RefreshStatus {
+        let mut status = self.current.status();
+        let unconfirmed = status.last_success.map(|time| Timestamp::now().duration_since(time).unsigned_abs());
+        if let (Some(max), Some(unconfirmed)) = (self.options.max_staleness(), unconfirmed) {
+            status.stale |= unconfirmed > max;
+        }
+        status
+    }
+
+    /// Looks at the source now, and waits until what it has is loaded.
+    ///
+    /// # Errors
+    /// When that fails. What was loaded before goes on to be used.
+    pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
+        let (done, outcome) = oneshot::channel();
+        let shut_down = || Error::ShutDown(self.source.clone());
+        self.asks.send(RefreshAsked { done }).await.map_err(|_| shut_down())?;
+        match timeout(self.options.start_timeout(), outcome).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_| Err(self.refresh_failed())),
+            Err(_) => Err(self.refresh_failed()),
+        }
+    }
+
+    fn refresh_failed(&self) -> Error {
+        let RefreshStatus { source: source_name, last_error, .. } = self.current.status();
+        Error::RefreshFailed { source_name, reason: last_error.unwrap_or_else(|| "it takes too long".to_owned()) }
+    }
+
+    /// Resolves a variable from the current workspace. For several in one request, hold [`current`](Self::current).
+    pub async fn resolve_variable(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<VariableResolution> {
+        self.current()?.resolve_variable(id, context).await
+    }
+
+    /// Resolves a variable from the current workspace, as `options` say.
+    pub async fn resolve_variable_with_options(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<VariableResolution> {
+        self.current()?.resolve_variable_with_options(id, context, options).await
+    }
+
+    /// Decides a qualifier from the current workspace.
+    pub async fn resolve_qualifier(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+    ) -> Result<QualifierResolution> {
+        self.current()?.resolve_qualifier(id, context).await
+    }
+
+    /// Decides a qualifier from the current workspace, as `options` say.
+    pub async fn resolve_qualifier_with_options(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<QualifierResolution> {
+        self.current()?.resolve_qualifier_with_options(id, context, options).await
+    }
+
+    /// How it is kept current.
+    #[must_use]
+    pub fn refresh_options(&self) -> &RefreshOptions {
+        &self.options
+    }
+
+    /// Stops following, and tells the operator that nobody needs to wait for this process any more; takes two seconds
+    /// at most. What is loaded can still be resolved from.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // It ends by itself; whether it did so in a panic makes no difference any more.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for RefreshingWorkspace {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for RefreshingWorkspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefreshingWorkspace")
+            .field("source", &self.source)
+            .field("current", &self.current().ok())
+            .finish()
+    }
+}
+
+/// The workspaces that are swapped in, one after the other.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<Option<Arc<Workspace>>>);
+
+impl Changes {
+    /// The next one; `None` when the workspace is not followed any more.
+    pub async fn next(&mut self) -> Option<Arc<Workspace>> {
+        self.0.changed().await.ok()?;
+        self.0.borrow_and_update().clone()
+    }
+}
+
+/// Starts the one task that keeps a workspace current.
+fn follow(
+    source: Source,
+    load: LoadOptions,
+    options: &RefreshOptions,
+    current: Arc<Current>,
+    asked: mpsc::Receiver<RefreshAsked>,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
+    let source = match source {
+        Source::Kubernetes { namespace, workspace } => {
+            return follow_marker(namespace, workspace, options, current, asked, stop);
+        }
+        source => source,
+    };
+    let plan = Plan {
+        reader: Reader::new(load.reader().clone())?,
+        source,
+        demands: Demands { lint: load.lint(), checks: options.checks().clone() },
+        period: options.period(),
+        again: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
+    };
+    Ok(tokio::spawn(polling::poll(plan, current, asked, stop)))
+}
+
+#[cfg(feature = "kubernetes")]
+fn follow_marker(
+    namespace: Option<String>,
+    workspace: String,
+    options: &RefreshOptions,
+    current: Arc<Current>,
+    asked: mpsc::Receiver<RefreshAsked>,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
+    let target = crate::kubernetes::Target {
+        cluster: options.cluster().clone(),
+        namespace,
+        workspace,
+        source: current.status().source,
+        pins: options.pins(),
+        token_file: options.token_file(),
+        stale_after: options.max_staleness(),
+        checks: options.checks().clone(),
+    };
+    Ok(tokio::spawn(crate::kubernetes::follow(target, current, asked, stop)))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn follow_marker(
+    _namespace: Option<String>,
+    _workspace: String,
+    _options: &RefreshOptions,
+    current: Arc<Current>,
+    _asked: mpsc::Receiver<RefreshAsked>,
+    _stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
+    Err(Error::FeatureMissing(current.status().source))
+}

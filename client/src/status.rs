@@ -1,0 +1,96 @@
+//! How far a process is with following its workspace, for probes, logs, and alerts.
+
+use std::future::{IntoFuture, Ready, ready};
+
+use jiff::Timestamp;
+use rototo_api::UpdatedAt;
+use rototo_api::fleet::ProcessState;
+use serde::{Serialize, Serializer};
+
+use crate::reading::SourceFingerprint;
+use crate::workspace::Workspace;
+
+/// What runs, since when, and what is wrong, if anything. It holds names, times, and codes, never a value, and may be
+/// shown to anyone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RefreshStatus {
+    /// Where the workspace comes from, without credentials.
+    pub source: String,
+    /// Where the process is on its way to what it should run.
+    pub state: ProcessState,
+    /// The content that is resolved from.
+    #[serde(serialize_with = "as_text")]
+    pub fingerprint: Option<rototo_engine::Fingerprint>,
+    /// The same as the source names it: a commit, or a digest.
+    #[serde(skip)]
+    pub current_fingerprint: Option<SourceFingerprint>,
+    /// The commit that it came from, as `<ref>@sha1:<commit>`, where that is known.
+    pub revision: Option<String>,
+    /// The publish that it came with, where an operator published it.
+    pub updated_at: Option<UpdatedAt>,
+    /// When it was swapped in here.
+    pub applied_at: Option<Timestamp>,
+    /// Nobody could confirm for too long that this is still what should run.
+    pub stale: bool,
+    /// The source names one commit, which never changes.
+    pub immutable: bool,
+    /// Something is being fetched.
+    pub refreshing: bool,
+    /// When something was last asked for.
+    pub last_attempt: Option<Timestamp>,
+    /// When it was last confirmed that what runs is what should run.
+    pub last_success: Option<Timestamp>,
+    /// How many attempts failed since.
+    pub consecutive_failures: u64,
+    /// What is wrong at the moment. Gone as soon as it is not wrong any more.
+    pub last_error: Option<String>,
+    /// How often the markers were listed anew; more than one means that a watch was lost for good.
+    pub hydrates: u64,
+}
+
+impl RefreshStatus {
+    pub(crate) fn starting(source: String) -> Self {
+        Self {
+            source,
+            state: ProcessState::Starting,
+            fingerprint: None,
+            current_fingerprint: None,
+            revision: None,
+            updated_at: None,
+            applied_at: None,
+            stale: false,
+            immutable: false,
+            refreshing: false,
+            last_attempt: None,
+            last_success: None,
+            consecutive_failures: 0,
+            last_error: None,
+            hydrates: 0,
+        }
+    }
+
+    /// Takes in what is resolved from.
+    pub(crate) fn show(&mut self, running: Option<&Workspace>) {
+        let Some(running) = running else { return };
+        self.fingerprint = Some(running.fingerprint());
+        self.current_fingerprint = running.source_fingerprint().cloned();
+        self.revision = running.revision().map(str::to_owned);
+        self.updated_at = running.updated_at();
+        self.immutable = running.immutable_source();
+    }
+}
+
+/// Asking for the status never waits; code that was written when it did, and awaits it, goes on to work.
+impl IntoFuture for RefreshStatus {
+    type Output = Self;
+    type IntoFuture = Ready<Self>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        ready(self)
+    }
+}
+
+fn as_text<S: Serializer>(fingerprint: &Option<rototo_engine::Fingerprint>, serializer: S) -> Result<S::Ok, S::Error> {
+    fingerprint.map(|fingerprint| fingerprint.to_string()).serialize(serializer)
+}

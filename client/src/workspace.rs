@@ -1,0 +1,291 @@
+//! One loaded version of a workspace. It never changes, so everything that is resolved from it fits together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rototo_api::UpdatedAt;
+use rototo_engine::parse::Type;
+use rototo_engine::{
+    Compiled, Fingerprint, Lint, Parsed, QualifierTrace, Resolution, ResolveOptions, Summary, Tree, VariableTrace,
+};
+use serde::Serialize;
+
+use crate::ResolveContext;
+use crate::error::{Error, Result};
+use crate::options::{LintMode, LoadOptions};
+use crate::reading::{self, Origin, SourceFingerprint};
+
+/// A loaded workspace.
+///
+/// ```
+/// # async fn example() -> rototo::Result<()> {
+/// use rototo::{ResolveContext, Workspace};
+///
+/// let workspace = Workspace::load("examples/degradation-config").await?;
+/// let context = ResolveContext::from_json(serde_json::json!({"service": {"queue_pressure": "high"}}))?;
+/// let policy = workspace.resolve("service-degradation-policy", &context)?;
+/// println!("{} from {}", policy.value_key, workspace.fingerprint());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Workspace {
+    content: Arc<Content>,
+    origin: Origin,
+    updated_at: Option<UpdatedAt>,
+}
+
+/// A variable's value for one context, as a value of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VariableResolution {
+    /// The variable.
+    pub id: String,
+    /// The key of the value that was chosen.
+    pub value_key: String,
+    /// The value.
+    pub value: serde_json::Value,
+}
+
+/// Whether a qualifier holds for one context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QualifierResolution {
+    /// The qualifier.
+    pub id: String,
+    /// Whether it holds.
+    pub value: bool,
+}
+
+impl Workspace {
+    /// Loads a directory or a git source. A workspace with lint errors is refused.
+    pub async fn load(source: impl AsRef<str>) -> Result<Self> {
+        Self::load_with_options(source, LoadOptions::default()).await
+    }
+
+    /// Loads a workspace as `options` say.
+    pub async fn load_with_options(source: impl AsRef<str>, options: LoadOptions) -> Result<Self> {
+        reading::read_once(source.as_ref(), options).await
+    }
+
+    /// Loads a workspace to look at it, whatever lint says. It does not resolve.
+    pub async fn inspect(source: impl AsRef<str>) -> Result<Self> {
+        Self::load_with_options(source, LoadOptions::new().with_lint(LintMode::Skip)).await
+    }
+
+    /// All diagnostics, located.
+    pub async fn lint(&self) -> Result<Lint> {
+        let content = self.content.clone();
+        let lint = tokio::task::spawn_blocking(move || rototo_engine::lint(&content.parsed)).await;
+        lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
+    }
+
+    /// Resolves a variable, and borrows the value. It never waits, locks, or, on the usual path, allocates.
+    pub fn resolve(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<Resolution<'_>> {
+        self.resolve_with_options(id, context, ResolveOptions::default())
+    }
+
+    /// Resolves a variable as `options` say, and borrows the value.
+    pub fn resolve_with_options(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<Resolution<'_>> {
+        Ok(self.compiled()?.resolve_variable_with(id.as_ref(), context, options)?)
+    }
+
+    /// Resolves a variable to a value of its own.
+    pub async fn resolve_variable(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<VariableResolution> {
+        self.resolve_variable_with_options(id, context, ResolveOptions::default()).await
+    }
+
+    /// Resolves a variable to a value of its own, as `options` say.
+    pub async fn resolve_variable_with_options(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<VariableResolution> {
+        self.resolve_with_options(id, context, options).map(VariableResolution::from)
+    }
+
+    /// Decides a qualifier.
+    pub async fn resolve_qualifier(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+    ) -> Result<QualifierResolution> {
+        self.resolve_qualifier_with_options(id, context, ResolveOptions::default()).await
+    }
+
+    /// Decides a qualifier as `options` say.
+    pub async fn resolve_qualifier_with_options(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<QualifierResolution> {
+        let value = self.compiled()?.resolve_qualifier_with(id.as_ref(), context, options)?;
+        Ok(QualifierResolution { id: id.as_ref().to_owned(), value })
+    }
+
+    /// Resolves a variable, and tells every step.
+    pub fn trace_variable(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<VariableTrace> {
+        Ok(self.compiled()?.trace_variable(id.as_ref(), context, options)?)
+    }
+
+    /// Decides a qualifier, and tells every step.
+    pub fn trace_qualifier(
+        &self,
+        id: impl AsRef<str>,
+        context: &ResolveContext,
+        options: ResolveOptions,
+    ) -> Result<QualifierTrace> {
+        Ok(self.compiled()?.trace_qualifier(id.as_ref(), context, options)?)
+    }
+
+    /// Checks a context against the workspace's context schema, if it has one.
+    pub async fn validate_context(&self, context: &ResolveContext) -> Result<()> {
+        Ok(self.compiled()?.validate_context(context)?)
+    }
+
+    /// The ids of all variables, in order.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.content.compiled.iter().flat_map(Compiled::variables)
+    }
+
+    /// The ids of all qualifiers, in order.
+    pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
+        self.content.compiled.iter().flat_map(Compiled::qualifiers)
+    }
+
+    /// All values that a variable may have, by key; `None` if there is no such variable.
+    #[must_use]
+    pub fn values(&self, variable: &str) -> Option<impl Iterator<Item = (&str, &serde_json::Value)>> {
+        let parsed = &self.content.parsed;
+        let variable = parsed.variables.get(variable)?.content()?;
+        let inline = variable.inline_values().map(|(key, named)| (&**key, &*named.value));
+        let objects = match variable.value_type() {
+            Some(Type::Resource(resource)) => parsed.objects.get(resource),
+            _ => None,
+        };
+        let objects = objects.into_iter().flatten();
+        Some(inline.chain(objects.filter_map(|(key, object)| Some((&**key, &*object.content()?.value)))))
+    }
+
+    /// How much there is in it.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.content.parsed.summary()
+    }
+
+    /// The name of its content: equal documents have one fingerprint wherever they came from.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.content.fingerprint()
+    }
+
+    /// The name that its source has for this version.
+    #[must_use]
+    pub fn source_fingerprint(&self) -> Option<&SourceFingerprint> {
+        self.origin.fingerprint.as_ref()
+    }
+
+    /// Where it came from, without credentials.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.origin.source
+    }
+
+    /// The commit that it came from, as `<ref>@sha1:<commit>`, where that is known.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        self.origin.revision.as_deref()
+    }
+
+    /// The publish that it came with, where an operator published it.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<UpdatedAt> {
+        self.updated_at
+    }
+
+    /// Whether its source names one commit, which never changes.
+    #[must_use]
+    pub fn immutable_source(&self) -> bool {
+        self.origin.immutable
+    }
+
+    pub(crate) fn new(content: Arc<Content>, origin: Origin) -> Self {
+        Self { content, origin, updated_at: None }
+    }
+
+    pub(crate) fn content(&self) -> &Arc<Content> {
+        &self.content
+    }
+
+    /// The same content as another publish.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn published(mut self, updated_at: UpdatedAt, revision: Option<String>) -> Self {
+        self.updated_at = Some(updated_at);
+        self.origin.revision = revision;
+        self
+    }
+
+    fn compiled(&self) -> Result<&Compiled> {
+        self.content.compiled.as_ref().ok_or_else(|| Error::NotCompiled(self.origin.source.clone()))
+    }
+}
+
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its content is whatever the workspace holds, which belongs in no log.
+        let Origin { source, revision, .. } = &self.origin;
+        let fingerprint = self.fingerprint();
+        f.debug_struct("Workspace")
+            .field("source", source)
+            .field("fingerprint", &fingerprint)
+            .field("revision", revision)
+            .finish()
+    }
+}
+
+impl From<Resolution<'_>> for VariableResolution {
+    fn from(resolution: Resolution<'_>) -> Self {
+        Self {
+            id: resolution.id.to_owned(),
+            value_key: resolution.value_key.to_owned(),
+            value: resolution.value.clone(),
+        }
+    }
+}
+
+/// What a workspace holds, apart from where it came from.
+pub(crate) struct Content {
+    pub(crate) parsed: Parsed,
+    compiled: Option<Compiled>,
+}
+
+impl Content {
+    /// Reads documents; what has not changed since `base` is taken from there.
+    pub(crate) fn parse(tree: Tree, base: Option<&Self>) -> Self {
+        let parsed = match base {
+            Some(base) => rototo_engine::parse_after(&base.parsed, tree),
+            None => rototo_engine::parse(tree),
+        };
+        Self { parsed, compiled: None }
+    }
+
+    /// Makes it ready to resolve.
+    pub(crate) fn compile(mut self) -> Result<Self, rototo_engine::CompileError> {
+        self.compiled = Some(rototo_engine::compile(&self.parsed)?);
+        Ok(self)
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.parsed.fingerprint()
+    }
+}
