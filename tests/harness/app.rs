@@ -20,6 +20,7 @@ pub struct AppSettings {
     service_account: String,
     labels: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
+    api_server: Option<String>,
 }
 
 /// A running example service, with a pod, a ServiceAccount, and a kubeconfig of its own.
@@ -42,6 +43,7 @@ impl AppSettings {
             service_account: "app".to_owned(),
             labels: BTreeMap::from([(names::workspace_label(workspace), String::new())]),
             environment: BTreeMap::new(),
+            api_server: None,
         };
         settings.environment("ROTOTO_WORKSPACE_SOURCE", &source)
     }
@@ -74,6 +76,12 @@ impl AppSettings {
         self
     }
 
+    /// It reaches the API server at `url`, where a [`super::Proxy`] listens.
+    pub fn by_way_of(mut self, url: &str) -> Self {
+        self.api_server = Some(url.to_owned());
+        self
+    }
+
     /// Creates the pod, starts the service, and returns when it listens. It may not have a workspace yet.
     pub async fn start(self) -> anyhow::Result<App> {
         let mut app = self.start_without_waiting().await?;
@@ -84,9 +92,16 @@ impl AppSettings {
     pub(crate) async fn start_without_waiting(self) -> anyhow::Result<App> {
         let pod = Pod::create(&self.namespace, &self.name, &self.service_account, &self.labels).await?;
         let program = programs::ours("degradation-service")?;
+        let kubeconfig = match &self.api_server {
+            Some(url) => {
+                let cluster = self.namespace.cluster();
+                cluster.kubeconfig_by_way_of(url, &pod.api_token_file(), self.namespace.name())?
+            }
+            None => pod.kubeconfig().to_owned(),
+        };
         // What was set on purpose wins.
         let mut environment = BTreeMap::from([
-            ("KUBECONFIG".to_owned(), pod.kubeconfig().display().to_string()),
+            ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
             ("ROTOTO_TOKEN_FILE".to_owned(), pod.rototo_token_file().display().to_string()),
             ("LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("RUST_LOG".to_owned(), "info,rototo=debug".to_owned()),

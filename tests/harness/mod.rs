@@ -17,6 +17,7 @@ mod pod;
 mod port;
 mod process;
 mod programs;
+mod proxy;
 mod scratch;
 mod wait;
 
@@ -29,4 +30,5 @@ pub use namespace::{Namespace, PATIENCE};
 pub use operator::{Operator, install_chart};
 pub use pod::Pod;
 pub use process::Process;
+pub use proxy::Proxy;
 pub use wait::{Seen, until, until_async};

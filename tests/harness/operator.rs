@@ -29,7 +29,7 @@ impl Operator {
         Self::start_with(namespace, &[])
     }
 
-    /// [`Operator::start`] with further flags, which win over those that it is given anyway.
+    /// [`Operator::start`] with further flags, each as `--name=value`, which replace those of the same name.
     pub fn start_with(namespace: &Namespace, flags: &[&str]) -> anyhow::Result<Self> {
         install_chart(namespace, &[])?;
         let directory = scratch::directory("operator")?;
@@ -38,18 +38,19 @@ impl Operator {
         let kubeconfig = namespace.cluster().kubeconfig_for_token_file(&token_file, namespace.name())?;
         let (listen, metrics) = (loopback()?, loopback()?);
 
-        let mut arguments = vec![
+        let ours = [
             format!("--kubeconfig={}", kubeconfig.display()),
             format!("--namespace={}", namespace.name()),
             format!("--watch-namespace={}", namespace.name()),
             format!("--listen={listen}"),
             format!("--metrics-listen={metrics}"),
+            format!("--advertise-url=https://{listen}"),
             format!("--data-dir={}", directory.join("data").display()),
             "--allow-file-sources".to_owned(),
         ];
-        if !flags.iter().any(|flag| flag.starts_with("--advertise-url")) {
-            arguments.push(format!("--advertise-url=https://{listen}"));
-        }
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let theirs = |flag: &String| flags.iter().any(|other| name(other) == name(flag));
+        let mut arguments: Vec<String> = ours.into_iter().filter(|flag| !theirs(flag)).collect();
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
 
         let program = programs::ours("rototo-operator")?;

@@ -1,0 +1,198 @@
+//! Stands between a client and a server, and does to their connections what networks do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use anyhow::Context;
+
+/// A TCP proxy on loopback. It never looks into what it passes on, so TLS goes through it.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    line: Arc<Line>,
+}
+
+/// What all its connections share.
+#[derive(Debug)]
+struct Line {
+    target: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    weather: Weather,
+    /// Both ends of every connection that was made, to cut them.
+    ends: Vec<TcpStream>,
+    /// How many connections were asked for.
+    asked: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Weather {
+    Clear,
+    /// Connections stay, and nothing goes through.
+    Frozen,
+    /// There are no connections.
+    Cut,
+}
+
+impl Proxy {
+    /// Begins to pass on connections to `target`, a `host:port`.
+    pub fn to(target: &str) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("listen as a proxy")?;
+        let address = listener.local_addr().context("ask where the proxy listens")?;
+        let state = State { weather: Weather::Clear, ends: Vec::new(), asked: 0 };
+        let line = Arc::new(Line { target: target.to_owned(), state: Mutex::new(state), changed: Condvar::new() });
+        let accepting = Arc::clone(&line);
+        // It ends with the process: a listener can't be woken, and costs nothing while it waits.
+        thread::spawn(move || accepting.accept(&listener));
+        Ok(Self { address, line })
+    }
+
+    /// Where it listens, as `host:port`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Closes all connections, and refuses new ones.
+    pub fn cut(&self) {
+        let mut state = self.line.state();
+        for end in state.ends.drain(..) {
+            // One that has ended can't be ended again.
+            let _ = end.shutdown(Shutdown::Both);
+        }
+        self.line.turn(state, Weather::Cut);
+    }
+
+    /// Passes nothing on and closes nothing: both sides believe that they are connected.
+    pub fn freeze(&self) {
+        self.line.turn(self.line.state(), Weather::Frozen);
+    }
+
+    /// Passes everything on again, first of all what has waited.
+    pub fn clear(&self) {
+        self.line.turn(self.line.state(), Weather::Clear);
+    }
+
+    /// How many connections were asked for since it began.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.line.state().asked
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+impl Line {
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
+        for client in listener.incoming().map_while(Result::ok) {
+            let line = Arc::clone(&self);
+            thread::spawn(move || {
+                // A connection that can't be made is one that is closed: that is all its client would see anyway.
+                let _ = line.connect(client);
+            });
+        }
+    }
+
+    fn connect(self: Arc<Self>, client: TcpStream) -> std::io::Result<()> {
+        self.state().asked += 1;
+        if self.wait_while_frozen() == Weather::Cut {
+            return Ok(());
+        }
+        let server = TcpStream::connect(&self.target)?;
+        self.state().ends.extend([client.try_clone()?, server.try_clone()?]);
+        let (from, to) = (server.try_clone()?, client.try_clone()?);
+        let line = Arc::clone(&self);
+        thread::spawn(move || line.pass(from, to));
+        self.pass(client, server);
+        Ok(())
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let passed = bytes.get(..count).unwrap_or_default();
+            if self.wait_while_frozen() == Weather::Cut || to.write_all(passed).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Write);
+    }
+
+    fn wait_while_frozen(&self) -> Weather {
+        let frozen = |state: &mut State| state.weather == Weather::Frozen;
+        self.changed.wait_while(self.state(), frozen).unwrap_or_else(PoisonError::into_inner).weather
+    }
+
+    fn turn(&self, mut state: MutexGuard<'_, State>, weather: Weather) {
+        state.weather = weather;
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A client that is connected, by way of a proxy, to a server that returns what it is sent.
+    fn echo() -> (Proxy, TcpStream) {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Proxy::to(&server.local_addr().unwrap().to_string()).unwrap();
+        thread::spawn(move || {
+            let mut connection = server.accept().unwrap().0;
+            std::io::copy(&mut connection.try_clone().unwrap(), &mut connection)
+        });
+        let client = TcpStream::connect(proxy.address()).unwrap();
+        (proxy, client)
+    }
+
+    fn exchange(client: &mut TcpStream, text: &str) -> String {
+        client.write_all(text.as_bytes()).unwrap();
+        receive(client, text.len())
+    }
+
+    fn receive(client: &mut TcpStream, length: usize) -> String {
+        let mut answer = vec![0; length];
+        client.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn what_was_sent_into_a_frozen_connection_arrives_when_it_thaws() {
+        let (proxy, mut client) = echo();
+        assert_eq!(exchange(&mut client, "one"), "one");
+        proxy.freeze();
+        client.write_all(b"two").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        assert!(client.read(&mut [0]).is_err());
+        client.set_read_timeout(None).unwrap();
+        proxy.clear();
+        assert_eq!(receive(&mut client, 3), "two");
+    }
+
+    #[test]
+    fn a_cut_connection_ends_for_its_client() {
+        let (proxy, mut client) = echo();
+        assert_eq!(exchange(&mut client, "one"), "one");
+        proxy.cut();
+        assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+        let mut refused = TcpStream::connect(proxy.address()).unwrap();
+        assert_eq!(refused.read(&mut [0]).unwrap_or(0), 0);
+        assert_eq!(proxy.connections(), 2);
+    }
+}
