@@ -1,109 +1,28 @@
-//! A parsed workspace to the tables that resolution walks: names are numbers, values are shared, and nothing is left to check.
+//! A parsed workspace to a [`Compiled`] one. Whatever resolution relies on is checked here, once.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use serde_json::Value;
 
 use crate::bucket::Salted;
+use crate::compiled::{
+    Choice, Compiled, ContextSchema, Names, Numbers, Path, Predicate, Qualifier, Rule, Subject, Test, Variable,
+};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::fingerprint::Fingerprint;
 use crate::graph;
 use crate::lint::lint;
-use crate::parse::{self, CONTEXT_SCHEMA, Field, Op, Parse, Parsed, Primitive, Schema, Type};
+use crate::parse::{self, CONTEXT_SCHEMA, Field, Op, Parse, Parsed, Primitive, Type};
 
 /// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
-
-/// A workspace ready to resolve.
-#[derive(Debug)]
-pub struct Compiled {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) variables: Names<Variable>,
-    pub(crate) qualifiers: Names<Qualifier>,
-    pub(crate) paths: Vec<Path>,
-    pub(crate) context_schema: Option<ContextSchema>,
-}
-
-/// Things by name and by number, in the order of their names.
-#[derive(Debug)]
-pub(crate) struct Names<T> {
-    numbers: Numbers,
-    pub(crate) items: Vec<T>,
-}
-
-/// Numbers by name. Always the same hash: the names are those of a reviewed workspace, not of an attacker.
-type Numbers = HashMap<Arc<str>, u32, FixedState>;
-
-#[derive(Debug)]
-pub(crate) struct Variable {
-    pub(crate) id: Arc<str>,
-    pub(crate) rules: Box<[Rule]>,
-    pub(crate) default: Choice,
-}
-
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) qualifier: u32,
-    pub(crate) choice: Choice,
-}
-
-#[derive(Debug)]
-pub(crate) struct Choice {
-    pub(crate) key: Arc<str>,
-    pub(crate) value: Arc<Value>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Qualifier {
-    pub(crate) id: Arc<str>,
-    /// What must be in the context before any predicate is looked at.
-    pub(crate) paths: Box<[u32]>,
-    pub(crate) predicates: Box<[Predicate]>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Predicate {
-    pub(crate) subject: Subject,
-    pub(crate) test: Test,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Subject {
-    Path(u32),
-    Qualifier(u32),
-}
-
-#[derive(Debug)]
-pub(crate) enum Test {
-    Equal { expected: Arc<Value>, negated: bool },
-    OneOf { expected: Arc<Value>, negated: bool },
-    Ordered { op: Op, expected: Value },
-    Bucket { salt: Arc<str>, salted: Salted, start: u16, end: u16 },
-}
-
-/// A path into the context.
-#[derive(Debug)]
-pub(crate) struct Path {
-    pub(crate) text: Arc<str>,
-    pub(crate) segments: Box<[Box<str>]>,
-}
-
-/// The schema of the context. A part of its digest, never 0, is its identity.
-#[derive(Debug)]
-pub(crate) struct ContextSchema {
-    pub(crate) document: Parse<Schema>,
-    pub(crate) identity: u64,
-}
 
 /// A workspace that cannot be resolved; trying again does not help, changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct CompileError {
     /// The document at which compiling stopped.
     pub path: String,
-    /// What lint says about the workspace: its errors, in order.
+    /// What lint says about the workspace: its errors, those of that document first.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -114,7 +33,7 @@ impl fmt::Display for CompileError {
             None => write!(f, "cannot compile {}", self.path),
             Some((first, more)) => {
                 write!(f, "cannot compile: {}: {}", first.location, first.masked_message())?;
-                if more.is_empty() { Ok(()) } else { write!(f, ", and {} more errors", more.len()) }
+                if more.is_empty() { Ok(()) } else { write!(f, ", and {} more", more.len()) }
             }
         }
     }
@@ -128,9 +47,11 @@ struct Refused<'a>(&'a str);
 /// # Errors
 /// When something that resolution needs is missing or does not hold together.
 pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
-    Compiler { parsed, paths: Paths::default() }.compile().map_err(|Refused(path)| CompileError {
-        path: path.to_owned(),
-        diagnostics: lint(parsed).diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect(),
+    Compiler { parsed, paths: Paths::default() }.compile().map_err(|Refused(path)| {
+        let mut diagnostics = lint(parsed).diagnostics;
+        diagnostics.retain(|found| found.severity == Severity::Error);
+        diagnostics.sort_by_key(|found| found.location.path != path);
+        CompileError { path: path.to_owned(), diagnostics }
     })
 }
 
@@ -309,37 +230,5 @@ impl Paths {
         self.numbers.insert(Arc::clone(text), number);
         self.items.push(Path { text: Arc::clone(text), segments: text.split('.').map(Box::from).collect() });
         Some(number)
-    }
-}
-
-impl<T> Names<T> {
-    pub(crate) fn get(&self, id: &str) -> Option<&T> {
-        self.number(id).and_then(|number| self.at(number))
-    }
-
-    pub(crate) fn number(&self, id: &str) -> Option<u32> {
-        self.numbers.get(id).copied()
-    }
-
-    pub(crate) fn at(&self, number: u32) -> Option<&T> {
-        usize::try_from(number).ok().and_then(|number| self.items.get(number))
-    }
-}
-
-impl Compiled {
-    /// The name of the content it was compiled from.
-    #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// The ids of all variables, in order.
-    pub fn variables(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.variables.items.iter().map(|variable| &*variable.id)
-    }
-
-    /// The ids of all qualifiers, in order.
-    pub fn qualifiers(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.qualifiers.items.iter().map(|qualifier| &*qualifier.id)
     }
 }

@@ -20,8 +20,10 @@
 
 pub mod bucket;
 pub mod compile;
+mod compiled;
 pub mod context;
 pub mod diagnostic;
+mod evaluation;
 pub mod fingerprint;
 mod graph;
 pub mod lint;
@@ -34,7 +36,8 @@ pub mod tree;
 mod violation;
 
 pub use bucket::bucket;
-pub use compile::{CompileError, Compiled, compile};
+pub use compile::{CompileError, compile};
+pub use compiled::Compiled;
 pub use context::{Context, ContextError};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 pub use fingerprint::{Digest, Fingerprint};

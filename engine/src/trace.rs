@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::compile::{Compiled, Predicate, Subject, Test};
+use crate::compiled::{Compiled, Predicate, Subject, Test};
 use crate::resolve::Resolution;
 
 /// How a variable was resolved.

@@ -1,8 +1,8 @@
 //! How a value breaks a JSON Schema: where, which keyword, and in words with or without the value.
 
-use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use crate::parse::Step;
@@ -17,8 +17,16 @@ pub(crate) struct Violation {
     missing: Option<String>,
 }
 
+/// How many violations of one value are worth telling; each is looked up in its document.
+const MAX_VIOLATIONS: usize = 50;
+
 impl Violation {
-    pub(crate) fn of(error: &ValidationError<'_>) -> Self {
+    /// The ways in which `value` breaks a schema, up to a number that nobody reads beyond.
+    pub(crate) fn all(validator: &Validator, value: &Value) -> Vec<Self> {
+        validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
+    }
+
+    fn of(error: &ValidationError<'_>) -> Self {
         let mut steps: Vec<Step> = error.instance_path().into_iter().map(|segment| Step::of(&segment)).collect();
         let unexpected = match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::graph;
 use crate::parse::{
     BadReference, ById, CONTEXT_SCHEMA, Field, Object, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type,
-    Variable,
+    Values, Variable,
 };
 
 /// A parsed workspace and the references between its qualifiers.
@@ -87,15 +87,23 @@ impl<'a> Facts<'a> {
         targets.map(|schema| &schema.path).collect()
     }
 
-    /// The keys of values that a variable may select; `None` where another rule already says that there are none.
-    pub(super) fn selectable(&self, variable: &'a Variable) -> Option<BTreeSet<&'a str>> {
-        if let Some(Type::Resource(resource)) = variable.value_type() {
-            self.parsed.resources.get(resource)?;
-            let objects = self.parsed.objects.get(resource).into_iter().flat_map(BTreeMap::keys);
-            return Some(objects.map(|key| &**key).collect());
+    /// The keys of values that a variable may select, in order.
+    pub(super) fn keys(&self, variable: &'a Variable) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+        match variable.value_type() {
+            Some(Type::Resource(resource)) => {
+                Box::new(self.parsed.objects.get(resource).into_iter().flat_map(BTreeMap::keys).map(|key| &**key))
+            }
+            _ => Box::new(variable.inline_values().map(|(key, _)| &**key)),
         }
-        let keys: BTreeSet<_> = variable.inline_values().map(|(key, _)| &**key).collect();
-        Some(keys).filter(|keys| !keys.is_empty())
+    }
+
+    /// Whether a variable may select the value of that key.
+    pub(super) fn has_key(&self, variable: &Variable, key: &str) -> bool {
+        match (variable.value_type(), &variable.values) {
+            (Some(Type::Resource(resource)), _) => self.has_object(resource, key),
+            (_, Values::Table(_, values)) => values.contains_key(key),
+            (_, Values::Missing | Values::Invalid(_)) => false,
+        }
     }
 
     /// The qualifiers that a rule or another qualifier names.

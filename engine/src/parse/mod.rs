@@ -5,10 +5,13 @@
 mod field;
 mod locate;
 mod manifest;
+mod outcome;
 mod qualifier;
+mod reference;
 mod resource;
 mod schema;
 mod toml;
+mod types;
 mod variable;
 
 use std::collections::BTreeMap;
@@ -17,67 +20,19 @@ use std::sync::Arc;
 pub use field::{Field, Spanned};
 pub(crate) use locate::{Step, locate};
 pub use manifest::{Extends, Manifest};
+pub use outcome::{Fault, Parse};
 pub use qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
+pub use reference::BadReference;
 pub use resource::{Object, Resource};
 pub use schema::{InvalidSchema, Schema};
-pub use variable::{NamedValue, Primitive, Resolve, Rule, Rules, Type, Values, Variable};
+pub use types::{Primitive, Type};
+pub use variable::{NamedValue, Resolve, Rule, Rules, Values, Variable};
 
-use crate::fingerprint::{Digest, Fingerprint};
-use crate::text::Span;
-use crate::tree::{DocumentKind, Tree};
+use crate::fingerprint::Fingerprint;
+use crate::tree::{Document, DocumentKind, Tree};
 
 /// The schema that describes the context of every resolution.
 pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
-
-/// Why a document could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where; `None` for the document as a whole.
-    pub span: Option<Span>,
-    /// What is wrong there.
-    pub message: String,
-}
-
-impl Fault {
-    fn at(span: Span, message: impl Into<String>) -> Self {
-        Self { span: Some(span), message: message.into() }
-    }
-}
-
-/// A document of one kind: where it stands, and what was read there.
-#[derive(Debug)]
-pub struct Parse<T> {
-    /// Its path in the workspace.
-    pub path: Arc<str>,
-    digest: Digest,
-    outcome: Arc<Result<T, Fault>>,
-}
-
-impl<T> Parse<T> {
-    /// What was read, if it could be read.
-    #[must_use]
-    pub fn content(&self) -> Option<&T> {
-        self.outcome.as_ref().as_ref().ok()
-    }
-
-    /// Why it could not be read.
-    #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
-        self.outcome.as_ref().as_ref().err()
-    }
-
-    /// The digest of its bytes.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl<T> Clone for Parse<T> {
-    fn clone(&self) -> Self {
-        Self { path: Arc::clone(&self.path), digest: self.digest, outcome: Arc::clone(&self.outcome) }
-    }
-}
 
 /// Documents of one kind by id: the file's stem, or for schemas the path.
 pub type ById<T> = BTreeMap<Arc<str>, Parse<T>>;
@@ -132,38 +87,36 @@ pub fn parse(tree: Tree) -> Parsed {
 #[must_use]
 pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
     let mut parsed = Parsed::default();
+    let no_objects = ById::default();
     for (path, document) in tree.iter() {
-        let (bytes, digest) = (&*document.bytes, document.digest);
-        let id = || Arc::from(stem(path));
+        let bytes = &*document.bytes;
+        let id = Arc::from(stem(path));
         match document.kind {
             DocumentKind::Manifest => {
-                parsed.manifest =
-                    Some(reuse(previous.manifest.as_ref(), path, digest, || toml::parse(bytes, Manifest::of)));
+                let read = || toml::parse(bytes, Manifest::of);
+                parsed.manifest = Some(Parse::after(previous.manifest.as_ref(), path, document.digest, read));
             }
             DocumentKind::Variable => {
-                let (id, read) = (id(), || toml::parse(bytes, Variable::of));
-                let document = reuse(previous.variables.get(&id), path, digest, read);
-                parsed.variables.insert(id, document);
+                let read = || toml::parse(bytes, Variable::of);
+                keep(&mut parsed.variables, &previous.variables, id, path, document, read);
             }
             DocumentKind::Qualifier => {
-                let (id, read) = (id(), || toml::parse(bytes, Qualifier::of));
-                let document = reuse(previous.qualifiers.get(&id), path, digest, read);
-                parsed.qualifiers.insert(id, document);
+                let read = || toml::parse(bytes, Qualifier::of);
+                keep(&mut parsed.qualifiers, &previous.qualifiers, id, path, document, read);
             }
             DocumentKind::Resource => {
-                let (id, read) = (id(), || toml::parse(bytes, Resource::of));
-                let document = reuse(previous.resources.get(&id), path, digest, read);
-                parsed.resources.insert(id, document);
+                let read = || toml::parse(bytes, Resource::of);
+                keep(&mut parsed.resources, &previous.resources, id, path, document, read);
             }
             DocumentKind::ResourceObject => {
-                let (resource, id): (Arc<str>, _) = (Arc::from(resource_of(path)), id());
-                let before = previous.objects.get(&resource).and_then(|objects| objects.get(&id));
-                let object = reuse(before, path, digest, || toml::parse(bytes, Object::of));
-                parsed.objects.entry(resource).or_default().insert(id, object);
+                let resource = resource_of(path);
+                let before = previous.objects.get(resource).unwrap_or(&no_objects);
+                let objects = parsed.objects.entry(Arc::from(resource)).or_default();
+                keep(objects, before, id, path, document, || toml::parse(bytes, Object::of));
             }
             DocumentKind::Schema => {
-                let schema = reuse(previous.schemas.get(path), path, digest, || Schema::parse(bytes));
-                parsed.schemas.insert(Arc::clone(path), schema);
+                let read = || Schema::parse(bytes);
+                keep(&mut parsed.schemas, &previous.schemas, Arc::clone(path), path, document, read);
             }
             DocumentKind::CustomLint => parsed.custom_lints.push(Arc::clone(path)),
         }
@@ -172,16 +125,16 @@ pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
     parsed
 }
 
-fn reuse<T>(
-    before: Option<&Parse<T>>,
+fn keep<T>(
+    documents: &mut ById<T>,
+    before: &ById<T>,
+    id: Arc<str>,
     path: &Arc<str>,
-    digest: Digest,
+    document: &Document,
     read: impl FnOnce() -> Result<T, Fault>,
-) -> Parse<T> {
-    match before {
-        Some(before) if before.digest == digest => before.clone(),
-        _ => Parse { path: Arc::clone(path), digest, outcome: Arc::new(read()) },
-    }
+) {
+    let parse = Parse::after(before.get(&id), path, document.digest, read);
+    documents.insert(id, parse);
 }
 
 /// `variables/limit.toml` → `limit`
@@ -219,59 +172,11 @@ impl Parsed {
             documents: self.tree.iter().count(),
         }
     }
-
-    /// The schema at `reference`, relative to the document at `path`.
-    ///
-    /// # Errors
-    /// When the reference leaves the workspace, or nothing of that name is there.
-    pub fn schema_at(&self, path: &str, reference: &str) -> Result<&Parse<Schema>, BadReference> {
-        let target = relative(path, reference).ok_or(BadReference::Outside)?;
-        self.schemas.get(&*target).ok_or(BadReference::NotFound(target))
-    }
-}
-
-/// Why a reference from one document to a schema leads nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadReference {
-    /// It is empty, absolute, or climbs out of the workspace.
-    Outside,
-    /// There is no schema at this path.
-    NotFound(String),
-}
-
-/// The path in the workspace that `reference` means in the document at `path`.
-fn relative(path: &str, reference: &str) -> Option<String> {
-    if reference.is_empty() || reference.starts_with('/') {
-        return None;
-    }
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in reference.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    (!parts.is_empty()).then(|| parts.join("/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_are_relative_to_their_document_and_stay_inside() {
-        let check = |reference, target: Option<&str>| {
-            assert_eq!(relative("resources/plan.toml", reference).as_deref(), target, "{reference}");
-        };
-        check("../schemas/plan.json", Some("schemas/plan.json"));
-        check("./x.json", Some("resources/x.json"));
-        check("../../etc/passwd", None);
-        check("/schemas/plan.json", None);
-        check("", None);
-        check("..", None);
-    }
 
     #[test]
     fn unchanged_documents_are_not_read_again() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::toml::{Node, Table, to_json};
-use super::{Fault, Field};
+use super::{Fault, Field, Type};
 use crate::text::Span;
 
 /// A variable as it was written.
@@ -24,29 +24,6 @@ pub struct Variable {
     pub values: Values,
     /// `[resolve]`.
     pub resolve: Resolve,
-}
-
-/// What a variable's `type` can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type<'a> {
-    /// A primitive.
-    Primitive(Primitive),
-    /// `resource:<id>`: an object of that resource.
-    Resource(&'a str),
-    /// A word that names no type.
-    Unknown(&'a str),
-}
-
-/// The types whose values stand in the variable itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Primitive {
-    Bool,
-    Int,
-    Number,
-    String,
-    List,
-    Object,
 }
 
 /// What `[values]` holds.
@@ -151,54 +128,6 @@ impl Variable {
         match &self.resolve {
             Resolve::Table { default, .. } => Some(default),
             Resolve::Missing | Resolve::Invalid(_) => None,
-        }
-    }
-}
-
-impl<'a> Type<'a> {
-    /// The type of that name.
-    #[must_use]
-    pub fn named(name: &'a str) -> Self {
-        match name.strip_prefix("resource:") {
-            Some(resource) => Self::Resource(resource),
-            None => Primitive::named(name).map_or(Self::Unknown(name), Self::Primitive),
-        }
-    }
-}
-
-impl Primitive {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Bool, Self::Int, Self::Number, Self::String, Self::List, Self::Object];
-
-    /// The primitive of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|primitive| primitive.name() == name)
-    }
-
-    /// Its name in a workspace.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Number => "number",
-            Self::String => "string",
-            Self::List => "list",
-            Self::Object => "object",
-        }
-    }
-
-    /// Whether `value` is one.
-    #[must_use]
-    pub fn admits(self, value: &Value) -> bool {
-        match self {
-            Self::Bool => value.is_boolean(),
-            Self::Int => value.is_i64() || value.is_u64(),
-            Self::Number => value.is_number(),
-            Self::String => value.is_string(),
-            Self::List => value.is_array(),
-            Self::Object => value.is_object(),
         }
     }
 }

@@ -57,8 +57,7 @@ fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
         let Some(Ok(schema)) = facts.named_schema(path, &content.schema) else { continue };
         let Some(Ok(validator)) = schema.content().map(|schema| schema.validator()) else { continue };
         for (key, path, object) in facts.objects(resource) {
-            for error in validator.iter_errors(&object.value) {
-                let violation = Violation::of(&error);
+            for violation in Violation::all(validator, &object.value) {
                 let span = locate(findings.bytes(path), &violation.steps).span();
                 let message = format!("{resource} `{key}` does not match its schema: {}", violation.message);
                 let finding = Finding::new(Entity::object(resource, key), path, span, message);

@@ -42,17 +42,21 @@ default = "small"
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
     for (id, path, variable) in facts.variables() {
-        let Some(known) = facts.selectable(variable) else { continue };
         let what = match variable.value_type() {
+            // Other rules say that there is no such resource, or that there are no values at all.
+            Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => continue,
             Some(Type::Resource(resource)) => format!("resource `{resource}` has no object"),
+            _ if variable.inline_values().next().is_none() => continue,
             _ => format!("[values] of `{id}` has no"),
         };
         let rules = variable.rules().iter().enumerate();
         let rules = rules.map(|(index, rule)| (Entity::rule(id, index), "resolve.rule.value", &rule.value));
         let default = variable.default().map(|default| (Entity::variable(id), "resolve.default", default));
         for (entity, key, field) in default.into_iter().chain(rules) {
-            let Some(selected) = field.present().filter(|field| !known.contains(&*field.value)) else { continue };
-            let hint = nearest(&selected.value, known.iter().copied());
+            let Some(selected) = field.present().filter(|field| !facts.has_key(variable, &field.value)) else {
+                continue;
+            };
+            let hint = nearest(&selected.value, facts.keys(variable));
             let message = format!("{what} `{}`{hint}", selected.value);
             findings.add(Finding::new(entity, path, Some(selected.span), message).key(key));
         }

@@ -53,8 +53,8 @@ fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
                 findings.add(finding.key(format!("values.{key}")));
                 continue;
             }
-            for error in validator.into_iter().flat_map(|validator| validator.iter_errors(&named.value)) {
-                let mut violation = Violation::of(&error);
+            let Some(validator) = validator else { continue };
+            for mut violation in Violation::all(validator, &named.value) {
                 violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
                 let span = locate(findings.bytes(path), &violation.steps).span().or(Some(named.span));
                 let message = format!("`{key}` does not match its schema: {}", violation.message);

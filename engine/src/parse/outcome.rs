@@ -1,0 +1,69 @@
+//! What came of reading one document: its content, or a fault in its place.
+
+use std::sync::Arc;
+
+use crate::fingerprint::Digest;
+use crate::text::Span;
+
+/// Why a document could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where; `None` for the document as a whole.
+    pub span: Option<Span>,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl Fault {
+    pub(super) fn at(span: Span, message: impl Into<String>) -> Self {
+        Self { span: Some(span), message: message.into() }
+    }
+}
+
+/// A document of one kind: where it stands, and what was read there.
+#[derive(Debug)]
+pub struct Parse<T> {
+    /// Its path in the workspace.
+    pub path: Arc<str>,
+    digest: Digest,
+    pub(super) outcome: Arc<Result<T, Fault>>,
+}
+
+impl<T> Parse<T> {
+    /// What was read `before`, if it had the same bytes; else what is read now.
+    pub(super) fn after(
+        before: Option<&Self>,
+        path: &Arc<str>,
+        digest: Digest,
+        read: impl FnOnce() -> Result<T, Fault>,
+    ) -> Self {
+        match before {
+            Some(before) if before.digest == digest => before.clone(),
+            _ => Self { path: Arc::clone(path), digest, outcome: Arc::new(read()) },
+        }
+    }
+
+    /// What was read, if it could be read.
+    #[must_use]
+    pub fn content(&self) -> Option<&T> {
+        self.outcome.as_ref().as_ref().ok()
+    }
+
+    /// Why it could not be read.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.outcome.as_ref().as_ref().err()
+    }
+
+    /// The digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl<T> Clone for Parse<T> {
+    fn clone(&self) -> Self {
+        Self { path: Arc::clone(&self.path), digest: self.digest, outcome: Arc::clone(&self.outcome) }
+    }
+}

@@ -1,0 +1,60 @@
+//! References from one document to a schema in another: relative paths that stay inside the workspace.
+
+use super::{Parse, Parsed, Schema};
+
+/// Why a reference leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadReference {
+    /// It is empty, absolute, or climbs out of the workspace.
+    Outside,
+    /// There is no schema at this path.
+    NotFound(String),
+}
+
+impl Parsed {
+    /// The schema at `reference`, relative to the document at `path`.
+    ///
+    /// # Errors
+    /// When the reference leaves the workspace, or nothing of that name is there.
+    pub fn schema_at(&self, path: &str, reference: &str) -> Result<&Parse<Schema>, BadReference> {
+        let target = relative(path, reference).ok_or(BadReference::Outside)?;
+        self.schemas.get(&*target).ok_or(BadReference::NotFound(target))
+    }
+}
+
+/// The path in the workspace that `reference` means in the document at `path`.
+fn relative(path: &str, reference: &str) -> Option<String> {
+    if reference.is_empty() || reference.starts_with('/') {
+        return None;
+    }
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in reference.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_relative_to_their_document_and_stay_inside() {
+        let check = |reference, target: Option<&str>| {
+            assert_eq!(relative("resources/plan.toml", reference).as_deref(), target, "{reference}");
+        };
+        check("../schemas/plan.json", Some("schemas/plan.json"));
+        check("./x.json", Some("resources/x.json"));
+        check("../../etc/passwd", None);
+        check("/schemas/plan.json", None);
+        check("", None);
+        check("..", None);
+    }
+}
