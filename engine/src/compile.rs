@@ -44,6 +44,13 @@ struct Refused<'a>(&'a str);
 
 /// Makes a workspace ready to resolve. It need not be free of lint errors: only what resolution needs is checked here.
 ///
+/// ```
+/// use rototo_engine::{Tree, compile, parse};
+///
+/// let error = compile(&parse(Tree::default())).unwrap_err();
+/// assert_eq!(error.to_string(), "cannot compile: .: there is no workspace here");
+/// ```
+///
 /// # Errors
 /// When something that resolution needs is missing or does not hold together.
 pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {

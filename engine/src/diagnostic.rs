@@ -159,6 +159,15 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// What is wrong without a word from the workspace but its paths and key names: fit for a status, an event, or a log
     /// that others read.
+    ///
+    /// ```
+    /// use rototo_engine::{Tree, lint, parse};
+    ///
+    /// let mut tree = Tree::default();
+    /// tree.insert("rototo-workspace.toml", *b"schema_version = 2");
+    /// let found = &lint(&parse(tree)).diagnostics[0];
+    /// assert_eq!(found.masked_message(), "the manifest lacks its version or misuses `extends` (at `schema_version`)");
+    /// ```
     #[must_use]
     pub fn masked_message(&self) -> String {
         let title = lint::rule(&self.rule).map_or("a custom rule objects", |rule| rule.title);

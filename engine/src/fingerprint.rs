@@ -21,6 +21,15 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    fn hex(&self) -> [u8; 64] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        hex
+    }
+
     /// Its first bytes as a number that is never 0: enough to tell the few documents apart that one process meets.
     pub(crate) fn short_identity(&self) -> u64 {
         self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1)
@@ -29,7 +38,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.hex().iter().try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
     }
 }
 
@@ -70,7 +79,7 @@ impl Fingerprint {
         for (path, digest) in documents {
             hash.update(path);
             hash.update([0]);
-            hash.update(digest.to_string());
+            hash.update(digest.hex());
             hash.update(b"\n");
         }
         Self(Digest(hash.finalize().into()))

@@ -15,7 +15,7 @@
 //! assert_eq!(compiled.resolve_variable("limit", &Context::default())?.value, 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![deny(missing_docs)]
+#![deny(missing_docs, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod bucket;

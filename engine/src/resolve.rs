@@ -70,6 +70,22 @@ pub enum ResolveError {
 impl Compiled {
     /// Resolves a variable.
     ///
+    /// ```
+    /// # use rototo_engine::{Tree, parse};
+    /// # let files = [
+    /// #     ("rototo-workspace.toml", "schema_version = 1"),
+    /// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10 }\nresolve = { default = \"small\" }"),
+    /// # ];
+    /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+    /// # let parsed = parse(tree);
+    /// use rototo_engine::{Context, compile};
+    ///
+    /// let compiled = compile(&parsed)?;
+    /// let resolution = compiled.resolve_variable("limit", &Context::default())?;
+    /// assert_eq!((resolution.value_key, resolution.value.as_i64()), ("small", Some(10)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no such variable, or the context lacks what deciding it takes.
     pub fn resolve_variable(&self, id: &str, context: &Context) -> Result<Resolution<'_>, ResolveError> {
@@ -122,6 +138,23 @@ impl Compiled {
     }
 
     /// Resolves a variable and tells every step.
+    ///
+    /// ```
+    /// # use rototo_engine::{Tree, parse};
+    /// # let files = [
+    /// #     ("rototo-workspace.toml", "schema_version = 1"),
+    /// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10 }\nresolve = { default = \"small\" }"),
+    /// # ];
+    /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+    /// # let parsed = parse(tree);
+    /// use rototo_engine::{Context, ResolveOptions, compile};
+    ///
+    /// let compiled = compile(&parsed)?;
+    /// let trace = compiled.trace_variable("limit", &Context::default(), ResolveOptions::default())?;
+    /// assert_eq!(trace.default_value, "small");
+    /// assert!(trace.rules.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Compiled::resolve_variable`].

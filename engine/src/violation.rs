@@ -23,6 +23,9 @@ const MAX_VIOLATIONS: usize = 50;
 impl Violation {
     /// The ways in which `value` breaks a schema, up to a number that nobody reads beyond.
     pub(crate) fn all(validator: &Validator, value: &Value) -> Vec<Self> {
+        if validator.is_valid(value) {
+            return Vec::new();
+        }
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
     }
 

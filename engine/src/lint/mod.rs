@@ -73,6 +73,15 @@ impl Lint {
 }
 
 /// Everything that the rules have to say about a workspace.
+///
+/// ```
+/// use rototo_engine::{Tree, lint, parse};
+///
+/// let mut tree = Tree::default();
+/// tree.insert("rototo-workspace.toml", *b"schema_version = 2");
+/// let lint = lint(&parse(tree));
+/// assert_eq!(lint.diagnostics[0].to_string(), "rototo-workspace.toml:1:18: the manifest must declare `schema_version = 1` [rototo/workspace-manifest-schema-failed]");
+/// ```
 #[must_use]
 pub fn lint(parsed: &Parsed) -> Lint {
     let facts = Facts::of(parsed);

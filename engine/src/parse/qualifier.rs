@@ -35,6 +35,8 @@ pub enum Predicates {
 pub struct Predicate {
     /// Where it stands.
     pub span: Span,
+    /// Whether it is a table at all; its fields are invalid otherwise.
+    pub is_table: bool,
     /// What it looks at: a path into the context, or `qualifier.<id>`.
     pub attribute: Field<Arc<str>>,
     /// How it compares, as it stands.
@@ -118,13 +120,15 @@ impl Predicate {
         let span = Span::from(node.span());
         let Some(table) = Table::of(node) else {
             let (attribute, op) = (Field::Invalid(span), Field::Invalid(span));
-            return Ok(Self { span, attribute, op, value: None, salt: Field::Missing(Some(span)), range: None });
+            let salt = Field::Missing(Some(span));
+            return Ok(Self { span, is_table: false, attribute, op, value: None, salt, range: None });
         };
         let value = table
             .get("value")
             .map(|node| Ok::<_, Fault>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span().into() }));
         Ok(Self {
             span,
+            is_table: true,
             attribute: table.string("attribute"),
             op: table.string("op"),
             value: value.transpose()?,

@@ -44,6 +44,7 @@ fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
             let fields = [("attribute", &predicate.attribute), ("op", &predicate.op)];
             let Some((key, field)) = fields.into_iter().find(|(_, field)| field.value().is_none()) else { continue };
             let message = match field {
+                _ if !predicate.is_table => "a predicate must be a table".to_owned(),
                 Field::Missing(_) => format!("the predicate has no `{key}`"),
                 _ => format!("`{key}` of the predicate must be a string"),
             };
