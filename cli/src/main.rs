@@ -1,4 +1,5 @@
 //! The `rototo` command: looks at workspaces with the same engine that operators and applications run.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
 mod commands;
