@@ -72,7 +72,9 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &st
 
 /// Adds the lines that are meant, or only the path where there are none to show.
 fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, root: &str) -> Group<'a> {
-    let path = Path::new(root).join(&location.path).display().to_string();
+    // Joining an empty path would end in a slash.
+    let path = if location.path.is_empty() { Path::new(root).to_owned() } else { Path::new(root).join(&location.path) };
+    let path = path.display().to_string();
     let document = parsed.tree().get(&location.path).and_then(|document| std::str::from_utf8(&document.bytes).ok());
     let span = location.range.as_ref().map(|range| range.bytes.start..range.bytes.end);
     match (document, span) {

@@ -210,6 +210,23 @@ async fn an_answer_that_is_young_enough_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn one_question_is_about_all_refs_that_are_followed() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    repository.git(&["branch", "--quiet", "gone"]);
+    let reader = reader();
+    let (main, gone) = (repository.source("main"), repository.source("gone"));
+    pin(&reader, &main).await;
+    pin(&reader, &gone).await;
+    let commit = repository.commit(&[("variables/a.toml", "a")]);
+    repository.git(&["branch", "--quiet", "-D", "gone"]);
+    let error = reader.pin(&gone).await.unwrap_err();
+    assert_eq!(error.code(), "no_reference", "{error}");
+    let pinned = reader.pin_within(&main, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(pinned.revision().unwrap().commit().as_str(), commit);
+}
+
+#[tokio::test]
 async fn repositories_on_the_disk_are_refused_where_they_are_switched_off() {
     let repository = Repository::new();
     let options = ReaderOptions { file_sources: FileSources::Refused, ..ReaderOptions::default() };

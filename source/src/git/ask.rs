@@ -1,14 +1,17 @@
 //! Asks a repository which commits its refs are: exactly the named ref, and one question for all who wait for it.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::GitFault;
 use crate::reference::{Commit, GitReference};
 
 use super::program::{Outcome, Program};
 
-/// What the repository said last about each ref that was asked for.
+/// A ref that nobody asked for during this time is not asked along any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+
+/// What the repository said last about each ref that is followed.
 #[derive(Default)]
 pub(super) struct Answers {
     last: HashMap<GitReference, Answer>,
@@ -16,6 +19,7 @@ pub(super) struct Answers {
 
 struct Answer {
     asked: Instant,
+    wanted: Instant,
     commit: Result<Commit, GitFault>,
 }
 
@@ -28,30 +32,42 @@ impl Answers {
         reference: &GitReference,
         since: Instant,
     ) -> Result<Commit, GitFault> {
-        if let Some(answer) = self.last.get(reference)
-            && answer.asked >= since
-        {
-            return answer.commit.clone();
+        let now = Instant::now();
+        if let Some(answer) = self.last.get_mut(reference) {
+            answer.wanted = now;
+            if answer.asked >= since {
+                return answer.commit.clone();
+            }
         }
-        let asked = Instant::now();
-        let commit = ask(program, reference).await;
-        self.last.insert(reference.clone(), Answer { asked, commit: commit.clone() });
-        commit
+        // Whoever follows another ref of this repository is spared a question of their own.
+        self.last.retain(|_, answer| now.duration_since(answer.wanted) < FORGOTTEN_AFTER);
+        let mut references: Vec<GitReference> = self.last.keys().cloned().collect();
+        if !self.last.contains_key(reference) {
+            references.push(reference.clone());
+        }
+        let outcome = ask(program, &references).await;
+        for followed in references {
+            let commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
+            let wanted = self.last.get(&followed).map_or(now, |answer| answer.wanted);
+            self.last.insert(followed, Answer { asked: now, wanted, commit });
+        }
+        let answer = self.last.get(reference).map(|answer| answer.commit.clone());
+        answer.unwrap_or_else(|| Err(GitFault::NoReference(reference.clone())))
     }
 }
 
-async fn ask(program: &Program, reference: &GitReference) -> Result<Commit, GitFault> {
-    let names = full_names(reference);
+/// The listing of all refs that may be meant.
+async fn ask(program: &Program, references: &[GitReference]) -> Result<String, GitFault> {
+    let names: Vec<String> = references.iter().flat_map(full_names).collect();
     let mut arguments = vec!["ls-remote", "--quiet"];
     // With these a server lists branches and tags alone, which matters where it has 100,000 pull requests.
-    if matches!(reference, GitReference::Name(name) if !name.starts_with("refs/")) {
+    if names.iter().all(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) {
         arguments.extend(["--heads", "--tags"]);
     }
     arguments.extend(["--", "origin"]);
     arguments.extend(names.iter().map(String::as_str));
     let Outcome { stdout, .. } = program.talk(None, &arguments, &[]).await?;
-    let found = choose(&names, &String::from_utf8_lossy(&stdout))?;
-    found.ok_or_else(|| GitFault::NoReference(reference.clone()))
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
 /// The full names that `reference` may have, best first. A branch comes before a tag. What an annotated tag points at
@@ -66,12 +82,13 @@ fn full_names(reference: &GitReference) -> Vec<String> {
     }
 }
 
-/// The commit of the first of `names` that is listed. Git matches the ends of names, so the list may hold others.
-fn choose(names: &[String], listing: &str) -> Result<Option<Commit>, GitFault> {
+/// The commit of `reference`. Git matches the ends of names, so the listing may hold others.
+fn choose(reference: &GitReference, listing: &str) -> Result<Commit, GitFault> {
     let listed: HashMap<&str, &str> =
         listing.lines().filter_map(|line| line.split_once('\t')).map(|(object, name)| (name, object)).collect();
-    let Some(object) = names.iter().find_map(|name| listed.get(name.as_str())) else { return Ok(None) };
-    object.parse().map(Some).map_err(|_| GitFault::Other(format!("`{object}` is no SHA-1 name of a commit")))
+    let object = full_names(reference).iter().find_map(|name| listed.get(name.as_str()).copied());
+    let object = object.ok_or_else(|| GitFault::NoReference(reference.clone()))?;
+    object.parse().map_err(|_| GitFault::Other(format!("`{object}` is no SHA-1 name of a commit")))
 }
 
 #[cfg(test)]
@@ -82,8 +99,11 @@ mod tests {
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
     fn chosen(reference: &str, listing: &str) -> Option<String> {
-        let names = full_names(&reference.parse().unwrap());
-        choose(&names, listing).unwrap().map(|commit| commit.to_string())
+        match choose(&reference.parse().unwrap(), listing) {
+            Ok(commit) => Some(commit.to_string()),
+            Err(GitFault::NoReference(_)) => None,
+            Err(other) => panic!("{other}"),
+        }
     }
 
     #[test]
@@ -115,7 +135,6 @@ mod tests {
 
     #[test]
     fn what_is_no_sha1_is_refused() {
-        let names = full_names(&"main".parse().unwrap());
-        assert!(choose(&names, &format!("{}\trefs/heads/main\n", "a".repeat(64))).is_err());
+        assert!(choose(&"main".parse().unwrap(), &format!("{}\trefs/heads/main\n", "a".repeat(64))).is_err());
     }
 }
