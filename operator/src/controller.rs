@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus};
@@ -86,16 +87,17 @@ impl Watches {
         let (workspaces, writer) = self.workspaces;
         let swept = Arc::new(Notify::new());
 
-        let maps = watcher(self.scope.api::<ConfigMap>(client), named_markers()).default_backoff().reflect(self.maps.1);
-        let maps = maps.try_for_each(|event| {
-            map_changed(&event, &context, &workspaces, &swept);
-            future::ready(Ok(()))
+        let maps =
+            watcher(self.scope.api::<ConfigMap>(client), named_markers()).backoff(patience()).reflect(self.maps.1);
+        let maps = maps.for_each(|event| {
+            note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &swept));
+            future::ready(())
         });
         let pods = watcher(self.scope.api::<Pod>(client), watcher::Config::default());
-        let pods = pods.map_ok(|event| event.modify(shrink)).default_backoff().reflect(self.pods.1);
-        let pods = pods.try_for_each(|event| {
-            pod_changed(&event, &context, &workspaces);
-            future::ready(Ok(()))
+        let pods = pods.map_ok(|event| event.modify(shrink)).backoff(patience()).reflect(self.pods.1);
+        let pods = pods.for_each(|event| {
+            note(event, "Pods", |event| pod_changed(event, &context, &workspaces));
+            future::ready(())
         });
         let sweeper = async {
             if workspaces.wait_until_ready().await.is_err() || self.maps.0.wait_until_ready().await.is_err() {
@@ -108,7 +110,7 @@ impl Watches {
         };
 
         let objects = watcher(self.scope.api::<RototoWorkspace>(client), watcher::Config::default());
-        let objects = objects.default_backoff().reflect(writer).inspect_ok({
+        let objects = objects.backoff(patience()).reflect(writer).inspect_ok({
             let swept = swept.clone();
             move |event| {
                 if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
@@ -123,20 +125,27 @@ impl Watches {
             .run(reconcile, on_error, context.clone())
             .for_each(|_| future::ready(()));
 
-        // The streams retry by themselves for ever; what ends first is the controller, and only on shutdown.
+        // The watches go on for ever, whatever happens to them; what ends is the controller, and only on shutdown.
         tokio::select! {
             () = controller => {}
-            _ = retried(maps, "ConfigMaps") => {}
-            _ = retried(pods, "Pods") => {}
+            () = maps => {}
+            () = pods => {}
             () = sweeper => {}
         }
     }
 }
 
-/// A stream of events never ends, and its errors are retried inside it: what is left is to say that they happen.
-async fn retried(work: impl Future<Output = Result<(), watcher::Error>>, what: &str) {
-    if let Err(error) = work.await {
-        warn!(%error, what, "a watch has ended");
+/// How long to wait before a watch that failed is tried again: an API server that is back is noticed within seconds.
+fn patience() -> watcher::ExponentialBackoff {
+    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
+    backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
+}
+
+/// A watch that failed goes on by itself after a while.
+fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed: impl FnOnce(&watcher::Event<K>)) {
+    match event {
+        Ok(event) => changed(&event),
+        Err(error) => warn!(%error, what, "a watch was interrupted"),
     }
 }
 

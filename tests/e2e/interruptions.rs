@@ -1,0 +1,97 @@
+//! What restarts and comes back goes on from what is, not from what it remembers.
+
+use rototo_api::marker::Marker;
+use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
+
+use crate::scene::{Scene, TRIAL, condition};
+
+#[tokio::test]
+async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
+    let mut scene = Scene::published("restart").await;
+    let _fleet = Fleet::start(&scene.app(), 3).await.unwrap();
+    scene.wait_for_fleet(3).await;
+    let (marker, version) = (scene.marker().await, scene.map_version().await);
+
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.operator.wait_until_ready().unwrap();
+    let status = scene.look().await;
+    assert_eq!(scene.map_version().await, version);
+    assert_eq!(status.history.len(), 1);
+    let status = scene.wait_for_fleet(3).await;
+    assert_eq!(condition(&status, "Ready"), "True/Converged");
+    assert_eq!(scene.marker().await, marker);
+    let events = scene.namespace.cluster().kubectl(&[
+        "-n",
+        scene.namespace.name(),
+        "get",
+        "events",
+        "--field-selector=reason=Published",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(events.unwrap().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn an_operator_that_lost_its_disk_rings_nothing_either() {
+    let mut scene = Scene::published("diskless").await;
+    let version = scene.map_version().await;
+    scene.operator.kill().unwrap();
+    scene.operator.forget_everything().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.operator.wait_until_ready().unwrap();
+    scene.look().await;
+    assert_eq!(scene.map_version().await, version);
+    // What the marker names can be had again: a new process gets it.
+    let app = scene.app().start().await.unwrap();
+    app.wait_for_policy("high", "acct-001", "severe").unwrap();
+}
+
+#[tokio::test]
+async fn a_fleet_runs_on_while_the_operator_is_away_and_takes_the_change_when_it_is_back() {
+    let mut scene = Scene::published("away").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    scene.operator.kill().unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.repository.push().unwrap();
+    assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
+    scene.operator.start_again().unwrap();
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_was_killed_catches_up_when_it_starts_anew() {
+    let scene = Scene::published("catchup").await;
+    let mut app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    app.kill().unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    let status = scene.push().await;
+    app.start_again().unwrap();
+    app.wait_until_listening().unwrap();
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    assert_eq!(app.state().unwrap()["fingerprint"], status.published.unwrap().fingerprint);
+}
+
+#[tokio::test]
+async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
+    let mut plane = ControlPlane::start().unwrap();
+    let cluster = Cluster::clone(&plane);
+    let scene = Scene::published_on(&cluster, "apiserver").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let marker = scene.marker().await;
+
+    plane.kill_api_server().unwrap();
+    assert_eq!(app.policy("high", "acct-001").unwrap()["value_key"], "severe");
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.repository.push().unwrap();
+    plane.start_api_server().unwrap();
+    scene.look().await;
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    let Some(Marker::Published { fingerprint, .. }) = scene.marker().await else { panic!("unpublished") };
+    app.wait_for_state("at the marker", |state| state["fingerprint"] == fingerprint.as_str()).unwrap();
+    assert!(scene.marker().await.unwrap().updated_at() > marker.unwrap().updated_at());
+}

@@ -1,0 +1,112 @@
+//! A commit becomes the running configuration of every process, or nothing changes at all.
+
+use rototo_tests::harness::{ControlPlane, Fleet};
+use serde_json::json;
+
+use crate::scene::{POLICY, Scene, TRIAL, condition};
+
+#[tokio::test]
+async fn a_commit_reaches_every_process_and_status_says_so() {
+    let scene = Scene::published("change").await;
+    let fleet = Fleet::start(&scene.app(), 3).await.unwrap();
+    let before = scene.wait_for_fleet(3).await;
+    assert_eq!(before.summary.as_ref().unwrap().fleet.as_deref(), Some("3/3"));
+
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    let status = scene.push().await;
+    let published = status.published.unwrap();
+    fleet.wait_for_fingerprint(&published.fingerprint).unwrap();
+    let after = scene.wait_for_fleet(3).await;
+    for app in &fleet.apps {
+        // Bucket 5274 was outside the trial before.
+        assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "severe");
+        let state = app.state().unwrap();
+        assert_eq!(state["state"], "applied");
+        assert_eq!(state["updated_at"], published.updated_at.to_string());
+        assert_eq!(state["revision"], json!(published.revision));
+    }
+    assert_eq!(condition(&after, "Ready"), "True/Converged");
+    let history = &after.history;
+    assert_eq!(history.len(), 2);
+    assert!(history[0].converged_millis.is_some(), "{history:?}");
+    assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"applied\""]).unwrap() >= 3.0);
+}
+
+#[tokio::test]
+async fn the_policies_of_the_walkthrough_hold_in_the_fleet() {
+    let scene = Scene::published("policies").await;
+    let app = scene.app().start().await.unwrap();
+    app.wait_for_policy("normal", "acct-001", "normal").unwrap();
+    assert_eq!(app.policy("high", "acct-001").unwrap()["value_key"], "severe");
+    let degraded = app.policy("high", "acct-0001").unwrap();
+    assert_eq!(degraded["value_key"], "degraded");
+    assert_eq!(degraded["policy"]["max_concurrency"], 30);
+}
+
+#[tokio::test]
+async fn a_refused_commit_leaves_marker_and_fleet_as_they_are() {
+    let scene = Scene::published("refused").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let (version, state) = (scene.map_version().await, app.state().unwrap());
+
+    let refused = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
+    let status = scene.push().await;
+    assert_eq!(condition(&status, "Ready"), "False/LintRefused");
+    assert_eq!(condition(&status, "Published"), "True/Published");
+    let rejected = status.rejected.unwrap();
+    assert!(rejected.revision.unwrap().ends_with(&refused));
+    assert_eq!(rejected.errors, 1);
+    let finding = &rejected.diagnostics[0];
+    assert_eq!((finding.path.as_deref(), finding.line), (Some(POLICY), Some(2)));
+    assert_eq!(scene.map_version().await, version);
+    assert_eq!(app.state().unwrap()["fingerprint"], state["fingerprint"]);
+
+    // The revert brings back what runs: it is the newest, and nothing rings.
+    scene.repository.revert("HEAD").unwrap();
+    let status = scene.push().await;
+    assert_eq!(status.rejected, None);
+    assert_eq!(condition(&status, "LintPassed"), "True/Passed");
+    assert!(status.published.unwrap().revision.unwrap().ends_with(&scene.repository.head().unwrap()));
+    assert_eq!(scene.map_version().await, version);
+    assert_eq!(app.state().unwrap()["hydrates"], state["hydrates"]);
+}
+
+#[tokio::test]
+async fn a_refusal_names_places_and_never_values() {
+    let scene = Scene::published("masked").await;
+    scene.repository.edit(POLICY, "\"severe\"", "\"hunter2-is-a-secret\"").unwrap();
+    let status = scene.push().await;
+    assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
+    let described =
+        scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "describe", "rws"]).unwrap();
+    assert!(described.contains("LintRefused"), "{described}");
+    assert!(!described.contains("hunter2"), "{described}");
+    assert!(!scene.operator.process().unwrap().log().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_commit_elsewhere_in_the_repository_rings_nothing() {
+    let scene = Scene::published("elsewhere").await;
+    let version = scene.map_version().await;
+    scene.repository.commit_outside("README.md", "not of the workspace").unwrap();
+    let status = scene.push().await;
+    assert_eq!(scene.map_version().await, version);
+    assert!(status.published.unwrap().revision.unwrap().ends_with(&scene.repository.head().unwrap()));
+    scene.repository.commit(&[("NOTES.md", "beside the documents of the workspace")], "Note").unwrap();
+    scene.push().await;
+    assert_eq!(scene.map_version().await, version);
+}
+
+#[tokio::test]
+async fn a_process_that_is_there_before_the_map_waits_and_then_hydrates() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "early").await;
+    let app = scene.app().start().await.unwrap();
+    let state = app.wait_for_state("waiting", |state| state["last_error"].is_string() || state["state"] == "starting");
+    assert_eq!(state.unwrap()["fingerprint"], serde_json::Value::Null);
+    assert!(!app.is_ready().unwrap());
+    scene.apply().await;
+    app.wait_for_policy("normal", "acct-001", "normal").unwrap();
+    assert!(app.is_ready().unwrap());
+    scene.wait_for_fleet(1).await;
+}

@@ -1,0 +1,122 @@
+//! What most stories begin with: a repository, a workspace that follows it, an operator, and services.
+
+use std::path::PathBuf;
+
+use kube::api::{Patch, PatchParams};
+use rototo_api::marker::Marker;
+use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_tests::harness::{AppSettings, Cluster, ControlPlane, GitRepo, Namespace, Operator};
+use serde_json::json;
+
+/// The workspace of every scene.
+pub(crate) const WORKSPACE: &str = "degradation";
+pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
+pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
+
+/// A repository with the example workspace, an operator, and a RototoWorkspace that follows the branch `main`.
+pub(crate) struct Scene {
+    pub(crate) namespace: Namespace,
+    pub(crate) repository: GitRepo,
+    pub(crate) operator: Operator,
+}
+
+impl Scene {
+    /// A scene on the shared control plane, in which the first commit is published.
+    pub(crate) async fn published(purpose: &str) -> Self {
+        Self::published_on(ControlPlane::shared().unwrap(), purpose).await
+    }
+
+    /// A scene in which the first commit is published.
+    pub(crate) async fn published_on(cluster: &Cluster, purpose: &str) -> Self {
+        let scene = Self::quiet_on(cluster, purpose).await;
+        scene.apply().await;
+        scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+        scene
+    }
+
+    /// A scene in which nobody has applied the RototoWorkspace yet.
+    pub(crate) async fn quiet_on(cluster: &Cluster, purpose: &str) -> Self {
+        let namespace = Namespace::create(cluster, purpose).await.unwrap();
+        let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
+        let operator = Operator::start(&namespace).unwrap();
+        namespace.grant("app", &[WORKSPACE]).unwrap();
+        Self { namespace, repository, operator }
+    }
+
+    /// Applies the RototoWorkspace.
+    pub(crate) async fn apply(&self) {
+        let spec = json!({ "source": self.repository.url(), "interval": "1h" });
+        self.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    }
+
+    /// A service that follows the workspace.
+    pub(crate) fn app(&self) -> AppSettings {
+        AppSettings::new(&self.namespace, WORKSPACE)
+    }
+
+    /// Pushes what is committed, and asks for a look. Returns when status names that commit as the newest.
+    pub(crate) async fn push(&self) -> RototoWorkspaceStatus {
+        self.repository.push().unwrap();
+        self.look().await
+    }
+
+    /// Asks for a look at the repository's head. Returns when status names it as the newest.
+    pub(crate) async fn look(&self) -> RototoWorkspaceStatus {
+        let head = self.repository.head().unwrap();
+        let request = format!("{head}-{:08x}", fastrand::u32(..));
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
+        let workspaces = self.namespace.api::<RototoWorkspace>();
+        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let seen = |workspace: &RototoWorkspace| {
+            workspace.status.as_ref().is_some_and(|status| {
+                let newest = status.source.as_ref().and_then(|source| source.revision.as_deref());
+                newest.is_some_and(|newest| newest.ends_with(&head))
+                    && status.last_handled_reconcile_at.as_ref() == Some(&request)
+            })
+        };
+        let workspace = self.namespace.wait_for_workspace(WORKSPACE, &format!("at {head}"), seen).await.unwrap();
+        workspace.status.unwrap_or_default()
+    }
+
+    /// The marker of the workspace.
+    pub(crate) async fn marker(&self) -> Option<Marker> {
+        self.namespace.marker(WORKSPACE).await.unwrap()
+    }
+
+    /// The fingerprint in the marker.
+    pub(crate) async fn fingerprint(&self) -> String {
+        match self.marker().await {
+            Some(Marker::Published { fingerprint, .. }) => fingerprint,
+            other => panic!("nothing is published: {other:?}"),
+        }
+    }
+
+    /// The version of the map: as long as it stays, nothing has rung.
+    pub(crate) async fn map_version(&self) -> String {
+        self.namespace.markers().await.unwrap().unwrap().metadata.resource_version.unwrap()
+    }
+
+    /// Waits until the whole fleet has what is published, and as many processes as this report.
+    pub(crate) async fn wait_for_fleet(&self, applied: u32) -> RototoWorkspaceStatus {
+        let what = format!("applied by {applied} and converged");
+        let all = |workspace: &RototoWorkspace| {
+            let Some(status) = &workspace.status else { return false };
+            let counted = status.fleet.as_ref().is_some_and(|fleet| fleet.applied == applied && fleet.behind.is_empty());
+            let holds = |type_| condition(status, type_).starts_with("True/");
+            counted && holds("Converged") && !holds("Reconciling")
+        };
+        self.namespace.wait_for_workspace(WORKSPACE, &what, all).await.unwrap().status.unwrap_or_default()
+    }
+}
+
+/// The example workspace.
+pub(crate) fn example() -> PathBuf {
+    xtask::cargo::root().join("examples/degradation-config")
+}
+
+/// One condition as `status/reason`.
+pub(crate) fn condition(status: &RototoWorkspaceStatus, type_: &str) -> String {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    found.map_or_else(|| "absent".to_owned(), |condition| format!("{}/{}", condition.status, condition.reason))
+}
