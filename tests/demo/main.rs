@@ -1,5 +1,100 @@
-//! The story that `cargo xtask demo` tells: one change, from `git push` to a fleet that runs it.
+//! The story that `cargo xtask demo` tells: one change, from `git push` to a fleet that runs it; one that is refused;
+//! and its revert, which rings nothing. On a control plane, an operator, and processes that are all real.
 
-fn main() {
-    println!("The story is not written yet.");
+mod stage;
+mod telling;
+
+use std::io::IsTerminal;
+
+use anyhow::ensure;
+use clap::Parser;
+
+use crate::stage::{Stage, TRIAL};
+use crate::telling::{say, timeline, title};
+
+/// One configuration change, from `git push` to a fleet that runs it.
+#[derive(Parser)]
+#[command(name = "cargo xtask demo")]
+struct Options {
+    /// Leave everything running at the end, and say what to try.
+    #[arg(long)]
+    keep: bool,
+    /// How many processes the fleet has.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=200))]
+    processes: u16,
+}
+
+/// Bucket 2329 of the trial: outside 10 %, inside 30 %.
+const WIDENED: &str = "acct-006";
+/// Bucket 5274: outside both.
+const OUTSIDE: &str = "acct-0001";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    title("rototo: is this configuration change applied yet?");
+    let stage = Stage::set(usize::from(options.processes)).await?;
+    stage.show_table()?;
+
+    widen_the_trial(&stage).await?;
+    break_the_policy(&stage).await?;
+    revert(&stage).await?;
+
+    if options.keep {
+        stage.keep()?;
+        if std::io::stdin().is_terminal() {
+            say("Ctrl-C ends it.");
+        }
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(())
+}
+
+async fn widen_the_trial(stage: &Stage) -> anyhow::Result<()> {
+    title("1. Widen the trial of the severe policy to 30 %");
+    let before = [stage.policy(WIDENED)?, stage.policy(OUTSIDE)?];
+    stage.repository.edit(TRIAL, "range = [0, 1000]", "range = [0, 3000]")?;
+    stage.push(&format!("{TRIAL}: range = [0, 1000] -> [0, 3000]")).await?;
+    let status = stage.converged().await?;
+    timeline(&status)?;
+
+    let published = status.published.as_ref().map(|published| published.updated_at.to_string());
+    for app in &stage.fleet.apps {
+        let state = app.state()?;
+        ensure!(state["updated_at"].as_str() == published.as_deref(), "{} disagrees: {state}", app.pod().name());
+    }
+    say(format_args!("Asked one by one, all {} processes name the same publish.", stage.fleet.apps.len()));
+    let after = [stage.policy(WIDENED)?, stage.policy(OUTSIDE)?];
+    for ((account, before), after) in [WIDENED, OUTSIDE].iter().zip(before).zip(after) {
+        say(format_args!("Under high pressure, {account:<9} follows  {before:<8} -> {after}"));
+    }
+    stage.show_table()
+}
+
+async fn break_the_policy(stage: &Stage) -> anyhow::Result<()> {
+    title("2. Somebody sets max_concurrency = 0");
+    let (map, fingerprints) = (stage.map_version().await?, stage.fingerprints()?);
+    stage.repository.edit(stage::POLICY, "max_concurrency = 10", "max_concurrency = 0")?;
+    let status = stage.push(&format!("{}: max_concurrency = 10 -> 0", stage::POLICY)).await?;
+    let rejected = status.rejected.as_ref();
+    for finding in rejected.iter().flat_map(|rejected| &rejected.diagnostics) {
+        let place = format!("{}:{}", finding.path.as_deref().unwrap_or(""), finding.line.unwrap_or(1));
+        say(format_args!("REFUSED  {place}\n           {} [{}]", finding.message, finding.rule));
+    }
+    ensure!(rejected.is_some(), "the commit should have been refused: {status:#?}");
+    ensure!(stage.map_version().await? == map, "a refused commit must ring nothing");
+    ensure!(stage.fingerprints()? == fingerprints, "a refused commit must change no process");
+    say("The marker was not touched, and every process runs on with what it had.");
+    stage.show_table()
+}
+
+async fn revert(stage: &Stage) -> anyhow::Result<()> {
+    title("3. The revert");
+    let map = stage.map_version().await?;
+    stage.repository.revert("HEAD")?;
+    let status = stage.push("git revert HEAD").await?;
+    ensure!(status.rejected.is_none(), "the revert should pass: {status:#?}");
+    ensure!(stage.map_version().await? == map, "content that runs already must ring nothing");
+    say("Lint passes again. Nothing rang: that content is what the fleet runs already.");
+    stage.show_table()
 }

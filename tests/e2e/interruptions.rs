@@ -78,6 +78,7 @@ async fn a_process_that_was_killed_catches_up_when_it_starts_anew() {
 #[tokio::test]
 async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
     let mut plane = ControlPlane::start().unwrap();
+    plane.install_crds().unwrap();
     let cluster = Cluster::clone(&plane);
     let scene = Scene::published_on(&cluster, "apiserver").await;
     let app = scene.app().start().await.unwrap();

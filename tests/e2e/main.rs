@@ -7,4 +7,7 @@
 mod chart;
 mod control_plane;
 mod grants;
+mod interruptions;
 mod markers_policy;
+mod propagation;
+mod scene;

@@ -78,8 +78,7 @@ async fn a_refusal_names_places_and_never_values() {
     scene.repository.edit(POLICY, "\"severe\"", "\"hunter2-is-a-secret\"").unwrap();
     let status = scene.push().await;
     assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
-    let described =
-        scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "describe", "rws"]).unwrap();
+    let described = scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "describe", "rws"]).unwrap();
     assert!(described.contains("LintRefused"), "{described}");
     assert!(!described.contains("hunter2"), "{described}");
     assert!(!scene.operator.process().unwrap().log().contains("hunter2"));

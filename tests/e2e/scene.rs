@@ -84,13 +84,6 @@ impl Scene {
         self.namespace.marker(WORKSPACE).await.unwrap()
     }
 
-    /// The fingerprint in the marker.
-    pub(crate) async fn fingerprint(&self) -> String {
-        match self.marker().await {
-            Some(Marker::Published { fingerprint, .. }) => fingerprint,
-            other => panic!("nothing is published: {other:?}"),
-        }
-    }
 
     /// The version of the map: as long as it stays, nothing has rung.
     pub(crate) async fn map_version(&self) -> String {
@@ -102,7 +95,8 @@ impl Scene {
         let what = format!("applied by {applied} and converged");
         let all = |workspace: &RototoWorkspace| {
             let Some(status) = &workspace.status else { return false };
-            let counted = status.fleet.as_ref().is_some_and(|fleet| fleet.applied == applied && fleet.behind.is_empty());
+            let counted =
+                status.fleet.as_ref().is_some_and(|fleet| fleet.applied == applied && fleet.behind.is_empty());
             let holds = |type_| condition(status, type_).starts_with("True/");
             counted && holds("Converged") && !holds("Reconciling")
         };
