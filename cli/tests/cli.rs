@@ -232,6 +232,14 @@ fn a_repository_is_read_at_a_ref_and_below_a_subdirectory() {
     let source = format!("git+file://{}#main:workspaces/prod", repository.path().display());
     let text = prints(repository.path(), &["lint", &source]);
     assert!(text.starts_with(&format!("ok: {source} (1 variable")), "{text}");
+    // As a hook of another repository would leave it.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rototo"));
+    command
+        .env("GIT_DIR", "/nonexistent")
+        .env("GIT_CONFIG_PARAMETERS", "'nonsense")
+        .env("GIT_INDEX_FILE", "/nonexistent");
+    assert!(command.args(["lint", &source]).output().unwrap().status.success());
+
     let (code, text) = fails(repository.path(), &["lint", &source.replace("main:", "none:")]);
     assert_eq!(code, 1);
     assert!(text.contains("no branch or tag named exactly `none`"), "{text}");

@@ -30,6 +30,11 @@ impl Subdirectory {
         Ok((!parts.is_empty()).then(|| Self(parts.join("/"))))
     }
 
+    /// The directory above it, which is empty for the root of the source, and its own name.
+    pub(crate) fn split(&self) -> (&str, &str) {
+        self.0.rsplit_once('/').unwrap_or(("", &self.0))
+    }
+
     /// The path.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -114,6 +114,27 @@ async fn only_the_subdirectory_counts() {
 }
 
 #[tokio::test]
+async fn workspaces_side_by_side_each_see_their_own_changes() {
+    let repository = Repository::new();
+    let manifest = "schema_version = 1\n";
+    repository.commit(&[("teams/a/rototo-workspace.toml", manifest), ("teams/b/rototo-workspace.toml", manifest)]);
+    let reader = reader();
+    let (a, b) = (repository.source("main:teams/a"), repository.source("main:teams/b"));
+    for (text, changed) in [("1", "teams/a"), ("2", "teams/b"), ("3", "elsewhere"), ("1", "teams/a")] {
+        repository.commit(&[(&format!("{changed}/variables/v.toml"), text)]);
+        for (source, team) in [(&a, "teams/a"), (&b, "teams/b")] {
+            let path = repository.path().join(team).display().to_string().parse().unwrap();
+            let expected = read(&reader, &path).await.unwrap().fingerprint();
+            assert_eq!(read(&reader, source).await.unwrap().fingerprint(), expected, "{text} {team}");
+        }
+    }
+    repository.git(&["rm", "-r", "--quiet", "teams/b"]);
+    repository.commit(&[]);
+    assert_eq!(read(&reader, &b).await.unwrap_err().code(), "no_directory");
+    assert!(read(&reader, &a).await.is_ok());
+}
+
+#[tokio::test]
 async fn links_and_submodules_are_refused_where_a_document_would_stand() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST, ("real/a.toml", "a")]);

@@ -1,8 +1,6 @@
-//! Reads the documents of one commit out of the kept repository, and keeps the last tree of each workspace so that only
-//! what changed is read again.
+//! Reads the documents of one commit out of the kept repository.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use rototo_engine::Tree;
 
@@ -15,26 +13,10 @@ use crate::subdirectory::Subdirectory;
 use super::kept::KeptRepository;
 use super::objects::{Header, ObjectId, ObjectReader, tree_entries};
 use super::program::Program;
+use super::trees::{Blobs, NoRoot, ReadTree, Trees};
 
-type Blobs = HashMap<ObjectId, Arc<[u8]>>;
-
-/// The last tree of each workspace of one repository.
-#[derive(Default)]
-pub(super) struct Trees(HashMap<Option<Subdirectory>, ReadTree>);
-
-struct ReadTree {
-    commit: Commit,
-    tree: Tree,
-    blobs: Blobs,
-}
-
-impl Trees {
-    /// The tree of `commit`, if that was the last one.
-    pub(super) fn get(&self, commit: &Commit, subdirectory: Option<&Subdirectory>) -> Option<Tree> {
-        let read = self.0.get(&subdirectory.cloned())?;
-        (read.commit == *commit).then(|| read.tree.clone())
-    }
-}
+/// A directory above a workspace may be large, as it is not ours to limit, but not larger than this.
+const MAX_PARENT_BYTES: u64 = 16 << 20;
 
 /// What is read: a directory of a commit, and the ref where the commit was found.
 #[derive(Clone, Copy)]
@@ -60,12 +42,17 @@ pub(super) async fn read(
             return Err(GitFault::NoCommit(place.commit.clone()).into());
         }
     }
-    let listing = reading.list(place).await?;
+    let root = reading.root(trees, place).await?;
+    if let Some(tree) = trees.known(place.commit, place.subdirectory) {
+        return Ok(tree);
+    }
+    let listing = reading.list(place, root).await?;
 
-    let last = trees.0.remove(&place.subdirectory.cloned()).map(|read| read.blobs).unwrap_or_default();
     let ids: HashSet<ObjectId> = listing.iter().map(|(_, id)| *id).collect();
-    let (known, unread): (Vec<ObjectId>, Vec<ObjectId>) = ids.into_iter().partition(|id| last.contains_key(id));
-    let mut blobs: Blobs = known.iter().filter_map(|id| Some((*id, last.get(id)?.clone()))).collect();
+    let last = trees.blobs(place.subdirectory);
+    let known = |id: &ObjectId| Some((*id, last?.get(id)?.clone()));
+    let mut blobs: Blobs = ids.iter().filter_map(known).collect();
+    let unread: Vec<ObjectId> = ids.into_iter().filter(|id| !blobs.contains_key(id)).collect();
     let missing = reading.read_blobs(&unread, &mut blobs).await?;
     if !missing.is_empty() {
         kept.bring_objects(program, &missing).await?;
@@ -75,8 +62,7 @@ pub(super) async fn read(
     }
 
     let tree = assemble(listing, &blobs, limits)?;
-    let read = ReadTree { commit: place.commit.clone(), tree: tree.clone(), blobs };
-    trees.0.insert(place.subdirectory.cloned(), read);
+    trees.keep(place.subdirectory, ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs });
     Ok(tree)
 }
 
@@ -87,28 +73,37 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn has_commit(&mut self, commit: &Commit) -> Result<bool, Fault> {
-        let names = [format!("{commit}^{{tree}}")];
-        let answer = self.objects.read(&names, |header| self.budget.listing(header.size)).await?;
+        let answer = self.objects.read(&[directory_name(commit, "")], above).await?;
         Ok(answer.iter().all(Option::is_some))
     }
 
+    /// The object of the workspace's directory; `None` for the root of the repository.
+    async fn root(&mut self, trees: &mut Trees, place: Place<'_>) -> Result<Option<ObjectId>, Fault> {
+        let Some(subdirectory) = place.subdirectory else { return Ok(None) };
+        if trees.root(place.commit, subdirectory).is_none() {
+            let (parent, _) = subdirectory.split();
+            let allow = |header: Header| if header.is_tree { above(header) } else { Err(no_directory(place)) };
+            let answer = self.objects.read(&[directory_name(place.commit, parent)], allow).await?;
+            let listing = answer.into_iter().flatten().next().ok_or_else(|| no_directory(place))?;
+            trees.keep_parent(place.commit, parent, listing);
+        }
+        match trees.root(place.commit, subdirectory) {
+            Some(Ok(root)) => Ok(Some(root)),
+            Some(Err(NoRoot::Garbled(fault))) => Err(fault.into()),
+            Some(Err(NoRoot::Missing)) | None => Err(no_directory(place).into()),
+        }
+    }
+
     /// The paths and objects of all documents, one level of directories after the other.
-    async fn list(&mut self, place: Place<'_>) -> Result<Vec<(String, ObjectId)>, Fault> {
-        let root = match place.subdirectory {
-            Some(subdirectory) => format!("{}:{subdirectory}", place.commit),
-            None => format!("{}^{{tree}}", place.commit),
-        };
+    async fn list(&mut self, place: Place<'_>, root: Option<ObjectId>) -> Result<Vec<(String, ObjectId)>, Fault> {
+        let root = root.map_or_else(|| directory_name(place.commit, ""), |root| root.to_string());
         let mut documents = Vec::new();
         let mut level = vec![(String::new(), root)];
         while !level.is_empty() {
             let (paths, names): (Vec<String>, Vec<String>) = std::mem::take(&mut level).into_iter().unzip();
-            let allow = |header: Header| match header.is_tree {
-                true => self.budget.listing(header.size),
-                false => Err(no_directory(place)),
-            };
-            let directories = self.objects.read(&names, allow).await?;
+            let directories = self.objects.read(&names, |header| self.budget.listing(header.size)).await?;
             for (directory, bytes) in paths.iter().zip(directories) {
-                let Some(bytes) = bytes else { return Err(no_directory(place).into()) };
+                let bytes = bytes.ok_or_else(|| no_directory(place))?;
                 for entry in tree_entries(&bytes)? {
                     self.budget.entry()?;
                     let path = join(directory, &String::from_utf8_lossy(entry.name));
@@ -144,6 +139,18 @@ impl Reading<'_> {
         }
         Ok(missing)
     }
+}
+
+/// The directory at `path` of `commit`, as git understands it.
+fn directory_name(commit: &Commit, path: &str) -> String {
+    if path.is_empty() { format!("{commit}^{{tree}}") } else { format!("{commit}:{path}") }
+}
+
+fn above(header: Header) -> Result<(), ContentFault> {
+    if header.size > MAX_PARENT_BYTES {
+        return Err(ContentFault::TooLarge { limit: MAX_PARENT_BYTES });
+    }
+    Ok(())
 }
 
 fn no_directory(place: Place<'_>) -> ContentFault {

@@ -10,6 +10,7 @@ mod failure;
 mod kept;
 mod objects;
 mod program;
+mod trees;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,9 +25,10 @@ use crate::remote_url::RemoteUrl;
 use crate::subdirectory::Subdirectory;
 
 use ask::Answers;
-use documents::{Place, Trees};
+use documents::Place;
 use kept::KeptRepository;
 use program::Program;
+use trees::Trees;
 
 /// One repository behind one address.
 ///
@@ -68,7 +70,7 @@ impl Remote {
         subdirectory: Option<&Subdirectory>,
     ) -> Result<Tree, Fault> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
-        if let Some(tree) = trees.get(commit, subdirectory) {
+        if let Some(tree) = trees.known(commit, subdirectory) {
             return Ok(tree);
         }
         let place = Place { commit, reference, subdirectory };

@@ -1,0 +1,87 @@
+//! What was read of a repository last, so that the next commit costs only what it changed. Plain memory, no I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rototo_engine::Tree;
+
+use crate::error::GitFault;
+use crate::layout::Entry;
+use crate::reference::Commit;
+use crate::subdirectory::Subdirectory;
+
+use super::objects::{ObjectId, tree_entries};
+
+/// The bytes of files by the names of their objects.
+pub(super) type Blobs = HashMap<ObjectId, Arc<[u8]>>;
+
+/// Listings of directories that hold workspaces are kept for this many directories.
+const MAX_PARENTS: usize = 32;
+
+/// The last tree of each workspace of one repository, and the directories above them.
+#[derive(Default)]
+pub(super) struct Trees {
+    last: HashMap<Option<Subdirectory>, ReadTree>,
+    parents: HashMap<(Commit, String), Arc<[u8]>>,
+}
+
+/// A tree with the objects that it was read from.
+pub(super) struct ReadTree {
+    pub(super) commit: Commit,
+    /// The directory of the workspace; `None` for the root of the repository.
+    pub(super) root: Option<ObjectId>,
+    pub(super) tree: Tree,
+    pub(super) blobs: Blobs,
+}
+
+impl Trees {
+    /// The tree of `commit`, if that is known without reading: it was the last one, or the workspace's directory is
+    /// the same object as in the last one. So of a thousand workspaces in one repository, a commit concerns only those
+    /// that it changes.
+    pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>) -> Option<Tree> {
+        let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
+        let last = self.last.get_mut(&subdirectory.cloned())?;
+        if last.commit != *commit && (root.is_none() || last.root != root) {
+            return None;
+        }
+        last.commit = commit.clone();
+        Some(last.tree.clone())
+    }
+
+    /// Where the workspace stands in `commit`, if the directory above it is known.
+    pub(super) fn root(&self, commit: &Commit, subdirectory: &Subdirectory) -> Option<Result<ObjectId, NoRoot>> {
+        let (parent, name) = subdirectory.split();
+        let listing = self.parents.get(&(commit.clone(), parent.to_owned()))?;
+        Some(find_directory(listing, name))
+    }
+
+    /// Remembers the listing of the directory at `parent`.
+    pub(super) fn keep_parent(&mut self, commit: &Commit, parent: &str, listing: Vec<u8>) {
+        if self.parents.len() >= MAX_PARENTS {
+            self.parents.clear();
+        }
+        self.parents.insert((commit.clone(), parent.to_owned()), listing.into());
+    }
+
+    /// The files of the workspace's last tree.
+    pub(super) fn blobs(&self, subdirectory: Option<&Subdirectory>) -> Option<&Blobs> {
+        self.last.get(&subdirectory.cloned()).map(|last| &last.blobs)
+    }
+
+    /// Remembers the tree of a workspace instead of the last one.
+    pub(super) fn keep(&mut self, subdirectory: Option<&Subdirectory>, read: ReadTree) {
+        self.last.insert(subdirectory.cloned(), read);
+    }
+}
+
+/// Why a directory isn't found in the one above it.
+pub(super) enum NoRoot {
+    Missing,
+    Garbled(GitFault),
+}
+
+fn find_directory(listing: &[u8], name: &str) -> Result<ObjectId, NoRoot> {
+    let entries = tree_entries(listing).map_err(NoRoot::Garbled)?;
+    let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == Entry::Directory);
+    found.map(|entry| entry.id).ok_or(NoRoot::Missing)
+}
