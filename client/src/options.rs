@@ -82,6 +82,7 @@ pub struct RefreshOptions {
     snapshots_url: Option<String>,
     snapshots_ca_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
 }
 
 impl RefreshOptions {
@@ -222,6 +223,14 @@ impl RefreshOptions {
         self
     }
 
+    /// Keeps a copy of the publish that was applied last in this directory. A process that starts while nobody else
+    /// answers uses it, as stale. In the environment: `ROTOTO_CACHE_DIR`.
+    #[must_use]
+    pub fn with_cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(directory.into());
+        self
+    }
+
     pub(crate) fn checks(&self) -> &Checks {
         &self.checks
     }
@@ -241,6 +250,7 @@ impl Default for RefreshOptions {
             snapshots_url: None,
             snapshots_ca_file: None,
             token_file: None,
+            cache_dir: None,
         }
     }
 }
@@ -260,6 +270,10 @@ impl RefreshOptions {
                 .clone()
                 .or_else(|| from_environment("ROTOTO_SNAPSHOTS_CA_FILE").map(PathBuf::from)),
         }
+    }
+
+    pub(crate) fn cache_dir(&self) -> Option<PathBuf> {
+        self.cache_dir.clone().or_else(|| from_environment("ROTOTO_CACHE_DIR").map(PathBuf::from))
     }
 
     pub(crate) fn token_file(&self) -> PathBuf {

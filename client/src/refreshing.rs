@@ -328,6 +328,7 @@ fn follow_marker(
         source: current.status().source,
         pins: options.pins(),
         token_file: options.token_file(),
+        cache_dir: options.cache_dir(),
         stale_after: options.max_staleness(),
         checks: options.checks().clone(),
     };

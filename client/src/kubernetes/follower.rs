@@ -3,7 +3,6 @@
 //! Everything runs in one task, so there is one place where a workspace is swapped in, and ending that task ends it all.
 
 use std::future::{Future, pending};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,57 +10,24 @@ use jiff::Timestamp;
 use rototo_api::fleet::{Answer, ProcessState};
 use rototo_engine::Fingerprint;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::Cluster;
+use super::cache::Cache;
 use super::doorbell::Doorbell;
-use super::endpoint::{Address, Endpoint, Trust};
+use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::sight::Sight;
-use super::snapshots::{Failure, Order};
-use super::state::{Action, Bell, Event, Publish, Standing, State, Tick, step};
-use super::{reports, snapshots, story};
-use crate::backoff::Backoff;
+use super::slot::Slot;
+use super::snapshots::{Failure, Snapshots};
+use super::state::{Action, Bell, Disk, Event, Publish, Standing, State, Tick, step};
+use super::target::Target;
+use super::{reports, story};
 use crate::current::Current;
 use crate::error::Error;
-use crate::options::Checks;
 use crate::refreshing::{RefreshAsked, RefreshOutcome};
 use crate::workspace::Workspace;
 
-/// What to follow, and by which means.
-#[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) cluster: Cluster,
-    pub(crate) namespace: Option<String>,
-    pub(crate) workspace: String,
-    /// How the application wrote it.
-    pub(crate) source: String,
-    pub(crate) pins: Pins,
-    pub(crate) token_file: std::path::PathBuf,
-    pub(crate) stale_after: Option<Duration>,
-    pub(crate) checks: Checks,
-}
-
-/// What the process knows better than the map of the markers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pins {
-    pub(crate) url: Option<String>,
-    pub(crate) ca_file: Option<std::path::PathBuf>,
-}
-
-impl Pins {
-    fn over(&self, told: Option<&Address>) -> Option<Address> {
-        let url = self.url.clone().or_else(|| told.map(|address| address.url.clone()))?;
-        let ca = match &self.ca_file {
-            Some(file) => Trust::File(file.clone()),
-            None => told.map_or(Trust::System, |address| address.ca.clone()),
-        };
-        Some(Address { url, ca })
-    }
-}
-
-const JOIN_AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 /// A process that ends tells the operator, but does not wait for it for long.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -73,7 +39,7 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) {
     let joined = tokio::select! {
-        joined = join(&target, &current) => joined,
+        joined = target.join(&current) => joined,
         () = stop.cancelled() => return,
     };
     let mut follower = Follower::new(target, joined, current, asked);
@@ -82,22 +48,6 @@ pub(crate) async fn follow(
         () = stop.cancelled() => {}
     }
     follower.drain().await;
-}
-
-/// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
-async fn join(target: &Target, current: &Current) -> (String, Arc<Doorbell>) {
-    let mut failures = 0;
-    loop {
-        match target.cluster.doorbell(target.namespace.as_deref()).await {
-            Ok(joined) => return joined,
-            Err(fault) => {
-                failures += 1;
-                tracing::warn!(source = target.source, code = fault.code, "{}", fault.message);
-                current.set_status(|status| status.last_error = Some(fault.message));
-                sleep(JOIN_AGAIN.delay(failures, fastrand::f64())).await;
-            }
-        }
-    }
 }
 
 struct Follower {
@@ -112,12 +62,15 @@ struct Follower {
     waiting: Vec<(RefreshAsked, Option<Publish>)>,
     began: Instant,
     state: State,
+    snapshots: Arc<Snapshots>,
     /// Held so that the connection is kept between requests.
     endpoint: Option<Arc<Endpoint>>,
     fetch: Slot<(Fingerprint, Result<Workspace, Failure>)>,
     /// Loaded, and about to be swapped in.
     loaded: Option<Workspace>,
     report: Slot<Result<Answer, Fault>>,
+    recall: Slot<Option<(Publish, Workspace)>>,
+    keep: Slot<()>,
 }
 
 impl Follower {
@@ -130,8 +83,19 @@ impl Follower {
         let mut sight = doorbell.sight();
         // What the doorbell already shows is news to whoever joins it.
         sight.mark_changed();
+        let cache = target.cache_dir.as_ref().map(|directory| Cache::new(directory, &namespace, &target.workspace));
+        let disk = if cache.is_some() { Disk::Given } else { Disk::None };
+        let state = State::new(target.stale_after, disk);
+        let snapshots = Snapshots {
+            namespace: namespace.clone(),
+            workspace: target.workspace.clone(),
+            source: target.source.clone(),
+            checks: target.checks.clone(),
+            cache,
+        };
         Self {
-            state: State::new(target.stale_after),
+            state,
+            snapshots: Arc::new(snapshots),
             target,
             namespace,
             current,
@@ -145,6 +109,8 @@ impl Follower {
             fetch: Slot::empty(),
             loaded: None,
             report: Slot::empty(),
+            recall: Slot::empty(),
+            keep: Slot::empty(),
         }
     }
 
@@ -158,6 +124,8 @@ impl Follower {
                 for action in actions {
                     self.act(action);
                 }
+                // What nobody waits for any more.
+                self.loaded = None;
                 self.tell(&before);
             }
         }
@@ -175,6 +143,8 @@ impl Follower {
             Ok(()) = self.sight.changed() => self.hear(),
             fetched = self.fetch.next() => vec![self.fetched(fetched)],
             answer = self.report.next() => vec![self.answered(answer)],
+            recalled = self.recall.next() => self.recalled(recalled).into_iter().collect(),
+            () = self.keep.next() => Vec::new(),
             Some(ask) = self.asked.recv() => {
                 self.waiting.push((ask, self.state.running()));
                 vec![Event::RefreshAsked]
@@ -207,6 +177,12 @@ impl Follower {
         }
     }
 
+    fn recalled(&mut self, recalled: Option<(Publish, Workspace)>) -> Option<Event> {
+        let (publish, workspace) = recalled?;
+        self.loaded = Some(workspace);
+        Some(Event::Recalled(publish))
+    }
+
     fn answered(&self, answer: Result<Answer, Fault>) -> Event {
         if answer.is_ok() {
             self.current.set_status(|status| status.last_success = Some(Timestamp::now()));
@@ -222,28 +198,16 @@ impl Follower {
             Action::Rename { publish, revision } => self.rename(publish, revision),
             Action::Report(standing) => self.begin_report(standing),
             Action::RestartWatch => self.doorbell.restart(),
+            Action::Recall => self.recall = Slot::run(self.snapshots.clone().recall()),
         }
     }
 
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
         let running = self.current.workspace().ok().map(|workspace| workspace.content().clone());
-        let order = Order {
-            namespace: self.namespace.clone(),
-            workspace: self.target.workspace.clone(),
-            source: self.target.source.clone(),
-            fingerprint,
-            base: running.filter(|content| Some(content.fingerprint()) == base),
-            checks: self.target.checks.clone(),
-        };
-        let endpoint = self.endpoint();
+        let base = running.filter(|content| Some(content.fingerprint()) == base);
+        let (snapshots, endpoint) = (self.snapshots.clone(), self.endpoint());
         self.current.set_status(|status| status.last_attempt = Some(Timestamp::now()));
-        self.fetch = Slot::run(async move {
-            let loaded = match endpoint {
-                Ok(endpoint) => snapshots::load(&endpoint, order).await,
-                Err(fault) => Err(Failure::Fetch(fault)),
-            };
-            (fingerprint, loaded)
-        });
+        self.fetch = Slot::run(async move { (fingerprint, snapshots.load(endpoint, fingerprint, base).await) });
     }
 
     fn begin_report(&mut self, standing: Standing) {
@@ -266,6 +230,7 @@ impl Follower {
 
     fn swap(&mut self, publish: Publish) {
         let Some(workspace) = self.loaded.take() else { return };
+        self.keep(publish, &workspace);
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
         self.current.set_status(|status| {
             status.applied_at = Some(Timestamp::now());
@@ -273,10 +238,18 @@ impl Follower {
         });
     }
 
-    fn rename(&self, publish: Publish, revision: Option<String>) {
+    fn rename(&mut self, publish: Publish, revision: Option<String>) {
         if let Ok(workspace) = self.current.workspace() {
+            if workspace.updated_at() != Some(publish.updated_at) {
+                self.keep(publish, &workspace);
+            }
             self.current.rename(Arc::new(Workspace::clone(&workspace).published(publish.updated_at, revision)));
         }
+    }
+
+    /// Puts a copy on the disk, for which nothing waits.
+    fn keep(&mut self, publish: Publish, workspace: &Workspace) {
+        self.keep = Slot::run(self.snapshots.clone().keep(publish, workspace.content().clone()));
     }
 
     /// Shows where the process stands, and logs what changed about it.
@@ -332,30 +305,5 @@ impl Follower {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
-    }
-}
-
-/// Room for one thing under way. Putting another in its place cancels it.
-struct Slot<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
-
-impl<T> Slot<T> {
-    fn empty() -> Self {
-        Self(None)
-    }
-
-    fn run(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(work)))
-    }
-
-    fn is_busy(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// What comes of it; waits forever while nothing is under way. Loses nothing when it is dropped meanwhile.
-    async fn next(&mut self) -> T {
-        let Some(work) = &mut self.0 else { return pending().await };
-        let result = work.await;
-        self.0 = None;
-        result
     }
 }

@@ -8,6 +8,7 @@
 //! [`state`] decides and touches nothing; everything else touches the world and decides nothing.
 
 mod access;
+mod cache;
 mod cluster;
 mod doorbell;
 mod endpoint;
@@ -15,9 +16,12 @@ mod fault;
 mod follower;
 mod reports;
 mod sight;
+mod slot;
 mod snapshots;
 mod state;
 mod story;
+mod target;
 
 pub use cluster::Cluster;
-pub(crate) use follower::{Pins, Target, follow};
+pub(crate) use follower::follow;
+pub(crate) use target::{Pins, Target};

@@ -36,15 +36,19 @@ impl Sight {
     /// What rings for `workspace`.
     pub(crate) fn bell(&self, workspace: &str) -> Bell {
         let Some(markers) = &self.markers else { return Bell::NoMap };
-        let Some(text) = markers.get(workspace) else { return Bell::NoMarker };
-        match Marker::parse(text) {
-            Ok(Marker::Removed { updated_at }) => Bell::Removed(updated_at),
-            Ok(Marker::Published { fingerprint, updated_at }) => match fingerprint.parse() {
-                Ok(fingerprint) => Bell::Published(Publish { fingerprint, updated_at }),
-                Err(_) => unreadable(workspace, &MarkerError::Malformed("its fingerprint is none".to_owned())),
-            },
-            Err(error) => unreadable(workspace, &error),
-        }
+        markers.get(workspace).map_or(Bell::NoMarker, |text| bell_of(workspace, text))
+    }
+}
+
+/// What the marker of `workspace` says.
+pub(crate) fn bell_of(workspace: &str, marker: &str) -> Bell {
+    match Marker::parse(marker) {
+        Ok(Marker::Removed { updated_at }) => Bell::Removed(updated_at),
+        Ok(Marker::Published { fingerprint, updated_at }) => match fingerprint.parse() {
+            Ok(fingerprint) => Bell::Published(Publish { fingerprint, updated_at }),
+            Err(_) => unreadable(workspace, &MarkerError::Malformed("its fingerprint is none".to_owned())),
+        },
+        Err(error) => unreadable(workspace, &error),
     }
 }
 

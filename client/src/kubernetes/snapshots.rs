@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use http::Request;
 use rototo_api::names;
-use rototo_engine::Fingerprint;
+use rototo_engine::{Fingerprint, Tree};
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
 
+use super::cache::Cache;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
+use super::state::Publish;
 use crate::options::Checks;
 use crate::reading::{Origin, SourceFingerprint};
 use crate::workspace::{Content, Workspace};
@@ -18,19 +20,17 @@ use crate::workspace::{Content, Workspace};
 /// How long one fetch may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What is to be had, and what it may be built upon.
-#[derive(Clone)]
-pub(crate) struct Order {
+/// What is the same for all snapshots of one workspace.
+pub(crate) struct Snapshots {
     pub(crate) namespace: String,
     pub(crate) workspace: String,
     /// How the application wrote it.
     pub(crate) source: String,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) base: Option<Arc<Content>>,
     pub(crate) checks: Checks,
+    pub(crate) cache: Option<Cache>,
 }
 
-/// Why an order was not carried out.
+/// Why there is no workspace of that name.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The content could not be had. Another attempt may get it.
@@ -39,46 +39,94 @@ pub(crate) enum Failure {
     Refused(Fault),
 }
 
-/// Fetches the snapshot, checks that its content has the fingerprint that was asked for, and compiles it.
-pub(crate) async fn load(endpoint: &Endpoint, order: Order) -> Result<Workspace, Failure> {
-    let mut path = names::snapshot_path(&order.namespace, &order.workspace, &order.fingerprint.to_string());
-    if let Some(base) = &order.base {
-        path = format!("{path}?base={}", base.fingerprint());
+type Loaded = Result<Workspace, Failure>;
+
+impl Snapshots {
+    /// Fetches the snapshot, checks that its content has the fingerprint that was asked for, and compiles it, reusing
+    /// what has not changed since `base`. What the disk still has needs no fetch.
+    pub(crate) async fn load(
+        self: Arc<Self>,
+        endpoint: Result<Arc<Endpoint>, Fault>,
+        fingerprint: Fingerprint,
+        base: Option<Arc<Content>>,
+    ) -> Loaded {
+        if let Some(workspace) = self.clone().kept(fingerprint).await {
+            return Ok(workspace);
+        }
+        let endpoint = endpoint.map_err(Failure::Fetch)?;
+        let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(Failure::Fetch)?;
+        let loaded = aside(move || {
+            let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
+            self.compile(tree, fingerprint, base.as_deref())
+        });
+        loaded.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
     }
-    let what = format!("fetching {} of workspace `{}`", order.fingerprint.short(), order.workspace);
-    let bytes = endpoint.send(&what, Request::get(path), Vec::new(), LIMIT).await.map_err(Failure::Fetch)?;
-    // Unpacking and compiling may take milliseconds, which other tasks of the application should not wait for.
-    let built = tokio::task::spawn_blocking(move || build(&bytes, &order)).await;
-    built.unwrap_or_else(|_| {
-        Err(Failure::Fetch(Fault::transient("load_interrupted", "loading a snapshot was interrupted")))
-    })
+
+    /// The publish that was applied last, from the disk.
+    pub(crate) async fn recall(self: Arc<Self>) -> Option<(Publish, Workspace)> {
+        let recalled = aside(move || {
+            let (publish, tree) = self.cache.as_ref()?.last()?;
+            Some((publish, self.compile(tree, publish.fingerprint, None).ok()?))
+        });
+        recalled.await.ok()?
+    }
+
+    /// Puts a copy on the disk, where the application gave one.
+    pub(crate) async fn keep(self: Arc<Self>, publish: Publish, content: Arc<Content>) {
+        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed.tree()));
+        if let Ok(Err(fault)) | Err(fault) = aside(keep).await {
+            tracing::warn!(code = fault.code, "{}", fault.message);
+        }
+    }
+
+    async fn kept(self: Arc<Self>, fingerprint: Fingerprint) -> Option<Workspace> {
+        self.cache.as_ref()?;
+        let kept = aside(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
+        kept.await.ok()?
+    }
+
+    async fn fetch(
+        &self,
+        endpoint: &Endpoint,
+        fingerprint: Fingerprint,
+        base: Option<&Content>,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut path = names::snapshot_path(&self.namespace, &self.workspace, &fingerprint.to_string());
+        if let Some(base) = base {
+            path = format!("{path}?base={}", base.fingerprint());
+        }
+        let what = format!("fetching {} of workspace `{}`", fingerprint.short(), self.workspace);
+        endpoint.send(&what, Request::get(path), Vec::new(), LIMIT).await
+    }
+
+    fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, Failure> {
+        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed.tree()), &Limits::default());
+        tree.map_err(|error| {
+            let name = fingerprint.short();
+            not_unpacked(&error, format!("unpacking {name} of workspace `{}` failed: {error}", self.workspace))
+        })
+    }
+
+    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Loaded {
+        let refused = |code, reason: &dyn std::fmt::Display| {
+            let (name, workspace) = (fingerprint.short(), &self.workspace);
+            let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
+            Failure::Refused(Fault::persistent(code, message))
+        };
+        let content = Content::parse(tree, base).compile().map_err(|error| refused("not_compiled", &error))?;
+        let origin = Origin {
+            source: self.source.clone(),
+            fingerprint: Some(SourceFingerprint::ContentHash(fingerprint.to_string())),
+            revision: None,
+            immutable: false,
+        };
+        let workspace = Workspace::new(Arc::new(content), origin);
+        self.checks.pass(&workspace).map_err(|reason| refused("check_failed", &reason))?;
+        Ok(workspace)
+    }
 }
 
-fn build(bytes: &[u8], order: &Order) -> Result<Workspace, Failure> {
-    let base = order.base.as_deref();
-    let tree = snapshot::unpack(bytes, order.fingerprint, base.map(|base| base.parsed.tree()), &Limits::default());
-    let tree = tree.map_err(|error| not_unpacked(&error, order))?;
-    let refused = |code, reason: &dyn std::fmt::Display| {
-        let name = order.fingerprint.short();
-        Failure::Refused(Fault::persistent(
-            code,
-            format!("using {name} of workspace `{}` failed: {reason}", order.workspace),
-        ))
-    };
-    let content = Content::parse(tree, base).compile().map_err(|error| refused("not_compiled", &error))?;
-    let origin = Origin {
-        source: order.source.clone(),
-        fingerprint: Some(SourceFingerprint::ContentHash(order.fingerprint.to_string())),
-        revision: None,
-        immutable: false,
-    };
-    let workspace = Workspace::new(Arc::new(content), origin);
-    order.checks.pass(&workspace).map_err(|reason| refused("check_failed", &reason))?;
-    Ok(workspace)
-}
-
-fn not_unpacked(error: &SnapshotError, order: &Order) -> Failure {
-    let message = format!("unpacking {} of workspace `{}` failed: {error}", order.fingerprint.short(), order.workspace);
+fn not_unpacked(error: &SnapshotError, message: String) -> Failure {
     match error {
         SnapshotError::EngineTooOld(_) => Failure::Refused(Fault::persistent("engine_too_old", message)),
         SnapshotError::UnknownVersion(_) => Failure::Refused(Fault::persistent("snapshot_version_unknown", message)),
@@ -89,4 +137,10 @@ fn not_unpacked(error: &SnapshotError, order: &Order) -> Failure {
         | SnapshotError::Pack(_)
         | SnapshotError::WrongContent { .. } => Failure::Fetch(Fault::persistent("snapshot_damaged", message)),
     }
+}
+
+/// Disk, unpacking, and compiling take their time, for which other tasks of the application should not wait.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Fault::transient("load_interrupted", "loading a snapshot was interrupted"))
 }

@@ -11,11 +11,16 @@
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::{Answer, ProcessState};
+use rototo_api::fleet::Answer;
 use rototo_engine::Fingerprint;
 
+use self::reporting::Reporting;
+pub(crate) use self::standing::Standing;
 use super::fault::{Fault, FaultKind};
 use crate::backoff::Backoff;
+
+mod reporting;
+mod standing;
 
 /// Content, and the name of the publish that it is wanted for. A → B → A is three of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub(crate) enum Event {
     WatchRestored,
     /// This content was fetched, verified, and compiled.
     Loaded(Fingerprint),
+    /// This publish was found on the disk, and compiled.
+    Recalled(Publish),
     /// The fetch that was under way failed.
     FetchFailed(Fault),
     /// This content can't run in this process, now or later.
@@ -81,14 +88,8 @@ pub(crate) enum Action {
     Report(Standing),
     /// The watch missed something: list anew.
     RestartWatch,
-}
-
-/// What a report says beyond who sends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) state: ProcessState,
-    pub(crate) publish: Option<Publish>,
-    pub(crate) reason: Option<&'static str>,
+    /// Look for the last publish on the disk.
+    Recall,
 }
 
 /// The moment of a step: the time since the process began to follow, and a random number in `0.0..1.0`.
@@ -100,18 +101,22 @@ pub(crate) struct Tick {
 
 /// Assumed until the operator answers; also the default of the resource's `staleAfter`.
 const STALE_AFTER: Duration = Duration::from_secs(300);
-/// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
-const FIRST_REPORT: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind the report's answer before it counts as silently dead.
 const WATCH_LAG: Duration = Duration::from_secs(2);
 /// Between attempts when somebody has to act first.
 const AT_LEISURE: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
 const FETCH_AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
-const REPORT_AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
+/// How long a start waits for the doorbell before it uses what it has on the disk.
+const RECALL_AFTER: Duration = Duration::from_secs(3);
 /// However long a server asks to stay away.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Bounds on what the operator may ask for, whatever it answers.
-const REPORT_INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// Whether the process may keep what it applied last on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Given,
+    None,
+}
 
 /// What is known.
 #[derive(Clone, Debug)]
@@ -127,6 +132,8 @@ pub(crate) struct State {
     stale_after: Option<Duration>,
     fresh_until: Duration,
     report: Reporting,
+    /// When to use what is on the disk, if nothing else is heard until then.
+    recall_due: Option<Duration>,
 }
 
 /// What this process should run.
@@ -153,28 +160,9 @@ struct Work {
     trouble: Option<Fault>,
 }
 
-#[derive(Clone, Debug)]
-struct Reporting {
-    under_way: bool,
-    sent: Option<Standing>,
-    /// The publish that the operator knows to be applied here.
-    acknowledged: Option<Publish>,
-    due: Duration,
-    failures: u32,
-    trouble: Option<Fault>,
-}
-
 impl State {
     /// A process that begins to follow at time zero. `stale_after` overrides what the operator says.
-    pub(crate) fn new(stale_after: Option<Duration>) -> Self {
-        let report = Reporting {
-            under_way: false,
-            sent: None,
-            acknowledged: None,
-            due: FIRST_REPORT,
-            failures: 0,
-            trouble: None,
-        };
+    pub(crate) fn new(stale_after: Option<Duration>, disk: Disk) -> Self {
         Self {
             wanted: Wanted::Unheard,
             running: None,
@@ -185,7 +173,8 @@ impl State {
             watch_due: None,
             stale_after,
             fresh_until: stale_after.unwrap_or(STALE_AFTER),
-            report,
+            report: Reporting::default(),
+            recall_due: (disk == Disk::Given).then_some(RECALL_AFTER),
         }
     }
 }
@@ -199,6 +188,7 @@ pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Ac
         Event::WatchLost(fault) => state.watch = Some(fault),
         Event::WatchRestored => state.watch = None,
         Event::Loaded(fingerprint) => state.finish(fingerprint, &mut actions),
+        Event::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
         Event::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
         Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault),
         Event::Answered(answer) => state.take_answer(answer, tick, &mut actions),
@@ -208,7 +198,9 @@ pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Ac
     }
     state.pursue_what_is_wanted(tick, &mut actions);
     state.doubt_the_watch(tick, &mut actions);
-    state.report_what_changed(tick, &mut actions);
+    state.recall_if_nobody_answers(tick, &mut actions);
+    let standing = state.standing(tick.now);
+    actions.extend(state.report.next(standing, tick).map(Action::Report));
     (state, actions)
 }
 
@@ -261,7 +253,7 @@ impl State {
     }
 
     fn look_now(&mut self, tick: Tick) {
-        self.report.due = tick.now;
+        self.report.hasten(tick);
         if let Some((_, due)) = self.work.as_mut().and_then(|work| work.waiting.as_mut()) {
             *due = tick.now;
         }
@@ -323,10 +315,24 @@ impl State {
         }
     }
 
+    /// Only as long as no marker was seen: what that names is never replaced by a copy of something else.
+    fn recall_if_nobody_answers(&mut self, tick: Tick, actions: &mut Vec<Action>) {
+        let unheard = self.wanted == Wanted::Unheard && self.running.is_none();
+        if self.recall_due.take_if(|due| !unheard || *due <= tick.now).is_some() && unheard {
+            actions.push(Action::Recall);
+        }
+    }
+
+    fn take_recalled(&mut self, publish: Publish, tick: Tick, actions: &mut Vec<Action>) {
+        if self.wanted == Wanted::Unheard && self.running.is_none() {
+            self.running = Some(publish);
+            self.fresh_until = tick.now;
+            actions.push(Action::Swap(publish));
+        }
+    }
+
     fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
-        let next =
-            Duration::from_millis(answer.next_report_in_ms).clamp(*REPORT_INTERVAL.start(), *REPORT_INTERVAL.end());
-        self.report.delivered(tick.now + next);
+        self.report.delivered(Duration::from_millis(answer.next_report_in_ms), tick);
         if let Some(age) = answer.verified_ms_ago {
             let stale_after = self.stale_after.unwrap_or(Duration::from_millis(answer.stale_after_ms));
             self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
@@ -347,28 +353,15 @@ impl State {
             // A marker of a later schema means something that this process does not know. It waits for an update.
             Wanted::Unreadable { .. } => return,
             Wanted::Publish(wanted) => Some(*wanted),
-            Wanted::Unheard | Wanted::Nothing(_) => self.running,
+            Wanted::Nothing(_) => self.running,
+            // What runs is from the disk, if anything does, and any answer knows better.
+            Wanted::Unheard => None,
         };
         if newest.is_none_or(|newest| told.updated_at > newest.updated_at) {
             self.wanted = Wanted::Publish(told);
             self.watch_due = Some(tick.now + WATCH_LAG);
         }
     }
-
-    fn report_what_changed(&mut self, tick: Tick, actions: &mut Vec<Action>) {
-        let standing = self.standing(tick.now);
-        let news = self.report.sent.as_ref() != Some(&standing) && is_worth_a_report(&standing);
-        if !self.report.under_way && (news || self.report.due <= tick.now) {
-            self.report.under_way = true;
-            self.report.sent = Some(standing.clone());
-            actions.push(Action::Report(standing));
-        }
-    }
-}
-
-/// Being on the way is only told when it takes long; what settles it, or stops it, is told at once.
-fn is_worth_a_report(standing: &Standing) -> bool {
-    standing.reason.is_some() || !matches!(standing.state, ProcessState::Starting | ProcessState::Pending)
 }
 
 fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: Tick) -> Duration {
@@ -377,28 +370,6 @@ fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: Tick) -> Duration {
         FaultKind::Persistent => AT_LEISURE.delay(failures, tick.chance),
         // Everybody else was told the same: come back after it, spread out, and never be sent away for long.
         FaultKind::Busy(wait) => wait.min(LONGEST_WAIT) + pace.delay(failures, tick.chance),
-    }
-}
-
-impl Reporting {
-    fn delivered(&mut self, due: Duration) {
-        self.under_way = false;
-        self.acknowledged = self
-            .sent
-            .as_ref()
-            .filter(|sent| sent.state == ProcessState::Applied)
-            .and_then(|sent| sent.publish)
-            .or(self.acknowledged);
-        self.failures = 0;
-        self.trouble = None;
-        self.due = due;
-    }
-
-    fn failed(&mut self, fault: Fault, tick: Tick) {
-        self.under_way = false;
-        self.failures = self.failures.saturating_add(1);
-        self.due = tick.now + delay(&fault, REPORT_AGAIN, self.failures, tick);
-        self.trouble = Some(fault);
     }
 }
 
@@ -411,83 +382,5 @@ impl Wanted {
     }
 }
 
-/// What others may know.
-impl State {
-    /// Where the process stands.
-    pub(crate) fn standing(&self, now: Duration) -> Standing {
-        let running = self.running;
-        let says = |state, publish, reason| Standing { state, publish, reason };
-        match &self.wanted {
-            Wanted::Unreadable { fault, .. } => says(ProcessState::Rejected, None, Some(fault.code)),
-            Wanted::Nothing(_) if running.is_some() => says(ProcessState::Orphaned, running, None),
-            Wanted::Publish(wanted) if running != Some(*wanted) => match self.refusal(*wanted) {
-                Some(fault) => says(ProcessState::Rejected, Some(*wanted), Some(fault.code)),
-                None => says(ProcessState::Pending, running, self.trouble_with_work().map(|fault| fault.code)),
-            },
-            _ if running.is_none() => says(ProcessState::Starting, None, self.watch.as_ref().map(|fault| fault.code)),
-            // That it is applied is told first: else the operator would wait for it until the staleness is over.
-            _ if self.is_stale(now) && self.report.acknowledged == running => says(ProcessState::Stale, running, None),
-            _ => says(ProcessState::Applied, running, None),
-        }
-    }
-
-    /// Whether it could not be verified for too long that what runs is still right.
-    pub(crate) fn is_stale(&self, now: Duration) -> bool {
-        self.running.is_some() && now >= self.fresh_until
-    }
-
-    /// What stands between the process and what is published, the most decisive first.
-    pub(crate) fn trouble(&self) -> Option<&Fault> {
-        let unreadable = match &self.wanted {
-            Wanted::Unreadable { fault, .. } => Some(fault),
-            _ => None,
-        };
-        let refused = self.wanted.publish().and_then(|wanted| self.refusal(wanted));
-        let trouble = unreadable.or(refused).or_else(|| self.trouble_with_work());
-        trouble.or(self.watch.as_ref())
-    }
-
-    /// Why the operator does not take reports.
-    pub(crate) fn trouble_with_reports(&self) -> Option<&Fault> {
-        self.report.trouble.as_ref()
-    }
-
-    fn trouble_with_work(&self) -> Option<&Fault> {
-        self.work.as_ref().and_then(|work| work.trouble.as_ref())
-    }
-
-    /// Why nothing is published, as far as the doorbell shows it.
-    pub(crate) fn absence(&self) -> Option<&Bell> {
-        match &self.wanted {
-            Wanted::Nothing(bell) => Some(bell),
-            _ => None,
-        }
-    }
-
-    /// What runs.
-    pub(crate) fn running(&self) -> Option<Publish> {
-        self.running
-    }
-
-    /// How often in a row what is wanted could not be fetched.
-    pub(crate) fn failures(&self) -> u32 {
-        self.work.as_ref().map_or(0, |work| work.failures)
-    }
-
-    /// Nothing is under way.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        !self.report.under_way && self.work.as_ref().is_none_or(|work| work.waiting.is_some())
-    }
-
-    /// When a step is due even if nothing happens.
-    pub(crate) fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let retry = self.work.as_ref().and_then(|work| work.waiting.as_ref()).map(|(_, due)| *due);
-        let report = (!self.report.under_way).then_some(self.report.due);
-        let stale = Some(self.fresh_until).filter(|time| self.running.is_some() && *time > now);
-        [retry, report, stale, self.watch_due].into_iter().flatten().min()
-    }
-}
-
 #[cfg(test)]
-#[path = "state_tests.rs"]
 mod tests;

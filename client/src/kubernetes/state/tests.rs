@@ -14,7 +14,7 @@ struct Process {
 
 impl Process {
     fn new() -> Self {
-        Self { state: State::new(None), now: Duration::ZERO }
+        Self { state: State::new(None, Disk::None), now: Duration::ZERO }
     }
 
     /// A process that runs the publish `content@time`, and has told so.
@@ -119,6 +119,7 @@ fn text(action: &Action) -> String {
         Action::Rename { publish, revision: Some(revision) } => format!("rename {} {revision}", name(publish)),
         Action::Report(report) => format!("report {}", standing(report)),
         Action::RestartWatch => "restart watch".to_owned(),
+        Action::Recall => "recall".to_owned(),
     }
 }
 
@@ -457,7 +458,7 @@ fn a_stale_process_still_reports_a_new_publish_as_applied() {
 
 #[test]
 fn the_application_may_say_itself_when_it_counts_as_stale() {
-    let mut process = Process { state: State::new(Some(Duration::from_secs(5))), now: Duration::ZERO };
+    let mut process = Process { state: State::new(Some(Duration::from_secs(5)), Disk::None), now: Duration::ZERO };
     process.check(hydrated("a@1"), &["fetch a"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
     process.check(answered("a@1"), &[]);
@@ -487,6 +488,48 @@ fn a_start_that_may_not_watch_says_so() {
         &["report Starting watch_forbidden"],
     );
     assert_eq!(process.state.trouble().map(|fault| fault.message.as_str()), Some("grant it"));
+}
+
+fn starting_with_a_disk() -> Process {
+    let mut process = Process { state: State::new(None, Disk::Given), now: Duration::ZERO };
+    process.wait(1.0);
+    process.check(Event::Timer, &["report Starting"]);
+    process.check(Event::ReportFailed(Fault::transient("no_address", "")), &[]);
+    process.now = Duration::from_secs(3);
+    process.check(Event::Timer, &["recall", "report Starting"]);
+    process
+}
+
+#[test]
+fn a_start_at_which_nobody_answers_uses_what_is_on_the_disk_as_stale() {
+    let mut process = starting_with_a_disk();
+    process.check(Event::Recalled(publish("a@1")), &["swap a@1"]);
+    assert!(process.state.is_stale(process.now));
+    assert_eq!(process.stands(), "Stale a@1");
+    process.check(hydrated("a@1"), &[]);
+    process.check(answered("a@1"), &["report Applied a@1"]);
+    process.check(answered("a@1"), &[]);
+    assert!(!process.state.is_stale(process.now));
+    process.check(changed("b@2"), &["fetch b on a"]);
+}
+
+#[test]
+fn an_answer_confirms_what_is_from_the_disk() {
+    let mut process = starting_with_a_disk();
+    process.check(Event::Recalled(publish("a@1")), &["swap a@1"]);
+    process.check(answered("a@1"), &["report Applied a@1"]);
+}
+
+#[test]
+fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
+    let mut process = starting_with_a_disk();
+    process.check(hydrated("b@2"), &["fetch b"]);
+    process.check(Event::Recalled(publish("a@1")), &[]);
+    assert_eq!(process.state.running(), None);
+    let mut process = Process { state: State::new(None, Disk::Given), now: Duration::ZERO };
+    process.check(hydrated("no marker"), &[]);
+    process.now = Duration::from_secs(9);
+    process.check(Event::Timer, &["report Starting"]);
 }
 
 #[test]

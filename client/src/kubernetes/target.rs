@@ -1,0 +1,68 @@
+//! What a follower follows, and how it gets to the doorbell and the operator.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::cluster::Cluster;
+use super::doorbell::Doorbell;
+use super::endpoint::{Address, Trust};
+use crate::backoff::Backoff;
+use crate::current::Current;
+use crate::options::Checks;
+
+/// What to follow, and by which means.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Option<String>,
+    pub(crate) workspace: String,
+    /// How the application wrote it.
+    pub(crate) source: String,
+    pub(crate) pins: Pins,
+    pub(crate) token_file: PathBuf,
+    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) stale_after: Option<Duration>,
+    pub(crate) checks: Checks,
+}
+
+/// What the process knows better than the map of the markers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pins {
+    pub(crate) url: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Pins {
+    /// The address to use, where the map says `told`.
+    pub(crate) fn over(&self, told: Option<&Address>) -> Option<Address> {
+        let url = self.url.clone().or_else(|| told.map(|address| address.url.clone()))?;
+        let ca = match &self.ca_file {
+            Some(file) => Trust::File(file.clone()),
+            None => told.map_or(Trust::System, |address| address.ca.clone()),
+        };
+        Some(Address { url, ca })
+    }
+}
+
+const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+
+impl Target {
+    /// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
+    pub(crate) async fn join(&self, current: &Current) -> (String, Arc<Doorbell>) {
+        let mut failures = 0;
+        loop {
+            match self.cluster.doorbell(self.namespace.as_deref()).await {
+                Ok(joined) => return joined,
+                Err(fault) => {
+                    failures += 1;
+                    tracing::warn!(source = self.source, code = fault.code, "{}", fault.message);
+                    current.set_status(|status| status.last_error = Some(fault.message));
+                    sleep(AGAIN.delay(failures, fastrand::f64())).await;
+                }
+            }
+        }
+    }
+}
