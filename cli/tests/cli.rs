@@ -95,6 +95,15 @@ fn lint_shows_the_line_that_is_wrong_and_fails() {
 }
 
 #[test]
+fn warnings_are_shown_and_do_not_fail() {
+    let workspace = changed(&format!("variables/{VARIABLE}.toml"), "value = \"degraded\"", "value = \"normal\"");
+    for arguments in [&["lint"][..], &["lint", "--quiet"]] {
+        let text = prints(workspace.path(), arguments);
+        assert!(text.starts_with("warning[rototo/") && text.contains("\nok: "), "{text}");
+    }
+}
+
+#[test]
 fn lint_reports_only_what_is_selected() {
     let workspace = changed(&format!("resources/{VARIABLE}-objects/degraded.toml"), "= 30", "= 0");
     let rules = |arguments: &[&str]| {

@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     if global.json {
         let documents = documents(&workspace, &parsed);
         output::json(&Report { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
-    } else if lint.has_errors() || !global.quiet {
+    } else if !lint.diagnostics.is_empty() || !global.quiet {
         let outcome = Outcome { workspace: &workspace, parsed: &parsed, lint: &lint };
         output::text(&render::lint(&outcome))?;
     }
