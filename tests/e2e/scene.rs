@@ -84,7 +84,6 @@ impl Scene {
         self.namespace.marker(WORKSPACE).await.unwrap()
     }
 
-
     /// The version of the map: as long as it stays, nothing has rung.
     pub(crate) async fn map_version(&self) -> String {
         self.namespace.markers().await.unwrap().unwrap().metadata.resource_version.unwrap()
