@@ -35,6 +35,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod backoff;
+mod checks;
 mod current;
 mod error;
 #[cfg(feature = "kubernetes")]

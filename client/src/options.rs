@@ -1,12 +1,12 @@
 //! How to load and how to refresh. What is set in code wins over the environment.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rototo_source::ReaderOptions;
 use serde::de::DeserializeOwned;
 
+use crate::checks::{Checks, fits};
 use crate::workspace::Workspace;
 
 /// How a workspace is loaded.
@@ -163,7 +163,7 @@ impl RefreshOptions {
     /// reason goes to logs and status of this process, not to the operator.
     #[must_use]
     pub fn with_check(mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        self.checks.0.push(Arc::new(check));
+        self.checks.add(check);
         self
     }
 
@@ -181,16 +181,7 @@ impl RefreshOptions {
     #[must_use]
     pub fn expecting<T: DeserializeOwned>(self, variable: impl Into<String>) -> Self {
         let variable = variable.into();
-        self.with_check(move |workspace| {
-            let mut values = workspace.values(&variable).ok_or_else(|| format!("it has no variable `{variable}`"))?;
-            // What serde says may quote the value.
-            match values.find(|(_, value)| T::deserialize(*value).is_err()) {
-                Some((key, _)) => {
-                    Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>()))
-                }
-                None => Ok(()),
-            }
-        })
+        self.with_check(move |workspace| fits::<T>(workspace, &variable))
     }
 
     /// Follows markers on this cluster rather than on the one that the environment names.
@@ -285,22 +276,4 @@ impl RefreshOptions {
 /// A variable that is set to something.
 pub(crate) fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-type Check = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
-
-/// What the application demands of each workspace.
-#[derive(Clone, Default)]
-pub(crate) struct Checks(Vec<Check>);
-
-impl Checks {
-    pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
-        self.0.iter().try_for_each(|check| check(workspace))
-    }
-}
-
-impl std::fmt::Debug for Checks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} checks", self.0.len())
-    }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rototo_source::{Pinned, Reader, Source};
 
+use crate::checks::Checks;
 use crate::error::{Error, Result};
-use crate::options::{Checks, LintMode, LoadOptions};
+use crate::options::{LintMode, LoadOptions};
 use crate::workspace::{Content, Workspace};
 
 /// The name that a source has for one version of a workspace.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use rototo_api::fleet::ProcessState;
 use rototo_engine::ResolveOptions;
 use rototo_source::{Reader, Source};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -130,6 +131,34 @@ impl RefreshingWorkspace {
         Ok(Self { current, source: name, options, asks, stop, task: Mutex::new(Some(task)) })
     }
 
+    /// A workspace that stays as it is: for tests of code that takes a `RefreshingWorkspace`, without a source or cluster.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// use rototo::{RefreshingWorkspace, Workspace};
+    ///
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// let workspace = RefreshingWorkspace::fixed(Workspace::load(directory).await?);
+    /// assert!(workspace.ready());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fixed(workspace: Workspace) -> Self {
+        let mut status = RefreshStatus::starting(workspace.source().to_owned());
+        status.show(Some(&workspace));
+        status.state = ProcessState::Applied;
+        status.immutable = true;
+        let source = status.source.clone();
+        let current = Arc::new(Current::new(status));
+        current.swap(Arc::new(workspace));
+        // Nobody listens to what is asked.
+        let (asks, _) = mpsc::channel(1);
+        let (stop, task) = (CancellationToken::new(), Mutex::new(None));
+        Self { current, source, options: RefreshOptions::new(), asks, stop, task }
+    }
+
     /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so.
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -194,6 +223,9 @@ impl RefreshingWorkspace {
     /// # Errors
     /// When that fails. What was loaded before goes on to be used.
     pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
+        if self.asks.is_closed() && self.status().immutable && !self.stop.is_cancelled() {
+            return Ok(RefreshOutcome::Immutable);
+        }
         let (done, outcome) = oneshot::channel();
         let shut_down = || Error::ShutDown(self.source.clone());
         self.asks.send(RefreshAsked { done }).await.map_err(|_| shut_down())?;

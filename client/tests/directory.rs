@@ -156,6 +156,16 @@ async fn after_a_shutdown_what_is_loaded_still_resolves() {
 }
 
 #[tokio::test]
+async fn a_fixed_workspace_is_ready_and_never_changes() {
+    let directory = workspace_with("10");
+    let workspace = RefreshingWorkspace::fixed(Workspace::load(path(&directory)).await.unwrap());
+    set(directory.path(), "20");
+    assert_eq!(workspace.refresh_now().await.unwrap(), RefreshOutcome::Immutable);
+    assert!(workspace.ready());
+    assert_eq!(limit(&workspace), 10);
+}
+
+#[tokio::test]
 async fn a_source_that_is_none_says_so() {
     for source in ["", "http://example.com/a.zip", "kubernetes://a/b/c"] {
         assert!(matches!(Workspace::load(source).await, Err(Error::InvalidSource(_))), "{source}");

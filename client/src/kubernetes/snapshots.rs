@@ -13,7 +13,7 @@ use super::cache::Cache;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::state::Publish;
-use crate::options::Checks;
+use crate::checks::Checks;
 use crate::reading::{Origin, SourceFingerprint};
 use crate::workspace::{Content, Workspace};
 

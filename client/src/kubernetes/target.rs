@@ -10,8 +10,8 @@ use super::cluster::Cluster;
 use super::doorbell::Doorbell;
 use super::endpoint::{Address, Trust};
 use crate::backoff::Backoff;
+use crate::checks::Checks;
 use crate::current::Current;
-use crate::options::Checks;
 
 /// What to follow, and by which means.
 #[derive(Clone)]

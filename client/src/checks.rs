@@ -1,0 +1,39 @@
+//! What an application demands of a workspace before it is swapped in.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::workspace::Workspace;
+
+type Check = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
+
+/// What the application demands of each workspace.
+#[derive(Clone, Default)]
+pub(crate) struct Checks(Vec<Check>);
+
+impl Checks {
+    pub(crate) fn add(&mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) {
+        self.0.push(Arc::new(check));
+    }
+
+    pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
+        self.0.iter().try_for_each(|check| check(workspace))
+    }
+}
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} checks", self.0.len())
+    }
+}
+
+/// Whether each value of `variable` is a `T`.
+pub(crate) fn fits<T: DeserializeOwned>(workspace: &Workspace, variable: &str) -> Result<(), String> {
+    let mut values = workspace.values(variable).ok_or_else(|| format!("it has no variable `{variable}`"))?;
+    // What serde says may quote the value.
+    match values.find(|(_, value)| T::deserialize(*value).is_err()) {
+        Some((key, _)) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
+        None => Ok(()),
+    }
+}
