@@ -1,7 +1,9 @@
 //! What has to be written so that the marker says what the source says. Pure.
 //!
 //! The content decides: an accepted head whose fingerprint the marker already names rings nothing, whatever commit it
-//! came from. And the marker decides what is published: what another operator process wrote is as good as our own.
+//! came from. And the marker decides what is published: what an earlier operator process wrote is as good as our own. But
+//! what changes while this process looks on was changed by somebody else, and is put back, under a later name and only after
+//! the source was asked again: the stranger may have been in a hurry for a reason that git knows by now.
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
@@ -48,8 +50,10 @@ pub struct Observed {
     pub accepted: Option<String>,
     /// The map as it was seen last.
     pub map: MarkerMap,
-    /// The publish that this process saw last, which the name of the next one must exceed.
-    pub last: Option<UpdatedAt>,
+    /// What this process knows to be published, from its own write or from its first look at the map.
+    pub known: Option<Publish>,
+    /// Whether the source was asked since the map was found to say something else than what is known.
+    pub asked_again: bool,
     /// The operator's clock.
     pub now: Timestamp,
 }
@@ -64,6 +68,8 @@ pub enum Plan {
         /// The install that its annotation names, if any.
         owner: Option<String>,
     },
+    /// Somebody has changed the marker. The source has to be asked before it is put back.
+    AskAgain,
     /// The marker is as it should be.
     Keep(Publish),
     /// The marker is as it should be, and the map's labels and annotations are not.
@@ -79,7 +85,18 @@ pub enum Plan {
         publish: Publish,
         /// The version that this was decided on.
         at: At,
+        /// Why.
+        because: Because,
     },
+}
+
+/// Why a marker is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The source has other content.
+    ContentChanged,
+    /// Somebody has changed or removed the marker.
+    PutBack,
 }
 
 /// The state of the map that a write is for. In any other state the decision is made anew.
@@ -94,7 +111,7 @@ pub enum At {
 /// Decides.
 #[must_use]
 pub fn plan(observed: Observed) -> Plan {
-    let Observed { accepted, map, last, now } = observed;
+    let Observed { accepted, map, known, asked_again, now } = observed;
     let (at, addressed, found) = match map {
         MarkerMap::Foreign { owner } => return Plan::Forbidden { owner },
         MarkerMap::Missing => (At::Missing, true, Found::Nothing),
@@ -107,15 +124,23 @@ pub fn plan(observed: Observed) -> Plan {
         Found::Marker(Marker::Removed { updated_at }) => (None, Some(updated_at)),
         Found::Nothing | Found::Unreadable => (None, None),
     };
-    let wanted = accepted.filter(|wanted| published.as_ref().is_none_or(|current| current.fingerprint != *wanted));
+    let meddled = known.is_some() && known != published;
+    if meddled && !asked_again {
+        return Plan::AskAgain;
+    }
+    let last = seen.max(known.as_ref().map(|known| known.updated_at));
+    // Where the head is refused, what was published before somebody meddled with it is still right.
+    let wanted = accepted.or_else(|| known.map(|known| known.fingerprint));
     match (wanted, published) {
-        (Some(fingerprint), _) => {
-            let updated_at = UpdatedAt::after(seen.max(last), now);
-            Plan::Write { publish: Publish { fingerprint, updated_at }, at }
+        (Some(fingerprint), published)
+            if meddled || published.as_ref().is_none_or(|published| published.fingerprint != fingerprint) =>
+        {
+            let because = if meddled { Because::PutBack } else { Because::ContentChanged };
+            Plan::Write { publish: Publish { fingerprint, updated_at: UpdatedAt::after(last, now) }, at, because }
         }
-        (None, Some(publish)) if addressed => Plan::Keep(publish),
-        (None, Some(publish)) => Plan::Readdress { publish, at },
-        (None, None) => Plan::Wait,
+        (_, Some(publish)) if addressed => Plan::Keep(publish),
+        (_, Some(publish)) => Plan::Readdress { publish, at },
+        (_, None) => Plan::Wait,
     }
 }
 
@@ -143,8 +168,23 @@ mod tests {
     }
 
     fn check(accepted: Option<&str>, map: MarkerMap, expected: &Plan) {
-        let observed = Observed { accepted: accepted.map(str::to_owned), map, last: None, now: time(30).timestamp() };
-        assert_eq!(plan(observed), *expected);
+        assert_eq!(plan(observed(accepted, map)), *expected);
+    }
+
+    fn observed(accepted: Option<&str>, map: MarkerMap) -> Observed {
+        let accepted = accepted.map(str::to_owned);
+        Observed { accepted, map, known: None, asked_again: false, now: time(30).timestamp() }
+    }
+
+    fn written(observed: Observed) -> (Publish, Because) {
+        match plan(observed) {
+            Plan::Write { publish, because, .. } => (publish, because),
+            other => panic!("should write, not {other:?}"),
+        }
+    }
+
+    fn ring(publish: Publish, at: At) -> Plan {
+        Plan::Write { publish, at, because: Because::ContentChanged }
     }
 
     fn at_7() -> At {
@@ -153,8 +193,8 @@ mod tests {
 
     #[test]
     fn the_first_accepted_head_is_published_whether_or_not_there_is_a_map() {
-        check(Some(A), MarkerMap::Missing, &Plan::Write { publish: publish(A, 30), at: At::Missing });
-        check(Some(A), ours(Found::Nothing), &Plan::Write { publish: publish(A, 30), at: at_7() });
+        check(Some(A), MarkerMap::Missing, &ring(publish(A, 30), At::Missing));
+        check(Some(A), ours(Found::Nothing), &ring(publish(A, 30), at_7()));
     }
 
     #[test]
@@ -164,32 +204,38 @@ mod tests {
 
     #[test]
     fn other_content_is_published_under_a_later_name() {
-        check(Some(B), ours(marker(A, 10)), &Plan::Write { publish: publish(B, 30), at: at_7() });
+        check(Some(B), ours(marker(A, 10)), &ring(publish(B, 30), at_7()));
     }
 
     #[test]
     fn a_clock_that_went_back_does_not_ring_with_an_earlier_name() {
-        let Plan::Write { publish, .. } = plan(Observed {
-            accepted: Some(B.to_owned()),
-            map: ours(marker(A, 50)),
-            last: None,
-            now: time(30).timestamp(),
-        }) else {
-            panic!("should write")
-        };
+        let (publish, _) = written(observed(Some(B), ours(marker(A, 50))));
         assert_eq!(publish.updated_at.to_string(), "2026-11-20T18:40:50.000001Z");
     }
 
     #[test]
-    fn a_deleted_key_is_written_again_under_a_later_name_than_the_lost_one() {
-        let observed = Observed {
-            accepted: Some(A.to_owned()),
-            map: ours(Found::Nothing),
-            last: Some(time(40)),
-            now: time(30).timestamp(),
-        };
-        let Plan::Write { publish, .. } = plan(observed) else { panic!("should write") };
-        assert!(publish.updated_at > time(40));
+    fn what_somebody_else_changed_is_put_back_after_the_source_was_asked_again() {
+        let meddled_with = [
+            ours(marker(B, 50)),
+            ours(marker(A, 50)),
+            ours(Found::Nothing),
+            ours(Found::Unreadable),
+            MarkerMap::Missing,
+        ];
+        for map in meddled_with {
+            let meddled = Observed { known: Some(publish(A, 40)), ..observed(Some(A), map) };
+            assert_eq!(plan(meddled.clone()), Plan::AskAgain);
+            let (publish, because) = written(Observed { asked_again: true, ..meddled });
+            assert_eq!((publish.fingerprint.as_str(), because), (A, Because::PutBack));
+            assert!(publish.updated_at > time(40), "{publish:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_head_does_not_keep_a_marker_from_being_put_back() {
+        let known = Some(publish(A, 10));
+        let meddled = Observed { known, asked_again: true, ..observed(None, ours(marker(B, 20))) };
+        assert_eq!(written(meddled).0.fingerprint, A);
     }
 
     #[test]
@@ -201,17 +247,13 @@ mod tests {
 
     #[test]
     fn an_unreadable_marker_is_replaced() {
-        check(Some(A), ours(Found::Unreadable), &Plan::Write { publish: publish(A, 30), at: at_7() });
+        check(Some(A), ours(Found::Unreadable), &ring(publish(A, 30), at_7()));
     }
 
     #[test]
     fn the_marker_of_a_removed_namesake_is_replaced_under_a_later_name() {
         let removed = Found::Marker(Marker::Removed { updated_at: time(40) });
-        let Plan::Write { publish, .. } =
-            plan(Observed { accepted: Some(A.to_owned()), map: ours(removed), last: None, now: time(30).timestamp() })
-        else {
-            panic!("should write")
-        };
+        let (publish, _) = written(observed(Some(A), ours(removed)));
         assert!(publish.updated_at > time(40));
     }
 

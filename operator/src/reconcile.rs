@@ -16,9 +16,10 @@ use serde_json::json;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::context::{Context, Key, SharedRecord};
+use crate::fleet::Publish;
 use crate::head::{Head, Look, LookError, Verdict};
 use crate::markers::{self, WriteError};
-use crate::plan::{Observed, Plan, plan};
+use crate::plan::{Because, MarkerMap, Observed, Plan, plan};
 use crate::record::{Cause, Record, Verified};
 use crate::status::{self, Event, Facts, PublishProblem, Severity, SourceFacts, SourceProblem};
 
@@ -66,16 +67,14 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
     if spec.suspend || !record.source.is_due(&cause, now) {
         return;
     }
-    if let Some((superseded, _)) = record.source.looking.take() {
-        superseded.abort();
-    }
     let key = Key::of(workspace);
     let span = info_span!("look", namespace = key.namespace, name = key.name);
     let known = record.source.head.clone();
     let (text, timeout, fail_on) = (spec.source.clone(), spec.timeout(), spec.fail_on());
     let (context, shared, interval) = (context.clone(), shared.clone(), spec.interval());
     // Whoever asks wants to know what is there now; at the interval, a neighbour's answer of late will do.
-    let age = if record.source.looked_for.as_ref() == Some(&cause) { interval / 2 } else { Duration::ZERO };
+    let asked = record.source.is_asked(&cause);
+    let age = if asked { Duration::ZERO } else { interval / 2 };
     let task = async move {
         let result = match text.parse::<Source>() {
             Ok(source) => {
@@ -90,8 +89,7 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
         shared.lock().source.looked(result, verified, interval, fastrand::f64());
         context.ring(&key);
     };
-    let task = tokio::spawn(task.instrument(span));
-    record.source.looking = Some((task.abort_handle(), cause));
+    record.source.looks(tokio::spawn(task.instrument(span)).abort_handle(), cause);
 }
 
 async fn take(look: Look, context: &Context, key: &Key) -> Result<Arc<Head>, LookError> {
@@ -117,29 +115,30 @@ async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &C
         let map = context.maps.newest(&namespace);
         let map = context.address.read(map.as_deref(), &name);
         let plan = plan(observe(&shared.lock(), workspace, map));
-        let (publish, at, rings) = match plan {
+        let (publish, at, because) = match plan {
             Plan::Wait => return shared.lock().saw_published(None, Instant::now()),
             Plan::Keep(publish) => return shared.lock().saw_published(Some(publish), Instant::now()),
             Plan::Forbidden { owner } => {
                 shared.lock().problem = Some(PublishProblem::Foreign { owner });
                 return;
             }
-            Plan::Readdress { publish, at } => (publish, at, false),
-            Plan::Write { publish, at } => (publish, at, true),
+            Plan::AskAgain => {
+                if shared.lock().source.ask_again() {
+                    context.ring(&Key::of(workspace));
+                }
+                return;
+            }
+            Plan::Readdress { publish, at } => (publish, at, None),
+            Plan::Write { publish, at, because } => (publish, at, Some(because)),
         };
         let data = markers::published(&name, &publish);
         match context.address.write(&context.client, &namespace, data, &at).await {
             Ok(map) => {
                 let now = Instant::now();
                 context.maps.saw(&namespace, Some(Arc::new(map)));
-                if rings {
-                    let pods = context.pods(workspace);
-                    let mut record = shared.lock();
-                    if let Some(times) = record.publish_times(now) {
-                        record.fleet.published(publish.clone(), times, &pods, now);
-                        context.metrics.published(&times);
-                    }
-                    info!(namespace, name, fingerprint = publish.fingerprint, "published");
+                if let Some(because) = because {
+                    rang(workspace, shared, context, &publish, now);
+                    told(workspace, context, &publish, because).await;
                 }
                 return shared.lock().saw_published(Some(publish), now);
             }
@@ -161,12 +160,36 @@ async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &C
     failed(shared, context, &WriteError::Conflict);
 }
 
-fn observe(record: &Record, workspace: &RototoWorkspace, map: crate::plan::MarkerMap) -> Observed {
+/// Begins to count who has the publish that the API server has just accepted.
+fn rang(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, publish: &Publish, now: Instant) {
+    let pods = context.pods(workspace);
+    let mut record = shared.lock();
+    if let Some(times) = record.publish_times(now) {
+        record.fleet.published(publish.clone(), times, &pods, now);
+        context.metrics.published(&times);
+    }
+}
+
+async fn told(workspace: &RototoWorkspace, context: &Context, publish: &Publish, because: Because) {
+    let Key { namespace, name } = Key::of(workspace);
+    let fingerprint = &publish.fingerprint;
+    match because {
+        Because::ContentChanged => info!(namespace, name, fingerprint, "published"),
+        Because::PutBack => {
+            warn!(namespace, name, fingerprint, "put back a marker that somebody else had changed");
+            context.metrics.put_back();
+            tell(workspace, context, Event::marker_put_back(fingerprint)).await;
+        }
+    }
+}
+
+fn observe(record: &Record, workspace: &RototoWorkspace, map: MarkerMap) -> Observed {
     let head = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted && !workspace.spec.suspend);
     Observed {
         accepted: head.map(|head| head.fingerprint.to_string()),
         map,
-        last: record.published.as_ref().map(|publish| publish.updated_at),
+        known: record.published.clone(),
+        asked_again: record.source.was_asked_again(),
         now: Timestamp::now(),
     }
 }

@@ -51,6 +51,18 @@ pub struct SourceRecord {
     pub looking: Option<(AbortHandle, Cause)>,
     /// What the last look that ended was for.
     pub looked_for: Option<Cause>,
+    asked_again: Option<AskedAgain>,
+}
+
+/// A question that no look answers which had begun before it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedAgain {
+    /// No look has begun since.
+    Waiting,
+    /// One has.
+    Looking,
+    /// One has ended, whatever came of it.
+    Answered,
 }
 
 /// When the source last confirmed what is known of it.
@@ -107,6 +119,7 @@ impl Record {
         self.published = publish;
         self.problem = None;
         self.publish_failures = 0;
+        self.source.asked_again = None;
     }
 
     /// The times of the publish that the head is about to become.
@@ -142,8 +155,37 @@ impl SourceRecord {
     /// Whether the source should be looked at now.
     #[must_use]
     pub fn is_due(&self, cause: &Cause, now: Instant) -> bool {
-        let asked = self.looking.as_ref().map(|(_, cause)| cause).or(self.looked_for.as_ref());
-        asked != Some(cause) || self.looking.is_none() && self.next_look.is_none_or(|next| next <= now)
+        self.is_asked(cause) || self.looking.is_none() && self.next_look.is_none_or(|next| next <= now)
+    }
+
+    /// Whether somebody wants to know what no look is on its way for, nor has ended that was.
+    #[must_use]
+    pub fn is_asked(&self, cause: &Cause) -> bool {
+        let known = self.looking.as_ref().map(|(_, cause)| cause).or(self.looked_for.as_ref());
+        known != Some(cause) || self.asked_again == Some(AskedAgain::Waiting)
+    }
+
+    /// A look has begun.
+    pub fn looks(&mut self, look: AbortHandle, cause: Cause) {
+        if let Some((superseded, _)) = self.looking.replace((look, cause)) {
+            superseded.abort();
+        }
+        if self.asked_again.is_some() {
+            self.asked_again = Some(AskedAgain::Looking);
+        }
+    }
+
+    /// Wants an answer that is younger than now. Says whether this is news.
+    pub fn ask_again(&mut self) -> bool {
+        let news = self.asked_again.is_none();
+        self.asked_again.get_or_insert(AskedAgain::Waiting);
+        news
+    }
+
+    /// Whether there is an answer that is younger than the question.
+    #[must_use]
+    pub fn was_asked_again(&self) -> bool {
+        self.asked_again == Some(AskedAgain::Answered)
     }
 
     /// Takes what a look gave, and settles when the next is due. `jitter` lies between 0 and 1.
@@ -155,6 +197,9 @@ impl SourceRecord {
         jitter: f64,
     ) {
         self.looked_for = self.looking.take().map(|(_, cause)| cause);
+        if self.asked_again == Some(AskedAgain::Looking) {
+            self.asked_again = Some(AskedAgain::Answered);
+        }
         let wait = match result {
             Ok(head) => {
                 let fixed = head.immutable;

@@ -9,7 +9,7 @@ use rototo_api::workspace::condition::{CONVERGED, LINT_PASSED, PUBLISHED};
 pub struct Event {
     /// Whether somebody should look.
     pub severity: Severity,
-    /// `Published`, `LintRefused`, `Recovered`, `PublishFailed`, or `ConvergeDeadlineExceeded`.
+    /// `Published`, `LintRefused`, `Recovered`, `PublishFailed`, `ConvergeDeadlineExceeded`, or `MarkerPutBack`.
     pub reason: &'static str,
     /// What happened.
     pub message: String,
@@ -22,6 +22,15 @@ pub enum Severity {
     Normal,
     /// Somebody should look.
     Warning,
+}
+
+impl Event {
+    /// The one event that no status shows: afterwards all is as it was.
+    #[must_use]
+    pub fn marker_put_back(fingerprint: &str) -> Self {
+        let message = format!("somebody else had changed the marker; it names {fingerprint} again, under a new time");
+        warning("MarkerPutBack", message)
+    }
 }
 
 /// What happened between two statuses.

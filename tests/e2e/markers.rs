@@ -1,0 +1,223 @@
+//! Markers are the operator's: what others do to them is put back, and what others own is left alone.
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use rototo_api::marker::Marker;
+use rototo_api::names::MARKERS;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until_async};
+use serde_json::json;
+
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
+
+/// Takes the admission policy away, so that an administrator can do what it prevents, and waits until that is in force.
+async fn without_policy(namespace: &Namespace) {
+    install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
+    let touch = json!({ "metadata": { "annotations": { "example.com/touched": "yes" } } });
+    until_async("the markers to be anybody's", PATIENCE, async || {
+        let maps = namespace.api::<ConfigMap>();
+        Ok(match maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(&touch)).await {
+            Ok(_) => Seen::Done(()),
+            Err(error) => Seen::NotYet(error.to_string()),
+        })
+    })
+    .await
+    .unwrap();
+}
+
+async fn wait_for_marker(scene: &Scene, what: &str, holds: impl Fn(Option<&Marker>) -> bool) -> Option<Marker> {
+    until_async(format!("the marker to be {what}"), PATIENCE, async || {
+        let marker = scene.namespace.marker(WORKSPACE).await.context("read the marker");
+        Ok(match marker {
+            Ok(marker) if holds(marker.as_ref()) => Seen::Done(marker),
+            seen => Seen::NotYet(format!("{seen:?}")),
+        })
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_hand_edit_is_put_back_and_counted() {
+    let scene = Scene::published("meddled").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let original = scene.marker().await.unwrap();
+    without_policy(&scene.namespace).await;
+
+    let forged = Marker::Published {
+        fingerprint: format!("sha256:{}", "0".repeat(64)),
+        updated_at: "2099-01-01T00:00:00.000000Z".parse().unwrap(),
+    };
+    let edit = json!({ "data": { WORKSPACE: forged.to_json() } });
+    let maps = scene.namespace.api::<ConfigMap>();
+    maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
+
+    let back = |marker: Option<&Marker>| marker.is_some_and(|marker| marker.updated_at() > forged.updated_at());
+    let marker = wait_for_marker(&scene, "put back", back).await.unwrap();
+    let (Marker::Published { fingerprint, .. }, Marker::Published { fingerprint: before, .. }) = (&marker, &original)
+    else {
+        panic!("{marker:?}")
+    };
+    assert_eq!(fingerprint, before);
+    assert_eq!(scene.operator.metric("rototo_markers_put_back_total", &[]).unwrap(), 1.0);
+    scene.wait_for_fleet(1).await;
+    assert_eq!(app.state().unwrap()["fingerprint"], before.as_str());
+    let events = scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "get", "events"]).unwrap();
+    assert!(events.contains("MarkerPutBack"), "{events}");
+}
+
+#[tokio::test]
+async fn a_deleted_map_is_written_again_under_a_later_name() {
+    let scene = Scene::published("deleted-map").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let original = scene.marker().await.unwrap();
+    without_policy(&scene.namespace).await;
+    scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
+    let later = |marker: Option<&Marker>| marker.is_some_and(|marker| marker.updated_at() > original.updated_at());
+    wait_for_marker(&scene, "back", later).await;
+    scene.wait_for_fleet(1).await;
+    app.wait_for_state("applied", |state| state["state"] == "applied").unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_workspace_takes_its_marker_along_and_leaves_the_others() {
+    let scene = Scene::published("deleted").await;
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h" });
+    scene.namespace.apply_workspace("other", spec).await.unwrap();
+    scene.namespace.wait_for_condition("other", "Published", "True").await.unwrap();
+    let (other, original) = (scene.namespace.marker("other").await.unwrap(), scene.marker().await.unwrap());
+
+    scene.namespace.api::<RototoWorkspace>().delete(WORKSPACE, &DeleteParams::default()).await.unwrap();
+    wait_for_marker(&scene, "gone", |marker| marker.is_none()).await;
+    assert_eq!(scene.namespace.marker("other").await.unwrap(), other);
+
+    scene.apply().await;
+    let published = |marker: Option<&Marker>| marker.is_some_and(|marker| marker.updated_at() > original.updated_at());
+    wait_for_marker(&scene, "published anew", published).await;
+}
+
+#[tokio::test]
+async fn a_workspace_that_was_deleted_while_the_operator_was_away_is_swept_at_its_start() {
+    let mut scene = Scene::published("swept").await;
+    scene.operator.kill().unwrap();
+    scene.namespace.api::<RototoWorkspace>().delete(WORKSPACE, &DeleteParams::default()).await.unwrap();
+    assert!(scene.marker().await.is_some());
+    scene.operator.start_again().unwrap();
+    wait_for_marker(&scene, "gone", |marker| marker.is_none()).await;
+}
+
+#[tokio::test]
+async fn there_and_back_again_are_three_publishes() {
+    let scene = Scene::published("aba").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let first = scene.marker().await.unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    scene.repository.revert("HEAD").unwrap();
+    let status = scene.push().await;
+    let third = status.published.unwrap();
+    assert_eq!(status.history.len(), 3);
+    assert!(third.updated_at > first.updated_at());
+    assert!(matches!(first, Marker::Published { fingerprint, .. } if fingerprint == third.fingerprint));
+    app.wait_for_state("at the third", |state| state["updated_at"] == third.updated_at.to_string()).unwrap();
+    scene.wait_for_fleet(1).await;
+}
+
+#[tokio::test]
+async fn the_map_of_somebody_else_is_never_written() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "foreign").await;
+    without_policy_map(&scene.namespace, r#"{"mine":"yes"}"#).await;
+    let version = scene.map_version().await;
+    scene.apply().await;
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
+    let foreign = |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().is_some_and(|status| condition(status, "Published") == "False/ForeignMarkers")
+    };
+    if !foreign(&workspace) {
+        scene.namespace.wait_for_workspace(WORKSPACE, "told that the map is foreign", foreign).await.unwrap();
+    }
+    assert_eq!(scene.map_version().await, version);
+}
+
+/// Creates a map of the markers' name that no operator owns.
+async fn without_policy_map(namespace: &Namespace, data: &str) {
+    install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
+    let map: ConfigMap = serde_json::from_value(json!({
+        "metadata": { "name": MARKERS },
+        "data": serde_json::from_str::<serde_json::Value>(data).unwrap(),
+    }))
+    .unwrap();
+    until_async("a foreign map to be admitted", PATIENCE, async || {
+        Ok(match namespace.api::<ConfigMap>().create(&kube::api::PostParams::default(), &map).await {
+            Ok(_) => Seen::Done(()),
+            Err(error) => Seen::NotYet(error.to_string()),
+        })
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_marker_that_the_api_server_refuses_is_loud_and_tried_again() {
+    let scene = Scene::published("refusing").await;
+    let namespace = scene.namespace.name();
+    let name = format!("refuse-{namespace}");
+    let policy = json!({
+        "apiVersion": "v1", "kind": "List", "items": [
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+                "metadata": { "name": name },
+                "spec": {
+                    "failurePolicy": "Fail",
+                    "matchConstraints": { "resourceRules": [{
+                        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["configmaps"],
+                    }]},
+                    "validations": [{ "expression": "false", "message": "closed for inventory" }],
+                },
+            },
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+                "metadata": { "name": name },
+                "spec": {
+                    "policyName": name, "validationActions": ["Deny"],
+                    "matchResources": {
+                        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                    },
+                },
+            },
+        ],
+    });
+    scene.namespace.apply(&policy.to_string()).unwrap();
+    let probe = json!({ "metadata": { "name": "probe" }, "data": {} });
+    let probe: ConfigMap = serde_json::from_value(probe).unwrap();
+    let maps = scene.namespace.api::<ConfigMap>();
+    maps.create(&kube::api::PostParams::default(), &probe).await.unwrap();
+    until_async("the policy to be in force", PATIENCE, async || {
+        let touch = json!({ "data": { "touched": format!("{:08x}", fastrand::u32(..)) } });
+        Ok(match maps.patch("probe", &PatchParams::default(), &Patch::Merge(touch)).await {
+            Ok(_) => Seen::NotYet("admitted".to_owned()),
+            Err(_) => Seen::Done(()),
+        })
+    })
+    .await
+    .unwrap();
+
+    let version = scene.map_version().await;
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
+    let status = workspace.status.unwrap();
+    assert_eq!(condition(&status, "Published"), "False/PublishFailed");
+    let said = status.conditions.iter().find(|condition| condition.type_ == "Published").unwrap();
+    assert!(said.message.contains("closed for inventory"), "{}", said.message);
+    assert_eq!(scene.map_version().await, version);
+
+    let delete = ["delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", &name];
+    scene.namespace.cluster().kubectl(&delete).unwrap();
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    assert_ne!(scene.map_version().await, version);
+}
