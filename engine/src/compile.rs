@@ -1,5 +1,7 @@
-//! A parsed workspace to a [`Compiled`] one. Whatever resolution relies on is checked here, once.
+//! A parsed workspace to a [`Compiled`] one. Whatever resolution relies on is checked here, once; what did not change
+//! since an earlier workspace is taken from there.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,12 +9,13 @@ use serde_json::Value;
 
 use crate::bucket::Salted;
 use crate::compiled::{
-    Choice, Compiled, ContextSchema, Names, Numbers, Path, Predicate, Qualifier, Rule, Subject, Test, Variable,
+    Choice, Compiled, ContextSchema, Path, Paths, Predicate, Qualifier, Rule, Subject, Test, Variable,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::graph;
 use crate::lint::lint;
-use crate::parse::{self, CONTEXT_SCHEMA, Field, Op, Parse, Parsed, Primitive, Type};
+use crate::parse::{self, CONTEXT_SCHEMA, Changes, Field, Op, Parse, Parsed, Primitive, Type};
+use crate::shared::SharedMap;
 
 /// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
@@ -54,7 +57,16 @@ struct Refused<'a>(&'a str);
 /// # Errors
 /// When something that resolution needs is missing or does not hold together.
 pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
-    Compiler { parsed, paths: Paths::default() }.compile().map_err(|Refused(path)| {
+    compile_after(&Compiled::default(), parsed)
+}
+
+/// As [`compile`], with the same result, taking from `previous` what did not change since. The work is proportional to
+/// what changed and what depends on it.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, CompileError> {
+    Compiler::after(previous, parsed).compile().map_err(|Refused(path)| {
         let mut diagnostics = lint(parsed).diagnostics;
         diagnostics.retain(|found| found.severity == Severity::Error);
         diagnostics.sort_by_key(|found| found.location.path != path);
@@ -64,30 +76,31 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 
 struct Compiler<'a> {
     parsed: &'a Parsed,
-    paths: Paths,
-}
-
-#[derive(Default)]
-struct Paths {
-    numbers: Numbers,
-    items: Vec<Path>,
+    changes: Changes,
+    /// The workspace before; what changed is replaced in it.
+    compiled: Compiled,
 }
 
 impl<'a> Compiler<'a> {
+    fn after(previous: &Compiled, parsed: &'a Parsed) -> Self {
+        let changes = parsed.changes_since(&previous.parsed);
+        // Others may still refer to a qualifier that is gone, by a number that means nothing any more.
+        let one_is_gone = changes.qualifiers.iter().any(|id| !parsed.qualifiers.contains_key(id));
+        if one_is_gone || previous.paths.too_many_for(parsed) {
+            return Self::after(&Compiled::default(), parsed);
+        }
+        Self { parsed, changes, compiled: previous.clone() }
+    }
+
     fn compile(mut self) -> Result<Compiled, Refused<'a>> {
         let manifest = self.parsed.manifest.as_ref().ok_or(Refused("rototo-workspace.toml"))?;
         let content = manifest.content().ok_or(Refused(&manifest.path))?;
         require_version(&content.schema_version, &manifest.path)?;
-        let context_schema = self.context_schema()?;
-        let qualifiers = self.qualifiers()?;
-        let variables = self.variables(&qualifiers)?;
-        Ok(Compiled {
-            fingerprint: self.parsed.fingerprint(),
-            variables,
-            qualifiers,
-            paths: self.paths.items,
-            context_schema,
-        })
+        self.compiled.context_schema = self.context_schema()?;
+        self.qualifiers()?;
+        self.variables()?;
+        self.compiled.parsed = self.parsed.clone();
+        Ok(self.compiled)
     }
 
     fn context_schema(&self) -> Result<Option<ContextSchema>, Refused<'a>> {
@@ -97,29 +110,55 @@ impl<'a> Compiler<'a> {
         Ok(Some(ContextSchema { document: document.clone(), identity: document.digest().short_identity() }))
     }
 
-    fn qualifiers(&mut self) -> Result<Names<Qualifier>, Refused<'a>> {
+    fn qualifiers(&mut self) -> Result<(), Refused<'a>> {
         let parsed = self.parsed;
-        let numbers = number(parsed.qualifiers.keys());
-        let mut items = Vec::with_capacity(parsed.qualifiers.len());
-        for (id, document) in &parsed.qualifiers {
-            items.push(self.qualifier(id, document, &numbers).ok_or(Refused(&document.path))?);
+        let changed: Vec<_> =
+            self.changes.qualifiers.iter().filter_map(|id| parsed.qualifiers.get_key_value(id)).collect();
+        if changed.is_empty() {
+            return Ok(());
         }
-        let edges: Vec<Vec<usize>> = items.iter().map(references).collect();
+        let mut next = self.compiled.qualifier_numbers.len();
+        for (id, document) in &changed {
+            if !self.compiled.qualifier_numbers.contains_key(id) {
+                let number = u32::try_from(next).map_err(|_| Refused(&document.path))?;
+                self.compiled.qualifier_numbers.insert(Arc::clone(id), number);
+                next += 1;
+            }
+        }
+        let mut all: Vec<Option<Arc<Qualifier>>> = self.compiled.qualifiers.iter().cloned().map(Some).collect();
+        all.resize(next, None);
+        let mut refers = false;
+        for (id, document) in changed {
+            let refused = || Refused(&document.path);
+            let qualifier = self.qualifier(id, document).ok_or_else(refused)?;
+            refers |= !references(&qualifier).is_empty();
+            let number = self.compiled.qualifier_numbers.get(id).and_then(|number| usize::try_from(*number).ok());
+            *number.and_then(|number| all.get_mut(number)).ok_or_else(refused)? = Some(Arc::new(qualifier));
+        }
+        self.compiled.qualifiers = Arc::new(all.into_iter().flatten().collect());
+        // Without new references there can be no new cycle.
+        if refers { self.require_short_chains() } else { Ok(()) }
+    }
+
+    fn require_short_chains(&self) -> Result<(), Refused<'a>> {
+        let qualifiers = &self.compiled.qualifiers;
+        let edges: Vec<Vec<usize>> = qualifiers.iter().map(|qualifier| references(qualifier)).collect();
         let components = graph::components(&edges);
         let first_cyclic =
             components.iter().find(|component| graph::is_cycle(component, &edges)).and_then(|c| c.first());
         let too_deep = graph::depths(&edges, &components).iter().position(|depth| *depth > MAX_QUALIFIER_CHAIN);
-        match first_cyclic.copied().or(too_deep).and_then(|number| parsed.qualifiers.values().nth(number)) {
+        let fault = first_cyclic.copied().or(too_deep).and_then(|number| qualifiers.get(number));
+        match fault.and_then(|qualifier| self.parsed.qualifiers.get(&qualifier.id)) {
             Some(document) => Err(Refused(&document.path)),
-            None => Ok(Names { numbers, items }),
+            None => Ok(()),
         }
     }
 
-    fn qualifier(&mut self, id: &Arc<str>, document: &Parse<parse::Qualifier>, numbers: &Numbers) -> Option<Qualifier> {
+    fn qualifier(&mut self, id: &Arc<str>, document: &Parse<parse::Qualifier>) -> Option<Qualifier> {
         let qualifier = document.content()?;
         require_version(&qualifier.schema_version, &document.path).ok()?;
         let predicates: Box<[Predicate]> =
-            qualifier.predicates().iter().map(|predicate| self.predicate(predicate, numbers)).collect::<Option<_>>()?;
+            qualifier.predicates().iter().map(|predicate| self.predicate(predicate)).collect::<Option<_>>()?;
         let mut paths = Vec::new();
         for predicate in &predicates {
             if let Subject::Path(path) = predicate.subject
@@ -131,34 +170,46 @@ impl<'a> Compiler<'a> {
         (!predicates.is_empty()).then(|| Qualifier { id: Arc::clone(id), paths: paths.into(), predicates })
     }
 
-    fn predicate(&mut self, predicate: &parse::Predicate, numbers: &Numbers) -> Option<Predicate> {
+    fn predicate(&mut self, predicate: &parse::Predicate) -> Option<Predicate> {
         let attribute = predicate.attribute.value()?;
         let test = Test::of(predicate)?;
         // A bucket hashes something of the context, even where its name looks like a qualifier's.
         let subject = match (predicate.qualifier_reference(), &test) {
             (Some(id), Test::Equal { .. } | Test::OneOf { .. } | Test::Ordered { .. }) => {
-                Subject::Qualifier(*numbers.get(id)?)
+                Subject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
             }
-            _ => Subject::Path(self.paths.number(attribute)?),
+            _ => Subject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
         };
         Some(Predicate { subject, test })
     }
 
-    fn variables(&self, qualifiers: &Names<Qualifier>) -> Result<Names<Variable>, Refused<'a>> {
-        let parsed = self.parsed;
-        let mut items = Vec::with_capacity(parsed.variables.len());
-        for (id, document) in &parsed.variables {
-            items.push(self.variable(id, document, qualifiers).ok_or(Refused(&document.path))?);
+    fn variables(&mut self) -> Result<(), Refused<'a>> {
+        let users = self.changes.resources.iter().filter_map(|resource| self.compiled.users.get(resource));
+        let mut affected: BTreeSet<Arc<str>> = users.flat_map(SharedMap::keys).cloned().collect();
+        affected.extend(self.changes.variables.iter().cloned());
+        for id in affected {
+            if let Some(before) = self.compiled.parsed.variables.get(&id).and_then(resource_of)
+                && let Some(users) = self.compiled.users.get_mut(before)
+            {
+                users.remove(&id);
+            }
+            match self.parsed.variables.get(&id) {
+                None => self.compiled.variables.remove(&id),
+                Some(document) => {
+                    let variable = self.variable(&id, document).ok_or(Refused(&document.path))?;
+                    self.compiled.variables.insert(variable);
+                    if let Some(users) =
+                        resource_of(document).and_then(|name| self.compiled.users.get_mut_or_default(&Arc::from(name)))
+                    {
+                        users.insert(id, ());
+                    }
+                }
+            }
         }
-        Ok(Names { numbers: number(parsed.variables.keys()), items })
+        Ok(())
     }
 
-    fn variable(
-        &self,
-        id: &Arc<str>,
-        document: &Parse<parse::Variable>,
-        qualifiers: &Names<Qualifier>,
-    ) -> Option<Variable> {
+    fn variable(&self, id: &Arc<str>, document: &Parse<parse::Variable>) -> Option<Variable> {
         let variable = document.content()?;
         require_version(&variable.schema_version, &document.path).ok()?;
         if let parse::Resolve::Table { rules: parse::Rules::Invalid(_), .. } = variable.resolve {
@@ -169,7 +220,7 @@ impl<'a> Compiler<'a> {
             Some(Choice { key: Arc::clone(key), value: Arc::clone(value) })
         };
         let rule = |rule: &parse::Rule| {
-            let qualifier = *qualifiers.numbers.get(rule.qualifier.value()?)?;
+            let qualifier = *self.compiled.qualifier_numbers.get(rule.qualifier.value()?)?;
             Some(Rule { qualifier, choice: choice(&rule.value)? })
         };
         let default = choice(variable.default()?)?;
@@ -198,8 +249,12 @@ fn require_version<'a>(version: &Field<i64>, path: &'a str) -> Result<(), Refuse
     if version.value() == Some(&1) { Ok(()) } else { Err(Refused(path)) }
 }
 
-fn number<'a>(ids: impl Iterator<Item = &'a Arc<str>>) -> Numbers {
-    ids.zip(0..).map(|(id, number)| (Arc::clone(id), number)).collect()
+/// The resource whose objects are a variable's values.
+fn resource_of(document: &Parse<parse::Variable>) -> Option<&str> {
+    match document.content()?.value_type()? {
+        Type::Resource(resource) => Some(resource),
+        Type::Primitive(_) | Type::Unknown(_) => None,
+    }
 }
 
 fn references(qualifier: &Qualifier) -> Vec<usize> {
@@ -229,13 +284,20 @@ impl Test {
 }
 
 impl Paths {
-    fn number(&mut self, text: &Arc<str>) -> Option<u32> {
-        if let Some(number) = self.numbers.get(text) {
+    /// The number of a path; a new one if it has none.
+    fn number(paths: &mut Arc<Self>, text: &Arc<str>) -> Option<u32> {
+        if let Some(number) = paths.numbers.get(text) {
             return Some(*number);
         }
-        let number = u32::try_from(self.items.len()).ok()?;
-        self.numbers.insert(Arc::clone(text), number);
-        self.items.push(Path { text: Arc::clone(text), segments: text.split('.').map(Box::from).collect() });
+        let paths = Arc::make_mut(paths);
+        let number = u32::try_from(paths.items.len()).ok()?;
+        paths.numbers.insert(Arc::clone(text), number);
+        paths.items.push(Path { text: Arc::clone(text), segments: text.split('.').map(Box::from).collect() });
         Some(number)
+    }
+
+    /// Whether the paths that nothing reads any more must have become many: every change can leave some behind.
+    fn too_many_for(&self, parsed: &Parsed) -> bool {
+        self.items.len() > 1_000 + 16 * parsed.qualifiers.len()
     }
 }

@@ -1,34 +1,29 @@
 //! The tables that resolution walks: names are numbers, values are shared, and nothing is left to check.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use serde_json::Value;
 
 use crate::bucket::Salted;
 use crate::fingerprint::Fingerprint;
-use crate::parse::{Op, Parse, Schema};
+use crate::parse::{Op, Parse, Parsed, Schema};
+use crate::shared::SharedMap;
+use crate::table::{Named, Table};
 
-/// A workspace ready to resolve.
-#[derive(Debug)]
+/// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
+#[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) variables: Names<Variable>,
-    pub(crate) qualifiers: Names<Qualifier>,
-    pub(crate) paths: Vec<Path>,
+    /// What it was made from.
+    pub(crate) parsed: Parsed,
+    pub(crate) variables: Table<Variable>,
+    /// The numbers of qualifiers. One keeps its number while it is there.
+    pub(crate) qualifier_numbers: SharedMap<u32>,
+    pub(crate) qualifiers: Arc<Vec<Arc<Qualifier>>>,
+    pub(crate) paths: Arc<Paths>,
     pub(crate) context_schema: Option<ContextSchema>,
+    /// For each resource, the variables whose values are its objects.
+    pub(crate) users: SharedMap<SharedMap<()>>,
 }
-
-/// Things by name and by number, in the order of their names.
-#[derive(Debug)]
-pub(crate) struct Names<T> {
-    pub(crate) numbers: Numbers,
-    pub(crate) items: Vec<T>,
-}
-
-/// Numbers by name. Always the same hash: the names are those of a reviewed workspace, not of an attacker.
-pub(crate) type Numbers = HashMap<Arc<str>, u32, FixedState>;
 
 #[derive(Debug)]
 pub(crate) struct Variable {
@@ -77,31 +72,30 @@ pub(crate) enum Test {
     Bucket { salt: Arc<str>, salted: Salted, start: u16, end: u16 },
 }
 
+/// The paths into the context, each with a number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paths {
+    pub(crate) numbers: SharedMap<u32>,
+    pub(crate) items: Vec<Path>,
+}
+
 /// A path into the context.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) text: Arc<str>,
-    pub(crate) segments: Box<[Box<str>]>,
+    pub(crate) segments: Arc<[Box<str>]>,
 }
 
 /// The schema of the context. A part of its digest, never 0, is its identity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ContextSchema {
     pub(crate) document: Parse<Schema>,
     pub(crate) identity: u64,
 }
 
-impl<T> Names<T> {
-    pub(crate) fn get(&self, id: &str) -> Option<&T> {
-        self.number(id).and_then(|number| self.at(number))
-    }
-
-    pub(crate) fn number(&self, id: &str) -> Option<u32> {
-        self.numbers.get(id).copied()
-    }
-
-    pub(crate) fn at(&self, number: u32) -> Option<&T> {
-        usize::try_from(number).ok().and_then(|number| self.items.get(number))
+impl Named for Variable {
+    fn name(&self) -> &str {
+        &self.id
     }
 }
 
@@ -109,16 +103,27 @@ impl Compiled {
     /// The name of the content it was compiled from.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.parsed.fingerprint()
+    }
+
+    /// What it was compiled from.
+    #[must_use]
+    pub fn parsed(&self) -> &Parsed {
+        &self.parsed
     }
 
     /// The ids of all variables, in order.
-    pub fn variables(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.variables.items.iter().map(|variable| &*variable.id)
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parsed.variables.keys().map(|id| &**id)
     }
 
     /// The ids of all qualifiers, in order.
-    pub fn qualifiers(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.qualifiers.items.iter().map(|qualifier| &*qualifier.id)
+    pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
+        self.parsed.qualifiers.keys().map(|id| &**id)
+    }
+
+    /// The qualifier of that number.
+    pub(crate) fn qualifier(&self, number: u32) -> Option<&Qualifier> {
+        usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
     }
 }

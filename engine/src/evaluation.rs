@@ -25,14 +25,14 @@ impl Compiled {
         record: &'a mut R,
         decide: impl FnOnce(&mut Evaluation<'a, '_, R>) -> Result<T, ResolveError>,
     ) -> Result<T, ResolveError> {
-        let words = self.qualifiers.items.len().div_ceil(64);
+        let words = self.qualifiers.len().div_ceil(64);
         let context = context.value();
-        if self.paths.len() <= STACK_PATHS && words <= STACK_WORDS {
+        if self.paths.items.len() <= STACK_PATHS && words <= STACK_WORDS {
             let (mut read, mut known, mut truth) = ([None; STACK_PATHS], [0; STACK_WORDS], [0; STACK_WORDS]);
             let (read, known, truth) = (&mut read[..], &mut known[..], &mut truth[..]);
             decide(&mut Evaluation { compiled: self, context, read, known, truth, record })
         } else {
-            let (mut read, mut known, mut truth) = (vec![None; self.paths.len()], vec![0; words], vec![0; words]);
+            let (mut read, mut known, mut truth) = (vec![None; self.paths.items.len()], vec![0; words], vec![0; words]);
             let (read, known, truth) = (&mut read[..], &mut known[..], &mut truth[..]);
             decide(&mut Evaluation { compiled: self, context, read, known, truth, record })
         }
@@ -65,7 +65,7 @@ impl<'a, R: Record> Evaluation<'a, '_, R> {
     }
 
     fn decide(&mut self, number: u32) -> Result<bool, ResolveError> {
-        let qualifier = &self.compiled.qualifiers.items[number as usize];
+        let qualifier = &self.compiled.qualifiers[number as usize];
         for path in &qualifier.paths {
             self.attribute(*path, &qualifier.id)?;
         }
@@ -96,7 +96,7 @@ impl<'a, R: Record> Evaluation<'a, '_, R> {
         if let Some(value) = slot {
             return Ok(value);
         }
-        let path = &self.compiled.paths[number as usize];
+        let path = &self.compiled.paths.items[number as usize];
         match path.read(self.context) {
             Some(value) => Ok(slot.insert(value)),
             None => Err(ResolveError::MissingAttribute {
@@ -136,8 +136,8 @@ impl Predicate {
     /// The attribute as the workspace spells it.
     pub(crate) fn attribute(&self, compiled: &Compiled) -> Arc<str> {
         match self.subject {
-            Subject::Path(path) => Arc::clone(&compiled.paths[path as usize].text),
-            Subject::Qualifier(number) => format!("qualifier.{}", compiled.qualifiers.items[number as usize].id).into(),
+            Subject::Path(path) => Arc::clone(&compiled.paths.items[path as usize].text),
+            Subject::Qualifier(number) => format!("qualifier.{}", compiled.qualifiers[number as usize].id).into(),
         }
     }
 }

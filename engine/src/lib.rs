@@ -30,13 +30,15 @@ pub mod lint;
 mod number;
 pub mod parse;
 pub mod resolve;
+pub mod shared;
+mod table;
 pub mod text;
 pub mod trace;
 pub mod tree;
 mod violation;
 
 pub use bucket::bucket;
-pub use compile::{CompileError, compile};
+pub use compile::{CompileError, compile, compile_after};
 pub use compiled::Compiled;
 pub use context::{Context, ContextError};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};

@@ -132,7 +132,7 @@ impl Compiled {
         context: &Context,
         options: ResolveOptions,
     ) -> Result<bool, ResolveError> {
-        let number = self.qualifiers.number(id).ok_or_else(|| ResolveError::UnknownQualifier(id.to_owned()))?;
+        let number = *self.qualifier_numbers.get(id).ok_or_else(|| ResolveError::UnknownQualifier(id.to_owned()))?;
         self.check_context(context, options)?;
         self.evaluate(context, &mut Untraced, |evaluation| evaluation.qualifier(number))
     }
@@ -170,7 +170,7 @@ impl Compiled {
         let resolution = self.evaluate(context, &mut traces, |evaluation| {
             for (index, rule) in variable.rules.iter().enumerate() {
                 let matched = evaluation.qualifier(rule.qualifier)?;
-                let qualifier = self.qualifiers.at(rule.qualifier).map_or("", |qualifier| &qualifier.id);
+                let qualifier = self.qualifier(rule.qualifier).map_or("", |qualifier| &qualifier.id);
                 rules.push(RuleTrace::new(index, qualifier, &rule.choice.key, matched));
                 if matched {
                     return Ok(rule.choice.resolution(&variable.id));
@@ -192,7 +192,7 @@ impl Compiled {
         options: ResolveOptions,
     ) -> Result<QualifierTrace, ResolveError> {
         let unknown = || ResolveError::UnknownQualifier(id.to_owned());
-        let number = self.qualifiers.number(id).ok_or_else(unknown)?;
+        let number = *self.qualifier_numbers.get(id).ok_or_else(unknown)?;
         self.check_context(context, options)?;
         let mut traces = Traces::default();
         self.evaluate(context, &mut traces, |evaluation| evaluation.qualifier(number))?;

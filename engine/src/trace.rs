@@ -169,7 +169,7 @@ impl PredicateTrace {
             }
         };
         let qualifier = match predicate.subject {
-            Subject::Qualifier(number) => compiled.qualifiers.at(number).map(|qualifier| qualifier.id.to_string()),
+            Subject::Qualifier(number) => compiled.qualifier(number).map(|qualifier| qualifier.id.to_string()),
             Subject::Path(_) => None,
         };
         Self {

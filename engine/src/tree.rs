@@ -1,9 +1,10 @@
 //! The documents of a workspace as plain bytes by path, with the digest that names them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use crate::fingerprint::{Digest, Fingerprint};
+use crate::shared::SharedMap;
 
 /// What a path in a workspace holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,9 +83,12 @@ pub struct Document {
 /// let without: Tree = [manifest].into_iter().collect();
 /// assert_eq!(with_readme.fingerprint(), without.fingerprint());
 /// ```
+///
+/// Clones share what they have in common, so a tree that differs in a few documents is best made from the one before.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    documents: BTreeMap<Arc<str>, Document>,
+    documents: SharedMap<Document>,
+    fingerprint: OnceLock<Fingerprint>,
 }
 
 impl Tree {
@@ -94,14 +98,32 @@ impl Tree {
         let (path, bytes) = (path.into(), bytes.into());
         if let Some(kind) = DocumentKind::at(&path) {
             let digest = Digest::of(&bytes);
+            self.fingerprint = OnceLock::new();
             self.documents.insert(path, Document { kind, digest, bytes });
+        }
+    }
+
+    /// Takes the file at `path` out, if it is there.
+    pub fn remove(&mut self, path: &str) {
+        if self.documents.contains_key(path) {
+            self.fingerprint = OnceLock::new();
+            self.documents.remove(path);
         }
     }
 
     /// The documents in bytewise order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
-        self.documents.iter().filter(|(path, document)| {
-            document.kind != DocumentKind::ResourceObject || self.documents.contains_key(&*resource_of(path))
+        // The objects of one resource follow each other.
+        let mut last: Option<(&str, bool)> = None;
+        self.documents.iter().filter(move |(path, document)| {
+            if document.kind != DocumentKind::ResourceObject {
+                return true;
+            }
+            let folder = folder_of(path);
+            match last {
+                Some((known, has_resource)) if known == folder => has_resource,
+                _ => last.insert((folder, self.has_resource(folder))).1,
+            }
         })
     }
 
@@ -114,14 +136,45 @@ impl Tree {
     /// The name of this content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest)))
+        *self
+            .fingerprint
+            .get_or_init(|| Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest))))
+    }
+
+    /// The document at `path`, if [`Tree::iter`] finds it.
+    pub(crate) fn counted(&self, path: &str) -> Option<&Document> {
+        let document = self.documents.get(path)?;
+        let counts = document.kind != DocumentKind::ResourceObject || self.has_resource(folder_of(path));
+        counts.then_some(document)
+    }
+
+    /// The paths at which something else is found than in `before`. What both trees share is not looked at.
+    pub(crate) fn changed_since(&self, before: &Self) -> BTreeSet<Arc<str>> {
+        let differing = self.documents.changed_since(&before.documents, |one, two| one.digest == two.digest);
+        let mut changed: BTreeSet<Arc<str>> = differing.into_iter().cloned().collect();
+        let resources: Vec<String> =
+            changed.iter().filter_map(|path| Some(format!("{}-objects/", resource_stem(path)?))).collect();
+        for folder in resources {
+            let objects = self.documents.with_prefix(&folder).chain(before.documents.with_prefix(&folder));
+            changed.extend(objects.map(|(path, _)| Arc::clone(path)));
+        }
+        changed
+    }
+
+    /// Whether the resource of a folder of objects is there.
+    fn has_resource(&self, folder: &str) -> bool {
+        self.documents.contains_key(&format!("{}.toml", folder.strip_suffix("-objects").unwrap_or(folder)))
     }
 }
 
-/// `resources/plan-objects/basic.toml` → `resources/plan.toml`
-fn resource_of(object: &str) -> String {
-    let folder = object.rsplit_once('/').map_or(object, |(folder, _)| folder);
-    format!("{}.toml", folder.strip_suffix("-objects").unwrap_or(folder))
+/// `resources/plan-objects/basic.toml` → `resources/plan-objects`
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(folder, _)| folder)
+}
+
+/// `resources/plan.toml` → `resources/plan`
+fn resource_stem(path: &str) -> Option<&str> {
+    path.strip_suffix(".toml").filter(|_| DocumentKind::at(path) == Some(DocumentKind::Resource))
 }
 
 impl FromIterator<(String, Vec<u8>)> for Tree {

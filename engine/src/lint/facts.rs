@@ -8,6 +8,7 @@ use crate::parse::{
     BadReference, ById, CONTEXT_SCHEMA, Field, Object, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type,
     Values, Variable,
 };
+use crate::shared::SharedMap;
 
 /// A parsed workspace and the references between its qualifiers.
 pub(super) struct Facts<'a> {
@@ -91,7 +92,7 @@ impl<'a> Facts<'a> {
     pub(super) fn keys(&self, variable: &'a Variable) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         match variable.value_type() {
             Some(Type::Resource(resource)) => {
-                Box::new(self.parsed.objects.get(resource).into_iter().flat_map(BTreeMap::keys).map(|key| &**key))
+                Box::new(self.parsed.objects.get(resource).into_iter().flat_map(SharedMap::keys).map(|key| &**key))
             }
             _ => Box::new(variable.inline_values().map(|(key, _)| &**key)),
         }

@@ -14,7 +14,7 @@ mod toml;
 mod types;
 mod variable;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use field::{Field, Spanned};
@@ -29,13 +29,14 @@ pub use types::{Primitive, Type};
 pub use variable::{NamedValue, Resolve, Rule, Rules, Values, Variable};
 
 use crate::fingerprint::Fingerprint;
+use crate::shared::SharedMap;
 use crate::tree::{Document, DocumentKind, Tree};
 
 /// The schema that describes the context of every resolution.
 pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
 
 /// Documents of one kind by id: the file's stem, or for schemas the path.
-pub type ById<T> = BTreeMap<Arc<str>, Parse<T>>;
+pub type ById<T> = SharedMap<Parse<T>>;
 
 /// A workspace that has been read.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +51,20 @@ pub struct Parsed {
     /// Resources by id.
     pub resources: ById<Resource>,
     /// Objects by resource and key.
-    pub objects: BTreeMap<Arc<str>, ById<Object>>,
+    pub objects: SharedMap<ById<Object>>,
     /// Schemas by path.
     pub schemas: ById<Schema>,
     /// Paths of custom rules.
     pub custom_lints: Vec<Arc<str>>,
+}
+
+/// The ids at which two workspaces differ.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) qualifiers: Vec<Arc<str>>,
+    pub(crate) variables: Vec<Arc<str>>,
+    /// Resources that changed, or of whose objects some did.
+    pub(crate) resources: BTreeSet<Arc<str>>,
 }
 
 /// How much there is in a workspace.
@@ -83,58 +93,19 @@ pub fn parse(tree: Tree) -> Parsed {
     parse_after(&Parsed::default(), tree)
 }
 
-/// Reads `tree`, and takes from `previous` what has the same bytes at the same path.
+/// Reads `tree`, and takes from `previous` what has the same bytes at the same path. The work is proportional to what
+/// differs; to find that is, too, where `tree` was made from the tree of `previous`.
 #[must_use]
 pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
-    let mut parsed = Parsed::default();
-    let no_objects = ById::default();
-    for (path, document) in tree.iter() {
-        let bytes = &*document.bytes;
-        let id = Arc::from(stem(path));
-        match document.kind {
-            DocumentKind::Manifest => {
-                let read = || toml::parse(bytes, Manifest::of);
-                parsed.manifest = Some(Parse::after(previous.manifest.as_ref(), path, document.digest, read));
-            }
-            DocumentKind::Variable => {
-                let read = || toml::parse(bytes, Variable::of);
-                keep(&mut parsed.variables, &previous.variables, id, path, document, read);
-            }
-            DocumentKind::Qualifier => {
-                let read = || toml::parse(bytes, Qualifier::of);
-                keep(&mut parsed.qualifiers, &previous.qualifiers, id, path, document, read);
-            }
-            DocumentKind::Resource => {
-                let read = || toml::parse(bytes, Resource::of);
-                keep(&mut parsed.resources, &previous.resources, id, path, document, read);
-            }
-            DocumentKind::ResourceObject => {
-                let resource = resource_of(path);
-                let before = previous.objects.get(resource).unwrap_or(&no_objects);
-                let objects = parsed.objects.entry(Arc::from(resource)).or_default();
-                keep(objects, before, id, path, document, || toml::parse(bytes, Object::of));
-            }
-            DocumentKind::Schema => {
-                let read = || Schema::parse(bytes);
-                keep(&mut parsed.schemas, &previous.schemas, Arc::clone(path), path, document, read);
-            }
-            DocumentKind::CustomLint => parsed.custom_lints.push(Arc::clone(path)),
+    let mut parsed = previous.clone();
+    for path in tree.changed_since(previous.tree()) {
+        match tree.counted(&path) {
+            Some(document) => parsed.read(&path, document),
+            None => parsed.forget(&path),
         }
     }
     parsed.tree = tree;
     parsed
-}
-
-fn keep<T>(
-    documents: &mut ById<T>,
-    before: &ById<T>,
-    id: Arc<str>,
-    path: &Arc<str>,
-    document: &Document,
-    read: impl FnOnce() -> Result<T, Fault>,
-) {
-    let parse = Parse::after(before.get(&id), path, document.digest, read);
-    documents.insert(id, parse);
 }
 
 /// `variables/limit.toml` → `limit`
@@ -150,6 +121,72 @@ fn resource_of(path: &str) -> &str {
 }
 
 impl Parsed {
+    fn read(&mut self, path: &Arc<str>, document: &Document) {
+        let (id, bytes) = (Arc::from(stem(path)), &*document.bytes);
+        match document.kind {
+            DocumentKind::Manifest => {
+                self.manifest = Some(Parse::new(path, document, toml::parse(bytes, Manifest::of)))
+            }
+            DocumentKind::Variable => {
+                self.variables.insert(id, Parse::new(path, document, toml::parse(bytes, Variable::of)));
+            }
+            DocumentKind::Qualifier => {
+                self.qualifiers.insert(id, Parse::new(path, document, toml::parse(bytes, Qualifier::of)));
+            }
+            DocumentKind::Resource => {
+                self.resources.insert(id, Parse::new(path, document, toml::parse(bytes, Resource::of)));
+            }
+            DocumentKind::ResourceObject => {
+                let resource = Arc::from(resource_of(path));
+                if let Some(objects) = self.objects.get_mut_or_default(&resource) {
+                    objects.insert(id, Parse::new(path, document, toml::parse(bytes, Object::of)));
+                }
+            }
+            DocumentKind::Schema => {
+                self.schemas.insert(Arc::clone(path), Parse::new(path, document, Schema::parse(bytes)));
+            }
+            DocumentKind::CustomLint => {
+                if let Err(place) = self.custom_lints.binary_search(path) {
+                    self.custom_lints.insert(place, Arc::clone(path));
+                }
+            }
+        }
+    }
+
+    /// What differs from `before` and matters for resolving.
+    pub(crate) fn changes_since(&self, before: &Self) -> Changes {
+        let mut changes = Changes::default();
+        for path in self.tree.changed_since(&before.tree) {
+            match DocumentKind::at(&path) {
+                Some(DocumentKind::Qualifier) => changes.qualifiers.push(stem(&path).into()),
+                Some(DocumentKind::Variable) => changes.variables.push(stem(&path).into()),
+                Some(DocumentKind::Resource) => drop(changes.resources.insert(stem(&path).into())),
+                Some(DocumentKind::ResourceObject) => drop(changes.resources.insert(resource_of(&path).into())),
+                Some(DocumentKind::Manifest | DocumentKind::Schema | DocumentKind::CustomLint) | None => {}
+            }
+        }
+        changes
+    }
+
+    fn forget(&mut self, path: &str) {
+        match DocumentKind::at(path) {
+            Some(DocumentKind::Manifest) => self.manifest = None,
+            Some(DocumentKind::Variable) => drop(self.variables.remove(stem(path))),
+            Some(DocumentKind::Qualifier) => drop(self.qualifiers.remove(stem(path))),
+            Some(DocumentKind::Resource) => drop(self.resources.remove(stem(path))),
+            Some(DocumentKind::ResourceObject) => {
+                let resource = resource_of(path);
+                let objects = self.objects.get_mut(resource);
+                if objects.is_some_and(|objects| objects.remove(stem(path)).is_some() && objects.is_empty()) {
+                    self.objects.remove(resource);
+                }
+            }
+            Some(DocumentKind::Schema) => drop(self.schemas.remove(path)),
+            Some(DocumentKind::CustomLint) => self.custom_lints.retain(|known| &**known != path),
+            None => {}
+        }
+    }
+
     /// The documents it was read from.
     #[must_use]
     pub fn tree(&self) -> &Tree {
@@ -169,7 +206,13 @@ impl Parsed {
             variables: self.variables.len(),
             qualifiers: self.qualifiers.len(),
             resources: self.resources.len(),
-            documents: self.tree.iter().count(),
+            documents: usize::from(self.manifest.is_some())
+                + self.variables.len()
+                + self.qualifiers.len()
+                + self.resources.len()
+                + self.objects.values().map(ById::len).sum::<usize>()
+                + self.schemas.len()
+                + self.custom_lints.len(),
         }
     }
 }

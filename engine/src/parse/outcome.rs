@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::fingerprint::Digest;
 use crate::text::Span;
+use crate::tree::Document;
 
 /// Why a document could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +31,8 @@ pub struct Parse<T> {
 }
 
 impl<T> Parse<T> {
-    /// What was read `before`, if it had the same bytes; else what is read now.
-    pub(super) fn after(
-        before: Option<&Self>,
-        path: &Arc<str>,
-        digest: Digest,
-        read: impl FnOnce() -> Result<T, Fault>,
-    ) -> Self {
-        match before {
-            Some(before) if before.digest == digest => before.clone(),
-            _ => Self { path: Arc::clone(path), digest, outcome: Arc::new(read()) },
-        }
+    pub(super) fn new(path: &Arc<str>, document: &Document, outcome: Result<T, Fault>) -> Self {
+        Self { path: Arc::clone(path), digest: document.digest, outcome: Arc::new(outcome) }
     }
 
     /// What was read, if it could be read.

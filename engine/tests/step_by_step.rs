@@ -1,0 +1,117 @@
+//! A workspace that is followed through many changes is the same as one that is read at once: same parts, same faults, same
+//! answers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rototo_engine::{
+    Compiled, Context, Parsed, ResolveOptions, Tree, compile, compile_after, lint, parse, parse_after,
+};
+use serde_json::json;
+
+/// For each path the texts that may stand there: a step puts one of them there, or takes the file away.
+const FILES: &[(&str, &[&str])] = &[
+    ("rototo-workspace.toml", &["schema_version = 1", "schema_version = 1 # same", "schema_version = 2"]),
+    (
+        "variables/limit.toml",
+        &[
+            "schema_version = 1\ntype = \"int\"\nvalues = { a = 1, b = 2 }\nresolve = { default = \"a\", rule = [{ qualifier = \"pro\", value = \"b\" }] }",
+            "schema_version = 1\ntype = \"int\"\nvalues = { a = 1, b = 3 }\nresolve = { default = \"b\", rule = [{ qualifier = \"trial\", value = \"a\" }] }",
+            "schema_version = 1\ntype = \"resource:plan\"\nresolve = { default = \"basic\" }",
+        ],
+    ),
+    (
+        "variables/plan.toml",
+        &[
+            "schema_version = 1\ntype = \"resource:plan\"\nresolve = { default = \"basic\", rule = [{ qualifier = \"trial\", value = \"large\" }] }",
+            "schema_version = 1\ntype = \"resource:other\"\nresolve = { default = \"basic\" }",
+            "schema_version = ",
+        ],
+    ),
+    ("resources/plan.toml", &["schema_version = 1\nschema = \"../schemas/plan.json\"", "schema_version = 2", "="]),
+    ("resources/plan-objects/basic.toml", &["n = 1", "n = 2", "n = "]),
+    ("resources/plan-objects/large.toml", &["n = 10", "n = 20"]),
+    ("resources/other.toml", &["schema_version = 1\nschema = \"../schemas/plan.json\""]),
+    ("resources/other-objects/basic.toml", &["n = 7", "n = \"x\""]),
+    ("schemas/plan.json", &["{\"type\": \"object\"}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}", "{"]),
+    ("schemas/context.schema.json", &["{}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}"]),
+    (
+        "qualifiers/pro.toml",
+        &[
+            "schema_version = 1\npredicate = [{ attribute = \"n\", op = \"gt\", value = 1 }]",
+            "schema_version = 1\npredicate = [{ attribute = \"m\", op = \"eq\", value = 1 }]",
+            "schema_version = 1\npredicate = [{ attribute = \"qualifier.trial\", op = \"eq\", value = true }]",
+        ],
+    ),
+    (
+        "qualifiers/trial.toml",
+        &[
+            "schema_version = 1\npredicate = [{ attribute = \"id\", op = \"bucket\", salt = \"s\", range = [0, 5000] }]",
+            "schema_version = 1\npredicate = [{ attribute = \"qualifier.pro\", op = \"eq\", value = true }]",
+            "schema_version = 1\npredicate = [{ attribute = \"qualifier.other\", op = \"eq\", value = true }]",
+        ],
+    ),
+    ("qualifiers/other.toml", &["schema_version = 1\npredicate = [{ attribute = \"n\", op = \"lt\", value = 5 }]"]),
+    ("lint/custom.lua", &["function register(lint) end"]),
+];
+
+/// The same numbers each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+}
+
+/// One file more, less, or other; mostly the workspace stays whole.
+fn step(tree: &mut Tree, numbers: &mut Numbers) {
+    let (path, texts) = FILES[numbers.below(FILES.len())];
+    match numbers.below(10) {
+        0 => tree.remove(path),
+        1..7 => tree.insert(path, texts[0].as_bytes().to_vec()),
+        _ => tree.insert(path, texts[numbers.below(texts.len())].as_bytes().to_vec()),
+    }
+}
+
+fn answers(compiled: &Compiled) -> Vec<String> {
+    let contexts = [json!({"id": "a", "n": 3, "m": 1}), json!({"id": "b", "n": 0, "m": 1.0}), json!({"id": "c"})];
+    let mut answers = vec![compiled.fingerprint().to_string()];
+    for context in contexts.map(|value| Context::from_json(value).unwrap()) {
+        for id in compiled.variables() {
+            answers.push(format!("{:?}", compiled.trace_variable(id, &context, ResolveOptions::default())));
+        }
+        for id in compiled.qualifiers() {
+            answers.push(format!("{id} {:?}", compiled.resolve_qualifier(id, &context)));
+        }
+    }
+    answers
+}
+
+#[test]
+fn a_workspace_followed_step_by_step_is_the_one_that_is_read_at_once() {
+    let mut compiled_steps = 0;
+    for seed in 0..20 {
+        let mut numbers = Numbers(seed);
+        let mut tree: Tree =
+            FILES.iter().map(|(path, texts)| ((*path).to_owned(), texts[0].as_bytes().to_vec())).collect();
+        let (mut followed, mut compiled) = (Parsed::default(), Compiled::default());
+        for _ in 0..150 {
+            step(&mut tree, &mut numbers);
+            followed = parse_after(&followed, tree.clone());
+            let at_once = parse(tree.iter().map(|(path, file)| (path.to_string(), file.bytes.to_vec())).collect());
+            assert_eq!(followed.summary(), at_once.summary());
+            assert_eq!(followed.summary().documents, tree.iter().count());
+            assert_eq!(lint(&followed), lint(&at_once));
+            match (compile_after(&compiled, &followed), compile(&at_once)) {
+                (Ok(next), Ok(at_once)) => {
+                    assert_eq!(answers(&next), answers(&at_once));
+                    compiled = next;
+                    compiled_steps += 1;
+                }
+                (Err(next), Err(at_once)) => assert_eq!(next.diagnostics.is_empty(), at_once.diagnostics.is_empty()),
+                (next, at_once) => panic!("followed {:?}, at once {:?}", next.err(), at_once.err()),
+            }
+        }
+    }
+    assert!(compiled_steps > 300, "{compiled_steps}");
+}
