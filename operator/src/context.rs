@@ -12,10 +12,12 @@ use kube::{Client, ResourceExt};
 use rototo_api::names::{MARKERS, workspace_label};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_source::Reader;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::controller::Scope;
 use crate::fleet::Pods;
+use crate::leader::Leadership;
 use crate::markers::Address;
 use crate::metrics::Metrics;
 use crate::record::Record;
@@ -35,12 +37,18 @@ pub struct Context {
     pub snapshots: Snapshots,
     /// The workspaces.
     pub records: Records,
+    /// The RototoWorkspaces of the watched namespaces.
+    pub workspaces: Vec<Store<RototoWorkspace>>,
     /// The ConfigMaps with the markers.
     pub maps: Maps,
     /// The pods of the watched namespaces, without what is not needed of them.
     pub pods: Vec<Store<Pod>>,
+    /// Whether this process may write.
+    pub leadership: Leadership,
     /// Ask for a reconcile.
     pub bells: Bells,
+    /// Ask for a sweep, one for each set of watches.
+    pub sweeps: Vec<Arc<Notify>>,
     /// What Prometheus is told.
     pub metrics: Arc<Metrics>,
 }
@@ -52,6 +60,16 @@ impl Context {
         for (_, bell) in covering {
             // Nobody listens any more only while the process ends.
             let _ = bell.send(ObjectRef::new(&key.name).within(&key.namespace));
+        }
+    }
+
+    /// This process writes from now on: every workspace is reconciled, and what is left over is swept.
+    pub fn begin(&self) {
+        for sweep in &self.sweeps {
+            sweep.notify_one();
+        }
+        for workspace in self.workspaces.iter().flat_map(Store::state) {
+            self.ring(&Key::of(&workspace));
         }
     }
 
@@ -142,6 +160,13 @@ impl Records {
     /// All of them.
     pub fn all(&self) -> Vec<(Key, SharedRecord)> {
         self.lock().iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+    }
+
+    /// Forgets all of them: another process has taken over, and what was known here is about to grow old.
+    pub fn clear(&self) {
+        for (key, _) in self.all() {
+            self.remove(&key);
+        }
     }
 
     /// Forgets a workspace that is gone, and ends what is done for it.

@@ -65,11 +65,14 @@ impl Scope {
 /// The caches of one scope, before anything has filled them.
 pub struct Watches {
     scope: Scope,
-    workspaces: (Store<RototoWorkspace>, Writer<RototoWorkspace>),
+    /// The workspaces.
+    pub workspaces: (Store<RototoWorkspace>, Writer<RototoWorkspace>),
     /// The maps with the markers.
     pub maps: (Store<ConfigMap>, Writer<ConfigMap>),
     /// The pods.
     pub pods: (Store<Pod>, Writer<Pod>),
+    /// Asks for a sweep.
+    pub swept: Arc<Notify>,
     bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
 }
 
@@ -78,14 +81,14 @@ impl Watches {
     #[must_use]
     pub fn new(scope: Scope, bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
         let (workspaces, maps, pods) = (reflector::store(), reflector::store(), reflector::store());
-        Self { scope, workspaces, maps, pods, bells }
+        Self { scope, workspaces, maps, pods, swept: Arc::default(), bells }
     }
 
     /// Watches and reconciles until `shutdown`.
     pub async fn run(mut self, context: Arc<Context>, shutdown: CancellationToken) {
         let client = &context.client;
         let (workspaces, writer) = self.workspaces;
-        let swept = Arc::new(Notify::new());
+        let swept = self.swept.clone();
 
         let maps =
             watcher(self.scope.api::<ConfigMap>(client), named_markers()).backoff(patience()).reflect(self.maps.1);

@@ -8,7 +8,7 @@
 //! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
 //! - [`status`] (pure) derives conditions, columns, and events.
 //!
-//! [`record`] is what the process remembers between two reconciles. None of it is the truth.
+//! [`leader`] lets one process write at a time. [`record`] is what the process remembers between two reconciles. None of it is the truth.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
@@ -16,6 +16,7 @@ pub mod context;
 pub mod controller;
 pub mod fleet;
 pub mod head;
+pub mod leader;
 pub mod markers;
 pub mod metrics;
 pub mod options;

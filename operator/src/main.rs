@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     log_to_stderr(options.log_json);
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
-    match rototo_operator::run(options, shutdown).await {
+    match Box::pin(rototo_operator::run(options, shutdown)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

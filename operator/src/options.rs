@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
+use rototo_api::names::OPERATOR;
+
+use crate::leader::Terms;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
 #[derive(Clone, Debug, Parser)]
@@ -51,6 +55,15 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_TLS_SECRET", value_name = "NAME", default_value = "rototo-operator-tls")]
     pub tls_secret: String,
 
+    /// Who this process is on the Lease that lets one operator write at a time. A process that takes the place of one that
+    /// has ended should have the same. By default the host's name, which is the pod's in a pod.
+    #[arg(long, env = "ROTOTO_OPERATOR_IDENTITY", value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// How many seconds the Lease holds without being renewed. It is renewed three times as often.
+    #[arg(long, env = "ROTOTO_OPERATOR_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(3..=120))]
+    pub lease_seconds: u16,
+
     /// Accept `file:` and `git+file:` sources. Whoever may create a RototoWorkspace can then read what the operator can
     /// read: meant for tests, demos, and mirrors on a volume.
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
@@ -62,6 +75,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// The Lease that this install competes for.
+    #[must_use]
+    pub fn lease(&self) -> Terms {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+        Terms {
+            namespace: self.namespace.clone(),
+            name: self.release.clone(),
+            identity: self.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| OPERATOR.to_owned()),
+            duration: Duration::from_secs(self.lease_seconds.into()),
+        }
+    }
+
     /// How marker maps name this install.
     #[must_use]
     pub fn install(&self) -> String {

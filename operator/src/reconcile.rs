@@ -27,6 +27,8 @@ use crate::status::{self, Event, Facts, PublishProblem, Severity, SourceFacts, S
 const ATTEMPTS: u32 = 5;
 /// A status that still moves is written at most this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
+const UNTIL_LEADING: Duration = Duration::from_secs(30);
 /// How long a reconcile that nobody asks for is put off at most.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
@@ -48,6 +50,10 @@ pub enum Error {
 /// Brings one workspace forward, and says when to come back at the latest.
 pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Instant::now();
+    if !context.leadership.is_held(now) {
+        context.records.clear();
+        return Ok(Action::requeue(UNTIL_LEADING));
+    }
     let record = context.records.of(&workspace, now);
     look_if_due(&workspace, &record, &context, now);
     publish(&workspace, &record, &context).await;
@@ -112,6 +118,9 @@ fn log_look(result: &Result<Arc<Head>, LookError>) {
 async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
     let Key { namespace, name } = Key::of(workspace);
     for _ in 0..ATTEMPTS {
+        if !context.leadership.is_held(Instant::now()) {
+            return;
+        }
         let map = context.maps.newest(&namespace);
         let map = context.address.read(map.as_deref(), &name);
         let plan = plan(observe(&shared.lock(), workspace, map));

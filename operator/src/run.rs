@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 use crate::access::Access;
 use crate::context::{Bells, Context, Maps, Records};
 use crate::controller::{Scope, Watches};
+use crate::leader::{self, Leadership};
 use crate::markers::Address;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -97,8 +99,11 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         snapshots: Snapshots::new(options.data_dir.join("snapshots")),
         records: Records::default(),
         maps: Maps::new(watches.iter().map(|watches| watches.maps.0.clone()).collect()),
+        workspaces: watches.iter().map(|watches| watches.workspaces.0.clone()).collect(),
         pods: watches.iter().map(|watches| watches.pods.0.clone()).collect(),
         bells: Bells(bells),
+        sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
+        leadership: Leadership::default(),
         metrics: metrics.clone(),
         client: client.clone(),
     });
@@ -114,12 +119,15 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     let http = axum_server::from_tcp(http)
         .map_err(|error| StartError::Listen(options.metrics_listen, error))?
         .handle(handle.clone())
-        .serve(health(metrics).into_make_service());
+        .serve(health(context.clone()).into_make_service());
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 
     let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
+    let terms = options.lease();
+    let leading = leader::compete(&client, &terms, &context.leadership, &shutdown, || context.begin());
     let work = async {
-        work.await;
+        // The last decisions are written while the Lease is still held.
+        tokio::join!(work, leading);
         // Processes may still fetch and report while the last decision is written; afterwards nobody would answer.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
@@ -190,10 +198,16 @@ async fn renew(
     }
 }
 
-fn health(metrics: Arc<Metrics>) -> Router {
+/// Ready is who writes: the Service leads processes to it and to nobody else.
+fn health(context: Arc<Context>) -> Router {
+    let metrics = context.metrics.clone();
+    let ready = async move || match context.leadership.is_held(Instant::now()) {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease"),
+    };
     let text = [(axum::http::header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     Router::new()
         .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(async || "ok"))
+        .route("/readyz", get(ready))
         .route("/metrics", get(async move || (text, metrics.text())))
 }

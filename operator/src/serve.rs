@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Denied, Grant};
-use crate::context::{Context, Key};
+use crate::context::{Context, Key, SharedRecord};
 use crate::snapshots::Wanted;
 
 /// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
@@ -44,6 +44,14 @@ impl Endpoints {
         Self { context, access: Arc::new(access), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
+    /// What is known of a workspace. Only who writes knows.
+    fn record(&self, key: &Key) -> Result<SharedRecord, Failure> {
+        if !self.context.leadership.is_held(Instant::now()) {
+            return Err(Failure::NotLeading);
+        }
+        self.context.records.get(key).ok_or_else(|| Failure::UnknownWorkspace(key.clone()))
+    }
+
     /// The routes.
     pub fn routes(self) -> Router {
         Router::new()
@@ -62,6 +70,7 @@ enum Failure {
     UnknownFingerprint(Fingerprint),
     UnknownWorkspace(Key),
     NoSuchPath,
+    NotLeading,
     Busy,
     Internal,
 }
@@ -80,6 +89,10 @@ impl IntoResponse for Failure {
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::NotLeading => {
+                let message = "another operator process answers; try again".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "not_leading", message)
+            }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again".to_owned()),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -127,9 +140,7 @@ async fn snapshot(
     let base = base.map_err(|error| Failure::Malformed(error.body_text()))?.0.base;
     let base = base.as_deref().map(parse).transpose()?;
     endpoints.access.check(authorization(&headers), Grant::ReadSnapshot, &key).await.map_err(Failure::Denied)?;
-    if endpoints.context.records.get(&key).is_none() {
-        return Err(Failure::UnknownWorkspace(key));
-    }
+    endpoints.record(&key)?;
     let etag = format!("\"{fingerprint}\"");
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
@@ -162,7 +173,7 @@ async fn report(
     if !plausible(&report) {
         return Err(malformed("`process` must be a UUID, and `reason` a code".to_owned()));
     }
-    let Some(record) = endpoints.context.records.get(&key) else { return Err(Failure::UnknownWorkspace(key)) };
+    let record = endpoints.record(&key)?;
     let now = Instant::now();
     let (answer, news) = {
         let mut record = record.lock();

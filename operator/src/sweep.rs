@@ -3,6 +3,7 @@
 //! There are no finalizers: a workspace can be deleted while the operator is away, and this mends it at the next start.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
@@ -18,6 +19,9 @@ use crate::plan::At;
 
 /// Removes what belongs to no workspace.
 pub async fn sweep(context: &Context, scope: &Scope, workspaces: &Store<RototoWorkspace>, maps: &Store<ConfigMap>) {
+    if !context.leadership.is_held(Instant::now()) {
+        return;
+    }
     let alive: BTreeSet<(String, String)> = workspaces
         .state()
         .iter()

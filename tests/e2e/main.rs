@@ -8,6 +8,7 @@ mod chart;
 mod control_plane;
 mod grants;
 mod interruptions;
+mod leader;
 mod markers;
 mod markers_policy;
 mod propagation;

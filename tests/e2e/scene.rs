@@ -37,9 +37,14 @@ impl Scene {
 
     /// A scene in which nobody has applied the RototoWorkspace yet.
     pub(crate) async fn quiet_on(cluster: &Cluster, purpose: &str) -> Self {
+        Self::with_flags(cluster, purpose, &[]).await
+    }
+
+    /// A quiet scene whose operator has these flags too.
+    pub(crate) async fn with_flags(cluster: &Cluster, purpose: &str, flags: &[&str]) -> Self {
         let namespace = Namespace::create(cluster, purpose).await.unwrap();
         let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
-        let operator = Operator::start(&namespace).unwrap();
+        let operator = Operator::start_with(&namespace, flags).unwrap();
         namespace.grant("app", &[WORKSPACE]).unwrap();
         Self { namespace, repository, operator }
     }

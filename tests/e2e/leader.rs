@@ -1,0 +1,48 @@
+//! Two operators never write at the same time, also when one of them does not know that its time is over.
+
+use rototo_tests::harness::{ControlPlane, Operator, PATIENCE, Seen, until};
+
+use crate::scene::{Scene, TRIAL, WORKSPACE};
+
+#[tokio::test]
+async fn a_frozen_operator_is_succeeded_and_writes_nothing_when_it_wakes() {
+    let flags = ["--identity=first", "--lease-seconds=3"];
+    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "leader", &flags).await;
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+
+    scene.operator.process().unwrap().freeze().unwrap();
+    let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=3"]).unwrap();
+    let first = std::mem::replace(&mut scene.operator, second);
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    let status = scene.push().await;
+    assert_eq!(status.history.len(), 2);
+    let version = scene.map_version().await;
+
+    // The first would write its own address on the map if it wrote at all.
+    first.process().unwrap().thaw().unwrap();
+    until("the first to notice", PATIENCE, || {
+        let log = first.process()?.log();
+        let noticed = log.contains("another operator writes now");
+        Ok(if noticed { Seen::Done(()) } else { Seen::NotYet(first.process()?.last_words()) })
+    })
+    .unwrap();
+    scene.repository.commit_outside("README.md", "news that are none").unwrap();
+    scene.push().await;
+    assert_eq!(scene.map_version().await, version);
+}
+
+#[tokio::test]
+async fn an_operator_that_ends_in_order_is_succeeded_at_once() {
+    let flags = ["--identity=first", "--lease-seconds=120"];
+    let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "handover", &flags).await;
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let version = scene.map_version().await;
+    scene.operator.terminate().unwrap();
+    // With a Lease of two minutes, waiting for it to grow old would take longer than the test waits.
+    let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
+    scene.operator = second;
+    scene.look().await;
+    assert_ne!(scene.map_version().await, version, "the successor's address stands on the map");
+}
