@@ -6,6 +6,7 @@
 //! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot.
 //! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
 //! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
+//! - [`webhook`] lets a git host ring for a look.
 //! - [`status`] (pure) derives conditions, columns, and events.
 //!
 //! [`leader`] lets one process write at a time. [`record`] is what the process remembers between two reconciles. None of it is the truth.
@@ -29,5 +30,6 @@ pub mod snapshots;
 pub mod status;
 pub mod sweep;
 pub mod tls;
+pub mod webhook;
 
 pub use run::{StartError, run};

@@ -70,6 +70,7 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
     };
     let mut record = shared.lock();
     record.stale_after = spec.stale_after();
+    record.webhook = spec.webhook.as_ref().map(|webhook| webhook.secret_ref.name.clone());
     if spec.suspend || !record.source.is_due(&cause, now) {
         return;
     }
@@ -79,7 +80,7 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
     let (text, timeout, fail_on) = (spec.source.clone(), spec.timeout(), spec.fail_on());
     let (context, shared, interval) = (context.clone(), shared.clone(), spec.interval());
     // Whoever asks wants to know what is there now; at the interval, a neighbour's answer of late will do.
-    let asked = record.source.is_asked(&cause);
+    let asked = record.source.is_asked(&cause, now);
     let age = if asked { Duration::ZERO } else { interval / 2 };
     let task = async move {
         let result = match text.parse::<Source>() {
@@ -95,7 +96,7 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
         shared.lock().source.looked(result, verified, interval, fastrand::f64());
         context.ring(&key);
     };
-    record.source.looks(tokio::spawn(task.instrument(span)).abort_handle(), cause);
+    record.source.looks(tokio::spawn(task.instrument(span)).abort_handle(), cause, now);
 }
 
 async fn take(look: Look, context: &Context, key: &Key) -> Result<Arc<Head>, LookError> {
@@ -297,7 +298,7 @@ fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &crate::fleet:
         .problem
         .as_ref()
         .map(|_| now + Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6))));
-    let look = record.source.next_look.filter(|_| record.source.looking.is_none() && !workspace.spec.suspend);
+    let look = record.source.next_due().filter(|_| !workspace.spec.suspend);
     let wakes = [look, fleet.next_change, deadline, stale, retry];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)

@@ -1,6 +1,7 @@
 //! What the operator remembers of one workspace while it runs. Nothing here is the truth: all of it can be had again
 //! from git, from the marker, and from the processes' next reports.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use tokio::task::AbortHandle;
 use crate::fleet::{Fleet, Publish, PublishTimes};
 use crate::head::{Head, LookError};
 use crate::status::PublishProblem;
+
+/// When a call of a webhook is followed by looks. Hosts call before the commit can be read everywhere.
+const AFTER_A_CALL: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
 /// One workspace.
 #[derive(Debug)]
@@ -30,8 +34,10 @@ pub struct Record {
     pub fleet: Fleet,
     /// The status that was written last, and when.
     pub written: Option<(RototoWorkspaceStatus, Instant)>,
-    /// From the spec, for those who ask over HTTP.
+    /// `spec.staleAfter`, for those who ask over HTTP.
     pub stale_after: Duration,
+    /// The Secret of `spec.webhook`, for those who call.
+    pub webhook: Option<String>,
 }
 
 /// The source of one workspace and what it said.
@@ -52,6 +58,8 @@ pub struct SourceRecord {
     /// What the last look that ended was for.
     pub looked_for: Option<Cause>,
     asked_again: Option<AskedAgain>,
+    /// When a webhook's call asks for a look.
+    bells: VecDeque<Instant>,
 }
 
 /// A question that no look answers which had begun before it was asked.
@@ -107,6 +115,7 @@ impl Record {
             fleet: Fleet::new(now),
             written: None,
             stale_after: spec.stale_after(),
+            webhook: None,
         }
     }
 
@@ -155,18 +164,37 @@ impl SourceRecord {
     /// Whether the source should be looked at now.
     #[must_use]
     pub fn is_due(&self, cause: &Cause, now: Instant) -> bool {
-        self.is_asked(cause) || self.looking.is_none() && self.next_look.is_none_or(|next| next <= now)
+        self.is_asked(cause, now) || self.looking.is_none() && self.next_look.is_none_or(|next| next <= now)
     }
 
     /// Whether somebody wants to know what no look is on its way for, nor has ended that was.
     #[must_use]
-    pub fn is_asked(&self, cause: &Cause) -> bool {
+    pub fn is_asked(&self, cause: &Cause, now: Instant) -> bool {
         let known = self.looking.as_ref().map(|(_, cause)| cause).or(self.looked_for.as_ref());
-        known != Some(cause) || self.asked_again == Some(AskedAgain::Waiting)
+        // Calls wait for the look that is on its way: who calls all the time must not keep it from ending.
+        let rung = self.looking.is_none() && self.bells.front().is_some_and(|bell| *bell <= now);
+        known != Some(cause) || self.asked_again == Some(AskedAgain::Waiting) || rung
+    }
+
+    /// A webhook has called: look now, and again shortly after when nothing new was there yet.
+    pub fn ring(&mut self, now: Instant) {
+        self.bells = AFTER_A_CALL.iter().map(|after| now + *after).collect();
+    }
+
+    /// When the next look is due that nobody is waiting for in this moment.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        if self.looking.is_some() {
+            return None;
+        }
+        self.next_look.into_iter().chain(self.bells.front().copied()).min()
     }
 
     /// A look has begun.
-    pub fn looks(&mut self, look: AbortHandle, cause: Cause) {
+    pub fn looks(&mut self, look: AbortHandle, cause: Cause, now: Instant) {
+        while self.bells.front().is_some_and(|bell| *bell <= now) {
+            self.bells.pop_front();
+        }
         if let Some((superseded, _)) = self.looking.replace((look, cause)) {
             superseded.abort();
         }
@@ -203,6 +231,9 @@ impl SourceRecord {
         let wait = match result {
             Ok(head) => {
                 let fixed = head.immutable;
+                if self.head.as_ref().is_none_or(|known| known.revision != head.revision) {
+                    self.bells.clear();
+                }
                 self.head = Some(head);
                 self.verified = Some(verified);
                 self.failures = 0;
@@ -248,6 +279,25 @@ mod tests {
         assert!(source.is_due(&cause(2), now));
         assert!(source.is_due(&Cause { request: Some("now".to_owned()), ..cause(1) }, now));
         assert!(source.is_due(&cause(1), now + Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_call_is_followed_by_three_looks_unless_one_finds_news() {
+        let now = Instant::now();
+        let settled = || SourceRecord {
+            looked_for: Some(cause(1)),
+            next_look: Some(now + Duration::from_secs(30)),
+            ..SourceRecord::default()
+        };
+        let mut source = settled();
+        source.ring(now);
+        for second in [0, 1, 4] {
+            let then = now + Duration::from_secs(second);
+            assert!(source.is_due(&cause(1), then), "{second}");
+            source.bells.pop_front();
+        }
+        assert!(!source.is_due(&cause(1), now + Duration::from_secs(5)));
+        assert_eq!(source.next_due(), settled().next_look);
     }
 
     #[test]

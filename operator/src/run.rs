@@ -21,7 +21,6 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::Access;
 use crate::context::{Bells, Context, Maps, Records};
 use crate::controller::{Scope, Watches};
 use crate::leader::{self, Leadership};
@@ -108,7 +107,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         client: client.clone(),
     });
 
-    let endpoints = Endpoints::new(context.clone(), Access::new(client.clone())).routes();
+    let endpoints = Endpoints::new(context.clone()).routes();
     let handle = Handle::new();
     let https = bind(options.listen)?;
     let https = axum_server::from_tcp_rustls(https, serving.clone())

@@ -1,11 +1,12 @@
-//! The two questions that a process asks over HTTPS: what does this fingerprint name, and is what I run still right?
+//! What is asked over HTTPS. By processes: what does this fingerprint name, and is what I run still right? By git hosts:
+//! will you have a look?
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 use crate::access::{Access, Denied, Grant};
 use crate::context::{Context, Key, SharedRecord};
 use crate::snapshots::Wanted;
+use crate::webhook::{Refused, Webhooks};
 
 /// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
 const AT_ONCE: usize = 512;
@@ -34,14 +36,21 @@ const REPORT_LIMIT: usize = 8 * 1024;
 pub struct Endpoints {
     context: Arc<Context>,
     access: Arc<Access>,
+    webhooks: Arc<Webhooks>,
     places: Arc<Semaphore>,
 }
 
 impl Endpoints {
-    /// Endpoints that answer from `context` to those whom `access` lets in.
+    /// Endpoints that answer from `context`.
     #[must_use]
-    pub fn new(context: Arc<Context>, access: Access) -> Self {
-        Self { context, access: Arc::new(access), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub fn new(context: Arc<Context>) -> Self {
+        let (access, webhooks) = (Access::new(context.client.clone()), Webhooks::new(context.client.clone()));
+        Self {
+            context,
+            access: Arc::new(access),
+            webhooks: Arc::new(webhooks),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// What is known of a workspace. Only who writes knows.
@@ -57,6 +66,7 @@ impl Endpoints {
         Router::new()
             .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshot))
             .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(report))
+            .route("/hooks/{namespace}/{name}", post(hook))
             .layer(DefaultBodyLimit::max(REPORT_LIMIT))
             .fallback(async || Failure::NoSuchPath)
             .with_state(self)
@@ -70,6 +80,7 @@ enum Failure {
     UnknownFingerprint(Fingerprint),
     UnknownWorkspace(Key),
     NoSuchPath,
+    Refused(Refused),
     NotLeading,
     Busy,
     Internal,
@@ -89,6 +100,7 @@ impl IntoResponse for Failure {
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::Refused(refused) => refused_parts(&refused),
             Self::NotLeading => {
                 let message = "another operator process answers; try again".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, "not_leading", message)
@@ -102,7 +114,7 @@ impl IntoResponse for Failure {
         };
         let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
         let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -120,6 +132,18 @@ fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String) {
         Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "reviews_unavailable"),
     };
     (status, code, denied.to_string())
+}
+
+fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
+    let (status, code) = match refused {
+        Refused::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
+        Refused::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
+        Refused::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
+        Refused::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
+        Refused::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
+        Refused::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
+    };
+    (status, code, refused.to_string())
 }
 
 #[derive(Deserialize)]
@@ -188,6 +212,26 @@ async fn report(
         endpoints.context.ring(&key);
     }
     Ok(Json(answer))
+}
+
+async fn hook(
+    State(endpoints): State<Endpoints>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Failure> {
+    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let key = Key { namespace, name };
+    // Who is not known yet learns nothing about which workspaces there are.
+    let record = match endpoints.record(&key) {
+        Err(Failure::UnknownWorkspace(_)) => return Err(Failure::Refused(Refused::NotConfigured)),
+        known => known?,
+    };
+    let secret = record.lock().webhook.clone();
+    endpoints.webhooks.check(&key, secret, &headers, body).await.map_err(Failure::Refused)?;
+    record.lock().source.ring(Instant::now());
+    endpoints.context.ring(&key);
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// What goes into a status must be short and without surprises: an identifier and a code.

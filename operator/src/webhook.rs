@@ -1,0 +1,215 @@
+//! Calls of a git host that something was pushed. A valid call is only a bell: the operator looks at the source at once, and
+//! again shortly after, because hosts call before the commit can be read everywhere. Nothing in the call is trusted.
+//!
+//! What is checked comes in the order of what it costs: the rate, the signature's shape, the length, the signature.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::http::HeaderMap;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use ring::hmac;
+
+use crate::context::Key;
+
+/// The longest body that is read.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How many calls of one workspace are looked at in [`RATE_WINDOW`].
+const RATE: u32 = 30;
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// How long keys are used before the Secret is read again.
+const KEYS_LAST: Duration = Duration::from_secs(60);
+/// A signature that fits no key may belong to a new one; the Secret is read again for it, but not more often than this.
+const KEYS_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// Where hosts put the HMAC-SHA256 of the body, in hexadecimal digits, and what stands before it.
+const SIGNATURES: [(&str, &str); 5] = [
+    ("x-hub-signature-256", "sha256="),
+    ("x-gitea-signature", ""),
+    ("x-forgejo-signature", ""),
+    ("x-hub-signature", "sha256="),
+    ("x-rototo-signature", "sha256="),
+];
+/// GitLab sends the key itself.
+const TOKEN: &str = "x-gitlab-token";
+
+/// Why a call is no bell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The workspace has no webhook.
+    #[error("this workspace takes no webhook calls: spec.webhook is not set")]
+    NotConfigured,
+    /// Too many calls.
+    #[error("too many calls; try again in {0:?}")]
+    TooMany(Duration),
+    /// No signature that is known.
+    #[error("the call is not signed: send X-Hub-Signature-256: sha256=<HMAC-SHA256 of the body>")]
+    Unsigned,
+    /// The body is too long.
+    #[error("the body is longer than {BODY_LIMIT} bytes")]
+    TooLong,
+    /// No key fits.
+    #[error("the signature fits none of the keys in the Secret of spec.webhook")]
+    WrongSignature,
+    /// The keys can't be had.
+    #[error("the Secret `{0}` with the webhook's keys can't be read; try again")]
+    NoKeys(String),
+}
+
+/// Checks calls.
+pub struct Webhooks {
+    client: Client,
+    calls: Mutex<HashMap<Key, (Instant, u32)>>,
+    keys: Mutex<HashMap<(String, String), Keys>>,
+}
+
+#[derive(Clone)]
+struct Keys {
+    keys: Arc<Vec<Vec<u8>>>,
+    read: Instant,
+}
+
+/// What a call proves to be sent by somebody who knows a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Proof {
+    Hmac(Vec<u8>),
+    Token(Vec<u8>),
+}
+
+impl Webhooks {
+    /// Reads keys through `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, calls: Mutex::default(), keys: Mutex::default() }
+    }
+
+    /// Whether the call is a bell for a workspace whose keys are in `secret`.
+    pub async fn check(
+        &self,
+        key: &Key,
+        secret: Option<String>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(), Refused> {
+        let secret = secret.ok_or(Refused::NotConfigured)?;
+        self.count(key, Instant::now())?;
+        let proof = proof(headers).ok_or(Refused::Unsigned)?;
+        let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Refused::TooLong)?;
+        let keys = self.keys(&key.namespace, &secret, KEYS_LAST).await?;
+        if proof.fits(&keys.keys, &body) {
+            return Ok(());
+        }
+        let newer = self.keys(&key.namespace, &secret, KEYS_AT_LEAST).await?;
+        if newer.read != keys.read && proof.fits(&newer.keys, &body) { Ok(()) } else { Err(Refused::WrongSignature) }
+    }
+
+    fn count(&self, key: &Key, now: Instant) -> Result<(), Refused> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.retain(|_, (since, _)| now.saturating_duration_since(*since) < RATE_WINDOW);
+        let (since, count) = calls.entry(key.clone()).or_insert((now, 0));
+        *count += 1;
+        if *count > RATE { Err(Refused::TooMany((*since + RATE_WINDOW) - now)) } else { Ok(()) }
+    }
+
+    async fn keys(&self, namespace: &str, secret: &str, last: Duration) -> Result<Keys, Refused> {
+        let name = (namespace.to_owned(), secret.to_owned());
+        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(known) = known.filter(|known| known.read.elapsed() < last) {
+            return Ok(known);
+        }
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let found = secrets.get(secret).await.map_err(|error| {
+            tracing::warn!(%error, namespace, secret, "the keys of a webhook can't be read");
+            Refused::NoKeys(secret.to_owned())
+        })?;
+        // A key that was saved with an editor ends with a line feed that the host does not know of.
+        let trimmed = |value: Vec<u8>| value.trim_ascii_end().to_vec();
+        let keys = found.data.unwrap_or_default().into_values().map(|value| trimmed(value.0));
+        let keys = Keys { keys: Arc::new(keys.filter(|key| !key.is_empty()).collect()), read: Instant::now() };
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(name, keys.clone());
+        Ok(keys)
+    }
+}
+
+fn proof(headers: &HeaderMap) -> Option<Proof> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let signature = SIGNATURES.iter().find_map(|(name, prefix)| text(name)?.strip_prefix(prefix).and_then(bytes));
+    signature.map(Proof::Hmac).or_else(|| text(TOKEN).map(|token| Proof::Token(token.as_bytes().to_vec())))
+}
+
+/// 64 hexadecimal digits as 32 bytes.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    (0..32).map(|index| u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()).collect()
+}
+
+impl Proof {
+    /// Takes as long for a wrong key as for a right one.
+    fn fits(&self, keys: &[Vec<u8>], body: &[u8]) -> bool {
+        let fits = |key: &Vec<u8>| match self {
+            Self::Hmac(signature) => hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), body, signature).is_ok(),
+            // Compared as signatures under a key that nobody knows, so that nothing is learned from the time it takes.
+            Self::Token(token) => {
+                let blind = hmac::Key::new(hmac::HMAC_SHA256, body);
+                hmac::verify(&blind, token, hmac::sign(&blind, key).as_ref()).is_ok()
+            }
+        };
+        keys.iter().any(fits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    fn key(text: &str) -> Vec<u8> {
+        text.as_bytes().to_vec()
+    }
+
+    // The example of GitHub's documentation on validating deliveries.
+    const SECRET: &str = "It's a Secret to Everybody";
+    const BODY: &[u8] = b"Hello, World!";
+    const SIGNATURE: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+    #[test]
+    fn the_documented_signature_of_github_is_accepted() {
+        let proof = proof(&headers("x-hub-signature-256", &format!("sha256={SIGNATURE}"))).unwrap();
+        assert!(proof.fits(&[key(SECRET)], BODY));
+        assert!(!proof.fits(&[key(SECRET)], b"Hello, world!"));
+        assert!(!proof.fits(&[key("another")], BODY));
+        assert!(!proof.fits(&[], BODY));
+    }
+
+    #[test]
+    fn while_a_key_is_rotated_both_are_accepted() {
+        let proof = proof(&headers("x-gitea-signature", SIGNATURE)).unwrap();
+        assert!(proof.fits(&[key("new"), key(SECRET)], BODY));
+    }
+
+    #[test]
+    fn a_token_of_gitlab_is_the_key_itself() {
+        let proof = proof(&headers(TOKEN, "hush")).unwrap();
+        assert!(proof.fits(&[key("hush")], BODY));
+        assert!(!proof.fits(&[key("hush!"), key("")], BODY));
+    }
+
+    #[test]
+    fn what_is_no_signature_is_refused_before_the_body_is_read() {
+        for value in ["sha256=", "sha256=00", "sha1=757107ea", &"0".repeat(64), &format!("sha256={}", "ü".repeat(32))]
+        {
+            let Ok(value) = value.parse() else { continue };
+            let headers = HeaderMap::from_iter([("x-hub-signature-256".parse().unwrap(), value)]);
+            assert_eq!(proof(&headers), None, "{headers:?}");
+        }
+        assert_eq!(proof(&HeaderMap::new()), None);
+    }
+}
