@@ -182,6 +182,11 @@ impl Fleet {
         }
     }
 
+    /// What live processes run, or say so.
+    pub fn running(&self) -> impl Iterator<Item = &str> {
+        self.processes.values().filter_map(|process| process.runs.as_ref()).map(|runs| runs.fingerprint.as_str())
+    }
+
     /// Nothing is published any more.
     pub fn unpublished(&mut self) {
         self.goal = None;

@@ -139,7 +139,15 @@ async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &C
                 return;
             }
             Plan::Readdress { publish, at } => (publish, at, None),
-            Plan::Write { publish, at, because } => (publish, at, Some(because)),
+            Plan::Write { publish, at, because } => {
+                // The disk is not ours alone: what can't be had must not be named.
+                if !context.snapshots.has(&Key::of(workspace), &publish.fingerprint) {
+                    shared.lock().source.lost(Instant::now());
+                    let gone = WriteError::Unavailable(format!("the snapshot {} is gone", publish.fingerprint));
+                    return failed(shared, context, &gone);
+                }
+                (publish, at, Some(because))
+            }
         };
         let data = markers::published(&name, &publish);
         match context.address.write(&context.client, &namespace, data, &at).await {
@@ -150,7 +158,8 @@ async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &C
                     rang(workspace, shared, context, &publish, now);
                     told(workspace, context, &publish, because).await;
                 }
-                return shared.lock().saw_published(Some(publish), now);
+                shared.lock().saw_published(Some(publish), now);
+                return forget_old_snapshots(workspace, shared, context).await;
             }
             Err(WriteError::Conflict) => match markers::get(&context.client, &namespace).await {
                 Ok(map) => context.maps.saw(&namespace, map.map(Arc::new)),
@@ -177,6 +186,20 @@ fn rang(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, p
     if let Some(times) = record.publish_times(now) {
         record.fleet.published(publish.clone(), times, &pods, now);
         context.metrics.published(&times);
+    }
+}
+
+async fn forget_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
+    let kept = {
+        let record = shared.lock();
+        // What a look is just keeping is not known here yet; the next publish tidies up as well.
+        if record.source.looking.is_some() {
+            return;
+        }
+        record.kept()
+    };
+    if let Err(error) = context.snapshots.retain(&Key::of(workspace), kept).await {
+        warn!(%error, "old snapshots could not be deleted");
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the operator remembers of one workspace while it runs. Nothing here is the truth: all of it can be had again
 //! from git, from the marker, and from the processes' next reports.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_api::fleet::Answer;
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus};
+use rototo_engine::Fingerprint;
 use tokio::task::AbortHandle;
 
 use crate::fleet::{Fleet, Publish, PublishTimes};
@@ -131,6 +132,16 @@ impl Record {
         self.source.asked_again = None;
     }
 
+    /// What must not be forgotten: what the marker names or is about to, what processes run, and what status remembers.
+    #[must_use]
+    pub fn kept(&self) -> BTreeSet<Fingerprint> {
+        let history = self.written.iter().flat_map(|(status, _)| &status.history);
+        let named = history.map(|entry| entry.fingerprint.as_str());
+        let named = named.chain(self.published.iter().map(|publish| publish.fingerprint.as_str()));
+        let named = named.chain(self.fleet.running()).filter_map(|fingerprint| fingerprint.parse().ok());
+        named.chain(self.source.head.as_ref().map(|head| head.fingerprint)).collect()
+    }
+
     /// The times of the publish that the head is about to become.
     #[must_use]
     pub fn publish_times(&self, published: Instant) -> Option<PublishTimes> {
@@ -201,6 +212,12 @@ impl SourceRecord {
         if self.asked_again.is_some() {
             self.asked_again = Some(AskedAgain::Looking);
         }
+    }
+
+    /// What the last look kept is gone from the disk: looks again soon.
+    pub fn lost(&mut self, now: Instant) {
+        self.head = None;
+        self.next_look = Some(now + Duration::from_secs(1));
     }
 
     /// Wants an answer that is younger than now. Says whether this is news.

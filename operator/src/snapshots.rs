@@ -69,6 +69,13 @@ impl Snapshots {
         Ok(store)
     }
 
+    /// Whether the disk has this content of a workspace.
+    #[must_use]
+    pub fn has(&self, key: &Key, fingerprint: &str) -> bool {
+        let fingerprint = fingerprint.parse::<Fingerprint>();
+        fingerprint.is_ok_and(|fingerprint| self.store(key).is_ok_and(|store| store.contains(&fingerprint)))
+    }
+
     /// The packed answer, or `None` where the workspace has no such content.
     pub async fn packed(&self, wanted: &Wanted) -> Result<Option<Arc<[u8]>>, SnapshotError> {
         let cell = self.cell(wanted);
