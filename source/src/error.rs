@@ -159,6 +159,9 @@ pub enum GitFault {
     /// It took too long and was ended.
     #[error("git took longer than {} s and was stopped", .0.as_secs_f32())]
     TimedOut(Duration),
+    /// The credentials that came along are of another kind.
+    #[error("the credentials do not open it: {0}")]
+    UnusableCredentials(&'static str),
     /// The host does not let us in.
     #[error("the host refused access: check the credentials, and that they may read this repository ({0})")]
     AccessDenied(String),
@@ -205,6 +208,7 @@ impl GitFault {
         match self {
             Self::TimedOut(_) | Self::NoCommit(_) | Self::Unreachable(_) | Self::KeptCopy(_) | Self::Other(_) => true,
             Self::NoGit
+            | Self::UnusableCredentials(_)
             | Self::AccessDenied(_)
             | Self::NotTrusted(_)
             | Self::NoRepository(_)
@@ -217,6 +221,7 @@ impl GitFault {
         match self {
             Self::NoGit => "no_git",
             Self::TimedOut(_) => "git_timed_out",
+            Self::UnusableCredentials(_) => "credentials_unusable",
             Self::AccessDenied(_) => "access_denied",
             Self::NotTrusted(_) => "host_not_trusted",
             Self::NoRepository(_) => "no_repository",

@@ -21,6 +21,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod credentials;
 mod error;
 mod git;
 mod layers;
@@ -35,6 +36,7 @@ mod spec;
 mod store;
 mod subdirectory;
 
+pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ContentFault, Fault, GitFault, SourceError};
 pub use limits::Limits;
 pub use reader::{FileSources, Pinned, Reader, ReaderOptions};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rototo_engine::{Digest, Tree};
 use tempfile::TempDir;
 
+use crate::credentials::{Access, Credentials};
 use crate::error::{Fault, Operation, SourceError};
 use crate::git::Remote;
 use crate::limits::Limits;
@@ -47,7 +48,7 @@ impl Default for ReaderOptions {
 /// What a source was at one time: for git a commit, for a directory just itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pinned {
-    source: Source,
+    access: Access,
     commit: Option<Commit>,
 }
 
@@ -55,13 +56,13 @@ impl Pinned {
     /// The source.
     #[must_use]
     pub fn source(&self) -> &Source {
-        &self.source
+        self.access.source()
     }
 
     /// The ref and its commit; `None` for sources that have no history.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
-        let Source::Git(git) = &self.source else { return None };
+        let Source::Git(git) = self.source() else { return None };
         let commit = self.commit.clone()?;
         Some(Revision::new(git.reference().clone(), commit))
     }
@@ -69,7 +70,7 @@ impl Pinned {
     /// Whether the source names its commit, so that there is never news of it.
     #[must_use]
     pub fn immutable(&self) -> bool {
-        matches!(&self.source, Source::Git(git) if matches!(git.reference(), GitReference::Commit(_)))
+        matches!(self.source(), Source::Git(git) if matches!(git.reference(), GitReference::Commit(_)))
     }
 }
 
@@ -79,7 +80,7 @@ pub struct Reader {
     directory: CacheDirectory,
     limits: Limits,
     file_sources: FileSources,
-    remotes: Mutex<HashMap<RemoteUrl, Arc<Remote>>>,
+    remotes: Mutex<HashMap<(RemoteUrl, Credentials), Arc<Remote>>>,
 }
 
 enum CacheDirectory {
@@ -116,34 +117,38 @@ impl Reader {
         Ok(Self { directory, limits, file_sources, remotes: Mutex::default() })
     }
 
-    /// Finds out what `source` is now.
-    pub async fn pin(&self, source: &Source) -> Result<Pinned, SourceError> {
-        self.pin_within(source, Duration::ZERO).await
+    /// Finds out what a source is now. A [`Source`] is opened with the user's own set-up, an [`Access`] with the
+    /// credentials in it.
+    pub async fn pin(&self, access: impl Into<Access>) -> Result<Pinned, SourceError> {
+        self.pin_within(access, Duration::ZERO).await
     }
 
-    /// Finds out what `source` is, where an answer that another got at most `age` ago will do. So a thousand workspaces
+    /// Finds out what a source is, where an answer that another got at most `age` ago will do. So a thousand workspaces
     /// of one repository cost one question per interval.
-    pub async fn pin_within(&self, source: &Source, age: Duration) -> Result<Pinned, SourceError> {
-        let failed = |fault| SourceError::new(Operation::Pin, source, fault);
-        self.admit(source).map_err(failed)?;
+    pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<Pinned, SourceError> {
+        let access = access.into();
+        let failed = |fault| SourceError::new(Operation::Pin, access.source(), fault);
+        self.admit(access.source()).map_err(failed)?;
         let now = Instant::now();
         let since = now.checked_sub(age).unwrap_or(now);
-        let commit = match source {
+        let commit = match access.source() {
             Source::Git(git) => {
-                Some(self.remote(git).pin(git.reference(), since).await.map_err(|fault| failed(fault.into()))?)
+                let remote = self.remote(git, access.credentials());
+                Some(remote.pin(git.reference(), since).await.map_err(|fault| failed(fault.into()))?)
             }
             Source::Local(_) | Source::Archive(_) | Source::Kubernetes { .. } => None,
         };
-        Ok(Pinned { source: source.clone(), commit })
+        Ok(Pinned { access, commit })
     }
 
     /// Brings the documents of what was pinned.
     pub async fn fetch(&self, pinned: &Pinned) -> Result<Tree, SourceError> {
-        let failed = |fault| SourceError::new(Operation::Fetch, &pinned.source, fault);
-        self.admit(&pinned.source).map_err(failed)?;
-        let tree = match (&pinned.source, &pinned.commit) {
+        let failed = |fault| SourceError::new(Operation::Fetch, pinned.source(), fault);
+        self.admit(pinned.source()).map_err(failed)?;
+        let tree = match (pinned.source(), &pinned.commit) {
             (Source::Git(git), Some(commit)) => {
-                self.remote(git).fetch(commit, git.reference(), git.subdirectory()).await
+                let remote = self.remote(git, pinned.access.credentials());
+                remote.fetch(commit, git.reference(), git.subdirectory()).await
             }
             (Source::Local(path), _) => self.read_local(path.clone()).await,
             (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(Fault::Followed),
@@ -152,8 +157,8 @@ impl Reader {
     }
 
     /// Both at once, for who reads a source a single time.
-    pub async fn read(&self, source: &Source) -> Result<(Pinned, Tree), SourceError> {
-        let pinned = self.pin(source).await?;
+    pub async fn read(&self, access: impl Into<Access>) -> Result<(Pinned, Tree), SourceError> {
+        let pinned = self.pin(access).await?;
         let tree = self.fetch(&pinned).await?;
         Ok((pinned, tree))
     }
@@ -171,14 +176,16 @@ impl Reader {
         }
     }
 
-    /// The repository of `source`. Credentials are part of its address, so nobody gets what another may see.
-    fn remote(&self, source: &GitSource) -> Arc<Remote> {
+    /// The repository of `source`. Each set of credentials has its own, so nobody gets what another may see.
+    fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
         let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
-        let url = source.remote();
-        let remote = remotes.entry(url.clone()).or_insert_with(|| {
-            let name = Digest::of(url.with_secrets().as_bytes()).to_string();
+        let key = (source.remote().clone(), credentials.clone());
+        let remote = remotes.entry(key).or_insert_with(|| {
+            let url = source.remote();
+            let opened = credentials.for_address(url).digest();
+            let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
             let kept = self.directory.path().join(format!("{name}.git"));
-            Arc::new(Remote::new(url.clone(), kept, self.limits.clone()))
+            Arc::new(Remote::new(url.clone(), credentials, kept, self.limits.clone()))
         });
         Arc::clone(remote)
     }

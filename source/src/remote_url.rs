@@ -6,7 +6,8 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RemoteUrl {
     scheme: Scheme,
-    userinfo: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
     host: String,
     path: String,
     query: Option<String>,
@@ -38,6 +39,15 @@ pub enum InvalidUrl {
     /// `https://host`
     #[error("the address names no path: it is written {0}://host/path")]
     Path(&'static str),
+    /// A user or password with a broken `%` or a control character.
+    #[error("the user or password in the address is not written as one: use %XX for special characters")]
+    User(&'static str),
+    /// `git+ssh://user:password@host/path`
+    #[error("ssh takes no password from an address: use a key")]
+    SshPassword,
+    /// `git+https://host/path?query`
+    #[error("the address of a repository takes no `?`")]
+    Query,
 }
 
 impl RemoteUrl {
@@ -60,8 +70,16 @@ impl RemoteUrl {
             None => (address, ""),
         };
         let (userinfo, host) = match authority.rsplit_once('@') {
-            Some((userinfo, host)) => (Some(userinfo.to_owned()), host),
+            Some((userinfo, host)) => (Some(userinfo), host),
             None => (None, authority),
+        };
+        let (user, password) = match userinfo.map(|userinfo| userinfo.split_once(':').ok_or(userinfo)) {
+            Some(Ok((_, password))) if scheme == Scheme::Ssh && !password.is_empty() => {
+                return Err(InvalidUrl::SshPassword);
+            }
+            Some(Ok((user, password))) => (Some(decoded(scheme, user)?), Some(decoded(scheme, password)?)),
+            Some(Err(user)) => (Some(decoded(scheme, user)?), None),
+            None => (None, None),
         };
         let (path, query) = match path.split_once('?') {
             Some((path, query)) if scheme == Scheme::Https => (path, Some(query.to_owned())),
@@ -76,7 +94,7 @@ impl RemoteUrl {
         if path.trim_matches('/').is_empty() {
             return Err(InvalidUrl::Path(scheme.as_str()));
         }
-        Ok(Self { scheme, userinfo, host: host.to_ascii_lowercase(), path: path.to_owned(), query })
+        Ok(Self { scheme, user, password, host: host.to_ascii_lowercase(), path: path.to_owned(), query })
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
@@ -95,24 +113,55 @@ impl RemoteUrl {
         &self.path
     }
 
-    /// Everything, for the program that connects. Never for a text that a person or a log sees.
-    pub(crate) fn with_secrets(&self) -> String {
-        let userinfo = self.userinfo.as_deref().map(|userinfo| format!("{userinfo}@")).unwrap_or_default();
-        let query = self.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
-        format!("{}://{userinfo}{}{}{query}", self.scheme.as_str(), self.host, self.path)
+    /// What opens it, if both user and password stand in it.
+    pub(crate) fn login(&self) -> Option<(String, String)> {
+        self.user.clone().zip(self.password.clone()).filter(|_| self.scheme == Scheme::Https)
     }
 
-    /// The parts that must not be seen, longest first, for scrubbing what other programs print.
-    pub(crate) fn secrets(&self) -> Vec<&str> {
-        // A user name alone is public with ssh, where it is `git` nearly always, and often a token with https.
-        let userinfo = self.userinfo.as_deref().filter(|_| self.scheme != Scheme::Ssh);
-        let password =
-            self.userinfo.as_deref().and_then(|userinfo| userinfo.split_once(':')).map(|(_, password)| password);
-        let mut secrets: Vec<&str> = [userinfo, password, self.query.as_deref()].into_iter().flatten().collect();
-        secrets.retain(|secret| !secret.is_empty());
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
+    /// The user that stands in it.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
+
+    /// What stands after `?`, which signs the address at some hosts.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// The address for a program whose arguments others may see: the user is in it only with ssh, where it is public.
+    pub(crate) fn without_secrets(&self) -> String {
+        let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Ssh);
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        format!("{}://{user}{}{}", self.scheme.as_str(), self.host, self.path)
+    }
+
+    /// The parts that must not be seen, for scrubbing what other programs print. A user name alone is public with
+    /// ssh, where it is `git` nearly always, and often a token with https.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Https);
+        [user, self.password.as_deref(), self.query.as_deref()].into_iter().flatten()
+    }
+}
+
+/// Resolves `%XX`.
+fn decoded(scheme: Scheme, text: &str) -> Result<String, InvalidUrl> {
+    let invalid = || InvalidUrl::User(scheme.as_str());
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next().ok_or_else(invalid)?, bytes.next().ok_or_else(invalid)?];
+            let digits = std::str::from_utf8(&digits).map_err(|_| invalid())?;
+            decoded.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
+    if decoded.chars().any(char::is_control) || (scheme == Scheme::Ssh && decoded.starts_with('-')) {
+        return Err(invalid());
+    }
+    Ok(decoded)
 }
 
 impl fmt::Display for RemoteUrl {

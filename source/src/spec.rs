@@ -202,6 +202,9 @@ fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource>
 }
 
 fn git(remote: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
+    if remote.query().is_some() {
+        return Err(InvalidUrl::Query.into());
+    }
     let (reference, subdirectory) = split_fragment(fragment);
     let reference = reference.parse()?;
     Ok(Source::Git(GitSource { remote, reference, subdirectory: Subdirectory::parse(subdirectory)? }))

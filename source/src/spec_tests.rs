@@ -61,7 +61,7 @@ fn user_password_and_query_are_never_shown() {
     for text in [
         "git+https://user:hunter2@h/r.git#main",
         "git+https://hunter2@h/r.git#main",
-        "git+ssh://user:hunter2@h/r.git#main",
+        "git+ssh://git@h/r.git#main",
         "https://h/r.tar.gz?signature=hunter2#:a",
     ] {
         let source: Source = text.parse().unwrap();
@@ -74,6 +74,10 @@ fn user_password_and_query_are_never_shown() {
         "foo://hunter2@h/r",
         "git+https://hunter2@/r.git",
         "git+https://hunter2@h",
+        "git+ssh://user:hunter2@h/r.git#main",
+        "git+https://user:hunter2%0a@h/r.git",
+        "git+https://user:hunter2%@h/r.git",
+        "git+https://h/r.git?token=hunter2",
     ] {
         let error = text.parse::<Source>().unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rototo_source::{FileSources, Limits, Reader, ReaderOptions};
+use rototo_source::{FileSources, Limits, Reader, ReaderOptions, Source};
 use support::{MANIFEST, Repository, paths, pin, read, reader, tree};
 
 #[tokio::test]
@@ -262,7 +262,7 @@ async fn repositories_on_the_disk_are_refused_where_they_are_switched_off() {
 #[tokio::test]
 async fn what_is_no_repository_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
-    let source = format!("git+file://{}/none.git#main", directory.path().display()).parse().unwrap();
+    let source: Source = format!("git+file://{}/none.git#main", directory.path().display()).parse().unwrap();
     let error = reader().pin(&source).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("no_repository", false), "{error}");
     assert!(error.to_string().contains("none.git"), "{error}");
@@ -273,7 +273,7 @@ async fn a_host_that_is_not_there_is_worth_another_try_and_keeps_secrets_secret(
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let source = format!("git+https://user:hunter2@127.0.0.1:{port}/r.git#main").parse().unwrap();
+    let source: Source = format!("git+https://user:hunter2@127.0.0.1:{port}/r.git#main").parse().unwrap();
     let error = reader().pin(&source).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("unreachable", true), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
@@ -285,7 +285,7 @@ async fn a_host_that_never_answers_is_given_up() {
     let port = listener.local_addr().unwrap().port();
     let limits = Limits { git_timeout: Duration::from_millis(300), ..Limits::default() };
     let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
-    let source = format!("git+https://127.0.0.1:{port}/r.git#main").parse().unwrap();
+    let source: Source = format!("git+https://127.0.0.1:{port}/r.git#main").parse().unwrap();
     let error = reader.pin(&source).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("git_timed_out", true), "{error}");
 }

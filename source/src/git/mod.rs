@@ -1,10 +1,11 @@
 //! Reads workspaces out of git repositories with the `git` program.
 //!
-//! [`Remote`] is one repository behind one address, with the credentials in it: it answers which commit a ref is
+//! [`Remote`] is one repository behind one address, opened with one set of credentials: it answers which commit a ref is
 //! ([`Remote::pin`]), and brings the documents of one commit ([`Remote::fetch`]). Nothing is ever checked out: a bare
 //! repository is kept on the disk, so that a new commit costs the transfer of what changed.
 
 mod ask;
+mod credentials;
 mod documents;
 mod failure;
 mod kept;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
+use crate::credentials::Credentials;
 use crate::error::{Fault, GitFault};
 use crate::limits::Limits;
 use crate::reference::{Commit, GitReference};
@@ -30,7 +32,7 @@ use kept::KeptRepository;
 use program::Program;
 use trees::Trees;
 
-/// One repository behind one address.
+/// One repository behind one address, opened with one set of credentials.
 ///
 /// The two locks are queues: one question and one transfer at a time. Who waited finds the answer, or the objects,
 /// that the one before brought.
@@ -47,9 +49,9 @@ struct Contents {
 }
 
 impl Remote {
-    /// The repository at `url`, whose objects are kept in the directory `kept`.
-    pub(crate) fn new(url: RemoteUrl, kept: PathBuf, limits: Limits) -> Self {
-        let program = Program::new(url, &limits);
+    /// The repository at `url`, opened with `credentials`, whose objects are kept in the directory `kept`.
+    pub(crate) fn new(url: RemoteUrl, credentials: &Credentials, kept: PathBuf, limits: Limits) -> Self {
+        let program = Program::new(url, credentials, &limits);
         let contents = Contents { kept: KeptRepository::new(kept), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }

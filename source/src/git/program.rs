@@ -8,10 +8,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use crate::credentials::Credentials;
 use crate::error::GitFault;
 use crate::limits::Limits;
 use crate::remote_url::{RemoteUrl, Scheme};
 
+use super::credentials::{Keys, Setting};
 use super::failure::classify;
 
 /// The answer to a question about refs is short; more than this is not read.
@@ -22,6 +24,7 @@ const MAX_COMPLAINT_BYTES: u64 = 8 << 10;
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(super) struct Program {
     url: RemoteUrl,
+    credentials: Credentials,
     timeout: Duration,
     download_bytes: u64,
 }
@@ -32,8 +35,9 @@ pub(super) struct Outcome {
 }
 
 impl Program {
-    pub(super) fn new(url: RemoteUrl, limits: &Limits) -> Self {
-        Self { url, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
+    pub(super) fn new(url: RemoteUrl, credentials: &Credentials, limits: &Limits) -> Self {
+        let credentials = credentials.for_address(&url);
+        Self { url, credentials, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
     }
 
     /// Runs git to its end with the network allowed.
@@ -43,8 +47,10 @@ impl Program {
         arguments: &[&str],
         stdin: &[u8],
     ) -> Result<Outcome, GitFault> {
-        let mut command = self.command(repository);
-        command.env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
+        // Held until git has ended: what was written to files for it goes then.
+        let keys = Keys::hand_over(&self.credentials, &self.url)?;
+        let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
+        command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
         let mut group = Group::start(&mut command)?;
         group.limit_file_size(self.download_bytes);
         let running = group.run(stdin);
@@ -58,7 +64,7 @@ impl Program {
 
     /// Starts git to read what is on the disk; it can't reach any network.
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<Group, GitFault> {
-        let mut command = self.command(Some(repository));
+        let mut command = self.command(Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
         Group::start(&mut command)
     }
@@ -68,7 +74,7 @@ impl Program {
         self.timeout
     }
 
-    fn command(&self, repository: Option<&Path>) -> Command {
+    fn command(&self, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
         let mut command = Command::new("git");
         // Nothing that a shell, a hook, or an editor left behind may point git elsewhere.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
@@ -76,13 +82,12 @@ impl Program {
         }
         command.env("LC_ALL", "C").env_remove("LANGUAGE");
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
-        command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15");
         match repository {
             Some(repository) => command.env("GIT_DIR", repository),
             // A directory without a parent that could be a repository.
             None => command.current_dir("/"),
         };
-        let settings = self.settings();
+        let settings: Vec<Setting> = self.settings().into_iter().chain(more).collect();
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (index, (key, value)) in settings.into_iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
@@ -91,30 +96,40 @@ impl Program {
     }
 
     /// Settings go through the environment: arguments are visible to every user of the machine, and files stay.
-    fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = vec![
-            ("remote.origin.url", self.url.with_secrets()),
-            ("core.hooksPath", "/dev/null".to_owned()),
-            ("gc.auto", "0".to_owned()),
-            ("maintenance.auto", "false".to_owned()),
-            ("submodule.recurse", "false".to_owned()),
-            ("fetch.recurseSubmodules", "false".to_owned()),
-            ("fetch.writeCommitGraph", "false".to_owned()),
-            ("protocol.version", "2".to_owned()),
+    fn settings(&self) -> Vec<Setting> {
+        let settings = [
+            ("remote.origin.url", &*self.url.without_secrets()),
+            ("core.hooksPath", "/dev/null"),
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+            ("submodule.recurse", "false"),
+            ("fetch.recurseSubmodules", "false"),
+            ("fetch.writeCommitGraph", "false"),
+            ("protocol.version", "2"),
             // The kept repository is a cache: what a crash damages is fetched again.
-            ("core.fsync", "none".to_owned()),
+            ("core.fsync", "none"),
         ];
-        if self.url.scheme() == Scheme::Https {
-            // A stalled connection ends by itself, also when nobody waits for it any more.
-            settings.push(("http.lowSpeedLimit", "1".to_owned()));
-            settings.push(("http.lowSpeedTime", self.timeout.as_secs().max(1).to_string()));
+        settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+
+    fn network_settings(&self) -> Vec<Setting> {
+        if self.url.scheme() != Scheme::Https {
+            return Vec::new();
         }
-        settings
+        // A stalled connection ends by itself, also when nobody waits for it any more.
+        let stalled = self.timeout.as_secs().max(1).to_string();
+        [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", &*stalled), ("http.followRedirects", "initial")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
     }
 
     fn scrub(&self, complaint: &[u8]) -> String {
         let mut text = String::from_utf8_lossy(complaint).into_owned();
-        for secret in self.url.secrets() {
+        let mut secrets: Vec<&str> = self.url.secrets().chain(self.credentials.secrets()).collect();
+        secrets.retain(|secret| !secret.is_empty());
+        // The longest first: another may be part of it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets {
             text = text.replace(secret, "…");
         }
         text

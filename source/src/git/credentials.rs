@@ -1,0 +1,185 @@
+//! Hands credentials to one run of git: through its environment, or in files that only this user can read and that go
+//! when the run is over. Never in arguments, and never for a run that does not talk to the host.
+
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::credentials::{ClientCertificate, Credentials, Login, SshIdentity};
+use crate::error::GitFault;
+use crate::remote_url::{RemoteUrl, Scheme};
+
+/// A setting of git and its value.
+pub(super) type Setting = (String, String);
+
+/// Unknown and changed host keys are refused, and nobody is asked anything.
+const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15";
+
+/// Answers git's question for user and password, and nothing else that git may say to it.
+const HELPER: &str =
+    r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$ROTOTO_USERNAME" "$ROTOTO_PASSWORD"; }; f"#;
+
+/// What one run of git is given.
+pub(super) struct Keys {
+    settings: Vec<Setting>,
+    environment: Vec<(&'static str, String)>,
+    // Removes the files when it goes.
+    files: Option<TempDir>,
+}
+
+impl Keys {
+    /// Prepares what git needs to open `url`. Without credentials the user's own set-up does.
+    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl) -> Result<Self, GitFault> {
+        let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
+        match url.scheme() {
+            Scheme::Https => keys.for_https(credentials, url)?,
+            Scheme::Ssh => keys.for_ssh(credentials)?,
+            Scheme::File => {}
+        }
+        Ok(keys)
+    }
+
+    pub(super) fn settings(&self) -> impl Iterator<Item = Setting> {
+        self.settings.iter().cloned()
+    }
+
+    pub(super) fn environment(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.environment.iter().cloned()
+    }
+
+    fn for_https(&mut self, credentials: &Credentials, url: &RemoteUrl) -> Result<(), GitFault> {
+        let host = format!("https://{}", url.host());
+        if let Some(user) = url.user() {
+            self.set(&format!("credential.{host}.username"), user);
+        }
+        if credentials.is_empty() {
+            return Ok(());
+        }
+        let (login, ca, certificate) = (credentials.login(), credentials.ca(), credentials.client_certificate());
+        if login.is_none() && ca.is_none() && certificate.is_none() {
+            return Err(GitFault::UnusableCredentials(
+                "https wants username + password, bearerToken, ca.crt, or tls.crt + tls.key",
+            ));
+        }
+        // No helper of this machine is asked, or told.
+        self.set("credential.helper", "");
+        self.set("http.sslVerify", "true");
+        match login {
+            Some(Login::Basic { username, password }) => {
+                self.set(&format!("credential.{host}.helper"), HELPER);
+                self.set(&format!("credential.{host}.username"), username.reveal());
+                self.environment.push(("ROTOTO_USERNAME", username.reveal().to_owned()));
+                self.environment.push(("ROTOTO_PASSWORD", password.reveal().to_owned()));
+            }
+            Some(Login::Bearer(token)) => {
+                self.set("http.extraHeader", &format!("Authorization: Bearer {}", token.reveal()));
+                // Git would send that header wherever it is redirected to.
+                self.set("http.followRedirects", "false");
+            }
+            None => {}
+        }
+        if let Some(ca) = ca {
+            let file = self.file("ca.crt", ca.reveal())?;
+            self.set("http.sslCAInfo", &file.to_string_lossy());
+        }
+        if let Some(ClientCertificate { certificate, key }) = certificate {
+            let (certificate, key) = (self.file("tls.crt", certificate.reveal())?, self.file("tls.key", key.reveal())?);
+            self.set("http.sslCert", &certificate.to_string_lossy());
+            self.set("http.sslKey", &key.to_string_lossy());
+        }
+        Ok(())
+    }
+
+    fn for_ssh(&mut self, credentials: &Credentials) -> Result<(), GitFault> {
+        let command = match credentials.ssh() {
+            None if credentials.is_empty() => SSH.to_owned(),
+            None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
+            Some(SshIdentity { key, known_hosts }) => {
+                let key = quoted(&self.file("identity", key.reveal())?);
+                let known_hosts = quoted(&self.file("known_hosts", known_hosts.reveal())?);
+                // This key and these hosts alone: no agent, no other key, no file of this machine.
+                format!(
+                    "{SSH} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
+                     -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null"
+                )
+            }
+        };
+        self.environment.push(("GIT_SSH_COMMAND", command));
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    fn file(&mut self, name: &str, content: &str) -> Result<PathBuf, GitFault> {
+        let failed = |error: io::Error| GitFault::Other(format!("a file for git could not be written: {error}"));
+        let directory = match self.files.take() {
+            Some(directory) => directory,
+            None => {
+                let mine = Permissions::from_mode(0o700);
+                tempfile::Builder::new().prefix("rototo-").permissions(mine).tempdir().map_err(failed)?
+            }
+        };
+        let path = directory.path().join(name);
+        self.files = Some(directory);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        file.write_all(content.as_bytes()).map_err(failed)?;
+        Ok(path)
+    }
+}
+
+/// A path for the shell that git starts ssh with.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::spec::Source;
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+
+    fn handed(source: &str, keys: &[(&str, &str)]) -> Result<Keys, GitFault> {
+        let Source::Git(git) = source.parse().unwrap() else { panic!("{source}") };
+        let keys: BTreeMap<_, _> =
+            keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
+        Keys::hand_over(&credentials.for_address(git.remote()), git.remote())
+    }
+
+    #[test]
+    fn who_passes_none_uses_the_set_up_of_this_machine() {
+        assert_eq!(handed("git+https://h/r.git", &[]).unwrap().settings().count(), 0);
+        let ssh = handed("git+ssh://git@h/r.git", &[]).unwrap();
+        assert_eq!(ssh.environment().collect::<Vec<_>>(), [("GIT_SSH_COMMAND", SSH.to_owned())]);
+    }
+
+    #[test]
+    fn files_are_for_this_user_alone_and_go_with_the_run() {
+        let keys = handed("git+https://h/r.git", &[("tls.crt", PEM), ("tls.key", PEM), ("ca.crt", PEM)]).unwrap();
+        let directory = keys.files.as_ref().unwrap().path().to_owned();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        for file in ["tls.crt", "tls.key", "ca.crt"] {
+            assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+        }
+        drop(keys);
+        assert!(!directory.exists());
+    }
+
+    #[test]
+    fn credentials_of_another_kind_are_refused_with_what_is_wanted() {
+        let error = handed("git+ssh://git@h/r.git", &[("bearerToken", "t")]).err().unwrap().to_string();
+        assert!(error.contains("ssh wants identity + known_hosts"), "{error}");
+        let ssh = [("identity", PEM), ("known_hosts", "h x y")];
+        let error = handed("git+https://h/r.git", &ssh).err().unwrap().to_string();
+        assert!(error.contains("https wants username + password"), "{error}");
+    }
+}
