@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -24,6 +25,7 @@ pub struct Metrics {
     propagation: Family<Stage, Histogram>,
     processes: Family<ProcessLabels, Gauge>,
     looks: Family<Outcome, Counter>,
+    verified: Family<WorkspaceLabels, Gauge>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -39,6 +41,12 @@ struct ProcessLabels {
     namespace: String,
     workspace: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkspaceLabels {
+    namespace: String,
+    workspace: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,13 +68,20 @@ impl Default for Metrics {
         registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
         let looks = Family::default();
         registry.register("looks", "Looks at a source, by outcome", looks.clone());
+        let verified = Family::default();
+        registry.register_with_unit(
+            "source_verified_timestamp",
+            "When the source last confirmed what is known of it, in Unix time",
+            Unit::Seconds,
+            verified.clone(),
+        );
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
         registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
         let put_back = Counter::default();
         registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
-        Self { registry, propagation, processes, looks, publishes, publish_refused, put_back }
+        Self { registry, propagation, processes, looks, verified, publishes, publish_refused, put_back }
     }
 }
 
@@ -81,7 +96,10 @@ impl Metrics {
     }
 
     /// A look at a source has ended.
-    pub fn looked(&self, result: &Result<Arc<Head>, LookError>) {
+    pub fn looked(&self, key: &Key, result: &Result<Arc<Head>, LookError>, now: Timestamp) {
+        if result.is_ok() {
+            self.verified.get_or_create(&workspace(key)).set(now.as_second());
+        }
         let outcome = result.as_ref().map_or_else(LookError::code, |_| "success");
         self.looks.get_or_create(&Outcome { outcome }).inc();
     }
@@ -130,7 +148,12 @@ impl Metrics {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));
         }
+        self.verified.remove(&workspace(key));
     }
+}
+
+fn workspace(key: &Key) -> WorkspaceLabels {
+    WorkspaceLabels { namespace: key.namespace.clone(), workspace: key.name.clone() }
 }
 
 fn labels(key: &Key, state: &'static str) -> ProcessLabels {

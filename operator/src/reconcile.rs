@@ -91,8 +91,8 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
             Err(invalid) => Err(LookError::Invalid(invalid)),
         };
         log_look(&result);
-        context.metrics.looked(&result);
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
+        context.metrics.looked(&key, &result, verified.time);
         shared.lock().source.looked(result, verified, interval, fastrand::f64());
         context.ring(&key);
     };
