@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, WorkspaceStatus};
 use rototo_engine::{Diagnostic, Fingerprint, Lint, Severity, Tree};
-use rototo_source::{InvalidSource, Pinned, Reader, Revision, SnapshotStore, Source, SourceError, StoreError};
+use rototo_source::{Access, InvalidSource, Pinned, Reader, Revision, SnapshotStore, Source, SourceError, StoreError};
+
+use crate::secrets::SecretError;
 
 /// How many findings a status names.
 const NAMED_FINDINGS: usize = 10;
@@ -71,6 +73,9 @@ pub enum LookError {
     /// The text of the spec names no source.
     #[error("spec.source: {0}")]
     Invalid(InvalidSource),
+    /// The Secret that opens it can't be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The source could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -91,6 +96,7 @@ impl LookError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid_source",
+            Self::Secret(_) => "secret_unusable",
             Self::Source(error) => error.code(),
             Self::TimedOut(_) => "timed_out",
             Self::Store(_) => "snapshot_not_kept",
@@ -104,7 +110,8 @@ impl LookError {
         match self {
             Self::Invalid(_) => false,
             Self::Source(error) => error.is_transient(),
-            Self::TimedOut(_) | Self::Store(_) | Self::Interrupted => true,
+            // A Secret that is created or mended does not change the spec.
+            Self::Secret(_) | Self::TimedOut(_) | Self::Store(_) | Self::Interrupted => true,
         }
     }
 }
@@ -112,8 +119,8 @@ impl LookError {
 /// What one look is for.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// Where to look.
-    pub source: Source,
+    /// Where to look, and what opens it.
+    pub access: Access,
     /// How old an answer of the git host to somebody else may be, so that a thousand workspaces of one repository cost
     /// one question an interval. Zero asks anew.
     pub age: Duration,
@@ -142,11 +149,11 @@ impl Look {
     }
 
     async fn read(&self, reader: &Reader) -> Result<Seen, SourceError> {
-        let pinned = reader.pin_within(&self.source, self.age).await?;
+        let pinned = reader.pin_within(self.access.clone(), self.age).await?;
         let detected = Instant::now();
         if let Some(known) = &self.known {
             let same_commit = pinned.revision().is_some() && pinned.revision() == known.revision;
-            if same_commit && known.source == self.source && known.fail_on == self.fail_on {
+            if same_commit && known.source == *self.access.source() && known.fail_on == self.fail_on {
                 return Ok(Seen::Known(known.clone()));
             }
         }
@@ -167,7 +174,7 @@ impl Look {
             store.put(&tree)?;
         }
         Ok(Arc::new(Head {
-            source: self.source.clone(),
+            source: self.access.source().clone(),
             revision: pinned.revision(),
             immutable: pinned.immutable(),
             fingerprint,

@@ -3,7 +3,8 @@
 //! A change goes through these modules, in this order:
 //!
 //! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace.
-//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot.
+//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; [`recover`] looks at
+//!   what was published when the disk has lost it.
 //! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
 //! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
 //! - [`webhook`] lets a git host ring for a look.
@@ -24,7 +25,9 @@ pub mod options;
 pub mod plan;
 pub mod reconcile;
 pub mod record;
+pub mod recover;
 mod run;
+pub mod secrets;
 pub mod serve;
 pub mod snapshots;
 pub mod status;

@@ -10,8 +10,8 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::{Event as KubeEvent, EventType};
 use kube::{Api, Resource, ResourceExt};
 use rototo_api::names::{ANNOTATION_RECONCILE, OPERATOR};
-use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_source::Source;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec, RototoWorkspaceStatus};
+use rototo_source::{Access, Source};
 use serde_json::json;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -22,6 +22,7 @@ use crate::markers::{self, WriteError};
 use crate::plan::{Because, MarkerMap, Observed, Plan, plan};
 use crate::record::{Cause, Record, Verified};
 use crate::status::{self, Event, Facts, PublishProblem, Severity, SourceFacts, SourceProblem};
+use crate::{recover, secrets};
 
 /// How often a decision is made again because the map has changed under it.
 const ATTEMPTS: u32 = 5;
@@ -29,6 +30,8 @@ const ATTEMPTS: u32 = 5;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
 const UNTIL_LEADING: Duration = Duration::from_secs(30);
+/// How often it is tried to get lost content from git again.
+const RECOVER_EVERY: Duration = Duration::from_secs(30);
 /// How long a reconcile that nobody asks for is put off at most.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
@@ -77,19 +80,13 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
     let key = Key::of(workspace);
     let span = info_span!("look", namespace = key.namespace, name = key.name);
     let known = record.source.head.clone();
-    let (text, timeout, fail_on) = (spec.source.clone(), spec.timeout(), spec.fail_on());
+    let spec = spec.clone();
     let (context, shared, interval) = (context.clone(), shared.clone(), spec.interval());
     // Whoever asks wants to know what is there now; at the interval, a neighbour's answer of late will do.
     let asked = record.source.is_asked(&cause, now);
     let age = if asked { Duration::ZERO } else { interval / 2 };
     let task = async move {
-        let result = match text.parse::<Source>() {
-            Ok(source) => {
-                let look = Look { source, age, timeout, fail_on, known };
-                take(look, &context, &key).await
-            }
-            Err(invalid) => Err(LookError::Invalid(invalid)),
-        };
+        let result = look(&spec, age, known, &context, &key).await;
         log_look(&result);
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
         context.metrics.looked(&key, &result, verified.time);
@@ -99,9 +96,64 @@ fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc
     record.source.looks(tokio::spawn(task.instrument(span)).abort_handle(), cause, now);
 }
 
-async fn take(look: Look, context: &Context, key: &Key) -> Result<Arc<Head>, LookError> {
-    let store = context.snapshots.store(key)?;
-    look.take(&context.reader, store).await
+async fn look(
+    spec: &RototoWorkspaceSpec,
+    age: Duration,
+    known: Option<Arc<Head>>,
+    context: &Context,
+    key: &Key,
+) -> Result<Arc<Head>, LookError> {
+    let access = access(spec, &spec.source, context, key).await?;
+    let look = Look { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), known };
+    look.take(&context.reader, context.snapshots.store(key)?).await
+}
+
+async fn access(spec: &RototoWorkspaceSpec, source: &str, context: &Context, key: &Key) -> Result<Access, LookError> {
+    let source = source.parse::<Source>().map_err(LookError::Invalid)?;
+    let secret = spec.secret_ref.as_ref().map(|secret| secret.name.as_str());
+    Ok(Access::new(source, secrets::credentials(&context.client, &key.namespace, secret).await?))
+}
+
+/// Gets what the marker names from git again, in the background, when this disk does not have it.
+fn recover_if_lost(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>, publish: &Publish) {
+    let key = Key::of(workspace);
+    if context.snapshots.has(&key, &publish.fingerprint) {
+        return;
+    }
+    let now = Instant::now();
+    let mut record = shared.lock();
+    if record.source.head.as_ref().is_none_or(|head| head.fingerprint.to_string() == publish.fingerprint) {
+        // The look that is on its way, or the next one, brings it.
+        return if record.source.head.is_some() {
+            record.source.lost(now)
+        };
+    }
+    record.problem = Some(PublishProblem::Lost);
+    if record.next_recovery.is_some_and(|next| now < next) {
+        return;
+    }
+    record.next_recovery = Some(now + RECOVER_EVERY);
+    let published = record.written.as_ref().and_then(|(status, _)| status.published.clone());
+    let published = published.or_else(|| workspace.status.as_ref()?.published.clone());
+    let revision = published.filter(|published| published.fingerprint == publish.fingerprint);
+    let Some(revision) = revision.and_then(|published| published.revision) else { return };
+    let (spec, context, fingerprint) = (workspace.spec.clone(), context.clone(), publish.fingerprint.clone());
+    tokio::spawn(async move {
+        let recovered = async {
+            let Some(source) = recover::at_revision(&spec.source, &revision) else { return Ok(false) };
+            let access = access(&spec, &spec.source, &context, &key).await?;
+            let access = Access::new(source, access.credentials().clone());
+            recover::recover(access, &fingerprint, &context.reader, context.snapshots.store(&key)?).await
+        };
+        match recovered.await {
+            Ok(true) => info!(revision, fingerprint, "got the published content from git again"),
+            Ok(false) => {
+                warn!(revision, fingerprint, "the published commit does not have the published content any more")
+            }
+            Err(error) => warn!(revision, %error, "the published content could not be got from git again"),
+        }
+        context.ring(&key);
+    });
 }
 
 fn log_look(result: &Result<Arc<Head>, LookError>) {
@@ -116,7 +168,7 @@ fn log_look(result: &Result<Arc<Head>, LookError>) {
 }
 
 /// Writes the marker if it does not say what the source says.
-async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
+async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>) {
     let Key { namespace, name } = Key::of(workspace);
     for _ in 0..ATTEMPTS {
         if !context.leadership.is_held(Instant::now()) {
@@ -127,7 +179,10 @@ async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &C
         let plan = plan(observe(&shared.lock(), workspace, map));
         let (publish, at, because) = match plan {
             Plan::Wait => return shared.lock().saw_published(None, Instant::now()),
-            Plan::Keep(publish) => return shared.lock().saw_published(Some(publish), Instant::now()),
+            Plan::Keep(publish) => {
+                shared.lock().saw_published(Some(publish.clone()), Instant::now());
+                return recover_if_lost(workspace, shared, context, &publish);
+            }
             Plan::Forbidden { owner } => {
                 shared.lock().problem = Some(PublishProblem::Foreign { owner });
                 return;

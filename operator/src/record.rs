@@ -31,6 +31,8 @@ pub struct Record {
     pub problem: Option<PublishProblem>,
     /// How often that has failed in a row.
     pub publish_failures: u32,
+    /// The content of the marker is not on this disk: when to try next to get it from git.
+    pub next_recovery: Option<Instant>,
     /// Who runs what.
     pub fleet: Fleet,
     /// The status that was written last, and when.
@@ -113,6 +115,7 @@ impl Record {
             published: None,
             problem: None,
             publish_failures: 0,
+            next_recovery: None,
             fleet: Fleet::new(now),
             written: None,
             stale_after: spec.stale_after(),

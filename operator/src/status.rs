@@ -86,6 +86,8 @@ pub enum PublishProblem {
     Refused(String),
     /// The API server could not be asked, or did not answer.
     Unavailable(String),
+    /// The marker stands, and its content is not on the operator's disk.
+    Lost,
 }
 
 /// Derives the status.

@@ -3,7 +3,7 @@
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
 
-use crate::scene::{Scene, TRIAL, condition};
+use crate::scene::{POLICY, Scene, TRIAL, condition};
 
 #[tokio::test]
 async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
@@ -95,4 +95,21 @@ async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
     let Some(Marker::Published { fingerprint, .. }) = scene.marker().await else { panic!("unpublished") };
     app.wait_for_state("at the marker", |state| state["fingerprint"] == fingerprint.as_str()).unwrap();
     assert!(scene.marker().await.unwrap().updated_at() > marker.unwrap().updated_at());
+}
+
+#[tokio::test]
+async fn published_content_that_the_disk_lost_comes_from_git_again_while_the_head_is_refused() {
+    let mut scene = Scene::published("recovered").await;
+    let version = scene.map_version().await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
+    scene.push().await;
+    scene.operator.kill().unwrap();
+    scene.operator.forget_everything().unwrap();
+    scene.operator.start_again().unwrap();
+    let app = scene.app().start().await.unwrap();
+    app.wait_for_policy("high", "acct-001", "severe").unwrap();
+    let status = scene.wait_for_fleet(1).await;
+    assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
+    assert_eq!(condition(&status, "Published"), "True/Published");
+    assert_eq!(scene.map_version().await, version);
 }

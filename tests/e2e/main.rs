@@ -13,3 +13,4 @@ mod markers;
 mod markers_policy;
 mod propagation;
 mod scene;
+mod sources;

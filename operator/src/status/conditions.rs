@@ -130,6 +130,10 @@ fn published(facts: &Facts<'_>) -> Says {
         (Some(PublishProblem::Unavailable(message)), _) => {
             Says::fails("PublishFailed", format!("the marker could not be written, and is tried again: {message}"))
         }
+        (Some(PublishProblem::Lost), _) => Says::fails(
+            "SnapshotLost",
+            "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
+        ),
         (None, Some(_)) => Says::well("Published", "the marker names content that can be had"),
         (None, None) if facts.spec.suspend => Says::fails("Suspended", "nothing is published, and spec.suspend is set"),
         (None, None) => Says::fails("NothingPublished", "no revision has been published yet"),

@@ -1,0 +1,79 @@
+//! What is wrong with a source stands in the status, in words that say what to do.
+
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::ControlPlane;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, WORKSPACE, condition};
+
+/// Applies a spec, and returns the message of SourceReady once that is False.
+async fn refused(scene: &Scene, spec: Value) -> (String, String) {
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "SourceReady", "False").await.unwrap();
+    let status = workspace.status.unwrap();
+    let ready = condition(&status, "SourceReady");
+    let message = status.conditions.into_iter().find(|one| one.type_ == "SourceReady").unwrap().message;
+    (ready, message)
+}
+
+#[tokio::test]
+async fn each_way_of_naming_no_source_is_told_apart() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "sources").await;
+    let (ready, message) = refused(&scene, json!({ "source": scene.repository.url_at("nowhere") })).await;
+    assert_eq!(ready, "False/SourceRefused");
+    assert!(message.contains("nowhere"), "{message}");
+
+    let elsewhere = scene.repository.url().replace("workspaces/prod", "workspaces/elsewhere");
+    let (_, message) = refused(&scene, json!({ "source": elsewhere })).await;
+    assert!(message.contains("workspaces/elsewhere"), "{message}");
+
+    let spec = json!({ "source": scene.repository.url(), "secretRef": { "name": "absent" } });
+    let (_, message) = refused(&scene, spec).await;
+    assert!(message.contains("Secret `absent`") && message.contains(scene.namespace.name()), "{message}");
+
+    // A ref that appears heals it.
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_can_be_refused_at_apply_is() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "apply").await;
+    for (spec, word) in [
+        (json!({}), "spec.source"),
+        (json!({ "source": "" }), "spec.source"),
+        (json!({ "source": "/srv/config" }), "must begin with"),
+        (json!({ "source": "ftp://example.com/config" }), "must begin with"),
+        (json!({ "source": "http://example.com/config.tar.gz" }), "unencrypted"),
+        (json!({ "source": "git+http://example.com/config.git" }), "unencrypted"),
+        (json!({ "source": "git+https://example.com/c.git", "interval": "1s" }), "between 5s and 24h"),
+        (json!({ "source": "git+https://example.com/c.git", "interval": "25h" }), "between 5s and 24h"),
+        (json!({ "source": "git+https://example.com/c.git", "interval": "soon" }), "interval"),
+        (json!({ "source": "git+https://example.com/c.git", "lint": { "failOn": "never" } }), "failOn"),
+    ] {
+        let error = scene.namespace.apply_workspace(WORKSPACE, spec.clone()).await.unwrap_err();
+        assert!(format!("{error:#}").contains(word), "{spec}: {error:#}");
+    }
+    let spec = json!({ "source": "git+https://example.com/c.git" });
+    let error = scene.namespace.apply_workspace(&"n".repeat(64), spec).await.unwrap_err();
+    assert!(format!("{error:#}").contains("at most 63"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_git_host_that_was_away_is_looked_at_again_without_being_asked() {
+    let scene = Scene::published("githost").await;
+    let version = scene.map_version().await;
+    scene.repository.take_away().unwrap();
+    let spec = json!({ "source": scene.repository.url(), "interval": "5s" });
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "SourceReady", "False").await.unwrap();
+    let status = workspace.status.unwrap();
+    assert_eq!(condition(&status, "Published"), "True/Published");
+    assert!(status.source.unwrap().last_error.is_some());
+    scene.repository.bring_back().unwrap();
+    let back = |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().is_some_and(|status| condition(status, "SourceReady") == "True/Fetched")
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, "confirmed again", back).await.unwrap();
+    assert_eq!(scene.map_version().await, version);
+}
