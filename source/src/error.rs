@@ -168,6 +168,9 @@ pub enum GitFault {
     /// The host does not prove who it is.
     #[error("the host's identity could not be verified: check its certificate or host key ({0})")]
     NotTrusted(String),
+    /// The host points elsewhere, to where we don't go.
+    #[error("the host redirects to another address, which is not followed: write that address in the source ({0})")]
+    Redirected(String),
     /// There is no such repository, or it is hidden from us.
     #[error("there is no such repository, or these credentials may not see it ({0})")]
     NoRepository(String),
@@ -211,6 +214,7 @@ impl GitFault {
             | Self::UnusableCredentials(_)
             | Self::AccessDenied(_)
             | Self::NotTrusted(_)
+            | Self::Redirected(_)
             | Self::NoRepository(_)
             | Self::NoReference(_)
             | Self::TransferTooLarge { .. } => false,
@@ -224,6 +228,7 @@ impl GitFault {
             Self::UnusableCredentials(_) => "credentials_unusable",
             Self::AccessDenied(_) => "access_denied",
             Self::NotTrusted(_) => "host_not_trusted",
+            Self::Redirected(_) => "redirected",
             Self::NoRepository(_) => "no_repository",
             Self::NoReference(_) => "no_reference",
             Self::NoCommit(_) => "no_commit",

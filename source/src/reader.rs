@@ -11,8 +11,9 @@ use tempfile::TempDir;
 
 use crate::credentials::{Access, Credentials};
 use crate::error::{Fault, Operation, SourceError};
-use crate::git::Remote;
+use crate::git::{Program, Remote};
 use crate::limits::Limits;
+use crate::proxy::Proxy;
 use crate::reference::{Commit, GitReference, Revision};
 use crate::remote_url::{RemoteUrl, Scheme};
 use crate::spec::{GitSource, Source};
@@ -28,6 +29,9 @@ pub struct ReaderOptions {
     pub limits: Limits,
     /// Whether sources on this machine's disk are read at all.
     pub file_sources: FileSources,
+    /// Which proxy leads to https hosts, instead of what git's settings and the environment (`HTTPS_PROXY`,
+    /// `NO_PROXY`) say.
+    pub proxy: Option<Proxy>,
 }
 
 /// Whether bare paths, `file:` and `git+file:` are read.
@@ -41,7 +45,7 @@ pub enum FileSources {
 
 impl Default for ReaderOptions {
     fn default() -> Self {
-        Self { cache_dir: None, limits: Limits::default(), file_sources: FileSources::Allowed }
+        Self { cache_dir: None, limits: Limits::default(), file_sources: FileSources::Allowed, proxy: None }
     }
 }
 
@@ -80,6 +84,7 @@ pub struct Reader {
     directory: CacheDirectory,
     limits: Limits,
     file_sources: FileSources,
+    proxy: Option<Proxy>,
     remotes: Mutex<HashMap<(RemoteUrl, Credentials), Arc<Remote>>>,
 }
 
@@ -100,7 +105,7 @@ impl CacheDirectory {
 impl Reader {
     /// A reader. Fails only if its directory can't be made.
     pub fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources } = options;
+        let ReaderOptions { cache_dir, limits, file_sources, proxy } = options;
         let failed = |path: String, error: std::io::Error| {
             let fault = Fault::Disk { path: path.clone(), error: error.to_string() };
             SourceError::new(Operation::Prepare, &path, fault)
@@ -114,7 +119,7 @@ impl Reader {
                 .map(CacheDirectory::Temporary)
                 .map_err(|error| failed(std::env::temp_dir().display().to_string(), error))?,
         };
-        Ok(Self { directory, limits, file_sources, remotes: Mutex::default() })
+        Ok(Self { directory, limits, file_sources, proxy, remotes: Mutex::default() })
     }
 
     /// Finds out what a source is now. A [`Source`] is opened with the user's own set-up, an [`Access`] with the
@@ -185,7 +190,8 @@ impl Reader {
             let opened = credentials.for_address(url).digest();
             let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
             let kept = self.directory.path().join(format!("{name}.git"));
-            Arc::new(Remote::new(url.clone(), credentials, kept, self.limits.clone()))
+            let program = Program::new(url, credentials, self.proxy.clone(), &self.limits);
+            Arc::new(Remote::new(program, kept, self.limits.clone()))
         });
         Arc::clone(remote)
     }

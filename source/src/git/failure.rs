@@ -28,9 +28,20 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
         "Host key verification failed",
         "SSL certificate problem",
         "certificate verify failed",
-        "server verification failed",
+        "verification failed",
     ]) {
         return GitFault::NotTrusted(said);
+    }
+    if has(&[
+        "disabled in libcurl",
+        "unable to update url base from redirection",
+        "error: 301",
+        "error: 302",
+        "error: 303",
+        "error: 307",
+        "error: 308",
+    ]) {
+        return GitFault::Redirected(said);
     }
     if has(&[
         "Authentication failed",
@@ -122,6 +133,15 @@ mod tests {
             ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", "AccessDenied"),
             ("Host key verification failed.\nfatal: Could not read from remote repository.", "NotTrusted"),
             ("fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate", "NotTrusted"),
+            (
+                "fatal: unable to access 'https://h/': server certificate verification failed. CAfile: none",
+                "NotTrusted",
+            ),
+            (
+                "fatal: unable to access 'https://h/': Protocol \"http\" not supported or disabled in libcurl",
+                "Redirected",
+            ),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 301", "Redirected"),
             ("fatal: repository 'https://h/r.git/' not found", "NoRepository"),
             ("fatal: '/r.git' does not appear to be a git repository", "NoRepository"),
             ("error: index-pack died of signal 25\nfatal: index-pack failed", "TransferTooLarge"),

@@ -19,17 +19,15 @@ use std::time::Instant;
 use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
-use crate::credentials::Credentials;
 use crate::error::{Fault, GitFault};
 use crate::limits::Limits;
 use crate::reference::{Commit, GitReference};
-use crate::remote_url::RemoteUrl;
 use crate::subdirectory::Subdirectory;
 
 use ask::Answers;
 use documents::Place;
 use kept::KeptRepository;
-use program::Program;
+pub(crate) use program::Program;
 use trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.
@@ -49,9 +47,8 @@ struct Contents {
 }
 
 impl Remote {
-    /// The repository at `url`, opened with `credentials`, whose objects are kept in the directory `kept`.
-    pub(crate) fn new(url: RemoteUrl, credentials: &Credentials, kept: PathBuf, limits: Limits) -> Self {
-        let program = Program::new(url, credentials, &limits);
+    /// The repository that `program` talks to, whose objects are kept in the directory `kept`.
+    pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
         let contents = Contents { kept: KeptRepository::new(kept), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use crate::credentials::Credentials;
 use crate::error::GitFault;
 use crate::limits::Limits;
+use crate::proxy::Proxy;
 use crate::remote_url::{RemoteUrl, Scheme};
 
 use super::credentials::{Keys, Setting};
@@ -22,9 +23,10 @@ const MAX_ANSWER_BYTES: u64 = 1 << 20;
 const MAX_COMPLAINT_BYTES: u64 = 8 << 10;
 
 /// The git program, set up for one remote, which it knows as `origin`.
-pub(super) struct Program {
+pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
+    proxy: Option<Proxy>,
     timeout: Duration,
     download_bytes: u64,
 }
@@ -35,9 +37,9 @@ pub(super) struct Outcome {
 }
 
 impl Program {
-    pub(super) fn new(url: RemoteUrl, credentials: &Credentials, limits: &Limits) -> Self {
-        let credentials = credentials.for_address(&url);
-        Self { url, credentials, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
+    pub(crate) fn new(url: &RemoteUrl, credentials: &Credentials, proxy: Option<Proxy>, limits: &Limits) -> Self {
+        let (url, credentials) = (url.clone(), credentials.for_address(url));
+        Self { url, credentials, proxy, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
     }
 
     /// Runs git to its end with the network allowed.
@@ -118,14 +120,16 @@ impl Program {
         }
         // A stalled connection ends by itself, also when nobody waits for it any more.
         let stalled = self.timeout.as_secs().max(1).to_string();
-        [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", &*stalled), ("http.followRedirects", "initial")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into()
+        let mut settings =
+            vec![("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", &*stalled), ("http.followRedirects", "initial")];
+        settings.extend(self.proxy.as_ref().map(|proxy| ("http.proxy", proxy.with_secrets())));
+        settings.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     fn scrub(&self, complaint: &[u8]) -> String {
         let mut text = String::from_utf8_lossy(complaint).into_owned();
         let mut secrets: Vec<&str> = self.url.secrets().chain(self.credentials.secrets()).collect();
+        secrets.extend(self.proxy.as_ref().and_then(Proxy::secret));
         secrets.retain(|secret| !secret.is_empty());
         // The longest first: another may be part of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -1,5 +1,10 @@
 //! A git repository in a temporary directory, with verbs for what its users do.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+pub mod git_http;
+pub mod https;
+pub mod proxy;
+pub mod sshd;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,187 @@
+//! Repositories behind real HTTPS servers: who is let in, who is trusted, and where secrets go.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use rototo_source::{Access, Credentials, Reader, ReaderOptions, Source, SourceError};
+use support::git_http::serve_git;
+use support::https::{Authority, Clients, HttpsServer, Request, Response, redirect, respond};
+use support::proxy::Proxy;
+use support::{MANIFEST, Repository, reader, tree};
+
+/// `user:hunter2`, as HTTP writes it.
+const BASIC: &str = "Basic dXNlcjpodW50ZXIy";
+
+fn credentials(keys: &[(&str, &str)]) -> Credentials {
+    let keys: BTreeMap<_, _> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+    Credentials::from_keys(&keys).unwrap()
+}
+
+/// A repository behind a server that lets in who says `authorization`.
+fn guarded(authorization: Option<&'static str>) -> (Repository, HttpsServer) {
+    let (repository, answer) = repository_for(authorization);
+    (repository, HttpsServer::start(answer))
+}
+
+fn repository_for(
+    authorization: Option<&'static str>,
+) -> (Repository, impl Fn(&Request) -> Response + Send + Sync + 'static) {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, ("variables/a.toml", "a")]);
+    let root = repository.path().to_owned();
+    let answer = move |request: &Request| match authorization {
+        Some(wanted) if request.header("authorization") != Some(wanted) => {
+            respond(401, &[("WWW-Authenticate", "Basic realm=\"test\"")], "")
+        }
+        _ => serve_git(&root, request),
+    };
+    (repository, answer)
+}
+
+fn source(server: &HttpsServer) -> Source {
+    format!("git+https://{}/.git#main", server.address()).parse().unwrap()
+}
+
+async fn read_as(server: &HttpsServer, keys: &[(&str, &str)]) -> Result<(), SourceError> {
+    let (_, read) = reader().read(Access::new(source(server), credentials(keys))).await?;
+    assert_eq!(read.fingerprint(), tree(&[MANIFEST, ("variables/a.toml", "a")]).fingerprint());
+    Ok(())
+}
+
+#[tokio::test]
+async fn user_and_password_open_a_repository_behind_a_private_authority() {
+    let (_repository, server) = guarded(Some(BASIC));
+    let ca = server.authority.pem();
+    read_as(&server, &[("username", "user"), ("password", "hunter2"), ("ca.crt", &ca)]).await.unwrap();
+    let in_the_address = format!("git+https://user:hunter2@{}/.git#main", server.address()).parse().unwrap();
+    reader().read(Access::new(in_the_address, credentials(&[("ca.crt", &ca)]))).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_argument_of_any_process_holds_a_secret() {
+    let (_repository, answer) = repository_for(None);
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let arguments = Arc::clone(&seen);
+    let server = HttpsServer::start(move |request| {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let told = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        arguments.lock().unwrap().extend(told.map(|told| String::from_utf8_lossy(&told).into_owned()));
+        answer(request)
+    });
+    let ca = server.authority.pem();
+    read_as(&server, &[("username", "user"), ("password", "hunter2"), ("ca.crt", &ca)]).await.unwrap();
+    read_as(&server, &[("bearerToken", "hunter2"), ("ca.crt", &ca)]).await.unwrap();
+    let in_the_address = format!("git+https://user:hunter2@{}/.git#main", server.address()).parse().unwrap();
+    reader().read(Access::new(in_the_address, credentials(&[("ca.crt", &ca)]))).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().any(|arguments| arguments.contains(&server.address())), "git was not seen at all");
+    assert!(seen.iter().all(|arguments| !arguments.contains("hunter2")));
+}
+
+#[tokio::test]
+async fn wrong_or_no_credentials_are_refused_without_showing_them() {
+    let (_repository, server) = guarded(Some("Basic somebody else"));
+    let ca = server.authority.pem();
+    for keys in [
+        &[("username", "user"), ("password", "hunter2"), ("ca.crt", &*ca)][..],
+        &[("bearerToken", "hunter2"), ("ca.crt", &ca)],
+        &[("ca.crt", &ca)],
+    ] {
+        let error = read_as(&server, keys).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
+        assert!(!error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_opens_a_repository() {
+    let (_repository, server) = guarded(Some("Bearer hunter2"));
+    read_as(&server, &[("bearerToken", "hunter2\n"), ("ca.crt", &server.authority.pem())]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_of_an_unknown_authority_is_not_trusted() {
+    let (_repository, server) = guarded(None);
+    for ca in [None, Some(Authority::new().pem())] {
+        let error = match ca {
+            None => reader().pin(&source(&server)).await.unwrap_err(),
+            Some(ca) => read_as(&server, &[("ca.crt", &ca)]).await.unwrap_err(),
+        };
+        assert_eq!((error.code(), error.is_transient()), ("host_not_trusted", false), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_opens_a_repository() {
+    let (_repository, answer) = repository_for(None);
+    let server = HttpsServer::start_for(Clients::Certified, answer);
+    let ca = server.authority.pem();
+    let client = server.authority.sign("client");
+    let keys = [("ca.crt", &*ca), ("tls.crt", &*client.certificate), ("tls.key", &*client.key)];
+    read_as(&server, &keys).await.unwrap();
+    assert!(read_as(&server, &keys[..1]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_repository_is_read_through_the_proxy() {
+    let (_repository, server) = guarded(Some(BASIC));
+    let proxy = Proxy::start();
+    let options = ReaderOptions { proxy: Some(proxy.url().parse().unwrap()), ..ReaderOptions::default() };
+    assert!(!format!("{options:?}").contains("hunter2"));
+    let keys = [("username", "user"), ("password", "hunter2"), ("ca.crt", &*server.authority.pem())];
+    let access = Access::new(source(&server), credentials(&keys));
+    Reader::new(options).unwrap().read(access).await.unwrap();
+    assert!(!proxy.asked().is_empty());
+    for head in proxy.asked() {
+        assert!(head.starts_with(&format!("CONNECT {}", server.address())), "{head}");
+        assert!(!head.contains("\nAuthorization"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_protocol_is_never_followed() {
+    for target in ["http://127.0.0.1:1/.git/info/refs", "file:///etc/passwd", "ftp://127.0.0.1:1/.git/info/refs"] {
+        let server = HttpsServer::start(move |_| redirect(target));
+        let error = read_as(&server, &[("ca.crt", &server.authority.pem())]).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("redirected", false), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_a_redirect_to_another_host() {
+    let (_repository, elsewhere) = guarded(Some("never"));
+    let elsewhere = Arc::new(elsewhere);
+    let target = format!("https://{}/.git/info/refs?service=git-upload-pack", elsewhere.address());
+    for login in [&[("username", "user"), ("password", "hunter2")][..], &[("bearerToken", "hunter2")]] {
+        let target = target.clone();
+        let server = HttpsServer::start(move |request| match request.header("authorization") {
+            None => respond(401, &[("WWW-Authenticate", "Basic realm=\"test\"")], ""),
+            Some(_) => redirect(&target),
+        });
+        let both = server.authority.pem() + &elsewhere.authority.pem();
+        let keys: Vec<(&str, &str)> = login.iter().copied().chain([("ca.crt", &*both)]).collect();
+        let error = read_as(&server, &keys).await.unwrap_err();
+        assert!(!error.is_transient(), "{error}");
+        assert!(server.requests().iter().any(|request| request.header("authorization").is_some()));
+    }
+    assert!(elsewhere.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn what_one_may_read_is_not_shown_to_another() {
+    let (_repository, server) = guarded(Some(BASIC));
+    let ca = server.authority.pem();
+    let access = |password: &str| {
+        Access::new(source(&server), credentials(&[("username", "user"), ("password", password), ("ca.crt", &ca)]))
+    };
+    let reader = reader();
+    reader.read(access("hunter2")).await.unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    let error = reader.pin_within(access("guessed"), hour).await.unwrap_err();
+    assert_eq!(error.code(), "access_denied", "{error}");
+    assert!(reader.pin_within(access("hunter2"), hour).await.is_ok());
+}

@@ -1,0 +1,43 @@
+//! Repositories behind a real sshd: the key that opens, and the host that proves who it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use rototo_source::{Access, Credentials};
+use support::sshd::Sshd;
+use support::{MANIFEST, Repository, reader, tree};
+
+fn access(source: &str, identity: &str, known_hosts: &str) -> Access {
+    let keys = [("identity", identity), ("known_hosts", known_hosts)];
+    let keys: BTreeMap<_, _> = keys.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).into();
+    Access::new(source.parse().unwrap(), Credentials::from_keys(&keys).unwrap())
+}
+
+#[tokio::test]
+async fn a_key_opens_a_repository_on_a_known_host() {
+    let sshd = Sshd::start();
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let source = sshd.source(repository.path(), "main");
+    let (pinned, read) = reader().read(access(&source, &sshd.identity(), &sshd.known_hosts())).await.unwrap();
+    assert_eq!(read.fingerprint(), tree(&[MANIFEST]).fingerprint());
+    assert_eq!(pinned.revision().unwrap().commit().as_str(), repository.head());
+
+    let changed = access(&source, &sshd.identity(), &sshd.known_otherwise());
+    let unknown = access(&source, &sshd.identity(), "elsewhere ssh-ed25519 AAAA");
+    for access in [changed, unknown] {
+        let error = reader().pin(access).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("host_not_trusted", false), "{error}");
+    }
+
+    let foreign = access(&source, &sshd.foreign_identity(), &sshd.known_hosts());
+    let error = reader().pin(foreign).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
+
+    let missing = sshd.source(&repository.path().join("none"), "main");
+    let error = reader().pin(access(&missing, &sshd.identity(), &sshd.known_hosts())).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("no_repository", false), "{error}");
+}

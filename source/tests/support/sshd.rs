@@ -1,0 +1,144 @@
+//! A real sshd on loopback, for whoever runs the tests.
+//!
+//! It is that of this machine, or Debian's, fetched once into the project's cache (`$ROTOTO_CACHE_DIR`, or
+//! `~/.cache/rototo`). As root sshd wants a user of its own; that one exists only in what it is shown as /etc/passwd.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Debian's packages with the programs and the libraries that they need.
+const PACKAGES: [&str; 3] = ["openssh-server", "libwrap0", "libnss-wrapper"];
+
+pub struct Sshd {
+    child: Child,
+    port: u16,
+    directory: tempfile::TempDir,
+}
+
+impl Sshd {
+    pub fn start() -> Self {
+        let root = packages();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        new_key(&at("host"));
+        new_key(&at("identity"));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
+             PasswordAuthentication no\nUsePAM no\n",
+            at("host").display(),
+            at("identity.pub").display(),
+        );
+        fs::write(at("config"), settings).unwrap();
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        fs::write(at("passwd"), format!("{passwd}sshd:x:65534:65534::/nonexistent:/usr/sbin/nologin\n")).unwrap();
+        let mut command = Command::new(root.join("usr/sbin/sshd"));
+        command.args(["-D", "-e", "-f"]).arg(at("config")).stderr(Stdio::piped()).stdin(Stdio::null());
+        if let Some(libraries) = libraries(&root) {
+            // The directory where sshd locks itself in, which an installed package would have made.
+            let _ = fs::create_dir_all("/run/sshd");
+            command.env("LD_LIBRARY_PATH", libraries).env("LD_PRELOAD", "libnss_wrapper.so");
+            command.env("NSS_WRAPPER_PASSWD", at("passwd")).env("NSS_WRAPPER_GROUP", "/etc/group");
+        }
+        let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        while !said.contains("Server listening") {
+            assert!(log.read_line(&mut said).unwrap() > 0, "sshd does not start: {said}");
+        }
+        // Somebody has to read on, or sshd stops at a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, port, directory }
+    }
+
+    /// The source of `repository` with this fragment.
+    pub fn source(&self, repository: &Path, fragment: &str) -> String {
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+        format!("git+ssh://{user}@127.0.0.1:{}{}#{fragment}", self.port, repository.display())
+    }
+
+    pub fn identity(&self) -> String {
+        fs::read_to_string(self.directory.path().join("identity")).unwrap()
+    }
+
+    pub fn known_hosts(&self) -> String {
+        self.known_as(&self.directory.path().join("host.pub"))
+    }
+
+    /// What a client remembers of a server that had another key.
+    pub fn known_otherwise(&self) -> String {
+        let other = self.directory.path().join("other");
+        new_key(&other);
+        self.known_as(&other.with_extension("pub"))
+    }
+
+    /// A key that the server does not know.
+    pub fn foreign_identity(&self) -> String {
+        let foreign = self.directory.path().join("foreign");
+        new_key(&foreign);
+        fs::read_to_string(foreign).unwrap()
+    }
+
+    fn known_as(&self, key: &Path) -> String {
+        format!("[127.0.0.1]:{} {}", self.port, fs::read_to_string(key).unwrap())
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn new_key(path: &Path) {
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+/// Where `usr/sbin/sshd` is: this machine's, or that of the cache.
+fn packages() -> PathBuf {
+    if Path::new("/usr/sbin/sshd").exists() && Path::new("/run/sshd").exists() {
+        return PathBuf::from("/");
+    }
+    let cache = match (std::env::var_os("ROTOTO_CACHE_DIR"), std::env::home_dir()) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, home) => home.expect("a home directory or ROTOTO_CACHE_DIR").join(".cache/rototo"),
+    };
+    let root = cache.join("openssh-server");
+    fs::create_dir_all(&cache).unwrap();
+    // Several tests may be the first.
+    let lock = File::create(cache.join("openssh-server.lock")).unwrap();
+    lock.lock().unwrap();
+    if !root.exists() {
+        let unpacked = tempfile::tempdir_in(&cache).unwrap();
+        fetch(unpacked.path());
+        fs::rename(unpacked.path().join("root"), &root).unwrap();
+    }
+    root
+}
+
+fn fetch(directory: &Path) {
+    let run = |command: &mut Command| {
+        let output = command.current_dir(directory).output();
+        let output = output.expect("sshd is not installed, and apt-get and dpkg to fetch it aren't either");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "sshd is not installed and can't be fetched, {command:?}: {said}");
+    };
+    run(Command::new("apt-get").arg("download").args(PACKAGES));
+    for file in
+        fs::read_dir(directory).unwrap().flatten().filter(|file| file.path().extension().is_some_and(|e| e == "deb"))
+    {
+        run(Command::new("dpkg").arg("-x").arg(file.path()).arg("root"));
+    }
+}
+
+/// The directory of the fetched libraries; `None` if sshd is that of this machine.
+fn libraries(root: &Path) -> Option<PathBuf> {
+    let directories = fs::read_dir(root.join("usr/lib")).ok()?.flatten().map(|entry| entry.path());
+    directories.into_iter().find(|directory| directory.join("libnss_wrapper.so").exists())
+}
