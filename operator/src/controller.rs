@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::context::{Context, Key};
-use crate::reconcile::{self, reconcile};
+use crate::reconcile::reconcile;
+use crate::report::ReportError;
 use crate::sweep::sweep;
 
 /// How long to wait after a reconcile that failed.
@@ -217,7 +218,7 @@ fn ring_each(context: &Context, workspaces: &Store<RototoWorkspace>, rings: impl
     }
 }
 
-fn on_error(workspace: Arc<RototoWorkspace>, error: &reconcile::Error, _: Arc<Context>) -> Action {
+fn on_error(workspace: Arc<RototoWorkspace>, error: &ReportError, _: Arc<Context>) -> Action {
     debug!(name = workspace.name_any(), %error, "a reconcile failed");
     warn!(%error, "tried again in {RETRY:?}");
     Action::requeue(RETRY)

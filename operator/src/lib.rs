@@ -2,8 +2,9 @@
 //!
 //! A change goes through these modules, in this order:
 //!
-//! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace.
-//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; [`recover`] looks at
+//! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace: `look`, `publish`,
+//!   `report`.
+//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; `recover` looks at
 //!   what was published when the disk has lost it.
 //! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
 //! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
@@ -19,13 +20,16 @@ pub mod controller;
 pub mod fleet;
 pub mod head;
 pub mod leader;
+mod look;
 pub mod markers;
 pub mod metrics;
 pub mod options;
 pub mod plan;
+mod publish;
 pub mod reconcile;
 pub mod record;
-pub mod recover;
+mod recover;
+mod report;
 mod run;
 pub mod secrets;
 pub mod serve;

@@ -5,13 +5,70 @@
 //! is the one that the marker names.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use rototo_api::workspace::RototoWorkspace;
 use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
+use tracing::{info, warn};
 
+use crate::context::{Context, Key, SharedRecord};
+use crate::fleet::Publish;
 use crate::head::LookError;
+use crate::look::access;
+use crate::status::PublishProblem;
+
+/// How often it is tried to get lost content from git again.
+const RECOVER_EVERY: Duration = Duration::from_secs(30);
+
+/// Gets what the marker names from git again, in the background, when this disk does not have it.
+pub(crate) fn recover_if_lost(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Arc<Context>,
+    publish: &Publish,
+) {
+    let key = Key::of(workspace);
+    if context.snapshots.has(&key, &publish.fingerprint) {
+        return;
+    }
+    let now = Instant::now();
+    let mut record = shared.lock();
+    if record.source.head.as_ref().is_none_or(|head| head.fingerprint.to_string() == publish.fingerprint) {
+        // The look that is on its way, or the next one, brings it.
+        return if record.source.head.is_some() {
+            record.source.lost(now)
+        };
+    }
+    record.problem = Some(PublishProblem::Lost);
+    if record.next_recovery.is_some_and(|next| now < next) {
+        return;
+    }
+    record.next_recovery = Some(now + RECOVER_EVERY);
+    let published = record.written.as_ref().and_then(|(status, _)| status.published.clone());
+    let published = published.or_else(|| workspace.status.as_ref()?.published.clone());
+    let revision = published.filter(|published| published.fingerprint == publish.fingerprint);
+    let Some(revision) = revision.and_then(|published| published.revision) else { return };
+    let (spec, context, fingerprint) = (workspace.spec.clone(), context.clone(), publish.fingerprint.clone());
+    tokio::spawn(async move {
+        let recovered = async {
+            let Some(source) = at_revision(&spec.source, &revision) else { return Ok(false) };
+            let access = access(&spec, &spec.source, &context, &key).await?;
+            let access = Access::new(source, access.credentials().clone());
+            recover(access, &fingerprint, &context.reader, context.snapshots.store(&key)?).await
+        };
+        match recovered.await {
+            Ok(true) => info!(revision, fingerprint, "got the published content from git again"),
+            Ok(false) => {
+                warn!(revision, fingerprint, "the published commit does not have the published content any more")
+            }
+            Err(error) => warn!(revision, %error, "the published content could not be got from git again"),
+        }
+        context.ring(&key);
+    });
+}
 
 /// Reads the published commit and keeps its content. Says whether that is what the marker names.
-pub async fn recover(
+async fn recover(
     access: Access,
     fingerprint: &str,
     reader: &Reader,
@@ -27,8 +84,7 @@ pub async fn recover(
 }
 
 /// The same source at the commit of `revision`; `None` where that is no revision of a git source.
-#[must_use]
-pub fn at_revision(source: &str, revision: &str) -> Option<Source> {
+fn at_revision(source: &str, revision: &str) -> Option<Source> {
     let revision: Revision = revision.parse().ok()?;
     match source.parse() {
         Ok(Source::Git(_)) => at_commit(source, revision.commit()).parse().ok(),
