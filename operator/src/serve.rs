@@ -137,9 +137,10 @@ fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String) {
 fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
     let (status, code) = match refused {
         Refused::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
-        Refused::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
+        Refused::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
         Refused::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
         Refused::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
+        Refused::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow"),
         Refused::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
         Refused::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
     };
@@ -220,7 +221,6 @@ async fn hook(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Failure> {
-    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
     let key = Key { namespace, name };
     // Who is not known yet learns nothing about which workspaces there are.
     let record = match endpoints.record(&key) {

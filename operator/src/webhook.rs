@@ -1,7 +1,9 @@
 //! Calls of a git host that something was pushed. A valid call is only a bell: the operator looks at the source at once, and
 //! again shortly after, because hosts call before the commit can be read everywhere. Nothing in the call is trusted.
 //!
-//! What is checked comes in the order of what it costs: the rate, the signature's shape, the length, the signature.
+//! What is checked comes in the order of what it costs: the signature's shape, then a place among the few calls that are
+//! read at once, the length, the signature. So a flood costs little, and can't take the places of processes. Who is turned
+//! away loses nothing: the operator looks at each interval anyway.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +14,15 @@ use axum::http::HeaderMap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use ring::hmac;
+use tokio::sync::Semaphore;
 
 use crate::context::Key;
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// How many calls of one workspace are looked at in [`RATE_WINDOW`].
-const RATE: u32 = 30;
-const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// How many bodies are read at once, and how long one may take.
+const AT_ONCE: usize = 8;
+const BODY_LASTS: Duration = Duration::from_secs(5);
 /// How long keys are used before the Secret is read again.
 const KEYS_LAST: Duration = Duration::from_secs(60);
 /// A signature that fits no key may belong to a new one; the Secret is read again for it, but not more often than this.
@@ -43,14 +46,17 @@ pub enum Refused {
     #[error("this workspace takes no webhook calls: spec.webhook is not set")]
     NotConfigured,
     /// Too many calls.
-    #[error("too many calls; try again in {0:?}")]
-    TooMany(Duration),
+    #[error("too many calls at once; try again")]
+    TooMany,
     /// No signature that is known.
     #[error("the call is not signed: send X-Hub-Signature-256: sha256=<HMAC-SHA256 of the body>")]
     Unsigned,
     /// The body is too long.
     #[error("the body is longer than {BODY_LIMIT} bytes")]
     TooLong,
+    /// The body does not arrive.
+    #[error("the body did not arrive within {BODY_LASTS:?}")]
+    TooSlow,
     /// No key fits.
     #[error("the signature fits none of the keys in the Secret of spec.webhook")]
     WrongSignature,
@@ -62,7 +68,7 @@ pub enum Refused {
 /// Checks calls.
 pub struct Webhooks {
     client: Client,
-    calls: Mutex<HashMap<Key, (Instant, u32)>>,
+    places: Semaphore,
     keys: Mutex<HashMap<(String, String), Keys>>,
 }
 
@@ -83,7 +89,7 @@ impl Webhooks {
     /// Reads keys through `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, calls: Mutex::default(), keys: Mutex::default() }
+        Self { client, places: Semaphore::new(AT_ONCE), keys: Mutex::default() }
     }
 
     /// Whether the call is a bell for a workspace whose keys are in `secret`.
@@ -95,23 +101,16 @@ impl Webhooks {
         body: Body,
     ) -> Result<(), Refused> {
         let secret = secret.ok_or(Refused::NotConfigured)?;
-        self.count(key, Instant::now())?;
         let proof = proof(headers).ok_or(Refused::Unsigned)?;
-        let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Refused::TooLong)?;
+        let _place = self.places.try_acquire().map_err(|_| Refused::TooMany)?;
+        let body = tokio::time::timeout(BODY_LASTS, to_bytes(body, BODY_LIMIT)).await;
+        let body = body.map_err(|_| Refused::TooSlow)?.map_err(|_| Refused::TooLong)?;
         let keys = self.keys(&key.namespace, &secret, KEYS_LAST).await?;
         if proof.fits(&keys.keys, &body) {
             return Ok(());
         }
         let newer = self.keys(&key.namespace, &secret, KEYS_AT_LEAST).await?;
         if newer.read != keys.read && proof.fits(&newer.keys, &body) { Ok(()) } else { Err(Refused::WrongSignature) }
-    }
-
-    fn count(&self, key: &Key, now: Instant) -> Result<(), Refused> {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.retain(|_, (since, _)| now.saturating_duration_since(*since) < RATE_WINDOW);
-        let (since, count) = calls.entry(key.clone()).or_insert((now, 0));
-        *count += 1;
-        if *count > RATE { Err(Refused::TooMany((*since + RATE_WINDOW) - now)) } else { Ok(()) }
     }
 
     async fn keys(&self, namespace: &str, secret: &str, last: Duration) -> Result<Keys, Refused> {

@@ -14,3 +14,4 @@ mod markers_policy;
 mod propagation;
 mod scene;
 mod sources;
+mod webhook;
