@@ -1,0 +1,210 @@
+//! `rototo init`: a new workspace, or a new file in one, from a template; never over what is there, unless told so.
+
+mod plan;
+mod templates;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::output;
+use crate::workspace;
+use plan::{Entry, Kind, MANIFEST, Target, Workspace};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo init degradation-config                                        an empty workspace
+  rototo init degradation-config --variable service-degradation-policy  a variable, and the workspace if there is none
+  rototo init degradation-config --resource service-degradation-policy  a resource with its schema and an object
+  rototo init degradation-config --context --force                      the context schema, inferred anew
+
+What is there already is left alone: without --force nothing at all is written then.";
+
+/// Make a workspace, or a file in it, to start from.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The directory of the workspace
+    #[arg(value_name = "WORKSPACE")]
+    workspace: PathBuf,
+
+    /// Make the qualifier qualifiers/ID.toml
+    #[arg(long, value_name = "ID")]
+    qualifier: Option<String>,
+
+    /// Make the variable variables/ID.toml
+    #[arg(long, value_name = "ID")]
+    variable: Option<String>,
+
+    /// Make the resource resources/ID.toml with a schema and a first object
+    #[arg(long, value_name = "ID")]
+    resource: Option<String>,
+
+    /// Make schemas/context.schema.json from what the qualifiers read
+    #[arg(long)]
+    context: bool,
+
+    /// Overwrite the files that this command writes
+    #[arg(long)]
+    force: bool,
+
+    /// Only say what would be written
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct Report {
+    command: &'static str,
+    workspace: String,
+    dry_run: bool,
+    files: Vec<Done>,
+}
+
+#[derive(Serialize)]
+struct Done {
+    kind: Kind,
+    path: String,
+    action: Action,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Exists,
+    Created,
+    Overwritten,
+    WouldCreate,
+    WouldOverwrite,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let root = local(&arguments.workspace)?;
+    let workspace = if is_there(&root.join(MANIFEST))? { Workspace::Present } else { Workspace::Missing };
+    let target = target(&arguments, &root, workspace).await?;
+    let plan = plan::plan(target, workspace);
+    let actions = plan.iter().map(|entry| action(entry, &root, &arguments)).collect::<anyhow::Result<Vec<_>>>()?;
+    if !arguments.dry_run {
+        plan.iter().try_for_each(|entry| write(entry, &root))?;
+    }
+    let files =
+        plan.into_iter().zip(actions).map(|(entry, action)| Done { kind: entry.kind, path: entry.path, action });
+    report(
+        &Report {
+            command: "init",
+            workspace: root.display().to_string(),
+            dry_run: arguments.dry_run,
+            files: files.collect(),
+        },
+        global,
+    )
+}
+
+fn local(path: &Path) -> anyhow::Result<PathBuf> {
+    let text = path.to_string_lossy();
+    if text.contains("://") || text.starts_with("git+") {
+        bail!("{text} is an address: files can only be made in a directory, so clone it and name that");
+    }
+    std::path::absolute(path).with_context(|| format!("{text} is no path"))
+}
+
+async fn target(arguments: &Arguments, root: &Path, workspace: Workspace) -> anyhow::Result<Target> {
+    match (&arguments.qualifier, &arguments.variable, &arguments.resource, arguments.context) {
+        (None, None, None, false) => Ok(Target::Workspace),
+        (Some(id), None, None, false) => Ok(Target::Qualifier(checked("qualifier", id)?)),
+        (None, Some(id), None, false) => Ok(Target::Variable(checked("variable", id)?)),
+        (None, None, Some(id), false) => Ok(Target::Resource(checked("resource", id)?)),
+        (None, None, None, true) => Ok(Target::ContextSchema(context_schema(root, workspace).await?)),
+        _ => bail!("one thing at a time: --qualifier, --variable, --resource, or --context"),
+    }
+}
+
+/// An id that makes the same file name everywhere.
+fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if id.split('.').any(str::is_empty) || !id.chars().all(plain) {
+        bail!("`{id}` can't be the id of a {kind}: letters, digits, `-`, and `_` make one, and dots between them");
+    }
+    Ok(id.to_owned())
+}
+
+async fn context_schema(root: &Path, workspace: Workspace) -> anyhow::Result<String> {
+    let inferred = match workspace {
+        Workspace::Missing => None,
+        Workspace::Present => {
+            let workspace = workspace::Workspace::read(Some(&root.to_string_lossy())).await?;
+            let schema = rototo_engine::infer_context_schema(&rototo_engine::parse(workspace.tree));
+            schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()).then_some(schema)
+        }
+    };
+    Ok(templates::pretty(&inferred.unwrap_or_else(templates::context_schema)))
+}
+
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists().with_context(|| format!("{} can't be looked at", path.display()))
+}
+
+/// Where an entry stands. The `.` of the workspace itself is dropped: a directory that isn't there has none.
+fn place(entry: &Entry, root: &Path) -> PathBuf {
+    root.join(&entry.path).components().collect()
+}
+
+/// What is to be done for one entry, or why it can't be.
+fn action(entry: &Entry, root: &Path, arguments: &Arguments) -> anyhow::Result<Action> {
+    let path = place(entry, root);
+    let found = match fs::metadata(&path) {
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("{} can't be looked at", path.display())),
+    };
+    match (found, entry.kind, arguments.force, arguments.dry_run) {
+        (None, _, _, false) => Ok(Action::Created),
+        (None, _, _, true) => Ok(Action::WouldCreate),
+        (Some(found), Kind::Directory, ..) if found.is_dir() => Ok(Action::Exists),
+        (Some(_), Kind::Directory, ..) => bail!("{} is a file where a directory is needed", path.display()),
+        (Some(found), ..) if found.is_dir() => bail!("{} is a directory where a file is needed", path.display()),
+        (Some(_), _, false, _) => bail!("file already exists: {}: --force overwrites it", path.display()),
+        (Some(_), _, true, false) => Ok(Action::Overwritten),
+        (Some(_), _, true, true) => Ok(Action::WouldOverwrite),
+    }
+}
+
+fn write(entry: &Entry, root: &Path) -> anyhow::Result<()> {
+    let path = place(entry, root);
+    match &entry.text {
+        None => fs::create_dir_all(&path).with_context(|| format!("the directory {} can't be made", path.display())),
+        Some(text) => fs::write(&path, text).with_context(|| format!("{} can't be written", path.display())),
+    }
+}
+
+fn report(report: &Report, global: &Global) -> anyhow::Result<ExitCode> {
+    if global.json {
+        output::json(report)?;
+    } else if !global.quiet {
+        let mut text = format!("workspace: {}\n", report.workspace);
+        for Done { path, action, .. } in &report.files {
+            text.push_str(&format!("  {:<15} {path}\n", format!("{}:", action.label())));
+        }
+        output::text(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Action {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Created => "created",
+            Self::Overwritten => "overwritten",
+            Self::WouldCreate => "would create",
+            Self::WouldOverwrite => "would overwrite",
+        }
+    }
+}
