@@ -3,7 +3,8 @@
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
 
-use crate::scene::{POLICY, Scene, TRIAL, condition};
+use crate::refusal::Refusal;
+use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition};
 
 #[tokio::test]
 async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
@@ -112,4 +113,47 @@ async fn published_content_that_the_disk_lost_comes_from_git_again_while_the_hea
     assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
     assert_eq!(condition(&status, "Published"), "True/Published");
     assert_eq!(scene.map_version().await, version);
+}
+
+#[tokio::test]
+async fn an_operator_that_ends_between_snapshot_and_marker_publishes_when_it_is_back() {
+    let mut scene = Scene::published("before-marker").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let refusal = Refusal::of(&scene.namespace, "", "configmaps").await;
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
+    scene.operator.kill().unwrap();
+    assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
+    refusal.lift();
+    scene.operator.start_again().unwrap();
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    let status = scene.wait_for_fleet(1).await;
+    assert_eq!(status.history.len(), 2);
+}
+
+#[tokio::test]
+async fn an_operator_that_ends_between_marker_and_status_rings_no_second_time() {
+    let mut scene = Scene::published("before-status").await;
+    let app = scene.app().start().await.unwrap();
+    let before = scene.wait_for_fleet(1).await;
+    let refusal = Refusal::of(&scene.namespace, "rototo.dev", "rototoworkspaces/status").await;
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.repository.push().unwrap();
+    scene.ask().await;
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    let version = scene.map_version().await;
+    let stale = scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap();
+    assert_eq!(stale.published, before.published);
+
+    scene.operator.kill().unwrap();
+    refusal.lift();
+    scene.operator.start_again().unwrap();
+    scene.operator.wait_until_ready().unwrap();
+    let status = scene.look().await;
+    assert_eq!(scene.map_version().await, version);
+    assert_eq!(status.history.len(), 2);
+    assert!(status.published.unwrap().revision.unwrap().ends_with(&scene.repository.head().unwrap()));
+    scene.wait_for_fleet(1).await;
 }

@@ -12,6 +12,7 @@ mod leader;
 mod markers;
 mod markers_policy;
 mod propagation;
+mod refusal;
 mod scene;
 mod sources;
 mod webhook;

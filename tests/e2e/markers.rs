@@ -9,6 +9,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until_async};
 use serde_json::json;
 
+use crate::refusal::Refusal;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 /// Takes the admission policy away, so that an administrator can do what it prevents, and waits until that is in force.
@@ -164,48 +165,7 @@ async fn without_policy_map(namespace: &Namespace, data: &str) {
 #[tokio::test]
 async fn a_marker_that_the_api_server_refuses_is_loud_and_tried_again() {
     let scene = Scene::published("refusing").await;
-    let namespace = scene.namespace.name();
-    let name = format!("refuse-{namespace}");
-    let policy = json!({
-        "apiVersion": "v1", "kind": "List", "items": [
-            {
-                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-                "metadata": { "name": name },
-                "spec": {
-                    "failurePolicy": "Fail",
-                    "matchConstraints": { "resourceRules": [{
-                        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["configmaps"],
-                    }]},
-                    "validations": [{ "expression": "false", "message": "closed for inventory" }],
-                },
-            },
-            {
-                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-                "metadata": { "name": name },
-                "spec": {
-                    "policyName": name, "validationActions": ["Deny"],
-                    "matchResources": {
-                        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
-                    },
-                },
-            },
-        ],
-    });
-    scene.namespace.apply(&policy.to_string()).unwrap();
-    let probe = json!({ "metadata": { "name": "probe" }, "data": {} });
-    let probe: ConfigMap = serde_json::from_value(probe).unwrap();
-    let maps = scene.namespace.api::<ConfigMap>();
-    maps.create(&kube::api::PostParams::default(), &probe).await.unwrap();
-    until_async("the policy to be in force", PATIENCE, async || {
-        let touch = json!({ "data": { "touched": format!("{:08x}", fastrand::u32(..)) } });
-        Ok(match maps.patch("probe", &PatchParams::default(), &Patch::Merge(touch)).await {
-            Ok(_) => Seen::NotYet("admitted".to_owned()),
-            Err(_) => Seen::Done(()),
-        })
-    })
-    .await
-    .unwrap();
-
+    let refusal = Refusal::of(&scene.namespace, "", "configmaps").await;
     let version = scene.map_version().await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
@@ -216,8 +176,7 @@ async fn a_marker_that_the_api_server_refuses_is_loud_and_tried_again() {
     assert!(said.message.contains("closed for inventory"), "{}", said.message);
     assert_eq!(scene.map_version().await, version);
 
-    let delete = ["delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", &name];
-    scene.namespace.cluster().kubectl(&delete).unwrap();
+    refusal.lift();
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
     assert_ne!(scene.map_version().await, version);
 }

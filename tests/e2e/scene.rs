@@ -68,11 +68,7 @@ impl Scene {
 
     /// Asks for a look at the repository's head. Returns when status names it as the newest.
     pub(crate) async fn look(&self) -> RototoWorkspaceStatus {
-        let head = self.repository.head().unwrap();
-        let request = format!("{head}-{:08x}", fastrand::u32(..));
-        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
-        let workspaces = self.namespace.api::<RototoWorkspace>();
-        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let (head, request) = (self.repository.head().unwrap(), self.ask().await);
         let seen = |workspace: &RototoWorkspace| {
             workspace.status.as_ref().is_some_and(|status| {
                 let newest = status.source.as_ref().and_then(|source| source.revision.as_deref());
@@ -82,6 +78,15 @@ impl Scene {
         };
         let workspace = self.namespace.wait_for_workspace(WORKSPACE, &format!("at {head}"), seen).await.unwrap();
         workspace.status.unwrap_or_default()
+    }
+
+    /// Asks for a look, without waiting for it. Returns what status repeats when it has ended.
+    pub(crate) async fn ask(&self) -> String {
+        let request = format!("{:016x}", fastrand::u64(..));
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
+        let workspaces = self.namespace.api::<RototoWorkspace>();
+        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        request
     }
 
     /// The marker of the workspace.
