@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -69,6 +69,7 @@ impl Endpoints {
             .route("/hooks/{namespace}/{name}", post(hook))
             .layer(DefaultBodyLimit::max(REPORT_LIMIT))
             .fallback(async || Failure::NoSuchPath)
+            .method_not_allowed_fallback(async || Failure::NoSuchMethod)
             .with_state(self)
     }
 }
@@ -80,6 +81,8 @@ enum Failure {
     UnknownFingerprint(Fingerprint),
     UnknownWorkspace(Key),
     NoSuchPath,
+    NoSuchMethod,
+    TooLong,
     Refused(Refused),
     NotLeading,
     Busy,
@@ -100,6 +103,14 @@ impl IntoResponse for Failure {
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::NoSuchMethod => {
+                let message = "snapshots are got, reports and calls of a git host are posted".to_owned();
+                (StatusCode::METHOD_NOT_ALLOWED, "no_such_method", message)
+            }
+            Self::TooLong => {
+                let message = format!("a report may have at most {REPORT_LIMIT} bytes");
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
+            }
             Self::Refused(refused) => refused_parts(&refused),
             Self::NotLeading => {
                 let message = "another operator process answers; try again".to_owned();
@@ -154,11 +165,12 @@ struct Base {
 
 async fn snapshot(
     State(endpoints): State<Endpoints>,
-    Path((namespace, name, fingerprint)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     base: Result<Query<Base>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let Path((namespace, name, fingerprint)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
     let key = Key { namespace, name };
     let parse = |text: &str| text.parse::<Fingerprint>().map_err(|error| Failure::Malformed(error.to_string()));
     let fingerprint = parse(&fingerprint)?;
@@ -185,15 +197,19 @@ async fn snapshot(
 
 async fn report(
     State(endpoints): State<Endpoints>,
-    Path((namespace, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Answer>, Failure> {
     let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
     let key = Key { namespace, name };
     let caller = endpoints.access.check(authorization(&headers), Grant::Report, &key).await.map_err(Failure::Denied)?;
     let malformed = |message: String| Failure::Malformed(format!("the report could not be read: {message}"));
-    let body = body.map_err(|error| malformed(error.body_text()))?;
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLong,
+        _ => malformed(error.body_text()),
+    })?;
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed("`process` must be a UUID, and `reason` a code".to_owned()));

@@ -124,7 +124,10 @@ async fn a_process_reads_the_markers_and_no_other_map() {
     read(&format!("?{selector}")).unwrap();
     read(&format!("?watch=true&timeoutSeconds=1&{selector}")).unwrap();
     read("/rototo-markers").unwrap();
-    for refused in ["", "?watch=true&timeoutSeconds=1", "/kube-root-ca.crt", "?fieldSelector=metadata.name%3Dother"] {
+    let other = "fieldSelector=metadata.name%3Dother";
+    let watch_other = format!("?watch=true&timeoutSeconds=1&{other}");
+    let list_other = format!("?{other}");
+    for refused in ["", "?watch=true&timeoutSeconds=1", "/kube-root-ca.crt", &list_other, &watch_other] {
         let error = read(refused).unwrap_err().to_string();
         assert!(error.contains("forbidden"), "{refused}: {error}");
     }

@@ -6,6 +6,7 @@
 
 mod chart;
 mod control_plane;
+mod endpoints;
 mod grants;
 mod interruptions;
 mod leader;

@@ -1,0 +1,86 @@
+//! The operator's HTTPS endpoint, asked as a process asks it: at the address, and with the certificates, that the map
+//! of the markers names.
+
+use std::fs;
+
+use anyhow::Context;
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use rototo_api::names;
+use rototo_api::snapshot::ErrorBody;
+
+use super::{Namespace, scratch};
+
+/// A way to the operator's endpoint.
+pub struct Endpoint {
+    client: kube::Client,
+}
+
+/// What the operator answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Endpoint {
+    /// The endpoint that the map of the markers in `namespace` names.
+    pub async fn of(namespace: &Namespace) -> anyhow::Result<Self> {
+        let map = namespace.markers().await?.context("there are no markers")?;
+        let annotation = |name: &str| {
+            let annotations = map.metadata.annotations.as_ref();
+            annotations.and_then(|all| all.get(name)).with_context(|| format!("the map has no annotation {name}"))
+        };
+        let url = annotation(names::ANNOTATION_SNAPSHOTS)?;
+        let authority = scratch::directory("endpoint")?.join("ca.pem");
+        fs::write(&authority, annotation(names::ANNOTATION_CA)?).context("write the operator's certificates")?;
+        // A `kube::Client` is an HTTPS client with certificates of one's own; nothing in it is Kubernetes' alone.
+        let mut config = kube::Config::new(url.parse().with_context(|| format!("`{url}` is not a URL"))?);
+        config.root_cert_file = Some(authority);
+        config.default_retry = false;
+        Ok(Self { client: kube::Client::try_from(config).context("prepare a connection to the operator")? })
+    }
+
+    /// Asks for `path` with a token.
+    pub async fn get(&self, path: &str, token: &str) -> anyhow::Result<Reply> {
+        self.send(Method::GET, path, &[(AUTHORIZATION.as_str(), &format!("Bearer {token}"))], "").await
+    }
+
+    /// Posts `body` with a token.
+    pub async fn post(&self, path: &str, token: &str, body: &str) -> anyhow::Result<Reply> {
+        self.send(Method::POST, path, &[(AUTHORIZATION.as_str(), &format!("Bearer {token}"))], body).await
+    }
+
+    /// Sends exactly these headers.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<Reply> {
+        let asked = format!("{method} {path}");
+        let request = headers
+            .iter()
+            .fold(Request::builder().method(method).uri(path), |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Body::from(body.as_bytes().to_vec())).with_context(|| format!("ask {asked}"))?;
+        let answer = self.client.send(request).await.with_context(|| format!("{asked} of the operator"))?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.with_context(|| format!("receive the answer to {asked}"))?;
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes().to_vec() })
+    }
+}
+
+impl Reply {
+    /// What an answer that is no success says. Fails where its body is not `{code, message}`.
+    pub fn error(&self) -> anyhow::Result<ErrorBody> {
+        let body = String::from_utf8_lossy(&self.body);
+        serde_json::from_slice(&self.body).with_context(|| format!("{}: read the error in `{body}`", self.status))
+    }
+}
