@@ -4,16 +4,21 @@
 //! kills or freezes a part of it, or changes what has no namespace, starts its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cache;
 mod chart;
 mod control_plane;
+mod doorbell;
+mod double;
 mod endpoints;
 mod grants;
 mod interruptions;
 mod leader;
 mod markers;
 mod markers_policy;
+mod missing_grants;
 mod propagation;
 mod refusal;
 mod scene;
 mod sources;
+mod two_workspaces;
 mod webhook;

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 /// Takes the admission policy away, so that an administrator can do what it prevents, and waits until that is in force.
-async fn without_policy(namespace: &Namespace) {
+pub(crate) async fn without_policy(namespace: &Namespace) {
     install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
     let touch = json!({ "metadata": { "annotations": { "example.com/touched": "yes" } } });
     until_async("the markers to be anybody's", PATIENCE, async || {
@@ -145,7 +145,7 @@ async fn the_map_of_somebody_else_is_never_written() {
 }
 
 /// Creates a map of the markers' name that no operator owns.
-async fn without_policy_map(namespace: &Namespace, data: &str) {
+pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
     install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
     let map: ConfigMap = serde_json::from_value(json!({
         "metadata": { "name": MARKERS },

@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::sight::Sight;
 use super::slot::Slot;
-use super::snapshots::{Failure, Snapshots};
+use super::snapshots::{Failure, Loaded, Snapshots};
 use super::state::{Action, Bell, Disk, Event, Publish, Standing, State, Tick, step};
 use super::target::Target;
 use super::{reports, story};
@@ -65,7 +65,7 @@ struct Follower {
     snapshots: Arc<Snapshots>,
     /// Held so that the connection is kept between requests.
     endpoint: Option<Arc<Endpoint>>,
-    fetch: Slot<(Fingerprint, Result<Workspace, Failure>)>,
+    fetch: Slot<(Fingerprint, Loaded)>,
     /// Loaded, and about to be swapped in.
     loaded: Option<Workspace>,
     report: Slot<Result<Answer, Fault>>,
@@ -166,11 +166,11 @@ impl Follower {
         rung.into_iter().chain([watch]).collect()
     }
 
-    fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Result<Workspace, Failure>)) -> Event {
+    fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> Event {
         match fetched {
-            Ok(workspace) => {
+            Ok((workspace, supply)) => {
                 self.loaded = Some(workspace);
-                Event::Loaded(fingerprint)
+                Event::Loaded(fingerprint, supply)
             }
             Err(Failure::Fetch(fault)) => Event::FetchFailed(fault),
             Err(Failure::Refused(fault)) => Event::Refused(fingerprint, fault),
@@ -263,7 +263,7 @@ impl Follower {
             story::log(&self.target.source, &standing, trouble.as_deref());
         }
         self.current.set_status(|status| {
-            status.state = standing.state;
+            status.state = self.state.shown(now);
             status.show(running.as_deref());
             status.stale = self.state.is_stale(now);
             status.refreshing = self.fetch.is_busy();

@@ -12,7 +12,7 @@ use rototo_source::snapshot::{self, SnapshotError};
 use super::cache::Cache;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
-use super::state::Publish;
+use super::state::{Publish, Supply};
 use crate::checks::Checks;
 use crate::reading::{Origin, SourceFingerprint};
 use crate::workspace::{Content, Workspace};
@@ -39,7 +39,8 @@ pub(crate) enum Failure {
     Refused(Fault),
 }
 
-type Loaded = Result<Workspace, Failure>;
+/// What comes of asking for content: a workspace, and where it was had.
+pub(crate) type Loaded = Result<(Workspace, Supply), Failure>;
 
 impl Snapshots {
     /// Fetches the snapshot, checks that its content has the fingerprint that was asked for, and compiles it, reusing
@@ -51,13 +52,13 @@ impl Snapshots {
         base: Option<Arc<Content>>,
     ) -> Loaded {
         if let Some(workspace) = self.clone().kept(fingerprint).await {
-            return Ok(workspace);
+            return Ok((workspace, Supply::Disk));
         }
         let endpoint = endpoint.map_err(Failure::Fetch)?;
         let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(Failure::Fetch)?;
         let loaded = aside(move || {
             let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
-            self.compile(tree, fingerprint, base.as_deref())
+            Ok((self.compile(tree, fingerprint, base.as_deref())?, Supply::Living))
         });
         loaded.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
     }
@@ -107,7 +108,7 @@ impl Snapshots {
         })
     }
 
-    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Loaded {
+    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Result<Workspace, Failure> {
         let refused = |code, reason: &dyn std::fmt::Display| {
             let (name, workspace) = (fingerprint.short(), &self.workspace);
             let message = format!("using {name} of workspace `{workspace}` failed: {reason}");

@@ -36,6 +36,14 @@ impl State {
         }
     }
 
+    /// Where the process stands as it says so itself: stale as soon as it is, whatever was told before.
+    pub(crate) fn shown(&self, now: Duration) -> ProcessState {
+        match self.standing(now).state {
+            ProcessState::Applied if self.is_stale(now) => ProcessState::Stale,
+            state => state,
+        }
+    }
+
     /// Whether it could not be verified for too long that what runs is still right.
     pub(crate) fn is_stale(&self, now: Duration) -> bool {
         self.running.is_some() && now >= self.fresh_until

@@ -1,7 +1,7 @@
 //! The state as tables: what happens on the left, what is done on the right.
 
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::Answer;
+use rototo_api::fleet::{Answer, ProcessState};
 use rototo_engine::Fingerprint;
 
 use super::*;
@@ -81,7 +81,7 @@ fn changed(text: &str) -> Event {
 }
 
 fn loaded(content: &str) -> Event {
-    Event::Loaded(fingerprint(content))
+    Event::Loaded(fingerprint(content), Supply::Living)
 }
 
 fn refused(content: &str) -> Event {
@@ -514,6 +514,26 @@ fn a_start_at_which_nobody_answers_uses_what_is_on_the_disk_as_stale() {
 }
 
 #[test]
+fn a_start_from_the_disk_is_stale_as_soon_as_the_operator_is_known_not_to_answer() {
+    let mut process = Process { state: State::new(None, Disk::Given), now: Duration::ZERO };
+    process.check(hydrated("a@1"), &["fetch a"]);
+    let found = Event::Loaded(fingerprint("a"), Supply::Disk);
+    process.check(found, &["swap a@1", "report Applied a@1"]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Applied);
+    let unreachable = || Event::ReportFailed(Fault::transient("operator_unreachable", "no route"));
+    process.check(unreachable(), &[]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Stale);
+    process.wait(0.5);
+    process.check(Event::Timer, &["report Applied a@1"]);
+    process.check(answered("a@1"), &[]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Applied);
+    process.wait(15.0);
+    process.check(Event::Timer, &["report Applied a@1"]);
+    process.check(unreachable(), &[]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Applied, "what was confirmed lasts a while");
+}
+
+#[test]
 fn an_answer_confirms_what_is_from_the_disk() {
     let mut process = starting_with_a_disk();
     process.check(Event::Recalled(publish("a@1")), &["swap a@1"]);
@@ -568,9 +588,9 @@ fn no_order_of_events_removes_what_runs_or_leaves_two_fetches() {
         let event = all[(seed >> 33) as usize % all.len()].clone();
         // A fetch answers only for what is under way.
         match &event {
-            Event::Loaded(content) | Event::Refused(content, _) if fetching != Some(*content) => continue,
+            Event::Loaded(content, _) | Event::Refused(content, _) if fetching != Some(*content) => continue,
             Event::FetchFailed(_) if fetching.is_none() => continue,
-            Event::Loaded(_) | Event::Refused(..) | Event::FetchFailed(_) => fetching = None,
+            Event::Loaded(..) | Event::Refused(..) | Event::FetchFailed(_) => fetching = None,
             _ => {}
         }
         process.now += Duration::from_millis(seed >> 54);

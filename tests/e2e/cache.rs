@@ -1,0 +1,83 @@
+//! A process that starts while nobody answers begins with what the one before it left on the pod's disk.
+
+use rototo_tests::harness::{App, Proxy};
+use serde_json::Value;
+
+use crate::scene::{Scene, TRIAL};
+
+/// A service with a disk, and a way to the API server that can be cut, after it applied the first commit.
+async fn with_a_disk(scene: &Scene) -> (Proxy, App, tempfile::TempDir) {
+    let proxy = Proxy::to(scene.namespace.cluster().url().trim_start_matches("https://")).unwrap();
+    let disk = tempfile::tempdir().unwrap();
+    let settings = scene.app().environment("ROTOTO_CACHE_DIR", &disk.path().display().to_string());
+    let app = settings.by_way_of(&format!("https://{}", proxy.address())).start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    (proxy, app, disk)
+}
+
+fn restart(app: &mut App) {
+    app.kill().unwrap();
+    app.start_again().unwrap();
+    app.wait_until_listening().unwrap();
+}
+
+fn is_stale(state: &Value) -> bool {
+    state["stale"] == true && state["state"] == "stale"
+}
+
+#[tokio::test]
+async fn a_process_that_starts_without_the_operator_uses_its_disk_and_says_that_it_is_stale() {
+    let mut scene = Scene::published("disk").await;
+    let (_proxy, mut app, _disk) = with_a_disk(&scene).await;
+    let before = app.state().unwrap();
+    scene.operator.kill().unwrap();
+    restart(&mut app);
+
+    app.wait_for_policy("high", "acct-001", "severe").unwrap();
+    let state = app.wait_for_state("stale", is_stale).unwrap();
+    assert_eq!((&state["fingerprint"], &state["updated_at"]), (&before["fingerprint"], &before["updated_at"]));
+    assert!(state["last_error"].as_str().unwrap().contains(scene.operator.address()), "{state}");
+    assert!(app.is_ready().unwrap());
+
+    scene.operator.start_again().unwrap();
+    let fresh = |state: &Value| state["state"] == "applied" && state["stale"] == false && state["last_error"].is_null();
+    app.wait_for_state("fresh", fresh).unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_starts_without_operator_and_api_server_uses_its_disk_too() {
+    let mut scene = Scene::published("alone").await;
+    let (proxy, mut app, _disk) = with_a_disk(&scene).await;
+    let before = app.state().unwrap();
+    scene.operator.kill().unwrap();
+    proxy.cut();
+    restart(&mut app);
+
+    app.wait_for_policy("high", "acct-001", "severe").unwrap();
+    let state = app.wait_for_state("stale", is_stale).unwrap();
+    assert_eq!((&state["fingerprint"], &state["updated_at"]), (&before["fingerprint"], &before["updated_at"]));
+    assert!(state["last_error"].as_str().unwrap().contains("rototo-markers"), "{state}");
+}
+
+#[tokio::test]
+async fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
+    let mut scene = Scene::published("named").await;
+    let (_proxy, mut app, _disk) = with_a_disk(&scene).await;
+    app.kill().unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    let published = scene.push().await.published.unwrap();
+    scene.operator.kill().unwrap();
+    app.start_again().unwrap();
+    app.wait_until_listening().unwrap();
+
+    // It tried to get what the marker names, and failed. What it has on the disk is of before.
+    let failed = |state: &Value| state["consecutive_failures"].as_u64() > Some(2);
+    let state = app.wait_for_state("without what the marker names", failed).unwrap();
+    assert_eq!(state["fingerprint"], Value::Null);
+    assert!(state["last_error"].as_str().unwrap().contains(scene.operator.address()), "{state}");
+    assert!(!app.is_ready().unwrap());
+
+    scene.operator.start_again().unwrap();
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    assert_eq!(app.state().unwrap()["fingerprint"], published.fingerprint);
+}
