@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::{Selector, SelectorExt};
-use kube::runtime::events::Recorder;
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use rototo_api::names::{MARKERS, workspace_label};
@@ -27,8 +27,8 @@ use crate::snapshots::Snapshots;
 pub struct Context {
     /// The API server.
     pub client: Client,
-    /// Writes Events.
-    pub recorder: Recorder,
+    /// Who writes Events.
+    pub reporter: Reporter,
     /// Reads sources.
     pub reader: Reader,
     /// What marker maps say beside the markers.

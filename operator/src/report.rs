@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event as KubeEvent, EventType};
+use kube::runtime::events::{Event as KubeEvent, EventType, Recorder};
 use kube::{Api, Resource, ResourceExt};
 use rototo_api::names::OPERATOR;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
@@ -165,7 +165,9 @@ pub(crate) async fn tell(workspace: &RototoWorkspace, context: &Context, event: 
         secondary: None,
     };
     // An Event is a courtesy: the status says the same, and stays.
-    if let Err(error) = context.recorder.publish(&event, &workspace.object_ref(&())).await {
+    // A recorder that is kept would count events of one reason as one, and show only the message of the first.
+    let recorder = Recorder::new(context.client.clone(), context.reporter.clone());
+    if let Err(error) = recorder.publish(&event, &workspace.object_ref(&())).await {
         warn!(%error, reason = event.reason, "an Event could not be written");
     }
 }

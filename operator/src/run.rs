@@ -13,7 +13,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::{Client, Config};
 use rototo_api::names::OPERATOR;
 use rototo_source::{FileSources, Reader, ReaderOptions, SourceError};
@@ -88,7 +88,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     })?;
     let metrics = Arc::new(Metrics::default());
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), Reporter { controller: OPERATOR.to_owned(), instance: None }),
+        reporter: Reporter { controller: OPERATOR.to_owned(), instance: None },
         reader,
         address: Address {
             install: options.install(),
