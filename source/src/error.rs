@@ -12,6 +12,7 @@ pub struct SourceError {
     operation: Operation,
     at: String,
     fault: Fault,
+    retry_after: Option<Duration>,
 }
 
 /// What was being done.
@@ -34,7 +35,12 @@ impl std::fmt::Display for Operation {
 
 impl SourceError {
     pub(crate) fn new(operation: Operation, at: &impl ToString, fault: impl Into<Fault>) -> Self {
-        Self { operation, at: at.to_string(), fault: fault.into() }
+        Self { operation, at: at.to_string(), fault: fault.into(), retry_after: None }
+    }
+
+    /// The same, of a host that is left alone for so long.
+    pub(crate) fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
     }
 
     /// The source, as it may be shown.
@@ -57,6 +63,13 @@ impl SourceError {
             Fault::Disk { .. } => true,
             Fault::Content(_) | Fault::FileSourcesOff | Fault::NotYet(_) | Fault::Followed => false,
         }
+    }
+
+    /// How long there is no use in trying again, where that is known: the host said so, or it has failed too often.
+    /// Meanwhile it is not asked.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// A short name of the fault, for conditions, metrics, and tests.
@@ -186,9 +199,18 @@ pub enum GitFault {
         /// The limit.
         limit: u64,
     },
-    /// The network or the host failed.
+    /// The host is not there, or the way to it isn't.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
+    /// The host failed, or the connection did, in the middle.
+    #[error("the host failed, or the connection to it broke ({0})")]
+    Interrupted(String),
+    /// The host wants to be left alone.
+    #[error("the host has too much to do and wants to be asked later ({0})")]
+    Throttled(String),
+    /// The host failed for another workspace a moment ago.
+    #[error("the host failed a moment ago, and is left alone for a while")]
+    LeftAlone,
     /// The kept copy on this machine's disk is damaged. It is thrown away.
     #[error("the kept copy of the repository is not usable ({0})")]
     KeptCopy(String),
@@ -209,7 +231,14 @@ fn hint(reference: &GitReference) -> &'static str {
 impl GitFault {
     fn is_transient(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::NoCommit(_) | Self::Unreachable(_) | Self::KeptCopy(_) | Self::Other(_) => true,
+            Self::TimedOut(_)
+            | Self::NoCommit(_)
+            | Self::Unreachable(_)
+            | Self::Interrupted(_)
+            | Self::Throttled(_)
+            | Self::LeftAlone
+            | Self::KeptCopy(_)
+            | Self::Other(_) => true,
             Self::NoGit
             | Self::UnusableCredentials(_)
             | Self::AccessDenied(_)
@@ -234,6 +263,9 @@ impl GitFault {
             Self::NoCommit(_) => "no_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
             Self::Unreachable(_) => "unreachable",
+            Self::Interrupted(_) => "interrupted",
+            Self::Throttled(_) => "throttled",
+            Self::LeftAlone => "host_left_alone",
             Self::KeptCopy(_) => "kept_copy_damaged",
             Self::Other(_) => "git_failed",
         }

@@ -24,6 +24,7 @@
 mod credentials;
 mod error;
 mod git;
+mod hosts;
 mod layers;
 mod layout;
 mod limits;
@@ -39,6 +40,7 @@ mod subdirectory;
 
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ContentFault, Fault, GitFault, SourceError};
+pub use hosts::Jitter;
 pub use limits::Limits;
 pub use proxy::{InvalidProxy, Proxy};
 pub use reader::{FileSources, Pinned, Reader, ReaderOptions};

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::credentials::{Access, Credentials};
 use crate::error::{Fault, Operation, SourceError};
 use crate::git::{Program, Remote};
+use crate::hosts::{Hosts, Jitter};
 use crate::limits::Limits;
 use crate::proxy::Proxy;
 use crate::reference::{Commit, GitReference, Revision};
@@ -32,6 +33,8 @@ pub struct ReaderOptions {
     /// Which proxy leads to https hosts, instead of what git's settings and the environment (`HTTPS_PROXY`,
     /// `NO_PROXY`) say.
     pub proxy: Option<Proxy>,
+    /// Spreads the moments at which hosts that failed are asked again. The default does not.
+    pub jitter: Jitter,
 }
 
 /// Whether bare paths, `file:` and `git+file:` are read.
@@ -45,7 +48,13 @@ pub enum FileSources {
 
 impl Default for ReaderOptions {
     fn default() -> Self {
-        Self { cache_dir: None, limits: Limits::default(), file_sources: FileSources::Allowed, proxy: None }
+        Self {
+            cache_dir: None,
+            limits: Limits::default(),
+            file_sources: FileSources::Allowed,
+            proxy: None,
+            jitter: || 0.0,
+        }
     }
 }
 
@@ -85,6 +94,7 @@ pub struct Reader {
     limits: Limits,
     file_sources: FileSources,
     proxy: Option<Proxy>,
+    hosts: Hosts,
     remotes: Mutex<HashMap<(RemoteUrl, Credentials), Arc<Remote>>>,
 }
 
@@ -105,7 +115,7 @@ impl CacheDirectory {
 impl Reader {
     /// A reader. Fails only if its directory can't be made.
     pub fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources, proxy } = options;
+        let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
         let failed = |path: String, error: std::io::Error| {
             let fault = Fault::Disk { path: path.clone(), error: error.to_string() };
             SourceError::new(Operation::Prepare, &path, fault)
@@ -119,7 +129,7 @@ impl Reader {
                 .map(CacheDirectory::Temporary)
                 .map_err(|error| failed(std::env::temp_dir().display().to_string(), error))?,
         };
-        Ok(Self { directory, limits, file_sources, proxy, remotes: Mutex::default() })
+        Ok(Self { directory, limits, file_sources, proxy, hosts: Hosts::new(jitter), remotes: Mutex::default() })
     }
 
     /// Finds out what a source is now. A [`Source`] is opened with the user's own set-up, an [`Access`] with the
@@ -132,7 +142,7 @@ impl Reader {
     /// of one repository cost one question per interval.
     pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<Pinned, SourceError> {
         let access = access.into();
-        let failed = |fault| SourceError::new(Operation::Pin, access.source(), fault);
+        let failed = |fault| self.failure(Operation::Pin, access.source(), fault);
         self.admit(access.source()).map_err(failed)?;
         let now = Instant::now();
         let since = now.checked_sub(age).unwrap_or(now);
@@ -148,7 +158,7 @@ impl Reader {
 
     /// Brings the documents of what was pinned.
     pub async fn fetch(&self, pinned: &Pinned) -> Result<Tree, SourceError> {
-        let failed = |fault| SourceError::new(Operation::Fetch, pinned.source(), fault);
+        let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
         self.admit(pinned.source()).map_err(failed)?;
         let tree = match (pinned.source(), &pinned.commit) {
             (Source::Git(git), Some(commit)) => {
@@ -181,6 +191,17 @@ impl Reader {
         }
     }
 
+    fn failure(&self, operation: Operation, source: &Source, fault: Fault) -> SourceError {
+        let host = match source {
+            Source::Git(git) => Some(git.remote().host()),
+            Source::Archive(archive) => Some(archive.url().host()),
+            Source::Local(_) | Source::Kubernetes { .. } => None,
+        };
+        let error = SourceError::new(operation, source, fault);
+        let wait = host.filter(|_| error.is_transient()).and_then(|host| self.hosts.wait(host));
+        error.with_retry_after(wait)
+    }
+
     /// The repository of `source`. Each set of credentials has its own, so nobody gets what another may see.
     fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
         let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,7 +211,7 @@ impl Reader {
             let opened = credentials.for_address(url).digest();
             let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
             let kept = self.directory.path().join(format!("{name}.git"));
-            let program = Program::new(url, credentials, self.proxy.clone(), &self.limits);
+            let program = Program::new(url, credentials, self.proxy.clone(), &self.hosts, &self.limits);
             Arc::new(Remote::new(program, kept, self.limits.clone()))
         });
         Arc::clone(remote)

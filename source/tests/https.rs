@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rototo_source::{Access, Credentials, Reader, ReaderOptions, Source, SourceError};
 use support::git_http::serve_git;
@@ -180,8 +181,30 @@ async fn what_one_may_read_is_not_shown_to_another() {
     };
     let reader = reader();
     reader.read(access("hunter2")).await.unwrap();
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = Duration::from_secs(3600);
     let error = reader.pin_within(access("guessed"), hour).await.unwrap_err();
     assert_eq!(error.code(), "access_denied", "{error}");
     assert!(reader.pin_within(access("hunter2"), hour).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_host_that_wants_to_be_left_alone_is_left_alone_by_all() {
+    for (status, retry_after) in [(429, "120"), (503, "Fri, 31 Dec 9999 23:59:59 GMT")] {
+        let server = HttpsServer::start(move |_| respond(status, &[("Retry-After", retry_after)], ""));
+        let keys = credentials(&[("ca.crt", &server.authority.pem())]);
+        let source =
+            |path: &str| -> Source { format!("git+https://{}/{path}.git#main", server.address()).parse().unwrap() };
+        let reader = reader();
+        let error = reader.pin(Access::new(source("a"), keys.clone())).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("throttled", true), "{error}");
+        assert!(error.retry_after().unwrap() > Duration::from_secs(110), "{error:?}");
+        let asked = server.requests().len();
+
+        let again = reader.pin(Access::new(source("a"), keys.clone())).await.unwrap_err();
+        assert_eq!(again.code(), "throttled", "{again}");
+        let other = reader.pin(Access::new(source("b"), keys)).await.unwrap_err();
+        assert_eq!((other.code(), other.is_transient()), ("host_left_alone", true), "{other}");
+        assert!(other.retry_after().is_some());
+        assert_eq!(server.requests().len(), asked);
+    }
 }

@@ -46,6 +46,11 @@ impl Answers {
             references.push(reference.clone());
         }
         let outcome = ask(program, &references).await;
+        if outcome == Err(GitFault::LeftAlone) {
+            // Not an answer. What this ref last failed with says more.
+            let last = self.last.get(reference).and_then(|answer| answer.commit.clone().err());
+            return Err(last.unwrap_or(GitFault::LeftAlone));
+        }
         for followed in references {
             let commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
             let wanted = self.last.get(&followed).map_or(now, |answer| answer.wanted);

@@ -59,8 +59,17 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
         "Failed to connect",
         "Couldn't connect",
         "Connection refused",
-        "Connection reset",
         "Connection timed out",
+        "No route to host",
+        "Network is unreachable",
+    ]) {
+        return GitFault::Unreachable(said);
+    }
+    if has(&["error: 429", "error: 503"]) {
+        return GitFault::Throttled(said);
+    }
+    if has(&[
+        "Connection reset",
         "Connection closed",
         "Operation timed out",
         "Operation too slow",
@@ -68,9 +77,8 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
         "hung up unexpectedly",
         "unexpected disconnect",
         "error: 5",
-        "error: 429",
     ]) {
-        return GitFault::Unreachable(said);
+        return GitFault::Interrupted(said);
     }
     if has(&[
         "Repository not found",
@@ -126,7 +134,9 @@ mod tests {
                 "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
                 "Unreachable",
             ),
-            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 503", "Unreachable"),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 503", "Throttled"),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 502", "Interrupted"),
+            ("fatal: the remote end hung up unexpectedly", "Interrupted"),
             ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", "AccessDenied"),
             ("remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://h/r/'", "AccessDenied"),
             ("fatal: could not read Username for 'https://h': terminal prompts disabled", "AccessDenied"),

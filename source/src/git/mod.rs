@@ -5,6 +5,7 @@
 //! repository is kept on the disk, so that a new commit costs the transfer of what changed.
 
 mod ask;
+mod complaint;
 mod credentials;
 mod documents;
 mod failure;

@@ -1,7 +1,8 @@
 //! Runs the `git` program: what it may see of our environment, what it may do, how long, and how much it may write.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -10,23 +11,24 @@ use tokio::process::{Child, Command};
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
+use crate::hosts::{Host, Hosts, LeftAlone};
 use crate::limits::Limits;
 use crate::proxy::Proxy;
 use crate::remote_url::{RemoteUrl, Scheme};
 
+use super::complaint::{Complaint, TRACE, listen};
 use super::credentials::{Keys, Setting};
 use super::failure::classify;
 
 /// The answer to a question about refs is short; more than this is not read.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// Of what git complains, this much is kept.
-const MAX_COMPLAINT_BYTES: u64 = 8 << 10;
-
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
     proxy: Option<Proxy>,
+    // None for a repository on this machine.
+    host: Option<Arc<Host>>,
     timeout: Duration,
     download_bytes: u64,
 }
@@ -37,31 +39,68 @@ pub(super) struct Outcome {
 }
 
 impl Program {
-    pub(crate) fn new(url: &RemoteUrl, credentials: &Credentials, proxy: Option<Proxy>, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        url: &RemoteUrl,
+        credentials: &Credentials,
+        proxy: Option<Proxy>,
+        hosts: &Hosts,
+        limits: &Limits,
+    ) -> Self {
+        let host = (url.scheme() != Scheme::File).then(|| hosts.host(url.host()));
         let (url, credentials) = (url.clone(), credentials.for_address(url));
-        Self { url, credentials, proxy, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
+        Self { url, credentials, proxy, host, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
     }
 
-    /// Runs git to its end with the network allowed.
+    /// Runs git to its end with the network allowed, unless the host is left alone.
     pub(super) async fn talk(
         &self,
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
     ) -> Result<Outcome, GitFault> {
+        let Some(host) = &self.host else {
+            return self.run(repository, arguments, stdin).await.map_err(|(fault, _)| fault);
+        };
+        host.ask().map_err(|LeftAlone| GitFault::LeftAlone)?;
+        match self.run(repository, arguments, stdin).await {
+            // The host, and not only this repository.
+            Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
+                host.refused(retry_after);
+                Err(fault)
+            }
+            // It says nothing about the host that we were not patient enough.
+            Err((fault @ GitFault::TimedOut(_), _)) => Err(fault),
+            other => {
+                host.answered();
+                other.map_err(|(fault, _)| fault)
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        repository: Option<&Path>,
+        arguments: &[&str],
+        stdin: &[u8],
+    ) -> Result<Outcome, (GitFault, Option<Duration>)> {
+        let without_word = |fault| (fault, None);
         // Held until git has ended: what was written to files for it goes then.
-        let keys = Keys::hand_over(&self.credentials, &self.url)?;
+        let keys = Keys::hand_over(&self.credentials, &self.url).map_err(without_word)?;
         let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
+        if self.url.scheme() == Scheme::Https {
+            command.envs(TRACE);
+        }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let mut group = Group::start(&mut command)?;
+        let mut group = Group::start(&mut command).map_err(without_word)?;
         group.limit_file_size(self.download_bytes);
         let running = group.run(stdin);
-        let (status, stdout, stderr) =
-            tokio::time::timeout(self.timeout, running).await.map_err(|_| GitFault::TimedOut(self.timeout))??;
+        let ended = tokio::time::timeout(self.timeout, running).await;
+        let (status, stdout, Complaint { text, retry_after }) =
+            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
         if status.success() {
             return Ok(Outcome { stdout });
         }
-        Err(classify(&self.scrub(&stderr), self.download_bytes))
+        Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
     }
 
     /// Starts git to read what is on the disk; it can't reach any network.
@@ -175,7 +214,7 @@ impl Group {
         &mut self.child
     }
 
-    async fn run(&mut self, input: &[u8]) -> Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>), GitFault> {
+    async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, Complaint), GitFault> {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -184,7 +223,7 @@ impl Group {
             }
         };
         let ((), stdout, stderr, status) =
-            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), drain(stderr, MAX_COMPLAINT_BYTES), self.child.wait());
+            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr), self.child.wait());
         let status = status.map_err(|error| GitFault::Other(format!("git could not be waited for: {error}")))?;
         Ok((status, stdout, stderr))
     }

@@ -1,0 +1,184 @@
+//! Leaves a host alone that is in trouble, whoever else wants something from it, and for as long as it says itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// After the first failure; doubled with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Waiting ends after this without a word from the host, so that its return is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What a host may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// How long the one who tries first keeps the others waiting.
+const TRY: Duration = Duration::from_secs(1);
+
+/// Gives a number from 0 to 1, so that not all who wait come back at once.
+pub type Jitter = fn() -> f64;
+
+/// All hosts that one reader talks to.
+pub(crate) struct Hosts {
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    jitter: Jitter,
+}
+
+impl Hosts {
+    pub(crate) fn new(jitter: Jitter) -> Self {
+        Self { hosts: Mutex::default(), jitter }
+    }
+
+    pub(crate) fn host(&self, name: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = || Arc::new(Host { patience: Mutex::default(), jitter: self.jitter });
+        hosts.entry(name.to_owned()).or_insert_with(host).clone()
+    }
+
+    /// How long `name` is still left alone.
+    pub(crate) fn wait(&self, name: &str) -> Option<Duration> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.get(name)?.with(|patience| patience.wait(Instant::now()))
+    }
+
+    /// Forgets hosts that nobody talks to and that are well.
+    pub(crate) fn forget_idle(&self) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.with(|patience| patience.failures > 0));
+    }
+}
+
+/// One host, as all see it who talk to it.
+pub(crate) struct Host {
+    patience: Mutex<Patience>,
+    jitter: Jitter,
+}
+
+/// The host is left alone for now.
+pub(crate) struct LeftAlone;
+
+impl Host {
+    /// Asks whether to talk to the host.
+    pub(crate) fn ask(&self) -> Result<(), LeftAlone> {
+        self.with(|patience| patience.ask(Instant::now()))
+    }
+
+    /// The host is well.
+    pub(crate) fn answered(&self) {
+        self.with(|patience| *patience = Patience::default());
+    }
+
+    /// The host is not there, or wants to be left alone.
+    pub(crate) fn refused(&self, retry_after: Option<Duration>) {
+        let jitter = (self.jitter)();
+        self.with(|patience| patience.refused(Instant::now(), retry_after, jitter));
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Patience) -> T) -> T {
+        act(&mut self.patience.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How often a host failed, and until when it is left alone. Pure.
+#[derive(Debug, Default)]
+struct Patience {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Patience {
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        self.until.and_then(|until| until.checked_duration_since(now)).filter(|wait| !wait.is_zero())
+    }
+
+    /// Once the time is over, one tries, and the others wait for what that one finds.
+    fn ask(&mut self, now: Instant) -> Result<(), LeftAlone> {
+        if self.wait(now).is_some() {
+            return Err(LeftAlone);
+        }
+        if self.failures > 0 {
+            self.until = Some(now + TRY);
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
+        let jitter = jitter.clamp(0.0, 1.0);
+        let doubled = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
+        let wait = match retry_after {
+            // What the host says is the least.
+            Some(asked) => asked.clamp(FIRST_WAIT, LONGEST_RETRY_AFTER).mul_f64(1.0 + jitter / 10.0),
+            None => doubled.mul_f64(0.5 + jitter / 2.0),
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.until = now.checked_add(wait);
+    }
+}
+
+/// The value of a `Retry-After` header: seconds, or a date.
+pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_a_limit() {
+        let now = Instant::now();
+        let mut patience = Patience::default();
+        let waits: Vec<_> = (0..8)
+            .map(|_| {
+                patience.refused(now, None, 1.0);
+                patience.wait(now).unwrap().as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        patience.refused(now, None, 0.0);
+        assert_eq!(patience.wait(now), Some(seconds(30)), "jitter comes early");
+    }
+
+    #[test]
+    fn what_the_host_asks_for_is_the_least() {
+        let now = Instant::now();
+        for (asked, jitter, expected) in [(120, 0.0, 120), (120, 1.0, 132), (0, 0.0, 1), (1_000_000, 0.0, 3600)] {
+            let mut patience = Patience::default();
+            patience.refused(now, Some(seconds(asked)), jitter);
+            assert_eq!(patience.wait(now), Some(seconds(expected)));
+        }
+    }
+
+    #[test]
+    fn after_the_wait_one_tries_and_the_others_wait_for_it() {
+        let now = Instant::now();
+        let mut patience = Patience::default();
+        assert!(patience.ask(now).is_ok() && patience.ask(now).is_ok());
+        patience.refused(now, Some(seconds(5)), 0.0);
+        assert!(patience.ask(now + seconds(4)).is_err());
+        assert!(patience.ask(now + seconds(5)).is_ok());
+        assert!(patience.ask(now + seconds(5)).is_err());
+        assert!(patience.ask(now + seconds(6)).is_ok(), "also if the first never came back");
+    }
+
+    #[test]
+    fn a_host_says_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Fri, 20 Nov 2026 20:00:00 GMT").unwrap();
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Fri, 20 Nov 2026 20:01:00 GMT", Some(60)),
+            ("Fri, 20 Nov 2026 19:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(retry_after(value, now), expected.map(seconds), "{value}");
+        }
+    }
+}
