@@ -111,6 +111,31 @@ impl Tree {
         }
     }
 
+    /// This workspace on top of `base`, which it extends: whole files by path, and its own manifest alone.
+    ///
+    /// ```
+    /// use rototo_engine::Tree;
+    ///
+    /// let tree = |files: [(&str, &str); 2]| -> Tree {
+    ///     files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()
+    /// };
+    /// let base = tree([("variables/a.toml", "base"), ("variables/b.toml", "base")]);
+    /// let own = tree([("variables/b.toml", "own"), ("variables/c.toml", "own")]);
+    /// let both = own.over(&base);
+    /// assert_eq!(both.iter().count(), 3);
+    /// assert_eq!(&*both.get("variables/b.toml").unwrap().bytes, b"own");
+    /// ```
+    #[must_use]
+    pub fn over(mut self, base: &Self) -> Self {
+        for (path, document) in base.documents.iter().filter(|(_, document)| document.kind != DocumentKind::Manifest) {
+            if !self.documents.contains_key(path) {
+                self.fingerprint = OnceLock::new();
+                self.documents.insert(path.clone(), document.clone());
+            }
+        }
+        self
+    }
+
     /// The documents in bytewise order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
         // The objects of one resource follow each other.

@@ -21,7 +21,7 @@ use crate::remote_url::RemoteUrl;
 use crate::spec::Source;
 
 /// A source together with what opens it. A [`Source`] alone is opened with what the user has set up for git and ssh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     source: Source,
     credentials: Credentials,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::reference::{Commit, GitReference};
+use crate::spec::InvalidSource;
 
 /// A source that could not be pinned or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,11 +59,7 @@ impl SourceError {
     /// Whether the same request may succeed later although nobody changes the source, its content, or the settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match &self.fault {
-            Fault::Git(fault) => fault.is_transient(),
-            Fault::Disk { .. } => true,
-            Fault::Content(_) | Fault::FileSourcesOff | Fault::NotYet(_) | Fault::Followed => false,
-        }
+        self.fault.is_transient()
     }
 
     /// How long there is no use in trying again, where that is known: the host said so, or it has failed too often.
@@ -75,14 +72,7 @@ impl SourceError {
     /// A short name of the fault, for conditions, metrics, and tests.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.fault {
-            Fault::FileSourcesOff => "file_sources_off",
-            Fault::NotYet(_) => "not_supported_yet",
-            Fault::Followed => "not_readable",
-            Fault::Disk { .. } => "disk_failed",
-            Fault::Content(fault) => fault.code(),
-            Fault::Git(fault) => fault.code(),
-        }
+        self.fault.code()
     }
 }
 
@@ -112,6 +102,81 @@ pub enum Fault {
     /// Git did not deliver.
     #[error(transparent)]
     Git(#[from] GitFault),
+    /// What the workspace extends can't be followed.
+    #[error(transparent)]
+    Layers(#[from] LayerFault),
+    /// A workspace that it extends could not be read.
+    #[error("it extends {at}, and {fault}")]
+    Parent {
+        /// The source of the parent, as it may be shown.
+        at: String,
+        /// What is wrong with that.
+        fault: Box<Fault>,
+    },
+}
+
+impl Fault {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Git(fault) => fault.is_transient(),
+            Self::Parent { fault, .. } => fault.is_transient(),
+            Self::Disk { .. } => true,
+            Self::Content(_) | Self::Layers(_) | Self::FileSourcesOff | Self::NotYet(_) | Self::Followed => false,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::FileSourcesOff => "file_sources_off",
+            Self::NotYet(_) => "not_supported_yet",
+            Self::Followed => "not_readable",
+            Self::Disk { .. } => "disk_failed",
+            Self::Content(fault) => fault.code(),
+            Self::Git(fault) => fault.code(),
+            Self::Layers(fault) => fault.code(),
+            Self::Parent { fault, .. } => fault.code(),
+        }
+    }
+}
+
+/// Why what a workspace extends can't be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayerFault {
+    /// An entry of `extends` that can't be one.
+    #[error("entry {number} of `extends` is no source: {reason}")]
+    NoSource {
+        /// Which entry, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: InvalidSource,
+    },
+    /// A parent outside of what was fetched.
+    #[error("it extends `{0}`, which leaves the source: name a directory of the same source, or an address")]
+    Leaves(String),
+    /// A `kubernetes://` parent.
+    #[error("it extends {0}, which has no files: name the source that is published there")]
+    Followed(String),
+    /// A workspace below itself.
+    #[error("it extends itself: {0}")]
+    Cycle(String),
+    /// More than anybody can follow.
+    #[error("it consists of more than {limit} layers")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl LayerFault {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSource { .. } => "extends_no_source",
+            Self::Leaves(_) => "extends_leaves_source",
+            Self::Followed(_) => "not_readable",
+            Self::Cycle(_) => "extends_itself",
+            Self::TooMany { .. } => "too_many_layers",
+        }
+    }
 }
 
 /// What a source holds and may not.

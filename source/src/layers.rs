@@ -1,33 +1,123 @@
-//! Workspaces that build upon others (`extends`).
+//! Workspaces that build upon others (`extends`): which ones a manifest names, and what comes out on top.
+//!
+//! A parent is a whole source, with a version of its own. A relative one stands in the same source as its child, at the
+//! same version. Files replace each other as a whole, by path; the base comes first, and the workspace itself last.
 
 use rototo_engine::Tree;
 
-use crate::error::Fault;
+use crate::credentials::{Access, Credentials};
+use crate::error::{Fault, LayerFault};
+use crate::pinned::Layer;
+use crate::spec::Source;
+use crate::subdirectory::Subdirectory;
 
-/// Passes on a workspace that stands for itself.
-pub(crate) fn refuse(tree: Tree) -> Result<Tree, Fault> {
-    match tree.get("rototo-workspace.toml").is_some_and(|manifest| has_parents(&manifest.bytes)) {
-        true => Err(Fault::NotYet("workspaces with `extends`")),
-        false => Ok(tree),
-    }
+/// How many sources one workspace may consist of.
+pub(crate) const MAX_LAYERS: usize = 32;
+
+/// A parent as its child means it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parent {
+    /// In the same source, so at the same version.
+    Inside(Layer),
+    /// A source of its own, which has to be looked up.
+    Elsewhere(Access),
 }
 
-/// Whether a manifest names parents. One that can't be read has none; lint says what is wrong with it.
-fn has_parents(manifest: &[u8]) -> bool {
-    let manifest = std::str::from_utf8(manifest).ok().and_then(|text| text.parse::<toml::Table>().ok());
-    let extends = manifest.as_ref().and_then(|manifest| manifest.get("extends"));
-    extends.and_then(toml::Value::as_array).is_some_and(|parents| !parents.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_manifest_with_parents_has_layers() {
-        assert!(has_parents(b"schema_version = 1\nextends = [\"../base\"]\n"));
-        for manifest in ["schema_version = 1\n", "extends = []\n", "# extends = [\"a\"]\n", "not toml"] {
-            assert!(!has_parents(manifest.as_bytes()), "{manifest}");
+impl Parent {
+    pub(crate) fn access(&self) -> &Access {
+        match self {
+            Self::Inside(layer) => layer.access(),
+            Self::Elsewhere(access) => access,
         }
     }
 }
+
+/// The parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint says what
+/// is wrong with it.
+pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFault> {
+    let manifest = tree.get("rototo-workspace.toml").and_then(|document| std::str::from_utf8(&document.bytes).ok());
+    let manifest = manifest.and_then(|text| text.parse::<toml::Table>().ok());
+    let extends = manifest.as_ref().and_then(|manifest| manifest.get("extends")).and_then(toml::Value::as_array);
+    let named = extends.into_iter().flatten().filter_map(toml::Value::as_str);
+    named.enumerate().map(|(index, text)| parent(child, index, text)).collect()
+}
+
+fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault> {
+    let source: Source = text.parse().map_err(|reason| LayerFault::NoSource { number: index + 1, reason })?;
+    let leaves = || LayerFault::Leaves(source.to_string());
+    let below = |subdirectory: Option<&Subdirectory>| Subdirectory::resolve(subdirectory, text).ok_or_else(leaves);
+    let inside = |source: Source| {
+        let access = Access::new(source, child.access().credentials().clone());
+        Ok(Parent::Inside(Layer::new(access, child.version().cloned())))
+    };
+    match (child.source(), &source) {
+        // A directory of this machine may name any other.
+        (Source::Local(directory), Source::Local(path)) => inside(Source::Local(directory.join(path))),
+        (Source::Git(git), Source::Local(path)) if path.is_relative() => {
+            inside(Source::Git(git.at(below(git.subdirectory())?)))
+        }
+        (Source::Archive(archive), Source::Local(path)) if path.is_relative() => {
+            inside(Source::Archive(archive.at(below(archive.subdirectory())?)))
+        }
+        (Source::Git(_) | Source::Archive(_), parent) if parent.is_on_disk() => Err(leaves()),
+        (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),
+        _ => {
+            let credentials = credentials_for(child.access(), &source);
+            Ok(Parent::Elsewhere(Access::new(source, credentials)))
+        }
+    }
+}
+
+/// What opens a parent: the same as its child, on the same host. Whoever writes the manifest must not be able to send
+/// our credentials anywhere else.
+fn credentials_for(child: &Access, parent: &Source) -> Credentials {
+    match (child.source().host(), parent.host()) {
+        (Some(own), Some(host)) if own == host => child.credentials().clone(),
+        _ => Credentials::default(),
+    }
+}
+
+/// A walk through the layers of one workspace: where it stands, and what it has passed.
+#[derive(Default)]
+pub(crate) struct Walk {
+    below: Vec<Source>,
+    passed: Vec<Layer>,
+}
+
+impl Walk {
+    /// Goes down into `source`.
+    pub(crate) fn enter(&mut self, source: Source) -> Result<(), LayerFault> {
+        if let Some(start) = self.below.iter().position(|below| *below == source) {
+            let circle = self.below.iter().skip(start).chain([&source]).map(ToString::to_string);
+            return Err(LayerFault::Cycle(circle.collect::<Vec<_>>().join(" → ")));
+        }
+        if self.below.len() + self.passed.len() >= MAX_LAYERS {
+            return Err(LayerFault::TooMany { limit: MAX_LAYERS });
+        }
+        self.below.push(source);
+        Ok(())
+    }
+
+    /// Comes back up, with what was found there.
+    pub(crate) fn leave(&mut self, layer: Layer) {
+        self.below.pop();
+        self.passed.push(layer);
+    }
+
+    /// All layers, the base first.
+    pub(crate) fn layers(self) -> Vec<Layer> {
+        self.passed
+    }
+}
+
+/// The fault of a parent, with the parent's name.
+pub(crate) fn of_parent(parent: &Source, fault: Fault) -> Fault {
+    match fault {
+        named @ Fault::Parent { .. } => named,
+        fault => Fault::Parent { at: parent.to_string(), fault: Box::new(fault) },
+    }
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod cache;
 mod credentials;
 mod error;
 mod git;
@@ -29,21 +30,25 @@ mod layers;
 mod layout;
 mod limits;
 mod local;
+mod pinned;
 mod proxy;
 mod reader;
+mod recent;
 mod reference;
 mod remote_url;
+mod single;
 pub mod snapshot;
 mod spec;
 mod store;
 mod subdirectory;
 
 pub use credentials::{Access, Credentials, InvalidCredentials};
-pub use error::{ContentFault, Fault, GitFault, SourceError};
+pub use error::{ContentFault, Fault, GitFault, LayerFault, SourceError};
 pub use hosts::Jitter;
 pub use limits::Limits;
+pub use pinned::{Layer, Pinned, Version};
 pub use proxy::{InvalidProxy, Proxy};
-pub use reader::{FileSources, Pinned, Reader, ReaderOptions};
+pub use reader::{FileSources, Reader, ReaderOptions};
 pub use reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
 pub use remote_url::{InvalidUrl, RemoteUrl};
 pub use spec::{ArchiveFormat, ArchiveSource, GitSource, InvalidSource, Source};

@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::reference::{GitReference, InvalidReference};
-use crate::remote_url::{InvalidUrl, RemoteUrl};
+use crate::remote_url::{InvalidUrl, RemoteUrl, Scheme};
 use crate::subdirectory::{InvalidSubdirectory, Subdirectory};
 
 /// Where the files of a workspace come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A directory of this machine: a bare path, or `file:///path`.
     Local(PathBuf),
@@ -38,8 +38,28 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The host that it is fetched from.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Git(git) => Some(git.remote.host()).filter(|host| !host.is_empty()),
+            Self::Archive(archive) => Some(archive.url.host()),
+            Self::Local(_) | Self::Kubernetes { .. } => None,
+        }
+    }
+
+    /// Whether it is read from this machine's disk.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Git(git) => git.remote.scheme() == Scheme::File,
+            Self::Archive(_) | Self::Kubernetes { .. } => false,
+        }
+    }
+}
+
 /// One workspace in a git repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GitSource {
     remote: RemoteUrl,
     reference: GitReference,
@@ -59,6 +79,11 @@ impl GitSource {
         &self.reference
     }
 
+    /// Another directory of the same.
+    pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
+        Self { subdirectory, ..self.clone() }
+    }
+
     /// The directory of the workspace in the repository; `None` for its root.
     #[must_use]
     pub fn subdirectory(&self) -> Option<&Subdirectory> {
@@ -67,7 +92,7 @@ impl GitSource {
 }
 
 /// One workspace in an archive behind an HTTPS address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ArchiveSource {
     url: RemoteUrl,
     format: ArchiveFormat,
@@ -87,6 +112,11 @@ impl ArchiveSource {
         self.format
     }
 
+    /// Another directory of the same.
+    pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
+        Self { subdirectory, ..self.clone() }
+    }
+
     /// The directory of the workspace in the archive.
     #[must_use]
     pub fn subdirectory(&self) -> Option<&Subdirectory> {
@@ -95,7 +125,7 @@ impl ArchiveSource {
 }
 
 /// How an archive is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ArchiveFormat {
     /// `.tar.gz` and `.tgz`
     TarGz,

@@ -30,6 +30,21 @@ impl Subdirectory {
         Ok((!parts.is_empty()).then(|| Self(parts.join("/"))))
     }
 
+    /// Follows a relative path from `base`; `None` if it leaves the source.
+    pub(crate) fn resolve(base: Option<&Self>, path: &str) -> Option<Option<Self>> {
+        let mut parts: Vec<&str> = base.map(|base| base.0.split('/').collect()).unwrap_or_default();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop()?;
+                }
+                part => parts.push(part),
+            }
+        }
+        Some((!parts.is_empty()).then(|| Self(parts.join("/"))))
+    }
+
     /// The directory above it, which is empty for the root of the source, and its own name.
     pub(crate) fn split(&self) -> (&str, &str) {
         self.0.rsplit_once('/').unwrap_or(("", &self.0))

@@ -57,9 +57,6 @@ async fn a_missing_directory_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn what_this_version_does_not_read_is_refused_by_name() {
-    let (_directory, path) =
-        write_directory(&[("rototo-workspace.toml", "schema_version = 1\nextends = [\"../base\"]\n")]);
-    assert_eq!(read(&reader(), &local(&path)).await.unwrap_err().code(), "not_supported_yet");
     let archive = "https://host/a.tar.gz".parse().unwrap();
     assert_eq!(read(&reader(), &archive).await.unwrap_err().code(), "not_supported_yet");
     let followed = "kubernetes:///a".parse().unwrap();

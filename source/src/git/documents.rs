@@ -1,6 +1,7 @@
 //! Reads the documents of one commit out of the kept repository.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use rototo_engine::Tree;
 
@@ -43,7 +44,7 @@ pub(super) async fn read(
         }
     }
     let root = reading.root(trees, place).await?;
-    if let Some(tree) = trees.known(place.commit, place.subdirectory) {
+    if let Some(tree) = trees.known(place.commit, place.subdirectory, Instant::now()) {
         return Ok(tree);
     }
     let listing = reading.list(place, root).await?;
@@ -62,7 +63,8 @@ pub(super) async fn read(
     }
 
     let tree = assemble(listing, &blobs, limits)?;
-    trees.keep(place.subdirectory, ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs });
+    let read = ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs };
+    trees.keep(place.subdirectory, read, Instant::now());
     Ok(tree)
 }
 

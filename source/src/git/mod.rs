@@ -70,7 +70,7 @@ impl Remote {
         subdirectory: Option<&Subdirectory>,
     ) -> Result<Tree, Fault> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
-        if let Some(tree) = trees.known(commit, subdirectory) {
+        if let Some(tree) = trees.known(commit, subdirectory, Instant::now()) {
             return Ok(tree);
         }
         let place = Place { commit, reference, subdirectory };
@@ -82,6 +82,15 @@ impl Remote {
                 documents::read(&self.program, &self.limits, kept, trees, place).await
             }
             other => other,
+        }
+    }
+
+    /// Takes what is kept on the disk along with it.
+    pub(crate) async fn forget(&self) {
+        let Contents { kept, trees } = &mut *self.contents.lock().await;
+        *trees = Trees::default();
+        if let Err(error) = kept.discard() {
+            tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rototo_engine::Tree;
 
 use crate::error::GitFault;
 use crate::layout::Entry;
+use crate::recent::Recent;
 use crate::reference::Commit;
 use crate::subdirectory::Subdirectory;
 
@@ -21,7 +23,7 @@ const MAX_PARENTS: usize = 32;
 /// The last tree of each workspace of one repository, and the directories above them.
 #[derive(Default)]
 pub(super) struct Trees {
-    last: HashMap<Option<Subdirectory>, ReadTree>,
+    last: Recent<Option<Subdirectory>, ReadTree>,
     parents: HashMap<(Commit, String), Arc<[u8]>>,
 }
 
@@ -38,9 +40,9 @@ impl Trees {
     /// The tree of `commit`, if that is known without reading: it was the last one, or the workspace's directory is
     /// the same object as in the last one. So of a thousand workspaces in one repository, a commit concerns only those
     /// that it changes.
-    pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>) -> Option<Tree> {
+    pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>, now: Instant) -> Option<Tree> {
         let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
-        let last = self.last.get_mut(&subdirectory.cloned())?;
+        let last = self.last.want(&subdirectory.cloned(), now)?;
         if last.commit != *commit && (root.is_none() || last.root != root) {
             return None;
         }
@@ -68,9 +70,10 @@ impl Trees {
         self.last.get(&subdirectory.cloned()).map(|last| &last.blobs)
     }
 
-    /// Remembers the tree of a workspace instead of the last one.
-    pub(super) fn keep(&mut self, subdirectory: Option<&Subdirectory>, read: ReadTree) {
-        self.last.insert(subdirectory.cloned(), read);
+    /// Remembers the tree of a workspace instead of the last one, and forgets those that nobody reads any more.
+    pub(super) fn keep(&mut self, subdirectory: Option<&Subdirectory>, read: ReadTree, now: Instant) {
+        self.last.insert(subdirectory.cloned(), read, now);
+        self.last.forget(now);
     }
 }
 

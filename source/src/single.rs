@@ -1,0 +1,125 @@
+//! Reads one source of any kind, without those it extends: one match for each question.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rototo_engine::{Digest, Tree};
+
+use crate::cache::CacheDirectory;
+use crate::credentials::{Access, Credentials};
+use crate::error::{Fault, SourceError};
+use crate::git::{Program, Remote};
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::local;
+use crate::pinned::{Layer, Version};
+use crate::proxy::Proxy;
+use crate::reader::{FileSources, ReaderOptions};
+use crate::recent::Recent;
+use crate::remote_url::RemoteUrl;
+use crate::spec::{GitSource, Source};
+
+/// Everything outside this process that sources are read from.
+pub(crate) struct SingleReader {
+    directory: CacheDirectory,
+    limits: Limits,
+    file_sources: FileSources,
+    proxy: Option<Proxy>,
+    hosts: Hosts,
+    remotes: Mutex<Recent<(RemoteUrl, Credentials), Arc<Remote>>>,
+}
+
+impl SingleReader {
+    pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
+        let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
+        let directory = CacheDirectory::open(cache_dir)?;
+        Ok(Self { directory, limits, file_sources, proxy, hosts: Hosts::new(jitter), remotes: Mutex::default() })
+    }
+
+    /// What a source is, from an answer to a question that was put at `since` or later.
+    pub(crate) async fn pin(&self, access: &Access, since: Instant) -> Result<Layer, Fault> {
+        self.admit(access.source())?;
+        let version = match access.source() {
+            Source::Git(git) => {
+                let remote = self.remote(git, access.credentials()).await;
+                Some(Version::Commit(remote.pin(git.reference(), since).await?))
+            }
+            Source::Local(_) => None,
+            Source::Archive(_) => return Err(Fault::NotYet("archives over https")),
+            Source::Kubernetes { .. } => return Err(Fault::Followed),
+        };
+        Ok(Layer::new(access.clone(), version))
+    }
+
+    /// The documents of a source at its version.
+    pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, Fault> {
+        self.admit(layer.source())?;
+        match (layer.source(), layer.version()) {
+            (Source::Git(git), Some(Version::Commit(commit))) => {
+                let remote = self.remote(git, layer.access().credentials()).await;
+                remote.fetch(commit, git.reference(), git.subdirectory()).await
+            }
+            (Source::Local(path), _) => self.read_local(path.clone()).await,
+            (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(Fault::Followed),
+        }
+    }
+
+    /// The one name of what has several, as far as this machine's disk is concerned.
+    pub(crate) async fn place(&self, source: &Source) -> Source {
+        match source {
+            Source::Local(path) => Source::Local(tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.clone())),
+            Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. } => source.clone(),
+        }
+    }
+
+    /// How long `host` is left alone.
+    pub(crate) fn wait(&self, host: &str) -> Option<Duration> {
+        self.hosts.wait(host)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Whether this reader reads such a source.
+    fn admit(&self, source: &Source) -> Result<(), Fault> {
+        match self.file_sources {
+            FileSources::Refused if source.is_on_disk() => Err(Fault::FileSourcesOff),
+            FileSources::Refused | FileSources::Allowed => Ok(()),
+        }
+    }
+
+    /// The repository of `source`. Each set of credentials has its own, so nobody gets what another may see.
+    async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
+        let (remote, forgotten) = self.look_up(source, credentials, Instant::now());
+        for forgotten in forgotten {
+            forgotten.forget().await;
+        }
+        remote
+    }
+
+    fn look_up(&self, source: &GitSource, credentials: &Credentials, now: Instant) -> (Arc<Remote>, Vec<Arc<Remote>>) {
+        let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source.remote().clone(), credentials.clone());
+        if let Some(remote) = remotes.want(&key, now).cloned() {
+            return (remote, remotes.forget(now));
+        }
+        let url = source.remote();
+        let opened = credentials.for_address(url).digest();
+        let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
+        let kept = self.directory.path().join(format!("{name}.git"));
+        let program = Program::new(url, credentials, self.proxy.clone(), &self.hosts, &self.limits);
+        let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
+        remotes.insert(key, Arc::clone(&remote), now);
+        self.hosts.forget_idle();
+        (remote, remotes.forget(now))
+    }
+
+    async fn read_local(&self, path: PathBuf) -> Result<Tree, Fault> {
+        let limits = self.limits.clone();
+        let shown = path.display().to_string();
+        let reading = tokio::task::spawn_blocking(move || local::read(&path, &limits));
+        reading.await.map_err(|error| Fault::Disk { path: shown, error: error.to_string() })?
+    }
+}
