@@ -34,6 +34,7 @@ impl Current {
     /// Resolves from `workspace` from now on, and tells who waits for changes.
     pub(crate) fn swap(&self, workspace: Arc<Workspace>) {
         self.workspace.store(Some(workspace.clone()));
+        self.set_status(|status| status.counters.swaps += 1);
         self.swaps.send_replace(Some(workspace));
     }
 

@@ -6,7 +6,7 @@ use rototo_engine::{CompileError, ContextError, ResolveError};
 use rototo_source::{InvalidSource, SourceError};
 
 /// Everything that this library refuses. No message holds a secret; those about workspaces hold paths and names of
-/// keys, and no value.
+/// keys, and no value, but for those of fixtures, which are for tests.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,6 +16,9 @@ pub enum Error {
     /// The source string means nothing.
     #[error("reading the source string failed: {0}")]
     InvalidSource(InvalidSource),
+    /// What was given as the token for a source is none.
+    #[error("opening {0} failed: its token is empty, or is not one line of plain text")]
+    NoToken(String),
     /// The source can't be read once; it can only be followed by [`RefreshingWorkspace`](crate::RefreshingWorkspace).
     #[error("loading {0} once is not possible: follow it with RefreshingWorkspace")]
     OnlyFollowed(String),
@@ -49,6 +52,26 @@ pub enum Error {
         /// The source.
         source_name: String,
         /// What the check says.
+        reason: String,
+    },
+    /// A value is not of the type that the application resolves it to.
+    #[error("value `{value_key}` of variable `{variable}` of {source_name} is no {type_name}")]
+    Misfit {
+        /// The source.
+        source_name: String,
+        /// The variable.
+        variable: String,
+        /// The key of the value.
+        value_key: String,
+        /// The type.
+        type_name: &'static str,
+    },
+    /// A fixture can't be read, or does not hold.
+    #[error("the fixture {} failed: {reason}", .path.display())]
+    Fixture {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong, with what was expected and what there is.
         reason: String,
     },
     /// The context is not one.
@@ -117,6 +140,11 @@ impl From<ResolveError> for Error {
 }
 
 impl Error {
+    /// Whether the content was had, and can't be used.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Lint { .. } | Self::Compile { .. } | Self::CheckFailed { .. })
+    }
+
     /// Whether the same call may succeed later although nobody changes the workspace or this process's settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -125,11 +153,14 @@ impl Error {
             Self::NotLoaded { .. } | Self::StartTimedOut { .. } | Self::RefreshFailed { .. } => true,
             Self::NoSource(_)
             | Self::InvalidSource(_)
+            | Self::NoToken(_)
             | Self::OnlyFollowed(_)
             | Self::FeatureMissing(_)
             | Self::Lint { .. }
             | Self::Compile { .. }
             | Self::CheckFailed { .. }
+            | Self::Misfit { .. }
+            | Self::Fixture { .. }
             | Self::Context(_)
             | Self::Resolve(_)
             | Self::NotCompiled(_)

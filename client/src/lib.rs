@@ -35,9 +35,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod backoff;
+mod changed;
+mod changes;
 mod checks;
+mod counters;
 mod current;
 mod error;
+mod files;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod options;
@@ -45,14 +49,18 @@ mod polling;
 mod reading;
 mod refreshing;
 mod status;
+pub mod testing;
+mod typed;
 mod workspace;
 
+pub use changes::{Change, Changes};
+pub use counters::Counters;
 pub use error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::Cluster;
-pub use options::{LintMode, LoadOptions, RefreshOptions};
+pub use options::{LintMode, LoadOptions, RefreshOptions, SourceAuth};
 pub use reading::SourceFingerprint;
-pub use refreshing::{Changes, RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
+pub use refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
@@ -61,4 +69,5 @@ pub use rototo_engine::{
 };
 pub use rototo_source::ReaderOptions;
 pub use status::RefreshStatus;
+pub use typed::{Typed, TypedResolution};
 pub use workspace::{QualifierResolution, VariableResolution, Workspace};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rototo_source::ReaderOptions;
 use serde::de::DeserializeOwned;
 
+use crate::changes::{Change, Listeners};
 use crate::checks::{Checks, fits};
 use crate::workspace::Workspace;
 
@@ -14,6 +15,26 @@ use crate::workspace::Workspace;
 pub struct LoadOptions {
     lint: LintMode,
     reader: ReaderOptions,
+    auth: SourceAuth,
+}
+
+/// What opens a source, beyond the user's own set-up for git and ssh.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum SourceAuth {
+    /// Nothing.
+    #[default]
+    None,
+    /// A token, sent over https only.
+    Bearer(String),
+}
+
+impl std::fmt::Debug for SourceAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Bearer(_) => "Bearer(…)",
+        })
+    }
 }
 
 /// Whether a workspace must pass lint.
@@ -31,6 +52,19 @@ impl LoadOptions {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For a source that the environment names: opened with the token in `ROTOTO_WORKSPACE_TOKEN`, if there is one.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let token = from_environment("ROTOTO_WORKSPACE_TOKEN");
+        Self::new().with_source_auth(token.map_or(SourceAuth::None, SourceAuth::Bearer))
+    }
+
+    /// What opens the source.
+    #[must_use]
+    pub fn auth(&self) -> &SourceAuth {
+        &self.auth
     }
 
     /// Whether lint is required.
@@ -52,7 +86,14 @@ impl LoadOptions {
         self
     }
 
-    /// Sets how sources are read: limits, credentials, cache.
+    /// Opens the source with this. It is sent to no other host than the source's.
+    #[must_use]
+    pub fn with_source_auth(mut self, auth: SourceAuth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Sets how sources are read: limits, proxy, cache.
     #[must_use]
     pub fn with_reader(mut self, reader: ReaderOptions) -> Self {
         self.reader = reader;
@@ -77,12 +118,14 @@ pub struct RefreshOptions {
     max_failure_backoff: Duration,
     start_timeout: Duration,
     checks: Checks,
+    listeners: Listeners,
     #[cfg(feature = "kubernetes")]
     cluster: crate::Cluster,
     snapshots_url: Option<String>,
     snapshots_ca_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
+    direct_source: Option<String>,
 }
 
 impl RefreshOptions {
@@ -129,7 +172,7 @@ impl RefreshOptions {
         self.start_timeout
     }
 
-    /// Looks at a git source or a directory this often.
+    /// Looks at a git source or a directory this often, and at a directory also whenever its files change.
     #[must_use]
     pub fn with_period(mut self, period: Duration) -> Self {
         self.period = Some(period);
@@ -184,6 +227,21 @@ impl RefreshOptions {
         self.with_check(move |workspace| fits::<T>(workspace, &variable))
     }
 
+    /// Tells of the first workspace and of each that replaces it, with the variables that may now resolve to something
+    /// else. Where changes come faster than `listener` returns, it is told of the newest, compared with the one that it
+    /// was told of before. It runs beside everything else, and may block.
+    ///
+    /// ```
+    /// let options = rototo::RefreshOptions::new().on_change(|change| {
+    ///     println!("{} changed {}", change.workspace.fingerprint(), change.variables.join(", "));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_change(mut self, listener: impl Fn(&Change) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
+        self
+    }
+
     /// Follows markers on this cluster rather than on the one that the environment names.
     #[cfg(feature = "kubernetes")]
     #[must_use]
@@ -222,6 +280,19 @@ impl RefreshOptions {
         self
     }
 
+    /// Reads the workspace from this source, a git address as a rule, whenever the operator's endpoint does not give what
+    /// the marker names. It is opened with the process's own credentials, and what it has is used only if it is exactly
+    /// what the marker names. In the environment: `ROTOTO_DIRECT_SOURCE`.
+    #[must_use]
+    pub fn with_direct_source(mut self, source: impl Into<String>) -> Self {
+        self.direct_source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
     pub(crate) fn checks(&self) -> &Checks {
         &self.checks
     }
@@ -236,12 +307,14 @@ impl Default for RefreshOptions {
             max_failure_backoff: Duration::from_secs(300),
             start_timeout: Duration::from_secs(30),
             checks: Checks::default(),
+            listeners: Listeners::default(),
             #[cfg(feature = "kubernetes")]
             cluster: crate::Cluster::inferred(),
             snapshots_url: None,
             snapshots_ca_file: None,
             token_file: None,
             cache_dir: None,
+            direct_source: None,
         }
     }
 }
@@ -265,6 +338,10 @@ impl RefreshOptions {
 
     pub(crate) fn cache_dir(&self) -> Option<PathBuf> {
         self.cache_dir.clone().or_else(|| from_environment("ROTOTO_CACHE_DIR").map(PathBuf::from))
+    }
+
+    pub(crate) fn direct_source(&self) -> Option<String> {
+        self.direct_source.clone().or_else(|| from_environment("ROTOTO_DIRECT_SOURCE"))
     }
 
     pub(crate) fn token_file(&self) -> PathBuf {

@@ -1,11 +1,12 @@
 //! Keeps a directory or a git source current by asking for it now and then.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
-use rototo_source::{Reader, Source};
+use rototo_source::{Access, Reader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,15 +14,18 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::current::Current;
 use crate::error::Result;
+use crate::files::FileBell;
 use crate::reading::{self, Demands};
 use crate::refreshing::{RefreshAsked, RefreshOutcome};
 
 /// What to ask for, and how often.
 pub(crate) struct Plan {
-    pub(crate) source: Source,
+    pub(crate) access: Access,
     pub(crate) reader: Reader,
     pub(crate) demands: Demands,
     pub(crate) period: Option<Duration>,
+    /// The directory whose files ring.
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) again: Backoff,
 }
 
@@ -34,7 +38,13 @@ pub(crate) async fn poll(
 ) {
     let mut waiting: Vec<RefreshAsked> = Vec::new();
     let mut failures = 0;
+    let mut bell = FileBell::new(plan.directory.clone());
+    let mut rung = false;
     loop {
+        // Before the look: what changes during it rings.
+        if !rung {
+            bell.hang();
+        }
         let outcome = tokio::select! {
             outcome = look(&plan, &current) => outcome,
             () = stop.cancelled() => return,
@@ -46,8 +56,12 @@ pub(crate) async fn poll(
         answer(outcome, waiting.drain(..));
         let due = delay.map(|delay| Instant::now() + delay);
         tokio::select! {
-            () = until(due) => {}
-            Some(ask) = asked.recv() => waiting.push(ask),
+            () = until(due) => rung = false,
+            () = bell.rung() => rung = true,
+            Some(ask) = asked.recv() => {
+                rung = false;
+                waiting.push(ask);
+            }
             () = stop.cancelled() => return,
         }
     }
@@ -75,8 +89,9 @@ async fn look(plan: &Plan, current: &Current) -> Result<RefreshOutcome> {
     current.set_status(|status| {
         status.refreshing = true;
         status.last_attempt = Some(Timestamp::now());
+        status.counters.looks += 1;
     });
-    let pinned = plan.reader.pin(&plan.source).await?;
+    let pinned = plan.reader.pin(&plan.access).await?;
     let running = current.workspace().ok();
     let same_commit = running
         .as_ref()
@@ -110,6 +125,11 @@ fn tell(outcome: &Result<RefreshOutcome>, current: &Current) {
             }
             Err(error) => {
                 status.consecutive_failures += 1;
+                if error.is_refusal() {
+                    status.counters.refusals += 1
+                } else {
+                    status.counters.look_failures += 1
+                }
                 status.last_error = Some(error.to_string());
             }
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rototo_source::{Pinned, Reader, Source};
+use rototo_source::{Access, Credentials, Pinned, Reader, Source};
 
 use crate::checks::Checks;
 use crate::error::{Error, Result};
-use crate::options::{LintMode, LoadOptions};
+use crate::options::{LintMode, LoadOptions, SourceAuth};
 use crate::workspace::{Content, Workspace};
 
 /// The name that a source has for one version of a workspace.
@@ -36,7 +36,7 @@ pub(crate) struct Origin {
 pub(crate) async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
     let source = with_files(source.parse()?)?;
     let reader = Reader::new(options.reader().clone())?;
-    let pinned = reader.pin(&source).await?;
+    let pinned = reader.pin(access(source, options.auth())?).await?;
     load(&reader, &pinned, Demands { lint: options.lint(), checks: Checks::default() }, None).await
 }
 
@@ -45,6 +45,17 @@ pub(crate) fn with_files(source: Source) -> Result<Source> {
     match source {
         Source::Kubernetes { .. } => Err(Error::OnlyFollowed(source.to_string())),
         Source::Local(_) | Source::Git(_) | Source::Archive(_) => Ok(source),
+    }
+}
+
+/// A source with what opens it.
+pub(crate) fn access(source: Source, auth: &SourceAuth) -> Result<Access> {
+    match auth {
+        SourceAuth::None => Ok(source.into()),
+        SourceAuth::Bearer(token) => match Credentials::bearer(token) {
+            Ok(credentials) => Ok(Access::new(source, credentials)),
+            Err(_) => Err(Error::NoToken(source.to_string())),
+        },
     }
 }
 
@@ -86,7 +97,7 @@ fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&
         let first = format!("{}: {}", first.location, first.masked_message());
         return Err(Error::Lint { source_name: source.to_owned(), errors: lint.errors(), first });
     }
-    content.compile().map_err(|error| Error::Compile { source_name: source.to_owned(), error })
+    content.compile(base).map_err(|error| Error::Compile { source_name: source.to_owned(), error })
 }
 
 fn origin(pinned: &Pinned, content: &Content) -> Origin {

@@ -6,19 +6,22 @@ use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
 use rototo_engine::ResolveOptions;
 use rototo_source::{Reader, Source};
-use tokio::sync::{mpsc, oneshot, watch};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::ResolveContext;
 use crate::backoff::Backoff;
+use crate::changes::Changes;
 use crate::current::Current;
 use crate::error::{Error, Result};
 use crate::options::{LoadOptions, RefreshOptions, from_environment};
 use crate::polling::{self, Plan};
-use crate::reading::Demands;
+use crate::reading::{self, Demands};
 use crate::status::RefreshStatus;
+use crate::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
 
 /// The environment variable that says where the workspace is.
@@ -71,8 +74,9 @@ pub(crate) struct RefreshAsked {
 }
 
 impl RefreshingWorkspace {
-    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names. A git source or a directory is looked at every
-    /// 30 seconds.
+    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names, with the token in `ROTOTO_WORKSPACE_TOKEN` if
+    /// there is one. A git source or a directory is looked at every 30 seconds, and a directory also whenever its files
+    /// change.
     ///
     /// # Errors
     /// When the variable is not set, or is no source. That nothing is loaded yet is no error: see
@@ -87,7 +91,7 @@ impl RefreshingWorkspace {
     /// As [`from_env`](Self::from_env).
     pub fn from_env_with_options(options: RefreshOptions) -> Result<Self> {
         let source = from_environment(WORKSPACE_SOURCE).ok_or(Error::NoSource(WORKSPACE_SOURCE))?;
-        Self::start(source, LoadOptions::default(), options)
+        Self::start(source, LoadOptions::from_env(), options)
     }
 
     /// Loads a workspace and keeps it current.
@@ -128,6 +132,9 @@ impl RefreshingWorkspace {
         let (asks, asked) = mpsc::channel(8);
         let stop = CancellationToken::new();
         let task = follow(source, load, &options, current.clone(), asked, stop.clone())?;
+        if !options.listeners().is_empty() {
+            tokio::spawn(options.listeners().clone().listen(current.swaps(), stop.clone()));
+        }
         Ok(Self { current, source: name, options, asks, stop, task: Mutex::new(Some(task)) })
     }
 
@@ -190,6 +197,12 @@ impl RefreshingWorkspace {
     /// When none is loaded yet.
     pub fn current(&self) -> Result<Arc<Workspace>> {
         self.current.workspace()
+    }
+
+    /// A variable with its type, whose values are deserialized once per version of the workspace. It need not exist yet.
+    #[must_use]
+    pub fn variable<T: DeserializeOwned>(&self, id: impl Into<String>) -> Typed<T> {
+        Typed::new(self.current.clone(), id.into())
     }
 
     /// Each workspace that is swapped in from now on; a slow reader sees only the newest.
@@ -307,18 +320,6 @@ impl std::fmt::Debug for RefreshingWorkspace {
     }
 }
 
-/// The workspaces that are swapped in, one after the other.
-#[derive(Debug)]
-pub struct Changes(watch::Receiver<Option<Arc<Workspace>>>);
-
-impl Changes {
-    /// The next one; `None` when the workspace is not followed any more.
-    pub async fn next(&mut self) -> Option<Arc<Workspace>> {
-        self.0.changed().await.ok()?;
-        self.0.borrow_and_update().clone()
-    }
-}
-
 /// Starts the one task that keeps a workspace current.
 fn follow(
     source: Source,
@@ -330,13 +331,19 @@ fn follow(
 ) -> Result<JoinHandle<()>> {
     let source = match source {
         Source::Kubernetes { namespace, workspace } => {
-            return follow_marker(namespace, workspace, options, current, asked, stop);
+            return follow_marker(namespace, workspace, load, options, current, asked, stop);
         }
         source => source,
     };
+    // Who looks only when asked is not rung for either.
+    let directory = match &source {
+        Source::Local(directory) if options.period().is_some() => Some(directory.clone()),
+        _ => None,
+    };
     let plan = Plan {
         reader: Reader::new(load.reader().clone())?,
-        source,
+        access: reading::access(source, load.auth())?,
+        directory,
         demands: Demands { lint: load.lint(), checks: options.checks().clone() },
         period: options.period(),
         again: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
@@ -348,11 +355,13 @@ fn follow(
 fn follow_marker(
     namespace: Option<String>,
     workspace: String,
+    load: LoadOptions,
     options: &RefreshOptions,
     current: Arc<Current>,
     asked: mpsc::Receiver<RefreshAsked>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
+    let direct = options.direct_source().map(|source| direct(&source, &load)).transpose()?;
     let target = crate::kubernetes::Target {
         cluster: options.cluster().clone(),
         namespace,
@@ -363,14 +372,24 @@ fn follow_marker(
         cache_dir: options.cache_dir(),
         stale_after: options.max_staleness(),
         checks: options.checks().clone(),
+        direct: direct.map(Arc::new),
     };
     Ok(tokio::spawn(crate::kubernetes::follow(target, current, asked, stop)))
+}
+
+/// The other way to a workspace of the cluster.
+#[cfg(feature = "kubernetes")]
+fn direct(source: &str, load: &LoadOptions) -> Result<crate::kubernetes::Direct> {
+    let source = reading::with_files(source.parse()?)?;
+    let (reader, access) = (Reader::new(load.reader().clone())?, reading::access(source, load.auth())?);
+    Ok(crate::kubernetes::Direct { reader, access })
 }
 
 #[cfg(not(feature = "kubernetes"))]
 fn follow_marker(
     _namespace: Option<String>,
     _workspace: String,
+    _load: LoadOptions,
     _options: &RefreshOptions,
     current: Arc<Current>,
     _asked: mpsc::Receiver<RefreshAsked>,

@@ -7,6 +7,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::fleet::ProcessState;
 use serde::{Serialize, Serializer};
 
+use crate::counters::Counters;
 use crate::reading::SourceFingerprint;
 use crate::workspace::Workspace;
 
@@ -47,6 +48,8 @@ pub struct RefreshStatus {
     pub last_error: Option<String>,
     /// How often the markers were listed anew; more than one means that a watch was lost for good.
     pub hydrates: u64,
+    /// How often things happened since the start; see [`metrics`](Self::metrics).
+    pub counters: Counters,
 }
 
 impl RefreshStatus {
@@ -67,6 +70,7 @@ impl RefreshStatus {
             consecutive_failures: 0,
             last_error: None,
             hydrates: 0,
+            counters: Counters::default(),
         }
     }
 

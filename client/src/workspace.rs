@@ -11,6 +11,7 @@ use rototo_engine::{
 use serde::Serialize;
 
 use crate::ResolveContext;
+use crate::changed::changed_variables;
 use crate::error::{Error, Result};
 use crate::options::{LintMode, LoadOptions};
 use crate::reading::{self, Origin, SourceFingerprint};
@@ -177,6 +178,13 @@ impl Workspace {
         Some(inline.chain(objects.filter_map(|(key, object)| Some((&**key, &*object.content()?.value)))))
     }
 
+    /// The variables that may resolve to something else here than in `before`, in order: those whose rules, qualifiers,
+    /// or values differ, that are new, or that are gone.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<String> {
+        changed_variables(&before.content.parsed, &self.content.parsed)
+    }
+
     /// How much there is in it.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -279,9 +287,12 @@ impl Content {
         Self { parsed, compiled: None }
     }
 
-    /// Makes it ready to resolve.
-    pub(crate) fn compile(mut self) -> Result<Self, rototo_engine::CompileError> {
-        self.compiled = Some(rototo_engine::compile(&self.parsed)?);
+    /// Makes it ready to resolve; what has not changed since `base` is taken from there.
+    pub(crate) fn compile(mut self, base: Option<&Self>) -> Result<Self, rototo_engine::CompileError> {
+        self.compiled = Some(match base.and_then(|base| base.compiled.as_ref()) {
+            Some(base) => rototo_engine::compile_after(base, &self.parsed)?,
+            None => rototo_engine::compile(&self.parsed)?,
+        });
         Ok(self)
     }
 

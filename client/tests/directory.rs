@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rototo::{
     Error, LintMode, LoadOptions, ProcessState, RefreshOptions, RefreshOutcome, RefreshingWorkspace, ResolveContext,
-    SourceFingerprint, Workspace,
+    SourceFingerprint, Workspace, testing,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -126,6 +127,122 @@ async fn a_period_finds_the_change_by_itself() {
     fs::rename(other.path().join("variables/limit.toml"), directory.path().join("variables/limit.toml")).unwrap();
     changes.next().await.unwrap();
     assert_eq!(limit(&workspace), 20);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_rings_by_itself() {
+    let directory = workspace_with("10");
+    // The next look is an hour away.
+    let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    let mut changes = workspace.changes();
+    let other = workspace_with("20");
+    fs::rename(other.path().join("variables/limit.toml"), directory.path().join("variables/limit.toml")).unwrap();
+    changes.next().await.unwrap();
+    assert_eq!(limit(&workspace), 20);
+}
+
+#[tokio::test]
+async fn a_listener_hears_of_the_start_and_then_which_variables_changed() {
+    let directory = workspace_with("10");
+    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let options = RefreshOptions::new().on_change(move |change| {
+        tell.send((change.before.is_some(), change.variables.clone())).unwrap();
+    });
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    assert_eq!(heard.recv().await.unwrap(), (false, vec!["limit".to_owned()]));
+    set(directory.path(), "20");
+    workspace.refresh_now().await.unwrap();
+    assert_eq!(heard.recv().await.unwrap(), (true, vec!["limit".to_owned()]));
+
+    fs::write(
+        directory.path().join("variables/other.toml"),
+        "schema_version = 1\ntype = \"bool\"\n[values]\non = true\n[resolve]\ndefault = \"on\"\n",
+    )
+    .unwrap();
+    workspace.refresh_now().await.unwrap();
+    assert_eq!(heard.recv().await.unwrap(), (true, vec!["other".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_hears_of_the_next_change_all_the_same() {
+    let directory = workspace_with("10");
+    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let options = RefreshOptions::new().on_change(move |change| {
+        tell.send(()).unwrap();
+        assert!(change.before.is_some(), "the first one is not welcome");
+    });
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    heard.recv().await.unwrap();
+    set(directory.path(), "20");
+    workspace.refresh_now().await.unwrap();
+    heard.recv().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_typed_variable_deserializes_each_version_once() {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    struct Limit(u8);
+    impl<'de> serde::Deserialize<'de> for Limit {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            u8::deserialize(deserializer).map(Self)
+        }
+    }
+    let directory = workspace_with("10");
+    let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
+    let limit = workspace.variable::<Limit>("limit");
+    let first = limit.resolve(&nothing()).unwrap();
+    assert_eq!((first.0, limit.resolve(&nothing()).unwrap().0, MADE.load(Ordering::Relaxed)), (10, 10, 1));
+    let view = workspace.current().unwrap();
+
+    set(directory.path(), "20");
+    workspace.refresh_now().await.unwrap();
+    assert_eq!((limit.resolve(&nothing()).unwrap().0, MADE.load(Ordering::Relaxed)), (20, 2));
+    assert_eq!((first.0, limit.resolve_in(&view, &nothing()).unwrap().0), (10, 10), "what is held stays");
+
+    set(directory.path(), "3000");
+    workspace.refresh_now().await.unwrap();
+    let error = limit.resolve(&nothing()).err().unwrap();
+    assert!(matches!(&error, Error::Misfit { value_key, .. } if value_key == "small"), "{error}");
+    let unknown = workspace.variable::<Limit>("quota").resolve(&nothing());
+    assert!(matches!(unknown.err(), Some(Error::Resolve(_))));
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let directory = workspace_with("10");
+    let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
+    set(directory.path(), "\"ten\"");
+    workspace.refresh_now().await.unwrap_err();
+    set(directory.path(), "20");
+    workspace.refresh_now().await.unwrap();
+    let status = workspace.status();
+    assert_eq!((status.counters.swaps, status.counters.refusals, status.counters.look_failures), (2, 1, 0));
+    let metrics = status.metrics();
+    assert!(metrics.contains(&("rototo_swaps_total", 2.0)) && metrics.contains(&("rototo_ready", 1.0)), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn fixtures_hold_or_say_what_does_not() {
+    let directory = workspace_with("10");
+    let suite = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| fs::write(suite.path().join(name), text).unwrap();
+    let manifest = "schema_version = 1\n[[fixture]]\npath = \"limit.toml\"\ntarget = \"variable:limit\"\n";
+    write("rototo-fixtures.toml", manifest.to_owned());
+    let case = |value: u8| {
+        let head = "schema_version = 1\ntarget = \"variable:limit\"\ndescription = \"\"\n[[case]]\nid = \"all\"\ntitle = \"All\"\n";
+        format!("{head}expect = {{ value = {value}, value_key = \"small\", matched = \"default\" }}\n")
+    };
+    write("limit.toml", case(10));
+    let workspace = Workspace::load(path(&directory)).await.unwrap();
+    assert_eq!(testing::assert_fixtures(&workspace, suite.path()).await.unwrap().cases, 1);
+    write("limit.toml", case(11));
+    let manifest = suite.path().join("rototo-fixtures.toml");
+    let error = testing::assert_fixtures(&workspace, manifest).await.unwrap_err().to_string();
+    for part in ["limit.toml", "case all", "11", "10"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod cache;
 mod chart;
 mod control_plane;
+mod direct;
 mod doorbell;
 mod double;
 mod endpoints;

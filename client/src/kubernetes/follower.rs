@@ -92,6 +92,7 @@ impl Follower {
             source: target.source.clone(),
             checks: target.checks.clone(),
             cache,
+            direct: target.direct.clone(),
         };
         Self {
             state,
@@ -172,8 +173,14 @@ impl Follower {
                 self.loaded = Some(workspace);
                 Event::Loaded(fingerprint, supply)
             }
-            Err(Failure::Fetch(fault)) => Event::FetchFailed(fault),
-            Err(Failure::Refused(fault)) => Event::Refused(fingerprint, fault),
+            Err(Failure::Fetch(fault)) => {
+                self.current.set_status(|status| status.counters.look_failures += 1);
+                Event::FetchFailed(fault)
+            }
+            Err(Failure::Refused(fault)) => {
+                self.current.set_status(|status| status.counters.refusals += 1);
+                Event::Refused(fingerprint, fault)
+            }
         }
     }
 
@@ -184,9 +191,10 @@ impl Follower {
     }
 
     fn answered(&self, answer: Result<Answer, Fault>) -> Event {
-        if answer.is_ok() {
-            self.current.set_status(|status| status.last_success = Some(Timestamp::now()));
-        }
+        self.current.set_status(|status| match answer {
+            Ok(_) => status.last_success = Some(Timestamp::now()),
+            Err(_) => status.counters.report_failures += 1,
+        });
         answer.map_or_else(Event::ReportFailed, Event::Answered)
     }
 
@@ -206,11 +214,15 @@ impl Follower {
         let running = self.current.workspace().ok().map(|workspace| workspace.content().clone());
         let base = running.filter(|content| Some(content.fingerprint()) == base);
         let (snapshots, endpoint) = (self.snapshots.clone(), self.endpoint());
-        self.current.set_status(|status| status.last_attempt = Some(Timestamp::now()));
+        self.current.set_status(|status| {
+            status.last_attempt = Some(Timestamp::now());
+            status.counters.looks += 1;
+        });
         self.fetch = Slot::run(async move { (fingerprint, snapshots.load(endpoint, fingerprint, base).await) });
     }
 
     fn begin_report(&mut self, standing: Standing) {
+        self.current.set_status(|status| status.counters.reports += 1);
         self.report = Slot::run(self.reporting(standing));
     }
 

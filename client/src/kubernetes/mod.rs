@@ -10,6 +10,7 @@
 mod access;
 mod cache;
 mod cluster;
+mod direct;
 mod doorbell;
 mod endpoint;
 mod fault;
@@ -23,5 +24,6 @@ mod story;
 mod target;
 
 pub use cluster::Cluster;
+pub(crate) use direct::Direct;
 pub(crate) use follower::follow;
 pub(crate) use target::{Pins, Target};

@@ -10,6 +10,7 @@ use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
 
 use super::cache::Cache;
+use super::direct::Direct;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::state::{Publish, Supply};
@@ -28,6 +29,7 @@ pub(crate) struct Snapshots {
     pub(crate) source: String,
     pub(crate) checks: Checks,
     pub(crate) cache: Option<Cache>,
+    pub(crate) direct: Option<Arc<Direct>>,
 }
 
 /// Why there is no workspace of that name.
@@ -54,13 +56,28 @@ impl Snapshots {
         if let Some(workspace) = self.clone().kept(fingerprint).await {
             return Ok((workspace, Supply::Disk));
         }
+        let served = self.clone().served(endpoint, fingerprint, base.clone()).await;
+        let tree = match (served, &self.direct) {
+            (Err(Failure::Fetch(fault)), Some(direct)) => {
+                direct.read(fingerprint, fault).await.map_err(Failure::Fetch)?
+            }
+            (served, _) => served?,
+        };
+        let loaded = aside(move || Ok((self.compile(tree, fingerprint, base.as_deref())?, Supply::Living)));
+        loaded.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
+    }
+
+    /// What the operator has under that name.
+    async fn served(
+        self: Arc<Self>,
+        endpoint: Result<Arc<Endpoint>, Fault>,
+        fingerprint: Fingerprint,
+        base: Option<Arc<Content>>,
+    ) -> Result<Tree, Failure> {
         let endpoint = endpoint.map_err(Failure::Fetch)?;
         let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(Failure::Fetch)?;
-        let loaded = aside(move || {
-            let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
-            Ok((self.compile(tree, fingerprint, base.as_deref())?, Supply::Living))
-        });
-        loaded.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
+        let unpacked = aside(move || self.unpack(&bytes, fingerprint, base.as_deref()));
+        unpacked.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
     }
 
     /// The publish that was applied last, from the disk.
@@ -114,7 +131,7 @@ impl Snapshots {
             let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
             Failure::Refused(Fault::persistent(code, message))
         };
-        let content = Content::parse(tree, base).compile().map_err(|error| refused("not_compiled", &error))?;
+        let content = Content::parse(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
         let origin = Origin {
             source: self.source.clone(),
             fingerprint: Some(SourceFingerprint::ContentHash(fingerprint.to_string())),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::cluster::Cluster;
+use super::direct::Direct;
 use super::doorbell::Doorbell;
 use super::endpoint::{Address, Trust};
 use crate::backoff::Backoff;
@@ -26,6 +27,7 @@ pub(crate) struct Target {
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) stale_after: Option<Duration>,
     pub(crate) checks: Checks,
+    pub(crate) direct: Option<Arc<Direct>>,
 }
 
 /// What the process knows better than the map of the markers.

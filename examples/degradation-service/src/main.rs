@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use rototo::{RefreshOptions, RefreshStatus, RefreshingWorkspace, ResolveContext};
+use rototo::{RefreshOptions, RefreshStatus, RefreshingWorkspace, ResolveContext, Typed};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -31,6 +31,12 @@ struct DegradationPolicy {
     fallback_provider: String,
 }
 
+/// What all requests share.
+struct Service {
+    workspace: RefreshingWorkspace,
+    policy: Typed<DegradationPolicy>,
+}
+
 /// The facts that a caller supplies.
 #[derive(Deserialize)]
 struct Facts {
@@ -44,8 +50,11 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let options = RefreshOptions::from_env().expecting::<DegradationPolicy>(POLICY);
-    let workspace = Arc::new(RefreshingWorkspace::from_env_with_options(options)?);
+    let options = RefreshOptions::from_env().expecting::<DegradationPolicy>(POLICY).on_change(|change| {
+        tracing::info!(fingerprint = %change.workspace.fingerprint(), variables = ?change.variables, "configuration changed");
+    });
+    let workspace = RefreshingWorkspace::from_env_with_options(options)?;
+    let service = Arc::new(Service { policy: workspace.variable(POLICY), workspace });
 
     // It listens before anything is loaded, so that the readiness probe can say that it is not.
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
@@ -55,36 +64,38 @@ async fn main() -> anyhow::Result<()> {
     let app = Router::new()
         .route("/policy", get(policy))
         .route("/state", get(state))
+        .route("/metrics", get(metrics))
         .route("/readyz", get(readyz))
-        .with_state(workspace.clone());
+        .with_state(service.clone());
     axum::serve(listener, app).with_graceful_shutdown(terminated()?).await?;
 
     // The operator hears that nobody needs to wait for this process any more.
-    workspace.shutdown().await;
+    service.workspace.shutdown().await;
     Ok(())
 }
 
-async fn policy(
-    State(workspace): State<Arc<RefreshingWorkspace>>,
-    Query(facts): Query<Facts>,
-) -> Result<Response, Failure> {
+async fn policy(State(service): State<Arc<Service>>, Query(facts): Query<Facts>) -> Result<Response, Failure> {
     let context = ResolveContext::from_json(json!({
         "service": {"queue_pressure": facts.queue_pressure},
         "account": {"id": facts.account_id},
     }))?;
     // One view for the whole request: what is resolved from it fits together, whatever is swapped in meanwhile.
-    let view = workspace.current()?;
-    let resolution = view.resolve(POLICY, &context)?;
-    let policy = DegradationPolicy::deserialize(resolution.value)?;
-    Ok(Json(json!({"value_key": resolution.value_key, "policy": policy})).into_response())
+    let view = service.workspace.current()?;
+    let policy = service.policy.resolve_in(&view, &context)?;
+    Ok(Json(json!({"value_key": *policy.value_key, "policy": *policy.value})).into_response())
 }
 
-async fn state(State(workspace): State<Arc<RefreshingWorkspace>>) -> Json<RefreshStatus> {
-    Json(workspace.status())
+async fn state(State(service): State<Arc<Service>>) -> Json<RefreshStatus> {
+    Json(service.workspace.status())
 }
 
-async fn readyz(State(workspace): State<Arc<RefreshingWorkspace>>) -> StatusCode {
-    if workspace.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+/// What Prometheus scrapes. A service that has a metrics library hands it the same pairs.
+async fn metrics(State(service): State<Arc<Service>>) -> String {
+    service.workspace.status().metrics().into_iter().map(|(name, value)| format!("{name} {value}\n")).collect()
+}
+
+async fn readyz(State(service): State<Arc<Service>>) -> StatusCode {
+    if service.workspace.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// Why there is no policy: none is loaded yet, or it can't be told from these facts.

@@ -1,0 +1,241 @@
+//! For tests of applications and workspaces: what should be resolved, written down as files.
+//!
+//! A suite is a directory with `rototo-fixtures.toml`, which names files, each with the cases of one variable or qualifier:
+//!
+//! ```toml
+//! # rototo-fixtures.toml
+//! schema_version = 1
+//! [[fixture]]
+//! path = "variables/service-degradation-policy.toml"
+//! target = "variable:service-degradation-policy"
+//! ```
+//!
+//! ```toml
+//! # variables/service-degradation-policy.toml
+//! schema_version = 1
+//! target = "variable:service-degradation-policy"
+//! description = "What is chosen under pressure"
+//! [[case]]
+//! id = "high"
+//! title = "Most accounts are degraded"
+//! context = { service = { queue_pressure = "high" }, account = { id = "acct-0001" } }
+//! expect = { value_key = "degraded", value = { max_concurrency = 30 } }
+//! ```
+//!
+//! For a workspace without any source, see [`RefreshingWorkspace::fixed`](crate::RefreshingWorkspace::fixed).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rototo_engine::trace::PredicateTrace;
+use rototo_engine::{QualifierTrace, ResolveOptions, VariableTrace};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ResolveContext;
+use crate::error::{Error, Result};
+use crate::workspace::Workspace;
+
+const SUITE: &str = "rototo-fixtures.toml";
+
+/// What [`assert_fixtures`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FixtureAssertionReport {
+    /// How many cases hold.
+    pub cases: usize,
+}
+
+/// Resolves every case of a suite, and compares it with what the case expects. `suite` is its directory, or the
+/// `rototo-fixtures.toml` in it.
+///
+/// ```no_run
+/// # async fn test() -> rototo::Result<()> {
+/// let workspace = rototo::Workspace::load("degradation-config").await?;
+/// rototo::testing::assert_fixtures(&workspace, "fixtures").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When a file can't be read, or with the first case that does not hold: what it expects and what there is.
+pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> Result<FixtureAssertionReport> {
+    let suite = match suite.as_ref() {
+        directory if directory.is_dir() => directory.join(SUITE),
+        file => file.to_owned(),
+    };
+    let root = suite.parent().unwrap_or(Path::new("")).to_owned();
+    let mut report = FixtureAssertionReport { cases: 0 };
+    for entry in read::<Suite>(&suite).await?.fixtures {
+        let path = root.join(entry.path);
+        let file: File = read(&path).await?;
+        if file.target != entry.target {
+            let reason = format!("its target is {}, and {SUITE} says {}", file.target, entry.target);
+            return Err(Error::Fixture { path, reason });
+        }
+        for case in &file.cases {
+            let held = case.check(workspace, &file.target);
+            held.map_err(|reason| Error::Fixture {
+                path: path.clone(),
+                reason: format!("case {}: {reason}", case.id),
+            })?;
+            report.cases += 1;
+        }
+    }
+    Ok(report)
+}
+
+/// A TOML file of the only version that there is.
+async fn read<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T> {
+    let failed = |reason: String| Error::Fixture { path: PathBuf::from(path), reason };
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))?;
+    let read: T = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    match read.version() {
+        1 => Ok(read),
+        other => Err(failed(format!("its schema_version is {other}, and only 1 is known"))),
+    }
+}
+
+trait Versioned {
+    fn version(&self) -> u32;
+}
+
+impl Versioned for Suite {
+    fn version(&self) -> u32 {
+        self.schema_version
+    }
+}
+
+impl Versioned for File {
+    fn version(&self) -> u32 {
+        self.schema_version
+    }
+}
+
+#[derive(Deserialize)]
+struct Suite {
+    schema_version: u32,
+    #[serde(default, rename = "fixture")]
+    fixtures: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    target: String,
+}
+
+#[derive(Deserialize)]
+struct File {
+    schema_version: u32,
+    target: String,
+    #[serde(default, rename = "case")]
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    #[serde(default)]
+    context: toml::Table,
+    expect: Expectation,
+}
+
+#[derive(Deserialize)]
+struct Expectation {
+    value: toml::Value,
+    value_key: Option<String>,
+    matched: Option<String>,
+    matched_rule: Option<usize>,
+    matched_qualifier: Option<String>,
+    #[serde(default, rename = "bucket")]
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    attribute: String,
+    salt: String,
+    range: (i64, i64),
+    value: u16,
+}
+
+type Held = Result<(), String>;
+
+impl Case {
+    fn check(&self, workspace: &Workspace, target: &str) -> Held {
+        let context = json(toml::Value::Table(self.context.clone()))?;
+        let context = ResolveContext::from_json(context).map_err(|error| error.to_string())?;
+        let options = ResolveOptions::default();
+        let expect = &self.expect;
+        match target.split_once(':') {
+            Some(("qualifier", id)) => {
+                let trace = workspace.trace_qualifier(id, &context, options).map_err(|error| error.to_string())?;
+                same("the value", &json(expect.value.clone())?, &Value::Bool(trace.value))?;
+                expect.check_buckets(&[trace])
+            }
+            Some(("variable", id)) => {
+                let trace = workspace.trace_variable(id, &context, options).map_err(|error| error.to_string())?;
+                expect.check_variable(&trace)?;
+                expect.check_buckets(&trace.qualifier_traces)
+            }
+            _ => Err(format!("its target `{target}` is neither `variable:ID` nor `qualifier:ID`")),
+        }
+    }
+}
+
+impl Expectation {
+    fn check_variable(&self, trace: &VariableTrace) -> Held {
+        let key = self.value_key.as_deref().ok_or("it expects no `value_key`")?;
+        same("the value key", key, trace.resolution.value_key.as_str())?;
+        same("the value", &json(self.value.clone())?, &trace.resolution.value)?;
+        let matched = trace.rules.iter().find(|rule| rule.matched);
+        if let (Some("default"), Some(rule)) = (self.matched.as_deref(), matched) {
+            return Err(format!("expected the default, and rule {} matched", rule.index));
+        }
+        let Some(expected) = self.matched_rule else { return Ok(()) };
+        let matched = matched.ok_or_else(|| format!("expected rule {expected} to match, and none did"))?;
+        same("the rule that matched", &expected, &matched.index)?;
+        self.matched_qualifier.as_ref().map_or(Ok(()), |qualifier| same("its qualifier", qualifier, &matched.qualifier))
+    }
+
+    fn check_buckets(&self, traces: &[QualifierTrace]) -> Held {
+        let predicates = || traces.iter().flat_map(|trace| &trace.predicates);
+        match self.buckets.iter().find(|bucket| !predicates().any(|predicate| bucket.is_of(predicate))) {
+            Some(Bucket { attribute, salt, range: (start, end), value }) => Err(format!(
+                "no predicate put `{attribute}` with salt `{salt}` and range [{start}, {end}] into bucket {value}"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Bucket {
+    fn is_of(&self, predicate: &PredicateTrace) -> bool {
+        predicate.bucket.as_ref().is_some_and(|bucket| {
+            predicate.attribute == self.attribute
+                && bucket.salt == self.salt
+                && (i64::from(bucket.start), i64::from(bucket.end)) == self.range
+                && bucket.value == self.value
+        })
+    }
+}
+
+fn same<T: PartialEq + fmt::Debug + ?Sized>(what: &str, expected: &T, found: &T) -> Held {
+    if expected == found { Ok(()) } else { Err(format!("expected {what} to be {expected:?}, and it is {found:?}")) }
+}
+
+fn json(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => serde_json::Number::from_f64(number).ok_or("a float is not finite")?.into(),
+        toml::Value::Boolean(value) => Value::Bool(value),
+        toml::Value::Datetime(time) => Value::String(time.to_string()),
+        toml::Value::Array(values) => Value::Array(values.into_iter().map(json).collect::<Result<_, _>>()?),
+        toml::Value::Table(table) => {
+            let members = table.into_iter().map(|(name, value)| Ok::<_, String>((name, json(value)?)));
+            Value::Object(members.collect::<Result<_, _>>()?)
+        }
+    })
+}
