@@ -2,11 +2,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod commands;
 mod context;
 mod output;
 mod render;
 mod selection;
+mod text;
 mod workspace;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use rototo_engine::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity, VariableTrace};
 
 use crate::output::{BAD, BOLD, DIM, GOOD};
+use crate::text::{count, plain};
 use crate::workspace::Workspace;
 
 /// What `lint` found, and where.
@@ -148,13 +149,4 @@ fn test(predicate: &PredicateTrace) -> String {
 
 fn mark(holds: bool) -> String {
     if holds { format!("{GOOD}✓{GOOD:#}") } else { format!("{BAD}✗{BAD:#}") }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A name from a workspace without what would steer a terminal.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

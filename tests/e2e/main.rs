@@ -6,6 +6,7 @@
 
 mod cache;
 mod chart;
+mod cli;
 mod control_plane;
 mod direct;
 mod doorbell;

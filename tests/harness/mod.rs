@@ -34,5 +34,6 @@ pub use namespace::{Namespace, PATIENCE};
 pub use operator::{Operator, install_chart};
 pub use pod::Pod;
 pub use process::Process;
+pub use programs::ours as program;
 pub use proxy::Proxy;
 pub use wait::{Seen, until, until_async};

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 /// The path of a binary of this workspace: from `$ROTOTO_BIN_DIR`, which `cargo xtask` sets after it has built them all,
 /// else from beside the program that runs now.
-pub(crate) fn ours(name: &str) -> anyhow::Result<PathBuf> {
+pub fn ours(name: &str) -> anyhow::Result<PathBuf> {
     let directory = match env::var_os("ROTOTO_BIN_DIR").filter(|directory| !directory.is_empty()) {
         Some(directory) => PathBuf::from(directory),
         None => beside_this_program()?,

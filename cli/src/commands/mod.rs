@@ -1,8 +1,16 @@
 //! The commands, one file each: a new one is a file and a line in each of the two lists below.
 
+#[cfg(feature = "kubernetes")]
+mod access;
+#[cfg(feature = "kubernetes")]
+mod history;
 mod init;
 mod lint;
 mod resolve;
+#[cfg(feature = "kubernetes")]
+mod status;
+#[cfg(feature = "kubernetes")]
+mod wait;
 
 use std::process::ExitCode;
 
@@ -16,6 +24,14 @@ pub(crate) enum Command {
     Init(init::Arguments),
     Lint(lint::Arguments),
     Resolve(resolve::Arguments),
+    #[cfg(feature = "kubernetes")]
+    Status(status::Arguments),
+    #[cfg(feature = "kubernetes")]
+    History(history::Arguments),
+    #[cfg(feature = "kubernetes")]
+    Wait(wait::Arguments),
+    #[cfg(feature = "kubernetes")]
+    Access(access::Arguments),
 }
 
 /// Does it.
@@ -24,5 +40,13 @@ pub(crate) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Init(arguments) => init::run(arguments, global).await,
         Command::Lint(arguments) => lint::run(arguments, global).await,
         Command::Resolve(arguments) => resolve::run(arguments, global).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Status(arguments) => status::run(arguments, global).await,
+        #[cfg(feature = "kubernetes")]
+        Command::History(arguments) => history::run(arguments, global).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Wait(arguments) => wait::run(arguments, global).await,
+        #[cfg(feature = "kubernetes")]
+        Command::Access(arguments) => access::run(&arguments, global),
     }
 }

@@ -1,0 +1,153 @@
+//! The way to a cluster and the workspaces in it. Reads only: nothing here changes a cluster.
+
+mod page;
+pub(crate) mod verdict;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use backon::ExponentialBuilder;
+use clap::Args;
+use futures::{Stream, StreamExt};
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher::watch_object;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Config};
+use rototo_api::workspace::RototoWorkspace;
+
+pub(crate) use page::{faults, findings, history, short_fingerprint, short_revision, status, straggler};
+
+/// Which cluster, and where in it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct ClusterOptions {
+    /// The namespace; by default the one of the kubeconfig's context
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    /// The kubeconfig; by default $KUBECONFIG, ~/.kube/config, or in a pod what its ServiceAccount has
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig; by default its current one
+    #[arg(long, value_name = "NAME")]
+    kube_context: Option<String>,
+}
+
+/// A namespace, and a client for it.
+pub(crate) struct Cluster {
+    client: Client,
+    pub(crate) namespace: String,
+}
+
+impl ClusterOptions {
+    pub(crate) async fn connect(&self) -> anyhow::Result<Cluster> {
+        let config = self.config().await?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("a connection to the cluster can't be prepared")?;
+        Ok(Cluster { client, namespace })
+    }
+
+    async fn config(&self) -> anyhow::Result<Config> {
+        let context = KubeConfigOptions { context: self.kube_context.clone(), ..KubeConfigOptions::default() };
+        match (&self.kubeconfig, &self.kube_context) {
+            (Some(path), _) => {
+                let shown = path.display();
+                let kubeconfig =
+                    Kubeconfig::read_from(path).with_context(|| format!("the kubeconfig {shown} can't be read"))?;
+                let config = Config::from_custom_kubeconfig(kubeconfig, &context).await;
+                config.with_context(|| format!("the kubeconfig {shown} can't be used"))
+            }
+            (None, Some(name)) => {
+                let config = Config::from_kubeconfig(&context).await;
+                config.with_context(|| format!("the context {name} can't be used"))
+            }
+            (None, None) => Config::infer().await.context("there is no way to a cluster: name a --kubeconfig"),
+        }
+    }
+}
+
+/// Which workspaces to look at.
+pub(crate) enum Scope<'a> {
+    Named(&'a str),
+    Namespace,
+    AllNamespaces,
+}
+
+impl Cluster {
+    /// The workspaces as they are now, in order of their names.
+    pub(crate) async fn workspaces(&self, scope: Scope<'_>) -> anyhow::Result<Vec<RototoWorkspace>> {
+        let here = || Api::<RototoWorkspace>::namespaced(self.client.clone(), &self.namespace);
+        let everything = ListParams::default();
+        let found = match scope {
+            Scope::Named(name) => match here().get_opt(name).await {
+                Ok(Some(workspace)) => Ok(vec![workspace]),
+                Ok(None) => return Err(self.missing(name)),
+                Err(error) => Err(error),
+            },
+            Scope::Namespace => here().list(&everything).await.map(|list| list.items),
+            Scope::AllNamespaces => Api::all(self.client.clone()).list(&everything).await.map(|list| list.items),
+        };
+        found.map_err(|error| self.explained(error))
+    }
+
+    /// One workspace, now and whenever it changes; `None` while it isn't there. What trying again can mend is tried
+    /// again, and is an item all the same.
+    pub(crate) fn watch(&self, name: &str) -> impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>> {
+        let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
+        let stream = watch_object(api, name).backoff(patience());
+        stream.map(|item| item.map_err(|error| self.problem(error)))
+    }
+
+    pub(crate) fn missing(&self, name: &str) -> anyhow::Error {
+        let namespace = &self.namespace;
+        anyhow!(
+            "there is no RototoWorkspace `{name}` in the namespace {namespace}: `rototo status` lists those there are"
+        )
+    }
+
+    fn problem(&self, error: watcher::Error) -> WatchProblem {
+        match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => {
+                let lasting = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+                let error = self.explained(error);
+                if lasting { WatchProblem::Lasting(error) } else { WatchProblem::Passing(error) }
+            }
+            other => WatchProblem::Passing(other.into()),
+        }
+    }
+
+    fn explained(&self, error: kube::Error) -> anyhow::Error {
+        let namespace = &self.namespace;
+        match &error {
+            kube::Error::Api(status) if status.code == 401 => {
+                anyhow!("the API server doesn't accept the credentials: log in again, or name another --kube-context")
+            }
+            kube::Error::Api(status) if status.code == 403 => anyhow!(
+                "you may not read rototoworkspaces.rototo.dev in the namespace {namespace}: it takes a Role with the verbs get, list, watch, such as the ClusterRole `view`"
+            ),
+            kube::Error::Api(status) if status.code == 404 => anyhow!(
+                "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another --kube-context"
+            ),
+            _ => anyhow::Error::from(error).context("the API server could not be asked"),
+        }
+    }
+}
+
+/// How long to wait before a watch that failed is tried again.
+fn patience() -> watcher::ExponentialBackoff {
+    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
+    backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
+}
+
+/// Why a watch says nothing now.
+pub(crate) enum WatchProblem {
+    /// Trying again may help, and is done.
+    Passing(anyhow::Error),
+    /// Somebody has to change something first.
+    Lasting(anyhow::Error),
+}

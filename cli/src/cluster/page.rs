@@ -1,0 +1,238 @@
+//! Status and history of workspaces as people read them. Pure: the status and the time go in, text comes out.
+
+use std::fmt::Write;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use rototo_api::workspace::condition::{READY, STALE};
+use rototo_api::workspace::{
+    FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
+};
+
+use crate::output::{BAD, BOLD, DIM, GOOD};
+use crate::text::{count, plain};
+
+/// One page for each workspace.
+pub(crate) fn status(workspaces: &[RototoWorkspace], now: Timestamp) -> String {
+    workspaces.iter().map(|workspace| page(workspace, now)).collect::<Vec<_>>().join("\n")
+}
+
+fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
+    let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
+    let status = workspace.status.clone().unwrap_or_default();
+    let mut text = format!("{BOLD}{namespace}/{name}{BOLD:#}  {}\n", readiness(&status));
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {DIM}{label:<10}{DIM:#} {value}");
+    };
+    line("source", &plain(&workspace.spec.source));
+    source(&status, now, &mut line);
+    match &status.published {
+        Some(published) => {
+            let age = ago(published.updated_at.timestamp(), now);
+            let revision = short_revision(published.revision.as_deref());
+            line("published", &format!("{}  {revision}  {age}", short_fingerprint(&published.fingerprint)));
+        }
+        None => line("published", "nothing yet"),
+    }
+    if let Some(content) = &status.workspace {
+        let parts =
+            [(content.variables, "variable"), (content.qualifiers, "qualifier"), (content.resources, "resource")];
+        let parts = parts.map(|(number, what)| count(number as usize, what));
+        line("holds", &parts.join(", "));
+    }
+    if let Some(fleet) = &status.fleet {
+        line("fleet", &fleet_in_words(fleet));
+        if let Some(millis) = &fleet.millis {
+            line("stages", &stages(millis));
+        }
+        for straggler in &fleet.behind {
+            line("behind", &self::straggler(straggler));
+        }
+    }
+    if let Some(rejected) = &status.rejected {
+        refusal(rejected, &mut line);
+    }
+    text
+}
+
+fn readiness(status: &RototoWorkspaceStatus) -> String {
+    let of = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
+    let stale = if of(STALE).is_some_and(|stale| stale.status == "True") { ", stale" } else { "" };
+    match of(READY) {
+        Some(ready) if ready.status == "True" => format!("{GOOD}ready{GOOD:#}{stale}"),
+        Some(ready) => {
+            format!("{BAD}not ready{BAD:#}{stale} {DIM}({}){DIM:#} {}", ready.reason, plain(&ready.message))
+        }
+        None => format!("{BAD}unknown{BAD:#} no operator has looked at it: does one serve this namespace?"),
+    }
+}
+
+fn source(status: &RototoWorkspaceStatus, now: Timestamp, line: &mut impl FnMut(&str, &str)) {
+    let Some(source) = &status.source else { return };
+    let confirmed = source.last_success.as_ref().map_or_else(
+        || "never read".to_owned(),
+        |time| if source.immutable { "never changes".to_owned() } else { format!("confirmed {}", ago(time.0, now)) },
+    );
+    line("newest", &format!("{}  {confirmed}", short_revision(source.revision.as_deref())));
+    if let Some(error) = &source.last_error {
+        let failures = count(source.consecutive_failures as usize, "failure");
+        line("", &format!("{BAD}{failures}{BAD:#} since: {}", plain(error)));
+    }
+}
+
+fn fleet_in_words(fleet: &FleetStatus) -> String {
+    let mut text = match fleet.expected {
+        Some(expected) => format!("{} of {expected} run it", fleet.applied),
+        None => format!("{} of {} that report run it", fleet.applied, fleet.processes),
+    };
+    for (number, what) in [(fleet.rejected, "refuse it"), (fleet.silent, "silent")] {
+        if number > 0 {
+            let _ = write!(text, ", {BAD}{number} {what}{BAD:#}");
+        }
+    }
+    text
+}
+
+/// How long a change took to each stage, on one clock.
+fn stages(millis: &FleetMillis) -> String {
+    let stages = [
+        ("fetched", Some(millis.fetched)),
+        ("linted", Some(millis.linted)),
+        ("published", Some(millis.published)),
+        ("first", millis.first),
+        ("half", millis.p50),
+        ("99 %", millis.p99),
+        ("all", millis.all),
+    ];
+    let reached = stages.into_iter().filter_map(|(stage, millis)| Some(format!("{stage} {} ms", millis?)));
+    reached.collect::<Vec<_>>().join(" · ")
+}
+
+pub(crate) fn straggler(straggler: &Straggler) -> String {
+    let reason = straggler.reason.as_ref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
+    format!("{}: {}{reason}", plain(&straggler.name), plain(&straggler.state))
+}
+
+fn refusal(rejected: &RejectedStatus, line: &mut impl FnMut(&str, &str)) {
+    let revision = short_revision(rejected.revision.as_deref());
+    line("refused", &format!("{revision}  {BAD}{}{BAD:#}", faults(rejected)));
+    for finding in findings(rejected) {
+        line("", &finding);
+    }
+}
+
+pub(crate) fn faults(rejected: &RejectedStatus) -> String {
+    let errors = count(rejected.errors as usize, "error");
+    match rejected.warnings {
+        0 => errors,
+        warnings => format!("{errors}, {}", count(warnings as usize, "warning")),
+    }
+}
+
+/// What lint found, a line each. They hold no values, so they may be shown to anybody.
+pub(crate) fn findings(rejected: &RejectedStatus) -> Vec<String> {
+    let finding = |finding: &rototo_api::workspace::RejectedDiagnostic| {
+        let path = finding.path.as_deref().map_or_else(String::new, plain);
+        let place = finding.line.map_or_else(|| path.clone(), |line| format!("{path}:{line}"));
+        format!("{place}: {} [{}]", plain(&finding.message), plain(&finding.rule))
+    };
+    rejected.diagnostics.iter().map(finding).collect()
+}
+
+/// The last publishes, the newest first.
+pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
+    if entries.is_empty() {
+        return "nothing has been published yet\n".to_owned();
+    }
+    let mut text = format!("{DIM}{:<28} {:<9} {:<24} {:<10}{DIM:#}\n", "PUBLISHED", "CONTENT", "REVISION", "CONVERGED");
+    for entry in entries {
+        let time = entry.updated_at.timestamp();
+        let published = format!("{} ({})", time.strftime("%F %T"), ago(time, now));
+        let converged = entry.converged_millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
+        let (fingerprint, revision) =
+            (short_fingerprint(&entry.fingerprint), short_revision(entry.revision.as_deref()));
+        let _ = writeln!(text, "{published:<28} {fingerprint:<9} {revision:<24} {converged}");
+    }
+    text
+}
+
+pub(crate) fn short_fingerprint(fingerprint: &str) -> String {
+    plain(fingerprint.trim_start_matches("sha256:")).chars().take(8).collect()
+}
+
+/// `main@sha1:` and eight digits of the commit.
+pub(crate) fn short_revision(revision: Option<&str>) -> String {
+    match revision.map(|revision| revision.rsplit_once(':').ok_or(revision)) {
+        Some(Ok((start, commit))) => format!("{}:{}", plain(start), plain(commit).chars().take(8).collect::<String>()),
+        Some(Err(whole)) => plain(whole),
+        None => "no revision".to_owned(),
+    }
+}
+
+/// `12 s ago`; clocks of two machines may differ a little, so the future is now.
+fn ago(time: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(time).max(SignedDuration::ZERO).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-20T18:41:00Z".parse().unwrap()
+    }
+
+    fn unstyled(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn a_page_says_what_is_published_who_runs_it_and_what_was_refused() {
+        let workspace: RototoWorkspace = serde_json::from_value(json!({
+            "apiVersion": "rototo.dev/v1alpha1", "kind": "RototoWorkspace",
+            "metadata": { "namespace": "prod", "name": "degradation" },
+            "spec": { "source": "git+https://git.example.com/acme/config.git#main" },
+            "status": {
+                "conditions": [{ "type": "Ready", "status": "False", "reason": "LintRefused", "message": "see below", "lastTransitionTime": "2026-11-20T18:40:50Z" }],
+                "source": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "lastSuccess": "2026-11-20T18:40:48Z" },
+                "published": { "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "updatedAt": "2026-11-20T18:38:00.000000Z" },
+                "rejected": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "time": "2026-11-20T18:40:50Z", "errors": 1, "warnings": 0,
+                    "diagnostics": [{ "rule": "rototo/a", "path": "variables/a.toml", "line": 2, "message": "it is wrong" }] },
+                "workspace": { "variables": 1, "qualifiers": 3, "resources": 1, "documents": 11 },
+                "fleet": { "expected": 3, "processes": 3, "applied": 2, "rejected": 0, "silent": 1,
+                    "millis": { "fetched": 12, "linted": 15, "published": 31, "first": 40 },
+                    "behind": [{ "name": "app-2", "state": "silent" }] }
+            }
+        }))
+        .unwrap();
+        let expected = "\
+prod/degradation  not ready (LintRefused) see below
+  source     git+https://git.example.com/acme/config.git#main
+  newest     main@sha1:bbbbbbbb  confirmed 12 s ago
+  published  9f2c1a7d  main@sha1:aaaaaaaa  3 min ago
+  holds      1 variable, 3 qualifiers, 1 resource
+  fleet      2 of 3 run it, 1 silent
+  stages     fetched 12 ms · linted 15 ms · published 31 ms · first 40 ms
+  behind     app-2: silent
+  refused    main@sha1:bbbbbbbb  1 error
+             variables/a.toml:2: it is wrong [rototo/a]
+";
+        assert_eq!(unstyled(&status(&[workspace], now())), expected);
+    }
+
+    #[test]
+    fn history_lists_the_publishes_and_how_long_they_took() {
+        let entry = json!({ "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaa", "updatedAt": "2026-11-20T18:38:00.000000Z", "convergedMillis": 64 });
+        let entries: Vec<HistoryEntry> = serde_json::from_value(json!([entry])).unwrap();
+        let text = unstyled(&history(&entries, now()));
+        assert!(text.ends_with("2026-11-20 18:38:00 (3 min ago) 9f2c1a7d  main@sha1:aaaaaaaa       64 ms\n"), "{text}");
+    }
+}

@@ -1,0 +1,43 @@
+//! `rototo history`: the last publishes of a workspace.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use k8s_openapi::jiff::Timestamp;
+use rototo_api::workspace::HistoryEntry;
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::cluster::{self, ClusterOptions, Scope};
+use crate::output;
+
+/// See the last ten publishes of a workspace: when, which revision, and how long they took to run everywhere.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The RototoWorkspace
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// The shape that scripts read: the history as the custom resource has it.
+#[derive(Serialize)]
+struct Report {
+    namespace: String,
+    name: String,
+    history: Vec<HistoryEntry>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let cluster = arguments.cluster.connect().await?;
+    let found = cluster.workspaces(Scope::Named(&arguments.name)).await?;
+    let history: Vec<_> = found.into_iter().filter_map(|workspace| workspace.status).flat_map(|s| s.history).collect();
+    if global.json {
+        output::json(&Report { namespace: cluster.namespace, name: arguments.name, history })?;
+    } else {
+        output::text(&cluster::history(&history, Timestamp::now()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

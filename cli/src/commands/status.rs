@@ -1,0 +1,77 @@
+//! `rototo status`: what the workspaces of a cluster publish, who runs it, and what is the matter.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::cluster::{self, ClusterOptions, Scope};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo status                        all workspaces of the namespace
+  rototo status degradation -n prod
+  rototo status --json | jq -r '.items[] | select(.status.fleet.behind) | .name'";
+
+/// See which content the workspaces of a cluster publish, which processes run it, and who is behind.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A RototoWorkspace; without it, all of the namespace
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Those of all namespaces
+    #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
+    all_namespaces: bool,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// The shape that scripts read: the status as the custom resource has it.
+#[derive(Serialize)]
+struct Report<'a> {
+    items: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    namespace: String,
+    name: String,
+    status: Option<&'a RototoWorkspaceStatus>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let cluster = arguments.cluster.connect().await?;
+    let scope = match (&arguments.name, arguments.all_namespaces) {
+        (Some(name), _) => Scope::Named(name),
+        (None, false) => Scope::Namespace,
+        (None, true) => Scope::AllNamespaces,
+    };
+    let workspaces = cluster.workspaces(scope).await?;
+    if global.json {
+        output::json(&Report { items: workspaces.iter().map(Item::of).collect() })?;
+    } else if workspaces.is_empty() {
+        let place = if arguments.all_namespaces { "any namespace".to_owned() } else { cluster.namespace };
+        output::text(&format!("there is no RototoWorkspace in {place}\n"))?;
+    } else {
+        output::text(&cluster::status(&workspaces, Timestamp::now()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl<'a> Item<'a> {
+    fn of(workspace: &'a RototoWorkspace) -> Self {
+        Self {
+            namespace: workspace.namespace().unwrap_or_default(),
+            name: workspace.name_any(),
+            status: workspace.status.as_ref(),
+        }
+    }
+}
