@@ -71,3 +71,8 @@ pub use rototo_source::ReaderOptions;
 pub use status::RefreshStatus;
 pub use typed::{Typed, TypedResolution};
 pub use workspace::{QualifierResolution, VariableResolution, Workspace};
+
+/// The examples of the page on this library are code that compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+struct Library;
