@@ -6,6 +6,8 @@ mod arguments;
 mod cluster;
 mod commands;
 mod context;
+mod documents;
+mod inspection;
 mod output;
 mod render;
 mod selection;

@@ -4,6 +4,9 @@ use anyhow::anyhow;
 use clap::Args;
 use rototo_engine::{Diagnostic, Entity, Parsed};
 
+/// The authority of the rules that are built in.
+pub(crate) const BUILT_IN: &str = "rototo";
+
 /// None, some, or all of one kind.
 pub(crate) enum Selection {
     None,
@@ -17,6 +20,15 @@ impl Selection {
             (true, _) => Self::All,
             (false, true) => Self::None,
             (false, false) => Self::Some(ids),
+        }
+    }
+
+    /// Whether it names `id`, or all.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Some(ids) => ids.iter().any(|selected| selected == id),
+            Self::All => true,
         }
     }
 
@@ -50,9 +62,9 @@ pub(crate) fn unknown(kind: &str, id: &str, known: &[&str]) -> anyhow::Error {
     }
 }
 
-/// What `lint` is to report; everything, if nothing is selected. The kinds add up.
+/// Which parts `lint`, `show`, and `inspect` are about; everything, if nothing is selected. The kinds add up.
 #[derive(Debug, Args)]
-pub(crate) struct LintSelection {
+pub(crate) struct Selectors {
     /// Only what concerns this variable; may be given several times
     #[arg(long, value_name = "ID")]
     variable: Vec<String>,
@@ -91,7 +103,7 @@ pub(crate) struct LintSelection {
     linters: bool,
 }
 
-impl LintSelection {
+impl Selectors {
     /// Whether everything that is selected by name exists.
     pub(crate) fn check(&self, parsed: &Parsed) -> anyhow::Result<()> {
         let paths: Vec<&str> = parsed.tree().iter().map(|(path, _)| &**path).collect();
@@ -107,10 +119,58 @@ impl LintSelection {
             }
         }
         let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
-        match self.lint_rule.iter().find(|rule| authority(rule) == "rototo" && !rules.contains(&rule.as_str())) {
+        match self.lint_rule.iter().find(|rule| authority(rule) == BUILT_IN && !rules.contains(&rule.as_str())) {
             Some(rule) => Err(unknown("lint rule", rule, &rules)),
             None => Ok(()),
         }
+    }
+
+    /// [`Selectors::check`], and whether each rule and authority by name is in the catalog.
+    pub(crate) fn check_with_catalog(&self, parsed: &Parsed) -> anyhow::Result<()> {
+        self.check(parsed)?;
+        self.check_catalog()
+    }
+
+    /// Whether each rule and authority that is selected by name is built in.
+    pub(crate) fn check_catalog(&self) -> anyhow::Result<()> {
+        let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
+        if let Some(rule) = self.lint_rule.iter().find(|rule| !rules.contains(&rule.as_str())) {
+            return Err(unknown("lint rule", rule, &rules));
+        }
+        match self.lint_authority.iter().find(|authority| *authority != BUILT_IN) {
+            Some(authority) => Err(unknown("lint authority", authority, &[BUILT_IN])),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn variables(&self) -> Selection {
+        Selection::of(self.variable.clone(), self.variables)
+    }
+
+    pub(crate) fn qualifiers(&self) -> Selection {
+        Selection::of(self.qualifier.clone(), self.qualifiers)
+    }
+
+    pub(crate) fn resources(&self) -> Selection {
+        Selection::of(self.resource.clone(), self.resources)
+    }
+
+    pub(crate) fn lint_rules(&self) -> Selection {
+        Selection::of(self.lint_rule.clone(), self.lint_rules)
+    }
+
+    pub(crate) fn lint_authorities(&self) -> Selection {
+        Selection::of(self.lint_authority.clone(), self.lint_authorities)
+    }
+
+    pub(crate) fn linters(&self) -> Selection {
+        Selection::of(self.linter.clone(), self.linters)
+    }
+
+    /// Whether only rules are asked for, which are the same for any workspace.
+    pub(crate) fn is_catalog_alone(&self) -> bool {
+        let of_workspace = [self.variables(), self.qualifiers(), self.resources(), self.linters()];
+        !self.is_everything() && of_workspace.iter().all(Selection::is_none)
     }
 
     /// Whether this diagnostic is to be reported.
@@ -122,7 +182,7 @@ impl LintSelection {
             Subject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
             Subject::Resource(id) => self.resources || has(&self.resource, id),
             Subject::Linter(id) => self.linters || has(&self.linter, id),
-            Subject::Other => self.linters && authority(rule) != "rototo",
+            Subject::Other => self.linters && authority(rule) != BUILT_IN,
         };
         self.is_everything()
             || about
@@ -132,7 +192,20 @@ impl LintSelection {
             || has(&self.lint_authority, authority(rule))
     }
 
-    fn is_everything(&self) -> bool {
+    pub(crate) fn concerns_variable(diagnostic: &Diagnostic, id: &str) -> bool {
+        matches!(subject(diagnostic), Subject::Variable(found) if found == id)
+    }
+
+    pub(crate) fn concerns_qualifier(diagnostic: &Diagnostic, id: &str) -> bool {
+        matches!(subject(diagnostic), Subject::Qualifier(found) if found == id)
+    }
+
+    pub(crate) fn concerns_resource(diagnostic: &Diagnostic, id: &str) -> bool {
+        matches!(subject(diagnostic), Subject::Resource(found) if found == id)
+    }
+
+    /// Whether nothing is selected, so that all of it is meant.
+    pub(crate) fn is_everything(&self) -> bool {
         let ids =
             [&self.variable, &self.resource, &self.qualifier, &self.lint_rule, &self.lint_authority, &self.linter];
         let all =
@@ -142,7 +215,7 @@ impl LintSelection {
 }
 
 /// `variables/limit.toml` → `limit`
-fn id_in<'a>(path: &'a str, folder: &str, ending: &str) -> Option<&'a str> {
+pub(crate) fn id_in<'a>(path: &'a str, folder: &str, ending: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_suffix(ending).filter(|id| !id.contains('/'))
 }
 

@@ -2,63 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod support;
 
-const VARIABLE: &str = "service-degradation-policy";
+use std::process::Command;
 
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/degradation-config").canonicalize().unwrap()
-}
-
-/// A copy of the example in which `from` stands as `to`.
-fn changed(path: &str, from: &str, to: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    copy(&example(), directory.path());
-    let path = directory.path().join(path);
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{text}");
-    std::fs::write(path, text.replace(from, to)).unwrap();
-    directory
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn rototo(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rototo"));
-    command.current_dir(directory).env_remove("ROTOTO_WORKSPACE_TOKEN").args(arguments).output().unwrap()
-}
-
-/// Runs with success and returns what was printed.
-fn prints(directory: &Path, arguments: &[&str]) -> String {
-    let output = rototo(directory, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs without success and returns the exit code and everything that was printed.
-fn fails(directory: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = rototo(directory, arguments);
-    assert!(!output.status.success(), "{arguments:?}");
-    let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
-    (output.status.code().unwrap(), text)
-}
-
-fn json(directory: &Path, arguments: &[&str]) -> serde_json::Value {
-    let output = rototo(directory, &[arguments, &["--json"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use support::{VARIABLE, changed, copy, example, fails, json, prints};
 
 #[test]
 fn lint_sums_up_a_good_workspace_in_one_line_without_colours() {

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use rototo_engine::{Diagnostic, DocumentKind, Lint, Parsed};
+use rototo_engine::{Diagnostic, Lint, Parsed};
 use serde::Serialize;
 
 use crate::arguments::Global;
+use crate::documents::{ReportedDocument, documents};
 use crate::output;
 use crate::render::{self, Outcome};
-use crate::selection::LintSelection;
+use crate::selection::Selectors;
 use crate::workspace::{NotThere, Workspace};
 
 const EXAMPLES: &str = "\
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
     source: Option<String>,
 
     #[command(flatten)]
-    selection: LintSelection,
+    selection: Selectors,
 }
 
 /// The shape that editors and scripts read.
@@ -39,16 +40,6 @@ struct Report<'a> {
     workspace: String,
     documents: Vec<ReportedDocument<'a>>,
     diagnostics: &'a [Diagnostic],
-}
-
-#[derive(Serialize)]
-struct ReportedDocument<'a> {
-    id: usize,
-    path: &'a str,
-    uri: String,
-    // What an editor counts while it edits; a file has none.
-    version: Option<u64>,
-    kind: &'static str,
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
@@ -91,52 +82,4 @@ fn not_there(at: &str, reason: &str, global: &Global) -> anyhow::Result<ExitCode
         output::text(&render::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
     }
     Ok(exit_code(&lint))
-}
-
-/// The documents in the order in which they are read: what others refer to comes first.
-fn documents<'a>(workspace: &Workspace, parsed: &'a Parsed) -> Vec<ReportedDocument<'a>> {
-    let mut documents: Vec<_> = parsed.tree().iter().map(|(path, document)| (&**path, document.kind)).collect();
-    documents.sort_by_key(|(path, kind)| (rank(*kind), resource_of(path, *kind), *kind, *path));
-    let numbered = documents.into_iter().enumerate();
-    numbered
-        .map(|(id, (path, kind))| ReportedDocument {
-            id,
-            path,
-            uri: workspace.uri(path),
-            version: None,
-            kind: name(kind),
-        })
-        .collect()
-}
-
-fn rank(kind: DocumentKind) -> u8 {
-    match kind {
-        DocumentKind::Manifest => 0,
-        DocumentKind::Qualifier => 1,
-        DocumentKind::Variable => 2,
-        DocumentKind::Resource | DocumentKind::ResourceObject => 3,
-        DocumentKind::Schema => 4,
-        DocumentKind::CustomLint => 5,
-    }
-}
-
-/// Objects stand behind their resource.
-fn resource_of(path: &str, kind: DocumentKind) -> &str {
-    match kind {
-        DocumentKind::Resource => path.strip_suffix(".toml").unwrap_or(path),
-        DocumentKind::ResourceObject => path.rsplit_once("-objects/").map_or(path, |(resource, _)| resource),
-        _ => "",
-    }
-}
-
-fn name(kind: DocumentKind) -> &'static str {
-    match kind {
-        DocumentKind::Manifest => "manifest",
-        DocumentKind::Variable => "variable",
-        DocumentKind::Qualifier => "qualifier",
-        DocumentKind::Resource => "resource",
-        DocumentKind::ResourceObject => "resource_object",
-        DocumentKind::Schema => "schema",
-        DocumentKind::CustomLint => "custom_lint",
-    }
 }

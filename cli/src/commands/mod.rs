@@ -2,11 +2,14 @@
 
 #[cfg(feature = "kubernetes")]
 mod access;
+mod completions;
 #[cfg(feature = "kubernetes")]
 mod history;
 mod init;
+mod inspect;
 mod lint;
 mod resolve;
+mod show;
 #[cfg(feature = "kubernetes")]
 mod status;
 #[cfg(feature = "kubernetes")]
@@ -24,6 +27,9 @@ pub(crate) enum Command {
     Init(init::Arguments),
     Lint(lint::Arguments),
     Resolve(resolve::Arguments),
+    Show(show::Arguments),
+    Inspect(inspect::Arguments),
+    Completions(completions::Arguments),
     #[cfg(feature = "kubernetes")]
     Status(status::Arguments),
     #[cfg(feature = "kubernetes")]
@@ -40,6 +46,9 @@ pub(crate) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Init(arguments) => init::run(arguments, global).await,
         Command::Lint(arguments) => lint::run(arguments, global).await,
         Command::Resolve(arguments) => resolve::run(arguments, global).await,
+        Command::Show(arguments) => show::run(arguments, global).await,
+        Command::Inspect(arguments) => inspect::run(arguments, global).await,
+        Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "kubernetes")]
         Command::Status(arguments) => status::run(arguments, global).await,
         #[cfg(feature = "kubernetes")]

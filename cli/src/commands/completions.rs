@@ -1,0 +1,30 @@
+//! `rototo completions`: what a shell needs to complete the command's words.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo completions bash > ~/.local/share/bash-completion/completions/rototo
+  rototo completions zsh > \"${fpath[1]}/_rototo\"
+  rototo completions fish > ~/.config/fish/completions/rototo.fish";
+
+/// Print a script that completes this command's words in a shell.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    generate(arguments.shell, &mut crate::arguments::Arguments::command(), "rototo", &mut script);
+    output::text(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}

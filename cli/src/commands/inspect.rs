@@ -1,0 +1,58 @@
+//! `rototo inspect`: how a workspace hangs together, and what it decides for a context.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use rototo_engine::Context;
+
+use crate::arguments::Global;
+use crate::context::read_context;
+use crate::documents::documents;
+use crate::inspection::{self, Subject};
+use crate::output;
+use crate::selection::Selectors;
+use crate::workspace::Workspace;
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo inspect                                      everything
+  rototo inspect --qualifier high-queue-pressure      what it tests, and who relies on it
+  rototo inspect --variables --context @context.json  with the steps to each value";
+
+/// See how the parts of a workspace depend on each other, also of one that does not pass lint.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+
+    #[command(flatten)]
+    selectors: Selectors,
+
+    /// Facts to decide the selected variables and qualifiers with, as for `resolve`; may be given several times
+    #[arg(long = "context", value_name = "CONTEXT")]
+    context: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let Arguments { source, selectors, context } = arguments;
+    if !context.is_empty() && selectors.variables().is_none() && selectors.qualifiers().is_none() {
+        bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
+    }
+    let workspace = Workspace::read(source.as_deref()).await?;
+    let parsed = rototo_engine::parse(workspace.tree.clone());
+    selectors.check_with_catalog(&parsed)?;
+    let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
+    let (lint, compiled) = (rototo_engine::lint(&parsed), rototo_engine::compile(&parsed));
+    let subject =
+        Subject { parsed: &parsed, lint: &lint, compiled: &compiled, selectors: &selectors, context: context.as_ref() };
+    let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed))?;
+    if global.json {
+        output::json(&inspection)?;
+    } else {
+        output::text(&inspection::text(&inspection))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

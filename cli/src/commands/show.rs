@@ -1,0 +1,222 @@
+//! `rototo show`: what stands in a workspace, and which lint rules there are.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use rototo_engine::{Parsed, Severity};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::inspection::{CatalogRule, catalog, catalog_in_reports};
+use crate::output::{self, BAD, BOLD, DIM};
+use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
+use crate::text::plain;
+use crate::workspace::Workspace;
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo show                                        what there is
+  rototo show --variable service-degradation-policy  one file, as it stands
+  rototo show --lint-rules                           all rules, without a workspace
+  rototo show --lint-rule rototo/qualifier-cycle";
+
+/// Show the files of a workspace by what they are, or the rules of lint.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+
+    #[command(flatten)]
+    selectors: Selectors,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct Report {
+    command: &'static str,
+    workspace: String,
+    schemas: Vec<Stem>,
+    resources: Vec<File>,
+    variables: Vec<File>,
+    qualifiers: Vec<File>,
+    lint_rules: Vec<CatalogRule>,
+    lint_authorities: Vec<Authority>,
+    linters: Vec<Stem>,
+}
+
+#[derive(Serialize)]
+struct Stem {
+    id: String,
+    path: String,
+}
+
+#[derive(Serialize)]
+struct File {
+    id: String,
+    uri: String,
+    path: String,
+    /// The file as JSON, where it was asked for by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Authority {
+    authority: &'static str,
+    rules: Vec<CatalogRule>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let Arguments { source, selectors } = arguments;
+    if source.is_none() && selectors.is_catalog_alone() {
+        selectors.check_catalog()?;
+        return show_catalog(&selectors, global);
+    }
+    let workspace = Workspace::read(source.as_deref()).await?;
+    let parsed = rototo_engine::parse(workspace.tree.clone());
+    selectors.check_with_catalog(&parsed)?;
+    let report = report(workspace.full_name(), &parsed, &selectors)?;
+    if global.json {
+        output::json(&report)?;
+    } else {
+        output::text(&text(&report, &parsed))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules alone, for which nobody needs a workspace.
+fn show_catalog(selectors: &Selectors, global: &Global) -> anyhow::Result<ExitCode> {
+    let (rules, authorities) = (rules(catalog(), selectors), authorities(selectors));
+    if !global.json {
+        let by_name = matches!(selectors.lint_rules(), Selection::Some(_));
+        let shown = rules.iter().chain(authorities.iter().flat_map(|authority| &authority.rules));
+        output::text(&shown.map(|rule| rule_text(rule, by_name)).collect::<String>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match selectors.lint_rules() {
+        Selection::None => {}
+        Selection::All => output::json(&json!({ "scope": "global", "subject": "global", "diagnostics": rules }))?,
+        Selection::Some(_) => rules.iter().try_for_each(output::json)?,
+    }
+    if !authorities.is_empty() {
+        output::json(&authorities)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(workspace: String, parsed: &Parsed, selectors: &Selectors) -> anyhow::Result<Report> {
+    let all = selectors.is_everything();
+    let files = |folder: &str, scheme: &str, selection: &Selection| {
+        let documents = parsed.tree().iter();
+        let named = documents.filter_map(|(path, _)| Some((id_in(path, folder, ".toml")?, path)));
+        let selected = named.filter(|(id, _)| all || selection.has(id));
+        selected.map(|(id, path)| File::of(id, path, scheme, selection, parsed)).collect::<anyhow::Result<Vec<_>>>()
+    };
+    let stems = |folder: &str, ending: &str, selection: Option<&Selection>| {
+        let documents = parsed.tree().iter();
+        let named = documents.filter_map(|(path, _)| Some((id_in(path, folder, ending)?, path)));
+        let selected = named.filter(|(id, _)| all || selection.is_some_and(|selection| selection.has(id)));
+        selected.map(|(id, path)| Stem { id: id.to_owned(), path: path.to_string() }).collect()
+    };
+    Ok(Report {
+        command: "show",
+        workspace,
+        schemas: stems("schemas/", ".json", None),
+        resources: files("resources/", "resource", &selectors.resources())?,
+        variables: files("variables/", "variable", &selectors.variables())?,
+        qualifiers: files("qualifiers/", "qualifier", &selectors.qualifiers())?,
+        lint_rules: rules(catalog_in_reports(), selectors),
+        lint_authorities: authorities(selectors),
+        linters: stems("lint/", ".lua", Some(&selectors.linters())),
+    })
+}
+
+impl File {
+    fn of(id: &str, path: &str, scheme: &str, selection: &Selection, parsed: &Parsed) -> anyhow::Result<Self> {
+        let value = match selection {
+            Selection::Some(_) => {
+                let mut value = as_json(path, parsed)?;
+                if scheme == "resource" {
+                    value["objects"] = objects(id, parsed)?;
+                }
+                Some(value)
+            }
+            Selection::None | Selection::All => None,
+        };
+        Ok(Self { id: id.to_owned(), uri: format!("{scheme}://{id}"), path: path.to_owned(), value })
+    }
+}
+
+/// The objects of a resource by key.
+fn objects(id: &str, parsed: &Parsed) -> anyhow::Result<Value> {
+    let folder = format!("resources/{id}-objects/");
+    let documents = parsed.tree().iter();
+    let named = documents.filter_map(|(path, _)| Some((id_in(path, &folder, ".toml")?, path)));
+    named.map(|(key, path)| Ok((key.to_owned(), as_json(path, parsed)?))).collect()
+}
+
+/// A file as JSON, whatever stands in it.
+fn as_json(path: &str, parsed: &Parsed) -> anyhow::Result<Value> {
+    let bytes = parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
+    toml::from_slice(bytes).map_err(|_| anyhow::anyhow!("{path} is not readable TOML: `rototo lint` shows where"))
+}
+
+fn rules(catalog: Vec<CatalogRule>, selectors: &Selectors) -> Vec<CatalogRule> {
+    let selection = selectors.lint_rules();
+    catalog.into_iter().filter(|rule| selection.has(rule.rule)).collect()
+}
+
+fn authorities(selectors: &Selectors) -> Vec<Authority> {
+    let selected = selectors.lint_authorities().has(BUILT_IN);
+    selected.then(|| Authority { authority: BUILT_IN, rules: catalog_in_reports() }).into_iter().collect()
+}
+
+fn text(report: &Report, parsed: &Parsed) -> String {
+    let mut text = String::new();
+    for (kind, files) in
+        [("variable", &report.variables), ("qualifier", &report.qualifiers), ("resource", &report.resources)]
+    {
+        for file in files {
+            let _ = writeln!(text, "{kind:<9}  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", plain(&file.id), plain(&file.path));
+            if file.value.is_some() {
+                let _ = writeln!(text, "\n{}", source(&file.path, parsed));
+            }
+        }
+    }
+    for (kind, stems) in [("schema", &report.schemas), ("linter", &report.linters)] {
+        for stem in stems {
+            let _ = writeln!(text, "{kind:<9}  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", plain(&stem.id), plain(&stem.path));
+        }
+    }
+    let of_authorities = report.lint_authorities.iter().flat_map(|authority| &authority.rules);
+    for rule in report.lint_rules.iter().chain(of_authorities) {
+        text.push_str(&rule_text(rule, false));
+    }
+    text
+}
+
+/// The text of a file without what would steer a terminal.
+fn source(path: &str, parsed: &Parsed) -> String {
+    let bytes = parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(|line| format!("{}\n", plain(&line.replace('\t', "    ")))).collect()
+}
+
+fn rule_text(rule: &CatalogRule, in_full: bool) -> String {
+    let CatalogRule { rule: id, severity, entity, title, help } = rule;
+    let severity = match severity {
+        Severity::Error => format!("{BAD}error  {BAD:#}"),
+        Severity::Warning => "warning".to_owned(),
+    };
+    if in_full {
+        let why = rototo_engine::lint::rule(id).map_or("", |rule| rule.why);
+        return format!(
+            "{BOLD}{id}{BOLD:#}  {severity}  {DIM}{entity}{DIM:#}\n  {title}\n  why:  {why}\n  help: {help}\n"
+        );
+    }
+    format!("{BOLD}{id:<48}{BOLD:#} {severity}  {title}\n")
+}

@@ -1,0 +1,100 @@
+//! `show` and `inspect`, also of workspaces that don't pass lint.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{VARIABLE, changed, example, fails, json, prints};
+
+fn ids(items: &Value) -> Vec<&str> {
+    items.as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn show_lists_what_there_is() {
+    let report = json(&example(), &["show"]);
+    assert_eq!(report["command"], "show");
+    assert_eq!(ids(&report["variables"]), [VARIABLE]);
+    assert_eq!(
+        ids(&report["qualifiers"]),
+        ["degradation-trial-bucket", "high-queue-pressure", "severe-recovery-trial"]
+    );
+    assert_eq!(report["schemas"][0], json!({"id": "context.schema", "path": "schemas/context.schema.json"}));
+    assert_eq!(report["lint_rules"], json!([]));
+    let text = prints(&example(), &["show"]);
+    assert!(text.starts_with(&format!("variable   {VARIABLE}  variables/{VARIABLE}.toml\n")), "{text}");
+}
+
+#[test]
+fn show_prints_a_file_that_is_asked_for_by_name() {
+    let report = json(&example(), &["show", "--resource", VARIABLE, "--qualifier", "high-queue-pressure"]);
+    assert_eq!(report["resources"][0]["value"]["objects"]["severe"]["max_concurrency"], 10);
+    assert_eq!(report["qualifiers"][0]["value"]["predicate"][0]["op"], "eq");
+    let text = prints(&example(), &["show", "--qualifier", "high-queue-pressure"]);
+    assert!(text.contains("attribute = \"service.queue_pressure\"\n"), "{text}");
+}
+
+#[test]
+fn show_lists_the_rules_without_a_workspace() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let report = json(elsewhere.path(), &["show", "--lint-rules"]);
+    let rules = report["diagnostics"].as_array().unwrap();
+    assert!(rules.len() >= 47 && report["scope"] == "global", "{report}");
+    assert_eq!(prints(elsewhere.path(), &["show", "--lint-rules"]).lines().count(), rules.len());
+    let one = prints(elsewhere.path(), &["show", "--lint-rule", "rototo/qualifier-cycle"]);
+    assert!(one.contains("\n  why:  ") && one.contains("\n  help: "), "{one}");
+    let (code, text) = fails(elsewhere.path(), &["show", "--lint-rule", "rototo/qualifier-cycles"]);
+    assert_eq!((code, text.contains("did you mean `rototo/qualifier-cycle`?")), (1, true), "{text}");
+}
+
+#[test]
+fn inspect_tells_what_depends_on_what() {
+    let report = json(&example(), &["inspect"]);
+    assert_eq!(report["runtime"], json!({"status": "available"}));
+    let variable = &report["variables"][0];
+    assert_eq!(
+        variable["dependencies"],
+        json!({
+            "qualifiers": ["degradation-trial-bucket", "high-queue-pressure", "severe-recovery-trial"],
+            "context_paths": ["account.id", "service.queue_pressure"],
+            "schemas": [],
+            "resources": [VARIABLE],
+        })
+    );
+    assert_eq!(
+        report["qualifiers"][1]["consumers"],
+        json!([
+            {"kind": "qualifier", "label": "qualifier severe-recovery-trial predicate[0]"},
+            {"kind": "variable", "label": format!("variable {VARIABLE} resolve.rule[1]")},
+        ])
+    );
+    assert_eq!(variable.get("trace"), None);
+    let text = prints(&example(), &["inspect", "--qualifier", "severe-recovery-trial"]);
+    assert!(text.contains("depends on  context account.id\n") && text.contains("used by     variable "), "{text}");
+}
+
+#[test]
+fn inspect_shows_the_steps_for_a_context() {
+    let context = ["--context", "service.queue_pressure=high", "--context", "account.id=acct-001"];
+    let report = json(&example(), &[&["inspect", "--variables"], &context[..]].concat());
+    assert_eq!(report["variables"][0]["trace"]["resolution"]["value_key"], "severe");
+    let (code, text) = fails(&example(), &[&["inspect"], &context[..]].concat());
+    assert_eq!((code, text.contains("name a --variable ID")), (1, true), "{text}");
+}
+
+#[test]
+fn inspect_explains_also_what_cannot_be_resolved() {
+    let workspace = changed(&format!("variables/{VARIABLE}.toml"), "default = \"normal\"", "default = \"none\"");
+    let report = json(workspace.path(), &["inspect"]);
+    assert_eq!(report["runtime"]["status"], "unavailable");
+    assert_eq!(report["variables"][0]["diagnostics"][0]["rule"], "rototo/variable-unknown-value");
+    assert_eq!(report["variables"][0]["resolve"]["default_value"], "none");
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(prints(&example(), &["completions", shell]).contains("inspect"), "{shell}");
+    }
+    assert_eq!(fails(&example(), &["completions", "tcl"]).0, 2);
+}
