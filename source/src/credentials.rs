@@ -191,6 +191,11 @@ impl Credentials {
         *self.0 == Parts::default()
     }
 
+    /// Whether anything in it is for https.
+    pub(crate) fn opens_https(&self) -> bool {
+        self.0.login.is_some() || self.0.ca.is_some() || self.0.client_certificate.is_some()
+    }
+
     pub(crate) fn login(&self) -> Option<&Login> {
         self.0.login.as_ref()
     }

@@ -82,9 +82,6 @@ pub enum Fault {
     /// A path of this machine, where only addresses are allowed.
     #[error("sources on this machine's disk are switched off: the operator reads them only with --allow-file-sources")]
     FileSourcesOff,
-    /// Part of the format, and not of this version.
-    #[error("{0} are not supported yet by this version")]
-    NotYet(&'static str),
     /// A `kubernetes://` source.
     #[error("a kubernetes source is followed by a running process and has no files to read")]
     Followed,
@@ -102,6 +99,9 @@ pub enum Fault {
     /// Git did not deliver.
     #[error(transparent)]
     Git(#[from] GitFault),
+    /// An archive could not be had.
+    #[error(transparent)]
+    Archive(#[from] ArchiveFault),
     /// What the workspace extends can't be followed.
     #[error(transparent)]
     Layers(#[from] LayerFault),
@@ -116,23 +116,24 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Git(fault) => fault.is_transient(),
+            Self::Archive(fault) => fault.is_transient(),
             Self::Parent { fault, .. } => fault.is_transient(),
             Self::Disk { .. } => true,
-            Self::Content(_) | Self::Layers(_) | Self::FileSourcesOff | Self::NotYet(_) | Self::Followed => false,
+            Self::Content(_) | Self::Layers(_) | Self::FileSourcesOff | Self::Followed => false,
         }
     }
 
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::FileSourcesOff => "file_sources_off",
-            Self::NotYet(_) => "not_supported_yet",
             Self::Followed => "not_readable",
             Self::Disk { .. } => "disk_failed",
             Self::Content(fault) => fault.code(),
             Self::Git(fault) => fault.code(),
+            Self::Archive(fault) => fault.code(),
             Self::Layers(fault) => fault.code(),
             Self::Parent { fault, .. } => fault.code(),
         }
@@ -208,6 +209,12 @@ pub enum ContentFault {
         /// The path in the workspace, with replacement characters.
         path: String,
     },
+    /// An entry of an archive that points out of it.
+    #[error("`{path}` is absolute or climbs: an archive holds only what stands below its root")]
+    Unsafe {
+        /// The path in the archive.
+        path: String,
+    },
     /// The directory is not there.
     #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
     NoDirectory {
@@ -217,13 +224,128 @@ pub enum ContentFault {
 }
 
 impl ContentFault {
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
+            Self::Unsafe { .. } => "unsafe_path",
             Self::TooManyEntries { .. } => "too_many_entries",
             Self::TooLarge { .. } => "too_large",
             Self::NotAFile { .. } => "not_a_file",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NoDirectory { .. } => "no_directory",
+        }
+    }
+}
+
+/// Why an archive could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveFault {
+    /// This build has no HTTP client.
+    #[error("archives are left out of this build: the feature `archives` of rototo-source reads them")]
+    NotBuilt,
+    /// Credentials for something else.
+    #[error(
+        "the credentials do not open it: https wants username + password, bearerToken, ca.crt, or tls.crt + tls.key"
+    )]
+    UnusableCredentials,
+    /// Certificates that are none.
+    #[error("the certificates among the credentials can't be used: {0}")]
+    UnusableCertificates(String),
+    /// The server does not let us in.
+    #[error("the host refused access: check the credentials, and that they may read this archive ({0})")]
+    AccessDenied(String),
+    /// The server does not prove who it is.
+    #[error("the host's identity could not be verified: check its certificate ({0})")]
+    NotTrusted(String),
+    /// There is no such file.
+    #[error("there is no such archive, or these credentials may not see it (it answered {0})")]
+    NotThere(u16),
+    /// An answer that means nothing to us.
+    #[error("the host answered {0}, which is not an archive")]
+    Status(u16),
+    /// The server points to where we don't go.
+    #[error("the host redirects {0}, which is not followed: write the address of the archive itself")]
+    Redirected(&'static str),
+    /// More than allowed.
+    #[error("the archive is larger than {limit} bytes: pack the workspace alone")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The server is not there, or the way to it isn't.
+    #[error("the host could not be reached ({0})")]
+    Unreachable(String),
+    /// The server failed, or the connection did, in the middle.
+    #[error("the host failed, or the connection to it broke ({0})")]
+    Interrupted(String),
+    /// The server wants to be left alone.
+    #[error("the host has too much to do and wants to be asked later ({0})")]
+    Throttled(String),
+    /// The server failed for another workspace a moment ago.
+    #[error("the host failed a moment ago, and is left alone for a while")]
+    LeftAlone,
+    /// It took too long.
+    #[error("the host took longer than {} s and was given up", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// It is another one by now.
+    #[error("the archive has changed meanwhile: it heals itself once it is looked up again")]
+    Changed,
+    /// The disk of this machine failed.
+    #[error("the archive could not be kept while it is read: {0}")]
+    NotKept(String),
+    /// No archive, or a broken one.
+    #[error("the archive is damaged, or packed in another way than its name says: {0}")]
+    Damaged(String),
+    /// No manifest where one could be.
+    #[error(
+        "there is no rototo-workspace.toml at the root of the archive or in its only directory: name the directory \
+         after `#:`"
+    )]
+    NoWorkspace,
+}
+
+impl ArchiveFault {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::Interrupted(_)
+            | Self::Throttled(_)
+            | Self::LeftAlone
+            | Self::TimedOut(_)
+            | Self::Changed
+            | Self::NotKept(_) => true,
+            Self::NotBuilt
+            | Self::UnusableCredentials
+            | Self::UnusableCertificates(_)
+            | Self::AccessDenied(_)
+            | Self::NotTrusted(_)
+            | Self::NotThere(_)
+            | Self::Status(_)
+            | Self::Redirected(_)
+            | Self::TooLarge { .. }
+            | Self::Damaged(_)
+            | Self::NoWorkspace => false,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotBuilt => "archives_not_built",
+            Self::UnusableCredentials | Self::UnusableCertificates(_) => "credentials_unusable",
+            Self::AccessDenied(_) => "access_denied",
+            Self::NotTrusted(_) => "host_not_trusted",
+            Self::NotThere(_) => "no_archive",
+            Self::Status(_) => "unexpected_answer",
+            Self::Redirected(_) => "redirected",
+            Self::TooLarge { .. } => "transfer_too_large",
+            Self::Unreachable(_) => "unreachable",
+            Self::Interrupted(_) => "interrupted",
+            Self::Throttled(_) => "throttled",
+            Self::LeftAlone => "host_left_alone",
+            Self::TimedOut(_) => "http_timed_out",
+            Self::Changed => "archive_changed",
+            Self::NotKept(_) => "disk_failed",
+            Self::Damaged(_) => "archive_damaged",
+            Self::NoWorkspace => "no_workspace",
         }
     }
 }

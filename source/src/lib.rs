@@ -14,13 +14,18 @@
 //! ```
 //!
 //! - [`Source`] is the grammar: pure, and strict about what it lets pass.
-//! - [`Reader`] reads directories and git repositories within [`Limits`]. One question and one transfer per repository
+//! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], and what they extend. One question and one transfer per repository
 //!   at a time, however many ask.
 //! - [`snapshot`] packs a tree into the archive that the operator serves, and unpacks it without trust.
 //! - [`SnapshotStore`] keeps trees on the disk under their fingerprints.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+#[cfg(feature = "archives")]
+mod archive;
+#[cfg(not(feature = "archives"))]
+#[path = "archive_absent.rs"]
+mod archive;
 mod cache;
 mod credentials;
 mod error;
@@ -43,7 +48,7 @@ mod store;
 mod subdirectory;
 
 pub use credentials::{Access, Credentials, InvalidCredentials};
-pub use error::{ContentFault, Fault, GitFault, LayerFault, SourceError};
+pub use error::{ArchiveFault, ContentFault, Fault, GitFault, LayerFault, SourceError};
 pub use hosts::Jitter;
 pub use limits::Limits;
 pub use pinned::{Layer, Pinned, Version};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rototo_engine::{Digest, Tree};
 
+use crate::archive::Archive;
 use crate::cache::CacheDirectory;
 use crate::credentials::{Access, Credentials};
 use crate::error::{Fault, SourceError};
@@ -18,7 +19,7 @@ use crate::proxy::Proxy;
 use crate::reader::{FileSources, ReaderOptions};
 use crate::recent::Recent;
 use crate::remote_url::RemoteUrl;
-use crate::spec::{GitSource, Source};
+use crate::spec::{ArchiveSource, GitSource, Source};
 
 /// Everything outside this process that sources are read from.
 pub(crate) struct SingleReader {
@@ -28,13 +29,16 @@ pub(crate) struct SingleReader {
     proxy: Option<Proxy>,
     hosts: Hosts,
     remotes: Mutex<Recent<(RemoteUrl, Credentials), Arc<Remote>>>,
+    archives: Mutex<Recent<(RemoteUrl, Credentials), Arc<Archive>>>,
 }
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
         let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
         let directory = CacheDirectory::open(cache_dir)?;
-        Ok(Self { directory, limits, file_sources, proxy, hosts: Hosts::new(jitter), remotes: Mutex::default() })
+        let hosts = Hosts::new(jitter);
+        let (remotes, archives) = (Mutex::default(), Mutex::default());
+        Ok(Self { directory, limits, file_sources, proxy, hosts, remotes, archives })
     }
 
     /// What a source is, from an answer to a question that was put at `since` or later.
@@ -46,7 +50,7 @@ impl SingleReader {
                 Some(Version::Commit(remote.pin(git.reference(), since).await?))
             }
             Source::Local(_) => None,
-            Source::Archive(_) => return Err(Fault::NotYet("archives over https")),
+            Source::Archive(archive) => Some(self.archive(archive, access.credentials())?.pin(since).await?),
             Source::Kubernetes { .. } => return Err(Fault::Followed),
         };
         Ok(Layer::new(access.clone(), version))
@@ -61,6 +65,10 @@ impl SingleReader {
                 remote.fetch(commit, git.reference(), git.subdirectory()).await
             }
             (Source::Local(path), _) => self.read_local(path.clone()).await,
+            (Source::Archive(archive), Some(version)) => {
+                let kept = self.archive(archive, layer.access().credentials())?;
+                kept.fetch(version, archive.subdirectory()).await
+            }
             (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(Fault::Followed),
         }
     }
@@ -114,6 +122,23 @@ impl SingleReader {
         remotes.insert(key, Arc::clone(&remote), now);
         self.hosts.forget_idle();
         (remote, remotes.forget(now))
+    }
+
+    /// The archive of `source`, kept for its credentials alone.
+    fn archive(&self, source: &ArchiveSource, credentials: &Credentials) -> Result<Arc<Archive>, Fault> {
+        let now = Instant::now();
+        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file without a name goes with the last who holds it.
+        archives.forget(now);
+        let key = (source.url().clone(), credentials.clone());
+        if let Some(archive) = archives.want(&key, now) {
+            return Ok(Arc::clone(archive));
+        }
+        let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
+        let archive = Archive::new(source, credentials, self.proxy.as_ref(), &self.hosts, directory, limits)?;
+        let archive = Arc::new(archive);
+        archives.insert(key, Arc::clone(&archive), now);
+        Ok(archive)
     }
 
     async fn read_local(&self, path: PathBuf) -> Result<Tree, Fault> {

@@ -4,23 +4,17 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rototo_source::{Access, Credentials, Reader, ReaderOptions, Source, SourceError};
+use rototo_source::{Access, Reader, ReaderOptions, Source, SourceError};
 use support::git_http::serve_git;
 use support::https::{Authority, Clients, HttpsServer, Request, Response, redirect, respond};
 use support::proxy::Proxy;
-use support::{MANIFEST, Repository, reader, tree};
+use support::{MANIFEST, Repository, credentials, reader, tree};
 
 /// `user:hunter2`, as HTTP writes it.
 const BASIC: &str = "Basic dXNlcjpodW50ZXIy";
-
-fn credentials(keys: &[(&str, &str)]) -> Credentials {
-    let keys: BTreeMap<_, _> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
-    Credentials::from_keys(&keys).unwrap()
-}
 
 /// A repository behind a server that lets in who says `authorization`.
 fn guarded(authorization: Option<&'static str>) -> (Repository, HttpsServer) {

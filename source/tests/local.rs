@@ -57,8 +57,6 @@ async fn a_missing_directory_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn what_this_version_does_not_read_is_refused_by_name() {
-    let archive = "https://host/a.tar.gz".parse().unwrap();
-    assert_eq!(read(&reader(), &archive).await.unwrap_err().code(), "not_supported_yet");
     let followed = "kubernetes:///a".parse().unwrap();
     assert_eq!(read(&reader(), &followed).await.unwrap_err().code(), "not_readable");
 }

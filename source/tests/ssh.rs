@@ -4,16 +4,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
-use rototo_source::{Access, Credentials};
+use rototo_source::Access;
 use support::sshd::Sshd;
-use support::{MANIFEST, Repository, reader, tree};
+use support::{MANIFEST, Repository, credentials, reader, tree};
 
 fn access(source: &str, identity: &str, known_hosts: &str) -> Access {
     let keys = [("identity", identity), ("known_hosts", known_hosts)];
-    let keys: BTreeMap<_, _> = keys.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).into();
-    Access::new(source.parse().unwrap(), Credentials::from_keys(&keys).unwrap())
+    Access::new(source.parse().unwrap(), credentials(&keys))
 }
 
 #[tokio::test]

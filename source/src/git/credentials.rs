@@ -58,8 +58,7 @@ impl Keys {
         if credentials.is_empty() {
             return Ok(());
         }
-        let (login, ca, certificate) = (credentials.login(), credentials.ca(), credentials.client_certificate());
-        if login.is_none() && ca.is_none() && certificate.is_none() {
+        if !credentials.opens_https() {
             return Err(GitFault::UnusableCredentials(
                 "https wants username + password, bearerToken, ca.crt, or tls.crt + tls.key",
             ));
@@ -67,7 +66,7 @@ impl Keys {
         // No helper of this machine is asked, or told.
         self.set("credential.helper", "");
         self.set("http.sslVerify", "true");
-        match login {
+        match credentials.login() {
             Some(Login::Basic { username, password }) => {
                 self.set(&format!("credential.{host}.helper"), HELPER);
                 self.set(&format!("credential.{host}.username"), username.reveal());
@@ -81,11 +80,11 @@ impl Keys {
             }
             None => {}
         }
-        if let Some(ca) = ca {
+        if let Some(ca) = credentials.ca() {
             let file = self.file("ca.crt", ca.reveal())?;
             self.set("http.sslCAInfo", &file.to_string_lossy());
         }
-        if let Some(ClientCertificate { certificate, key }) = certificate {
+        if let Some(ClientCertificate { certificate, key }) = credentials.client_certificate() {
             let (certificate, key) = (self.file("tls.crt", certificate.reveal())?, self.file("tls.key", key.reveal())?);
             self.set("http.sslCert", &certificate.to_string_lossy());
             self.set("http.sslKey", &key.to_string_lossy());

@@ -6,11 +6,12 @@ pub mod https;
 pub mod proxy;
 pub mod sshd;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rototo_engine::Tree;
-use rototo_source::{Pinned, Reader, ReaderOptions, Source, SourceError};
+use rototo_source::{Credentials, Pinned, Reader, ReaderOptions, Source, SourceError};
 
 pub const MANIFEST: (&str, &str) = ("rototo-workspace.toml", "schema_version = 1\n");
 
@@ -62,6 +63,11 @@ impl Repository {
     pub fn source(&self, fragment: &str) -> Source {
         format!("git+file://{}#{fragment}", self.path().display()).parse().unwrap()
     }
+}
+
+pub fn credentials(keys: &[(&str, &str)]) -> Credentials {
+    let keys: BTreeMap<_, _> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+    Credentials::from_keys(&keys).unwrap()
 }
 
 pub fn reader() -> Reader {

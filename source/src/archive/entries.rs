@@ -1,0 +1,152 @@
+//! Which entries of an archive are documents, and of which workspace. Pure.
+//!
+//! Archives of repositories have one directory around everything, whose name nobody wants to write. So a workspace
+//! stands at the root, or in the only directory of the root; and so does what a subdirectory is relative to.
+
+use std::collections::BTreeSet;
+
+use rototo_engine::{DocumentKind, Tree};
+
+use crate::error::{ArchiveFault, ContentFault, Fault};
+use crate::layout::Entry;
+use crate::subdirectory::Subdirectory;
+
+/// What was found of the two places where the workspace may stand.
+pub(super) struct Entries<'a> {
+    subdirectory: Option<&'a Subdirectory>,
+    tops: BTreeSet<String>,
+    at_root: Place,
+    below_top: Place,
+}
+
+#[derive(Default)]
+struct Place {
+    exists: bool,
+    tree: Tree,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(subdirectory: Option<&'a Subdirectory>) -> Self {
+        Self { subdirectory, tops: BTreeSet::new(), at_root: Place::default(), below_top: Place::default() }
+    }
+
+    /// Looks at the next entry; its path comes back if it is wanted.
+    pub(super) fn admit(&mut self, path: &[u8], kind: Entry) -> Result<Option<String>, ContentFault> {
+        let shown = || String::from_utf8_lossy(path).into_owned();
+        let text = std::str::from_utf8(path).map_err(|_| ContentFault::NotUtf8 { path: shown() })?;
+        if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+            return Err(ContentFault::Unsafe { path: shown() });
+        }
+        let what = match kind {
+            Entry::Link => Some("a link"),
+            Entry::Special => Some("no plain file"),
+            Entry::File | Entry::Directory => None,
+        };
+        if let Some(what) = what {
+            return Err(ContentFault::NotAFile { path: shown(), what });
+        }
+        let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if let [top, _, ..] = *parts {
+            self.tops.insert(top.to_owned());
+        } else if let ([top], Entry::Directory) = (&*parts, kind) {
+            self.tops.insert((*top).to_owned());
+        }
+        let path = parts.join("/");
+        let (root, below) = self.names(&path);
+        self.at_root.exists |= root.is_some();
+        self.below_top.exists |= below.is_some();
+        let is_document = |name: Option<&str>| name.is_some_and(|name| DocumentKind::at(name).is_some());
+        let wanted = kind == Entry::File && (is_document(root) || is_document(below));
+        Ok(wanted.then_some(path))
+    }
+
+    /// Takes what a wanted entry holds.
+    pub(super) fn keep(&mut self, path: &str, bytes: Vec<u8>) {
+        let (root, below) = self.names(path);
+        let (root, below) = (root.map(str::to_owned), below.map(str::to_owned));
+        let bytes: std::sync::Arc<[u8]> = bytes.into();
+        if let Some(root) = root {
+            self.at_root.tree.insert(root, bytes.clone());
+        }
+        if let Some(below) = below {
+            self.below_top.tree.insert(below, bytes);
+        }
+    }
+
+    /// The workspace.
+    pub(super) fn choose(self) -> Result<Tree, Fault> {
+        let Self { subdirectory, tops, at_root, below_top } = self;
+        let has_manifest = |place: &Place| place.tree.get("rototo-workspace.toml").is_some();
+        match subdirectory {
+            None if has_manifest(&at_root) => Ok(at_root.tree),
+            None if tops.len() == 1 && has_manifest(&below_top) => Ok(below_top.tree),
+            None => Err(ArchiveFault::NoWorkspace.into()),
+            Some(_) if at_root.exists => Ok(at_root.tree),
+            Some(_) if tops.len() == 1 && below_top.exists => Ok(below_top.tree),
+            Some(path) => Err(ContentFault::NoDirectory { path: path.to_string() }.into()),
+        }
+    }
+
+    /// What `path` is called in the workspace, if that stands at the root, and if it stands in a directory there.
+    fn names<'p>(&self, path: &'p str) -> (Option<&'p str>, Option<&'p str>) {
+        let within = |path: &'p str| match self.subdirectory {
+            None => Some(path),
+            Some(subdirectory) => path.strip_prefix(subdirectory.as_str())?.strip_prefix('/').or_else(|| {
+                // The directory itself.
+                (path == subdirectory.as_str()).then_some("")
+            }),
+        };
+        (within(path), path.split_once('/').and_then(|(_, below)| within(below)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(subdirectory: &str, paths: &[&str]) -> Result<Vec<String>, &'static str> {
+        let subdirectory = Subdirectory::parse(subdirectory).unwrap();
+        let mut entries = Entries::new(subdirectory.as_ref());
+        for path in paths {
+            let kind = if path.ends_with('/') { Entry::Directory } else { Entry::File };
+            if let Some(path) = entries.admit(path.as_bytes(), kind).map_err(|fault| fault.code())? {
+                entries.keep(&path, Vec::new());
+            }
+        }
+        let tree = entries.choose().map_err(|fault| fault.code())?;
+        Ok(tree.iter().map(|(path, _)| path.to_string()).collect())
+    }
+
+    const M: &str = "rototo-workspace.toml";
+
+    #[test]
+    fn the_workspace_stands_at_the_root_or_in_its_only_directory() {
+        let found = Ok(vec![M.to_owned(), "variables/a.toml".to_owned()]);
+        assert_eq!(chosen("", &[M, "variables/a.toml", "docs/x.md"]), found);
+        assert_eq!(chosen("", &["./", "./rototo-workspace.toml", "./variables/a.toml"]), found);
+        assert_eq!(chosen("", &["r-1/", "r-1/rototo-workspace.toml", "r-1/variables/a.toml", "README"]), found);
+        assert_eq!(chosen("", &["a/rototo-workspace.toml", "b/x"]), Err("no_workspace"));
+        assert_eq!(chosen("", &["README"]), Err("no_workspace"));
+    }
+
+    #[test]
+    fn a_subdirectory_is_relative_to_the_same_place() {
+        let found = Ok(vec![M.to_owned()]);
+        assert_eq!(chosen("envs/prod", &["envs/prod/rototo-workspace.toml", "envs/base/rototo-workspace.toml"]), found);
+        assert_eq!(chosen("envs/prod", &["r-1/envs/prod/rototo-workspace.toml"]), found);
+        assert_eq!(chosen("envs", &["envsx/rototo-workspace.toml"]), Err("no_directory"));
+        assert_eq!(chosen("prod", &["a/prod/rototo-workspace.toml", "b/x"]), Err("no_directory"));
+        assert_eq!(chosen("prod", &["prod/"]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn paths_that_lead_out_are_refused_wherever_they_stand() {
+        for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
+            assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
+        }
+        for kind in [Entry::Link, Entry::Special] {
+            assert!(Entries::new(None).admit(b"docs/x", kind).is_err());
+        }
+        assert!(Entries::new(None).admit(b"docs/\xff", Entry::File).is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! One GET request: conditional, limited in time and size, and careful about whom it tells what.
+
+use std::fs::File;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::http::uri::Authority;
+use hyper::http::{HeaderMap, HeaderValue, header};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rototo_engine::Digest;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt;
+
+use crate::credentials::{Credentials, Login};
+use crate::error::ArchiveFault;
+use crate::hosts::{Host, LeftAlone, retry_after};
+use crate::limits::Limits;
+use crate::pinned::Version;
+use crate::proxy::Proxy;
+use crate::remote_url::RemoteUrl;
+
+use super::redirect::{MAX_STEPS, follow};
+use super::route::Routes;
+use super::tls::Tls;
+
+/// How to get one archive.
+pub(super) struct Http {
+    url: RemoteUrl,
+    login: Option<Login>,
+    tls: Tls,
+    routes: Routes,
+    host: Arc<Host>,
+    timeout: Duration,
+    download_bytes: u64,
+}
+
+/// What the server says.
+pub(super) enum Answer {
+    /// What we have is what there is.
+    Unchanged,
+    /// This is what there is.
+    Fresh(Download),
+}
+
+/// A whole archive, in a file that has no name.
+pub(super) struct Download {
+    pub(super) file: File,
+    pub(super) validators: Validators,
+    digest: Digest,
+}
+
+impl Download {
+    /// The server's name for it, else ours.
+    pub(super) fn version(&self) -> Version {
+        let Validators { etag, last_modified } = &self.validators;
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        match (etag, last_modified) {
+            (Some(etag), _) => Version::Validator(format!("etag:{}", text(etag))),
+            (None, Some(date)) => Version::Validator(format!("last-modified:{}", text(date))),
+            (None, None) => Version::Content(self.digest),
+        }
+    }
+}
+
+/// What to say to a server, so that it does not send again what we have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Validators {
+    etag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+/// Where one request led.
+enum Step {
+    Done(Answer),
+    To(RemoteUrl),
+}
+
+/// A fault, and how long the host wants to be left alone.
+type Refusal = (ArchiveFault, Option<Duration>);
+
+impl Http {
+    pub(super) fn new(
+        url: &RemoteUrl,
+        credentials: &Credentials,
+        proxy: Option<&Proxy>,
+        host: Arc<Host>,
+        limits: &Limits,
+    ) -> Result<Self, ArchiveFault> {
+        let credentials = credentials.for_address(url);
+        if !credentials.is_empty() && !credentials.opens_https() {
+            return Err(ArchiveFault::UnusableCredentials);
+        }
+        Ok(Self {
+            url: url.clone(),
+            login: credentials.login().cloned(),
+            tls: Tls::new(&credentials)?,
+            routes: Routes::new(proxy),
+            host,
+            timeout: limits.http_timeout,
+            download_bytes: limits.download_bytes,
+        })
+    }
+
+    /// Gets the archive into a file in `directory`, unless it is what is `known`, or the host is left alone.
+    pub(super) async fn get(&self, known: Option<&Validators>, directory: &Path) -> Result<Answer, ArchiveFault> {
+        self.host.ask().map_err(|LeftAlone| ArchiveFault::LeftAlone)?;
+        let answer = tokio::time::timeout(self.timeout, self.walk(known, directory)).await;
+        match answer.unwrap_or(Err((ArchiveFault::TimedOut(self.timeout), None))) {
+            Err((fault @ (ArchiveFault::Unreachable(_) | ArchiveFault::Throttled(_)), retry_after)) => {
+                self.host.refused(retry_after);
+                Err(fault)
+            }
+            // It says nothing about the host that we were not patient enough.
+            Err((fault @ ArchiveFault::TimedOut(_), _)) => Err(fault),
+            other => {
+                self.host.answered();
+                other.map_err(|(fault, _)| fault)
+            }
+        }
+    }
+
+    /// Follows redirects.
+    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<Answer, Refusal> {
+        let mut url = self.url.clone();
+        for _ in 0..=MAX_STEPS {
+            match self.step(&url, known, directory).await? {
+                Step::Done(answer) => return Ok(answer),
+                Step::To(next) => url = next,
+            }
+        }
+        Err((ArchiveFault::Redirected("again and again"), None))
+    }
+
+    async fn step(&self, url: &RemoteUrl, known: Option<&Validators>, directory: &Path) -> Result<Step, Refusal> {
+        let own = url.host() == self.url.host();
+        let without_word = |fault| (fault, None);
+        let authority: Authority = url
+            .host()
+            .parse()
+            .map_err(|_| without_word(ArchiveFault::Unreachable("its host is no name".to_owned())))?;
+        let request = self.request(url, own, known).map_err(without_word)?;
+        let config = if own { &self.tls.own } else { &self.tls.other };
+        let connected = self.routes.connect(&authority, config.clone(), &self.tls.other).await;
+        let stream = TokioIo::new(connected.map_err(without_word)?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| without_word(broken(&error)))?;
+        let exchange = async move {
+            let response = sender.send_request(request).await.map_err(|error| without_word(broken(&error)))?;
+            self.judge(url, response, directory).await
+        };
+        let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
+        tokio::select! {
+            biased;
+            step = &mut exchange => return step,
+            // Whatever ended it: what has arrived is still to be read, and the exchange finds out.
+            _ = &mut connection => {}
+        }
+        exchange.await
+    }
+
+    fn request(
+        &self,
+        url: &RemoteUrl,
+        own: bool,
+        known: Option<&Validators>,
+    ) -> Result<Request<Empty<Bytes>>, ArchiveFault> {
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let request = Request::get(format!("{}{query}", url.path()))
+            .header(header::HOST, url.host())
+            .header(header::USER_AGENT, concat!("rototo/", env!("CARGO_PKG_VERSION")))
+            .header(header::ACCEPT, "*/*");
+        let mut request = request
+            .body(Empty::new())
+            .map_err(|_| ArchiveFault::Unreachable("its address is not written as one".to_owned()))?;
+        let headers = request.headers_mut();
+        // Only the host that they are meant for.
+        if let Some(login) = self.login.as_ref().filter(|_| own) {
+            headers.insert(header::AUTHORIZATION, authorization(login)?);
+        }
+        if let Some(Validators { etag, last_modified }) = known {
+            headers.extend(etag.clone().map(|etag| (header::IF_NONE_MATCH, etag)));
+            headers.extend(last_modified.clone().map(|date| (header::IF_MODIFIED_SINCE, date)));
+        }
+        Ok(request)
+    }
+
+    async fn judge(&self, url: &RemoteUrl, response: Response<Incoming>, directory: &Path) -> Result<Step, Refusal> {
+        let status = response.status();
+        let said = |name: header::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let fault = match status.as_u16() {
+            200 => {
+                let download = self.download(response, directory).await;
+                return download.map(|download| Step::Done(Answer::Fresh(download))).map_err(|fault| (fault, None));
+            }
+            304 => return Ok(Step::Done(Answer::Unchanged)),
+            301 | 302 | 303 | 307 | 308 => {
+                let to = follow(url, said(header::LOCATION).unwrap_or_default());
+                return to.map(Step::To).map_err(|fault| (fault, None));
+            }
+            401 | 403 => ArchiveFault::AccessDenied(format!("it answered {status}")),
+            404 | 410 => ArchiveFault::NotThere(status.as_u16()),
+            429 | 503 => ArchiveFault::Throttled(format!("it answered {status}")),
+            500..=599 => ArchiveFault::Interrupted(format!("it answered {status}")),
+            other => ArchiveFault::Status(other),
+        };
+        Err((fault, said(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()))))
+    }
+
+    async fn download(&self, response: Response<Incoming>, directory: &Path) -> Result<Download, ArchiveFault> {
+        let too_large = || ArchiveFault::TooLarge { limit: self.download_bytes };
+        let not_kept = |error: std::io::Error| ArchiveFault::NotKept(error.to_string());
+        let validators = validators(response.headers());
+        let announced = response.headers().get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > self.download_bytes) {
+            return Err(too_large());
+        }
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(directory).map_err(not_kept)?);
+        let (mut left, mut hash) = (self.download_bytes, Sha256::new());
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| broken(&error))?;
+            let Some(bytes) = frame.data_ref() else { continue };
+            left = u64::try_from(bytes.len()).ok().and_then(|size| left.checked_sub(size)).ok_or_else(too_large)?;
+            hash.update(bytes);
+            file.write_all(bytes).await.map_err(not_kept)?;
+        }
+        file.flush().await.map_err(not_kept)?;
+        let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest.parse().map_err(|_| ArchiveFault::NotKept("its digest is none".to_owned()))?;
+        Ok(Download { file: file.into_std().await, validators, digest })
+    }
+}
+
+fn authorization(login: &Login) -> Result<HeaderValue, ArchiveFault> {
+    let text = match login {
+        Login::Bearer(token) => format!("Bearer {}", token.reveal()),
+        Login::Basic { username, password } => {
+            let pair = format!("{}:{}", username.reveal(), password.reveal());
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+        }
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| ArchiveFault::UnusableCredentials)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    Validators { etag: headers.get(header::ETAG).cloned(), last_modified: headers.get(header::LAST_MODIFIED).cloned() }
+}
+
+fn broken(error: &hyper::Error) -> ArchiveFault {
+    ArchiveFault::Interrupted(error.to_string())
+}

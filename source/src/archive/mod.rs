@@ -1,0 +1,132 @@
+//! Reads workspaces out of archives behind HTTPS addresses.
+//!
+//! [`Archive`] is one archive behind one address, opened with one set of credentials. Asking what it is now brings it
+//! along, unless its server says that it is what we have. It is kept in a file without a name, which goes with us, and
+//! is only ever read as a stream: nothing of it is unpacked on the disk.
+
+mod entries;
+mod http;
+mod redirect;
+mod route;
+mod tls;
+mod unpack;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rototo_engine::Tree;
+use tokio::sync::Mutex;
+
+use crate::credentials::Credentials;
+use crate::error::{ArchiveFault, Fault};
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::pinned::Version;
+use crate::proxy::Proxy;
+use crate::spec::{ArchiveFormat, ArchiveSource};
+use crate::subdirectory::Subdirectory;
+
+use http::{Answer, Download, Http};
+
+/// One archive behind one address. The lock is a queue: who waited finds what the one before brought.
+pub(crate) struct Archive {
+    http: Http,
+    format: ArchiveFormat,
+    limits: Limits,
+    directory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<(Instant, Result<Version, ArchiveFault>)>,
+    kept: Option<Kept>,
+}
+
+/// What was downloaded last, and what was read of it.
+struct Kept {
+    version: Version,
+    download: Download,
+    trees: HashMap<Option<Subdirectory>, Tree>,
+}
+
+impl Archive {
+    /// The archive of `source`, which is kept in `directory`.
+    pub(crate) fn new(
+        source: &ArchiveSource,
+        credentials: &Credentials,
+        proxy: Option<&Proxy>,
+        hosts: &Hosts,
+        directory: PathBuf,
+        limits: Limits,
+    ) -> Result<Self, ArchiveFault> {
+        let http = Http::new(source.url(), credentials, proxy, hosts.host(source.url().host()), &limits)?;
+        Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
+    }
+
+    /// What the archive is, asked for at `since` or later.
+    pub(crate) async fn pin(&self, since: Instant) -> Result<Version, ArchiveFault> {
+        let mut state = self.state.lock().await;
+        match &state.last {
+            Some((asked, answer)) if *asked >= since => answer.clone(),
+            _ => self.look(&mut state).await,
+        }
+    }
+
+    /// The documents of `version` below `subdirectory`.
+    pub(crate) async fn fetch(&self, version: &Version, subdirectory: Option<&Subdirectory>) -> Result<Tree, Fault> {
+        let mut state = self.state.lock().await;
+        if state.kept.is_none() {
+            self.look(&mut state).await?;
+        }
+        let Some(kept) = state.kept.as_mut().filter(|kept| kept.version == *version) else {
+            return Err(ArchiveFault::Changed.into());
+        };
+        let subdirectory = subdirectory.cloned();
+        if let Some(tree) = kept.trees.get(&subdirectory) {
+            return Ok(tree.clone());
+        }
+        let file = kept.download.file.try_clone().map_err(|error| self.disk(&error.to_string()))?;
+        let tree = self.unpack(file, subdirectory.clone()).await?;
+        kept.trees.insert(subdirectory, tree.clone());
+        Ok(tree)
+    }
+
+    async fn look(&self, state: &mut State) -> Result<Version, ArchiveFault> {
+        let asked = Instant::now();
+        let known = state.kept.as_ref().map(|kept| &kept.download.validators);
+        let answer = match self.http.get(known, &self.directory).await {
+            Ok(Answer::Fresh(download)) => {
+                let version = download.version();
+                if state.kept.as_ref().is_none_or(|kept| kept.version != version) {
+                    state.kept = Some(Kept { version: version.clone(), download, trees: HashMap::new() });
+                }
+                Ok(version)
+            }
+            Ok(Answer::Unchanged) => {
+                state.kept.as_ref().map(|kept| kept.version.clone()).ok_or(ArchiveFault::Status(304))
+            }
+            Err(ArchiveFault::LeftAlone) => {
+                // Not an answer. What was said last says more.
+                let last = state.last.as_ref().and_then(|(_, answer)| answer.clone().err());
+                return Err(last.unwrap_or(ArchiveFault::LeftAlone));
+            }
+            Err(fault) => Err(fault),
+        };
+        state.last = Some((asked, answer.clone()));
+        answer
+    }
+
+    async fn unpack(&self, file: File, subdirectory: Option<Subdirectory>) -> Result<Tree, Fault> {
+        let (format, limits) = (self.format, self.limits.clone());
+        let unpacking =
+            tokio::task::spawn_blocking(move || unpack::unpack(file, format, subdirectory.as_ref(), &limits));
+        unpacking.await.map_err(|error| self.disk(&error.to_string()))?
+    }
+
+    fn disk(&self, error: &str) -> Fault {
+        Fault::Disk { path: self.directory.display().to_string(), error: error.to_owned() }
+    }
+}

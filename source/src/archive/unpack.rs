@@ -1,0 +1,153 @@
+//! Reads the documents out of a packed archive, as a stream and within limits, whatever the archive claims.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use flate2::read::MultiGzDecoder;
+use rototo_engine::Tree;
+use zip::ZipArchive;
+
+use crate::error::{ArchiveFault, ContentFault, Fault};
+use crate::layout::Entry;
+use crate::limits::{Budget, Limits};
+use crate::spec::ArchiveFormat;
+use crate::subdirectory::Subdirectory;
+
+use super::entries::Entries;
+
+/// What one entry may need beyond its bytes.
+const BYTES_PER_ENTRY: u64 = 4096;
+
+/// The documents below `subdirectory`. Blocks on the disk.
+pub(super) fn unpack(
+    mut file: File,
+    format: ArchiveFormat,
+    subdirectory: Option<&Subdirectory>,
+    limits: &Limits,
+) -> Result<Tree, Fault> {
+    file.seek(SeekFrom::Start(0)).map_err(|error| damaged(&error))?;
+    let mut entries = Entries::new(subdirectory);
+    match format {
+        ArchiveFormat::TarGz => untar(file, &mut entries, limits)?,
+        ArchiveFormat::Zip => unzip(file, &mut entries, limits)?,
+    }
+    entries.choose()
+}
+
+fn untar(file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), Fault> {
+    let exceeded = Cell::new(false);
+    let overhead = limits.entries.saturating_add(1).saturating_mul(BYTES_PER_ENTRY);
+    let left = limits.unpacked_bytes.saturating_add(overhead);
+    let stream = Bounded { stream: MultiGzDecoder::new(BufReader::new(file)), left, exceeded: &exceeded };
+    let failed = |error: io::Error| match exceeded.get() {
+        true => Fault::from(ContentFault::TooLarge { limit: limits.unpacked_bytes }),
+        false => damaged(&error),
+    };
+    let mut budget = Budget::new(limits);
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        budget.entry()?;
+        let kind = match entry.header().entry_type() {
+            // What holds for all entries: git writes the commit there.
+            tar::EntryType::XGlobalHeader => continue,
+            tar::EntryType::Regular => Entry::File,
+            tar::EntryType::Directory => Entry::Directory,
+            tar::EntryType::Symlink | tar::EntryType::Link => Entry::Link,
+            _ => Entry::Special,
+        };
+        budget.bytes(entry.size())?;
+        let path = entry.path_bytes().into_owned();
+        if let Some(path) = entries.admit(&path, kind)? {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(failed)?;
+            if u64::try_from(bytes.len()) != Ok(entry.size()) {
+                return Err(ArchiveFault::Damaged(format!("`{path}` is cut off")).into());
+            }
+            entries.keep(&path, bytes);
+        }
+    }
+    // At its very end stands the checksum.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
+    Ok(())
+}
+
+fn unzip(mut file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), Fault> {
+    count_entries(&mut file, limits)?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
+    let mut budget = Budget::new(limits);
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(|error| damaged(&error))?;
+        budget.entry()?;
+        let kind = match entry.unix_mode().map(|mode| mode & 0o170_000) {
+            Some(0o120_000) => Entry::Link,
+            _ if entry.is_dir() => Entry::Directory,
+            None | Some(0 | 0o100_000 | 0o040_000) => Entry::File,
+            Some(_) => Entry::Special,
+        };
+        let path = entry.name_raw().to_vec();
+        let size = entry.size();
+        budget.bytes(size)?;
+        if let Some(path) = entries.admit(&path, kind)? {
+            let mut bytes = Vec::new();
+            // One byte more than it claims to have tells that it lies.
+            (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
+            if u64::try_from(bytes.len()) != Ok(size) {
+                return Err(ArchiveFault::Damaged(format!("`{path}` is not as large as it claims")).into());
+            }
+            entries.keep(&path, bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Counts the entries of the directory before anybody builds a list of them.
+fn count_entries(file: &mut File, limits: &Limits) -> Result<(), Fault> {
+    const ENTRY: &[u8] = b"PK\x01\x02";
+    let mut budget = Budget::new(limits);
+    let mut window = Vec::new();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut chunk).map_err(|error| damaged(&error))?;
+        if read == 0 {
+            break;
+        }
+        window.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        for _ in window.windows(ENTRY.len()).filter(|bytes| *bytes == ENTRY) {
+            budget.entry()?;
+        }
+        // What may be the beginning of one that goes on in the next chunk.
+        let done = window.len().saturating_sub(ENTRY.len() - 1);
+        window.drain(..done);
+    }
+    file.seek(SeekFrom::Start(0)).map_err(|error| damaged(&error))?;
+    Ok(())
+}
+
+/// Ends a stream that goes on for longer than it may.
+struct Bounded<'a, R> {
+    stream: R,
+    left: u64,
+    exceeded: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        match u64::try_from(read).ok().and_then(|read| self.left.checked_sub(read)) {
+            Some(left) => {
+                self.left = left;
+                Ok(read)
+            }
+            None => {
+                self.exceeded.set(true);
+                Err(io::Error::other("more than allowed"))
+            }
+        }
+    }
+}
+
+fn damaged(error: &impl ToString) -> Fault {
+    ArchiveFault::Damaged(error.to_string()).into()
+}

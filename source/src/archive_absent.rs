@@ -1,0 +1,39 @@
+//! Stands for the archives in a build without the feature `archives`: says so, and has nothing.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rototo_engine::Tree;
+
+use crate::credentials::Credentials;
+use crate::error::{ArchiveFault, Fault};
+use crate::hosts::Hosts;
+use crate::limits::Limits;
+use crate::pinned::Version;
+use crate::proxy::Proxy;
+use crate::spec::ArchiveSource;
+use crate::subdirectory::Subdirectory;
+
+/// No value of this can exist.
+pub(crate) enum Archive {}
+
+impl Archive {
+    pub(crate) fn new(
+        _: &ArchiveSource,
+        _: &Credentials,
+        _: Option<&Proxy>,
+        _: &Hosts,
+        _: PathBuf,
+        _: Limits,
+    ) -> Result<Self, ArchiveFault> {
+        Err(ArchiveFault::NotBuilt)
+    }
+
+    pub(crate) async fn pin(&self, _: Instant) -> Result<Version, ArchiveFault> {
+        match *self {}
+    }
+
+    pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, Fault> {
+        match *self {}
+    }
+}
