@@ -168,7 +168,7 @@ fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Fault> {
 }
 
 /// What an answer that is no success means.
-fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
+pub(super) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
     let said = serde_json::from_slice(body).map(|ErrorBody { message, .. }| message);
     let said: String = said.unwrap_or_else(|_| "no reason given".to_owned()).chars().take(500).collect();
     let (code, kind) = match status {

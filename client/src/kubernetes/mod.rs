@@ -8,6 +8,8 @@
 //! [`state`] decides and touches nothing; everything else touches the world and decides nothing.
 
 mod access;
+#[cfg(test)]
+mod any_bytes;
 mod cache;
 mod cluster;
 mod direct;
