@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
-use rototo_source::{Access, Reader};
+use rototo_source::{Access, Pinned, Reader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -40,13 +40,15 @@ pub(crate) async fn poll(
     let mut failures = 0;
     let mut bell = FileBell::new(plan.directory.clone());
     let mut rung = false;
+    // What runs, by the versions of its layers.
+    let mut loaded = None;
     loop {
         // Before the look: what changes during it rings.
         if !rung {
             bell.hang();
         }
         let outcome = tokio::select! {
-            outcome = look(&plan, &current) => outcome,
+            outcome = look(&plan, &current, &mut loaded) => outcome,
             () = stop.cancelled() => return,
         };
         failures = if outcome.is_err() { failures + 1 } else { 0 };
@@ -85,23 +87,21 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn look(plan: &Plan, current: &Current) -> Result<RefreshOutcome> {
+async fn look(plan: &Plan, current: &Current, loaded: &mut Option<Pinned>) -> Result<RefreshOutcome> {
     current.set_status(|status| {
         status.refreshing = true;
         status.last_attempt = Some(Timestamp::now());
         status.counters.looks += 1;
     });
     let pinned = plan.reader.pin(&plan.access).await?;
-    let running = current.workspace().ok();
-    let same_commit = running
-        .as_ref()
-        .zip(pinned.revision())
-        .is_some_and(|(running, revision)| running.revision() == Some(&revision.to_string()));
-    if same_commit {
+    if loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
         return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
     }
+    let running = current.workspace().ok();
     let base = running.as_ref().map(|running| running.content().clone());
-    let workspace = Arc::new(reading::load(&plan.reader, &pinned, plan.demands.clone(), base).await?);
+    let (workspace, pinned) = reading::load(&plan.reader, &pinned, plan.demands.clone(), base).await?;
+    *loaded = Some(pinned);
+    let workspace = Arc::new(workspace);
     if running.is_some_and(|running| running.fingerprint() == workspace.fingerprint()) {
         current.rename(workspace);
         return Ok(RefreshOutcome::Unchanged);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rototo_source::{Access, Credentials, Pinned, Reader, Source};
+use rototo_source::{Access, Credentials, Layer, Pinned, Reader, Source, Version};
 
 use crate::checks::Checks;
 use crate::error::{Error, Result};
@@ -37,7 +37,8 @@ pub(crate) async fn read_once(source: &str, options: LoadOptions) -> Result<Work
     let source = with_files(source.parse()?)?;
     let reader = Reader::new(options.reader().clone())?;
     let pinned = reader.pin(access(source, options.auth())?).await?;
-    load(&reader, &pinned, Demands { lint: options.lint(), checks: Checks::default() }, None).await
+    let demands = Demands { lint: options.lint(), checks: Checks::default() };
+    load(&reader, &pinned, demands, None).await.map(|(workspace, _)| workspace)
 }
 
 /// A source that can be read, rather than only followed.
@@ -66,24 +67,25 @@ pub(crate) struct Demands {
     pub(crate) checks: Checks,
 }
 
-/// Loads what was pinned. What has not changed since `base` is not read again.
+/// Loads what was pinned, and says of which versions of which layers it is. What has not changed since `base` is not
+/// parsed or compiled again.
 pub(crate) async fn load(
     reader: &Reader,
     pinned: &Pinned,
     demands: Demands,
     base: Option<Arc<Content>>,
-) -> Result<Workspace> {
-    let tree = reader.fetch(pinned).await?;
+) -> Result<(Workspace, Pinned)> {
+    let (pinned, tree) = reader.fetch_layers(pinned).await?;
     let name = pinned.source().to_string();
     let parsed =
         tokio::task::spawn_blocking(move || build(tree, &name, demands.lint, base.as_deref()).map(Arc::new)).await;
     let content = parsed.map_err(|_| Error::ShutDown(pinned.source().to_string()))??;
-    let workspace = Workspace::new(content.clone(), origin(pinned, &content));
+    let workspace = Workspace::new(content.clone(), origin(&pinned, &content));
     demands
         .checks
         .pass(&workspace)
         .map_err(|reason| Error::CheckFailed { source_name: pinned.source().to_string(), reason })?;
-    Ok(workspace)
+    Ok((workspace, pinned))
 }
 
 fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&Content>) -> Result<Content> {
@@ -101,15 +103,18 @@ fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&
 }
 
 fn origin(pinned: &Pinned, content: &Content) -> Origin {
-    let revision = pinned.revision();
-    let fingerprint = match &revision {
-        Some(revision) => SourceFingerprint::GitCommit(revision.commit().to_string()),
+    let of_layer = |layer: &Layer| match layer.version() {
+        Some(Version::Commit(commit)) => SourceFingerprint::GitCommit(commit.to_string()),
+        Some(Version::Validator(validator)) => SourceFingerprint::HttpValidator(validator.clone()),
+        Some(Version::Content(digest)) => SourceFingerprint::ContentHash(format!("sha256:{digest}")),
         None => SourceFingerprint::ContentHash(content.fingerprint().to_string()),
     };
+    let mut layers: Vec<_> = pinned.layers().map(of_layer).collect();
+    let fingerprint = if layers.len() == 1 { layers.pop() } else { Some(SourceFingerprint::WorkspaceLayers(layers)) };
     Origin {
         source: pinned.source().to_string(),
-        fingerprint: Some(fingerprint),
-        revision: revision.map(|revision| revision.to_string()),
+        fingerprint,
+        revision: pinned.revision().map(|revision| revision.to_string()),
         immutable: pinned.immutable(),
     }
 }
