@@ -7,7 +7,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rototo_source::{Access, Reader, ReaderOptions, Source, SourceError};
+use rototo_source::{Access, Limits, Reader, ReaderOptions, Source, SourceError};
 use support::git_http::serve_git;
 use support::https::{Authority, Clients, HttpsServer, Request, Response, redirect, respond};
 use support::proxy::Proxy;
@@ -56,15 +56,20 @@ async fn user_and_password_open_a_repository_behind_a_private_authority() {
     reader().read(Access::new(in_the_address, credentials(&[("ca.crt", &ca)]))).await.unwrap();
 }
 
+/// What the kernel shows of every process: its arguments, and its environment.
+fn processes() -> Vec<(String, String)> {
+    let read = |path: std::path::PathBuf| std::fs::read(path).map(|told| String::from_utf8_lossy(&told).into_owned());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    processes.filter_map(|at| Some((read(at.join("cmdline")).ok()?, read(at.join("environ")).ok()?))).collect()
+}
+
 #[tokio::test]
-async fn no_argument_of_any_process_holds_a_secret() {
+async fn secrets_are_in_no_arguments_and_in_no_environment_but_of_who_needs_them() {
     let (_repository, answer) = repository_for(None);
-    let seen = Arc::<Mutex<Vec<String>>>::default();
-    let arguments = Arc::clone(&seen);
+    let seen = Arc::<Mutex<Vec<(String, String)>>>::default();
+    let told = Arc::clone(&seen);
     let server = HttpsServer::start(move |request| {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let told = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-        arguments.lock().unwrap().extend(told.map(|told| String::from_utf8_lossy(&told).into_owned()));
+        told.lock().unwrap().extend(processes());
         answer(request)
     });
     let ca = server.authority.pem();
@@ -73,8 +78,11 @@ async fn no_argument_of_any_process_holds_a_secret() {
     let in_the_address = format!("git+https://user:hunter2@{}/.git#main", server.address()).parse().unwrap();
     reader().read(Access::new(in_the_address, credentials(&[("ca.crt", &ca)]))).await.unwrap();
     let seen = seen.lock().unwrap();
-    assert!(seen.iter().any(|arguments| arguments.contains(&server.address())), "git was not seen at all");
-    assert!(seen.iter().all(|arguments| !arguments.contains("hunter2")));
+    assert!(seen.iter().any(|(arguments, _)| arguments.contains(&server.address())), "git was not seen at all");
+    assert!(seen.iter().all(|(arguments, _)| !arguments.contains("hunter2")));
+    let readers = || seen.iter().filter(|(arguments, _)| arguments.contains("cat-file"));
+    assert!(readers().count() > 0, "nobody read objects meanwhile");
+    assert!(readers().all(|(_, environment)| !environment.contains("hunter2")));
 }
 
 #[tokio::test]
@@ -164,6 +172,67 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
         assert!(server.requests().iter().any(|request| request.header("authorization").is_some()));
     }
     assert!(elsewhere.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_commits_by_name_is_asked_for_refs() {
+    let (repository, answer) = repository_for(None);
+    let old = repository.head();
+    let new = repository.commit(&[("variables/b.toml", "b")]);
+    // Without this header git speaks its first protocol, in which a host sends only what refs point at.
+    let server = HttpsServer::start(move |request| {
+        let mut request = request.clone();
+        request.headers.remove("git-protocol");
+        answer(&request)
+    });
+    let trusted = credentials(&[("ca.crt", &server.authority.pem())]);
+    let at = |fragment: &str| {
+        let source = format!("git+https://{}/.git#{fragment}", server.address()).parse().unwrap();
+        Access::new(source, trusted.clone())
+    };
+    for (fragment, documents) in [("main", 3), (&*new, 3), (&*old, 2)] {
+        let (_, read) = reader().read(at(fragment)).await.unwrap();
+        assert_eq!(read.iter().count(), documents, "{fragment}");
+    }
+
+    // The branch moves on, or back, between the question and the transfer.
+    let reader = reader();
+    let pinned = reader.pin(at("main")).await.unwrap();
+    repository.git(&["reset", "--hard", "--quiet", &old]);
+    repository.commit(&[("variables/c.toml", "c")]);
+    let error = reader.fetch(&pinned).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("no_commit", true), "{error}");
+    let (healed, _) = reader.read(at("main")).await.unwrap();
+    assert_eq!(healed.revision().unwrap().commit().as_str(), repository.head());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_with_all_that_git_started() {
+    let server = HttpsServer::start(|_| {
+        Box::new(|to| {
+            to.write_all(b"HTTP/1.1 200 Fine\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nX-")?;
+            loop {
+                to.write_all(b"1")?;
+                to.flush()?;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        })
+    });
+    let limits = Limits { git_timeout: Duration::from_millis(700), ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let keys = credentials(&[("ca.crt", &server.authority.pem())]);
+    let error = reader.pin(Access::new(source(&server), keys)).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("git_timed_out", true), "{error}");
+    let port = server.address();
+    let runs = |arguments: &[u8]| String::from_utf8_lossy(arguments).contains(&port);
+    let is_over = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        !processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok()).any(|told| runs(&told))
+    };
+    // A killed process is gone once the kernel has got round to it.
+    while !is_over() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

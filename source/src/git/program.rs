@@ -147,6 +147,8 @@ impl Program {
             ("fetch.recurseSubmodules", "false"),
             ("fetch.writeCommitGraph", "false"),
             ("protocol.version", "2"),
+            // What is larger goes through git as a stream.
+            ("core.bigFileThreshold", "1m"),
             // The kept repository is a cache: what a crash damages is fetched again.
             ("core.fsync", "none"),
         ];

@@ -1,0 +1,50 @@
+//! A file of 300 MiB is refused by its size, before anybody reads it. The only test of its process, whose memory is
+//! what it measures.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs::File;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rototo_source::{Access, Source};
+use support::https::{HttpsServer, respond};
+use support::{MANIFEST, Repository, credentials, read, reader};
+
+const MIB: u64 = 1 << 20;
+
+/// The most memory that this process has had at once.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_file_of_300_mib_is_refused_before_it_is_read() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    std::fs::create_dir(repository.path().join("variables")).unwrap();
+    // Sparse, so that it costs nothing.
+    File::create(repository.path().join("variables/a.toml")).unwrap().set_len(300 * MIB).unwrap();
+    repository.commit(&[]);
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    archive.append_path_with_name(repository.path().join("variables/a.toml"), "variables/a.toml").unwrap();
+    let archive = archive.into_inner().unwrap().finish().unwrap();
+    let server = HttpsServer::start(move |_| respond(200, &[], archive.clone()));
+    let trusted = credentials(&[("ca.crt", &server.authority.pem())]);
+
+    let before = peak();
+    let directory: Source = repository.path().to_str().unwrap().parse().unwrap();
+    for source in [directory, repository.source("main")] {
+        let error = read(&reader(), &source).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("too_large", false), "{error}");
+        assert!(error.to_string().contains("larger than 209715200 bytes"), "{error}");
+    }
+    let packed = format!("https://{}/a.tar.gz", server.address()).parse().unwrap();
+    let error = reader().read(Access::new(packed, trusted)).await.unwrap_err();
+    assert_eq!(error.code(), "too_large", "{error}");
+    assert!(peak() - before < 50 * MIB, "{} MiB more than before", (peak() - before) / MIB);
+}
