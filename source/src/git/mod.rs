@@ -9,6 +9,7 @@ mod complaint;
 mod credentials;
 mod documents;
 mod failure;
+mod group;
 mod kept;
 mod objects;
 mod program;

@@ -9,7 +9,8 @@ use tokio::process::{ChildStdin, ChildStdout};
 use crate::error::{ContentFault, Fault, GitFault};
 use crate::layout::Entry;
 
-use super::program::{Group, Program};
+use super::group::Group;
+use super::program::Program;
 
 /// The name of an object: 20 bytes of SHA-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

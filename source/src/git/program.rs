@@ -1,13 +1,10 @@
 //! Runs the `git` program: what it may see of our environment, what it may do, how long, and how much it may write.
 
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
@@ -16,12 +13,11 @@ use crate::limits::Limits;
 use crate::proxy::Proxy;
 use crate::remote_url::{RemoteUrl, Scheme};
 
-use super::complaint::{Complaint, TRACE, listen};
+use super::complaint::{Complaint, TRACE};
 use super::credentials::{Keys, Setting};
 use super::failure::classify;
+use super::group::Group;
 
-/// The answer to a question about refs is short; more than this is not read.
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
     url: RemoteUrl,
@@ -178,78 +174,5 @@ impl Program {
             text = text.replace(secret, "…");
         }
         text
-    }
-}
-
-/// A running git with everything that it starts (ssh, the https helper). All of it ends when this is dropped.
-pub(super) struct Group {
-    child: Child,
-    id: Option<Pid>,
-}
-
-impl Group {
-    fn start(command: &mut Command) -> Result<Self, GitFault> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => GitFault::NoGit,
-            _ => GitFault::Other(format!("git could not be started: {error}")),
-        })?;
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Self { child, id })
-    }
-
-    /// A transfer that is larger than allowed ends by a signal instead of filling the disk.
-    fn limit_file_size(&self, bytes: u64) {
-        #[cfg(target_os = "linux")]
-        if let Some(id) = self.id {
-            use rustix::process::{Resource, Rlimit, prlimit};
-            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-            if let Err(error) = prlimit(Some(id), Resource::Fsize, limit) {
-                tracing::debug!(%error, "the size of a git transfer could not be limited");
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = bytes;
-    }
-
-    pub(super) fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
-    async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, Complaint), GitFault> {
-        let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A git that stops reading says why on stderr.
-                let _ = stdin.write_all(input).await;
-            }
-        };
-        let ((), stdout, stderr, status) =
-            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr), self.child.wait());
-        let status = status.map_err(|error| GitFault::Other(format!("git could not be waited for: {error}")))?;
-        Ok((status, stdout, stderr))
-    }
-}
-
-/// Reads to the end and keeps the beginning.
-async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
-    let mut kept = Vec::new();
-    if let Some(mut stream) = stream {
-        let beginning = (&mut stream).take(keep).read_to_end(&mut kept).await;
-        if beginning.is_ok() {
-            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-        }
-    }
-    kept
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Once git has been waited for, its number may belong to another.
-        if self.child.id().is_some()
-            && let Some(id) = self.id
-        {
-            let _ = kill_process_group(id, Signal::KILL);
-        }
     }
 }

@@ -1,0 +1,199 @@
+//! Reads credentials from the keys of a Kubernetes Secret, and says which key is missing or wrong.
+
+use std::collections::BTreeMap;
+
+use super::{ClientCertificate, Login, Parts, Secret, SshIdentity};
+
+/// Keys and values that are no credentials. Names keys, and never what they hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCredentials {
+    /// None of the keys that mean something.
+    #[error(
+        "it has none of the keys username + password, bearerToken, identity + known_hosts, ca.crt, or tls.crt + tls.key"
+    )]
+    Nothing,
+    /// Half of a pair.
+    #[error("it has the key `{present}` and lacks `{missing}`: both are needed")]
+    Half {
+        /// What is there.
+        present: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
+    /// Two ways to say who we are.
+    #[error("it has both a password and a bearerToken: keep one of them")]
+    TwoLogins,
+    /// Nothing but white space.
+    #[error("its key `{0}` is empty")]
+    Empty(&'static str),
+    /// Binary, or with line breaks inside.
+    #[error("its key `{0}` is not one line of plain text")]
+    NotOneLine(&'static str),
+    /// Binary.
+    #[error("its key `{0}` is not text")]
+    NotText(&'static str),
+    /// No PEM block where one has to be.
+    #[error("its key `{key}` holds no PEM block `{block}`")]
+    NotPem {
+        /// The key.
+        key: &'static str,
+        /// What is looked for.
+        block: &'static str,
+    },
+}
+
+/// What the keys of a Secret hold.
+pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<Parts, InvalidCredentials> {
+    let keys = Keys(secret);
+    let basic = keys.pair("username", "password", Keys::line)?;
+    let bearer = keys.get("bearerToken", Keys::line)?;
+    let ssh = keys.pair("identity", "known_hosts", Keys::text)?;
+    let ca = keys.get("ca.crt", Keys::certificate)?;
+    let certificate = keys.pair("tls.crt", "tls.key", Keys::text)?;
+    let login = match (basic, bearer) {
+        (Some(_), Some(_)) => return Err(InvalidCredentials::TwoLogins),
+        (Some((username, password)), None) => Some(Login::Basic { username, password }),
+        (None, Some(token)) => Some(Login::Bearer(token)),
+        (None, None) => None,
+    };
+    if let Some((key, _)) = &ssh {
+        has_block(key, "identity", "PRIVATE KEY")?;
+    }
+    if let Some((certificate, key)) = &certificate {
+        has_block(certificate, "tls.crt", "CERTIFICATE")?;
+        has_block(key, "tls.key", "PRIVATE KEY")?;
+    }
+    let parts = Parts {
+        login,
+        ssh: ssh.map(|(key, known_hosts)| SshIdentity { key, known_hosts }),
+        ca,
+        client_certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
+    };
+    if parts == Parts::default() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
+}
+
+/// The keys of a Secret, by what they have to be.
+struct Keys<'a>(&'a BTreeMap<String, Vec<u8>>);
+
+type Read<'a> = fn(&Keys<'a>, &'static str, &[u8]) -> Result<Secret, InvalidCredentials>;
+
+impl<'a> Keys<'a> {
+    fn get(&self, key: &'static str, read: Read<'a>) -> Result<Option<Secret>, InvalidCredentials> {
+        self.0.get(key).map(|bytes| read(self, key, bytes)).transpose()
+    }
+
+    fn pair(
+        &self,
+        first: &'static str,
+        second: &'static str,
+        read: Read<'a>,
+    ) -> Result<Option<(Secret, Secret)>, InvalidCredentials> {
+        match (self.get(first, read)?, self.get(second, read)?) {
+            (Some(first), Some(second)) => Ok(Some((first, second))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(InvalidCredentials::Half { present: first, missing: second }),
+            (None, Some(_)) => Err(InvalidCredentials::Half { present: second, missing: first }),
+        }
+    }
+
+    /// One line. A line break at its end is what `echo` left there; one inside would begin another header.
+    fn line(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotOneLine(key))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err(InvalidCredentials::Empty(key));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidCredentials::NotOneLine(key));
+        }
+        Ok(Secret(text.to_owned()))
+    }
+
+    /// A file of lines. The last one gets its end: without it ssh does not read a key.
+    fn text(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotText(key))?;
+        if text.trim().is_empty() {
+            return Err(InvalidCredentials::Empty(key));
+        }
+        Ok(Secret(format!("{}\n", text.trim_end())))
+    }
+
+    fn certificate(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
+        let text = self.text(key, bytes)?;
+        has_block(&text, key, "CERTIFICATE")?;
+        Ok(text)
+    }
+}
+
+/// Whether a text has a PEM block whose title ends in `block`.
+fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<(), InvalidCredentials> {
+    let title = |line: &str| {
+        line.trim()
+            .strip_prefix("-----BEGIN ")
+            .and_then(|line| line.strip_suffix("-----"))
+            .is_some_and(|title| title.ends_with(block))
+    };
+    if text.reveal().lines().any(title) { Ok(()) } else { Err(InvalidCredentials::NotPem { key, block }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Credentials;
+    use super::*;
+
+    const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----";
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";
+
+    fn from(keys: &[(&str, &str)]) -> Result<Credentials, InvalidCredentials> {
+        let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        Credentials::from_keys(&keys)
+    }
+
+    #[test]
+    fn each_kind_is_read_and_none_is_shown() {
+        for (keys, shown) in [
+            (&[("username", "hunter2"), ("password", "hunter2\n")][..], "user and password"),
+            (&[("bearerToken", "hunter2")], "bearer token"),
+            (&[("identity", KEY), ("known_hosts", "hunter2 ssh-ed25519 hunter2")], "ssh identity"),
+            (&[("ca.crt", CERTIFICATE), ("other", "hunter2")], "certificate authority"),
+            (&[("tls.crt", CERTIFICATE), ("tls.key", KEY)], "client certificate"),
+        ] {
+            let credentials = from(keys).unwrap();
+            assert_eq!(format!("{credentials:?}"), format!("Credentials {{ {shown} }}"));
+            assert!(!credentials.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_by_its_key_alone() {
+        for (keys, expected) in [
+            (&[][..], "it has none of the keys"),
+            (&[("other", "hunter2")], "it has none of the keys"),
+            (&[("username", "hunter2")], "has the key `username` and lacks `password`"),
+            (&[("identity", KEY)], "has the key `identity` and lacks `known_hosts`"),
+            (&[("tls.key", KEY)], "has the key `tls.key` and lacks `tls.crt`"),
+            (&[("username", "hunter2"), ("password", "hunter2"), ("bearerToken", "hunter2")], "both a password and a"),
+            (&[("bearerToken", "\n")], "`bearerToken` is empty"),
+            (&[("bearerToken", "hunter2\nCookie: hunter2")], "`bearerToken` is not one line"),
+            (&[("ca.crt", "hunter2")], "`ca.crt` holds no PEM block `CERTIFICATE`"),
+            (&[("identity", "hunter2"), ("known_hosts", "x")], "`identity` holds no PEM block `PRIVATE KEY`"),
+        ] {
+            let error = from(keys).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_ends_with_a_line_break() {
+        let credentials = from(&[("identity", KEY), ("known_hosts", "h ssh-ed25519 x")]).unwrap();
+        assert_eq!(credentials.ssh().unwrap().key.reveal(), format!("{KEY}\n"));
+    }
+
+    #[test]
+    fn other_credentials_have_another_name() {
+        let of = |keys: &[(&str, &str)]| from(keys).unwrap().digest();
+        assert_eq!(of(&[("bearerToken", "ab")]), of(&[("bearerToken", "ab\n")]));
+        assert_ne!(of(&[("bearerToken", "ab")]), of(&[("bearerToken", "ac")]));
+        assert_ne!(of(&[("username", "a"), ("password", "bc")]), of(&[("username", "ab"), ("password", "c")]));
+    }
+}

@@ -1,0 +1,207 @@
+//! What opens a source that is not open to everybody: a value that comes with the question, and shows no secret.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use rototo_source::{Access, Credentials};
+//!
+//! let secret = BTreeMap::from([("bearerToken".to_owned(), b"s3cr3t".to_vec())]);
+//! let credentials = Credentials::from_keys(&secret).unwrap();
+//! assert_eq!(format!("{credentials:?}"), "Credentials { bearer token }");
+//! let access = Access::new("git+https://git.example.com/config.git#main".parse().unwrap(), credentials);
+//! ```
+
+mod keys;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use rototo_engine::Digest;
+
+use crate::remote_url::RemoteUrl;
+use crate::spec::Source;
+
+pub use keys::InvalidCredentials;
+
+/// A source together with what opens it. A [`Source`] alone is opened with what the user has set up for git and ssh.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    source: Source,
+    credentials: Credentials,
+}
+
+impl Access {
+    /// `source`, opened with `credentials`.
+    #[must_use]
+    pub fn new(source: Source, credentials: Credentials) -> Self {
+        Self { source, credentials }
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What opens it.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+}
+
+impl From<Source> for Access {
+    fn from(source: Source) -> Self {
+        Self::new(source, Credentials::default())
+    }
+}
+
+impl From<&Source> for Access {
+    fn from(source: &Source) -> Self {
+        source.clone().into()
+    }
+}
+
+impl From<&Self> for Access {
+    fn from(access: &Self) -> Self {
+        access.clone()
+    }
+}
+
+/// User and password, a token, a key, certificates: as much of it as there is. The default is nothing at all, which
+/// leaves everything to the user's own set-up.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Credentials(Arc<Parts>);
+
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+struct Parts {
+    login: Option<Login>,
+    ssh: Option<SshIdentity>,
+    ca: Option<Secret>,
+    client_certificate: Option<ClientCertificate>,
+}
+
+/// How we say over https who we are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Login {
+    Basic { username: Secret, password: Secret },
+    Bearer(Secret),
+}
+
+/// A private key, and the hosts that it is shown to.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SshIdentity {
+    pub(crate) key: Secret,
+    pub(crate) known_hosts: Secret,
+}
+
+/// A certificate with its private key, both PEM.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ClientCertificate {
+    pub(crate) certificate: Secret,
+    pub(crate) key: Secret,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The text, for whom it is meant.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Credentials {
+    /// Reads the keys of a Kubernetes Secret: `username` + `password`, `bearerToken`, `identity` + `known_hosts`,
+    /// `ca.crt`, `tls.crt` + `tls.key`. Other keys are left alone.
+    pub fn from_keys(keys: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidCredentials> {
+        keys::read(keys).map(|parts| Self(Arc::new(parts)))
+    }
+
+    /// A token, as `Authorization: Bearer`.
+    pub fn bearer(token: &str) -> Result<Self, InvalidCredentials> {
+        Self::from_keys(&BTreeMap::from([("bearerToken".to_owned(), token.as_bytes().to_vec())]))
+    }
+
+    /// Whether there is nothing in it, so that the user's own set-up is used.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self.0 == Parts::default()
+    }
+
+    /// Whether anything in it is for https.
+    pub(crate) fn opens_https(&self) -> bool {
+        self.0.login.is_some() || self.0.ca.is_some() || self.0.client_certificate.is_some()
+    }
+
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.0.login.as_ref()
+    }
+
+    pub(crate) fn ssh(&self) -> Option<&SshIdentity> {
+        self.0.ssh.as_ref()
+    }
+
+    pub(crate) fn ca(&self) -> Option<&Secret> {
+        self.0.ca.as_ref()
+    }
+
+    pub(crate) fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.0.client_certificate.as_ref()
+    }
+
+    /// These, and a login that stands in the address itself, which wins.
+    pub(crate) fn for_address(&self, url: &RemoteUrl) -> Self {
+        let Some((username, password)) = url.login() else { return self.clone() };
+        let login = Login::Basic { username: Secret(username), password: Secret(password) };
+        Self(Arc::new(Parts { login: Some(login), ..(*self.0).clone() }))
+    }
+
+    /// A name that only the same credentials have, for telling apart what is kept of each.
+    pub(crate) fn digest(&self) -> Digest {
+        let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.0.len(), secret.0));
+        Digest::of(tagged.collect::<String>().as_bytes())
+    }
+
+    /// What must not be seen, for scrubbing what other programs print. A short user name is none, and replacing it
+    /// everywhere would leave nothing to read.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = |(kind, secret): &(&str, &Secret)| *kind != "username" || secret.0.len() > 8;
+        self.parts().filter(secret).map(|(_, secret)| secret.reveal())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
+        let parts = &*self.0;
+        let login = match &parts.login {
+            Some(Login::Basic { username, password }) => [Some(("username", username)), Some(("password", password))],
+            Some(Login::Bearer(token)) => [Some(("bearer", token)), None],
+            None => [None, None],
+        };
+        let ssh = parts.ssh.iter().flat_map(|ssh| [("identity", &ssh.key), ("known_hosts", &ssh.known_hosts)]);
+        let certificate = parts.client_certificate.iter();
+        let certificate = certificate.flat_map(|pair| [("certificate", &pair.certificate), ("key", &pair.key)]);
+        login.into_iter().flatten().chain(ssh).chain(parts.ca.iter().map(|ca| ("ca", ca))).chain(certificate)
+    }
+}
+
+/// Says what kinds there are, and nothing of what they hold.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.0;
+        let login = parts.login.as_ref().map(|login| match login {
+            Login::Basic { .. } => "user and password",
+            Login::Bearer(_) => "bearer token",
+        });
+        let kinds = [
+            login,
+            parts.ssh.as_ref().map(|_| "ssh identity"),
+            parts.ca.as_ref().map(|_| "certificate authority"),
+            parts.client_certificate.as_ref().map(|_| "client certificate"),
+        ];
+        let kinds: Vec<&str> = kinds.into_iter().flatten().collect();
+        write!(f, "Credentials {{ {} }}", if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") })
+    }
+}
