@@ -100,7 +100,8 @@ pub struct RototoWorkspaceSpec {
     pub lint: Option<LintPolicy>,
 
     /// When the ref could not be confirmed for this long, the configuration counts as stale, here and in every process:
-    /// a duration from `10s` to `168h`, 5 minutes by default.
+    /// a duration from `10s` to `168h`, 5 minutes by default. It is never shorter than two intervals, because the ref is
+    /// not asked for more often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')")
@@ -185,10 +186,11 @@ impl RototoWorkspaceSpec {
         self.timeout.map_or(StdDuration::from_secs(60), Into::into)
     }
 
-    /// `staleAfter`, or its default.
+    /// `staleAfter`, or its default, but at least two intervals.
     #[must_use]
     pub fn stale_after(&self) -> StdDuration {
-        self.stale_after.map_or(StdDuration::from_secs(300), Into::into)
+        let after = self.stale_after.map_or(StdDuration::from_secs(300), Into::into);
+        after.max(self.interval() * 2)
     }
 
     /// `fleet.convergeWithin`, or its default.

@@ -24,7 +24,7 @@ use crate::fleet::PodIdentity;
 /// How long an approval is remembered at most.
 const REMEMBER: Duration = Duration::from_secs(120);
 /// How many approvals are remembered at most.
-const REMEMBERED: usize = 20_000;
+const REMEMBERED: usize = 65_536;
 
 /// What somebody wants to do with a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,8 +91,17 @@ struct Approved<T> {
 pub struct Caller {
     user: UserInfo,
     expires: Instant,
-    /// The pod that the token is bound to, if it is.
-    pub pod: Option<PodIdentity>,
+    pod: Option<PodIdentity>,
+}
+
+impl Caller {
+    /// The pod that the token is bound to, if that is one of this namespace: only those are watched and counted there.
+    #[must_use]
+    pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
+        let account = self.user.username.as_ref()?.strip_prefix("system:serviceaccount:")?;
+        let (own, _) = account.split_once(':')?;
+        self.pod.clone().filter(|_| own == namespace)
+    }
 }
 
 impl Access {

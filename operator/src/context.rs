@@ -1,6 +1,7 @@
 //! What every reconcile and every request shares: clients, caches, and the records of the workspaces.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,8 +19,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::controller::Scope;
 use crate::fleet::Pods;
 use crate::leader::Leadership;
-use crate::markers::Address;
+use crate::markers::{self, Address};
 use crate::metrics::Metrics;
+use crate::plan::{Found, MarkerMap};
 use crate::record::Record;
 use crate::snapshots::Snapshots;
 
@@ -47,6 +49,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Ask for a reconcile.
     pub bells: Bells,
+    /// Whether the first lists have come, one for each set of watches.
+    pub watching: Vec<Arc<AtomicBool>>,
     /// Ask for a sweep, one for each set of watches.
     pub sweeps: Vec<Arc<Notify>>,
     /// What Prometheus is told.
@@ -73,14 +77,40 @@ impl Context {
         }
     }
 
+    /// Whether the map says of a workspace just what is known of it.
+    #[must_use]
+    pub fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
+        let known = self.records.get(&Key::of(workspace)).and_then(|record| record.lock().published.clone());
+        match (self.address.read(Some(map), &workspace.name_any()), known) {
+            (MarkerMap::Ours { addressed: true, marker: Found::Marker(marker), .. }, Some(known)) => {
+                marker.updated_at() == known.updated_at && markers::names(&marker, &known.fingerprint)
+            }
+            _ => false,
+        }
+    }
+
+    /// Another process writes from now on: what is known here is about to grow old.
+    pub fn end(&self) {
+        for key in self.records.clear() {
+            self.metrics.forget(&key);
+        }
+    }
+
+    /// Whether the watches have brought a workspace of this name.
+    #[must_use]
+    pub fn exists(&self, key: &Key) -> bool {
+        let object = ObjectRef::new(&key.name).within(&key.namespace);
+        self.workspaces.iter().any(|store| store.get(&object).is_some())
+    }
+
     /// The pods of the workspace's namespace.
     #[must_use]
     pub fn pods(&self, workspace: &RototoWorkspace) -> Pods {
         let namespace = workspace.namespace();
         let label = workspace_label(&workspace.name_any());
         let custom = workspace.spec.fleet.as_ref().and_then(|fleet| fleet.selector.clone());
-        // The API server has checked the operators of the expressions, so that only a newer one's could be unknown.
-        let custom = custom.map(|selector| Selector::try_from(selector).unwrap_or_default());
+        // One that can't be understood selects nothing, rather than everything.
+        let custom = custom.map(|selector| Selector::try_from(selector).ok());
         let mut pods = Pods::default();
         for pod in self.pods.iter().flat_map(Store::state).filter(|pod| pod.namespace() == namespace) {
             let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
@@ -88,7 +118,7 @@ impl Context {
                 continue;
             };
             let selected = match &custom {
-                Some(selector) => selector.matches(pod.labels()),
+                Some(selector) => selector.as_ref().is_some_and(|selector| selector.matches(pod.labels())),
                 None => pod.labels().contains_key(&label),
             };
             if selected {
@@ -163,16 +193,18 @@ impl Records {
     }
 
     /// Forgets all of them: another process has taken over, and what was known here is about to grow old.
-    pub fn clear(&self) {
-        for (key, _) in self.all() {
-            self.remove(&key);
+    pub fn clear(&self) -> Vec<Key> {
+        let keys: Vec<_> = self.all().into_iter().map(|(key, _)| key).collect();
+        for key in &keys {
+            self.remove(key);
         }
+        keys
     }
 
     /// Forgets a workspace that is gone, and ends what is done for it.
     pub fn remove(&self, key: &Key) {
         if let Some(record) = self.lock().remove(key)
-            && let Some((look, _)) = record.lock().source.looking.take()
+            && let Some(look) = record.lock().source.task.take()
         {
             look.abort();
         }
@@ -187,13 +219,14 @@ impl Records {
 pub struct Maps {
     watched: Vec<Store<ConfigMap>>,
     written: Mutex<HashMap<String, Arc<ConfigMap>>>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Maps {
     /// What these watches bring.
     #[must_use]
     pub fn new(watched: Vec<Store<ConfigMap>>) -> Self {
-        Self { watched, written: Mutex::default() }
+        Self { watched, written: Mutex::default(), turns: Mutex::default() }
     }
 
     /// The newest map of a namespace that this process knows of. The watch is behind one's own writes for a moment,
@@ -208,6 +241,18 @@ impl Maps {
             (None, Some(written)) => Some(written),
             (watched, _) => watched,
         }
+    }
+
+    /// Whoever writes the map of a namespace holds this from the decision to the answer.
+    #[must_use]
+    pub fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace.to_owned()).or_default().clone()
+    }
+
+    /// A list of the maps has come: what was written and is not in it is gone.
+    pub fn listed(&self) {
+        let key = |namespace: &str| ObjectRef::new(MARKERS).within(namespace);
+        self.lock().retain(|namespace, _| self.watched.iter().any(|store| store.get(&key(namespace)).is_some()));
     }
 
     /// The API server has answered a write or a question with this.

@@ -1,6 +1,7 @@
 //! The watches, and what each of them rings for. One set per watched namespace, or one for all of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
@@ -17,7 +18,7 @@ use rototo_api::workspace::RototoWorkspace;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::context::{Context, Key};
 use crate::reconcile::reconcile;
@@ -72,6 +73,8 @@ pub struct Watches {
     pub maps: (Store<ConfigMap>, Writer<ConfigMap>),
     /// The pods.
     pub pods: (Store<Pod>, Writer<Pod>),
+    /// Whether the first lists have come.
+    pub watching: Arc<AtomicBool>,
     /// Asks for a sweep.
     pub swept: Arc<Notify>,
     bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
@@ -82,7 +85,7 @@ impl Watches {
     #[must_use]
     pub fn new(scope: Scope, bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
         let (workspaces, maps, pods) = (reflector::store(), reflector::store(), reflector::store());
-        Self { scope, workspaces, maps, pods, swept: Arc::default(), bells }
+        Self { scope, workspaces, maps, pods, watching: Arc::default(), swept: Arc::default(), bells }
     }
 
     /// Watches and reconciles until `shutdown`.
@@ -107,9 +110,11 @@ impl Watches {
             if workspaces.wait_until_ready().await.is_err() || self.maps.0.wait_until_ready().await.is_err() {
                 return;
             }
+            self.watching.store(true, Ordering::Relaxed);
             loop {
-                sweep(&context, &self.scope, &workspaces, &self.maps.0).await;
-                swept.notified().await;
+                let all = sweep(&context, &self.scope, &workspaces, &self.maps.0).await;
+                let again = if all { Duration::from_secs(3600) } else { RETRY };
+                let _ = tokio::time::timeout(again, swept.notified()).await;
             }
         };
 
@@ -191,13 +196,27 @@ fn map_changed(
     workspaces: &Store<RototoWorkspace>,
     swept: &Notify,
 ) {
-    let (watcher::Event::Apply(map) | watcher::Event::Delete(map)) = event else { return };
-    let namespace = map.namespace().unwrap_or_default();
-    if matches!(event, watcher::Event::Delete(_)) {
-        context.maps.saw(&namespace, None);
+    match event {
+        watcher::Event::Apply(map) => {
+            let namespace = map.namespace().unwrap_or_default();
+            // One's own writes come back too: only who sees something else than it knows has something to do.
+            ring_each(context, workspaces, |workspace| {
+                workspace.namespace().as_deref() == Some(&namespace) && !context.knows(workspace, map)
+            });
+        }
+        watcher::Event::Delete(map) => {
+            let namespace = map.namespace().unwrap_or_default();
+            context.maps.saw(&namespace, None);
+            ring_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
+        }
+        // A list tells of a deletion only by what is not in it.
+        watcher::Event::InitDone => {
+            context.maps.listed();
+            ring_each(context, workspaces, |_| true);
+        }
+        watcher::Event::Init | watcher::Event::InitApply(_) => return,
     }
     swept.notify_one();
-    ring_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
 }
 
 fn pod_changed(event: &watcher::Event<Pod>, context: &Context, workspaces: &Store<RototoWorkspace>) {
@@ -219,7 +238,6 @@ fn ring_each(context: &Context, workspaces: &Store<RototoWorkspace>, rings: impl
 }
 
 fn on_error(workspace: Arc<RototoWorkspace>, error: &ReportError, _: Arc<Context>) -> Action {
-    debug!(name = workspace.name_any(), %error, "a reconcile failed");
-    warn!(%error, "tried again in {RETRY:?}");
+    warn!(name = workspace.name_any(), %error, "a reconcile failed, and is tried again in {RETRY:?}");
     Action::requeue(RETRY)
 }

@@ -233,8 +233,9 @@ impl Fleet {
         let mut applied_first = None;
         if let Some(goal) = &self.goal {
             let applied = process.has_applied(&goal.publish);
+            let cohort = goal.cohort.as_ref().filter(|cohort| cohort.has(&report.process, process));
             if applied && process.applied_goal.is_none() {
-                applied_first = goal.cohort.as_ref().map(|cohort| cohort.times);
+                applied_first = cohort.map(|cohort| cohort.times);
             }
             process.applied_goal = if applied { process.applied_goal.or(Some(now)) } else { None };
         }
@@ -276,7 +277,8 @@ impl Fleet {
             }
             view.silent += u32::from(silent);
             view.applied += u32::from(!silent && process.applied_goal.is_some());
-            view.rejected += u32::from(!silent && process.state == ProcessState::Rejected);
+            let refuses = self.goal.as_ref().is_some_and(|goal| process.refuses(&goal.publish));
+            view.rejected += u32::from(!silent && refuses);
             if silent || process.applied_goal.is_none() {
                 view.behind.push(process.straggler(id, silent));
             }
@@ -322,8 +324,8 @@ impl Fleet {
             return Convergence::Converged;
         }
         let convergence = match &goal.cohort {
-            Some(cohort) => self.cohort_convergence(cohort, pods, now),
-            None => self.recount_convergence(pods, now),
+            Some(cohort) => self.cohort_convergence(goal, cohort, pods, now),
+            None => self.recount_convergence(goal, pods, now),
         };
         if let (Convergence::Converged, Some(goal)) = (convergence, &mut self.goal) {
             goal.converged = true;
@@ -331,7 +333,7 @@ impl Fleet {
         convergence
     }
 
-    fn cohort_convergence(&self, cohort: &Cohort, pods: &Pods, now: Instant) -> Convergence {
+    fn cohort_convergence(&self, goal: &Goal, cohort: &Cohort, pods: &Pods, now: Instant) -> Convergence {
         if cohort.processes.is_empty() && cohort.pods.is_empty() {
             return Convergence::Nobody;
         }
@@ -341,7 +343,7 @@ impl Fleet {
         let applied = self.processes.values().filter(|process| process.applied_goal.is_some());
         let applied: BTreeSet<_> = applied.filter_map(Process::pod_uid).collect();
         let mut pods_waiting = cohort.pods.iter().filter(|uid| pods.selected.contains_key(*uid));
-        if waiting.iter().any(|process| process.state == ProcessState::Rejected) {
+        if waiting.iter().any(|process| process.refuses(&goal.publish)) {
             Convergence::Rejected
         } else if waiting.is_empty() && pods_waiting.all(|uid| applied.contains(uid.as_str())) {
             Convergence::Converged
@@ -350,31 +352,27 @@ impl Fleet {
         }
     }
 
-    fn recount_convergence(&self, pods: &Pods, now: Instant) -> Convergence {
+    fn recount_convergence(&self, goal: &Goal, pods: &Pods, now: Instant) -> Convergence {
         let present = || self.processes.values().filter(|process| self.presence(process, pods, now) != Presence::Left);
         let heard: BTreeSet<_> = present().filter_map(Process::pod_uid).collect();
         let all_heard = pods.selected.keys().all(|uid| heard.contains(uid.as_str()));
         let waited = now.duration_since(self.since) >= REPORT_EVERY * MISSED_REPORTS;
-        if present().any(|process| process.state == ProcessState::Rejected && process.applied_goal.is_none()) {
+        let counted = waited || all_heard && !pods.selected.is_empty();
+        if present().any(|process| process.refuses(&goal.publish)) {
             Convergence::Rejected
-        } else if !waited && (!all_heard || pods.selected.is_empty()) {
-            Convergence::Recounting
-        } else if present().next().is_none() && pods.selected.is_empty() {
-            Convergence::Nobody
-        } else if all_heard && present().all(|process| process.applied_goal.is_some()) {
-            Convergence::Converged
-        } else {
+        } else if counted && all_heard && present().all(|process| process.applied_goal.is_some()) {
+            if present().next().is_none() { Convergence::Nobody } else { Convergence::Converged }
+        } else if waited {
             Convergence::Progressing(None)
+        } else {
+            Convergence::Recounting
         }
     }
 
     fn millis(&self, convergence: Convergence) -> Option<FleetMillis> {
         let cohort = self.goal.as_ref()?.cohort.as_ref()?;
         let since = |time: Instant| millis(time.saturating_duration_since(cohort.times.detected));
-        let in_cohort = |id: &String, process: &Process| {
-            cohort.processes.contains(id) || process.pod_uid().is_some_and(|uid| cohort.pods.contains(uid))
-        };
-        let members = self.processes.iter().filter(|(id, process)| in_cohort(id, process));
+        let members = self.processes.iter().filter(|(id, process)| cohort.has(id, process));
         let mut applied: Vec<_> = members.filter_map(|(_, process)| process.applied_goal).map(since).collect();
         applied.sort_unstable();
         let all = (convergence == Convergence::Converged).then(|| applied.last().copied()).flatten();
@@ -419,6 +417,12 @@ impl Fleet {
     }
 }
 
+impl Cohort {
+    fn has(&self, id: &str, process: &Process) -> bool {
+        self.processes.contains(id) || process.pod_uid().is_some_and(|uid| self.pods.contains(uid))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
     Live,
@@ -439,6 +443,11 @@ impl Process {
     /// A process whose verification is old still runs what it names.
     fn has_applied(&self, publish: &Publish) -> bool {
         matches!(self.state, ProcessState::Applied | ProcessState::Stale) && self.runs.as_ref() == Some(publish)
+    }
+
+    /// Refusing an older publish says nothing about this one.
+    fn refuses(&self, publish: &Publish) -> bool {
+        self.state == ProcessState::Rejected && self.runs.as_ref() == Some(publish)
     }
 
     fn straggler(&self, id: &str, silent: bool) -> Straggler {

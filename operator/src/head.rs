@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::workspace::{FailOn, RejectedDiagnostic, WorkspaceStatus};
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
 use rototo_engine::{Diagnostic, Fingerprint, Lint, Severity, Tree};
-use rototo_source::{Access, InvalidSource, Pinned, Reader, Revision, SnapshotStore, Source, SourceError, StoreError};
+use rototo_source::{Access, InvalidSource, Layer, Pinned, Reader, Revision, SnapshotStore, SourceError, StoreError};
 
 use crate::secrets::SecretError;
 
@@ -18,8 +18,8 @@ const NAMED_FINDINGS: usize = 10;
 /// The newest content of a source.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Where it was read.
-    pub source: Source,
+    /// From where it is, the source itself last.
+    pub layers: Vec<SourceLayer>,
     /// The commit, where the source has commits.
     pub revision: Option<Revision>,
     /// The source can't name anything else.
@@ -104,6 +104,15 @@ impl LookError {
         }
     }
 
+    /// How long the host asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Whether the same look may succeed later without anybody changing the spec.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -129,18 +138,27 @@ pub struct Look {
     /// From which severity on lint refuses.
     pub fail_on: FailOn,
     /// What the last look saw.
-    pub known: Option<Arc<Head>>,
+    pub known: Option<Seen>,
+}
+
+/// What a look saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The content.
+    pub head: Arc<Head>,
+    /// From which layers it is, each at which commit.
+    pub pinned: Pinned,
 }
 
 impl Look {
-    /// Looks. The head that was known comes back, the same `Arc`, when the source has not moved.
-    pub async fn take(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<Arc<Head>, LookError> {
+    /// Looks. What was known comes back when no layer of the source has moved.
+    pub async fn take(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<Seen, LookError> {
         let timeout = self.timeout;
-        let seen =
+        let read =
             tokio::time::timeout(timeout, self.read(reader)).await.map_err(|_| LookError::TimedOut(timeout))??;
-        match seen {
-            Seen::Known(head) => Ok(head),
-            Seen::New(fetched) => {
+        match read {
+            Read::Known(seen) => Ok(*seen),
+            Read::New(fetched) => {
                 // Linting and fsync would hold up every other workspace of this process.
                 let judged = tokio::task::spawn_blocking(move || self.judge(*fetched, &store));
                 judged.await.map_err(|_| LookError::Interrupted)?
@@ -148,24 +166,24 @@ impl Look {
         }
     }
 
-    async fn read(&self, reader: &Reader) -> Result<Seen, SourceError> {
+    async fn read(&self, reader: &Reader) -> Result<Read, SourceError> {
         let pinned = reader.pin_within(self.access.clone(), self.age).await?;
         let detected = Instant::now();
-        if let Some(known) = &self.known {
-            let same_commit = pinned.revision().is_some() && pinned.revision() == known.revision;
-            if same_commit && known.source == *self.access.source() && known.fail_on == self.fail_on {
-                return Ok(Seen::Known(known.clone()));
-            }
+        if let Some(known) = &self.known
+            && known.head.fail_on == self.fail_on
+            && known.pinned.is_same_content(&pinned)
+        {
+            return Ok(Read::Known(Box::new(known.clone())));
         }
-        let tree = reader.fetch(&pinned).await?;
-        Ok(Seen::New(Box::new(Fetched { pinned, tree, detected, fetched: Instant::now() })))
+        let (pinned, tree) = reader.fetch_layers(&pinned).await?;
+        Ok(Read::New(Box::new(Fetched { pinned, tree, detected, fetched: Instant::now() })))
     }
 
-    fn judge(&self, fetched: Fetched, store: &SnapshotStore) -> Result<Arc<Head>, LookError> {
+    fn judge(&self, fetched: Fetched, store: &SnapshotStore) -> Result<Seen, LookError> {
         let Fetched { pinned, tree, detected, fetched } = fetched;
         let fingerprint = tree.fingerprint();
-        let known =
-            self.known.as_ref().filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
+        let known = self.known.as_ref().map(|known| &known.head);
+        let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
         let (verdict, contents) = match known {
             Some(known) => (known.verdict.clone(), known.contents),
             None => judge(tree.clone(), self.fail_on),
@@ -173,21 +191,22 @@ impl Look {
         if verdict == Verdict::Accepted {
             store.put(&tree)?;
         }
-        Ok(Arc::new(Head {
-            source: self.access.source().clone(),
+        let head = Head {
             revision: pinned.revision(),
+            layers: pinned.layers().map(layer).collect(),
             immutable: pinned.immutable(),
             fingerprint,
             contents,
             fail_on: self.fail_on,
             verdict,
             times: LookTimes { detected, fetched, linted: Instant::now() },
-        }))
+        };
+        Ok(Seen { head: Arc::new(head), pinned })
     }
 }
 
-enum Seen {
-    Known(Arc<Head>),
+enum Read {
+    Known(Box<Seen>),
     New(Box<Fetched>),
 }
 
@@ -196,6 +215,10 @@ struct Fetched {
     tree: Tree,
     detected: Instant,
     fetched: Instant,
+}
+
+fn layer(layer: &Layer) -> SourceLayer {
+    SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
 }
 
 fn judge(tree: Tree, fail_on: FailOn) -> (Verdict, WorkspaceStatus) {

@@ -11,6 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -60,41 +61,51 @@ enum Step {
     Wait,
 }
 
-/// Competes for the Lease until `shutdown`, and then gives it up. `gained` is called each time that it is won.
+/// Competes for the Lease until `shutdown`, and then gives it up. `gained` is called each time that it is won, and `lost`
+/// when somebody else has it.
 pub async fn compete(
     client: &Client,
     terms: &Terms,
     leadership: &Leadership,
     shutdown: &CancellationToken,
     gained: impl Fn(),
+    lost: impl Fn(),
 ) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), &terms.namespace);
     let mut seen: Option<Sight> = None;
     let mut held = false;
     while !shutdown.is_cancelled() {
         let asked = Instant::now();
-        match round(&leases, terms, &mut seen).await {
-            Ok(true) => {
+        // An answer that takes so long would come when the Lease has nearly run out.
+        let answer = timeout(terms.duration / 3, round(&leases, terms, &mut seen)).await;
+        let pause = match answer {
+            Ok(Ok(true)) => {
                 // Counted from before the question: the answer may have been under way for long.
-                *leadership.lock() = Some(asked + terms.duration.mul_f64(0.7));
+                *leadership.lock() = Some(asked + terms.duration.mul_f64(0.8));
                 if !std::mem::replace(&mut held, true) {
                     info!(lease = terms.name, identity = terms.identity, "this operator writes");
                     gained();
                 }
+                terms.duration / 3
             }
-            Ok(false) => {
+            Ok(Ok(false)) => {
                 *leadership.lock() = None;
                 if std::mem::replace(&mut held, false) {
                     warn!(lease = terms.name, "another operator writes now");
                 }
+                lost();
+                terms.duration / 15
             }
-            Err(error) => {
-                held &= leadership.is_held(Instant::now());
+            Ok(Err(error)) => {
                 warn!(%error, lease = terms.name, "the Lease could not be asked for");
+                terms.duration / 15
             }
-        }
-        let pause = if held { terms.duration / 3 } else { terms.duration / 15 };
-        let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
+            Err(_) => {
+                warn!(lease = terms.name, "the API server did not answer for the Lease");
+                terms.duration / 15
+            }
+        };
+        let _ = timeout(pause, shutdown.cancelled()).await;
     }
     *leadership.lock() = None;
     if held {
@@ -171,7 +182,7 @@ async fn give_up(leases: &Api<Lease>, terms: &Terms) {
         }
         Ok::<_, kube::Error>(())
     };
-    match tokio::time::timeout(Duration::from_secs(3), released).await {
+    match timeout(Duration::from_secs(3), released).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "the Lease could not be given up; a successor waits until it is old"),
         Err(_) => warn!("the Lease could not be given up in time; a successor waits until it is old"),

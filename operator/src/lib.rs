@@ -4,7 +4,7 @@
 //!
 //! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace: `look`, `publish`,
 //!   `report`.
-//! - [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; `recover` looks at
+//! - [`schedule`] (pure) says when to look. [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; `recover` looks at
 //!   what was published when the disk has lost it.
 //! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
 //! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
@@ -31,6 +31,7 @@ pub mod record;
 mod recover;
 mod report;
 mod run;
+pub mod schedule;
 pub mod secrets;
 pub mod serve;
 pub mod snapshots;

@@ -12,8 +12,9 @@ use rototo_source::{Access, Source};
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::context::{Context, Key, SharedRecord};
-use crate::head::{Head, Look, LookError, Verdict};
-use crate::record::{Cause, Verified};
+use crate::head::{Look, LookError, Seen, Verdict};
+use crate::record::Verified;
+use crate::schedule::{Cause, Due};
 use crate::secrets;
 
 /// Starts a look at the source if one is due.
@@ -25,24 +26,26 @@ pub(crate) fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, co
     };
     let mut record = shared.lock();
     record.stale_after = spec.stale_after();
+    record.suspended = spec.suspend;
     record.webhook = spec.webhook.as_ref().map(|webhook| webhook.secret_ref.name.clone());
-    if spec.suspend || !record.source.is_due(&cause, now) {
+    record.source.notice_end();
+    if spec.suspend {
         return;
     }
+    let Some(due) = record.source.schedule.due(&cause, now) else { return };
     let key = Key::of(workspace);
     let span = info_span!("look", namespace = key.namespace, name = key.name);
-    let known = record.source.head.clone();
-    let spec = spec.clone();
-    let (context, shared, interval) = (context.clone(), shared.clone(), spec.interval());
-    // Whoever asks wants to know what is there now; at the interval, a neighbour's answer of late will do.
-    let asked = record.source.is_asked(&cause, now);
-    let age = if asked { Duration::ZERO } else { interval / 2 };
+    let known = record.source.head.clone().zip(record.source.pinned.clone());
+    let known = known.map(|(head, pinned)| Seen { head, pinned });
+    let (spec, context, shared) = (spec.clone(), context.clone(), shared.clone());
+    // A neighbour's failure of late is no answer: whoever retries asks anew.
+    let age = if due == Due::Interval && record.source.failures == 0 { spec.interval() / 2 } else { Duration::ZERO };
     let task = async move {
         let result = look(&spec, age, known, &context, &key).await;
         log_look(&result);
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
         context.metrics.looked(&key, &result, verified.time);
-        shared.lock().source.looked(result, verified, interval, fastrand::f64());
+        shared.lock().source.looked(now, result, verified, spec.interval(), fastrand::f64());
         context.ring(&key);
     };
     record.source.looks(tokio::spawn(task.instrument(span)).abort_handle(), cause, now);
@@ -51,10 +54,10 @@ pub(crate) fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, co
 async fn look(
     spec: &RototoWorkspaceSpec,
     age: Duration,
-    known: Option<Arc<Head>>,
+    known: Option<Seen>,
     context: &Context,
     key: &Key,
-) -> Result<Arc<Head>, LookError> {
+) -> Result<Seen, LookError> {
     let access = access(spec, &spec.source, context, key).await?;
     let look = Look { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), known };
     look.take(&context.reader, context.snapshots.store(key)?).await
@@ -72,9 +75,9 @@ pub(crate) async fn access(
     Ok(Access::new(source, secrets::credentials(&context.client, &key.namespace, secret).await?))
 }
 
-fn log_look(result: &Result<Arc<Head>, LookError>) {
+fn log_look(result: &Result<Seen, LookError>) {
     match result {
-        Ok(head) => {
+        Ok(Seen { head, .. }) => {
             let revision = head.revision.as_ref().map(ToString::to_string);
             let accepted = head.verdict == Verdict::Accepted;
             debug!(revision, fingerprint = %head.fingerprint, accepted, "looked at the source");

@@ -103,6 +103,12 @@ pub fn published(workspace: &str, publish: &Publish) -> Map<String, Value> {
     Map::from_iter([(workspace.to_owned(), Value::String(marker.to_json()))])
 }
 
+/// Whether a marker publishes this content.
+#[must_use]
+pub fn names(marker: &Marker, content: &str) -> bool {
+    matches!(marker, Marker::Published { fingerprint, .. } if fingerprint == content)
+}
+
 /// The map of a namespace as the API server has it now.
 pub async fn get(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, WriteError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);

@@ -1,6 +1,5 @@
 //! What Prometheus is told. Labels are names and codes, never values.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::context::Key;
 use crate::fleet::{FleetView, PublishTimes};
-use crate::head::{Head, LookError};
+use crate::head::{LookError, Seen};
 
 /// From five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
@@ -96,7 +95,7 @@ impl Metrics {
     }
 
     /// A look at a source has ended.
-    pub fn looked(&self, key: &Key, result: &Result<Arc<Head>, LookError>, now: Timestamp) {
+    pub fn looked(&self, key: &Key, result: &Result<Seen, LookError>, now: Timestamp) {
         if result.is_ok() {
             self.verified.get_or_create(&workspace(key)).set(now.as_second());
         }

@@ -19,7 +19,6 @@ const UNTIL_LEADING: Duration = Duration::from_secs(30);
 pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, ReportError> {
     let now = Instant::now();
     if !context.leadership.is_held(now) {
-        context.records.clear();
         return Ok(Action::requeue(UNTIL_LEADING));
     }
     let record = context.records.of(&workspace, now);

@@ -66,6 +66,9 @@ pub(crate) async fn report(
         wake = wake.min(earliest);
         return Ok(wake);
     }
+    if !context.leadership.is_held(Instant::now()) {
+        return Ok(wake);
+    }
     write_status(workspace, context, &next).await?;
     for event in status::events(&previous, &next) {
         tell(workspace, context, event).await;
@@ -82,7 +85,7 @@ fn facts<'a>(
     now: Instant,
 ) -> Facts<'a> {
     let source = &record.source;
-    let looked_for = source.looked_for.as_ref();
+    let looked_for = source.schedule.answered();
     Facts {
         spec: &workspace.spec,
         generation: workspace.metadata.generation,
@@ -90,7 +93,7 @@ fn facts<'a>(
         source: SourceFacts {
             head: source.head.as_deref(),
             last_success: source.verified.map(|verified| verified.time),
-            verified_ago: source.verified.map(|verified| now.saturating_duration_since(verified.at)),
+            verified_ago: record.verified_ago(now),
             failures: source.failures,
             error: source.error.as_ref().map(|failure| SourceProblem {
                 code: failure.code,
@@ -123,7 +126,7 @@ fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &FleetView, no
         .problem
         .as_ref()
         .map(|_| now + Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6))));
-    let look = record.source.next_due().filter(|_| !workspace.spec.suspend);
+    let look = record.source.schedule.next().filter(|_| !workspace.spec.suspend);
     let wakes = [look, fleet.next_change, deadline, stale, retry];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -101,6 +102,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         workspaces: watches.iter().map(|watches| watches.workspaces.0.clone()).collect(),
         pods: watches.iter().map(|watches| watches.pods.0.clone()).collect(),
         bells: Bells(bells),
+        watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
         sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
         leadership: Leadership::default(),
         metrics: metrics.clone(),
@@ -123,9 +125,15 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
 
     let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
     let terms = options.lease();
-    let leading = leader::compete(&client, &terms, &context.leadership, &shutdown, || context.begin());
+    let given_up = CancellationToken::new();
+    let leading =
+        leader::compete(&client, &terms, &context.leadership, &given_up, || context.begin(), || context.end());
     let work = async {
         // The last decisions are written while the Lease is still held.
+        let work = async {
+            work.await;
+            given_up.cancel();
+        };
         tokio::join!(work, leading);
         // Processes may still fetch and report while the last decision is written; afterwards nobody would answer.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
@@ -172,7 +180,7 @@ async fn serving(identity: &Identity) -> std::io::Result<RustlsConfig> {
     RustlsConfig::from_pem(identity.certificate.clone().into_bytes(), identity.key.clone().into_bytes()).await
 }
 
-/// Renews the serving certificate while the operator runs. Processes notice nothing: the authority stays.
+/// Renews the serving certificate while the operator runs. Processes notice nothing, because the authority stays.
 async fn renew(
     client: &Client,
     options: &Options,
@@ -184,6 +192,10 @@ async fn renew(
         tokio::time::sleep(RENEWAL_CHECK).await;
         match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
             Ok(next) if next == identity => {}
+            Ok(next) if next.authority != identity.authority => {
+                // Processes trust what stands on the marker maps, and that is written at the start.
+                error!("the Secret has another authority now: restart the operator to serve under it");
+            }
             Ok(next) => {
                 let (certificate, key) = (next.certificate.clone().into_bytes(), next.key.clone().into_bytes());
                 match serving.reload_from_pem(certificate, key).await {
@@ -200,9 +212,14 @@ async fn renew(
 /// Ready is who writes: the Service leads processes to it and to nobody else.
 fn health(context: Arc<Context>) -> Router {
     let metrics = context.metrics.clone();
-    let ready = async move || match context.leadership.is_held(Instant::now()) {
-        true => (StatusCode::OK, "ok"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease"),
+    let ready = async move || {
+        if !context.leadership.is_held(Instant::now()) {
+            (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
+        } else if !context.watching.iter().all(|watching| watching.load(Ordering::Relaxed)) {
+            (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
+        } else {
+            (StatusCode::OK, "ok")
+        }
     };
     let text = [(axum::http::header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     Router::new()

@@ -58,7 +58,11 @@ impl Endpoints {
         if !self.context.leadership.is_held(Instant::now()) {
             return Err(Failure::NotLeading);
         }
-        self.context.records.get(key).ok_or_else(|| Failure::UnknownWorkspace(key.clone()))
+        match self.context.records.get(key) {
+            Some(record) => Ok(record),
+            None if self.context.exists(key) => Err(Failure::NotYet),
+            None => Err(Failure::UnknownWorkspace(key.clone())),
+        }
     }
 
     /// The routes.
@@ -85,6 +89,7 @@ enum Failure {
     TooLong,
     Refused(Refused),
     NotLeading,
+    NotYet,
     Busy,
     Internal,
 }
@@ -115,6 +120,10 @@ impl IntoResponse for Failure {
             Self::NotLeading => {
                 let message = "another operator process answers; try again".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, "not_leading", message)
+            }
+            Self::NotYet => {
+                let message = "the operator has just started; try again".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "starting", message)
             }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again".to_owned()),
             Self::Internal => (
@@ -179,7 +188,8 @@ async fn snapshot(
     endpoints.access.check(authorization(&headers), Grant::ReadSnapshot, &key).await.map_err(Failure::Denied)?;
     endpoints.record(&key)?;
     let etag = format!("\"{fingerprint}\"");
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    let same = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    if same && endpoints.context.snapshots.has(&key, &fingerprint.to_string()) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
     let packed = endpoints.context.snapshots.packed(&Wanted { key, fingerprint, base }).await.map_err(|error| {
@@ -218,7 +228,7 @@ async fn report(
     let now = Instant::now();
     let (answer, news) = {
         let mut record = record.lock();
-        let report = record.fleet.report(&report, caller.pod, now, fastrand::f64());
+        let report = record.fleet.report(&report, caller.pod_in(&key.namespace), now, fastrand::f64());
         if let Some(times) = report.applied_first {
             endpoints.context.metrics.applied(&times, now);
         }
@@ -238,14 +248,13 @@ async fn hook(
     body: Body,
 ) -> Result<StatusCode, Failure> {
     let key = Key { namespace, name };
-    // Who is not known yet learns nothing about which workspaces there are.
     let record = match endpoints.record(&key) {
         Err(Failure::UnknownWorkspace(_)) => return Err(Failure::Refused(Refused::NotConfigured)),
         known => known?,
     };
     let secret = record.lock().webhook.clone();
     endpoints.webhooks.check(&key, secret, &headers, body).await.map_err(Failure::Refused)?;
-    record.lock().source.ring(Instant::now());
+    record.lock().source.schedule.called(Instant::now());
     endpoints.context.ring(&key);
     Ok(StatusCode::ACCEPTED)
 }
@@ -255,7 +264,7 @@ fn plausible(report: &Report) -> bool {
     let code = |text: &String| {
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
     };
-    code(&report.process) && report.reason.as_ref().is_none_or(code)
+    !report.process.is_empty() && code(&report.process) && report.reason.as_ref().is_none_or(code)
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

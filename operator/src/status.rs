@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::workspace::{
     FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec, RototoWorkspaceStatus,
-    SourceLayer, SourceStatus, Summary,
+    SourceStatus, Summary,
 };
 
 use crate::fleet::{FleetView, Publish};
@@ -104,7 +104,10 @@ pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
     let mut status = RototoWorkspaceStatus {
         observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
         conditions: Vec::new(),
-        last_handled_reconcile_at: facts.handled_request.map(str::to_owned),
+        last_handled_reconcile_at: facts
+            .handled_request
+            .map(str::to_owned)
+            .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
         source: Some(source(facts)),
         history: history(facts, published.as_ref()),
         workspace: match (accepted_head, &published) {
@@ -135,10 +138,7 @@ fn source(facts: &Facts<'_>) -> SourceStatus {
     let revision = known.head.and_then(|head| head.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
-        layers: known.head.map_or(before.layers, |head| {
-            let commit = head.revision.as_ref().map(|revision| revision.commit().to_string());
-            vec![SourceLayer { source: head.source.to_string(), commit }]
-        }),
+        layers: known.head.map_or(before.layers, |head| head.layers.clone()),
         immutable: known.head.map_or(before.immutable, |head| head.immutable),
         last_success: known.last_success.map(Time).or(before.last_success),
         consecutive_failures: known.failures,
@@ -240,6 +240,13 @@ pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceSta
         {
             source.last_success = Some(Time(before));
         }
+    }
+    // Nor is it news how often in a row a host that is away was asked.
+    if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)
+        && before.consecutive_failures > 0
+        && after.consecutive_failures > 0
+    {
+        after.consecutive_failures = before.consecutive_failures;
     }
     aligned != *previous
 }

@@ -104,6 +104,38 @@ fn a_refusal_is_not_an_application() {
 }
 
 #[test]
+fn the_refusal_of_an_older_publish_says_nothing_about_its_mend() {
+    let mut story = Story::new();
+    story.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+    story.says("p1", ProcessState::Rejected, Some(publish(B, 2))).publishes(publish(A, 3));
+    let view = story.view();
+    assert_eq!((view.rejected, view.convergence), (0, Convergence::Progressing(Some(Duration::ZERO))));
+}
+
+#[test]
+fn a_process_that_starts_later_does_not_count_as_a_slow_one() {
+    let mut story = Story::new();
+    story
+        .pod("p1")
+        .applied("p1", publish(A, 1))
+        .publishes(publish(B, 2))
+        .applied("p1", publish(B, 2))
+        .after(86_400_000);
+    story.pod("late");
+    let report = Report {
+        process: "late".to_owned(),
+        version: "0".to_owned(),
+        engine_level: 1,
+        fingerprint: Some(B.to_owned()),
+        updated_at: Some(publish(B, 2).updated_at),
+        state: ProcessState::Applied,
+        reason: None,
+    };
+    let pod = PodIdentity { name: "late".to_owned(), uid: "late".to_owned() };
+    assert_eq!(story.fleet.report(&report, Some(pod), story.now, 1.0).applied_first, None);
+}
+
+#[test]
 fn a_pod_that_never_reported_keeps_the_publish_from_converging_until_it_goes() {
     let mut story = Story::new();
     story.pod("p1").pod("mute").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));

@@ -169,11 +169,13 @@ fn converged(facts: &Facts<'_>) -> Says {
 
 fn stale(facts: &Facts<'_>) -> Option<Says> {
     let after = facts.spec.stale_after();
-    let fixed = facts.source.head.is_some_and(|head| head.immutable);
-    if fixed || facts.spec.suspend || facts.published.is_none() {
-        return None;
-    }
-    let ago = facts.source.verified_ago?;
+    facts.published?;
+    // What an earlier operator process has confirmed counts too.
+    let remembered = || {
+        let source = facts.previous.source.as_ref().filter(|source| !source.immutable && !facts.spec.suspend)?;
+        Some(facts.now.duration_since(source.last_success.as_ref()?.0).unsigned_abs())
+    };
+    let ago = facts.source.verified_ago.or_else(remembered)?;
     (ago > after).then(|| {
         let error = facts.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
         Says::warns("SourceNotConfirmed", format!("the source could not be confirmed for more than {after:?}{error}"))

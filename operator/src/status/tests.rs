@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rototo_api::workspace::{FailOn, FleetMillis, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
-use rototo_source::Source;
 
 use super::*;
 use crate::fleet::Convergence;
@@ -37,7 +36,7 @@ fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
     let commit: String = std::iter::repeat_n(commit, 40).collect();
     let now = Instant::now();
     Arc::new(Head {
-        source: "git+https://git.example.com/config.git#main:prod".parse::<Source>().unwrap(),
+        layers: Vec::new(),
         revision: Some(format!("main@sha1:{commit}").parse().unwrap()),
         immutable: false,
         fingerprint: fingerprint(content),
@@ -186,6 +185,14 @@ fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
     let conditions = world.conditions();
     assert_eq!(conditions[0], "Ready=False/SourceNotConfirmed");
     assert_eq!(conditions.last().unwrap(), "Stale=True/SourceNotConfirmed");
+}
+
+#[test]
+fn a_restart_during_an_outage_does_not_make_it_younger() {
+    let mut world = World::new();
+    world.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
+    (world.head, world.verified_ago, world.error) = (None, None, Some(("unreachable", true)));
+    assert_eq!(world.conditions()[0], "Ready=False/SourceNotConfirmed");
 }
 
 #[test]
