@@ -1,6 +1,7 @@
 //! The way into a cluster, and what all followers of this process share on it: doorbells and connections.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -28,7 +29,11 @@ struct Shared {
     config: Option<kube::Config>,
     doorbells: Registry<(Id, String), Doorbell>,
     endpoints: Registry<(Id, Address, PathBuf), Endpoint>,
+    presences: Registry<(Id, String, String), Presence>,
 }
+
+/// That this process follows a workspace, shared by all its handles: to the operator they are one.
+pub(crate) struct Presence;
 
 static INFERRED: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(None));
 
@@ -46,7 +51,12 @@ impl Cluster {
     }
 
     fn new(config: Option<kube::Config>) -> Self {
-        Self(Arc::new(Shared { config, doorbells: Registry::default(), endpoints: Registry::default() }))
+        Self(Arc::new(Shared {
+            config,
+            doorbells: Registry::default(),
+            endpoints: Registry::default(),
+            presences: Registry::default(),
+        }))
     }
 
     /// The doorbell of `namespace`, or of the pod's own, with the name of that.
@@ -62,6 +72,13 @@ impl Cluster {
             Ok::<_, Fault>(Doorbell::hang(doorbell::Namespace { client, name: namespace.clone() }))
         })?;
         Ok((namespace, doorbell))
+    }
+
+    /// A share in following a workspace. Who gives up the last one ends that.
+    pub(crate) fn presence(&self, namespace: &str, workspace: &str) -> Arc<Presence> {
+        let key = (Handle::current().id(), namespace.to_owned(), workspace.to_owned());
+        let Ok(presence) = self.0.presences.share(key, || Ok::<_, Infallible>(Presence));
+        presence
     }
 
     /// The connection to the operator at `address`.
@@ -138,6 +155,16 @@ mod tests {
     fn local() -> Cluster {
         // Nobody listens there; a doorbell that can't watch is a doorbell nonetheless.
         Cluster::with_config(kube::Config::new("http://127.0.0.1:9".parse().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_process_follows_a_workspace_until_its_last_handle_lets_go() {
+        let cluster = local();
+        let (first, second) = (cluster.presence("prod", "policy"), cluster.presence("prod", "policy"));
+        let other = cluster.presence("prod", "other");
+        assert!(Arc::into_inner(first).is_none());
+        assert!(Arc::into_inner(other).is_some());
+        assert!(Arc::into_inner(second).is_some());
     }
 
     #[tokio::test]

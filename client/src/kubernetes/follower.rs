@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Cache;
+use super::cluster::Presence;
 use super::doorbell::Doorbell;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
@@ -55,6 +56,7 @@ struct Follower {
     namespace: String,
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
+    presence: Arc<Presence>,
     sight: watch::Receiver<Sight>,
     heard: (u64, Option<Bell>),
     asked: mpsc::Receiver<RefreshAsked>,
@@ -97,6 +99,7 @@ impl Follower {
         Self {
             state,
             snapshots: Arc::new(snapshots),
+            presence: target.cluster.presence(&namespace, &target.workspace),
             target,
             namespace,
             current,
@@ -191,6 +194,10 @@ impl Follower {
     }
 
     fn answered(&self, answer: Result<Answer, Fault>) -> Event {
+        if let (Err(fault), None) = (&answer, self.state.trouble_with_reports()) {
+            // Said once, until it was better.
+            tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
+        }
         self.current.set_status(|status| match answer {
             Ok(_) => status.last_success = Some(Timestamp::now()),
             Err(_) => status.counters.report_failures += 1,
@@ -304,12 +311,15 @@ impl Follower {
         }
     }
 
-    /// The last report, so that nobody waits for this process any more.
+    /// The last report, so that nobody waits for this process any more; unless another handle goes on with it.
     async fn drain(mut self) {
         self.fetch = Slot::empty();
         self.report = Slot::empty();
         let standing = Standing { state: ProcessState::Draining, publish: self.state.running(), reason: None };
-        if let Ok(Err(fault)) = timeout(DRAIN_LIMIT, self.reporting(standing)).await {
+        let reporting = self.reporting(standing);
+        if Arc::into_inner(self.presence).is_some()
+            && let Ok(Err(fault)) = timeout(DRAIN_LIMIT, reporting).await
+        {
             tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
         self.current.set_status(|status| status.state = ProcessState::Draining);

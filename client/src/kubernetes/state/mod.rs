@@ -140,8 +140,6 @@ pub(crate) struct State {
     watch_due: Option<Duration>,
     stale_after: Option<Duration>,
     fresh_until: Duration,
-    /// What runs is from the disk, and nobody has confirmed it since.
-    unconfirmed: bool,
     report: Reporting,
     /// When to use what is on the disk, if nothing else is heard until then.
     recall_due: Option<Duration>,
@@ -184,7 +182,6 @@ impl State {
             watch_due: None,
             stale_after,
             fresh_until: stale_after.unwrap_or(STALE_AFTER),
-            unconfirmed: false,
             report: Reporting::default(),
             recall_due: (disk == Disk::Given).then_some(RECALL_AFTER),
         }
@@ -199,12 +196,12 @@ pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Ac
         Event::Changed(bell) => state.hear(bell),
         Event::WatchLost(fault) => state.watch = Some(fault),
         Event::WatchRestored => state.watch = None,
-        Event::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, &mut actions),
+        Event::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
         Event::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
         Event::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
         Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault),
         Event::Answered(answer) => state.take_answer(answer, tick, &mut actions),
-        Event::ReportFailed(fault) => state.go_unanswered(fault, tick),
+        Event::ReportFailed(fault) => state.report.failed(fault, tick),
         Event::RefreshAsked => state.look_now(tick),
         Event::Timer => {}
     }
@@ -238,11 +235,14 @@ impl State {
         if older { self.watch = None } else { self.hear_anew(bell) }
     }
 
-    fn finish(&mut self, fingerprint: Fingerprint, supply: Supply, actions: &mut Vec<Action>) {
+    fn finish(&mut self, fingerprint: Fingerprint, supply: Supply, tick: Tick, actions: &mut Vec<Action>) {
         // The work is always on what is wanted, so content that nobody waits for any more finds none.
         let Some(publish) = self.wanted.publish() else { return };
         if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint {
-            self.unconfirmed = supply == Supply::Disk && self.running.is_none();
+            if supply == Supply::Disk && self.running.is_none() {
+                // That it is right, the marker says. How old that is, nobody has said yet.
+                self.fresh_until = tick.now;
+            }
             self.running = Some(publish);
             self.revision = None;
             self.refused = None;
@@ -344,21 +344,11 @@ impl State {
         }
     }
 
-    /// A start from the disk at which the operator does not answer: that it is right, the marker says; how old that is,
-    /// nobody does.
-    fn go_unanswered(&mut self, fault: Fault, tick: Tick) {
-        self.report.failed(fault, tick);
-        if self.unconfirmed {
-            self.fresh_until = self.fresh_until.min(tick.now);
-        }
-    }
-
     fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
         self.report.delivered(Duration::from_millis(answer.next_report_in_ms), tick);
         if let Some(age) = answer.verified_ms_ago {
             let stale_after = self.stale_after.unwrap_or(Duration::from_millis(answer.stale_after_ms));
             self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
-            self.unconfirmed = false;
         }
         let fingerprint = answer.fingerprint.and_then(|text| text.parse().ok());
         let Some((fingerprint, updated_at)) = fingerprint.zip(answer.updated_at) else { return };

@@ -514,12 +514,11 @@ fn a_start_at_which_nobody_answers_uses_what_is_on_the_disk_as_stale() {
 }
 
 #[test]
-fn a_start_from_the_disk_is_stale_as_soon_as_the_operator_is_known_not_to_answer() {
+fn a_start_from_the_disk_is_stale_until_the_operator_answers() {
     let mut process = Process { state: State::new(None, Disk::Given), now: Duration::ZERO };
     process.check(hydrated("a@1"), &["fetch a"]);
-    let found = Event::Loaded(fingerprint("a"), Supply::Disk);
-    process.check(found, &["swap a@1", "report Applied a@1"]);
-    assert_eq!(process.state.shown(process.now), ProcessState::Applied);
+    process.check(Event::Loaded(fingerprint("a"), Supply::Disk), &["swap a@1", "report Applied a@1"]);
+    assert_eq!(process.state.shown(process.now), ProcessState::Stale);
     let unreachable = || Event::ReportFailed(Fault::transient("operator_unreachable", "no route"));
     process.check(unreachable(), &[]);
     assert_eq!(process.state.shown(process.now), ProcessState::Stale);
