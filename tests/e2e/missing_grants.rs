@@ -1,6 +1,11 @@
 //! What a process may not do, it says in one sentence with what to grant, and all else goes on.
 
-use rototo_tests::harness::{App, Namespace};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rototo::{Error, RefreshOptions, RefreshingWorkspace};
+use rototo_tests::harness::{App, ControlPlane, Namespace, Pod};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WORKSPACE};
@@ -59,6 +64,41 @@ async fn a_process_that_may_not_report_runs_and_names_the_rule_on_the_fleet() {
     }
     assert_eq!(app.wait_for_policy("high", "acct-001", "severe").unwrap()["policy"]["max_concurrency"], 10);
     assert!(app.is_ready().unwrap());
+}
+
+/// Why a process in `pod` has no workspace when its time to start is up.
+async fn start_in(pod: &Pod, workspace: &str) -> String {
+    let kubeconfig = Kubeconfig::read_from(pod.kubeconfig()).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let options = RefreshOptions::new()
+        .with_cluster(rototo::Cluster::with_config(config))
+        .with_token_file(pod.rototo_token_file())
+        .with_start_timeout(Duration::from_secs(5));
+    let error = RefreshingWorkspace::load(format!("kubernetes:///{workspace}"), options).await.unwrap_err();
+    assert!(matches!(error, Error::StartTimedOut { .. }), "{error:?}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_start_whose_time_is_up_names_the_map_the_marker_or_the_grant_that_is_missing() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "start").await;
+    let pod = async |account: &str| {
+        Pod::create(&scene.namespace, &format!("in-{account}"), account, &BTreeMap::new()).await.unwrap()
+    };
+    let ours = pod("app").await;
+    let error = start_in(&ours, WORKSPACE).await;
+    assert!(error.contains("has no ConfigMap `rototo-markers`") && error.contains(scene.namespace.name()), "{error}");
+
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let error = start_in(&ours, "misspelt").await;
+    assert!(error.contains("no marker for workspace `misspelt`"), "{error}");
+
+    for (account, resource) in [("blind", "configmaps"), ("less", "rototoworkspaces/snapshot")] {
+        grant_all_but(&scene.namespace, account, resource);
+        let error = start_in(&pod(account).await, WORKSPACE).await;
+        assert!(error.contains(resource) && error.contains("Role"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rototo::{ProcessState, RefreshOptions, RefreshOutcome, RefreshingWorkspace, ResolveContext};
+use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{Cluster, ControlPlane, GitRepo, PATIENCE, Pod};
 use serde_json::json;
 use tokio::time::timeout;
@@ -76,6 +77,15 @@ async fn a_change_of_one_workspace_reaches_its_handle_and_no_other() {
 
     for handle in [&first, &again, &second] {
         assert_eq!(handle.status().hydrates, 1);
-        handle.shutdown().await;
     }
+    // To the operator all handles are one process, and that goes on as long as one of them does.
+    again.shutdown().await;
+    let status = scene.look().await;
+    assert_eq!(status.fleet.unwrap().processes, 1);
+    first.shutdown().await;
+    let gone = |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().and_then(|status| status.fleet.as_ref()).is_some_and(|fleet| fleet.processes == 0)
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, "without a process", gone).await.unwrap();
+    second.shutdown().await;
 }
