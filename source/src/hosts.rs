@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// After the first failure; doubled with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Waiting ends after this without a word from the host, so that its return is noticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What a host may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// How long the one who tries first keeps the others waiting.
@@ -140,9 +140,9 @@ mod tests {
                 patience.wait(now).unwrap().as_secs()
             })
             .collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
         patience.refused(now, None, 0.0);
-        assert_eq!(patience.wait(now), Some(seconds(30)), "jitter comes early");
+        assert_eq!(patience.wait(now), Some(seconds(15)), "jitter comes early");
     }
 
     #[test]

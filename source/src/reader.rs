@@ -12,7 +12,7 @@ use crate::credentials::Access;
 use crate::error::{Fault, Operation, SourceError};
 use crate::hosts::Jitter;
 use crate::layers::{self, Parent, Walk};
-use crate::limits::Limits;
+use crate::limits::{Budget, Limits};
 use crate::pinned::{Layer, Pinned};
 use crate::proxy::Proxy;
 use crate::recent::Recent;
@@ -105,7 +105,13 @@ impl Reader {
     /// so far are what they are now.
     pub async fn fetch_layers(&self, pinned: &Pinned) -> Result<(Pinned, Tree), SourceError> {
         let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
-        let mut descent = Descent { single: &self.single, pinned, since: Instant::now(), walk: Walk::default() };
+        let mut descent = Descent {
+            single: &self.single,
+            pinned,
+            since: Instant::now(),
+            walk: Walk::default(),
+            budget: Budget::new(self.single.limits()),
+        };
         let tree = descent.read(pinned.own().clone()).await.map_err(failed)?;
         let mut parents = descent.walk.layers();
         let own = parents.pop().unwrap_or_else(|| pinned.own().clone());
@@ -143,6 +149,7 @@ struct Descent<'a> {
     pinned: &'a Pinned,
     since: Instant,
     walk: Walk,
+    budget: Budget<'a>,
 }
 
 impl Descent<'_> {
@@ -150,6 +157,11 @@ impl Descent<'_> {
         Box::pin(async move {
             self.walk.enter(self.single.place(layer.source()).await)?;
             let tree = self.single.read(&layer).await?;
+            // Each layer is within the limits by itself; so are all together.
+            for (_, document) in tree.iter() {
+                self.budget.entry()?;
+                self.budget.bytes(u64::try_from(document.bytes.len()).unwrap_or(u64::MAX))?;
+            }
             let mut base = Tree::default();
             for parent in layers::parents(&layer, &tree)? {
                 let source = parent.access().source().clone();

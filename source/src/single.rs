@@ -86,6 +86,10 @@ impl SingleReader {
         self.hosts.wait(host)
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }

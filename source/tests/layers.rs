@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 
-use rototo_source::{Pinned, Reader, Source};
+use rototo_source::{Limits, Pinned, Reader, ReaderOptions, Source};
 use support::{MANIFEST, Repository, paths, pin, read, reader, tree, write_directory};
 
 fn extends(parents: &[&str]) -> String {
@@ -130,6 +130,23 @@ async fn circles_endless_chains_and_ways_out_are_refused() {
     repository.commit(&[("prod/rototo-workspace.toml", &own("../../base"))]);
     let error = read(&reader(), &repository.source("main:prod")).await.unwrap_err();
     assert_eq!(error.code(), "extends_leaves_source", "{error}");
+}
+
+#[tokio::test]
+async fn all_layers_together_are_within_the_limits() {
+    let own = extends(&["base"]);
+    let (_directory, root) = write_directory(&[
+        ("rototo-workspace.toml", &own),
+        ("variables/a.toml", "12345"),
+        ("base/rototo-workspace.toml", MANIFEST.1),
+        ("base/variables/b.toml", "12345"),
+    ]);
+    let room = u64::try_from(own.len() + MANIFEST.1.len()).unwrap();
+    for (unpacked_bytes, expected) in [(room + 10, None), (room + 9, Some("too_large"))] {
+        let limits = Limits { unpacked_bytes, ..Limits::default() };
+        let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+        assert_eq!(read(&reader, &local(&root)).await.err().map(|error| error.code()), expected);
+    }
 }
 
 #[tokio::test]

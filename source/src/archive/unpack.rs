@@ -151,3 +151,58 @@ impl<R: Read> Read for Bounded<'_, R> {
 fn damaged(error: &impl ToString) -> Fault {
     ArchiveFault::Damaged(error.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn zipped() -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for path in ["rototo-workspace.toml", "variables/a.toml"] {
+            archive.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(&[b'#'; 200]).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn tarred() -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for path in ["rototo-workspace.toml", "variables/a.toml"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(200);
+            archive.append_data(&mut header, path, &[b'#'; 200][..]).unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    }
+
+    fn unpacked(bytes: &[u8], format: ArchiveFormat) -> Result<Tree, Fault> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let limits = Limits { unpacked_bytes: 1 << 20, entries: 100, ..Limits::default() };
+        unpack(file, format, None, &limits)
+    }
+
+    #[test]
+    fn whatever_is_changed_in_an_archive_nothing_panics() {
+        assert!(unpacked(&gzipped(&tarred()), ArchiveFormat::TarGz).is_ok());
+        assert!(unpacked(&zipped(), ArchiveFormat::Zip).is_ok());
+        for (whole, format) in [(tarred(), ArchiveFormat::TarGz), (zipped(), ArchiveFormat::Zip)] {
+            for place in 0..whole.len() {
+                for value in [0, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[place] = value;
+                    let changed = if format == ArchiveFormat::TarGz { gzipped(&changed) } else { changed };
+                    let _ = unpacked(&changed, format);
+                }
+            }
+        }
+    }
+}
