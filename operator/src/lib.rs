@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
+mod body;
 pub mod context;
 pub mod controller;
 pub mod fleet;

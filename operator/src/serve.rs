@@ -7,8 +7,8 @@ use std::time::Instant;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -22,6 +22,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Denied, Grant};
+use crate::body::{self, NoBody};
 use crate::context::{Context, Key, SharedRecord};
 use crate::snapshots::Wanted;
 use crate::webhook::{Refused, Webhooks};
@@ -71,7 +72,6 @@ impl Endpoints {
             .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshot))
             .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(report))
             .route("/hooks/{namespace}/{name}", post(hook))
-            .layer(DefaultBodyLimit::max(REPORT_LIMIT))
             .fallback(async || Failure::NoSuchPath)
             .method_not_allowed_fallback(async || Failure::NoSuchMethod)
             .with_state(self)
@@ -160,7 +160,7 @@ fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
         Refused::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
         Refused::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
         Refused::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
-        Refused::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow"),
+        Refused::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
         Refused::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
         Refused::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
     };
@@ -209,16 +209,16 @@ async fn report(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Json<Answer>, Failure> {
     let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
     let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
     let key = Key { namespace, name };
     let caller = endpoints.access.check(authorization(&headers), Grant::Report, &key).await.map_err(Failure::Denied)?;
     let malformed = |message: String| Failure::Malformed(format!("the report could not be read: {message}"));
-    let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLong,
-        _ => malformed(error.body_text()),
+    let body = body::read(body, REPORT_LIMIT).await.map_err(|why| match why {
+        NoBody::TooLong => Failure::TooLong,
+        NoBody::Incomplete => malformed("it did not arrive whole".to_owned()),
     })?;
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     if !plausible(&report) {

@@ -9,20 +9,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::HeaderMap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use ring::hmac;
 use tokio::sync::Semaphore;
 
+use crate::body::{self, LASTS, NoBody};
 use crate::context::Key;
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// How many bodies are read at once, and how long one may take.
+/// How many bodies are read at once.
 const AT_ONCE: usize = 8;
-const BODY_LASTS: Duration = Duration::from_secs(5);
 /// How long keys are used before the Secret is read again.
 const KEYS_LAST: Duration = Duration::from_secs(60);
 /// A signature that fits no key may belong to a new one; the Secret is read again for it, but not more often than this.
@@ -55,8 +55,8 @@ pub enum Refused {
     #[error("the body is longer than {BODY_LIMIT} bytes")]
     TooLong,
     /// The body does not arrive.
-    #[error("the body did not arrive within {BODY_LASTS:?}")]
-    TooSlow,
+    #[error("the body did not arrive whole within {LASTS:?}")]
+    Incomplete,
     /// No key fits.
     #[error("the signature fits none of the keys in the Secret of spec.webhook")]
     WrongSignature,
@@ -103,8 +103,10 @@ impl Webhooks {
         let secret = secret.ok_or(Refused::NotConfigured)?;
         let proof = proof(headers).ok_or(Refused::Unsigned)?;
         let _place = self.places.try_acquire().map_err(|_| Refused::TooMany)?;
-        let body = tokio::time::timeout(BODY_LASTS, to_bytes(body, BODY_LIMIT)).await;
-        let body = body.map_err(|_| Refused::TooSlow)?.map_err(|_| Refused::TooLong)?;
+        let body = body::read(body, BODY_LIMIT).await.map_err(|why| match why {
+            NoBody::TooLong => Refused::TooLong,
+            NoBody::Incomplete => Refused::Incomplete,
+        })?;
         let keys = self.keys(&key.namespace, &secret, KEYS_LAST).await?;
         if proof.fits(&keys.keys, &body) {
             return Ok(());

@@ -1,0 +1,60 @@
+//! Reads the body of a request up to a limit. What is beyond it is read too, for a while, and dropped: a sender that is
+//! cut off while it still writes sees a broken pipe instead of the answer.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures::StreamExt;
+use tokio::time::timeout;
+
+/// How much more than the limit is read for the sake of an answer.
+const DRAINED: usize = 1024 * 1024;
+/// How long a body may take.
+pub(crate) const LASTS: Duration = Duration::from_secs(5);
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoBody {
+    /// It is longer than the limit.
+    TooLong,
+    /// It did not arrive in time, or not whole.
+    Incomplete,
+}
+
+/// The body, if it has at most `limit` bytes.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, NoBody> {
+    timeout(LASTS, collect(body, limit)).await.unwrap_or(Err(NoBody::Incomplete))
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Bytes, NoBody> {
+    let mut stream = body.into_data_stream();
+    let (mut read, mut length) = (Vec::new(), 0_usize);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| NoBody::Incomplete)?;
+        length = length.saturating_add(chunk.len());
+        if length <= limit {
+            read.extend_from_slice(&chunk);
+        } else if length > limit + DRAINED {
+            return Err(NoBody::TooLong);
+        }
+    }
+    if length <= limit { Ok(read.into()) } else { Err(NoBody::TooLong) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(length: usize, expected: Result<usize, NoBody>) {
+        let found = read(Body::from(vec![b' '; length]), 10).await.map(|body| body.len());
+        assert_eq!(found, expected, "{length}");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit_and_refused_beyond() {
+        check(0, Ok(0)).await;
+        check(10, Ok(10)).await;
+        check(11, Err(NoBody::TooLong)).await;
+        check(3 * DRAINED, Err(NoBody::TooLong)).await;
+    }
+}
