@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use rototo_engine::Tree;
+use anyhow::{Context as _, bail};
+use rototo_engine::{Compiled, Parsed, Tree};
 use rototo_source::{ContentFault, Fault, Pinned, Reader, ReaderOptions, Source};
+
+use crate::{output, render};
 
 const MANIFEST: &str = "rototo-workspace.toml";
 
@@ -74,6 +76,18 @@ impl Workspace {
         match self.pinned.source() {
             Source::Local(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
             _ => None,
+        }
+    }
+}
+
+/// Makes a workspace ready to decide. Its errors are shown as `lint` shows them.
+pub(crate) fn compiled(workspace: &Workspace, parsed: &Parsed) -> anyhow::Result<Compiled> {
+    match rototo_engine::compile(parsed) {
+        Ok(compiled) => Ok(compiled),
+        Err(error) if error.diagnostics.is_empty() => Err(error.into()),
+        Err(error) => {
+            output::complain_in_full(&render::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
+            bail!("{} can't be resolved before its errors are mended", workspace.shown);
         }
     }
 }

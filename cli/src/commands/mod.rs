@@ -3,6 +3,8 @@
 #[cfg(feature = "kubernetes")]
 mod access;
 mod completions;
+mod diff;
+mod fixtures;
 #[cfg(feature = "kubernetes")]
 mod history;
 mod init;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Resolve(resolve::Arguments),
     Show(show::Arguments),
     Inspect(inspect::Arguments),
+    Diff(diff::Arguments),
+    Fixtures(fixtures::Arguments),
     Completions(completions::Arguments),
     #[cfg(feature = "kubernetes")]
     Status(status::Arguments),
@@ -48,6 +52,8 @@ pub(crate) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Resolve(arguments) => resolve::run(arguments, global).await,
         Command::Show(arguments) => show::run(arguments, global).await,
         Command::Inspect(arguments) => inspect::run(arguments, global).await,
+        Command::Diff(arguments) => diff::run(arguments, global).await,
+        Command::Fixtures(arguments) => fixtures::run(arguments, global).await,
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "kubernetes")]
         Command::Status(arguments) => status::run(arguments, global).await,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::arguments::Global;
 use crate::context::read_context;
 use crate::selection::{Selection, unknown};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, compiled};
 use crate::{output, render};
 
 const EXAMPLES: &str = "\
@@ -69,14 +69,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     }
     let workspace = Workspace::read(arguments.source.as_deref()).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
-    let compiled = match rototo_engine::compile(&parsed) {
-        Ok(compiled) => compiled,
-        Err(error) if error.diagnostics.is_empty() => return Err(error.into()),
-        Err(error) => {
-            output::complain_in_full(&render::diagnostics(&error.diagnostics, &parsed, &workspace.shown))?;
-            bail!("{} can't be resolved before its errors are mended", workspace.shown);
-        }
-    };
+    let compiled = compiled(&workspace, &parsed)?;
     let context = Context::from_json(read_context(&arguments.context)?)?;
     let report = Report {
         workspace: workspace.shown,

@@ -1,0 +1,88 @@
+//! `rototo diff`: who gets which value from the new workspace that they did not get from the old one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use rototo_engine::Context;
+
+use crate::arguments::Global;
+use crate::context::read_context;
+use crate::diff::{self, Values};
+use crate::workspace::{Workspace, compiled};
+use crate::{fixtures, output};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo diff 'git+file:///path/config.git#main' .
+  rototo diff OLD NEW --context account.id=acct-001 --context service.queue_pressure=high
+  rototo diff OLD NEW --fixtures fixtures            which of the decisions in there flip
+  rototo diff OLD NEW --markdown --redact            for a comment on a pull request
+
+Descriptions, comments, and moved lines are no difference: nobody gets anything else by them.";
+
+/// Compare two workspaces: what changes, and for whom, in terms of variables and rules.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// What runs: a directory or an address
+    #[arg(value_name = "OLD")]
+    old: String,
+
+    /// What is to run
+    #[arg(value_name = "NEW")]
+    new: String,
+
+    /// Facts to decide all variables with, as for `resolve`: shows what flips; may be given several times
+    #[arg(long = "context", value_name = "CONTEXT")]
+    context: Vec<String>,
+
+    /// Decide all variables for the contexts of these fixtures, as `rototo fixtures` writes them
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+
+    /// Leave out all values: names, shares, and places stay
+    #[arg(long)]
+    redact: bool,
+
+    /// Print Markdown, for a comment on a pull request
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let (old, new) = (Workspace::read(Some(&arguments.old)).await?, Workspace::read(Some(&arguments.new)).await?);
+    let (old_parsed, new_parsed) = (rototo_engine::parse(old.tree.clone()), rototo_engine::parse(new.tree.clone()));
+    let mut diff = diff::compare(&old_parsed, &new_parsed);
+    let contexts = contexts(&arguments)?;
+    if !contexts.is_empty() {
+        let (old, new) = (compiled(&old, &old_parsed)?, compiled(&new, &new_parsed)?);
+        diff.decisions = Some(diff::decisions(&old, &new, &contexts));
+    }
+    let values = if arguments.redact { Values::Redacted } else { Values::Shown };
+    if arguments.redact {
+        diff.redact();
+    }
+    if global.json {
+        output::json(&diff)?;
+    } else if arguments.markdown {
+        output::text(&diff::markdown(&diff, &old_parsed, &new_parsed, values))?;
+    } else if !(global.quiet && diff.is_empty()) {
+        output::text(&diff::text(&diff, &old_parsed, &new_parsed, values))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The contexts by name, those of the command line as one.
+fn contexts(arguments: &Arguments) -> anyhow::Result<Vec<(String, Context)>> {
+    let mut contexts = Vec::new();
+    if !arguments.context.is_empty() {
+        contexts.push(("--context".to_owned(), Context::from_json(read_context(&arguments.context)?)?));
+    }
+    if let Some(directory) = &arguments.fixtures {
+        let shown = directory.display();
+        contexts.extend(fixtures::contexts(directory).with_context(|| format!("the fixtures {shown} can't be used"))?);
+    }
+    Ok(contexts)
+}

@@ -1,0 +1,134 @@
+//! `rototo fixtures`: contexts for every way in which decisions come out, as files for an application's tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rototo_engine::{Compiled, Parsed};
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::fixtures::{Entry, SUITE, Suite, Target, generate};
+use crate::output::{self, BAD};
+use crate::selection::{Selection, unknown};
+use crate::workspace::{Workspace, compiled};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo fixtures examples/degradation-config --out tests/fixtures
+  rototo fixtures . --out tests/fixtures --variable service-degradation-policy
+
+A test asserts them with rototo::testing::assert_fixtures(&workspace, \"tests/fixtures\"). Files of the same name are
+written anew: keep cases of your own in files of other names, and name these in rototo-fixtures.toml.";
+
+/// Write fixtures: contexts, and what the workspace decides for each.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A directory or an address
+    #[arg(value_name = "SOURCE")]
+    source: String,
+
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Only for this variable; may be given several times
+    #[arg(long, value_name = "ID")]
+    variable: Vec<String>,
+
+    /// For all variables
+    #[arg(long)]
+    variables: bool,
+
+    /// Only for this qualifier; may be given several times
+    #[arg(long, value_name = "ID")]
+    qualifier: Vec<String>,
+
+    /// For all qualifiers
+    #[arg(long)]
+    qualifiers: bool,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct Report {
+    command: &'static str,
+    workspace: String,
+    out: String,
+    files: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::read(Some(&arguments.source)).await?;
+    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let compiled = compiled(&workspace, &parsed)?;
+    let targets = targets(&arguments, &compiled)?;
+    let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
+    for target in targets {
+        let (path, not_found) = write_fixture(&arguments.out, &parsed, &compiled, target, &mut entries)?;
+        missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
+        files.push(path);
+    }
+    let suite = Suite { schema_version: 1, workspace: workspace.shown.clone(), fixtures: entries };
+    write(&arguments.out.join(SUITE), &suite)?;
+
+    let report =
+        Report { command: "fixtures", workspace: workspace.shown, out: arguments.out.display().to_string(), files };
+    if global.json {
+        output::json(&report)?;
+    } else if !global.quiet {
+        let written = report.files.iter().map(|file| format!("  wrote {file}\n")).collect::<String>();
+        output::text(&format!("fixtures: {}\n{written}", report.out))?;
+    }
+    for case in missing {
+        output::complain_in_full(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_fixture(
+    out: &Path,
+    parsed: &Parsed,
+    compiled: &Compiled,
+    target: Target<'_>,
+    entries: &mut Vec<Entry>,
+) -> anyhow::Result<(String, Vec<String>)> {
+    let path = match target {
+        Target::Qualifier(id) => format!("qualifiers/{id}.toml"),
+        Target::Variable(id) => format!("variables/{id}.toml"),
+    };
+    let generated = generate(parsed, compiled, target)?;
+    write(&out.join(&path), &generated.fixture)?;
+    entries.push(Entry { path: path.clone(), target: generated.fixture.target });
+    Ok((path, generated.not_found))
+}
+
+/// What is selected; everything, if nothing is.
+fn targets<'a>(arguments: &Arguments, compiled: &'a Compiled) -> anyhow::Result<Vec<Target<'a>>> {
+    let selection = |ids: &Vec<String>, all: bool| Selection::of(ids.clone(), all);
+    let (variables, qualifiers) =
+        (selection(&arguments.variable, arguments.variables), selection(&arguments.qualifier, arguments.qualifiers));
+    let nothing = variables.is_none() && qualifiers.is_none();
+    let among = |kind: &str, selection: &Selection, known: Vec<&'a str>| match nothing {
+        true => Ok(known),
+        false => selection.among(&known).map_err(|id| unknown(kind, &id, &known)),
+    };
+    let qualifiers = among("qualifier", &qualifiers, compiled.qualifiers().collect())?;
+    let variables = among("variable", &variables, compiled.variables().collect())?;
+    if qualifiers.is_empty() && variables.is_empty() {
+        bail!("the workspace decides nothing: it has neither variables nor qualifiers");
+    }
+    Ok(qualifiers.into_iter().map(Target::Qualifier).chain(variables.into_iter().map(Target::Variable)).collect())
+}
+
+fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let text = toml::to_string_pretty(value).with_context(|| format!("{} can't be written as TOML", path.display()))?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("the directory {} can't be made", directory.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
+}

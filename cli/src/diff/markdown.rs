@@ -1,0 +1,47 @@
+//! A diff as a comment on a pull request.
+
+use std::fmt::Write;
+
+use rototo_engine::Parsed;
+
+use super::Diff;
+use super::story::{Line, Piece, Sign, Values, story};
+use crate::text::{count, plain};
+
+/// The diff of these two workspaces in Markdown. What is quoted from them is code, so that nothing in it links, mentions
+/// somebody, or becomes HTML.
+pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: Values) -> String {
+    let mut text = match diff.variables.len() {
+        0 => "### Runtime configuration: nothing changes for anybody\n".to_owned(),
+        1 => "### Runtime configuration: 1 variable changes\n".to_owned(),
+        variables => format!("### Runtime configuration: {} change\n", count(variables, "variable")),
+    };
+    for section in story(diff, old, new, values) {
+        let _ = writeln!(text, "\n**{}**\n", line(&section.heading));
+        for (sign, words) in &section.lines {
+            let sign = match sign {
+                Sign::New => "➕",
+                Sign::Gone => "➖",
+                Sign::Different => "✏️",
+            };
+            let _ = writeln!(text, "- {sign} {}", line(words));
+        }
+    }
+    text
+}
+
+fn line(line: &Line) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Words(words) => words.clone(),
+        Piece::Quoted(text) => code(text),
+    };
+    line.0.iter().map(piece).collect()
+}
+
+/// Inline code whose fence is longer than any run of backticks in it.
+fn code(text: &str) -> String {
+    let text = plain(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    if longest == 0 && !text.is_empty() { format!("{fence}{text}{fence}") } else { format!("{fence} {text} {fence}") }
+}

@@ -1,0 +1,158 @@
+//! What is different between two workspaces, in terms of variables and rules: who gets which value now. Pure.
+//!
+//! [`compare`] makes the differences; [`story`] puts them into words for text and Markdown; as JSON they are as they are.
+
+mod audience;
+mod decisions;
+mod markdown;
+mod qualifiers;
+mod rules;
+mod story;
+mod text;
+mod values;
+
+use std::collections::BTreeSet;
+
+use rototo_engine::Parsed;
+use rototo_engine::parse::{Parse, Variable};
+use serde::Serialize;
+
+pub(crate) use decisions::{Decisions, decisions};
+pub(crate) use markdown::markdown;
+use qualifiers::QualifierDiff;
+use rules::RuleChange;
+pub(crate) use story::Values;
+pub(crate) use text::text;
+use values::ValueChange;
+
+/// Everything that is different. Descriptions and the order of files change nothing for anybody, and are not in it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Diff {
+    pub(crate) variables: Vec<VariableDiff>,
+    /// Qualifiers that test something else now, each once, however many variables rely on it.
+    pub(crate) qualifiers: Vec<QualifierDiff>,
+    pub(crate) context: ContextDiff,
+    /// Files that can't be read, so that nothing is said about them.
+    pub(crate) unreadable: Vec<String>,
+    /// What contexts get that got something else before; of those that were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decisions: Option<Decisions>,
+}
+
+/// Whether something is new, gone, or different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// Something that was one thing and is another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Turned<T> {
+    pub(crate) old: T,
+    pub(crate) new: T,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct VariableDiff {
+    pub(crate) id: String,
+    pub(crate) change: Change,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(crate) type_name: Option<Turned<String>>,
+    /// The key that is chosen when no rule matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) default: Option<Turned<Option<String>>>,
+    pub(crate) rules: Vec<RuleChange>,
+    pub(crate) values: Vec<ValueChange>,
+    /// Those of the changed qualifiers that its rules rely on.
+    pub(crate) qualifiers: Vec<String>,
+}
+
+/// What an application has to send.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ContextDiff {
+    /// Attributes that some rule reads now, and none did before.
+    pub(crate) added: BTreeSet<String>,
+    /// Attributes that no rule reads any more.
+    pub(crate) removed: BTreeSet<String>,
+}
+
+/// Compares two workspaces.
+pub(crate) fn compare(old: &Parsed, new: &Parsed) -> Diff {
+    let qualifiers = qualifiers::compare(old, new);
+    let ids: BTreeSet<&str> = old.variables.keys().chain(new.variables.keys()).map(|id| &**id).collect();
+    let variables = ids.into_iter().filter_map(|id| variable(id, old, new, &qualifiers)).collect();
+    let (reads_old, reads_new) = (audience::attributes(old), audience::attributes(new));
+    let context = ContextDiff {
+        added: reads_new.difference(&reads_old).cloned().collect(),
+        removed: reads_old.difference(&reads_new).cloned().collect(),
+    };
+    Diff { variables, qualifiers, context, unreadable: unreadable(old, new), decisions: None }
+}
+
+impl Diff {
+    /// Whether nobody gets anything else.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.qualifiers.is_empty() && self.unreadable.is_empty()
+    }
+}
+
+fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) -> Option<VariableDiff> {
+    let content = |parsed: &'_ Parsed| parsed.variables.get(id).map(Parse::digest);
+    let (before, after) = (content(old), content(new));
+    let change = match (before, after) {
+        (None, Some(_)) => Change::Added,
+        (Some(_), None) => Change::Removed,
+        _ => Change::Changed,
+    };
+    let (old_variable, new_variable) = (variable_of(old, id), variable_of(new, id));
+    let type_name = |variable: Option<&Variable>| variable.and_then(|v| v.type_name.value()).map(ToString::to_string);
+    let default = |variable: Option<&Variable>| {
+        variable.and_then(Variable::default).and_then(|default| default.value()).map(ToString::to_string)
+    };
+    let type_name = match (type_name(old_variable), type_name(new_variable)) {
+        (Some(old), Some(new)) if old != new => Some(Turned { old, new }),
+        _ => None,
+    };
+    let default = Turned { old: default(old_variable), new: default(new_variable) };
+    let relied_on = audience::qualifiers_of(old, id).into_iter().chain(audience::qualifiers_of(new, id));
+    let relied_on: BTreeSet<String> = relied_on.collect();
+    let diff = VariableDiff {
+        id: id.to_owned(),
+        change,
+        type_name,
+        default: (default.old != default.new).then_some(default),
+        rules: rules::compare(id, old, new),
+        values: values::compare(id, old, new),
+        qualifiers: qualifiers.iter().map(|diff| &diff.id).filter(|id| relied_on.contains(*id)).cloned().collect(),
+    };
+    let same = change == Change::Changed
+        && diff.type_name.is_none()
+        && diff.default.is_none()
+        && diff.rules.is_empty()
+        && diff.values.is_empty()
+        && diff.qualifiers.is_empty();
+    (!same).then_some(diff)
+}
+
+fn variable_of<'a>(parsed: &'a Parsed, id: &str) -> Option<&'a Variable> {
+    parsed.variables.get(id)?.content()
+}
+
+fn unreadable(old: &Parsed, new: &Parsed) -> Vec<String> {
+    let faulty = |parsed: &Parsed| {
+        let variables = parsed.variables.values().filter(|document| document.content().is_none());
+        let qualifiers = parsed.qualifiers.values().filter(|document| document.content().is_none());
+        let objects = parsed.objects.values().flat_map(|objects| objects.values());
+        let objects = objects.filter(|document| document.content().is_none());
+        let paths = variables.map(|document| document.path.to_string());
+        let paths = paths.chain(qualifiers.map(|document| document.path.to_string()));
+        paths.chain(objects.map(|document| document.path.to_string())).collect::<Vec<_>>()
+    };
+    faulty(old).into_iter().chain(faulty(new)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

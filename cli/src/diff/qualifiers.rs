@@ -1,0 +1,160 @@
+//! What became of qualifiers: for whom they are true now.
+
+use std::collections::BTreeSet;
+
+use rototo_engine::Parsed;
+use rototo_engine::parse::{BucketRange, Op, Predicate};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Change, Turned};
+
+/// A qualifier that is new, gone, or tests something else.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct QualifierDiff {
+    pub(crate) id: String,
+    pub(crate) change: Change,
+    pub(crate) tests: Vec<TestChange>,
+}
+
+/// One difference in its tests.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub(crate) enum TestChange {
+    Added(Test),
+    Removed(Test),
+    Changed(Turned<Test>),
+    /// The range of a bucket: the same salt, so everybody keeps the place that they have.
+    Bucket {
+        attribute: String,
+        effect: Effect,
+        old: [i64; 2],
+        new: [i64; 2],
+    },
+    /// The salt of a bucket: everybody is assigned anew.
+    Reassigned {
+        attribute: String,
+        old: [i64; 2],
+        new: [i64; 2],
+    },
+}
+
+/// What another range of a bucket does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Effect {
+    /// Some come in, nobody goes out.
+    Widened,
+    /// Some go out, nobody comes in.
+    Narrowed,
+    /// Some come in, and others go out.
+    Moved,
+}
+
+/// A predicate as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Test {
+    pub(crate) attribute: String,
+    pub(crate) op: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<Value>,
+    #[serde(skip)]
+    salt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) range: Option<[i64; 2]>,
+}
+
+pub(super) fn compare(old: &Parsed, new: &Parsed) -> Vec<QualifierDiff> {
+    let ids: BTreeSet<&str> = old.qualifiers.keys().chain(new.qualifiers.keys()).map(|id| &**id).collect();
+    ids.into_iter()
+        .filter_map(|id| {
+            let change = match (old.qualifiers.get(id), new.qualifiers.get(id)) {
+                (Some(old), Some(new)) if old.digest() == new.digest() => return None,
+                (Some(_), Some(_)) => Change::Changed,
+                (None, _) => Change::Added,
+                (_, None) => Change::Removed,
+            };
+            let tests = changes(tests(old, id), tests(new, id));
+            let same = change == Change::Changed && tests.is_empty();
+            (!same).then(|| QualifierDiff { id: id.to_owned(), change, tests })
+        })
+        .collect()
+}
+
+fn tests(parsed: &Parsed, id: &str) -> Vec<Test> {
+    let content = parsed.qualifiers.get(id).and_then(|document| document.content());
+    content.map(|qualifier| qualifier.predicates()).unwrap_or_default().iter().map(Test::of).collect()
+}
+
+/// Tests of the same attribute are compared with each other, in their order; the order itself decides nothing.
+fn changes(old: Vec<Test>, mut new: Vec<Test>) -> Vec<TestChange> {
+    let mut left = Vec::new();
+    for test in old {
+        match new.iter().position(|other| *other == test) {
+            Some(place) => drop(new.remove(place)),
+            None => left.push(test),
+        }
+    }
+    let mut changes = Vec::new();
+    for test in left {
+        match new.iter().position(|other| other.attribute == test.attribute) {
+            Some(place) => changes.push(TestChange::of(test, new.remove(place))),
+            None => changes.push(TestChange::Removed(test)),
+        }
+    }
+    changes.extend(new.into_iter().map(TestChange::Added));
+    changes
+}
+
+impl TestChange {
+    fn of(old: Test, new: Test) -> Self {
+        match (old.range, new.range) {
+            (Some(before), Some(after)) if old.salt != new.salt => {
+                Self::Reassigned { attribute: new.attribute, old: before, new: after }
+            }
+            (Some(before), Some(after)) => {
+                let effect = Effect::of(before, after);
+                Self::Bucket { attribute: new.attribute, effect, old: before, new: after }
+            }
+            _ => Self::Changed(Turned { old, new }),
+        }
+    }
+
+    /// The same without what is compared with. Ranges say how many, not who, and stay.
+    pub(super) fn redact(&mut self) {
+        match self {
+            Self::Added(test) | Self::Removed(test) => test.value = None,
+            Self::Changed(Turned { old, new }) => (old.value, new.value) = (None, None),
+            Self::Bucket { .. } | Self::Reassigned { .. } => {}
+        }
+    }
+}
+
+impl Effect {
+    fn of([old_start, old_end]: [i64; 2], [new_start, new_end]: [i64; 2]) -> Self {
+        if new_start <= old_start && old_end <= new_end {
+            Self::Widened
+        } else if old_start <= new_start && new_end <= old_end {
+            Self::Narrowed
+        } else {
+            Self::Moved
+        }
+    }
+}
+
+impl Test {
+    fn of(predicate: &Predicate) -> Self {
+        let text = |field: Option<&std::sync::Arc<str>>| field.map_or_else(|| "?".to_owned(), ToString::to_string);
+        let range = predicate.range.as_ref().filter(|_| predicate.operator() == Some(Op::Bucket));
+        Self {
+            attribute: text(predicate.attribute.value()),
+            op: text(predicate.op.value()),
+            value: predicate.value.as_ref().map(|value| (*value.value).clone()),
+            salt: predicate.salt.value().map(ToString::to_string),
+            range: range.and_then(|range| match range.value {
+                BucketRange::Bounds(start, end) => Some([start, end]),
+                BucketRange::NotTwoIntegers | BucketRange::NotAList => None,
+            }),
+        }
+    }
+}

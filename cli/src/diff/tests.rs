@@ -1,0 +1,165 @@
+//! Diffs as their readers see them.
+
+use rototo_engine::{Context, Tree, compile, parse};
+use serde_json::json;
+
+use super::*;
+
+const FILES: &[(&str, &str)] = &[
+    ("rototo-workspace.toml", "schema_version = 1\n"),
+    (
+        "qualifiers/high.toml",
+        "schema_version = 1\n[[predicate]]\nattribute = \"service.pressure\"\nop = \"eq\"\nvalue = \"high\"\n",
+    ),
+    (
+        "qualifiers/trial.toml",
+        "schema_version = 1\n[[predicate]]\nattribute = \"qualifier.high\"\nop = \"eq\"\nvalue = true\n\
+         [[predicate]]\nattribute = \"account.id\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 1000]\n",
+    ),
+    (
+        "variables/limit.toml",
+        "schema_version = 1\ntype = \"object\"\n[values]\nsmall = { max = 10, mode = \"a\" }\nlarge = { max = 50 }\n\
+         [resolve]\ndefault = \"large\"\n[[resolve.rule]]\nqualifier = \"trial\"\nvalue = \"small\"\n",
+    ),
+];
+
+/// The workspace with `changes`: a path, what stands there, and what is to stand there.
+fn workspace(changes: &[(&str, &str, &str)]) -> Parsed {
+    let mut tree = Tree::default();
+    for (path, text) in FILES {
+        let mut text = (*text).to_owned();
+        for (_, from, to) in changes.iter().filter(|(changed, ..)| changed == path) {
+            assert!(text.contains(from), "{text}");
+            text = text.replace(from, to);
+        }
+        tree.insert(*path, text.into_bytes());
+    }
+    parse(tree)
+}
+
+fn check(changes: &[(&str, &str, &str)], expected: &[&str]) {
+    let (old, new) = (workspace(&[]), workspace(changes));
+    let text = text(&compare(&old, &new), &old, &new, Values::Shown);
+    let text = anstream::adapter::strip_str(&text).to_string();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_description_changes_nothing_for_anybody() {
+    let change = ("variables/limit.toml", "type =", "description = \"new\"\ntype =");
+    check(&[change], &["nothing changes for anybody"]);
+}
+
+#[test]
+fn a_wider_bucket_is_told_in_percent_at_the_variable_that_it_decides() {
+    check(
+        &[("qualifiers/trial.toml", "[0, 1000]", "[0, 3000]")],
+        &["variable limit", "  ~ qualifier trial: widened from 10 % to 30 % of account.id ([0,1000] -> [0,3000])"],
+    );
+    check(
+        &[("qualifiers/trial.toml", "\"s\"", "\"t\"")],
+        &[
+            "variable limit",
+            "  ~ qualifier trial: everybody is assigned anew by another salt: 10 % instead of 10 % of account.id",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_is_told_with_those_whom_it_concerns() {
+    let rule = "[[resolve.rule]]\nqualifier = \"trial\"\nvalue = \"small\"\n";
+    check(
+        &[("variables/limit.toml", rule, "")],
+        &[
+            "variable limit",
+            "  - rule[0] is gone: small for service.pressure eq \"high\" and 10 % of account.id (qualifier trial)",
+            "what applications send",
+            "  - need not hold account.id any more",
+            "  - need not hold service.pressure any more",
+        ],
+    );
+    check(
+        &[("variables/limit.toml", "value = \"small\"", "value = \"large\"")],
+        &[
+            "variable limit",
+            "  ~ rule[0] gives large instead of small to service.pressure eq \"high\" and 10 % of account.id (qualifier trial)",
+        ],
+    );
+}
+
+#[test]
+fn values_are_told_field_by_field() {
+    check(
+        &[("variables/limit.toml", "{ max = 10, mode = \"a\" }", "{ max = 12, burst = 3 }")],
+        &[
+            "variable limit",
+            "  + value small, burst is new: 3",
+            "  ~ value small, max: 10 -> 12",
+            "  - value small, mode is gone: \"a\"",
+        ],
+    );
+}
+
+#[test]
+fn what_a_qualifier_asks_for_and_the_default_are_told() {
+    check(
+        &[
+            ("qualifiers/high.toml", "\"high\"", "\"extreme\""),
+            ("variables/limit.toml", "default = \"large\"", "default = \"small\""),
+        ],
+        &[
+            "variable limit",
+            "  ~ everybody else gets small instead of large",
+            "  ~ qualifier high: it asks for service.pressure eq \"extreme\" instead of service.pressure eq \"high\"",
+        ],
+    );
+}
+
+#[test]
+fn a_redacted_diff_holds_no_value() {
+    let changes = [
+        ("qualifiers/high.toml", "\"high\"", "\"secret\""),
+        ("variables/limit.toml", "max = 10", "max = 99123"),
+        ("variables/limit.toml", "value = \"small\"", "value = \"large\""),
+    ];
+    let (old, new) = (workspace(&[]), workspace(&changes));
+    let mut diff = compare(&old, &new);
+    diff.redact();
+    let all = [
+        text(&diff, &old, &new, Values::Redacted),
+        markdown(&diff, &old, &new, Values::Redacted),
+        serde_json::to_string(&diff).unwrap(),
+    ];
+    for text in all {
+        assert!(!text.contains("secret") && !text.contains("99123") && !text.contains("high\\\""), "{text}");
+        assert!(text.contains("max"), "{text}");
+    }
+}
+
+#[test]
+fn decisions_flip_for_the_contexts_that_are_given() {
+    let (old, new) = (workspace(&[]), workspace(&[("qualifiers/trial.toml", "[0, 1000]", "[0, 10000]")]));
+    let context = |value| Context::from_json(value).unwrap();
+    let contexts = [
+        ("high".to_owned(), context(json!({"service": {"pressure": "high"}, "account": {"id": "acct-1"}}))),
+        ("low".to_owned(), context(json!({"service": {"pressure": "low"}, "account": {"id": "acct-1"}}))),
+    ];
+    let found = decisions(&compile(&old).unwrap(), &compile(&new).unwrap(), &contexts);
+    assert_eq!((found.compared, found.flipped.len()), (2, 1));
+    assert_eq!((found.flipped[0].context.as_str(), found.flipped[0].variable.as_str()), ("high", "limit"));
+    let mut diff = compare(&old, &new);
+    diff.decisions = Some(found);
+    let text = markdown(&diff, &old, &new, Values::Shown);
+    assert!(
+        text.contains("**1 of 2 decisions flip**\n\n- ✏️ variable `limit` for `high`: `large` -> `small`\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn markdown_quotes_what_could_be_markup() {
+    let old = workspace(&[]);
+    let new = workspace(&[("variables/limit.toml", "mode = \"a\"", "mode = \"`@all` <b>\"")]);
+    let text = markdown(&compare(&old, &new), &old, &new, Values::Shown);
+    assert!(text.contains("`\"a\"` -> `` \"`@all` <b>\" ``"), "{text}");
+}

@@ -1,0 +1,38 @@
+//! A diff for the terminal.
+
+use std::fmt::Write;
+
+use rototo_engine::Parsed;
+
+use super::Diff;
+use super::story::{Line, Piece, Sign, Values, story};
+use crate::output::{BAD, BOLD, DIM, GOOD};
+use crate::text::plain;
+
+/// The diff of these two workspaces, a paragraph for each variable.
+pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: Values) -> String {
+    let mut text = String::new();
+    if diff.is_empty() {
+        text.push_str("nothing changes for anybody\n");
+    }
+    for section in story(diff, old, new, values) {
+        let _ = writeln!(text, "{}", line(&section.heading));
+        for (sign, words) in &section.lines {
+            let sign = match sign {
+                Sign::New => format!("{GOOD}+{GOOD:#}"),
+                Sign::Gone => format!("{BAD}-{BAD:#}"),
+                Sign::Different => format!("{DIM}~{DIM:#}"),
+            };
+            let _ = writeln!(text, "  {sign} {}", line(words));
+        }
+    }
+    text
+}
+
+fn line(line: &Line) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Words(words) => words.clone(),
+        Piece::Quoted(text) => format!("{BOLD}{}{BOLD:#}", plain(text)),
+    };
+    line.0.iter().map(piece).collect()
+}
