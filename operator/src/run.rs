@@ -84,6 +84,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         .unzip();
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
+        jitter: fastrand::f64,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         ..ReaderOptions::default()
     })?;
