@@ -48,7 +48,8 @@ impl<T: Named> Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { shards: vec![Arc::new(HashTable::new()); SHARDS] }
+        let empty = Arc::new(HashTable::new());
+        Self { shards: std::iter::repeat_n(empty, SHARDS).collect() }
     }
 }
 

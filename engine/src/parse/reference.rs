@@ -18,7 +18,7 @@ impl Parsed {
     /// When the reference leaves the workspace, or nothing of that name is there.
     pub fn schema_at(&self, path: &str, reference: &str) -> Result<&Parse<Schema>, BadReference> {
         let target = relative(path, reference).ok_or(BadReference::Outside)?;
-        self.schemas.get(&*target).ok_or(BadReference::NotFound(target))
+        self.schemas.get(&target).ok_or(BadReference::NotFound(target))
     }
 }
 

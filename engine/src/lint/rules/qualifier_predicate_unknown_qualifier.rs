@@ -63,7 +63,7 @@ fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;
     for (id, path, qualifier) in facts.qualifiers() {
         for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(*id)) else { continue };
+            let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };
             let hint = nearest(unknown, known.keys().map(|id| &**id));
             let message = format!("there is no qualifier `{unknown}`{hint}");
             let span = predicate.attribute.span();

@@ -1,0 +1,69 @@
+//! The differences that are meant, each as narrow as its reason. `docs/decisions/0010-differences-from-the-reference.md`
+//! tells them to people.
+
+use crate::outcome::{Answer, Findings};
+
+/// One difference that is meant.
+pub struct Meant {
+    /// Its heading in the decision.
+    pub name: &'static str,
+    applies: fn(&Difference<'_>) -> bool,
+}
+
+/// One thing that came out differently.
+#[derive(Debug)]
+pub enum Difference<'a> {
+    /// A finding that was made so many times by us, and so many times by them; with all that each found.
+    Finding {
+        rule: &'a str,
+        path: &'a str,
+        ours: usize,
+        theirs: usize,
+        all_ours: &'a Findings,
+        all_theirs: &'a Findings,
+    },
+    /// The answer to one resolution.
+    Answer { ours: &'a Answer, theirs: &'a Answer },
+}
+
+/// All of them.
+pub const MEANT: &[Meant] = &[
+    Meant { name: "what cannot be ordered is an error", applies: cannot_be_ordered },
+    Meant { name: "an unreadable document is reported once", applies: unreadable_once },
+    Meant { name: "without a manifest the other faults are told too", applies: without_manifest },
+];
+
+/// The reference takes what is no number for false, so a mistake in a context looks like a decision.
+fn cannot_be_ordered(difference: &Difference<'_>) -> bool {
+    matches!(difference, Difference::Answer { ours: Answer::NotANumber, theirs: Answer::Trace(_) })
+}
+
+/// The reference also reports everything that refers to the document as referring to nothing.
+fn unreadable_once(difference: &Difference<'_>) -> bool {
+    let Difference::Finding { rule, ours, theirs, all_ours, .. } = difference else { return false };
+    let unreadable: &[&str] = match *rule {
+        "rototo/variable-rule-unknown-qualifier" | "rototo/qualifier-predicate-unknown-qualifier" => {
+            &["rototo/qualifier-parse-failed"]
+        }
+        "rototo/variable-unknown-resource" => &["rototo/resource-parse-failed"],
+        "rototo/variable-unknown-value" => &["rototo/resource-object-parse-failed"],
+        "rototo/resource-object-unknown-reference" => {
+            &["rototo/resource-parse-failed", "rototo/resource-object-parse-failed"]
+        }
+        _ => return false,
+    };
+    ours < theirs && all_ours.keys().any(|(rule, _, _)| unreadable.contains(&&**rule))
+}
+
+/// The reference stops there, and places the fault at the path of the directory.
+fn without_manifest(difference: &Difference<'_>) -> bool {
+    const MISSING: &str = "rototo/workspace-manifest-missing";
+    let Difference::Finding { rule, theirs, all_ours, all_theirs, .. } = difference else { return false };
+    let missing = |all: &Findings| all.keys().any(|(rule, _, _)| rule == MISSING);
+    missing(all_ours) && missing(all_theirs) && (*theirs == 0 || *rule == MISSING)
+}
+
+/// The one that explains `difference`.
+pub fn explain(difference: &Difference<'_>) -> Option<&'static Meant> {
+    MEANT.iter().find(|meant| (meant.applies)(difference))
+}

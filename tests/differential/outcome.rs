@@ -1,0 +1,89 @@
+//! What an engine says about a workspace and a context, in terms that both engines share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::generate::Files;
+
+/// How often each finding was made: rule, severity, and path.
+pub type Findings = BTreeMap<(String, String, String), usize>;
+
+/// What became of one resolution: the trace as JSON, or what kind of error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Trace(Value),
+    Missing { attribute: String, qualifier: String },
+    NotANumber,
+    ContextMismatch,
+    Other(String),
+}
+
+pub fn our_lint(files: &Files) -> (Findings, rototo_engine::Parsed) {
+    let tree = files.iter().map(|(path, text)| (path.clone(), text.as_bytes().to_vec())).collect();
+    let parsed = rototo_engine::parse(tree);
+    let lint = rototo_engine::lint(&parsed);
+    (findings(&serde_json::to_value(&lint.diagnostics).unwrap()), parsed)
+}
+
+pub async fn their_lint(root: &Path) -> Findings {
+    let lint = reference::lint_workspace(root).await.unwrap();
+    findings(&serde_json::to_value(&lint.diagnostics).unwrap())
+}
+
+fn findings(diagnostics: &Value) -> Findings {
+    let mut findings = Findings::new();
+    for found in diagnostics.as_array().into_iter().flatten() {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = (text(&found["rule"]), text(&found["severity"]), text(&found["location"]["path"]));
+        *findings.entry(key).or_default() += 1;
+    }
+    findings
+}
+
+pub fn our_answer(compiled: &rototo_engine::Compiled, id: &str, context: &Value) -> Answer {
+    use rototo_engine::{Context, ResolveError, ResolveOptions};
+    let context = Context::from_json(context.clone()).unwrap();
+    match compiled.trace_variable(id, &context, ResolveOptions::default()) {
+        Ok(trace) => {
+            let resolution = compiled.resolve_variable(id, &context).unwrap();
+            assert_eq!(
+                (resolution.value_key, resolution.value),
+                (&*trace.resolution.value_key, &trace.resolution.value)
+            );
+            Answer::Trace(serde_json::to_value(trace).unwrap())
+        }
+        Err(ResolveError::MissingAttribute { attribute, qualifier }) => {
+            Answer::Missing { attribute: attribute.to_string(), qualifier: qualifier.to_string() }
+        }
+        Err(ResolveError::NotANumber { .. }) => Answer::NotANumber,
+        Err(ResolveError::ContextMismatch(_)) => Answer::ContextMismatch,
+        Err(other) => Answer::Other(other.to_string()),
+    }
+}
+
+pub async fn their_answer(root: &Path, id: &str, context: &Value) -> Answer {
+    match reference::trace_variable_resolution(root, id, context).await {
+        Ok(trace) => Answer::Trace(serde_json::to_value(trace).unwrap()),
+        Err(error) => {
+            let text = error.to_string();
+            let missing = text.strip_prefix("missing resolve context attribute: ");
+            match missing.and_then(|rest| rest.split_once(" required by qualifier://")) {
+                Some((attribute, qualifier)) => {
+                    Answer::Missing { attribute: attribute.to_owned(), qualifier: qualifier.to_owned() }
+                }
+                None if text.contains("schema") => Answer::ContextMismatch,
+                None => Answer::Other(text),
+            }
+        }
+    }
+}
+
+pub fn write(files: &Files, root: &Path) {
+    for (path, text) in files {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
