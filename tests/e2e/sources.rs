@@ -77,3 +77,31 @@ async fn a_git_host_that_was_away_is_looked_at_again_without_being_asked() {
     scene.namespace.wait_for_workspace(WORKSPACE, "confirmed again", back).await.unwrap();
     assert_eq!(scene.map_version().await, version);
 }
+
+#[tokio::test]
+async fn a_change_in_a_layer_below_is_published() {
+    let scene = Scene::published("layers").await;
+    let base =
+        |path: &str, text: &str| scene.repository.commit_outside(&format!("workspaces/base/{path}"), text).unwrap();
+    base("rototo-workspace.toml", "schema_version = 1\n");
+    let manifest = "schema_version = 1\nextends = [\"../base\"]\n";
+    scene.repository.commit(&[("rototo-workspace.toml", manifest)], "Extend the base").unwrap();
+    let before = scene.push().await;
+    let layers = before.source.unwrap().layers;
+    assert_eq!(layers.len(), 2);
+    assert!(
+        layers[0].source.ends_with("workspaces/base") && layers[1].source.ends_with("workspaces/prod"),
+        "{layers:?}"
+    );
+    let version = scene.map_version().await;
+
+    base(
+        "variables/limit.toml",
+        "schema_version = 1\ntype = \"int\"\nvalues = { small = 1 }\nresolve = { default = \"small\" }\n",
+    );
+    let after = scene.push().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    assert_ne!(scene.map_version().await, version);
+    assert_ne!(after.published.unwrap().fingerprint, before.published.unwrap().fingerprint);
+    assert_eq!(after.workspace.unwrap().variables, 2);
+}
