@@ -24,3 +24,4 @@ mod scene;
 mod sources;
 mod two_workspaces;
 mod webhook;
+mod written_fixtures;
