@@ -81,8 +81,9 @@ async fn a_git_host_that_was_away_is_looked_at_again_without_being_asked() {
 #[tokio::test]
 async fn a_change_in_a_layer_below_is_published() {
     let scene = Scene::published("layers").await;
-    let base =
-        |path: &str, text: &str| scene.repository.commit_outside(&format!("workspaces/base/{path}"), text).unwrap();
+    let base = |path: &str, text: &str| {
+        scene.repository.commit(&[(&format!("../base/{path}"), text)], "Change the base").unwrap();
+    };
     base("rototo-workspace.toml", "schema_version = 1\n");
     let manifest = "schema_version = 1\nextends = [\"../base\"]\n";
     scene.repository.commit(&[("rototo-workspace.toml", manifest)], "Extend the base").unwrap();
