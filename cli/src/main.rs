@@ -1,6 +1,7 @@
 //! The `rototo` command: looks at workspaces with the same engine that operators and applications run.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod advice;
 mod arguments;
 #[cfg(feature = "kubernetes")]
 mod cluster;

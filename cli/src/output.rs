@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+use crate::advice::advice;
+
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -32,6 +34,9 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let text: String = format!("{error:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // There is nobody left to tell if this fails.
     let _ = writeln!(anstream::stderr(), "{BAD}error{BAD:#}{BOLD}:{BOLD:#} {text}");
+    if let Some(help) = advice(error) {
+        let _ = writeln!(anstream::stderr(), "{BOLD}help{BOLD:#}: {help}");
+    }
 }
 
 fn write(stream: &mut impl Write, text: &str) -> anyhow::Result<()> {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rototo_engine::{Compiled, Parsed, Tree};
-use rototo_source::{ContentFault, Fault, Pinned, Reader, ReaderOptions, Source};
+use rototo_source::{Access, ContentFault, Credentials, Fault, Pinned, Reader, ReaderOptions, Source};
 
+use crate::arguments::Global;
 use crate::{output, render};
 
 const MANIFEST: &str = "rototo-workspace.toml";
@@ -29,7 +30,7 @@ pub(crate) struct NotThere {
 
 impl Workspace {
     /// Reads the workspace at `source`, or the nearest one around the current directory.
-    pub(crate) async fn read(source: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn read(source: Option<&str>, global: &Global) -> anyhow::Result<Self> {
         let (shown, source) = match source {
             Some(text) => {
                 let source: Source = text.parse()?;
@@ -41,7 +42,7 @@ impl Workspace {
             }
         };
         let reader = Reader::new(ReaderOptions::default())?;
-        match reader.read(&source).await {
+        match reader.read(Access::new(source.clone(), credentials(&source, global)?)).await {
             Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
             Err(error) => match (&source, error.fault()) {
                 (Source::Local(path), Fault::Content(ContentFault::NoDirectory { .. })) => {
@@ -97,6 +98,14 @@ fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {
     around.find(|directory| directory.join(MANIFEST).is_file()).map(Path::to_owned).with_context(|| {
         format!("no {MANIFEST} in {} or above: go into a workspace, or name a SOURCE", directory.display())
     })
+}
+
+/// The token is for archives alone: git asks its own helpers.
+fn credentials(source: &Source, global: &Global) -> anyhow::Result<Credentials> {
+    match (source, &global.workspace_token) {
+        (Source::Archive(_), Some(token)) => Credentials::bearer(token).context("--workspace-token can't be used"),
+        _ => Ok(Credentials::default()),
+    }
 }
 
 fn missing(path: &Path) -> String {

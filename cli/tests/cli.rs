@@ -95,7 +95,10 @@ fn a_workspace_that_is_not_there_is_a_finding_of_lint() {
     assert_eq!(report["diagnostics"][0]["rule"], "rototo/workspace-not-found");
     assert_eq!(fails(directory.path(), &["lint", "none"]).0, 1);
     let (code, text) = fails(directory.path(), &["resolve", "none", "--variables"]);
-    assert_eq!((code, text.as_str()), (1, "error: none does not exist\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "error: none does not exist\nhelp: name the directory that holds rototo-workspace.toml\n")
+    );
 }
 
 #[test]

@@ -55,8 +55,9 @@ impl ClusterOptions {
         match (&self.kubeconfig, &self.kube_context) {
             (Some(path), _) => {
                 let shown = path.display();
-                let kubeconfig =
-                    Kubeconfig::read_from(path).with_context(|| format!("the kubeconfig {shown} can't be read"))?;
+                std::fs::metadata(path).with_context(|| format!("the kubeconfig {shown} can't be read"))?;
+                let kubeconfig = Kubeconfig::read_from(path);
+                let kubeconfig = kubeconfig.with_context(|| format!("the kubeconfig {shown} can't be understood"))?;
                 let config = Config::from_custom_kubeconfig(kubeconfig, &context).await;
                 config.with_context(|| format!("the kubeconfig {shown} can't be used"))
             }

@@ -52,7 +52,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let (old, new) = (Workspace::read(Some(&arguments.old)).await?, Workspace::read(Some(&arguments.new)).await?);
+    let (old, new) =
+        (Workspace::read(Some(&arguments.old), global).await?, Workspace::read(Some(&arguments.new), global).await?);
     let (old_parsed, new_parsed) = (rototo_engine::parse(old.tree.clone()), rototo_engine::parse(new.tree.clone()));
     let mut diff = diff::compare(&old_parsed, &new_parsed);
     let contexts = contexts(&arguments)?;

@@ -62,7 +62,7 @@ struct Report {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let workspace = Workspace::read(Some(&arguments.source)).await?;
+    let workspace = Workspace::read(Some(&arguments.source), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let compiled = compiled(&workspace, &parsed)?;
     let targets = targets(&arguments, &compiled)?;

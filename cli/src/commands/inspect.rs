@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     if !context.is_empty() && selectors.variables().is_none() && selectors.qualifiers().is_none() {
         bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
     }
-    let workspace = Workspace::read(source.as_deref()).await?;
+    let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     selectors.check_with_catalog(&parsed)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };

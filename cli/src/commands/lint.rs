@@ -43,7 +43,7 @@ struct Report<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let workspace = match Workspace::read(arguments.source.as_deref()).await {
+    let workspace = match Workspace::read(arguments.source.as_deref(), global).await {
         Ok(workspace) => workspace,
         Err(error) => match error.downcast::<NotThere>() {
             Ok(NotThere { at, reason }) => return not_there(&at, &reason, global),

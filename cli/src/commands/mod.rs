@@ -4,6 +4,7 @@
 mod access;
 mod completions;
 mod diff;
+mod docs;
 mod fixtures;
 #[cfg(feature = "kubernetes")]
 mod history;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     Diff(diff::Arguments),
     Fixtures(fixtures::Arguments),
+    Docs(docs::Arguments),
     Completions(completions::Arguments),
     #[cfg(feature = "kubernetes")]
     Status(status::Arguments),
@@ -54,6 +56,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> anyhow::Result<Exi
         Command::Inspect(arguments) => inspect::run(arguments, global).await,
         Command::Diff(arguments) => diff::run(arguments, global).await,
         Command::Fixtures(arguments) => fixtures::run(arguments, global).await,
+        Command::Docs(arguments) => docs::run(&arguments, global),
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "kubernetes")]
         Command::Status(arguments) => status::run(arguments, global).await,

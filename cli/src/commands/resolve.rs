@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
             "nothing to resolve: name a --variable ID or a --qualifier ID, or take all with --variables or --qualifiers"
         );
     }
-    let workspace = Workspace::read(arguments.source.as_deref()).await?;
+    let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let compiled = compiled(&workspace, &parsed)?;
     let context = Context::from_json(read_context(&arguments.context)?)?;

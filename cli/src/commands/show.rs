@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
         selectors.check_catalog()?;
         return show_catalog(&selectors, global);
     }
-    let workspace = Workspace::read(source.as_deref()).await?;
+    let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     selectors.check_with_catalog(&parsed)?;
     let report = report(workspace.full_name(), &parsed, &selectors)?;

@@ -88,7 +88,7 @@ enum Action {
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let root = local(&arguments.workspace)?;
     let workspace = if is_there(&root.join(MANIFEST))? { Workspace::Present } else { Workspace::Missing };
-    let target = target(&arguments, &root, workspace).await?;
+    let target = target(&arguments, &root, workspace, global).await?;
     let plan = plan::plan(target, workspace);
     let actions = plan.iter().map(|entry| action(entry, &root, &arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     if !arguments.dry_run {
@@ -115,13 +115,13 @@ fn local(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{text} is no path"))
 }
 
-async fn target(arguments: &Arguments, root: &Path, workspace: Workspace) -> anyhow::Result<Target> {
+async fn target(arguments: &Arguments, root: &Path, workspace: Workspace, global: &Global) -> anyhow::Result<Target> {
     match (&arguments.qualifier, &arguments.variable, &arguments.resource, arguments.context) {
         (None, None, None, false) => Ok(Target::Workspace),
         (Some(id), None, None, false) => Ok(Target::Qualifier(checked("qualifier", id)?)),
         (None, Some(id), None, false) => Ok(Target::Variable(checked("variable", id)?)),
         (None, None, Some(id), false) => Ok(Target::Resource(checked("resource", id)?)),
-        (None, None, None, true) => Ok(Target::ContextSchema(context_schema(root, workspace).await?)),
+        (None, None, None, true) => Ok(Target::ContextSchema(context_schema(root, workspace, global).await?)),
         _ => bail!("one thing at a time: --qualifier, --variable, --resource, or --context"),
     }
 }
@@ -135,11 +135,11 @@ fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
     Ok(id.to_owned())
 }
 
-async fn context_schema(root: &Path, workspace: Workspace) -> anyhow::Result<String> {
+async fn context_schema(root: &Path, workspace: Workspace, global: &Global) -> anyhow::Result<String> {
     let inferred = match workspace {
         Workspace::Missing => None,
         Workspace::Present => {
-            let workspace = workspace::Workspace::read(Some(&root.to_string_lossy())).await?;
+            let workspace = workspace::Workspace::read(Some(&root.to_string_lossy()), global).await?;
             let schema = rototo_engine::infer_context_schema(&rototo_engine::parse(workspace.tree));
             schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()).then_some(schema)
         }

@@ -1,0 +1,187 @@
+//! `rototo docs`: the documentation that came with this binary.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use regex::{Regex, RegexBuilder};
+use serde::Serialize;
+
+use crate::arguments::Global;
+use crate::output::{self, BOLD, DIM};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo docs                  which pages there are
+  rototo docs -p lint          the page whose name begins so
+  rototo docs -s 'exit code'   where a pattern occurs
+  rototo docs --export manual  all pages as files";
+
+/// Read the documentation that belongs to this version.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Print the page whose name begins with this
+    #[arg(short, long, value_name = "PAGE", conflicts_with_all = ["search", "export"])]
+    page: Option<String>,
+
+    /// Find a regular expression in all pages; upper and lower case are the same
+    #[arg(short, long, value_name = "REGEX", conflicts_with = "export")]
+    search: Option<String>,
+
+    /// Write all pages as Markdown into a directory, `site` by default
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "site")]
+    export: Option<PathBuf>,
+}
+
+/// A section's title, and its pages.
+type Section = (&'static str, &'static [Page]);
+
+/// A page's name, and its Markdown.
+type Page = (&'static str, &'static str);
+
+/// In the order of a first reading: a new page is a line.
+const SECTIONS: &[Section] = &[
+    (
+        "Use",
+        &[
+            ("cli", include_str!("../../../docs/cli.md")),
+            ("library", include_str!("../../../docs/library.md")),
+            ("operating", include_str!("../../../docs/operating.md")),
+        ],
+    ),
+    ("Reference", &[("lint-rules", include_str!("../../../docs/lint-rules.md"))]),
+];
+
+#[derive(Serialize)]
+struct Index {
+    sections: Vec<IndexSection>,
+}
+
+#[derive(Serialize)]
+struct IndexSection {
+    title: &'static str,
+    pages: Vec<Summary>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    id: &'static str,
+    title: &'static str,
+}
+
+#[derive(Serialize)]
+struct WholePage {
+    id: &'static str,
+    title: &'static str,
+    markdown: &'static str,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    query: &'a str,
+    matches: Vec<Match>,
+}
+
+#[derive(Serialize)]
+struct Match {
+    page: &'static str,
+    title: &'static str,
+    /// From 1.
+    line: usize,
+    text: &'static str,
+    spans: Vec<Span>,
+}
+
+/// Bytes of the line.
+#[derive(Serialize)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    out: String,
+}
+
+pub(crate) fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    match (&arguments.page, &arguments.search, &arguments.export) {
+        (Some(page), ..) => print_page(page, global)?,
+        (_, Some(query), _) => print_matches(query, global)?,
+        (.., Some(directory)) => export(directory, global)?,
+        _ => print_index(global)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pages() -> impl Iterator<Item = &'static Page> {
+    SECTIONS.iter().flat_map(|(_, pages)| *pages)
+}
+
+fn title(markdown: &'static str) -> &'static str {
+    markdown.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
+}
+
+fn print_index(global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        let summary = |(id, markdown): &Page| Summary { id, title: title(markdown) };
+        let section = |(title, pages): &Section| IndexSection { title, pages: pages.iter().map(summary).collect() };
+        return output::json(&Index { sections: SECTIONS.iter().map(section).collect() });
+    }
+    let page = |(id, markdown): &Page| format!("  {BOLD}{id:<12}{BOLD:#} {}\n", title(markdown));
+    let section =
+        |(title, pages): &Section| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
+    output::text(&SECTIONS.iter().map(section).collect::<String>())
+}
+
+fn print_page(prefix: &str, global: &Global) -> anyhow::Result<()> {
+    let exact = pages().find(|(id, _)| *id == prefix).copied();
+    let candidates: Vec<_> = pages().filter(|(id, _)| id.starts_with(prefix)).copied().collect();
+    let (id, markdown) = match (exact, candidates.as_slice()) {
+        (Some(page), _) => page,
+        (None, [page]) => *page,
+        (None, []) => bail!("there is no page `{prefix}`: `rototo docs` lists those there are"),
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(|(id, _)| *id).collect();
+            bail!("`{prefix}` could be {}: write more of it", names.join(" or "))
+        }
+    };
+    if global.json { output::json(&WholePage { id, title: title(markdown), markdown }) } else { output::text(markdown) }
+}
+
+fn print_matches(query: &str, global: &Global) -> anyhow::Result<()> {
+    let pattern = RegexBuilder::new(query).case_insensitive(true).build();
+    let pattern = pattern.with_context(|| format!("`{query}` is no regular expression"))?;
+    let matches: Vec<_> = pages().flat_map(|page| matches(page, &pattern)).collect();
+    if global.json {
+        return output::json(&Found { query, matches });
+    }
+    let line = |found: &Match| format!("{BOLD}{}{BOLD:#}:{}: {}\n", found.page, found.line, found.text);
+    output::text(&matches.iter().map(line).collect::<String>())
+}
+
+fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
+    let (id, markdown) = page;
+    let lines = markdown.lines().enumerate().map(|(index, line)| {
+        let spans = pattern.find_iter(line).map(|found| Span { start: found.start(), end: found.end() }).collect();
+        Match { page: id, title: title(markdown), line: index + 1, text: line, spans }
+    });
+    lines.filter(|found| !found.spans.is_empty()).collect()
+}
+
+fn export(directory: &PathBuf, global: &Global) -> anyhow::Result<()> {
+    let shown = directory.display();
+    fs::create_dir_all(directory).with_context(|| format!("the directory {shown} can't be made"))?;
+    for (id, markdown) in pages() {
+        let path = directory.join(format!("{id}.md"));
+        fs::write(&path, markdown).with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    match (global.json, global.quiet) {
+        (true, _) => output::json(&Exported { out: shown.to_string() }),
+        (false, true) => Ok(()),
+        (false, false) => output::text(&format!("{} pages in {shown}\n", pages().count())),
+    }
+}

@@ -1,0 +1,64 @@
+//! What somebody typed wrong is told in one clear sentence: what, where, and what to do.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::process::Command;
+
+use support::{example, fails};
+
+fn check(arguments: &[&str], expected: &str) {
+    let (code, text) = fails(&example(), arguments);
+    assert_ne!(code, 0);
+    assert_eq!(text, expected, "{arguments:?}");
+}
+
+#[test]
+fn a_decision_that_cannot_be_made_says_what_is_missing() {
+    check(
+        &["resolve", ".", "--variables"],
+        "error: the context has no `service.queue_pressure`, which qualifier `high-queue-pressure` reads\n\
+         help: add --context service.queue_pressure=VALUE\n",
+    );
+    check(
+        &["resolve", ".", "--variable", "service-degradation"],
+        "error: there is no variable `service-degradation`: did you mean `service-degradation-policy`?\n",
+    );
+}
+
+#[test]
+fn a_source_that_is_never_read_is_refused_by_its_spelling() {
+    for (source, expected) in [
+        ("http://host/a.tar.gz", "`http` is not encrypted and not authenticated: use https, git+https or git+ssh"),
+        ("git+https://host/r.git#--upload-pack=x", "the ref `--upload-pack=x` begins with `-`: no ref does"),
+        (
+            "git+https://host/r.git#main:../x",
+            "the subdirectory `../x` climbs with `..`: write the path from the root of the source",
+        ),
+    ] {
+        check(&["lint", source], &format!("error: {expected}\n"));
+    }
+}
+
+#[test]
+fn a_source_that_does_not_hold_what_is_asked_for_says_what_is_missing_there() {
+    let repository = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let mut command = Command::new("git");
+        assert!(command.current_dir(repository.path()).args(identity).args(arguments).status().unwrap().success());
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["commit", "--quiet", "--allow-empty", "-m", "nothing"]);
+    let source = format!("git+file://{}", repository.path().display());
+    for (part, what, help) in [
+        ("#none", "no branch or tag named exactly `none`", "correct the part after `#`"),
+        ("#main:no/such", "there is no directory `no/such`", "correct the part after the colon"),
+    ] {
+        let (code, text) = fails(repository.path(), &["lint", &format!("{source}{part}")]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((code, lines.len()), (1, 2), "{text}");
+        assert!(lines[0].contains(&source) && lines[0].contains(what), "{text}");
+        assert!(lines[1].starts_with(&format!("help: {help}")), "{text}");
+    }
+}
