@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use rototo_engine::{Compiled, Parsed, Tree};
+use rototo_engine::{Compiled, Lint, Parsed, Tree};
 use rototo_source::{Access, ContentFault, Credentials, Fault, Pinned, Reader, ReaderOptions, Source};
 
 use crate::arguments::Global;
@@ -79,6 +79,11 @@ impl Workspace {
             _ => None,
         }
     }
+}
+
+/// What lint has to say. The one place where this command asks it.
+pub(crate) fn lint(parsed: &Parsed) -> Lint {
+    rototo_engine::lint(parsed)
 }
 
 /// Makes a workspace ready to decide. Its errors are shown as `lint` shows them.

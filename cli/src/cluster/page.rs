@@ -144,14 +144,14 @@ pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
     if entries.is_empty() {
         return "nothing has been published yet\n".to_owned();
     }
-    let mut text = format!("{DIM}{:<28} {:<9} {:<24} {:<10}{DIM:#}\n", "PUBLISHED", "CONTENT", "REVISION", "CONVERGED");
+    let mut text = format!("{DIM}{:<34} {:<9} {:<24} {:<10}{DIM:#}\n", "PUBLISHED", "CONTENT", "REVISION", "CONVERGED");
     for entry in entries {
         let time = entry.updated_at.timestamp();
         let published = format!("{} ({})", time.strftime("%F %T"), ago(time, now));
         let converged = entry.converged_millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
         let (fingerprint, revision) =
             (short_fingerprint(&entry.fingerprint), short_revision(entry.revision.as_deref()));
-        let _ = writeln!(text, "{published:<28} {fingerprint:<9} {revision:<24} {converged}");
+        let _ = writeln!(text, "{published:<34} {fingerprint:<9} {revision:<24} {converged}");
     }
     text
 }
@@ -233,6 +233,9 @@ prod/degradation  not ready (LintRefused) see below
         let entry = json!({ "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaa", "updatedAt": "2026-11-20T18:38:00.000000Z", "convergedMillis": 64 });
         let entries: Vec<HistoryEntry> = serde_json::from_value(json!([entry])).unwrap();
         let text = unstyled(&history(&entries, now()));
-        assert!(text.ends_with("2026-11-20 18:38:00 (3 min ago) 9f2c1a7d  main@sha1:aaaaaaaa       64 ms\n"), "{text}");
+        assert!(
+            text.ends_with("2026-11-20 18:38:00 (3 min ago)    9f2c1a7d  main@sha1:aaaaaaaa       64 ms\n"),
+            "{text}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::documents::documents;
 use crate::inspection::{self, Subject};
 use crate::output;
 use crate::selection::Selectors;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let parsed = rototo_engine::parse(workspace.tree.clone());
     selectors.check_with_catalog(&parsed)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
-    let (lint, compiled) = (rototo_engine::lint(&parsed), rototo_engine::compile(&parsed));
+    let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
     let subject =
         Subject { parsed: &parsed, lint: &lint, compiled: &compiled, selectors: &selectors, context: context.as_ref() };
     let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed))?;

@@ -11,7 +11,7 @@ use crate::documents::{ReportedDocument, documents};
 use crate::output;
 use crate::render::{self, Outcome};
 use crate::selection::Selectors;
-use crate::workspace::{NotThere, Workspace};
+use crate::workspace::{self, NotThere, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     };
     let parsed = rototo_engine::parse(workspace.tree.clone());
     arguments.selection.check(&parsed)?;
-    let mut lint = rototo_engine::lint(&parsed);
+    let mut lint = workspace::lint(&parsed);
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
     if global.json {
@@ -71,7 +71,7 @@ fn exit_code(lint: &Lint) -> ExitCode {
 
 /// A directory that isn't there is a finding like any other, so that a script reads one shape.
 fn not_there(at: &str, reason: &str, global: &Global) -> anyhow::Result<ExitCode> {
-    let mut lint = rototo_engine::lint(&Parsed::default());
+    let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
         diagnostic.message = reason.to_owned();
         at.clone_into(&mut diagnostic.location.path);
