@@ -3,6 +3,7 @@
 //! `cargo xtask demo | test | generate | control-plane`; `main.rs` lists them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod bench;
 pub mod cargo;
 pub mod control_plane;
 pub mod demo;
