@@ -11,7 +11,7 @@ use super::variable_of;
 const MAX_TESTS: usize = 12;
 
 /// The tests that a qualifier comes down to, those of the qualifiers it refers to included:
-/// `service.queue_pressure eq "high" and 10 % of account.id`. `redacted` leaves out what is compared with.
+/// `service.queue_pressure eq "high"`, and 10 % of `account.id`.
 pub(super) fn audience(parsed: &Parsed, qualifier: &str) -> Vec<Test> {
     let mut tests = Vec::new();
     collect(parsed, qualifier, &mut BTreeSet::new(), &mut tests);

@@ -14,7 +14,7 @@ mod values;
 use std::collections::BTreeSet;
 
 use rototo_engine::Parsed;
-use rototo_engine::parse::{Parse, Variable};
+use rototo_engine::parse::Variable;
 use serde::Serialize;
 
 pub(crate) use decisions::{Decisions, decisions};
@@ -100,12 +100,10 @@ impl Diff {
 }
 
 fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) -> Option<VariableDiff> {
-    let content = |parsed: &'_ Parsed| parsed.variables.get(id).map(Parse::digest);
-    let (before, after) = (content(old), content(new));
-    let change = match (before, after) {
-        (None, Some(_)) => Change::Added,
-        (Some(_), None) => Change::Removed,
-        _ => Change::Changed,
+    let change = match (old.variables.contains_key(id), new.variables.contains_key(id)) {
+        (false, _) => Change::Added,
+        (true, false) => Change::Removed,
+        (true, true) => Change::Changed,
     };
     let (old_variable, new_variable) = (variable_of(old, id), variable_of(new, id));
     let type_name = |variable: Option<&Variable>| variable.and_then(|v| v.type_name.value()).map(ToString::to_string);
