@@ -1,0 +1,119 @@
+//! The workspaces and the context that are measured: so many variables over 500 qualifiers and 200 objects.
+
+use serde_json::{Value, json};
+
+pub const QUALIFIERS: usize = 500;
+const RESOURCES: usize = 20;
+
+/// Attributes of the context and a comparison that holds for it.
+const TRUE: &[(&str, &str)] = &[
+    ("account.plan", "op = \"eq\"\nvalue = \"enterprise\""),
+    ("account.region.code", "op = \"in\"\nvalue = [\"us\", \"eu\"]"),
+    ("account.seats", "op = \"gte\"\nvalue = 100"),
+    ("account.region.tier", "op = \"neq\"\nvalue = \"free\""),
+    ("user.role", "op = \"eq\"\nvalue = \"admin\""),
+    ("user.age_days", "op = \"gt\"\nvalue = 30"),
+    ("user.client.os", "op = \"not_in\"\nvalue = [\"beos\", \"plan9\"]"),
+    ("user.client.version", "op = \"lt\"\nvalue = 9.5"),
+    ("request.path", "op = \"eq\"\nvalue = \"/v1/jobs\""),
+    ("service.queue.pressure", "op = \"eq\"\nvalue = \"high\""),
+];
+
+pub fn context() -> Value {
+    json!({
+        "account": {"id": "acct-0001", "plan": "enterprise", "seats": 250, "region": {"code": "eu", "tier": "gold"}},
+        "user": {"id": "user-42", "role": "admin", "age_days": 400, "client": {"os": "linux", "version": 7.25}},
+        "request": {"path": "/v1/jobs", "method": "POST"},
+        "service": {"queue": {"pressure": "high"}},
+    })
+}
+
+/// Whether a qualifier is true in [`context`]: each third is.
+pub fn holds(qualifier: usize) -> bool {
+    qualifier % 3 == 0
+}
+
+/// The two comparisons of a qualifier, and its salt and range.
+pub fn parts(qualifier: usize) -> ([(&'static str, &'static str); 2], String, (u16, u16)) {
+    let salt = format!("rollout-{qualifier}");
+    let bucket = rototo_engine::bucket(&salt, &"acct-0001".into());
+    let range = match (holds(qualifier), bucket) {
+        (true, _) => (bucket, bucket + 1),
+        (false, 0) => (1, 10_000),
+        (false, bucket) => (0, bucket),
+    };
+    ([TRUE[qualifier % TRUE.len()], TRUE[(qualifier / 10 + qualifier + 1) % TRUE.len()]], salt, range)
+}
+
+/// The qualifiers of a variable's five rules. Of variables with an even number none is true; of the others the first is.
+pub fn rules(variable: usize) -> [usize; 5] {
+    let place = variable * 7;
+    std::array::from_fn(|rule| {
+        let third = (place + rule * 11) % (QUALIFIERS / 3);
+        if variable % 2 == 1 && rule == 0 { third * 3 } else { third * 3 + 1 + rule % 2 }
+    })
+}
+
+pub fn workspace(variables: usize) -> Vec<(String, String)> {
+    let mut files = vec![("rototo-workspace.toml".to_owned(), "schema_version = 1\n".to_owned())];
+    let types = json!({"type": "object", "properties": {
+        "account": {"type": "object", "properties": {"id": {"type": "string"}, "plan": {"type": "string"}, "seats": {"type": "integer"},
+            "region": {"type": "object", "properties": {"code": {"type": "string"}, "tier": {"type": "string"}}}}},
+        "user": {"type": "object", "properties": {"id": {"type": "string"}, "role": {"type": "string"}, "age_days": {"type": "integer"},
+            "client": {"type": "object", "properties": {"os": {"type": "string"}, "version": {"type": "number"}}}}},
+        "request": {"type": "object", "properties": {"path": {"type": "string"}, "method": {"type": "string"}}},
+        "service": {"type": "object", "properties": {"queue": {"type": "object", "properties": {"pressure": {"type": "string"}}}}},
+    }});
+    files.push(("schemas/context.schema.json".to_owned(), types.to_string()));
+    for number in 0..QUALIFIERS {
+        let (comparisons, salt, (start, end)) = parts(number);
+        let mut text = format!("schema_version = 1\ndescription = \"Condition {number}\"\n");
+        for (attribute, comparison) in comparisons {
+            text.push_str(&format!("\n[[predicate]]\nattribute = \"{attribute}\"\n{comparison}\n"));
+        }
+        text.push_str(&format!(
+            "\n[[predicate]]\nattribute = \"account.id\"\nop = \"bucket\"\nsalt = \"{salt}\"\nrange = [{start}, {end}]\n"
+        ));
+        files.push((format!("qualifiers/q{number:04}.toml"), text));
+    }
+    for number in 0..RESOURCES {
+        let resource = format!("r{number:02}");
+        let schema = "{\"type\": \"object\", \"required\": [\"limit\", \"mode\"], \"properties\": {\"limit\": {\"type\": \"integer\"}, \"mode\": {\"type\": \"string\"}, \"tags\": {\"type\": \"array\"}}}";
+        files.push((format!("schemas/{resource}.schema.json"), schema.to_owned()));
+        files.push((
+            format!("resources/{resource}.toml"),
+            format!("schema_version = 1\nschema = \"../schemas/{resource}.schema.json\"\n"),
+        ));
+        for key in 0..10 {
+            let object = format!(
+                "limit = {key}\nmode = \"m{key}\"\ntags = [\"a\", \"b\", \"c\"]\n[deep]\nenabled = true\nratio = 0.5\n"
+            );
+            files.push((format!("resources/{resource}-objects/o{key}.toml"), object));
+        }
+    }
+    files.extend((0..variables).map(|number| (path(number), variable(number, 0))));
+    files
+}
+
+pub fn path(variable: usize) -> String {
+    format!("variables/v{variable:05}.toml")
+}
+
+/// A variable; `edition` changes one of its values.
+pub fn variable(number: usize, edition: usize) -> String {
+    let (kind, keys) = match number % 5 {
+        4 => (format!("resource:r{:02}", number / 5 % RESOURCES), ["o0", "o1", "o2", "o3", "o4", "o5"]),
+        _ => ("int".to_owned(), ["a", "b", "c", "d", "e", "f"]),
+    };
+    let mut text =
+        format!("schema_version = 1\ndescription = \"Setting {number}, edition {edition}\"\ntype = \"{kind}\"\n");
+    if number % 5 != 4 {
+        text.push_str("\n[values]\n");
+        text.extend(keys.iter().enumerate().map(|(value, key)| format!("{key} = {}\n", value + edition)));
+    }
+    text.push_str(&format!("\n[resolve]\ndefault = \"{}\"\n", keys[5]));
+    for (rule, qualifier) in rules(number).into_iter().enumerate() {
+        text.push_str(&format!("\n[[resolve.rule]]\nqualifier = \"q{qualifier:04}\"\nvalue = \"{}\"\n", keys[rule]));
+    }
+    text
+}
