@@ -57,10 +57,10 @@ use crate::UpdatedAt;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RototoWorkspaceSpec {
-    /// Where the workspace stands: `git+https://host/repository.git#ref:subdirectory`, `git+ssh://…` with the same
-    /// fragment, or an archive `https://host/file.tar.gz#:subdirectory`. Without a ref it is the repository's default
-    /// branch; a full 40-character commit never moves. `file:` and `git+file:` work only where the operator runs with
-    /// `--allow-file-sources`.
+    /// Where the workspace is: `git+https://host/repository.git#ref:subdirectory`, the same with `git+ssh://`, or an
+    /// archive, `https://host/file.tar.gz#:subdirectory`. The ref is a branch, a tag, or a full commit, which never
+    /// moves; without one it is the repository's default branch. `file://` and `git+file://` work only where the
+    /// operator runs with `--allow-file-sources`.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
         validation = Rule::new("!self.startsWith('http://') && !self.startsWith('git+http://') && !self.startsWith('git://')")
@@ -70,8 +70,9 @@ pub struct RototoWorkspaceSpec {
     )]
     pub source: String,
 
-    /// How often the ref is asked for when no webhook calls: a duration from `5s` to `24h`, 30 seconds by default.
-    /// The operator spreads the moments by a few percent. Ignored when the source names a full commit.
+    /// How often to ask the git host for the ref's commit: a duration from `5s` to `24h`, 30 seconds by default. A
+    /// webhook, or a new value of the annotation `rototo.dev/reconcile-requested-at`, makes the operator ask at once.
+    /// Ignored when the source names a full commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
@@ -99,9 +100,9 @@ pub struct RototoWorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lint: Option<LintPolicy>,
 
-    /// When the ref could not be confirmed for this long, the configuration counts as stale, here and in every process:
-    /// a duration from `10s` to `168h`, 5 minutes by default. It is never shorter than two intervals, because the ref is
-    /// not asked for more often.
+    /// When the source did not answer for this long, the configuration counts as stale, here and in every process; it
+    /// goes on being used. A duration from `10s` to `168h`, 5 minutes by default. It is never shorter than two
+    /// intervals, because the source is not asked more often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')")
@@ -112,8 +113,8 @@ pub struct RototoWorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetSpec>,
 
-    /// Accepts calls of the git host that something was pushed. A call only makes the operator look at once; nothing
-    /// in it is trusted.
+    /// Lets the git host call when something was pushed: `POST /hooks/<namespace>/<name>` at the operator. A call makes
+    /// the operator look at once; nothing in it is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
 }
@@ -215,7 +216,10 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, SourceReady, LintPassed, Published, Converged; and while they hold Reconciling, Stalled, Stale.
+    /// What holds of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest revision.
+    /// `Published`: processes are told what to run. `Converged`: all of them run it. `Ready`: all of these. Only while
+    /// they are true: `Reconciling`, a change is on its way; `Stalled`, somebody has to change something first; `Stale`,
+    /// the source has not answered for `staleAfter`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
@@ -224,15 +228,15 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
-    /// What the source said last.
+    /// What the source said last: its newest revision, when it answered, and why it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
 
-    /// What every process should run.
+    /// What every process should run: its fingerprint, and the commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedStatus>,
 
-    /// Why the newest revision is not published. Absent when it is.
+    /// Why lint refuses the newest revision. Absent when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedStatus>,
 
@@ -240,7 +244,7 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
 
-    /// How far the published content has come.
+    /// How many processes run what is published, how long that took, and who is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetStatus>,
 
@@ -291,12 +295,12 @@ pub struct SourceLayer {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublishedStatus {
-    /// The digest of the content, `sha256:` and 64 digits, as the marker has it.
+    /// The digest of the content: `sha256:` and 64 digits.
     pub fingerprint: String,
     /// The newest revision that was seen to have this content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The name of the publish, as the marker has it.
+    /// When it was published. It also tells two publishes of the same content apart.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
 }
@@ -377,7 +381,7 @@ pub struct FleetMillis {
     pub fetched: u64,
     /// Until lint was through.
     pub linted: u64,
-    /// Until the marker was accepted by the API server.
+    /// Until the API server had accepted it, which tells every process.
     pub published: u64,
     /// Until the first process had applied it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -414,7 +418,7 @@ pub struct HistoryEntry {
     /// The revision it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The name of the publish.
+    /// When it was published.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
     /// How long it took from being detected to running everywhere. Absent where that did not happen or was not measured

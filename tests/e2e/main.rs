@@ -22,6 +22,7 @@ mod propagation;
 mod refusal;
 mod scene;
 mod sources;
+mod transcripts;
 mod two_workspaces;
 mod webhook;
 mod written_fixtures;

@@ -6,7 +6,7 @@ use rototo_api::workspace::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED,
 };
 
-use super::{Facts, PublishProblem};
+use super::{Facts, PublishProblem, short_fingerprint, short_revision};
 use crate::fleet::Convergence;
 use crate::head::Verdict;
 
@@ -93,7 +93,7 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
     let Some(head) = facts.source.head else {
         // What an earlier operator process found still stands, as long as nobody has looked again.
         return match &status.rejected {
-            Some(_) => Says::fails("LintRefused", "the newest revision was refused, see status.rejected"),
+            Some(_) => Says::fails("LintRefused", "the newest revision was refused: status.rejected says why"),
             None if facts.published.is_some() => Says::well("Passed", "what is published has passed"),
             None => Says::unknown("NotLinted", "no revision has been linted yet"),
         };
@@ -108,7 +108,10 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
             let message = first.map_or("", |finding| &finding.message);
             let more = (refusal.errors + refusal.warnings).saturating_sub(1);
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-            Says::fails("LintRefused", format!("{place}{message} [{rule}]{more}"))
+            let revision = head.revision.as_ref().map(ToString::to_string);
+            let revision = revision.as_deref().map_or_else(|| "the source".to_owned(), short_revision);
+            let runs_on = facts.published.map_or("", |_| "; what was published before runs on");
+            Says::fails("LintRefused", format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"))
         }
     }
 }
@@ -134,7 +137,10 @@ fn published(facts: &Facts<'_>) -> Says {
             "SnapshotLost",
             "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
         ),
-        (None, Some(_)) => Says::well("Published", "the marker names content that can be had"),
+        (None, Some(publish)) => {
+            let fingerprint = short_fingerprint(&publish.fingerprint);
+            Says::well("Published", format!("every process is told to run {fingerprint}, and can get it"))
+        }
         (None, None) if facts.spec.suspend => Says::fails("Suspended", "nothing is published, and spec.suspend is set"),
         (None, None) => Says::fails("NothingPublished", "no revision has been published yet"),
     }
@@ -143,7 +149,7 @@ fn published(facts: &Facts<'_>) -> Says {
 fn converged(facts: &Facts<'_>) -> Says {
     let view = facts.fleet;
     let total = view.expected.unwrap_or(view.processes);
-    let count = format!("{} of {total} run it", view.applied);
+    let count = format!("{} of {total} processes run what is published", view.applied);
     let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
     let named = if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) };
     match view.convergence {
@@ -158,11 +164,14 @@ fn converged(facts: &Facts<'_>) -> Says {
         Convergence::Progressing(Some(since)) if since <= facts.spec.converge_within() => {
             Says::fails("Progressing", count)
         }
-        Convergence::Progressing(_) => Says::fails("DeadlineExceeded", format!("{count}{named}")),
+        Convergence::Progressing(_) => {
+            let within = facts.spec.converge_within();
+            Says::fails("DeadlineExceeded", format!("after more than {within:?}, {count}{named}"))
+        }
         Convergence::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));
-            Says::well("Converged", format!("the publish has reached every process{took}"))
+            Says::well("Converged", format!("every process runs what is published{took}"))
         }
     }
 }

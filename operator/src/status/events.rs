@@ -59,9 +59,7 @@ fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) 
     if previous.rejected.as_ref().map(|before| (&before.revision, &before.time)).as_ref().is_some_and(same) {
         return None;
     }
-    let revision = now.revision.as_deref().unwrap_or("the source");
-    let message = condition(next, LINT_PASSED).map_or("", |condition| &condition.message);
-    Some(warning("LintRefused", format!("{revision} is refused: {message}")))
+    Some(warning("LintRefused", condition(next, LINT_PASSED)?.message.clone()))
 }
 
 fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {

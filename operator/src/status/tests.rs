@@ -160,7 +160,7 @@ fn a_refused_head_leaves_what_is_published_and_says_where_to_look() {
     assert_eq!(status.published.unwrap().revision.unwrap(), format!("main@sha1:{}", "a".repeat(40)));
     assert_eq!(
         status.conditions[0].message,
-        "variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 more)"
+        "main@sha1:bbbbbbbb is refused: variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 more); what was published before runs on"
     );
     assert_eq!(world.events(), ["LintRefused"]);
 }
@@ -218,7 +218,10 @@ fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
     world.fleet.behind = vec![Straggler { name: "pod-2".to_owned(), state: "silent".to_owned(), reason: None }];
     assert_eq!(world.conditions()[0], "Ready=False/DeadlineExceeded");
     assert_eq!(world.events(), ["ConvergeDeadlineExceeded"]);
-    assert_eq!(world.status().conditions[0].message, "1 of 3 run it; behind: pod-2 (silent)");
+    assert_eq!(
+        world.status().conditions[0].message,
+        "after more than 1s, 1 of 3 processes run what is published; behind: pod-2 (silent)"
+    );
 }
 
 #[test]
@@ -307,4 +310,23 @@ fn transition_times_stay_while_a_condition_stays() {
     };
     assert_eq!(since("Published"), "2026-01-01T00:00:00Z");
     assert_eq!(since("LintPassed"), "2026-11-20T18:40:00Z");
+}
+
+/// Whatever stands in quotes and is written like a reason, is one.
+fn reasons(code: &str) -> impl Iterator<Item = &str> {
+    let quoted = code.split('"').skip(1).step_by(2);
+    let reads_as_one = |text: &&str| {
+        text.starts_with(|first: char| first.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic())
+    };
+    quoted.filter(reads_as_one).filter(|text| !["True", "False", "Unknown"].contains(text))
+}
+
+#[test]
+fn every_reason_stands_in_the_reference() {
+    let page = include_str!("../../../docs/reference/conditions.md");
+    let code = [include_str!("conditions.rs"), include_str!("events.rs")].map(|code| reasons(code).collect::<Vec<_>>());
+    assert!(code.concat().len() > 20, "{code:?}");
+    for reason in code.concat() {
+        assert!(page.contains(&format!("`{reason}`")), "docs/reference/conditions.md does not explain `{reason}`");
+    }
 }
