@@ -20,25 +20,35 @@ pub struct Arguments {
 enum Bench {
     /// Where the time of a change goes, beside the raw watch.
     Stages,
-}
-
-impl Bench {
-    fn program(self) -> &'static str {
-        match self {
-            Self::Stages => "stages",
-        }
-    }
+    /// Decisions, beside the reference and a hand-written floor.
+    Resolve,
+    /// Loading and reloading workspaces, beside the reference.
+    Load,
 }
 
 /// Builds with optimizations, and measures.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match arguments.bench {
+        Bench::Stages => fleet("stages", &arguments.arguments),
+        Bench::Resolve => engine("resolve", &arguments.arguments),
+        Bench::Load => engine("load", &arguments.arguments),
+    }
+}
+
+fn fleet(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     Programs::ensure()?;
     eprintln!("Building with optimizations (profile `measured`).");
     let packages = ["rototo-operator", "degradation-service", "rototo-benches"];
     let packages = packages.iter().flat_map(|package| ["--package", package]);
     cargo::run(cargo(["build", "--profile", "measured", "--bins"].into_iter().chain(packages)))?;
     let directory = cargo::binaries()?.with_file_name("measured");
-    let mut bench = std::process::Command::new(directory.join(arguments.bench.program()));
-    bench.args(&arguments.arguments).env("ROTOTO_BIN_DIR", &directory);
-    cargo::run(bench)
+    let mut program = std::process::Command::new(directory.join(bench));
+    program.args(arguments).env("ROTOTO_BIN_DIR", &directory);
+    cargo::run(program)
+}
+
+fn engine(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let mut program = cargo(["run", "--release", "--package", "rototo-engine-benches", "--", bench]);
+    program.args(arguments);
+    cargo::run(program)
 }

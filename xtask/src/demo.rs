@@ -20,7 +20,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     eprintln!("Building the operator, the example service, and the demo (once: later runs start at once).");
-    cargo::run(cargo(["build", "--workspace", "--bins"]))?;
+    let packages = ["rototo-operator", "degradation-service", "rototo-tests"];
+    cargo::run(cargo(
+        ["build", "--bins"].into_iter().chain(packages.iter().flat_map(|package| ["--package", package])),
+    ))?;
     let directory = binaries()?;
     let mut story = std::process::Command::new(directory.join("demo"));
     story.args(&arguments.demo).env("ROTOTO_BIN_DIR", &directory);

@@ -17,7 +17,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     // The tests run the operator, the example service, and the CLI as the processes that they are.
-    cargo::run(cargo(["build", "--workspace", "--bins"]))?;
+    let programs = ["rototo-operator", "degradation-service", "rototo-cli"];
+    cargo::run(cargo(
+        ["build", "--bins"].into_iter().chain(programs.iter().flat_map(|program| ["--package", program])),
+    ))?;
     let mut tests = cargo(["test"]);
     if arguments.cargo_test.is_empty() {
         tests.arg("--workspace");
