@@ -129,7 +129,16 @@ fn fetch(directory: &Path) {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "sshd is not installed and can't be fetched, {command:?}: {said}");
     };
-    run(Command::new("apt-get").arg("download").args(PACKAGES));
+    let download = || {
+        let mut command = Command::new("apt-get");
+        command.arg("download").args(PACKAGES).current_dir(directory);
+        command
+    };
+    // A machine on which nothing was ever installed has no lists of packages, or old ones.
+    if !download().output().is_ok_and(|output| output.status.success()) {
+        run(Command::new("apt-get").args(["update", "--quiet"]));
+        run(&mut download());
+    }
     for file in
         fs::read_dir(directory).unwrap().flatten().filter(|file| file.path().extension().is_some_and(|e| e == "deb"))
     {
