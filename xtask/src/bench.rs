@@ -1,5 +1,13 @@
 //! `cargo xtask bench NAME`: measures, and prints what it found. Nothing fails for being slow.
 
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::cargo::{self, cargo};
@@ -20,6 +28,10 @@ pub struct Arguments {
 enum Bench {
     /// Where the time of a change goes, beside the raw watch.
     Stages,
+    /// From a commit to every process of larger fleets, beside the raw watch.
+    Propagation,
+    /// What is asked of git and of the API server while nothing changes.
+    Idle,
     /// Decisions, beside the reference and a hand-written floor.
     Resolve,
     /// Loading and reloading workspaces, beside the reference.
@@ -30,6 +42,8 @@ enum Bench {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Stages => fleet("stages", &arguments.arguments),
+        Bench::Propagation => fleet("propagation", &arguments.arguments),
+        Bench::Idle => fleet("idle", &arguments.arguments),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }
@@ -42,8 +56,13 @@ fn fleet(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     let packages = packages.iter().flat_map(|package| ["--package", package]);
     cargo::run(cargo(["build", "--profile", "measured", "--bins"].into_iter().chain(packages)))?;
     let directory = cargo::binaries()?.with_file_name("measured");
-    let mut program = std::process::Command::new(directory.join(bench));
+    let mut program = Command::new(directory.join(bench));
     program.args(arguments).env("ROTOTO_BIN_DIR", &directory);
+    // Elsewhere counting would only cost time.
+    if bench == "idle" {
+        let counted = CountedGit::prepare(&directory)?;
+        program.env("PATH", &counted.path).env("ROTOTO_GIT_LOG", &counted.log);
+    }
     cargo::run(program)
 }
 
@@ -51,4 +70,28 @@ fn engine(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     let mut program = cargo(["run", "--release", "--package", "rototo-engine-benches", "--", bench]);
     program.args(arguments);
     cargo::run(program)
+}
+
+/// A `git` that notes each run in a file, and then is the real one.
+struct CountedGit {
+    /// A `PATH` in which it comes first.
+    path: OsString,
+    log: PathBuf,
+}
+
+impl CountedGit {
+    fn prepare(directory: &Path) -> anyhow::Result<Self> {
+        let before = env::var_os("PATH").unwrap_or_default();
+        let folder = directory.join("counted-git");
+        let real = env::split_paths(&before).map(|folder| folder.join("git")).find(|git| git.is_file());
+        let real = real.context("there is no git in PATH")?;
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let (program, log) = (folder.join("git"), folder.join("log"));
+        fs::write(&log, "").with_context(|| format!("empty {}", log.display()))?;
+        let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}' \"$@\"\n", log.display(), real.display());
+        fs::write(&program, script).with_context(|| format!("write {}", program.display()))?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).context("make the counting git a program")?;
+        let path = env::join_paths(std::iter::once(folder).chain(env::split_paths(&before)))?;
+        Ok(Self { path, log })
+    }
 }

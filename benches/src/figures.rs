@@ -1,0 +1,97 @@
+//! Numbers, and tables of them.
+
+/// How measurements are spread. Milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// Half are not above this.
+    pub p50: f64,
+    /// 99 of 100 are not above this.
+    pub p99: f64,
+    /// None is above this.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of no measurements, there is none.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            // The least value that so many are not above.
+            let rank = (share * values.len() as f64).ceil() as usize;
+            values.get(rank.max(1) - 1).copied()
+        };
+        Some(Self { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
+    }
+
+    /// As cells of a table.
+    #[must_use]
+    pub fn cells(self) -> [f64; 3] {
+        [self.p50, self.p99, self.max]
+    }
+}
+
+/// How many milliseconds the processors have worked for these processes.
+#[must_use]
+pub fn processor_millis(processes: &[u32]) -> f64 {
+    // The kernel counts for users in hundredths of a second, whatever it counts in itself.
+    const MILLIS_PER_TICK: u64 = 10;
+    let ticks = processes.iter().filter_map(|id| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name of the program, in parentheses, may have spaces in it.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut next = || fields.next()?.parse::<u64>().ok();
+        Some(next()? + next()?)
+    });
+    (ticks.sum::<u64>() * MILLIS_PER_TICK) as f64
+}
+
+/// A table of milliseconds, one decimal each.
+pub struct Table {
+    first: &'static str,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<f64>>,
+}
+
+const WIDTH: usize = 10;
+
+impl Table {
+    /// Prints the headings.
+    #[must_use]
+    pub fn new(first: &'static str, columns: &[&'static str]) -> Self {
+        let line: String = columns.iter().map(|column| format!("{column:>WIDTH$}")).collect();
+        println!("{first:<8}{line}");
+        Self { first, columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Prints a row, and remembers it.
+    pub fn row(&mut self, name: &str, values: Vec<f64>) {
+        print_row(name, &values);
+        self.rows.push(values);
+    }
+
+    /// Prints the least, the middle, and the greatest of each column.
+    pub fn close(&self) {
+        println!("{}", "-".repeat(self.first.len().max(8) + WIDTH * self.columns.len()));
+        let column = |index: usize| {
+            let mut values: Vec<f64> = self.rows.iter().filter_map(|row| row.get(index).copied()).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        type Pick = fn(&[f64]) -> Option<f64>;
+        let picks: [(&str, Pick); 3] = [
+            ("min", |values| values.first().copied()),
+            ("median", |values| values.get(values.len() / 2).copied()),
+            ("max", |values| values.last().copied()),
+        ];
+        for (name, pick) in picks {
+            let values: Vec<f64> = (0..self.columns.len()).filter_map(|index| pick(&column(index))).collect();
+            print_row(name, &values);
+        }
+    }
+}
+
+fn print_row(name: &str, values: &[f64]) {
+    let line: String = values.iter().map(|value| format!("{value:>WIDTH$.1}")).collect();
+    println!("{name:<8}{line}");
+}

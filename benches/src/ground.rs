@@ -1,0 +1,88 @@
+//! What every bench stands on: a control plane, an operator, a repository, and a workspace that follows it.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use kube::api::{Patch, PatchParams};
+use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_tests::harness::{ControlPlane, GitRepo, Namespace, Operator};
+use serde_json::json;
+
+/// The workspace that changes.
+pub const WORKSPACE: &str = "degradation";
+/// The ServiceAccount of the processes.
+pub const ACCOUNT: &str = "app";
+/// What each change changes.
+const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
+/// What is asked for while a change moves disturbs it. So the first look comes when most are through.
+const UNDISTURBED: Duration = Duration::from_millis(700);
+
+/// A control plane, an operator, a repository, and a workspace that follows it. Dropped, all of it ends.
+pub struct Ground {
+    /// The repository.
+    pub repository: GitRepo,
+    /// The operator.
+    pub operator: Operator,
+    /// The namespace of the workspace.
+    pub namespace: Namespace,
+    /// The control plane: last, so that it ends last.
+    pub plane: ControlPlane,
+}
+
+impl Ground {
+    /// Starts everything, and returns when the first commit is published.
+    pub async fn prepare(interval: &str) -> anyhow::Result<Self> {
+        let plane = ControlPlane::start()?;
+        plane.install_crds()?;
+        let namespace = Namespace::create(&plane, "bench").await?;
+        let operator = Operator::start(&namespace)?;
+        let example = xtask::cargo::root().join("examples/degradation-config");
+        let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
+        namespace.grant(ACCOUNT, &[WORKSPACE])?;
+        let ground = Self { repository, operator, namespace, plane };
+        ground.follow(WORKSPACE, interval).await?;
+        ground.namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
+        Ok(ground)
+    }
+
+    /// Applies a RototoWorkspace that follows the repository.
+    pub async fn follow(&self, name: &str, interval: &str) -> anyhow::Result<()> {
+        let spec = json!({ "source": self.repository.url(), "interval": interval });
+        self.namespace.apply_workspace(name, spec).await.map(drop)
+    }
+
+    /// Pushes the `number`th change, and rings as a webhook would. Returns when it was pushed, in microseconds.
+    pub async fn change(&self, number: usize) -> anyhow::Result<f64> {
+        let (from, to) = (format!("[0, {}]", 1000 + number), format!("[0, {}]", 1001 + number));
+        let head = self.repository.edit(TRIAL, &from, &to)?;
+        self.repository.push()?;
+        let pushed = micros();
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
+        let workspaces = self.namespace.api::<RototoWorkspace>();
+        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.context("ask for a look")?;
+        Ok(pushed)
+    }
+
+    /// Waits until `size` processes run the head of the repository.
+    pub async fn converged(&self, size: usize) -> anyhow::Result<RototoWorkspaceStatus> {
+        tokio::time::sleep(UNDISTURBED).await;
+        let (head, size) = (self.repository.head()?, u32::try_from(size)?);
+        let all = |workspace: &RototoWorkspace| {
+            let Some(status) = &workspace.status else { return false };
+            let published = status.published.as_ref().and_then(|published| published.revision.as_deref());
+            published.is_some_and(|revision| revision.ends_with(&head))
+                && status.fleet.as_ref().is_some_and(|fleet| fleet.applied == size)
+                && status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True")
+        };
+        let workspace = self.namespace.wait_for_workspace(WORKSPACE, "converged", all).await?;
+        workspace.status.context("the workspace has no status")
+    }
+}
+
+/// Now, in microseconds since 1970: the clock that all processes of this machine share.
+#[must_use]
+pub fn micros() -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    now.as_secs_f64() * 1e6
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask bench idle`: what is asked of git and of the API server while nothing changes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+
+use rototo_benches::ground::Ground;
+use rototo_benches::witnesses::Witnesses;
+
+/// What is asked of git and of the API server while nothing changes.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench idle")]
+struct Options {
+    /// How many workspaces follow one repository.
+    #[arg(long, default_value_t = 50)]
+    workspaces: usize,
+    /// How often each of them is looked at.
+    #[arg(long, default_value = "30s")]
+    interval: String,
+    /// How many processes follow one of the workspaces.
+    #[arg(long, default_value_t = 12)]
+    processes: usize,
+    /// How many seconds are counted.
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
+    /// A file with a line for each run of git; `cargo xtask bench` sets it up.
+    #[arg(long, env = "ROTOTO_GIT_LOG")]
+    git_log: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let ground = Ground::prepare(&options.interval).await?;
+    for number in 1..options.workspaces {
+        ground.follow(&format!("workspace-{number}"), &options.interval).await?;
+    }
+    for number in 1..options.workspaces {
+        ground.namespace.wait_for_condition(&format!("workspace-{number}"), "Published", "True").await?;
+    }
+    let _clients = Witnesses::follow(&ground, options.processes).await?;
+    ground.converged(options.processes).await?;
+    // What the start has left to say is said by then.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+
+    let (git, asked) = (runs_of_git(&options)?, requests(&ground)?);
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let (git_after, asked_after) = (runs_of_git(&options)?, requests(&ground)?);
+
+    println!(
+        "{} workspaces of one repository, looked at every {}, and {} processes: in {} s",
+        options.workspaces, options.interval, options.processes, options.seconds
+    );
+    println!("\nruns of git");
+    print(&git, &git_after);
+    println!("\nrequests to the API server that are no reads");
+    print(&asked, &asked_after);
+    println!("\nmemory of the operator: {} MB", resident_megabytes(&ground)?);
+    Ok(())
+}
+
+type Counts = BTreeMap<String, u64>;
+
+/// By subcommand.
+fn runs_of_git(options: &Options) -> anyhow::Result<Counts> {
+    let log = std::fs::read_to_string(&options.git_log);
+    let log = log.with_context(|| format!("read {}", options.git_log.display()))?;
+    let mut counts = Counts::new();
+    for line in log.lines() {
+        let mut words = line.split(' ');
+        let subcommand = loop {
+            match words.next() {
+                Some("-c" | "-C" | "--git-dir") => drop(words.next()),
+                Some(option) if option.starts_with('-') => {}
+                Some(subcommand) => break subcommand,
+                None => break "without a subcommand",
+            }
+        };
+        *counts.entry(subcommand.to_owned()).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// What the API server has counted, by verb and resource, without what only reads.
+fn requests(ground: &Ground) -> anyhow::Result<Counts> {
+    let metrics = ground.plane.kubectl(&["get", "--raw", "/metrics"])?;
+    let mut counts = Counts::new();
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
+        let Some((labels, count)) = line.rsplit_once("} ") else { continue };
+        let label = |name: &str| {
+            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            rest.split_once('"').map(|(value, _)| value)
+        };
+        let (verb, resource, sub) = (label("verb"), label("resource"), label("subresource").unwrap_or_default());
+        let (Some(verb), Some(resource)) = (verb, resource) else { continue };
+        if !["GET", "LIST", "WATCH"].contains(&verb) {
+            let separator = if sub.is_empty() { "" } else { "/" };
+            let name = format!("{verb} {resource}{separator}{sub}");
+            *counts.entry(name).or_default() += count.parse::<f64>().unwrap_or_default() as u64;
+        }
+    }
+    Ok(counts)
+}
+
+fn print(before: &Counts, after: &Counts) {
+    let grown = after.iter().map(|(name, count)| (name, count - before.get(name).copied().unwrap_or_default()));
+    let grown: Vec<_> = grown.filter(|(_, count)| *count > 0).collect();
+    if grown.is_empty() {
+        println!("{:>8}", "none");
+    }
+    for (name, count) in grown {
+        println!("{count:>8}  {name}");
+    }
+}
+
+fn resident_megabytes(ground: &Ground) -> anyhow::Result<u64> {
+    let path = format!("/proc/{}/status", ground.operator.process()?.id());
+    let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory is shown")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("read the memory that is shown")?;
+    Ok(kilobytes / 1024)
+}

@@ -1,0 +1,87 @@
+//! A witness of changes: a process that follows a workspace, or that only watches. What it sees is a line on its standard
+//! output: `seen MICROSECONDS VALUE`, with the time since 1970.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use clap::Parser;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use rototo::{Cluster, LoadOptions, RefreshOptions, RefreshingWorkspace};
+
+/// A witness of changes.
+#[derive(Parser)]
+enum Command {
+    /// Follow a workspace with the client library; what is seen are the times that name publishes, after the swap.
+    Follow {
+        /// The workspace, as `kubernetes://NAMESPACE/NAME`.
+        source: String,
+        /// A directory with a `kubeconfig` and a `rototo-token`.
+        place: PathBuf,
+    },
+    /// Watch a ConfigMap and do nothing else; what is seen are the values of a key.
+    Watch {
+        /// Who it is.
+        kubeconfig: PathBuf,
+        /// The namespace of the map.
+        namespace: String,
+        /// The name of the map.
+        map: String,
+        /// The key in its data.
+        key: String,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Follow { source, place } => follow(&source, &place).await,
+        Command::Watch { kubeconfig, namespace, map, key } => watch(&kubeconfig, &namespace, &map, &key).await,
+    }
+}
+
+async fn follow(source: &str, place: &Path) -> anyhow::Result<()> {
+    let config = config(&place.join("kubeconfig")).await?;
+    let options = RefreshOptions::new().with_cluster(Cluster::with_config(config));
+    let options = options.with_token_file(place.join("rototo-token"));
+    let workspace = RefreshingWorkspace::start(source, LoadOptions::new(), options)?;
+    let mut changes = workspace.changes();
+    while let Some(workspace) = changes.next().await {
+        if let Some(updated_at) = workspace.updated_at() {
+            saw(&updated_at.to_string());
+        }
+    }
+    Ok(())
+}
+
+async fn watch(kubeconfig: &Path, namespace: &str, map: &str, key: &str) -> anyhow::Result<()> {
+    let client = Client::try_from(config(kubeconfig).await?)?;
+    let maps = Api::<ConfigMap>::namespaced(client, namespace);
+    // The first event is the map as it is: it says that the watch runs.
+    let (mut version, limit) = ("0".to_owned(), 290);
+    let parameters = WatchParams::default().fields(&format!("metadata.name={map}")).timeout(limit);
+    loop {
+        let mut events = maps.watch(&parameters, &version).await.context("watch the map")?.boxed();
+        while let Some(event) = events.try_next().await.context("watch the map")? {
+            if let WatchEvent::Added(map) | WatchEvent::Modified(map) = event {
+                version = map.metadata.resource_version.unwrap_or_default();
+                saw(map.data.unwrap_or_default().get(key).map_or("", String::as_str));
+            }
+        }
+    }
+}
+
+fn saw(value: &str) {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    println!("seen {} {value}", time.as_micros());
+}
+
+async fn config(kubeconfig: &Path) -> anyhow::Result<Config> {
+    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+    config.with_context(|| format!("understand {}", kubeconfig.display()))
+}

@@ -1,0 +1,101 @@
+//! The processes of a bench that note when they see something.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rototo_tests::harness::{Pod, Process, Seen, until_async};
+use tempfile::TempDir;
+
+use crate::ground::{ACCOUNT, Ground, WORKSPACE};
+
+/// As long as many processes may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Processes that note when they see something.
+pub struct Witnesses {
+    processes: Vec<Process>,
+    count: usize,
+    _pods: Vec<Pod>,
+    _logs: TempDir,
+}
+
+impl Witnesses {
+    /// Watches `key` of a ConfigMap in `count` processes, and does nothing else.
+    pub async fn watch(ground: &Ground, count: usize, map: &str, key: &str) -> anyhow::Result<Self> {
+        let kubeconfig = ground.plane.admin_kubeconfig().display().to_string();
+        let arguments = ["watch", &kubeconfig, ground.namespace.name(), map, key].map(str::to_owned).to_vec();
+        Self::start(vec![arguments; count], count, Vec::new()).await
+    }
+
+    /// Follows the workspace with the client library, in `count` pods that each have tokens of their own.
+    pub async fn follow(ground: &Ground, count: usize) -> anyhow::Result<Self> {
+        let labels = [(rototo_api::names::workspace_label(WORKSPACE), String::new())].into();
+        let mut pods = Vec::new();
+        for number in 0..count {
+            let pod = Pod::create(&ground.namespace, &format!("follower-{number}"), ACCOUNT, &labels).await?;
+            std::fs::copy(pod.kubeconfig(), pod.directory().join("kubeconfig")).context("copy a kubeconfig")?;
+            pods.push(pod);
+        }
+        let source = format!("kubernetes://{}/{WORKSPACE}", ground.namespace.name());
+        let place = |pod: &Pod| pod.directory().display().to_string();
+        let arguments = pods.iter().map(|pod| vec!["follow".to_owned(), source.clone(), place(pod)]).collect();
+        Self::start(arguments, count, pods).await
+    }
+
+    async fn start(arguments: Vec<Vec<String>>, count: usize, pods: Vec<Pod>) -> anyhow::Result<Self> {
+        let logs = TempDir::new().context("make room for logs")?;
+        let mut processes = Vec::new();
+        for (number, arguments) in arguments.into_iter().enumerate() {
+            let mut command = Command::new(program()?);
+            command.args(arguments);
+            let name = format!("witness-{number}");
+            processes.push(Process::start(&name, command, &logs.path().join(&name))?);
+        }
+        let mut witnesses = Self { processes, count, _pods: pods, _logs: logs };
+        // Each of them sees what is there when it begins.
+        witnesses.wait("begin", |_| true).await?;
+        Ok(witnesses)
+    }
+
+    /// Their process ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
+    /// When each of them saw `value`, in microseconds; waits until all of them have.
+    pub async fn saw(&mut self, value: &str) -> anyhow::Result<Vec<f64>> {
+        self.wait(value, |seen| seen.contains(value)).await
+    }
+
+    async fn wait(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> anyhow::Result<Vec<f64>> {
+        until_async(format!("{} witnesses to see {what}", self.count), PATIENCE, async || {
+            let mut times = Vec::new();
+            for process in &mut self.processes {
+                process.check_running()?;
+                times.extend(process.log().lines().filter_map(seen).filter(|(_, seen)| holds(seen)).map(|(at, _)| at));
+            }
+            if times.len() >= self.count {
+                return Ok(Seen::Done(times));
+            }
+            // Reading the logs anew costs time that those who are to write them need.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(Seen::NotYet(format!("{} of them have", times.len())))
+        })
+        .await
+    }
+}
+
+fn seen(line: &str) -> Option<(f64, &str)> {
+    let (time, value) = line.strip_prefix("seen ")?.split_once(' ')?;
+    Some((time.parse().ok()?, value))
+}
+
+fn program() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe().context("find the program that runs now")?;
+    let witness = here.with_file_name("witness");
+    ensure!(witness.is_file(), "{} does not exist: `cargo xtask bench` builds it", witness.display());
+    Ok(witness)
+}
