@@ -157,6 +157,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// What diagnostics are ordered by.
+    pub(crate) fn place(&self) -> impl Ord + '_ {
+        (&self.location, self.stage, self.severity, &self.rule)
+    }
+
     /// What is wrong without a word from the workspace but its paths and key names: fit for a status, an event, or a log
     /// that others read.
     ///

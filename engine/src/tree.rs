@@ -1,6 +1,5 @@
 //! The documents of a workspace as plain bytes by path, with the digest that names them.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::fingerprint::{Digest, Fingerprint};
@@ -173,15 +172,19 @@ impl Tree {
         counts.then_some(document)
     }
 
-    /// The paths at which something else is found than in `before`. What both trees share is not looked at.
-    pub(crate) fn changed_since(&self, before: &Self) -> BTreeSet<Arc<str>> {
+    /// The paths at which something else is found than in `before`, in order. What both trees share is not looked at.
+    pub(crate) fn changed_since(&self, before: &Self) -> Vec<Arc<str>> {
         let differing = self.documents.changed_since(&before.documents, |one, two| one.digest == two.digest);
-        let mut changed: BTreeSet<Arc<str>> = differing.into_iter().cloned().collect();
+        let mut changed: Vec<Arc<str>> = differing.into_iter().cloned().collect();
         let resources: Vec<String> =
             changed.iter().filter_map(|path| Some(format!("{}-objects/", resource_stem(path)?))).collect();
-        for folder in resources {
-            let objects = self.documents.with_prefix(&folder).chain(before.documents.with_prefix(&folder));
-            changed.extend(objects.map(|(path, _)| Arc::clone(path)));
+        if !resources.is_empty() {
+            for folder in resources {
+                let objects = self.documents.with_prefix(&folder).chain(before.documents.with_prefix(&folder));
+                changed.extend(objects.map(|(path, _)| Arc::clone(path)));
+            }
+            changed.sort();
+            changed.dedup();
         }
         changed
     }

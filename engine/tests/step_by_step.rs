@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{
-    Compiled, Context, Parsed, ResolveOptions, Tree, compile, compile_after, lint, parse, parse_after,
+    Compiled, Context, Linted, Parsed, ResolveOptions, Tree, compile, compile_after, lint, lint_after, parse,
+    parse_after,
 };
 use serde_json::json;
 
@@ -26,11 +27,36 @@ const FILES: &[(&str, &[&str])] = &[
             "schema_version = ",
         ],
     ),
+    (
+        "variables/hint.toml",
+        &[
+            "schema_version = 1\ntype = \"object\"\nschema = \"../schemas/offer.json\"\nvalues = { a = { plan = \"basic\" } }\nresolve = { default = \"a\" }",
+            "schema_version = 1\ntype = \"resource:plans\"\nresolve = { default = \"basics\", rule = [{ qualifier = \"pros\", value = \"x\" }] }",
+            "schema_version = 1\ntype = \"object\"\nschema = \"../schemas/offers.json\"\nvalues = { a = { plan = 1 } }\nresolve = { default = \"b\", rule = [{ qualifier = \"othe\", value = \"a\" }] }",
+        ],
+    ),
     ("resources/plan.toml", &["schema_version = 1\nschema = \"../schemas/plan.json\"", "schema_version = 2", "="]),
     ("resources/plan-objects/basic.toml", &["n = 1", "n = 2", "n = "]),
     ("resources/plan-objects/large.toml", &["n = 10", "n = 20"]),
     ("resources/other.toml", &["schema_version = 1\nschema = \"../schemas/plan.json\""]),
     ("resources/other-objects/basic.toml", &["n = 7", "n = \"x\""]),
+    (
+        "resources/offer.toml",
+        &[
+            "schema_version = 1\nschema = \"../schemas/offer.json\"",
+            "schema_version = 1\nschema = \"../schemas/plan.json\"",
+        ],
+    ),
+    ("resources/offer-objects/spring.toml", &["plan = \"basic\"", "plan = \"large\"", "plan = 7"]),
+    ("resources/lone-objects/x.toml", &["n = 1", "n = "]),
+    (
+        "schemas/offer.json",
+        &[
+            "{\"properties\": {\"plan\": {\"type\": \"string\", \"x-rototo-resource\": \"plan\"}}}",
+            "{\"type\": 7}",
+            "{\"properties\": {\"plan\": {\"x-rototo-resource\": \"other\"}}}",
+        ],
+    ),
     ("schemas/plan.json", &["{\"type\": \"object\"}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}", "{"]),
     ("schemas/context.schema.json", &["{}", "{\"properties\": {\"n\": {\"type\": \"integer\"}}}"]),
     (
@@ -47,6 +73,7 @@ const FILES: &[(&str, &[&str])] = &[
             "schema_version = 1\npredicate = [{ attribute = \"id\", op = \"bucket\", salt = \"s\", range = [0, 5000] }]",
             "schema_version = 1\npredicate = [{ attribute = \"qualifier.pro\", op = \"eq\", value = true }]",
             "schema_version = 1\npredicate = [{ attribute = \"qualifier.other\", op = \"eq\", value = true }]",
+            "schema_version = 1\npredicate = [{ attribute = \"qualifier.othr\", op = \"eq\", value = true }]",
         ],
     ),
     ("qualifiers/other.toml", &["schema_version = 1\npredicate = [{ attribute = \"n\", op = \"lt\", value = 5 }]"]),
@@ -94,14 +121,15 @@ fn a_workspace_followed_step_by_step_is_the_one_that_is_read_at_once() {
         let mut numbers = Numbers(seed);
         let mut tree: Tree =
             FILES.iter().map(|(path, texts)| ((*path).to_owned(), texts[0].as_bytes().to_vec())).collect();
-        let (mut followed, mut compiled) = (Parsed::default(), Compiled::default());
+        let (mut followed, mut linted, mut compiled) = (Parsed::default(), Linted::default(), Compiled::default());
         for _ in 0..150 {
             step(&mut tree, &mut numbers);
             followed = parse_after(&followed, tree.clone());
             let at_once = parse(tree.iter().map(|(path, file)| (path.to_string(), file.bytes.to_vec())).collect());
             assert_eq!(followed.summary(), at_once.summary());
             assert_eq!(followed.summary().documents, tree.iter().count());
-            assert_eq!(lint(&followed), lint(&at_once));
+            linted = lint_after(&linted, &followed);
+            assert_eq!(*linted.lint(), lint(&at_once));
             match (compile_after(&compiled, &followed), compile(&at_once)) {
                 (Ok(next), Ok(at_once)) => {
                     assert_eq!(answers(&next), answers(&at_once));

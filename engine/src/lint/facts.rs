@@ -1,62 +1,57 @@
-//! What rules ask about a workspace more than once: what refers to what, and what is there to be referred to.
+//! What rules ask about a document's surroundings: what is there to be referred to, and what it says.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::graph;
+use super::check::{Document, Entry};
+use crate::diagnostic::Entity;
 use crate::parse::{
-    BadReference, ById, CONTEXT_SCHEMA, Field, Object, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type,
-    Values, Variable,
+    BadReference, ById, CONTEXT_SCHEMA, Fault, Field, Parse, Parsed, Schema, Type, Values, Variable, resource_of, stem,
 };
 use crate::shared::SharedMap;
+use crate::tree::DocumentKind;
 
-/// A parsed workspace and the references between its qualifiers.
+/// A parsed workspace.
 pub(super) struct Facts<'a> {
     pub(super) parsed: &'a Parsed,
-    /// For each qualifier, in order of their ids, the numbers of those it refers to.
-    pub(super) references: Vec<Vec<usize>>,
-    /// The cycles and single qualifiers, each after what it refers to.
-    pub(super) components: Vec<Vec<usize>>,
 }
 
-/// A readable document: its id, its path, and its content.
-pub(super) type Entry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
-
 impl<'a> Facts<'a> {
-    pub(super) fn of(parsed: &'a Parsed) -> Self {
-        let numbers: BTreeMap<&str, usize> = parsed.qualifiers.keys().zip(0..).map(|(id, n)| (&**id, n)).collect();
-        let references: Vec<Vec<usize>> = parsed
-            .qualifiers
-            .values()
-            .map(|document| {
-                let predicates = document.content().map(Qualifier::predicates).unwrap_or_default();
-                let named = predicates.iter().filter_map(Predicate::qualifier_reference);
-                named.filter_map(|id| numbers.get(id).copied()).collect()
-            })
-            .collect();
-        let components = graph::components(&references);
-        Self { parsed, references, components }
+    pub(super) fn new(parsed: &'a Parsed) -> Self {
+        Self { parsed }
     }
 
-    pub(super) fn variables(&self) -> impl Iterator<Item = Entry<'a, Variable>> {
-        readable(&self.parsed.variables)
-    }
-
-    pub(super) fn qualifiers(&self) -> impl Iterator<Item = Entry<'a, Qualifier>> {
-        readable(&self.parsed.qualifiers)
-    }
-
-    pub(super) fn resources(&self) -> impl Iterator<Item = Entry<'a, Resource>> {
-        readable(&self.parsed.resources)
-    }
-
-    pub(super) fn schemas(&self) -> impl Iterator<Item = Entry<'a, Schema>> {
-        readable(&self.parsed.schemas)
-    }
-
-    /// The readable objects of a resource.
-    pub(super) fn objects(&self, resource: &str) -> impl Iterator<Item = Entry<'a, Object>> {
-        self.parsed.objects.get(resource).into_iter().flat_map(readable)
+    /// The document at `path`, if there is something to look at in it alone.
+    pub(super) fn document(&self, path: &str) -> Option<Document<'a>> {
+        let parsed: &'a Parsed = self.parsed;
+        let kind = DocumentKind::at(path)?;
+        let unreadable = |entity: Entity, fault: Option<&'a Fault>| Some(Document::Unreadable(kind, entity, fault?));
+        match kind {
+            DocumentKind::Variable => match readable(&parsed.variables, stem(path))? {
+                Ok(entry) => Some(Document::Variable(entry)),
+                Err(fault) => unreadable(Entity::variable(stem(path)), fault),
+            },
+            DocumentKind::Qualifier => match readable(&parsed.qualifiers, stem(path))? {
+                Ok(entry) => Some(Document::Qualifier(entry)),
+                Err(fault) => unreadable(Entity::qualifier(stem(path)), fault),
+            },
+            DocumentKind::Resource => match readable(&parsed.resources, stem(path))? {
+                Ok(entry) => Some(Document::Resource(entry)),
+                Err(fault) => unreadable(Entity::resource(stem(path)), fault),
+            },
+            DocumentKind::Schema => match readable(&parsed.schemas, path)? {
+                Ok(entry) => Some(Document::Schema(entry)),
+                Err(fault) => unreadable(Entity::schema(path), fault),
+            },
+            DocumentKind::ResourceObject => {
+                let (resource, objects) = parsed.objects.get_key_value(resource_of(path))?;
+                match readable(objects, stem(path))? {
+                    Ok((key, path, object)) => Some(Document::Object((resource, key, path, object))),
+                    Err(fault) => unreadable(Entity::object(resource, stem(path)), fault),
+                }
+            }
+            DocumentKind::Manifest => unreadable(Entity::Manifest, parsed.manifest.as_ref()?.fault()),
+            DocumentKind::CustomLint => None,
+        }
     }
 
     /// Whether a resource has an object of that key, readable or not.
@@ -80,19 +75,21 @@ impl<'a> Facts<'a> {
         reference.value().map(|reference| parsed.schema_at(path, reference))
     }
 
-    /// The paths of all schemas that something names.
-    pub(super) fn named_schemas(&self) -> BTreeSet<&'a Arc<str>> {
-        let resources = self.resources().map(|(_, path, resource)| (path, &resource.schema));
-        let variables = self.variables().map(|(_, path, variable)| (path, &variable.schema));
-        let targets = resources.chain(variables).filter_map(|(path, schema)| self.named_schema(path, schema)?.ok());
-        targets.map(|schema| &schema.path).collect()
+    /// The schema that the objects of a resource must match, if it names one that is there.
+    pub(super) fn schema_of_objects(&self, resource: &str) -> Option<&'a Parse<Schema>> {
+        let document = self.parsed.resources.get(resource)?;
+        self.named_schema(&document.path, &document.content()?.schema)?.ok()
     }
 
     /// The keys of values that a variable may select, in order.
-    pub(super) fn keys(&self, variable: &'a Variable) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+    pub(super) fn keys<'v>(&self, variable: &'v Variable) -> Box<dyn Iterator<Item = &'v str> + 'v>
+    where
+        'a: 'v,
+    {
         match variable.value_type() {
             Some(Type::Resource(resource)) => {
-                Box::new(self.parsed.objects.get(resource).into_iter().flat_map(SharedMap::keys).map(|key| &**key))
+                let parsed: &'a Parsed = self.parsed;
+                Box::new(parsed.objects.get(resource).into_iter().flat_map(SharedMap::keys).map(|key| &**key))
             }
             _ => Box::new(variable.inline_values().map(|(key, _)| &**key)),
         }
@@ -106,40 +103,10 @@ impl<'a> Facts<'a> {
             (_, Values::Missing | Values::Invalid(_)) => false,
         }
     }
-
-    /// The qualifiers that a rule or another qualifier names.
-    pub(super) fn referenced(&self) -> BTreeSet<usize> {
-        let pairs = self.references.iter().enumerate();
-        let by_qualifiers = pairs.flat_map(|(from, all)| all.iter().copied().filter(move |to| *to != from));
-        by_qualifiers.chain(self.selecting()).collect()
-    }
-
-    /// The qualifiers that can take part in resolving a variable.
-    pub(super) fn reachable(&self) -> BTreeSet<usize> {
-        let mut reachable: BTreeSet<usize> = self.selecting().collect();
-        let mut open: Vec<usize> = reachable.iter().copied().collect();
-        while let Some(from) = open.pop() {
-            for to in self.references.get(from).into_iter().flatten() {
-                if reachable.insert(*to) {
-                    open.push(*to);
-                }
-            }
-        }
-        reachable
-    }
-
-    /// The numbers of the qualifiers that rules of variables name.
-    fn selecting(&self) -> impl Iterator<Item = usize> {
-        let named: BTreeSet<&str> = self
-            .variables()
-            .flat_map(|(_, _, variable)| variable.rules())
-            .filter_map(|rule| rule.qualifier.value().map(|id| &**id))
-            .collect();
-        let ids = self.parsed.qualifiers.keys().enumerate();
-        ids.filter(move |(_, id)| named.contains(&***id)).map(|(number, _)| number).collect::<Vec<_>>().into_iter()
-    }
 }
 
-fn readable<T>(documents: &ById<T>) -> impl Iterator<Item = Entry<'_, T>> {
-    documents.iter().filter_map(|(id, document)| Some((id, &document.path, document.content()?)))
+/// The document of that id: its content, or why it has none.
+fn readable<'a, T>(documents: &'a ById<T>, id: &str) -> Option<Result<Entry<'a, T>, Option<&'a Fault>>> {
+    let (id, document) = documents.get_key_value(id)?;
+    Some(document.content().map(|content| (id, &document.path, content)).ok_or_else(|| document.fault()))
 }

@@ -1,11 +1,11 @@
 //! Collects what rules find and gives every finding its rule, severity, line, and column.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Rule;
-use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity};
+use crate::diagnostic::{Diagnostic, Entity, Location, Related};
 use crate::text::{Lines, Span};
 use crate::tree::Tree;
 
@@ -79,25 +79,12 @@ impl<'a> Findings<'a> {
         });
     }
 
-    pub(super) fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|found| found.severity == Severity::Error)
+    /// What was found so far.
+    pub(super) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
-    /// The qualifiers that have something wrong with them or one of their predicates.
-    pub(super) fn qualifiers_with_errors(&self) -> BTreeSet<String> {
-        let errors = self.diagnostics.iter().filter(|found| found.severity == Severity::Error);
-        let ids = errors.filter_map(|found| match &found.entity {
-            Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => Some(id.clone()),
-            _ => None,
-        });
-        ids.collect()
-    }
-
-    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.diagnostics.sort_by(|a, b| {
-            let order = |found: &'_ Diagnostic| (found.stage, found.severity);
-            a.location.cmp(&b.location).then_with(|| order(a).cmp(&order(b))).then_with(|| a.rule.cmp(&b.rule))
-        });
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics
     }
 

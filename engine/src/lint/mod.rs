@@ -1,15 +1,24 @@
 //! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
 //!
-//! A rule is a file in `rules/` and a line in its table. The rules run in the order of their stages.
+//! A rule is a file in `rules/` and a line in its table. Most look at one document and at what it names, so what did not
+//! change, and names nothing that did, need not be looked at again: see [`lint_after`].
 
+mod affected;
+mod check;
 mod facts;
 mod findings;
+mod linted;
 mod manual;
+mod references;
 mod rules;
+mod uses;
 
+use check::{Check, Entry, ObjectEntry};
 use facts::Facts;
 use findings::{Finding, Findings};
+pub use linted::{Linted, lint_after};
 pub use manual::manual;
+use references::References;
 
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
@@ -35,7 +44,7 @@ pub struct Rule {
     pub bad: &'static [Example],
     /// The same workspace without it.
     pub good: &'static [Example],
-    check: fn(&Facts<'_>, &mut Findings<'_>),
+    checks: &'static [Check],
 }
 
 /// A path in a workspace, and the text of the file there.
@@ -84,12 +93,7 @@ impl Lint {
 /// ```
 #[must_use]
 pub fn lint(parsed: &Parsed) -> Lint {
-    let facts = Facts::of(parsed);
-    let mut findings = Findings::new(parsed.tree());
-    for rule in rules::ALL {
-        findings.of_rule(rule, |findings| (rule.check)(&facts, findings));
-    }
-    Lint { diagnostics: findings.into_sorted() }
+    lint_after(&Linted::default(), parsed).into_lint()
 }
 
 /// All rules, in the order in which they run.

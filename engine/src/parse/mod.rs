@@ -23,6 +23,7 @@ pub use manifest::{Extends, Manifest};
 pub use outcome::{Fault, Parse};
 pub use qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
 pub use reference::BadReference;
+pub(crate) use reference::target;
 pub use resource::{Object, Resource};
 pub use schema::{InvalidSchema, Schema};
 pub use types::{Primitive, Type};
@@ -109,13 +110,13 @@ pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
 }
 
 /// `variables/limit.toml` → `limit`
-fn stem(path: &str) -> &str {
+pub(crate) fn stem(path: &str) -> &str {
     let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
 /// `resources/plan-objects/basic.toml` → `plan`
-fn resource_of(path: &str) -> &str {
+pub(crate) fn resource_of(path: &str) -> &str {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     folder.strip_prefix("resources/").and_then(|name| name.strip_suffix("-objects")).unwrap_or(folder)
 }

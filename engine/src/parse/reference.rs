@@ -17,13 +17,13 @@ impl Parsed {
     /// # Errors
     /// When the reference leaves the workspace, or nothing of that name is there.
     pub fn schema_at(&self, path: &str, reference: &str) -> Result<&Parse<Schema>, BadReference> {
-        let target = relative(path, reference).ok_or(BadReference::Outside)?;
-        self.schemas.get(&target).ok_or(BadReference::NotFound(target))
+        let path = target(path, reference).ok_or(BadReference::Outside)?;
+        self.schemas.get(&path).ok_or(BadReference::NotFound(path))
     }
 }
 
 /// The path in the workspace that `reference` means in the document at `path`.
-fn relative(path: &str, reference: &str) -> Option<String> {
+pub(crate) fn target(path: &str, reference: &str) -> Option<String> {
     if reference.is_empty() || reference.starts_with('/') {
         return None;
     }
@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn references_are_relative_to_their_document_and_stay_inside() {
-        let check = |reference, target: Option<&str>| {
-            assert_eq!(relative("resources/plan.toml", reference).as_deref(), target, "{reference}");
+        let check = |reference, path: Option<&str>| {
+            assert_eq!(target("resources/plan.toml", reference).as_deref(), path, "{reference}");
         };
         check("../schemas/plan.json", Some("schemas/plan.json"));
         check("./x.json", Some("resources/x.json"));

@@ -1,6 +1,6 @@
 //! Custom rules that cannot be run.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 
 pub(super) static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Workspace(check)],
 };
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {

@@ -50,11 +50,9 @@ mod workspace_not_found;
 
 use serde_json::Value;
 
-use super::{Finding, Findings, Rule};
-use crate::diagnostic::Entity;
-use crate::parse::Parse;
+use super::Rule;
 
-/// Stage by stage: some rules ask whether earlier ones found errors.
+/// Stage by stage. Of faults at one place, those of earlier rules come first.
 pub(super) static ALL: &[&Rule] = &[
     &workspace_not_found::RULE,
     &workspace_manifest_missing::RULE,
@@ -104,13 +102,6 @@ pub(super) static ALL: &[&Rule] = &[
     &variable_value_unused::RULE,
     &qualifier_predicate_duplicate::RULE,
 ];
-
-/// Reports why a document could not be read, if it could not.
-fn unreadable<T>(findings: &mut Findings<'_>, document: &Parse<T>, entity: Entity) {
-    if let Some(fault) = document.fault() {
-        findings.add(Finding::new(entity, &document.path, fault.span, fault.message.clone()));
-    }
-}
 
 /// What the context schema declares at a dotted path.
 fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {

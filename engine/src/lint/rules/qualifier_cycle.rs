@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, References, Rule};
 use crate::compile::MAX_QUALIFIER_CHAIN;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::graph::{depths, is_cycle};
@@ -61,12 +61,12 @@ value = "pro"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::References(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    let qualifiers: Vec<_> = facts.parsed.qualifiers.iter().collect();
-    for cycle in facts.components.iter().filter(|component| is_cycle(component, &facts.references)) {
+fn check(references: &References<'_>, findings: &mut Findings<'_>) {
+    let qualifiers: Vec<_> = references.parsed.qualifiers.iter().collect();
+    for cycle in references.components.iter().filter(|component| is_cycle(component, &references.edges)) {
         let members: Vec<(&Arc<str>, &Parse<Qualifier>)> =
             cycle.iter().filter_map(|number| qualifiers.get(*number).copied()).collect();
         let names = members.iter().map(|(id, _)| format!("`{id}`")).collect::<Vec<_>>().join(", ");
@@ -86,7 +86,7 @@ fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
             findings.add(finding);
         }
     }
-    for ((id, document), depth) in qualifiers.iter().zip(depths(&facts.references, &facts.components)) {
+    for ((id, document), depth) in qualifiers.iter().zip(depths(&references.edges, &references.components)) {
         if depth == MAX_QUALIFIER_CHAIN + 1 {
             let message = format!("qualifier `{id}` begins a chain of more than {MAX_QUALIFIER_CHAIN} qualifiers");
             findings.add(Finding::new(Entity::qualifier(id), &document.path, None, message));

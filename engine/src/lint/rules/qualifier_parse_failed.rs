@@ -1,8 +1,8 @@
 //! A qualifier is not TOML.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-parse-failed",
@@ -30,11 +30,5 @@ op = "eq"
 value = "pro"
 "#,
     )],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::Qualifier)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, document) in &facts.parsed.qualifiers {
-        unreadable(findings, document, Entity::qualifier(id));
-    }
-}

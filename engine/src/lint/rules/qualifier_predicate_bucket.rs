@@ -1,8 +1,8 @@
 //! A bucket lacks its salt or has an impossible range.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{BucketRange, Field, Op, Predicate};
+use crate::parse::{BucketRange, Field, Op, Predicate, Qualifier};
 use crate::text::Span;
 
 pub(super) static RULE: Rule = Rule {
@@ -35,18 +35,16 @@ salt = "trial-2026-06"
 range = [0, 1000]
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            if predicate.attribute.value().is_none() || predicate.operator() != Some(Op::Bucket) {
-                continue;
-            }
-            for (key, span, message) in faults(predicate) {
-                findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
-            }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        if predicate.attribute.value().is_none() || predicate.operator() != Some(Op::Bucket) {
+            continue;
+        }
+        for (key, span, message) in faults(predicate) {
+            findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
         }
     }
 }

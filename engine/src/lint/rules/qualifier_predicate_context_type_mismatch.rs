@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::context_field;
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Op, Predicate};
+use crate::parse::{Op, Predicate, Qualifier};
 use crate::text::Span;
 
 pub(super) static RULE: Rule = Rule {
@@ -96,21 +96,18 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(attribute) = predicate.context_path() else { continue };
-            let Some(types) = context_field(&schema.json, attribute).and_then(declared_types) else { continue };
-            if let Some((key, span, what)) = mismatch(predicate, &types) {
-                let types: Vec<_> = types.into_iter().collect();
-                let message =
-                    format!("{what}, but the context schema declares `{attribute}` as {}", types.join(" or "));
-                findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
-            }
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(attribute) = predicate.context_path() else { continue };
+        let Some(types) = context_field(&schema.json, attribute).and_then(declared_types) else { continue };
+        if let Some((key, span, what)) = mismatch(predicate, &types) {
+            let types: Vec<_> = types.into_iter().collect();
+            let message = format!("{what}, but the context schema declares `{attribute}` as {}", types.join(" or "));
+            findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Op, Predicate};
+use crate::parse::{Op, Predicate, Qualifier};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-duplicate",
@@ -97,21 +97,19 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        let mut first = BTreeMap::new();
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(meaning) = meaning(predicate) else { continue };
-            if let Some(earlier) = first.get(&meaning) {
-                let message = "the predicate repeats an earlier one";
-                let finding = Finding::new(Entity::predicate(id, index), path, Some(predicate.span), message);
-                findings.add(finding.related(path, Some(*earlier), "the earlier predicate"));
-            } else {
-                first.insert(meaning, predicate.span);
-            }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    let mut first = BTreeMap::new();
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(meaning) = meaning(predicate) else { continue };
+        if let Some(earlier) = first.get(&meaning) {
+            let message = "the predicate repeats an earlier one";
+            let finding = Finding::new(Entity::predicate(id, index), path, Some(predicate.span), message);
+            findings.add(finding.related(path, Some(*earlier), "the earlier predicate"));
+        } else {
+            first.insert(meaning, predicate.span);
         }
     }
 }

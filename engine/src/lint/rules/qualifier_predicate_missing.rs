@@ -1,8 +1,8 @@
 //! A qualifier has no predicate.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Predicates;
+use crate::parse::{Predicates, Qualifier};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-missing",
@@ -27,19 +27,17 @@ op = "eq"
 value = "pro"
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        let none = match &qualifier.predicates {
-            Predicates::Missing => true,
-            Predicates::List(predicates) => predicates.is_empty(),
-            Predicates::Invalid(_) => false,
-        };
-        if none {
-            let message = format!("qualifier `{id}` has no predicate");
-            findings.add(Finding::new(Entity::qualifier(id), path, None, message));
-        }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    let none = match &qualifier.predicates {
+        Predicates::Missing => true,
+        Predicates::List(predicates) => predicates.is_empty(),
+        Predicates::Invalid(_) => false,
+    };
+    if none {
+        let message = format!("qualifier `{id}` has no predicate");
+        findings.add(Finding::new(Entity::qualifier(id), path, None, message));
     }
 }

@@ -1,8 +1,8 @@
 //! A predicate is no table, or lacks what every predicate has.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Field, Predicates};
+use crate::parse::{Field, Predicates, Qualifier};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-shape",
@@ -31,24 +31,22 @@ op = "eq"
 value = "pro"
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        if let Predicates::Invalid(span) = qualifier.predicates {
-            let message = "predicates must be written as [[predicate]] tables";
-            findings.add(Finding::new(Entity::qualifier(id), path, Some(span), message).key("predicate"));
-        }
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let fields = [("attribute", &predicate.attribute), ("op", &predicate.op)];
-            let Some((key, field)) = fields.into_iter().find(|(_, field)| field.value().is_none()) else { continue };
-            let message = match field {
-                _ if !predicate.is_table => "a predicate must be a table".to_owned(),
-                Field::Missing(_) => format!("the predicate has no `{key}`"),
-                _ => format!("`{key}` of the predicate must be a string"),
-            };
-            findings.add(Finding::new(Entity::predicate(id, index), path, field.span(), message).key(key));
-        }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    if let Predicates::Invalid(span) = qualifier.predicates {
+        let message = "predicates must be written as [[predicate]] tables";
+        findings.add(Finding::new(Entity::qualifier(id), path, Some(span), message).key("predicate"));
+    }
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let fields = [("attribute", &predicate.attribute), ("op", &predicate.op)];
+        let Some((key, field)) = fields.into_iter().find(|(_, field)| field.value().is_none()) else { continue };
+        let message = match field {
+            _ if !predicate.is_table => "a predicate must be a table".to_owned(),
+            Field::Missing(_) => format!("the predicate has no `{key}`"),
+            _ => format!("`{key}` of the predicate must be a string"),
+        };
+        findings.add(Finding::new(Entity::predicate(id, index), path, field.span(), message).key(key));
     }
 }

@@ -1,8 +1,8 @@
 //! A predicate compares in a way that does not exist.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Op;
+use crate::parse::{Op, Qualifier};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-unknown-op",
@@ -32,15 +32,13 @@ op = "eq"
 value = "pro"
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(op) = predicate.op.present().filter(|op| Op::named(&op.value).is_none()) else { continue };
-            let message = format!("there is no operator `{}`", op.value);
-            findings.add(Finding::new(Entity::predicate(id, index), path, Some(op.span), message).key("op"));
-        }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(op) = predicate.op.present().filter(|op| Op::named(&op.value).is_none()) else { continue };
+        let message = format!("there is no operator `{}`", op.value);
+        findings.add(Finding::new(Entity::predicate(id, index), path, Some(op.span), message).key("op"));
     }
 }

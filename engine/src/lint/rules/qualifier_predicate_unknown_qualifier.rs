@@ -1,8 +1,9 @@
 //! A predicate reads a qualifier that is not there.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Qualifier;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-unknown-qualifier",
@@ -56,18 +57,16 @@ value = "pro"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };
-            let hint = nearest(unknown, known.keys().map(|id| &**id));
-            let message = format!("there is no qualifier `{unknown}`{hint}");
-            let span = predicate.attribute.span();
-            findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
-        }
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };
+        let hint = nearest(unknown, known.keys().map(|id| &**id));
+        let message = format!("there is no qualifier `{unknown}`{hint}");
+        let span = predicate.attribute.span();
+        findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
     }
 }

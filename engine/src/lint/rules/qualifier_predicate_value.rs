@@ -1,8 +1,8 @@
 //! A predicate has nothing to compare with, or something its operator cannot use.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Op;
+use crate::parse::{Op, Qualifier};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-predicate-value",
@@ -32,30 +32,28 @@ op = "in"
 value = ["pro"]
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(op) = predicate.op.value().filter(|_| predicate.attribute.value().is_some()) else { continue };
-            let known = predicate.operator();
-            if known == Some(Op::Bucket) {
-                continue;
-            }
-            let value = predicate.value.as_ref();
-            let message = match (known, value.map(|value| &*value.value)) {
-                (_, None) => format!("`{op}` needs a `value`"),
-                (Some(Op::In | Op::NotIn), Some(value)) if !value.is_array() => {
-                    format!("the `value` of `{op}` must be a list")
-                }
-                (Some(Op::Gt | Op::Gte | Op::Lt | Op::Lte), Some(value)) if !value.is_number() => {
-                    format!("the `value` of `{op}` must be a number")
-                }
-                _ => continue,
-            };
-            let span = value.map_or(predicate.span, |value| value.span);
-            findings.add(Finding::new(Entity::predicate(id, index), path, Some(span), message).key("value"));
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(op) = predicate.op.value().filter(|_| predicate.attribute.value().is_some()) else { continue };
+        let known = predicate.operator();
+        if known == Some(Op::Bucket) {
+            continue;
         }
+        let value = predicate.value.as_ref();
+        let message = match (known, value.map(|value| &*value.value)) {
+            (_, None) => format!("`{op}` needs a `value`"),
+            (Some(Op::In | Op::NotIn), Some(value)) if !value.is_array() => {
+                format!("the `value` of `{op}` must be a list")
+            }
+            (Some(Op::Gt | Op::Gte | Op::Lt | Op::Lte), Some(value)) if !value.is_number() => {
+                format!("the `value` of `{op}` must be a number")
+            }
+            _ => continue,
+        };
+        let span = value.map_or(predicate.span, |value| value.span);
+        findings.add(Finding::new(Entity::predicate(id, index), path, Some(span), message).key("value"));
     }
 }

@@ -1,7 +1,8 @@
 //! A qualifier does not say that it is written in version 1.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Qualifier;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/qualifier-schema-version",
@@ -29,15 +30,13 @@ op = "eq"
 value = "pro"
 "#,
     )],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, qualifier) in facts.qualifiers() {
-        if qualifier.schema_version.value() != Some(&1) {
-            let message = format!("qualifier `{id}` must declare `schema_version = 1`");
-            let span = qualifier.schema_version.span();
-            findings.add(Finding::new(Entity::qualifier(id), path, span, message).key("schema_version"));
-        }
+fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    if qualifier.schema_version.value() != Some(&1) {
+        let message = format!("qualifier `{id}` must declare `schema_version = 1`");
+        let span = qualifier.schema_version.span();
+        findings.add(Finding::new(Entity::qualifier(id), path, span, message).key("schema_version"));
     }
 }

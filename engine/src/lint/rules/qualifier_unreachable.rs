@@ -1,6 +1,6 @@
 //! A qualifier is used, but only by qualifiers that nothing uses.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, References, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 
 pub(super) static RULE: Rule = Rule {
@@ -82,13 +82,13 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::References(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    let (referenced, reachable) = (facts.referenced(), facts.reachable());
-    let broken = findings.qualifiers_with_errors();
-    for (number, (id, document)) in facts.parsed.qualifiers.iter().enumerate() {
+fn check(references: &References<'_>, findings: &mut Findings<'_>) {
+    let (referenced, reachable) = (references.referenced(), references.reachable());
+    let broken = references.qualifiers_with_errors(findings);
+    for (number, (id, document)) in references.parsed.qualifiers.iter().enumerate() {
         let unreachable = referenced.contains(&number) && !reachable.contains(&number);
         if unreachable && document.content().is_some() && !broken.contains(&**id) {
             let message = format!("no rule of any variable leads to qualifier `{id}`");

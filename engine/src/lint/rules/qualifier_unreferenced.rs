@@ -1,6 +1,6 @@
 //! Nothing uses a qualifier.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, References, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 
 pub(super) static RULE: Rule = Rule {
@@ -72,13 +72,13 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::References(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    let referenced = facts.referenced();
-    for (number, (id, document)) in facts.parsed.qualifiers.iter().enumerate() {
-        let refers_to_itself = facts.references.get(number).is_some_and(|to| to.contains(&number));
+fn check(references: &References<'_>, findings: &mut Findings<'_>) {
+    let referenced = references.referenced();
+    for (number, (id, document)) in references.parsed.qualifiers.iter().enumerate() {
+        let refers_to_itself = references.edges.get(number).is_some_and(|to| to.contains(&number));
         if document.content().is_some() && !referenced.contains(&number) && !refers_to_itself {
             let message = format!("nothing uses qualifier `{id}`");
             findings.add(Finding::new(Entity::qualifier(id), &document.path, None, message));

@@ -1,8 +1,8 @@
 //! An object of a resource is not TOML, or holds what JSON cannot say.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/resource-object-parse-failed",
@@ -50,13 +50,5 @@ reviewed = "2026-06-01"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::ResourceObject)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (resource, objects) in &facts.parsed.objects {
-        for (key, document) in objects {
-            unreadable(findings, document, Entity::object(resource, key));
-        }
-    }
-}

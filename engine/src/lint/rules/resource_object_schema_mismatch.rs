@@ -1,6 +1,6 @@
 //! An object is not as the schema of its resource says.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, ObjectEntry, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::locate;
 use crate::violation::Violation;
@@ -49,20 +49,16 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Object(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (resource, path, content) in facts.resources() {
-        let Some(Ok(schema)) = facts.named_schema(path, &content.schema) else { continue };
-        let Some(Ok(validator)) = schema.content().map(|schema| schema.validator()) else { continue };
-        for (key, path, object) in facts.objects(resource) {
-            for violation in Violation::all(validator, &object.value) {
-                let span = locate(findings.bytes(path), &violation.steps).span();
-                let message = format!("{resource} `{key}` does not match its schema: {}", violation.message);
-                let finding = Finding::new(Entity::object(resource, key), path, span, message);
-                findings.add(finding.key(violation.key()).related(&schema.path, None, "the schema"));
-            }
-        }
+fn check(facts: &Facts<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+    let Some(schema) = facts.schema_of_objects(resource) else { return };
+    let Some(Ok(validator)) = schema.content().map(|schema| schema.validator()) else { return };
+    for violation in Violation::all(validator, &object.value) {
+        let span = locate(findings.bytes(path), &violation.steps).span();
+        let message = format!("{resource} `{key}` does not match its schema: {}", violation.message);
+        let finding = Finding::new(Entity::object(resource, key), path, span, message);
+        findings.add(finding.key(violation.key()).related(&schema.path, None, "the schema"));
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, ObjectEntry, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, locate};
+use crate::parse::{Step, Variable, locate};
 use crate::violation::join;
 
 pub(super) static RULE: Rule = Rule {
@@ -83,24 +83,22 @@ schema = "../schemas/offer.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Object(check_object), Check::Variable(check_variable)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (resource, path, content) in facts.resources() {
-        let Some(Ok(schema)) = facts.named_schema(path, &content.schema) else { continue };
-        let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { continue };
-        for (key, path, object) in facts.objects(resource) {
-            report(facts, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
-        }
+fn check_object(facts: &Facts<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+    let Some(schema) = facts.schema_of_objects(resource).and_then(|schema| schema.content()) else { return };
+    if schema.validator().is_ok() {
+        report(facts, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
     }
-    for (id, path, variable) in facts.variables() {
-        let Some(Ok(schema)) = facts.named_schema(path, &variable.schema) else { continue };
-        let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { continue };
-        for (key, named) in variable.inline_values() {
-            let steps = vec![Step::Key("values".to_owned()), Step::Key(key.to_string())];
-            report(facts, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
-        }
+}
+
+fn check_variable(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let Some(Ok(schema)) = facts.named_schema(path, &variable.schema) else { return };
+    let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { return };
+    for (key, named) in variable.inline_values() {
+        let steps = vec![Step::Key("values".to_owned()), Step::Key(key.to_string())];
+        report(facts, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
     }
 }
 

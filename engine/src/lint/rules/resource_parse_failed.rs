@@ -1,8 +1,8 @@
 //! A resource is not TOML.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/resource-parse-failed",
@@ -38,11 +38,5 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::Resource)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, document) in &facts.parsed.resources {
-        unreadable(findings, document, Entity::resource(id));
-    }
-}

@@ -1,8 +1,8 @@
 //! A resource names no schema, or one that is not there.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{BadReference, Field};
+use crate::parse::{BadReference, Field, Resource};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/resource-schema-ref",
@@ -31,18 +31,16 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Resource(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, resource) in facts.resources() {
-        let message = match (&resource.schema, facts.named_schema(path, &resource.schema)) {
-            (Field::Missing(_), _) => format!("resource `{id}` must name a `schema`"),
-            (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),
-            (_, Some(Err(BadReference::Outside))) => "`schema` must be a relative path inside the workspace".to_owned(),
-            (_, Some(Err(BadReference::NotFound(target)))) => format!("there is no schema at {target}"),
-            (_, Some(Ok(_)) | None) => continue,
-        };
-        findings.add(Finding::new(Entity::resource(id), path, resource.schema.span(), message).key("schema"));
-    }
+fn check(facts: &Facts<'_>, (id, path, resource): Entry<'_, Resource>, findings: &mut Findings<'_>) {
+    let message = match (&resource.schema, facts.named_schema(path, &resource.schema)) {
+        (Field::Missing(_), _) => format!("resource `{id}` must name a `schema`"),
+        (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),
+        (_, Some(Err(BadReference::Outside))) => "`schema` must be a relative path inside the workspace".to_owned(),
+        (_, Some(Err(BadReference::NotFound(target)))) => format!("there is no schema at {target}"),
+        (_, Some(Ok(_)) | None) => return,
+    };
+    findings.add(Finding::new(Entity::resource(id), path, resource.schema.span(), message).key("schema"));
 }

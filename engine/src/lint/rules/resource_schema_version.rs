@@ -1,7 +1,8 @@
 //! A resource does not say that it is written in version 1.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Resource;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/resource-schema-version",
@@ -36,15 +37,13 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Resource(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, resource) in facts.resources() {
-        if resource.schema_version.value() != Some(&1) {
-            let message = format!("resource `{id}` must declare `schema_version = 1`");
-            let span = resource.schema_version.span();
-            findings.add(Finding::new(Entity::resource(id), path, span, message).key("schema_version"));
-        }
+fn check(_: &Facts<'_>, (id, path, resource): Entry<'_, Resource>, findings: &mut Findings<'_>) {
+    if resource.schema_version.value() != Some(&1) {
+        let message = format!("resource `{id}` must declare `schema_version = 1`");
+        let span = resource.schema_version.span();
+        findings.add(Finding::new(Entity::resource(id), path, span, message).key("schema_version"));
     }
 }

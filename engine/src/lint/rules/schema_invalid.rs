@@ -1,7 +1,8 @@
 //! A JSON document is no JSON Schema, or needs another one.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Schema;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/schema-invalid",
@@ -37,15 +38,13 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Schema(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (path, _, schema) in facts.schemas() {
-        if let Err(invalid) = schema.validator() {
-            let at = if invalid.pointer.is_empty() { "at its root" } else { &invalid.pointer };
-            let message = format!("not a valid JSON Schema: {} ({at})", invalid.message);
-            findings.add(Finding::new(Entity::schema(path), path, None, message).key(&*invalid.pointer));
-        }
+fn check(_: &Facts<'_>, (path, _, schema): Entry<'_, Schema>, findings: &mut Findings<'_>) {
+    if let Err(invalid) = schema.validator() {
+        let at = if invalid.pointer.is_empty() { "at its root" } else { &invalid.pointer };
+        let message = format!("not a valid JSON Schema: {} ({at})", invalid.message);
+        findings.add(Finding::new(Entity::schema(path), path, None, message).key(&*invalid.pointer));
     }
 }

@@ -1,8 +1,8 @@
 //! A schema is not JSON.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/schema-parse-failed",
@@ -38,11 +38,5 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::Schema)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (path, document) in &facts.parsed.schemas {
-        unreadable(findings, document, Entity::schema(path));
-    }
-}

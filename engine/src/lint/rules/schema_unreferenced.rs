@@ -1,6 +1,6 @@
 //! A schema checks nothing.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, References, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
@@ -43,13 +43,12 @@ schema = "../schemas/plan.schema.json"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::References(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    let named = facts.named_schemas();
-    for (path, _, schema) in facts.schemas() {
-        if &**path != CONTEXT_SCHEMA && !named.contains(path) && schema.validator().is_ok() {
+fn check(references: &References<'_>, findings: &mut Findings<'_>) {
+    for (path, _, schema) in references.schemas() {
+        if &**path != CONTEXT_SCHEMA && !references.uses.names_schema(path) && schema.validator().is_ok() {
             let message = format!("nothing uses {path}");
             findings.add(Finding::new(Entity::schema(path), path, None, message));
         }

@@ -1,8 +1,8 @@
 //! A variable is not TOML.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-parse-failed",
@@ -32,11 +32,5 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::Variable)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, document) in &facts.parsed.variables {
-        unreadable(findings, document, Entity::variable(id));
-    }
-}

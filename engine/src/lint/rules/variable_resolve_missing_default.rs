@@ -1,8 +1,8 @@
 //! A variable has no default.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Field, Resolve};
+use crate::parse::{Field, Resolve, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-resolve-missing-default",
@@ -35,21 +35,19 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let (span, message) = match &variable.resolve {
-            Resolve::Missing => (None, format!("variable `{id}` has no [resolve]")),
-            Resolve::Table { default: Field::Missing(span), .. } => {
-                (*span, format!("[resolve] of `{id}` has no `default`"))
-            }
-            Resolve::Table { default: Field::Invalid(span), .. } => {
-                (Some(*span), "`default` must be the key of a value, as a string".to_owned())
-            }
-            Resolve::Table { .. } | Resolve::Invalid(_) => continue,
-        };
-        findings.add(Finding::new(Entity::variable(id), path, span, message).key("resolve.default"));
-    }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let (span, message) = match &variable.resolve {
+        Resolve::Missing => (None, format!("variable `{id}` has no [resolve]")),
+        Resolve::Table { default: Field::Missing(span), .. } => {
+            (*span, format!("[resolve] of `{id}` has no `default`"))
+        }
+        Resolve::Table { default: Field::Invalid(span), .. } => {
+            (Some(*span), "`default` must be the key of a value, as a string".to_owned())
+        }
+        Resolve::Table { .. } | Resolve::Invalid(_) => return,
+    };
+    findings.add(Finding::new(Entity::variable(id), path, span, message).key("resolve.default"));
 }

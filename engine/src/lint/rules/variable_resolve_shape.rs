@@ -1,8 +1,8 @@
 //! `resolve` is no table.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Resolve;
+use crate::parse::{Resolve, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-resolve-shape",
@@ -35,14 +35,12 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        if let Resolve::Invalid(span) = variable.resolve {
-            let message = "`resolve` must be a table";
-            findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve"));
-        }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if let Resolve::Invalid(span) = variable.resolve {
+        let message = "`resolve` must be a table";
+        findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve"));
     }
 }

@@ -1,7 +1,8 @@
 //! A rule selects what would be selected anyway.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Variable;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-rule-selects-default-value",
@@ -89,17 +90,15 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let Some(default) = variable.default().and_then(|default| default.present()) else { continue };
-        for (index, rule) in variable.rules().iter().enumerate() {
-            let Some(value) = rule.value.present().filter(|value| value.value == default.value) else { continue };
-            let message = format!("the rule selects `{}`, which is the default", value.value);
-            let finding = Finding::new(Entity::rule(id, index), path, Some(value.span), message);
-            findings.add(finding.key("value").related(path, Some(default.span), "the default"));
-        }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let Some(default) = variable.default().and_then(|default| default.present()) else { return };
+    for (index, rule) in variable.rules().iter().enumerate() {
+        let Some(value) = rule.value.present().filter(|value| value.value == default.value) else { continue };
+        let message = format!("the rule selects `{}`, which is the default", value.value);
+        let finding = Finding::new(Entity::rule(id, index), path, Some(value.span), message);
+        findings.add(finding.key("value").related(path, Some(default.span), "the default"));
     }
 }

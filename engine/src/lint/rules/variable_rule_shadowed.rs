@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Variable;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-rule-shadowed",
@@ -95,21 +96,19 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let mut first = BTreeMap::new();
-        for (index, rule) in variable.rules().iter().enumerate() {
-            let Some(qualifier) = rule.qualifier.present() else { continue };
-            if let Some(earlier) = first.get(&qualifier.value) {
-                let message = format!("an earlier rule already decides for qualifier `{}`", qualifier.value);
-                let finding = Finding::new(Entity::rule(id, index), path, Some(qualifier.span), message);
-                findings.add(finding.key("qualifier").related(path, Some(*earlier), "the earlier rule"));
-            } else {
-                first.insert(&qualifier.value, qualifier.span);
-            }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let mut first = BTreeMap::new();
+    for (index, rule) in variable.rules().iter().enumerate() {
+        let Some(qualifier) = rule.qualifier.present() else { continue };
+        if let Some(earlier) = first.get(&qualifier.value) {
+            let message = format!("an earlier rule already decides for qualifier `{}`", qualifier.value);
+            let finding = Finding::new(Entity::rule(id, index), path, Some(qualifier.span), message);
+            findings.add(finding.key("qualifier").related(path, Some(*earlier), "the earlier rule"));
+        } else {
+            first.insert(&qualifier.value, qualifier.span);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A rule of a variable lacks its qualifier or its value.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Field, Resolve, Rules};
+use crate::parse::{Field, Resolve, Rules, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-rule-shape",
@@ -69,29 +69,27 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        if let Resolve::Table { rules: Rules::Invalid(span), .. } = variable.resolve {
-            let message = "rules must be written as [[resolve.rule]] tables";
-            findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve.rule"));
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if let Resolve::Table { rules: Rules::Invalid(span), .. } = variable.resolve {
+        let message = "rules must be written as [[resolve.rule]] tables";
+        findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve.rule"));
+    }
+    for (index, rule) in variable.rules().iter().enumerate() {
+        let entity = Entity::rule(id, index);
+        if !rule.is_table {
+            findings.add(Finding::new(entity, path, Some(rule.span), "a rule must be a table"));
+            continue;
         }
-        for (index, rule) in variable.rules().iter().enumerate() {
-            let entity = Entity::rule(id, index);
-            if !rule.is_table {
-                findings.add(Finding::new(entity, path, Some(rule.span), "a rule must be a table"));
-                continue;
-            }
-            for (key, field) in [("qualifier", &rule.qualifier), ("value", &rule.value)] {
-                let message = match field {
-                    Field::Present(_) => continue,
-                    Field::Missing(_) => format!("the rule has no `{key}`"),
-                    Field::Invalid(_) => format!("`{key}` of the rule must be a string"),
-                };
-                findings.add(Finding::new(entity.clone(), path, field.span(), message).key(key));
-            }
+        for (key, field) in [("qualifier", &rule.qualifier), ("value", &rule.value)] {
+            let message = match field {
+                Field::Present(_) => continue,
+                Field::Missing(_) => format!("the rule has no `{key}`"),
+                Field::Invalid(_) => format!("`{key}` of the rule must be a string"),
+            };
+            findings.add(Finding::new(entity.clone(), path, field.span(), message).key(key));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A rule names a qualifier that is not there.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Variable;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-rule-unknown-qualifier",
@@ -70,19 +71,17 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;
-    for (id, path, variable) in facts.variables() {
-        for (index, rule) in variable.rules().iter().enumerate() {
-            let Some(named) = rule.qualifier.present().filter(|named| !known.contains_key(&named.value)) else {
-                continue;
-            };
-            let hint = nearest(&named.value, known.keys().map(|id| &**id));
-            let message = format!("there is no qualifier `{}`{hint}", named.value);
-            findings.add(Finding::new(Entity::rule(id, index), path, Some(named.span), message).key("qualifier"));
-        }
+    for (index, rule) in variable.rules().iter().enumerate() {
+        let Some(named) = rule.qualifier.present().filter(|named| !known.contains_key(&named.value)) else {
+            continue;
+        };
+        let hint = nearest(&named.value, known.keys().map(|id| &**id));
+        let message = format!("there is no qualifier `{}`{hint}", named.value);
+        findings.add(Finding::new(Entity::rule(id, index), path, Some(named.span), message).key("qualifier"));
     }
 }

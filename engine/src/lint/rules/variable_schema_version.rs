@@ -1,7 +1,8 @@
 //! A variable does not say that it is written in version 1.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Variable;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-schema-version",
@@ -34,15 +35,13 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        if variable.schema_version.value() != Some(&1) {
-            let message = format!("variable `{id}` must declare `schema_version = 1`");
-            let span = variable.schema_version.span();
-            findings.add(Finding::new(Entity::variable(id), path, span, message).key("schema_version"));
-        }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if variable.schema_version.value() != Some(&1) {
+        let message = format!("variable `{id}` must declare `schema_version = 1`");
+        let span = variable.schema_version.span();
+        findings.add(Finding::new(Entity::variable(id), path, span, message).key("schema_version"));
     }
 }

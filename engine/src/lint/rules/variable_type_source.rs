@@ -1,8 +1,8 @@
 //! A variable does not say what type it has.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{BadReference, Field, Primitive, Type};
+use crate::parse::{BadReference, Field, Primitive, Type, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-type-source",
@@ -35,28 +35,26 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let mut add = |span, key, message: String| {
-            findings.add(Finding::new(Entity::variable(id), path, span, message).key(key));
-        };
-        match &variable.type_name {
-            Field::Present(_) => {}
-            Field::Invalid(span) => add(Some(*span), "type", "`type` must be a string".to_owned()),
-            Field::Missing(_) => add(variable.type_name.span(), "type", format!("variable `{id}` must declare `type`")),
-        }
-        let is_object = variable.value_type() == Some(Type::Primitive(Primitive::Object));
-        let fault = match (&variable.schema, facts.named_schema(path, &variable.schema)) {
-            (Field::Missing(_), _) => continue,
-            _ if !is_object => "only a variable of type `object` has a `schema`".to_owned(),
-            (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),
-            (_, Some(Err(BadReference::Outside))) => "`schema` must be a relative path inside the workspace".to_owned(),
-            (_, Some(Err(BadReference::NotFound(target)))) => format!("there is no schema at {target}"),
-            _ => continue,
-        };
-        add(variable.schema.span(), "schema", fault);
+fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let mut add = |span, key, message: String| {
+        findings.add(Finding::new(Entity::variable(id), path, span, message).key(key));
+    };
+    match &variable.type_name {
+        Field::Present(_) => {}
+        Field::Invalid(span) => add(Some(*span), "type", "`type` must be a string".to_owned()),
+        Field::Missing(_) => add(variable.type_name.span(), "type", format!("variable `{id}` must declare `type`")),
     }
+    let is_object = variable.value_type() == Some(Type::Primitive(Primitive::Object));
+    let fault = match (&variable.schema, facts.named_schema(path, &variable.schema)) {
+        (Field::Missing(_), _) => return,
+        _ if !is_object => "only a variable of type `object` has a `schema`".to_owned(),
+        (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),
+        (_, Some(Err(BadReference::Outside))) => "`schema` must be a relative path inside the workspace".to_owned(),
+        (_, Some(Err(BadReference::NotFound(target)))) => format!("there is no schema at {target}"),
+        _ => return,
+    };
+    add(variable.schema.span(), "schema", fault);
 }

@@ -1,9 +1,9 @@
 //! A variable has the type of a resource that is not there.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Type;
+use crate::parse::{Type, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-unknown-resource",
@@ -49,17 +49,15 @@ default = "basic"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.resources;
-    for (id, path, variable) in facts.variables() {
-        let Some(Type::Resource(resource)) = variable.value_type() else { continue };
-        if !known.contains_key(resource) {
-            let hint = nearest(resource, known.keys().map(|id| &**id));
-            let message = format!("there is no resource `{resource}`{hint}");
-            findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));
-        }
+    let Some(Type::Resource(resource)) = variable.value_type() else { return };
+    if !known.contains_key(resource) {
+        let hint = nearest(resource, known.keys().map(|id| &**id));
+        let message = format!("there is no resource `{resource}`{hint}");
+        findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));
     }
 }

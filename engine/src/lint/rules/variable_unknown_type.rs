@@ -1,8 +1,8 @@
 //! A variable has a type that does not exist.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Type;
+use crate::parse::{Type, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-unknown-type",
@@ -36,14 +36,12 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        if let Some(Type::Unknown(name)) = variable.value_type() {
-            let message = format!("there is no type `{name}`");
-            findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));
-        }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if let Some(Type::Unknown(name)) = variable.value_type() {
+        let message = format!("there is no type `{name}`");
+        findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));
     }
 }

@@ -1,9 +1,9 @@
 //! A default or a rule selects a value that is not there.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Type;
+use crate::parse::{Type, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-unknown-value",
@@ -37,28 +37,26 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let what = match variable.value_type() {
-            // Other rules say that there is no such resource, or that there are no values at all.
-            Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => continue,
-            Some(Type::Resource(resource)) => format!("resource `{resource}` has no object"),
-            _ if variable.inline_values().next().is_none() => continue,
-            _ => format!("[values] of `{id}` has no"),
+fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let what = match variable.value_type() {
+        // Other rules say that there is no such resource, or that there are no values at all.
+        Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => return,
+        Some(Type::Resource(resource)) => format!("resource `{resource}` has no object"),
+        _ if variable.inline_values().next().is_none() => return,
+        _ => format!("[values] of `{id}` has no"),
+    };
+    let rules = variable.rules().iter().enumerate();
+    let rules = rules.map(|(index, rule)| (Entity::rule(id, index), "resolve.rule.value", &rule.value));
+    let default = variable.default().map(|default| (Entity::variable(id), "resolve.default", default));
+    for (entity, key, field) in default.into_iter().chain(rules) {
+        let Some(selected) = field.present().filter(|field| !facts.has_key(variable, &field.value)) else {
+            continue;
         };
-        let rules = variable.rules().iter().enumerate();
-        let rules = rules.map(|(index, rule)| (Entity::rule(id, index), "resolve.rule.value", &rule.value));
-        let default = variable.default().map(|default| (Entity::variable(id), "resolve.default", default));
-        for (entity, key, field) in default.into_iter().chain(rules) {
-            let Some(selected) = field.present().filter(|field| !facts.has_key(variable, &field.value)) else {
-                continue;
-            };
-            let hint = nearest(&selected.value, facts.keys(variable));
-            let message = format!("{what} `{}`{hint}", selected.value);
-            findings.add(Finding::new(entity, path, Some(selected.span), message).key(key));
-        }
+        let hint = nearest(&selected.value, facts.keys(variable));
+        let message = format!("{what} `{}`{hint}", selected.value);
+        findings.add(Finding::new(entity, path, Some(selected.span), message).key(key));
     }
 }

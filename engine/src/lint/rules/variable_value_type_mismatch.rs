@@ -1,8 +1,8 @@
 //! A value of a variable is not of its type, or not as its schema says.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, Type, locate};
+use crate::parse::{Step, Type, Variable, locate};
 use crate::violation::Violation;
 
 pub(super) static RULE: Rule = Rule {
@@ -37,29 +37,27 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let Some(Type::Primitive(primitive)) = variable.value_type() else { continue };
-        let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
-        let validator = schema.and_then(|schema| schema.content()?.validator().ok());
-        for (key, named) in variable.inline_values() {
-            let entity = Entity::value(id, key);
-            if !primitive.admits(&named.value) {
-                let message = format!("`{key}` must be of type {}", primitive.name());
-                let finding = Finding::new(entity, path, Some(named.span), message);
-                findings.add(finding.key(format!("values.{key}")));
-                continue;
-            }
-            let Some(validator) = validator else { continue };
-            for mut violation in Violation::all(validator, &named.value) {
-                violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
-                let span = locate(findings.bytes(path), &violation.steps).span().or(Some(named.span));
-                let message = format!("`{key}` does not match its schema: {}", violation.message);
-                findings.add(Finding::new(entity.clone(), path, span, message).key(violation.key()));
-            }
+fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let Some(Type::Primitive(primitive)) = variable.value_type() else { return };
+    let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
+    let validator = schema.and_then(|schema| schema.content()?.validator().ok());
+    for (key, named) in variable.inline_values() {
+        let entity = Entity::value(id, key);
+        if !primitive.admits(&named.value) {
+            let message = format!("`{key}` must be of type {}", primitive.name());
+            let finding = Finding::new(entity, path, Some(named.span), message);
+            findings.add(finding.key(format!("values.{key}")));
+            continue;
+        }
+        let Some(validator) = validator else { continue };
+        for mut violation in Violation::all(validator, &named.value) {
+            violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
+            let span = locate(findings.bytes(path), &violation.steps).span().or(Some(named.span));
+            let message = format!("`{key}` does not match its schema: {}", violation.message);
+            findings.add(Finding::new(entity.clone(), path, span, message).key(violation.key()));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::Type;
+use crate::parse::{Type, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-value-unused",
@@ -39,19 +39,17 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        // Where the values are objects of a resource, what is selected is never one that stands here.
-        let inline = !matches!(variable.value_type(), Some(Type::Resource(_)));
-        let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());
-        let selected: BTreeSet<_> = selected.filter(|_| inline).filter_map(|field| field.value()).collect();
-        for (key, named) in variable.inline_values().filter(|(key, _)| !selected.contains(key)) {
-            let message = format!("nothing selects value `{key}`");
-            let finding = Finding::new(Entity::value(id, key), path, Some(named.key_span), message);
-            findings.add(finding.key(format!("values.{key}")));
-        }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    // Where the values are objects of a resource, what is selected is never one that stands here.
+    let inline = !matches!(variable.value_type(), Some(Type::Resource(_)));
+    let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());
+    let selected: BTreeSet<_> = selected.filter(|_| inline).filter_map(|field| field.value()).collect();
+    for (key, named) in variable.inline_values().filter(|(key, _)| !selected.contains(key)) {
+        let message = format!("nothing selects value `{key}`");
+        let finding = Finding::new(Entity::value(id, key), path, Some(named.key_span), message);
+        findings.add(finding.key(format!("values.{key}")));
     }
 }

@@ -1,8 +1,8 @@
 //! A variable of a resource has values of its own.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Type, Values};
+use crate::parse::{Type, Values, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-values-disallowed",
@@ -69,18 +69,16 @@ default = "basic"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        let Some(Type::Resource(resource)) = variable.value_type() else { continue };
-        let span = match &variable.values {
-            Values::Table(span, values) if !values.is_empty() => *span,
-            Values::Invalid(span) => *span,
-            Values::Table(..) | Values::Missing => continue,
-        };
-        let message = format!("the values of `{id}` are the objects of resource `{resource}`; [values] must go");
-        findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("values"));
-    }
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    let Some(Type::Resource(resource)) = variable.value_type() else { return };
+    let span = match &variable.values {
+        Values::Table(span, values) if !values.is_empty() => *span,
+        Values::Invalid(span) => *span,
+        Values::Table(..) | Values::Missing => return,
+    };
+    let message = format!("the values of `{id}` are the objects of resource `{resource}`; [values] must go");
+    findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("values"));
 }

@@ -1,8 +1,8 @@
 //! A variable has no values.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Type, Values};
+use crate::parse::{Type, Values, Variable};
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/variable-values-missing",
@@ -33,20 +33,18 @@ small = 10
 default = "small"
 "#,
     )],
-    check,
+    checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for (id, path, variable) in facts.variables() {
-        if let Some(Type::Resource(_)) = variable.value_type() {
-            continue;
-        }
-        let (span, message) = match &variable.values {
-            Values::Missing => (None, format!("variable `{id}` has no [values]")),
-            Values::Table(span, values) if values.is_empty() => (Some(*span), format!("[values] of `{id}` is empty")),
-            Values::Invalid(span) => (Some(*span), "`values` must be a table".to_owned()),
-            Values::Table(..) => continue,
-        };
-        findings.add(Finding::new(Entity::variable(id), path, span, message).key("values"));
+fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if let Some(Type::Resource(_)) = variable.value_type() {
+        return;
     }
+    let (span, message) = match &variable.values {
+        Values::Missing => (None, format!("variable `{id}` has no [values]")),
+        Values::Table(span, values) if values.is_empty() => (Some(*span), format!("[values] of `{id}` is empty")),
+        Values::Invalid(span) => (Some(*span), "`values` must be a table".to_owned()),
+        Values::Table(..) => return,
+    };
+    findings.add(Finding::new(Entity::variable(id), path, span, message).key("values"));
 }

@@ -1,8 +1,9 @@
 //! A predicate reads something that the context schema does not declare.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use super::context_field;
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::Qualifier;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/workspace-context-schema-attribute",
@@ -90,19 +91,17 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };
-    for (id, path, qualifier) in facts.qualifiers() {
-        for (index, predicate) in qualifier.predicates().iter().enumerate() {
-            let Some(attribute) = predicate.context_path() else { continue };
-            if context_field(&schema.json, attribute).is_none() {
-                let message = format!("the context schema does not declare `{attribute}`");
-                let span = predicate.attribute.span();
-                findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
-            }
+    for (index, predicate) in qualifier.predicates().iter().enumerate() {
+        let Some(attribute) = predicate.context_path() else { continue };
+        if context_field(&schema.json, attribute).is_none() {
+            let message = format!("the context schema does not declare `{attribute}`");
+            let span = predicate.attribute.span();
+            findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
         }
     }
 }

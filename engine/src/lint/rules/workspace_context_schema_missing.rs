@@ -1,6 +1,6 @@
 //! Qualifiers read the context, and nothing says what is in it.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, References, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
@@ -80,16 +80,16 @@ value = "large"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::References(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    if facts.parsed.schemas.contains_key(CONTEXT_SCHEMA) || findings.has_errors() {
+fn check(references: &References<'_>, findings: &mut Findings<'_>) {
+    if references.parsed.schemas.contains_key(CONTEXT_SCHEMA) || references.has_early_errors {
         return;
     }
-    let Some(manifest) = &facts.parsed.manifest else { return };
-    let referenced = facts.referenced();
-    for (number, (_, document)) in facts.parsed.qualifiers.iter().enumerate() {
+    let Some(manifest) = &references.parsed.manifest else { return };
+    let referenced = references.referenced();
+    for (number, (_, document)) in references.parsed.qualifiers.iter().enumerate() {
         let Some(qualifier) = document.content().filter(|_| referenced.contains(&number)) else { continue };
         let reader = qualifier.predicates().iter().find_map(|predicate| Some((predicate, predicate.context_path()?)));
         if let Some((predicate, attribute)) = reader {

@@ -1,6 +1,6 @@
 //! The context schema cannot be used.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
@@ -27,7 +27,7 @@ pub(super) static RULE: Rule = Rule {
 }
 "#,
     )],
-    check,
+    checks: &[Check::Workspace(check)],
 };
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {

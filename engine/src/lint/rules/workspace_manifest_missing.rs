@@ -1,6 +1,6 @@
 //! There are documents, but no manifest among them.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 
 pub(super) static RULE: Rule = Rule {
@@ -38,7 +38,7 @@ default = "small"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Workspace(check)],
 };
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {

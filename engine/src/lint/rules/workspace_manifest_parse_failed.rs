@@ -1,8 +1,8 @@
 //! The manifest is not TOML.
 
-use super::super::{Facts, Findings, Rule};
-use super::unreadable;
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, Rule};
+use crate::diagnostic::{Severity, Stage};
+use crate::tree::DocumentKind;
 
 pub(super) static RULE: Rule = Rule {
     id: "rototo/workspace-manifest-parse-failed",
@@ -22,11 +22,5 @@ pub(super) static RULE: Rule = Rule {
         r#"schema_version = 1
 "#,
     )],
-    check,
+    checks: &[Check::Unreadable(DocumentKind::Manifest)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    if let Some(document) = &facts.parsed.manifest {
-        unreadable(findings, document, Entity::Manifest);
-    }
-}

@@ -1,6 +1,6 @@
 //! The manifest does not say what a manifest must say.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Extends;
 
@@ -23,7 +23,7 @@ pub(super) static RULE: Rule = Rule {
 extends = ["../base"]
 "#,
     )],
-    check,
+    checks: &[Check::Workspace(check)],
 };
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {

@@ -1,6 +1,6 @@
 //! Nothing of a workspace is there at all.
 
-use super::super::{Facts, Finding, Findings, Rule};
+use super::super::{Check, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
 
 pub(super) static RULE: Rule = Rule {
@@ -25,7 +25,7 @@ default = "small"
 "#,
         ),
     ],
-    check,
+    checks: &[Check::Workspace(check)],
 };
 
 fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {

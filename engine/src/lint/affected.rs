@@ -1,0 +1,135 @@
+//! Which documents a change may matter for: those that changed, and those that name something that did.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::uses::schema_path;
+use crate::diagnostic::Diagnostic;
+use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
+use crate::parse::{resource_of, stem};
+use crate::shared::SharedMap;
+use crate::tree::DocumentKind;
+
+/// What other documents may name, and no longer is what it was.
+#[derive(Default)]
+struct Changed<'a> {
+    /// Ids of qualifiers that came or went.
+    qualifiers: BTreeSet<&'a str>,
+    /// Ids of resources that changed in any way.
+    resources: BTreeSet<&'a str>,
+    /// Ids of resources some of whose objects came or went.
+    objects: BTreeSet<&'a str>,
+    /// Paths of schemas that changed in any way.
+    schemas: BTreeSet<&'a str>,
+}
+
+/// The paths of the documents to look at after the documents at `changed` are no longer as in `before`. What was `found`
+/// before may suggest a similar name, so it is looked at again when names came or went.
+pub(super) fn affected(
+    before: &Parsed,
+    now: &Parsed,
+    changed: &[Arc<str>],
+    found: &SharedMap<Arc<[Diagnostic]>>,
+) -> BTreeSet<Arc<str>> {
+    let mut affected: BTreeSet<Arc<str>> = changed.iter().cloned().collect();
+    let names = Changed::of(before, now, changed);
+    // Where everything is new, nothing else is left to look at.
+    if names.is_empty() || affected.len() == now.summary().documents {
+        return affected;
+    }
+    let had_findings = |path: &str| names.came_or_went() && found.contains_key(path);
+    add(&mut affected, &now.variables, |path, variable| {
+        names.matter_for_variable(path, variable) || had_findings(path)
+    });
+    add(&mut affected, &now.qualifiers, |path, qualifier| names.matter_for_qualifier(qualifier) || had_findings(path));
+    add(&mut affected, &now.resources, |path, resource| names.matter_for_resource(path, resource));
+    for (id, objects) in &now.objects {
+        let Some(resource) = now.resources.get(id) else { continue };
+        if names.matter_for_objects(now, id, resource) {
+            affected.extend(objects.values().map(|object| Arc::clone(&object.path)));
+        }
+    }
+    affected
+}
+
+fn add<T>(affected: &mut BTreeSet<Arc<str>>, documents: &ById<T>, matters: impl Fn(&Arc<str>, &T) -> bool) {
+    let readable = documents.values().filter_map(|document| Some((&document.path, document.content()?)));
+    affected.extend(readable.filter(|(path, content)| matters(path, content)).map(|(path, _)| Arc::clone(path)));
+}
+
+impl<'a> Changed<'a> {
+    fn of(before: &Parsed, now: &Parsed, changed: &'a [Arc<str>]) -> Self {
+        let mut names = Self::default();
+        for path in changed {
+            let came_or_went = before.tree().counted(path).is_some() != now.tree().counted(path).is_some();
+            let (set, name) = match DocumentKind::at(path) {
+                Some(DocumentKind::Qualifier) if came_or_went => (&mut names.qualifiers, stem(path)),
+                Some(DocumentKind::ResourceObject) if came_or_went => (&mut names.objects, resource_of(path)),
+                Some(DocumentKind::Resource) => (&mut names.resources, stem(path)),
+                Some(DocumentKind::Schema) => (&mut names.schemas, &**path),
+                _ => continue,
+            };
+            set.insert(name);
+        }
+        names
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.qualifiers, &self.resources, &self.objects, &self.schemas].into_iter().all(BTreeSet::is_empty)
+    }
+
+    /// Whether there are names now that there were not, or the other way round.
+    fn came_or_went(&self) -> bool {
+        !self.qualifiers.is_empty() || self.objects_or_resources()
+    }
+
+    fn objects_or_resources(&self) -> bool {
+        !self.resources.is_empty() || !self.objects.is_empty()
+    }
+
+    fn matter_for_variable(&self, path: &str, variable: &Variable) -> bool {
+        let mut selecting = variable.rules().iter().filter_map(|rule| rule.qualifier.value());
+        let of_type = matches!(variable.value_type(), Some(Type::Resource(id)) if self.resource(id));
+        let schema = schema_path(path, &variable.schema);
+        of_type
+            || schema.is_some_and(|schema| self.objects_or_resources() || self.schemas.contains(&*schema))
+            || !self.qualifiers.is_empty() && selecting.any(|id| self.qualifiers.contains(&**id))
+    }
+
+    fn matter_for_qualifier(&self, qualifier: &Qualifier) -> bool {
+        let mut named = qualifier.predicates().iter().filter_map(Predicate::qualifier_reference);
+        self.schemas.contains(CONTEXT_SCHEMA) || named.any(|id| self.qualifiers.contains(id))
+    }
+
+    fn matter_for_resource(&self, path: &str, resource: &Resource) -> bool {
+        schema_path(path, &resource.schema).is_some_and(|schema| self.schemas.contains(&*schema))
+    }
+
+    fn matter_for_objects(&self, now: &Parsed, id: &str, resource: &Parse<Resource>) -> bool {
+        let schema = resource.content().and_then(|content| schema_path(&resource.path, &content.schema));
+        let Some(schema) = schema else { return self.resources.contains(id) };
+        self.resources.contains(id)
+            || self.schemas.contains(&*schema)
+            || self.objects_or_resources() && now.schemas.get(&schema).and_then(Parse::content).is_some_and(refers)
+    }
+
+    fn resource(&self, id: &str) -> bool {
+        self.resources.contains(id) || self.objects.contains(id)
+    }
+}
+
+/// Whether values under this schema may refer to objects of resources.
+fn refers(schema: &Schema) -> bool {
+    let mut open = vec![&schema.json];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(entries) if entries.contains_key("x-rototo-resource") => return true,
+            Value::Object(entries) => open.extend(entries.values()),
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    false
+}

@@ -1,0 +1,55 @@
+//! What a rule looks at: one document after the other, or what lies between them.
+
+use std::sync::Arc;
+
+use super::references::References;
+use super::{Facts, Findings};
+use crate::diagnostic::Entity;
+use crate::parse::{Fault, Object, Qualifier, Resource, Schema, Variable};
+use crate::tree::DocumentKind;
+
+/// A readable document: its id, its path, and its content.
+pub(super) type Entry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
+
+/// A readable object: its resource, its key, its path, and its content.
+pub(super) type ObjectEntry<'a> = (&'a str, &'a Arc<str>, &'a Arc<str>, &'a Object);
+
+type OfDocument<T> = for<'a> fn(&Facts<'a>, Entry<'a, T>, &mut Findings<'_>);
+type OfObject = for<'a> fn(&Facts<'a>, ObjectEntry<'a>, &mut Findings<'_>);
+type OfWorkspace = fn(&Facts<'_>, &mut Findings<'_>);
+
+/// What a rule looks at, and how it looks at it.
+///
+/// A check of a document may ask only for what [`super::affected`] knows of: whether something that the document names is
+/// there, and what stands in a schema that the document, or the resource of an object, names. It may look for similar
+/// names once it has found a fault.
+#[derive(Debug)]
+pub(super) enum Check {
+    /// Whether documents of that kind could be read.
+    Unreadable(DocumentKind),
+    /// A variable.
+    Variable(OfDocument<Variable>),
+    /// A qualifier.
+    Qualifier(OfDocument<Qualifier>),
+    /// A resource.
+    Resource(OfDocument<Resource>),
+    /// An object of a resource.
+    Object(OfObject),
+    /// A schema.
+    Schema(OfDocument<Schema>),
+    /// What costs next to nothing, and is looked at each time.
+    Workspace(OfWorkspace),
+    /// What qualifiers and schemas are used for. Looked at when a qualifier, a schema, or whether something is used at all
+    /// changes.
+    References(fn(&References<'_>, &mut Findings<'_>)),
+}
+
+/// A document as rules look at it.
+pub(super) enum Document<'a> {
+    Unreadable(DocumentKind, Entity, &'a Fault),
+    Variable(Entry<'a, Variable>),
+    Qualifier(Entry<'a, Qualifier>),
+    Resource(Entry<'a, Resource>),
+    Object(ObjectEntry<'a>),
+    Schema(Entry<'a, Schema>),
+}

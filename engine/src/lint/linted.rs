@@ -1,0 +1,153 @@
+//! Linting a workspace at the cost of what differs from the one before it, with the same result as linting all of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::affected::affected;
+use super::check::{Check, Document};
+use super::references::References;
+use super::uses::Uses;
+use super::{Facts, Finding, Findings, Lint, rules};
+use crate::diagnostic::{Diagnostic, Severity, Stage};
+use crate::parse::Parsed;
+use crate::shared::SharedMap;
+use crate::tree::DocumentKind;
+
+/// A workspace that was linted: what was found, and what it takes to lint the one that comes next.
+#[derive(Clone, Debug, Default)]
+pub struct Linted {
+    parsed: Parsed,
+    lint: Lint,
+    uses: Uses,
+    /// What was found in single documents, by path; nothing for those that are fine.
+    in_documents: SharedMap<Arc<[Diagnostic]>>,
+    /// What the checks of references found.
+    in_references: Arc<[Diagnostic]>,
+    has_early_errors: bool,
+}
+
+impl Linted {
+    /// What was found.
+    #[must_use]
+    pub fn lint(&self) -> &Lint {
+        &self.lint
+    }
+
+    /// What was found, alone.
+    #[must_use]
+    pub fn into_lint(self) -> Lint {
+        self.lint
+    }
+
+    /// What was linted.
+    #[must_use]
+    pub fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+}
+
+/// As [`super::lint`], with the same result, but looking only at what changed since `previous` and at what names it.
+///
+/// ```
+/// use rototo_engine::{Tree, lint, lint_after, parse, parse_after};
+///
+/// let mut tree = Tree::default();
+/// tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+/// let first = lint_after(&Default::default(), &parse(tree.clone()));
+/// tree.insert("qualifiers/pro.toml", *b"schema_version = 1");
+/// let next = lint_after(&first, &parse_after(first.parsed(), tree.clone()));
+/// assert_eq!(*next.lint(), lint(&parse(tree)));
+/// ```
+#[must_use]
+pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
+    let changed = parsed.tree().changed_since(previous.parsed.tree());
+    let uses = uses_after(previous, parsed, &changed);
+    let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
+    let in_documents = documents_after(previous, parsed, &again);
+    let facts = Facts::new(parsed);
+    let in_workspace = findings_of(parsed, |check, findings| {
+        if let Check::Workspace(check) = check {
+            check(&facts, findings);
+        }
+    });
+
+    let has_early_errors = has_early_errors(in_documents.values().flat_map(|found| found.iter()).chain(&in_workspace));
+    let in_references = if has_early_errors != previous.has_early_errors
+        || !uses.are_of_the_same(&previous.uses)
+        || again.iter().any(|path| matters_for_references(path))
+    {
+        let references = References::new(parsed, &uses, &in_documents, has_early_errors);
+        let check_all = |check: &Check, findings: &mut Findings<'_>| {
+            if let Check::References(check) = check {
+                check(&references, findings);
+            }
+        };
+        findings_of(parsed, check_all).into()
+    } else {
+        Arc::clone(&previous.in_references)
+    };
+
+    let mut diagnostics: Vec<Diagnostic> = in_documents.values().flat_map(|found| found.iter()).cloned().collect();
+    diagnostics.extend(in_workspace);
+    diagnostics.extend(in_references.iter().cloned());
+    diagnostics.sort_by(|a, b| a.place().cmp(&b.place()));
+    Linted { parsed: parsed.clone(), lint: Lint { diagnostics }, uses, in_documents, in_references, has_early_errors }
+}
+
+fn uses_after(previous: &Linted, parsed: &Parsed, changed: &[Arc<str>]) -> Uses {
+    let mut uses = previous.uses.clone();
+    for path in changed {
+        uses.remove(&previous.parsed, path);
+        uses.add(parsed, path);
+    }
+    uses
+}
+
+fn documents_after(previous: &Linted, parsed: &Parsed, again: &BTreeSet<Arc<str>>) -> SharedMap<Arc<[Diagnostic]>> {
+    let facts = Facts::new(parsed);
+    let mut in_documents = previous.in_documents.clone();
+    for path in again {
+        let found = in_document(&facts, path);
+        if found.is_empty() {
+            in_documents.remove(path);
+        } else {
+            in_documents.insert(Arc::clone(path), found.into());
+        }
+    }
+    in_documents
+}
+
+/// What the rules find in the document at `path`, whatever kind it is of.
+fn in_document(facts: &Facts<'_>, path: &str) -> Vec<Diagnostic> {
+    let Some(document) = facts.document(path) else { return Vec::new() };
+    findings_of(facts.parsed, |check, findings| match (check, &document) {
+        (Check::Unreadable(kind), Document::Unreadable(of, entity, fault)) if kind == of => {
+            findings.add(Finding::new(entity.clone(), path, fault.span, fault.message.clone()));
+        }
+        (Check::Variable(check), Document::Variable(variable)) => check(facts, *variable, findings),
+        (Check::Qualifier(check), Document::Qualifier(qualifier)) => check(facts, *qualifier, findings),
+        (Check::Resource(check), Document::Resource(resource)) => check(facts, *resource, findings),
+        (Check::Object(check), Document::Object(object)) => check(facts, *object, findings),
+        (Check::Schema(check), Document::Schema(schema)) => check(facts, *schema, findings),
+        _ => {}
+    })
+}
+
+/// What comes of running a check of any rule through `run`, in the order of the rules.
+fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) -> Vec<Diagnostic> {
+    let mut findings = Findings::new(parsed.tree());
+    for rule in rules::ALL {
+        findings.of_rule(rule, |findings| rule.checks.iter().for_each(|check| run(check, findings)));
+    }
+    findings.into_diagnostics()
+}
+
+/// Whether anything stands in the way of reading all documents and following what they name.
+fn has_early_errors<'a>(mut found: impl Iterator<Item = &'a Diagnostic>) -> bool {
+    found.any(|found| found.severity == Severity::Error && found.stage <= Stage::Reference)
+}
+
+fn matters_for_references(path: &str) -> bool {
+    use DocumentKind::{Manifest, Qualifier, Schema};
+    matches!(DocumentKind::at(path), Some(Manifest | Qualifier | Schema))
+}
