@@ -208,12 +208,12 @@ impl Compiled {
         if context.has_matched(schema.identity) {
             return Ok(());
         }
-        let Some(Ok(validator)) = schema.document.content().map(|schema| schema.validator()) else { return Ok(()) };
-        if validator.is_valid(context.value()) {
+        let Some(content) = schema.document.content() else { return Ok(()) };
+        let violations = Violation::all(content, context.value());
+        if violations.is_empty() {
             context.remember_match(schema.identity);
             return Ok(());
         }
-        let violations = Violation::all(validator, context.value());
         Err(ResolveError::ContextMismatch(violations.iter().map(Violation::masked).collect()))
     }
 

@@ -1,5 +1,6 @@
 //! Places in a text: byte spans while parsing, lines and columns once somebody reads them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -58,6 +59,21 @@ pub struct Range {
     pub bytes: Span,
 }
 
+/// The most characters of a message.
+const MAX_MESSAGE: usize = 600;
+
+/// A message that may quote what somebody wrote, however much that is: its beginning and its end, which says what is
+/// wrong.
+pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
+    const HALF: usize = MAX_MESSAGE / 2;
+    if message.len() <= MAX_MESSAGE || message.chars().nth(MAX_MESSAGE).is_none() {
+        return Cow::Borrowed(message);
+    }
+    let start = message.char_indices().nth(HALF).map_or(0, |(at, _)| at);
+    let end = message.char_indices().nth_back(HALF - 1).map_or(message.len(), |(at, _)| at);
+    Cow::Owned(format!("{} … {}", message.get(..start).unwrap_or(""), message.get(end..).unwrap_or("")))
+}
+
 /// Where the lines of a document begin.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
@@ -87,7 +103,10 @@ impl<'a> Lines<'a> {
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
         let before = self.bytes.get(start..byte).unwrap_or_default();
-        Position { line, column: String::from_utf8_lossy(before).encode_utf16().count() + 1 }
+        // Long lines are ASCII as a rule, and then need no reading.
+        let units =
+            if before.is_ascii() { before.len() } else { String::from_utf8_lossy(before).encode_utf16().count() };
+        Position { line, column: units + 1 }
     }
 }
 
@@ -102,6 +121,16 @@ mod tests {
         assert_eq!((range.start.to_string(), range.end.to_string()), ("1:2".to_owned(), "2:4".to_owned()));
         let json = serde_json::to_string(&range).unwrap();
         assert_eq!(json, r#"{"start":{"line":0,"character":1},"end":{"line":1,"character":3}}"#);
+    }
+
+    #[test]
+    fn long_messages_keep_their_beginning_and_their_end() {
+        assert_eq!(shortened("short"), "short");
+        let just = "é".repeat(MAX_MESSAGE);
+        assert_eq!(shortened(&just), just);
+        let long = shortened(&format!("a{just}z")).into_owned();
+        assert!(long.starts_with("aé") && long.ends_with("éz") && long.contains(" … "), "{long}");
+        assert_eq!(long.chars().count(), MAX_MESSAGE + 3);
     }
 
     #[test]

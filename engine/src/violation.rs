@@ -1,11 +1,13 @@
 //! How a value breaks a JSON Schema: where, which keyword, and in words with or without the value.
 
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use crate::parse::Step;
+use crate::effort::{Effort, MAX_CHECKS, checks};
+use crate::parse::{Schema, Step};
+use crate::text::shortened;
 
 /// One violation.
 pub(crate) struct Violation {
@@ -20,13 +22,39 @@ pub(crate) struct Violation {
 /// How many violations of one value are worth telling; each is looked up in its document.
 const MAX_VIOLATIONS: usize = 50;
 
+/// Beyond so many checks it takes too much memory to collect all that went wrong in each.
+const MAX_COLLECTED: u64 = 20_000;
+
+/// What a value that takes too many checks breaks: not the schema, but the patience of whoever reads it.
+const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name the same schema less often in `anyOf`, \
+                               `oneOf`, and `allOf`, and let references follow each other less deeply";
+
 impl Violation {
-    /// The ways in which `value` breaks a schema, up to a number that nobody reads beyond.
-    pub(crate) fn all(validator: &Validator, value: &Value) -> Vec<Self> {
+    /// The ways in which `value` breaks `schema`, up to a number that nobody reads beyond; none for what is no schema.
+    pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
+        let (Ok(validator), Some(effort)) = (schema.validator(), schema.effort()) else { return Vec::new() };
+        if effort == Effort::PerValue && checks(&schema.json, value) > MAX_CHECKS {
+            return vec![Self::at_root(TOO_MANY_CHECKS, "$ref")];
+        }
         if validator.is_valid(value) {
             return Vec::new();
         }
+        if checks(&schema.json, value) > MAX_COLLECTED {
+            return Self::first(schema, value, effort).into_iter().collect();
+        }
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
+    }
+
+    /// The first violation, or at least that there is one.
+    fn first(schema: &Schema, value: &Value, effort: Effort) -> Option<Self> {
+        match effort {
+            Effort::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
+            Effort::PerValue | Effort::Boundless => Some(Self::at_root("it is not as the schema says", "$ref")),
+        }
+    }
+
+    fn at_root(message: &str, keyword: &str) -> Self {
+        Self { steps: Vec::new(), message: message.to_owned(), keyword: keyword.to_owned(), missing: None }
     }
 
     fn of(error: &ValidationError<'_>) -> Self {
@@ -41,7 +69,12 @@ impl Violation {
             ValidationErrorKind::Required { property: Value::String(name) } => Some(name.clone()),
             _ => None,
         };
-        Self { steps, message: error.to_string(), keyword: error.kind().keyword().to_owned(), missing }
+        Self {
+            steps,
+            message: shortened(&error.to_string()).into_owned(),
+            keyword: error.kind().keyword().to_owned(),
+            missing,
+        }
     }
 
     /// The way to the value as one text; empty at the root.
@@ -52,10 +85,11 @@ impl Violation {
     /// What is wrong in words that hold neither the value nor anything the schema compares it with.
     pub(crate) fn masked(&self) -> String {
         let at = if self.steps.is_empty() { "at its root".to_owned() } else { format!("at `{}`", self.key()) };
-        match &self.missing {
+        let masked = match &self.missing {
             Some(name) => format!("`{name}` is missing {at}"),
             None => format!("`{}` is violated {at}", self.keyword),
-        }
+        };
+        shortened(&masked).into_owned()
     }
 }
 

@@ -5,9 +5,37 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Rule;
-use crate::diagnostic::{Diagnostic, Entity, Location, Related};
-use crate::text::{Lines, Span};
+use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity};
+use crate::parse::{Places, Step};
+use crate::text::{Lines, Span, shortened};
 use crate::tree::Tree;
+
+/// The most errors, and the most warnings: far beyond what anybody reads, and not beyond what is kept in memory, told to a
+/// status, and printed.
+const MOST: usize = 1_000;
+
+/// Leaves out the errors and the warnings beyond the most that are told.
+pub(super) fn cut(diagnostics: &mut Vec<Diagnostic>) {
+    let mut told = Told::default();
+    diagnostics.retain(|found| told.one_more(found.severity));
+}
+
+#[derive(Default)]
+struct Told {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Told {
+    fn one_more(&mut self, severity: Severity) -> bool {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        *count <= MOST
+    }
+}
 
 /// A fault at a place, before it has a rule.
 pub(super) struct Finding<'a> {
@@ -42,13 +70,16 @@ impl<'a> Finding<'a> {
 pub(super) struct Findings<'a> {
     tree: &'a Tree,
     lines: BTreeMap<Arc<str>, Lines<'a>>,
+    /// Of the document that was asked for last: rules look at one after the other.
+    places: Option<(String, Places<'a>)>,
+    told: Told,
     diagnostics: Vec<Diagnostic>,
     rule: Option<&'static Rule>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        Self { tree, lines: BTreeMap::new(), diagnostics: Vec::new(), rule: None }
+        Self { tree, lines: BTreeMap::new(), places: None, told: Told::default(), diagnostics: Vec::new(), rule: None }
     }
 
     /// Runs `check`; what it adds is of `rule`.
@@ -59,19 +90,19 @@ impl<'a> Findings<'a> {
     }
 
     pub(super) fn add(&mut self, finding: Finding<'_>) {
-        let Some(rule) = self.rule else { return };
+        let Some(rule) = self.rule.filter(|rule| self.told.one_more(rule.severity)) else { return };
         let location = self.location(finding.path, finding.span);
-        let related = finding
-            .related
-            .into_iter()
-            .map(|(path, span, message)| Related { location: self.location(path, span), message });
+        let related = finding.related.into_iter().map(|(path, span, message)| Related {
+            location: self.location(path, span),
+            message: shortened(&message).into_owned(),
+        });
         let related = related.collect();
         self.diagnostics.push(Diagnostic {
             rule: Cow::Borrowed(rule.id),
             severity: rule.severity,
             stage: rule.stage,
             entity: finding.entity,
-            message: finding.message,
+            message: shortened(&finding.message).into_owned(),
             help: Some(rule.help.to_owned()),
             location,
             related,
@@ -88,8 +119,20 @@ impl<'a> Findings<'a> {
         self.diagnostics
     }
 
+    /// Where the value stands that `steps` lead to. To find that reads the document again, so it is asked for errors that
+    /// can still be added.
+    pub(super) fn place(&mut self, path: &str, steps: &[Step]) -> Option<Span> {
+        if self.told.errors >= MOST {
+            return None;
+        }
+        if self.places.as_ref().is_none_or(|(known, _)| known != path) {
+            self.places = Some((path.to_owned(), Places::of(self.bytes(path))));
+        }
+        self.places.as_ref().and_then(|(_, places)| places.find(steps).span())
+    }
+
     /// The bytes of a document.
-    pub(super) fn bytes(&self, path: &str) -> &'a [u8] {
+    fn bytes(&self, path: &str) -> &'a [u8] {
         self.tree.get(path).map_or(&[], |document| &document.bytes)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::affected::affected;
 use super::check::{Check, Document};
+use super::findings::cut;
 use super::references::References;
 use super::uses::Uses;
 use super::{Facts, Finding, Findings, Lint, rules};
@@ -91,6 +92,7 @@ pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
     diagnostics.extend(in_workspace);
     diagnostics.extend(in_references.iter().cloned());
     diagnostics.sort_by(|a, b| a.place().cmp(&b.place()));
+    cut(&mut diagnostics);
     Linted { parsed: parsed.clone(), lint: Lint { diagnostics }, uses, in_documents, in_references, has_early_errors }
 }
 

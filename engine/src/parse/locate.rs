@@ -29,15 +29,26 @@ impl Place {
     }
 }
 
-/// The place of the value that `steps` lead to; where they lead beyond what is there, the last place on the way.
-pub(crate) fn locate(bytes: &[u8], steps: &[Step]) -> Place {
-    let Some(root) = std::str::from_utf8(bytes).ok().and_then(|text| DeTable::parse(text).ok()) else {
-        return Place::default();
-    };
+/// A document that has been read once more, for its places.
+pub(crate) struct Places<'i>(Option<DeTable<'i>>);
+
+impl<'i> Places<'i> {
+    pub(crate) fn of(bytes: &'i [u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok();
+        Self(text.and_then(|text| DeTable::parse(text).ok()).map(toml::Spanned::into_inner))
+    }
+
+    /// The place of the value that `steps` lead to; where they lead beyond what is there, the last place on the way.
+    pub(crate) fn find(&self, steps: &[Step]) -> Place {
+        self.0.as_ref().map_or_else(Place::default, |root| follow(root, steps))
+    }
+}
+
+fn follow(root: &DeTable<'_>, steps: &[Step]) -> Place {
     let mut place = Place::default();
     let mut steps = steps.iter();
     let first = match steps.next() {
-        Some(Step::Key(key)) => entry(root.get_ref(), key),
+        Some(Step::Key(key)) => entry(root, key),
         _ => None,
     };
     let Some((key, mut node)) = first else { return place };
@@ -67,7 +78,7 @@ mod tests {
     fn steps_lead_to_the_line_of_the_value() {
         let text = "mode = \"x\"\n[a]\nb = [1, { c = 2 }]\n";
         let check = |steps: &[Step], found: &str| {
-            let span = locate(text.as_bytes(), steps).span().unwrap_or_default();
+            let span = Places::of(text.as_bytes()).find(steps).span().unwrap_or_default();
             assert_eq!(&text[span.start..span.end], found, "{steps:?}");
         };
         let key = |name: &str| Step::Key(name.to_owned());

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use field::{Field, Spanned};
-pub(crate) use locate::{Step, locate};
+pub(crate) use locate::{Places, Step};
 pub use manifest::{Extends, Manifest};
 pub use outcome::{Fault, Parse};
 pub use qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};

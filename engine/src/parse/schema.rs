@@ -2,18 +2,33 @@
 
 use std::sync::OnceLock;
 
-use jsonschema::Validator;
+use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::Fault;
-use crate::text::{Lines, Span};
+use crate::effort::Effort;
+use crate::pattern;
+use crate::text::{Lines, Span, shortened};
+
+/// How often a pattern with lookaround may change its mind about one string. Other patterns never do.
+const MAX_BACKTRACKS: usize = 20_000;
+
+/// The most memory of what a pattern remembers between matches.
+const MAX_PATTERN_CACHE: usize = 1 << 20;
 
 /// A schema as it was written.
 #[derive(Debug)]
 pub struct Schema {
     /// The document.
     pub json: Value,
-    validator: OnceLock<Result<Validator, InvalidSchema>>,
+    checker: OnceLock<Result<Checker, InvalidSchema>>,
+}
+
+/// A compiled schema, and how much work it can make.
+#[derive(Debug)]
+struct Checker {
+    validator: Validator,
+    effort: Effort,
 }
 
 /// Why a document is no JSON Schema.
@@ -31,20 +46,45 @@ impl Schema {
             let start = Lines::of(bytes).byte_at(error.line(), error.column());
             Fault::at(Span { start, end: start + 1 }, format!("the file is not JSON: {error}"))
         })?;
-        Ok(Self { json, validator: OnceLock::new() })
+        Ok(Self { json, checker: OnceLock::new() })
     }
 
     /// What checks a value against it.
     ///
     /// # Errors
-    /// When the document is no JSON Schema, or refers to one outside of itself.
+    /// When the document is no JSON Schema, refers to one outside of itself, or has patterns beyond all measure.
     pub fn validator(&self) -> Result<&Validator, &InvalidSchema> {
-        let build = || {
-            jsonschema::options().offline().build(&self.json).map_err(|error| InvalidSchema {
-                message: error.to_string(),
-                pointer: error.instance_path().to_string(),
-            })
-        };
-        self.validator.get_or_init(build).as_ref()
+        self.checker().map(|checker| &checker.validator)
+    }
+
+    /// How much work its checks can make; nothing for what is no schema.
+    pub(crate) fn effort(&self) -> Option<Effort> {
+        self.checker().ok().map(|checker| checker.effort)
+    }
+
+    fn checker(&self) -> Result<&Checker, &InvalidSchema> {
+        self.checker.get_or_init(|| Checker::build(&self.json)).as_ref()
+    }
+}
+
+impl Checker {
+    fn build(schema: &Value) -> Result<Self, InvalidSchema> {
+        let too_much = |message: &str| Err(InvalidSchema { message: message.to_owned(), pointer: String::new() });
+        if pattern::too_heavy(schema) {
+            return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
+        }
+        let effort = Effort::of(schema);
+        if effort == Effort::Boundless {
+            return too_much(
+                "its references lead to more than a million schemas: name the same schema less often in `anyOf`, `oneOf`, and `allOf`",
+            );
+        }
+        let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS).dfa_size_limit(MAX_PATTERN_CACHE);
+        let built = jsonschema::options().with_pattern_options(patterns).offline().build(schema);
+        let validator = built.map_err(|error| InvalidSchema {
+            message: shortened(&error.to_string()).into_owned(),
+            pointer: error.instance_path().to_string(),
+        })?;
+        Ok(Self { validator, effort })
     }
 }

@@ -2,7 +2,6 @@
 
 use super::super::{Check, Facts, Finding, Findings, ObjectEntry, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::locate;
 use crate::violation::Violation;
 
 pub(super) static RULE: Rule = Rule {
@@ -54,9 +53,9 @@ schema = "../schemas/plan.schema.json"
 
 fn check(facts: &Facts<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.schema_of_objects(resource) else { return };
-    let Some(Ok(validator)) = schema.content().map(|schema| schema.validator()) else { return };
-    for violation in Violation::all(validator, &object.value) {
-        let span = locate(findings.bytes(path), &violation.steps).span();
+    let Some(content) = schema.content() else { return };
+    for violation in Violation::all(content, &object.value) {
+        let span = findings.place(path, &violation.steps);
         let message = format!("{resource} `{key}` does not match its schema: {}", violation.message);
         let finding = Finding::new(Entity::object(resource, key), path, span, message);
         findings.add(finding.key(violation.key()).related(&schema.path, None, "the schema"));

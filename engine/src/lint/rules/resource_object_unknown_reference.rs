@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::{Check, Entry, Facts, Finding, Findings, ObjectEntry, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, Variable, locate};
+use crate::parse::{Step, Variable};
 use crate::violation::join;
 
 pub(super) static RULE: Rule = Rule {
@@ -121,7 +121,7 @@ fn report(
         } else {
             continue;
         };
-        let span = locate(findings.bytes(path), &steps).span();
+        let span = findings.place(path, &steps);
         findings.add(Finding::new(entity.clone(), path, span, message).key(join(&steps)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, Type, Variable, locate};
+use crate::parse::{Step, Type, Variable};
 use crate::violation::Violation;
 
 pub(super) static RULE: Rule = Rule {
@@ -43,7 +43,7 @@ default = "small"
 fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
     let Some(Type::Primitive(primitive)) = variable.value_type() else { return };
     let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
-    let validator = schema.and_then(|schema| schema.content()?.validator().ok());
+    let schema = schema.and_then(|schema| schema.content());
     for (key, named) in variable.inline_values() {
         let entity = Entity::value(id, key);
         if !primitive.admits(&named.value) {
@@ -52,10 +52,10 @@ fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings:
             findings.add(finding.key(format!("values.{key}")));
             continue;
         }
-        let Some(validator) = validator else { continue };
-        for mut violation in Violation::all(validator, &named.value) {
+        let Some(schema) = schema else { continue };
+        for mut violation in Violation::all(schema, &named.value) {
             violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
-            let span = locate(findings.bytes(path), &violation.steps).span().or(Some(named.span));
+            let span = findings.place(path, &violation.steps).or(Some(named.span));
             let message = format!("`{key}` does not match its schema: {}", violation.message);
             findings.add(Finding::new(entity.clone(), path, span, message).key(violation.key()));
         }

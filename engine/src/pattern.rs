@@ -1,0 +1,145 @@
+//! What the patterns of a schema take, estimated before anybody compiles them: a few characters such as `\pL{1000}` can
+//! stand for megabytes.
+
+use serde_json::Value;
+
+/// The most that all patterns of one schema may weigh: some 30 MiB when compiled.
+const MAX_WEIGHT: u64 = 100_000;
+
+/// What a pattern takes however short it is.
+const EACH: u64 = 50;
+
+/// What a class of Unicode takes, such as all letters, in single characters.
+const UNICODE_CLASS: u64 = 300;
+
+/// Whether the patterns anywhere in `schema` are more than one schema may have.
+pub(crate) fn too_heavy(schema: &Value) -> bool {
+    all(schema) > MAX_WEIGHT
+}
+
+/// What counts is anything that could be a pattern, wherever it stands.
+fn all(schema: &Value) -> u64 {
+    match schema {
+        Value::Object(members) => members.iter().fold(0, |sum, (key, value)| {
+            let own = match (key.as_str(), value) {
+                ("pattern", Value::String(pattern)) => weight(pattern),
+                ("patternProperties", Value::Object(patterns)) => {
+                    patterns.keys().fold(0, |sum: u64, pattern| sum.saturating_add(weight(pattern)))
+                }
+                _ => 0,
+            };
+            sum.saturating_add(own).saturating_add(all(value))
+        }),
+        Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(all(item))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// About how many states a pattern has: what is repeated a counted number of times counts as often.
+fn weight(pattern: &str) -> u64 {
+    let mut rest = pattern.chars().peekable();
+    let mut open = Vec::new();
+    let (mut sum, mut last) = (EACH, 0_u64);
+    let mut in_class = false;
+    while let Some(next) = rest.next() {
+        let atom = match next {
+            '\\' => match rest.next() {
+                Some('p' | 'P') => {
+                    pass_name(&mut rest);
+                    UNICODE_CLASS
+                }
+                Some('W' | 'S' | 'D') => 20,
+                _ => 1,
+            },
+            '[' if !in_class => {
+                in_class = true;
+                open.push(std::mem::take(&mut sum));
+                continue;
+            }
+            '(' if !in_class => {
+                open.push(std::mem::take(&mut sum));
+                continue;
+            }
+            ']' if in_class => {
+                in_class = false;
+                close(&mut sum, &mut open)
+            }
+            ')' if !in_class => close(&mut sum, &mut open),
+            '{' if !in_class => match repeats(&mut rest) {
+                Some(times) => {
+                    sum = sum.saturating_sub(last);
+                    last.saturating_mul(times.max(1))
+                }
+                None => 1,
+            },
+            '.' => 5,
+            _ => 1,
+        };
+        sum = sum.saturating_add(atom);
+        last = atom;
+    }
+    open.iter().fold(sum, |sum, outer| sum.saturating_add(*outer))
+}
+
+/// What the innermost open group holds; `sum` is what stood before it.
+fn close(sum: &mut u64, open: &mut Vec<u64>) -> u64 {
+    let before = open.pop().unwrap_or(0);
+    std::mem::replace(sum, before).saturating_add(1)
+}
+
+/// Goes past the name of a class: `L`, or `{Letter}`.
+fn pass_name(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    if rest.next() == Some('{') {
+        while rest.next().is_some_and(|next| next != '}') {}
+    }
+}
+
+/// The larger number of `2}` or `2,3}`; takes no more than that from `rest`.
+fn repeats(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<u64> {
+    let (mut times, mut largest) = (None, 0);
+    while let Some(next) = rest.next_if(|next| next.is_ascii_digit() || matches!(next, ',' | '}' | ' ')) {
+        match next.to_digit(10) {
+            Some(digit) => {
+                times = Some(times.unwrap_or(0_u64).saturating_mul(10).saturating_add(u64::from(digit)));
+            }
+            None => largest = largest.max(times.take().unwrap_or(0)),
+        }
+        if next == '}' {
+            return Some(largest);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patterns_that_people_write_are_light() {
+        for pattern in [
+            r"^\d{4}-\d{2}-\d{2}$",
+            r"^(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,64}$",
+            r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?){0,10}$",
+            r"^\p{L}[\p{L}\p{M}' -]{0,99}$",
+            r"^.{1,64}@.{1,255}$",
+            r"^[^{}]{3,}$",
+            r"{,}{a}\{100}",
+        ] {
+            assert!(!too_heavy(&json!({ "pattern": pattern })), "{pattern} {}", weight(pattern));
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_counts_as_often() {
+        assert_eq!(weight("a{10}") - EACH, 10);
+        assert_eq!(weight("(a{10}){2,3}b") - EACH, 34);
+        assert_eq!(weight(r"\pL{0,2}") - EACH, 2 * UNICODE_CLASS);
+        for pattern in [r"\pL{1000}", "((a{100}){100}){100}", r"[^\pN]{500}", "a{99999999999999999999999}"] {
+            assert!(too_heavy(&json!({ "items": [{ "pattern": pattern }] })), "{pattern} {}", weight(pattern));
+        }
+        let many: serde_json::Map<String, Value> = (0..10_000).map(|n| (format!("^a{n}"), true.into())).collect();
+        assert!(too_heavy(&json!({ "patternProperties": many })));
+    }
+}
