@@ -5,6 +5,7 @@
 //! client's own file support, as this takes a file that ends with a line feed, exists only later, or was just rotated.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -16,6 +17,7 @@ use kube::client::Body;
 use rototo_api::names;
 use rototo_api::snapshot::ErrorBody;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use tokio::time::Instant;
 
 use super::access::causes;
 use super::fault::{Fault, FaultKind};
@@ -53,8 +55,12 @@ pub(crate) struct Endpoint {
     client: kube::Client,
     url: Uri,
     token_file: PathBuf,
+    /// What was read there last, and when.
+    token: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
+/// How long a token is used before its file is read again. The kubelet writes a new one long before the old one ends.
+const TOKEN_FRESH: Duration = Duration::from_secs(60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Larger than any answer that the limits on a workspace allow.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -77,7 +83,7 @@ impl Endpoint {
                 format!("connecting to {} can't be prepared: {}", shown(&url), causes(&error)),
             )
         })?;
-        Ok(Self { client, url, token_file })
+        Ok(Self { client, url, token_file, token: Mutex::default() })
     }
 
     /// The body of a successful answer. `what` is what the request does, as in "`what` failed".
@@ -109,12 +115,31 @@ impl Endpoint {
         if head.status.is_success() {
             return Ok(body.to_vec());
         }
+        if head.status == StatusCode::UNAUTHORIZED {
+            // The file may have another by now.
+            *self.token() = None;
+        }
         let after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         Err(refusal(head.status, after.map(Duration::from_secs), &body, &format!("{what} at {}", shown(&self.url))))
     }
 
-    /// Read for each request: the kubelet rotates the file, and a new token works at once.
+    /// From the file, or as it was there a moment ago: a change that has rung does not wait for a disk. A token that was
+    /// refused is read anew.
     async fn bearer(&self) -> Result<HeaderValue, Fault> {
+        let known = self.token().clone().filter(|(_, read)| read.elapsed() < TOKEN_FRESH);
+        if let Some((header, _)) = known {
+            return Ok(header);
+        }
+        let header = self.read_bearer().await?;
+        *self.token() = Some((header.clone(), Instant::now()));
+        Ok(header)
+    }
+
+    fn token(&self) -> MutexGuard<'_, Option<(HeaderValue, Instant)>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_bearer(&self) -> Result<HeaderValue, Fault> {
         let unreadable = |reason: String| {
             let file = self.token_file.display();
             Fault::persistent(
@@ -195,6 +220,20 @@ mod tests {
             let fault = checked(url).unwrap_err();
             assert!(!fault.message.contains("secret"), "{url}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_read_again_after_a_while() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let address = Address { url: "http://localhost:1".to_owned(), ca: Trust::System };
+        let endpoint = Endpoint::open(&address, file.path().to_owned()).unwrap();
+        let bearer = async || endpoint.bearer().await.unwrap().to_str().unwrap().to_owned();
+        std::fs::write(file.path(), "first\n").unwrap();
+        assert_eq!(bearer().await, "Bearer first");
+        std::fs::write(file.path(), "second\n").unwrap();
+        assert_eq!(bearer().await, "Bearer first");
+        tokio::time::sleep(TOKEN_FRESH).await;
+        assert_eq!(bearer().await, "Bearer second");
     }
 
     #[test]

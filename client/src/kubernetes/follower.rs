@@ -23,7 +23,7 @@ use super::slot::Slot;
 use super::snapshots::{Failure, Loaded, Snapshots};
 use super::state::{Action, Bell, Disk, Event, Publish, Standing, State, Tick, step};
 use super::target::Target;
-use super::{reports, story};
+use super::{PATH, reports, story};
 use crate::current::Current;
 use crate::error::Error;
 use crate::refreshing::{RefreshAsked, RefreshOutcome};
@@ -158,6 +158,7 @@ impl Follower {
     }
 
     fn hear(&mut self) -> Vec<Event> {
+        tracing::trace!(target: PATH, workspace = self.target.workspace, "heard");
         let sight = self.sight.borrow_and_update().clone();
         let bell = sight.bell(&self.target.workspace);
         let (hydrates, last) = std::mem::replace(&mut self.heard, (sight.hydrates, Some(bell.clone())));
@@ -198,6 +199,7 @@ impl Follower {
             // Said once, until it was better.
             tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
+        tracing::trace!(target: PATH, workspace = self.target.workspace, "answered");
         self.current.set_status(|status| match answer {
             Ok(_) => status.last_success = Some(Timestamp::now()),
             Err(_) => status.counters.report_failures += 1,
@@ -251,6 +253,7 @@ impl Follower {
         let Some(workspace) = self.loaded.take() else { return };
         self.keep(publish, &workspace);
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
+        tracing::trace!(target: PATH, workspace = self.target.workspace, "swapped");
         self.current.set_status(|status| {
             status.applied_at = Some(Timestamp::now());
             status.last_success = status.applied_at;

@@ -9,6 +9,7 @@ use rototo_engine::{Fingerprint, Tree};
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
 
+use super::PATH;
 use super::cache::Cache;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
@@ -56,28 +57,34 @@ impl Snapshots {
         if let Some(workspace) = self.clone().kept(fingerprint).await {
             return Ok((workspace, Supply::Disk));
         }
-        let served = self.clone().served(endpoint, fingerprint, base.clone()).await;
-        let tree = match (served, &self.direct) {
+        let workspace = match (self.clone().served(endpoint, fingerprint, base.clone()).await, self.direct.clone()) {
             (Err(Failure::Fetch(fault)), Some(direct)) => {
-                direct.read(fingerprint, fault).await.map_err(Failure::Fetch)?
+                let tree = direct.read(fingerprint, fault).await.map_err(Failure::Fetch)?;
+                aside(move || self.compile(tree, fingerprint, base.as_deref())).await
             }
-            (served, _) => served?,
+            (served, _) => Ok(served),
         };
-        let loaded = aside(move || Ok((self.compile(tree, fingerprint, base.as_deref())?, Supply::Living)));
-        loaded.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
+        Ok((workspace.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))?, Supply::Living))
     }
 
-    /// What the operator has under that name.
+    /// What the operator has under that name. Unpacked and compiled in one go: where a whole fleet does this at once,
+    /// each hand-over to another thread is a place at the end of the queue for a processor.
     async fn served(
         self: Arc<Self>,
         endpoint: Result<Arc<Endpoint>, Fault>,
         fingerprint: Fingerprint,
         base: Option<Arc<Content>>,
-    ) -> Result<Tree, Failure> {
+    ) -> Result<Workspace, Failure> {
         let endpoint = endpoint.map_err(Failure::Fetch)?;
         let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(Failure::Fetch)?;
-        let unpacked = aside(move || self.unpack(&bytes, fingerprint, base.as_deref()));
-        unpacked.await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
+        tracing::trace!(target: PATH, workspace = self.workspace, "received");
+        let load = move || {
+            let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
+            let loaded = self.compile(tree, fingerprint, base.as_deref());
+            tracing::trace!(target: PATH, workspace = self.workspace, "loaded");
+            loaded
+        };
+        aside(load).await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
     }
 
     /// The publish that was applied last, from the disk.
@@ -91,6 +98,9 @@ impl Snapshots {
 
     /// Puts a copy on the disk, where the application gave one.
     pub(crate) async fn keep(self: Arc<Self>, publish: Publish, content: Arc<Content>) {
+        if self.cache.is_none() {
+            return;
+        }
         let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed.tree()));
         if let Ok(Err(fault)) | Err(fault) = aside(keep).await {
             tracing::warn!(code = fault.code, "{}", fault.message);
