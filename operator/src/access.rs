@@ -1,11 +1,13 @@
 //! Who may read a snapshot, and who may report: the token is reviewed by the API server, and the grant is ordinary
 //! RBAC on `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
 //!
-//! An approval is remembered for a while, never longer than the token lives; a refusal is not, so that a new grant works
-//! at once.
+//! An approval is remembered for two minutes, and a token's never longer than the token lives; a refusal is not, so that
+//! a new grant works at once. Heartbeats renew what will be forgotten soon, by asking anew: so a change that comes after a
+//! quiet hour costs no review, and a grant that was taken back is refused within two minutes all the same.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -14,15 +16,22 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use rototo_api::names::{AUDIENCE, GROUP, PLURAL, SUBRESOURCE_FLEET, SUBRESOURCE_SNAPSHOT};
 use rototo_engine::Digest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
-use crate::context::Key;
 use crate::fleet::PodIdentity;
+use crate::records::Key;
 
 /// How long an approval is remembered at most.
 const REMEMBER: Duration = Duration::from_secs(120);
+/// What holds for no longer than this is asked about again when a process reports. Most report more often.
+const RENEWED: Duration = Duration::from_secs(45);
+/// An API server that has not answered by then can't be asked.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How many approvals are remembered at most.
 const REMEMBERED: usize = 65_536;
 
@@ -77,30 +86,82 @@ pub enum Denied {
 /// Asks the API server, and remembers what it approved.
 pub struct Access {
     client: Client,
-    tokens: Mutex<HashMap<Digest, Approved<Caller>>>,
-    grants: Mutex<HashMap<(Digest, Grant, Key), Approved<()>>>,
+    tokens: Mutex<HashMap<Digest, Reviewed>>,
+    grants: Mutex<HashMap<Asked, Arc<Approval>>>,
 }
 
-struct Approved<T> {
-    what: T,
+/// A token that the API server knows.
+struct Reviewed {
+    caller: Caller,
     until: Instant,
+}
+
+/// What is asked about somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    account: Arc<Account>,
+    grant: Grant,
+    key: Key,
+}
+
+/// What the API server said to that. One asks while the others wait: a fleet of one ServiceAccount comes all at once.
+#[derive(Default)]
+struct Approval {
+    until: Mutex<Option<Instant>>,
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Whose token it is.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    user: UserInfo,
+    account: Arc<Account>,
     expires: Instant,
     pod: Option<PodIdentity>,
+}
+
+/// Whom RBAC knows: the same for all pods of a ServiceAccount, so that a grant is asked about once for all of them. What
+/// a token says of the one object that it is bound to is left out; what else an authenticator says stays, as it may
+/// be a limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Account {
+    name: Option<String>,
+    uid: Option<String>,
+    groups: Option<Vec<String>>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+impl Account {
+    fn of(user: UserInfo) -> Self {
+        let bound = |name: &str| {
+            let own = name.strip_prefix("authentication.kubernetes.io/");
+            own.is_some_and(|name| ["pod-name", "pod-uid", "node-name", "node-uid", "credential-id"].contains(&name))
+        };
+        let extra = user.extra.unwrap_or_default().into_iter().filter(|(name, _)| !bound(name)).collect();
+        Self { name: user.username, uid: user.uid, groups: user.groups, extra }
+    }
 }
 
 impl Caller {
     /// The pod that the token is bound to, if that is one of this namespace: only those are watched and counted there.
     #[must_use]
     pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
-        let account = self.user.username.as_ref()?.strip_prefix("system:serviceaccount:")?;
+        let account = self.account.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
         let (own, _) = account.split_once(':')?;
         self.pod.clone().filter(|_| own == namespace)
+    }
+}
+
+impl Approval {
+    fn lasts(&self, margin: Duration) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now() + margin)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn was_given(&self) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -115,47 +176,116 @@ impl Access {
     pub async fn check(&self, authorization: Option<&str>, grant: Grant, key: &Key) -> Result<Caller, Denied> {
         let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
         let token = token.filter(|token| !token.is_empty()).ok_or(Denied::NoToken)?;
-        // The token itself is not kept.
-        let digest = Digest::of(token.as_bytes());
-        let caller = match recall(&self.tokens, &digest) {
-            Some(caller) => caller,
-            None => {
-                let caller = self.review_token(token).await?;
-                remember(&self.tokens, digest, caller.clone(), caller.expires);
-                caller
-            }
+        let margin = match grant {
+            Grant::Report => RENEWED,
+            Grant::ReadSnapshot => Duration::ZERO,
         };
-        let asked = (digest, grant, key.clone());
-        if recall(&self.grants, &asked).is_none() {
-            self.review_grant(&caller.user, grant, key).await?;
-            remember(&self.grants, asked, (), caller.expires);
+        let caller = self.caller(token, margin).await?;
+        let asked = Asked { account: caller.account.clone(), grant, key: key.clone() };
+        self.approve(&asked, margin).await?;
+        if grant == Grant::Report {
+            self.renew(Asked { grant: Grant::ReadSnapshot, ..asked }).await;
         }
         Ok(caller)
+    }
+
+    async fn caller(&self, token: &str, margin: Duration) -> Result<Caller, Denied> {
+        // The token itself is not kept.
+        let digest = Digest::of(token.as_bytes());
+        let known = |margin| {
+            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = tokens.get(&digest).filter(|known| known.until > Instant::now() + margin);
+            known.map(|known| known.caller.clone())
+        };
+        if let Some(caller) = known(margin) {
+            return Ok(caller);
+        }
+        let caller = match self.review_token(token).await {
+            // What holds for a moment longer holds also while nobody can be asked.
+            Err(unavailable @ Denied::Unavailable(_)) => return known(Duration::ZERO).ok_or(unavailable),
+            reviewed => reviewed?,
+        };
+        let now = Instant::now();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= REMEMBERED {
+            tokens.retain(|_, known| known.until > now);
+        }
+        if tokens.len() < REMEMBERED {
+            tokens.insert(digest, Reviewed { caller: caller.clone(), until: caller.expires.min(now + REMEMBER) });
+        }
+        Ok(caller)
+    }
+
+    /// Asks, unless it was approved of late and that holds for longer than `margin`.
+    async fn approve(&self, asked: &Asked, margin: Duration) -> Result<(), Denied> {
+        let approval = self.approval(asked);
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        let _turn = approval.turn.lock().await;
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        match self.review_grant(asked).await {
+            Ok(()) => approval.set(Some(Instant::now() + REMEMBER)),
+            Err(Denied::Unavailable(_)) if approval.lasts(Duration::ZERO) => {}
+            Err(unavailable @ Denied::Unavailable(_)) => return Err(unavailable),
+            Err(refused) => {
+                approval.set(None);
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// A grant to read that was used before is asked about again with the heartbeats: when a change rings after a
+    /// quiet hour, nobody has to be asked about.
+    async fn renew(&self, asked: Asked) {
+        if self.approval(&asked).was_given() {
+            // What came of it is seen by who reads next.
+            let _ = self.approve(&asked, RENEWED).await;
+        }
+    }
+
+    fn approval(&self, asked: &Asked) -> Arc<Approval> {
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(approval) = grants.get(asked) {
+            return approval.clone();
+        }
+        if grants.len() >= REMEMBERED {
+            grants.retain(|_, approval| approval.lasts(Duration::ZERO));
+        }
+        let approval = Arc::<Approval>::default();
+        if grants.len() < REMEMBERED {
+            grants.insert(asked.clone(), approval.clone());
+        }
+        approval
     }
 
     async fn review_token(&self, token: &str) -> Result<Caller, Denied> {
         let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) };
         let review = TokenReview { spec, ..TokenReview::default() };
-        let review =
-            Api::all(self.client.clone()).create(&PostParams::default(), &review).await.map_err(unavailable)?;
+        let review = self.post(&review).await?;
         let status = review.status.unwrap_or_default();
         // An API server that does not know audiences leaves them out, and would accept a token for anything.
         let meant = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
         match status.user {
             Some(user) if status.authenticated == Some(true) && meant => {
-                Ok(Caller { pod: pod(&user), expires: Instant::now() + lives_for(token), user })
+                let (pod, expires) = (pod(&user), Instant::now() + lives_for(token));
+                Ok(Caller { pod, expires, account: Arc::new(Account::of(user)) })
             }
             _ => Err(Denied::BadToken(status.error.unwrap_or_else(|| "it is for another audience".to_owned()))),
         }
     }
 
-    async fn review_grant(&self, user: &UserInfo, grant: Grant, key: &Key) -> Result<(), Denied> {
+    async fn review_grant(&self, asked: &Asked) -> Result<(), Denied> {
+        let Asked { account, grant, key } = asked;
         let (verb, subresource) = grant.verb_and_subresource();
         let spec = SubjectAccessReviewSpec {
-            user: user.username.clone(),
-            uid: user.uid.clone(),
-            groups: user.groups.clone(),
-            extra: user.extra.clone(),
+            user: account.name.clone(),
+            uid: account.uid.clone(),
+            groups: account.groups.clone(),
+            extra: Some(account.extra.clone()),
             resource_attributes: Some(ResourceAttributes {
                 verb: Some(verb.to_owned()),
                 group: Some(GROUP.to_owned()),
@@ -169,23 +299,29 @@ impl Access {
             ..SubjectAccessReviewSpec::default()
         };
         let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let review =
-            Api::all(self.client.clone()).create(&PostParams::default(), &review).await.map_err(unavailable)?;
+        let review = self.post(&review).await?;
         if review.status.is_some_and(|status| status.allowed) {
             return Ok(());
         }
         Err(Denied::Forbidden {
-            user: user.username.clone().unwrap_or_default(),
+            user: account.name.clone().unwrap_or_default(),
             verb,
             subresource,
             namespace: key.namespace.clone(),
             name: key.name.clone(),
         })
     }
-}
 
-fn unavailable(error: kube::Error) -> Denied {
-    Denied::Unavailable(error.to_string())
+    async fn post<K>(&self, review: &K) -> Result<K, Denied>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    {
+        let (api, parameters) = (Api::<K>::all(self.client.clone()), PostParams::default());
+        match timeout(ANSWERS_WITHIN, api.create(&parameters, review)).await {
+            Ok(answer) => answer.map_err(|error| Denied::Unavailable(error.to_string())),
+            Err(_) => Err(Denied::Unavailable(format!("no answer within {ANSWERS_WITHIN:?}"))),
+        }
+    }
 }
 
 fn pod(user: &UserInfo) -> Option<PodIdentity> {
@@ -205,23 +341,6 @@ fn lives_for(token: &str) -> Duration {
     left.map_or(REMEMBER, |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)))
 }
 
-fn recall<K: std::hash::Hash + Eq, T: Clone>(approvals: &Mutex<HashMap<K, Approved<T>>>, key: &K) -> Option<T> {
-    let approvals = approvals.lock().unwrap_or_else(PoisonError::into_inner);
-    let approved = approvals.get(key)?;
-    (approved.until > Instant::now()).then(|| approved.what.clone())
-}
-
-fn remember<K: std::hash::Hash + Eq, T>(approvals: &Mutex<HashMap<K, Approved<T>>>, key: K, what: T, expires: Instant) {
-    let now = Instant::now();
-    let mut approvals = approvals.lock().unwrap_or_else(PoisonError::into_inner);
-    if approvals.len() >= REMEMBERED {
-        approvals.retain(|_, approved| approved.until > now);
-    }
-    if approvals.len() < REMEMBERED {
-        approvals.insert(key, Approved { what, until: expires.min(now + REMEMBER) });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +352,17 @@ mod tests {
         assert!(lives <= Duration::from_secs(7), "{lives:?}");
         let expired = BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#);
         assert_eq!(lives_for(&format!("h.{expired}.s")), Duration::ZERO);
+    }
+
+    #[test]
+    fn pods_of_one_service_account_are_one_account_and_limits_stay() {
+        let user = |pod: &str, scope: &str| {
+            let extra = [("authentication.kubernetes.io/pod-name", pod), ("example.com/scope", scope)];
+            let extra = extra.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
+            UserInfo { username: Some("app".to_owned()), extra: Some(extra), ..UserInfo::default() }
+        };
+        assert_eq!(Account::of(user("one", "all")), Account::of(user("two", "all")));
+        assert_ne!(Account::of(user("one", "all")), Account::of(user("one", "none")));
     }
 
     #[test]

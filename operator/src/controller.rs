@@ -7,8 +7,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus};
-use kube::api::ObjectMeta;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -20,8 +19,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::context::{Context, Key};
+use crate::context::Context;
+use crate::pods::PodIndex;
 use crate::reconcile::reconcile;
+use crate::records::Key;
 use crate::report::ReportError;
 use crate::sweep::sweep;
 
@@ -72,7 +73,7 @@ pub struct Watches {
     /// The maps with the markers.
     pub maps: (Store<ConfigMap>, Writer<ConfigMap>),
     /// The pods.
-    pub pods: (Store<Pod>, Writer<Pod>),
+    pub pods: Arc<PodIndex>,
     /// Whether the first lists have come.
     pub watching: Arc<AtomicBool>,
     /// Asks for a sweep.
@@ -84,7 +85,7 @@ impl Watches {
     /// Watches of `scope`, whose workspaces are also reconciled when `bells` ask for it.
     #[must_use]
     pub fn new(scope: Scope, bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
-        let (workspaces, maps, pods) = (reflector::store(), reflector::store(), reflector::store());
+        let (workspaces, maps, pods) = (reflector::store(), reflector::store(), Arc::default());
         Self { scope, workspaces, maps, pods, watching: Arc::default(), swept: Arc::default(), bells }
     }
 
@@ -100,10 +101,12 @@ impl Watches {
             note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &swept));
             future::ready(())
         });
-        let pods = watcher(self.scope.api::<Pod>(client), watcher::Config::default());
-        let pods = pods.map_ok(|event| event.modify(shrink)).backoff(patience()).reflect(self.pods.1);
+        let pods = watcher(self.scope.api::<Pod>(client), watcher::Config::default()).backoff(patience());
         let pods = pods.for_each(|event| {
-            note(event, "Pods", |event| pod_changed(event, &context, &workspaces));
+            note(event, "Pods", |event| {
+                self.pods.take(event);
+                pod_changed(event, &context, &workspaces);
+            });
             future::ready(())
         });
         let sweeper = async {
@@ -127,7 +130,7 @@ impl Watches {
                 }
             }
         });
-        let ready = wait_for_caches(self.maps.0.clone(), self.pods.0.clone());
+        let ready = wait_for_caches(self.maps.0.clone(), self.pods.clone());
         let controller = Controller::for_stream(after(ready, objects.applied_objects()), workspaces.clone())
             .reconcile_on(stream::poll_fn(move |task| self.bells.poll_recv(task)))
             .graceful_shutdown_on(shutdown.clone().cancelled_owned())
@@ -159,9 +162,9 @@ fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed
 }
 
 /// A decision before the first list of the maps would see none of them.
-async fn wait_for_caches(maps: Store<ConfigMap>, pods: Store<Pod>) {
+async fn wait_for_caches(maps: Store<ConfigMap>, pods: Arc<PodIndex>) {
     let _ = maps.wait_until_ready().await;
-    let _ = pods.wait_until_ready().await;
+    pods.wait_until_listed().await;
 }
 
 fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
@@ -171,23 +174,6 @@ fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> i
 /// The grant on ConfigMaps is for this one name, and covers a list or watch only with this selector.
 fn named_markers() -> watcher::Config {
     watcher::Config::default().fields(&format!("metadata.name={MARKERS}"))
-}
-
-/// Pods are counted, so their names, labels, and phase are all that is kept of them.
-fn shrink(pod: &mut Pod) {
-    let metadata = std::mem::take(&mut pod.metadata);
-    pod.metadata = ObjectMeta {
-        name: metadata.name,
-        namespace: metadata.namespace,
-        uid: metadata.uid,
-        labels: metadata.labels,
-        resource_version: metadata.resource_version,
-        deletion_timestamp: metadata.deletion_timestamp,
-        ..ObjectMeta::default()
-    };
-    pod.spec = None;
-    let phase = pod.status.take().and_then(|status| status.phase);
-    pod.status = Some(PodStatus { phase, ..PodStatus::default() });
 }
 
 fn map_changed(
@@ -220,7 +206,12 @@ fn map_changed(
 }
 
 fn pod_changed(event: &watcher::Event<Pod>, context: &Context, workspaces: &Store<RototoWorkspace>) {
-    let (watcher::Event::Apply(pod) | watcher::Event::Delete(pod)) = event else { return };
+    let pod = match event {
+        watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
+        // A list tells of an end only by what is not in it.
+        watcher::Event::InitDone => return ring_each(context, workspaces, |_| true),
+        watcher::Event::Init | watcher::Event::InitApply(_) => return,
+    };
     let namespace = pod.namespace();
     let follows = |name: &str| {
         pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))

@@ -11,9 +11,10 @@ use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use rototo_source::{Access, Source};
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::context::{Context, Key, SharedRecord};
+use crate::context::Context;
 use crate::head::{Look, LookError, Seen, Verdict};
 use crate::record::Verified;
+use crate::records::{Key, SharedRecord};
 use crate::schedule::{Cause, Due};
 use crate::secrets;
 
@@ -58,19 +59,19 @@ async fn look(
     context: &Context,
     key: &Key,
 ) -> Result<Seen, LookError> {
-    let access = access(spec, &spec.source, context, key).await?;
+    let source = spec.source.parse().map_err(LookError::Invalid)?;
+    let access = access(spec, source, context, key).await?;
     let look = Look { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), known };
     look.take(&context.reader, context.snapshots.store(key)?).await
 }
 
-/// The source that the spec names, and what opens it.
+/// A source, and what opens it for this workspace.
 pub(crate) async fn access(
     spec: &RototoWorkspaceSpec,
-    source: &str,
+    source: Source,
     context: &Context,
     key: &Key,
 ) -> Result<Access, LookError> {
-    let source = source.parse::<Source>().map_err(LookError::Invalid)?;
     let secret = spec.secret_ref.as_ref().map(|secret| secret.name.as_str());
     Ok(Access::new(source, secrets::credentials(&context.client, &key.namespace, secret).await?))
 }

@@ -10,10 +10,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use rototo_source::{GitRequest, Reader};
 
-use crate::context::Key;
 use crate::fleet::{FleetView, PublishTimes};
 use crate::head::{LookError, Seen};
+use crate::records::Key;
 
 /// From five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
@@ -28,6 +29,7 @@ pub struct Metrics {
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
+    git_requests: Family<GitLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +48,12 @@ struct ProcessLabels {
 struct WorkspaceLabels {
     namespace: String,
     workspace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GitLabels {
+    kind: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,14 +88,20 @@ impl Default for Metrics {
         registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
         let put_back = Counter::default();
         registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
-        Self { registry, propagation, processes, looks, verified, publishes, publish_refused, put_back }
+        let git_requests = Family::default();
+        registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
+        Self { registry, propagation, processes, looks, verified, publishes, publish_refused, put_back, git_requests }
     }
 }
 
 impl Metrics {
-    /// The text that Prometheus reads.
+    /// The text that Prometheus reads. The reader counts what it asks of git hosts by itself.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, reader: &Reader) -> String {
+        for (GitRequest { kind, outcome }, count) in reader.git_requests() {
+            let counter = self.git_requests.get_or_create(&GitLabels { kind, outcome });
+            counter.inner().store(count, std::sync::atomic::Ordering::Relaxed);
+        }
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);

@@ -8,12 +8,13 @@ use rototo_api::workspace::RototoWorkspace;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::context::{Context, Key, SharedRecord};
+use crate::context::Context;
 use crate::fleet::{Publish, PublishTimes};
 use crate::head::Verdict;
 use crate::markers::{self, WriteError};
 use crate::plan::{At, Because, Found, MarkerMap, Observed, Plan, plan};
 use crate::record::Record;
+use crate::records::{Key, SharedRecord};
 use crate::recover::recover_if_lost;
 use crate::report::tell;
 use crate::status::{Event, PublishProblem};
@@ -30,7 +31,8 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
     let turn = context.maps.turn(&namespace);
     let _turn = turn.lock().await;
     for _ in 0..ATTEMPTS {
-        if !context.leadership.is_held(Instant::now()) {
+        // Deleted while this waited for its turn: what it would write, nobody would take away again soon.
+        if !context.leadership.is_held(Instant::now()) || !context.still_exists(workspace) {
             return;
         }
         let map = context.maps.newest(&namespace);

@@ -46,6 +46,8 @@ pub struct Record {
     pub stale_after: Duration,
     /// The Secret of `spec.webhook`, for those who call.
     pub webhook: Option<String>,
+    /// A report has said something new, and whoever counts is about to be told.
+    pub rings_soon: bool,
     /// `spec.suspend`: what is published is what shall run, without being confirmed.
     pub suspended: bool,
 }
@@ -107,6 +109,7 @@ impl Record {
             written: None,
             stale_after: spec.stale_after(),
             webhook: None,
+            rings_soon: false,
             suspended: spec.suspend,
         }
     }

@@ -11,10 +11,11 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
 use tracing::{info, warn};
 
-use crate::context::{Context, Key, SharedRecord};
+use crate::context::Context;
 use crate::fleet::Publish;
 use crate::head::LookError;
 use crate::look::access;
+use crate::records::{Key, SharedRecord};
 use crate::status::PublishProblem;
 
 /// How often it is tried to get lost content from git again.
@@ -52,8 +53,7 @@ pub(crate) fn recover_if_lost(
     tokio::spawn(async move {
         let recovered = async {
             let Some(source) = at_revision(&spec.source, &revision) else { return Ok(false) };
-            let access = access(&spec, &spec.source, &context, &key).await?;
-            let access = Access::new(source, access.credentials().clone());
+            let access = access(&spec, source, &context, &key).await?;
             recover(access, &fingerprint, &context.reader, context.snapshots.store(&key)?).await
         };
         match recovered.await {

@@ -11,9 +11,10 @@ use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use serde_json::json;
 use tracing::warn;
 
-use crate::context::{Context, Key, SharedRecord};
+use crate::context::Context;
 use crate::fleet::{Convergence, FleetView};
 use crate::record::Record;
+use crate::records::{Key, SharedRecord};
 use crate::status::{self, Event, Facts, Severity, SourceFacts, SourceProblem};
 
 /// A status that still moves is written at most this often.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -22,12 +21,14 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::context::{Bells, Context, Maps, Records};
+use crate::context::{Bells, Context};
 use crate::controller::{Scope, Watches};
 use crate::leader::{self, Leadership};
+use crate::maps::Maps;
 use crate::markers::Address;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::records::Records;
 use crate::serve::Endpoints;
 use crate::snapshots::Snapshots;
 use crate::tls::{self, Identity, TlsError};
@@ -97,11 +98,11 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
             snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
             ca: identity.authority.clone(),
         },
-        snapshots: Snapshots::new(options.data_dir.join("snapshots")),
+        snapshots: Arc::new(Snapshots::new(options.data_dir.join("snapshots"))),
         records: Records::default(),
         maps: Maps::new(watches.iter().map(|watches| watches.maps.0.clone()).collect()),
         workspaces: watches.iter().map(|watches| watches.workspaces.0.clone()).collect(),
-        pods: watches.iter().map(|watches| watches.pods.0.clone()).collect(),
+        pods: watches.iter().map(|watches| watches.pods.clone()).collect(),
         bells: Bells(bells),
         watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
         sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
@@ -212,11 +213,11 @@ async fn renew(
 
 /// Ready is who writes: the Service leads processes to it and to nobody else.
 fn health(context: Arc<Context>) -> Router {
-    let metrics = context.metrics.clone();
+    let counted = context.clone();
     let ready = async move || {
         if !context.leadership.is_held(Instant::now()) {
             (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
-        } else if !context.watching.iter().all(|watching| watching.load(Ordering::Relaxed)) {
+        } else if !context.is_watching() {
             (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
         } else {
             (StatusCode::OK, "ok")
@@ -226,5 +227,5 @@ fn health(context: Arc<Context>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async move || (text, metrics.text())))
+        .route("/metrics", get(async move || (text, counted.metrics.text(&counted.reader))))
 }

@@ -2,7 +2,7 @@
 //! will you have a look?
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::Router;
@@ -23,7 +23,8 @@ use tokio::sync::Semaphore;
 
 use crate::access::{Access, Denied, Grant};
 use crate::body::{self, NoBody};
-use crate::context::{Context, Key, SharedRecord};
+use crate::context::Context;
+use crate::records::{Key, SharedRecord};
 use crate::snapshots::Wanted;
 use crate::webhook::{Refused, Webhooks};
 
@@ -63,6 +64,24 @@ impl Endpoints {
             Some(record) => Ok(record),
             None if self.context.exists(key) => Err(Failure::NotYet),
             None => Err(Failure::UnknownWorkspace(key.clone())),
+        }
+    }
+
+    /// Whether snapshots of a workspace are served. What a fingerprint names is the same whoever serves it, so this needs
+    /// no Lease: one that has lost it, and is still asked for a moment, gives what its disk has.
+    fn served(&self, key: &Key) -> Result<(), Failure> {
+        if self.context.exists(key) {
+            return Ok(());
+        }
+        Err(if self.context.is_watching() { Failure::UnknownWorkspace(key.clone()) } else { Failure::NotYet })
+    }
+
+    /// Only who writes has everything that is published.
+    fn not_here(&self, fingerprint: Fingerprint) -> Failure {
+        if self.context.leadership.is_held(Instant::now()) {
+            Failure::UnknownFingerprint(fingerprint)
+        } else {
+            Failure::NotLeading
         }
     }
 
@@ -186,7 +205,7 @@ async fn snapshot(
     let base = base.map_err(|error| Failure::Malformed(error.body_text()))?.0.base;
     let base = base.as_deref().map(parse).transpose()?;
     endpoints.access.check(authorization(&headers), Grant::ReadSnapshot, &key).await.map_err(Failure::Denied)?;
-    endpoints.record(&key)?;
+    endpoints.served(&key)?;
     let etag = format!("\"{fingerprint}\"");
     let same = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     if same && endpoints.context.snapshots.has(&key, &fingerprint.to_string()) {
@@ -196,7 +215,7 @@ async fn snapshot(
         tracing::error!(%error, %fingerprint, "a snapshot could not be served");
         Failure::Internal
     })?;
-    let packed = packed.ok_or(Failure::UnknownFingerprint(fingerprint))?;
+    let packed = packed.ok_or_else(|| endpoints.not_here(fingerprint))?;
     let headers = [
         (CONTENT_TYPE, "application/zstd".to_owned()),
         (ETAG, etag),
@@ -226,19 +245,28 @@ async fn report(
     }
     let record = endpoints.record(&key)?;
     let now = Instant::now();
-    let (answer, news) = {
+    let (answer, rings) = {
         let mut record = record.lock();
         let report = record.fleet.report(&report, caller.pod_in(&key.namespace), now, fastrand::f64());
         if let Some(times) = report.applied_first {
             endpoints.context.metrics.applied(&times, now);
         }
-        (record.answer(report.next, now), report.news)
+        // A heartbeat that says nothing new is no reason to count anew.
+        (record.answer(report.next, now), report.news && !std::mem::replace(&mut record.rings_soon, true))
     };
-    // A heartbeat that says nothing new is no reason to count anew.
-    if news {
-        endpoints.context.ring(&key);
+    if rings {
+        tokio::spawn(ring_soon(endpoints.context, record, key));
     }
     Ok(Json(answer))
+}
+
+/// A fleet reports all at once, and is counted once for as many as come together.
+const TOGETHER: Duration = Duration::from_millis(20);
+
+async fn ring_soon(context: Arc<Context>, record: SharedRecord, key: Key) {
+    tokio::time::sleep(TOGETHER).await;
+    record.lock().rings_soon = false;
+    context.ring(&key);
 }
 
 async fn hook(

@@ -3,30 +3,26 @@
 //! A derived cache and no second truth: all of it can be had from git again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{SnapshotStore, StoreError, snapshot};
-use tokio::sync::OnceCell;
 
-use crate::context::Key;
-
-/// How many packed answers stay in memory. A change is asked for by a whole fleet at once, and mostly on one base.
-const PACKED: usize = 64;
+use crate::packed::PackedAnswers;
+use crate::records::Key;
 
 /// The snapshots of all workspaces.
 pub struct Snapshots {
     folder: PathBuf,
     stores: Mutex<HashMap<Key, Arc<SnapshotStore>>>,
-    packed: Mutex<Vec<(Wanted, Packed)>>,
+    packed: Mutex<PackedAnswers>,
 }
 
-/// An answer that one request packs while the others wait for it.
-type Packed = Arc<OnceCell<Option<Arc<[u8]>>>>;
-
 /// What a process asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// Whose content.
     pub key: Key,
@@ -78,26 +74,18 @@ impl Snapshots {
 
     /// The packed answer, or `None` where the workspace has no such content.
     pub async fn packed(&self, wanted: &Wanted) -> Result<Option<Arc<[u8]>>, SnapshotError> {
-        let cell = self.cell(wanted);
+        let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = answers().want(wanted);
+        if let Some(packed) = cell.get() {
+            return Ok(packed.clone());
+        }
         let packed = cell.get_or_try_init(|| self.pack(wanted)).await.cloned();
-        if !matches!(packed, Ok(Some(_))) {
+        match packed {
+            Ok(Some(_)) => answers().shrink(wanted),
             // What is unknown now may be known in a moment.
-            self.packed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| other != wanted);
+            _ => answers().forget(wanted),
         }
         packed
-    }
-
-    fn cell(&self, wanted: &Wanted) -> Packed {
-        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, cell)) = packed.iter().find(|(other, _)| other == wanted) {
-            return cell.clone();
-        }
-        if packed.len() == PACKED {
-            packed.remove(0);
-        }
-        let cell = Packed::default();
-        packed.push((wanted.clone(), cell.clone()));
-        cell
     }
 
     async fn pack(&self, wanted: &Wanted) -> Result<Option<Arc<[u8]>>, SnapshotError> {
@@ -112,10 +100,74 @@ impl Snapshots {
         tokio::task::spawn_blocking(pack).await.map_err(|_| SnapshotError::Interrupted)?
     }
 
+    /// Forgets all content of workspaces that `gone` says are gone.
+    pub async fn forget(self: &Arc<Self>, gone: impl Fn(&Key) -> bool + Send + 'static) -> io::Result<()> {
+        let snapshots = self.clone();
+        let forget = move || snapshots.forget_now(&gone);
+        tokio::task::spawn_blocking(forget).await.map_err(io::Error::other)?
+    }
+
+    fn forget_now(&self, gone: &impl Fn(&Key) -> bool) -> io::Result<()> {
+        for namespace in folders(&self.folder)? {
+            for name in folders(&self.folder.join(&namespace))? {
+                let key = Key { namespace: namespace.clone(), name };
+                // Held meanwhile, so that nobody opens what is about to go.
+                let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+                if gone(&key) {
+                    stores.remove(&key);
+                    self.packed.lock().unwrap_or_else(PoisonError::into_inner).forget_all_of(&key);
+                    fs::remove_dir_all(self.folder.join(&key.namespace).join(&key.name))?;
+                }
+            }
+            // Only an empty one can be removed.
+            let _ = fs::remove_dir(self.folder.join(&namespace));
+        }
+        Ok(())
+    }
+
     /// Forgets all content of a workspace but this.
     pub async fn retain(&self, key: &Key, kept: BTreeSet<Fingerprint>) -> Result<(), SnapshotError> {
         let store = self.store(key)?;
         let retain = move || store.retain(&kept);
         Ok(tokio::task::spawn_blocking(retain).await.map_err(|_| SnapshotError::Interrupted)??)
+    }
+}
+
+fn folders(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_content_of_workspaces_that_are_gone_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Arc::new(Snapshots::new(folder.path().to_owned()));
+        let tree: Tree = [("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec())].into_iter().collect();
+        let key = |namespace: &str, name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let (alive, gone, alone) = (key("prod", "alive"), key("prod", "gone"), key("deleted", "with-its-namespace"));
+        for key in [&alive, &gone, &alone] {
+            snapshots.store(key).unwrap().put(&tree).unwrap();
+        }
+        snapshots.forget(|key| key.name != "alive").await.unwrap();
+        let has = |key| snapshots.has(key, &tree.fingerprint().to_string());
+        assert!(has(&alive));
+        assert!(!folder.path().join("deleted").exists() && !folder.path().join("prod/gone").exists());
+        let wanted = Wanted { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };
+        assert!(snapshots.packed(&wanted).await.unwrap().is_none());
     }
 }

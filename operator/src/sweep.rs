@@ -3,23 +3,32 @@
 //! There are no finalizers: a workspace can be deleted while the operator is away, and this mends it at the next start.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
+use rototo_api::UpdatedAt;
+use rototo_api::marker::Marker;
 use rototo_api::names::ANNOTATION_INSTALL;
 use rototo_api::workspace::RototoWorkspace;
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use crate::context::{Context, Key};
+use crate::context::Context;
 use crate::controller::Scope;
+use crate::markers::WriteError;
 use crate::plan::At;
+use crate::records::Key;
+
+/// Markers are removed in two steps; what changes meanwhile is swept next time.
+const STEPS: u32 = 2;
 
 /// Removes what belongs to no workspace. Says whether nothing is left.
 pub async fn sweep(
-    context: &Context,
+    context: &Arc<Context>,
     scope: &Scope,
     workspaces: &Store<RototoWorkspace>,
     maps: &Store<ConfigMap>,
@@ -32,20 +41,55 @@ pub async fn sweep(
     }
     let mut all = true;
     for namespace in maps.state().iter().filter_map(|map| map.namespace()) {
-        let turn = context.maps.turn(&namespace);
-        let _turn = turn.lock().await;
-        // What was decided on before the last wait may have changed since.
-        if !context.leadership.is_held(Instant::now()) {
-            return true;
-        }
-        // The watch may be behind what was written a moment ago.
-        let Some(map) = context.maps.newest(&namespace) else { continue };
-        let gone = left_over(&map, &context.address.install, &names(workspaces, &namespace));
-        if !gone.is_empty() {
-            all &= remove(context, &namespace, &map, gone).await;
+        match remove_markers(context, &namespace, workspaces).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => info!(namespace, ?removed, "removed the markers of workspaces that are gone"),
+            Err(error) => {
+                warn!(namespace, %error, "markers of removed workspaces could not be removed; tried again");
+                all = false;
+            }
         }
     }
-    all
+    // What a marker still names is kept.
+    all && forget_snapshots(context, scope).await
+}
+
+/// First each marker says that its workspace is gone, then it goes. So a listener is told, and need not conclude it from
+/// an absence. What is left of a sweep that was interrupted in between is taken away by the next.
+async fn remove_markers(
+    context: &Context,
+    namespace: &str,
+    workspaces: &Store<RototoWorkspace>,
+) -> Result<BTreeSet<String>, WriteError> {
+    let turn = context.maps.turn(namespace);
+    let _turn = turn.lock().await;
+    let mut removed = BTreeSet::new();
+    for _ in 0..STEPS {
+        // What was decided on before the last wait may have changed since. The watch may be behind one's own writes.
+        let Some(map) = context.maps.newest(namespace).filter(|_| context.leadership.is_held(Instant::now())) else {
+            break;
+        };
+        let gone = left_over(&map, &context.address.install, &names(workspaces, namespace), Timestamp::now());
+        if gone.is_empty() {
+            break;
+        }
+        removed.extend(gone.keys().cloned());
+        let at = At::Version(map.resource_version().unwrap_or_default());
+        let map = context.address.write(&context.client, namespace, gone, &at).await?;
+        context.maps.saw(namespace, Some(map.into()));
+    }
+    Ok(removed)
+}
+
+/// Also those of a namespace that was deleted together with its map.
+async fn forget_snapshots(context: &Arc<Context>, scope: &Scope) -> bool {
+    let (scope, known) = (scope.clone(), context.clone());
+    let gone = move |key: &Key| scope.covers(&key.namespace) && !known.exists(key);
+    let forgotten = context.snapshots.forget(gone).await;
+    if let Err(error) = &forgotten {
+        warn!(%error, "the snapshots of removed workspaces could not be deleted; tried again");
+    }
+    forgotten.is_ok()
 }
 
 fn names(workspaces: &Store<RototoWorkspace>, namespace: &str) -> BTreeSet<String> {
@@ -54,55 +98,60 @@ fn names(workspaces: &Store<RototoWorkspace>, namespace: &str) -> BTreeSet<Strin
     own.map(|workspace| workspace.name_any()).collect()
 }
 
-async fn remove(context: &Context, namespace: &str, map: &ConfigMap, gone: Map<String, Value>) -> bool {
-    let removed: Vec<_> = gone.keys().cloned().collect();
-    let at = At::Version(map.resource_version().unwrap_or_default());
-    match context.address.write(&context.client, namespace, gone, &at).await {
-        Ok(map) => context.maps.saw(namespace, Some(map.into())),
-        Err(error) => {
-            warn!(namespace, %error, "markers of removed workspaces could not be removed; tried again");
-            return false;
-        }
-    }
-    info!(namespace, ?removed, "removed the markers of workspaces that are gone");
-    for name in removed {
-        let key = Key { namespace: namespace.to_owned(), name };
-        if let Err(error) = context.snapshots.retain(&key, BTreeSet::new()).await {
-            warn!(%error, namespace, name = key.name, "the snapshots of a removed workspace could not be deleted");
-        }
-    }
-    true
-}
-
-/// The keys of a map of this install that name no workspace, each with null, which removes it.
-fn left_over(map: &ConfigMap, install: &str, alive: &BTreeSet<String>) -> Map<String, Value> {
+/// The keys of a map of this install that name no workspace, each with what becomes of it: a published one is said to be
+/// removed, and what says so already, or says nothing, goes.
+fn left_over(map: &ConfigMap, install: &str, alive: &BTreeSet<String>, now: Timestamp) -> Map<String, Value> {
     if map.annotations().get(ANNOTATION_INSTALL).map(String::as_str) != Some(install) {
         return Map::new();
     }
-    let keys = map.data.iter().flatten().map(|(key, _)| key);
-    keys.filter(|key| !alive.contains(key.as_str())).map(|key| (key.clone(), Value::Null)).collect()
+    let next = |text: &str| match Marker::parse(text) {
+        Ok(Marker::Published { updated_at, .. }) => {
+            let updated_at = UpdatedAt::after(Some(updated_at), now);
+            Value::String(Marker::Removed { updated_at }.to_json())
+        }
+        Ok(Marker::Removed { .. }) | Err(_) => Value::Null,
+    };
+    let gone = map.data.iter().flatten().filter(|(key, _)| !alive.contains(key.as_str()));
+    gone.map(|(key, text)| (key.clone(), next(text))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BEFORE: &str = "2026-11-20T18:40:00.000000Z";
+
     fn map(install: &str) -> ConfigMap {
+        let published = format!(r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{BEFORE}"}}"#);
+        let removed = format!(r#"{{"schema_version":1,"removed":true,"updated_at":"{BEFORE}"}}"#);
         serde_json::from_value(serde_json::json!({
             "metadata": { "annotations": { ANNOTATION_INSTALL: install } },
-            "data": { "alive": "{}", "gone": "{}" },
+            "data": { "alive": published, "gone": published, "removed": removed, "unreadable": "{}" },
         }))
         .unwrap()
     }
 
+    fn left(install: &str, alive: &[&str]) -> Vec<(String, Value)> {
+        let alive = alive.iter().map(|name| (*name).to_owned()).collect();
+        // A clock that went back: the name of the removal is later all the same.
+        let now = "2026-11-20T18:00:00Z".parse().unwrap();
+        left_over(&map(install), "ns/us", &alive, now).into_iter().collect()
+    }
+
     #[test]
-    fn only_the_keys_of_workspaces_that_are_gone_are_removed() {
-        let left = left_over(&map("ns/us"), "ns/us", &BTreeSet::from(["alive".to_owned()]));
-        assert_eq!(left.into_iter().collect::<Vec<_>>(), [("gone".to_owned(), Value::Null)]);
+    fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
+        let said = r#"{"schema_version":1,"removed":true,"updated_at":"2026-11-20T18:40:00.000001Z"}"#;
+        let expected = [("gone", Value::from(said)), ("removed", Value::Null), ("unreadable", Value::Null)];
+        assert_eq!(left("ns/us", &["alive"]), expected.map(|(key, value)| (key.to_owned(), value)));
+    }
+
+    #[test]
+    fn a_workspace_that_never_had_a_marker_leaves_nothing_to_write() {
+        assert!(left("ns/us", &["alive", "gone", "removed", "unreadable"]).is_empty());
     }
 
     #[test]
     fn the_map_of_another_install_is_left_alone() {
-        assert!(left_over(&map("ns/them"), "ns/us", &BTreeSet::new()).is_empty());
+        assert!(left("ns/them", &[]).is_empty());
     }
 }

@@ -17,7 +17,7 @@ use ring::hmac;
 use tokio::sync::Semaphore;
 
 use crate::body::{self, LASTS, NoBody};
-use crate::context::Key;
+use crate::records::Key;
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;

@@ -49,6 +49,7 @@ mod subdirectory;
 
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, Fault, GitFault, LayerFault, SourceError};
+pub use git::GitRequest;
 pub use hosts::Jitter;
 pub use limits::Limits;
 pub use pinned::{Layer, Pinned, Version};

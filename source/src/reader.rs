@@ -10,6 +10,7 @@ use rototo_engine::Tree;
 
 use crate::credentials::Access;
 use crate::error::{Fault, Operation, SourceError};
+use crate::git::GitRequest;
 use crate::hosts::Jitter;
 use crate::layers::{self, Parent, Walk};
 use crate::limits::{Budget, Limits};
@@ -126,6 +127,12 @@ impl Reader {
     pub async fn read(&self, access: impl Into<Access>) -> Result<(Pinned, Tree), SourceError> {
         let pinned = self.pin(access).await?;
         self.fetch_layers(&pinned).await
+    }
+
+    /// What was asked of git hosts since this reader was made, by kind and outcome.
+    #[must_use]
+    pub fn git_requests(&self) -> Vec<(GitRequest, u64)> {
+        self.single.git_requests()
     }
 
     /// The parents of `own`, if it is what was read last.

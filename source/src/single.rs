@@ -10,7 +10,7 @@ use crate::archive::Archive;
 use crate::cache::CacheDirectory;
 use crate::credentials::{Access, Credentials};
 use crate::error::{Fault, SourceError};
-use crate::git::{Program, Remote};
+use crate::git::{GitRequest, Program, Remote, Requests};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::local;
@@ -28,6 +28,7 @@ pub(crate) struct SingleReader {
     file_sources: FileSources,
     proxy: Option<Proxy>,
     hosts: Hosts,
+    requests: Arc<Requests>,
     remotes: Mutex<Recent<(RemoteUrl, Credentials), Arc<Remote>>>,
     archives: Mutex<Recent<(RemoteUrl, Credentials), Arc<Archive>>>,
 }
@@ -38,7 +39,8 @@ impl SingleReader {
         let directory = CacheDirectory::open(cache_dir)?;
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
-        Ok(Self { directory, limits, file_sources, proxy, hosts, remotes, archives })
+        let requests = Arc::default();
+        Ok(Self { directory, limits, file_sources, proxy, hosts, requests, remotes, archives })
     }
 
     /// What a source is, from an answer to a question that was put at `since` or later.
@@ -86,6 +88,11 @@ impl SingleReader {
         self.hosts.wait(host)
     }
 
+    /// What was asked of git hosts.
+    pub(crate) fn git_requests(&self) -> Vec<(GitRequest, u64)> {
+        self.requests.all()
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -121,7 +128,8 @@ impl SingleReader {
         let opened = credentials.for_address(url).digest();
         let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
         let kept = self.directory.path().join(format!("{name}.git"));
-        let program = Program::new(url, credentials, self.proxy.clone(), &self.hosts, &self.limits);
+        let (proxy, requests) = (self.proxy.clone(), self.requests.clone());
+        let program = Program::new(url, credentials, proxy, &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
         remotes.insert(key, Arc::clone(&remote), now);
         self.hosts.forget_idle();

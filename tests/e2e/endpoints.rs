@@ -9,7 +9,7 @@ use rototo_api::marker::Marker;
 use rototo_api::names::{fleet_path, snapshot_path, workspace_label};
 use rototo_engine::{ENGINE_LEVEL, Fingerprint, Tree};
 use rototo_source::{Limits, snapshot};
-use rototo_tests::harness::{Endpoint, PATIENCE, Pod, Reply, Seen, until_async};
+use rototo_tests::harness::{Cluster, ControlPlane, Endpoint, PATIENCE, Pod, Reply, Seen, until_async};
 use serde_json::json;
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, example};
@@ -26,7 +26,10 @@ struct Setting {
 
 impl Setting {
     async fn new(purpose: &str) -> Self {
-        let scene = Scene::published(purpose).await;
+        Self::of(Scene::published(purpose).await).await
+    }
+
+    async fn of(scene: Scene) -> Self {
         let endpoint = Endpoint::of(&scene.namespace).await.unwrap();
         let pod = pod(&scene, "one", "app").await;
         let token = fs::read_to_string(pod.rototo_token_file()).unwrap();
@@ -233,6 +236,32 @@ async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_b
     let straggler = &fleet.behind[0];
     let seen = (straggler.name.as_str(), straggler.state.as_str(), straggler.reason.as_deref());
     assert_eq!(seen, (setting.pod.name(), "rejected", Some("compile_failed")));
+}
+
+/// What a fingerprint names is the same whoever serves it; what is published, only who writes knows.
+#[tokio::test]
+async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_has() {
+    let mut plane = ControlPlane::start().unwrap();
+    plane.install_crds().unwrap();
+    let scene = Scene::with_flags(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let setting = Setting::of(scene).await;
+    let fingerprint = published(&setting.scene).await;
+    let (path, fleet) = (setting.snapshot(&fingerprint.to_string()), fleet_path(setting.namespace(), WORKSPACE));
+    let report = report(ProcessState::Applied, None, &fingerprint.to_string());
+    assert_eq!(setting.get(&path).await.status, 200);
+    assert_eq!(setting.post(&fleet, &report).await.status, 200);
+
+    plane.kill_api_server().unwrap();
+    until_async("the lease to be lost", PATIENCE, async || {
+        let reply = setting.endpoint.post(&fleet, &setting.token, &report).await?;
+        Ok(if reply.status == 503 { Seen::Done(reply) } else { Seen::NotYet(reply.status.to_string()) })
+    })
+    .await
+    .unwrap();
+    unpack(&setting.get(&path).await, fingerprint, None);
+    assert_refused(&setting.get(&setting.snapshot(&unknown())).await, 503, "not_leading");
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! Markers are the operator's: what others do to them is put back, and what others own is left alone.
 
+use std::pin::pin;
+
 use anyhow::Context;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
 use rototo_api::marker::Marker;
 use rototo_api::names::MARKERS;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until_async};
+use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until, until_async};
 use serde_json::json;
 
 use crate::refusal::Refusal;
@@ -100,14 +103,80 @@ async fn a_deleted_workspace_takes_its_marker_along_and_leaves_the_others() {
     wait_for_marker(&scene, "published anew", published).await;
 }
 
+/// What the map says of the workspace, change by change, from now on.
+async fn changes(scene: &Scene) -> impl Stream<Item = Option<Marker>> + use<> {
+    let maps = scene.namespace.api::<ConfigMap>();
+    let parameters = WatchParams::default().fields(&format!("metadata.name={MARKERS}"));
+    let events = maps.watch(&parameters, &scene.map_version().await).await.unwrap();
+    events.map(|event| match event.unwrap() {
+        WatchEvent::Modified(map) => map.data?.get(WORKSPACE).map(|text| Marker::parse(text).unwrap()),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[tokio::test]
+async fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
+    let scene = Scene::published("tombstone").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    let original = scene.marker().await.unwrap();
+    let mut changes = pin!(changes(&scene).await);
+    scene.namespace.api::<RototoWorkspace>().delete(WORKSPACE, &DeleteParams::default()).await.unwrap();
+
+    let said = changes.next().await.unwrap();
+    let Some(Marker::Removed { updated_at }) = said else { panic!("{said:?}") };
+    assert!(updated_at > original.updated_at());
+    assert_eq!(changes.next().await.unwrap(), None);
+    // What runs there stays, and says what has become of it.
+    app.wait_for_state("orphaned", |state| state["state"] == "orphaned").unwrap();
+    assert_eq!(app.policy("high", "acct-001").unwrap()["value_key"], "severe");
+    until("its snapshots to be deleted", PATIENCE, || {
+        let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
+        Ok(if kept { Seen::NotYet("they are there".to_owned()) } else { Seen::Done(()) })
+    })
+    .unwrap();
+
+    scene.apply().await;
+    let again = changes.next().await.unwrap().unwrap();
+    assert!(matches!(again, Marker::Published { .. }) && again.updated_at() > updated_at, "{again:?}");
+    app.wait_for_state("applied", |state| state["state"] == "applied").unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_that_was_never_published_leaves_without_a_trace() {
+    let scene = Scene::published("unpublished").await;
+    let spec = json!({ "source": scene.repository.url_at("no-such-branch"), "interval": "1h" });
+    scene.namespace.apply_workspace("other", spec).await.unwrap();
+    scene.namespace.wait_for_condition("other", "SourceReady", "False").await.unwrap();
+    let mut changes = pin!(changes(&scene).await);
+    scene.namespace.api::<RototoWorkspace>().delete("other", &DeleteParams::default()).await.unwrap();
+    until("the workspace to be forgotten", PATIENCE, || {
+        let kept = scene.operator.keeps_snapshots(&scene.namespace, "other");
+        Ok(if kept { Seen::NotYet("its folder is there".to_owned()) } else { Seen::Done(()) })
+    })
+    .unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    let published = scene.push().await.published.unwrap();
+    // The next that anybody hears is the next publish.
+    assert_eq!(changes.next().await.unwrap().unwrap().updated_at(), published.updated_at);
+}
+
 #[tokio::test]
 async fn a_workspace_that_was_deleted_while_the_operator_was_away_is_swept_at_its_start() {
     let mut scene = Scene::published("swept").await;
     scene.operator.kill().unwrap();
     scene.namespace.api::<RototoWorkspace>().delete(WORKSPACE, &DeleteParams::default()).await.unwrap();
     assert!(scene.marker().await.is_some());
+    let mut changes = pin!(changes(&scene).await);
     scene.operator.start_again().unwrap();
-    wait_for_marker(&scene, "gone", |marker| marker.is_none()).await;
+    let said = changes.next().await.unwrap();
+    assert!(matches!(said, Some(Marker::Removed { .. })), "{said:?}");
+    assert_eq!(changes.next().await.unwrap(), None);
+    until("its snapshots to be deleted", PATIENCE, || {
+        let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
+        Ok(if kept { Seen::NotYet("they are there".to_owned()) } else { Seen::Done(()) })
+    })
+    .unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! A commit becomes the running configuration of every process, or nothing changes at all.
 
-use rototo_tests::harness::{ControlPlane, Fleet};
+use rototo_api::names::ANNOTATION_INSTALL;
+use rototo_tests::harness::{ControlPlane, Fleet, GitRepo, Namespace, Operator};
 use serde_json::json;
 
-use crate::scene::{POLICY, Scene, TRIAL, condition};
+use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition, example};
 
 #[tokio::test]
 async fn a_commit_reaches_every_process_and_status_says_so() {
@@ -30,6 +31,24 @@ async fn a_commit_reaches_every_process_and_status_says_so() {
     assert_eq!(history.len(), 2);
     assert!(history[0].converged_millis.is_some(), "{history:?}");
     assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"applied\""]).unwrap() >= 3.0);
+}
+
+/// Whatever the release is called, all that the chart names after it fits together.
+#[tokio::test]
+async fn a_release_of_another_name_works_as_well() {
+    let namespace = Namespace::create(ControlPlane::shared().unwrap(), "renamed").await.unwrap();
+    let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
+    let operator = Operator::start_as(&namespace, "config-rollout", &[]).unwrap();
+    namespace.grant("app", &[WORKSPACE]).unwrap();
+    let scene = Scene { namespace, repository, operator };
+    scene.apply().await;
+    let app = scene.app().start().await.unwrap();
+    app.wait_for_policy("high", "acct-001", "severe").unwrap();
+    let status = scene.wait_for_fleet(1).await;
+    assert_eq!(condition(&status, "Ready"), "True/Converged");
+    let install = format!("{}/config-rollout", scene.namespace.name());
+    let map = scene.namespace.markers().await.unwrap().unwrap();
+    assert_eq!(map.metadata.annotations.unwrap()[ANNOTATION_INSTALL], install);
 }
 
 #[tokio::test]

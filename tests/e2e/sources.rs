@@ -70,6 +70,11 @@ async fn a_git_host_that_was_away_is_looked_at_again_without_being_asked() {
     let status = workspace.status.unwrap();
     assert_eq!(condition(&status, "Published"), "True/Published");
     assert!(status.source.unwrap().last_error.is_some());
+    let asked = |outcome: &str| {
+        let labels = ["kind=\"ls-remote\"", &format!("outcome=\"{outcome}\"")];
+        scene.operator.metric("rototo_git_requests_total", &labels).unwrap()
+    };
+    assert!(asked("success") >= 1.0 && asked("no_repository") >= 1.0, "{}", scene.operator.metrics().unwrap());
     scene.repository.bring_back().unwrap();
     let back = |workspace: &RototoWorkspace| {
         workspace.status.as_ref().is_some_and(|status| condition(status, "SourceReady") == "True/Fetched")

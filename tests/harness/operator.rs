@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
+use serde_json::Value;
 
 use super::namespace::PATIENCE;
 use super::{Namespace, Process, Seen, http, port, programs, scratch, until};
@@ -31,10 +32,16 @@ impl Operator {
 
     /// [`Operator::start`] with further flags, each as `--name=value`, which replace those of the same name.
     pub fn start_with(namespace: &Namespace, flags: &[&str]) -> anyhow::Result<Self> {
-        install_chart(namespace, &[])?;
+        Self::start_as(namespace, RELEASE, flags)
+    }
+
+    /// [`Operator::start_with`], installed as `release`: names are those that the chart's Deployment gives it.
+    pub fn start_as(namespace: &Namespace, release: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        install_chart_as(namespace, release, &[])?;
+        let deployed = Deployed::of(namespace, release)?;
         let directory = scratch::directory("operator")?;
         let token_file = directory.join("token");
-        fs::write(&token_file, namespace.token(RELEASE)?).context("write the operator's token")?;
+        fs::write(&token_file, namespace.token(&deployed.service_account)?).context("write the operator's token")?;
         let kubeconfig = namespace.cluster().kubeconfig_for_token_file(&token_file, namespace.name())?;
         let (listen, metrics) = (loopback()?, loopback()?);
 
@@ -51,6 +58,7 @@ impl Operator {
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let theirs = |flag: &String| flags.iter().any(|other| name(other) == name(flag));
         let mut arguments: Vec<String> = ours.into_iter().filter(|flag| !theirs(flag)).collect();
+        arguments.extend(deployed.names);
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
 
         let program = programs::ours("rototo-operator")?;
@@ -103,6 +111,12 @@ impl Operator {
         self.process.as_ref().context("the operator is not running")
     }
 
+    /// Whether it keeps snapshots of a workspace.
+    #[must_use]
+    pub fn keeps_snapshots(&self, namespace: &Namespace, workspace: &str) -> bool {
+        self.directory.join("data/snapshots").join(namespace.name()).join(workspace).exists()
+    }
+
     /// Where it serves snapshots and takes reports, as `host:port`.
     #[must_use]
     pub fn address(&self) -> &str {
@@ -122,9 +136,36 @@ impl Operator {
 
 /// Installs the chart for one namespace, or upgrades it. The CRD is there already.
 pub fn install_chart(namespace: &Namespace, values: &[&str]) -> anyhow::Result<()> {
+    install_chart_as(namespace, RELEASE, values)
+}
+
+/// What the chart calls the operator's things.
+struct Deployed {
+    service_account: String,
+    /// The flags with names in them.
+    names: Vec<String>,
+}
+
+impl Deployed {
+    fn of(namespace: &Namespace, release: &str) -> anyhow::Result<Self> {
+        let instance = format!("app.kubernetes.io/instance={release}");
+        let arguments =
+            ["--namespace", namespace.name(), "get", "deployments", "--output=json", "--selector", &instance];
+        let deployments: Value = serde_json::from_str(&namespace.cluster().kubectl(&arguments)?)?;
+        let pod = &deployments["items"][0]["spec"]["template"]["spec"];
+        let service_account = pod["serviceAccountName"].as_str().context("the Deployment has no ServiceAccount")?;
+        let arguments = pod["containers"][0]["args"].as_array().context("the Deployment has no arguments")?;
+        let arguments = arguments.iter().filter_map(Value::as_str);
+        let names =
+            arguments.filter(|argument| ["--release=", "--tls-secret="].iter().any(|name| argument.starts_with(name)));
+        Ok(Self { service_account: service_account.to_owned(), names: names.map(str::to_owned).collect() })
+    }
+}
+
+fn install_chart_as(namespace: &Namespace, release: &str, values: &[&str]) -> anyhow::Result<()> {
     let chart = xtask::cargo::root().join("charts/rototo-operator").display().to_string();
     let watched = format!("watchNamespaces={{{}}}", namespace.name());
-    let mut arguments = vec!["upgrade", "--install", RELEASE, &chart, "--namespace", namespace.name()];
+    let mut arguments = vec!["upgrade", "--install", release, &chart, "--namespace", namespace.name()];
     arguments.extend(["--set", "crds.install=false", "--set", &watched]);
     arguments.extend(values.iter().flat_map(|value| ["--set", value]));
     namespace.cluster().helm(&arguments).map(drop)

@@ -1,5 +1,8 @@
 //! Each test tells a story of reports and pods on a clock that only the test moves.
 
+use rototo_api::fleet::ProcessState;
+
+use super::process::straggler;
 use super::*;
 
 const A: &str = "sha256:aa";

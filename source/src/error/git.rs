@@ -91,7 +91,7 @@ impl GitFault {
         }
     }
 
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoGit => "no_git",
             Self::TimedOut(_) => "git_timed_out",

@@ -71,7 +71,7 @@ async fn ask(program: &Program, references: &[GitReference]) -> Result<String, G
     }
     arguments.extend(["--", "origin"]);
     arguments.extend(names.iter().map(String::as_str));
-    let Outcome { stdout, .. } = program.talk(None, &arguments, &[]).await?;
+    let Outcome { stdout, .. } = program.talk("ls-remote", None, &arguments, &[]).await?;
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 

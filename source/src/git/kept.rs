@@ -142,7 +142,7 @@ impl KeptRepository {
         arguments.extend(options);
         arguments.extend(["--", "origin"]);
         arguments.extend(refspecs);
-        let outcome = program.talk(Some(&self.path), &arguments, stdin).await;
+        let outcome = program.talk("fetch", Some(&self.path), &arguments, stdin).await;
         fs::write(self.path.join("config"), CONFIG).map_err(|error| GitFault::KeptCopy(error.to_string()))?;
         outcome.map(|_| ())
     }

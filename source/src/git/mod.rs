@@ -13,6 +13,7 @@ mod group;
 mod kept;
 mod objects;
 mod program;
+mod requests;
 mod trees;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ use ask::Answers;
 use documents::Place;
 use kept::KeptRepository;
 pub(crate) use program::Program;
+pub use requests::GitRequest;
+pub(crate) use requests::Requests;
 use trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.

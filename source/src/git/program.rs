@@ -17,6 +17,7 @@ use super::complaint::{Complaint, TRACE};
 use super::credentials::{Keys, Setting};
 use super::failure::classify;
 use super::group::Group;
+use super::requests::Requests;
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
@@ -25,6 +26,7 @@ pub(crate) struct Program {
     proxy: Option<Proxy>,
     // None for a repository on this machine.
     host: Option<Arc<Host>>,
+    requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
 }
@@ -40,15 +42,36 @@ impl Program {
         credentials: &Credentials,
         proxy: Option<Proxy>,
         hosts: &Hosts,
+        requests: Arc<Requests>,
         limits: &Limits,
     ) -> Self {
         let host = (url.scheme() != Scheme::File).then(|| hosts.host(url.host()));
         let (url, credentials) = (url.clone(), credentials.for_address(url));
-        Self { url, credentials, proxy, host, timeout: limits.git_timeout, download_bytes: limits.download_bytes }
+        Self {
+            url,
+            credentials,
+            proxy,
+            host,
+            requests,
+            timeout: limits.git_timeout,
+            download_bytes: limits.download_bytes,
+        }
     }
 
-    /// Runs git to its end with the network allowed, unless the host is left alone.
+    /// Runs git to its end with the network allowed, unless the host is left alone. `kind` is the subcommand.
     pub(super) async fn talk(
+        &self,
+        kind: &'static str,
+        repository: Option<&Path>,
+        arguments: &[&str],
+        stdin: &[u8],
+    ) -> Result<Outcome, GitFault> {
+        let outcome = self.talk_patiently(repository, arguments, stdin).await;
+        self.requests.count(kind, outcome.as_ref().map_or_else(GitFault::code, |_| "success"));
+        outcome
+    }
+
+    async fn talk_patiently(
         &self,
         repository: Option<&Path>,
         arguments: &[&str],
