@@ -2,17 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
-use kube::api::{Patch, PatchParams};
-use rototo_api::names::ANNOTATION_RECONCILE;
+use anyhow::{Context, ensure};
+use http::Method;
+use ring::hmac;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{ControlPlane, GitRepo, Namespace, Operator};
+use rototo_tests::harness::{ControlPlane, Endpoint, GitRepo, Namespace, Operator};
 use serde_json::json;
 
 /// The workspace that changes.
 pub const WORKSPACE: &str = "degradation";
 /// The ServiceAccount of the processes.
 pub const ACCOUNT: &str = "app";
+/// The Secret of the webhook, and the key in it.
+const HOOK: &str = "hook";
+const KEY: &str = "a key of the bench";
 /// What each change changes.
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 /// What is asked for while a change moves disturbs it. So the first look comes when most are through.
@@ -26,6 +29,7 @@ pub struct Ground {
     pub operator: Operator,
     /// The namespace of the workspace.
     pub namespace: Namespace,
+    webhook: Endpoint,
     /// The control plane: last, so that it ends last.
     pub plane: ControlPlane,
 }
@@ -40,27 +44,45 @@ impl Ground {
         let example = xtask::cargo::root().join("examples/degradation-config");
         let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
         namespace.grant(ACCOUNT, &[WORKSPACE])?;
-        let ground = Self { repository, operator, namespace, plane };
-        ground.follow(WORKSPACE, interval).await?;
-        ground.namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
-        Ok(ground)
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": HOOK }, "stringData": { "key": KEY },
+        });
+        namespace.apply(&secret.to_string())?;
+        follow(&namespace, &repository, WORKSPACE, interval).await?;
+        namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
+        let webhook = Endpoint::of(&namespace).await?;
+        Ok(Self { repository, operator, namespace, webhook, plane })
     }
 
-    /// Applies a RototoWorkspace that follows the repository.
+    /// Applies a RototoWorkspace that follows the repository, or changes how often it looks.
     pub async fn follow(&self, name: &str, interval: &str) -> anyhow::Result<()> {
-        let spec = json!({ "source": self.repository.url(), "interval": interval });
-        self.namespace.apply_workspace(name, spec).await.map(drop)
+        follow(&self.namespace, &self.repository, name, interval).await
     }
 
-    /// Pushes the `number`th change, and rings as a webhook would. Returns when it was pushed, in microseconds.
-    pub async fn change(&self, number: usize) -> anyhow::Result<f64> {
+    /// Pushes the `number`th change. Returns when it was pushed, in microseconds.
+    pub fn push(&self, number: usize) -> anyhow::Result<f64> {
         let (from, to) = (format!("[0, {}]", 1000 + number), format!("[0, {}]", 1001 + number));
-        let head = self.repository.edit(TRIAL, &from, &to)?;
+        self.repository.edit(TRIAL, &from, &to)?;
         self.repository.push()?;
-        let pushed = micros();
-        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
-        let workspaces = self.namespace.api::<RototoWorkspace>();
-        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.context("ask for a look")?;
+        Ok(micros())
+    }
+
+    /// Calls as a git host does.
+    pub async fn ring(&self) -> anyhow::Result<()> {
+        let body = r#"{"ref":"refs/heads/main"}"#;
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes()), body.as_bytes());
+        let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = format!("sha256={signature}");
+        let path = format!("/hooks/{}/{WORKSPACE}", self.namespace.name());
+        let reply = self.webhook.send(Method::POST, &path, &[("x-rototo-signature", &signature)], body).await?;
+        ensure!(reply.status == 202, "the call was answered with {}", reply.status);
+        Ok(())
+    }
+
+    /// Pushes the `number`th change, and calls. Returns when it was pushed, in microseconds.
+    pub async fn change(&self, number: usize) -> anyhow::Result<f64> {
+        let pushed = self.push(number)?;
+        self.ring().await?;
         Ok(pushed)
     }
 
@@ -78,6 +100,12 @@ impl Ground {
         let workspace = self.namespace.wait_for_workspace(WORKSPACE, "converged", all).await?;
         workspace.status.context("the workspace has no status")
     }
+}
+
+async fn follow(namespace: &Namespace, repository: &GitRepo, name: &str, interval: &str) -> anyhow::Result<()> {
+    let webhook = json!({ "secretRef": { "name": HOOK } });
+    let spec = json!({ "source": repository.url(), "interval": interval, "webhook": webhook });
+    namespace.apply_workspace(name, spec).await.map(drop)
 }
 
 /// Now, in microseconds since 1970: the clock that all processes of this machine share.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use rototo_benches::ground::Ground;
-use rototo_benches::witnesses::Witnesses;
+use rototo_benches::witnesses::{Noted, Witnesses};
 
 /// What is asked of git and of the API server while nothing changes.
 #[derive(Parser)]
@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     for number in 1..options.workspaces {
         ground.namespace.wait_for_condition(&format!("workspace-{number}"), "Published", "True").await?;
     }
-    let _clients = Witnesses::follow(&ground, options.processes).await?;
+    let _clients = Witnesses::follow(&ground, options.processes, Noted::Changes).await?;
     ground.converged(options.processes).await?;
     // What the start has left to say is said by then.
     tokio::time::sleep(Duration::from_secs(10)).await;

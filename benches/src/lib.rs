@@ -4,4 +4,5 @@
 
 pub mod figures;
 pub mod ground;
+pub mod trace;
 pub mod witnesses;

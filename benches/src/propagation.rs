@@ -1,6 +1,7 @@
-//! `cargo xtask bench propagation`: from a commit, and from the marker's patch, to every process of larger fleets; beside what as many bare watches take
-//! to show a patch of a map of their own, in turns with the changes.
+//! `cargo xtask bench propagation`: from a commit, and from the marker's patch, to every process of larger fleets; beside
+//! what as many bare watches take to show a patch of a map of their own, in turns with the changes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,8 +9,9 @@ use clap::Parser;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use rototo_benches::figures::{Spread, Table, processor_millis};
-use rototo_benches::ground::{Ground, micros};
-use rototo_benches::witnesses::Witnesses;
+use rototo_benches::ground::{Ground, WORKSPACE, micros};
+use rototo_benches::trace::Trace;
+use rototo_benches::witnesses::{Noted, Witnesses};
 use serde_json::json;
 
 /// From a commit to every process of larger fleets, beside the raw watch.
@@ -26,6 +28,16 @@ struct Options {
     /// shows what asking for all of them again costs.
     #[arg(long, default_value_t = 0)]
     pause: u64,
+    /// How many further changes are pushed that only polling finds.
+    #[arg(long, default_value_t = 0)]
+    polled: usize,
+    /// How often the git host is asked then.
+    #[arg(long, default_value = "5s")]
+    interval: String,
+    /// Note each step of each change in each client, print where the time goes, and write it to this file, in the format of
+    /// Chrome's and Perfetto's trace viewers.
+    #[arg(long)]
+    trace: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -41,38 +53,102 @@ async fn fleet(size: usize, options: &Options) -> anyhow::Result<()> {
     let ground = Ground::prepare("1h").await?;
     let floor = Floor::create(&ground).await?;
     let mut watches = Witnesses::watch(&ground, size, FLOOR, KEY).await?;
-    let mut clients = Witnesses::follow(&ground, size).await?;
+    let noted = if options.trace.is_some() { Noted::Steps } else { Noted::Changes };
+    let mut clients = Witnesses::follow(&ground, size, noted).await?;
     ground.converged(size).await?;
+    rung(&ground, &floor, &mut watches, &mut clients, options).await?;
+    if options.polled > 0 {
+        polled(&ground, &mut clients, options).await?;
+    }
+    Ok(())
+}
 
+/// Changes that the git host tells of.
+async fn rung(
+    ground: &Ground,
+    floor: &Floor<'_>,
+    watches: &mut Witnesses,
+    clients: &mut Witnesses,
+    options: &Options,
+) -> anyhow::Result<()> {
+    let size = clients.ids().len();
     println!(
         "\n{size} clients, {size} bare watches of another map. Milliseconds until they have seen a change: `floor`, bare"
     );
     println!(
         "watches since a patch was sent; `patch`, clients since the marker was decided on, until they resolve from it;"
     );
-    println!("`push`, clients since `git push` had returned. `ratio` is patch p99 / floor p99.\n");
+    println!("`push`, clients since `git push` had returned, with a webhook. `ratio` is patch p99 / floor p99.\n");
     let columns = ["floor p50", "p99", "max", "patch p50", "p99", "max", "push p50", "p99", "max", "ratio"];
-    let operator = [ground.operator.process()?.id()];
-    let before = (processor_millis(&operator), processor_millis(&clients.ids()));
+    let spent = Spent::begin(ground, clients)?;
     let mut table = Table::new("change", &columns);
+    let mut trace = Trace::default();
     for number in 0..options.changes {
         tokio::time::sleep(Duration::from_secs(options.pause)).await;
-        let floor = floor.patch(&mut watches).await?;
+        let floor = floor.patch(watches).await?;
         let pushed = ground.change(number).await?;
         let status = ground.converged(size).await?;
-        let decided = status.published.context("nothing is published")?.updated_at;
+        let decided = status.published.clone().context("nothing is published")?.updated_at;
         let applied = clients.saw(&decided.to_string()).await?;
-        let patch = since(decided.timestamp().as_microsecond() as f64, &applied)?;
-        let push = since(pushed, &applied)?;
+        let decided = decided.timestamp().as_microsecond() as f64;
+        let (patch, push) = (since(decided, &applied)?, since(pushed, &applied)?);
         let cells = [floor.cells(), patch.cells(), push.cells()].concat();
         table.row(&(number + 1).to_string(), [cells, vec![patch.p99 / floor.p99]].concat());
+        if options.trace.is_some() {
+            trace.change(pushed, decided, &status, clients.steps(decided));
+        }
     }
     table.close();
-    let after = (processor_millis(&operator), processor_millis(&clients.ids()));
-    let each = |before: f64, after: f64| (after - before) / options.changes as f64;
-    let (operator, clients) = (each(before.0, after.0), each(before.1, after.1));
-    println!("\nprocessor time for one change: operator {operator:.0} ms, all clients together {clients:.0} ms");
+    spent.print(options.changes)?;
+    if let Some(file) = &options.trace {
+        trace.print();
+        trace.write(file)?;
+    }
     Ok(())
+}
+
+/// Changes that nobody tells of.
+async fn polled(ground: &Ground, clients: &mut Witnesses, options: &Options) -> anyhow::Result<()> {
+    let (size, interval) = (clients.ids().len(), options.interval.as_str());
+    ground.follow(WORKSPACE, interval).await?;
+    println!("\nThe same clients, the git host asked every {interval}. Milliseconds since `git push` had returned.\n");
+    let mut table = Table::new("change", &["push p50", "p99", "max"]);
+    for number in options.changes..options.changes + options.polled {
+        // Anywhere in the interval.
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
+        let pushed = ground.push(number)?;
+        let decided = ground.converged(size).await?.published.context("nothing is published")?.updated_at;
+        let applied = clients.saw(&decided.to_string()).await?;
+        table.row(&(number + 1).to_string(), since(pushed, &applied)?.cells().to_vec());
+    }
+    table.close();
+    Ok(())
+}
+
+/// What the processors have worked.
+struct Spent {
+    processes: Vec<(&'static str, Vec<u32>, f64)>,
+}
+
+impl Spent {
+    fn begin(ground: &Ground, clients: &Witnesses) -> anyhow::Result<Self> {
+        let operator = vec![ground.operator.process()?.id()];
+        let processes = [("operator", operator), ("all clients together", clients.ids())];
+        let begin = |(name, ids): (&'static str, Vec<u32>)| {
+            let before = processor_millis(&ids);
+            (name, ids, before)
+        };
+        Ok(Self { processes: processes.map(begin).into() })
+    }
+
+    fn print(&self, changes: usize) -> anyhow::Result<()> {
+        let each = |(name, ids, before): &(&str, Vec<u32>, f64)| {
+            format!("{name} {:.0} ms", (processor_millis(ids) - before) / changes as f64)
+        };
+        let each: Vec<_> = self.processes.iter().map(each).collect();
+        println!("\nprocessor time for one change: {}", each.join(", "));
+        Ok(())
+    }
 }
 
 /// A ConfigMap that only the bare watches look at.

@@ -1,10 +1,10 @@
 //! A witness of changes: a process that follows a workspace, or that only watches. What it sees is a line on its standard
 //! output: `seen MICROSECONDS VALUE`, with the time since 1970.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,6 +12,12 @@ use kube::api::{WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use rototo::{Cluster, LoadOptions, RefreshOptions, RefreshingWorkspace};
+use rototo_benches::ground::micros;
+use tracing::field::Field;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// A witness of changes.
 #[derive(Parser)]
@@ -22,6 +28,9 @@ enum Command {
         source: String,
         /// A directory with a `kubeconfig` and a `rototo-token`.
         place: PathBuf,
+        /// Also note when each step on the way was done, as `step MICROSECONDS NAME`.
+        #[arg(long)]
+        steps: bool,
     },
     /// Watch a ConfigMap and do nothing else; what is seen are the values of a key.
     Watch {
@@ -39,7 +48,12 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Follow { source, place } => follow(&source, &place).await,
+        Command::Follow { source, place, steps } => {
+            if steps {
+                tracing_subscriber::registry().with(Steps).init();
+            }
+            follow(&source, &place).await
+        }
         Command::Watch { kubeconfig, namespace, map, key } => watch(&kubeconfig, &namespace, &map, &key).await,
     }
 }
@@ -76,8 +90,25 @@ async fn watch(kubeconfig: &Path, namespace: &str, map: &str, key: &str) -> anyh
 }
 
 fn saw(value: &str) {
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    println!("seen {} {value}", time.as_micros());
+    println!("seen {} {value}", micros() as u64);
+}
+
+/// Notes the steps that the library tells of.
+struct Steps;
+
+impl<S: Subscriber> Layer<S> for Steps {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == "rototo::path"
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let at = micros() as u64;
+        event.record(&mut |field: &Field, value: &dyn Debug| {
+            if field.name() == "message" {
+                println!("step {at} {value:?}");
+            }
+        });
+    }
 }
 
 async fn config(kubeconfig: &Path) -> anyhow::Result<Config> {

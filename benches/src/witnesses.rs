@@ -13,6 +13,15 @@ use crate::ground::{ACCOUNT, Ground, WORKSPACE};
 /// As long as many processes may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What followers note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// Only what they see.
+    Changes,
+    /// Also each step on the way, which costs a little.
+    Steps,
+}
+
 /// Processes that note when they see something.
 pub struct Witnesses {
     processes: Vec<Process>,
@@ -30,7 +39,7 @@ impl Witnesses {
     }
 
     /// Follows the workspace with the client library, in `count` pods that each have tokens of their own.
-    pub async fn follow(ground: &Ground, count: usize) -> anyhow::Result<Self> {
+    pub async fn follow(ground: &Ground, count: usize, noted: Noted) -> anyhow::Result<Self> {
         let labels = [(rototo_api::names::workspace_label(WORKSPACE), String::new())].into();
         let mut pods = Vec::new();
         for number in 0..count {
@@ -40,7 +49,9 @@ impl Witnesses {
         }
         let source = format!("kubernetes://{}/{WORKSPACE}", ground.namespace.name());
         let place = |pod: &Pod| pod.directory().display().to_string();
-        let arguments = pods.iter().map(|pod| vec!["follow".to_owned(), source.clone(), place(pod)]).collect();
+        let steps = (noted == Noted::Steps).then(|| "--steps".to_owned());
+        let follow = |pod: &Pod| ["follow".to_owned(), source.clone(), place(pod)].into_iter().chain(steps.clone());
+        let arguments = pods.iter().map(|pod| follow(pod).collect()).collect();
         Self::start(arguments, count, pods).await
     }
 
@@ -68,6 +79,16 @@ impl Witnesses {
     /// When each of them saw `value`, in microseconds; waits until all of them have.
     pub async fn saw(&mut self, value: &str) -> anyhow::Result<Vec<f64>> {
         self.wait(value, |seen| seen.contains(value)).await
+    }
+
+    /// The steps that each of them has noted since `begin`, in microseconds, in order.
+    #[must_use]
+    pub fn steps(&self, begin: f64) -> Vec<Vec<(f64, String)>> {
+        let step = |line: &str| {
+            let (time, name) = line.strip_prefix("step ")?.split_once(' ')?;
+            Some((time.parse().ok()?, name.to_owned())).filter(|(at, _): &(f64, String)| *at >= begin)
+        };
+        self.processes.iter().map(|process| process.log().lines().filter_map(step).collect()).collect()
     }
 
     async fn wait(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> anyhow::Result<Vec<f64>> {
