@@ -20,7 +20,7 @@ fn changed_qualifiers<'a>(before: &'a Parsed, after: &'a Parsed) -> BTreeSet<&'a
     let same = |id: &str| {
         let (one, other) = (before.qualifiers.get(id), after.qualifiers.get(id));
         one.zip(other).is_some_and(|(one, other)| {
-            one.digest() == other.digest()
+            one.is_same(other)
                 || one.content().zip(other.content()).is_some_and(|(one, other)| decides_alike(one, other))
         })
     };

@@ -107,7 +107,8 @@ impl<'a> Compiler<'a> {
         let Some(document) = self.parsed.schemas.get(CONTEXT_SCHEMA) else { return Ok(None) };
         let schema = document.content().ok_or(Refused(CONTEXT_SCHEMA))?;
         schema.validator().map_err(|_| Refused(CONTEXT_SCHEMA))?;
-        Ok(Some(ContextSchema { document: document.clone(), identity: document.digest().short_identity() }))
+        let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or(Refused(CONTEXT_SCHEMA))?.digest();
+        Ok(Some(ContextSchema { document: document.clone(), identity: digest.short_identity() }))
     }
 
     fn qualifiers(&mut self) -> Result<(), Refused<'a>> {

@@ -64,10 +64,25 @@ impl DocumentKind {
 pub struct Document {
     /// What it holds.
     pub kind: DocumentKind,
-    /// The digest of `bytes`.
-    pub digest: Digest,
     /// The bytes as they stand in the source.
     pub bytes: Arc<[u8]>,
+    /// Hashing costs more than comparing, so it waits until somebody asks for a name.
+    digest: OnceLock<Digest>,
+}
+
+impl Document {
+    /// The digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self.digest.get(), other.digest.get()) {
+            (Some(one), Some(two)) => one == two,
+            _ => Arc::ptr_eq(&self.bytes, &other.bytes) || self.bytes == other.bytes,
+        }
+    }
 }
 
 /// All documents of one workspace, by path. Files that are no documents are left out, so two trees with the same
@@ -94,11 +109,14 @@ impl Tree {
     /// Adds or replaces the file at `path`; what is no document is ignored. Objects whose resource has no file of its
     /// own are left out when the tree is read, as [`Tree::iter`] does.
     pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
-        let (path, bytes) = (path.into(), bytes.into());
+        let path = path.into();
         if let Some(kind) = DocumentKind::at(&path) {
-            let digest = Digest::of(&bytes);
-            self.fingerprint = OnceLock::new();
-            self.documents.insert(path, Document { kind, digest, bytes });
+            let document = Document { kind, bytes: bytes.into(), digest: OnceLock::new() };
+            // What is there already stays, and what is known of it.
+            if !self.documents.get(&path).is_some_and(|known| known.is_same(&document)) {
+                self.fingerprint = OnceLock::new();
+                self.documents.insert(path, document);
+            }
         }
     }
 
@@ -162,7 +180,7 @@ impl Tree {
     pub fn fingerprint(&self) -> Fingerprint {
         *self
             .fingerprint
-            .get_or_init(|| Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest))))
+            .get_or_init(|| Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest()))))
     }
 
     /// The document at `path`, if [`Tree::iter`] finds it.
@@ -174,7 +192,7 @@ impl Tree {
 
     /// The paths at which something else is found than in `before`, in order. What both trees share is not looked at.
     pub(crate) fn changed_since(&self, before: &Self) -> Vec<Arc<str>> {
-        let differing = self.documents.changed_since(&before.documents, |one, two| one.digest == two.digest);
+        let differing = self.documents.changed_since(&before.documents, Document::is_same);
         let mut changed: Vec<Arc<str>> = differing.into_iter().cloned().collect();
         let resources: Vec<String> =
             changed.iter().filter_map(|path| Some(format!("{}-objects/", resource_stem(path)?))).collect();

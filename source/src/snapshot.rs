@@ -64,7 +64,7 @@ pub enum SnapshotError {
 pub fn pack(tree: &Tree, base: Option<&Tree>) -> Result<Vec<u8>, SnapshotError> {
     let files = tree.iter().map(|(path, document)| File {
         path: path.to_string(),
-        sha256: document.digest.to_string(),
+        sha256: document.digest().to_string(),
         size: length(&document.bytes),
     });
     let manifest = Manifest {
@@ -75,9 +75,9 @@ pub fn pack(tree: &Tree, base: Option<&Tree>) -> Result<Vec<u8>, SnapshotError> 
     };
     let manifest = serde_json::to_vec(&manifest).map_err(|error| SnapshotError::Pack(error.to_string()))?;
     let in_base = |path: &str, digest: Digest| {
-        base.and_then(|base| base.get(path)).is_some_and(|document| document.digest == digest)
+        base.and_then(|base| base.get(path)).is_some_and(|document| document.digest() == digest)
     };
-    let sent = tree.iter().filter(|(path, document)| !in_base(path, document.digest));
+    let sent = tree.iter().filter(|(path, document)| !in_base(path, document.digest()));
     let entries =
         std::iter::once((MANIFEST, &*manifest)).chain(sent.map(|(path, document)| (&**path, &*document.bytes)));
     archive(entries).map_err(|error| SnapshotError::Pack(error.to_string()))

@@ -22,7 +22,7 @@ fn forged(manifest: &serde_json::Value, files: &[(&str, &str)]) -> Vec<u8> {
 fn manifest(tree: &Tree) -> serde_json::Value {
     let files: Vec<_> = tree
         .iter()
-        .map(|(path, document)| serde_json::json!({"path": &**path, "sha256": document.digest.to_string(), "size": document.bytes.len()}))
+        .map(|(path, document)| serde_json::json!({"path": &**path, "sha256": document.digest().to_string(), "size": document.bytes.len()}))
         .collect();
     serde_json::json!({"schema_version": 1, "fingerprint": tree.fingerprint().to_string(), "engine_level": 1, "files": files})
 }

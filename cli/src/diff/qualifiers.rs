@@ -69,7 +69,7 @@ pub(super) fn compare(old: &Parsed, new: &Parsed) -> Vec<QualifierDiff> {
     ids.into_iter()
         .filter_map(|id| {
             let change = match (old.qualifiers.get(id), new.qualifiers.get(id)) {
-                (Some(old), Some(new)) if old.digest() == new.digest() => return None,
+                (Some(old), Some(new)) if old.is_same(new) => return None,
                 (Some(_), Some(_)) => Change::Changed,
                 (None, _) => Change::Added,
                 (_, None) => Change::Removed,

@@ -62,7 +62,7 @@ impl Linted {
 #[must_use]
 pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
     let changed = parsed.tree().changed_since(previous.parsed.tree());
-    let uses = uses_after(previous, parsed, &changed);
+    let uses = previous.uses.after(&previous.parsed, parsed, &changed);
     let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
     let in_documents = documents_after(previous, parsed, &again);
     let facts = Facts::new(parsed);
@@ -94,15 +94,6 @@ pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
     diagnostics.sort_by(|a, b| a.place().cmp(&b.place()));
     cut(&mut diagnostics);
     Linted { parsed: parsed.clone(), lint: Lint { diagnostics }, uses, in_documents, in_references, has_early_errors }
-}
-
-fn uses_after(previous: &Linted, parsed: &Parsed, changed: &[Arc<str>]) -> Uses {
-    let mut uses = previous.uses.clone();
-    for path in changed {
-        uses.remove(&previous.parsed, path);
-        uses.add(parsed, path);
-    }
-    uses
 }
 
 fn documents_after(previous: &Linted, parsed: &Parsed, again: &BTreeSet<Arc<str>>) -> SharedMap<Arc<[Diagnostic]>> {

@@ -1,6 +1,9 @@
 //! How often something is named by a document of another kind, kept up to date one document at a time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use crate::parse::{Field, Parse, Parsed, stem, target};
 use crate::shared::SharedMap;
@@ -26,20 +29,17 @@ impl Uses {
         self.schemas.contains_key(path)
     }
 
-    /// Counts what the document at `path` names.
-    pub(super) fn add(&mut self, parsed: &Parsed, path: &str) {
-        named(parsed, path, |name| match name {
-            Name::Qualifier(id) => increase(&mut self.qualifiers, id),
-            Name::Schema(path) => increase(&mut self.schemas, &path.into()),
-        });
-    }
-
-    /// Takes back what [`Uses::add`] counted.
-    pub(super) fn remove(&mut self, parsed: &Parsed, path: &str) {
-        named(parsed, path, |name| match name {
-            Name::Qualifier(id) => decrease(&mut self.qualifiers, id),
-            Name::Schema(path) => decrease(&mut self.schemas, &path),
-        });
+    /// What is used once the documents at `changed` are those of `now` instead of those of `before`.
+    pub(super) fn after(&self, before: &Parsed, now: &Parsed, changed: &[Arc<str>]) -> Self {
+        let mut counted = Counted::default();
+        for path in changed {
+            counted.count(before, path, -1);
+            counted.count(now, path, 1);
+        }
+        let mut uses = self.clone();
+        counted.qualifiers.into_iter().for_each(|(id, more)| add(&mut uses.qualifiers, id, more));
+        counted.schemas.into_iter().for_each(|(path, more)| add(&mut uses.schemas, &path, more));
+        uses
     }
 
     /// Whether the same is used, however often.
@@ -50,26 +50,32 @@ impl Uses {
     }
 }
 
-enum Name<'a> {
-    Qualifier(&'a Arc<str>),
-    Schema(String),
+/// How many more uses there are than before.
+#[derive(Default)]
+struct Counted<'a> {
+    qualifiers: HashMap<&'a str, isize, FixedState>,
+    schemas: HashMap<String, isize, FixedState>,
 }
 
-fn named(parsed: &Parsed, path: &str, mut found: impl FnMut(Name<'_>)) {
-    let schema = match DocumentKind::at(path) {
-        Some(DocumentKind::Variable) => {
-            let Some(variable) = parsed.variables.get(stem(path)).and_then(Parse::content) else { return };
-            variable.rules().iter().filter_map(|rule| rule.qualifier.value()).for_each(|id| found(Name::Qualifier(id)));
-            &variable.schema
+impl<'a> Counted<'a> {
+    fn count(&mut self, parsed: &'a Parsed, path: &str, more: isize) {
+        let schema = match DocumentKind::at(path) {
+            Some(DocumentKind::Variable) => {
+                let Some(variable) = parsed.variables.get(stem(path)).and_then(Parse::content) else { return };
+                for id in variable.rules().iter().filter_map(|rule| rule.qualifier.value()) {
+                    *self.qualifiers.entry(id).or_default() += more;
+                }
+                &variable.schema
+            }
+            Some(DocumentKind::Resource) => match parsed.resources.get(stem(path)).and_then(Parse::content) {
+                Some(resource) => &resource.schema,
+                None => return,
+            },
+            _ => return,
+        };
+        if let Some(schema) = schema_path(path, schema) {
+            *self.schemas.entry(schema).or_default() += more;
         }
-        Some(DocumentKind::Resource) => match parsed.resources.get(stem(path)).and_then(Parse::content) {
-            Some(resource) => &resource.schema,
-            None => return,
-        },
-        _ => return,
-    };
-    if let Some(target) = schema_path(path, schema) {
-        found(Name::Schema(target));
     }
 }
 
@@ -78,16 +84,11 @@ pub(super) fn schema_path(path: &str, reference: &Field<Arc<str>>) -> Option<Str
     reference.value().and_then(|reference| target(path, reference))
 }
 
-fn increase(counts: &mut SharedMap<usize>, name: &Arc<str>) {
-    match counts.get_mut(name) {
-        Some(count) => *count += 1,
-        None => drop(counts.insert(Arc::clone(name), 1)),
-    }
-}
-
-fn decrease(counts: &mut SharedMap<usize>, name: &str) {
-    match counts.get_mut(name) {
-        Some(count) if *count > 1 => *count -= 1,
-        _ => drop(counts.remove(name)),
+fn add(counts: &mut SharedMap<usize>, name: &str, more: isize) {
+    let known = counts.get(name).copied().unwrap_or_default();
+    match known.saturating_add_signed(more) {
+        count if count == known => {}
+        0 => drop(counts.remove(name)),
+        count => drop(counts.insert(name.into(), count)),
     }
 }

@@ -125,26 +125,24 @@ impl Parsed {
     fn read(&mut self, path: &Arc<str>, document: &Document) {
         let (id, bytes) = (Arc::from(stem(path)), &*document.bytes);
         match document.kind {
-            DocumentKind::Manifest => {
-                self.manifest = Some(Parse::new(path, document, toml::parse(bytes, Manifest::of)))
-            }
+            DocumentKind::Manifest => self.manifest = Some(Parse::new(path, toml::parse(bytes, Manifest::of))),
             DocumentKind::Variable => {
-                self.variables.insert(id, Parse::new(path, document, toml::parse(bytes, Variable::of)));
+                self.variables.insert(id, Parse::new(path, toml::parse(bytes, Variable::of)));
             }
             DocumentKind::Qualifier => {
-                self.qualifiers.insert(id, Parse::new(path, document, toml::parse(bytes, Qualifier::of)));
+                self.qualifiers.insert(id, Parse::new(path, toml::parse(bytes, Qualifier::of)));
             }
             DocumentKind::Resource => {
-                self.resources.insert(id, Parse::new(path, document, toml::parse(bytes, Resource::of)));
+                self.resources.insert(id, Parse::new(path, toml::parse(bytes, Resource::of)));
             }
             DocumentKind::ResourceObject => {
                 let resource = Arc::from(resource_of(path));
                 if let Some(objects) = self.objects.get_mut_or_default(&resource) {
-                    objects.insert(id, Parse::new(path, document, toml::parse(bytes, Object::of)));
+                    objects.insert(id, Parse::new(path, toml::parse(bytes, Object::of)));
                 }
             }
             DocumentKind::Schema => {
-                self.schemas.insert(Arc::clone(path), Parse::new(path, document, Schema::parse(bytes)));
+                self.schemas.insert(Arc::clone(path), Parse::new(path, Schema::parse(bytes)));
             }
             DocumentKind::CustomLint => {
                 if let Err(place) = self.custom_lints.binary_search(path) {
@@ -231,7 +229,7 @@ mod tests {
         let before = parse(tree("type = \"int\""));
         let after = parse_after(&before, tree("type = \"bool\""));
         let same = |id| match (before.variables.get(id), after.variables.get(id)) {
-            (Some(before), Some(after)) => Arc::ptr_eq(&before.outcome, &after.outcome),
+            (Some(before), Some(after)) => before.is_same(after),
             _ => false,
         };
         assert!(same("a") && !same("b"));

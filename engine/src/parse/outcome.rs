@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::fingerprint::Digest;
 use crate::text::Span;
-use crate::tree::Document;
 
 /// Why a document could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +24,12 @@ impl Fault {
 pub struct Parse<T> {
     /// Its path in the workspace.
     pub path: Arc<str>,
-    digest: Digest,
-    pub(super) outcome: Arc<Result<T, Fault>>,
+    outcome: Arc<Result<T, Fault>>,
 }
 
 impl<T> Parse<T> {
-    pub(super) fn new(path: &Arc<str>, document: &Document, outcome: Result<T, Fault>) -> Self {
-        Self { path: Arc::clone(path), digest: document.digest, outcome: Arc::new(outcome) }
+    pub(super) fn new(path: &Arc<str>, outcome: Result<T, Fault>) -> Self {
+        Self { path: Arc::clone(path), outcome: Arc::new(outcome) }
     }
 
     /// What was read, if it could be read.
@@ -47,15 +44,15 @@ impl<T> Parse<T> {
         self.outcome.as_ref().as_ref().err()
     }
 
-    /// The digest of its bytes.
+    /// Whether both are the same document, read once: what did not change is taken over from one workspace to the next.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.digest
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.outcome, &other.outcome)
     }
 }
 
 impl<T> Clone for Parse<T> {
     fn clone(&self) -> Self {
-        Self { path: Arc::clone(&self.path), digest: self.digest, outcome: Arc::clone(&self.outcome) }
+        Self { path: Arc::clone(&self.path), outcome: Arc::clone(&self.outcome) }
     }
 }

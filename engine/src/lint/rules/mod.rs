@@ -108,6 +108,13 @@ fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {
     path.split('.').try_fold(schema, |schema, segment| schema.get("properties")?.as_object()?.get(segment))
 }
 
+/// Whether something comes twice. Asked first, as it almost never does.
+fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
+}
+
 /// A question after what may have been meant instead of `word`; empty if nothing is close, or if there are so many names
 /// that looking through them for every mistake would cost more than it helps.
 fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {

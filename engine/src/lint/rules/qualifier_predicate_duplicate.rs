@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::repeats;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Op, Predicate, Qualifier};
 
@@ -101,6 +102,11 @@ value = "large"
 };
 
 fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+    let comparisons =
+        qualifier.predicates().iter().map(|predicate| (predicate.attribute.value(), predicate.op.value()));
+    if !repeats(comparisons) {
+        return;
+    }
     let mut first = BTreeMap::new();
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(meaning) = meaning(predicate) else { continue };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::repeats;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Variable;
 
@@ -100,6 +101,9 @@ value = "large"
 };
 
 fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+    if !repeats(variable.rules().iter().filter_map(|rule| rule.qualifier.value())) {
+        return;
+    }
     let mut first = BTreeMap::new();
     for (index, rule) in variable.rules().iter().enumerate() {
         let Some(qualifier) = rule.qualifier.present() else { continue };

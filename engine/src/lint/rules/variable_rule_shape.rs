@@ -78,9 +78,8 @@ fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mu
         findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve.rule"));
     }
     for (index, rule) in variable.rules().iter().enumerate() {
-        let entity = Entity::rule(id, index);
         if !rule.is_table {
-            findings.add(Finding::new(entity, path, Some(rule.span), "a rule must be a table"));
+            findings.add(Finding::new(Entity::rule(id, index), path, Some(rule.span), "a rule must be a table"));
             continue;
         }
         for (key, field) in [("qualifier", &rule.qualifier), ("value", &rule.value)] {
@@ -89,7 +88,7 @@ fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mu
                 Field::Missing(_) => format!("the rule has no `{key}`"),
                 Field::Invalid(_) => format!("`{key}` of the rule must be a string"),
             };
-            findings.add(Finding::new(entity.clone(), path, field.span(), message).key(key));
+            findings.add(Finding::new(Entity::rule(id, index), path, field.span(), message).key(key));
         }
     }
 }

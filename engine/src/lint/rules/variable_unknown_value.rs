@@ -41,22 +41,27 @@ default = "small"
 };
 
 fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
-    let what = match variable.value_type() {
+    let resource = match variable.value_type() {
         // Other rules say that there is no such resource, or that there are no values at all.
         Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => return,
-        Some(Type::Resource(resource)) => format!("resource `{resource}` has no object"),
+        Some(Type::Resource(resource)) => Some(resource),
         _ if variable.inline_values().next().is_none() => return,
-        _ => format!("[values] of `{id}` has no"),
+        _ => None,
     };
-    let rules = variable.rules().iter().enumerate();
-    let rules = rules.map(|(index, rule)| (Entity::rule(id, index), "resolve.rule.value", &rule.value));
-    let default = variable.default().map(|default| (Entity::variable(id), "resolve.default", default));
-    for (entity, key, field) in default.into_iter().chain(rules) {
+    let rules = variable.rules().iter().enumerate().map(|(index, rule)| (Some(index), &rule.value));
+    for (rule, field) in variable.default().map(|default| (None, default)).into_iter().chain(rules) {
         let Some(selected) = field.present().filter(|field| !facts.has_key(variable, &field.value)) else {
             continue;
         };
         let hint = nearest(&selected.value, facts.keys(variable));
-        let message = format!("{what} `{}`{hint}", selected.value);
+        let (entity, key) = match rule {
+            Some(index) => (Entity::rule(id, index), "resolve.rule.value"),
+            None => (Entity::variable(id), "resolve.default"),
+        };
+        let message = match resource {
+            Some(resource) => format!("resource `{resource}` has no object `{}`{hint}", selected.value),
+            None => format!("[values] of `{id}` has no `{}`{hint}", selected.value),
+        };
         findings.add(Finding::new(entity, path, Some(selected.span), message).key(key));
     }
 }

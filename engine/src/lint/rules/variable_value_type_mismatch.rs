@@ -45,10 +45,9 @@ fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings:
     let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
     let schema = schema.and_then(|schema| schema.content());
     for (key, named) in variable.inline_values() {
-        let entity = Entity::value(id, key);
         if !primitive.admits(&named.value) {
             let message = format!("`{key}` must be of type {}", primitive.name());
-            let finding = Finding::new(entity, path, Some(named.span), message);
+            let finding = Finding::new(Entity::value(id, key), path, Some(named.span), message);
             findings.add(finding.key(format!("values.{key}")));
             continue;
         }
@@ -57,7 +56,7 @@ fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings:
             violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
             let span = findings.place(path, &violation.steps).or(Some(named.span));
             let message = format!("`{key}` does not match its schema: {}", violation.message);
-            findings.add(Finding::new(entity.clone(), path, span, message).key(violation.key()));
+            findings.add(Finding::new(Entity::value(id, key), path, span, message).key(violation.key()));
         }
     }
 }

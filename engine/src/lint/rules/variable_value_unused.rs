@@ -1,6 +1,6 @@
 //! No rule and no default selects a value.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
 use crate::diagnostic::{Entity, Severity, Stage};
@@ -46,8 +46,9 @@ fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mu
     // Where the values are objects of a resource, what is selected is never one that stands here.
     let inline = !matches!(variable.value_type(), Some(Type::Resource(_)));
     let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());
-    let selected: BTreeSet<_> = selected.filter(|_| inline).filter_map(|field| field.value()).collect();
-    for (key, named) in variable.inline_values().filter(|(key, _)| !selected.contains(key)) {
+    let mut selected: Vec<&Arc<str>> = selected.filter(|_| inline).filter_map(|field| field.value()).collect();
+    selected.sort_unstable();
+    for (key, named) in variable.inline_values().filter(|(key, _)| selected.binary_search(key).is_err()) {
         let message = format!("nothing selects value `{key}`");
         let finding = Finding::new(Entity::value(id, key), path, Some(named.key_span), message);
         findings.add(finding.key(format!("values.{key}")));
