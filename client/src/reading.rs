@@ -89,11 +89,11 @@ pub(crate) async fn load(
 }
 
 fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&Content>) -> Result<Content> {
-    let content = Content::parse(tree, base);
+    let mut content = Content::parse(tree, base);
     if mode == LintMode::Skip {
         return Ok(content);
     }
-    let lint = rototo_engine::lint(&content.parsed);
+    let lint = content.lint(base);
     let first = lint.diagnostics.iter().find(|found| found.severity == rototo_engine::Severity::Error);
     if let Some(first) = first {
         let first = format!("{}: {}", first.location, first.masked_message());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rototo_api::UpdatedAt;
 use rototo_engine::parse::Type;
 use rototo_engine::{
-    Compiled, Fingerprint, Lint, Parsed, QualifierTrace, Resolution, ResolveOptions, Summary, Tree, VariableTrace,
+    Compiled, Fingerprint, Lint, Linted, Parsed, QualifierTrace, Resolution, ResolveOptions, Summary, Tree,
+    VariableTrace,
 };
 use serde::Serialize;
 
@@ -75,7 +76,11 @@ impl Workspace {
     /// All diagnostics, located.
     pub async fn lint(&self) -> Result<Lint> {
         let content = self.content.clone();
-        let lint = tokio::task::spawn_blocking(move || rototo_engine::lint(&content.parsed)).await;
+        let lint = tokio::task::spawn_blocking(move || match &content.linted {
+            Some(linted) => linted.lint().clone(),
+            None => rototo_engine::lint(&content.parsed),
+        });
+        let lint = lint.await;
         lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
     }
 
@@ -274,6 +279,8 @@ impl From<Resolution<'_>> for VariableResolution {
 /// What a workspace holds, apart from where it came from.
 pub(crate) struct Content {
     pub(crate) parsed: Parsed,
+    /// What lint said, where it was asked.
+    linted: Option<Linted>,
     compiled: Option<Compiled>,
 }
 
@@ -281,10 +288,17 @@ impl Content {
     /// Reads documents; what has not changed since `base` is taken from there.
     pub(crate) fn parse(tree: Tree, base: Option<&Self>) -> Self {
         let parsed = match base {
-            Some(base) => rototo_engine::parse_after(&base.parsed, tree),
+            Some(base) => rototo_engine::parse_after(&base.parsed, tree.after(base.parsed.tree())),
             None => rototo_engine::parse(tree),
         };
-        Self { parsed, compiled: None }
+        Self { parsed, linted: None, compiled: None }
+    }
+
+    /// Asks lint, which looks at what has changed since `base`.
+    pub(crate) fn lint(&mut self, base: Option<&Self>) -> &Lint {
+        let base = base.and_then(|base| base.linted.as_ref());
+        let linted = rototo_engine::lint_after(base.unwrap_or(&Linted::default()), &self.parsed);
+        self.linted.insert(linted).lint()
     }
 
     /// Makes it ready to resolve; what has not changed since `base` is taken from there.

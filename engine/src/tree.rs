@@ -153,6 +153,26 @@ impl Tree {
         self
     }
 
+    /// The same documents, sharing with `base` what both have: bytes are kept once, and names are not computed again.
+    #[must_use]
+    pub fn after(self, base: &Self) -> Self {
+        let mut tree = base.clone();
+        for path in self.documents.changed_since(&base.documents, Document::is_same) {
+            tree.fingerprint = OnceLock::new();
+            match self.documents.get(path) {
+                Some(document) => drop(tree.documents.insert(Arc::clone(path), document.clone())),
+                None => drop(tree.documents.remove(path)),
+            }
+        }
+        tree
+    }
+
+    /// Takes out the files whose paths are not to be kept.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let gone: Vec<Arc<str>> = self.documents.keys().filter(|path| !keep(path)).cloned().collect();
+        gone.iter().for_each(|path| self.remove(path));
+    }
+
     /// The documents in bytewise order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
         // The objects of one resource follow each other.

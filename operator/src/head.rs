@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
-use rototo_engine::{Diagnostic, Fingerprint, Lint, Severity, Tree};
+use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Severity, Tree};
 use rototo_source::{Access, InvalidSource, Layer, Pinned, Reader, Revision, SnapshotStore, SourceError, StoreError};
 
 use crate::secrets::SecretError;
@@ -148,6 +148,8 @@ pub struct Seen {
     pub head: Arc<Head>,
     /// From which layers it is, each at which commit.
     pub pinned: Pinned,
+    /// What lint knows of it, so that the next head costs what it changes.
+    pub linted: Arc<Linted>,
 }
 
 impl Look {
@@ -181,12 +183,14 @@ impl Look {
 
     fn judge(&self, fetched: Fetched, store: &SnapshotStore) -> Result<Seen, LookError> {
         let Fetched { pinned, tree, detected, fetched } = fetched;
+        let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
+        let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
         let known = self.known.as_ref().map(|known| &known.head);
         let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
-        let (verdict, contents) = match known {
-            Some(known) => (known.verdict.clone(), known.contents),
-            None => judge(tree.clone(), self.fail_on),
+        let (verdict, contents, linted) = match known {
+            Some(known) => (known.verdict.clone(), known.contents, before),
+            None => judge(tree.clone(), self.fail_on, &before),
         };
         if verdict == Verdict::Accepted {
             store.put(&tree)?;
@@ -201,7 +205,7 @@ impl Look {
             verdict,
             times: LookTimes { detected, fetched, linted: Instant::now() },
         };
-        Ok(Seen { head: Arc::new(head), pinned })
+        Ok(Seen { head: Arc::new(head), pinned, linted })
     }
 }
 
@@ -221,8 +225,8 @@ fn layer(layer: &Layer) -> SourceLayer {
     SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
 }
 
-fn judge(tree: Tree, fail_on: FailOn) -> (Verdict, WorkspaceStatus) {
-    let parsed = rototo_engine::parse(tree);
+fn judge(tree: Tree, fail_on: FailOn, before: &Linted) -> (Verdict, WorkspaceStatus, Arc<Linted>) {
+    let parsed = rototo_engine::parse_after(before.parsed(), tree);
     let summary = parsed.summary();
     let contents = WorkspaceStatus {
         variables: count(summary.variables),
@@ -230,10 +234,11 @@ fn judge(tree: Tree, fail_on: FailOn) -> (Verdict, WorkspaceStatus) {
         resources: count(summary.resources),
         documents: count(summary.documents),
     };
-    let lint = rototo_engine::lint(&parsed);
+    let linted = rototo_engine::lint_after(before, &parsed);
+    let lint = linted.lint();
     let refused = lint.has_errors() || fail_on == FailOn::Warning && lint.warnings() > 0;
-    let verdict = if refused { Verdict::Refused(refusal(&lint)) } else { Verdict::Accepted };
-    (verdict, contents)
+    let verdict = if refused { Verdict::Refused(refusal(lint)) } else { Verdict::Accepted };
+    (verdict, contents, Arc::new(linted))
 }
 
 fn refusal(lint: &Lint) -> Refusal {

@@ -37,7 +37,7 @@ pub(crate) fn look_if_due(workspace: &RototoWorkspace, shared: &SharedRecord, co
     let key = Key::of(workspace);
     let span = info_span!("look", namespace = key.namespace, name = key.name);
     let known = record.source.head.clone().zip(record.source.pinned.clone());
-    let known = known.map(|(head, pinned)| Seen { head, pinned });
+    let known = known.map(|(head, pinned)| Seen { head, pinned, linted: record.source.linted.clone() });
     let (spec, context, shared) = (spec.clone(), context.clone(), shared.clone());
     // A neighbour's failure of late is no answer: whoever retries asks anew.
     let age = if due == Due::Interval && record.source.failures == 0 { spec.interval() / 2 } else { Duration::ZERO };

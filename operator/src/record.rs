@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rototo_api::fleet::Answer;
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus};
-use rototo_engine::Fingerprint;
+use rototo_engine::{Fingerprint, Linted};
 use rototo_source::Pinned;
 use tokio::task::AbortHandle;
 
@@ -59,6 +59,8 @@ pub struct SourceRecord {
     pub head: Option<Arc<Head>>,
     /// From which layers it is, each at which commit.
     pub pinned: Option<Pinned>,
+    /// What lint knows of it.
+    pub linted: Arc<Linted>,
     /// When the source last answered.
     pub verified: Option<Verified>,
     /// How often it has failed since.
@@ -224,7 +226,8 @@ impl SourceRecord {
         self.task = None;
         self.failures = failures;
         match result {
-            Ok(Seen { head, pinned }) => {
+            Ok(Seen { head, pinned, linted }) => {
+                self.linted = linted;
                 self.head = Some(head);
                 self.pinned = Some(pinned);
                 self.verified = Some(verified);

@@ -11,7 +11,7 @@
 //! assert_eq!(same.fingerprint(), tree.fingerprint());
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use rototo_api::snapshot::{File, MANIFEST, Manifest, SCHEMA_VERSION};
@@ -177,16 +177,16 @@ fn assemble(
     base: Option<&Tree>,
     expected: Fingerprint,
 ) -> Result<Tree, SnapshotError> {
-    let mut tree = Tree::default();
+    let mut tree = base.cloned().unwrap_or_default();
+    let listed: HashSet<&str> = manifest.files.iter().map(|file| &*file.path).collect();
+    tree.retain(|path| listed.contains(path));
     for file in &manifest.files {
         if DocumentKind::at(&file.path).is_none() {
             return Err(SnapshotError::Damaged(format!("`{}` is no document of a workspace", file.path)));
         }
         match (sent.remove(&file.path), base.and_then(|base| base.get(&file.path))) {
             (Some(bytes), _) => tree.insert(&*file.path, bytes),
-            (None, Some(document)) if document.digest.to_string() == file.sha256 => {
-                tree.insert(&*file.path, document.bytes.clone());
-            }
+            (None, Some(document)) if file.sha256.parse() == Ok(document.digest()) => {}
             (None, _) => return Err(SnapshotError::Incomplete(file.path.clone())),
         }
     }

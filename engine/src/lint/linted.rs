@@ -1,6 +1,7 @@
 //! Linting a workspace at the cost of what differs from the one before it, with the same result as linting all of it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::affected::affected;
@@ -15,7 +16,7 @@ use crate::shared::SharedMap;
 use crate::tree::DocumentKind;
 
 /// A workspace that was linted: what was found, and what it takes to lint the one that comes next.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Linted {
     parsed: Parsed,
     lint: Lint,
@@ -25,6 +26,13 @@ pub struct Linted {
     /// What the checks of references found.
     in_references: Arc<[Diagnostic]>,
     has_early_errors: bool,
+}
+
+/// Holds no value of the workspace.
+impl fmt::Debug for Linted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linted").field("documents", &self.parsed.summary().documents).finish_non_exhaustive()
+    }
 }
 
 impl Linted {
