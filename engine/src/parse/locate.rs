@@ -2,7 +2,6 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::toml::Node;
 use crate::text::Span;
 
 /// One step from a value to a value inside it.
@@ -65,6 +64,8 @@ fn follow(root: &DeTable<'_>, steps: &[Step]) -> Place {
     }
     place
 }
+
+type Node<'i> = toml::Spanned<DeValue<'i>>;
 
 fn entry<'a, 'i>(table: &'a DeTable<'i>, key: &str) -> Option<(Span, &'a Node<'i>)> {
     table.get_key_value(key).map(|(key, node)| (key.span().into(), node))

@@ -35,10 +35,10 @@ impl Manifest {
 impl Extends {
     fn of(root: Table<'_, '_>) -> Self {
         let Some(node) = root.get("extends") else { return Self::Missing };
-        let Some(items) = node.get_ref().as_array() else { return Self::Invalid(node.span().into()) };
-        let source = |item: &super::toml::Node<'_>| match item.get_ref().as_str() {
-            Some(text) => Field::Present(Spanned { value: text.into(), span: item.span().into() }),
-            None => Field::Invalid(item.span().into()),
+        let Some(items) = node.kind.as_array() else { return Self::Invalid(node.span) };
+        let source = |item: &super::toml::Node<'_>| match item.kind.as_str() {
+            Some(text) => Field::Present(Spanned { value: text.into(), span: item.span }),
+            None => Field::Invalid(item.span),
         };
         Self::Sources(items.iter().map(source).collect())
     }

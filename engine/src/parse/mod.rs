@@ -5,8 +5,10 @@
 mod field;
 mod locate;
 mod manifest;
+mod node;
 mod outcome;
 mod qualifier;
+mod reader;
 mod reference;
 mod resource;
 mod schema;

@@ -117,7 +117,7 @@ impl Predicate {
     }
 
     fn of(node: &Node<'_>) -> Result<Self, Fault> {
-        let span = Span::from(node.span());
+        let span = node.span;
         let Some(table) = Table::of(node) else {
             let (attribute, op) = (Field::Invalid(span), Field::Invalid(span));
             let salt = Field::Missing(Some(span));
@@ -125,7 +125,7 @@ impl Predicate {
         };
         let value = table
             .get("value")
-            .map(|node| Ok::<_, Fault>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span().into() }));
+            .map(|node| Ok::<_, Fault>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span }));
         Ok(Self {
             span,
             is_table: true,
@@ -133,7 +133,7 @@ impl Predicate {
             op: table.string("op"),
             value: value.transpose()?,
             salt: table.string("salt"),
-            range: table.get("range").map(|node| Spanned { value: BucketRange::of(node), span: node.span().into() }),
+            range: table.get("range").map(|node| Spanned { value: BucketRange::of(node), span: node.span }),
         })
     }
 }
@@ -141,15 +141,15 @@ impl Predicate {
 impl Predicates {
     fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
         let Some(node) = root.get("predicate") else { return Ok(Self::Missing) };
-        let Some(items) = node.get_ref().as_array() else { return Ok(Self::Invalid(node.span().into())) };
+        let Some(items) = node.kind.as_array() else { return Ok(Self::Invalid(node.span)) };
         Ok(Self::List(items.iter().map(Predicate::of).collect::<Result<_, _>>()?))
     }
 }
 
 impl BucketRange {
     fn of(node: &Node<'_>) -> Self {
-        let Some(items) = node.get_ref().as_array() else { return Self::NotAList };
-        let bounds: Vec<_> = items.iter().map(|item| integer(item.get_ref())).collect();
+        let Some(items) = node.kind.as_array() else { return Self::NotAList };
+        let bounds: Vec<_> = items.iter().map(|item| integer(&item.kind)).collect();
         match bounds.as_slice() {
             [Some(start), Some(end)] => Self::Bounds(*start, *end),
             _ => Self::NotTwoIntegers,

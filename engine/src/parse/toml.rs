@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::DeTable;
 
+use super::node::{Entries, Entry};
+pub(super) use super::node::{Kind, Node};
+use super::reader;
 use super::{Fault, Field, Spanned};
 use crate::text::Span;
 
@@ -14,12 +17,10 @@ const MAX_DEPTH: usize = 64;
 /// How many parts a dotted key may have.
 const MAX_KEY_PARTS: usize = 16;
 
-pub(super) type Node<'i> = toml::Spanned<DeValue<'i>>;
-
 /// A table, and where it stands; `None` is the whole document.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a, 'i> {
-    entries: &'a DeTable<'i>,
+    entries: &'a Entries<'i>,
     span: Option<Span>,
 }
 
@@ -30,16 +31,22 @@ pub(super) fn parse<T>(bytes: &[u8], project: impl FnOnce(Table<'_, '_>) -> Resu
         Fault::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
     })?;
     refuse_long_keys(text)?;
+    let root = reader::read(text).map_or_else(|| read_all(text), Ok)?;
+    project(Table { entries: &root, span: None })
+}
+
+/// Reads a document that may use all of the language, and finds the words for what is wrong.
+pub(super) fn read_all(text: &str) -> Result<Entries<'_>, Fault> {
     let root = DeTable::parse(text).map_err(|error| Fault {
         span: error.span().map(Span::from),
         message: format!("the file is not TOML: {}", error.message().trim()),
     })?;
-    project(Table { entries: root.get_ref(), span: None })
+    Ok(root.into_inner().into())
 }
 
 impl<'a, 'i> Table<'a, 'i> {
     pub(super) fn of(node: &'a Node<'i>) -> Option<Self> {
-        node.get_ref().as_table().map(|entries| Self { entries, span: Some(node.span().into()) })
+        node.kind.as_table().map(|entries| Self { entries, span: Some(node.span) })
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&'a Node<'i>> {
@@ -47,11 +54,11 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Span, &'a Node<'i>)> + use<'a, 'i> {
-        self.entries.iter().map(|(key, node)| (key.get_ref().as_ref(), key.span().into(), node))
+        self.entries.iter().map(|entry| (&*entry.key, entry.key_span, &entry.node))
     }
 
     pub(super) fn string(&self, key: &str) -> Field<Arc<str>> {
-        self.field(key, |value| value.as_str().map(Arc::from))
+        self.field(key, |kind| kind.as_str().map(Arc::from))
     }
 
     pub(super) fn integer(&self, key: &str) -> Field<i64> {
@@ -60,50 +67,51 @@ impl<'a, 'i> Table<'a, 'i> {
 
     /// All entries as one JSON object.
     pub(super) fn to_json(self) -> Result<Value, Fault> {
-        self.entries.iter().map(|(key, node)| Ok((key.get_ref().to_string(), to_json(node, 1)?))).collect()
+        object(self.entries, 1)
     }
 
-    fn field<T>(&self, key: &str, read: impl FnOnce(&DeValue<'i>) -> Option<T>) -> Field<T> {
+    fn field<T>(&self, key: &str, read: impl FnOnce(&Kind<'i>) -> Option<T>) -> Field<T> {
         let Some(node) = self.get(key) else { return Field::Missing(self.span) };
-        let span = Span::from(node.span());
-        match read(node.get_ref()) {
+        let span = node.span;
+        match read(&node.kind) {
             Some(value) => Field::Present(Spanned { value, span }),
             None => Field::Invalid(span),
         }
     }
 }
 
-pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
-    value.as_integer().and_then(whole)
-}
-
-fn whole(integer: &DeInteger<'_>) -> Option<i64> {
-    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+pub(super) fn integer(value: &Kind<'_>) -> Option<i64> {
+    match value {
+        Kind::Integer(digits, radix) => i64::from_str_radix(digits, *radix).ok(),
+        _ => None,
+    }
 }
 
 /// The JSON value of a TOML value. What JSON cannot say (dates, infinity, not-a-number) is a fault at its place.
 pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, Fault> {
-    let fault = |message: &str| Fault::at(node.span().into(), message);
-    if depth > MAX_DEPTH {
+    let fault = |message: &str| Fault::at(node.span, message);
+    if depth > MAX_DEPTH || matches!(node.kind, Kind::TooDeep) {
         return Err(fault("values are nested too deeply: at most 64 levels"));
     }
-    Ok(match node.get_ref() {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Boolean(value) => Value::Bool(*value),
-        DeValue::Integer(integer) => {
-            whole(integer).map(Value::from).ok_or_else(|| fault("the integer does not fit into 64 bits"))?
+    Ok(match &node.kind {
+        Kind::String(text) => Value::String(text.to_string()),
+        Kind::Boolean(value) => Value::Bool(*value),
+        Kind::Integer(..) => {
+            integer(&node.kind).map(Value::from).ok_or_else(|| fault("the integer does not fit into 64 bits"))?
         }
-        DeValue::Float(float) => {
-            let number = float.as_str().parse().ok().and_then(Number::from_f64);
+        Kind::Float(digits) => {
+            let number = digits.parse().ok().and_then(Number::from_f64);
             number.map(Value::Number).ok_or_else(|| fault("a number must be finite: `inf` and `nan` are no values"))?
         }
-        DeValue::Datetime(_) => return Err(fault("dates are no values: write this one as a string")),
-        DeValue::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,
-        DeValue::Table(entries) => {
-            let pairs = entries.iter().map(|(key, node)| Ok((key.get_ref().to_string(), to_json(node, depth + 1)?)));
-            Value::Object(pairs.collect::<Result<Map<_, _>, Fault>>()?)
-        }
+        Kind::Date | Kind::TooDeep => return Err(fault("dates are no values: write this one as a string")),
+        Kind::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,
+        Kind::Table(entries) => object(entries, depth + 1)?,
     })
+}
+
+fn object(entries: &Entries<'_>, depth: usize) -> Result<Value, Fault> {
+    let pair = |entry: &Entry<'_>| Ok((entry.key.to_string(), to_json(&entry.node, depth)?));
+    Ok(Value::Object(entries.iter().map(pair).collect::<Result<Map<_, _>, Fault>>()?))
 }
 
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables

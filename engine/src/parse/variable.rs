@@ -135,19 +135,19 @@ impl Variable {
 impl Values {
     fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
         let Some(node) = root.get("values") else { return Ok(Self::Missing) };
-        let Some(table) = Table::of(node) else { return Ok(Self::Invalid(node.span().into())) };
+        let Some(table) = Table::of(node) else { return Ok(Self::Invalid(node.span)) };
         let named = |(key, key_span, node): (&str, Span, &Node<'_>)| {
             let value = Arc::new(to_json(node, 1)?);
-            Ok((Arc::from(key), NamedValue { value, key_span, span: node.span().into() }))
+            Ok((Arc::from(key), NamedValue { value, key_span, span: node.span }))
         };
-        Ok(Self::Table(node.span().into(), table.entries().map(named).collect::<Result<_, Fault>>()?))
+        Ok(Self::Table(node.span, table.entries().map(named).collect::<Result<_, Fault>>()?))
     }
 }
 
 impl Resolve {
     fn of(root: Table<'_, '_>) -> Self {
         let Some(node) = root.get("resolve") else { return Self::Missing };
-        let Some(table) = Table::of(node) else { return Self::Invalid(node.span().into()) };
+        let Some(table) = Table::of(node) else { return Self::Invalid(node.span) };
         Self::Table { default: table.string("default"), rules: Rules::of(table) }
     }
 }
@@ -155,16 +155,16 @@ impl Resolve {
 impl Rules {
     fn of(resolve: Table<'_, '_>) -> Self {
         let Some(node) = resolve.get("rule") else { return Self::List(Vec::new()) };
-        match node.get_ref().as_array() {
+        match node.kind.as_array() {
             Some(items) => Self::List(items.iter().map(Rule::of).collect()),
-            None => Self::Invalid(node.span().into()),
+            None => Self::Invalid(node.span),
         }
     }
 }
 
 impl Rule {
     fn of(node: &Node<'_>) -> Self {
-        let span = Span::from(node.span());
+        let span = node.span;
         let fields = Table::of(node).map(|table| (table.string("qualifier"), table.string("value")));
         let is_table = fields.is_some();
         let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));

@@ -1,0 +1,130 @@
+//! What stands in a TOML document: tables, lists, and scalars, each with its place.
+
+use std::borrow::Cow;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::text::Span;
+
+/// A value and where it stands.
+#[derive(Debug, PartialEq)]
+pub(super) struct Node<'i> {
+    pub(super) span: Span,
+    pub(super) kind: Kind<'i>,
+}
+
+/// What a value is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Kind<'i> {
+    String(Cow<'i, str>),
+    /// Its digits, and their base.
+    Integer(Cow<'i, str>, u32),
+    Float(Cow<'i, str>),
+    Boolean(bool),
+    Date,
+    /// A list or a table at a depth that nobody looks at.
+    TooDeep,
+    Array(Vec<Node<'i>>),
+    Table(Entries<'i>),
+}
+
+/// The entries of a table, in the order of their keys.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Entries<'i>(Vec<Entry<'i>>);
+
+/// One entry of a table.
+#[derive(Debug, PartialEq)]
+pub(super) struct Entry<'i> {
+    pub(super) key: Cow<'i, str>,
+    pub(super) key_span: Span,
+    pub(super) node: Node<'i>,
+}
+
+impl<'i> Kind<'i> {
+    pub(super) fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    pub(super) fn as_array(&self) -> Option<&[Node<'i>]> {
+        if let Self::Array(items) = self { Some(items) } else { None }
+    }
+
+    pub(super) fn as_table(&self) -> Option<&Entries<'i>> {
+        if let Self::Table(entries) = self { Some(entries) } else { None }
+    }
+}
+
+impl<'i> Entries<'i> {
+    /// Puts entries into order; `None` if two have the same key.
+    pub(super) fn sorted(mut entries: Vec<Entry<'i>>) -> Option<Self> {
+        entries.sort_by(|one, two| one.key.cmp(&two.key));
+        let twice = entries.windows(2).any(|pair| matches!(pair, [one, two] if one.key == two.key));
+        (!twice).then_some(Self(entries))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<'i>> {
+        self.0.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node<'i>> {
+        self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node<'i>> {
+        self.0.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+    }
+
+    /// Adds an entry whose key is new.
+    pub(super) fn add(&mut self, entry: Entry<'i>) {
+        let place = self.0.partition_point(|known| known.key < entry.key);
+        self.0.insert(place, entry);
+    }
+}
+
+/// Deeper than any value may nest, and than whatever stands around one. Dotted keys inside of inline tables nest far
+/// deeper, and to follow them takes a stack as deep.
+const MAX_LEVELS: usize = 80;
+
+impl<'i> From<DeTable<'i>> for Entries<'i> {
+    fn from(table: DeTable<'i>) -> Self {
+        Self::of(table, 0)
+    }
+}
+
+impl<'i> Entries<'i> {
+    fn of(table: DeTable<'i>, level: usize) -> Self {
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, value) in table {
+            let key_span = key.span().into();
+            entries.push(Entry { key: key.into_inner(), key_span, node: Node::of(value, level + 1) });
+        }
+        Self(entries)
+    }
+}
+
+impl<'i> Node<'i> {
+    fn of(value: toml::Spanned<DeValue<'i>>, level: usize) -> Self {
+        let span = value.span().into();
+        let kind = match value.into_inner() {
+            DeValue::String(text) => Kind::String(text),
+            DeValue::Integer(digits) => Kind::Integer(digits.as_str().to_owned().into(), digits.radix()),
+            DeValue::Float(digits) => Kind::Float(digits.as_str().to_owned().into()),
+            DeValue::Boolean(value) => Kind::Boolean(value),
+            DeValue::Datetime(_) => Kind::Date,
+            DeValue::Array(_) | DeValue::Table(_) if level > MAX_LEVELS => Kind::TooDeep,
+            DeValue::Array(items) => {
+                let mut nodes = Vec::with_capacity(items.len());
+                for item in items {
+                    nodes.push(Node::of(item, level + 1));
+                }
+                Kind::Array(nodes)
+            }
+            DeValue::Table(table) => Kind::Table(Entries::of(table, level)),
+        };
+        Self { span, kind }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whatever the reader reads is what the `toml` crate reads, and what documents usually look like is plain.
+
+use super::super::toml::read_all;
+use super::read;
+
+/// Pieces that documents are put together from, plain or not, right or wrong.
+const PIECES: &[&str] = &[
+    "schema_version = 1\n",
+    "description = \"x\"\n",
+    "a = 'lit'\n",
+    "\"q k\" = true\n",
+    "b = 0x1F\n",
+    "c = 1_000\n",
+    "d = -1.5e3\n",
+    "e = inf\n",
+    "f = 2026-01-01\n",
+    "g = [1, \"two\", [3], {h = 4}]\n",
+    "i = {j = 1, k = {l = [ ]}}\n",
+    "m.n = 1\n",
+    "m = 2\n",
+    "[values]\n",
+    "[resolve]\n",
+    "[resolve.more]\n",
+    "[[resolve.rule]]\n",
+    "[[predicate]]\n",
+    "[predicate]\n",
+    "[a]\n",
+    "[a.b]\n",
+    "[a.b.c]\n",
+    "[i]\n",
+    "[[g]]\n",
+    "[i.j]\n",
+    "# comment\n",
+    "# bad \u{7f}\n",
+    "\r\n",
+    "\r",
+    "\n",
+    "  ",
+    "o = \"\"\"\nmany\nlines\"\"\"\n",
+    "p = '''x'''\n",
+    "q = \"\\u00e9\\n\"\n",
+    "r = \"\\x\"\n",
+    "s = \n",
+    "t\n",
+    "u = [1,\n# c\n 2,]\n",
+    "v = {w = 1,}\n",
+    "x = 99999999999999999999\n",
+    "\"\" = 1\n",
+    "y = 1 # c\n",
+    "z = true\n",
+    "[ z ]\n",
+    "[[ \"q k\" ]]\n",
+    "[]\n",
+    "= 1\n",
+    "aa = +7\n",
+    "ab = 007\n",
+    "ac = {ad.ae = 1}\n",
+    "[resolve",
+    "é = 1\n",
+];
+
+/// The same numbers each time.
+fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |bound| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    }
+}
+
+#[test]
+fn what_is_read_is_what_the_whole_language_means() {
+    let (mut plain, mut other) = (0, 0);
+    for seed in 0..30_000 {
+        let mut below = numbers(seed);
+        let mut text: String = (0..=below(8)).map(|_| PIECES[below(PIECES.len())]).collect();
+        if below(4) == 0 {
+            let cut = below(text.len() + 1);
+            text.truncate((0..=cut).rev().find(|at| text.is_char_boundary(*at)).unwrap());
+        }
+        match read(&text) {
+            Some(root) => {
+                plain += 1;
+                assert_eq!(Ok(root), read_all(&text), "{text:?}");
+            }
+            None => other += 1,
+        }
+    }
+    assert!(plain > 3_000 && other > 3_000, "{plain} {other}");
+}
+
+#[test]
+fn usual_documents_are_plain() {
+    for text in [
+        "schema_version = 1\n",
+        "schema_version = 1\ntype = \"int\"\n\n[values]\na = 1\nb = 2\n\n[resolve]\ndefault = \"a\"\n\n[[resolve.rule]]\nqualifier = \"q\"\nvalue = \"b\"\n\n[[resolve.rule]]\nqualifier = \"r\"\nvalue = \"a\"\n",
+        "[[predicate]]\nattribute = \"a.b\"\nop = \"in\"\nvalue = [\"x\", \"y\"]\n\n[[predicate]]\nrange = [0, 5000]\n",
+        "limit = 1\n[deep]\nenabled = true\nratio = 0.5\n[deep.er]\nn = { a = 1 }\n",
+    ] {
+        assert!(read(text).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_nests_deeply_is_left_to_others() {
+    assert!(read(&format!("a = {}", "[".repeat(100_000))).is_none());
+    assert!(read(&format!("a = {}{}", "[".repeat(100), "]".repeat(100))).is_none());
+}
