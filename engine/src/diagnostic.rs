@@ -154,6 +154,9 @@ pub struct Diagnostic {
     /// The name of the key it is about, where naming it helps and reveals no value.
     #[serde(skip)]
     pub key: Option<String>,
+    /// What the rule is called, if it is one of the workspace's own.
+    #[serde(skip)]
+    pub title: Option<String>,
 }
 
 impl Diagnostic {
@@ -162,8 +165,8 @@ impl Diagnostic {
         (&self.location, self.stage, self.severity, &self.rule)
     }
 
-    /// What is wrong without a word from the workspace but its paths and key names: fit for a status, an event, or a log
-    /// that others read.
+    /// What is wrong without a word from the workspace but its paths, its key names, and the titles of its own rules, which
+    /// are given before any value is shown to them: fit for a status, an event, or a log that others read.
     ///
     /// ```
     /// use rototo_engine::{Tree, lint, parse};
@@ -175,12 +178,23 @@ impl Diagnostic {
     /// ```
     #[must_use]
     pub fn masked_message(&self) -> String {
-        let title = lint::rule(&self.rule).map_or("a custom rule objects", |rule| rule.title);
+        let title = match (&self.title, lint::rule(&self.rule)) {
+            (Some(title), _) => one_line(title),
+            (None, Some(rule)) => rule.title.to_owned(),
+            (None, None) => "a rule of the workspace objects".to_owned(),
+        };
         match &self.key {
             Some(key) => format!("{title} (at `{key}`)"),
-            None => title.to_owned(),
+            None => title,
         }
     }
+}
+
+/// A title that somebody wrote, as one line of bearable length.
+fn one_line(title: &str) -> String {
+    const LONGEST: usize = 200;
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    title.chars().map(plain).take(LONGEST).collect()
 }
 
 impl fmt::Display for Diagnostic {

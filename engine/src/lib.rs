@@ -47,7 +47,7 @@ pub use context::{Context, ContextError};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 pub use fingerprint::{Digest, Fingerprint};
 pub use infer::infer_context_schema;
-pub use lint::{Lint, Linted, lint, lint_after};
+pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
 pub use parse::{Parsed, Summary, parse, parse_after};
 pub use resolve::{Resolution, ResolveError, ResolveOptions};
 pub use text::{Position, Range};

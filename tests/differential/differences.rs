@@ -40,7 +40,14 @@ fn cannot_be_ordered(difference: &Difference<'_>) -> bool {
 
 /// The reference also reports everything that refers to the document as referring to nothing.
 fn unreadable_once(difference: &Difference<'_>) -> bool {
-    let Difference::Finding { rule, ours, theirs, all_ours, .. } = difference else { return false };
+    let Difference::Finding { rule, path, ours, theirs, all_ours, all_theirs } = difference else { return false };
+    // A variable whose resource is nothing to it is looked at no further.
+    let of_nothing =
+        |(rule, _, at, _): &(String, String, String, String)| rule == "rototo/variable-unknown-resource" && at == *path;
+    if *rule == "rototo/variable-unknown-value" && ours > theirs {
+        let unreadable = all_ours.keys().any(|(rule, _, _, _)| rule == "rototo/resource-parse-failed");
+        return unreadable && all_theirs.keys().any(of_nothing);
+    }
     let unreadable: &[&str] = match *rule {
         "rototo/variable-rule-unknown-qualifier" | "rototo/qualifier-predicate-unknown-qualifier" => {
             &["rototo/qualifier-parse-failed"]
@@ -52,14 +59,14 @@ fn unreadable_once(difference: &Difference<'_>) -> bool {
         }
         _ => return false,
     };
-    ours < theirs && all_ours.keys().any(|(rule, _, _)| unreadable.contains(&&**rule))
+    ours < theirs && all_ours.keys().any(|(rule, _, _, _)| unreadable.contains(&&**rule))
 }
 
 /// The reference stops there, and places the fault at the path of the directory.
 fn without_manifest(difference: &Difference<'_>) -> bool {
     const MISSING: &str = "rototo/workspace-manifest-missing";
     let Difference::Finding { rule, theirs, all_ours, all_theirs, .. } = difference else { return false };
-    let missing = |all: &Findings| all.keys().any(|(rule, _, _)| rule == MISSING);
+    let missing = |all: &Findings| all.keys().any(|(rule, _, _, _)| rule == MISSING);
     missing(all_ours) && missing(all_theirs) && (*theirs == 0 || *rule == MISSING)
 }
 

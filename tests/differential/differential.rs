@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rototo_differential::differences::{Difference, MEANT, explain};
 use rototo_differential::generate::{self, Numbers};
 use rototo_differential::outcome::{our_answer, our_lint, their_answer, their_lint, write};
+use rototo_differential::reference::Reference;
 
 /// How many workspaces: the budget of a test run. `ROTOTO_DIFFERENTIAL_CASES` sets another.
 const CASES: u64 = 400;
@@ -25,10 +26,11 @@ impl Report {
     }
 }
 
-#[tokio::test]
-async fn every_generated_workspace_is_the_same_to_both_engines() {
+#[test]
+fn every_generated_workspace_is_the_same_to_both_engines() {
     let cases = std::env::var("ROTOTO_DIFFERENTIAL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let (mut report, mut findings, mut answers) = (Report::default(), 0, 0);
+    let mut reference = Reference::start();
     for seed in 0..cases {
         let mut numbers = Numbers::new(seed);
         let mut files = generate::workspace(&mut numbers);
@@ -39,13 +41,13 @@ async fn every_generated_workspace_is_the_same_to_both_engines() {
         }
         let root = tempfile::tempdir().unwrap();
         write(&files, root.path());
-        let ((ours, parsed), theirs) = (our_lint(&files), their_lint(root.path()).await);
+        let ((ours, parsed), theirs) = (our_lint(&files), their_lint(&mut reference, root.path()));
         let keys: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
         for key in keys {
             let count = |all: &rototo_differential::outcome::Findings| all.get(key).copied().unwrap_or(0);
             findings += count(&theirs);
             if count(&ours) != count(&theirs) {
-                let (rule, _, path) = key;
+                let (rule, _, path, _) = key;
                 let (all_ours, all_theirs) = (&ours, &theirs);
                 let difference = Difference::Finding {
                     rule,
@@ -58,7 +60,7 @@ async fn every_generated_workspace_is_the_same_to_both_engines() {
                 report.add(seed, &difference);
             }
         }
-        if ours.keys().chain(theirs.keys()).any(|(_, severity, _)| severity == "error") {
+        if ours.keys().chain(theirs.keys()).any(|(_, severity, _, _)| severity == "error") {
             continue;
         }
         let compiled = rototo_engine::compile(&parsed).unwrap();
@@ -66,7 +68,7 @@ async fn every_generated_workspace_is_the_same_to_both_engines() {
             let context = generate::context(&mut numbers);
             for id in compiled.variables() {
                 let (ours, theirs) =
-                    (our_answer(&compiled, id, &context), their_answer(root.path(), id, &context).await);
+                    (our_answer(&compiled, id, &context), their_answer(&mut reference, root.path(), id, &context));
                 answers += 1;
                 if ours != theirs {
                     report.add(seed, &Difference::Answer { ours: &ours, theirs: &theirs });

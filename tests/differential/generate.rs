@@ -65,7 +65,86 @@ pub fn workspace(numbers: &mut Numbers) -> Files {
     if numbers.chance(60) {
         files.insert("schemas/context.schema.json".to_owned(), context_schema(numbers));
     }
+    for name in ["limits", "naming"].iter().take(numbers.below(5).saturating_sub(2)) {
+        files.insert(format!("lint/{name}.lua"), script(numbers));
+    }
     files
+}
+
+/// A script with some rules: handlers that find something, nothing, and that fail.
+fn script(numbers: &mut Numbers) -> String {
+    let mut text = "function register(lint)\n".to_owned();
+    let mut handlers = String::new();
+    for place in 0..numbers.below(4) {
+        let (entity, field) = *numbers.pick(&[
+            ("value", ""),
+            ("value", "field = \"key\", "),
+            ("value", "field = \"value\", "),
+            ("value", "field = \"value.deep.list\", "),
+            ("variable", "field = \"description\", "),
+            ("variable", "field = \"resolve\", "),
+            ("qualifier", "field = \"predicates\", "),
+            ("qualifier", ""),
+            ("schema", "field = \"json.properties.n\", "),
+            ("schema", ""),
+            ("workspace", "field = \"extends\", "),
+            ("workspace", ""),
+        ]);
+        let stage = numbers.pick(&["project", "reference", "value", "graph", "policy"]);
+        let severity =
+            numbers.pick(&["", ", severity = \"warning\"", ", severity = \"warning\"", ", severity = \"error\""]);
+        let rule = numbers.pick(&["team/first", "team/second"]);
+        let registration = format!(
+            "  lint:on({{ stage = \"{stage}\", entity = \"{entity}\", {field}rule = {{ id = \"{rule}\", title = \"A title\", help = \"A way out.\"{severity} }}, handler = \"check{place}\" }})\n"
+        );
+        text.push_str(&registration);
+        if numbers.chance(10) {
+            text.push_str(&registration);
+        }
+        handlers.push_str(&format!("\nfunction check{place}(ctx)\n  {}\nend\n", handler(numbers, entity)));
+    }
+    format!("{text}end\n{handlers}")
+}
+
+/// What a handler does with a target of that kind.
+fn handler(numbers: &mut Numbers, entity: &str) -> &'static str {
+    let any = [
+        "return nil",
+        "return {}",
+        "return { { message = ctx.stage .. \" \" .. ctx.entity .. \" \" .. ctx.target.kind } }",
+        "return { { message = \"one\", field = \"id\" }, { message = \"two\", field = \"nonsense\" } }",
+        "error(\"no\")",
+        "return ctx.target.nothing.at_all",
+        "return 5",
+        "return { { text = \"no message\" } }",
+        "while true do end",
+        "local s = string.rep(\"x\", 20 * 1024 * 1024)",
+        "local found = {} for word in string.gmatch(ctx.entity .. \" \" .. ctx.stage, \"%a+\") do found[#found + 1] = { message = word } end return found",
+    ];
+    let of_kind: &[&str] = match entity {
+        "value" => &[
+            "return { { message = ctx.target.variable.id .. \"/\" .. ctx.target.name .. \" is \" .. type(ctx.target.value) .. \" \" .. type(ctx.target.selected) } }",
+            "if type(ctx.target.value) == \"number\" and ctx.target.value > 10 then return { { message = ctx.target.name .. \" is \" .. ctx.target.value, field = \"value\" } } end",
+            "return { { message = string.gsub(tostring(ctx.target.name), \"%a\", \"<%0>\") .. ctx.target.origin.kind .. ctx.target.origin.doc } }",
+        ],
+        "variable" => &[
+            "local n = 0 for _ in pairs(ctx.target.toml.values) do n = n + 1 end return { { message = ctx.target.id .. \" has \" .. n, field = \"values\" } }",
+            "local keys = {} for key in pairs(ctx.target.toml) do keys[#keys + 1] = key end table.sort(keys) return { { message = table.concat(keys, \",\") } }",
+            "if ctx.target.toml.resolve.rule then return { { message = #ctx.target.toml.resolve.rule .. \" \" .. tostring(ctx.target.toml.resolve.rule[1].value) } } end",
+        ],
+        "qualifier" => &[
+            "for i, predicate in ipairs(ctx.target.toml.predicate) do if predicate.op == \"in\" then return { { message = i .. \" \" .. tostring(predicate.value[1]), field = \"predicates\" } } end end",
+            "return { { message = ctx.target.id:upper() .. ctx.target.path } }",
+        ],
+        "schema" => &[
+            "return { { message = ctx.target.path .. \" \" .. type(ctx.target.selected), field = \"json\" } }",
+            "if type(ctx.target.selected) == \"table\" then return { { message = tostring(ctx.target.selected.type) } } end",
+        ],
+        _ => &[
+            "return { { message = #ctx.target.extends .. \" \" .. tostring(ctx.target.manifest.toml.schema_version) .. ctx.target.manifest.path } }",
+        ],
+    };
+    if numbers.chance(60) { numbers.pick::<&str>(of_kind) } else { numbers.pick::<&str>(&any) }
 }
 
 fn qualifier(numbers: &mut Numbers, earlier: &[&str]) -> String {
@@ -207,6 +286,22 @@ const SLIPS: &[(&str, &str)] = &[
     ("\"type\":", "\"type\": \"thing\", \"was\":"),
     ("\"region\"", "\"qualifier\""),
     ("\"x-rototo-resource\": \"plan\"", "\"x-rototo-resource\": \"gone\""),
+    ("id = \"team/first\"", "id = \"rototo/first\""),
+    ("id = \"team/first\"", "id = \"First\""),
+    ("id = \"team/second\", title = \"A title\"", "id = \"team/first\", title = \"Another\""),
+    ("stage = \"value\"", "stage = \"parse\""),
+    ("entity = \"value\"", "entity = \"limit\""),
+    ("field = \"value\"", "field = \"description\""),
+    ("field = \"value.deep.list\"", "field = \"value.\""),
+    ("severity = \"warning\"", "severity = \"info\""),
+    ("handler = \"check0\"", "handler = \"check9\""),
+    ("handler = \"check0\"", "handle = \"check0\""),
+    ("function register(lint)", "function register(lint"),
+    ("function register(lint)", "function registers(lint)"),
+    ("function register(lint)", "error(\"no\")\nfunction register(lint)"),
+    ("function register(lint)", "function register(lint)\n  while true do end"),
+    ("lint:on(", "lint.on("),
+    ("lint:on({", "lint:on(nil, {"),
     ("{", "{{"),
     (" = ", " = = "),
     ("\"", ""),

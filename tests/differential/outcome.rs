@@ -5,10 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::generate::Files;
+use rototo_lua::{InProcess, Limits};
 
-/// How often each finding was made: rule, severity, and path.
-pub type Findings = BTreeMap<(String, String, String), usize>;
+use crate::generate::Files;
+use crate::reference::Reference;
+
+/// How often each finding was made: rule, severity, path, and the message if it is a rule of the workspace that says it.
+pub type Findings = BTreeMap<(String, String, String, String), usize>;
 
 /// What became of one resolution: the trace as JSON, or what kind of error.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,20 +26,21 @@ pub enum Answer {
 pub fn our_lint(files: &Files) -> (Findings, rototo_engine::Parsed) {
     let tree = files.iter().map(|(path, text)| (path.clone(), text.as_bytes().to_vec())).collect();
     let parsed = rototo_engine::parse(tree);
-    let lint = rototo_engine::lint(&parsed);
+    let lint = rototo_engine::lint_with(&parsed, &mut InProcess::new(Limits::default()));
     (findings(&serde_json::to_value(&lint.diagnostics).unwrap()), parsed)
 }
 
-pub async fn their_lint(root: &Path) -> Findings {
-    let lint = reference::lint_workspace(root).await.unwrap();
-    findings(&serde_json::to_value(&lint.diagnostics).unwrap())
+pub fn their_lint(reference: &mut Reference, root: &Path) -> Findings {
+    findings(&reference.lint(root))
 }
 
 fn findings(diagnostics: &Value) -> Findings {
     let mut findings = Findings::new();
     for found in diagnostics.as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key = (text(&found["rule"]), text(&found["severity"]), text(&found["location"]["path"]));
+        let rule = text(&found["rule"]);
+        let said = if rule.starts_with("rototo/") { String::new() } else { text(&found["message"]) };
+        let key = (rule, text(&found["severity"]), text(&found["location"]["path"]), said);
         *findings.entry(key).or_default() += 1;
     }
     findings
@@ -63,11 +67,10 @@ pub fn our_answer(compiled: &rototo_engine::Compiled, id: &str, context: &Value)
     }
 }
 
-pub async fn their_answer(root: &Path, id: &str, context: &Value) -> Answer {
-    match reference::trace_variable_resolution(root, id, context).await {
-        Ok(trace) => Answer::Trace(serde_json::to_value(trace).unwrap()),
-        Err(error) => {
-            let text = error.to_string();
+pub fn their_answer(reference: &mut Reference, root: &Path, id: &str, context: &Value) -> Answer {
+    match reference.trace(root, id, context) {
+        Ok(trace) => Answer::Trace(trace),
+        Err(text) => {
             let missing = text.strip_prefix("missing resolve context attribute: ");
             match missing.and_then(|rest| rest.split_once(" required by qualifier://")) {
                 Some((attribute, qualifier)) => {

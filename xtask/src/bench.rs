@@ -67,8 +67,10 @@ fn fleet(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn engine(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
-    let mut program = cargo(["run", "--release", "--package", "rototo-engine-benches", "--", bench]);
-    program.args(arguments);
+    let manifest = cargo::root().join("benches/engine/Cargo.toml");
+    let target = cargo::binaries()?.with_file_name("engine-benches");
+    let mut program = cargo(["run", "--release", "--locked"]);
+    program.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target).args(["--", bench]).args(arguments);
     cargo::run(program)
 }
 

@@ -11,11 +11,12 @@ use xtask::cargo;
 /// Which of our packages each of our packages may import. One that is not listed may import any.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-engine", &[]),
+    ("rototo-lua", &["rototo-engine"]),
     ("rototo-api", &[]),
     ("rototo-source", &["rototo-engine", "rototo-api"]),
-    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api"]),
-    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api"]),
-    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api"]),
+    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
+    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
+    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
     ("degradation-service", &["rototo-client"]),
     // xtask is compiled before anything else shows a sign of life.
     ("xtask", &[]),
@@ -23,6 +24,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Where a foreign crate may be a dependency. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
+    ("mlua", &[("rototo-lua", Always)]),
+    // A service that links the client compiles Lua only if it asks for it.
+    (
+        "rototo-lua",
+        &[("rototo-client", Optional), ("rototo-operator", Always), ("rototo-cli", Always), ("rototo-differential", Always)],
+    ),
     ("kube", KUBERNETES),
     ("k8s-openapi", KUBERNETES),
     (
@@ -62,7 +69,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
-const LIBRARIES: &[&str] = &["engine", "source", "api", "client", "operator"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "client", "operator"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

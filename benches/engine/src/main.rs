@@ -1,4 +1,4 @@
-//! `cargo run --release -p rototo-engine-benches -- resolve | load`: the engine beside the reference and a hand-written floor.
+//! `cargo xtask bench resolve | load`: the engine beside the reference and a hand-written floor.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod floor;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::references::References;
-use super::{Facts, Findings};
+use super::{Facts, FaultKind, Findings};
 use crate::diagnostic::Entity;
 use crate::parse::{Fault, Object, Qualifier, Resource, Schema, Variable};
 use crate::tree::DocumentKind;
@@ -39,6 +39,8 @@ pub(super) enum Check {
     Schema(OfDocument<Schema>),
     /// What costs next to nothing, and is looked at each time.
     Workspace(OfWorkspace),
+    /// What is wrong with the workspace's own rules.
+    Scripts(FaultKind),
     /// What qualifiers and schemas are used for. Looked at when a qualifier, a schema, or whether something is used at all
     /// changes.
     References(fn(&References<'_>, &mut Findings<'_>)),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Rule;
-use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity};
+use super::custom::{Asked, Fault, Found};
+use super::rules::CUSTOM_LINT_FAILED;
+use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 use crate::parse::{Places, Step};
 use crate::text::{Lines, Span, shortened};
 use crate::tree::Tree;
@@ -43,6 +45,7 @@ pub(super) struct Finding<'a> {
     path: &'a str,
     span: Option<Span>,
     message: String,
+    stage: Option<Stage>,
     key: Option<String>,
     related: Vec<(&'a str, Option<Span>, String)>,
 }
@@ -50,12 +53,18 @@ pub(super) struct Finding<'a> {
 impl<'a> Finding<'a> {
     /// A fault in the document at `path`, as a whole where there is no span.
     pub(super) fn new(entity: Entity, path: &'a str, span: Option<Span>, message: impl Into<String>) -> Self {
-        Self { entity, path, span, message: message.into(), key: None, related: Vec::new() }
+        Self { entity, path, span, message: message.into(), stage: None, key: None, related: Vec::new() }
     }
 
     /// Names the key it is about, for those who may not read the message.
     pub(super) fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into()).filter(|key| !key.is_empty());
+        self
+    }
+
+    /// Says in which stage it was found, where that is not the stage of the rule.
+    pub(super) fn stage(mut self, stage: Stage) -> Self {
+        self.stage = Some(stage);
         self
     }
 
@@ -100,13 +109,51 @@ impl<'a> Findings<'a> {
         self.diagnostics.push(Diagnostic {
             rule: Cow::Borrowed(rule.id),
             severity: rule.severity,
-            stage: rule.stage,
+            stage: finding.stage.unwrap_or(rule.stage),
             entity: finding.entity,
             message: shortened(&finding.message).into_owned(),
             help: Some(rule.help.to_owned()),
             location,
             related,
             key: finding.key,
+            title: None,
+        });
+    }
+
+    /// Reports a fault in one of the workspace's own rules.
+    pub(super) fn of_script(&mut self, fault: &Fault) {
+        let mut finding = Finding::new(fault.entity.clone(), &fault.path, fault.span, fault.message.clone());
+        finding = finding.stage(fault.stage).key(fault.key.unwrap_or_default());
+        if let Some((path, span, message)) = &fault.related {
+            finding = finding.related(path, *span, *message);
+        }
+        self.add(finding);
+    }
+
+    /// Reports what came of asking one of the workspace's own rules.
+    pub(super) fn of_asked(&mut self, asked: &Asked) {
+        match asked {
+            Asked::Objects(found) => self.of_custom(found),
+            Asked::Failed(fault) => self.of_rule(&CUSTOM_LINT_FAILED, |findings| findings.of_script(fault)),
+        }
+    }
+
+    fn of_custom(&mut self, found: &Found) {
+        if !self.told.one_more(found.rule.severity) {
+            return;
+        }
+        let location = self.location(&found.path, found.span);
+        self.diagnostics.push(Diagnostic {
+            rule: Cow::Owned(found.rule.id.clone()),
+            severity: found.rule.severity,
+            stage: found.stage,
+            entity: found.entity.clone(),
+            message: shortened(&found.message).into_owned(),
+            help: Some(shortened(&found.rule.help).into_owned()),
+            location,
+            related: Vec::new(),
+            key: None,
+            title: Some(found.rule.title.clone()),
         });
     }
 

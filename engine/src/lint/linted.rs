@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::affected::affected;
 use super::check::{Check, Document};
+use super::custom::{self, Asked, Outcome};
 use super::findings::cut;
 use super::references::References;
 use super::uses::Uses;
-use super::{Facts, Finding, Findings, Lint, rules};
+use super::{Facts, Finding, Findings, Lint, Refuse, Scripts, rules};
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
 use crate::shared::SharedMap;
@@ -26,6 +27,8 @@ pub struct Linted {
     /// What the checks of references found.
     in_references: Arc<[Diagnostic]>,
     has_early_errors: bool,
+    /// Whether the workspace's own rules found something.
+    has_own_findings: bool,
 }
 
 /// Holds no value of the workspace.
@@ -69,23 +72,38 @@ impl Linted {
 /// ```
 #[must_use]
 pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
+    lint_after_with(previous, parsed, &mut Refuse("rules in Lua are not run here"))
+}
+
+/// As [`super::lint_with`], with the same result, but the built-in rules look only at what changed since `previous` and at
+/// what names it. The workspace's own rules are asked about all of it: what they look at is theirs to know.
+#[must_use]
+pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scripts) -> Linted {
     let changed = parsed.tree().changed_since(previous.parsed.tree());
     let uses = previous.uses.after(&previous.parsed, parsed, &changed);
     let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
     let in_documents = documents_after(previous, parsed, &again);
     let facts = Facts::new(parsed);
-    let in_workspace = findings_of(parsed, |check, findings| {
-        if let Check::Workspace(check) = check {
-            check(&facts, findings);
+    let Outcome { custom, faults, asked } = custom::run(parsed, scripts);
+    let in_workspace = findings_of(parsed, |check, findings| match check {
+        Check::Workspace(check) => check(&facts, findings),
+        Check::Scripts(kind) => {
+            faults.iter().filter(|fault| fault.kind == *kind).for_each(|fault| findings.of_script(fault))
         }
+        _ => {}
     });
+    let in_scripts = findings_of_scripts(parsed, &asked);
 
-    let has_early_errors = has_early_errors(in_documents.values().flat_map(|found| found.iter()).chain(&in_workspace));
+    let in_documents_and_scripts = in_documents.values().flat_map(|found| found.iter()).chain(&in_scripts);
+    let has_early_errors = has_early_errors(in_documents_and_scripts.chain(&in_workspace));
+    let has_own_findings = !in_scripts.is_empty();
     let in_references = if has_early_errors != previous.has_early_errors
+        || has_own_findings
+        || previous.has_own_findings
         || !uses.are_of_the_same(&previous.uses)
         || again.iter().any(|path| matters_for_references(path))
     {
-        let references = References::new(parsed, &uses, &in_documents, has_early_errors);
+        let references = References::new(parsed, &uses, &in_documents, &in_scripts, has_early_errors);
         let check_all = |check: &Check, findings: &mut Findings<'_>| {
             if let Check::References(check) = check {
                 check(&references, findings);
@@ -98,10 +116,12 @@ pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
 
     let mut diagnostics: Vec<Diagnostic> = in_documents.values().flat_map(|found| found.iter()).cloned().collect();
     diagnostics.extend(in_workspace);
+    diagnostics.extend(in_scripts);
     diagnostics.extend(in_references.iter().cloned());
     diagnostics.sort_by(|a, b| a.place().cmp(&b.place()));
     cut(&mut diagnostics);
-    Linted { parsed: parsed.clone(), lint: Lint { diagnostics }, uses, in_documents, in_references, has_early_errors }
+    let lint = Lint { diagnostics, custom };
+    Linted { parsed: parsed.clone(), lint, uses, in_documents, in_references, has_early_errors, has_own_findings }
 }
 
 fn documents_after(previous: &Linted, parsed: &Parsed, again: &BTreeSet<Arc<str>>) -> SharedMap<Arc<[Diagnostic]>> {
@@ -140,6 +160,13 @@ fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) 
     for rule in rules::ALL {
         findings.of_rule(rule, |findings| rule.checks.iter().for_each(|check| run(check, findings)));
     }
+    findings.into_diagnostics()
+}
+
+/// What the workspace's own rules say.
+fn findings_of_scripts(parsed: &Parsed, asked: &[Asked]) -> Vec<Diagnostic> {
+    let mut findings = Findings::new(parsed.tree());
+    asked.iter().for_each(|asked| findings.of_asked(asked));
     findings.into_diagnostics()
 }
 

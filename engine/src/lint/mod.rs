@@ -5,6 +5,7 @@
 
 mod affected;
 mod check;
+mod custom;
 mod facts;
 mod findings;
 mod linted;
@@ -14,9 +15,11 @@ mod rules;
 mod uses;
 
 use check::{Check, Entry, ObjectEntry};
+use custom::FaultKind;
+pub use custom::{Call, Cause, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, Scripts, Unable};
 use facts::Facts;
 use findings::{Finding, Findings};
-pub use linted::{Linted, lint_after};
+pub use linted::{Linted, lint_after, lint_after_with};
 pub use manual::manual;
 use references::References;
 
@@ -55,6 +58,8 @@ pub type Example = (&'static str, &'static str);
 pub struct Lint {
     /// In the order of documents and places.
     pub diagnostics: Vec<Diagnostic>,
+    /// The workspace's own rules.
+    pub custom: Custom,
 }
 
 impl Lint {
@@ -81,7 +86,8 @@ impl Lint {
     }
 }
 
-/// Everything that the rules have to say about a workspace.
+/// Everything that the built-in rules have to say about a workspace. Rules of its own are not asked, and that is said of
+/// each of their files: with something that runs Lua, see [`lint_with`].
 ///
 /// ```
 /// use rototo_engine::{Tree, lint, parse};
@@ -94,6 +100,12 @@ impl Lint {
 #[must_use]
 pub fn lint(parsed: &Parsed) -> Lint {
     lint_after(&Linted::default(), parsed).into_lint()
+}
+
+/// Everything that the built-in rules and the workspace's own have to say about it; `scripts` runs the latter.
+#[must_use]
+pub fn lint_with(parsed: &Parsed, scripts: &mut dyn Scripts) -> Lint {
+    lint_after_with(&Linted::default(), parsed, scripts).into_lint()
 }
 
 /// All rules, in the order in which they run.

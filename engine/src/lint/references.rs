@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Findings;
 use super::check::Entry;
 use super::uses::Uses;
-use crate::diagnostic::{Diagnostic, Entity, Severity};
+use crate::diagnostic::{Diagnostic, Entity, Severity, Stage};
 use crate::graph;
 use crate::parse::{Parsed, Predicate, Qualifier, Schema};
 use crate::shared::SharedMap;
@@ -22,6 +22,8 @@ pub(super) struct References<'a> {
     /// Whether there are errors in reading the documents or following what they name.
     pub(super) has_early_errors: bool,
     in_documents: &'a SharedMap<Arc<[Diagnostic]>>,
+    /// What came of asking the workspace's own rules.
+    in_scripts: &'a [Diagnostic],
 }
 
 impl<'a> References<'a> {
@@ -29,6 +31,7 @@ impl<'a> References<'a> {
         parsed: &'a Parsed,
         uses: &'a Uses,
         in_documents: &'a SharedMap<Arc<[Diagnostic]>>,
+        in_scripts: &'a [Diagnostic],
         has_early_errors: bool,
     ) -> Self {
         let numbers: BTreeMap<&str, usize> = parsed.qualifiers.keys().zip(0..).map(|(id, n)| (&**id, n)).collect();
@@ -42,7 +45,7 @@ impl<'a> References<'a> {
             })
             .collect();
         let components = graph::components(&edges);
-        Self { parsed, uses, edges, components, has_early_errors, in_documents }
+        Self { parsed, uses, edges, components, has_early_errors, in_documents, in_scripts }
     }
 
     pub(super) fn schemas(&self) -> impl Iterator<Item = Entry<'a, Schema>> {
@@ -73,7 +76,11 @@ impl<'a> References<'a> {
     /// The qualifiers that have something wrong with them or one of their predicates.
     pub(super) fn qualifiers_with_errors(&self, findings: &Findings<'_>) -> BTreeSet<String> {
         let in_documents = self.in_documents.with_prefix("qualifiers/").flat_map(|(_, found)| found.iter());
-        let errors = in_documents.chain(findings.diagnostics()).filter(|found| found.severity == Severity::Error);
+        let in_scripts = self.in_scripts.iter().filter(|found| found.stage < Stage::Graph);
+        let errors = in_documents
+            .chain(in_scripts)
+            .chain(findings.diagnostics())
+            .filter(|found| found.severity == Severity::Error);
         let ids = errors.filter_map(|found| match &found.entity {
             Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => Some(id.clone()),
             _ => None,

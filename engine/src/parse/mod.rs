@@ -2,6 +2,7 @@
 //!
 //! [`parse`] never fails. A document that cannot be read is a [`Fault`] in its place, which lint reports.
 
+mod as_json;
 mod field;
 mod locate;
 mod manifest;
@@ -19,6 +20,7 @@ mod variable;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(crate) use as_json::toml_as_json;
 pub use field::{Field, Spanned};
 pub(crate) use locate::{Places, Step};
 pub use manifest::{Extends, Manifest};

@@ -1,39 +1,61 @@
-//! Custom rules that cannot be run.
+//! A rule of the workspace's own that cannot be run.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
-use crate::diagnostic::{Entity, Severity, Stage};
+use super::super::{Check, FaultKind, Rule};
+use crate::diagnostic::{Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(in super::super) static RULE: Rule = Rule {
     id: "rototo/custom-lint-failed",
     severity: Severity::Error,
     entity: "workspace",
     stage: Stage::Register,
-    title: "a custom rule cannot be run",
-    why: "Whoever wrote a custom rule relies on it. To publish without having run it would be worse than not to publish.",
-    help: "remove the file from `lint`: this version does not run custom rules",
+    title: "a rule of the workspace in Lua could not be run",
+    why: "Whoever wrote the rule relies on it. To publish without having run it would be worse than not to publish.",
+    help: "mend the script, keep it within its limits, or remove the file; where Lua is turned off, only its removal helps",
     bad: &[(
-        "lint/naming.lua",
-        r#"function register(lint) end
+        "lint/limits.lua",
+        r#"function register(lint
+  lint:on({
+    stage = "value",
+    entity = "value",
+    field = "value",
+    rule = {
+      id = "capacity/limit-too-high",
+      title = "a limit is above what the database bears",
+      help = "stay at or below 100",
+    },
+    handler = "check_limit",
+  })
+end
+
+function check_limit(ctx)
+  if ctx.target.variable.id == "limit" and ctx.target.value > 100 then
+    return { { message = ctx.target.name .. " is more than 100" } }
+  end
+end
 "#,
     )],
     good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
+        "lint/limits.lua",
+        r#"function register(lint)
+  lint:on({
+    stage = "value",
+    entity = "value",
+    field = "value",
+    rule = {
+      id = "capacity/limit-too-high",
+      title = "a limit is above what the database bears",
+      help = "stay at or below 100",
+    },
+    handler = "check_limit",
+  })
+end
 
-[values]
-small = 10
-
-[resolve]
-default = "small"
+function check_limit(ctx)
+  if ctx.target.variable.id == "limit" and ctx.target.value > 100 then
+    return { { message = ctx.target.name .. " is more than 100" } }
+  end
+end
 "#,
     )],
-    checks: &[Check::Workspace(check)],
+    checks: &[Check::Scripts(FaultKind::Failed)],
 };
-
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    for path in &facts.parsed.custom_lints {
-        let message = "this version does not run custom rules, and will not publish without them";
-        findings.add(Finding::new(Entity::CustomLint { path: path.to_string() }, path, None, message));
-    }
-}

@@ -1,6 +1,10 @@
 //! The rules, one file each, and the table of all of them in the order in which they run.
 
 mod custom_lint_failed;
+mod custom_lint_file_unregistered;
+mod custom_lint_registration_duplicate;
+mod custom_lint_registration_invalid;
+mod custom_lint_rule_conflict;
 mod qualifier_cycle;
 mod qualifier_parse_failed;
 mod qualifier_predicate_bucket;
@@ -52,6 +56,8 @@ use serde_json::Value;
 
 use super::Rule;
 
+pub(super) use custom_lint_failed::RULE as CUSTOM_LINT_FAILED;
+
 /// Stage by stage. Of faults at one place, those of earlier rules come first.
 pub(super) static ALL: &[&Rule] = &[
     &workspace_not_found::RULE,
@@ -81,6 +87,10 @@ pub(super) static ALL: &[&Rule] = &[
     &variable_resolve_shape::RULE,
     &variable_rule_shape::RULE,
     &custom_lint_failed::RULE,
+    &custom_lint_file_unregistered::RULE,
+    &custom_lint_registration_invalid::RULE,
+    &custom_lint_rule_conflict::RULE,
+    &custom_lint_registration_duplicate::RULE,
     &workspace_context_schema_attribute::RULE,
     &qualifier_predicate_context_type_mismatch::RULE,
     &schema_unreferenced::RULE,

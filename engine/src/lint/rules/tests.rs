@@ -1,7 +1,7 @@
 //! Every rule finds its fault in its bad example and leaves its good example alone.
 
 use super::super::{Example, lint, rules};
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Severity, Stage};
 use crate::parse::parse;
 use crate::tree::Tree;
 
@@ -16,7 +16,8 @@ fn tree(rule: &str, files: &[Example]) -> Tree {
 
 #[test]
 fn every_rule_finds_its_bad_example_and_leaves_its_good_one_alone() {
-    for rule in rules() {
+    // The examples about Lua need something that runs it: `lua/tests/rules.rs` tests all rules once more, with that.
+    for rule in rules().iter().filter(|rule| rule.stage != Stage::Register) {
         let bad = lint(&parse(tree(rule.id, rule.bad)));
         let found = bad.diagnostics.iter().find(|found| found.rule == rule.id);
         assert!(found.is_some(), "{} is silent about its bad example: {:?}", rule.id, bad.diagnostics);

@@ -1,0 +1,75 @@
+//! Whether a `lint:on` says something that can be done.
+
+use super::field::{Field, Kind};
+use super::{CustomRule, Declared};
+use crate::diagnostic::{Severity, Stage};
+
+const STAGES: [(&str, Stage); 5] = [
+    ("project", Stage::Project),
+    ("reference", Stage::Reference),
+    ("value", Stage::Value),
+    ("graph", Stage::Graph),
+    ("policy", Stage::Policy),
+];
+
+/// What a [`Declared`] means.
+pub(super) struct Declaration {
+    pub(super) rule: CustomRule,
+    pub(super) stage: Stage,
+    pub(super) entity: Kind,
+    pub(super) field: Option<Field>,
+}
+
+impl Declaration {
+    pub(super) fn of(declared: &Declared) -> Result<Self, String> {
+        let stage = STAGES.iter().find(|(name, _)| *name == declared.stage).map(|(_, stage)| *stage);
+        let stage = stage.ok_or_else(|| {
+            let known = STAGES.map(|(name, _)| name).join(", ");
+            format!("there is no stage `{}` to register for: there is {known}", declared.stage)
+        })?;
+        let entity = Kind::named(&declared.entity).ok_or_else(|| {
+            let known = Kind::ALL.map(Kind::name).join(", ");
+            format!("there is no entity `{}` to register for: there is {known}", declared.entity)
+        })?;
+        let field = declared.field.as_deref().map(|text| Field::of(entity, text).ok_or(text)).transpose();
+        let field = field.map_err(|text| {
+            let parts = entity
+                .fields()
+                .iter()
+                .map(|field| if field.ends_with('.') { format!("{field}<key>") } else { (*field).to_owned() });
+            let parts = parts.collect::<Vec<_>>().join(", ");
+            format!("{} has no field `{text}`: it has {parts}", entity.name())
+        })?;
+        if !declared.callable {
+            return Err(format!("the file has no function `{}` to be called", declared.handler));
+        }
+        check_id(&declared.id)?;
+        let severity = match declared.severity.as_deref() {
+            None | Some("error") => Severity::Error,
+            Some("warning") => Severity::Warning,
+            Some(other) => return Err(format!("a rule is an `error` or a `warning`, not `{other}`")),
+        };
+        let rule = CustomRule {
+            id: declared.id.clone(),
+            severity,
+            title: declared.title.clone(),
+            help: declared.help.clone(),
+        };
+        Ok(Self { rule, stage, entity, field })
+    }
+}
+
+/// `payments/limit-too-high`
+fn check_id(id: &str) -> Result<(), String> {
+    let plain = |part: &str| {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !part.is_empty() && part.bytes().all(known)
+    };
+    match id.split_once('/') {
+        Some(("rototo", _)) => Err(format!("`{id}` can't be declared: `rototo/` is for the rules that are built in")),
+        Some((authority, rule)) if plain(authority) && plain(rule) => Ok(()),
+        _ => Err(format!(
+            "`{id}` is no name for a rule: it is an authority, a slash, and a fault, each of lowercase letters, digits, and hyphens"
+        )),
+    }
+}

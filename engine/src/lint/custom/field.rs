@@ -1,0 +1,70 @@
+//! What a rule can be about: the kinds of targets, and the parts of each.
+
+/// A kind of target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Workspace,
+    Qualifier,
+    Variable,
+    Value,
+    Schema,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::Workspace, Self::Qualifier, Self::Variable, Self::Value, Self::Schema];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Qualifier => "qualifier",
+            Self::Variable => "variable",
+            Self::Value => "value",
+            Self::Schema => "schema",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The names of its parts; one that ends in `.` is followed by a path of keys.
+    pub(super) fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Workspace => &["extends"],
+            Self::Qualifier => &["id", "description", "predicates"],
+            Self::Variable => &["id", "description", "type", "schema", "values", "resolve"],
+            Self::Value => &["key", "value", "value."],
+            Self::Schema => &["json", "json."],
+        }
+    }
+}
+
+/// A part of a target: its name, and for `value.a.b` the keys below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) keys: Vec<String>,
+}
+
+impl Field {
+    /// The part of that name, if the kind of target has it.
+    pub(super) fn of(kind: Kind, text: &str) -> Option<Self> {
+        let mut fields = kind.fields().iter();
+        fields.find_map(|name| match name.strip_suffix('.') {
+            None => (*name == text).then(|| Self { name, keys: Vec::new() }),
+            Some(plain) => {
+                let keys: Vec<String> = text.strip_prefix(name)?.split('.').map(str::to_owned).collect();
+                keys.iter().all(|key| is_key(key)).then_some(Self { name: plain, keys })
+            }
+        })
+    }
+
+    /// The same for an entity by its name.
+    pub(super) fn read(entity: &str, text: &str) -> Option<Self> {
+        Self::of(Kind::named(entity)?, text)
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}

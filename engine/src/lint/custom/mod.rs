@@ -1,0 +1,328 @@
+//! The workspace's own rules, `lint/*.lua`: what they declare, which parts of the workspace they are asked about, and
+//! where their objections belong. The Lua itself runs elsewhere, behind [`Scripts`].
+
+mod declare;
+mod field;
+mod port;
+mod targets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use port::{Call, Cause, Declared, Objection, Refuse, Script, Scripts, Unable};
+
+use crate::diagnostic::{Entity, Severity, Stage};
+use crate::parse::{Parsed, Places};
+use crate::text::{Lines, Span};
+use declare::Declaration;
+use field::Field;
+use targets::Target;
+
+/// How many findings the rules of one workspace may make together. More of them help nobody, and have to be kept.
+const MOST_FINDINGS: usize = 5_000;
+
+/// What the scripts of a workspace have declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Custom {
+    /// The rules by id.
+    pub rules: BTreeMap<String, CustomRule>,
+    /// Who is called for what, in the order of files and calls of `lint:on`.
+    pub registrations: Vec<Registration>,
+}
+
+/// A rule that a script declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomRule {
+    /// Its name, an authority and the fault: `payments/limit-too-high`.
+    pub id: String,
+    /// Whether the fault stands in the way of publishing.
+    pub severity: Severity,
+    /// The fault, in a few words.
+    pub title: String,
+    /// A way out.
+    pub help: String,
+}
+
+/// A handler, and what it is called for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registration {
+    /// The script.
+    #[serde(skip)]
+    pub path: Arc<str>,
+    /// After which step of linting it is called.
+    pub stage: Stage,
+    /// Once for each of these.
+    pub entity: &'static str,
+    /// Which part of them it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The rule that its objections belong to.
+    pub rule: String,
+    /// The name of the function.
+    pub handler: String,
+    #[serde(skip)]
+    parsed_field: Option<Field>,
+    #[serde(skip)]
+    span: Option<Span>,
+}
+
+/// What is wrong with a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    Failed,
+    Unregistered,
+    Invalid,
+    Conflict,
+    Duplicate,
+}
+
+/// Something that a built-in rule has to say about a script.
+pub(super) struct Fault {
+    pub(super) kind: FaultKind,
+    pub(super) stage: Stage,
+    pub(super) entity: Entity,
+    pub(super) path: Arc<str>,
+    pub(super) span: Option<Span>,
+    pub(super) message: String,
+    pub(super) key: Option<&'static str>,
+    pub(super) related: Option<(Arc<str>, Option<Span>, &'static str)>,
+}
+
+/// What came of asking a handler.
+pub(super) enum Asked {
+    Objects(Found),
+    Failed(Fault),
+}
+
+impl Asked {
+    pub(super) fn stage(&self) -> Stage {
+        match self {
+            Self::Objects(found) => found.stage,
+            Self::Failed(fault) => fault.stage,
+        }
+    }
+}
+
+/// What a script objects to.
+pub(super) struct Found {
+    pub(super) rule: CustomRule,
+    pub(super) stage: Stage,
+    pub(super) entity: Entity,
+    pub(super) path: Arc<str>,
+    pub(super) span: Option<Span>,
+    pub(super) message: String,
+}
+
+/// All that came of running the scripts.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) custom: Custom,
+    /// What is wrong with the declarations.
+    pub(super) faults: Vec<Fault>,
+    /// What came of asking, in the order of stages.
+    pub(super) asked: Vec<Asked>,
+}
+
+/// Lets every script declare its rules, and asks every handler about what it registered for.
+pub(super) fn run(parsed: &Parsed, scripts: &mut dyn Scripts) -> Outcome {
+    let mut run =
+        Run { parsed, scripts, texts: BTreeMap::new(), outcome: Outcome::default(), places: None, given_up: false };
+    for path in &parsed.custom_lints {
+        run.register(path);
+    }
+    run.note_duplicates();
+    for registration in run.outcome.custom.registrations.clone() {
+        run.ask(&registration);
+    }
+    run.outcome.asked.sort_by_key(Asked::stage);
+    run.outcome
+}
+
+struct Run<'a> {
+    parsed: &'a Parsed,
+    scripts: &'a mut dyn Scripts,
+    texts: BTreeMap<&'a str, &'a str>,
+    outcome: Outcome,
+    /// Of the document that was asked for last: targets come one document after the other.
+    places: Option<(Arc<str>, Places<'a>)>,
+    /// Nothing more can be asked, and that has been said.
+    given_up: bool,
+}
+
+impl<'a> Run<'a> {
+    fn register(&mut self, path: &'a Arc<str>) {
+        let bytes = self.parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let unable = Unable::new(Cause::Fault, "the file is not UTF-8 text");
+            return self.register_failed(path, None, &unable);
+        };
+        self.texts.insert(path, text);
+        if self.given_up {
+            return;
+        }
+        let lines = Lines::of(bytes);
+        match self.scripts.register(Script { path, text }) {
+            Err(unable) => {
+                let span = unable.line.and_then(|line| line_of(text, &lines, line));
+                self.given_up |= unable.cause.is_final();
+                self.register_failed(path, span, &unable);
+            }
+            Ok(declared) if declared.is_empty() => {
+                let message = "the file registers nothing: its rules are never asked".to_owned();
+                self.fault(FaultKind::Unregistered, path, None, message);
+            }
+            Ok(declared) => {
+                for one in declared {
+                    let span = one.line.and_then(|line| line_of(text, &lines, line));
+                    self.declare(path, span, one);
+                }
+            }
+        }
+    }
+
+    fn declare(&mut self, path: &Arc<str>, span: Option<Span>, declared: Declared) {
+        let Declaration { rule, stage, entity, field } = match Declaration::of(&declared) {
+            Ok(declaration) => declaration,
+            Err(message) => return self.fault(FaultKind::Invalid, path, span, message),
+        };
+        let rules = &mut self.outcome.custom.rules;
+        match rules.get(&rule.id) {
+            Some(known) if *known != rule => {
+                let message = format!("`{}` was declared before with another title, help, or severity", rule.id);
+                return self.fault(FaultKind::Conflict, path, span, message);
+            }
+            Some(_) => {}
+            None => drop(rules.insert(rule.id.clone(), rule.clone())),
+        }
+        self.outcome.custom.registrations.push(Registration {
+            path: Arc::clone(path),
+            stage,
+            entity: entity.name(),
+            field: declared.field,
+            rule: rule.id,
+            handler: declared.handler,
+            parsed_field: field,
+            span,
+        });
+    }
+
+    fn note_duplicates(&mut self) {
+        let mut first = BTreeMap::new();
+        let mut faults = Vec::new();
+        for one in &self.outcome.custom.registrations {
+            let key = (&one.path, one.stage, one.entity, &one.field, &one.rule, &one.handler);
+            match first.get(&key) {
+                None => drop(first.insert(key, one.span)),
+                Some(first) => faults.push((Arc::clone(&one.path), one.span, one.handler.clone(), *first)),
+            }
+        }
+        for (path, span, handler, first) in faults {
+            let message = format!("`{handler}` is registered for the same a second time, and runs twice");
+            self.fault(FaultKind::Duplicate, &path, span, message);
+            if let Some(fault) = self.outcome.faults.last_mut() {
+                fault.related = Some((path, first, "the first registration"));
+            }
+        }
+    }
+
+    /// Calls a handler for each of its targets.
+    fn ask(&mut self, registration: &Registration) {
+        let rule = self.outcome.custom.rules.get(&registration.rule).cloned();
+        let (Some(rule), Some(text)) = (rule, self.texts.get(&*registration.path).copied()) else { return };
+        let script = Script { path: &registration.path, text };
+        for target in targets::of(self.parsed, registration.entity, registration.parsed_field.as_ref()) {
+            if self.given_up {
+                return;
+            }
+            let call = Call {
+                script,
+                handler: &registration.handler,
+                stage: registration.stage,
+                entity: registration.entity,
+                target: &target.data,
+            };
+            match self.scripts.check(&call) {
+                Ok(objections) => self.found(&rule, registration, &target, objections),
+                Err(unable) => self.ask_failed(registration, text, &target, &unable),
+            }
+        }
+    }
+
+    fn found(&mut self, rule: &CustomRule, of: &Registration, target: &Target, objections: Vec<Objection>) {
+        for Objection { message, field } in objections {
+            if self.outcome.asked.len() >= MOST_FINDINGS {
+                self.given_up = true;
+                let message = format!(
+                    "the workspace's own rules object to more than {MOST_FINDINGS} things: no further one was asked"
+                );
+                return self.fault(FaultKind::Failed, &of.path, of.span, message);
+            }
+            let field = field.as_deref().and_then(|field| Field::read(of.entity, field));
+            let span = self.span(target, field.as_ref().or(of.parsed_field.as_ref()));
+            self.outcome.asked.push(Asked::Objects(Found {
+                rule: rule.clone(),
+                stage: of.stage,
+                entity: target.entity.clone(),
+                path: Arc::clone(&target.path),
+                span,
+                message,
+            }));
+        }
+    }
+
+    fn ask_failed(&mut self, of: &Registration, text: &str, target: &Target, unable: &Unable) {
+        self.given_up |= unable.cause.is_final();
+        let span = self.span(target, of.parsed_field.as_ref());
+        let line = unable.line.and_then(|line| line_of(text, &Lines::of(text.as_bytes()), line));
+        self.outcome.asked.push(Asked::Failed(Fault {
+            kind: FaultKind::Failed,
+            stage: of.stage,
+            entity: target.entity.clone(),
+            path: Arc::clone(&target.path),
+            span,
+            message: format!("`{}` of {} was asked about this and failed: {}", of.handler, of.path, unable.message),
+            key: Some(unable.cause.name()),
+            related: line.or(of.span).map(|span| (Arc::clone(&of.path), Some(span), "in this rule")),
+        }));
+    }
+
+    fn span(&mut self, target: &Target, field: Option<&Field>) -> Option<Span> {
+        let steps = target.steps(field)?;
+        if self.places.as_ref().is_none_or(|(known, _)| *known != target.path) {
+            let bytes = self.parsed.tree().get(&target.path).map(|document| &*document.bytes).unwrap_or_default();
+            self.places = Some((Arc::clone(&target.path), Places::of(bytes)));
+        }
+        self.places.as_ref().and_then(|(_, places)| places.find(&steps).span())
+    }
+
+    fn register_failed(&mut self, path: &Arc<str>, span: Option<Span>, unable: &Unable) {
+        self.fault(FaultKind::Failed, path, span, unable.message.clone());
+        if let Some(fault) = self.outcome.faults.last_mut() {
+            fault.key = Some(unable.cause.name());
+        }
+    }
+
+    fn fault(&mut self, kind: FaultKind, path: &Arc<str>, span: Option<Span>, message: String) {
+        self.outcome.faults.push(Fault {
+            kind,
+            stage: Stage::Register,
+            entity: Entity::CustomLint { path: path.to_string() },
+            path: Arc::clone(path),
+            span,
+            message,
+            key: None,
+            related: None,
+        });
+    }
+}
+
+/// The text of a line that is counted from 1.
+fn line_of(text: &str, lines: &Lines<'_>, line: usize) -> Option<Span> {
+    let from = lines.byte_at(line, 1);
+    let rest = text.get(from..)?;
+    let line = rest.lines().next().map(str::trim_end).filter(|line| !line.trim().is_empty())?;
+    let start = from + (line.len() - line.trim_start().len());
+    Some(Span { start, end: from + line.len() })
+}

@@ -1,0 +1,118 @@
+//! What a script says when it is asked: its registrations, and what its handlers object to.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{Function, Lua, LuaSerdeExt, Table, Value, Variadic};
+use rototo_engine::lint::{Call, Cause, Declared, Objection, Unable};
+use serde_json::json;
+
+use crate::sandbox::Sandbox;
+
+/// How many registrations or objections one answer may have.
+const MOST: usize = 1_000;
+
+/// How long each text in it may be.
+const LONGEST: usize = 4_096;
+
+/// Calls `register(lint)`, and gives what it registers.
+pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, Unable> {
+    let declared = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&declared);
+    sandbox.within(|lua| {
+        let register = function(lua, "register")?;
+        let register = register.ok_or_else(|| fault("the script must define `function register(lint)`"))?;
+        let on = lua.create_function(move |lua, arguments: Variadic<Value>| {
+            let declared = declare(lua, arguments)?;
+            if kept.borrow().len() >= MOST {
+                return Err(fault(&format!("a script may register at most {MOST} times")));
+            }
+            kept.borrow_mut().push(declared);
+            Ok(())
+        })?;
+        let lint = lua.create_table()?;
+        lint.set("on", on)?;
+        sandbox.call::<()>(register, lint)?;
+        for one in declared.borrow_mut().iter_mut() {
+            one.callable = function(lua, &one.handler).is_ok_and(|handler| handler.is_some());
+        }
+        Ok(declared.take())
+    })
+}
+
+/// A function of the script. Here and below nothing is asked of metatables: they would run the script where it can't be
+/// stopped.
+fn function(lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
+    lua.globals().raw_get(name)
+}
+
+/// `lint:on{…}` and `lint.on{…}` mean the same.
+fn declare(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Declared> {
+    let table = match arguments.as_slice() {
+        [Value::Table(table)] | [_, Value::Table(table)] => table,
+        _ => return Err(fault("`lint:on` takes one table")),
+    };
+    let rule = table.raw_get::<Option<Table>>("rule")?.ok_or_else(|| fault("a registration needs a table `rule`"))?;
+    Ok(Declared {
+        stage: needed(table, "stage", "stage")?,
+        entity: needed(table, "entity", "entity")?,
+        field: optional(table, "field")?,
+        id: needed(&rule, "id", "rule.id")?,
+        title: needed(&rule, "title", "rule.title")?,
+        help: needed(&rule, "help", "rule.help")?,
+        severity: optional(&rule, "severity")?,
+        handler: needed(table, "handler", "handler")?,
+        callable: false,
+        line: lua.inspect_stack(1, |caller| caller.current_line()).flatten(),
+    })
+}
+
+fn needed(table: &Table, key: &str, name: &str) -> mlua::Result<String> {
+    let text = optional(table, key)?.filter(|text| !text.is_empty());
+    text.ok_or_else(|| fault(&format!("a registration needs `{name}`")))
+}
+
+fn optional(table: &Table, key: &str) -> mlua::Result<Option<String>> {
+    let text = table.raw_get::<Option<String>>(key)?;
+    match text {
+        Some(text) if text.len() > LONGEST => Err(fault(&format!("`{key}` is longer than {LONGEST} bytes"))),
+        text => Ok(text),
+    }
+}
+
+fn fault(text: &str) -> mlua::Error {
+    mlua::Error::runtime(text)
+}
+
+/// Calls a handler, and gives what it returns.
+pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>, Unable> {
+    let answer = sandbox.within(|lua| {
+        let handler = function(lua, call.handler)?.ok_or_else(|| fault("the script has no such function"))?;
+        let context = lua.to_value(&json!({ "stage": call.stage, "entity": call.entity, "target": call.target }))?;
+        sandbox.call::<Value>(handler, context)
+    })?;
+    let list = match answer {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Table(list) => list,
+        other => {
+            let message = format!("`{}` must return a list of tables, not a {}", call.handler, other.type_name());
+            return Err(Unable::new(Cause::Fault, message));
+        }
+    };
+    let objections = sandbox.within(|_| {
+        let tables = (1..=MOST + 1).map(|place| list.raw_get::<Option<Table>>(place)).map_while(Result::transpose);
+        tables.map(|table| objection(&table?)).collect::<mlua::Result<Vec<_>>>()
+    })?;
+    if objections.len() > MOST || objections.iter().any(|one| one.message.len() > LONGEST) {
+        let message =
+            format!("`{}` returned more than {MOST} findings, or one of more than {LONGEST} bytes", call.handler);
+        return Err(Unable::new(Cause::Answer, message));
+    }
+    Ok(objections)
+}
+
+fn objection(table: &Table) -> mlua::Result<Objection> {
+    let message = table.raw_get::<Option<String>>("message")?;
+    let message = message.ok_or_else(|| fault("each table that a handler returns needs a `message`"))?;
+    Ok(Objection { message, field: optional(table, "field")? })
+}

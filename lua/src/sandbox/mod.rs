@@ -1,0 +1,152 @@
+//! One Lua state for one call: its library without what reaches outside, and its limits.
+//!
+//! Scripts run as coroutines. Instructions are counted by a hook, and where they are used up the coroutine yields and is
+//! never resumed: unlike an error, that can't be caught, and nothing of the script runs after it. C code passes no hook
+//! and can't yield, so whatever of Lua's library runs long in C or calls a script from there is replaced by `prelude.lua`.
+
+mod budget;
+mod pattern;
+mod strings;
+
+use std::rc::Rc;
+
+use mlua::chunk::ChunkMode;
+use mlua::{FromLuaMulti, Function, HookTriggers, IntoLuaMulti, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use rototo_engine::lint::{Cause, Unable};
+
+use budget::Budget;
+pub use budget::Limits;
+
+/// After how many instructions they are counted.
+const COUNTED: u32 = 100;
+
+/// How long a script may be.
+const LONGEST_SCRIPT: usize = 1024 * 1024;
+
+/// How much of an error is quoted.
+const LONGEST_ERROR: usize = 500;
+
+/// The name under which errors know a script: its path is known anyway, and Lua would cut it.
+const SCRIPT: &str = "rule";
+
+/// A Lua state that has run a script.
+pub(crate) struct Sandbox {
+    pub(crate) lua: Lua,
+    /// Calls a function of the script.
+    runner: Function,
+    budget: Rc<Budget>,
+    limits: Limits,
+}
+
+impl Sandbox {
+    /// Runs `script`.
+    pub(crate) fn run(script: &str, limits: &Limits) -> Result<Self, Unable> {
+        if script.len() > LONGEST_SCRIPT {
+            return Err(Unable::new(Cause::Fault, "the script is longer than 1 MiB"));
+        }
+        let budget = Rc::new(Budget::new(limits));
+        let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH, LuaOptions::default());
+        let lua = lua.map_err(|error| Unable::new(Cause::Process, format!("Lua could not be started: {error}")))?;
+        let runner = confine(&lua, &budget, limits);
+        let runner =
+            runner.map_err(|error| Unable::new(Cause::Process, format!("Lua could not be confined: {error}")))?;
+        let sandbox = Self { lua, runner, budget, limits: *limits };
+        sandbox.within(|lua| {
+            let script = lua.load(script).set_name(format!("={SCRIPT}")).set_mode(ChunkMode::Text).into_function()?;
+            sandbox.call::<()>(script, ())
+        })?;
+        Ok(sandbox)
+    }
+
+    /// Calls a function of the script. Whoever gets `Ok` asks [`Sandbox::within`] whether it came to its end.
+    pub(crate) fn call<T: FromLuaMulti>(&self, function: Function, arguments: impl IntoLuaMulti) -> mlua::Result<T> {
+        let mut arguments = arguments.into_lua_multi(&self.lua)?;
+        arguments.push_front(Value::Function(function));
+        self.lua.create_thread(self.runner.clone())?.resume(arguments)
+    }
+
+    /// Does something with the state, and says what went wrong in a user's words.
+    pub(crate) fn within<T>(&self, work: impl FnOnce(&Lua) -> mlua::Result<T>) -> Result<T, Unable> {
+        let done = work(&self.lua);
+        match (self.budget.cause(), done) {
+            (Some(cause), _) => Err(Unable::new(cause, self.passed(cause))),
+            (None, Ok(value)) => Ok(value),
+            (None, Err(error)) => Err(self.explain(&error)),
+        }
+    }
+
+    fn passed(&self, cause: Cause) -> String {
+        match cause {
+            Cause::Time => format!("the script took longer than {:?}", self.limits.time),
+            Cause::Memory => format!("the script needs more than {} MiB of memory", self.limits.memory >> 20),
+            _ => format!("the script ran more than {} instructions", self.limits.instructions),
+        }
+    }
+
+    fn explain(&self, error: &mlua::Error) -> Unable {
+        let text = root(error).to_string();
+        if matches!(root(error), mlua::Error::MemoryError(_)) || text.contains("not enough memory") {
+            return Unable::new(Cause::Memory, self.passed(Cause::Memory));
+        }
+        let text = text.split("\nstack traceback:").next().unwrap_or_default();
+        let text = ["runtime error: ", "syntax error: "]
+            .iter()
+            .fold(text, |text, kind| text.strip_prefix(kind).unwrap_or(text));
+        let place = text.strip_prefix(SCRIPT).and_then(|rest| rest.strip_prefix(':')?.split_once(": "));
+        let (line, text) = match place.and_then(|(line, text)| Some((line.parse().ok()?, text))) {
+            Some((line, text)) => (Some(line), text),
+            None => (None, text),
+        };
+        Unable { cause: Cause::Fault, message: text.chars().take(LONGEST_ERROR).collect(), line }
+    }
+}
+
+/// What an error is about beneath the layers that callbacks put around it.
+fn root(error: &mlua::Error) -> &mlua::Error {
+    match error {
+        mlua::Error::CallbackError { cause, .. } | mlua::Error::WithContext { cause, .. } => root(cause),
+        error => error,
+    }
+}
+
+fn spent(_: budget::Spent) -> mlua::Error {
+    mlua::Error::runtime("the limits of the script are passed")
+}
+
+fn confine(lua: &Lua, budget: &Rc<Budget>, limits: &Limits) -> mlua::Result<Function> {
+    lua.set_memory_limit(limits.memory)?;
+    let counted = Rc::clone(budget);
+    let every = HookTriggers::new().every_nth_instruction(COUNTED);
+    let prelude = lua.load(include_str!("prelude.lua")).set_name("=library").set_mode(ChunkMode::Text);
+    let spends = Rc::clone(budget);
+    let runner = prelude.call::<Function>((
+        lua.create_function(move |_, steps: i64| {
+            spends.spend(u64::try_from(steps).unwrap_or(u64::MAX)).map_err(spent)
+        })?,
+        lua.create_function(|_, table: Table| Ok(is_plain(&table)))?,
+        lua.create_function(|_, value: Value| Ok(to_string_of(&value)))?,
+        strings::seek(lua, budget)?,
+        strings::expand(lua)?,
+    ))?;
+    lua.set_global_hook(every, move |_, _| {
+        let left = counted.spend(COUNTED.into());
+        Ok(if left.is_ok() { VmState::Continue } else { VmState::Yield })
+    })?;
+    // Where chance is used, it is the same chance each time.
+    lua.globals().get::<Table>("math")?.get::<Function>("randomseed")?.call::<()>(0)?;
+    Ok(runner)
+}
+
+/// Whether a table is only what is in it.
+fn is_plain(table: &Table) -> bool {
+    let Some(metatable) = table.metatable() else { return true };
+    ["__index", "__newindex", "__len"]
+        .into_iter()
+        .all(|name| metatable.raw_get::<Value>(name).is_ok_and(|value| value.is_nil()))
+}
+
+/// What a script wants to have called for `tostring` of this value.
+fn to_string_of(value: &Value) -> Option<Value> {
+    let metatable = value.as_table()?.metatable()?;
+    metatable.raw_get::<Value>("__tostring").ok().filter(|convert| !convert.is_nil())
+}

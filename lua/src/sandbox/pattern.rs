@@ -1,0 +1,461 @@
+//! Lua's patterns, with each step counted. The ones of Lua's own library run for hours on a short text with the right
+//! pattern, and nothing can interrupt them.
+
+/// How many items and repetitions may wait for each other. Lua's own has the same limit.
+const DEEPEST: usize = 200;
+
+/// How many parts of a match may be captured. Lua's own has the same limit.
+const MOST_CAPTURES: usize = 32;
+
+/// Why a pattern gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It is no pattern.
+    Malformed(&'static str),
+    /// It took more steps than there were.
+    Exhausted,
+}
+
+/// A pattern that was read.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    items: Vec<Item>,
+    /// Whether it begins with `^`.
+    pub(super) anchored: bool,
+}
+
+/// A part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Capture {
+    /// From one byte up to another.
+    Text(usize, usize),
+    /// `()`: a place.
+    Place(usize),
+    /// Not closed yet.
+    Open(usize),
+}
+
+/// A part of the text that fits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Match {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) captures: Vec<Capture>,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// `(`
+    Open,
+    /// `()`
+    Place,
+    /// `)`, and which capture it closes
+    Close(usize),
+    /// `%b()`
+    Balanced(u8, u8),
+    /// `%f[set]`
+    Frontier(Set),
+    /// `%1`
+    Again(usize),
+    /// `$` at the end
+    End,
+    /// One byte of a set, so many times.
+    Bytes(Set, Times),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Times {
+    Once,
+    Maybe,
+    Most,
+    MostOfSome,
+    Fewest,
+}
+
+/// Some of the 256 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set([u64; 4]);
+
+impl Set {
+    fn add(&mut self, byte: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
+        }
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 == 1)
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+    }
+
+    fn others(self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
+
+    fn of(belongs: impl Fn(u8) -> bool) -> Self {
+        let mut set = Self::default();
+        (0..=u8::MAX).filter(|byte| belongs(*byte)).for_each(|byte| set.add(byte));
+        set
+    }
+
+    /// What `%` and this letter stand for.
+    fn class(letter: u8) -> Self {
+        let set = match letter.to_ascii_lowercase() {
+            b'a' => Self::of(|byte| byte.is_ascii_alphabetic()),
+            b'c' => Self::of(|byte| byte.is_ascii_control()),
+            b'd' => Self::of(|byte| byte.is_ascii_digit()),
+            b'g' => Self::of(|byte| byte.is_ascii_graphic()),
+            b'l' => Self::of(|byte| byte.is_ascii_lowercase()),
+            b'p' => Self::of(|byte| byte.is_ascii_punctuation()),
+            b's' => Self::of(|byte| byte.is_ascii_whitespace() || byte == 0x0B),
+            b'u' => Self::of(|byte| byte.is_ascii_uppercase()),
+            b'w' => Self::of(|byte| byte.is_ascii_alphanumeric()),
+            b'x' => Self::of(|byte| byte.is_ascii_hexdigit()),
+            _ => return Self::of(|byte| byte == letter),
+        };
+        if letter.is_ascii_uppercase() { set.others() } else { set }
+    }
+}
+
+/// Reads a pattern byte by byte.
+struct Read<'p> {
+    rest: &'p [u8],
+    /// The captures that are open, and how many there are in all.
+    open: Vec<usize>,
+    captures: usize,
+}
+
+impl Pattern {
+    /// Reads a pattern. A leading `^` is an anchor only where `anchors` says so.
+    pub(super) fn read(text: &[u8], anchors: bool) -> Result<Self, Failure> {
+        let anchored = anchors && text.first() == Some(&b'^');
+        let mut read =
+            Read { rest: text.get(usize::from(anchored)..).unwrap_or_default(), open: Vec::new(), captures: 0 };
+        let mut items = Vec::new();
+        while let Some(item) = read.item()? {
+            items.push(item);
+        }
+        if read.open.is_empty() { Ok(Self { items, anchored }) } else { Err(Failure::Malformed("unfinished capture")) }
+    }
+
+    /// The first match that begins at `from` or, unless it is anchored, behind, and does not end at `but`.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        from: usize,
+        but: Option<usize>,
+        steps: &mut u64,
+    ) -> Result<Option<Match>, Failure> {
+        let last = if self.anchored { from } else { text.len() };
+        for start in from..=last {
+            let mut attempt = Attempt { text, captures: Vec::new(), steps };
+            let end = attempt.fits(&self.items, start, 0)?;
+            if let Some(end) = end.filter(|end| Some(*end) != but) {
+                return Ok(Some(Match { start, end, captures: attempt.captures }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Read<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn next_is(&mut self, byte: u8) -> bool {
+        let is = self.rest.first() == Some(&byte);
+        if is {
+            self.next();
+        }
+        is
+    }
+
+    fn item(&mut self) -> Result<Option<Item>, Failure> {
+        let Some(byte) = self.next() else { return Ok(None) };
+        let set = match byte {
+            b'(' => return self.capture().map(Some),
+            b')' => {
+                let closed = self.open.pop().ok_or(Failure::Malformed("invalid pattern capture"))?;
+                return Ok(Some(Item::Close(closed)));
+            }
+            b'$' if self.rest.is_empty() => return Ok(Some(Item::End)),
+            b'%' => match self.next().ok_or(Failure::Malformed("malformed pattern (ends with '%')"))? {
+                b'b' => {
+                    let missing = Failure::Malformed("missing arguments to '%b'");
+                    let (open, close) = (self.next().ok_or(missing)?, self.next().ok_or(missing)?);
+                    return Ok(Some(Item::Balanced(open, close)));
+                }
+                b'f' if self.next_is(b'[') => return Ok(Some(Item::Frontier(self.set()?))),
+                b'f' => return Err(Failure::Malformed("missing '[' after '%f' in pattern")),
+                digit @ b'0'..=b'9' => {
+                    let number = usize::from(digit - b'0');
+                    let known = (1..=self.captures).contains(&number) && !self.open.contains(&(number - 1));
+                    return if known {
+                        Ok(Some(Item::Again(number - 1)))
+                    } else {
+                        Err(Failure::Malformed("invalid capture index"))
+                    };
+                }
+                letter => Set::class(letter),
+            },
+            b'[' => self.set()?,
+            b'.' => Set::default().others(),
+            byte => Set::of(|other| other == byte),
+        };
+        let times = match self.rest.first() {
+            Some(b'?') => Times::Maybe,
+            Some(b'*') => Times::Most,
+            Some(b'+') => Times::MostOfSome,
+            Some(b'-') => Times::Fewest,
+            _ => return Ok(Some(Item::Bytes(set, Times::Once))),
+        };
+        self.next();
+        Ok(Some(Item::Bytes(set, times)))
+    }
+
+    fn capture(&mut self) -> Result<Item, Failure> {
+        if self.captures == MOST_CAPTURES {
+            return Err(Failure::Malformed("too many captures"));
+        }
+        self.captures += 1;
+        if self.next_is(b')') {
+            return Ok(Item::Place);
+        }
+        self.open.push(self.captures - 1);
+        Ok(Item::Open)
+    }
+
+    /// What stands between `[` and `]`. A `]` that comes first is meant literally.
+    fn set(&mut self) -> Result<Set, Failure> {
+        const UNFINISHED: Failure = Failure::Malformed("malformed pattern (missing ']')");
+        let others = self.next_is(b'^');
+        let mut set = Set::default();
+        let mut first = true;
+        loop {
+            match self.next().ok_or(UNFINISHED)? {
+                b']' if !first => break,
+                b'%' => set.add_all(Set::class(self.next().ok_or(UNFINISHED)?)),
+                from => match *self.rest {
+                    [b'-', to, ..] if to != b']' => {
+                        self.next();
+                        self.next();
+                        set.add_all(Set::of(|byte| (from..=to).contains(&byte)));
+                    }
+                    _ => set.add(from),
+                },
+            }
+            first = false;
+        }
+        Ok(if others { set.others() } else { set })
+    }
+}
+
+/// One attempt to fit a pattern from one place on.
+struct Attempt<'t, 's> {
+    text: &'t [u8],
+    captures: Vec<Capture>,
+    steps: &'s mut u64,
+}
+
+impl Attempt<'_, '_> {
+    fn step(&mut self) -> Result<(), Failure> {
+        *self.steps = self.steps.checked_sub(1).ok_or(Failure::Exhausted)?;
+        Ok(())
+    }
+
+    fn is_in(&mut self, set: &Set, at: usize) -> Result<bool, Failure> {
+        self.step()?;
+        Ok(self.text.get(at).is_some_and(|byte| set.has(*byte)))
+    }
+
+    /// Where the match of all `items` ends, if they fit from `at` on. Whoever calls it again after a failure finds the
+    /// captures as they were.
+    fn fits(&mut self, items: &[Item], mut at: usize, depth: usize) -> Result<Option<usize>, Failure> {
+        if depth > DEEPEST {
+            return Err(Failure::Malformed("pattern too complex"));
+        }
+        let mut items = items.iter();
+        while let Some(item) = items.next() {
+            self.step()?;
+            let rest = items.as_slice();
+            match item {
+                Item::Open | Item::Place => {
+                    let new = if matches!(item, Item::Open) { Capture::Open(at) } else { Capture::Place(at) };
+                    self.captures.push(new);
+                    let end = self.fits(rest, at, depth + 1)?;
+                    if end.is_none() {
+                        self.captures.pop();
+                    }
+                    return Ok(end);
+                }
+                Item::Close(number) => {
+                    let Some(Capture::Open(from)) = self.captures.get(*number).copied() else { return Ok(None) };
+                    self.set_capture(*number, Capture::Text(from, at));
+                    let end = self.fits(rest, at, depth + 1)?;
+                    if end.is_none() {
+                        self.set_capture(*number, Capture::Open(from));
+                    }
+                    return Ok(end);
+                }
+                Item::End if at == self.text.len() => {}
+                Item::End => return Ok(None),
+                Item::Balanced(open, close) => match self.balanced(at, *open, *close)? {
+                    Some(end) => at = end,
+                    None => return Ok(None),
+                },
+                Item::Frontier(set) => {
+                    let byte = |at: Option<usize>| at.and_then(|at| self.text.get(at)).copied().unwrap_or(0);
+                    if set.has(byte(at.checked_sub(1))) || !set.has(byte(Some(at))) {
+                        return Ok(None);
+                    }
+                }
+                Item::Again(number) => match self.again(*number, at)? {
+                    Some(end) => at = end,
+                    None => return Ok(None),
+                },
+                Item::Bytes(set, Times::Once) => {
+                    if !self.is_in(set, at)? {
+                        return Ok(None);
+                    }
+                    at += 1;
+                }
+                Item::Bytes(set, Times::Maybe) => {
+                    if self.is_in(set, at)?
+                        && let Some(end) = self.fits(rest, at + 1, depth + 1)?
+                    {
+                        return Ok(Some(end));
+                    }
+                }
+                Item::Bytes(set, Times::Fewest) => loop {
+                    if let Some(end) = self.fits(rest, at, depth + 1)? {
+                        return Ok(Some(end));
+                    }
+                    if !self.is_in(set, at)? {
+                        return Ok(None);
+                    }
+                    at += 1;
+                },
+                Item::Bytes(set, times) => {
+                    return self.most(set, at + usize::from(*times == Times::MostOfSome), at, rest, depth);
+                }
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// As many bytes of a set as there are, or fewer, but not less than up to `least`.
+    fn most(
+        &mut self,
+        set: &Set,
+        least: usize,
+        from: usize,
+        rest: &[Item],
+        depth: usize,
+    ) -> Result<Option<usize>, Failure> {
+        let mut end = from;
+        while self.is_in(set, end)? {
+            end += 1;
+        }
+        while end >= least {
+            if let Some(end) = self.fits(rest, end, depth + 1)? {
+                return Ok(Some(end));
+            }
+            let Some(before) = end.checked_sub(1) else { break };
+            end = before;
+        }
+        Ok(None)
+    }
+
+    fn balanced(&mut self, from: usize, open: u8, close: u8) -> Result<Option<usize>, Failure> {
+        if self.text.get(from) != Some(&open) {
+            return Ok(None);
+        }
+        let mut depth = 1_usize;
+        let mut at = from + 1;
+        while let Some(byte) = self.text.get(at).copied() {
+            self.step()?;
+            at += 1;
+            if byte == close {
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(Some(at));
+                }
+            } else if byte == open {
+                depth += 1;
+            }
+        }
+        Ok(None)
+    }
+
+    fn again(&mut self, number: usize, at: usize) -> Result<Option<usize>, Failure> {
+        let Some(Capture::Text(from, to)) = self.captures.get(number).copied() else {
+            return Err(Failure::Malformed("invalid capture index"));
+        };
+        let (wanted, rest) = (self.text.get(from..to).unwrap_or_default(), self.text.get(at..).unwrap_or_default());
+        let cost = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+        *self.steps = self.steps.checked_sub(cost).ok_or(Failure::Exhausted)?;
+        Ok(rest.starts_with(wanted).then_some(at + (to - from)))
+    }
+
+    fn set_capture(&mut self, number: usize, capture: Capture) {
+        if let Some(known) = self.captures.get_mut(number) {
+            *known = capture;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, pattern: &str) -> Option<(usize, usize, Vec<Capture>)> {
+        let found = Pattern::read(pattern.as_bytes(), true).unwrap().find(text.as_bytes(), 0, None, &mut 100_000);
+        found.unwrap().map(|found| (found.start, found.end, found.captures))
+    }
+
+    #[test]
+    fn what_cannot_be_a_pattern_says_why() {
+        for (pattern, why) in [
+            ("%", "ends with"),
+            ("[a", "missing ']'"),
+            ("(a", "unfinished"),
+            ("a)", "invalid pattern capture"),
+            ("%1", "invalid capture index"),
+            ("(%1)", "invalid capture index"),
+            ("%b(", "%b"),
+            ("%fa", "%f"),
+        ] {
+            let failure = Pattern::read(pattern.as_bytes(), true).err();
+            assert!(matches!(failure, Some(Failure::Malformed(said)) if said.contains(why)), "{pattern}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_captured_and_given_back_when_a_way_fails() {
+        assert_eq!(
+            find("key = value", "(%w+)%s*=%s*(%w+)"),
+            Some((0, 11, vec![Capture::Text(0, 3), Capture::Text(6, 11)]))
+        );
+        assert_eq!(find("aXb", "()X()"), Some((1, 2, vec![Capture::Place(1), Capture::Place(2)])));
+        assert_eq!(find("aab", "(a-)%1b"), Some((0, 3, vec![Capture::Text(0, 1)])));
+        assert_eq!(find("THE (quick) fox", "%f[%a]%a+%f[%A]"), Some((0, 3, Vec::new())));
+        assert_eq!(find("f(a(b)c)d", "%b()"), Some((1, 8, Vec::new())));
+        assert_eq!(find("a]b", "[]]"), Some((1, 2, Vec::new())));
+        assert_eq!(find("x-1", "[a%-]"), Some((1, 2, Vec::new())));
+    }
+
+    #[test]
+    fn a_catastrophe_ends_when_its_steps_are_spent() {
+        let text = "a".repeat(40);
+        let pattern = Pattern::read(format!("{}b", "a*".repeat(30)).as_bytes(), true).unwrap();
+        assert_eq!(pattern.find(text.as_bytes(), 0, None, &mut 1_000_000), Err(Failure::Exhausted));
+        let deep = Pattern::read("a?".repeat(300).as_bytes(), true).unwrap();
+        assert!(deep.find("a".repeat(300).as_bytes(), 0, None, &mut 1_000_000).is_err());
+    }
+}
