@@ -2,7 +2,7 @@
 //!
 //! There are no finalizers: a workspace can be deleted while the operator is away, and this mends it at the next start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,9 +23,6 @@ use crate::markers::WriteError;
 use crate::plan::At;
 use crate::records::Key;
 
-/// Markers are removed in two steps; what changes meanwhile is swept next time.
-const STEPS: u32 = 2;
-
 /// Removes what belongs to no workspace. Says whether nothing is left.
 pub async fn sweep(
     context: &Arc<Context>,
@@ -33,17 +30,22 @@ pub async fn sweep(
     workspaces: &Store<RototoWorkspace>,
     maps: &Store<ConfigMap>,
 ) -> bool {
+    let mut namespaces: BTreeMap<String, BTreeSet<String>> =
+        maps.state().iter().filter_map(|map| Some((map.namespace()?, BTreeSet::new()))).collect();
     for (key, _) in context.records.all() {
         if scope.covers(&key.namespace) && !context.exists(&key) {
-            context.records.remove(&key);
-            context.metrics.forget(&key);
+            namespaces.entry(key.namespace).or_default().insert(key.name);
         }
     }
     let mut all = true;
-    for namespace in maps.state().iter().filter_map(|map| map.namespace()) {
-        match remove_markers(context, &namespace, workspaces).await {
-            Ok(removed) if removed.is_empty() => {}
-            Ok(removed) => info!(namespace, ?removed, "removed the markers of workspaces that are gone"),
+    for (namespace, known) in namespaces {
+        match remove_markers(context, &namespace, &known, workspaces).await {
+            Ok(removed) => {
+                if !removed.is_empty() {
+                    info!(namespace, ?removed, "removed the markers of workspaces that are gone");
+                }
+                forget_records(context, &namespace, known);
+            }
             Err(error) => {
                 warn!(namespace, %error, "markers of removed workspaces could not be removed; tried again");
                 all = false;
@@ -55,21 +57,25 @@ pub async fn sweep(
 }
 
 /// First each marker says that its workspace is gone, then it goes. So a listener is told, and need not conclude it from
-/// an absence. What is left of a sweep that was interrupted in between is taken away by the next.
+/// an absence. A workspace that was `known` and never published says so too: to take away what is not there would be no
+/// event, and somebody may be waiting for its first publish. What is left of a sweep that was interrupted in between is
+/// taken away by the next.
 async fn remove_markers(
     context: &Context,
     namespace: &str,
+    known: &BTreeSet<String>,
     workspaces: &Store<RototoWorkspace>,
 ) -> Result<BTreeSet<String>, WriteError> {
     let turn = context.maps.turn(namespace);
     let _turn = turn.lock().await;
     let mut removed = BTreeSet::new();
-    for _ in 0..STEPS {
+    for unheard in [known, &BTreeSet::new()] {
         // What was decided on before the last wait may have changed since. The watch may be behind one's own writes.
         let Some(map) = context.maps.newest(namespace).filter(|_| context.leadership.is_held(Instant::now())) else {
             break;
         };
-        let gone = left_over(&map, &context.address.install, &names(workspaces, namespace), Timestamp::now());
+        let alive = names(workspaces, namespace);
+        let gone = left_over(&map, &context.address.install, &alive, unheard, Timestamp::now());
         if gone.is_empty() {
             break;
         }
@@ -79,6 +85,17 @@ async fn remove_markers(
         context.maps.saw(namespace, Some(map.into()));
     }
     Ok(removed)
+}
+
+fn forget_records(context: &Context, namespace: &str, names: BTreeSet<String>) {
+    for name in names {
+        let key = Key { namespace: namespace.to_owned(), name };
+        // It may have been created again meanwhile.
+        if !context.exists(&key) {
+            context.records.remove(&key);
+            context.metrics.forget(&key);
+        }
+    }
 }
 
 /// Also those of a namespace that was deleted together with its map.
@@ -99,20 +116,29 @@ fn names(workspaces: &Store<RototoWorkspace>, namespace: &str) -> BTreeSet<Strin
 }
 
 /// The keys of a map of this install that name no workspace, each with what becomes of it: a published one is said to be
-/// removed, and what says so already, or says nothing, goes.
-fn left_over(map: &ConfigMap, install: &str, alive: &BTreeSet<String>, now: Timestamp) -> Map<String, Value> {
+/// removed, and what says so already, or says nothing, goes. An `unheard` one that has no key is said to be removed.
+fn left_over(
+    map: &ConfigMap,
+    install: &str,
+    alive: &BTreeSet<String>,
+    unheard: &BTreeSet<String>,
+    now: Timestamp,
+) -> Map<String, Value> {
     if map.annotations().get(ANNOTATION_INSTALL).map(String::as_str) != Some(install) {
         return Map::new();
     }
+    let removed = |before| {
+        let updated_at = UpdatedAt::after(before, now);
+        Value::String(Marker::Removed { updated_at }.to_json())
+    };
     let next = |text: &str| match Marker::parse(text) {
-        Ok(Marker::Published { updated_at, .. }) => {
-            let updated_at = UpdatedAt::after(Some(updated_at), now);
-            Value::String(Marker::Removed { updated_at }.to_json())
-        }
+        Ok(Marker::Published { updated_at, .. }) => removed(Some(updated_at)),
         Ok(Marker::Removed { .. }) | Err(_) => Value::Null,
     };
-    let gone = map.data.iter().flatten().filter(|(key, _)| !alive.contains(key.as_str()));
-    gone.map(|(key, text)| (key.clone(), next(text))).collect()
+    let heard = map.data.iter().flatten().map(|(name, text)| (name, next(text)));
+    // What was heard of stands behind and counts.
+    let all = unheard.iter().map(|name| (name, removed(None))).chain(heard);
+    all.filter(|(name, _)| !alive.contains(*name)).map(|(name, marker)| (name.clone(), marker)).collect()
 }
 
 #[cfg(test)]
@@ -131,27 +157,33 @@ mod tests {
         .unwrap()
     }
 
-    fn left(install: &str, alive: &[&str]) -> Vec<(String, Value)> {
-        let alive = alive.iter().map(|name| (*name).to_owned()).collect();
+    fn left(install: &str, alive: &[&str], unheard: &[&str]) -> Vec<(String, Value)> {
+        let [alive, unheard] = [alive, unheard].map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         // A clock that went back: the name of the removal is later all the same.
         let now = "2026-11-20T18:00:00Z".parse().unwrap();
-        left_over(&map(install), "ns/us", &alive, now).into_iter().collect()
+        left_over(&map(install), "ns/us", &alive, &unheard, now).into_iter().collect()
     }
 
     #[test]
     fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
         let said = r#"{"schema_version":1,"removed":true,"updated_at":"2026-11-20T18:40:00.000001Z"}"#;
         let expected = [("gone", Value::from(said)), ("removed", Value::Null), ("unreadable", Value::Null)];
-        assert_eq!(left("ns/us", &["alive"]), expected.map(|(key, value)| (key.to_owned(), value)));
+        assert_eq!(
+            left("ns/us", &["alive"], &["gone", "removed"]),
+            expected.map(|(key, value)| (key.to_owned(), value))
+        );
     }
 
     #[test]
-    fn a_workspace_that_never_had_a_marker_leaves_nothing_to_write() {
-        assert!(left("ns/us", &["alive", "gone", "removed", "unreadable"]).is_empty());
+    fn a_workspace_that_never_had_a_marker_says_so_too_and_one_that_lives_does_not() {
+        let said = r#"{"schema_version":1,"removed":true,"updated_at":"2026-11-20T18:00:00.000000Z"}"#;
+        let alive = ["alive", "gone", "removed", "unreadable"];
+        assert_eq!(left("ns/us", &alive, &["alive", "new"]), [("new".to_owned(), Value::from(said))]);
+        assert!(left("ns/us", &alive, &[]).is_empty());
     }
 
     #[test]
     fn the_map_of_another_install_is_left_alone() {
-        assert!(left("ns/them", &[]).is_empty());
+        assert!(left("ns/them", &[], &["new"]).is_empty());
     }
 }
