@@ -39,24 +39,31 @@ impl DocumentKind {
         if path == "rototo-workspace.toml" {
             return Some(Self::Manifest);
         }
-        let (folder, file) = path.rsplit_once('/')?;
-        let (stem, extension) = file.rsplit_once('.')?;
-        if stem.is_empty() {
-            return None;
-        }
-        match (folder, extension) {
-            ("variables", "toml") => Some(Self::Variable),
-            ("qualifiers", "toml") => Some(Self::Qualifier),
-            ("resources", "toml") => Some(Self::Resource),
-            ("schemas", "json") => Some(Self::Schema),
-            ("lint", "lua") => Some(Self::CustomLint),
-            (_, "toml") => {
-                let objects = folder.strip_prefix("resources/")?.strip_suffix("-objects")?;
-                (!objects.is_empty() && !objects.contains('/')).then_some(Self::ResourceObject)
+        let folders = [
+            ("variables/", ".toml", Self::Variable),
+            ("qualifiers/", ".toml", Self::Qualifier),
+            ("schemas/", ".json", Self::Schema),
+            ("lint/", ".lua", Self::CustomLint),
+        ];
+        for (folder, extension, kind) in folders {
+            if let Some(file) = path.strip_prefix(folder) {
+                return is_file(file, extension).then_some(kind);
             }
-            _ => None,
+        }
+        let below = path.strip_prefix("resources/")?;
+        match below.split_once('/') {
+            None => is_file(below, ".toml").then_some(Self::Resource),
+            Some((folder, file)) => {
+                let of_a_resource = folder.strip_suffix("-objects").is_some_and(|resource| !resource.is_empty());
+                (of_a_resource && is_file(file, ".toml")).then_some(Self::ResourceObject)
+            }
         }
     }
+}
+
+/// Whether it is the name of a file, in no folder, with that extension and something before it.
+fn is_file(name: &str, extension: &str) -> bool {
+    name.strip_suffix(extension).is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
 }
 
 /// One document: its bytes, shared, and their digest.

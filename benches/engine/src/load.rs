@@ -1,39 +1,79 @@
-//! Loading a workspace and following a change of one file: instructions as callgrind counts them, wall time, and memory.
+//! Loading a workspace and following changes of one file each: instructions as callgrind counts them, wall time, and
+//! memory, beside the reference.
 //!
-//! Each figure is the difference between two processes that differ in nothing else.
+//! Each part is done by processes of its own that do nothing else; instructions are the difference between two of them.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
-use rototo_engine::{Compiled, Parsed, Tree, compile, compile_after, lint, parse, parse_after};
+use rototo_engine::{Compiled, Linted, Parsed, Tree, compile, compile_after, lint, lint_after, parse, parse_after};
 use stats_alloc::Region;
 
 use crate::{ALLOCATOR, shapes};
 
+/// How many changes are followed, one after the other.
+const CHANGES: usize = 1_000;
+
+/// How many processes load, for the best wall time among them.
+const RUNS: usize = 5;
+
 pub fn run() {
+    let mut loads = Vec::new();
     for (shape, variables) in [("b", 1_000), ("c", 10_000)] {
         let directory = tempfile::tempdir().unwrap();
         write(&shapes::workspace(variables), directory.path());
-        let count = |what: &str, times: u64| instructions(what, directory.path(), times);
-        let nothing = count("nothing", 1);
-        println!("{shape}: {variables} variables; instructions in millions");
-        println!("  ours, read + parse + lint + compile  {:>10.2}", millions(count("ours", 1) - nothing));
-        // The reference needs half an hour for the large one under callgrind.
-        if shape == "b" {
-            println!("  alpha.4, load                        {:>10.2}", millions(count("alpha.4", 1) - nothing));
+        println!("{shape}: {variables} variables");
+        loads.push(load(directory.path(), shape == "b"));
+        follow_changes(directory.path());
+    }
+    if let [b, c] = loads.as_slice() {
+        println!("load, c to b: {:.1} times the instructions", c / b);
+    }
+}
+
+/// Prints what a load costs, and returns the instructions of ours in millions.
+fn load(directory: &Path, with_reference: bool) -> f64 {
+    println!("  load                              M instructions  best ms  allocations  live MB  peak resident MB");
+    let nothing = instructions("nothing", directory, 1);
+    // Each load of the large one takes the reference minutes, and half an hour under callgrind.
+    let names: &[(&str, &str)] = &[
+        ("parse + lint + compile", "engine"),
+        ("the same with the fingerprint", "engine-fingerprint"),
+        ("alpha.4's `Workspace::load`", "alpha.4"),
+    ];
+    let mut first = 0.0;
+    for (title, what) in &names[..if with_reference { 3 } else { 2 }] {
+        let count = millions(instructions(what, directory, 1) - nothing);
+        let runs: Vec<Vec<f64>> = (0..RUNS).map(|_| numbers(&once_in_process(what, directory, 1))).collect();
+        let best = runs.iter().map(|run| run[0]).fold(f64::INFINITY, f64::min);
+        let [_, allocations, live, peak] = runs[0][..] else { panic!("four figures") };
+        println!("  {title:<32} {count:>15.1} {best:>8.1} {allocations:>12} {live:>8.2} {peak:>17.1}");
+        if *what == "engine" {
+            first = count;
         }
-        for what in ["change", "change-fingerprint", "change-lint"] {
-            let (few, many) = (count(what, 1), count(what, 11));
-            println!("  ours, {what:<30} {:>10.3}", millions(many - few) / 10.0);
-        }
-        for what in ["ours", "alpha.4"] {
-            if shape == "b" || what == "ours" {
-                let program = std::env::current_exe().unwrap();
-                let run = Command::new(program).args(["once", what]).arg(directory.path()).arg("1").output().unwrap();
-                print!("  {what}: {}", String::from_utf8_lossy(&run.stdout));
-            }
-        }
+    }
+    first
+}
+
+/// Prints what it costs to follow changes of one file each.
+fn follow_changes(directory: &Path) {
+    println!(
+        "  {CHANGES} changes of one file          M instructions   mean µs    p99 µs    max µs  allocations, mean  max"
+    );
+    for (title, what) in [
+        ("a variable: parse + compile", "change"),
+        ("a variable: with lint", "change-lint"),
+        ("a variable: with the fingerprint", "change-fingerprint"),
+        ("a qualifier: with lint", "change-qualifier-lint"),
+        ("an object: with lint", "change-object-lint"),
+    ] {
+        let (none, all) = (instructions(what, directory, 0), instructions(what, directory, CHANGES));
+        let count = millions(all - none) / CHANGES as f64;
+        let [mean, p99, max, allocations, most] = numbers(&once_in_process(what, directory, CHANGES))[..] else {
+            panic!("five figures")
+        };
+        println!("  {title:<32} {count:>15.3} {mean:>9.1} {p99:>9.1} {max:>9.1} {allocations:>18.0} {most:>4.0}");
     }
 }
 
@@ -50,7 +90,19 @@ fn millions(count: u64) -> f64 {
     count as f64 / 1e6
 }
 
-fn instructions(what: &str, directory: &Path, times: u64) -> u64 {
+fn numbers(output: &Output) -> Vec<f64> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+fn once_in_process(what: &str, directory: &Path, times: usize) -> Output {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    let output = program.args(["once", what]).arg(directory).arg(times.to_string()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn instructions(what: &str, directory: &Path, times: usize) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().unwrap())
@@ -64,53 +116,112 @@ fn instructions(what: &str, directory: &Path, times: u64) -> u64 {
     line.1.trim().parse().unwrap()
 }
 
-/// Does one thing, in a process of its own.
+/// Does one thing, in a process of its own, and prints its figures.
 pub fn once(what: &str, directory: &Path, times: usize) {
-    let (region, started) = (Region::new(ALLOCATOR), Instant::now());
-    let done = || {
-        let change = region.change();
-        let live = change.bytes_allocated.saturating_sub(change.bytes_deallocated);
-        println!("{:?}, {} allocations, {live} bytes live", started.elapsed(), change.allocations);
-    };
+    let load = Measured::start();
     match what {
         "nothing" => {}
-        "ours" => {
+        "engine" => {
             let parsed = parse(read(directory));
             assert!(!lint(&parsed).has_errors());
             let compiled = compile(&parsed).unwrap();
-            done();
-            drop(compiled);
+            load.print();
+            drop((parsed, compiled));
+        }
+        "engine-fingerprint" => {
+            let parsed = parse(read(directory));
+            assert!(!lint(&parsed).has_errors());
+            let compiled = compile(&parsed).unwrap();
+            std::hint::black_box(compiled.fingerprint());
+            load.print();
+            drop((parsed, compiled));
         }
         "alpha.4" => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let workspace = runtime.block_on(reference::Workspace::load(directory.to_str().unwrap())).unwrap();
-            done();
+            load.print();
             drop(workspace);
         }
         change => follow(change, directory, times),
     }
 }
 
-fn follow(what: &str, directory: &Path, times: usize) {
-    let mut parsed = parse(read(directory));
-    let mut compiled = compile(&parsed).unwrap();
-    for edition in 1..=times {
-        (parsed, compiled) = next(&parsed, &compiled, edition);
-        match what {
-            "change-fingerprint" => drop(std::hint::black_box(compiled.fingerprint())),
-            "change-lint" => assert!(!lint(&parsed).has_errors()),
-            _ => {}
-        }
+/// What one load has cost so far.
+struct Measured {
+    region: Region<'static, std::alloc::System>,
+    started: Instant,
+}
+
+impl Measured {
+    fn start() -> Self {
+        Self { region: Region::new(ALLOCATOR), started: Instant::now() }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn print(&self) {
+        let (elapsed, change) = (self.started.elapsed(), self.region.change());
+        let live = change.bytes_allocated.saturating_sub(change.bytes_deallocated) as f64 / 1e6;
+        println!("{} {} {live} {}", elapsed.as_secs_f64() * 1e3, change.allocations, peak_resident());
     }
 }
 
-/// From the bytes of one changed file to what is swapped in.
-fn next(parsed: &Parsed, compiled: &Compiled, edition: usize) -> (Parsed, Compiled) {
-    let mut tree: Tree = parsed.tree().clone();
-    tree.insert(shapes::path(500), shapes::variable(500, edition).into_bytes());
-    let parsed = parse_after(parsed, tree);
-    let compiled = compile_after(compiled, &parsed).unwrap();
-    (parsed, compiled)
+/// The most memory that this process has had, in MB, as the kernel counts it.
+fn peak_resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1e3
+}
+
+/// What one process keeps from one change to the next.
+struct Followed {
+    parsed: Parsed,
+    linted: Linted,
+    compiled: Compiled,
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn follow(what: &str, directory: &Path, times: usize) {
+    let parsed = parse(read(directory));
+    let (linted, compiled) = (lint_after(&Linted::default(), &parsed), compile(&parsed).unwrap());
+    let variables = parsed.summary().variables;
+    let mut followed = Followed { parsed, linted, compiled };
+    // Its names are known before, as those of a process that runs are.
+    std::hint::black_box(followed.parsed.fingerprint());
+    let (mut elapsed, mut allocations) = (Vec::new(), Vec::new());
+    for edition in 1..=times {
+        let (path, text) = match what {
+            "change-qualifier-lint" => shapes::changed_qualifier(edition * 37, edition),
+            "change-object-lint" => shapes::changed_object(edition * 37, edition),
+            _ => shapes::changed_variable(edition * 37 % variables, edition),
+        };
+        let (region, started) = (Region::new(ALLOCATOR), Instant::now());
+        followed.follow(path, text.into_bytes(), what);
+        elapsed.push(started.elapsed());
+        allocations.push(region.change().allocations);
+    }
+    elapsed.sort_unstable();
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let (Some(max), Some(most)) = (elapsed.last(), allocations.iter().max()) else { return };
+    let (mean, p99) = (elapsed.iter().sum::<Duration>() / elapsed.len() as u32, elapsed[elapsed.len() * 99 / 100]);
+    let mean_allocations = allocations.iter().sum::<usize>() as f64 / allocations.len() as f64;
+    println!("{} {} {} {mean_allocations} {most}", micros(mean), micros(p99), micros(*max));
+}
+
+impl Followed {
+    /// From the bytes of one changed file to what is swapped in.
+    fn follow(&mut self, path: String, bytes: Vec<u8>, what: &str) {
+        let mut tree: Tree = self.parsed.tree().clone();
+        tree.insert(path, bytes);
+        self.parsed = parse_after(&self.parsed, tree);
+        if what.ends_with("lint") {
+            self.linted = lint_after(&self.linted, &self.parsed);
+            assert!(!self.linted.lint().has_errors());
+        }
+        self.compiled = compile_after(&self.compiled, &self.parsed).unwrap();
+        if what.ends_with("fingerprint") {
+            std::hint::black_box(self.compiled.fingerprint());
+        }
+    }
 }
 
 fn read(directory: &Path) -> Tree {

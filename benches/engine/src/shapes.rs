@@ -65,17 +65,7 @@ pub fn workspace(variables: usize) -> Vec<(String, String)> {
         "service": {"type": "object", "properties": {"queue": {"type": "object", "properties": {"pressure": {"type": "string"}}}}},
     }});
     files.push(("schemas/context.schema.json".to_owned(), types.to_string()));
-    for number in 0..QUALIFIERS {
-        let (comparisons, salt, (start, end)) = parts(number);
-        let mut text = format!("schema_version = 1\ndescription = \"Condition {number}\"\n");
-        for (attribute, comparison) in comparisons {
-            text.push_str(&format!("\n[[predicate]]\nattribute = \"{attribute}\"\n{comparison}\n"));
-        }
-        text.push_str(&format!(
-            "\n[[predicate]]\nattribute = \"account.id\"\nop = \"bucket\"\nsalt = \"{salt}\"\nrange = [{start}, {end}]\n"
-        ));
-        files.push((format!("qualifiers/q{number:04}.toml"), text));
-    }
+    files.extend((0..QUALIFIERS).map(|number| changed_qualifier(number, 0)));
     for number in 0..RESOURCES {
         let resource = format!("r{number:02}");
         let schema = "{\"type\": \"object\", \"required\": [\"limit\", \"mode\"], \"properties\": {\"limit\": {\"type\": \"integer\"}, \"mode\": {\"type\": \"string\"}, \"tags\": {\"type\": \"array\"}}}";
@@ -84,23 +74,42 @@ pub fn workspace(variables: usize) -> Vec<(String, String)> {
             format!("resources/{resource}.toml"),
             format!("schema_version = 1\nschema = \"../schemas/{resource}.schema.json\"\n"),
         ));
-        for key in 0..10 {
-            let object = format!(
-                "limit = {key}\nmode = \"m{key}\"\ntags = [\"a\", \"b\", \"c\"]\n[deep]\nenabled = true\nratio = 0.5\n"
-            );
-            files.push((format!("resources/{resource}-objects/o{key}.toml"), object));
-        }
+        files.extend((0..10).map(|key| changed_object(number * 10 + key, 0)));
     }
-    files.extend((0..variables).map(|number| (path(number), variable(number, 0))));
+    files.extend((0..variables).map(|number| changed_variable(number, 0)));
     files
 }
 
-pub fn path(variable: usize) -> String {
-    format!("variables/v{variable:05}.toml")
+/// A qualifier and its path; `edition` changes its description.
+pub fn changed_qualifier(number: usize, edition: usize) -> (String, String) {
+    let number = number % QUALIFIERS;
+    let (comparisons, salt, (start, end)) = parts(number);
+    let mut text = format!("schema_version = 1\ndescription = \"Condition {number}, edition {edition}\"\n");
+    for (attribute, comparison) in comparisons {
+        text.push_str(&format!("\n[[predicate]]\nattribute = \"{attribute}\"\n{comparison}\n"));
+    }
+    text.push_str(&format!(
+        "\n[[predicate]]\nattribute = \"account.id\"\nop = \"bucket\"\nsalt = \"{salt}\"\nrange = [{start}, {end}]\n"
+    ));
+    (format!("qualifiers/q{number:04}.toml"), text)
+}
+
+/// An object and its path; `edition` changes one of its values.
+pub fn changed_object(number: usize, edition: usize) -> (String, String) {
+    let (resource, key) = (number / 10 % RESOURCES, number % 10);
+    let text = format!(
+        "limit = {edition}\nmode = \"m{key}\"\ntags = [\"a\", \"b\", \"c\"]\n[deep]\nenabled = true\nratio = 0.5\n"
+    );
+    (format!("resources/r{resource:02}-objects/o{key}.toml"), text)
+}
+
+/// A variable and its path; `edition` changes its values.
+pub fn changed_variable(number: usize, edition: usize) -> (String, String) {
+    (format!("variables/v{number:05}.toml"), variable(number, edition))
 }
 
 /// A variable; `edition` changes one of its values.
-pub fn variable(number: usize, edition: usize) -> String {
+fn variable(number: usize, edition: usize) -> String {
     let (kind, keys) = match number % 5 {
         4 => (format!("resource:r{:02}", number / 5 % RESOURCES), ["o0", "o1", "o2", "o3", "o4", "o5"]),
         _ => ("int".to_owned(), ["a", "b", "c", "d", "e", "f"]),

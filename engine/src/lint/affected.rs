@@ -25,18 +25,21 @@ struct Changed<'a> {
     schemas: BTreeSet<&'a str>,
 }
 
-/// The paths of the documents to look at after the documents at `changed` are no longer as in `before`. What was `found`
-/// before may suggest a similar name, so it is looked at again when names came or went.
+/// The paths of the documents to look at after the documents at `changed` are no longer as in `before`, in order. What was
+/// `found` before may suggest a similar name, so it is looked at again when names came or went.
 pub(super) fn affected(
     before: &Parsed,
     now: &Parsed,
     changed: &[Arc<str>],
     found: &SharedMap<Arc<[Diagnostic]>>,
-) -> BTreeSet<Arc<str>> {
-    let mut affected: BTreeSet<Arc<str>> = changed.iter().cloned().collect();
-    let names = Changed::of(before, now, changed);
+) -> Vec<Arc<str>> {
+    let mut affected = changed.to_vec();
     // Where everything is new, nothing else is left to look at.
-    if names.is_empty() || affected.len() == now.summary().documents {
+    if before.summary().documents == 0 {
+        return affected;
+    }
+    let names = Changed::of(before, now, changed);
+    if names.is_empty() {
         return affected;
     }
     let had_findings = |path: &str| names.came_or_went() && found.contains_key(path);
@@ -51,10 +54,12 @@ pub(super) fn affected(
             affected.extend(objects.values().map(|object| Arc::clone(&object.path)));
         }
     }
+    affected.sort();
+    affected.dedup();
     affected
 }
 
-fn add<T>(affected: &mut BTreeSet<Arc<str>>, documents: &ById<T>, matters: impl Fn(&Arc<str>, &T) -> bool) {
+fn add<T>(affected: &mut Vec<Arc<str>>, documents: &ById<T>, matters: impl Fn(&Arc<str>, &T) -> bool) {
     let readable = documents.values().filter_map(|document| Some((&document.path, document.content()?)));
     affected.extend(readable.filter(|(path, content)| matters(path, content)).map(|(path, _)| Arc::clone(path)));
 }

@@ -1,6 +1,5 @@
 //! Linting a workspace at the cost of what differs from the one before it, with the same result as linting all of it.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -124,7 +123,7 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
     Linted { parsed: parsed.clone(), lint, uses, in_documents, in_references, has_early_errors, has_own_findings }
 }
 
-fn documents_after(previous: &Linted, parsed: &Parsed, again: &BTreeSet<Arc<str>>) -> SharedMap<Arc<[Diagnostic]>> {
+fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> SharedMap<Arc<[Diagnostic]>> {
     let facts = Facts::new(parsed);
     let mut in_documents = previous.in_documents.clone();
     for path in again {

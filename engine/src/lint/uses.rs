@@ -32,8 +32,11 @@ impl Uses {
     /// What is used once the documents at `changed` are those of `now` instead of those of `before`.
     pub(super) fn after(&self, before: &Parsed, now: &Parsed, changed: &[Arc<str>]) -> Self {
         let mut counted = Counted::default();
+        let had_documents = before.summary().documents > 0;
         for path in changed {
-            counted.count(before, path, -1);
+            if had_documents {
+                counted.count(before, path, -1);
+            }
             counted.count(now, path, 1);
         }
         let mut uses = self.clone();

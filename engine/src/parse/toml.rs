@@ -30,13 +30,13 @@ pub(super) fn parse<T>(bytes: &[u8], project: impl FnOnce(Table<'_, '_>) -> Resu
         let start = error.valid_up_to();
         Fault::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
     })?;
-    refuse_long_keys(text)?;
     let root = reader::read(text).map_or_else(|| read_all(text), Ok)?;
     project(Table { entries: &root, span: None })
 }
 
 /// Reads a document that may use all of the language, and finds the words for what is wrong.
 pub(super) fn read_all(text: &str) -> Result<Entries<'_>, Fault> {
+    refuse_long_keys(text)?;
     let root = DeTable::parse(text).map_err(|error| Fault {
         span: error.span().map(Span::from),
         message: format!("the file is not TOML: {}", error.message().trim()),
@@ -117,9 +117,6 @@ fn object(entries: &Entries<'_>, depth: usize) -> Result<Value, Fault> {
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
 /// recursively, so what is absurdly long is refused before it is parsed.
 fn refuse_long_keys(text: &str) -> Result<(), Fault> {
-    if text.bytes().filter(|byte| *byte == b'.').count() < MAX_KEY_PARTS {
-        return Ok(());
-    }
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.bytes().filter(|byte| *byte == b'.').count() >= MAX_KEY_PARTS && longest_key(line) > MAX_KEY_PARTS {

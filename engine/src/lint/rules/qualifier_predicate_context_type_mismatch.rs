@@ -1,7 +1,5 @@
 //! A predicate compares an attribute with something of another type.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
@@ -105,25 +103,27 @@ fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, finding
         let Some(attribute) = predicate.context_path() else { continue };
         let Some(types) = context_field(&schema.json, attribute).and_then(declared_types) else { continue };
         if let Some((key, span, what)) = mismatch(predicate, &types) {
-            let types: Vec<_> = types.into_iter().collect();
             let message = format!("{what}, but the context schema declares `{attribute}` as {}", types.join(" or "));
             findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key(key));
         }
     }
 }
 
-/// The types that a schema names with the `type` keyword; `None` where it does not restrict them so.
-fn declared_types(schema: &Value) -> Option<BTreeSet<&str>> {
+/// The types that a schema names with the `type` keyword, in order; `None` where it does not restrict them so.
+fn declared_types(schema: &Value) -> Option<Vec<&str>> {
     match schema.get("type")? {
-        Value::String(name) => Some(BTreeSet::from([name.as_str()])),
+        Value::String(name) => Some(vec![name.as_str()]),
         Value::Array(names) => {
-            names.iter().map(Value::as_str).collect::<Option<BTreeSet<_>>>().filter(|set| !set.is_empty())
+            let mut names = names.iter().map(Value::as_str).collect::<Option<Vec<&str>>>()?;
+            names.sort_unstable();
+            names.dedup();
+            (!names.is_empty()).then_some(names)
         }
         _ => None,
     }
 }
 
-fn mismatch(predicate: &Predicate, types: &BTreeSet<&str>) -> Option<(&'static str, Option<Span>, String)> {
+fn mismatch(predicate: &Predicate, types: &[&str]) -> Option<(&'static str, Option<Span>, String)> {
     let op = predicate.operator()?;
     let only = |allowed: &[&str]| types.iter().all(|name| allowed.contains(name));
     let wrong_op = |what: &str| Some(("op", predicate.op.span(), format!("`{}` {what}", op.name())));
@@ -144,9 +144,9 @@ fn mismatch(predicate: &Predicate, types: &BTreeSet<&str>) -> Option<(&'static s
     }
 }
 
-fn fits(value: &Value, types: &BTreeSet<&str>) -> bool {
+fn fits(value: &Value, types: &[&str]) -> bool {
     let name = type_of(value);
-    types.contains(name) || (name == "integer" && types.contains("number"))
+    types.contains(&name) || (name == "integer" && types.contains(&"number"))
 }
 
 fn type_of(value: &Value) -> &'static str {
