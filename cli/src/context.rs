@@ -3,6 +3,9 @@
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
+/// An object nests as deeply as its path has parts, and whoever reads it recurses.
+const MAX_PARTS: usize = 64;
+
 /// One object of all `--context` arguments. Objects are merged, and the later argument wins.
 pub(crate) fn read_context(arguments: &[String]) -> anyhow::Result<Value> {
     let mut context = Map::new();
@@ -22,7 +25,8 @@ fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
     }
     match argument.split_once('=') {
         Some((path, value)) if !argument.trim_start().starts_with('{') => assign(path, value),
-        _ => parse_object(argument).with_context(|| format!("--context `{argument}` is not usable")),
+        _ => parse_object(argument)
+            .with_context(|| format!("--context `{}` is not usable", argument.chars().take(200).collect::<String>())),
     }
 }
 
@@ -38,6 +42,10 @@ fn parse_object(text: &str) -> anyhow::Result<Map<String, Value>> {
 fn assign(path: &str, value: &str) -> anyhow::Result<Map<String, Value>> {
     if path.split('.').any(str::is_empty) {
         bail!("--context {path}={value} has an empty part in its path: write it as account.id={value}");
+    }
+    if path.split('.').count() > MAX_PARTS {
+        let start: String = path.chars().take(40).collect();
+        bail!("--context {start}… has a path with too many dots: it may have at most {MAX_PARTS} parts");
     }
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     let mut parts = path.rsplit('.');
@@ -88,7 +96,8 @@ mod tests {
 
     #[test]
     fn what_is_no_context_is_refused() {
-        for argument in ["", "@", "[1]", "1", "{", "=x", "a..b=x", ".a=x", "@/nonexistent"] {
+        let too_deep = format!("{}=1", ["a"; 65].join("."));
+        for argument in ["", "@", "[1]", "1", "{", "=x", "a..b=x", ".a=x", "@/nonexistent", &too_deep] {
             assert!(read_context(&[argument.to_owned()]).is_err(), "{argument}");
         }
     }

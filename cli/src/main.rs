@@ -14,6 +14,7 @@ mod inspection;
 mod output;
 mod render;
 mod selection;
+mod site;
 mod text;
 mod workspace;
 

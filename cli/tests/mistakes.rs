@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use support::{example, fails};
@@ -61,4 +62,40 @@ fn a_source_that_does_not_hold_what_is_asked_for_says_what_is_missing_there() {
         assert!(lines[0].contains(&source) && lines[0].contains(what), "{text}");
         assert!(lines[1].starts_with(&format!("help: {help}")), "{text}");
     }
+}
+
+/// A workspace whose variable `a` is what `make` puts there.
+fn with_variable(make: impl Fn(&Path)) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("variables");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(directory.path().join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+    make(&folder.join("a.toml"));
+    directory
+}
+
+#[test]
+fn a_document_that_is_a_link_is_named_and_not_followed() {
+    let directory = with_variable(|path| std::os::unix::fs::symlink("/etc/passwd", path).unwrap());
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let mut command = Command::new("git");
+        assert!(command.current_dir(directory.path()).args(identity).args(arguments).status().unwrap().success());
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "a link"]);
+    for source in [".", &format!("git+file://{}#main", directory.path().display())] {
+        let (code, text) = fails(directory.path(), &["lint", source]);
+        let sentence = "`variables/a.toml` is a link: a document is a plain file, and links are not followed";
+        assert!(code == 1 && text.contains(sentence) && !text.contains("root:"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_300_mib_is_refused_by_its_size() {
+    let directory = with_variable(|path| std::fs::File::create(path).unwrap().set_len(300 << 20).unwrap());
+    let (code, text) = fails(directory.path(), &["lint", "."]);
+    let sentence = "its documents are larger than 209715200 bytes together: keep what is no configuration elsewhere";
+    assert!(code == 1 && text.contains(sentence), "{text}");
 }

@@ -47,6 +47,8 @@ mod spec;
 mod store;
 mod subdirectory;
 
+#[cfg(all(fuzzing, feature = "archives"))]
+pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, Fault, GitFault, LayerFault, SourceError};
 pub use git::GitRequest;

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{bench, control_plane, demo, generate, test};
+use xtask::{bench, control_plane, demo, fuzz, generate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -14,6 +14,8 @@ enum Command {
     Test(test::Arguments),
     /// Write the files that are made from code: the CRD, the chart's copy of it, and the page on lint rules.
     Generate(generate::Arguments),
+    /// Feed arbitrary bytes to everything that reads bytes.
+    Fuzz(fuzz::Arguments),
     /// Measure how fast a change arrives.
     Bench(bench::Arguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
@@ -25,6 +27,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);

@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use crate::arguments::Global;
 use crate::output::{self, BOLD, DIM};
+use crate::site::{self, Page};
 
 const EXAMPLES: &str = "\
 Examples:
   rototo docs                  which pages there are
   rototo docs -p lint          the page whose name begins so
   rototo docs -s 'exit code'   where a pattern occurs
-  rototo docs --export manual  all pages as files";
+  rototo docs --export manual  all pages as a site";
 
 /// Read the documentation that belongs to this version.
 #[derive(Debug, Args)]
@@ -31,16 +32,13 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "REGEX", conflicts_with = "export")]
     search: Option<String>,
 
-    /// Write all pages as Markdown into a directory, `site` by default
+    /// Write all pages as HTML into a directory, `site` by default
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "site")]
     export: Option<PathBuf>,
 }
 
 /// A section's title, and its pages.
 type Section = (&'static str, &'static [Page]);
-
-/// A page's name, and its Markdown.
-type Page = (&'static str, &'static str);
 
 /// In the order of a first reading: a new page is a line.
 const SECTIONS: &[Section] = &[
@@ -52,7 +50,13 @@ const SECTIONS: &[Section] = &[
             ("operating", include_str!("../../../docs/operating.md")),
         ],
     ),
-    ("Reference", &[("lint-rules", include_str!("../../../docs/lint-rules.md"))]),
+    (
+        "Reference",
+        &[
+            ("lint-rules", include_str!("../../../docs/lint-rules.md")),
+            ("lint-messages", include_str!("../../../docs/lint-messages.md")),
+        ],
+    ),
 ];
 
 #[derive(Serialize)]
@@ -131,7 +135,7 @@ fn print_index(global: &Global) -> anyhow::Result<()> {
         let section = |(title, pages): &Section| IndexSection { title, pages: pages.iter().map(summary).collect() };
         return output::json(&Index { sections: SECTIONS.iter().map(section).collect() });
     }
-    let page = |(id, markdown): &Page| format!("  {BOLD}{id:<12}{BOLD:#} {}\n", title(markdown));
+    let page = |(id, markdown): &Page| format!("  {BOLD}{id:<14}{BOLD:#} {}\n", title(markdown));
     let section =
         |(title, pages): &Section| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
     output::text(&SECTIONS.iter().map(section).collect::<String>())
@@ -172,12 +176,25 @@ fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
     lines.filter(|found| !found.spans.is_empty()).collect()
 }
 
+/// The first page of the site, in Markdown as all others.
+fn index() -> String {
+    let page = |(id, markdown): &Page| format!("- [{}]({id}.md)\n", title(markdown));
+    let section = |(title, pages): &Section| format!("## {title}\n\n{}\n", pages.iter().map(page).collect::<String>());
+    format!("# rototo\n\n{}", SECTIONS.iter().map(section).collect::<String>())
+}
+
 fn export(directory: &PathBuf, global: &Global) -> anyhow::Result<()> {
     let shown = directory.display();
     fs::create_dir_all(directory).with_context(|| format!("the directory {shown} can't be made"))?;
-    for (id, markdown) in pages() {
-        let path = directory.join(format!("{id}.md"));
-        fs::write(&path, markdown).with_context(|| format!("{} can't be written", path.display()))?;
+    let all: Vec<Page> = pages().copied().collect();
+    let write = |id: &str, title: &str, markdown: &str| {
+        let path = directory.join(format!("{id}.html"));
+        fs::write(&path, site::page(title, markdown, &all))
+            .with_context(|| format!("{} can't be written", path.display()))
+    };
+    write("index", "rototo", &index())?;
+    for (id, markdown) in &all {
+        write(id, title(markdown), markdown)?;
     }
     match (global.json, global.quiet) {
         (true, _) => output::json(&Exported { out: shown.to_string() }),

@@ -30,6 +30,8 @@ pub(super) fn parse<T>(bytes: &[u8], project: impl FnOnce(Table<'_, '_>) -> Resu
         let start = error.valid_up_to();
         Fault::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
     })?;
+    #[cfg(fuzzing)]
+    assert!(reader::read(text).is_none_or(|root| read_all(text).is_ok_and(|all| all == root)), "not read alike");
     let root = reader::read(text).map_or_else(|| read_all(text), Ok)?;
     project(Table { entries: &root, span: None })
 }

@@ -130,3 +130,15 @@ impl Archive {
         Fault::Disk { path: self.directory.display().to_string(), error: error.to_owned() }
     }
 }
+
+/// Reads the documents of an archive that is in memory: what fuzzing gets at.
+///
+/// # Errors
+/// When it is no archive, or holds what is refused.
+#[cfg(fuzzing)]
+pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, Fault> {
+    let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    unpack::unpack(file, format, None, limits)
+}

@@ -10,7 +10,7 @@ pub enum ContentFault {
         limit: u64,
     },
     /// The documents are too large together.
-    #[error("its documents are larger than {limit} bytes together")]
+    #[error("its documents are larger than {limit} bytes together: keep what is no configuration elsewhere")]
     TooLarge {
         /// The limit.
         limit: u64,

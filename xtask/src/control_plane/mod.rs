@@ -72,6 +72,15 @@ impl fmt::Display for Programs {
     }
 }
 
+/// Where programs are kept that were built once.
+pub fn cache_directory() -> anyhow::Result<PathBuf> {
+    match (env::var_os("ROTOTO_CACHE_DIR"), env::home_dir()) {
+        (Some(directory), _) if !directory.is_empty() => Ok(PathBuf::from(directory)),
+        (_, Some(home)) => Ok(home.join(".cache/rototo")),
+        (_, None) => bail!("there is no home directory to keep programs in: set ROTOTO_CACHE_DIR"),
+    }
+}
+
 /// The directories in which programs are looked for.
 struct Places {
     assets: Option<PathBuf>,
@@ -81,12 +90,7 @@ struct Places {
 impl Places {
     fn from_environment() -> anyhow::Result<Self> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let cache = match (env::var_os("ROTOTO_CACHE_DIR"), env::home_dir()) {
-            (Some(directory), _) if !directory.is_empty() => PathBuf::from(directory),
-            (_, Some(home)) => home.join(".cache/rototo"),
-            (_, None) => bail!("there is no home directory to keep the control plane in: set ROTOTO_CACHE_DIR"),
-        };
-        Ok(Self { assets, cache: cache.join("control-plane") })
+        Ok(Self { assets, cache: cache_directory()?.join("control-plane") })
     }
 
     fn find(&self, program: &str) -> Option<PathBuf> {

@@ -1,0 +1,55 @@
+//! docs/lint-messages.md shows what the command prints about the bad example of each rule. `WRITE_MANUAL=1 cargo test -p
+//! rototo-cli --test lint_messages` writes it anew.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use rototo_engine::lint::{Rule, rules};
+use support::rototo;
+
+const HEAD: &str = "# What lint prints\n\n\
+    For each rule that does not need Lua, what `rototo lint` prints about the example with the fault in [lint-rules.md](lint-rules.md), which also says why it is\n\
+    one. Other faults of the same example are shown too, as they are to whoever makes them. Made by\n\
+    `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages`.\n";
+
+/// Everything that is printed about the bad example of `rule`, which is found in it.
+fn printed(rule: &Rule) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // Without one a directory is no workspace, and so no subject of the rules but of the two that are about this.
+    if !matches!(rule.id, "rototo/workspace-manifest-missing" | "rototo/workspace-not-found") {
+        write("rototo-workspace.toml", "schema_version = 1\n");
+    }
+    rule.bad.iter().for_each(|(path, text)| write(path, text));
+    let output = rototo(directory.path(), &["lint", "."]);
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!text.contains('\u{1b}'), "{} is printed in colour, and this is no terminal", rule.id);
+    assert!(text.contains(rule.id), "{} is not in:\n{text}", rule.id);
+    let canonical = directory.path().canonicalize().unwrap();
+    text.replace(&canonical.display().to_string(), "/home/you/config")
+}
+
+#[test]
+fn what_each_rule_prints_is_as_it_was_read_last() {
+    let mut page = HEAD.to_owned();
+    // What rules in Lua find is in their own words, and in rototo-lua's tests.
+    let in_lua = |rule: &Rule| rule.bad.iter().any(|(path, _)| path.ends_with(".lua"));
+    for rule in rules().iter().filter(|rule| !in_lua(rule)) {
+        write!(page, "\n## {}\n\n```text\n{}\n```\n", rule.id, printed(rule).trim_end()).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lint-messages.md");
+    if std::env::var_os("WRITE_MANUAL").is_some() {
+        std::fs::write(path, page).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let differ = written.lines().zip(page.lines()).find(|(written, now)| written != now);
+    assert!(written == page, "docs/lint-messages.md is not what lint prints (see the head of this file): {differ:?}");
+}

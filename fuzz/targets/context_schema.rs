@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: rototo_fuzz::seeds::write("context_schema"), |bytes: &[u8]| rototo_fuzz::workspaces::document("schemas/context.schema.json", bytes));

@@ -1,0 +1,154 @@
+//! `cargo xtask fuzz`: arbitrary bytes into everything that reads bytes, each for a while, from seeds that are valid.
+//!
+//! The targets are in `fuzz/`, a workspace of its own: libFuzzer needs a nightly compiler, and the project does not.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::cargo;
+use crate::control_plane::cache_directory;
+
+/// What reads the coverage of a program.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// What `cargo xtask fuzz` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// How long each target runs.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// Print the names of the targets and end.
+    #[arg(long)]
+    list: bool,
+    /// The targets to run; all, if none is named.
+    targets: Vec<String>,
+}
+
+/// Runs the targets one after the other, and fails when one of them found something.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let all = targets()?;
+    if arguments.list {
+        all.iter().for_each(|target| println!("{target}"));
+        return Ok(());
+    }
+    if let Some(unknown) = arguments.targets.iter().find(|target| !all.contains(target)) {
+        bail!("there is no fuzz target `{unknown}`; there are {}", all.join(", "));
+    }
+    let wanted = if arguments.targets.is_empty() { &all } else { &arguments.targets };
+    let fuzz = CargoFuzz::ensure()?;
+    fuzz.build(wanted)?;
+    let mut found = Vec::new();
+    for target in wanted {
+        if !fuzz.run(target, arguments.seconds)? {
+            found.push(target.as_str());
+        }
+    }
+    if !found.is_empty() {
+        bail!("found in {}: the inputs are in fuzz/artifacts; make a test of each where it belongs", found.join(", "));
+    }
+    println!("{} targets, {} seconds each: nothing found", wanted.len(), arguments.seconds);
+    Ok(())
+}
+
+/// The names of the files in `fuzz/targets`.
+pub fn targets() -> anyhow::Result<Vec<String>> {
+    let folder = cargo::root().join("fuzz/targets");
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        names.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+struct CargoFuzz {
+    program: PathBuf,
+}
+
+impl CargoFuzz {
+    /// Installs cargo-fuzz where it is not, and says what else is missing.
+    fn ensure() -> anyhow::Result<Self> {
+        if !succeeds(Command::new("rustc").args(["+nightly", "--version"])) {
+            bail!("fuzzing needs a nightly compiler: rustup toolchain install nightly --profile minimal");
+        }
+        if !succeeds(Command::new("c++").arg("--version")) {
+            bail!("fuzzing needs a C++ compiler, which builds libFuzzer: install g++ or clang");
+        }
+        let root = cache_directory()?.join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+        let program = root.join("bin/cargo-fuzz");
+        if !program.is_file() {
+            eprintln!("Installing cargo-fuzz {CARGO_FUZZ} into {} (once).", root.display());
+            let mut install = Command::new("cargo");
+            install.args(["install", "cargo-fuzz", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&root);
+            cargo::run(install)?;
+        }
+        Ok(Self { program })
+    }
+
+    /// No sanitizer: nothing of ours is unsafe, and without one it is twice as fast.
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["fuzz", verb, "--sanitizer", "none"]).current_dir(cargo::root());
+        // The rustup proxies take it for the toolchain of cargo and of the compiler alike. What the cargo of this program
+        // set would bring back its own.
+        command.env("RUSTUP_TOOLCHAIN", "nightly").env_remove("CARGO").env_remove("RUSTC");
+        command
+    }
+
+    fn build(&self, targets: &[String]) -> anyhow::Result<()> {
+        for target in targets {
+            let mut build = self.command("build");
+            build.arg(target);
+            cargo::run(build)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `target` found nothing.
+    fn run(&self, target: &str, seconds: u32) -> anyhow::Result<bool> {
+        let corpus = cargo::root().join("fuzz/corpus").join(target);
+        std::fs::create_dir_all(&corpus).with_context(|| format!("create {}", corpus.display()))?;
+        let mut run = self.command("run");
+        run.arg(target).arg(&corpus).arg("--").args(limits(seconds)).env("ROTOTO_FUZZ_SEEDS", &corpus);
+        eprintln!("== {target}, {seconds} s");
+        let status = run.status().with_context(|| format!("run {target}"))?;
+        Ok(status.success())
+    }
+}
+
+/// What counts as found besides a panic: an input that takes 10 seconds, or 1 GiB.
+fn limits(seconds: u32) -> [String; 5] {
+    [
+        format!("-max_total_time={seconds}"),
+        "-timeout=10".to_owned(),
+        "-rss_limit_mb=1024".to_owned(),
+        "-max_len=16384".to_owned(),
+        "-print_final_stats=1".to_owned(),
+    ]
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_is_a_program_of_the_fuzz_workspace() {
+        let manifest = std::fs::read_to_string(cargo::root().join("fuzz/Cargo.toml")).unwrap();
+        let declared: Vec<&str> = manifest.lines().filter_map(|line| line.strip_prefix("path = \"targets/")).collect();
+        let declared: Vec<&str> = declared.into_iter().filter_map(|file| file.strip_suffix(".rs\"")).collect();
+        let mut all = targets().unwrap();
+        all.sort();
+        let mut sorted = declared.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, all);
+    }
+}
