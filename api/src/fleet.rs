@@ -24,6 +24,10 @@ pub struct Report {
     pub updated_at: Option<UpdatedAt>,
     /// Where the process is on its way to that publish.
     pub state: ProcessState,
+    /// For how many milliseconds it has run what it names, where it does: a large fleet is asked to spread its reports, and
+    /// what was applied is applied meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_ms_ago: Option<u64>,
     /// A code that explains the state, such as `fetch_failed`. Never a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -66,4 +70,8 @@ pub struct Answer {
     pub stale_after_ms: u64,
     /// When to report again if nothing happens.
     pub next_report_in_ms: u64,
+    /// Within how many milliseconds of applying a change to report it, anywhere in between: so that a large fleet first
+    /// applies a change and then tells of it.
+    #[serde(default)]
+    pub report_applied_within_ms: u64,
 }

@@ -27,6 +27,11 @@ pub use view::FleetView;
 
 /// The longest time between two reports of a small fleet; what a recount waits for is three of them.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
+/// How long one process more lets a fleet take to tell of a change; below `SHORT` and above `LONG` in all it makes no
+/// difference.
+const SPREAD: Duration = Duration::from_micros(500);
+const SHORT: Duration = Duration::from_millis(10);
+const LONG: Duration = Duration::from_secs(2);
 /// How many reports a second an operator asks of one fleet at most.
 const REPORTS_PER_SECOND: u32 = 200;
 
@@ -85,10 +90,12 @@ pub struct Fleet {
 pub struct Taken {
     /// When the next one is due.
     pub next: Duration,
+    /// Within which time of applying the next change to report it.
+    pub applied_within: Duration,
     /// Whether the counts may have changed by it.
     pub news: bool,
-    /// The times of the publish that the process has now applied for the first time.
-    pub applied_first: Option<PublishTimes>,
+    /// The times of the publish that the process has now applied for the first time, and when it did.
+    pub applied_first: Option<(PublishTimes, Instant)>,
 }
 
 impl Fleet {
@@ -167,12 +174,23 @@ impl Fleet {
         if let Some(goal) = &self.goal {
             let applied = process.has_applied(&goal.publish);
             let cohort = goal.cohort.as_ref().filter(|cohort| cohort.has(&report.process, process));
+            // Nobody has applied it before it was published.
+            let at = now.checked_sub(Duration::from_millis(report.applied_ms_ago.unwrap_or(0))).unwrap_or(self.since);
+            let at = at.max(self.since).min(now);
             if applied && process.applied_goal.is_none() {
-                applied_first = cohort.map(|cohort| cohort.times);
+                applied_first = cohort.map(|cohort| (cohort.times, at));
             }
-            process.applied_goal = if applied { process.applied_goal.or(Some(now)) } else { None };
+            process.applied_goal = if applied { process.applied_goal.or(Some(at)) } else { None };
         }
-        Taken { next: next_report_within, news, applied_first }
+        Taken { next: next_report_within, applied_within: self.applied_within(), news, applied_first }
+    }
+
+    /// What it takes to hear from all, at most: so the processors of a machine, and the operator's, first apply a
+    /// change everywhere, and nobody waits long to hear that it has.
+    fn applied_within(&self) -> Duration {
+        let processes = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
+        let spread = SPREAD.saturating_mul(processes);
+        if spread < SHORT { Duration::ZERO } else { spread.min(LONG) }
     }
 
     fn report_every(&self) -> Duration {

@@ -12,7 +12,7 @@ use rototo_engine::{Fingerprint, Linted};
 use rototo_source::Pinned;
 use tokio::task::AbortHandle;
 
-use crate::fleet::{Fleet, Publish, PublishTimes};
+use crate::fleet::{Fleet, Publish, PublishTimes, Taken};
 use crate::head::{Head, LookError, Seen};
 use crate::schedule::{Cause, Schedule};
 use crate::status::PublishProblem;
@@ -157,7 +157,7 @@ impl Record {
 
     /// What a process of this workspace should run.
     #[must_use]
-    pub fn answer(&self, next_report: Duration, now: Instant) -> Answer {
+    pub fn answer(&self, taken: &Taken, now: Instant) -> Answer {
         let published = self.published.as_ref();
         let head = self.source.head.as_ref();
         let head =
@@ -172,7 +172,8 @@ impl Record {
             revision: head.and_then(|head| head.revision.as_ref()).map(ToString::to_string).or_else(remembered),
             verified_ms_ago: self.verified_ago(now).map(millis),
             stale_after_ms: millis(self.stale_after),
-            next_report_in_ms: millis(next_report),
+            next_report_in_ms: millis(taken.next),
+            report_applied_within_ms: millis(taken.applied_within),
         }
     }
 }

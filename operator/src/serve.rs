@@ -248,11 +248,11 @@ async fn report(
     let (answer, rings) = {
         let mut record = record.lock();
         let report = record.fleet.report(&report, caller.pod_in(&key.namespace), now, fastrand::f64());
-        if let Some(times) = report.applied_first {
-            endpoints.context.metrics.applied(&times, now);
+        if let Some((times, at)) = report.applied_first {
+            endpoints.context.metrics.applied(&times, at);
         }
         // A heartbeat that says nothing new is no reason to count anew.
-        (record.answer(report.next, now), report.news && !std::mem::replace(&mut record.rings_soon, true))
+        (record.answer(&report, now), report.news && !std::mem::replace(&mut record.rings_soon, true))
     };
     if rings {
         tokio::spawn(ring_soon(endpoints.context, record, key));

@@ -205,6 +205,7 @@ fn report(state: ProcessState, reason: Option<&str>, fingerprint: &str) -> Strin
         fingerprint: Some(fingerprint.to_owned()),
         updated_at: None,
         state,
+        applied_ms_ago: None,
         reason: reason.map(str::to_owned),
     };
     serde_json::to_string(&report).unwrap()

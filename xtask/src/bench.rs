@@ -32,6 +32,8 @@ enum Bench {
     Propagation,
     /// What is asked of git and of the API server while nothing changes.
     Idle,
+    /// Whether an operator keeps up with the reports of a large fleet.
+    Reports,
     /// Decisions, beside the reference and a hand-written floor.
     Resolve,
     /// Loading and reloading workspaces, beside the reference.
@@ -44,6 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Bench::Stages => fleet("stages", &arguments.arguments),
         Bench::Propagation => fleet("propagation", &arguments.arguments),
         Bench::Idle => fleet("idle", &arguments.arguments),
+        Bench::Reports => fleet("reports", &arguments.arguments),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }

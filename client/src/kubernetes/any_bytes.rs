@@ -143,7 +143,7 @@ async fn any_address_is_opened_or_refused() {
 fn any_answer_to_a_report_is_taken_or_refused() {
     let answer = json!({
         "fingerprint": DIGEST, "updated_at": TIME, "revision": "main@sha1:00",
-        "verified_ms_ago": u64::MAX, "stale_after_ms": u64::MAX, "next_report_in_ms": u64::MAX,
+        "verified_ms_ago": u64::MAX, "stale_after_ms": u64::MAX, "next_report_in_ms": u64::MAX, "report_applied_within_ms": u64::MAX,
     });
     each(answer.to_string().as_bytes(), 5000, |bytes| {
         if let Ok(answer) = serde_json::from_slice::<Answer>(bytes) {

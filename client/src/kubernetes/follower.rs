@@ -68,6 +68,8 @@ struct Follower {
     /// Held so that the connection is kept between requests.
     endpoint: Option<Arc<Endpoint>>,
     fetch: Slot<(Fingerprint, Loaded)>,
+    /// What was applied last, and when.
+    applied: Option<(Publish, Instant)>,
     /// Loaded, and about to be swapped in.
     loaded: Option<Workspace>,
     report: Slot<Result<Answer, Fault>>,
@@ -111,6 +113,7 @@ impl Follower {
             began: Instant::now(),
             endpoint: None,
             fetch: Slot::empty(),
+            applied: None,
             loaded: None,
             report: Slot::empty(),
             recall: Slot::empty(),
@@ -238,7 +241,11 @@ impl Follower {
     fn reporting(&mut self, standing: Standing) -> impl Future<Output = Result<Answer, Fault>> + Send + use<> {
         let (namespace, workspace) = (self.namespace.clone(), self.target.workspace.clone());
         let endpoint = self.endpoint();
-        async move { reports::send(&*endpoint?, &namespace, &workspace, standing).await }
+        let named = self.applied.filter(|(publish, _)| standing.publish == Some(*publish));
+        async move {
+            let ago = named.map(|(_, at)| at.elapsed());
+            reports::send(&*endpoint?, &namespace, &workspace, standing, ago).await
+        }
     }
 
     fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
@@ -251,6 +258,7 @@ impl Follower {
 
     fn swap(&mut self, publish: Publish) {
         let Some(workspace) = self.loaded.take() else { return };
+        self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
         tracing::trace!(target: PATH, workspace = self.target.workspace, "swapped");
@@ -263,6 +271,7 @@ impl Follower {
     fn rename(&mut self, publish: Publish, revision: Option<String>) {
         if let Ok(workspace) = self.current.workspace() {
             if workspace.updated_at() != Some(publish.updated_at) {
+                self.applied = Some((publish, Instant::now()));
                 self.keep(publish, &workspace);
             }
             self.current.rename(Arc::new(Workspace::clone(&workspace).published(publish.updated_at, revision)));

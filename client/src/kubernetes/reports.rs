@@ -24,6 +24,7 @@ pub(crate) async fn send(
     namespace: &str,
     workspace: &str,
     standing: Standing,
+    applied_ago: Option<Duration>,
 ) -> Result<Answer, Fault> {
     let report = Report {
         process: PROCESS.clone(),
@@ -32,6 +33,7 @@ pub(crate) async fn send(
         fingerprint: standing.publish.map(|publish| publish.fingerprint.to_string()),
         updated_at: standing.publish.map(|publish| publish.updated_at),
         state: standing.state,
+        applied_ms_ago: applied_ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
         reason: standing.reason.map(str::to_owned),
     };
     let unreadable = |error: serde_json::Error| {

@@ -50,6 +50,17 @@ impl Story {
     }
 
     fn says(&mut self, process: &str, state: ProcessState, runs: Option<Publish>) -> &mut Self {
+        self.says_late(process, state, runs, None);
+        self
+    }
+
+    fn says_late(
+        &mut self,
+        process: &str,
+        state: ProcessState,
+        runs: Option<Publish>,
+        applied_ms_ago: Option<u64>,
+    ) -> Taken {
         let pod = process.split('/').next().unwrap();
         let report = Report {
             process: process.to_owned(),
@@ -58,11 +69,11 @@ impl Story {
             fingerprint: runs.as_ref().map(|publish| publish.fingerprint.clone()),
             updated_at: runs.map(|publish| publish.updated_at),
             state,
+            applied_ms_ago,
             reason: None,
         };
         let pod = PodIdentity { name: pod.to_owned(), uid: pod.to_owned() };
-        self.fleet.report(&report, Some(pod), self.now, 1.0);
-        self
+        self.fleet.report(&report, Some(pod), self.now, 1.0)
     }
 
     fn applied(&mut self, process: &str, publish: Publish) -> &mut Self {
@@ -87,6 +98,30 @@ fn a_publish_converges_when_the_last_process_has_applied_it() {
     assert_eq!(view.convergence, Convergence::Converged);
     let millis = view.millis.unwrap();
     assert_eq!((millis.first, millis.p50, millis.p99, millis.all), (Some(20), Some(20), Some(60), Some(60)));
+}
+
+#[test]
+fn what_counts_is_when_a_process_applied_and_not_when_it_told_so() {
+    let mut story = Story::new();
+    story.applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2)).after(100);
+    story.says_late("p1", ProcessState::Applied, Some(publish(B, 2)), Some(70));
+    // Nobody has applied it before it was published, whatever a process says.
+    story.says_late("p2", ProcessState::Applied, Some(publish(B, 2)), Some(u64::MAX));
+    let millis = story.view().millis.unwrap();
+    assert_eq!((millis.first, millis.all), (Some(0), Some(30)));
+}
+
+#[test]
+fn a_large_fleet_has_more_time_to_tell_of_a_change() {
+    let mut story = Story::new();
+    let mut within = |fleet: u32| {
+        let says = |number| {
+            let runs = Some(publish(A, 1));
+            story.says_late(&format!("p{number}"), ProcessState::Applied, runs, None).applied_within.as_millis()
+        };
+        (0..fleet).map(says).last().unwrap()
+    };
+    assert_eq!([1, 12, 300, 10_000].map(&mut within), [0, 0, 150, 2000]);
 }
 
 #[test]
@@ -132,6 +167,7 @@ fn a_process_that_starts_later_does_not_count_as_a_slow_one() {
         fingerprint: Some(B.to_owned()),
         updated_at: Some(publish(B, 2).updated_at),
         state: ProcessState::Applied,
+        applied_ms_ago: None,
         reason: None,
     };
     let pod = PodIdentity { name: "late".to_owned(), uid: "late".to_owned() };

@@ -345,7 +345,8 @@ impl State {
     }
 
     fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
-        self.report.delivered(Duration::from_millis(answer.next_report_in_ms), tick);
+        let (next, within) = (answer.next_report_in_ms, answer.report_applied_within_ms);
+        self.report.delivered(Duration::from_millis(next), Duration::from_millis(within), tick);
         if let Some(age) = answer.verified_ms_ago {
             let stale_after = self.stale_after.unwrap_or(Duration::from_millis(answer.stale_after_ms));
             self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));

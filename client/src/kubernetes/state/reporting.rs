@@ -13,6 +13,7 @@ use crate::kubernetes::fault::Fault;
 const FIRST: Duration = Duration::from_secs(1);
 const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
 /// Bounds on what the operator may ask for, whatever it answers.
+const LONGEST_HELD: Duration = Duration::from_secs(10);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// What was told, and when to tell again.
@@ -20,6 +21,10 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fr
 pub(super) struct Reporting {
     under_way: bool,
     sent: Option<Standing>,
+    /// Within which time of applying a change the operator wants to hear of it.
+    within: Duration,
+    /// What was applied and is told later, and when.
+    held: Option<(Standing, Duration)>,
     /// The publish that the operator knows to be applied here.
     acknowledged: Option<Publish>,
     due: Duration,
@@ -29,7 +34,16 @@ pub(super) struct Reporting {
 
 impl Default for Reporting {
     fn default() -> Self {
-        Self { under_way: false, sent: None, acknowledged: None, due: FIRST, failures: 0, trouble: None }
+        Self {
+            under_way: false,
+            sent: None,
+            within: Duration::ZERO,
+            held: None,
+            acknowledged: None,
+            due: FIRST,
+            failures: 0,
+            trouble: None,
+        }
     }
 }
 
@@ -37,16 +51,33 @@ impl Reporting {
     /// The report to send now, if one is due or `standing` is news.
     pub(super) fn next(&mut self, standing: Standing, tick: Tick) -> Option<Standing> {
         let news = self.sent.as_ref() != Some(&standing) && is_worth_a_report(&standing);
-        if self.under_way || !(news || self.due <= tick.now) {
+        let told = news && !self.holds(&standing, tick);
+        if self.under_way || !(told || self.due <= tick.now) {
             return None;
         }
         self.under_way = true;
+        self.held = None;
         self.sent = Some(standing.clone());
         Some(standing)
     }
 
+    /// What was applied is told anywhere within the time that the operator gave. All else is told at once.
+    fn holds(&mut self, standing: &Standing, tick: Tick) -> bool {
+        if standing.state != ProcessState::Applied || self.within.is_zero() {
+            self.held = None;
+            return false;
+        }
+        let held = self.held.take().filter(|(held, _)| held == standing);
+        let (_, until) = self.held.insert(held.unwrap_or_else(|| {
+            let until = tick.now + self.within.mul_f64(tick.chance);
+            (standing.clone(), until)
+        }));
+        *until > tick.now
+    }
+
     /// The operator took it, and asks for another after `next`.
-    pub(super) fn delivered(&mut self, next: Duration, tick: Tick) {
+    pub(super) fn delivered(&mut self, next: Duration, within: Duration, tick: Tick) {
+        self.within = within.min(LONGEST_HELD);
         let applied = self.sent.as_ref().filter(|sent| sent.state == ProcessState::Applied);
         self.acknowledged = applied.and_then(|sent| sent.publish).or(self.acknowledged);
         self.under_way = false;
@@ -78,7 +109,8 @@ impl Reporting {
     }
 
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        (!self.under_way).then_some(self.due)
+        let held = self.held.as_ref().map(|(_, until)| *until);
+        (!self.under_way).then(|| held.map_or(self.due, |held| held.min(self.due)))
     }
 
     pub(super) fn trouble(&self) -> Option<&Fault> {

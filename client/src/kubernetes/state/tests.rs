@@ -106,6 +106,7 @@ fn answer(text: &str) -> Answer {
         verified_ms_ago: Some(0),
         stale_after_ms: 60_000,
         next_report_in_ms: 15_000,
+        report_applied_within_ms: 0,
     }
 }
 
@@ -425,6 +426,21 @@ fn a_heartbeat_comes_when_the_operator_asked_for_it_within_reason() {
         // With the last of them staleness is due before the heartbeat.
         process.wait(seconds);
     }
+}
+
+#[test]
+fn in_a_large_fleet_a_change_is_told_a_moment_after_it_was_applied() {
+    let answer = |text| Event::Answered(Answer { report_applied_within_ms: 150, ..answer(text) });
+    let mut process = Process::running("a@1");
+    process.check(answer("a@1"), &[]);
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@2"]);
+    process.wait(0.15);
+    process.check(Event::Timer, &["report Applied b@2"]);
+    process.check(answer("b@2"), &[]);
+    // What stops a change is told at once.
+    process.check(changed("c@3"), &["fetch c on b"]);
+    process.check(refused("c"), &["report Rejected c@3 not_compiled"]);
 }
 
 #[test]

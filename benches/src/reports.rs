@@ -1,0 +1,177 @@
+//! `cargo xtask bench reports`: whether an operator keeps up with the reports of a large fleet.
+//!
+//! The processes are simulated: they report as the library does, as often as they are asked to, over a few connections. All
+//! of them have the same token, so what is not in the figures is the review of tokens, one for each in two minutes.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use rototo_api::UpdatedAt;
+use rototo_api::fleet::{Answer, ProcessState, Report};
+use rototo_api::marker::Marker;
+use rototo_api::names::{AUDIENCE, fleet_path};
+use rototo_benches::figures::{Spread, Table, processor_millis};
+use rototo_benches::ground::{ACCOUNT, Ground, WORKSPACE};
+use rototo_tests::harness::Endpoint;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+
+/// Whether an operator keeps up with the reports of a large fleet.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench reports")]
+struct Options {
+    /// How many processes report.
+    #[arg(long, default_value_t = 10_000)]
+    processes: usize,
+    /// Over how many connections.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// How many seconds of heartbeats are counted.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How many changes are pushed.
+    #[arg(long, default_value_t = 5)]
+    changes: usize,
+}
+
+type Publish = (String, UpdatedAt);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let ground = Ground::prepare("1h").await?;
+    let token = ground.plane.kubectl(&[
+        "--namespace",
+        ground.namespace.name(),
+        "create",
+        "token",
+        ACCOUNT,
+        &format!("--audience={AUDIENCE}"),
+    ])?;
+    let (bell, publish) = watch::channel(published(&ground).await?);
+    let (taken, mut answers) = mpsc::unbounded_channel();
+    let refused = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    for connection in 0..options.connections {
+        let simulated = (connection..options.processes).step_by(options.connections);
+        let share = Share {
+            endpoint: Endpoint::of(&ground.namespace).await?,
+            path: fleet_path(ground.namespace.name(), WORKSPACE),
+            token: token.trim().to_owned(),
+            due: simulated.map(|number| Reverse((Instant::now(), number))).collect(),
+            publish: publish.clone(),
+            taken: taken.clone(),
+            refused: refused.clone(),
+        };
+        tokio::spawn(share.report());
+    }
+
+    let operator = [ground.operator.process()?.id()];
+    println!(
+        "\n{} simulated processes over {} connections, milliseconds: how long an answer took, how long until all had one, and",
+        options.processes, options.connections
+    );
+    println!("processor time of the operator, for each report\n");
+    let mut table = Table::new("", &["answer p50", "p99", "max", "all", "operator"]);
+    let mut measure = async |name: &str, begin: Instant, count: usize| -> anyhow::Result<()> {
+        let before = processor_millis(&operator);
+        let took = take(&mut answers, count).await?;
+        let all = begin.elapsed().as_secs_f64() * 1e3;
+        let each = (processor_millis(&operator) - before) / count as f64;
+        let took = Spread::of(took).context("nothing was answered")?;
+        table.row(name, [took.cells().to_vec(), vec![all, each]].concat());
+        Ok(())
+    };
+    measure("start", began, options.processes).await?;
+    let interval = options.processes.div_ceil(200).max(15);
+    let beats = options.processes * usize::try_from(options.seconds)? / interval;
+    measure("beats", Instant::now(), beats).await?;
+    for change in 0..options.changes {
+        let before = bell.borrow().clone();
+        ground.change(change).await?;
+        while *bell.borrow() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            bell.send_replace(published(&ground).await?);
+        }
+        let rung = Instant::now();
+        measure(&format!("change {}", change + 1), rung, options.processes).await?;
+        ground.converged(options.processes).await?;
+    }
+    println!("\nreports that were refused: {}", refused.load(Ordering::Relaxed));
+    Ok(())
+}
+
+async fn published(ground: &Ground) -> anyhow::Result<Publish> {
+    match ground.namespace.marker(WORKSPACE).await? {
+        Some(Marker::Published { fingerprint, updated_at }) => Ok((fingerprint, updated_at)),
+        other => anyhow::bail!("the marker is {other:?}"),
+    }
+}
+
+async fn take(answers: &mut mpsc::UnboundedReceiver<f64>, count: usize) -> anyhow::Result<Vec<f64>> {
+    let mut took = Vec::with_capacity(count);
+    while took.len() < count {
+        took.push(answers.recv().await.context("nobody reports any more")?);
+    }
+    Ok(took)
+}
+
+/// The processes that share a connection.
+struct Share {
+    endpoint: Endpoint,
+    path: String,
+    token: String,
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    publish: watch::Receiver<Publish>,
+    taken: mpsc::UnboundedSender<f64>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Share {
+    async fn report(mut self) -> anyhow::Result<()> {
+        loop {
+            let Some(Reverse((due, number))) = self.due.peek().copied() else { return Ok(()) };
+            tokio::select! {
+                biased;
+                changed = self.publish.changed() => {
+                    changed.context("the bench has ended")?;
+                    let now = Instant::now();
+                    self.due = self.due.drain().map(|Reverse((_, number))| Reverse((now, number))).collect();
+                }
+                () = sleep_until(due.into()) => {
+                    self.due.pop();
+                    let next = self.send(number).await.unwrap_or_else(|_| {
+                        self.refused.fetch_add(1, Ordering::Relaxed);
+                        Duration::from_secs(1)
+                    });
+                    self.due.push(Reverse((Instant::now() + next, number)));
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, number: usize) -> anyhow::Result<Duration> {
+        let (fingerprint, updated_at) = self.publish.borrow().clone();
+        let report = Report {
+            process: format!("00000000-0000-4000-8000-{number:012}"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine_level: 1,
+            fingerprint: Some(fingerprint),
+            updated_at: Some(updated_at),
+            state: ProcessState::Applied,
+            applied_ms_ago: None,
+            reason: None,
+        };
+        let sent = Instant::now();
+        let reply = self.endpoint.post(&self.path, &self.token, &serde_json::to_string(&report)?).await?;
+        ensure!(reply.status == 200, "a report was answered with {}", reply.status);
+        self.taken.send(sent.elapsed().as_secs_f64() * 1e3).context("the bench has ended")?;
+        let answer: Answer = serde_json::from_slice(&reply.body)?;
+        Ok(Duration::from_millis(answer.next_report_in_ms))
+    }
+}
