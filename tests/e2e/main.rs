@@ -13,6 +13,7 @@ mod doorbell;
 mod double;
 mod endpoints;
 mod grants;
+mod hostile;
 mod interruptions;
 mod leader;
 mod markers;

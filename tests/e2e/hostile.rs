@@ -1,0 +1,69 @@
+//! Workspaces that were written to stop the operator are refused in their own status, and all others go on.
+
+use std::fs;
+
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::GitRepo;
+use serde_json::{Map, json};
+
+use crate::scene::{Scene, TRIAL, condition, example};
+
+const SCHEMA: &str = "schemas/service-degradation-policy.schema.json";
+const POLICY: &str = "resources/service-degradation-policy-objects/normal.toml";
+
+/// Forty schemas, each of which takes twice as long to check as the next.
+fn doubling() -> String {
+    let next = |level: usize| json!({ "$ref": format!("#/$defs/a{}", level + 1) });
+    let links = (0..40).map(|level| (format!("a{level}"), json!({ "anyOf": [next(level), next(level)] })));
+    let last = ("a40".to_owned(), json!({ "type": "string" }));
+    json!({ "$ref": "#/$defs/a0", "$defs": links.chain([last]).collect::<Map<_, _>>() }).to_string()
+}
+
+/// Patterns of a few characters that take 10 MB each.
+fn patterns() -> String {
+    let each = |number: usize| (format!("p{number}"), json!({ "pattern": format!("^\\pL{{100}}{number}$") }));
+    json!({ "properties": (0..1_000).map(each).collect::<Map<_, _>>() }).to_string()
+}
+
+#[tokio::test]
+async fn hostile_workspaces_are_refused_and_the_others_go_on() {
+    let scene = Scene::published("hostile").await;
+    let app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+
+    let deep = format!("v = {}", "[".repeat(200_000));
+    for (name, path, text, refusal) in [
+        ("doubling", SCHEMA, doubling(), "False/LintRefused"),
+        ("patterns", SCHEMA, patterns(), "False/LintRefused"),
+        ("deep", POLICY, deep, "False/LintRefused"),
+        ("large", POLICY, String::new(), "False/SourceRefused"),
+    ] {
+        let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
+        repository.commit(&[(path, &text)], "Attack").unwrap();
+        if name == "large" {
+            // Sparse, so that it costs nothing here.
+            let file = repository.git(&["rev-parse", "--show-toplevel"]).unwrap();
+            let file = format!("{}/workspaces/prod/{path}", file.trim());
+            fs::File::create(file).unwrap().set_len(300 << 20).unwrap();
+            repository.git(&["commit", "--quiet", "--all", "--message", "Attack"]).unwrap();
+        }
+        repository.push().unwrap();
+        let spec = json!({ "source": repository.url(), "interval": "1h" });
+        scene.namespace.apply_workspace(name, spec).await.unwrap();
+        let type_ = if refusal.ends_with("LintRefused") { "LintPassed" } else { "SourceReady" };
+        let refused = |workspace: &RototoWorkspace| {
+            workspace.status.as_ref().is_some_and(|status| condition(status, type_) == refusal)
+        };
+        scene.namespace.wait_for_workspace(name, refusal, refused).await.unwrap();
+    }
+
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    scene.wait_for_fleet(1).await;
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+
+    let status = fs::read_to_string(format!("/proc/{}/status", scene.operator.process().unwrap().id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
+    assert!(peak < 512 << 10, "the operator has taken {peak} KiB");
+}
