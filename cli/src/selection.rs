@@ -118,6 +118,10 @@ impl Selectors {
                 return Err(unknown(kind, id, &known));
             }
         }
+        // The workspace's own rules have names of their own.
+        if !paths.iter().any(|path| path.starts_with("lint/")) {
+            return self.check_catalog();
+        }
         let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
         match self.lint_rule.iter().find(|rule| authority(rule) == BUILT_IN && !rules.contains(&rule.as_str())) {
             Some(rule) => Err(unknown("lint rule", rule, &rules)),

@@ -62,7 +62,9 @@ fn lint_reports_only_what_is_selected() {
     assert_eq!(rules(&["--resources"]), 1);
     assert_eq!(rules(&["--variables"]), 0);
     assert_eq!(rules(&["--variables", "--lint-rule", "rototo/resource-object-schema-mismatch"]), 1);
-    assert_eq!(rules(&["--lint-authority", "acme"]), 0);
+    assert_eq!(rules(&["--lint-authority", "rototo"]), 1);
+    let (code, text) = fails(workspace.path(), &["lint", "--lint-authority", "acme"]);
+    assert!(code == 1 && text.contains("acme"), "{text}");
     let (code, text) = fails(workspace.path(), &["lint", "--variable", "service-degradation"]);
     assert_eq!(code, 1);
     assert!(text.contains("did you mean `service-degradation-policy`?"), "{text}");

@@ -193,7 +193,8 @@ impl FromStr for Source {
         if text.chars().any(char::is_control) || text.trim() != text {
             return Err(InvalidSource::ControlCharacter);
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
+        // A path may hold `://` too, further on.
+        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) else {
             return if looks_like_ssh(text) {
                 Err(InvalidSource::WrongScheme("`user@host:path` is not a source: write git+ssh://user@host/path"))
             } else {

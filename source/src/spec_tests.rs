@@ -16,11 +16,12 @@ fn refused(text: &str, expected: &InvalidSource) {
 
 #[test]
 fn what_is_no_address_is_a_directory() {
-    for path in ["examples/basic", ".", "/srv/config", "../x", "a:b", "me@home/x"] {
+    for path in ["examples/basic", ".", "/srv/config", "../x", "a:b", "me@home/x", "/x://y", "./git+https://y"] {
         shows(path, path);
     }
     shows("file:///srv/config", "/srv/config");
     shows("file://localhost/srv/config", "/srv/config");
+    shows("file:///x://y", "/x://y");
 }
 
 #[test]

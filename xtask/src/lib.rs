@@ -9,4 +9,5 @@ pub mod control_plane;
 pub mod demo;
 pub mod fuzz;
 pub mod generate;
+pub mod reference;
 pub mod test;

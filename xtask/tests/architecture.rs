@@ -28,7 +28,12 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
     // A service that links the client compiles Lua only if it asks for it.
     (
         "rototo-lua",
-        &[("rototo-client", Optional), ("rototo-operator", Always), ("rototo-cli", Always), ("rototo-differential", Always)],
+        &[
+            ("rototo-client", Optional),
+            ("rototo-operator", Always),
+            ("rototo-cli", Always),
+            ("rototo-differential", Always),
+        ],
     ),
     ("kube", KUBERNETES),
     ("k8s-openapi", KUBERNETES),

@@ -132,7 +132,7 @@ struct Qualifier<'a> {
 struct Predicate<'a> {
     index: usize,
     attribute: Option<&'a str>,
-    op: Option<&'static str>,
+    op: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -373,7 +373,7 @@ impl<'a> Predicate<'a> {
         Self {
             index,
             attribute: predicate.attribute.value().map(|attribute| &**attribute),
-            op: predicate.operator().map(parse::Op::name),
+            op: predicate.op.value().map(|op| &**op),
             value: predicate.value.as_ref().map(|value| &*value.value),
             salt: predicate.salt.value().map(|salt| &**salt),
             range,
