@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
+use crate::attribute::{Attribute, Found};
+
 /// How many buckets there are.
 pub const BUCKETS: u16 = 10_000;
 
@@ -34,14 +36,12 @@ impl Salted {
         Self(hash)
     }
 
-    pub(crate) fn bucket(self, value: &Value) -> u16 {
+    #[inline(always)]
+    pub(crate) fn bucket<'a>(self, found: impl Found<'a>) -> u16 {
         let Self(mut hash) = self;
-        match value {
-            Value::String(text) => hash.update(text.as_bytes()),
-            // Writing into a hash cannot fail.
-            value => {
-                let _ = write!(hash, "{value}");
-            }
+        match found.text() {
+            Some(text) => hash.update(text.as_bytes()),
+            None => hash.update_json(found.attribute()),
         }
         u16::try_from(hash.0 % u64::from(BUCKETS)).unwrap_or_default()
     }
@@ -51,10 +51,19 @@ impl Salted {
 struct Hash(u64);
 
 impl Hash {
+    #[inline]
     fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(PRIME);
         }
+    }
+
+    fn update_json(&mut self, attribute: Attribute<'_>) {
+        // Writing into a hash cannot fail.
+        let _ = match attribute {
+            Attribute::Json(value) => write!(self, "{value}"),
+            scalar => write!(self, "{}", scalar.to_json()),
+        };
     }
 }
 

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::bucket::Salted;
-use crate::compiled::{
-    Choice, Compiled, ContextSchema, Path, Paths, Predicate, Qualifier, Rule, Subject, Test, Variable,
-};
+use crate::compiled::{Choice, Compiled, ContextSchema, Predicate, Qualifier, Rule, Subject, Variable};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::graph;
 use crate::lint::lint;
-use crate::parse::{self, CONTEXT_SCHEMA, Changes, Field, Op, Parse, Parsed, Primitive, Type};
+use crate::parse::{self, CONTEXT_SCHEMA, Changes, Field, Parse, Parsed, Primitive, Type};
+use crate::paths::Paths;
 use crate::shared::SharedMap;
+use crate::test::Test;
 
 /// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
@@ -86,7 +85,7 @@ impl<'a> Compiler<'a> {
         let changes = parsed.changes_since(&previous.parsed);
         // Others may still refer to a qualifier that is gone, by a number that means nothing any more.
         let one_is_gone = changes.qualifiers.iter().any(|id| !parsed.qualifiers.contains_key(id));
-        if one_is_gone || previous.paths.too_many_for(parsed) {
+        if one_is_gone || previous.paths.too_many_for(parsed.qualifiers.len()) {
             return Self::after(&Compiled::default(), parsed);
         }
         Self { parsed, changes, compiled: previous.clone() }
@@ -136,7 +135,7 @@ impl<'a> Compiler<'a> {
             let number = self.compiled.qualifier_numbers.get(id).and_then(|number| usize::try_from(*number).ok());
             *number.and_then(|number| all.get_mut(number)).ok_or_else(refused)? = Some(Arc::new(qualifier));
         }
-        self.compiled.qualifiers = Arc::new(all.into_iter().flatten().collect());
+        self.compiled.qualifiers = all.into_iter().flatten().collect();
         // Without new references there can be no new cycle.
         if refers { self.require_short_chains() } else { Ok(()) }
     }
@@ -160,28 +159,20 @@ impl<'a> Compiler<'a> {
         require_version(&qualifier.schema_version, &document.path).ok()?;
         let predicates: Box<[Predicate]> =
             qualifier.predicates().iter().map(|predicate| self.predicate(predicate)).collect::<Option<_>>()?;
-        let mut paths = Vec::new();
-        for predicate in &predicates {
-            if let Subject::Path(path) = predicate.subject
-                && !paths.contains(&path)
-            {
-                paths.push(path);
-            }
-        }
-        (!predicates.is_empty()).then(|| Qualifier { id: Arc::clone(id), paths: paths.into(), predicates })
+        (!predicates.is_empty()).then(|| Qualifier { id: Arc::clone(id), predicates })
     }
 
     fn predicate(&mut self, predicate: &parse::Predicate) -> Option<Predicate> {
         let attribute = predicate.attribute.value()?;
-        let test = Test::of(predicate)?;
+        let (test, negated) = Test::of(predicate)?;
         // A bucket hashes something of the context, even where its name looks like a qualifier's.
         let subject = match (predicate.qualifier_reference(), &test) {
-            (Some(id), Test::Equal { .. } | Test::OneOf { .. } | Test::Ordered { .. }) => {
+            (Some(id), Test::Equal(_) | Test::OneOf(_) | Test::Ordered { .. }) => {
                 Subject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
             }
             _ => Subject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
         };
-        Some(Predicate { subject, test })
+        Some(Predicate { subject, negated, test })
     }
 
     fn variables(&mut self) -> Result<(), Refused<'a>> {
@@ -264,41 +255,4 @@ fn references(qualifier: &Qualifier) -> Vec<usize> {
         Subject::Path(_) => None,
     };
     qualifier.predicates.iter().filter_map(target).collect()
-}
-
-impl Test {
-    fn of(predicate: &parse::Predicate) -> Option<Self> {
-        let op = predicate.operator()?;
-        if op == Op::Bucket {
-            let salt = predicate.salt.value()?;
-            let (start, end) = predicate.range.as_ref()?.value.bounds()?;
-            let bucket = Self::Bucket { salt: Arc::clone(salt), salted: Salted::new(salt), start, end };
-            return predicate.value.is_none().then_some(bucket);
-        }
-        let expected = Arc::clone(&predicate.value.as_ref()?.value);
-        match op {
-            Op::Eq | Op::Neq => Some(Self::Equal { expected, negated: op == Op::Neq }),
-            Op::In | Op::NotIn => expected.is_array().then_some(Self::OneOf { expected, negated: op == Op::NotIn }),
-            _ => expected.is_number().then(|| Self::Ordered { op, expected: Value::clone(&expected) }),
-        }
-    }
-}
-
-impl Paths {
-    /// The number of a path; a new one if it has none.
-    fn number(paths: &mut Arc<Self>, text: &Arc<str>) -> Option<u32> {
-        if let Some(number) = paths.numbers.get(text) {
-            return Some(*number);
-        }
-        let paths = Arc::make_mut(paths);
-        let number = u32::try_from(paths.items.len()).ok()?;
-        paths.numbers.insert(Arc::clone(text), number);
-        paths.items.push(Path { text: Arc::clone(text), segments: text.split('.').map(Box::from).collect() });
-        Some(number)
-    }
-
-    /// Whether the paths that nothing reads any more must have become many: every change can leave some behind.
-    fn too_many_for(&self, parsed: &Parsed) -> bool {
-        self.items.len() > 1_000 + 16 * parsed.qualifiers.len()
-    }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::bucket::Salted;
 use crate::fingerprint::Fingerprint;
-use crate::parse::{Op, Parse, Parsed, Schema};
+use crate::parse::{Parse, Parsed, Schema};
+use crate::paths::Paths;
 use crate::shared::SharedMap;
 use crate::table::{Named, Table};
+use crate::test::Test;
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +19,7 @@ pub struct Compiled {
     pub(crate) variables: Table<Variable>,
     /// The numbers of qualifiers. One keeps its number while it is there.
     pub(crate) qualifier_numbers: SharedMap<u32>,
-    pub(crate) qualifiers: Arc<Vec<Arc<Qualifier>>>,
+    pub(crate) qualifiers: Arc<[Arc<Qualifier>]>,
     pub(crate) paths: Arc<Paths>,
     pub(crate) context_schema: Option<ContextSchema>,
     /// For each resource, the variables whose values are its objects.
@@ -47,14 +48,14 @@ pub(crate) struct Choice {
 #[derive(Debug)]
 pub(crate) struct Qualifier {
     pub(crate) id: Arc<str>,
-    /// What must be in the context before any predicate is looked at.
-    pub(crate) paths: Box<[u32]>,
+    /// As many as were written, in that order.
     pub(crate) predicates: Box<[Predicate]>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Predicate {
     pub(crate) subject: Subject,
+    pub(crate) negated: bool,
     pub(crate) test: Test,
 }
 
@@ -62,28 +63,6 @@ pub(crate) struct Predicate {
 pub(crate) enum Subject {
     Path(u32),
     Qualifier(u32),
-}
-
-#[derive(Debug)]
-pub(crate) enum Test {
-    Equal { expected: Arc<Value>, negated: bool },
-    OneOf { expected: Arc<Value>, negated: bool },
-    Ordered { op: Op, expected: Value },
-    Bucket { salt: Arc<str>, salted: Salted, start: u16, end: u16 },
-}
-
-/// The paths into the context, each with a number.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Paths {
-    pub(crate) numbers: SharedMap<u32>,
-    pub(crate) items: Vec<Path>,
-}
-
-/// A path into the context.
-#[derive(Clone, Debug)]
-pub(crate) struct Path {
-    pub(crate) text: Arc<str>,
-    pub(crate) segments: Arc<[Box<str>]>,
 }
 
 /// The schema of the context. A part of its digest, never 0, is its identity.

@@ -1,155 +1,152 @@
-//! Decides qualifiers against a context: each at most once, each attribute read at most once, and on the usual path without
-//! allocating.
+//! Decides qualifiers against facts, without allocating: each attribute is read at most once, and what several qualifiers
+//! refer to is decided at most once for all of them.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::compiled::{Compiled, Path, Predicate, Subject, Test};
-use crate::context::Context;
-use crate::number;
-use crate::parse::Op;
+use crate::attribute::{Attribute, Found};
+use crate::compiled::{Compiled, Predicate, Qualifier, Subject};
+use crate::facts::Reader;
+use crate::memory::Memory;
+use crate::parse;
 use crate::resolve::ResolveError;
 use crate::trace::{PredicateTrace, Record};
 
-/// As many paths and qualifiers fit on the stack; larger workspaces take one allocation for each resolution.
-const STACK_PATHS: usize = 64;
-const STACK_WORDS: usize = 16;
-
-impl Compiled {
-    /// Runs `decide` with fresh memory for what has been read and decided.
-    pub(crate) fn evaluate<'a, R: Record, T>(
-        &'a self,
-        context: &'a Context,
-        record: &'a mut R,
-        decide: impl FnOnce(&mut Evaluation<'a, '_, R>) -> Result<T, ResolveError>,
-    ) -> Result<T, ResolveError> {
-        let words = self.qualifiers.len().div_ceil(64);
-        let context = context.value();
-        if self.paths.items.len() <= STACK_PATHS && words <= STACK_WORDS {
-            let (mut read, mut known, mut truth) = ([None; STACK_PATHS], [0; STACK_WORDS], [0; STACK_WORDS]);
-            let (read, known, truth) = (&mut read[..], &mut known[..], &mut truth[..]);
-            decide(&mut Evaluation { compiled: self, context, read, known, truth, record })
-        } else {
-            let (mut read, mut known, mut truth) = (vec![None; self.paths.items.len()], vec![0; words], vec![0; words]);
-            let (read, known, truth) = (&mut read[..], &mut known[..], &mut truth[..]);
-            decide(&mut Evaluation { compiled: self, context, read, known, truth, record })
-        }
-    }
-}
-
-/// One resolution: what has been read from the context and which qualifiers are decided already.
-pub(crate) struct Evaluation<'a, 'm, R> {
+/// One resolution: what has been read and which qualifiers that others refer to are decided already.
+pub(crate) struct Evaluation<'a, F, R> {
     compiled: &'a Compiled,
-    context: &'a Value,
-    read: &'m mut [Option<&'a Value>],
-    known: &'m mut [u64],
-    truth: &'m mut [u64],
-    record: &'a mut R,
+    qualifiers: &'a [Arc<Qualifier>],
+    facts: F,
+    decided: Option<Memory<bool>>,
+    record: R,
 }
 
-impl<'a, R: Record> Evaluation<'a, '_, R> {
-    /// Whether a qualifier is true. Its references are no cycle and no long chain: compiling has seen to that.
-    pub(crate) fn qualifier(&mut self, number: u32) -> Result<bool, ResolveError> {
-        let (word, bit) = (number as usize / 64, 1_u64 << (number % 64));
-        if self.known[word] & bit != 0 {
-            return Ok(self.truth[word] & bit != 0);
-        }
-        let value = self.decide(number)?;
-        self.known[word] |= bit;
-        if value {
-            self.truth[word] |= bit;
-        }
-        Ok(value)
+/// Why a qualifier is neither true nor false; in numbers, because it goes through every step and hardly ever happens.
+#[derive(Clone, Copy)]
+enum Fault {
+    Missing { qualifier: u32, path: u32 },
+    NotANumber { qualifier: u32, predicate: u32 },
+}
+
+impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
+    #[inline(always)]
+    pub(crate) fn new(compiled: &'a Compiled, facts: F, record: R) -> Self {
+        Self { compiled, qualifiers: &compiled.qualifiers, facts, decided: None, record }
     }
 
-    fn decide(&mut self, number: u32) -> Result<bool, ResolveError> {
-        let qualifier = &self.compiled.qualifiers[number as usize];
-        for path in &qualifier.paths {
-            self.attribute(*path, &qualifier.id)?;
-        }
+    /// Whether a qualifier is true.
+    #[inline(always)]
+    pub(crate) fn qualifier(&mut self, number: u32) -> Result<bool, ResolveError> {
+        self.decide(number).map_err(|fault| fault.in_words(self.compiled))
+    }
+
+    fn decide(&mut self, number: u32) -> Result<bool, Fault> {
+        let qualifier = &*self.qualifiers[number as usize];
         let mut steps = R::Steps::default();
         let mut value = true;
         for (index, predicate) in qualifier.predicates.iter().enumerate() {
-            let on_truth;
-            let actual = match predicate.subject {
-                Subject::Path(path) => self.attribute(path, &qualifier.id)?,
-                Subject::Qualifier(number) => {
-                    on_truth = Value::Bool(self.qualifier(number)?);
-                    &on_truth
-                }
-            };
-            let result = self.test(predicate, actual, &qualifier.id)?;
-            R::step(&mut steps, || PredicateTrace::of(index, predicate, self.compiled, actual, result));
-            if !result {
-                value = false;
-                break;
+            let result = self.predicate(number, index, predicate, &mut steps);
+            if let Ok(true) = result {
+                continue;
             }
+            // Whatever comes out, all attributes have to be there.
+            if !matches!(result, Err(Fault::Missing { qualifier, .. }) if qualifier == number) {
+                self.require(number, &qualifier.predicates[index + 1..])?;
+            }
+            value = result?;
+            break;
         }
         self.record.decided(&qualifier.id, value, steps);
         Ok(value)
     }
 
-    fn attribute(&mut self, number: u32, qualifier: &Arc<str>) -> Result<&'a Value, ResolveError> {
-        let slot = &mut self.read[number as usize];
-        if let Some(value) = slot {
+    #[inline(always)]
+    fn predicate(
+        &mut self,
+        qualifier: u32,
+        index: usize,
+        predicate: &Predicate,
+        steps: &mut R::Steps,
+    ) -> Result<bool, Fault> {
+        match predicate.subject {
+            Subject::Path(path) => {
+                let found = self.facts.read(path).ok_or(Fault::Missing { qualifier, path })?;
+                self.test(qualifier, index, predicate, found, steps)
+            }
+            Subject::Qualifier(other) => {
+                let found = Attribute::Bool(self.reference(other)?);
+                self.test(qualifier, index, predicate, found, steps)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn test(
+        &self,
+        qualifier: u32,
+        index: usize,
+        predicate: &Predicate,
+        found: impl Found<'a>,
+        steps: &mut R::Steps,
+    ) -> Result<bool, Fault> {
+        let Some(held) = predicate.test.holds(found) else {
+            return Err(Fault::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
+        };
+        let result = held != predicate.negated;
+        R::step(steps, || PredicateTrace::of(self.compiled, qualifier, index, found.attribute(), result));
+        Ok(result)
+    }
+
+    /// Whether a qualifier is true that others refer to. References are no cycle and no long chain: compiling has seen
+    /// to that.
+    #[inline(never)]
+    fn reference(&mut self, number: u32) -> Result<bool, Fault> {
+        if let Some(value) = self.decided.as_ref().and_then(|decided| decided.get(number)) {
             return Ok(value);
         }
-        let path = &self.compiled.paths.items[number as usize];
-        match path.read(self.context) {
-            Some(value) => Ok(slot.insert(value)),
-            None => Err(ResolveError::MissingAttribute {
-                attribute: Arc::clone(&path.text),
-                qualifier: Arc::clone(qualifier),
-            }),
-        }
+        let value = self.decide(number)?;
+        self.decided.get_or_insert_with(Memory::new).insert(number, value);
+        Ok(value)
     }
 
-    fn test(&self, predicate: &Predicate, actual: &Value, qualifier: &Arc<str>) -> Result<bool, ResolveError> {
-        match &predicate.test {
-            Test::Equal { expected, negated } => Ok(number::equal(actual, expected) != *negated),
-            Test::OneOf { expected, negated } => {
-                let found = expected.as_array().is_some_and(|all| all.iter().any(|one| number::equal(actual, one)));
-                Ok(found != *negated)
+    #[inline]
+    fn require(&mut self, qualifier: u32, predicates: &[Predicate]) -> Result<(), Fault> {
+        for predicate in predicates {
+            if let Subject::Path(path) = predicate.subject
+                && self.facts.read(path).is_none()
+            {
+                return Err(Fault::Missing { qualifier, path });
             }
-            Test::Ordered { op, expected } => {
-                let order = number::order(actual, expected);
-                order.map(|order| op.holds(order)).ok_or_else(|| ResolveError::NotANumber {
-                    attribute: predicate.attribute(self.compiled),
-                    qualifier: Arc::clone(qualifier),
-                    op: op.name(),
-                })
-            }
-            Test::Bucket { salted, start, end, .. } => Ok((*start..*end).contains(&salted.bucket(actual))),
         }
+        Ok(())
     }
 }
 
-impl Path {
-    fn read<'c>(&self, context: &'c Value) -> Option<&'c Value> {
-        self.segments.iter().try_fold(context, |value, segment| value.as_object()?.get(&**segment))
-    }
-}
-
-impl Predicate {
-    /// The attribute as the workspace spells it.
-    pub(crate) fn attribute(&self, compiled: &Compiled) -> Arc<str> {
-        match self.subject {
-            Subject::Path(path) => Arc::clone(&compiled.paths.items[path as usize].text),
-            Subject::Qualifier(number) => format!("qualifier.{}", compiled.qualifiers[number as usize].id).into(),
-        }
-    }
-}
-
-impl Op {
-    fn holds(self, order: Ordering) -> bool {
+impl Fault {
+    #[cold]
+    fn in_words(self, compiled: &Compiled) -> ResolveError {
+        let id = |number| compiled.qualifier(number).map_or_else(|| Arc::from(""), |found| Arc::clone(&found.id));
         match self {
-            Self::Gt => order.is_gt(),
-            Self::Gte => order.is_ge(),
-            Self::Lt => order.is_lt(),
-            Self::Lte => order.is_le(),
-            Self::Eq | Self::Neq | Self::In | Self::NotIn | Self::Bucket => false,
+            Self::Missing { qualifier, path } => {
+                let path = compiled.paths.items().get(path as usize);
+                let attribute = path.map_or_else(|| Arc::from(""), |path| Arc::clone(&path.text));
+                ResolveError::MissingAttribute { attribute, qualifier: id(qualifier) }
+            }
+            Self::NotANumber { qualifier, predicate } => {
+                let written = compiled.written(qualifier, predicate as usize);
+                ResolveError::NotANumber {
+                    attribute: written.and_then(|written| written.attribute.value().cloned()).unwrap_or_default(),
+                    qualifier: id(qualifier),
+                    op: written.and_then(parse::Predicate::operator).map_or("", parse::Op::name),
+                }
+            }
         }
+    }
+}
+
+impl Compiled {
+    /// A predicate as it was written.
+    pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
+        let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;
+        document.content()?.predicates().get(predicate)
     }
 }

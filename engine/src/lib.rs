@@ -18,6 +18,7 @@
 #![deny(missing_docs, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod attribute;
 pub mod bucket;
 pub mod compile;
 mod compiled;
@@ -25,30 +26,38 @@ pub mod context;
 pub mod diagnostic;
 mod effort;
 mod evaluation;
+mod facts;
 pub mod fingerprint;
 mod graph;
 mod infer;
 pub mod lint;
+mod memory;
 mod number;
 pub mod parse;
+mod paths;
 mod pattern;
+mod prepared;
 pub mod resolve;
 pub mod shared;
 mod table;
+mod test;
 pub mod text;
 pub mod trace;
 pub mod tree;
 mod violation;
 
+pub use attribute::Attribute;
 pub use bucket::bucket;
 pub use compile::{CompileError, compile, compile_after};
 pub use compiled::Compiled;
 pub use context::{Context, ContextError};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+pub use facts::{Attributes, Facts};
 pub use fingerprint::{Digest, Fingerprint};
 pub use infer::infer_context_schema;
 pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
 pub use parse::{Parsed, Summary, parse, parse_after};
+pub use prepared::Prepared;
 pub use resolve::{Resolution, ResolveError, ResolveOptions};
 pub use text::{Position, Range};
 pub use trace::{QualifierTrace, VariableTrace};

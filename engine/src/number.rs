@@ -2,77 +2,92 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+/// A real number; a float in it is finite.
+#[derive(Clone, Copy, Debug)]
+pub enum Number {
+    /// An integer.
+    Integer(i64),
+    /// An integer that may be beyond the signed ones.
+    Unsigned(u64),
+    /// Any other.
+    Float(f64),
+}
 
-/// Whether two values are equal; numbers by value, everything else as JSON.
-pub(crate) fn equal(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::String(left), Value::String(right)) => left == right,
-        (Value::Number(left), Value::Number(right)) => compare(left, right) == Some(Ordering::Equal),
-        _ => left == right,
+impl Number {
+    /// `None` only if it is no real number.
+    #[inline(always)]
+    pub(crate) fn of(number: &serde_json::Number) -> Option<Self> {
+        match number.as_i64() {
+            Some(integer) => Some(Self::Integer(integer)),
+            None => number.as_u64().map(Self::Unsigned).or_else(|| Self::float(number.as_f64()?)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn float(float: f64) -> Option<Self> {
+        float.is_finite().then_some(Self::Float(float))
+    }
+
+    /// How two numbers are ordered.
+    #[inline]
+    pub(crate) fn order(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Integer(left), Self::Integer(right)) => left.cmp(&right),
+            (Self::Float(left), Self::Float(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
+            _ => self.order_mixed(other),
+        }
+    }
+
+    fn order_mixed(self, other: Self) -> Ordering {
+        match (self.integer(), other.integer()) {
+            (Ok(left), Ok(right)) => left.cmp(&right),
+            (Ok(left), Err(right)) => integer_with_float(left, right),
+            (Err(left), Ok(right)) => integer_with_float(right, left).reverse(),
+            (Err(left), Err(right)) => left.total_cmp(&right),
+        }
+    }
+
+    fn integer(self) -> Result<i128, f64> {
+        match self {
+            Self::Integer(integer) => Ok(integer.into()),
+            Self::Unsigned(integer) => Ok(integer.into()),
+            Self::Float(float) => Err(float),
+        }
     }
 }
 
-/// How two values are ordered; `None` unless both are numbers.
-pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
-    compare(left.as_number()?, right.as_number()?)
-}
-
-/// How two numbers are ordered; `None` only if one of them is no real number.
-fn compare(left: &Number, right: &Number) -> Option<Ordering> {
-    match (integer(left), integer(right)) {
-        (Some(left), Some(right)) => Some(left.cmp(&right)),
-        (Some(left), None) => integer_with_float(left, right.as_f64()?),
-        (None, Some(right)) => integer_with_float(right, left.as_f64()?).map(Ordering::reverse),
-        (None, None) => left.as_f64()?.partial_cmp(&right.as_f64()?),
-    }
-}
-
-fn integer(number: &Number) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-}
-
-/// JSON integers fit into 65 bits, so a float is either beyond them all, or its whole part is one exactly.
-fn integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
+/// The integers fit into 65 bits, so a float is either beyond them all, or its whole part is one exactly.
+fn integer_with_float(integer: i128, float: f64) -> Ordering {
     const BEYOND: f64 = 36_893_488_147_419_103_232.0; // 2^65
-    if float.is_nan() {
-        return None;
-    }
     if float.abs() >= BEYOND {
-        return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
+        return if float > 0.0 { Ordering::Less } else { Ordering::Greater };
     }
     #[allow(clippy::cast_possible_truncation)]
     let whole = float.trunc() as i128;
-    Some(integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(float.fract() + 0.0))))
+    integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(float.fract() + 0.0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn numbers_are_ordered_by_value() {
-        let check = |left: Value, right: Value, order| {
-            let (Value::Number(a), Value::Number(b)) = (&left, &right) else { panic!("numbers only") };
-            assert_eq!(compare(a, b), Some(order), "{left} {right}");
-            assert_eq!(compare(b, a), Some(order.reverse()), "{right} {left}");
-            assert_eq!(equal(&left, &right), order == Ordering::Equal);
+        let check = |left: Value, right: Value, order: Ordering| {
+            let [a, b] = [&left, &right].map(|value| Number::of(value.as_number().unwrap()).unwrap());
+            assert_eq!(a.order(b), order, "{left} {right}");
+            assert_eq!(b.order(a), order.reverse(), "{right} {left}");
         };
         check(json!(1), json!(1.0), Ordering::Equal);
         check(json!(0), json!(-0.0), Ordering::Equal);
+        check(json!(0.0), json!(-0.0), Ordering::Equal);
         check(json!(-1), json!(-1.5), Ordering::Greater);
         check(json!(1), json!(1.5), Ordering::Less);
         check(json!(-1), json!(u64::MAX), Ordering::Less);
+        check(json!(i64::MAX), json!(u64::MAX), Ordering::Less);
         check(json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992.0), Ordering::Greater);
         check(json!(u64::MAX), json!(1e300), Ordering::Less);
         check(json!(i64::MIN), json!(-1e300), Ordering::Greater);
-    }
-
-    #[test]
-    fn values_of_different_types_are_not_equal() {
-        for (left, right) in [(json!("1"), json!(1)), (json!(true), json!(1)), (json!(null), json!(false))] {
-            assert!(!equal(&left, &right), "{left} {right}");
-        }
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::compiled::{Choice, Compiled};
 use crate::context::Context;
+use crate::evaluation::Evaluation;
+use crate::facts::Facts;
 use crate::trace::{QualifierTrace, RuleTrace, Traces, Untraced, VariableTrace};
 use crate::violation::Violation;
 
@@ -68,7 +70,8 @@ pub enum ResolveError {
 }
 
 impl Compiled {
-    /// Resolves a variable.
+    /// Resolves a variable from `facts`: a [`Context`], a [`Prepared`](crate::Prepared) one, or an application's own
+    /// [`Attributes`](crate::Attributes).
     ///
     /// ```
     /// # use rototo_engine::{Tree, parse};
@@ -88,53 +91,54 @@ impl Compiled {
     ///
     /// # Errors
     /// When there is no such variable, or the context lacks what deciding it takes.
-    pub fn resolve_variable(&self, id: &str, context: &Context) -> Result<Resolution<'_>, ResolveError> {
-        self.resolve_variable_with(id, context, ResolveOptions::default())
+    pub fn resolve_variable<F: Facts + ?Sized>(&self, id: &str, facts: &F) -> Result<Resolution<'_>, ResolveError> {
+        self.resolve_variable_with(id, facts, ResolveOptions::default())
     }
 
     /// Resolves a variable as `options` say.
     ///
     /// # Errors
     /// As [`Compiled::resolve_variable`].
-    pub fn resolve_variable_with(
+    pub fn resolve_variable_with<F: Facts + ?Sized>(
         &self,
         id: &str,
-        context: &Context,
+        facts: &F,
         options: ResolveOptions,
     ) -> Result<Resolution<'_>, ResolveError> {
         let variable = self.variables.get(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
-        self.check_context(context, options)?;
-        self.evaluate(context, &mut Untraced, |evaluation| {
-            for rule in &variable.rules {
-                if evaluation.qualifier(rule.qualifier)? {
-                    return Ok(rule.choice.resolution(&variable.id));
-                }
+        self.check(facts, options)?;
+        let mut memory = F::memory();
+        let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), Untraced);
+        for rule in &variable.rules {
+            if evaluation.qualifier(rule.qualifier)? {
+                return Ok(rule.choice.resolution(&variable.id));
             }
-            Ok(variable.default.resolution(&variable.id))
-        })
+        }
+        Ok(variable.default.resolution(&variable.id))
     }
 
     /// Decides a qualifier.
     ///
     /// # Errors
     /// When there is no such qualifier, or the context lacks what deciding it takes.
-    pub fn resolve_qualifier(&self, id: &str, context: &Context) -> Result<bool, ResolveError> {
-        self.resolve_qualifier_with(id, context, ResolveOptions::default())
+    pub fn resolve_qualifier<F: Facts + ?Sized>(&self, id: &str, facts: &F) -> Result<bool, ResolveError> {
+        self.resolve_qualifier_with(id, facts, ResolveOptions::default())
     }
 
     /// Decides a qualifier as `options` say.
     ///
     /// # Errors
     /// As [`Compiled::resolve_qualifier`].
-    pub fn resolve_qualifier_with(
+    pub fn resolve_qualifier_with<F: Facts + ?Sized>(
         &self,
         id: &str,
-        context: &Context,
+        facts: &F,
         options: ResolveOptions,
     ) -> Result<bool, ResolveError> {
         let number = *self.qualifier_numbers.get(id).ok_or_else(|| ResolveError::UnknownQualifier(id.to_owned()))?;
-        self.check_context(context, options)?;
-        self.evaluate(context, &mut Untraced, |evaluation| evaluation.qualifier(number))
+        self.check(facts, options)?;
+        let mut memory = F::memory();
+        Evaluation::new(self, facts.reader(self, &mut memory), Untraced).qualifier(number)
     }
 
     /// Resolves a variable and tells every step.
@@ -158,44 +162,45 @@ impl Compiled {
     ///
     /// # Errors
     /// As [`Compiled::resolve_variable`].
-    pub fn trace_variable(
+    pub fn trace_variable<F: Facts + ?Sized>(
         &self,
         id: &str,
-        context: &Context,
+        facts: &F,
         options: ResolveOptions,
     ) -> Result<VariableTrace, ResolveError> {
         let variable = self.variables.get(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
-        self.check_context(context, options)?;
+        self.check(facts, options)?;
         let (mut traces, mut rules) = (Traces::default(), Vec::new());
-        let resolution = self.evaluate(context, &mut traces, |evaluation| {
-            for (index, rule) in variable.rules.iter().enumerate() {
-                let matched = evaluation.qualifier(rule.qualifier)?;
-                let qualifier = self.qualifier(rule.qualifier).map_or("", |qualifier| &qualifier.id);
-                rules.push(RuleTrace::new(index, qualifier, &rule.choice.key, matched));
-                if matched {
-                    return Ok(rule.choice.resolution(&variable.id));
-                }
+        let mut memory = F::memory();
+        let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), &mut traces);
+        let mut choice = &variable.default;
+        for (index, rule) in variable.rules.iter().enumerate() {
+            let matched = evaluation.qualifier(rule.qualifier)?;
+            let qualifier = self.qualifier(rule.qualifier).map_or("", |qualifier| &qualifier.id);
+            rules.push(RuleTrace::new(index, qualifier, &rule.choice.key, matched));
+            if matched {
+                choice = &rule.choice;
+                break;
             }
-            Ok(variable.default.resolution(&variable.id))
-        })?;
-        Ok(VariableTrace::new(resolution, &variable.default.key, rules, traces))
+        }
+        Ok(VariableTrace::new(choice.resolution(&variable.id), &variable.default.key, rules, traces))
     }
 
     /// Decides a qualifier and tells every step.
     ///
     /// # Errors
     /// As [`Compiled::resolve_qualifier`].
-    pub fn trace_qualifier(
+    pub fn trace_qualifier<F: Facts + ?Sized>(
         &self,
         id: &str,
-        context: &Context,
+        facts: &F,
         options: ResolveOptions,
     ) -> Result<QualifierTrace, ResolveError> {
         let unknown = || ResolveError::UnknownQualifier(id.to_owned());
         let number = *self.qualifier_numbers.get(id).ok_or_else(unknown)?;
-        self.check_context(context, options)?;
-        let mut traces = Traces::default();
-        self.evaluate(context, &mut traces, |evaluation| evaluation.qualifier(number))?;
+        self.check(facts, options)?;
+        let (mut traces, mut memory) = (Traces::default(), F::memory());
+        Evaluation::new(self, facts.reader(self, &mut memory), &mut traces).qualifier(number)?;
         traces.take(id).ok_or_else(unknown)
     }
 
@@ -217,8 +222,8 @@ impl Compiled {
         Err(ResolveError::ContextMismatch(violations.iter().map(Violation::masked).collect()))
     }
 
-    fn check_context(&self, context: &Context, options: ResolveOptions) -> Result<(), ResolveError> {
-        if options.validate_context { self.validate_context(context) } else { Ok(()) }
+    fn check<F: Facts + ?Sized>(&self, facts: &F, options: ResolveOptions) -> Result<(), ResolveError> {
+        if options.validate_context { facts.check(self) } else { Ok(()) }
     }
 }
 

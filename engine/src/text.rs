@@ -74,6 +74,24 @@ pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{} … {}", message.get(..start).unwrap_or(""), message.get(end..).unwrap_or("")))
 }
 
+/// Whether two texts are equal. Most that are compared are short, and for those a call costs more than the comparison.
+#[inline(always)]
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        0 => true,
+        1..=3 => one.iter().zip(other).all(|(one, other)| one == other),
+        4..=7 => one.first_chunk::<4>() == other.first_chunk::<4>() && one.last_chunk::<4>() == other.last_chunk::<4>(),
+        8..=16 => {
+            one.first_chunk::<8>() == other.first_chunk::<8>() && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        _ => one == other,
+    }
+}
+
 /// Where the lines of a document begin.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
@@ -131,6 +149,21 @@ mod tests {
         let long = shortened(&format!("a{just}z")).into_owned();
         assert!(long.starts_with("aé") && long.ends_with("éz") && long.contains(" … "), "{long}");
         assert_eq!(long.chars().count(), MAX_MESSAGE + 3);
+    }
+
+    #[test]
+    fn texts_are_the_same_when_each_byte_is() {
+        let text = "0123456789abcdefghij";
+        for length in 0..text.len() {
+            let one = &text[..length];
+            assert!(same(one, &one.to_owned()));
+            assert!(!same(one, &text[..=length]));
+            for place in 0..length {
+                let mut other = one.to_owned();
+                other.replace_range(place..=place, "x");
+                assert!(!same(one, &other), "{one} {other}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::compiled::{Compiled, Predicate, Subject, Test};
+use crate::attribute::Attribute;
+use crate::bucket::Salted;
+use crate::compiled::Compiled;
+use crate::parse::Op;
 use crate::resolve::Resolution;
 
 /// How a variable was resolved.
@@ -116,7 +119,7 @@ impl Record for Untraced {
 #[derive(Default)]
 pub(crate) struct Traces(BTreeMap<Arc<str>, QualifierTrace>);
 
-impl Record for Traces {
+impl Record for &mut Traces {
     type Steps = Vec<PredicateTrace>;
 
     fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace) {
@@ -156,31 +159,25 @@ impl RuleTrace {
 }
 
 impl PredicateTrace {
-    pub(crate) fn of(index: usize, predicate: &Predicate, compiled: &Compiled, actual: &Value, result: bool) -> Self {
-        let (op, expected, bucket) = match &predicate.test {
-            Test::Equal { expected, negated } => (Some(if *negated { "neq" } else { "eq" }), Some(&**expected), None),
-            Test::OneOf { expected, negated } => {
-                (Some(if *negated { "not_in" } else { "in" }), Some(&**expected), None)
-            }
-            Test::Ordered { op, expected } => (Some(op.name()), Some(expected), None),
-            Test::Bucket { salt, salted, start, end } => {
-                let value = salted.bucket(actual);
-                (None, None, Some(BucketTrace { salt: salt.to_string(), start: *start, end: *end, value }))
-            }
-        };
-        let qualifier = match predicate.subject {
-            Subject::Qualifier(number) => compiled.qualifier(number).map(|qualifier| qualifier.id.to_string()),
-            Subject::Path(_) => None,
-        };
+    /// How a predicate of a qualifier came out. What it demands is told as it was written.
+    pub(crate) fn of(compiled: &Compiled, qualifier: u32, index: usize, actual: Attribute<'_>, result: bool) -> Self {
+        let written = compiled.written(qualifier, index);
+        let op = written.and_then(|written| written.operator());
+        let bucket = op.filter(|op| *op == Op::Bucket).and(written).and_then(|written| {
+            let (salt, (start, end)) = (written.salt.value()?, written.range.as_ref()?.value.bounds()?);
+            Some(BucketTrace { salt: salt.to_string(), start, end, value: Salted::new(salt).bucket(actual) })
+        });
+        let referred = written.filter(|_| bucket.is_none()).and_then(|written| written.qualifier_reference());
+        let attribute = written.and_then(|written| written.attribute.value());
         Self {
             index,
             kind: if bucket.is_some() { "bucket" } else { "compare" },
-            attribute: predicate.attribute(compiled).to_string(),
-            op,
-            expected: expected.cloned(),
-            actual: Some(actual.clone()),
+            attribute: attribute.map(|attribute| attribute.to_string()).unwrap_or_default(),
+            op: op.filter(|_| bucket.is_none()).map(Op::name),
+            expected: written.and_then(|written| Some(Value::clone(&written.value.as_ref()?.value))),
+            actual: Some(actual.to_json()),
             bucket,
-            qualifier,
+            qualifier: referred.map(str::to_owned),
             result,
         }
     }
