@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::typed_values::TypedValues;
 use crate::workspace::Workspace;
 
 type Check = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
@@ -29,11 +30,16 @@ impl std::fmt::Debug for Checks {
 }
 
 /// Whether each value of `variable` is a `T`.
-pub(crate) fn fits<T: DeserializeOwned>(workspace: &Workspace, variable: &str) -> Result<(), String> {
-    let mut values = workspace.values(variable).ok_or_else(|| format!("it has no variable `{variable}`"))?;
+pub(crate) fn fits<T>(workspace: &Workspace, variable: &str) -> Result<(), String>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    if workspace.values(variable).is_none() {
+        return Err(format!("it has no variable `{variable}`"));
+    }
     // What serde says may quote the value.
-    match values.find(|(_, value)| T::deserialize(*value).is_err()) {
-        Some((key, _)) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
+    match TypedValues::of::<T>(workspace, variable).misfit() {
+        Some(key) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
         None => Ok(()),
     }
 }

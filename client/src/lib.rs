@@ -51,6 +51,7 @@ mod refreshing;
 mod status;
 pub mod testing;
 mod typed;
+mod typed_values;
 mod workspace;
 
 pub use changes::{Change, Changes};
@@ -64,8 +65,8 @@ pub use refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
-    Context as ResolveContext, Diagnostic, Fingerprint, Lint, QualifierTrace, Resolution, ResolveOptions, Severity,
-    VariableTrace,
+    Attribute, Attributes, Context as ResolveContext, Diagnostic, Facts, Fingerprint, Lint, Prepared, QualifierTrace,
+    Resolution, ResolveOptions, Severity, VariableTrace,
 };
 pub use rototo_source::ReaderOptions;
 pub use status::RefreshStatus;

@@ -222,7 +222,7 @@ impl RefreshOptions {
     /// let options = rototo::RefreshOptions::new().expecting::<Limits>("account-limits");
     /// ```
     #[must_use]
-    pub fn expecting<T: DeserializeOwned>(self, variable: impl Into<String>) -> Self {
+    pub fn expecting<T: DeserializeOwned + Send + Sync + 'static>(self, variable: impl Into<String>) -> Self {
         let variable = variable.into();
         self.with_check(move |workspace| fits::<T>(workspace, &variable))
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
-use rototo_engine::ResolveOptions;
+use rototo_engine::{Facts, ResolveOptions};
 use rototo_source::{Reader, Source};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::ResolveContext;
 use crate::backoff::Backoff;
 use crate::changes::Changes;
 use crate::current::Current;
@@ -201,7 +200,7 @@ impl RefreshingWorkspace {
 
     /// A variable with its type, whose values are deserialized once per version of the workspace. It need not exist yet.
     #[must_use]
-    pub fn variable<T: DeserializeOwned>(&self, id: impl Into<String>) -> Typed<T> {
+    pub fn variable<T: DeserializeOwned + Send + Sync + 'static>(&self, id: impl Into<String>) -> Typed<T> {
         Typed::new(self.current.clone(), id.into())
     }
 
@@ -254,34 +253,38 @@ impl RefreshingWorkspace {
     }
 
     /// Resolves a variable from the current workspace. For several in one request, hold [`current`](Self::current).
-    pub async fn resolve_variable(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<VariableResolution> {
+    pub async fn resolve_variable<F: Facts + ?Sized>(
+        &self,
+        id: impl AsRef<str>,
+        context: &F,
+    ) -> Result<VariableResolution> {
         self.current()?.resolve_variable(id, context).await
     }
 
     /// Resolves a variable from the current workspace, as `options` say.
-    pub async fn resolve_variable_with_options(
+    pub async fn resolve_variable_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<VariableResolution> {
         self.current()?.resolve_variable_with_options(id, context, options).await
     }
 
     /// Decides a qualifier from the current workspace.
-    pub async fn resolve_qualifier(
+    pub async fn resolve_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
     ) -> Result<QualifierResolution> {
         self.current()?.resolve_qualifier(id, context).await
     }
 
     /// Decides a qualifier from the current workspace, as `options` say.
-    pub async fn resolve_qualifier_with_options(
+    pub async fn resolve_qualifier_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<QualifierResolution> {
         self.current()?.resolve_qualifier_with_options(id, context, options).await

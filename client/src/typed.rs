@@ -1,25 +1,25 @@
 //! A variable with its type: values are deserialized once per version of the workspace, and shared from then on.
 
 use std::any::type_name;
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
+use rototo_engine::Facts;
 use serde::de::DeserializeOwned;
 
-use crate::ResolveContext;
 use crate::current::Current;
 use crate::error::{Error, Result};
+use crate::typed_values::{TypedValues, Values};
 use crate::workspace::{Content, Workspace};
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
 ///
-/// Keep it for as long as the workspace is followed. The first resolution after a change deserializes the values of the
-/// variable; all others only choose one. Register the type with
+/// Keep it for as long as the workspace is followed. Each version of the workspace has the values of the variable
+/// deserialized once, however many handles and threads ask; a resolution chooses one and shares it. Register the type with
 /// [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too, so that no workspace with a value that is no `T`
-/// is ever swapped in.
+/// is ever swapped in, and nobody has to wait for it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -46,7 +46,7 @@ use crate::workspace::{Content, Workspace};
 pub struct Typed<T> {
     current: Arc<Current>,
     id: String,
-    values: ArcSwapOption<Values<T>>,
+    last: ArcSwapOption<Version<T>>,
 }
 
 /// A value of a [`Typed`] variable, which it dereferences to, and its key.
@@ -66,16 +66,16 @@ impl<T> Deref for TypedResolution<T> {
     }
 }
 
-/// The values of one version.
-struct Values<T> {
+/// The values of the version that was resolved from last.
+struct Version<T> {
     /// Not held: a version that was replaced need not stay for a variable that nobody asks for.
     of: Weak<Content>,
-    by_key: HashMap<Arc<str>, Arc<T>>,
+    values: Arc<Values<T>>,
 }
 
-impl<T: DeserializeOwned> Typed<T> {
+impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     pub(crate) fn new(current: Arc<Current>, id: String) -> Self {
-        Self { current, id, values: ArcSwapOption::empty() }
+        Self { current, id, last: ArcSwapOption::empty() }
     }
 
     /// The variable.
@@ -89,24 +89,29 @@ impl<T: DeserializeOwned> Typed<T> {
     ///
     /// # Errors
     /// When no workspace is loaded yet, the variable can't be resolved, or the value is no `T`.
-    pub fn resolve(&self, context: &ResolveContext) -> Result<TypedResolution<T>> {
-        self.resolve_in(&*self.current.workspace()?, context)
+    pub fn resolve<F: Facts + ?Sized>(&self, facts: &F) -> Result<TypedResolution<T>> {
+        self.resolve_in(&*self.current.workspace()?, facts)
     }
 
     /// Resolves it from `view`.
     ///
     /// # Errors
     /// When the variable can't be resolved, or the value is no `T`.
-    pub fn resolve_in(&self, view: &Workspace, context: &ResolveContext) -> Result<TypedResolution<T>> {
-        let key = view.resolve(&self.id, context)?.value_key;
-        let known = self.values.load();
-        if let Some(values) = known.as_ref().filter(|values| values.are_of(view)) {
-            return values.get(key).ok_or_else(|| self.misfit(view, key));
+    pub fn resolve_in<F: Facts + ?Sized>(&self, view: &Workspace, facts: &F) -> Result<TypedResolution<T>> {
+        let key = view.resolve(&self.id, facts)?.value_key;
+        let last = self.last.load();
+        if let Some(version) = last.as_ref().filter(|version| version.is_of(view)) {
+            return self.choose(&version.values, view, key);
         }
-        let values = Arc::new(Values::of(view, &self.id));
-        let value = values.get(key).ok_or_else(|| self.misfit(view, key));
-        self.values.store(Some(values));
-        value
+        let values = TypedValues::of(view, &self.id);
+        let resolution = self.choose(&values, view, key);
+        self.last.store(Some(Arc::new(Version { of: Arc::downgrade(view.content()), values })));
+        resolution
+    }
+
+    fn choose(&self, values: &Values<T>, view: &Workspace, key: &str) -> Result<TypedResolution<T>> {
+        let (value_key, value) = values.get(key).ok_or_else(|| self.misfit(view, key))?;
+        Ok(TypedResolution { value_key: Arc::clone(value_key), value: Arc::clone(value) })
     }
 
     fn misfit(&self, view: &Workspace, key: &str) -> Error {
@@ -119,22 +124,10 @@ impl<T: DeserializeOwned> Typed<T> {
     }
 }
 
-impl<T: DeserializeOwned> Values<T> {
-    /// Those that are `T`s; the others are found missing when they are chosen.
-    fn of(view: &Workspace, id: &str) -> Self {
-        let values = view.values(id).into_iter().flatten();
-        let typed = values.filter_map(|(key, value)| Some((key.into(), Arc::new(T::deserialize(value).ok()?))));
-        Self { of: Arc::downgrade(view.content()), by_key: typed.collect() }
-    }
-
-    fn are_of(&self, view: &Workspace) -> bool {
+impl<T> Version<T> {
+    fn is_of(&self, view: &Workspace) -> bool {
         // As long as the weak reference is there, its address is nobody else's.
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(view.content()))
-    }
-
-    fn get(&self, key: &str) -> Option<TypedResolution<T>> {
-        let (key, value) = self.by_key.get_key_value(key)?;
-        Some(TypedResolution { value_key: Arc::clone(key), value: Arc::clone(value) })
     }
 }
 

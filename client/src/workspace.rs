@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rototo_api::UpdatedAt;
 use rototo_engine::parse::Type;
 use rototo_engine::{
-    Compiled, Fingerprint, Lint, Linted, Parsed, QualifierTrace, Resolution, ResolveOptions, Summary, Tree,
-    VariableTrace,
+    Compiled, Facts, Fingerprint, Lint, Linted, Parsed, Prepared, QualifierTrace, Resolution, ResolveOptions, Summary,
+    Tree, VariableTrace,
 };
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::changed::changed_variables;
 use crate::error::{Error, Result};
 use crate::options::{LintMode, LoadOptions};
 use crate::reading::{self, Origin, SourceFingerprint};
+use crate::typed_values::TypedValues;
 
 /// A loaded workspace.
 ///
@@ -84,50 +85,87 @@ impl Workspace {
         lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
     }
 
-    /// Resolves a variable, and borrows the value. It never waits, locks, or, on the usual path, allocates.
-    pub fn resolve(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<Resolution<'_>> {
-        self.resolve_with_options(id, context, ResolveOptions::default())
+    /// Resolves a variable, and borrows the value. It never waits, locks, or allocates.
+    ///
+    /// `facts` are a [`ResolveContext`], a [`prepared`](Self::prepare) one, or an application's own
+    /// [`Attributes`](crate::Attributes).
+    pub fn resolve<F: Facts + ?Sized>(&self, id: impl AsRef<str>, facts: &F) -> Result<Resolution<'_>> {
+        self.resolve_with_options(id, facts, ResolveOptions::default())
     }
 
     /// Resolves a variable as `options` say, and borrows the value.
-    pub fn resolve_with_options(
+    pub fn resolve_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        facts: &F,
         options: ResolveOptions,
     ) -> Result<Resolution<'_>> {
-        Ok(self.compiled()?.resolve_variable_with(id.as_ref(), context, options)?)
+        Ok(self.compiled()?.resolve_variable_with(id.as_ref(), facts, options)?)
+    }
+
+    /// Looks up in a context whatever this workspace may read, for many resolutions with the same facts. What is
+    /// prepared answers for every version of the workspace, and is fast for those that read the same attributes.
+    ///
+    /// ```
+    /// # async fn example(workspace: rototo::RefreshingWorkspace) -> rototo::Result<()> {
+    /// let facts = serde_json::json!({"account": {"id": "acct-001"}});
+    /// let mut session = workspace.current()?.prepare(rototo::ResolveContext::from_json(facts)?)?;
+    /// // Whenever it is used: nothing to do, unless a version was swapped in that reads something else.
+    /// let view = workspace.current()?;
+    /// view.prepare_again(&mut session)?;
+    /// let policy = view.resolve("service-degradation-policy", &session)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the workspace was loaded only to be looked at.
+    pub fn prepare(&self, context: ResolveContext) -> Result<Prepared> {
+        Ok(self.compiled()?.prepare(context))
+    }
+
+    /// Makes a prepared context as fast for this version as for the one that it was prepared for.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_again(&self, prepared: &mut Prepared) -> Result<()> {
+        self.compiled()?.prepare_again(prepared);
+        Ok(())
     }
 
     /// Resolves a variable to a value of its own.
-    pub async fn resolve_variable(&self, id: impl AsRef<str>, context: &ResolveContext) -> Result<VariableResolution> {
+    pub async fn resolve_variable<F: Facts + ?Sized>(
+        &self,
+        id: impl AsRef<str>,
+        context: &F,
+    ) -> Result<VariableResolution> {
         self.resolve_variable_with_options(id, context, ResolveOptions::default()).await
     }
 
     /// Resolves a variable to a value of its own, as `options` say.
-    pub async fn resolve_variable_with_options(
+    pub async fn resolve_variable_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<VariableResolution> {
         self.resolve_with_options(id, context, options).map(VariableResolution::from)
     }
 
     /// Decides a qualifier.
-    pub async fn resolve_qualifier(
+    pub async fn resolve_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
     ) -> Result<QualifierResolution> {
         self.resolve_qualifier_with_options(id, context, ResolveOptions::default()).await
     }
 
     /// Decides a qualifier as `options` say.
-    pub async fn resolve_qualifier_with_options(
+    pub async fn resolve_qualifier_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<QualifierResolution> {
         let value = self.compiled()?.resolve_qualifier_with(id.as_ref(), context, options)?;
@@ -135,20 +173,20 @@ impl Workspace {
     }
 
     /// Resolves a variable, and tells every step.
-    pub fn trace_variable(
+    pub fn trace_variable<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<VariableTrace> {
         Ok(self.compiled()?.trace_variable(id.as_ref(), context, options)?)
     }
 
     /// Decides a qualifier, and tells every step.
-    pub fn trace_qualifier(
+    pub fn trace_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
-        context: &ResolveContext,
+        context: &F,
         options: ResolveOptions,
     ) -> Result<QualifierTrace> {
         Ok(self.compiled()?.trace_qualifier(id.as_ref(), context, options)?)
@@ -282,6 +320,7 @@ pub(crate) struct Content {
     /// What lint said, where it was asked.
     linted: Option<Linted>,
     compiled: Option<Compiled>,
+    pub(crate) typed: TypedValues,
 }
 
 impl Content {
@@ -291,7 +330,7 @@ impl Content {
             Some(base) => rototo_engine::parse_after(&base.parsed, tree.after(base.parsed.tree())),
             None => rototo_engine::parse(tree),
         };
-        Self { parsed, linted: None, compiled: None }
+        Self { parsed, linted: None, compiled: None, typed: TypedValues::default() }
     }
 
     /// Asks lint, which looks at what has changed since `base`.

@@ -1,0 +1,118 @@
+//! The values of a typed variable are deserialized once per version of the workspace, and shared from then on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rototo::{Attribute, Attributes, Error, RefreshOptions, RefreshingWorkspace, ResolveContext};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+const QUALIFIER: &str = "schema_version = 1\n[[predicate]]\nattribute = \"account.large\"\nop = \"eq\"\nvalue = true\n";
+
+fn write(directory: &Path, small: i64) {
+    for folder in ["variables", "qualifiers"] {
+        fs::create_dir_all(directory.join(folder)).unwrap();
+    }
+    fs::write(directory.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+    fs::write(directory.join("qualifiers/large.toml"), QUALIFIER).unwrap();
+    set(directory, small);
+}
+
+fn set(directory: &Path, small: i64) {
+    let variable = format!(
+        "schema_version = 1\ntype = \"int\"\n[values]\nsmall = {small}\nlarge = 100\n[resolve]\ndefault = \"small\"\n[[resolve.rule]]\nqualifier = \"large\"\nvalue = \"large\"\n"
+    );
+    fs::write(directory.join("variables/limit.toml"), variable).unwrap();
+}
+
+fn context(large: bool) -> ResolveContext {
+    ResolveContext::from_json(json!({ "account": { "large": large } })).unwrap()
+}
+
+#[tokio::test]
+async fn each_value_is_deserialized_once_per_version_whoever_asks() {
+    static READ: AtomicUsize = AtomicUsize::new(0);
+    struct Counted(i64);
+    impl<'de> Deserialize<'de> for Counted {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            READ.fetch_add(1, Ordering::SeqCst);
+            i64::deserialize(deserializer).map(Self)
+        }
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 10);
+    let options = RefreshOptions::new().expecting::<Counted>("limit");
+    let workspace = RefreshingWorkspace::load(directory.path().display().to_string(), options).await.unwrap();
+    assert_eq!(READ.load(Ordering::SeqCst), 2, "the check reads both values before anybody asks");
+    let (one, other) = (workspace.variable::<Counted>("limit"), workspace.variable::<Counted>("limit"));
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..100 {
+                    assert_eq!(one.resolve(&context(false)).unwrap().0, 10);
+                    assert_eq!(other.resolve(&context(true)).unwrap().0, 100);
+                }
+            });
+        }
+    });
+    let shared = [one.resolve(&context(true)).unwrap().value, other.resolve(&context(true)).unwrap().value];
+    assert!(Arc::ptr_eq(&shared[0], &shared[1]));
+    assert_eq!(READ.load(Ordering::SeqCst), 2);
+
+    // A request may hold the version before while others are at the next one.
+    let before = workspace.current().unwrap();
+    set(directory.path(), 20);
+    workspace.refresh_now().await.unwrap();
+    let after = workspace.current().unwrap();
+    for _ in 0..100 {
+        assert_eq!(one.resolve_in(&before, &context(false)).unwrap().0, 10);
+        assert_eq!(one.resolve_in(&after, &context(false)).unwrap().0, 20);
+    }
+    assert_eq!(READ.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_such_type_is_an_error_only_when_it_is_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), -1);
+    let workspace =
+        RefreshingWorkspace::load(directory.path().display().to_string(), RefreshOptions::new()).await.unwrap();
+    let limit = workspace.variable::<u8>("limit");
+    assert_eq!(*limit.resolve(&context(true)).unwrap(), 100);
+    assert!(matches!(limit.resolve(&context(false)), Err(Error::Misfit { value_key, .. }) if value_key == "small"));
+    let refused = RefreshOptions::new().expecting::<u8>("limit");
+    let error = RefreshingWorkspace::load(directory.path().display().to_string(), refused).await.unwrap_err();
+    assert!(error.to_string().contains("`small`"), "{error}");
+}
+
+#[tokio::test]
+async fn prepared_and_own_facts_resolve_as_json_does() {
+    struct Account {
+        large: bool,
+    }
+    impl Attributes for Account {
+        fn attribute(&self, path: &str) -> Option<Attribute<'_>> {
+            (path == "account.large").then_some(Attribute::from(self.large))
+        }
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 10);
+    let workspace =
+        RefreshingWorkspace::load(directory.path().display().to_string(), RefreshOptions::new()).await.unwrap();
+    let view = workspace.current().unwrap();
+    let limit = workspace.variable::<u8>("limit");
+    for large in [true, false] {
+        let expected = view.resolve("limit", &context(large)).unwrap();
+        let prepared = view.prepare(context(large)).unwrap();
+        assert_eq!(view.resolve("limit", &prepared).unwrap(), expected);
+        assert_eq!(view.resolve("limit", &Account { large }).unwrap(), expected);
+        assert_eq!(*limit.resolve(&Account { large }).unwrap(), if large { 100 } else { 10 });
+        let owned = workspace.resolve_variable("limit", &Account { large }).await.unwrap();
+        assert_eq!(owned.value, *expected.value);
+    }
+}
