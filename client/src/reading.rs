@@ -77,8 +77,12 @@ pub(crate) async fn load(
 ) -> Result<(Workspace, Pinned)> {
     let (pinned, tree) = reader.fetch_layers(pinned).await?;
     let name = pinned.source().to_string();
-    let parsed =
-        tokio::task::spawn_blocking(move || build(tree, &name, demands.lint, base.as_deref()).map(Arc::new)).await;
+    let parsed = tokio::task::spawn_blocking(move || -> Result<_> {
+        let content = build(tree, &name, demands.lint, base.as_deref())?;
+        // The same content stays the same object, with the typed values that were made of it.
+        Ok(base.filter(|base| base.is_same_as(&content)).unwrap_or_else(|| Arc::new(content)))
+    });
+    let parsed = parsed.await;
     let content = parsed.map_err(|_| Error::ShutDown(pinned.source().to_string()))??;
     let workspace = Workspace::new(content.clone(), origin(&pinned, &content));
     demands

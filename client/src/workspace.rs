@@ -349,6 +349,11 @@ impl Content {
         Ok(self)
     }
 
+    /// Whether it holds the same, and is ready for the same.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.compiled.is_some() == other.compiled.is_some() && self.fingerprint() == other.fingerprint()
+    }
+
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.parsed.fingerprint()
     }

@@ -62,18 +62,30 @@ impl Predicate {
             Test::Order(than, holds) => holds(value.as_f64().unwrap(), *than),
             Test::Bucket(salted, start, end) => {
                 let text = value.as_str().unwrap();
-                let hash = text.bytes().fold(*salted, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-                (*start..*end).contains(&(hash % 10_000))
+                (*start..*end).contains(&bucket_of(*salted, text))
             }
         }
     }
 }
 
+/// The hash after a salt and its colon.
+pub fn salted(salt: &str) -> u64 {
+    hash(14_695_981_039_346_656_037, &format!("{salt}:"))
+}
+
+#[inline]
+pub fn bucket_of(salted: u64, text: &str) -> u64 {
+    hash(salted, text) % 10_000
+}
+
+#[inline]
+fn hash(from: u64, text: &str) -> u64 {
+    text.bytes().fold(from, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
 fn predicates(qualifier: usize) -> [Predicate; 3] {
     let (comparisons, salt, (start, end)) = shapes::parts(qualifier);
-    let salted = format!("{salt}:")
-        .bytes()
-        .fold(14_695_981_039_346_656_037, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    let salted = salted(&salt);
     let [one, two] = comparisons.map(|(attribute, comparison)| predicate(attribute, test(comparison)));
     [one, two, predicate("account.id", Test::Bucket(salted, start.into(), end.into()))]
 }

@@ -1,8 +1,10 @@
-//! `cargo xtask bench resolve | load`: the engine beside the reference and a hand-written floor.
+//! `cargo xtask bench resolve | load`: the engine beside the reference, other engines, and a hand-written floor.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod floor;
 mod load;
+mod own;
+mod peers;
 mod resolve;
 mod shapes;
 
