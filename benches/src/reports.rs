@@ -76,13 +76,13 @@ async fn main() -> anyhow::Result<()> {
         "\n{} simulated processes over {} connections, milliseconds: how long an answer took, how long until all had one, and",
         options.processes, options.connections
     );
-    println!("processor time of the operator, for each report\n");
+    println!("processor time of the operator, for 1,000 reports\n");
     let mut table = Table::new("", &["answer p50", "p99", "max", "all", "operator"]);
     let mut measure = async |name: &str, begin: Instant, count: usize| -> anyhow::Result<()> {
         let before = processor_millis(&operator);
         let took = take(&mut answers, count).await?;
         let all = begin.elapsed().as_secs_f64() * 1e3;
-        let each = (processor_millis(&operator) - before) / count as f64;
+        let each = (processor_millis(&operator) - before) * 1000.0 / count as f64;
         let took = Spread::of(took).context("nothing was answered")?;
         table.row(name, [took.cells().to_vec(), vec![all, each]].concat());
         Ok(())
