@@ -71,7 +71,7 @@ const KUBERNETES: &[(&str, Needed)] = &[
 
 /// What the engine may depend on: nothing that does I/O, or knows the time, chance, or the environment.
 const ENGINE_MAY_USE: &[&str] =
-    &["serde", "serde_json", "toml", "toml_parser", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
+    &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
 const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "client", "operator"];
