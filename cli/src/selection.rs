@@ -1,7 +1,10 @@
 //! Which parts of a workspace a command is about.
 
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 use clap::Args;
+use rototo_engine::lint::Custom;
 use rototo_engine::{Diagnostic, Entity, Parsed};
 
 /// The authority of the rules that are built in.
@@ -129,20 +132,22 @@ impl Selectors {
         }
     }
 
-    /// [`Selectors::check`], and whether each rule and authority by name is in the catalog.
-    pub(crate) fn check_with_catalog(&self, parsed: &Parsed) -> anyhow::Result<()> {
+    /// [`Selectors::check`], and whether each rule and authority by name is built in or one of the workspace's own.
+    pub(crate) fn check_with_catalog(&self, parsed: &Parsed, own: &Custom) -> anyhow::Result<()> {
         self.check(parsed)?;
-        self.check_catalog()
+        self.check_catalog(own)
     }
 
-    /// Whether each rule and authority that is selected by name is built in.
-    pub(crate) fn check_catalog(&self) -> anyhow::Result<()> {
-        let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
+    /// Whether each rule and authority that is selected by name is built in, or one of the workspace's own.
+    pub(crate) fn check_catalog(&self, own: &Custom) -> anyhow::Result<()> {
+        let built_in = rototo_engine::lint::rules().iter().map(|rule| rule.id);
+        let rules: Vec<&str> = built_in.chain(own.rules.keys().map(String::as_str)).collect();
         if let Some(rule) = self.lint_rule.iter().find(|rule| !rules.contains(&rule.as_str())) {
             return Err(unknown("lint rule", rule, &rules));
         }
-        match self.lint_authority.iter().find(|authority| *authority != BUILT_IN) {
-            Some(authority) => Err(unknown("lint authority", authority, &[BUILT_IN])),
+        let authorities: BTreeSet<&str> = rules.iter().map(|rule| authority(rule)).collect();
+        match self.lint_authority.iter().find(|name| !authorities.contains(name.as_str())) {
+            Some(name) => Err(unknown("lint authority", name, &authorities.into_iter().collect::<Vec<_>>())),
             None => Ok(()),
         }
     }
@@ -258,6 +263,7 @@ fn of_path(path: &str) -> Subject<'_> {
     }
 }
 
-fn authority(rule: &str) -> &str {
+/// `team/limit-too-high` → `team`
+pub(crate) fn authority(rule: &str) -> &str {
     rule.split_once('/').map_or(rule, |(authority, _)| authority)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rototo_engine::{Compiled, Lint, Parsed, Tree};
+use rototo_lua::{InProcess, Limits};
 use rototo_source::{Access, ContentFault, Credentials, Fault, Pinned, Reader, ReaderOptions, Source};
 
 use crate::arguments::Global;
@@ -81,9 +82,9 @@ impl Workspace {
     }
 }
 
-/// What lint has to say. The one place where this command asks it.
+/// What lint has to say, the workspace's own rules included. The one place where this command asks it.
 pub(crate) fn lint(parsed: &Parsed) -> Lint {
-    rototo_engine::lint(parsed)
+    rototo_engine::lint_with(parsed, &mut InProcess::new(Limits::default()))
 }
 
 /// Makes a workspace ready to decide. Its errors are shown as `lint` shows them.

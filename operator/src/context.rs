@@ -18,6 +18,7 @@ use crate::leader::Leadership;
 use crate::maps::Maps;
 use crate::markers::{self, Address};
 use crate::metrics::Metrics;
+use crate::own_rules::OwnRules;
 use crate::plan::{Found, MarkerMap};
 use crate::pods::{PodIndex, Selection};
 use crate::records::{Key, Records};
@@ -31,6 +32,8 @@ pub struct Context {
     pub reporter: Reporter,
     /// Reads sources.
     pub reader: Reader,
+    /// Runs what workspaces bring along.
+    pub own_rules: OwnRules,
     /// What marker maps say beside the markers.
     pub address: Address,
     /// Content by fingerprint.

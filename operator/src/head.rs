@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
-use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Severity, Tree};
+use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{Access, InvalidSource, Layer, Pinned, Reader, Revision, SnapshotStore, SourceError, StoreError};
 
+use crate::own_rules::OwnRules;
 use crate::secrets::SecretError;
 
 /// How many findings a status names.
@@ -32,6 +33,8 @@ pub struct Head {
     pub fail_on: FailOn,
     /// What lint says.
     pub verdict: Verdict,
+    /// Whether rules of the workspace were left out for lack of time or of a process: the next look judges anew.
+    pub provisional: bool,
     /// When the steps up to here were done.
     pub times: LookTimes,
 }
@@ -137,6 +140,8 @@ pub struct Look {
     pub timeout: Duration,
     /// From which severity on lint refuses.
     pub fail_on: FailOn,
+    /// Runs the workspace's own rules.
+    pub own_rules: OwnRules,
     /// What the last look saw.
     pub known: Option<Seen>,
 }
@@ -162,8 +167,13 @@ impl Look {
             Read::Known(seen) => Ok(*seen),
             Read::New(fetched) => {
                 // Linting and fsync would hold up every other workspace of this process.
-                let judged = tokio::task::spawn_blocking(move || self.judge(*fetched, &store));
-                judged.await.map_err(|_| LookError::Interrupted)?
+                let turn = self.own_rules.turn(&fetched.tree).await;
+                let judge = move || {
+                    let judged = self.judge(*fetched, &store);
+                    drop(turn);
+                    judged
+                };
+                tokio::task::spawn_blocking(judge).await.map_err(|_| LookError::Interrupted)?
             }
         }
     }
@@ -173,6 +183,7 @@ impl Look {
         let detected = Instant::now();
         if let Some(known) = &self.known
             && known.head.fail_on == self.fail_on
+            && !known.head.provisional
             && known.pinned.is_same_content(&pinned)
         {
             return Ok(Read::Known(Box::new(known.clone())));
@@ -187,10 +198,11 @@ impl Look {
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
         let known = self.known.as_ref().map(|known| &known.head);
+        let known = known.filter(|known| !known.provisional);
         let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
         let (verdict, contents, linted) = match known {
             Some(known) => (known.verdict.clone(), known.contents, before),
-            None => judge(tree.clone(), self.fail_on, &before),
+            None => self.judge_new(tree.clone(), &before),
         };
         if verdict == Verdict::Accepted {
             store.put(&tree)?;
@@ -203,9 +215,19 @@ impl Look {
             contents,
             fail_on: self.fail_on,
             verdict,
+            provisional: linted.lint().custom.interrupted,
             times: LookTimes { detected, fetched, linted: Instant::now() },
         };
         Ok(Seen { head: Arc::new(head), pinned, linted })
+    }
+
+    fn judge_new(&self, tree: Tree, before: &Linted) -> (Verdict, WorkspaceStatus, Arc<Linted>) {
+        let parsed = rototo_engine::parse_after(before.parsed(), tree);
+        let linted = self.own_rules.lint(before, &parsed);
+        let lint = linted.lint();
+        let refused = lint.has_errors() || self.fail_on == FailOn::Warning && lint.warnings() > 0;
+        let verdict = if refused { Verdict::Refused(refusal(lint)) } else { Verdict::Accepted };
+        (verdict, contents(&parsed), Arc::new(linted))
     }
 }
 
@@ -225,20 +247,14 @@ fn layer(layer: &Layer) -> SourceLayer {
     SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
 }
 
-fn judge(tree: Tree, fail_on: FailOn, before: &Linted) -> (Verdict, WorkspaceStatus, Arc<Linted>) {
-    let parsed = rototo_engine::parse_after(before.parsed(), tree);
+fn contents(parsed: &Parsed) -> WorkspaceStatus {
     let summary = parsed.summary();
-    let contents = WorkspaceStatus {
+    WorkspaceStatus {
         variables: count(summary.variables),
         qualifiers: count(summary.qualifiers),
         resources: count(summary.resources),
         documents: count(summary.documents),
-    };
-    let linted = rototo_engine::lint_after(before, &parsed);
-    let lint = linted.lint();
-    let refused = lint.has_errors() || fail_on == FailOn::Warning && lint.warnings() > 0;
-    let verdict = if refused { Verdict::Refused(refusal(lint)) } else { Verdict::Accepted };
-    (verdict, contents, Arc::new(linted))
+    }
 }
 
 fn refusal(lint: &Lint) -> Refusal {

@@ -26,6 +26,7 @@ pub mod maps;
 pub mod markers;
 pub mod metrics;
 pub mod options;
+pub mod own_rules;
 mod packed;
 pub mod plan;
 pub mod pods;

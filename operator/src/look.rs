@@ -61,7 +61,8 @@ async fn look(
 ) -> Result<Seen, LookError> {
     let source = spec.source.parse().map_err(LookError::Invalid)?;
     let access = access(spec, source, context, key).await?;
-    let look = Look { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), known };
+    let own_rules = context.own_rules.clone();
+    let look = Look { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), own_rules, known };
     look.take(&context.reader, context.snapshots.store(key)?).await
 }
 

@@ -9,8 +9,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+fn main() -> ExitCode {
+    // Before there are other threads, which would not be confined.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == rototo_lua::SANDBOX) {
+        return rototo_lua::serve();
+    }
+    operate()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn operate() -> ExitCode {
     let options = Options::parse();
     log_to_stderr(options.log_json);
     let shutdown = CancellationToken::new();

@@ -69,6 +69,10 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
     pub allow_file_sources: bool,
 
+    /// Don't run the rules in Lua that workspaces bring along. A workspace that has some is refused then.
+    #[arg(long, env = "ROTOTO_OPERATOR_NO_LUA")]
+    pub no_lua: bool,
+
     /// Write the log as JSON, one object a line.
     #[arg(long, env = "ROTOTO_OPERATOR_LOG_JSON")]
     pub log_json: bool,

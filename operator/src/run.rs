@@ -28,6 +28,7 @@ use crate::maps::Maps;
 use crate::markers::Address;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::own_rules::OwnRules;
 use crate::records::Records;
 use crate::serve::Endpoints;
 use crate::snapshots::Snapshots;
@@ -56,6 +57,9 @@ pub enum StartError {
     /// There is no certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// This program can't be found, to be started once more for Lua.
+    #[error("this program can't be found, to run rules in Lua (--no-lua does without them): {0}")]
+    Program(#[source] std::io::Error),
     /// The data directory can't be used.
     #[error("--data-dir can't be used: {0}")]
     DataDir(#[source] std::io::Error),
@@ -89,10 +93,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         ..ReaderOptions::default()
     })?;
+    let own_rules = if options.no_lua {
+        OwnRules::off()
+    } else {
+        OwnRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
+    };
     let metrics = Arc::new(Metrics::default());
     let context = Arc::new(Context {
         reporter: Reporter { controller: OPERATOR.to_owned(), instance: None },
         reader,
+        own_rules,
         address: Address {
             install: options.install(),
             snapshots: options.advertise_url.trim_end_matches('/').to_owned(),

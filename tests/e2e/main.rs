@@ -19,6 +19,7 @@ mod leader;
 mod markers;
 mod markers_policy;
 mod missing_grants;
+mod own_rules;
 mod propagation;
 mod refusal;
 mod scene;

@@ -4,16 +4,17 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use rototo_engine::lint::Custom;
 use rototo_engine::{Parsed, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
-use crate::inspection::{CatalogRule, catalog, catalog_in_reports};
+use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
 use crate::output::{self, BAD, BOLD, DIM};
 use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
 use crate::text::plain;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,20 +67,21 @@ struct File {
 
 #[derive(Serialize)]
 struct Authority {
-    authority: &'static str,
+    authority: String,
     rules: Vec<CatalogRule>,
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let Arguments { source, selectors } = arguments;
     if source.is_none() && selectors.is_catalog_alone() {
-        selectors.check_catalog()?;
+        selectors.check_catalog(&Custom::default())?;
         return show_catalog(&selectors, global);
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
-    selectors.check_with_catalog(&parsed)?;
-    let report = report(workspace.full_name(), &parsed, &selectors)?;
+    let own = workspace::lint(&parsed).custom;
+    selectors.check_with_catalog(&parsed, &own)?;
+    let report = report(workspace.full_name(), &parsed, &own, &selectors)?;
     if global.json {
         output::json(&report)?;
     } else {
@@ -90,7 +92,8 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
 
 /// The rules alone, for which nobody needs a workspace.
 fn show_catalog(selectors: &Selectors, global: &Global) -> anyhow::Result<ExitCode> {
-    let (rules, authorities) = (rules(catalog(), selectors), authorities(selectors));
+    let none = Custom::default();
+    let (rules, authorities) = (rules(catalog(), selectors), authorities(catalog_in_reports(&none), selectors));
     if !global.json {
         let by_name = matches!(selectors.lint_rules(), Selection::Some(_));
         let shown = rules.iter().chain(authorities.iter().flat_map(|authority| &authority.rules));
@@ -108,7 +111,7 @@ fn show_catalog(selectors: &Selectors, global: &Global) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(workspace: String, parsed: &Parsed, selectors: &Selectors) -> anyhow::Result<Report> {
+fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selectors) -> anyhow::Result<Report> {
     let all = selectors.is_everything();
     let files = |folder: &str, scheme: &str, selection: &Selection| {
         let documents = parsed.tree().iter();
@@ -129,8 +132,8 @@ fn report(workspace: String, parsed: &Parsed, selectors: &Selectors) -> anyhow::
         resources: files("resources/", "resource", &selectors.resources())?,
         variables: files("variables/", "variable", &selectors.variables())?,
         qualifiers: files("qualifiers/", "qualifier", &selectors.qualifiers())?,
-        lint_rules: rules(catalog_in_reports(), selectors),
-        lint_authorities: authorities(selectors),
+        lint_rules: rules(catalog_in_reports(own), selectors),
+        lint_authorities: authorities(catalog_in_reports(own), selectors),
         linters: stems("lint/", ".lua", Some(&selectors.linters())),
     })
 }
@@ -167,12 +170,15 @@ fn as_json(path: &str, parsed: &Parsed) -> anyhow::Result<Value> {
 
 fn rules(catalog: Vec<CatalogRule>, selectors: &Selectors) -> Vec<CatalogRule> {
     let selection = selectors.lint_rules();
-    catalog.into_iter().filter(|rule| selection.has(rule.rule)).collect()
+    catalog.into_iter().filter(|rule| selection.has(&rule.rule)).collect()
 }
 
-fn authorities(selectors: &Selectors) -> Vec<Authority> {
-    let selected = selectors.lint_authorities().has(BUILT_IN);
-    selected.then(|| Authority { authority: BUILT_IN, rules: catalog_in_reports() }).into_iter().collect()
+/// Those that are selected; if nothing is, the workspace's own.
+fn authorities(rules: Vec<CatalogRule>, selectors: &Selectors) -> Vec<Authority> {
+    let selection = selectors.lint_authorities();
+    let own = |authority: &str| selectors.is_everything() && authority != BUILT_IN;
+    let authorities = by_authority(rules, |authority| own(authority) || selection.has(authority));
+    authorities.into_iter().map(|(authority, rules)| Authority { authority, rules }).collect()
 }
 
 fn text(report: &Report, parsed: &Parsed) -> String {
@@ -207,16 +213,16 @@ fn source(path: &str, parsed: &Parsed) -> String {
 }
 
 fn rule_text(rule: &CatalogRule, in_full: bool) -> String {
-    let CatalogRule { rule: id, severity, entity, title, help } = rule;
+    let CatalogRule { severity, entity, .. } = rule;
+    let (id, title, help) = (plain(&rule.rule), plain(&rule.title), plain(&rule.help));
     let severity = match severity {
         Severity::Error => format!("{BAD}error  {BAD:#}"),
         Severity::Warning => "warning".to_owned(),
     };
     if in_full {
-        let why = rototo_engine::lint::rule(id).map_or("", |rule| rule.why);
-        return format!(
-            "{BOLD}{id}{BOLD:#}  {severity}  {DIM}{entity}{DIM:#}\n  {title}\n  why:  {why}\n  help: {help}\n"
-        );
+        let why = rototo_engine::lint::rule(&id).map(|rule| format!("  why:  {}\n", rule.why)).unwrap_or_default();
+        let entity = entity.unwrap_or_default();
+        return format!("{BOLD}{id}{BOLD:#}  {severity}  {DIM}{entity}{DIM:#}\n  {title}\n{why}  help: {help}\n");
     }
     format!("{BOLD}{id:<48}{BOLD:#} {severity}  {title}\n")
 }

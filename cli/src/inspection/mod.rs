@@ -4,9 +4,11 @@
 mod references;
 mod text;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rototo_engine::lint::Rule as LintRule;
+use rototo_engine::lint::{Custom, CustomRule, Registration, Rule as LintRule};
 use rototo_engine::parse::{self, Parse};
 use rototo_engine::{CompileError, Compiled, Context, Diagnostic, Lint, Parsed, QualifierTrace, ResolveError};
 use rototo_engine::{ResolveOptions, Severity, VariableTrace};
@@ -14,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::documents::ReportedDocument;
-use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
+use crate::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
 use references::{Consumer, Dependencies, References, To};
 pub(crate) use text::text;
 
@@ -149,18 +151,20 @@ struct CheckedRule<'a> {
 }
 
 /// A rule as the catalog lists it.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct CatalogRule {
-    pub(crate) rule: &'static str,
+    pub(crate) rule: Cow<'static, str>,
     pub(crate) severity: Severity,
-    pub(crate) entity: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) help: &'static str,
+    /// What it is about; rules of a workspace are about whatever they register for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entity: Option<&'static str>,
+    pub(crate) title: Cow<'static, str>,
+    pub(crate) help: Cow<'static, str>,
 }
 
 #[derive(Serialize)]
 struct Authority<'a> {
-    authority: &'static str,
+    authority: String,
     rules: Vec<CheckedRule<'a>>,
 }
 
@@ -168,29 +172,47 @@ struct Authority<'a> {
 struct Linter<'a> {
     id: &'a str,
     path: &'a str,
-    // What a file registers is known only to who runs it.
-    registrations: [(); 0],
+    registrations: Vec<&'a Registration>,
     diagnostics: Vec<&'a Diagnostic>,
 }
 
-/// The rules that are built in, in order of their names, as reports on a workspace spell them: there, and only there, a
-/// kind of two words is one.
-pub(crate) fn catalog_in_reports() -> Vec<CatalogRule> {
+/// The rules that are built in and the workspace's own, in order of their names, as reports on a workspace spell them:
+/// there, and only there, a kind of two words is one.
+pub(crate) fn catalog_in_reports(own: &Custom) -> Vec<CatalogRule> {
     let in_one_word = |entity| if entity == "resource_object" { "resourceobject" } else { entity };
-    catalog().into_iter().map(|rule| CatalogRule { entity: in_one_word(rule.entity), ..rule }).collect()
+    let built_in = catalog().into_iter();
+    let built_in = built_in.map(|rule| CatalogRule { entity: rule.entity.map(in_one_word), ..rule });
+    let mut rules: Vec<_> = built_in.chain(own.rules.values().map(CatalogRule::own)).collect();
+    rules.sort_by(|one, other| one.rule.cmp(&other.rule));
+    rules
+}
+
+/// Rules by their authorities, those that `selected` names.
+pub(crate) fn by_authority(rules: Vec<CatalogRule>, selected: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<CatalogRule>> {
+    let mut authorities: BTreeMap<String, Vec<CatalogRule>> = BTreeMap::new();
+    for rule in rules.into_iter().filter(|rule| selected(authority(&rule.rule))) {
+        authorities.entry(authority(&rule.rule).to_owned()).or_default().push(rule);
+    }
+    authorities
 }
 
 /// The rules that are built in, in order of their names.
 pub(crate) fn catalog() -> Vec<CatalogRule> {
     let mut rules: Vec<_> = rototo_engine::lint::rules().iter().map(|rule| CatalogRule::of(rule)).collect();
-    rules.sort_by_key(|rule| rule.rule);
+    rules.sort_by(|one, other| one.rule.cmp(&other.rule));
     rules
 }
 
 impl CatalogRule {
     fn of(rule: &LintRule) -> Self {
         let LintRule { id, severity, entity, title, help, .. } = rule;
-        Self { rule: id, severity: *severity, entity, title, help }
+        let text = |text: &'static str| Cow::Borrowed(text);
+        Self { rule: text(id), severity: *severity, entity: Some(entity), title: text(title), help: text(help) }
+    }
+
+    fn own(rule: &CustomRule) -> Self {
+        let CustomRule { id, severity, title, help } = rule.clone();
+        Self { rule: id.into(), severity, entity: None, title: title.into(), help: help.into() }
     }
 }
 
@@ -332,28 +354,31 @@ impl<'a> Subject<'a> {
 
     fn rules(&self) -> Vec<CheckedRule<'a>> {
         let selection = self.selectors.lint_rules();
-        catalog_in_reports()
+        catalog_in_reports(&self.lint.custom)
             .into_iter()
-            .filter(|rule| selection.has(rule.rule))
+            .filter(|rule| selection.has(&rule.rule))
             .map(|rule| self.checked(rule))
             .collect()
     }
 
     fn authorities(&self) -> Vec<Authority<'a>> {
-        if !self.selectors.lint_authorities().has(BUILT_IN) {
-            return Vec::new();
-        }
-        let rules = catalog_in_reports().into_iter().map(|rule| self.checked(rule)).collect();
-        vec![Authority { authority: BUILT_IN, rules }]
+        let selection = self.selectors.lint_authorities();
+        let own = |authority: &str| self.selectors.is_everything() && authority != BUILT_IN;
+        let rules = catalog_in_reports(&self.lint.custom);
+        let authorities = by_authority(rules, |authority| own(authority) || selection.has(authority)).into_iter();
+        let checked = |rules: Vec<CatalogRule>| rules.into_iter().map(|rule| self.checked(rule)).collect();
+        authorities.map(|(authority, rules)| Authority { authority, rules: checked(rules) }).collect()
     }
 
     fn checked(&self, rule: CatalogRule) -> CheckedRule<'a> {
-        CheckedRule { rule, diagnostics: self.diagnostics(|diagnostic| diagnostic.rule == rule.rule) }
+        let diagnostics = self.diagnostics(|diagnostic| diagnostic.rule == rule.rule);
+        CheckedRule { rule, diagnostics }
     }
 
     fn linter(&self, id: &'a str, path: &'a str) -> Linter<'a> {
         let diagnostics = self.diagnostics(|diagnostic| diagnostic.location.path == path);
-        Linter { id, path, registrations: [], diagnostics }
+        let registrations = self.lint.custom.registrations.iter().filter(|one| *one.path == *path).collect();
+        Linter { id, path, registrations, diagnostics }
     }
 }
 

@@ -42,6 +42,7 @@ fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
         fingerprint: fingerprint(content),
         contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
         fail_on: FailOn::Error,
+        provisional: false,
         verdict,
         times: LookTimes { detected: now, fetched: now, linted: now },
     })

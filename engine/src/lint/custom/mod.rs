@@ -30,6 +30,8 @@ pub struct Custom {
     pub rules: BTreeMap<String, CustomRule>,
     /// Who is called for what, in the order of files and calls of `lint:on`.
     pub registrations: Vec<Registration>,
+    /// Whether time, or the loss of a process, is why something was not asked: another run may find something else.
+    pub interrupted: bool,
 }
 
 /// A rule that a script declares.
@@ -166,7 +168,7 @@ impl<'a> Run<'a> {
         match self.scripts.register(Script { path, text }) {
             Err(unable) => {
                 let span = unable.line.and_then(|line| line_of(text, &lines, line));
-                self.given_up |= unable.cause.is_final();
+                self.gave_no_answer(&unable);
                 self.register_failed(path, span, &unable);
             }
             Ok(declared) if declared.is_empty() => {
@@ -273,7 +275,7 @@ impl<'a> Run<'a> {
     }
 
     fn ask_failed(&mut self, of: &Registration, text: &str, target: &Target, unable: &Unable) {
-        self.given_up |= unable.cause.is_final();
+        self.gave_no_answer(unable);
         let span = self.span(target, of.parsed_field.as_ref());
         let line = unable.line.and_then(|line| line_of(text, &Lines::of(text.as_bytes()), line));
         self.outcome.asked.push(Asked::Failed(Fault {
@@ -295,6 +297,11 @@ impl<'a> Run<'a> {
             self.places = Some((Arc::clone(&target.path), Places::of(bytes)));
         }
         self.places.as_ref().and_then(|(_, places)| places.find(&steps).span())
+    }
+
+    fn gave_no_answer(&mut self, unable: &Unable) {
+        self.given_up |= unable.cause.is_final();
+        self.outcome.custom.interrupted |= unable.cause.may_pass();
     }
 
     fn register_failed(&mut self, path: &Arc<str>, span: Option<Span>, unable: &Unable) {

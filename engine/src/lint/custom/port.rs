@@ -134,10 +134,16 @@ impl Cause {
         }
     }
 
+    /// Whether the same script may answer another time.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Time | Self::TotalTime | Self::Process)
+    }
+
     /// Whether asking anything else of the same workspace is of no use.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::TotalTime)
+        matches!(self, Self::TotalTime | Self::Process)
     }
 }
 
