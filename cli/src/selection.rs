@@ -191,10 +191,11 @@ impl Selectors {
             Subject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
             Subject::Resource(id) => self.resources || has(&self.resource, id),
             Subject::Linter(id) => self.linters || has(&self.linter, id),
-            Subject::Other => self.linters && authority(rule) != BUILT_IN,
+            Subject::Other => false,
         };
         self.is_everything()
             || about
+            || self.linters && authority(rule) != BUILT_IN
             || self.lint_rules
             || self.lint_authorities
             || has(&self.lint_rule, rule)

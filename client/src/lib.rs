@@ -45,6 +45,7 @@ mod files;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod options;
+mod own_rules;
 mod polling;
 mod reading;
 mod refreshing;

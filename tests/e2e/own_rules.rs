@@ -58,13 +58,14 @@ async fn a_rule_of_the_workspace_decides_what_is_published() {
 
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let status = scene.push().await;
-    let message = "traffic/trial-too-large qualifiers/degradation-trial-bucket.toml a trial takes more than half of the traffic";
+    let message =
+        "traffic/trial-too-large qualifiers/degradation-trial-bucket.toml a trial takes more than half of the traffic";
     assert_eq!(findings(&status), [message]);
     assert_eq!(status.published.unwrap().fingerprint, before);
 
     scene.repository.edit(TRIAL, "[0, 6000]", "[0, 4000]").unwrap();
     let status = scene.push().await;
-    assert_eq!((condition(&status, "LintPassed").as_str(), status.rejected), ("True/LintPassed", None));
+    assert_eq!((condition(&status, "LintPassed").as_str(), status.rejected), ("True/Passed", None));
     assert_ne!(status.published.unwrap().fingerprint, before);
 }
 
@@ -93,10 +94,12 @@ async fn a_hostile_workspace_is_refused_while_another_converges() {
     let status = scene.namespace.wait_for_workspace("hostile", "refused", refused).await.unwrap().status.unwrap();
     let found = findings(&status);
     for (name, _, limit) in HOSTILE {
-        let expected = format!("rototo/custom-lint-failed lint/{name}.lua a rule of the workspace in Lua could not be run (at `{limit}`)");
+        let expected = format!(
+            "rototo/custom-lint-failed lint/{name}.lua a rule of the workspace in Lua could not be run (at `{limit}`)"
+        );
         assert!(found.contains(&expected), "{expected}: {found:#?}");
     }
-    assert_eq!((condition(&status, "Published").as_str(), status.published), ("False/NeverPublished", None));
+    assert_eq!((condition(&status, "Published").as_str(), status.published), ("False/NothingPublished", None));
 
     // And heals once the scripts are gone.
     let paths: Vec<&str> = scripts.iter().map(|(path, _)| &**path).collect();
@@ -112,6 +115,7 @@ async fn without_lua_a_workspace_with_rules_is_refused_and_says_so() {
     scene.repository.push().unwrap();
     scene.apply().await;
     let status = scene.namespace.wait_for_workspace(WORKSPACE, "refused", refused).await.unwrap().status.unwrap();
-    let message = "rototo/custom-lint-failed lint/traffic.lua a rule of the workspace in Lua could not be run (at `turned off`)";
+    let message =
+        "rototo/custom-lint-failed lint/traffic.lua a rule of the workspace in Lua could not be run (at `turned off`)";
     assert_eq!(findings(&status), [message]);
 }

@@ -188,7 +188,10 @@ pub(crate) fn catalog_in_reports(own: &Custom) -> Vec<CatalogRule> {
 }
 
 /// Rules by their authorities, those that `selected` names.
-pub(crate) fn by_authority(rules: Vec<CatalogRule>, selected: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<CatalogRule>> {
+pub(crate) fn by_authority(
+    rules: Vec<CatalogRule>,
+    selected: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Vec<CatalogRule>> {
     let mut authorities: BTreeMap<String, Vec<CatalogRule>> = BTreeMap::new();
     for rule in rules.into_iter().filter(|rule| selected(authority(&rule.rule))) {
         authorities.entry(authority(&rule.rule).to_owned()).or_default().push(rule);

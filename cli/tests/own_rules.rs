@@ -1,0 +1,94 @@
+//! Rules that a workspace brings along in Lua, as the command shows them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::json;
+use support::{copy, example, fails, json, prints};
+
+const RULES: &str = r#"function register(lint)
+  lint:on({
+    stage = "policy",
+    entity = "variable",
+    field = "resolve",
+    rule = { id = "team/no-default", title = "Nothing has a default", help = "Think again.", severity = "warning" },
+    handler = "check",
+  })
+  lint:on({
+    stage = "policy",
+    entity = "qualifier",
+    field = "predicates",
+    rule = { id = "team/no-trials", title = "There are no trials", help = "Remove it." },
+    handler = "check_trial",
+  })
+end
+
+function check(ctx)
+  return { { message = ctx.target.id .. " defaults to " .. ctx.target.toml.resolve.default } }
+end
+
+function check_trial(ctx)
+  if ctx.target.toml.predicate[1].op == "bucket" then
+    return { { message = "a trial" } }
+  end
+end
+"#;
+
+fn workspace(script: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    copy(&example(), directory.path());
+    std::fs::create_dir_all(directory.path().join("lint")).unwrap();
+    std::fs::write(directory.path().join("lint/team.lua"), script).unwrap();
+    directory
+}
+
+#[test]
+fn lint_shows_what_they_find_like_its_own() {
+    let workspace = workspace(RULES);
+    let (code, text) = fails(workspace.path(), &["lint"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("error[team/no-trials]: a trial\n"), "{text}");
+    assert!(text.contains("qualifiers/degradation-trial-bucket.toml:") && text.contains("[[predicate]]"), "{text}");
+    assert!(text.contains("warning[team/no-default]: service-degradation-policy defaults to normal\n"), "{text}");
+    assert!(text.contains("help: Think again."), "{text}");
+    let text = prints(workspace.path(), &["lint", "--lint-rule", "team/no-default"]);
+    assert!(text.contains("team/no-default") && !text.contains("team/no-trials"), "{text}");
+    for selection in [&["--lint-authority", "team"][..], &["--linters"]] {
+        let (_, text) = fails(workspace.path(), &[&["lint"], selection].concat());
+        assert!(text.contains("team/no-default") && text.contains("team/no-trials"), "{text}");
+    }
+}
+
+#[test]
+fn show_and_inspect_list_them() {
+    let workspace = workspace(RULES);
+    let rule =
+        json!({ "rule": "team/no-trials", "severity": "error", "title": "There are no trials", "help": "Remove it." });
+    let report = json(workspace.path(), &["show", "--lint-rule", "team/no-trials"]);
+    assert_eq!(report["lint_rules"], json!([rule]));
+    let report = json(workspace.path(), &["show"]);
+    assert_eq!(report["lint_authorities"][0]["authority"], "team");
+    assert_eq!(report["lint_authorities"][0]["rules"].as_array().unwrap().len(), 2);
+    assert_eq!(report["linters"], json!([{ "id": "team", "path": "lint/team.lua" }]));
+    let report = json(workspace.path(), &["inspect", "--linters"]);
+    assert_eq!(
+        report["linters"][0]["registrations"],
+        json!([
+            { "stage": "policy", "entity": "variable", "field": "resolve", "rule": "team/no-default", "handler": "check" },
+            { "stage": "policy", "entity": "qualifier", "field": "predicates", "rule": "team/no-trials", "handler": "check_trial" },
+        ])
+    );
+    let (_, text) = fails(workspace.path(), &["show", "--lint-rule", "team/no-trial"]);
+    assert!(text.contains("did you mean `team/no-trials`?"), "{text}");
+}
+
+#[test]
+fn a_script_that_fails_is_shown_at_its_line() {
+    let workspace = workspace("function register(lint)\n  lint.nothing.on({})\nend\n");
+    let (code, text) = fails(workspace.path(), &["lint"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("lint/team.lua:2:3") && text.contains("lint.nothing.on({})"), "{text}");
+    let workspace = self::workspace("function register(lint) while true do end end");
+    let (_, text) = fails(workspace.path(), &["lint"]);
+    assert!(text.contains("more than 1000000 instructions"), "{text}");
+}

@@ -1,0 +1,124 @@
+//! What the engine asks of whoever runs Lua, and what it makes of the answers: with scripts that are plain data.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rototo_engine::lint::{Call, Cause, Declared, Objection, Refuse, Script, Scripts, Unable};
+use rototo_engine::{Lint, Tree, lint, lint_with, parse};
+
+/// Answers every question alike, and counts them.
+#[derive(Default)]
+struct Always {
+    declared: Vec<Declared>,
+    answer: Option<Result<Vec<Objection>, Unable>>,
+    asked: Vec<String>,
+}
+
+impl Scripts for Always {
+    fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, Unable> {
+        Ok(self.declared.clone())
+    }
+
+    fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, Unable> {
+        self.asked.push(format!("{} {}", call.handler, call.target["name"].as_str().unwrap_or_default()));
+        self.answer.clone().unwrap_or(Ok(Vec::new()))
+    }
+}
+
+fn declared(id: &str, title: &str) -> Declared {
+    Declared {
+        stage: "value".to_owned(),
+        entity: "value".to_owned(),
+        id: id.to_owned(),
+        title: title.to_owned(),
+        help: "help".to_owned(),
+        handler: "check".to_owned(),
+        callable: true,
+        line: Some(2),
+        ..Declared::default()
+    }
+}
+
+fn tree() -> Tree {
+    let files = [
+        ("rototo-workspace.toml", "schema_version = 1\n"),
+        (
+            "variables/n.toml",
+            "schema_version = 1\ntype = \"int\"\nvalues = { x = 1, y = 2 }\nresolve = { default = \"x\" }\n",
+        ),
+        ("lint/a.lua", "-- one\n  -- two\n"),
+    ];
+    files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+/// What is said by or about own rules.
+fn said(lint: &Lint) -> Vec<String> {
+    let found = lint.diagnostics.iter().filter(|found| !found.rule.starts_with("rototo/variable"));
+    found.map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_handler_is_asked_about_each_target_and_its_findings_stand_there() {
+    let answer = Some(Ok(vec![Objection { message: "no".to_owned(), field: None }]));
+    let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
+    let lint = lint_with(&parse(tree()), &mut scripts);
+    assert_eq!(scripts.asked, ["check x", "check y"]);
+    assert_eq!(said(&lint), ["variables/n.toml:3:12: no [team/rule]", "variables/n.toml:3:19: no [team/rule]"]);
+    assert_eq!(lint.custom.rules["team/rule"].title, "t");
+}
+
+#[test]
+fn a_declaration_that_means_nothing_is_told_at_its_line() {
+    let check = |change: fn(&mut Declared), rule: &str, words: &str| {
+        let mut one = declared("team/rule", "t");
+        change(&mut one);
+        let mut scripts = Always { declared: vec![declared("team/rule", "t"), one], ..Always::default() };
+        let said = said(&lint_with(&parse(tree()), &mut scripts));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with("lint/a.lua:2:3: ") && said[0].contains(rule) && said[0].contains(words),
+            "{said:?}"
+        );
+    };
+    let invalid = "custom-lint-registration-invalid";
+    check(|one| one.stage = "parse".to_owned(), invalid, "no stage `parse`");
+    check(|one| one.entity = "limit".to_owned(), invalid, "no entity `limit`");
+    check(|one| one.field = Some("value..x".to_owned()), invalid, "no field `value..x`");
+    check(|one| one.callable = false, invalid, "no function `check`");
+    check(|one| one.id = "rototo/rule".to_owned(), invalid, "built in");
+    check(|one| one.id = "Team/rule".to_owned(), invalid, "no name for a rule");
+    check(|one| one.severity = Some("info".to_owned()), invalid, "not `info`");
+    check(|one| one.title = "another".to_owned(), "custom-lint-rule-conflict", "another title");
+    check(|_| {}, "custom-lint-registration-duplicate", "a second time");
+}
+
+#[test]
+fn who_gives_no_answer_is_a_fault_that_says_why() {
+    let answer = Some(Err(Unable::new(Cause::Memory, "too much")));
+    let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
+    let lint = lint_with(&parse(tree()), &mut scripts);
+    assert_eq!((scripts.asked.len(), lint.errors(), lint.custom.interrupted), (2, 2, false));
+    let first = lint.diagnostics.iter().find(|found| found.rule == "rototo/custom-lint-failed").unwrap();
+    assert!(first.masked_message().ends_with("(at `memory limit`)"), "{}", first.masked_message());
+
+    let answer = Some(Err(Unable::new(Cause::TotalTime, "too long")));
+    let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
+    let lint = lint_with(&parse(tree()), &mut scripts);
+    assert_eq!((scripts.asked.len(), lint.errors(), lint.custom.interrupted), (1, 1, true));
+}
+
+#[test]
+fn more_findings_than_anybody_reads_end_the_asking() {
+    let many = vec![Objection { message: "no".to_owned(), field: None }; 6_000];
+    let mut scripts =
+        Always { declared: vec![declared("team/rule", "t")], answer: Some(Ok(many)), ..Always::default() };
+    let lint = lint_with(&parse(tree()), &mut scripts);
+    assert_eq!(scripts.asked.len(), 1);
+    assert!(lint.diagnostics.iter().any(|found| found.rule == "rototo/custom-lint-failed"));
+}
+
+#[test]
+fn where_nothing_runs_lua_every_script_is_a_fault() {
+    let parsed = parse(tree());
+    assert_eq!(said(&lint(&parsed)), ["lint/a.lua: rules in Lua are not run here [rototo/custom-lint-failed]"]);
+    let refused = lint_with(&parsed, &mut Refuse("not today"));
+    assert_eq!(said(&refused), ["lint/a.lua: not today [rototo/custom-lint-failed]"]);
+}
