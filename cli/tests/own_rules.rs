@@ -64,7 +64,7 @@ fn show_and_inspect_list_them() {
     let workspace = workspace(RULES);
     let rule =
         json!({ "rule": "team/no-trials", "severity": "error", "title": "There are no trials", "help": "Remove it." });
-    let report = json(workspace.path(), &["show", "--lint-rule", "team/no-trials"]);
+    let report = json(workspace.path(), &["show", ".", "--lint-rule", "team/no-trials"]);
     assert_eq!(report["lint_rules"], json!([rule]));
     let report = json(workspace.path(), &["show"]);
     assert_eq!(report["lint_authorities"][0]["authority"], "team");
@@ -78,7 +78,7 @@ fn show_and_inspect_list_them() {
             { "stage": "policy", "entity": "qualifier", "field": "predicates", "rule": "team/no-trials", "handler": "check_trial" },
         ])
     );
-    let (_, text) = fails(workspace.path(), &["show", "--lint-rule", "team/no-trial"]);
+    let (_, text) = fails(workspace.path(), &["show", ".", "--lint-rule", "team/no-trial"]);
     assert!(text.contains("did you mean `team/no-trials`?"), "{text}");
 }
 
