@@ -107,8 +107,8 @@ pub(crate) struct Selectors {
 }
 
 impl Selectors {
-    /// Whether everything that is selected by name exists.
-    pub(crate) fn check(&self, parsed: &Parsed) -> anyhow::Result<()> {
+    /// Whether everything that is selected by name exists; `own` are the workspace's own rules.
+    pub(crate) fn check(&self, parsed: &Parsed, own: &Custom) -> anyhow::Result<()> {
         let paths: Vec<&str> = parsed.tree().iter().map(|(path, _)| &**path).collect();
         for (kind, folder, ending, ids) in [
             ("variable", "variables/", ".toml", &self.variable),
@@ -121,20 +121,6 @@ impl Selectors {
                 return Err(unknown(kind, id, &known));
             }
         }
-        // The workspace's own rules have names of their own.
-        if !paths.iter().any(|path| path.starts_with("lint/")) {
-            return self.check_catalog();
-        }
-        let rules: Vec<&str> = rototo_engine::lint::rules().iter().map(|rule| rule.id).collect();
-        match self.lint_rule.iter().find(|rule| authority(rule) == BUILT_IN && !rules.contains(&rule.as_str())) {
-            Some(rule) => Err(unknown("lint rule", rule, &rules)),
-            None => Ok(()),
-        }
-    }
-
-    /// [`Selectors::check`], and whether each rule and authority by name is built in or one of the workspace's own.
-    pub(crate) fn check_with_catalog(&self, parsed: &Parsed, own: &Custom) -> anyhow::Result<()> {
-        self.check(parsed)?;
         self.check_catalog(own)
     }
 

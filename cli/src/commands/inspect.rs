@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
-    selectors.check_with_catalog(&parsed, &lint.custom)?;
+    selectors.check(&parsed, &lint.custom)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
     let subject =
         Subject { parsed: &parsed, lint: &lint, compiled: &compiled, selectors: &selectors, context: context.as_ref() };

@@ -51,8 +51,8 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
         },
     };
     let parsed = rototo_engine::parse(workspace.tree.clone());
-    arguments.selection.check(&parsed)?;
     let mut lint = workspace::lint(&parsed);
+    arguments.selection.check(&parsed, &lint.custom)?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
     if global.json {

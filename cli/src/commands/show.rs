@@ -80,7 +80,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let workspace = Workspace::read(source.as_deref(), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let own = workspace::lint(&parsed).custom;
-    selectors.check_with_catalog(&parsed, &own)?;
+    selectors.check(&parsed, &own)?;
     let report = report(workspace.full_name(), &parsed, &own, &selectors)?;
     if global.json {
         output::json(&report)?;
