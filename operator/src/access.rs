@@ -366,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn what_will_not_hold_for_long_is_asked_about_again_by_a_heartbeat_and_by_nobody_else() {
+        let approval = Approval::default();
+        let check = |held: Option<Duration>, heartbeat: bool, read: bool| {
+            approval.set(held.map(|held| Instant::now() + held));
+            assert_eq!((approval.lasts(RENEWED), approval.lasts(Duration::ZERO)), (heartbeat, read), "{held:?}");
+        };
+        check(Some(REMEMBER), true, true);
+        check(Some(RENEWED - Duration::from_secs(5)), false, true);
+        check(Some(Duration::ZERO), false, false);
+        check(None, false, false);
+        // One that was refused or never asked about is nobody's to renew.
+        assert!(!approval.was_given());
+    }
+
+    #[test]
     fn a_token_that_is_no_jwt_is_asked_about_again_soon() {
         for token in ["", "opaque", "a.b.c", "a.e30.c"] {
             assert_eq!(lives_for(token), REMEMBER, "{token}");
