@@ -232,13 +232,22 @@ fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource>
     Ok(Source::Local(PathBuf::from(path)))
 }
 
+/// As it is shown, a source is read again; so white space at its end is none behind a last `/` either.
+fn below(subdirectory: &str) -> Result<Option<Subdirectory>, InvalidSource> {
+    let parsed = Subdirectory::parse(subdirectory)?;
+    match &parsed {
+        Some(path) if path.as_str().trim_end() != path.as_str() => Err(InvalidSource::ControlCharacter),
+        _ => Ok(parsed),
+    }
+}
+
 fn git(remote: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
     if remote.query().is_some() {
         return Err(InvalidUrl::Query.into());
     }
     let (reference, subdirectory) = split_fragment(fragment);
     let reference = reference.parse()?;
-    Ok(Source::Git(GitSource { remote, reference, subdirectory: Subdirectory::parse(subdirectory)? }))
+    Ok(Source::Git(GitSource { remote, reference, subdirectory: below(subdirectory)? }))
 }
 
 fn archive(url: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
@@ -254,7 +263,7 @@ fn archive(url: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSour
     if !reference.is_empty() {
         return Err(InvalidSource::ArchiveReference(reference.to_owned()));
     }
-    Ok(Source::Archive(ArchiveSource { url, format, subdirectory: Subdirectory::parse(subdirectory)? }))
+    Ok(Source::Archive(ArchiveSource { url, format, subdirectory: below(subdirectory)? }))
 }
 
 fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
