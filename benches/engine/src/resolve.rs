@@ -6,6 +6,7 @@ use std::task;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use rototo::{LoadOptions, ReaderOptions};
 use rototo_engine::{Compiled, Context, Facts, compile, parse};
 use serde_json::Value;
 use stats_alloc::Region;
@@ -50,10 +51,15 @@ impl Engines {
         let source = directory.path().to_str().unwrap();
         let tree = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         let facts = shapes::context();
+        // The large one has more files than a source may have by default.
+        let mut reader = ReaderOptions::default();
+        reader.limits.entries = 100_000;
         Self {
             floor: Floor::new(variables),
             ours: ArcSwap::from_pointee(compile(&parse(tree)).unwrap()),
-            client: runtime.block_on(rototo::Workspace::load(source)).unwrap(),
+            client: runtime
+                .block_on(rototo::Workspace::load_with_options(source, LoadOptions::new().with_reader(reader)))
+                .unwrap(),
             alpha: runtime.block_on(reference::Workspace::load(source)).unwrap(),
             yggdrasil: Yggdrasil::new(variables, &facts),
             datalogic: Datalogic::new(variables, &facts),
