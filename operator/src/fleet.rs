@@ -28,10 +28,10 @@ pub use view::FleetView;
 /// The longest time between two reports of a small fleet; what a recount waits for is three of them.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 /// How long one process more lets a fleet take to tell of a change; below `SHORT` and above `LONG` in all it makes no
-/// difference.
+/// difference. That is a quarter of the second in which a change should converge, so that none is called late for it.
 const SPREAD: Duration = Duration::from_micros(500);
 const SHORT: Duration = Duration::from_millis(10);
-const LONG: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_millis(250);
 /// How many reports a second an operator asks of one fleet at most.
 const REPORTS_PER_SECOND: u32 = 200;
 

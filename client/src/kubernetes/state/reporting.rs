@@ -12,7 +12,7 @@ use crate::kubernetes::fault::Fault;
 /// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
 const FIRST: Duration = Duration::from_secs(1);
 const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
-/// Bounds on what the operator may ask for, whatever it answers.
+/// Bounds on what the operator may ask for, whatever it answers: how long a report is held, and the heartbeat.
 const LONGEST_HELD: Duration = Duration::from_secs(10);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
@@ -51,6 +51,10 @@ impl Reporting {
     /// The report to send now, if one is due or `standing` is news.
     pub(super) fn next(&mut self, standing: Standing, tick: Tick) -> Option<Standing> {
         let news = self.sent.as_ref() != Some(&standing) && is_worth_a_report(&standing);
+        if !news {
+            // What was to be told is no longer so.
+            self.held = None;
+        }
         let told = news && !self.holds(&standing, tick);
         if self.under_way || !(told || self.due <= tick.now) {
             return None;

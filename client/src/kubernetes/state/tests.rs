@@ -444,6 +444,17 @@ fn in_a_large_fleet_a_change_is_told_a_moment_after_it_was_applied() {
 }
 
 #[test]
+fn what_was_to_be_told_and_is_no_longer_so_wakes_nobody() {
+    let mut process = Process::running("a@1");
+    process.check(Event::Answered(Answer { report_applied_within_ms: 150, ..answer("a@1") }), &[]);
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@2"]);
+    process.check(changed("c@3"), &["fetch c on b"]);
+    // The next that is due is the heartbeat, and not the report of b.
+    process.wait(15.0);
+}
+
+#[test]
 fn what_is_not_confirmed_for_too_long_is_stale_until_it_is() {
     let mut process = Process::running("a@1");
     let old = Answer { verified_ms_ago: Some(50_000), ..answer("a@1") };
