@@ -31,7 +31,7 @@ pub(crate) use reference::target;
 pub use resource::{Object, Resource};
 pub use schema::{InvalidSchema, Schema};
 pub use types::{Primitive, Type};
-pub use variable::{NamedValue, Resolve, Rule, Rules, Values, Variable};
+pub use variable::{NamedValue, NamedValues, Resolve, Rule, Rules, Values, Variable};
 
 use crate::fingerprint::Fingerprint;
 use crate::shared::SharedMap;

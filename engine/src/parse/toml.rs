@@ -63,6 +63,11 @@ impl<'a, 'i> Table<'a, 'i> {
         self.field(key, |kind| kind.as_str().map(Arc::from))
     }
 
+    /// A text, shared with one that is `known` and the same.
+    pub(super) fn string_like<'k>(&self, key: &str, known: impl Fn(&str) -> Option<&'k Arc<str>>) -> Field<Arc<str>> {
+        self.field(key, |kind| kind.as_str().map(|text| known(text).map_or_else(|| Arc::from(text), Arc::clone)))
+    }
+
     pub(super) fn integer(&self, key: &str) -> Field<i64> {
         self.field(key, integer)
     }

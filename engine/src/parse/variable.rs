@@ -1,6 +1,5 @@
 //! `variables/<id>.toml`: a typed choice between named values, and the rules that choose.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -34,8 +33,12 @@ pub enum Values {
     /// Something that is no table.
     Invalid(Span),
     /// Values by key; the span is that of the table.
-    Table(Span, BTreeMap<Arc<str>, NamedValue>),
+    Table(Span, NamedValues),
 }
+
+/// The entries of `[values]`, in the order of their keys. A list, as most have a handful of them.
+#[derive(Clone, Debug)]
+pub struct NamedValues(Box<[(Arc<str>, NamedValue)]>);
 
 /// One entry of `[values]`.
 #[derive(Clone, Debug)]
@@ -88,13 +91,14 @@ pub struct Rule {
 
 impl Variable {
     pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+        let values = Values::of(root)?;
         Ok(Self {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
             type_name: root.string("type"),
             schema: root.string("schema"),
-            values: Values::of(root)?,
-            resolve: Resolve::of(root),
+            resolve: Resolve::of(root, &values),
+            values,
         })
     }
 
@@ -110,7 +114,7 @@ impl Variable {
             Values::Table(_, table) => Some(table),
             Values::Missing | Values::Invalid(_) => None,
         };
-        table.into_iter().flatten()
+        table.into_iter().flat_map(NamedValues::iter)
     }
 
     /// The rules in order.
@@ -140,32 +144,68 @@ impl Values {
             let value = Arc::new(to_json(node, 1)?);
             Ok((Arc::from(key), NamedValue { value, key_span, span: node.span }))
         };
-        Ok(Self::Table(node.span, table.entries().map(named).collect::<Result<_, Fault>>()?))
+        Ok(Self::Table(node.span, NamedValues(table.entries().map(named).collect::<Result<_, Fault>>()?)))
+    }
+
+    /// One of the keys, to be shared.
+    fn key(&self, text: &str) -> Option<&Arc<str>> {
+        match self {
+            Self::Table(_, values) => values.get_key_value(text).map(|(key, _)| key),
+            Self::Missing | Self::Invalid(_) => None,
+        }
+    }
+}
+
+impl NamedValues {
+    /// The entry of that key.
+    #[must_use]
+    pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &NamedValue)> {
+        let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.0.get(place).map(|(key, value)| (key, value))
+    }
+
+    /// Whether there is an entry of that key.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get_key_value(key).is_some()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
+        self.0.iter().map(|(key, value)| (key, value))
     }
 }
 
 impl Resolve {
-    fn of(root: Table<'_, '_>) -> Self {
+    fn of(root: Table<'_, '_>, values: &Values) -> Self {
         let Some(node) = root.get("resolve") else { return Self::Missing };
         let Some(table) = Table::of(node) else { return Self::Invalid(node.span) };
-        Self::Table { default: table.string("default"), rules: Rules::of(table) }
+        let default = table.string_like("default", |text| values.key(text));
+        Self::Table { default, rules: Rules::of(table, values) }
     }
 }
 
 impl Rules {
-    fn of(resolve: Table<'_, '_>) -> Self {
+    fn of(resolve: Table<'_, '_>, values: &Values) -> Self {
         let Some(node) = resolve.get("rule") else { return Self::List(Vec::new()) };
         match node.kind.as_array() {
-            Some(items) => Self::List(items.iter().map(Rule::of).collect()),
+            Some(items) => Self::List(items.iter().map(|item| Rule::of(item, values)).collect()),
             None => Self::Invalid(node.span),
         }
     }
 }
 
 impl Rule {
-    fn of(node: &Node<'_>) -> Self {
+    fn of(node: &Node<'_>, values: &Values) -> Self {
         let span = node.span;
-        let fields = Table::of(node).map(|table| (table.string("qualifier"), table.string("value")));
+        let value = |table: &Table<'_, '_>| table.string_like("value", |text| values.key(text));
+        let fields = Table::of(node).map(|table| (table.string("qualifier"), value(&table)));
         let is_table = fields.is_some();
         let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));
         Self { span, is_table, qualifier, value }
