@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::compiled::{Choice, Compiled, ContextSchema, Predicate, Qualifier, Rule, Subject, Variable};
+use crate::demand::Demand;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::graph;
 use crate::lint::lint;
 use crate::parse::{self, CONTEXT_SCHEMA, Changes, Field, Parse, Parsed, Primitive, Type};
 use crate::paths::Paths;
 use crate::shared::SharedMap;
-use crate::test::Test;
 
 /// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
@@ -164,15 +164,15 @@ impl<'a> Compiler<'a> {
 
     fn predicate(&mut self, predicate: &parse::Predicate) -> Option<Predicate> {
         let attribute = predicate.attribute.value()?;
-        let (test, negated) = Test::of(predicate)?;
+        let (demand, negated) = Demand::of(predicate)?;
         // A bucket hashes something of the context, even where its name looks like a qualifier's.
-        let subject = match (predicate.qualifier_reference(), &test) {
-            (Some(id), Test::Equal(_) | Test::OneOf(_) | Test::Ordered { .. }) => {
+        let subject = match (predicate.qualifier_reference(), &demand) {
+            (Some(id), Demand::Equal(_) | Demand::OneOf(_) | Demand::Ordered { .. }) => {
                 Subject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
             }
             _ => Subject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
         };
-        Some(Predicate { subject, negated, test })
+        Some(Predicate { subject, negated, demand })
     }
 
     fn variables(&mut self) -> Result<(), Refused<'a>> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::demand::Demand;
 use crate::fingerprint::Fingerprint;
 use crate::parse::{Parse, Parsed, Schema};
 use crate::paths::Paths;
 use crate::shared::SharedMap;
 use crate::table::{Named, Table};
-use crate::test::Test;
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ pub(crate) struct Qualifier {
 pub(crate) struct Predicate {
     pub(crate) subject: Subject,
     pub(crate) negated: bool,
-    pub(crate) test: Test,
+    pub(crate) demand: Demand,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -88,7 +88,7 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
         found: impl Found<'a>,
         steps: &mut R::Steps,
     ) -> Result<bool, Fault> {
-        let Some(held) = predicate.test.holds(found) else {
+        let Some(held) = predicate.demand.holds(found) else {
             return Err(Fault::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
         };
         let result = held != predicate.negated;

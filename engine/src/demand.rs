@@ -18,7 +18,7 @@ const FEW: usize = 8;
 
 /// What a predicate demands, apart from its negation.
 #[derive(Debug)]
-pub(crate) enum Test {
+pub(crate) enum Demand {
     Equal(Operand),
     OneOf(Box<List>),
     Ordered { op: Op, than: Number },
@@ -49,7 +49,7 @@ enum Texts {
     Many(HashSet<Box<str>, FixedState>),
 }
 
-impl Test {
+impl Demand {
     /// What a predicate demands, and whether that is negated; nothing if it is no predicate.
     pub(crate) fn of(predicate: &parse::Predicate) -> Option<(Self, bool)> {
         let op = predicate.operator()?;
