@@ -205,6 +205,10 @@ impl FromStr for Source {
             Some((address, fragment)) => (address, Some(fragment)),
             None => (rest, None),
         };
+        // As it is shown, a source is read again, and an empty fragment is not shown.
+        if address.trim_end() != address {
+            return Err(InvalidSource::ControlCharacter);
+        }
         match scheme.to_ascii_lowercase().as_str() {
             "file" => local(address, fragment),
             "git+https" => git(RemoteUrl::https(address)?, fragment),
