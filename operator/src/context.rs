@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::events::Reporter;
@@ -14,13 +15,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::controller::Scope;
 use crate::fleet::Pods;
-use crate::leader::Leadership;
+use crate::leader::{Change, Leadership};
 use crate::maps::Maps;
 use crate::markers::{self, Address};
 use crate::metrics::Metrics;
 use crate::own_rules::OwnRules;
 use crate::plan::{Found, MarkerMap};
 use crate::pods::{PodIndex, Selection};
+use crate::progress::Progress;
 use crate::records::{Key, Records};
 use crate::snapshots::Snapshots;
 
@@ -56,6 +58,8 @@ pub struct Context {
     pub sweeps: Vec<Arc<Notify>>,
     /// What Prometheus is told.
     pub metrics: Arc<Metrics>,
+    /// Whether the process still turns.
+    pub progress: Arc<Progress>,
 }
 
 impl Context {
@@ -68,8 +72,17 @@ impl Context {
         }
     }
 
+    /// Follows what becomes of the Lease.
+    pub fn leadership_changed(&self, change: Change) {
+        match change {
+            Change::Gained => self.begin(),
+            Change::Lapsed => self.resume(Instant::now()),
+            Change::Lost => self.end(),
+        }
+    }
+
     /// This process writes from now on: every workspace is reconciled, and what is left over is swept.
-    pub fn begin(&self) {
+    fn begin(&self) {
         for sweep in &self.sweeps {
             sweep.notify_one();
         }
@@ -90,8 +103,16 @@ impl Context {
         }
     }
 
+    /// This process could not write for a while, and nobody else did. What is known of sources and markers is still
+    /// right; but reports were turned away meanwhile, so who runs what is counted anew.
+    fn resume(&self, now: Instant) {
+        for (_, record) in self.records.all() {
+            record.lock().lapsed(now);
+        }
+    }
+
     /// Another process writes from now on: what is known here is about to grow old.
-    pub fn end(&self) {
+    fn end(&self) {
         for key in self.records.clear() {
             self.metrics.forget(&key);
         }

@@ -1,5 +1,6 @@
 //! The watches, and what each of them rings for. One set per watched namespace, or one for all of them.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,13 +22,15 @@ use tracing::warn;
 
 use crate::context::Context;
 use crate::pods::PodIndex;
-use crate::reconcile::reconcile;
+use crate::reconcile::{ReconcileError, reconcile};
 use crate::records::Key;
-use crate::report::ReportError;
 use crate::sweep::sweep;
 
 /// How long to wait after a reconcile that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// How many seconds one watch request lasts. It has to be less than 295, where proxies commonly give up by themselves,
+/// and a half-open connection may go unnoticed for as long. The spread keeps the watches from being renewed together.
+pub(crate) const WATCH_LASTS: RangeInclusive<u32> = 210..=270;
 
 /// Which namespaces one set of watches covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +104,7 @@ impl Watches {
             note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &swept));
             future::ready(())
         });
-        let pods = watcher(self.scope.api::<Pod>(client), watcher::Config::default()).backoff(patience());
+        let pods = watcher(self.scope.api::<Pod>(client), watched()).backoff(patience());
         let pods = pods.for_each(|event| {
             note(event, "Pods", |event| {
                 self.pods.take(event);
@@ -121,7 +124,7 @@ impl Watches {
             }
         };
 
-        let objects = watcher(self.scope.api::<RototoWorkspace>(client), watcher::Config::default());
+        let objects = watcher(self.scope.api::<RototoWorkspace>(client), watched());
         let objects = objects.backoff(patience()).reflect(writer).inspect_ok({
             let swept = swept.clone();
             move |event| {
@@ -171,9 +174,14 @@ fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> i
     stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
 }
 
+/// A list, and then watches. Each page of a list has its end in the client, and a list that failed begins anew.
+fn watched() -> watcher::Config {
+    watcher::Config::default().timeout(fastrand::u32(WATCH_LASTS))
+}
+
 /// The grant on ConfigMaps is for this one name, and covers a list or watch only with this selector.
 fn named_markers() -> watcher::Config {
-    watcher::Config::default().fields(&format!("metadata.name={MARKERS}"))
+    watched().fields(&format!("metadata.name={MARKERS}"))
 }
 
 fn map_changed(
@@ -228,7 +236,7 @@ fn ring_each(context: &Context, workspaces: &Store<RototoWorkspace>, rings: impl
     }
 }
 
-fn on_error(workspace: Arc<RototoWorkspace>, error: &ReportError, _: Arc<Context>) -> Action {
+fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, _: Arc<Context>) -> Action {
     warn!(name = workspace.name_any(), %error, "a reconcile failed, and is tried again in {RETRY:?}");
     Action::requeue(RETRY)
 }

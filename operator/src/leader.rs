@@ -3,7 +3,7 @@
 //! Every write of the Lease carries the resourceVersion that it was decided on, so that two never win. How old another's
 //! Lease is, is measured as the time since this process saw it change: clocks of two machines are never compared.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,20 +15,64 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// The longest that an answer is waited for, however long the Lease lasts.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to give the Lease up when the operator ends.
+const GIVING_UP: Duration = Duration::from_millis(500);
+
 /// Whether this process may write.
 #[derive(Debug, Default)]
-pub struct Leadership(Mutex<Option<Instant>>);
+pub struct Leadership(Mutex<Term>);
+
+/// The latest time without a gap in which this process may write.
+#[derive(Debug, Default)]
+struct Term {
+    number: u64,
+    until: Option<Instant>,
+}
 
 impl Leadership {
     /// Whether this process holds a fresh Lease.
     #[must_use]
     pub fn is_held(&self, now: Instant) -> bool {
-        self.lock().is_some_and(|until| now < until)
+        self.term(now).is_some()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    /// The number of the term in which this process holds a fresh Lease: it grows with each gain. What was decided in one
+    /// term must not be written in another.
+    #[must_use]
+    pub fn term(&self, now: Instant) -> Option<u64> {
+        let term = self.lock();
+        term.until.filter(|until| now < *until).map(|_| term.number)
+    }
+
+    fn begin(&self, until: Instant) {
+        let mut term = self.lock();
+        *term = Term { number: term.number + 1, until: Some(until) };
+    }
+
+    fn renew(&self, until: Instant) {
+        self.lock().until = Some(until);
+    }
+
+    fn end(&self) {
+        self.lock().until = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Term> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A change of who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This process writes from now on.
+    Gained,
+    /// The Lease of this process ran out, and nobody else took it. It will be [`Change::Gained`] in a moment.
+    Lapsed,
+    /// Somebody else writes, or has written meanwhile.
+    Lost,
 }
 
 /// Which Lease, and for whom.
@@ -52,6 +96,13 @@ struct Sight {
     since: Instant,
 }
 
+impl Terms {
+    /// How long an answer is waited for. One that takes longer would come when the Lease has nearly run out.
+    fn patience(&self) -> Duration {
+        (self.duration / 3).min(ANSWERS_WITHIN)
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Create,
@@ -61,40 +112,87 @@ enum Step {
     Wait,
 }
 
-/// Competes for the Lease until `shutdown`, and then gives it up. `gained` is called each time that it is won, and `lost`
-/// when somebody else has it.
+/// One holder's uninterrupted possession, as the Lease itself tells it: whoever takes it writes another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tenure {
+    transitions: Option<i32>,
+    acquired: Option<MicroTime>,
+}
+
+impl Tenure {
+    fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        Self { transitions: spec.lease_transitions, acquired: spec.acquire_time }
+    }
+}
+
+/// The possession that this process knows of, and until when it counts on it.
+#[derive(Clone, Debug)]
+struct Held {
+    tenure: Tenure,
+    until: Instant,
+}
+
+/// What an answer about the Lease means for this process.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// It holds the Lease, and did not before.
+    Begin,
+    /// It goes on without a gap.
+    Renew,
+    /// It goes on after a gap in which nobody wrote.
+    Resume,
+    /// It goes on after somebody else.
+    Retake,
+    /// Somebody else holds the Lease, which this process had.
+    Yield,
+    /// Somebody else holds the Lease.
+    Wait,
+}
+
+fn turn(held: Option<&Held>, tenure: Option<&Tenure>, now: Instant) -> Turn {
+    match (held, tenure) {
+        (None, None) => Turn::Wait,
+        (Some(_), None) => Turn::Yield,
+        (None, Some(_)) => Turn::Begin,
+        (Some(held), Some(tenure)) if held.tenure != *tenure => Turn::Retake,
+        (Some(held), Some(_)) if now >= held.until => Turn::Resume,
+        (Some(_), Some(_)) => Turn::Renew,
+    }
+}
+
+/// Competes for the Lease until `shutdown`, and then gives it up. `changed` hears of each change, and `asked` that an
+/// attempt has ended, however it did.
 pub async fn compete(
     client: &Client,
     terms: &Terms,
     leadership: &Leadership,
     shutdown: &CancellationToken,
-    gained: impl Fn(),
-    lost: impl Fn(),
+    changed: impl Fn(Change),
+    asked: impl Fn(),
 ) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), &terms.namespace);
     let mut seen: Option<Sight> = None;
-    let mut held = false;
+    let mut held: Option<Held> = None;
+    // A write whose answer was not waited for may have succeeded.
+    let mut may_hold = false;
     while !shutdown.is_cancelled() {
-        let asked = Instant::now();
-        // An answer that takes so long would come when the Lease has nearly run out.
-        let answer = timeout(terms.duration / 3, round(&leases, terms, &mut seen)).await;
-        let pause = match answer {
-            Ok(Ok(true)) => {
-                // Counted from before the question: the answer may have been under way for long.
-                *leadership.lock() = Some(asked + terms.duration.mul_f64(0.8));
-                if !std::mem::replace(&mut held, true) {
-                    info!(lease = terms.name, identity = terms.identity, "this operator writes");
-                    gained();
-                }
-                terms.duration / 3
+        let began = now();
+        let answer = tokio::select! {
+            answer = timeout(terms.patience(), round(&leases, terms, &mut seen)) => answer,
+            () = shutdown.cancelled() => {
+                may_hold = true;
+                break;
             }
-            Ok(Ok(false)) => {
-                *leadership.lock() = None;
-                if std::mem::replace(&mut held, false) {
-                    warn!(lease = terms.name, "another operator writes now");
-                }
-                lost();
-                terms.duration / 15
+        };
+        asked();
+        let pause = match answer {
+            Ok(Ok(tenure)) => {
+                // Counted from before the question: the answer may have been under way for long.
+                let until = began + terms.duration.mul_f64(0.8);
+                take_turn(turn(held.as_ref(), tenure.as_ref(), now()), until, terms, leadership, &changed);
+                held = tenure.map(|tenure| Held { tenure, until });
+                if held.is_some() { terms.duration / 3 } else { terms.duration / 15 }
             }
             Ok(Err(error)) => {
                 warn!(%error, lease = terms.name, "the Lease could not be asked for");
@@ -107,29 +205,56 @@ pub async fn compete(
         };
         let _ = timeout(pause, shutdown.cancelled()).await;
     }
-    *leadership.lock() = None;
-    if held {
+    leadership.end();
+    if may_hold || held.is_some() {
         give_up(&leases, terms).await;
     }
 }
 
-/// Asks for the Lease, takes it if it is free, and says whether this process holds it.
-async fn round(leases: &Api<Lease>, terms: &Terms, seen: &mut Option<Sight>) -> Result<bool, kube::Error> {
+/// The clock of the runtime, which tests move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn take_turn(turn: Turn, until: Instant, terms: &Terms, leadership: &Leadership, changed: &impl Fn(Change)) {
+    let Terms { name: lease, identity, .. } = terms;
+    match turn {
+        Turn::Renew => return leadership.renew(until),
+        Turn::Yield | Turn::Wait => {
+            if turn == Turn::Yield {
+                warn!(lease, "another operator writes now");
+            }
+            leadership.end();
+            return changed(Change::Lost);
+        }
+        Turn::Begin => info!(lease, identity, "this operator writes"),
+        Turn::Resume => {
+            info!(lease, identity, "this operator writes again, after a time in which nobody did");
+            changed(Change::Lapsed);
+        }
+        Turn::Retake => {
+            warn!(lease, identity, "this operator writes again, after another one");
+            leadership.end();
+            changed(Change::Lost);
+        }
+    }
+    leadership.begin(until);
+    changed(Change::Gained);
+}
+
+/// Asks for the Lease, takes it if it is free, and says under which tenure this process holds it, if it does.
+async fn round(leases: &Api<Lease>, terms: &Terms, seen: &mut Option<Sight>) -> Result<Option<Tenure>, kube::Error> {
     let found = leases.get_opt(&terms.name).await?;
-    *seen = look(seen.take(), found, Instant::now());
-    let outcome = match decide(seen.as_ref(), terms, Instant::now()) {
-        Step::Wait => return Ok(false),
+    *seen = look(seen.take(), found, now());
+    // Where somebody was faster, the next round shows who.
+    let written = match decide(seen.as_ref(), terms, now()) {
+        Step::Wait => return Ok(None),
         Step::Create => leases.create(&PostParams::default(), &taken(None, terms)).await,
         Step::Take => {
             leases.replace(&terms.name, &PostParams::default(), &taken(seen.as_ref().map(|s| &s.lease), terms)).await
         }
     };
-    match outcome {
-        Ok(_) => Ok(true),
-        // Somebody was faster.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(Some(Tenure::of(&written?)))
 }
 
 fn look(before: Option<Sight>, found: Option<Lease>, now: Instant) -> Option<Sight> {
@@ -182,7 +307,7 @@ async fn give_up(leases: &Api<Lease>, terms: &Terms) {
         }
         Ok::<_, kube::Error>(())
     };
-    match timeout(Duration::from_secs(3), released).await {
+    match timeout(GIVING_UP, released).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "the Lease could not be given up; a successor waits until it is old"),
         Err(_) => warn!("the Lease could not be given up in time; a successor waits until it is old"),
@@ -191,6 +316,14 @@ async fn give_up(leases: &Api<Lease>, terms: &Terms) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn terms() -> Terms {
@@ -240,10 +373,161 @@ mod tests {
     }
 
     #[test]
-    fn leadership_ends_by_itself() {
+    fn leadership_ends_by_itself_and_its_next_term_has_another_number() {
         let now = Instant::now();
-        let leadership = Leadership(Mutex::new(Some(now + Duration::from_secs(1))));
-        assert!(leadership.is_held(now));
-        assert!(!leadership.is_held(now + Duration::from_secs(2)));
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let leadership = Leadership::default();
+        assert_eq!(leadership.term(now), None);
+        leadership.begin(after(1));
+        assert_eq!((leadership.term(now), leadership.term(after(2))), (Some(1), None));
+        assert!(leadership.is_held(now) && !leadership.is_held(after(2)));
+        leadership.renew(after(3));
+        assert_eq!(leadership.term(after(2)), Some(1));
+        leadership.begin(after(9));
+        assert_eq!(leadership.term(after(8)), Some(2));
+        leadership.end();
+        assert_eq!(leadership.term(now), None);
+    }
+
+    #[test]
+    fn a_gap_and_another_holder_both_end_a_term() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let first = taken(None, &terms());
+        let (ours, renewed) = (Tenure::of(&first), Tenure::of(&taken(Some(&first), &terms())));
+        let held = Held { tenure: ours.clone(), until: after(12) };
+        assert_eq!(turn(None, None, start), Turn::Wait);
+        assert_eq!(turn(None, Some(&ours), start), Turn::Begin);
+        assert_eq!(turn(Some(&held), Some(&renewed), after(11)), Turn::Renew);
+        assert_eq!(turn(Some(&held), Some(&renewed), after(12)), Turn::Resume);
+        assert_eq!(turn(Some(&held), None, after(11)), Turn::Yield);
+        let other = taken(Some(&first), &Terms { identity: "other".to_owned(), ..terms() });
+        let retaken = Tenure::of(&taken(Some(&other), &terms()));
+        assert_eq!(turn(Some(&held), Some(&retaken), after(11)), Turn::Retake);
+        // Somebody deleted it, and it was created again.
+        let anew = Tenure { acquired: Some(MicroTime(Timestamp::UNIX_EPOCH)), ..ours };
+        assert_eq!(turn(Some(&held), Some(&anew), after(13)), Turn::Retake);
+    }
+
+    /// An API server with one Lease. Nobody is answered during its `outage`, in seconds since it began.
+    struct Server {
+        lease: Mutex<Option<Lease>>,
+        began: tokio::time::Instant,
+        outage: Range<u64>,
+    }
+
+    impl Server {
+        fn new(outage: Range<u64>) -> Arc<Self> {
+            Arc::new(Self { lease: Mutex::default(), began: tokio::time::Instant::now(), outage })
+        }
+
+        fn client(self: &Arc<Self>) -> Client {
+            let server = self.clone();
+            let answer = move |request: Request<Body>| {
+                let server = server.clone();
+                async move {
+                    if server.outage.contains(&server.began.elapsed().as_secs()) {
+                        std::future::pending::<()>().await;
+                    }
+                    let (head, body) = request.into_parts();
+                    let written = serde_json::from_slice(&body.collect_bytes().await?).ok();
+                    let (status, answer) = match (&head.method, written) {
+                        (&Method::GET, _) => server.read(),
+                        (_, Some(lease)) => server.write(lease),
+                        (_, None) => (400, json!({})),
+                    };
+                    let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
+                    Ok::<_, tower::BoxError>(answer?)
+                }
+            };
+            Client::new(tower::service_fn(answer), "ns")
+        }
+
+        fn read(&self) -> (u16, Value) {
+            match &*self.lease.lock().unwrap() {
+                Some(lease) => (200, json!(lease)),
+                None => (404, json!({ "code": 404, "status": "Failure", "reason": "NotFound", "message": "none" })),
+            }
+        }
+
+        fn write(&self, mut lease: Lease) -> (u16, Value) {
+            let mut known = self.lease.lock().unwrap();
+            let version = known.as_ref().and_then(ResourceExt::resource_version);
+            if version != lease.resource_version() {
+                return (409, json!({ "code": 409, "status": "Failure", "reason": "Conflict", "message": "changed" }));
+            }
+            let next = version.map_or(1, |version| version.parse::<u32>().unwrap() + 1);
+            lease.metadata.resource_version = Some(next.to_string());
+            *known = Some(lease);
+            (200, json!(*known))
+        }
+
+        /// Another process takes the Lease, whoever holds it, and gives it up at once.
+        fn interlude(&self) {
+            let mut lease =
+                taken(self.lease.lock().unwrap().as_ref(), &Terms { identity: "other".to_owned(), ..short_terms() });
+            lease.spec.as_mut().unwrap().holder_identity = None;
+            assert_eq!(self.write(lease).0, 200);
+        }
+    }
+
+    fn short_terms() -> Terms {
+        Terms { duration: Duration::from_secs(3), ..terms() }
+    }
+
+    /// What becomes of a process that competes for `seconds`, and the number of attempts.
+    async fn story(server: &Arc<Server>, seconds: u64) -> (Vec<(Change, Option<u64>)>, usize) {
+        let (leadership, shutdown) = (Leadership::default(), CancellationToken::new());
+        let (changes, attempts) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+        let (client, terms) = (server.client(), short_terms());
+        let changed = |change| changes.lock().unwrap().push((change, leadership.term(now())));
+        let asked = || {
+            attempts.fetch_add(1, Ordering::Relaxed);
+        };
+        let competing = compete(&client, &terms, &leadership, &shutdown, changed, asked);
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            shutdown.cancel();
+        };
+        tokio::join!(competing, ends);
+        assert_eq!(leadership.term(now()), None);
+        (changes.into_inner().unwrap(), attempts.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_ran_out_during_an_outage_is_gained_anew() {
+        let server = Server::new(2..9);
+        let (changes, attempts) = story(&server, 12).await;
+        // It is renewed every second, and asked for during the outage too.
+        assert!(attempts > 8, "{attempts}");
+        assert_eq!(changes, [(Change::Gained, Some(1)), (Change::Lapsed, None), (Change::Gained, Some(2))]);
+        let holder = server.lease.lock().unwrap().clone().unwrap().spec.unwrap().holder_identity;
+        assert_eq!(holder, None, "it was given up at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_outage_ends_no_term() {
+        let (changes, _) = story(&Server::new(2..3), 12).await;
+        assert_eq!(changes, [(Change::Gained, Some(1))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_known_is_forgotten_when_another_process_wrote_in_between() {
+        let server = Server::new(2..9);
+        let other = async {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            server.interlude();
+        };
+        let ((changes, _), ()) = tokio::join!(story(&server, 12), other);
+        assert_eq!(changes, [(Change::Gained, Some(1)), (Change::Lost, None), (Change::Gained, Some(2))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_ends_in_a_moment_also_when_nobody_answers() {
+        let server = Server::new(0..1000);
+        let began = tokio::time::Instant::now();
+        let (changes, _) = story(&server, 5).await;
+        assert!(changes.is_empty());
+        assert!(began.elapsed() <= Duration::from_secs(5) + GIVING_UP, "{:?}", began.elapsed());
     }
 }

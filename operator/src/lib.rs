@@ -12,15 +12,21 @@
 //! - [`status`] (pure) derives conditions, columns, and events.
 //!
 //! [`leader`] lets one process write at a time. [`record`] is what the process remembers between two reconciles. None of it is the truth.
+//!
+//! Nothing waits for ever: `cluster` makes the client of the API server, in which `limits` gives every request an end;
+//! [`watchdog`] gives one to every reconcile; and `health` says by [`progress`] whether the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
 mod body;
+mod cluster;
 pub mod context;
 pub mod controller;
 pub mod fleet;
 pub mod head;
+mod health;
 pub mod leader;
+mod limits;
 mod look;
 pub mod maps;
 pub mod markers;
@@ -30,6 +36,7 @@ pub mod own_rules;
 mod packed;
 pub mod plan;
 pub mod pods;
+pub mod progress;
 mod publish;
 pub mod reconcile;
 pub mod record;
@@ -44,6 +51,7 @@ pub mod snapshots;
 pub mod status;
 pub mod sweep;
 pub mod tls;
+pub mod watchdog;
 pub mod webhook;
 
-pub use run::{StartError, run};
+pub use run::{ENDS_WITHIN, StartError, run};

@@ -14,22 +14,43 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == rototo_lua::SANDBOX) {
         return rototo_lua::serve();
     }
-    operate()
-}
-
-#[tokio::main]
-async fn operate() -> ExitCode {
     let options = Options::parse();
     log_to_stderr(options.log_json);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the threads of the operator can't be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(operate(options));
+    // A thread that looks up a name, or reads a repository, can't be interrupted, and is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn operate(options: Options) -> ExitCode {
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
-    match Box::pin(rototo_operator::run(options, shutdown)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
+    tokio::select! {
+        ended = Box::pin(rototo_operator::run(options, shutdown.clone())) => match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        () = too_late(&shutdown) => {
+            tracing::error!("the operator did not end in order, and ends now");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends when the operator should long have done so.
+async fn too_late(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(rototo_operator::ENDS_WITHIN).await;
 }
 
 fn log_to_stderr(json: bool) {

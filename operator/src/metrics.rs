@@ -30,6 +30,17 @@ pub struct Metrics {
     publish_refused: Counter,
     put_back: Counter,
     git_requests: Family<GitLabels, Counter>,
+    reconciles_overdue: Gauge,
+    reconciles_given_up: Counter,
+}
+
+/// One overdue reconcile. Dropped, it is overdue no more.
+pub(crate) struct Overdue(Gauge);
+
+impl Drop for Overdue {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,7 +101,23 @@ impl Default for Metrics {
         registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
         let git_requests = Family::default();
         registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
-        Self { registry, propagation, processes, looks, verified, publishes, publish_refused, put_back, git_requests }
+        let reconciles_overdue = Gauge::default();
+        registry.register("reconciles_overdue", "Reconciles that have taken long so far", reconciles_overdue.clone());
+        let reconciles_given_up = Counter::default();
+        registry.register("reconciles_given_up", "Reconciles that did not end", reconciles_given_up.clone());
+        Self {
+            registry,
+            propagation,
+            processes,
+            looks,
+            verified,
+            publishes,
+            publish_refused,
+            put_back,
+            git_requests,
+            reconciles_overdue,
+            reconciles_given_up,
+        }
     }
 }
 
@@ -144,6 +171,29 @@ impl Metrics {
     /// Somebody else's change of a marker was undone.
     pub fn put_back(&self) {
         self.put_back.inc();
+    }
+
+    /// A reconcile takes long. It counts as overdue until what this returns is dropped.
+    pub(crate) fn reconcile_is_overdue(&self) -> Overdue {
+        self.reconciles_overdue.inc();
+        Overdue(self.reconciles_overdue.clone())
+    }
+
+    /// A reconcile did not end, and was given up.
+    pub(crate) fn reconcile_given_up(&self) {
+        self.reconciles_given_up.inc();
+    }
+
+    /// The number of reconciles that are overdue now.
+    #[cfg(test)]
+    pub(crate) fn reconciles_overdue(&self) -> i64 {
+        self.reconciles_overdue.get()
+    }
+
+    /// The number of reconciles that were given up.
+    #[cfg(test)]
+    pub(crate) fn reconciles_given_up(&self) -> u64 {
+        self.reconciles_given_up.get()
     }
 
     /// The fleet of a workspace was counted.

@@ -10,20 +10,39 @@ use rototo_api::workspace::RototoWorkspace;
 use crate::context::Context;
 use crate::look::look_if_due;
 use crate::publish::publish;
+use crate::records::Key;
 use crate::report::{ReportError, report};
+use crate::watchdog::{self, GivenUp};
 
 /// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
 const UNTIL_LEADING: Duration = Duration::from_secs(30);
 
+/// Why a reconcile is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The status could not be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// It did not end.
+    #[error(transparent)]
+    GivenUp(#[from] GivenUp),
+}
+
 /// Brings one workspace forward, and says when to come back at the latest.
-pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, ReportError> {
+pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let done = watchdog::watch(&Key::of(&workspace), &context.metrics, bring_forward(&workspace, &context)).await;
+    context.progress.made(Instant::now());
+    Ok(done??)
+}
+
+async fn bring_forward(workspace: &RototoWorkspace, context: &Arc<Context>) -> Result<Action, ReportError> {
     let now = Instant::now();
     if !context.leadership.is_held(now) {
         return Ok(Action::requeue(UNTIL_LEADING));
     }
-    let record = context.records.of(&workspace, now);
-    look_if_due(&workspace, &record, &context, now);
-    publish(&workspace, &record, &context).await;
-    let next = report(&workspace, &record, &context).await?;
+    let record = context.records.of(workspace, now);
+    look_if_due(workspace, &record, context, now);
+    publish(workspace, &record, context).await;
+    let next = report(workspace, &record, context).await?;
     Ok(Action::requeue(next.saturating_duration_since(Instant::now())))
 }

@@ -130,6 +130,14 @@ impl Record {
         self.attempted = None;
     }
 
+    /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
+    pub fn lapsed(&mut self, now: Instant) {
+        if let Some(publish) = self.published.clone() {
+            self.fleet.unpublished();
+            self.fleet.recount(publish, now);
+        }
+    }
+
     /// What must not be forgotten: what the marker names or is about to, what processes run, and what status remembers.
     #[must_use]
     pub fn kept(&self) -> BTreeSet<Fingerprint> {

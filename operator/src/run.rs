@@ -5,30 +5,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::Client;
+use kube::config::KubeconfigError;
 use kube::runtime::events::Reporter;
-use kube::{Client, Config};
 use rototo_api::names::OPERATOR;
 use rototo_source::{FileSources, Reader, ReaderOptions, SourceError};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
+use crate::cluster;
 use crate::context::{Bells, Context};
 use crate::controller::{Scope, Watches};
+use crate::health::Health;
 use crate::leader::{self, Leadership};
 use crate::maps::Maps;
 use crate::markers::Address;
-use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::own_rules::OwnRules;
+use crate::progress::Progress;
 use crate::records::Records;
 use crate::serve::Endpoints;
 use crate::snapshots::Snapshots;
@@ -36,8 +37,14 @@ use crate::tls::{self, Identity, TlsError};
 
 /// How often it is asked whether the certificate has to be renewed.
 const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
-/// How long requests that are being answered may take when the operator ends.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How long to wait before the API server is asked again at the start.
+const START_AGAIN: Duration = Duration::from_secs(2);
+/// When the operator ends: how long reconciles may go on that have begun. Then the Lease is given up.
+const LAST_DECISIONS: Duration = Duration::from_millis(600);
+/// How long requests may still take that are being answered then.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How long the end may take in all. It is longer than its parts, and never waited for in vain.
+pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
 
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -71,22 +78,40 @@ pub enum StartError {
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
-/// Runs the operator until `shutdown`.
+/// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {
-    let client = client(&options).await?;
-    let host = advertised_host(&options.advertise_url)?;
-    std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
-    let names = [host];
-    let identity = tls::ensure(&client, &options.namespace, &options.tls_secret, &names, Timestamp::now()).await?;
-    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
+    let (health, handle) = (Arc::new(Health::new(Instant::now())), Handle::new());
+    // A task of its own: it has to answer above all when everything else stands still.
+    let health_server = AbortOnDropHandle::new(tokio::spawn(serve_health(&options, &health, &handle)?));
+    let started = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {
+            info!("ended before the start");
+            return Ok(());
+        }
+        started = start(&options, &health.progress) => started?,
+    };
+    // Set once, here.
+    let _ = health.context.set(started.context.clone());
+    operate(&options, started, &handle, &shutdown).await?;
+    note_end("health", health_server.await);
+    info!("ended");
+    Ok(())
+}
 
-    let (bells, watches): (Vec<_>, Vec<_>) = Scope::of(&options.watch_namespaces)
-        .into_iter()
-        .map(|scope| {
-            let (bell, rings) = unbounded_channel();
-            ((scope.clone(), bell), Watches::new(scope, rings))
-        })
-        .unzip();
+/// What the operator has before it begins to work.
+struct Started {
+    context: Arc<Context>,
+    watches: Vec<Watches>,
+    names: Vec<String>,
+    identity: Identity,
+    serving: RustlsConfig,
+}
+
+async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, StartError> {
+    let client = cluster::connect(options.kubeconfig.as_deref()).await?;
+    let names = vec![advertised_host(&options.advertise_url)?];
+    std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
@@ -98,7 +123,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     } else {
         OwnRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
-    let metrics = Arc::new(Metrics::default());
+    let identity = first_identity(&client, options, &names, progress).await?;
+    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
+
+    let (bells, watches): (Vec<_>, Vec<_>) = Scope::of(&options.watch_namespaces)
+        .into_iter()
+        .map(|scope| {
+            let (bell, rings) = unbounded_channel();
+            ((scope.clone(), bell), Watches::new(scope, rings))
+        })
+        .unzip();
     let context = Arc::new(Context {
         reporter: Reporter { controller: OPERATOR.to_owned(), instance: None },
         reader,
@@ -117,62 +151,97 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
         sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
         leadership: Leadership::default(),
-        metrics: metrics.clone(),
-        client: client.clone(),
+        metrics: Arc::default(),
+        progress: progress.clone(),
+        client,
     });
+    Ok(Started { context, watches, names, identity, serving })
+}
 
+/// Watches, reconciles, and serves until `shutdown`.
+async fn operate(
+    options: &Options,
+    started: Started,
+    handle: &Handle<SocketAddr>,
+    shutdown: &CancellationToken,
+) -> Result<(), StartError> {
+    let Started { context, watches, names, identity, serving } = started;
     let endpoints = Endpoints::new(context.clone()).routes();
-    let handle = Handle::new();
-    let https = bind(options.listen)?;
-    let https = axum_server::from_tcp_rustls(https, serving.clone())
+    let https = axum_server::from_tcp_rustls(bind(options.listen)?, serving.clone())
         .map_err(|error| StartError::Listen(options.listen, error))?
         .handle(handle.clone())
         .serve(endpoints.into_make_service());
-    let http = bind(options.metrics_listen)?;
-    let http = axum_server::from_tcp(http)
-        .map_err(|error| StartError::Listen(options.metrics_listen, error))?
-        .handle(handle.clone())
-        .serve(health(context.clone()).into_make_service());
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 
     let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
-    let terms = options.lease();
     let given_up = CancellationToken::new();
-    let leading =
-        leader::compete(&client, &terms, &context.leadership, &given_up, || context.begin(), || context.end());
     let work = async {
         // The last decisions are written while the Lease is still held.
-        let work = async {
-            work.await;
-            given_up.cancel();
-        };
+        tokio::select! {
+            _ = work => {}
+            () = ends_after(shutdown, LAST_DECISIONS) => warn!("a reconcile did not end in time, and was given up"),
+        }
+        given_up.cancel();
+    };
+    let terms = options.lease();
+    let changed = |change| context.leadership_changed(change);
+    let asked = || context.progress.made(Instant::now());
+    let leading = leader::compete(&context.client, &terms, &context.leadership, &given_up, changed, asked);
+    let work = async {
         tokio::join!(work, leading);
         // Processes may still fetch and report while the last decision is written; afterwards nobody would answer.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
-    let renewals = renew(&client, &options, &names, identity, &serving);
-    let (https, http, ()) = tokio::select! {
-        ended = async { tokio::join!(https, http, work) } => ended,
+    let renewals = renew(&context.client, options, &names, identity, &serving);
+    let https = tokio::select! {
+        (https, ()) = async { tokio::join!(https, work) } => https,
         never = renewals => match never {},
     };
-    for ended in [https, http] {
-        if let Err(error) = ended {
-            error!(%error, "a listener has failed");
-        }
-    }
-    info!("ended");
+    note_end("endpoint", Ok(https));
     Ok(())
 }
 
-async fn client(options: &Options) -> Result<Client, StartError> {
-    let config = match &options.kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path)?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+/// Ends a while after `shutdown`.
+async fn ends_after(shutdown: &CancellationToken, grace: Duration) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+fn serve_health(
+    options: &Options,
+    health: &Arc<Health>,
+    handle: &Handle<SocketAddr>,
+) -> Result<impl Future<Output = std::io::Result<()>> + use<>, StartError> {
+    let server = axum_server::from_tcp(bind(options.metrics_listen)?)
+        .map_err(|error| StartError::Listen(options.metrics_listen, error))?;
+    Ok(server.handle(handle.clone()).serve(health.clone().routes().into_make_service()))
+}
+
+fn note_end(listener: &str, ended: Result<std::io::Result<()>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, listener, "a listener has failed"),
+        Err(error) => error!(%error, listener, "a listener has failed"),
+    }
+}
+
+/// The identity in the Secret, as soon as the API server gives it.
+async fn first_identity(
+    client: &Client,
+    options: &Options,
+    names: &[String],
+    progress: &Progress,
+) -> Result<Identity, StartError> {
+    loop {
+        match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
+            Err(error) if error.is_transient() => {
+                warn!(%error, "the operator can't start yet, and tries again in {START_AGAIN:?}");
+            }
+            ended => return Ok(ended?),
         }
-        None => Config::infer().await?,
-    };
-    Ok(Client::try_from(config)?)
+        progress.made(Instant::now());
+        tokio::time::sleep(START_AGAIN).await;
+    }
 }
 
 fn advertised_host(url: &str) -> Result<String, StartError> {
@@ -219,23 +288,4 @@ async fn renew(
             Err(error) => warn!(%error, "whether the certificate has to be renewed could not be asked"),
         }
     }
-}
-
-/// Ready is who writes: the Service leads processes to it and to nobody else.
-fn health(context: Arc<Context>) -> Router {
-    let counted = context.clone();
-    let ready = async move || {
-        if !context.leadership.is_held(Instant::now()) {
-            (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
-        } else if !context.is_watching() {
-            (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
-        } else {
-            (StatusCode::OK, "ok")
-        }
-    };
-    let text = [(axum::http::header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    Router::new()
-        .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(async move || (text, counted.metrics.text(&counted.reader))))
 }

@@ -55,6 +55,18 @@ pub enum TlsError {
     Contended(String),
 }
 
+impl TlsError {
+    /// Whether the same attempt may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let Self::Secret { source, .. } = self else { return false };
+        match &**source {
+            kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+            _ => true,
+        }
+    }
+}
+
 /// The identity in the Secret. Makes one, or renews what is in there, when it does not serve `names` for long enough.
 pub async fn ensure(
     client: &Client,

@@ -1,0 +1,66 @@
+//! Answers `/healthz`, `/readyz`, and `/metrics`, from the first moment of the process on.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::context::Context;
+use crate::progress::Progress;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The state that is asked about over HTTP.
+pub(crate) struct Health {
+    /// Whether the loops of the process turn.
+    pub(crate) progress: Arc<Progress>,
+    /// What the operator works with, once it has started.
+    pub(crate) context: OnceLock<Arc<Context>>,
+}
+
+impl Health {
+    /// A process that has just begun.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { progress: Arc::new(Progress::new(now)), context: OnceLock::new() }
+    }
+
+    /// The three paths.
+    pub(crate) fn routes(self: Arc<Self>) -> Router {
+        let routes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+        routes.route("/metrics", get(metrics)).with_state(self)
+    }
+}
+
+async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.progress.is_alive(Instant::now()) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "neither a reconcile nor an attempt to renew the Lease has ended of late")
+    }
+}
+
+/// Ready is who writes: the Service leads processes to it and to nobody else.
+async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    match health.context.get() {
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet"),
+        Some(context) if !context.leadership.is_held(Instant::now()) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
+        }
+        Some(context) if !context.is_watching() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
+        }
+        Some(_) => (StatusCode::OK, "ok"),
+    }
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> Response {
+    match health.context.get() {
+        Some(context) => ([(CONTENT_TYPE, OPEN_METRICS)], context.metrics.text(&context.reader)).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet").into_response(),
+    }
+}

@@ -1,0 +1,158 @@
+//! Gives every request to the API server an end. It stands in the client itself, so no caller can forget it.
+//!
+//! A connection whose other side has died, and a server that hangs, answer never; and one await that never ends would
+//! freeze whatever waits for it. A request that reached its limit counts as one without an answer: its caller is
+//! level-triggered and comes back.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Either, Full};
+use kube::client::Body;
+use tokio::time::timeout;
+use tower::{BoxError, Service};
+
+/// The time for the whole answer about one object.
+const OBJECT: Duration = Duration::from_secs(10);
+/// The time for a page of a list, which holds up to 500 objects.
+const PAGE: Duration = Duration::from_secs(30);
+/// The time until a watch begins. How long it may be quiet afterwards is the watcher's business.
+const WATCH_BEGINS: Duration = Duration::from_secs(30);
+
+/// A client's service whose requests all end.
+pub(crate) struct Limited<S>(pub(crate) S);
+
+/// What a request waits for, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// The whole answer.
+    Whole(Duration),
+    /// Its beginning: the rest is a stream.
+    Beginning(Duration),
+}
+
+impl Limit {
+    fn of<B>(request: &Request<B>) -> Self {
+        let parameters = request.uri().query().unwrap_or_default().split('&');
+        if parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1")) {
+            return Self::Beginning(WATCH_BEGINS);
+        }
+        // This is how kube names its requests. One that it gave another name would have less time, and still an end.
+        let name = request.extensions().get::<&'static str>();
+        Self::Whole(if name.is_some_and(|name| name.starts_with("list")) { PAGE } else { OBJECT })
+    }
+}
+
+/// The API server did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server did not answer within {0:?}")]
+struct NoAnswer(Duration);
+
+impl<S, B> Service<Request<Body>> for Limited<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Either<Full<Bytes>, B>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(task).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let limit = Limit::of(&request);
+        let answer = self.0.call(request).map(|answer| answer.map_err(Into::into));
+        match limit {
+            Limit::Beginning(limit) => within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed(),
+            Limit::Whole(limit) => within(limit, async { whole(answer.await?).await }).boxed(),
+        }
+    }
+}
+
+/// The answer with all of its body, which kube would collect anyway.
+async fn whole<B>(answer: Response<B>) -> Result<Response<Either<Full<Bytes>, B>>, BoxError>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    Ok(Response::from_parts(head, Either::Left(Full::new(body))))
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(NoAnswer(limit).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{pending, ready};
+
+    use futures::{StreamExt, TryStreamExt, stream};
+    use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+    use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchParams};
+    use kube::{Api, Client};
+    use rototo_api::workspace::RototoWorkspace;
+    use serde_json::json;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// A server that never answers.
+    fn silent() -> Client {
+        Client::new(Limited(tower::service_fn(|_| pending::<Result<Response<Body>, Infallible>>())), "ns")
+    }
+
+    /// A server that answers at once with a head. Its body brings `text` after a while, and never ends.
+    fn slow(text: &'static str, after: Duration) -> Client {
+        let answer = move |_| {
+            let text = stream::once(sleep(after)).map(move |()| Ok::<_, Infallible>(text));
+            ready(Ok::<_, Infallible>(Response::new(axum::body::Body::from_stream(text.chain(stream::pending())))))
+        };
+        Client::new(Limited(tower::service_fn(answer)), "ns")
+    }
+
+    async fn check<T>(request: impl Future<Output = Result<T, kube::Error>>, seconds: u64) {
+        let began = Instant::now();
+        let error = timeout(Duration::from_secs(3600), request).await.expect("an end").err().unwrap();
+        assert_eq!(began.elapsed().as_secs(), seconds, "{error}");
+        assert!(format!("{error:?}").contains("NoAnswer"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_holds_no_caller() {
+        let secrets: Api<Secret> = Api::namespaced(silent(), "ns");
+        let workspaces: Api<RototoWorkspace> = Api::namespaced(silent(), "ns");
+        check(secrets.get_opt("one"), 10).await;
+        check(secrets.create(&PostParams::default(), &Secret::default()), 10).await;
+        check(workspaces.patch_status("one", &PatchParams::apply("us"), &Patch::Apply(json!({}))), 10).await;
+        check(workspaces.list(&ListParams::default().limit(500)), 30).await;
+        check(workspaces.watch(&WatchParams::default(), "1").map(|began| began.map(drop)), 30).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_stops_in_the_middle_holds_no_caller() {
+        let maps: Api<ConfigMap> = Api::namespaced(slow("{", Duration::ZERO), "ns");
+        check(maps.get("one"), 10).await;
+        check(maps.list(&ListParams::default()), 30).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_may_be_quiet_for_long() {
+        let event = r#"{"type":"ADDED","object":{"metadata":{"name":"late"}}}"#;
+        let event: &str = Box::leak(format!("{event}\n").into_boxed_str());
+        let maps: Api<ConfigMap> = Api::namespaced(slow(event, Duration::from_secs(200)), "ns");
+        let mut events = maps.watch(&WatchParams::default(), "1").await.unwrap().boxed();
+        assert!(events.try_next().await.unwrap().is_some());
+    }
+}
