@@ -118,7 +118,7 @@ impl Watches {
             }
             self.watching.store(true, Ordering::Relaxed);
             loop {
-                let all = sweep(&context, &self.scope, &workspaces, &self.maps.0).await;
+                let all = sweep(&context, &self.scope, &self.maps.0).await;
                 let again = if all { Duration::from_secs(3600) } else { RETRY };
                 let _ = tokio::time::timeout(again, swept.notified()).await;
             }

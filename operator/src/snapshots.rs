@@ -100,6 +100,21 @@ impl Snapshots {
         tokio::task::spawn_blocking(pack).await.map_err(|_| SnapshotError::Interrupted)?
     }
 
+    /// The workspaces that the disk has a place for.
+    pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<Key>> {
+        let snapshots = self.clone();
+        tokio::task::spawn_blocking(move || snapshots.keys_now()).await.map_err(io::Error::other)?
+    }
+
+    fn keys_now(&self) -> io::Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        for namespace in folders(&self.folder)? {
+            let names = folders(&self.folder.join(&namespace))?;
+            keys.extend(names.into_iter().map(|name| Key { namespace: namespace.clone(), name }));
+        }
+        Ok(keys)
+    }
+
     /// Forgets all content of workspaces that `gone` says are gone.
     pub async fn forget(self: &Arc<Self>, gone: impl Fn(&Key) -> bool + Send + 'static) -> io::Result<()> {
         let snapshots = self.clone();
@@ -108,19 +123,16 @@ impl Snapshots {
     }
 
     fn forget_now(&self, gone: &impl Fn(&Key) -> bool) -> io::Result<()> {
-        for namespace in folders(&self.folder)? {
-            for name in folders(&self.folder.join(&namespace))? {
-                let key = Key { namespace: namespace.clone(), name };
-                // Held meanwhile, so that nobody opens what is about to go.
-                let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-                if gone(&key) {
-                    stores.remove(&key);
-                    self.packed.lock().unwrap_or_else(PoisonError::into_inner).forget_all_of(&key);
-                    fs::remove_dir_all(self.folder.join(&key.namespace).join(&key.name))?;
-                }
+        for key in self.keys_now()? {
+            // Held meanwhile, so that nobody opens what is about to go.
+            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+            if gone(&key) {
+                stores.remove(&key);
+                self.packed.lock().unwrap_or_else(PoisonError::into_inner).forget_all_of(&key);
+                fs::remove_dir_all(self.folder.join(&key.namespace).join(&key.name))?;
             }
             // Only an empty one can be removed.
-            let _ = fs::remove_dir(self.folder.join(&namespace));
+            let _ = fs::remove_dir(self.folder.join(&key.namespace));
         }
         Ok(())
     }
