@@ -93,7 +93,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     };
     // Set once, here.
     let _ = health.context.set(started.context.clone());
-    operate(&options, started, &handle, &shutdown).await?;
+    Box::pin(operate(&options, started, &handle, &shutdown)).await?;
     note_end("health", health_server.await);
     info!("ended");
     Ok(())

@@ -26,5 +26,6 @@ mod scene;
 mod sources;
 mod transcripts;
 mod two_workspaces;
+mod unanswered;
 mod webhook;
 mod written_fixtures;

@@ -125,7 +125,8 @@ impl std::fmt::Debug for Line {
     }
 }
 
-fn certificate() -> anyhow::Result<(RustlsConfig, String)> {
+/// A TLS server's set-up for 127.0.0.1, and the certificate that it is checked against.
+pub(super) fn certificate() -> anyhow::Result<(RustlsConfig, String)> {
     let made =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("make the meddler's certificate")?;
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;

@@ -1,14 +1,16 @@
 //! The operator: the chart with all that it grants, and the program as a process that has no more than that.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Context;
-use serde_json::Value;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
 
+use super::cluster::write_kubeconfig;
 use super::namespace::PATIENCE;
-use super::{Namespace, Process, Seen, http, port, programs, scratch, until};
+use super::{Gate, Namespace, Process, Seen, http, port, programs, scratch, until};
 
 /// What the chart is installed as. The chart names everything after it.
 const RELEASE: &str = "rototo-operator";
@@ -37,24 +39,53 @@ impl Operator {
 
     /// [`Operator::start_with`], installed as `release`: names are those that the chart's Deployment gives it.
     pub fn start_as(namespace: &Namespace, release: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
+        let mut operator = Self::install(namespace, release, flags, way)?;
+        operator.start_again()?;
+        operator.wait_until_ready()?;
+        Ok(operator)
+    }
+
+    /// [`Operator::start`], with a gate between it and the API server. Returns at once.
+    pub fn start_behind(namespace: &Namespace, gate: &Gate) -> anyhow::Result<Self> {
+        let way = |token: &Path| gate.kubeconfig_for_token_file(token, namespace.name());
+        let mut operator = Self::install(namespace, RELEASE, &[], way)?;
+        operator.start_again()?;
+        Ok(operator)
+    }
+
+    /// Starts an operator whose API server is whatever stands at `url`. Returns at once.
+    pub fn start_against(url: &str) -> anyhow::Result<Self> {
+        let directory = scratch::directory("operator")?;
+        let (listen, metrics) = (loopback()?, loopback()?);
+        let nobody = json!({ "token": "nobody" });
+        let kubeconfig =
+            write_kubeconfig(directory.join("kubeconfig"), url, Path::new("/dev/null"), &nobody, "default")?;
+        let arguments = own_flags(&kubeconfig, &directory, &listen, &metrics);
+        let program = programs::ours("rototo-operator")?;
+        let mut operator = Self { program, arguments, directory, listen, metrics, process: None };
+        operator.start_again()?;
+        Ok(operator)
+    }
+
+    /// Installs the chart, and prepares the program to reach the API server the `way` that a file with its token takes.
+    fn install(
+        namespace: &Namespace,
+        release: &str,
+        flags: &[&str],
+        way: impl Fn(&Path) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Self> {
         install_chart_as(namespace, release, &[])?;
         let deployed = Deployed::of(namespace, release)?;
         let directory = scratch::directory("operator")?;
         let token_file = directory.join("token");
         fs::write(&token_file, namespace.token(&deployed.service_account)?).context("write the operator's token")?;
-        let kubeconfig = namespace.cluster().kubeconfig_for_token_file(&token_file, namespace.name())?;
+        let kubeconfig = way(&token_file)?;
         let (listen, metrics) = (loopback()?, loopback()?);
 
-        let ours = [
-            format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--namespace={}", namespace.name()),
-            format!("--watch-namespace={}", namespace.name()),
-            format!("--listen={listen}"),
-            format!("--metrics-listen={metrics}"),
-            format!("--advertise-url=https://{listen}"),
-            format!("--data-dir={}", directory.join("data").display()),
-            "--allow-file-sources".to_owned(),
-        ];
+        let mut ours = own_flags(&kubeconfig, &directory, &listen, &metrics);
+        ours.push(format!("--namespace={}", namespace.name()));
+        ours.push(format!("--watch-namespace={}", namespace.name()));
         let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let theirs = |flag: &String| flags.iter().any(|other| name(other) == name(flag));
         let mut arguments: Vec<String> = ours.into_iter().filter(|flag| !theirs(flag)).collect();
@@ -62,10 +93,7 @@ impl Operator {
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
 
         let program = programs::ours("rototo-operator")?;
-        let mut operator = Self { program, arguments, directory, listen, metrics, process: None };
-        operator.start_again()?;
-        operator.wait_until_ready()?;
-        Ok(operator)
+        Ok(Self { program, arguments, directory, listen, metrics, process: None })
     }
 
     /// Starts it once more after [`Operator::kill`] or [`Operator::terminate`]: with the same flags, addresses, and data.
@@ -99,6 +127,18 @@ impl Operator {
     /// Ends it as a rollout does, and waits until it has.
     pub fn terminate(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the operator is not running")?.terminate(PATIENCE).map(drop)
+    }
+
+    /// [`Operator::terminate`], and fails if that takes longer, or does not end in order.
+    pub fn terminate_within(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let ended = self.process.take().context("the operator is not running")?.terminate(limit)?;
+        ensure!(ended.success(), "the operator ended with {ended}");
+        Ok(())
+    }
+
+    /// Asks for a path of its health and metrics, such as `/healthz`.
+    pub fn probe(&self, path: &str) -> anyhow::Result<http::Answer> {
+        http::get(&self.metrics, path)
     }
 
     /// Removes what it stored, while it is not running: as a pod without a volume that was replaced.
@@ -169,6 +209,17 @@ fn install_chart_as(namespace: &Namespace, release: &str, values: &[&str]) -> an
     arguments.extend(["--set", "crds.install=false", "--set", &watched]);
     arguments.extend(values.iter().flat_map(|value| ["--set", value]));
     namespace.cluster().helm(&arguments).map(drop)
+}
+
+fn own_flags(kubeconfig: &Path, directory: &Path, listen: &str, metrics: &str) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--listen={listen}"),
+        format!("--metrics-listen={metrics}"),
+        format!("--advertise-url=https://{listen}"),
+        format!("--data-dir={}", directory.join("data").display()),
+        "--allow-file-sources".to_owned(),
+    ]
 }
 
 fn loopback() -> anyhow::Result<String> {

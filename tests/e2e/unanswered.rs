@@ -1,0 +1,136 @@
+//! A request that is never answered holds up nothing but itself, and no end either.
+
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
+use rototo_api::marker::Marker;
+use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::{
+    ControlPlane, Gate, GitRepo, Namespace, Operator, PATIENCE, Seen, Silent, until, until_async,
+};
+use serde_json::json;
+
+use crate::scene::{Scene, TRIAL, WORKSPACE, example};
+
+/// A change is published within this time, whatever a request before it met.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(30);
+/// The operator ends within this time of being told to.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// An operator whose requests go through a gate, and which is ready.
+async fn behind_a_gate(purpose: &str) -> (Gate, Scene) {
+    let cluster = ControlPlane::shared().unwrap();
+    let namespace = Namespace::create(cluster, purpose).await.unwrap();
+    let gate = Gate::before(cluster).unwrap();
+    let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
+    let mut operator = Operator::start_behind(&namespace, &gate).unwrap();
+    operator.wait_until_ready().unwrap();
+    (gate, Scene { namespace, repository, operator })
+}
+
+fn until_held(gate: &Gate, count: usize) {
+    let what = format!("{count} requests to be held");
+    until(what, PATIENCE, || {
+        Ok(if gate.held() >= count { Seen::Done(()) } else { Seen::NotYet(gate.held().to_string()) })
+    })
+    .unwrap();
+}
+
+/// Pushes a change of a workspace, asks for a look, and waits until its marker has moved.
+async fn publish(namespace: &Namespace, name: &str, repository: &GitRepo, from: &str, to: &str) {
+    let before: Option<Marker> = namespace.marker(name).await.unwrap();
+    repository.edit(TRIAL, from, to).unwrap();
+    repository.push().unwrap();
+    let request = format!("{:016x}", fastrand::u64(..));
+    let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
+    let workspaces = namespace.api::<RototoWorkspace>();
+    workspaces.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    until_async(format!("{name} to be published with {to}"), PUBLISHED_WITHIN, async || {
+        let now = namespace.marker(name).await?;
+        Ok(if now == before { Seen::NotYet(format!("{now:?}")) } else { Seen::Done(()) })
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_status_that_is_never_written_holds_up_no_publish() {
+    let (gate, scene) = behind_a_gate("unanswered").await;
+    let Scene { namespace, repository, .. } = &scene;
+    scene.apply().await;
+    let other = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
+    let spec = json!({ "source": other.url(), "interval": "1h" });
+    namespace.apply_workspace("other", spec).await.unwrap();
+    for name in [WORKSPACE, "other"] {
+        namespace.wait_for_condition(name, "Published", "True").await.unwrap();
+    }
+
+    let status = format!("/rototoworkspaces/{WORKSPACE}/status");
+    gate.hold(move |method, path| method == Method::PATCH && path.contains(&status));
+    publish(namespace, WORKSPACE, repository, "[0, 1000]", "[0, 6000]").await;
+    until_held(&gate, 1);
+    publish(namespace, "other", &other, "[0, 1000]", "[0, 6000]").await;
+    publish(namespace, WORKSPACE, repository, "[0, 6000]", "[0, 7000]").await;
+
+    gate.open();
+    scene.look().await;
+}
+
+#[tokio::test]
+async fn a_list_that_hangs_is_begun_anew() {
+    let (gate, mut scene) = behind_a_gate("hanging-list").await;
+    scene.operator.kill().unwrap();
+    gate.hold(|method, path| method == Method::GET && path.contains("/configmaps?"));
+    scene.operator.start_again().unwrap();
+    until_held(&gate, 1);
+    gate.open();
+    scene.operator.wait_until_ready().unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_ends_while_its_first_lists_hang() {
+    let (gate, mut scene) = behind_a_gate("no-lists").await;
+    scene.operator.kill().unwrap();
+    gate.hold(|method, path| method == Method::GET && path.contains("limit="));
+    scene.operator.start_again().unwrap();
+    until_held(&gate, 3);
+    scene.operator.terminate_within(ENDS_WITHIN).unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_ends_while_nobody_answers_at_all() {
+    let silent = Silent::listen().unwrap();
+    let mut operator = Operator::start_against(silent.url()).unwrap();
+    until("a connection to the API server", PATIENCE, || {
+        Ok(if silent.accepted() > 0 { Seen::Done(()) } else { Seen::NotYet("none".to_owned()) })
+    })
+    .unwrap();
+    // It is not ready, and not dead.
+    assert_eq!(operator.probe("/readyz").unwrap().status, 503);
+    assert_eq!(operator.probe("/healthz").unwrap().status, 200);
+    operator.terminate_within(ENDS_WITHIN).unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_ends_while_a_status_is_not_written() {
+    let (gate, mut scene) = behind_a_gate("no-status").await;
+    gate.hold(|method, path| method == Method::PATCH && path.contains("/status"));
+    scene.apply().await;
+    until_held(&gate, 1);
+    scene.operator.terminate_within(ENDS_WITHIN).unwrap();
+    let lease = scene.namespace.api::<Lease>().get("rototo-operator").await.unwrap();
+    assert_eq!(lease.spec.unwrap().holder_identity, None);
+}
+
+#[tokio::test]
+async fn an_operator_that_leads_a_fleet_ends_at_once_and_gives_the_lease_up() {
+    let mut scene = Scene::published("ends").await;
+    let _app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+    scene.operator.terminate_within(ENDS_WITHIN).unwrap();
+    let lease = scene.namespace.api::<Lease>().get("rototo-operator").await.unwrap();
+    assert_eq!(lease.spec.unwrap().holder_identity, None);
+}
