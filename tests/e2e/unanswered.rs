@@ -26,7 +26,7 @@ async fn behind_a_gate(purpose: &str) -> (Gate, Scene) {
     let namespace = Namespace::create(cluster, purpose).await.unwrap();
     let gate = Gate::before(cluster).unwrap();
     let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
-    let mut operator = Operator::start_behind(&namespace, &gate).unwrap();
+    let mut operator = Operator::start_behind(&namespace, &gate, &[]).unwrap();
     operator.wait_until_ready().unwrap();
     (gate, Scene { namespace, repository, operator })
 }
@@ -80,6 +80,37 @@ async fn a_status_that_is_never_written_holds_up_no_publish() {
 }
 
 #[tokio::test]
+async fn a_successor_whose_watch_is_behind_removes_no_marker() {
+    let cluster = ControlPlane::shared().unwrap();
+    let mut scene = Scene::with_flags(cluster, "behind", &["--identity=first", "--lease-seconds=3"]).await;
+    let gate = Gate::before(cluster).unwrap();
+    // Its list shows no workspace, and its watch never begins.
+    gate.hold(|_, path| path.contains("/rototoworkspaces?") && path.contains("watch=true"));
+    let flags = ["--identity=second", "--lease-seconds=3"];
+    let successor = Operator::start_behind(&scene.namespace, &gate, &flags).unwrap();
+    until_held(&gate, 1);
+    scene.apply().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    let marker = scene.marker().await;
+
+    scene.operator.kill().unwrap();
+    scene.operator = successor;
+    until_async("the successor to find a workspace that it does not see", PATIENCE, async || {
+        let marker_now = scene.marker().await;
+        anyhow::ensure!(marker_now == marker, "the marker is {marker_now:?}");
+        let log = scene.operator.process()?.log();
+        let found = log.contains("a workspace exists that the watch does not show");
+        Ok(if found { Seen::Done(()) } else { Seen::NotYet(scene.operator.process()?.last_words()) })
+    })
+    .await
+    .unwrap();
+
+    gate.open();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    assert_eq!(scene.push().await.history.len(), 2);
+}
+
+#[tokio::test]
 async fn a_list_that_hangs_is_begun_anew() {
     let (gate, mut scene) = behind_a_gate("hanging-list").await;
     scene.operator.kill().unwrap();
@@ -96,7 +127,8 @@ async fn an_operator_ends_while_its_first_lists_hang() {
     scene.operator.kill().unwrap();
     gate.hold(|method, path| method == Method::GET && path.contains("limit="));
     scene.operator.start_again().unwrap();
-    until_held(&gate, 3);
+    // Of the maps and of the pods: that of the workspaces waits for both.
+    until_held(&gate, 2);
     scene.operator.terminate_within(ENDS_WITHIN).unwrap();
 }
 

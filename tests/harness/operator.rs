@@ -46,10 +46,10 @@ impl Operator {
         Ok(operator)
     }
 
-    /// [`Operator::start`], with a gate between it and the API server. Returns at once.
-    pub fn start_behind(namespace: &Namespace, gate: &Gate) -> anyhow::Result<Self> {
+    /// [`Operator::start_with`], with a gate between it and the API server. Returns at once.
+    pub fn start_behind(namespace: &Namespace, gate: &Gate, flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| gate.kubeconfig_for_token_file(token, namespace.name());
-        let mut operator = Self::install(namespace, RELEASE, &[], way)?;
+        let mut operator = Self::install(namespace, RELEASE, flags, way)?;
         operator.start_again()?;
         Ok(operator)
     }
