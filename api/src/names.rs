@@ -49,3 +49,9 @@ pub fn snapshot_path(namespace: &str, workspace: &str, fingerprint: &str) -> Str
 pub fn fleet_path(namespace: &str, workspace: &str) -> String {
     format!("/v1/namespaces/{namespace}/workspaces/{workspace}/fleet")
 }
+
+/// The path that answers whether a publish has converged, below the operator's address.
+#[must_use]
+pub fn convergence_path(namespace: &str, workspace: &str) -> String {
+    format!("/v1/namespaces/{namespace}/workspaces/{workspace}/convergence")
+}

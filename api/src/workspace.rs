@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
+pub use crate::convergence::Straggler;
 
 /// Which workspace to follow, how often to look, and which pods must converge.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -48,6 +49,10 @@ use crate::UpdatedAt;
         description = "How long the last change took from being detected to running in the whole fleet"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Claimed", type_ = "date", json_path = ".status.fleet.asOf", priority = 1,
+        description = "How long ago the operator last said how many processes run the published content"
+    ),
     printcolumn(name = "Source", type_ = "string", json_path = ".spec.source", priority = 1),
     printcolumn(
         name = "Status", type_ = "string",
@@ -303,6 +308,10 @@ pub struct PublishedStatus {
     /// When it was published. It also tells two publishes of the same content apart.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
+    /// The last ten revisions that were seen to have this content, the newest first: commits that change nothing in the
+    /// workspace publish nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
 }
 
 /// Why the newest revision is not published.
@@ -365,6 +374,22 @@ pub struct FleetStatus {
     pub rejected: u32,
     /// How many have not reported for three times as long as they should.
     pub silent: u32,
+    /// How many of the processes are bound to no pod, so that their end can't be seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unbound: u32,
+    /// How many processes were counted before the operator was restarted, and have not been heard since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unaccounted: u32,
+    /// How many processes fell silent without anybody having seen their end, and are no longer waited for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u32,
+    /// The time that all this, and the condition `Converged`, speaks of. It is written while somebody waits, with each
+    /// change, and every ten minutes: `rototo wait` accepts no older claim than the silence window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Time>,
+    /// For how many seconds a claim of this fleet is good: three heartbeats.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub claim_seconds: u32,
     /// Milliseconds on the operator's clock since the change was detected. Absent for a publish that another operator
     /// process began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -397,16 +422,9 @@ pub struct FleetMillis {
     pub all: Option<u64>,
 }
 
-/// A pod or process that does not run the published content yet.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct Straggler {
-    /// The pod.
-    pub name: String,
-    /// What its process says it is doing; `missing` where none has reported.
-    pub state: String,
-    /// A code that explains it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One publish.

@@ -40,7 +40,7 @@ impl Ground {
         let plane = ControlPlane::start()?;
         plane.install_crds()?;
         let namespace = Namespace::create(&plane, "bench").await?;
-        let operator = Operator::start(&namespace)?;
+        let operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
         let example = xtask::cargo::root().join("examples/degradation-config");
         let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
         namespace.grant(ACCOUNT, &[WORKSPACE])?;

@@ -166,6 +166,7 @@ impl Share {
             state: ProcessState::Applied,
             applied_ms_ago: None,
             reason: None,
+            ..Report::default()
         };
         let sent = Instant::now();
         let reply = self.endpoint.post(&self.path, &self.token, &serde_json::to_string(&report)?).await?;

@@ -45,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     let plane = ControlPlane::start()?;
     plane.install_crds()?;
     let namespace = Namespace::create(&plane, "stages").await?;
-    let _operator = Operator::start(&namespace)?;
+    let _operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
     // The policy would keep the floor from touching the map.
     install_chart(&namespace, &["markersPolicy.enabled=false"])?;
     let repository = GitRepo::with_workspace(&xtask::cargo::root().join("examples/degradation-config"), "config")?;

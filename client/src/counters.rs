@@ -1,5 +1,6 @@
 //! What a process counts while it follows a workspace, for whichever metrics library the application uses.
 
+use rototo_api::fleet::ProcessState;
 use serde::Serialize;
 
 use crate::status::RefreshStatus;
@@ -51,7 +52,8 @@ impl RefreshStatus {
         // Whole numbers up to 2^53 are exact.
         let counts = counts.into_iter().map(|(name, count)| (name, count as f64));
         let times = times.into_iter().filter_map(|(name, time)| Some((name, time?.as_millisecond() as f64 / 1000.0)));
-        let ready = ("rototo_ready", f64::from(u8::from(self.fingerprint.is_some())));
+        let is_ready = self.fingerprint.is_some() && self.state != ProcessState::Draining;
+        let ready = ("rototo_ready", f64::from(u8::from(is_ready)));
         let stale = ("rototo_stale", f64::from(u8::from(self.stale)));
         counts.chain(times).chain([ready, stale]).collect()
     }

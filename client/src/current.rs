@@ -1,8 +1,10 @@
 //! What an application resolves from right now, and how that came about: one writer, any number of readers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
+use rototo_api::fleet::ProcessState;
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -14,11 +16,17 @@ pub(crate) struct Current {
     workspace: ArcSwapOption<Workspace>,
     swaps: watch::Sender<Option<Arc<Workspace>>>,
     status: watch::Sender<RefreshStatus>,
+    closed: AtomicBool,
 }
 
 impl Current {
     pub(crate) fn new(status: RefreshStatus) -> Self {
-        Self { workspace: ArcSwapOption::empty(), swaps: watch::Sender::new(None), status: watch::Sender::new(status) }
+        Self {
+            workspace: ArcSwapOption::empty(),
+            swaps: watch::Sender::new(None),
+            status: watch::Sender::new(status),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// The workspace, or why there is none yet.
@@ -43,6 +51,18 @@ impl Current {
         self.workspace.store(Some(workspace));
     }
 
+    /// Nothing is resolved from it any more. Called when nothing is swapped in any more, either.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.workspace.store(None);
+        self.set_status(|status| status.state = ProcessState::Draining);
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Each workspace that is swapped in from now on.
     pub(crate) fn swaps(&self) -> watch::Receiver<Option<Arc<Workspace>>> {
         self.swaps.subscribe()
@@ -58,6 +78,9 @@ impl Current {
 
     fn not_loaded(&self) -> Error {
         let RefreshStatus { source, last_error, .. } = self.status();
+        if self.is_closed() {
+            return Error::ShutDown(source);
+        }
         Error::NotLoaded { source_name: source, reason: last_error.unwrap_or_else(|| "it is being loaded".to_owned()) }
     }
 }

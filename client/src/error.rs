@@ -109,8 +109,8 @@ pub enum Error {
         /// What stands in the way.
         reason: String,
     },
-    /// The workspace is not followed any more.
-    #[error("{0} is not followed any more: it was shut down")]
+    /// The workspace is neither followed nor resolved from any more.
+    #[error("{0} was shut down: it is not followed any more, and nothing resolves from it")]
     ShutDown(String),
 }
 

@@ -34,7 +34,6 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod backoff;
 mod changed;
 mod changes;
 mod checks;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
+use rototo_protocol::backoff::Backoff;
 use rototo_source::{Access, Pinned, Reader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::current::Current;
 use crate::error::Result;
 use crate::files::FileBell;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
 use rototo_engine::{Facts, ResolveOptions};
+use rototo_protocol::backoff::Backoff;
 use rototo_source::{Reader, Source};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +13,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::changes::Changes;
 use crate::current::Current;
 use crate::error::{Error, Result};
@@ -52,8 +52,22 @@ pub struct RefreshingWorkspace {
     source: String,
     options: RefreshOptions,
     asks: mpsc::Sender<RefreshAsked>,
-    stop: CancellationToken,
+    held: Arc<Held>,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Held by a workspace and by each of its typed variables: it is followed until the last of them is gone.
+#[derive(Default)]
+pub(crate) struct Held {
+    stop: CancellationToken,
+    #[cfg(feature = "kubernetes")]
+    presence: Arc<crate::kubernetes::Presence>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// What came of [`RefreshingWorkspace::refresh_now`].
@@ -129,12 +143,12 @@ impl RefreshingWorkspace {
         let name = source.to_string();
         let current = Arc::new(Current::new(RefreshStatus::starting(name.clone())));
         let (asks, asked) = mpsc::channel(8);
-        let stop = CancellationToken::new();
-        let task = follow(source, load, &options, current.clone(), asked, stop.clone())?;
+        let held = Arc::new(Held::default());
+        let task = follow(source, load, &options, current.clone(), asked, &held)?;
         if !options.listeners().is_empty() {
-            tokio::spawn(options.listeners().clone().listen(current.swaps(), stop.clone()));
+            tokio::spawn(options.listeners().clone().listen(current.swaps(), held.stop.clone()));
         }
-        Ok(Self { current, source: name, options, asks, stop, task: Mutex::new(Some(task)) })
+        Ok(Self { current, source: name, options, asks, held, task: Mutex::new(Some(task)) })
     }
 
     /// A workspace that stays as it is: for tests of code that takes a `RefreshingWorkspace`, without a source or cluster.
@@ -161,11 +175,12 @@ impl RefreshingWorkspace {
         current.swap(Arc::new(workspace));
         // Nobody listens to what is asked.
         let (asks, _) = mpsc::channel(1);
-        let (stop, task) = (CancellationToken::new(), Mutex::new(None));
-        Self { current, source, options: RefreshOptions::new(), asks, stop, task }
+        let (held, task) = (Arc::default(), Mutex::new(None));
+        Self { current, source, options: RefreshOptions::new(), asks, held, task }
     }
 
-    /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so.
+    /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so until it is
+    /// [shut down](Self::shutdown).
     #[must_use]
     pub fn ready(&self) -> bool {
         self.current.is_loaded()
@@ -175,12 +190,13 @@ impl RefreshingWorkspace {
     ///
     /// # Errors
     /// When that takes longer than [`RefreshOptions::start_timeout`]; the error names the map, grant, or file that is
-    /// missing. Following goes on.
+    /// missing. Following goes on. When it was shut down.
     pub async fn until_ready(&self) -> Result<()> {
         let after = self.options.start_timeout();
         let mut swaps = self.current.swaps();
         let loaded = timeout(after, swaps.wait_for(Option::is_some)).await;
         match loaded {
+            _ if self.current.is_closed() => Err(Error::ShutDown(self.source.clone())),
             Ok(_) => Ok(()),
             Err(_) => {
                 let RefreshStatus { source: source_name, last_error, .. } = self.current.status();
@@ -193,15 +209,16 @@ impl RefreshingWorkspace {
     /// The workspace as it is now: a view that stays the same for as long as it is held.
     ///
     /// # Errors
-    /// When none is loaded yet.
+    /// When none is loaded yet, or it was shut down.
     pub fn current(&self) -> Result<Arc<Workspace>> {
         self.current.workspace()
     }
 
     /// A variable with its type, whose values are deserialized once per version of the workspace. It need not exist yet.
+    /// The workspace is followed for as long as the variable is held, too.
     #[must_use]
     pub fn variable<T: DeserializeOwned + Send + Sync + 'static>(&self, id: impl Into<String>) -> Typed<T> {
-        Typed::new(self.current.clone(), id.into())
+        Typed::new(self.current.clone(), self.held.clone(), id.into())
     }
 
     /// Each workspace that is swapped in from now on; a slow reader sees only the newest.
@@ -235,7 +252,7 @@ impl RefreshingWorkspace {
     /// # Errors
     /// When that fails. What was loaded before goes on to be used.
     pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
-        if self.asks.is_closed() && self.status().immutable && !self.stop.is_cancelled() {
+        if self.asks.is_closed() && self.status().immutable && !self.held.stop.is_cancelled() {
             return Ok(RefreshOutcome::Immutable);
         }
         let (done, outcome) = oneshot::channel();
@@ -296,21 +313,23 @@ impl RefreshingWorkspace {
         &self.options
     }
 
-    /// Stops following, and tells the operator that nobody needs to wait for this process any more; takes two seconds
-    /// at most. What is loaded can still be resolved from.
+    /// Ends it for good: nothing can be resolved from it any more, and the operator hears that it need not wait for this
+    /// process, or for the other handles only where there are some. Takes two seconds at most.
+    ///
+    /// Call it when the last request is answered. From then on, [`current`](Self::current), whatever resolves, and its
+    /// typed variables fail with [`Error::ShutDown`]. A view that [`current`](Self::current) gave before stays as it is, for
+    /// as long as the application holds it.
     pub async fn shutdown(&self) {
-        self.stop.cancel();
+        self.held.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             // It ends by itself; whether it did so in a panic makes no difference any more.
             let _ = task.await;
         }
-    }
-}
-
-impl Drop for RefreshingWorkspace {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        // Where no task has done so by itself.
+        self.current.close();
+        #[cfg(feature = "kubernetes")]
+        self.held.presence.leave();
     }
 }
 
@@ -330,11 +349,11 @@ fn follow(
     options: &RefreshOptions,
     current: Arc<Current>,
     asked: mpsc::Receiver<RefreshAsked>,
-    stop: CancellationToken,
+    held: &Held,
 ) -> Result<JoinHandle<()>> {
     let source = match source {
         Source::Kubernetes { namespace, workspace } => {
-            return follow_marker(namespace, workspace, load, options, current, asked, stop);
+            return follow_marker(namespace, workspace, load, options, current, asked, held);
         }
         source => source,
     };
@@ -351,7 +370,7 @@ fn follow(
         period: options.period(),
         again: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
     };
-    Ok(tokio::spawn(polling::poll(plan, current, asked, stop)))
+    Ok(tokio::spawn(polling::poll(plan, current, asked, held.stop.clone())))
 }
 
 #[cfg(feature = "kubernetes")]
@@ -362,7 +381,7 @@ fn follow_marker(
     options: &RefreshOptions,
     current: Arc<Current>,
     asked: mpsc::Receiver<RefreshAsked>,
-    stop: CancellationToken,
+    held: &Held,
 ) -> Result<JoinHandle<()>> {
     let direct = options.direct_source().map(|source| direct(&source, &load)).transpose()?;
     let target = crate::kubernetes::Target {
@@ -376,8 +395,9 @@ fn follow_marker(
         stale_after: options.max_staleness(),
         checks: options.checks().clone(),
         direct: direct.map(Arc::new),
+        presence: held.presence.clone(),
     };
-    Ok(tokio::spawn(crate::kubernetes::follow(target, current, asked, stop)))
+    Ok(tokio::spawn(crate::kubernetes::follow(target, current, asked, held.stop.clone())))
 }
 
 /// The other way to a workspace of the cluster.
@@ -396,7 +416,7 @@ fn follow_marker(
     _options: &RefreshOptions,
     current: Arc<Current>,
     _asked: mpsc::Receiver<RefreshAsked>,
-    _stop: CancellationToken,
+    _held: &Held,
 ) -> Result<JoinHandle<()>> {
     Err(Error::FeatureMissing(current.status().source))
 }

@@ -11,12 +11,13 @@ use serde::de::DeserializeOwned;
 
 use crate::current::Current;
 use crate::error::{Error, Result};
+use crate::refreshing::Held;
 use crate::typed_values::{TypedValues, Values};
 use crate::workspace::{Content, Workspace};
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
 ///
-/// Keep it for as long as the workspace is followed. Each version of the workspace has the values of the variable
+/// The workspace is followed for as long as it or one of its variables is held. Each version of the workspace has the values of the variable
 /// deserialized once, however many handles and threads ask; a resolution chooses one and shares it. Register the type with
 /// [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too, so that no workspace with a value that is no `T`
 /// is ever swapped in, and nobody has to wait for it.
@@ -45,6 +46,7 @@ use crate::workspace::{Content, Workspace};
 /// ```
 pub struct Typed<T> {
     current: Arc<Current>,
+    _held: Arc<Held>,
     id: String,
     last: ArcSwapOption<Version<T>>,
 }
@@ -74,8 +76,8 @@ struct Version<T> {
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
-    pub(crate) fn new(current: Arc<Current>, id: String) -> Self {
-        Self { current, id, last: ArcSwapOption::empty() }
+    pub(crate) fn new(current: Arc<Current>, held: Arc<Held>, id: String) -> Self {
+        Self { current, _held: held, id, last: ArcSwapOption::empty() }
     }
 
     /// The variable.
@@ -88,7 +90,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     /// [`current`](crate::RefreshingWorkspace::current), and see [`resolve_in`](Self::resolve_in).
     ///
     /// # Errors
-    /// When no workspace is loaded yet, the variable can't be resolved, or the value is no `T`.
+    /// When no workspace is loaded yet or it was shut down, the variable can't be resolved, or the value is no `T`.
     pub fn resolve<F: Facts + ?Sized>(&self, facts: &F) -> Result<TypedResolution<T>> {
         self.resolve_in(&*self.current.workspace()?, facts)
     }

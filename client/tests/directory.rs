@@ -264,12 +264,32 @@ async fn a_directory_that_is_not_there_is_an_error_at_once_and_found_later() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_what_is_loaded_still_resolves() {
+async fn after_a_shutdown_nothing_resolves_but_the_views_that_are_held() {
     let directory = workspace_with("10");
     let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
+    let (view, variable) = (workspace.current().unwrap(), workspace.variable::<u64>("limit"));
     workspace.shutdown().await;
-    assert_eq!(limit(&workspace), 10);
+    assert!(matches!(workspace.current(), Err(Error::ShutDown(_))));
+    let facts = nothing();
+    assert!(matches!(variable.resolve(&facts), Err(Error::ShutDown(_))));
+    assert!(variable.resolve_in(&view, &facts).is_ok());
+    assert!(!workspace.ready());
+    assert!(matches!(workspace.until_ready().await, Err(Error::ShutDown(_))));
     assert!(matches!(workspace.refresh_now().await, Err(Error::ShutDown(_))));
+}
+
+#[tokio::test]
+async fn a_typed_variable_keeps_its_workspace_followed() {
+    let directory = workspace_with("10");
+    let options = RefreshOptions::new().with_period(Duration::from_millis(10));
+    let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
+    let (limit, mut changes) = (workspace.variable::<i64>("limit"), workspace.changes());
+    drop(workspace);
+    set(directory.path(), "20");
+    while *limit.resolve(&nothing()).unwrap() != 20 {
+        let swapped = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.expect("it is followed");
+        assert!(swapped.is_some());
+    }
 }
 
 #[tokio::test]

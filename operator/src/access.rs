@@ -1,9 +1,10 @@
 //! Who may read a snapshot, and who may report: the token is reviewed by the API server, and the grant is ordinary
 //! RBAC on `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
 //!
-//! An approval is remembered for two minutes, and a token's never longer than the token lives; a refusal is not, so that
-//! a new grant works at once. Heartbeats renew what will be forgotten soon, by asking anew: so a change that comes after a
-//! quiet hour costs no review, and a grant that was taken back is refused within two minutes all the same.
+//! An approval is remembered for two heartbeats of the fleet and a minute, and a token's never longer than the token lives; a
+//! refusal is not, so that a new grant works at once. Heartbeats renew what will be forgotten soon, by asking anew: so a
+//! change that comes after a quiet hour costs no review, and a grant that was taken back is refused within that time all the
+//! same.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -23,13 +24,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::fleet::PodIdentity;
 use crate::records::Key;
+use rototo_protocol::fleet::PodIdentity;
+use rototo_protocol::windows::Windows;
 
-/// How long an approval is remembered at most.
-const REMEMBER: Duration = Duration::from_secs(120);
-/// What holds for no longer than this is asked about again when a process reports. Most report more often.
-const RENEWED: Duration = Duration::from_secs(45);
+/// A token that does not say how long it lives is asked about again after this time.
+const UNDATED: Duration = Duration::from_secs(120);
 /// An API server that has not answered by then can't be asked.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How many approvals are remembered at most.
@@ -42,13 +42,16 @@ pub enum Grant {
     ReadSnapshot,
     /// `create` on `rototoworkspaces/fleet`.
     Report,
+    /// `get` on `rototoworkspaces`.
+    ReadWorkspace,
 }
 
 impl Grant {
-    fn verb_and_subresource(self) -> (&'static str, &'static str) {
+    fn verb_and_subresource(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Self::ReadSnapshot => ("get", SUBRESOURCE_SNAPSHOT),
-            Self::Report => ("create", SUBRESOURCE_FLEET),
+            Self::ReadSnapshot => ("get", Some(SUBRESOURCE_SNAPSHOT)),
+            Self::Report => ("create", Some(SUBRESOURCE_FLEET)),
+            Self::ReadWorkspace => ("get", None),
         }
     }
 }
@@ -64,7 +67,7 @@ pub enum Denied {
     BadToken(String),
     /// The token is good, and its owner lacks the grant.
     #[error(
-        "{user} may not {verb} {PLURAL}/{subresource} `{name}` in namespace {namespace}: a Role there must allow {verb} on {PLURAL}/{subresource} of group {GROUP} with resourceNames [{name}]"
+        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on {resource} of group {GROUP} with resourceNames [{name}]"
     )]
     Forbidden {
         /// Who.
@@ -72,7 +75,7 @@ pub enum Denied {
         /// What it may not do.
         verb: &'static str,
         /// With what.
-        subresource: &'static str,
+        resource: String,
         /// The workspace's namespace.
         namespace: String,
         /// The workspace's name.
@@ -81,6 +84,13 @@ pub enum Denied {
     /// The API server can't be asked.
     #[error("the API server can't be asked who this is; try again: {0}")]
     Unavailable(String),
+}
+
+/// For how long an approval is remembered, and by how much it must last longer than now to be good.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    margin: Duration,
+    lasts: Duration,
 }
 
 /// Asks the API server, and remembers what it approved.
@@ -173,23 +183,31 @@ impl Access {
     }
 
     /// Who sends this `Authorization` header, provided that it may do this with the workspace.
-    pub async fn check(&self, authorization: Option<&str>, grant: Grant, key: &Key) -> Result<Caller, Denied> {
+    ///
+    /// `windows` are those of the fleet that the caller is of.
+    pub async fn check(
+        &self,
+        authorization: Option<&str>,
+        grant: Grant,
+        key: &Key,
+        windows: &Windows,
+    ) -> Result<Caller, Denied> {
         let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
         let token = token.filter(|token| !token.is_empty()).ok_or(Denied::NoToken)?;
-        let margin = match grant {
-            Grant::Report => RENEWED,
-            Grant::ReadSnapshot => Duration::ZERO,
+        let remembered = Remembered {
+            margin: if grant == Grant::Report { windows.renewal } else { Duration::ZERO },
+            lasts: windows.approval,
         };
-        let caller = self.caller(token, margin).await?;
+        let caller = self.caller(token, remembered).await?;
         let asked = Asked { account: caller.account.clone(), grant, key: key.clone() };
-        self.approve(&asked, margin).await?;
+        self.approve(&asked, remembered).await?;
         if grant == Grant::Report {
-            self.renew(Asked { grant: Grant::ReadSnapshot, ..asked }).await;
+            self.renew(Asked { grant: Grant::ReadSnapshot, ..asked }, remembered).await;
         }
         Ok(caller)
     }
 
-    async fn caller(&self, token: &str, margin: Duration) -> Result<Caller, Denied> {
+    async fn caller(&self, token: &str, remembered: Remembered) -> Result<Caller, Denied> {
         // The token itself is not kept.
         let digest = Digest::of(token.as_bytes());
         let known = |margin| {
@@ -197,7 +215,7 @@ impl Access {
             let known = tokens.get(&digest).filter(|known| known.until > Instant::now() + margin);
             known.map(|known| known.caller.clone())
         };
-        if let Some(caller) = known(margin) {
+        if let Some(caller) = known(remembered.margin) {
             return Ok(caller);
         }
         let caller = match self.review_token(token).await {
@@ -211,13 +229,14 @@ impl Access {
             tokens.retain(|_, known| known.until > now);
         }
         if tokens.len() < REMEMBERED {
-            tokens.insert(digest, Reviewed { caller: caller.clone(), until: caller.expires.min(now + REMEMBER) });
+            tokens
+                .insert(digest, Reviewed { caller: caller.clone(), until: caller.expires.min(now + remembered.lasts) });
         }
         Ok(caller)
     }
 
-    /// Asks, unless it was approved of late and that holds for longer than `margin`.
-    async fn approve(&self, asked: &Asked, margin: Duration) -> Result<(), Denied> {
+    /// Asks, unless it was approved of late and that holds for longer than the margin.
+    async fn approve(&self, asked: &Asked, Remembered { margin, lasts }: Remembered) -> Result<(), Denied> {
         let approval = self.approval(asked);
         if approval.lasts(margin) {
             return Ok(());
@@ -227,7 +246,7 @@ impl Access {
             return Ok(());
         }
         match self.review_grant(asked).await {
-            Ok(()) => approval.set(Some(Instant::now() + REMEMBER)),
+            Ok(()) => approval.set(Some(Instant::now() + lasts)),
             Err(Denied::Unavailable(_)) if approval.lasts(Duration::ZERO) => {}
             Err(unavailable @ Denied::Unavailable(_)) => return Err(unavailable),
             Err(refused) => {
@@ -240,10 +259,10 @@ impl Access {
 
     /// A grant to read that was used before is asked about again with the heartbeats: when a change rings after a
     /// quiet hour, nobody has to be asked about.
-    async fn renew(&self, asked: Asked) {
+    async fn renew(&self, asked: Asked, remembered: Remembered) {
         if self.approval(&asked).was_given() {
             // What came of it is seen by who reads next.
-            let _ = self.approve(&asked, RENEWED).await;
+            let _ = self.approve(&asked, remembered).await;
         }
     }
 
@@ -291,7 +310,7 @@ impl Access {
                 group: Some(GROUP.to_owned()),
                 version: Some("*".to_owned()),
                 resource: Some(PLURAL.to_owned()),
-                subresource: Some(subresource.to_owned()),
+                subresource: subresource.map(str::to_owned),
                 namespace: Some(key.namespace.clone()),
                 name: Some(key.name.clone()),
                 ..ResourceAttributes::default()
@@ -306,7 +325,7 @@ impl Access {
         Err(Denied::Forbidden {
             user: account.name.clone().unwrap_or_default(),
             verb,
-            subresource,
+            resource: subresource.map_or_else(|| PLURAL.to_owned(), |subresource| format!("{PLURAL}/{subresource}")),
             namespace: key.namespace.clone(),
             name: key.name.clone(),
         })
@@ -338,11 +357,13 @@ fn lives_for(token: &str) -> Duration {
         payload.get("exp")?.as_i64()
     };
     let left = expires().map(|expires| expires.saturating_sub(Timestamp::now().as_second()));
-    left.map_or(REMEMBER, |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)))
+    left.map_or(UNDATED, |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use rototo_protocol::windows::HEARTBEAT;
+
     use super::*;
 
     #[test]
@@ -368,12 +389,17 @@ mod tests {
     #[test]
     fn what_will_not_hold_for_long_is_asked_about_again_by_a_heartbeat_and_by_nobody_else() {
         let approval = Approval::default();
+        let windows = Windows::of(12, HEARTBEAT);
         let check = |held: Option<Duration>, heartbeat: bool, read: bool| {
             approval.set(held.map(|held| Instant::now() + held));
-            assert_eq!((approval.lasts(RENEWED), approval.lasts(Duration::ZERO)), (heartbeat, read), "{held:?}");
+            assert_eq!(
+                (approval.lasts(windows.renewal), approval.lasts(Duration::ZERO)),
+                (heartbeat, read),
+                "{held:?}"
+            );
         };
-        check(Some(REMEMBER), true, true);
-        check(Some(RENEWED - Duration::from_secs(5)), false, true);
+        check(Some(windows.approval), true, true);
+        check(Some(windows.renewal - Duration::from_secs(5)), false, true);
         check(Some(Duration::ZERO), false, false);
         check(None, false, false);
         // One that was refused or never asked about is nobody's to renew.
@@ -383,7 +409,7 @@ mod tests {
     #[test]
     fn a_token_that_is_no_jwt_is_asked_about_again_soon() {
         for token in ["", "opaque", "a.b.c", "a.e30.c"] {
-            assert_eq!(lives_for(token), REMEMBER, "{token}");
+            assert_eq!(lives_for(token), UNDATED, "{token}");
         }
     }
 }

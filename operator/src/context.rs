@@ -1,29 +1,29 @@
 //! What every reconcile and every request shares: clients, caches, and the records of the workspaces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::fleet::{Moment, Pods};
+use rototo_protocol::plan::{Found, MarkerMap};
 use rototo_source::Reader;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::controller::Scope;
-use crate::fleet::Pods;
 use crate::leader::{Change, Leadership};
 use crate::maps::Maps;
-use crate::markers::{self, Address};
+use crate::markers::Address;
 use crate::metrics::Metrics;
 use crate::own_rules::OwnRules;
-use crate::plan::{Found, MarkerMap};
 use crate::pods::{PodIndex, Selection};
 use crate::progress::Progress;
-use crate::records::{Key, Records};
+use crate::records::{Key, Records, SharedRecord};
 use crate::snapshots::Snapshots;
 
 /// What every reconcile and every request shares.
@@ -50,6 +50,10 @@ pub struct Context {
     pub pods: Vec<Arc<PodIndex>>,
     /// Whether this process may write.
     pub leadership: Leadership,
+    /// The heartbeat of a small fleet.
+    pub heartbeat: Duration,
+    /// When a report was turned away last, before it was known whose it was.
+    pub turned_away: TurnedAway,
     /// Ask for a reconcile.
     pub bells: Bells,
     /// Whether the first lists have come, one for each set of watches.
@@ -76,7 +80,7 @@ impl Context {
     pub fn leadership_changed(&self, change: Change) {
         match change {
             Change::Gained => self.begin(),
-            Change::Lapsed => self.resume(Instant::now()),
+            Change::Lapsed => self.resume(),
             Change::Lost => self.end(),
         }
     }
@@ -94,10 +98,10 @@ impl Context {
     /// Whether the map says of a workspace just what is known of it.
     #[must_use]
     pub fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
-        let known = self.records.get(&Key::of(workspace)).and_then(|record| record.lock().published.clone());
+        let known = self.records.get(&Key::of(workspace)).and_then(|record| record.lock().publisher.published());
         match (self.address.read(Some(map), &workspace.name_any()), known) {
-            (MarkerMap::Ours { addressed: true, marker: Found::Marker(marker), .. }, Some(known)) => {
-                marker.updated_at() == known.updated_at && markers::names(&marker, &known.fingerprint)
+            (MarkerMap::Ours { addressed: true, marker: Found::Published(publish), .. }, Some(known)) => {
+                publish == known
             }
             _ => false,
         }
@@ -105,9 +109,9 @@ impl Context {
 
     /// This process could not write for a while, and nobody else did. What is known of sources and markers is still
     /// right; but reports were turned away meanwhile, so who runs what is counted anew.
-    fn resume(&self, now: Instant) {
+    fn resume(&self) {
         for (_, record) in self.records.all() {
-            record.lock().lapsed(now);
+            record.lock().lapsed();
         }
     }
 
@@ -139,17 +143,50 @@ impl Context {
         known.is_some_and(|known| known.metadata.uid == workspace.metadata.uid)
     }
 
+    /// The workspace of this name, as the watches have brought it.
+    #[must_use]
+    pub fn workspace(&self, key: &Key) -> Option<Arc<RototoWorkspace>> {
+        let object = ObjectRef::new(&key.name).within(&key.namespace);
+        self.workspaces.iter().find_map(|store| store.get(&object))
+    }
+
     /// The pods of the workspace's namespace.
     #[must_use]
     pub fn pods(&self, workspace: &RototoWorkspace) -> Pods {
-        let key = Key::of(workspace);
-        let custom = workspace.spec.fleet.as_ref().and_then(|fleet| fleet.selector.clone());
-        let selection = custom.map_or_else(|| Selection::labelled(&key.name), Selection::custom);
+        let selection = Selection::of(workspace);
         let mut pods = Pods::default();
         for index in &self.pods {
-            index.count(&key.namespace, &selection, &mut pods);
+            index.add(&Key::of(workspace).namespace, &selection, &mut pods);
         }
         pods
+    }
+
+    /// The record of a workspace, begun if there is none.
+    pub fn record(&self, workspace: &RototoWorkspace) -> SharedRecord {
+        let never_published = || {
+            let map = self.maps.newest(&Key::of(workspace).namespace);
+            let marker = self.address.read(map.as_deref(), &workspace.name_any());
+            let marked = !matches!(marker, MarkerMap::Missing | MarkerMap::Ours { marker: Found::Nothing, .. });
+            workspace.status.is_none() && !marked
+        };
+        self.records.of(workspace, self.heartbeat, never_published)
+    }
+}
+
+/// When a report was turned away last, in milliseconds of the operator's clock.
+#[derive(Debug, Default)]
+pub struct TurnedAway(AtomicU64);
+
+impl TurnedAway {
+    /// One is turned away now.
+    pub fn note(&self, now: Moment) {
+        self.0.fetch_max(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When that was last.
+    #[must_use]
+    pub fn last(&self) -> Moment {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 

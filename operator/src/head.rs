@@ -180,7 +180,9 @@ impl Look {
 
     async fn read(&self, reader: &Reader) -> Result<Read, SourceError> {
         let pinned = reader.pin_within(self.access.clone(), self.age).await?;
-        let detected = Instant::now();
+        // The clock of a change runs since its commit was named first, also if a fetch has failed since.
+        let answered = Instant::now();
+        let detected = reader.named_since(&pinned).await.map_or(answered, |named| named.min(answered));
         if let Some(known) = &self.known
             && known.head.fail_on == self.fail_on
             && !known.head.provisional

@@ -6,8 +6,10 @@
 //!   `report`.
 //! - [`schedule`] (pure) says when to look. [`head`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; `recover` looks at
 //!   what was published when the disk has lost it.
-//! - [`plan`] (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left over.
-//! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; [`fleet`] (pure) counts.
+//! - `rototo_protocol::plan` (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left
+//!   over.
+//! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; `rototo_protocol::fleet` (pure)
+//!   says whether a publish runs everywhere, from these reports and from [`pods`].
 //! - [`webhook`] lets a git host ring for a look.
 //! - [`status`] (pure) derives conditions, columns, and events.
 //!
@@ -19,10 +21,10 @@
 
 pub mod access;
 mod body;
+pub mod clock;
 mod cluster;
 pub mod context;
 pub mod controller;
-pub mod fleet;
 pub mod head;
 mod health;
 pub mod leader;
@@ -34,7 +36,6 @@ pub mod metrics;
 pub mod options;
 pub mod own_rules;
 mod packed;
-pub mod plan;
 pub mod pods;
 pub mod progress;
 mod publish;

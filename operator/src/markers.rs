@@ -9,8 +9,8 @@ use rototo_api::names::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::fleet::Publish;
-use crate::plan::{At, Found, MarkerMap};
+use rototo_protocol::Publish;
+use rototo_protocol::plan::{At, Found, MarkerMap};
 
 /// What stands on the map beside the markers: whose it is, and where its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,7 @@ impl Address {
         let addressed = annotation(ANNOTATION_SNAPSHOTS) == Some(&self.snapshots)
             && annotation(ANNOTATION_CA) == Some(&self.ca)
             && map.labels().get(LABEL_MARKERS).map(String::as_str) == Some("true");
-        let marker = match map.data.as_ref().and_then(|data| data.get(workspace)) {
-            None => Found::Nothing,
-            Some(text) => Marker::parse(text).map_or(Found::Unreadable, Found::Marker),
-        };
+        let marker = Found::read(map.data.as_ref().and_then(|data| data.get(workspace)).map(String::as_str));
         MarkerMap::Ours { resource_version: map.resource_version().unwrap_or_default(), addressed, marker }
     }
 
@@ -98,15 +95,8 @@ impl Address {
 /// The one key that says what is published.
 #[must_use]
 pub fn published(workspace: &str, publish: &Publish) -> Map<String, Value> {
-    let Publish { fingerprint, updated_at } = publish.clone();
-    let marker = Marker::Published { fingerprint, updated_at };
+    let marker = Marker::Published { fingerprint: publish.fingerprint.to_string(), updated_at: publish.updated_at };
     Map::from_iter([(workspace.to_owned(), Value::String(marker.to_json()))])
-}
-
-/// Whether a marker publishes this content.
-#[must_use]
-pub fn names(marker: &Marker, content: &str) -> bool {
-    matches!(marker, Marker::Published { fingerprint, .. } if fingerprint == content)
 }
 
 /// The map of a namespace as the API server has it now.

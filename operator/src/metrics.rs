@@ -1,6 +1,6 @@
 //! What Prometheus is told. Labels are names and codes, never values.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,9 +12,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
-use crate::fleet::{FleetView, PublishTimes};
 use crate::head::{LookError, Seen};
 use crate::records::Key;
+use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
 
 /// From five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
@@ -153,14 +153,13 @@ impl Metrics {
         }
     }
 
-    /// A process has applied a publish for the first time.
-    pub fn applied(&self, times: &PublishTimes, now: Instant) {
-        self.observe("applied", times.detected, now);
+    /// A process has applied a publish for the first time, so long after its detection.
+    pub fn applied(&self, after: Duration) {
+        self.observe("applied", Moment::ZERO, after);
     }
 
-    fn observe(&self, stage: &'static str, since: Instant, time: Instant) {
-        let seconds = time.saturating_duration_since(since).max(Duration::ZERO).as_secs_f64();
-        self.propagation.get_or_create(&Stage { stage }).observe(seconds);
+    fn observe(&self, stage: &'static str, since: Moment, time: Moment) {
+        self.propagation.get_or_create(&Stage { stage }).observe(time.saturating_sub(since).as_secs_f64());
     }
 
     /// A marker could not be written.

@@ -64,6 +64,10 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(3..=120))]
     pub lease_seconds: u16,
 
+    /// The shortest time between two reports of a process. For tests: every window that a fleet is judged by hangs on it.
+    #[arg(long, hide = true, env = "ROTOTO_OPERATOR_HEARTBEAT_SECONDS", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=15))]
+    pub heartbeat_seconds: u16,
+
     /// Accept `file:` and `git+file:` sources. Whoever may create a RototoWorkspace can then read what the operator can
     /// read: meant for tests, demos, and mirrors on a volume.
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]

@@ -1,19 +1,29 @@
-//! The pods of the watched namespaces, as far as they are counted. By namespace, as each count asks about one of them.
+//! The pods of the watched namespaces, by the state of their containers.
+//!
+//! A pod whose object is gone is remembered for its end: either the kubelet had said that its containers ended, or nobody
+//! knows. A cache alone proves nothing: a pod that it lacks and never held is unknown.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod as Object};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 use kube::runtime::watcher::Event;
 use rototo_api::names::workspace_label;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::fleet::{Container, End, Fate, Moment, Pod, Pods};
 use tokio::sync::watch;
 
-use crate::fleet::Pods;
+use crate::clock;
 
-/// What one watch has brought.
+/// The end of a pod is remembered for so long: longer than any process of it is waited for.
+const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
+
+/// Everything that one watch has brought.
 #[derive(Default)]
 pub struct PodIndex {
     known: Mutex<Known>,
@@ -24,18 +34,18 @@ pub struct PodIndex {
 struct Known {
     namespaces: Namespaces,
     /// A list that is under way, and takes the place of what is known when it is complete.
-    listing: Namespaces,
+    listing: Vec<Object>,
+    /// Whether a list was completed.
+    listed: bool,
 }
 
-/// By namespace and by name.
+/// By namespace and by UID.
 type Namespaces = HashMap<String, BTreeMap<String, Seen>>;
 
-/// What is kept of a pod.
+/// A pod, and what selects it.
 struct Seen {
-    uid: String,
     labels: BTreeMap<String, String>,
-    /// It runs, and is not about to end.
-    runs: bool,
+    pod: Pod,
 }
 
 /// Which pods should follow a workspace.
@@ -59,6 +69,19 @@ impl Selection {
         Self::Custom(Selector::try_from(selector).ok())
     }
 
+    /// The pods that should follow a workspace.
+    #[must_use]
+    pub fn of(workspace: &RototoWorkspace) -> Self {
+        let custom = workspace.spec.fleet.as_ref().and_then(|fleet| fleet.selector.clone());
+        custom.map_or_else(|| Self::labelled(&workspace.name_any()), Self::custom)
+    }
+
+    /// Whether nobody knows which pods are meant.
+    #[must_use]
+    pub fn is_unusable(&self) -> bool {
+        matches!(self, Self::Custom(None))
+    }
+
     fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
         match self {
             Self::Labelled(label) => labels.contains_key(label),
@@ -69,18 +92,25 @@ impl Selection {
 
 impl PodIndex {
     /// Takes in what the watch brings.
-    pub fn take(&self, event: &Event<Pod>) {
+    pub fn take(&self, event: &Event<Object>) {
+        self.take_at(event, clock::now());
+    }
+
+    fn take_at(&self, event: &Event<Object>, now: Moment) {
         let mut known = self.lock();
         match event {
             Event::Init => known.listing.clear(),
-            Event::InitApply(pod) => keep(&mut known.listing, pod),
+            Event::InitApply(pod) => known.listing.push(pod.clone()),
             Event::InitDone => {
-                known.namespaces = std::mem::take(&mut known.listing);
+                known.complete_list(now);
                 drop(known);
                 self.listed.send_replace(true);
             }
-            Event::Apply(pod) => keep(&mut known.namespaces, pod),
-            Event::Delete(pod) => forget(&mut known.namespaces, pod),
+            Event::Apply(pod) => known.keep(pod, now),
+            Event::Delete(pod) => {
+                known.keep(pod, now);
+                known.end(&pod.namespace().unwrap_or_default(), &pod.uid().unwrap_or_default(), now);
+            }
         }
     }
 
@@ -90,15 +120,12 @@ impl PodIndex {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// Adds the running pods of a namespace to `pods`.
-    pub fn count(&self, namespace: &str, selection: &Selection, pods: &mut Pods) {
+    /// Adds the pods of a namespace to `pods`, selected or not.
+    pub fn add(&self, namespace: &str, selection: &Selection, pods: &mut Pods) {
         let known = self.lock();
-        let running = known.namespaces.get(namespace).into_iter().flatten().filter(|(_, pod)| pod.runs);
-        for (name, pod) in running {
-            if selection.covers(&pod.labels) {
-                pods.selected.insert(pod.uid.clone(), name.clone());
-            }
-            pods.running.insert(pod.uid.clone());
+        for (uid, seen) in known.namespaces.get(namespace).into_iter().flatten() {
+            let selected = selection.covers(&seen.labels);
+            pods.by_uid.insert(uid.clone(), Pod { selected, ..seen.pod.clone() });
         }
     }
 
@@ -107,62 +134,254 @@ impl PodIndex {
     }
 }
 
-fn keep(namespaces: &mut Namespaces, pod: &Pod) {
-    let Some(uid) = pod.uid() else { return };
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let runs = phase == Some("Running") && pod.metadata.deletion_timestamp.is_none();
-    let seen = Seen { uid, labels: pod.labels().clone(), runs };
-    namespaces.entry(pod.namespace().unwrap_or_default()).or_default().insert(pod.name_any(), seen);
-}
+impl Known {
+    fn keep(&mut self, object: &Object, now: Moment) {
+        let Some(uid) = object.uid() else { return };
+        let pods = self.namespaces.entry(object.namespace().unwrap_or_default()).or_default();
+        let before = pods.get(&uid).map(|seen| &seen.pod);
+        let pod = describe(object, before, self.listed.then_some(now), now);
+        pods.insert(uid, Seen { labels: object.labels().clone(), pod });
+    }
 
-fn forget(namespaces: &mut Namespaces, pod: &Pod) {
-    let namespace = pod.namespace().unwrap_or_default();
-    if let Some(pods) = namespaces.get_mut(&namespace) {
-        pods.remove(&pod.name_any());
+    /// The object of a pod is gone.
+    fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
+        let Some(pods) = self.namespaces.get_mut(namespace) else { return };
+        if let Some(seen) = pods.get_mut(uid)
+            && seen.pod.fate == Fate::Exists
+        {
+            let running = seen.pod.containers.iter().any(|container| container.running);
+            seen.pod.fate = if running { Fate::Vanished { seen: now } } else { Fate::Ended { seen: now } };
+        }
+        pods.retain(|_, seen| !is_forgotten(seen.pod.fate, now));
         if pods.is_empty() {
-            namespaces.remove(&namespace);
+            self.namespaces.remove(namespace);
+        }
+    }
+
+    /// A list tells of a deletion only by what is not in it.
+    fn complete_list(&mut self, now: Moment) {
+        let listing = std::mem::take(&mut self.listing);
+        let listed: std::collections::HashSet<String> = listing.iter().filter_map(ResourceExt::uid).collect();
+        for object in &listing {
+            self.keep(object, now);
+        }
+        self.listed = true;
+        let all = self.namespaces.iter().flat_map(|(namespace, pods)| pods.keys().map(move |uid| (namespace, uid)));
+        let gone = all.filter(|(_, uid)| !listed.contains(*uid));
+        let gone: Vec<(String, String)> = gone.map(|(namespace, uid)| (namespace.clone(), uid.clone())).collect();
+        for (namespace, uid) in gone {
+            self.end(&namespace, &uid, now);
         }
     }
 }
 
+fn is_forgotten(fate: Fate, now: Moment) -> bool {
+    match fate {
+        Fate::Exists => false,
+        Fate::Ended { seen } | Fate::Vanished { seen } => now >= seen + REMEMBERED,
+    }
+}
+
+/// A pod as its object describes it. `first` is the moment when one that was not known before is seen first; `None` during
+/// the first list, as what it brings may have run for long.
+fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: Moment) -> Pod {
+    let containers: Vec<Container> = containers(object, before, now);
+    let ran =
+        |containers: &[Container]| containers.iter().any(|container| container.running || container.ended.is_some());
+    let running = containers.iter().any(|container| container.running);
+    let terminating = object.metadata.deletion_timestamp.is_some();
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    let over =
+        matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
+    let fate = match before.map(|before| before.fate) {
+        Some(ended @ Fate::Ended { .. }) => ended,
+        _ if over && !running => Fate::Ended { seen: now },
+        _ => Fate::Exists,
+    };
+    let seen_running = match before {
+        Some(before) if ran(&before.containers) => before.seen_running,
+        // It has started since it is known, so it was seen to.
+        Some(_) => running.then_some(now),
+        None => first.filter(|_| running),
+    };
+    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, fate }
+}
+
+fn all_terminated(object: &Object) -> bool {
+    let terminated = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    statuses(object).iter().all(|status| terminated(status))
+}
+
+/// The statuses of the containers that can run an application: those of the pod, and init containers that are restarted
+/// (sidecars). Other init containers end before the application starts.
+fn statuses(object: &Object) -> Vec<&ContainerStatus> {
+    let status = object.status.as_ref();
+    let init = object.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let sidecars: Vec<&str> = init
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"))
+        .map(|container| container.name.as_str())
+        .collect();
+    let own = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let init = status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    own.chain(init.filter(|status| sidecars.contains(&status.name.as_str()))).collect()
+}
+
+fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Container> {
+    let statuses = statuses(object);
+    if statuses.is_empty() {
+        // A kubelet describes each container that it runs. Whatever else calls a pod running means all of them.
+        let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
+        return named.map(|name| Container { name, running, ended: None }).collect();
+    }
+    let known = |name: &str| before?.containers.iter().find(|container| container.name == name)?.ended;
+    let described = statuses.into_iter().map(|status| {
+        let at = ended_at(status);
+        let ended = at.map(|at| match known(&status.name) {
+            Some(end) if end.at == at => end,
+            _ => End { at, seen: now },
+        });
+        let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        Container { name: status.name.clone(), running, ended: ended.or_else(|| known(&status.name)) }
+    });
+    described.collect()
+}
+
+/// When the last run of a container that has ended did so, by the clock of its node.
+fn ended_at(status: &ContainerStatus) -> Option<Timestamp> {
+    let states = [&status.state, &status.last_state].into_iter().flatten();
+    states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn pod(namespace: &str, name: &str, phase: &str) -> Pod {
-        let labels = serde_json::json!({ workspace_label("config"): "" });
-        let metadata = serde_json::json!({ "namespace": namespace, "name": name, "uid": name, "labels": labels });
-        serde_json::from_value(serde_json::json!({ "metadata": metadata, "status": { "phase": phase } })).unwrap()
+    /// A pod of namespace `prod` with one container in this state.
+    fn pod(name: &str, phase: &str, state: Value) -> Object {
+        let labels = json!({ workspace_label("config"): "" });
+        let metadata = json!({ "namespace": "prod", "name": name, "uid": name, "labels": labels });
+        let statuses =
+            json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state }]);
+        let status = json!({ "phase": phase, "containerStatuses": statuses });
+        serde_json::from_value(
+            json!({ "metadata": metadata, "spec": { "containers": [{ "name": "app" }] }, "status": status }),
+        )
+        .unwrap()
     }
 
-    fn check(events: Vec<Event<Pod>>, expected: &[&str]) {
+    fn runs() -> Value {
+        json!({ "running": {} })
+    }
+
+    fn ended() -> Value {
+        json!({ "terminated": { "exitCode": 0, "finishedAt": "2026-11-20T18:40:00Z" } })
+    }
+
+    fn deleted(mut pod: Object) -> Object {
+        pod.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+        pod
+    }
+
+    fn after(events: Vec<Event<Object>>) -> Pods {
         let index = PodIndex::default();
-        events.iter().for_each(|event| index.take(event));
+        for (second, event) in (1..).zip(events) {
+            index.take_at(&event, Duration::from_secs(second));
+        }
         let mut pods = Pods::default();
-        index.count("prod", &Selection::labelled("config"), &mut pods);
-        assert_eq!(pods.selected.into_values().collect::<Vec<_>>(), expected);
+        index.add("prod", &Selection::labelled("config"), &mut pods);
+        pods
+    }
+
+    fn expected(events: Vec<Event<Object>>) -> Vec<String> {
+        after(events).expected().map(|(uid, _)| uid.to_owned()).collect()
     }
 
     #[test]
-    fn running_pods_of_the_namespace_are_counted() {
-        let of = |namespace, name, phase| Event::Apply(pod(namespace, name, phase));
-        check(vec![of("prod", "a", "Running"), of("test", "b", "Running"), of("prod", "c", "Pending")], &["a"]);
-        check(vec![of("prod", "a", "Running"), of("prod", "a", "Succeeded")], &[]);
-        check(vec![of("prod", "a", "Running"), Event::Delete(pod("prod", "a", "Running"))], &[]);
+    fn a_pod_counts_while_a_container_runs_whatever_its_phase_says() {
+        assert_eq!(expected(vec![Event::Apply(pod("a", "Running", runs()))]), ["a"]);
+        assert_eq!(expected(vec![Event::Apply(pod("a", "Pending", runs()))]), ["a"]);
+        assert_eq!(expected(vec![Event::Apply(deleted(pod("a", "Running", runs())))]), ["a"]);
+        let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        assert!(expected(vec![Event::Apply(pod("a", "Running", waiting))]).is_empty());
     }
 
     #[test]
-    fn a_list_replaces_what_was_known_when_it_is_complete() {
-        let before = || vec![Event::Apply(pod("prod", "old", "Running")), Event::Init];
-        let listed = || before().into_iter().chain([Event::InitApply(pod("prod", "new", "Running"))]);
-        check(listed().collect(), &["old"]);
-        check(listed().chain([Event::InitDone]).collect(), &["new"]);
+    fn a_pod_has_ended_when_the_kubelet_says_so_and_has_vanished_when_nobody_does() {
+        let fate = |events| after(events).get("a").unwrap().fate;
+        let second = Duration::from_secs;
+        let seen_to_end = vec![
+            Event::Apply(pod("a", "Running", runs())),
+            Event::Apply(deleted(pod("a", "Running", ended()))),
+            Event::Delete(deleted(pod("a", "Running", ended()))),
+        ];
+        assert_eq!(fate(seen_to_end), Fate::Ended { seen: second(2) });
+        let by_force = vec![Event::Apply(pod("a", "Running", runs())), Event::Delete(pod("a", "Running", runs()))];
+        assert_eq!(fate(by_force), Fate::Vanished { seen: second(2) });
+        // The pod garbage collector writes a phase; the containers' states are still the kubelet's.
+        let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
+        assert_eq!(fate(lost_node), Fate::Vanished { seen: second(2) });
+        assert_eq!(fate(vec![Event::Apply(pod("a", "Succeeded", ended()))]), Fate::Ended { seen: second(1) });
+    }
+
+    #[test]
+    fn a_list_tells_of_ends_by_what_is_not_in_it() {
+        let before = vec![Event::Apply(pod("old", "Running", runs())), Event::Init];
+        let listed = vec![Event::InitApply(pod("new", "Running", runs()))];
+        let under_way: Vec<_> = before.into_iter().chain(listed).collect();
+        assert_eq!(expected(under_way.clone()), ["old"]);
+        let complete = after(under_way.into_iter().chain([Event::InitDone]).collect());
+        assert_eq!(complete.expected().map(|(uid, _)| uid).collect::<Vec<_>>(), ["new"]);
+        assert_eq!(complete.get("old").unwrap().fate, Fate::Vanished { seen: Duration::from_secs(4) });
+    }
+
+    #[test]
+    fn only_a_pod_that_starts_under_the_operators_eyes_is_known_to_be_new() {
+        let listed = vec![Event::Init, Event::InitApply(pod("a", "Running", runs())), Event::InitDone];
+        assert_eq!(after(listed.clone()).get("a").unwrap().seen_running, None);
+        let started = listed.into_iter().chain([Event::Apply(pod("b", "Running", runs()))]);
+        assert_eq!(after(started.collect()).get("b").unwrap().seen_running, Some(Duration::from_secs(4)));
+        let waits = || pod("c", "Pending", json!({ "waiting": {} }));
+        let in_list =
+            vec![Event::Init, Event::InitApply(waits()), Event::InitDone, Event::Apply(pod("c", "Running", runs()))];
+        assert_eq!(after(in_list).get("c").unwrap().seen_running, Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_kept_with_the_moment_in_which_it_was_seen() {
+        let restarted = json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
+            "state": runs(), "lastState": ended() }]);
+        let mut again = pod("a", "Running", runs());
+        again.status = serde_json::from_value(json!({ "phase": "Running", "containerStatuses": restarted })).unwrap();
+        let pods = after(vec![
+            Event::Apply(pod("a", "Running", runs())),
+            Event::Apply(pod("a", "Running", ended())),
+            Event::Apply(again),
+        ]);
+        let container = &pods.get("a").unwrap().containers[0];
+        assert!(container.running);
+        assert_eq!(container.ended.unwrap().seen, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn an_init_container_that_ends_by_itself_does_not_count() {
+        let init = json!([{ "name": "migrate", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": runs() }]);
+        let mut object = pod("a", "Pending", json!({ "waiting": {} }));
+        object.status.as_mut().unwrap().init_container_statuses = serde_json::from_value(init).unwrap();
+        object.spec.as_mut().unwrap().init_containers = serde_json::from_value(json!([{ "name": "migrate" }])).unwrap();
+        assert!(expected(vec![Event::Apply(object.clone())]).is_empty());
+        let sidecar = json!([{ "name": "migrate", "restartPolicy": "Always" }]);
+        object.spec.as_mut().unwrap().init_containers = serde_json::from_value(sidecar).unwrap();
+        assert_eq!(expected(vec![Event::Apply(object)]), ["a"]);
     }
 
     #[test]
     fn a_selector_that_cannot_be_understood_selects_nothing() {
-        let nonsense = serde_json::json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
+        let nonsense = json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
         let selection = Selection::custom(serde_json::from_value(nonsense).unwrap());
-        assert!(!selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+        assert!(selection.is_unusable() && !selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));
     }
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::Publish;
+use rototo_protocol::plan::{At, Because, MarkerMap, Plan};
+use rototo_protocol::publisher::{Detection, Facts, Landed};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::clock;
 use crate::context::Context;
-use crate::fleet::{Publish, PublishTimes};
-use crate::head::Verdict;
+use crate::head::{LookTimes, Verdict};
 use crate::markers::{self, WriteError};
-use crate::plan::{At, Because, Found, MarkerMap, Observed, Plan, plan};
 use crate::record::Record;
 use crate::records::{Key, SharedRecord};
 use crate::recover::recover_if_lost;
@@ -24,54 +27,60 @@ const ATTEMPTS: u32 = 5;
 /// An API server that has not answered by then is asked what has become of the write.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Writes the marker if it does not say what the source says.
-pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>) {
+/// Writes the marker if it does not say what the source says. `term` is the lease term in which this reconcile began: in
+/// another one, nothing is written.
+pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>, term: u64) {
     let Key { namespace, name } = Key::of(workspace);
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.maps.turn(&namespace);
     let _turn = turn.lock().await;
     for _ in 0..ATTEMPTS {
         // Deleted while this waited for its turn: what it would write, nobody would take away again soon.
-        if !context.leadership.is_held(Instant::now()) || !context.still_exists(workspace) {
+        if context.leadership.term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
             return;
         }
         let map = context.maps.newest(&namespace);
         let map = context.address.read(map.as_deref(), &name);
-        settle_attempt(workspace, shared, context, &map);
-        let plan = plan(observe(&mut shared.lock(), workspace, map));
+        let plan = decide(workspace, shared, context, map).await;
         let (publish, at, because) = match plan {
-            Plan::Wait => return shared.lock().saw_published(None, Instant::now()),
+            Plan::Wait => return shared.lock().sees(None),
             Plan::Keep(publish) => {
-                shared.lock().saw_published(Some(publish.clone()), Instant::now());
+                shared.lock().sees(Some(publish));
                 return recover_if_lost(workspace, shared, context, &publish);
             }
             Plan::Forbidden { owner } => {
                 shared.lock().problem = Some(PublishProblem::Foreign { owner });
                 return;
             }
-            Plan::AskAgain => return ask_again(workspace, shared, context),
+            Plan::AskAgain => {
+                if !ask_again(workspace, shared, context).await {
+                    return;
+                }
+                continue;
+            }
             Plan::Readdress { publish, at } => (publish, at, None),
             Plan::Write { publish, at, because } => (publish, at, Some(because)),
         };
-        if because.is_some() && !may_try(workspace, shared, context, &publish) {
+        if because.is_some_and(|because| !may_try(workspace, shared, context, publish, &at, because)) {
             return;
         }
-        match write(context, &namespace, &name, &publish, &at).await {
+        match write(context, &namespace, &name, publish, &at).await {
             Ok(()) => {
-                if let Some(because) = because {
-                    rang(workspace, shared, context, &publish, because, Instant::now());
-                    told(workspace, context, &publish, because).await;
+                if because.is_some() {
+                    accepted(workspace, shared, context).await;
+                } else {
+                    shared.lock().sees(Some(publish));
                 }
-                shared.lock().saw_published(Some(publish), Instant::now());
                 return forget_old_snapshots(workspace, shared, context).await;
             }
-            Err(WriteError::Refused(message)) => return failed(shared, context, PublishProblem::Refused(message)),
-            // What has become of the write is seen in the map.
+            Err(WriteError::Refused(message)) => {
+                shared.lock().publisher.refused();
+                return failed(shared, context, PublishProblem::Refused(message));
+            }
+            // The map shows what has become of the write.
             Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
-                match timeout(ANSWERS_WITHIN, markers::get(&context.client, &namespace)).await {
-                    Ok(Ok(map)) => context.maps.saw(&namespace, map.map(Arc::new)),
-                    Ok(Err(error)) => return failed(shared, context, PublishProblem::Unavailable(error.to_string())),
-                    Err(_) => return failed(shared, context, no_answer()),
+                if let Err(problem) = look_at_map(context, &namespace).await {
+                    return failed(shared, context, problem);
                 }
             }
         }
@@ -79,45 +88,76 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
     failed(shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
 }
 
-fn observe(record: &mut Record, workspace: &RototoWorkspace, map: MarkerMap) -> Observed {
-    let suspended = workspace.spec.suspend;
-    let head = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted && !suspended);
-    let answered = record.meddled_since.is_some_and(|since| record.source.schedule.has_answered_since(since));
-    Observed {
-        accepted: head.map(|head| head.fingerprint.to_string()),
-        map,
-        known: record.published.clone(),
-        // Suspended, the source is not asked: what is known to be published is what shall be.
-        asked_again: suspended || answered,
-        now: Timestamp::now(),
+async fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: MarkerMap) -> Plan {
+    let remembered = remembered(workspace, context);
+    let landed = {
+        let Record { publisher, fleet, .. } = &mut *shared.lock();
+        publisher.looked_at(&map, fleet, clock::now())
+    };
+    if let Some(landed) = landed {
+        tell_of(workspace, context, &landed).await;
+    }
+    let record = shared.lock();
+    let accepted = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted);
+    let facts = Facts {
+        accepted: accepted.map(|head| head.fingerprint),
+        remembered,
+        last_named: last_named(workspace),
+        asked_at: record.source.schedule.answered_at().map(clock::moment),
+        suspended: workspace.spec.suspend,
+    };
+    record.publisher.decide(&record.fleet, map, facts, Timestamp::now())
+}
+
+/// The last name of a publish that status knows of.
+fn last_named(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
+    let status = workspace.status.as_ref()?;
+    let history = status.history.iter().map(|entry| entry.updated_at);
+    history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
+}
+
+/// What status says was published last, if its content is on this disk.
+fn remembered(workspace: &RototoWorkspace, context: &Context) -> Option<Publish> {
+    let published = workspace.status.as_ref()?.published.as_ref()?;
+    let fingerprint = published.fingerprint.parse().ok()?;
+    let kept = context.snapshots.has(&Key::of(workspace), &fingerprint);
+    kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
+}
+
+/// Has source and map asked anew before a change of somebody else is undone. Says whether the map is to be looked at again.
+async fn ask_again(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> bool {
+    {
+        let mut record = shared.lock();
+        if !record.publisher.doubt(clock::now()) {
+            return false;
+        }
+        record.source.schedule.want(Instant::now());
+    }
+    context.ring(&Key::of(workspace));
+    // The watch may lag behind what processes have seen.
+    look_at_map(context, &Key::of(workspace).namespace).await.is_ok()
+}
+
+async fn look_at_map(context: &Context, namespace: &str) -> Result<(), PublishProblem> {
+    match timeout(ANSWERS_WITHIN, markers::get(&context.client, namespace)).await {
+        Ok(Ok(map)) => {
+            context.maps.saw(namespace, map.map(Arc::new));
+            Ok(())
+        }
+        Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
+        Err(_) => Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}"))),
     }
 }
 
-/// An earlier write whose answer got lost, and which the map shows now, has happened.
-fn settle_attempt(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: &MarkerMap) {
-    let MarkerMap::Ours { marker: Found::Marker(marker), .. } = map else { return };
-    let attempted = shared.lock().attempted.take_if(|attempted| {
-        marker.updated_at() == attempted.updated_at && markers::names(marker, &attempted.fingerprint)
-    });
-    if let Some(publish) = attempted {
-        let now = Instant::now();
-        rang(workspace, shared, context, &publish, Because::ContentChanged, now);
-        shared.lock().saw_published(Some(publish), now);
-    }
-}
-
-fn ask_again(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
-    let now = Instant::now();
-    let mut record = shared.lock();
-    if record.meddled_since.is_none() {
-        record.meddled_since = Some(now);
-        record.source.schedule.want(now);
-        context.ring(&Key::of(workspace));
-    }
-}
-
-/// Whether it makes sense to try this write now; and remembers that it was tried.
-fn may_try(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, publish: &Publish) -> bool {
+/// Whether it makes sense to try this write now. If so, remembers that it is tried.
+fn may_try(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Context,
+    publish: Publish,
+    at: &At,
+    because: Because,
+) -> bool {
     let now = Instant::now();
     // The disk is not ours alone: what can't be had must not be named.
     if !context.snapshots.has(&Key::of(workspace), &publish.fingerprint) {
@@ -127,55 +167,56 @@ fn may_try(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context
         return false;
     }
     let mut record = shared.lock();
-    let same = record.attempted.as_ref().is_some_and(|attempted| attempted.fingerprint == publish.fingerprint);
+    let same = record.publisher.attempted().is_some_and(|attempted| attempted.fingerprint == publish.fingerprint);
     if same && record.next_attempt.is_some_and(|next| now < next) {
         return false;
     }
-    record.attempted = Some(publish.clone());
+    let head = record.source.head.as_ref().filter(|head| head.fingerprint == publish.fingerprint);
+    let detection = head.map(|head| detection(head.times));
+    let Record { publisher, fleet, .. } = &mut *record;
+    fleet.observe(context.pods(workspace));
+    publisher.sends(publish, at, because, detection, fleet, clock::now());
     true
 }
 
-async fn write(context: &Context, namespace: &str, name: &str, publish: &Publish, at: &At) -> Result<(), WriteError> {
-    let data = markers::published(name, publish);
+fn detection(times: LookTimes) -> Detection {
+    let [detected, fetched, linted] = [times.detected, times.fetched, times.linted].map(clock::moment);
+    Detection { detected, fetched, linted }
+}
+
+async fn write(context: &Context, namespace: &str, name: &str, publish: Publish, at: &At) -> Result<(), WriteError> {
+    let data = markers::published(name, &publish);
     let written = timeout(ANSWERS_WITHIN, context.address.write(&context.client, namespace, data, at)).await;
     let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
     context.maps.saw(namespace, Some(Arc::new(map)));
     Ok(())
 }
 
-/// Begins to count who has the publish that the API server has accepted.
-fn rang(
-    workspace: &RototoWorkspace,
-    shared: &SharedRecord,
-    context: &Context,
-    publish: &Publish,
-    because: Because,
-    now: Instant,
-) {
+/// The API server has accepted the patch: from now on it is counted who has the publish.
+async fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
     let pods = context.pods(workspace);
-    let mut record = shared.lock();
-    let times = match because {
-        Because::ContentChanged => record.publish_times(now),
-        // No commit was detected: the clock runs from here.
-        Because::PutBack => Some(PublishTimes { detected: now, fetched: now, linted: now, published: now }),
+    let landed = {
+        let mut record = shared.lock();
+        record.fleet.observe(pods);
+        record.accepted()
     };
-    if let Some(times) = times {
-        record.fleet.published(publish.clone(), times, &pods, now);
-        if because == Because::ContentChanged {
-            context.metrics.published(&times);
-        }
+    if let Some(landed) = landed {
+        tell_of(workspace, context, &landed).await;
     }
 }
 
-async fn told(workspace: &RototoWorkspace, context: &Context, publish: &Publish, because: Because) {
+async fn tell_of(workspace: &RototoWorkspace, context: &Context, landed: &Landed) {
     let Key { namespace, name } = Key::of(workspace);
-    let fingerprint = &publish.fingerprint;
-    match because {
-        Because::ContentChanged => info!(namespace, name, fingerprint, "published"),
+    let fingerprint = landed.publish.fingerprint;
+    match landed.because {
+        Because::ContentChanged => {
+            context.metrics.published(&landed.times);
+            info!(namespace, name, %fingerprint, "published");
+        }
         Because::PutBack => {
-            warn!(namespace, name, fingerprint, "put back a marker that somebody else had changed");
             context.metrics.put_back();
-            tell(workspace, context, Event::marker_put_back(fingerprint)).await;
+            warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
+            tell(workspace, context, Event::marker_put_back(&fingerprint.to_string())).await;
         }
     }
 }
@@ -202,8 +243,4 @@ fn failed(shared: &SharedRecord, context: &Context, problem: PublishProblem) {
     let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6) - 1));
     record.next_attempt = Some(Instant::now() + wait);
     record.problem = Some(problem);
-}
-
-fn no_answer() -> PublishProblem {
-    PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}"))
 }

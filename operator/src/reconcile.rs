@@ -37,12 +37,10 @@ pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -
 
 async fn bring_forward(workspace: &RototoWorkspace, context: &Arc<Context>) -> Result<Action, ReportError> {
     let now = Instant::now();
-    if !context.leadership.is_held(now) {
-        return Ok(Action::requeue(UNTIL_LEADING));
-    }
-    let record = context.records.of(workspace, now);
+    let Some(term) = context.leadership.term(now) else { return Ok(Action::requeue(UNTIL_LEADING)) };
+    let record = context.record(workspace);
     look_if_due(workspace, &record, context, now);
-    publish(workspace, &record, context).await;
-    let next = report(workspace, &record, context).await?;
+    publish(workspace, &record, context, term).await;
+    let next = report(workspace, &record, context, term).await?;
     Ok(Action::requeue(next.saturating_duration_since(Instant::now())))
 }

@@ -1,5 +1,5 @@
-//! What the operator remembers of one workspace while it runs. Nothing here is the truth: all of it can be had again
-//! from git, from the marker, and from the processes' next reports.
+//! The memory of the operator of one workspace, while it runs. Nothing here is the truth: all of it can be had again from
+//! git, from the marker, and from the processes' next reports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use rototo_engine::{Fingerprint, Linted};
 use rototo_source::Pinned;
 use tokio::task::AbortHandle;
 
-use crate::fleet::{Fleet, Publish, PublishTimes, Taken};
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{Fleet, Taken};
+use rototo_protocol::publisher::{Landed, Publisher};
+
+use crate::clock;
 use crate::head::{Head, LookError, Seen};
 use crate::schedule::{Cause, Schedule};
 use crate::status::PublishProblem;
@@ -24,24 +28,20 @@ pub struct Record {
     pub uid: String,
     /// The source and what it said.
     pub source: SourceRecord,
-    /// What the marker says, as the API server has accepted it.
-    pub published: Option<Publish>,
+    /// What the marker says, as the API server has accepted it, and what is under way.
+    pub publisher: Publisher,
     /// Why the marker could not be written.
     pub problem: Option<PublishProblem>,
     /// How often that has failed in a row.
     pub publish_failures: u32,
-    /// What was written, or was to be, when the last attempt failed; and when to try that again.
-    pub attempted: Option<Publish>,
-    /// When to try it again.
+    /// When to try a write that failed again.
     pub next_attempt: Option<Instant>,
-    /// Since when the marker says something else than what is known to be published.
-    pub meddled_since: Option<Instant>,
     /// The content of the marker is not on this disk: when to try next to get it from git.
     pub next_recovery: Option<Instant>,
     /// Who runs what.
     pub fleet: Fleet,
-    /// The status that was written last, and when.
-    pub written: Option<(RototoWorkspaceStatus, Instant)>,
+    /// The status as it was written last.
+    pub written: Option<Written>,
     /// `spec.staleAfter`, for those who ask over HTTP.
     pub stale_after: Duration,
     /// The Secret of `spec.webhook`, for those who call.
@@ -50,6 +50,17 @@ pub struct Record {
     pub rings_soon: bool,
     /// `spec.suspend`: what is published is what shall run, without being confirmed.
     pub suspended: bool,
+}
+
+/// A status that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What it says.
+    pub status: RototoWorkspaceStatus,
+    /// The version of the object with it.
+    pub resource_version: u64,
+    /// When.
+    pub at: Instant,
 }
 
 /// The source of one workspace and what it said.
@@ -94,20 +105,18 @@ pub struct Failure {
 }
 
 impl Record {
-    /// A workspace that nothing is known of yet.
+    /// A workspace of which no process has been heard yet.
     #[must_use]
-    pub fn new(uid: String, spec: &RototoWorkspaceSpec, now: Instant) -> Self {
+    pub fn new(uid: String, spec: &RototoWorkspaceSpec, fleet: Fleet) -> Self {
         Self {
             uid,
             source: SourceRecord::default(),
-            published: None,
+            publisher: Publisher::default(),
             problem: None,
             publish_failures: 0,
-            attempted: None,
             next_attempt: None,
-            meddled_since: None,
             next_recovery: None,
-            fleet: Fleet::new(now),
+            fleet,
             written: None,
             stale_after: spec.stale_after(),
             webhook: None,
@@ -116,43 +125,39 @@ impl Record {
         }
     }
 
-    /// What the marker says, and the times of a publish that this process has just made.
-    pub fn saw_published(&mut self, publish: Option<Publish>, now: Instant) {
-        match &publish {
-            Some(publish) => self.fleet.recount(publish.clone(), now),
-            None => self.fleet.unpublished(),
-        }
-        self.published = publish;
+    /// The marker is as it should be, and says this.
+    pub fn sees(&mut self, published: Option<Publish>) {
+        self.publisher.sees(published, &mut self.fleet, clock::now());
+        self.settled();
+    }
+
+    /// The API server has accepted the patch that was sent.
+    pub fn accepted(&mut self) -> Option<Landed> {
+        let landed = self.publisher.accepted(&mut self.fleet, clock::now());
+        self.settled();
+        landed
+    }
+
+    fn settled(&mut self) {
         self.problem = None;
         self.publish_failures = 0;
-        self.meddled_since = None;
         self.next_attempt = None;
-        self.attempted = None;
     }
 
-    /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
-    pub fn lapsed(&mut self, now: Instant) {
-        if let Some(publish) = self.published.clone() {
-            self.fleet.unpublished();
-            self.fleet.recount(publish, now);
-        }
+    /// The lease had run out for a while, and reports were turned away: who runs what is counted anew.
+    pub fn lapsed(&mut self) {
+        self.fleet.could_not_hear(clock::now());
     }
 
-    /// What must not be forgotten: what the marker names or is about to, what processes run, and what status remembers.
+    /// Snapshots that must not be evicted: what the marker names or is about to, what processes run, and what status
+    /// remembers.
     #[must_use]
     pub fn kept(&self) -> BTreeSet<Fingerprint> {
-        let history = self.written.iter().flat_map(|(status, _)| &status.history);
-        let named = history.map(|entry| entry.fingerprint.as_str());
-        let named = named.chain(self.published.iter().map(|publish| publish.fingerprint.as_str()));
-        let named = named.chain(self.fleet.running()).filter_map(|fingerprint| fingerprint.parse().ok());
-        named.chain(self.source.head.as_ref().map(|head| head.fingerprint)).collect()
-    }
-
-    /// The times of the publish that the head is about to become.
-    #[must_use]
-    pub fn publish_times(&self, published: Instant) -> Option<PublishTimes> {
-        let times = self.source.head.as_ref()?.times;
-        Some(PublishTimes { detected: times.detected, fetched: times.fetched, linted: times.linted, published })
+        let history = self.written.iter().flat_map(|written| &written.status.history);
+        let named = history.filter_map(|entry| entry.fingerprint.parse().ok());
+        let named = named.chain(self.publisher.published().map(|publish| publish.fingerprint));
+        let named = named.chain(self.publisher.attempted().map(|publish| publish.fingerprint));
+        named.chain(self.fleet.named()).chain(self.source.head.as_ref().map(|head| head.fingerprint)).collect()
     }
 
     /// How old the last confirmation of what is published is. What can't change, or is not to, never grows old.
@@ -163,25 +168,25 @@ impl Record {
         if fixed { Some(Duration::ZERO) } else { ago }
     }
 
-    /// What a process of this workspace should run.
+    /// The answer to a report: what a process of this workspace should run.
     #[must_use]
-    pub fn answer(&self, taken: &Taken, now: Instant) -> Answer {
-        let published = self.published.as_ref();
+    pub fn answer(&self, taken: Taken, now: Instant) -> Answer {
+        let published = self.publisher.published();
         let head = self.source.head.as_ref();
-        let head =
-            head.filter(|head| published.is_some_and(|publish| publish.fingerprint == head.fingerprint.to_string()));
+        let head = head.filter(|head| published.is_some_and(|publish| publish.fingerprint == head.fingerprint));
         let remembered = || {
-            let status = self.written.as_ref()?.0.published.as_ref()?;
+            let status = self.written.as_ref()?.status.published.as_ref()?;
             (Some(status.updated_at) == published.map(|publish| publish.updated_at)).then(|| status.revision.clone())?
         };
         Answer {
-            fingerprint: published.map(|publish| publish.fingerprint.clone()),
+            fingerprint: published.map(|publish| publish.fingerprint.to_string()),
             updated_at: published.map(|publish| publish.updated_at),
             revision: head.and_then(|head| head.revision.as_ref()).map(ToString::to_string).or_else(remembered),
             verified_ms_ago: self.verified_ago(now).map(millis),
-            stale_after_ms: millis(self.stale_after),
+            stale_after_ms: millis(self.fleet.windows().staleness(self.stale_after)),
             next_report_in_ms: millis(taken.next),
             report_applied_within_ms: millis(taken.applied_within),
+            siblings: taken.siblings,
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rototo_api::workspace::RototoWorkspace;
 
+use rototo_protocol::fleet::{Fleet, Start};
+
+use crate::clock;
 use crate::record::Record;
 
 /// Which workspace.
@@ -43,19 +47,20 @@ impl SharedRecord {
 }
 
 impl Records {
-    /// The record of a workspace: a new one if it is new, or is another object under an old name.
-    pub fn of(&self, workspace: &RototoWorkspace, now: Instant) -> SharedRecord {
+    /// The record of a workspace. A new object gets a new one, also under an old name; `new` says whether the workspace was
+    /// ever published before.
+    pub fn of(&self, workspace: &RototoWorkspace, heartbeat: Duration, new: impl FnOnce() -> bool) -> SharedRecord {
         let uid = workspace.uid().unwrap_or_default();
         let mut records = self.lock();
-        let known = records.get(&Key::of(workspace)).filter(|record| record.lock().uid == uid);
-        match known {
-            Some(record) => record.clone(),
-            None => {
-                let record = SharedRecord(Arc::new(Mutex::new(Record::new(uid, &workspace.spec, now))));
-                records.insert(Key::of(workspace), record.clone());
-                record
-            }
+        let known = records.get(&Key::of(workspace));
+        if let Some(record) = known.filter(|record| record.lock().uid == uid) {
+            return record.clone();
         }
+        let start = if known.is_none() && new() { Start::New } else { counted(workspace, Timestamp::now()) };
+        let fleet = Fleet::new(start, heartbeat, clock::now());
+        let record = SharedRecord(Arc::new(Mutex::new(Record::new(uid, &workspace.spec, fleet))));
+        records.insert(Key::of(workspace), record.clone());
+        record
     }
 
     /// The record of a workspace that is known.
@@ -89,4 +94,15 @@ impl Records {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, SharedRecord>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many processes status counts, and how long ago they were counted.
+fn counted(workspace: &RototoWorkspace, now: Timestamp) -> Start {
+    let Some(fleet) = workspace.status.as_ref().and_then(|status| status.fleet.as_ref()) else {
+        return Start::Known { processes: 0, counted_ago: Duration::ZERO };
+    };
+    let processes = usize::try_from(fleet.processes.saturating_add(fleet.unaccounted)).unwrap_or(usize::MAX);
+    // Times in status are cut to seconds: who started within the same second was there.
+    let counted = fleet.as_of.as_ref().map_or(now, |as_of| (as_of.0 + SignedDuration::from_secs(1)).min(now));
+    Start::Known { processes, counted_ago: now.duration_since(counted).try_into().unwrap_or_default() }
 }

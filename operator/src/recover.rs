@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rototo_api::workspace::RototoWorkspace;
+use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
 use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::context::Context;
-use crate::fleet::Publish;
 use crate::head::LookError;
 use crate::look::access;
 use crate::records::{Key, SharedRecord};
@@ -21,7 +23,8 @@ use crate::status::PublishProblem;
 /// How often it is tried to get lost content from git again.
 const RECOVER_EVERY: Duration = Duration::from_secs(30);
 
-/// Gets what the marker names from git again, in the background, when this disk does not have it.
+/// Gets what the marker names from git again, in the background, when this disk does not have it. As long as it does not,
+/// status says so: a process that asks for it gets a 404.
 pub(crate) fn recover_if_lost(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
@@ -34,34 +37,43 @@ pub(crate) fn recover_if_lost(
     }
     let now = Instant::now();
     let mut record = shared.lock();
-    if record.source.head.as_ref().is_none_or(|head| head.fingerprint.to_string() == publish.fingerprint) {
-        // The look that is on its way, or the next one, brings it.
-        return if record.source.head.is_some() {
-            record.source.lost(now)
-        };
-    }
     record.problem = Some(PublishProblem::Lost);
+    if record.source.head.as_ref().is_some_and(|head| head.fingerprint == publish.fingerprint) {
+        // The next look brings it.
+        return record.source.lost(now);
+    }
     if record.next_recovery.is_some_and(|next| now < next) {
         return;
     }
     record.next_recovery = Some(now + RECOVER_EVERY);
-    let published = record.written.as_ref().and_then(|(status, _)| status.published.clone());
+    let published = record.written.as_ref().and_then(|written| written.status.published.clone());
+    drop(record);
     let published = published.or_else(|| workspace.status.as_ref()?.published.clone());
-    let revision = published.filter(|published| published.fingerprint == publish.fingerprint);
-    let Some(revision) = revision.and_then(|published| published.revision) else { return };
-    let (spec, context, fingerprint) = (workspace.spec.clone(), context.clone(), publish.fingerprint.clone());
+    let Some(published) = published.filter(|published| published.fingerprint == publish.fingerprint.to_string()) else {
+        return;
+    };
+    // The newest commit that has the content may have left its ref; an older one may still be had.
+    let revisions: Vec<String> = published.revision.into_iter().chain(published.revisions).collect();
+    let (spec, context, fingerprint) = (workspace.spec.clone(), context.clone(), publish.fingerprint);
     tokio::spawn(async move {
-        let recovered = async {
-            let Some(source) = at_revision(&spec.source, &revision) else { return Ok(false) };
-            let access = access(&spec, source, &context, &key).await?;
-            recover(access, &fingerprint, &context.reader, context.snapshots.store(&key)?).await
-        };
-        match recovered.await {
-            Ok(true) => info!(revision, fingerprint, "got the published content from git again"),
-            Ok(false) => {
-                warn!(revision, fingerprint, "the published commit does not have the published content any more")
+        for revision in revisions {
+            let recovered = async {
+                let Some(source) = at_revision(&spec.source, &revision) else { return Ok(false) };
+                let access = access(&spec, source, &context, &key).await?;
+                recover(access, fingerprint, &context.reader, context.snapshots.store(&key)?).await
+            };
+            let recovered = match timeout(spec.timeout(), recovered).await {
+                Ok(recovered) => recovered,
+                Err(_) => Err(LookError::TimedOut(spec.timeout())),
+            };
+            match recovered {
+                Ok(true) => {
+                    info!(revision, %fingerprint, "got the published content from git again");
+                    break;
+                }
+                Ok(false) => warn!(revision, %fingerprint, "the published commit does not have the published content"),
+                Err(error) => warn!(revision, %error, "the published content could not be got from git again"),
             }
-            Err(error) => warn!(revision, %error, "the published content could not be got from git again"),
         }
         context.ring(&key);
     });
@@ -70,12 +82,12 @@ pub(crate) fn recover_if_lost(
 /// Reads the published commit and keeps its content. Says whether that is what the marker names.
 async fn recover(
     access: Access,
-    fingerprint: &str,
+    fingerprint: Fingerprint,
     reader: &Reader,
     store: Arc<SnapshotStore>,
 ) -> Result<bool, LookError> {
     let (_, tree) = reader.read(access).await?;
-    if tree.fingerprint().to_string() != fingerprint {
+    if tree.fingerprint() != fingerprint {
         return Ok(false);
     }
     let kept = tokio::task::spawn_blocking(move || store.put(&tree));

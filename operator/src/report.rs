@@ -1,4 +1,7 @@
 //! Writes the status and Events: no more often than they say anything new.
+//!
+//! A status is a claim. It is written with the version of the object that it was decided on and in the lease term in which it
+//! was decided, and compared with the object as it is, whoever wrote that: where they differ it is written again.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +9,25 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event as KubeEvent, EventType, Recorder};
 use kube::{Api, Resource, ResourceExt};
+use rototo_api::convergence::Convergence;
 use rototo_api::names::OPERATOR;
+use rototo_api::workspace::condition::CONVERGED;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_protocol::fleet::{FleetView, Verdict};
 use serde_json::json;
 use tracing::warn;
 
+use crate::clock;
 use crate::context::Context;
-use crate::fleet::{Convergence, FleetView};
-use crate::record::Record;
+use crate::pods::Selection;
+use crate::record::{Record, Written};
 use crate::records::{Key, SharedRecord};
 use crate::status::{self, Event, Facts, Severity, SourceFacts, SourceProblem};
 
 /// A status that still moves is written at most this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// A conflict is settled by the object's next version, which rings when it comes; and so long after at the latest.
+const AFTER_CONFLICT: Duration = Duration::from_secs(1);
 /// How long a reconcile that nobody asks for is put off at most.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
@@ -37,45 +46,106 @@ pub enum ReportError {
     },
 }
 
-/// Writes the status if it says anything new, and answers when it may change by itself.
+/// A status that was decided, beside the one that the object has.
+struct Decided {
+    next: RototoWorkspaceStatus,
+    /// As the object has it, as far as this process knows.
+    actual: RototoWorkspaceStatus,
+    /// The version that has it.
+    resource_version: u64,
+    /// As this process has written it last, whoever changed it since.
+    remembered: RototoWorkspaceStatus,
+    /// When the answer may change although nothing happens.
+    wake: Instant,
+}
+
+/// Writes the status if it says anything new, and answers when it may change by itself. `term` is the lease term in which
+/// this reconcile began.
 pub(crate) async fn report(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &Context,
+    term: u64,
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
-    let pods = context.pods(workspace);
-    let (previous, next, mut wake, wrote) = {
-        let mut record = shared.lock();
-        let wrote = record.written.as_ref().map(|(_, at)| *at);
-        let previous = match &record.written {
-            Some((status, _)) => status.clone(),
-            None => workspace.status.clone().unwrap_or_default(),
-        };
-        let fleet = record.fleet.view(&pods, now);
-        let next = status::status(&facts(workspace, &record, &fleet, &previous, now));
-        context.metrics.fleet(&Key::of(workspace), &fleet);
-        (previous, next, next_wake(workspace, &record, &fleet, now), wrote)
-    };
-    if !status::worth_writing(&previous, &next) {
+    let wrote = shared.lock().written.as_ref().map(|written| written.at);
+    let Decided { next, actual, resource_version, remembered, wake } = decide(workspace, shared, context);
+    if !status::worth_writing(&actual, &next) {
         return Ok(wake);
     }
     // A status that comes to rest is written at once; one that moves, or moves on from rest, about once a second.
-    let comes_to_rest = status::settled(&next) && !status::settled(&previous);
+    let comes_to_rest = status::settled(&next) && !status::settled(&actual);
     if let Some(earliest) = wrote.map(|wrote| wrote + STATUS_EVERY).filter(|earliest| *earliest > now && !comes_to_rest)
     {
-        wake = wake.min(earliest);
+        return Ok(wake.min(earliest));
+    }
+    if context.leadership.term(Instant::now()) != Some(term) {
         return Ok(wake);
     }
-    if !context.leadership.is_held(Instant::now()) {
-        return Ok(wake);
+    match write_status(workspace, context, &next, resource_version).await? {
+        Outcome::Written(resource_version) => {
+            for event in status::events(&remembered, &next) {
+                tell(workspace, context, event).await;
+            }
+            shared.lock().written = Some(Written { status: next, resource_version, at: Instant::now() });
+            Ok(wake)
+        }
+        Outcome::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
+        Outcome::Gone => Ok(wake),
     }
-    write_status(workspace, context, &next).await?;
-    for event in status::events(&previous, &next) {
-        tell(workspace, context, event).await;
+}
+
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Decided {
+    let now = Instant::now();
+    let pods = context.pods(workspace);
+    let mut record = shared.lock();
+    record.fleet.turned_away(context.turned_away.last());
+    record.fleet.observe(pods);
+    let fleet = record.fleet.view(clock::now());
+    context.metrics.fleet(&Key::of(workspace), &fleet);
+    let seen = version(workspace);
+    // The watch is behind one's own writes for a moment.
+    let (actual, resource_version) = match &record.written {
+        Some(written) if written.resource_version >= seen => (written.status.clone(), written.resource_version),
+        _ => (workspace.status.clone().unwrap_or_default(), seen),
+    };
+    let remembered = record.written.as_ref().map_or_else(|| actual.clone(), |written| written.status.clone());
+    let next = status::status(&facts(workspace, &record, &fleet, &remembered, now));
+    let wake = next_wake(workspace, &record, &fleet, now);
+    Decided { next, actual, resource_version, remembered, wake }
+}
+
+/// The answer to whoever asks now whether what is published runs everywhere.
+pub(crate) fn convergence(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Convergence {
+    let Decided { next, .. } = decide(workspace, shared, context);
+    let condition = next.conditions.iter().find(|condition| condition.type_ == CONVERGED);
+    let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
+        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+    });
+    let refused = next.rejected.as_ref().and_then(|rejected| rejected.revision.clone());
+    let source_revision = next.source.and_then(|source| source.revision);
+    let published = next.published;
+    let revisions = published.as_ref().map(|published| published.revisions.clone()).unwrap_or_default();
+    let fleet = next.fleet.unwrap_or_default();
+    Convergence {
+        as_of: Timestamp::now(),
+        uid: workspace.uid().unwrap_or_default(),
+        observed_generation: next.observed_generation,
+        fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
+        updated_at: published.map(|published| published.updated_at),
+        settled: source_revision
+            .as_ref()
+            .is_some_and(|newest| revisions.contains(newest) || refused.as_ref() == Some(newest)),
+        revisions,
+        source_revision,
+        status,
+        reason,
+        message,
+        expected: fleet.expected,
+        processes: fleet.processes,
+        applied: fleet.applied,
+        behind: fleet.behind,
     }
-    shared.lock().written = Some((next, Instant::now()));
-    Ok(wake)
 }
 
 fn facts<'a>(
@@ -104,56 +174,86 @@ fn facts<'a>(
             current: workspace.spec.suspend
                 || looked_for.is_some_and(|cause| cause.generation == workspace.metadata.generation),
         },
-        published: record.published.as_ref(),
+        published: record.publisher.published(),
         problem: record.problem.as_ref(),
         fleet,
-        handled_request: looked_for.and_then(|cause| cause.request.as_deref()),
+        behind_for: behind_for(fleet),
+        selector_usable: !Selection::of(workspace).is_unusable(),
+        handled_request: handled_request(workspace, record),
         previous,
+    }
+}
+
+/// The request for a reconcile that is answered by this status: for a suspended workspace, whose source is not asked, the
+/// last one.
+fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a Record) -> Option<&'a str> {
+    if workspace.spec.suspend {
+        return workspace.annotations().get(rototo_api::names::ANNOTATION_RECONCILE).map(String::as_str);
+    }
+    record.source.schedule.answered().and_then(|cause| cause.request.as_deref())
+}
+
+fn behind_for(fleet: &FleetView) -> Option<Duration> {
+    match fleet.verdict {
+        Verdict::Progressing { since } => Some(clock::now().saturating_sub(since)),
+        _ => None,
     }
 }
 
 /// When the answer may change although nothing happens.
 fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &FleetView, now: Instant) -> Instant {
     let within = workspace.spec.converge_within();
-    let deadline = match fleet.convergence {
-        Convergence::Progressing(Some(since)) if since <= within => {
-            Some(now + (within - since) + Duration::from_millis(1))
-        }
-        Convergence::Recounting => Some(now + Duration::from_secs(1)),
-        _ => None,
-    };
+    let deadline = behind_for(fleet).filter(|since| *since <= within);
+    let deadline = deadline.map(|since| now + (within - since) + Duration::from_millis(1));
+    let change = fleet.next_change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
     let stale = record.source.verified.map(|verified| verified.at + record.stale_after);
     let retry = record
         .problem
         .as_ref()
         .map(|_| now + Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6))));
     let look = record.source.schedule.next().filter(|_| !workspace.spec.suspend);
-    let wakes = [look, fleet.next_change, deadline, stale, retry];
+    let wakes = [look, change, deadline, stale, retry];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
+}
+
+/// The outcome of a write of the status.
+enum Outcome {
+    /// The object has it, at this version.
+    Written(u64),
+    /// The object is not as it was when this was decided: it is decided again.
+    Conflict,
+    /// Deleted, or deleted and created again: nothing is left to report on.
+    Gone,
 }
 
 async fn write_status(
     workspace: &RototoWorkspace,
     context: &Context,
     status: &RototoWorkspaceStatus,
-) -> Result<(), ReportError> {
+    resource_version: u64,
+) -> Result<Outcome, ReportError> {
     let Key { namespace, name } = Key::of(workspace);
     let workspaces: Api<RototoWorkspace> = Api::namespaced(context.client.clone(), &namespace);
     let body = json!({
         "apiVersion": RototoWorkspace::api_version(&()),
         "kind": RototoWorkspace::kind(&()),
-        "metadata": { "name": name, "uid": workspace.uid() },
+        "metadata": { "name": name, "uid": workspace.uid(), "resourceVersion": resource_version.to_string() },
         "status": status,
     });
     // Applied by its one owner, so that what is left out disappears.
     let params = PatchParams::apply(OPERATOR).force();
     match workspaces.patch_status(&name, &params, &Patch::Apply(body)).await {
-        Ok(_) => Ok(()),
-        // Deleted, or deleted and created again: nothing is left to report on.
-        Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
+        Ok(written) => Ok(Outcome::Written(version(&written))),
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(Outcome::Conflict),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(Outcome::Gone),
         Err(source) => Err(ReportError::Status { namespace, name, source: Box::new(source) }),
     }
+}
+
+/// Resource versions of one resource grow (a promise of the Kubernetes API since 1.35, and true of etcd before).
+fn version(workspace: &RototoWorkspace) -> u64 {
+    workspace.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// Writes an Event.

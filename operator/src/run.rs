@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::cluster;
-use crate::context::{Bells, Context};
+use crate::context::{Bells, Context, TurnedAway};
 use crate::controller::{Scope, Watches};
 use crate::health::Health;
 use crate::leader::{self, Leadership};
@@ -151,6 +151,8 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
         watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
         sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
         leadership: Leadership::default(),
+        heartbeat: Duration::from_secs(options.heartbeat_seconds.into()),
+        turned_away: TurnedAway::default(),
         metrics: Arc::default(),
         progress: progress.clone(),
         client,

@@ -119,10 +119,10 @@ impl Schedule {
         self.answered.as_ref().map(|answered| &answered.cause)
     }
 
-    /// Whether a look has ended that began after `time`.
+    /// When the last look began that has ended.
     #[must_use]
-    pub fn has_answered_since(&self, time: Instant) -> bool {
-        self.answered.as_ref().is_some_and(|answered| answered.at >= time)
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.answered.as_ref().map(|answered| answered.at)
     }
 }
 
@@ -225,10 +225,10 @@ mod tests {
         story.schedule.begin(cause(1), began);
         story.schedule.want(wanted);
         assert!(story.schedule.end(began, false, story.at(30_000)));
-        assert!(!story.schedule.has_answered_since(wanted));
+        assert!(story.schedule.answered_at().is_some_and(|at| at < wanted));
         assert_eq!(story.due(201), Some(Due::Asked));
         story.look(201, false);
-        assert!(story.schedule.has_answered_since(wanted));
+        assert!(story.schedule.answered_at().is_some_and(|at| at >= wanted));
     }
 
     #[test]

@@ -15,22 +15,29 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use rototo_api::convergence::Convergence;
 use rototo_api::fleet::{Answer, Report};
 use rototo_api::snapshot::ErrorBody;
 use rototo_engine::Fingerprint;
+use rototo_protocol::fleet::Moment;
+use rototo_protocol::windows::Windows;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Denied, Grant};
 use crate::body::{self, NoBody};
+use crate::clock;
 use crate::context::Context;
 use crate::records::{Key, SharedRecord};
+use crate::report;
 use crate::snapshots::Wanted;
 use crate::webhook::{Refused, Webhooks};
 
 /// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
 const AT_ONCE: usize = 512;
-/// A report has some 300 bytes.
+/// A report answers for so many siblings at most.
+const SIBLINGS: usize = 32;
+/// A report has some 600 bytes.
 const REPORT_LIMIT: usize = 8 * 1024;
 
 /// What the handlers share.
@@ -67,6 +74,12 @@ impl Endpoints {
         }
     }
 
+    /// The windows of a workspace's fleet; those of a small one where nothing is known of it.
+    fn windows(&self, key: &Key) -> Windows {
+        let known = self.context.records.get(key).map(|record| record.lock().fleet.windows());
+        known.unwrap_or_else(|| Windows::of(0, self.context.heartbeat))
+    }
+
     /// Whether snapshots of a workspace are served. What a fingerprint names is the same whoever serves it, so this needs
     /// no Lease: one that has lost it, and is still asked for a moment, gives what its disk has.
     fn served(&self, key: &Key) -> Result<(), Failure> {
@@ -89,7 +102,8 @@ impl Endpoints {
     pub fn routes(self) -> Router {
         Router::new()
             .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshot))
-            .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(report))
+            .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(take_report))
+            .route("/v1/namespaces/{namespace}/workspaces/{name}/convergence", get(convergence))
             .route("/hooks/{namespace}/{name}", post(hook))
             .fallback(async || Failure::NoSuchPath)
             .method_not_allowed_fallback(async || Failure::NoSuchMethod)
@@ -204,11 +218,15 @@ async fn snapshot(
     let fingerprint = parse(&fingerprint)?;
     let base = base.map_err(|error| Failure::Malformed(error.body_text()))?.0.base;
     let base = base.as_deref().map(parse).transpose()?;
-    endpoints.access.check(authorization(&headers), Grant::ReadSnapshot, &key).await.map_err(Failure::Denied)?;
+    endpoints
+        .access
+        .check(authorization(&headers), Grant::ReadSnapshot, &key, &endpoints.windows(&key))
+        .await
+        .map_err(Failure::Denied)?;
     endpoints.served(&key)?;
     let etag = format!("\"{fingerprint}\"");
     let same = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
-    if same && endpoints.context.snapshots.has(&key, &fingerprint.to_string()) {
+    if same && endpoints.context.snapshots.has(&key, &fingerprint) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
     let packed = endpoints.context.snapshots.packed(&Wanted { key, fingerprint, base }).await.map_err(|error| {
@@ -224,16 +242,36 @@ async fn snapshot(
     Ok((headers, Bytes::from_owner(packed)).into_response())
 }
 
-async fn report(
+async fn take_report(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Failure> {
+    // The clock of what a process applied stops here, and not when the API server has said who sends this.
+    let received = clock::now();
+    let taken = hear(&endpoints, path, &headers, body, received).await;
+    if matches!(taken, Err(Failure::Busy | Failure::Denied(Denied::Unavailable(_)))) {
+        endpoints.context.turned_away.note(received);
+    }
+    taken
+}
+
+async fn hear(
+    endpoints: &Endpoints,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: &HeaderMap,
+    body: Body,
+    received: Moment,
+) -> Result<Json<Answer>, Failure> {
     let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
     let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
     let key = Key { namespace, name };
-    let caller = endpoints.access.check(authorization(&headers), Grant::Report, &key).await.map_err(Failure::Denied)?;
+    let caller = endpoints
+        .access
+        .check(authorization(headers), Grant::Report, &key, &endpoints.windows(&key))
+        .await
+        .map_err(Failure::Denied)?;
     let malformed = |message: String| Failure::Malformed(format!("the report could not be read: {message}"));
     let body = body::read(body, REPORT_LIMIT).await.map_err(|why| match why {
         NoBody::TooLong => Failure::TooLong,
@@ -241,23 +279,42 @@ async fn report(
     })?;
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     if !plausible(&report) {
-        return Err(malformed("`process` must be a UUID, and `reason` a code".to_owned()));
+        return Err(malformed("`process` must be a UUID, `reason` and `container` at most 64 letters, digits, and `_-.`, and `siblings` at most 32".to_owned()));
     }
     let record = endpoints.record(&key)?;
-    let now = Instant::now();
     let (answer, rings) = {
         let mut record = record.lock();
-        let report = record.fleet.report(&report, caller.pod_in(&key.namespace), now, fastrand::f64());
-        if let Some((times, at)) = report.applied_first {
-            endpoints.context.metrics.applied(&times, at);
+        let taken = record.fleet.report(&report, caller.pod_in(&key.namespace), received, fastrand::f64());
+        if let Some(after) = taken.applied_first {
+            endpoints.context.metrics.applied(after);
         }
         // A heartbeat that says nothing new is no reason to count anew.
-        (record.answer(&report, now), report.news && !std::mem::replace(&mut record.rings_soon, true))
+        let rings = taken.news && !std::mem::replace(&mut record.rings_soon, true);
+        (record.answer(taken, Instant::now()), rings)
     };
     if rings {
-        tokio::spawn(ring_soon(endpoints.context, record, key));
+        tokio::spawn(ring_soon(endpoints.context.clone(), record, key));
     }
     Ok(Json(answer))
+}
+
+/// Answers whether what is published runs everywhere, from the evidence as it is now.
+async fn convergence(
+    State(endpoints): State<Endpoints>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<Convergence>, Failure> {
+    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
+    let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
+    let key = Key { namespace, name };
+    endpoints
+        .access
+        .check(authorization(&headers), Grant::ReadWorkspace, &key, &endpoints.windows(&key))
+        .await
+        .map_err(Failure::Denied)?;
+    let record = endpoints.record(&key)?;
+    let workspace = endpoints.context.workspace(&key).ok_or_else(|| Failure::UnknownWorkspace(key.clone()))?;
+    Ok(Json(report::convergence(&workspace, &record, &endpoints.context)))
 }
 
 /// A fleet reports all at once, and is counted once for as many as come together.
@@ -292,7 +349,11 @@ fn plausible(report: &Report) -> bool {
     let code = |text: &String| {
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
     };
-    !report.process.is_empty() && code(&report.process) && report.reason.as_ref().is_none_or(code)
+    let codes = [&report.reason, &report.container].into_iter().flatten();
+    !report.process.is_empty()
+        && code(&report.process)
+        && codes.into_iter().all(code)
+        && report.siblings.len() <= SIBLINGS
 }
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {

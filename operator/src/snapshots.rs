@@ -67,9 +67,8 @@ impl Snapshots {
 
     /// Whether the disk has this content of a workspace.
     #[must_use]
-    pub fn has(&self, key: &Key, fingerprint: &str) -> bool {
-        let fingerprint = fingerprint.parse::<Fingerprint>();
-        fingerprint.is_ok_and(|fingerprint| self.store(key).is_ok_and(|store| store.contains(&fingerprint)))
+    pub fn has(&self, key: &Key, fingerprint: &Fingerprint) -> bool {
+        self.store(key).is_ok_and(|store| store.contains(fingerprint))
     }
 
     /// The packed answer, or `None` where the workspace has no such content.
@@ -176,7 +175,7 @@ mod tests {
             snapshots.store(key).unwrap().put(&tree).unwrap();
         }
         snapshots.forget(|key| key.name != "alive").await.unwrap();
-        let has = |key| snapshots.has(key, &tree.fingerprint().to_string());
+        let has = |key| snapshots.has(key, &tree.fingerprint());
         assert!(has(&alive));
         assert!(!folder.path().join("deleted").exists() && !folder.path().join("prod/gone").exists());
         let wanted = Wanted { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };

@@ -11,17 +11,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::workspace::{
-    FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec, RototoWorkspaceStatus,
-    SourceStatus, Summary,
+    FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec,
+    RototoWorkspaceStatus, SourceStatus, Summary,
 };
 
-use crate::fleet::{FleetView, Publish};
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{FleetView, Millis};
+
 use crate::head::{Head, Verdict};
 
 pub use events::{Event, Severity, events};
 
 /// How many publishes a status remembers.
 const HISTORY: usize = 10;
+/// How many revisions of the published content a status names.
+const REVISIONS: usize = 10;
 
 /// What is known of a workspace at one moment.
 #[derive(Debug)]
@@ -35,11 +39,15 @@ pub struct Facts<'a> {
     /// What the source says.
     pub source: SourceFacts<'a>,
     /// What the marker says, as the API server has accepted it.
-    pub published: Option<&'a Publish>,
+    pub published: Option<Publish>,
     /// Why the marker could not be written.
     pub problem: Option<&'a PublishProblem>,
     /// Who runs what.
     pub fleet: &'a FleetView,
+    /// The time since which somebody is behind, if somebody is.
+    pub behind_for: Option<Duration>,
+    /// Whether `spec.fleet.selector` can be understood.
+    pub selector_usable: bool,
     /// The request for a reconcile that was answered last.
     pub handled_request: Option<&'a str>,
     /// The status as it stands in the API server.
@@ -118,12 +126,12 @@ pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
         },
         published,
         rejected: rejected(facts),
-        fleet: Some(fleet(facts.fleet)),
+        fleet: Some(fleet(facts.fleet, facts.now)),
         summary: Some(summary),
     };
-    // A time that was measured before the operator was restarted is still true for the same publish.
+    // A figure that was shown stays as it is. One that was measured before a restart of the operator is still true for the
+    // same publish.
     if let (Some(summary), Some(entry)) = (&mut status.summary, status.history.first())
-        && summary.converged_in.is_none()
         && status.published.as_ref().is_some_and(|published| published.updated_at == entry.updated_at)
     {
         summary.converged_in = entry.converged_millis.map(|millis| format!("{millis}ms"));
@@ -148,15 +156,29 @@ fn source(facts: &Facts<'_>) -> SourceStatus {
 
 fn published(facts: &Facts<'_>) -> Option<PublishedStatus> {
     let publish = facts.published?;
-    let head = facts.source.head.filter(|head| head.fingerprint.to_string() == publish.fingerprint);
-    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == publish.fingerprint);
+    let head = facts.source.head.filter(|head| head.fingerprint == publish.fingerprint);
+    let fingerprint = publish.fingerprint.to_string();
+    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    let revision = head
+        .and_then(|head| head.revision.as_ref().map(ToString::to_string))
+        .or_else(|| before.and_then(|before| before.revision.clone()));
+    let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
     Some(PublishedStatus {
-        fingerprint: publish.fingerprint.clone(),
-        revision: head
-            .and_then(|head| head.revision.as_ref().map(ToString::to_string))
-            .or_else(|| before.and_then(|before| before.revision.clone())),
+        fingerprint: publish.fingerprint.to_string(),
+        revisions: with_newest(known, revision.as_ref()),
+        revision,
         updated_at: publish.updated_at,
     })
+}
+
+/// Commits that change nothing in the workspace follow each other; whoever waits for one of them finds it here.
+fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<String> {
+    if let Some(newest) = newest {
+        revisions.retain(|revision| revision != newest);
+        revisions.insert(0, newest.clone());
+        revisions.truncate(REVISIONS);
+    }
+    revisions
 }
 
 fn rejected(facts: &Facts<'_>) -> Option<RejectedStatus> {
@@ -174,16 +196,26 @@ fn rejected(facts: &Facts<'_>) -> Option<RejectedStatus> {
     })
 }
 
-fn fleet(view: &FleetView) -> FleetStatus {
+fn fleet(view: &FleetView, now: Timestamp) -> FleetStatus {
     FleetStatus {
+        unbound: view.unbound,
+        unaccounted: view.unaccounted,
+        lost: view.lost,
+        as_of: Some(Time(now)),
+        claim_seconds: u32::try_from(view.windows.silence.as_secs()).unwrap_or(u32::MAX),
         expected: view.expected,
         processes: view.processes,
         applied: view.applied,
         rejected: view.rejected,
         silent: view.silent,
-        millis: view.millis,
+        millis: view.millis.map(millis),
         behind: view.behind.clone(),
     }
+}
+
+fn millis(millis: Millis) -> FleetMillis {
+    let Millis { fetched, linted, published, first, p50, p99, all } = millis;
+    FleetMillis { fetched, linted, published, first, p50, p99, all }
 }
 
 fn fleet_summary(view: &FleetView) -> String {
@@ -207,7 +239,7 @@ fn history(facts: &Facts<'_>, published: Option<&PublishedStatus>) -> Vec<Histor
         history.truncate(HISTORY);
     }
     if let (Some(newest), Some(millis)) = (history.first_mut(), facts.fleet.millis) {
-        newest.converged_millis = millis.all.or(newest.converged_millis);
+        newest.converged_millis = newest.converged_millis.or(millis.all);
     }
     history
 }
@@ -224,22 +256,26 @@ fn short_fingerprint(fingerprint: &str) -> String {
     fingerprint.trim_start_matches("sha256:").chars().take(8).collect()
 }
 
-/// Whether writing `next` would tell anybody anything: the time of the last verification alone is worth a write only
-/// every ten minutes, because metrics and fleet answers carry it exactly.
+/// Whether writing `next` would tell anybody anything. The time of the last verification, and the time that all this speaks
+/// of, are worth a write by themselves only every ten minutes: metrics and fleet answers carry the first exactly, and
+/// whoever needs the second asks for it.
 #[must_use]
 pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> bool {
-    const VERIFIED_EVERY: Duration = Duration::from_secs(600);
-    let verified = |status: &RototoWorkspaceStatus| {
-        status.source.as_ref().and_then(|source| source.last_success.as_ref()).map(|time| time.0)
-    };
+    const DATED_EVERY: Duration = Duration::from_secs(600);
     let mut aligned = next.clone();
-    if let (Some(before), Some(after)) = (verified(previous), verified(next)) {
-        let grown = after.duration_since(before).unsigned_abs();
-        if grown < VERIFIED_EVERY
-            && let Some(source) = &mut aligned.source
-        {
-            source.last_success = Some(Time(before));
-        }
+    let recent = |before: &Option<Time>, after: &Option<Time>| match (before, after) {
+        (Some(before), Some(after)) => after.0.duration_since(before.0).unsigned_abs() < DATED_EVERY,
+        _ => false,
+    };
+    if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)
+        && recent(&before.last_success, &after.last_success)
+    {
+        after.last_success.clone_from(&before.last_success);
+    }
+    if let (Some(before), Some(after)) = (&previous.fleet, &mut aligned.fleet)
+        && recent(&before.as_of, &after.as_of)
+    {
+        after.as_of.clone_from(&before.as_of);
     }
     // Nor is it news how often in a row a host that is away was asked.
     if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)

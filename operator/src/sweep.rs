@@ -24,8 +24,8 @@ use tracing::{info, warn};
 use crate::context::Context;
 use crate::controller::Scope;
 use crate::markers::WriteError;
-use crate::plan::At;
 use crate::records::Key;
+use rototo_protocol::plan::At;
 
 /// How many namespaces are swept at once: one whose questions get no answer holds up no other.
 const AT_ONCE: usize = 8;

@@ -97,6 +97,16 @@ impl Reader {
         Ok(Pinned::new(own, Some(pinned)))
     }
 
+    /// When this reader first got an answer that names what was pinned: the commit of the layer that moved last, whoever
+    /// asked for it, and whatever became of the fetch that followed. `None` for sources without commits.
+    pub async fn named_since(&self, pinned: &Pinned) -> Option<Instant> {
+        let mut newest = None;
+        for layer in pinned.layers() {
+            newest = newest.max(self.single.named_since(layer).await);
+        }
+        newest
+    }
+
     /// Brings the documents of what was pinned.
     pub async fn fetch(&self, pinned: &Pinned) -> Result<Tree, SourceError> {
         self.fetch_layers(pinned).await.map(|(_, tree)| tree)

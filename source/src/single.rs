@@ -58,6 +58,13 @@ impl SingleReader {
         Ok(Layer::new(access.clone(), version))
     }
 
+    /// When the first answer came that names the commit of a layer; `None` where it has none, or was not asked for.
+    pub(crate) async fn named_since(&self, layer: &Layer) -> Option<Instant> {
+        let (Source::Git(git), Some(commit)) = (layer.source(), layer.commit()) else { return None };
+        let remote = self.remote(git, layer.access().credentials()).await;
+        remote.named_since(git.reference(), commit).await
+    }
+
     /// The documents of a source at its version.
     pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, Fault> {
         self.admit(layer.source())?;

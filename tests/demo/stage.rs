@@ -37,7 +37,7 @@ impl Stage {
         plane.install_crds()?;
         done("a control plane runs: etcd and kube-apiserver, with RBAC, on loopback");
         let namespace = Namespace::create(&plane, "demo").await?;
-        let operator = Operator::start(&namespace)?;
+        let operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
         done("the chart is installed with Helm, and the operator runs with the grants of its ServiceAccount");
         let example = xtask::cargo::root().join("examples/degradation-config");
         let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;

@@ -53,6 +53,8 @@ async fn wait_ends_when_the_whole_fleet_runs_the_commit_that_was_pushed() {
 #[tokio::test]
 async fn a_commit_that_changes_nothing_has_arrived_once_it_was_verified() {
     let scene = Scene::published("wait-same").await;
+    let _app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
     let version = scene.map_version().await;
     let commit = scene.repository.commit_outside("README.md", "not of the workspace").unwrap();
     let waiting = start(&scene, &["wait", WORKSPACE, "--revision", &commit]);

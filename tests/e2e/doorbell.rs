@@ -60,22 +60,33 @@ async fn a_watch_whose_past_was_compacted_lists_anew() {
 }
 
 #[tokio::test]
-async fn behind_a_watch_that_died_silently_the_report_s_answer_rings() {
+async fn behind_a_watch_that_died_silently_the_report_s_answer_makes_the_process_list_anew() {
     let scene = Scene::published("half-open").await;
     let (proxy, app) = by_way_of_a_proxy(&scene).await;
-    proxy.freeze();
+    // Not one byte comes over the watch any more, and the connection does not break.
+    proxy.strand();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let published = scene.push().await.published.unwrap();
-    // Not one byte comes from the API server, and no connection to it breaks.
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
     let state = app.state().unwrap();
-    assert_eq!((&state["updated_at"], &state["hydrates"]), (&json!(published.updated_at), &json!(1)));
+    assert_eq!((&state["updated_at"], &state["hydrates"]), (&json!(published.updated_at), &json!(2)));
     scene.wait_for_fleet(1).await;
+}
 
-    // A watch that stayed behind an answer is not trusted any more, and a list gets no answer either.
+#[tokio::test]
+async fn an_answer_of_the_operator_alone_is_not_followed() {
+    let scene = Scene::published("cut-from-markers").await;
+    let (proxy, app) = by_way_of_a_proxy(&scene).await;
+    let before = app.state().unwrap();
+    // Nothing comes from the API server, whose marker alone says what to run.
+    proxy.freeze();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
     app.wait_for_state("listing in vain", |state| state["last_error"].is_string()).unwrap();
+    assert_eq!(app.state().unwrap()["fingerprint"], before["fingerprint"]);
     proxy.clear();
-    app.wait_for_state("watching anew", |state| is_applied(state) && state["hydrates"] == 2).unwrap();
+    app.wait_for_policy("high", "acct-0001", "severe").unwrap();
+    scene.wait_for_fleet(1).await;
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ fn report(state: ProcessState, reason: Option<&str>, fingerprint: &str) -> Strin
         state,
         applied_ms_ago: None,
         reason: reason.map(str::to_owned),
+        ..Report::default()
     };
     serde_json::to_string(&report).unwrap()
 }

@@ -8,6 +8,7 @@ mod cache;
 mod chart;
 mod cli;
 mod control_plane;
+mod convergence;
 mod direct;
 mod doorbell;
 mod double;

@@ -172,6 +172,7 @@ fn line(line: &str) -> String {
     let Some((start, value)) = split_field(line) else { return line.to_owned() };
     let stable = match start.trim().trim_end_matches(':') {
         "Resource Version" => "4711",
+        "Claim Seconds" => "45",
         "Fetched" => "28",
         "Linted" => "33",
         "Published" if value.parse::<u64>().is_ok() => "46",
@@ -203,11 +204,14 @@ fn table(lines: &[String]) -> String {
     };
     let mut rows: Vec<_> = lines.iter().map(cells).collect();
     let Some(header) = rows.first() else { return String::new() };
-    let age = header.iter().position(|heading| heading.eq_ignore_ascii_case("age"));
+    let is_age = |heading: &String| ["age", "claimed"].iter().any(|age| heading.eq_ignore_ascii_case(age));
+    let ages: Vec<usize> =
+        header.iter().enumerate().filter(|(_, heading)| is_age(heading)).map(|(age, _)| age).collect();
     for row in &mut rows {
-        let age = age.and_then(|age| row.get_mut(age)).filter(|age| age.starts_with(|c: char| c.is_ascii_digit()));
-        if let Some(age) = age {
-            "12s".clone_into(age);
+        for age in &ages {
+            if let Some(age) = row.get_mut(*age).filter(|age| age.starts_with(|c: char| c.is_ascii_digit())) {
+                "12s".clone_into(age);
+            }
         }
     }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();

@@ -138,6 +138,12 @@ impl App {
         Ok(())
     }
 
+    /// Where it listens, as `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Its pod.
     #[must_use]
     pub fn pod(&self) -> &Pod {

@@ -38,8 +38,13 @@ impl Endpoint {
             annotations.and_then(|all| all.get(name)).with_context(|| format!("the map has no annotation {name}"))
         };
         let url = annotation(names::ANNOTATION_SNAPSHOTS)?;
+        Self::at(url, annotation(names::ANNOTATION_CA)?)
+    }
+
+    /// The endpoint at `url`, whose certificate is checked against this one.
+    pub fn at(url: &str, certificates: &str) -> anyhow::Result<Self> {
         let authority = scratch::directory("endpoint")?.join("ca.pem");
-        fs::write(&authority, annotation(names::ANNOTATION_CA)?).context("write the operator's certificates")?;
+        fs::write(&authority, certificates).context("write the operator's certificates")?;
         // A `kube::Client` is an HTTPS client with certificates of one's own; nothing in it is Kubernetes' alone.
         let mut config = kube::Config::new(url.parse().with_context(|| format!("`{url}` is not a URL"))?);
         config.root_cert_file = Some(authority);

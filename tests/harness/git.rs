@@ -126,7 +126,9 @@ impl GitRepo {
         self.head()
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    /// Where a file of the workspace is in the clone.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
         self.clone.join(&self.subdirectory).join(path)
     }
 }

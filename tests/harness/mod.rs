@@ -39,5 +39,6 @@ pub use pod::Pod;
 pub use process::Process;
 pub use programs::ours as program;
 pub use proxy::Proxy;
+pub use scratch::keep as keep_logs;
 pub use silent::Silent;
 pub use wait::{Seen, until, until_async};

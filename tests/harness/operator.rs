@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cluster::write_kubeconfig;
 use super::namespace::PATIENCE;
-use super::{Gate, Namespace, Process, Seen, http, port, programs, scratch, until};
+use super::{Gate, Namespace, Process, Proxy, Seen, http, port, programs, scratch, until};
 
 /// What the chart is installed as. The chart names everything after it.
 const RELEASE: &str = "rototo-operator";
@@ -40,7 +40,7 @@ impl Operator {
     /// [`Operator::start_with`], installed as `release`: names are those that the chart's Deployment gives it.
     pub fn start_as(namespace: &Namespace, release: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
-        let mut operator = Self::install(namespace, release, flags, way)?;
+        let mut operator = Self::install(namespace, release, &[], flags, way)?;
         operator.start_again()?;
         operator.wait_until_ready()?;
         Ok(operator)
@@ -49,9 +49,23 @@ impl Operator {
     /// [`Operator::start_with`], with a gate between it and the API server. Returns at once.
     pub fn start_behind(namespace: &Namespace, gate: &Gate, flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| gate.kubeconfig_for_token_file(token, namespace.name());
-        let mut operator = Self::install(namespace, RELEASE, flags, way)?;
+        let mut operator = Self::install(namespace, RELEASE, &[], flags, way)?;
         operator.start_again()?;
         Ok(operator)
+    }
+
+    /// Installs the chart with these values, and prepares an operator that reaches the API server by way of `proxy`. It is
+    /// started with [`Operator::start_again`].
+    pub fn prepare(namespace: &Namespace, proxy: &Proxy, values: &[&str], flags: &[&str]) -> anyhow::Result<Self> {
+        let url = format!("https://{}", proxy.address());
+        let way = |token: &Path| namespace.cluster().kubeconfig_by_way_of(&url, token, namespace.name());
+        Self::install(namespace, RELEASE, values, flags, way)
+    }
+
+    /// Tells processes, from its next start on, to come to this `host:port`, where something stands before it.
+    pub fn advertise(&mut self, address: &str) {
+        self.arguments.retain(|flag| !flag.starts_with("--advertise-url="));
+        self.arguments.push(format!("--advertise-url=https://{address}"));
     }
 
     /// Starts an operator whose API server is whatever stands at `url`. Returns at once.
@@ -72,10 +86,11 @@ impl Operator {
     fn install(
         namespace: &Namespace,
         release: &str,
+        values: &[&str],
         flags: &[&str],
         way: impl Fn(&Path) -> anyhow::Result<PathBuf>,
     ) -> anyhow::Result<Self> {
-        install_chart_as(namespace, release, &[])?;
+        install_chart_as(namespace, release, values)?;
         let deployed = Deployed::of(namespace, release)?;
         let directory = scratch::directory("operator")?;
         let token_file = directory.join("token");
@@ -144,6 +159,12 @@ impl Operator {
     /// Removes what it stored, while it is not running: as a pod without a volume that was replaced.
     pub fn forget_everything(&mut self) -> anyhow::Result<()> {
         fs::remove_dir_all(self.directory.join("data")).context("remove the operator's data")
+    }
+
+    /// Where its log and its data are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The running process, to freeze it, or to read its log.
@@ -219,6 +240,8 @@ fn own_flags(kubeconfig: &Path, directory: &Path, listen: &str, metrics: &str) -
         format!("--advertise-url=https://{listen}"),
         format!("--data-dir={}", directory.join("data").display()),
         "--allow-file-sources".to_owned(),
+        // Every window that a fleet is judged by is a multiple of it: a recount lasts 12 seconds.
+        "--heartbeat-seconds=3".to_owned(),
     ]
 }
 

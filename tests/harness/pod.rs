@@ -5,14 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Pod as Object, ServiceAccount};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use rototo_api::names;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Namespace, scratch};
+
+/// The name of its one container.
+pub const CONTAINER: &str = "service";
 
 /// A running pod with one ServiceAccount.
 #[derive(Clone, Debug)]
@@ -36,17 +40,12 @@ impl Pod {
             "spec": {
                 "serviceAccountName": service_account,
                 "nodeName": "a-node",
-                "containers": [{ "name": "service", "image": "none" }],
+                "containers": [{ "name": CONTAINER, "image": "none" }],
             },
         }))?;
         let pods = namespace.api::<Object>();
         let created = pods.create(&PostParams::default(), &object).await;
         let created = created.with_context(|| format!("create the pod {name}"))?;
-        let running =
-            json!({ "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } });
-        let marked = pods.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await;
-        marked.with_context(|| format!("mark the pod {name} as running"))?;
-
         let directory = scratch::directory(name)?;
         for (file, audience) in [("api-token", None), ("rototo-token", Some(names::AUDIENCE))] {
             let token = token(namespace, service_account, &created, audience).await?;
@@ -54,7 +53,37 @@ impl Pod {
         }
         let kubeconfig =
             namespace.cluster().kubeconfig_for_token_file(&directory.join("api-token"), namespace.name())?;
-        Ok(Self { namespace: namespace.clone(), name: name.to_owned(), directory, kubeconfig })
+        let pod = Self { namespace: namespace.clone(), name: name.to_owned(), directory, kubeconfig };
+        pod.set_status("Running", json!({ "running": { "startedAt": now() } })).await?;
+        Ok(pod)
+    }
+
+    /// Says as a kubelet does that its container is in this state.
+    pub async fn set_status(&self, phase: &str, state: Value) -> anyhow::Result<()> {
+        self.set_states(phase, 0, state, json!({})).await
+    }
+
+    /// Says as a kubelet does that its container has ended, at `ended`, and runs again.
+    pub async fn restarted(&self, restarts: u32, ended: Timestamp) -> anyhow::Result<()> {
+        let last = json!({ "terminated": { "exitCode": 137, "finishedAt": seconds(ended) } });
+        self.set_states("Running", restarts, json!({ "running": { "startedAt": now() } }), last).await
+    }
+
+    async fn set_states(&self, phase: &str, restarts: u32, state: Value, last: Value) -> anyhow::Result<()> {
+        let container = json!({
+            "name": CONTAINER, "image": "none", "imageID": "", "ready": phase == "Running", "restartCount": restarts,
+            "state": state, "lastState": last,
+        });
+        let ready = json!([{ "type": "Ready", "status": if phase == "Running" { "True" } else { "False" } }]);
+        let status = json!({ "status": { "phase": phase, "conditions": ready, "containerStatuses": [container] } });
+        let pods = self.namespace.api::<Object>();
+        let written = pods.patch_status(&self.name, &PatchParams::default(), &Patch::Merge(status)).await;
+        written.map(drop).with_context(|| format!("write the status of the pod {}", self.name))
+    }
+
+    /// Says as a kubelet does that its container has ended.
+    pub async fn end(&self) -> anyhow::Result<()> {
+        self.set_status("Succeeded", json!({ "terminated": { "exitCode": 0, "finishedAt": now() } })).await
     }
 
     /// Its name.
@@ -92,8 +121,14 @@ impl Pod {
         self.delete_with(&DeleteParams::default()).await
     }
 
-    /// Removes it at once.
+    /// Removes it as a kubelet does: its container has ended.
     pub async fn delete(&self) -> anyhow::Result<()> {
+        self.end().await?;
+        self.vanish().await
+    }
+
+    /// Removes it by force: nobody says what became of its container.
+    pub async fn vanish(&self) -> anyhow::Result<()> {
         self.delete_with(&DeleteParams::default().grace_period(0)).await
     }
 
@@ -101,6 +136,15 @@ impl Pod {
         let deleted = self.namespace.api::<Object>().delete(&self.name, parameters).await;
         deleted.map(drop).with_context(|| format!("delete the pod {}", self.name))
     }
+}
+
+/// The time, as a kubelet writes it.
+fn now() -> String {
+    seconds(Timestamp::now())
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 async fn token(

@@ -93,6 +93,14 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Whether the kernel has frozen it.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // The name before it, in parentheses, may contain anything.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let group = self.group().with_context(|| format!("{} has no process id", self.name))?;
         kill_process_group(group, signal).with_context(|| format!("send {signal:?} to {}", self.name))

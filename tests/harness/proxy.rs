@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -27,8 +28,10 @@ struct State {
     weather: Weather,
     /// Both ends of every connection that was made, to cut them.
     ends: Vec<TcpStream>,
-    /// How many connections were asked for.
+    /// How many connections were asked for. Each has the number that it was.
     asked: usize,
+    /// Connections with a smaller number pass nothing on.
+    stranded: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +39,8 @@ enum Weather {
     Clear,
     /// Connections stay, and nothing goes through.
     Frozen,
+    /// Everything goes through so much later.
+    Slow(Duration),
     /// There are no connections.
     Cut,
 }
@@ -45,7 +50,7 @@ impl Proxy {
     pub fn to(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a proxy")?;
         let address = listener.local_addr().context("ask where the proxy listens")?;
-        let state = State { weather: Weather::Clear, ends: Vec::new(), asked: 0 };
+        let state = State { weather: Weather::Clear, ends: Vec::new(), asked: 0, stranded: 0 };
         let line = Arc::new(Line { target: target.to_owned(), state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&line);
         // It ends with the process: a listener can't be woken, and costs nothing while it waits.
@@ -74,9 +79,23 @@ impl Proxy {
         self.line.turn(self.line.state(), Weather::Frozen);
     }
 
+    /// Passes nothing on over the connections that there are, and closes none of them. New ones work: a load balancer that
+    /// has forgotten what it passed on.
+    pub fn strand(&self) {
+        let mut state = self.line.state();
+        state.stranded = state.asked + 1;
+    }
+
+    /// Passes on each piece so much later.
+    pub fn slow(&self, by: Duration) {
+        self.line.turn(self.line.state(), Weather::Slow(by));
+    }
+
     /// Passes everything on again, first of all what has waited.
     pub fn clear(&self) {
-        self.line.turn(self.line.state(), Weather::Clear);
+        let mut state = self.line.state();
+        state.stranded = 0;
+        self.line.turn(state, Weather::Clear);
     }
 
     /// How many connections were asked for since it began.
@@ -104,32 +123,43 @@ impl Line {
     }
 
     fn connect(self: Arc<Self>, client: TcpStream) -> std::io::Result<()> {
-        self.state().asked += 1;
-        if self.wait_while_frozen() == Weather::Cut {
+        let number = {
+            let mut state = self.state();
+            state.asked += 1;
+            state.asked
+        };
+        if self.wait_while_frozen(number) == Weather::Cut {
             return Ok(());
         }
         let server = TcpStream::connect(&self.target)?;
         self.state().ends.extend([client.try_clone()?, server.try_clone()?]);
         let (from, to) = (server.try_clone()?, client.try_clone()?);
         let line = Arc::clone(&self);
-        thread::spawn(move || line.pass(from, to));
-        self.pass(client, server);
+        thread::spawn(move || line.pass(number, from, to));
+        self.pass(number, client, server);
         Ok(())
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let passed = bytes.get(..count).unwrap_or_default();
-            if self.wait_while_frozen() == Weather::Cut || to.write_all(passed).is_err() {
+            match self.wait_while_frozen(number) {
+                Weather::Cut => break,
+                Weather::Slow(by) => thread::sleep(by),
+                Weather::Clear | Weather::Frozen => {}
+            }
+            if to.write_all(passed).is_err() {
                 break;
             }
         }
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    fn wait_while_frozen(&self) -> Weather {
-        let frozen = |state: &mut State| state.weather == Weather::Frozen;
+    fn wait_while_frozen(&self, number: usize) -> Weather {
+        let frozen = |state: &mut State| {
+            state.weather == Weather::Frozen || state.weather == Weather::Clear && number < state.stranded
+        };
         self.changed.wait_while(self.state(), frozen).unwrap_or_else(PoisonError::into_inner).weather
     }
 
@@ -145,8 +175,6 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// A client that is connected, by way of a proxy, to a server that returns what it is sent.

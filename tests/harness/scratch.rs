@@ -69,7 +69,7 @@ pub(crate) fn directory(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Leaves the scratch directory where it is, for a person to look at.
-pub(crate) fn keep() -> Option<&'static Path> {
+pub fn keep() -> Option<&'static Path> {
     let scratch = scratch().ok()?;
     scratch.tell("keep");
     Some(&scratch.root)

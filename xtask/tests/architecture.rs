@@ -14,9 +14,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-lua", &["rototo-engine"]),
     ("rototo-api", &[]),
     ("rototo-source", &["rototo-engine", "rototo-api"]),
-    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
-    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
-    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api", "rototo-lua"]),
+    ("rototo-protocol", &["rototo-engine", "rototo-api"]),
+    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
+    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
+    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
     ("degradation-service", &["rototo-client"]),
     // xtask is compiled before anything else shows a sign of life.
     ("xtask", &[]),
@@ -56,6 +57,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
             ("xtask", Always),
             ("rototo-tests", Always),
             ("rototo-benches", Always),
+            ("rototo-simulator", Always),
         ],
     ),
 ];
@@ -74,7 +76,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "client", "operator"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "protocol", "client", "operator"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

@@ -1,7 +1,12 @@
-//! The way to a cluster and the workspaces in it. Reads only: nothing here changes a cluster.
+//! The way to a cluster and the workspaces in it. It reads, and writes one annotation: a request for a reconcile.
 
+pub(crate) mod claim;
+mod follow;
+mod freshness;
+mod operator;
 mod page;
 pub(crate) mod verdict;
+pub(crate) mod vigil;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,13 +15,23 @@ use anyhow::{Context as _, anyhow};
 use backon::ExponentialBuilder;
 use clap::Args;
 use futures::{Stream, StreamExt};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::watch_object;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
+use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
+use serde_json::json;
+use tokio::time::timeout;
 
+use operator::Address;
+use vigil::{Look, Looked};
+
+pub(crate) use follow::{Ended, follow};
+pub(crate) use operator::OperatorOptions;
 pub(crate) use page::{faults, findings, history, short_fingerprint, short_revision, status, straggler};
 
 /// Which cluster, and where in it.
@@ -102,6 +117,57 @@ impl Cluster {
         stream.map(|item| item.map_err(|error| self.problem(error)))
     }
 
+    /// Asks for a workspace once, and for a reconcile of it if that is what `look` is for.
+    pub(crate) async fn look(&self, name: &str, look: Look) -> Looked {
+        let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
+        let (request, asked) = match look {
+            Look::Read => (None, timeout(ANSWERS_WITHIN, api.get(name)).await),
+            Look::Request => {
+                let value = format!("{:.6}", Timestamp::now());
+                let patch = json!({ "metadata": { "annotations": { names::ANNOTATION_RECONCILE: value } } });
+                let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+                (Some(value), timeout(ANSWERS_WITHIN, api.patch(name, &params, &patch)).await)
+            }
+        };
+        match asked {
+            Ok(Ok(workspace)) => Looked::Seen(Box::new(workspace), request),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Looked::Missing,
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 && look == Look::Request => {
+                Looked::Forbidden(self.may_not_request(name))
+            }
+            Ok(Err(error)) => Looked::Failed(self.explained(error)),
+            Err(_) => Looked::Failed(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+        }
+    }
+
+    fn may_not_request(&self, name: &str) -> String {
+        let namespace = &self.namespace;
+        format!(
+            "you may not patch the RototoWorkspace: it takes a Role in the namespace {namespace} with the verb patch on rototoworkspaces.rototo.dev, resourceNames [{name}]"
+        )
+    }
+
+    /// Where the operator of the namespace serves, as the map of the markers tells.
+    async fn operator_address(&self) -> anyhow::Result<Address> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let (map, namespace) = (names::MARKERS, &self.namespace);
+        let found = timeout(ANSWERS_WITHIN, api.get_opt(map)).await;
+        match found {
+            Ok(Ok(Some(found))) => Address::of(&found).ok_or_else(|| {
+                anyhow!(
+                    "the ConfigMap {map} in the namespace {namespace} lacks the annotation {}",
+                    names::ANNOTATION_SNAPSHOTS
+                )
+            }),
+            Ok(Ok(None)) => Err(anyhow!("there is no ConfigMap {map} in the namespace {namespace}")),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(anyhow!(
+                "you may not get the ConfigMap {map} in the namespace {namespace}, which names its address"
+            )),
+            Ok(Err(error)) => Err(self.explained(error)),
+            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+        }
+    }
+
     pub(crate) fn missing(&self, name: &str) -> anyhow::Error {
         let namespace = &self.namespace;
         anyhow!(
@@ -138,6 +204,9 @@ impl Cluster {
         }
     }
 }
+
+/// One question is not waited for longer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long to wait before a watch that failed is tried again.
 fn patience() -> watcher::ExponentialBackoff {

@@ -9,6 +9,7 @@ use rototo_api::workspace::{
     FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
 };
 
+use super::claim;
 use crate::output::{BAD, BOLD, DIM, GOOD};
 use crate::text::{count, plain};
 
@@ -42,6 +43,7 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
     }
     if let Some(fleet) = &status.fleet {
         line("fleet", &fleet_in_words(fleet));
+        line("claimed", &claimed(&status, now));
         if let Some(millis) = &fleet.millis {
             line("stages", &stages(millis));
         }
@@ -85,12 +87,37 @@ fn fleet_in_words(fleet: &FleetStatus) -> String {
         Some(expected) => format!("{} of {expected} run it", fleet.applied),
         None => format!("{} of {} that report run it", fleet.applied, fleet.processes),
     };
-    for (number, what) in [(fleet.rejected, "refuse it"), (fleet.silent, "silent")] {
+    let remarks = [
+        (fleet.rejected, "refuse it"),
+        (fleet.silent, "silent"),
+        (fleet.unbound, "bound to no pod"),
+        (fleet.unaccounted, "not heard since the operator restarted"),
+        (fleet.lost, "lost and no longer waited for"),
+    ];
+    for (number, what) in remarks {
         if number > 0 {
             let _ = write!(text, ", {BAD}{number} {what}{BAD:#}");
         }
     }
     text
+}
+
+/// An operator that runs dates its claims at least so often, with a little to spare.
+const DATED_WITHIN: SignedDuration = SignedDuration::from_mins(11);
+
+/// The age of the claim by this machine's clock: a remark, and no proof.
+fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
+    let Some(time) = claim::as_of(status) else {
+        return format!("{BAD}at an unknown time{BAD:#}: ask again with `rototo wait`");
+    };
+    let (age, when) = (now.duration_since(time), ago(time, now));
+    if age.unsigned_abs() <= claim::good_for(status) || age.is_negative() {
+        return when;
+    }
+    match age > DATED_WITHIN {
+        false => format!("{when}: ask again with `rototo wait`"),
+        true => format!("{BAD}{when}{BAD:#}: ask again with `rototo wait`, or see whether the operator runs"),
+    }
 }
 
 /// How long a change took to each stage, on one clock.
@@ -208,6 +235,7 @@ mod tests {
                     "diagnostics": [{ "rule": "rototo/a", "path": "variables/a.toml", "line": 2, "message": "it is wrong" }] },
                 "workspace": { "variables": 1, "qualifiers": 3, "resources": 1, "documents": 11 },
                 "fleet": { "expected": 3, "processes": 3, "applied": 2, "rejected": 0, "silent": 1,
+                    "unbound": 2, "lost": 1, "asOf": "2026-11-20T18:40:58Z", "claimSeconds": 45,
                     "millis": { "fetched": 12, "linted": 15, "published": 31, "first": 40 },
                     "behind": [{ "name": "app-2", "state": "silent" }] }
             }
@@ -219,13 +247,30 @@ prod/degradation  not ready (LintRefused) see below
   newest     main@sha1:bbbbbbbb  confirmed 12 s ago
   published  9f2c1a7d  main@sha1:aaaaaaaa  3 min ago
   holds      1 variable, 3 qualifiers, 1 resource
-  fleet      2 of 3 run it, 1 silent
+  fleet      2 of 3 run it, 1 silent, 2 bound to no pod, 1 lost and no longer waited for
+  claimed    2 s ago
   stages     fetched 12 ms · linted 15 ms · published 31 ms · first 40 ms
   behind     app-2: silent
   refused    main@sha1:bbbbbbbb  1 error
              variables/a.toml:2: it is wrong [rototo/a]
 ";
         assert_eq!(unstyled(&status(&[workspace], now())), expected);
+    }
+
+    #[test]
+    fn a_claim_that_is_older_than_it_is_good_is_marked() {
+        let check = |as_of: Option<&str>, seconds: u32, expected: &str| {
+            let fleet = json!({ "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of, "claimSeconds": seconds });
+            let status: RototoWorkspaceStatus = serde_json::from_value(json!({ "fleet": fleet })).unwrap();
+            assert_eq!(unstyled(&claimed(&status, now())), expected);
+        };
+        check(Some("2026-11-20T18:40:15Z"), 0, "45 s ago");
+        check(Some("2026-11-20T18:40:14Z"), 0, "46 s ago: ask again with `rototo wait`");
+        check(Some("2026-11-20T18:40:14Z"), 60, "46 s ago");
+        check(Some("2026-11-20T18:41:30Z"), 0, "0 s ago");
+        let dead = "3 h ago: ask again with `rototo wait`, or see whether the operator runs";
+        check(Some("2026-11-20T15:41:00Z"), 0, dead);
+        check(None, 0, "at an unknown time: ask again with `rototo wait`");
     }
 
     #[test]

@@ -1,9 +1,14 @@
-//! Whether a fleet has what somebody waits for, told from a workspace's status. Pure.
+//! Whether a fleet has what somebody waits for, told from what is known at one moment. Pure.
 
-use rototo_api::workspace::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, SOURCE_READY};
-use rototo_api::workspace::{RejectedStatus, RototoWorkspaceStatus, Straggler};
+use rototo_api::convergence::{Convergence, Straggler};
+use rototo_api::names::workspace_label;
+use rototo_api::workspace::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY};
+use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
+
+use super::claim::{Claim, Convergedness, Voucher};
+use super::freshness::Freshness;
 
 /// What somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +23,27 @@ pub(crate) enum Wanted {
     Fingerprint(Fingerprint),
 }
 
+/// What is known of a workspace at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) workspace: &'a RototoWorkspace,
+    /// What the operator has just answered, if it can be asked.
+    pub(crate) answer: Option<&'a Convergence>,
+    /// Whether the status of `workspace` is known to be recent.
+    pub(crate) status: Freshness,
+}
+
 /// How it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// Every process runs it.
-    Converged,
+    Converged(Claim),
+    /// The status says that every process runs it, and nobody knows whether that still holds.
+    Unconfirmed(Claim),
     /// Lint refuses it, so it will never run.
     Refused(RejectedStatus),
+    /// It will not be published while the workspace is suspended: what to do.
+    Suspended(&'static str),
     /// Not yet.
     Pending(Pending),
 }
@@ -47,36 +66,59 @@ pub(crate) enum Pending {
         /// What the operator says.
         says: String,
     },
+    /// It is published, and nobody knows whether every process runs it.
+    Unknown {
+        /// Who is not heard, the first ten.
+        behind: Vec<Straggler>,
+        /// What the operator says, and what to do.
+        says: String,
+    },
 }
 
-/// How `wanted` stands in a workspace. `generation` is that of its spec, of which the status may not know yet.
-pub(crate) fn verdict(status: &RototoWorkspaceStatus, generation: Option<i64>, wanted: &Wanted) -> Verdict {
-    if status.observed_generation != generation {
+const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is not asked for anything newer: unset spec.suspend, or name what is published with --revision or --fingerprint";
+const NEVER_PUBLISHED: &str =
+    "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
+
+/// How `wanted` stands. Success takes a claim that is known to be recent; to go on waiting takes none.
+pub(crate) fn verdict(known: &Known<'_>, wanted: &Wanted) -> Verdict {
+    let suspended = known.workspace.spec.suspend;
+    if suspended && *wanted == Wanted::Newest {
+        return Verdict::Suspended(NEWEST_OF_SUSPENDED);
+    }
+    let (status, claim) = (known.status(), known.claim());
+    let generation = known.workspace.metadata.generation;
+    if claim.observed_generation != generation {
         return Verdict::Pending(Pending::Unseen("the operator has not looked at the spec as it is now".to_owned()));
     }
     // Only the newest revision stands there, so an old refusal says nothing about another commit.
-    if let Some(rejected) = status.rejected.as_ref().filter(|rejected| wanted.is_revision(rejected.revision.as_deref()))
-    {
+    let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
+    if let Some(rejected) = rejected.filter(|rejected| wanted.is_revision(rejected.revision.as_deref())) {
         return Verdict::Refused(rejected.clone());
     }
-    let Some(published) = &status.published else {
-        return Verdict::Pending(Pending::Unpublished(says(status, &[SOURCE_READY, LINT_PASSED, PUBLISHED])));
-    };
-    // A revision that changes no content is published as soon as it is verified: then its name stands here.
-    let is_published = match wanted {
-        Wanted::Newest | Wanted::Commit(_) | Wanted::Revision(_) => wanted.is_revision(published.revision.as_deref()),
-        Wanted::Fingerprint(fingerprint) => published.fingerprint == fingerprint.to_string(),
-    };
-    if !is_published {
-        return Verdict::Pending(match newest(status) {
-            Some(newest) if wanted.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
-            Some(newest) => Pending::Unseen(format!("the source is at {newest}{}", source_problem(status))),
-            None => Pending::Unseen(says(status, &[SOURCE_READY])),
-        });
+    if !wanted.is_published(&claim) {
+        let pending = unpublished(&status, &claim, wanted);
+        return if suspended { Verdict::Suspended(NEVER_PUBLISHED) } else { Verdict::Pending(pending) };
     }
-    let decisive = if *wanted == Wanted::Newest { READY } else { CONVERGED };
-    let settled = [PUBLISHED, decisive].iter().all(|type_| is_true(status, type_));
-    if settled { Verdict::Converged } else { Verdict::Pending(moving(status, &[PUBLISHED, decisive])) }
+    if let Some(pending) = hindrance(known, &status, &claim, wanted) {
+        return Verdict::Pending(pending);
+    }
+    match (claim.by, known.status) {
+        (Voucher::Operator, _) | (Voucher::Status, Freshness::Fresh) => Verdict::Converged(claim),
+        (Voucher::Status, Freshness::Unknown) => Verdict::Unconfirmed(claim),
+    }
+}
+
+impl Known<'_> {
+    fn status(&self) -> RototoWorkspaceStatus {
+        self.workspace.status.clone().unwrap_or_default()
+    }
+
+    /// The operator's, if it speaks of this very object: one that was deleted and created anew has another UID.
+    fn claim(&self) -> Claim {
+        let uid = self.workspace.metadata.uid.as_deref();
+        let answer = self.answer.filter(|answer| uid == Some(&answer.uid));
+        answer.map_or_else(|| Claim::of_status(&self.status()), Claim::of_operator)
+    }
 }
 
 impl Wanted {
@@ -91,20 +133,78 @@ impl Wanted {
             }
         }
     }
-}
 
-fn moving(status: &RototoWorkspaceStatus, conditions: &[&str]) -> Pending {
-    let fleet = status.fleet.clone().unwrap_or_default();
-    Pending::Moving {
-        applied: fleet.applied,
-        total: fleet.expected.unwrap_or(fleet.processes),
-        behind: fleet.behind,
-        says: says(status, conditions),
+    /// Whether its content is what is published. A newer commit with the same content takes nothing from an older one.
+    fn is_published(&self, claim: &Claim) -> bool {
+        match self {
+            Self::Newest => claim.fingerprint.is_some(),
+            Self::Fingerprint(fingerprint) => claim.fingerprint == Some(fingerprint.to_string()),
+            Self::Commit(_) | Self::Revision(_) => claim.fingerprint.is_some() && self.revision_in(claim).is_some(),
+        }
+    }
+
+    /// The revision of the published content that is meant.
+    pub(crate) fn revision_in<'a>(&self, claim: &'a Claim) -> Option<&'a str> {
+        let revisions = claim.revisions.iter().map(String::as_str);
+        match self {
+            Self::Newest | Self::Fingerprint(_) => claim.revisions.first().map(String::as_str),
+            Self::Commit(_) | Self::Revision(_) => {
+                revisions.into_iter().find(|revision| self.is_revision(Some(revision)))
+            }
+        }
     }
 }
 
-fn newest(status: &RototoWorkspaceStatus) -> Option<&str> {
-    status.source.as_ref()?.revision.as_deref()
+fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, wanted: &Wanted) -> Pending {
+    match claim.newest.as_deref() {
+        _ if claim.fingerprint.is_none() => Pending::Unpublished(says(status, &[SOURCE_READY, LINT_PASSED, PUBLISHED])),
+        Some(newest) if wanted.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
+        Some(newest) => Pending::Unseen(format!("the source is at {newest}{}", source_problem(status))),
+        None => Pending::Unseen(says(status, &[SOURCE_READY])),
+    }
+}
+
+/// What keeps a publish from being everywhere.
+fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, wanted: &Wanted) -> Option<Pending> {
+    let newest = *wanted == Wanted::Newest;
+    let moving = |says: String| Pending::Moving {
+        applied: claim.fleet.applied,
+        total: claim.fleet.total(),
+        behind: claim.fleet.behind.clone(),
+        says,
+    };
+    let required: &[&str] = if newest { &[PUBLISHED, READY] } else { &[PUBLISHED] };
+    let Convergedness { status: converged, reason, message } = &claim.converged;
+    match converged.as_str() {
+        "True" if !required.iter().all(|type_| is_true(status, type_)) => Some(moving(says(status, required))),
+        "True" if newest && !has_newest(status, claim) => {
+            Some(moving("the newest revision of the source is not published yet".to_owned()))
+        }
+        "True" => None,
+        "Unknown" => {
+            let hint = if reason == "NoProcesses" { label_hint(known.workspace) } else { String::new() };
+            Some(Pending::Unknown { behind: claim.fleet.behind.clone(), says: format!("{message}{hint}") })
+        }
+        _ if message.is_empty() => Some(moving(says(status, required))),
+        _ => Some(moving(message.clone())),
+    }
+}
+
+/// Whether the newest revision that the operator knows is the published one. `Ready` says it in a status; in an answer, the
+/// revisions do. An archive has none.
+fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
+    match (claim.by, &claim.newest) {
+        (Voucher::Status, _) => true,
+        (Voucher::Operator, Some(newest)) => claim.revisions.contains(newest),
+        (Voucher::Operator, None) => {
+            status.published.as_ref().map(|published| &published.fingerprint) == claim.fingerprint.as_ref()
+        }
+    }
+}
+
+fn label_hint(workspace: &RototoWorkspace) -> String {
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    format!("; give the pods that should the label {}: \"\"", workspace_label(name))
 }
 
 fn source_problem(status: &RototoWorkspaceStatus) -> String {
@@ -141,57 +241,256 @@ mod tests {
         format!("sha256:{}", digit.to_string().repeat(64))
     }
 
-    /// A status in which `newest` was seen last and `published` is published, with all `changes` made to it.
-    fn status(newest: &str, published: &str, changes: Value) -> RototoWorkspaceStatus {
-        let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": TIME});
-        let conditions = ["Ready", "SourceReady", "LintPassed", "Published", "Converged"].map(condition);
+    fn content(digit: char) -> Wanted {
+        Wanted::Fingerprint(fingerprint(digit).parse().unwrap())
+    }
+
+    /// A workspace in which `newest` was seen last and `published` is published, with all `changes` made to its status.
+    fn workspace(newest: &str, published: &str, changes: Value) -> RototoWorkspace {
+        let conditions = ["Ready", "SourceReady", "LintPassed", "Published", "Converged"];
+        let conditions = conditions.map(|type_| condition(type_, "True", "Test", ""));
         let mut status = json!({
             "observedGeneration": 1,
             "conditions": conditions,
             "source": { "revision": newest },
-            "published": { "fingerprint": fingerprint('1'), "revision": published, "updatedAt": TIME },
+            "published": { "fingerprint": fingerprint('1'), "revision": published, "updatedAt": TIME, "revisions": [published] },
+            "fleet": { "expected": 1, "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": TIME },
         });
         status.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        serde_json::from_value(status).unwrap()
+        serde_json::from_value(json!({
+            "metadata": { "name": "degradation", "uid": "1", "generation": 1 },
+            "spec": { "source": "git+https://git.example.com/acme/config.git" },
+            "status": status,
+        }))
+        .unwrap()
     }
 
+    fn suspended(mut workspace: RototoWorkspace) -> RototoWorkspace {
+        workspace.spec.suspend = true;
+        workspace
+    }
+
+    fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": TIME})
+    }
+
+    /// All conditions are true but these.
     fn not(types: &[&str], message: &str) -> Value {
-        let condition = |type_: &&str| json!({"type": type_, "status": "False", "reason": "Test", "message": message, "lastTransitionTime": TIME});
-        json!({ "conditions": types.iter().map(condition).collect::<Vec<_>>() })
+        let condition =
+            |type_: &&str| condition(type_, if types.contains(type_) { "False" } else { "True" }, "Test", message);
+        let all = ["Ready", "SourceReady", "LintPassed", "Published", "Converged", "Stale"];
+        json!({ "conditions": all.iter().map(condition).collect::<Vec<_>>() })
     }
 
-    fn check(status: &RototoWorkspaceStatus, wanted: &Wanted, expected: &str) {
-        let verdict = verdict(status, Some(1), wanted);
-        let name = match &verdict {
-            Verdict::Converged => "converged",
+    fn unknown(reason: &str, message: &str) -> Value {
+        let mut conditions = not(&[], "");
+        conditions["conditions"][4] = condition("Converged", "Unknown", reason, message);
+        conditions
+    }
+
+    fn answer(newest: &str, changes: Value) -> Convergence {
+        let mut answer = json!({
+            "as_of": "2026-11-20T19:00:00Z", "uid": "1", "observed_generation": 1, "fingerprint": fingerprint('1'),
+            "updated_at": TIME, "revisions": [A], "source_revision": newest, "settled": true,
+            "status": "True", "reason": "Converged", "message": "", "expected": 1, "processes": 1, "applied": 1, "behind": []
+        });
+        answer.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        serde_json::from_value(answer).unwrap()
+    }
+
+    fn name(verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Converged(Claim { by: Voucher::Status, .. }) => "converged",
+            Verdict::Converged(Claim { by: Voucher::Operator, .. }) => "converged, says the operator",
+            Verdict::Unconfirmed(_) => "unconfirmed",
             Verdict::Refused(_) => "refused",
+            Verdict::Suspended(_) => "suspended",
             Verdict::Pending(Pending::Unseen(_)) => "unseen",
             Verdict::Pending(Pending::Unpublished(_)) => "unpublished",
             Verdict::Pending(Pending::Moving { .. }) => "moving",
-        };
-        assert_eq!(name, expected, "{wanted:?}: {verdict:?}");
+            Verdict::Pending(Pending::Unknown { .. }) => "unknown",
+        }
+    }
+
+    fn fresh(workspace: &RototoWorkspace) -> Known<'_> {
+        Known { workspace, answer: None, status: Freshness::Fresh }
+    }
+
+    /// With a status that is known to be recent.
+    fn check(workspace: &RototoWorkspace, wanted: &Wanted, expected: &str) {
+        let verdict = verdict(&fresh(workspace), wanted);
+        assert_eq!(name(&verdict), expected, "{wanted:?}: {verdict:?}");
+    }
+
+    /// With a status that may be old.
+    fn check_answer(workspace: &RototoWorkspace, answer: Option<&Convergence>, wanted: &Wanted, expected: &str) {
+        let verdict = verdict(&Known { workspace, answer, status: Freshness::Unknown }, wanted);
+        assert_eq!(name(&verdict), expected, "{wanted:?}: {verdict:?}");
     }
 
     #[test]
     fn a_commit_has_converged_once_its_name_is_published_and_the_fleet_runs_it() {
-        let all_is_well = status(A, A, json!({}));
+        let all_is_well = workspace(A, A, json!({}));
         check(&all_is_well, &commit(A), "converged");
         check(&all_is_well, &Wanted::Revision(A.parse().unwrap()), "converged");
         check(&all_is_well, &Wanted::Newest, "converged");
-        check(&all_is_well, &Wanted::Fingerprint(fingerprint('1').parse().unwrap()), "converged");
+        check(&all_is_well, &content('1'), "converged");
         check(&all_is_well, &commit(B), "unseen");
-        check(&all_is_well, &Wanted::Fingerprint(fingerprint('2').parse().unwrap()), "unseen");
+        check(&all_is_well, &content('2'), "unseen");
         let other_branch = A.replace("main", "release").parse().unwrap();
         check(&all_is_well, &Wanted::Revision(other_branch), "unseen");
     }
 
+    /// History F20: the operator is dead, and its last word stands for days.
+    #[test]
+    fn a_claim_that_nobody_has_renewed_is_not_believed() {
+        let all_is_well = workspace(A, A, json!({}));
+        for wanted in [commit(A), Wanted::Newest, content('1')] {
+            check_answer(&all_is_well, None, &wanted, "unconfirmed");
+        }
+        let undated = workspace(A, A, json!({ "fleet": null }));
+        check_answer(&undated, None, &commit(A), "unconfirmed");
+    }
+
+    #[test]
+    fn to_go_on_waiting_takes_no_confirmation() {
+        check_answer(&workspace(B, A, json!({})), None, &commit(B), "unpublished");
+        check_answer(&workspace(A, A, not(&["Converged"], "1 of 2 run it")), None, &commit(A), "moving");
+    }
+
+    #[test]
+    fn what_the_operator_answers_outweighs_a_status_that_may_be_old() {
+        let (well, moving) = (workspace(A, A, json!({})), workspace(A, A, not(&["Converged"], "")));
+        let (yes, no) = (answer(A, json!({})), answer(A, json!({ "status": "False", "message": "1 of 2" })));
+        check_answer(&well, Some(&yes), &commit(A), "converged, says the operator");
+        check_answer(&well, Some(&yes), &Wanted::Newest, "converged, says the operator");
+        check_answer(&moving, Some(&yes), &commit(A), "converged, says the operator");
+        check_answer(&well, Some(&no), &commit(A), "moving");
+        check_answer(&well, Some(&answer(A, json!({ "fingerprint": fingerprint('2') }))), &content('1'), "unseen");
+        check_answer(
+            &well,
+            Some(&answer(A, json!({ "fingerprint": null, "revisions": [] }))),
+            &commit(A),
+            "unpublished",
+        );
+        check_answer(
+            &well,
+            Some(&answer(A, json!({ "status": "Unknown", "reason": "Recounting" }))),
+            &commit(A),
+            "unknown",
+        );
+    }
+
+    #[test]
+    fn an_answer_about_another_object_or_an_older_spec_proves_nothing() {
+        let well = workspace(A, A, json!({}));
+        check_answer(&well, Some(&answer(A, json!({ "uid": "2" }))), &commit(A), "unconfirmed");
+        check_answer(&well, Some(&answer(A, json!({ "observed_generation": 0 }))), &commit(A), "unseen");
+        check_answer(&well, Some(&answer(A, json!({ "observed_generation": null }))), &commit(A), "unseen");
+    }
+
+    #[test]
+    fn the_newest_that_the_operator_knows_must_be_the_published_one() {
+        let well = workspace(A, A, json!({}));
+        check_answer(&well, Some(&answer(B, json!({}))), &Wanted::Newest, "moving");
+        check_answer(&well, Some(&answer(B, json!({}))), &commit(A), "converged, says the operator");
+        let archive = json!({ "revisions": [], "source_revision": null, "settled": false });
+        check_answer(&well, Some(&answer(A, archive.clone())), &Wanted::Newest, "converged, says the operator");
+        let mut other = answer(A, archive);
+        other.fingerprint = Some(fingerprint('2'));
+        check_answer(&well, Some(&other), &Wanted::Newest, "moving");
+    }
+
+    /// History S6: in a monorepo, the neighbour's commit comes a second later.
+    #[test]
+    fn a_revision_whose_content_runs_has_arrived_although_a_newer_commit_follows() {
+        let published =
+            json!({ "fingerprint": fingerprint('1'), "revision": B, "updatedAt": TIME, "revisions": [B, A] });
+        let followed = workspace(B, B, json!({ "published": published }));
+        check(&followed, &commit(A), "converged");
+        check(&followed, &Wanted::Revision(A.parse().unwrap()), "converged");
+        check_answer(
+            &followed,
+            Some(&answer(B, json!({ "revisions": [B, A] }))),
+            &commit(A),
+            "converged, says the operator",
+        );
+        match verdict(&fresh(&followed), &commit(A)) {
+            Verdict::Converged(claim) => assert_eq!(commit(A).revision_in(&claim), Some(A)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_revision_of_the_past_has_not_arrived_because_it_once_ran() {
+        let history = json!([{ "fingerprint": fingerprint('2'), "revision": B, "updatedAt": TIME }]);
+        check(&workspace(A, A, json!({ "history": history })), &commit(B), "unseen");
+    }
+
+    #[test]
+    fn a_status_of_an_operator_that_names_no_list_of_revisions_is_understood() {
+        let published = json!({ "fingerprint": fingerprint('1'), "revision": A, "updatedAt": TIME });
+        check(&workspace(A, A, json!({ "published": published })), &commit(A), "converged");
+    }
+
+    /// History N6.
+    #[test]
+    fn whoever_waits_for_the_newest_of_a_suspended_workspace_is_told_that_nothing_new_comes() {
+        let all_is_well = suspended(workspace(A, A, json!({})));
+        check(&all_is_well, &Wanted::Newest, "suspended");
+        check_answer(&all_is_well, Some(&answer(A, json!({}))), &Wanted::Newest, "suspended");
+        let unseen = suspended(workspace(A, A, json!({ "observedGeneration": 0 })));
+        check(&unseen, &Wanted::Newest, "suspended");
+    }
+
+    #[test]
+    fn what_a_suspended_workspace_has_published_arrives_and_nothing_else_is_waited_for() {
+        let all_is_well = suspended(workspace(B, A, json!({})));
+        check(&all_is_well, &commit(A), "converged");
+        check(&all_is_well, &content('1'), "converged");
+        check_answer(&all_is_well, None, &commit(A), "unconfirmed");
+        check(&all_is_well, &commit(B), "suspended");
+        check(&all_is_well, &content('2'), "suspended");
+        check(&suspended(workspace(A, A, not(&["Converged"], "1 of 2"))), &commit(A), "moving");
+        // It may have been published just before: the operator will say.
+        check(&suspended(workspace(A, A, json!({ "observedGeneration": 0 }))), &commit(B), "unseen");
+        let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
+        check(&suspended(workspace(B, A, rejected)), &commit(B), "refused");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_there_yet() {
+        for reason in ["NoProcesses", "Recounting", "Silent", "Unprovable", "SelectorInvalid", "OfTheFuture"] {
+            let nobody_knows = workspace(A, A, unknown(reason, "said so"));
+            for wanted in [commit(A), Wanted::Newest, content('1')] {
+                check(&nobody_knows, &wanted, "unknown");
+            }
+        }
+        check(
+            &workspace(A, A, json!({ "conditions": [condition("Published", "True", "Test", "")] })),
+            &commit(A),
+            "moving",
+        );
+    }
+
+    #[test]
+    fn a_workspace_that_nobody_follows_says_how_to_follow_it() {
+        let says = |reason: &str| match verdict(&fresh(&workspace(A, A, unknown(reason, "so it is"))), &commit(A)) {
+            Verdict::Pending(Pending::Unknown { says, .. }) => says,
+            other => panic!("{other:?}"),
+        };
+        let label = "so it is; give the pods that should the label workspace.rototo.dev/degradation: \"\"";
+        assert_eq!(says("NoProcesses"), label);
+        assert_eq!(says("Recounting"), "so it is");
+    }
+
     #[test]
     fn what_is_seen_and_not_published_is_not_there_yet_even_if_the_fleet_is_at_rest() {
-        check(&status(B, A, json!({})), &commit(B), "unpublished");
-        check(&status(B, A, not(&["Published"], "no space")), &commit(B), "unpublished");
-        check(&status(A, A, not(&["Converged"], "1 of 2 run it")), &commit(A), "moving");
-        check(&status(A, A, not(&["Published"], "lost")), &commit(A), "moving");
-        let nothing_published = RototoWorkspaceStatus { published: None, ..status(A, A, json!({})) };
+        check(&workspace(B, A, json!({})), &commit(B), "unpublished");
+        check(&workspace(B, A, not(&["Published"], "no space")), &commit(B), "unpublished");
+        check(&workspace(A, A, not(&["Converged"], "1 of 2 run it")), &commit(A), "moving");
+        check(&workspace(A, A, not(&["Published"], "lost")), &commit(A), "moving");
+        let nothing_published = workspace(A, A, json!({ "published": null }));
         check(&nothing_published, &commit(A), "unpublished");
         check(&nothing_published, &Wanted::Newest, "unpublished");
     }
@@ -199,22 +498,32 @@ mod tests {
     #[test]
     fn only_the_refusal_of_what_is_wanted_ends_the_wait() {
         let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
-        let refused = status(B, A, rejected);
+        let refused = workspace(B, A, rejected.clone());
         check(&refused, &commit(B), "refused");
         check(&refused, &Wanted::Newest, "refused");
         check(&refused, &commit(A), "converged");
-        check(&refused, &Wanted::Fingerprint(fingerprint('2').parse().unwrap()), "unseen");
+        check(&refused, &content('2'), "unseen");
+        // The spec that refused it is not the one that the operator answers for.
+        let mut other_spec = refused;
+        other_spec.metadata.generation = Some(2);
+        check_answer(&other_spec, Some(&answer(B, json!({ "observed_generation": 2 }))), &commit(B), "unpublished");
     }
 
     #[test]
     fn a_status_of_an_older_spec_proves_nothing() {
-        let old = status(A, A, json!({}));
-        assert!(matches!(verdict(&old, Some(2), &commit(A)), Verdict::Pending(Pending::Unseen(_))));
+        check(&workspace(A, A, json!({ "observedGeneration": 0 })), &commit(A), "unseen");
     }
 
     #[test]
     fn the_newest_has_arrived_only_when_the_source_is_known_to_be_the_newest_too() {
-        check(&status(A, A, not(&["Ready", "Stale"], "unreachable")), &Wanted::Newest, "moving");
+        check(&workspace(A, A, not(&["Ready", "Stale"], "unreachable")), &Wanted::Newest, "moving");
+        check(&workspace(A, A, not(&["Converged"], "1 of 2")), &Wanted::Newest, "moving");
+        check_answer(
+            &workspace(A, A, not(&["Ready", "Stale"], "unreachable")),
+            Some(&answer(A, json!({}))),
+            &Wanted::Newest,
+            "moving",
+        );
     }
 
     #[test]
@@ -223,7 +532,7 @@ mod tests {
         let mut changes = not(&["Converged"], "2 of 3 run it");
         changes["fleet"] =
             json!({"expected": 3, "processes": 3, "applied": 2, "rejected": 0, "silent": 0, "behind": behind});
-        match verdict(&status(A, A, changes), Some(1), &commit(A)) {
+        match verdict(&fresh(&workspace(A, A, changes)), &commit(A)) {
             Verdict::Pending(Pending::Moving { applied: 2, total: 3, behind, says }) => {
                 assert_eq!(behind[0].name, "app-1");
                 assert_eq!(says, "2 of 3 run it");

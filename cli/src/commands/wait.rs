@@ -1,34 +1,47 @@
 //! `rototo wait`: blocks until a fleet runs a change, or it is clear that it will not. For pipelines.
 
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::Args;
-use futures::{Stream, StreamExt};
-use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler};
+use rototo_api::workspace::{RejectedStatus, RototoWorkspaceStatus, Straggler};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::arguments::Global;
-use crate::cluster::verdict::{Pending, Verdict, Wanted, verdict};
-use crate::cluster::{ClusterOptions, WatchProblem, faults, findings, short_fingerprint, short_revision, straggler};
+use crate::cluster::claim::Claim;
+use crate::cluster::verdict::{Pending, Verdict, Wanted};
+use crate::cluster::vigil::Way;
+use crate::cluster::{
+    ClusterOptions, Ended, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision, straggler,
+};
 use crate::output::{self, GOOD};
+use crate::text::plain;
 
 const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
-  rototo wait degradation                              whatever is the newest
+  rototo wait degradation                              whatever is the newest that the operator knows
 
-Exit codes: 0 every process runs it, 1 something else failed, 2 the command line is wrong, 3 lint refuses it, 4 not
-within --timeout, with who is behind. A commit that changes nothing in the workspace has arrived once it was verified.";
+It believes no status that may be out of date. It asks the operator, if it has a token for it; else it requests a
+reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the status.
+A commit that changes nothing in the workspace has arrived once it was verified.
+
+Exit codes:
+  0  every process runs it
+  1  something else failed, or the workspace is suspended and what is wanted is not published
+  2  the command line is wrong
+  3  lint refuses it
+  4  not within --timeout, with who is behind
+  5  the status says that every process runs it, and nobody confirmed within --timeout that this still holds";
 
 const REFUSED: u8 = 3;
 const TIMED_OUT: u8 = 4;
+const UNCONFIRMED: u8 = 5;
 
 /// Wait until every process of a workspace's fleet runs a change.
 #[derive(Debug, Args)]
@@ -52,6 +65,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     cluster: ClusterOptions,
+
+    #[command(flatten)]
+    operator: OperatorOptions,
 }
 
 /// The shape that scripts read.
@@ -59,141 +75,179 @@ pub(crate) struct Arguments {
 struct Report<'a> {
     namespace: &'a str,
     name: &'a str,
-    /// `converged`, `refused`, or `timed_out`.
+    /// `converged`, `refused`, `suspended`, `timed_out`, or `unconfirmed`.
     outcome: &'static str,
     message: &'a str,
     behind: &'a [Straggler],
     status: Option<&'a RototoWorkspaceStatus>,
+    /// `operator` or `status`: whose claim it is that every process runs it, if that is confirmed.
+    confirmed_by: Option<&'static str>,
+    /// The time that the claim speaks of, by the operator's clock.
+    as_of: Option<String>,
 }
 
 /// How the wait ended.
 enum End {
-    Converged(RototoWorkspaceStatus),
-    Refused(RototoWorkspaceStatus, RejectedStatus),
-    TimedOut(Last),
-}
-
-/// What was seen last.
-#[derive(Default)]
-struct Last {
-    status: Option<RototoWorkspaceStatus>,
-    pending: Option<Pending>,
-    problem: Option<anyhow::Error>,
+    Converged(Claim),
+    Unconfirmed(Claim),
+    Refused(RejectedStatus),
+    Suspended(&'static str),
+    TimedOut(Option<Pending>),
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let wanted = arguments.revision.or(arguments.fingerprint).unwrap_or(Wanted::Newest);
-    let deadline = Instant::now() + arguments.timeout;
-    let cluster = arguments.cluster.connect().await?;
-    let changes = cluster.watch(&arguments.name);
-    let Some(end) = follow(changes, &wanted, deadline).await? else { return Err(cluster.missing(&arguments.name)) };
+    let Arguments { name, revision, fingerprint, timeout, cluster, operator } = arguments;
+    let wanted = revision.or(fingerprint).unwrap_or(Wanted::Newest);
+    let deadline = Instant::now() + timeout;
+    let cluster = cluster.connect().await?;
+    let followed = Box::pin(follow(&cluster, &name, wanted, &operator, deadline)).await?;
+    let Some(ended) = followed else { return Err(cluster.missing(&name)) };
 
-    let text = end.text(arguments.timeout);
+    let end = End::of(&ended);
+    let text = end.text(&ended, timeout);
     if global.json {
-        output::json(&end.report(&cluster.namespace, &arguments.name, &text))?;
+        output::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
     } else {
         match &end {
             End::Converged(_) if global.quiet => {}
             End::Converged(_) => output::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
-            End::Refused(..) | End::TimedOut(_) => output::complain(&anyhow!("{text}")),
+            _ => output::complain(&anyhow!("{text}")),
         }
-        if let End::Refused(_, rejected) = &end {
+        if let End::Refused(rejected) = &end {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
             output::complain_in_full(&findings.collect::<String>())?;
         }
     }
-    Ok(match end {
-        End::Converged(_) => ExitCode::SUCCESS,
-        End::Refused(..) => ExitCode::from(REFUSED),
-        End::TimedOut(_) => ExitCode::from(TIMED_OUT),
-    })
-}
-
-/// Listens until the verdict is final, or `deadline`. `None` when there is no such workspace.
-async fn follow(
-    changes: impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>>,
-    wanted: &Wanted,
-    deadline: Instant,
-) -> anyhow::Result<Option<End>> {
-    let (mut changes, mut last) = (pin!(changes), Last::default());
-    loop {
-        let Ok(change) = timeout_at(deadline, changes.next()).await else { return Ok(Some(End::TimedOut(last))) };
-        match change {
-            Some(Ok(Some(workspace))) => {
-                let status = workspace.status.unwrap_or_default();
-                let pending = match verdict(&status, workspace.metadata.generation, wanted) {
-                    Verdict::Converged => return Ok(Some(End::Converged(status))),
-                    Verdict::Refused(rejected) => return Ok(Some(End::Refused(status, rejected))),
-                    Verdict::Pending(pending) => pending,
-                };
-                last = Last { status: Some(status), pending: Some(pending), problem: None };
-            }
-            Some(Ok(None)) => return Ok(None),
-            Some(Err(WatchProblem::Passing(error))) => last.problem = Some(error),
-            Some(Err(WatchProblem::Lasting(error))) => return Err(error),
-            None => bail!("the watch of the workspace ended"),
-        }
-    }
+    Ok(end.exit_code())
 }
 
 impl End {
-    fn status(&self) -> Option<&RototoWorkspaceStatus> {
+    fn of(ended: &Ended) -> Self {
+        match ended.verdict.clone() {
+            Some(Verdict::Converged(claim)) => Self::Converged(claim),
+            Some(Verdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
+            Some(Verdict::Refused(rejected)) => Self::Refused(rejected),
+            Some(Verdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
+            Some(Verdict::Pending(pending)) => Self::TimedOut(Some(pending)),
+            None => Self::TimedOut(None),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Converged(status) | Self::Refused(status, _) => Some(status),
-            Self::TimedOut(last) => last.status.as_ref(),
+            Self::Converged(_) => ExitCode::SUCCESS,
+            Self::Suspended(_) => ExitCode::FAILURE,
+            Self::Refused(_) => ExitCode::from(REFUSED),
+            Self::TimedOut(_) => ExitCode::from(TIMED_OUT),
+            Self::Unconfirmed(_) => ExitCode::from(UNCONFIRMED),
+        }
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Converged(_) => "converged",
+            Self::Unconfirmed(_) => "unconfirmed",
+            Self::Refused(_) => "refused",
+            Self::Suspended(_) => "suspended",
+            Self::TimedOut(_) => "timed_out",
         }
     }
 
     fn behind(&self) -> &[Straggler] {
         match self {
-            Self::TimedOut(Last { pending: Some(Pending::Moving { behind, .. }), .. }) => behind,
+            Self::TimedOut(Some(Pending::Moving { behind, .. } | Pending::Unknown { behind, .. })) => behind,
             _ => &[],
         }
     }
 
-    fn report<'a>(&'a self, namespace: &'a str, name: &'a str, message: &'a str) -> Report<'a> {
-        let outcome = match self {
-            Self::Converged(_) => "converged",
-            Self::Refused(..) => "refused",
-            Self::TimedOut(_) => "timed_out",
+    fn report<'a>(&'a self, ended: &'a Ended, namespace: &'a str, name: &'a str, message: &'a str) -> Report<'a> {
+        let (confirmed, claim) = match self {
+            Self::Converged(claim) => (Some(claim), Some(claim)),
+            Self::Unconfirmed(claim) => (None, Some(claim)),
+            _ => (None, None),
         };
-        Report { namespace, name, outcome, message, behind: self.behind(), status: self.status() }
+        Report {
+            namespace,
+            name,
+            outcome: self.outcome(),
+            message,
+            behind: self.behind(),
+            status: ended.vigil.status(),
+            confirmed_by: confirmed.map(|claim| claim.by.name()),
+            as_of: claim.and_then(|claim| claim.as_of).map(|time| time.to_string()),
+        }
     }
 
-    fn text(&self, patience: Duration) -> String {
+    fn text(&self, ended: &Ended, patience: Duration) -> String {
+        let seconds = patience.as_secs_f64();
         match self {
-            Self::Converged(status) => {
-                let published = status.published.as_ref();
-                let fingerprint = published.map(|published| short_fingerprint(&published.fingerprint));
-                let revision = short_revision(published.and_then(|published| published.revision.as_deref()));
-                let fleet = status.summary.as_ref().and_then(|summary| summary.fleet.clone());
-                format!("{revision} is {}, fleet {}", fingerprint.unwrap_or_default(), fleet.unwrap_or_default())
+            Self::Converged(claim) => {
+                let suspended = ended.vigil.workspace().is_some_and(|workspace| workspace.spec.suspend);
+                let note =
+                    if suspended { "; the workspace is suspended, so nothing newer will be published" } else { "" };
+                format!("{}, as of {}{note}", published(claim, ended.vigil.wanted()), date(claim))
             }
-            Self::Refused(_, rejected) => {
+            Self::Unconfirmed(claim) => format!(
+                "not confirmed within {seconds} s: {}, says a status as of {}, and nobody says that this still holds: {}",
+                published(claim, ended.vigil.wanted()),
+                date(claim),
+                doubts(ended)
+            ),
+            Self::Refused(rejected) => {
                 format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
             }
-            Self::TimedOut(last) => {
-                format!("not converged within {} s: {}", patience.as_secs_f64(), last.text())
+            Self::Suspended(what_to_do) => (*what_to_do).to_owned(),
+            Self::TimedOut(pending) => {
+                let problem = ended.vigil.problem.as_ref().map(|problem| format!("{problem:#}"));
+                format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending.as_ref())))
             }
         }
     }
 }
 
-impl Last {
-    fn text(&self) -> String {
-        match (&self.problem, &self.pending) {
-            (Some(problem), _) => format!("{problem:#}"),
-            (None, Some(Pending::Unseen(why))) => why.clone(),
-            (None, Some(Pending::Unpublished(why))) => format!("it is not published: {why}"),
-            (None, Some(Pending::Moving { applied, total, behind, says })) if behind.is_empty() => {
-                format!("{applied} of {total} run it: {says}")
-            }
-            (None, Some(Pending::Moving { applied, total, behind, .. })) => {
-                let names: Vec<_> = behind.iter().map(straggler).collect();
-                format!("{applied} of {total} run it; behind: {}", names.join(", "))
-            }
-            (None, None) => "the API server has not answered".to_owned(),
+/// What the fleet runs, by the name under which somebody waits for it.
+fn published(claim: &Claim, wanted: &Wanted) -> String {
+    let (meant, newest) = (wanted.revision_in(claim), claim.revisions.first().map(String::as_str));
+    let content = short_fingerprint(claim.fingerprint.as_deref().unwrap_or_default());
+    let same = if meant == newest { String::new() } else { format!(" like the newer {}", short_revision(newest)) };
+    format!("{} is {content}{same}, fleet {}", short_revision(meant), claim.fleet.summary())
+}
+
+/// By the operator's clock, which this machine's may differ from.
+fn date(claim: &Claim) -> String {
+    claim.as_of.map_or_else(|| "an unknown time".to_owned(), |time| time.strftime("%FT%TZ").to_string())
+}
+
+/// Why no way led to a recent claim, and how to open one.
+fn doubts(ended: &Ended) -> String {
+    let vigil = &ended.vigil;
+    let operator = match &vigil.operator {
+        Way::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
+        Way::Untried | Way::Open => "the operator has not answered for this workspace".to_owned(),
+    };
+    let requests = match &vigil.requests {
+        Way::Closed(why) => why.clone(),
+        Way::Open => "it has not handled the request to write the status: does it run?".to_owned(),
+        Way::Untried => "no request could be made".to_owned(),
+    };
+    let problem = vigil.problem.as_ref().map(|problem| format!("; {problem:#}")).unwrap_or_default();
+    format!("{operator}; {requests}{problem}")
+}
+
+/// What is still missing, in words.
+fn missing(pending: Option<&Pending>) -> String {
+    match pending {
+        Some(Pending::Unseen(why)) => why.clone(),
+        Some(Pending::Unpublished(why)) => format!("it is not published: {why}"),
+        Some(Pending::Moving { applied, total, behind, says }) if behind.is_empty() => {
+            format!("{applied} of {total} run it: {says}")
         }
+        Some(Pending::Moving { applied, total, behind, .. }) => {
+            let names: Vec<_> = behind.iter().map(straggler).collect();
+            format!("{applied} of {total} run it; behind: {}", names.join(", "))
+        }
+        Some(Pending::Unknown { says, .. }) => format!("nobody knows whether every process runs it: {says}"),
+        None => "the API server has not answered".to_owned(),
     }
 }
 
@@ -229,7 +283,106 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use rototo_api::workspace::RototoWorkspace;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::cluster::vigil::Vigil;
+
+    const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const TIME: &str = "2026-11-20T18:40:00Z";
+
+    /// A workspace whose fleet runs `revisions`, with all `changes` made to it.
+    fn workspace(revisions: &[&str], changes: Value) -> RototoWorkspace {
+        let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": TIME});
+        let conditions = ["Ready", "Published", "Converged"].map(condition);
+        let mut workspace = json!({
+            "metadata": { "name": "degradation", "uid": "1", "generation": 1 },
+            "spec": { "source": "git+https://git.example.com/acme/config.git" },
+            "status": {
+                "observedGeneration": 1,
+                "conditions": conditions,
+                "published": { "fingerprint": "sha256:9f2c1a7d00", "updatedAt": "2026-11-20T18:38:00.000000Z", "revisions": revisions },
+                "fleet": { "expected": 37, "processes": 37, "applied": 37, "rejected": 0, "silent": 0, "asOf": TIME },
+            },
+        });
+        workspace.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        serde_json::from_value(workspace).unwrap()
+    }
+
+    /// How a wait for [`A`] ends that has seen all this.
+    fn ended(seen: &[RototoWorkspace]) -> Ended {
+        let start = Instant::now();
+        let mut vigil = Vigil::new(revision(A).unwrap(), start);
+        vigil.answered(start, Err(anyhow!("there is no token")));
+        for workspace in seen {
+            vigil.saw(workspace.clone());
+        }
+        Ended { verdict: vigil.verdict(start), vigil }
+    }
+
+    fn check(ended: &Ended, code: u8, text: &str) {
+        let end = End::of(ended);
+        assert_eq!(end.exit_code(), ExitCode::from(code));
+        assert_eq!(end.text(ended, Duration::from_secs(60)), text);
+    }
+
+    fn dated(mut workspace: RototoWorkspace) -> RototoWorkspace {
+        let fleet = workspace.status.as_mut().unwrap().fleet.as_mut().unwrap();
+        fleet.as_of = Some(serde_json::from_value(json!("2026-11-20T18:40:01Z")).unwrap());
+        workspace
+    }
+
+    #[test]
+    fn a_confirmed_claim_is_success_and_told_with_its_date() {
+        let seen = workspace(&[A], json!({}));
+        let ended = ended(&[seen.clone(), dated(seen)]);
+        check(&ended, 0, "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z");
+        let report = serde_json::to_value(End::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("converged"), &json!("status")));
+        assert_eq!(report["as_of"], "2026-11-20T18:40:01Z");
+    }
+
+    #[test]
+    fn a_commit_that_another_followed_is_named_beside_it() {
+        let seen = workspace(&[B, A], json!({}));
+        let text =
+            "main@sha1:aaaaaaaa is 9f2c1a7d like the newer main@sha1:bbbbbbbb, fleet 37/37, as of 2026-11-20T18:40:01Z";
+        check(&ended(&[seen.clone(), dated(seen)]), 0, text);
+    }
+
+    #[test]
+    fn what_a_suspended_workspace_runs_is_success_with_a_remark() {
+        let spec = json!({ "spec": { "source": "git+https://git.example.com/acme/config.git", "suspend": true } });
+        let seen = workspace(&[A], spec.clone());
+        let text = "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z; the workspace is suspended, so nothing newer will be published";
+        check(&ended(&[seen.clone(), dated(seen)]), 0, text);
+        let text = "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
+        check(&ended(&[workspace(&[B], spec)]), 1, text);
+    }
+
+    #[test]
+    fn a_claim_that_nobody_vouches_for_has_an_exit_code_of_its_own_and_says_what_is_missing() {
+        let mut ended = ended(&[workspace(&[A], json!({}))]);
+        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
+        ended.vigil.requests = Way::Closed("you may not patch".to_owned());
+        check(&ended, 5, text);
+        ended.vigil.requests = Way::Open;
+        let text =
+            text.replace("you may not patch", "it has not handled the request to write the status: does it run?");
+        check(&ended, 5, &text);
+        let report = serde_json::to_value(End::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("unconfirmed"), &json!(null)));
+        assert_eq!(report["as_of"], TIME);
+    }
+
+    #[test]
+    fn what_never_came_is_a_time_out() {
+        check(&ended(&[]), 4, "not converged within 60 s: the API server has not answered");
+        let other = workspace(&[B], json!({}));
+        check(&ended(&[other]), 4, "not converged within 60 s: the operator has not said more yet");
+    }
 
     #[test]
     fn durations_have_a_unit() {

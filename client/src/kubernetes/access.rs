@@ -2,8 +2,7 @@
 
 use kube::runtime::watcher;
 use rototo_api::names;
-
-use super::fault::Fault;
+use rototo_protocol::follower::fault::Fault;
 
 /// Why the markers of a namespace can't be watched.
 pub(crate) fn watch_fault(namespace: &str, error: &watcher::Error) -> Fault {
@@ -85,6 +84,6 @@ mod tests {
 
     #[test]
     fn what_a_server_says_of_itself_passes() {
-        assert_eq!(status_fault("prod", 503, "starting").kind, crate::kubernetes::fault::FaultKind::Transient);
+        assert_eq!(status_fault("prod", 503, "starting").kind, rototo_protocol::follower::fault::FaultKind::Transient);
     }
 }

@@ -7,13 +7,13 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use rototo_api::fleet::Answer;
 use rototo_api::names;
 use rototo_engine::Tree;
+use rototo_protocol::follower::{Disk, Event, State, Tick, step};
 use rototo_source::{Limits, snapshot};
 use serde_json::json;
 
 use super::cluster::Cluster;
 use super::endpoint::{Address, Endpoint, Trust, refusal};
 use super::sight::{Sight, bell_of};
-use super::state::{Disk, Event, State, Tick, step};
 
 const DIGEST: &str = "sha256:9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d";
 const TIME: &str = "2026-11-20T18:40:00.123456Z";

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use rototo_api::marker::Marker;
 use rototo_engine::{Fingerprint, Tree};
+use rototo_protocol::Publish;
+use rototo_protocol::follower::Bell;
+use rototo_protocol::follower::fault::Fault;
 use rototo_source::SnapshotStore;
 
-use super::fault::Fault;
 use super::sight::bell_of;
-use super::state::{Bell, Publish};
 
 /// The directory of one workspace. All of it blocks on the disk.
 #[derive(Clone, Debug)]

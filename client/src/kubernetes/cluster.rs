@@ -1,18 +1,17 @@
 //! The way into a cluster, and what all followers of this process share on it: doorbells and connections.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use rototo_protocol::follower::fault::Fault;
 use tokio::runtime::{Handle, Id};
 
 use super::access::causes;
 use super::doorbell::{self, Doorbell};
 use super::endpoint::{Address, Endpoint};
-use super::fault::Fault;
 
 /// The API server whose markers are followed. Clones share one watch per namespace.
 ///
@@ -29,11 +28,15 @@ struct Shared {
     config: Option<kube::Config>,
     doorbells: Registry<(Id, String), Doorbell>,
     endpoints: Registry<(Id, Address, PathBuf), Endpoint>,
-    presences: Registry<(Id, String, String), Presence>,
 }
 
-/// That this process follows a workspace, shared by all its handles: to the operator they are one.
-pub(crate) struct Presence;
+/// A namespace of a cluster, and what shows its markers.
+pub(crate) struct Joined {
+    /// The URL of the API server.
+    pub(crate) cluster: String,
+    pub(crate) namespace: String,
+    pub(crate) doorbell: Arc<Doorbell>,
+}
 
 static INFERRED: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(None));
 
@@ -51,34 +54,22 @@ impl Cluster {
     }
 
     fn new(config: Option<kube::Config>) -> Self {
-        Self(Arc::new(Shared {
-            config,
-            doorbells: Registry::default(),
-            endpoints: Registry::default(),
-            presences: Registry::default(),
-        }))
+        Self(Arc::new(Shared { config, doorbells: Registry::default(), endpoints: Registry::default() }))
     }
 
-    /// The doorbell of `namespace`, or of the pod's own, with the name of that.
-    pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<(String, Arc<Doorbell>), Fault> {
+    /// The doorbell of `namespace`, or of the pod's own.
+    pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<Joined, Fault> {
         let config = match &self.0.config {
             Some(config) => config.clone(),
             None => kube::Config::infer().await.map_err(|error| unusable(&error))?,
         };
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
-        let key = (Handle::current().id(), namespace.clone());
+        let (cluster, key) = (config.cluster_url.to_string(), (Handle::current().id(), namespace.clone()));
         let doorbell = self.0.doorbells.share(key, || {
             let client = kube::Client::try_from(tuned(config)).map_err(|error| unusable(&error))?;
             Ok::<_, Fault>(Doorbell::hang(doorbell::Namespace { client, name: namespace.clone() }))
         })?;
-        Ok((namespace, doorbell))
-    }
-
-    /// A share in following a workspace. Who gives up the last one ends that.
-    pub(crate) fn presence(&self, namespace: &str, workspace: &str) -> Arc<Presence> {
-        let key = (Handle::current().id(), namespace.to_owned(), workspace.to_owned());
-        let Ok(presence) = self.0.presences.share(key, || Ok::<_, Infallible>(Presence));
-        presence
+        Ok(Joined { cluster, namespace, doorbell })
     }
 
     /// The connection to the operator at `address`.
@@ -158,24 +149,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_follows_a_workspace_until_its_last_handle_lets_go() {
-        let cluster = local();
-        let (first, second) = (cluster.presence("prod", "policy"), cluster.presence("prod", "policy"));
-        let other = cluster.presence("prod", "other");
-        assert!(Arc::into_inner(first).is_none());
-        assert!(Arc::into_inner(other).is_some());
-        assert!(Arc::into_inner(second).is_some());
-    }
-
-    #[tokio::test]
     async fn there_is_one_doorbell_per_namespace() {
         let cluster = local();
-        let (name, first) = cluster.doorbell(Some("prod")).await.unwrap();
-        let (_, second) = cluster.clone().doorbell(Some("prod")).await.unwrap();
-        assert_eq!(name, "prod");
-        assert!(Arc::ptr_eq(&first, &second));
-        let (name, other) = cluster.doorbell(None).await.unwrap();
-        assert_eq!(name, "default");
-        assert!(!Arc::ptr_eq(&first, &other));
+        let first = cluster.doorbell(Some("prod")).await.unwrap();
+        let second = cluster.clone().doorbell(Some("prod")).await.unwrap();
+        assert_eq!((first.namespace.as_str(), first.cluster.as_str()), ("prod", "http://127.0.0.1:9/"));
+        assert!(Arc::ptr_eq(&first.doorbell, &second.doorbell));
+        let other = cluster.doorbell(None).await.unwrap();
+        assert_eq!(other.namespace, "default");
+        assert!(!Arc::ptr_eq(&first.doorbell, &other.doorbell));
     }
 }

@@ -2,9 +2,8 @@
 //! endpoint gives nothing. What it has is used only if it is what the marker names.
 
 use rototo_engine::{Fingerprint, Tree};
+use rototo_protocol::follower::fault::{Fault, FaultKind};
 use rototo_source::{Access, Reader};
-
-use super::fault::{Fault, FaultKind};
 
 /// A source that has the workspace too.
 pub(crate) struct Direct {

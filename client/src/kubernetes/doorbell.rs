@@ -7,19 +7,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::runtime::watcher::{self, ListSemantic, watcher};
 use rototo_api::names;
+use rototo_protocol::backoff::Backoff;
+use rototo_protocol::follower::fault::Fault;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::access;
-use super::fault::Fault;
 use super::sight::Sight;
-use crate::backoff::Backoff;
 
 /// The connection to the API server, and the namespace that is watched.
 #[derive(Clone)]
@@ -42,6 +42,12 @@ impl Doorbell {
         let doubt = Arc::new(Notify::new());
         let watching = tokio::spawn(keep_watching(namespace, showing, doubt.clone()));
         Self { sight, doubt, _watching: AbortOnDropHandle::new(watching) }
+    }
+
+    /// One that shows what a test says, and tells it when it is doubted.
+    #[cfg(test)]
+    pub(crate) fn showing(sight: watch::Receiver<Sight>, doubt: Arc<Notify>) -> Self {
+        Self { sight, doubt, _watching: AbortOnDropHandle::new(tokio::spawn(std::future::pending())) }
     }
 
     /// What it shows, now and in future.
@@ -67,10 +73,7 @@ const QUIET: Duration = Duration::from_secs(8);
 async fn keep_watching(namespace: Namespace, showing: watch::Sender<Sight>, doubt: Arc<Notify>) {
     loop {
         let events = watcher(Api::namespaced(namespace.client.clone(), &namespace.name), watch_config());
-        tokio::select! {
-            () = watch_until_stuck(&namespace.name, events, &showing) => {}
-            () = doubt.notified() => tracing::debug!(namespace = namespace.name, "the watch of the markers missed a change: listing anew"),
-        }
+        watch_until_stuck(&namespace.name, events, &showing, &doubt).await;
     }
 }
 
@@ -94,7 +97,13 @@ pub(crate) const WATCH_LIMIT_SECONDS: u32 = 270;
 
 type Events = Result<watcher::Event<ConfigMap>, watcher::Error>;
 
-async fn watch_until_stuck(namespace: &str, events: impl Stream<Item = Events>, showing: &watch::Sender<Sight>) {
+/// Watches until a list hangs, or a watch is in doubt. A list that is under way is in no doubt: it shows what is there now.
+async fn watch_until_stuck(
+    namespace: &str,
+    events: impl Stream<Item = Events>,
+    showing: &watch::Sender<Sight>,
+    doubt: &Notify,
+) {
     let mut events = std::pin::pin!(events);
     let mut failures = 0;
     let mut listing = Listing::default();
@@ -104,11 +113,23 @@ async fn watch_until_stuck(namespace: &str, events: impl Stream<Item = Events>, 
             (Listing::Done, 1..) => QUIET,
             (Listing::Done, 0) => Duration::MAX,
         };
-        match timeout(patience, events.next()).await {
+        let next = tokio::select! {
+            next = timeout(patience, events.next()) => next,
+            () = doubt.notified(), if listing == Listing::Done => {
+                tracing::debug!(namespace, "the watch of the markers missed a change: listing anew");
+                return;
+            }
+        };
+        match next {
             Ok(Some(Ok(event))) => {
                 // That a list begins is no sign that it will succeed.
+                let listed = matches!(event, watcher::Event::InitDone);
                 if showing.send_if_modified(|sight| listing.take(event, sight)) {
                     failures = 0;
+                }
+                if listed {
+                    // A doubt from before the list is answered by it.
+                    let _ = doubt.notified().now_or_never();
                 }
             }
             Ok(Some(Err(error))) => {
@@ -199,9 +220,10 @@ mod tests {
 
     async fn seen(events: Vec<Events>) -> Sight {
         let (showing, sight) = watch::channel(Sight::default());
+        let doubt = Notify::new();
         // Polled once: what is there is taken, and then it waits.
         let mut watching =
-            std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing));
+            std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt));
         let _ = timeout(AGAIN.cap + Duration::from_millis(1), &mut watching).await;
         sight.borrow().clone()
     }
@@ -253,7 +275,7 @@ mod tests {
         let (showing, _sight) = watch::channel(Sight::default());
         let began = tokio::time::Instant::now();
         let events: Vec<Events> = (0..5).flat_map(|_| [Ok(watcher::Event::Init), Err(gone())]).collect();
-        watch_until_stuck("prod", stream::iter(events), &showing).await;
+        watch_until_stuck("prod", stream::iter(events), &showing, &Notify::new()).await;
         // Half of 200, 400, 800, 1600, and 3200 ms is the least that the spread leaves.
         assert!(began.elapsed() >= Duration::from_millis(3100));
     }
@@ -262,7 +284,8 @@ mod tests {
     async fn quiet_after_an_error_means_that_the_watch_runs_again() {
         let (showing, sight) = watch::channel(Sight::default());
         let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(gone())];
-        let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing);
+        let doubt = Notify::new();
+        let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
         // Time is paused: it passes as soon as everybody waits.
         assert!(timeout(QUIET * 3, watching).await.is_err());
         assert_eq!(sight.borrow().trouble, None);
@@ -271,7 +294,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_that_hangs_is_given_up() {
         let (showing, sight) = watch::channel(Sight::default());
-        watch_until_stuck("prod", stream::pending(), &showing).await;
+        watch_until_stuck("prod", stream::pending(), &showing, &Notify::new()).await;
         assert!(sight.borrow().trouble.is_some());
     }
 
@@ -286,5 +309,29 @@ mod tests {
         let sight = seen(events).await;
         assert_eq!(sight.markers, None);
         assert!(sight.address.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_doubt_restarts_a_watch_and_never_a_list_that_is_under_way() {
+        let doubted = async |events: Vec<Events>| {
+            let (showing, _sight) = watch::channel(Sight::default());
+            let doubt = Notify::new();
+            doubt.notify_one();
+            let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
+            let again = async {
+                sleep(Duration::from_secs(1)).await;
+                doubt.notify_one();
+                std::future::pending::<()>().await;
+            };
+            let ends = async {
+                tokio::select! {
+                    () = watching => {}
+                    () = again => {}
+                }
+            };
+            timeout(LIST_LIMIT / 2, ends).await.is_ok()
+        };
+        assert!(!doubted(vec![Ok(watcher::Event::Init)]).await);
+        assert!(doubted(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]).await);
     }
 }

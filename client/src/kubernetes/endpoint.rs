@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Builder;
-use http::{Request, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::client::Body;
 use rototo_api::names;
 use rototo_api::snapshot::ErrorBody;
+use rototo_protocol::follower::fault::{Fault, FaultKind};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::Instant;
 
 use super::access::causes;
-use super::fault::{Fault, FaultKind};
 
 /// Where the operator serves, and what its certificate is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,14 @@ impl Endpoint {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<Vec<u8>, Fault> {
+        // The token file may be on a disk that hangs, too.
+        match tokio::time::timeout(limit, self.answer(what, request, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.unreachable(what, &format!("no answer in {} s", limit.as_secs()))),
+        }
+    }
+
+    async fn answer(&self, what: &str, request: Builder, body: Vec<u8>) -> Result<Vec<u8>, Fault> {
         let request = request
             .header(AUTHORIZATION, self.bearer().await?)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
@@ -101,13 +109,6 @@ impl Endpoint {
             .map_err(|error| {
                 Fault::persistent("endpoint_unusable", format!("{what} is no possible request: {error}"))
             })?;
-        match tokio::time::timeout(limit, self.answer(what, request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.unreachable(what, &format!("no answer in {} s", limit.as_secs()))),
-        }
-    }
-
-    async fn answer(&self, what: &str, request: Request<Body>) -> Result<Vec<u8>, Fault> {
         let answer = self.client.send(request).await.map_err(|error| self.unreachable(what, &causes(&error)))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LARGEST_ANSWER).collect().await;

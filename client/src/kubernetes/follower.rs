@@ -7,21 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::fleet::{Answer, ProcessState};
+use rototo_api::fleet::{Answer, Pid, Testimony};
 use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
+use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::follower::{Action, Bell, Disk, Event, Standing, State, Tick, step};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Cache;
-use super::cluster::Presence;
+use super::cluster::Joined;
 use super::doorbell::Doorbell;
 use super::endpoint::Endpoint;
-use super::fault::Fault;
+use super::presence::{Account, Followed, Presence};
+use super::process::PROCESS;
 use super::sight::Sight;
 use super::slot::Slot;
 use super::snapshots::{Failure, Loaded, Snapshots};
-use super::state::{Action, Bell, Disk, Event, Publish, Standing, State, Tick, step};
 use super::target::Target;
 use super::{PATH, reports, story};
 use crate::current::Current;
@@ -43,20 +46,17 @@ pub(crate) async fn follow(
         joined = target.join(&current) => joined,
         () = stop.cancelled() => return,
     };
-    let mut follower = Follower::new(target, joined, current, asked);
-    tokio::select! {
-        () = follower.run() => {}
-        () = stop.cancelled() => {}
-    }
-    follower.drain().await;
+    Follower::new(target, joined, current, asked).follow(stop).await;
 }
 
-struct Follower {
+pub(super) struct Follower {
     target: Target,
     namespace: String,
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
     presence: Arc<Presence>,
+    /// The processes of this pod that the operator asks about, and what was said of them last.
+    siblings: (Vec<Pid>, Vec<Testimony>),
     sight: watch::Receiver<Sight>,
     heard: (u64, Option<Bell>),
     asked: mpsc::Receiver<RefreshAsked>,
@@ -78,9 +78,9 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(
+    pub(super) fn new(
         target: Target,
-        (namespace, doorbell): (String, Arc<Doorbell>),
+        Joined { cluster, namespace, doorbell }: Joined,
         current: Arc<Current>,
         asked: mpsc::Receiver<RefreshAsked>,
     ) -> Self {
@@ -98,10 +98,13 @@ impl Follower {
             cache,
             direct: target.direct.clone(),
         };
+        let (presence, workspace) = (target.presence.clone(), target.workspace.clone());
+        presence.enter(Followed { cluster, namespace: namespace.clone(), workspace });
         Self {
             state,
             snapshots: Arc::new(snapshots),
-            presence: target.cluster.presence(&namespace, &target.workspace),
+            presence,
+            siblings: (Vec::new(), Vec::new()),
             target,
             namespace,
             current,
@@ -121,21 +124,67 @@ impl Follower {
         }
     }
 
+    pub(super) async fn follow(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.run() => {}
+            () = stop.cancelled() => {}
+        }
+        self.drain().await;
+    }
+
     async fn run(&mut self) {
         loop {
             for event in self.next_events().await {
-                let before = self.state.standing(self.now());
-                let tick = Tick { now: self.now(), chance: fastrand::f64() };
-                let (state, actions) = step(self.state.clone(), event, tick);
-                self.state = state;
-                for action in actions {
-                    self.act(action);
-                }
-                // What nobody waits for any more.
-                self.loaded = None;
-                self.tell(&before);
+                self.take(event);
             }
         }
+    }
+
+    /// Decides upon one event. Whatever is told of the outcome, by this handle or another, is told after it has happened.
+    pub(super) fn take(&mut self, event: Event) {
+        let before = self.state.standing(self.now());
+        let mut reports = self.step(event);
+        let resolves = self.resolves();
+        if self.state.running() != resolves {
+            tracing::error!(
+                source = self.target.source,
+                "what was to be swapped in was not there: it is fetched again"
+            );
+            reports |= self.step(Event::NotSwapped(resolves));
+        }
+        // What nobody waits for any more.
+        self.loaded = None;
+        self.presence.stands(self.state.standing(self.now()), self.applied);
+        if reports {
+            self.begin_report();
+        }
+        self.tell(&before);
+    }
+
+    /// Does everything that is decided but reporting, and says whether a report is due.
+    fn step(&mut self, event: Event) -> bool {
+        let tick = Tick { now: self.now(), chance: fastrand::f64() };
+        let (state, actions) = step(self.state.clone(), event, tick);
+        self.state = state;
+        let mut reports = false;
+        for action in actions {
+            match action {
+                Action::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
+                Action::CancelFetch => self.fetch = Slot::empty(),
+                Action::Swap(publish) => self.swap(publish),
+                Action::Rename { publish, revision } => self.rename(publish, revision),
+                Action::Report(_) => reports = true,
+                Action::RestartWatch => self.doorbell.restart(),
+                Action::Recall => self.recall = Slot::run(self.snapshots.clone().recall()),
+            }
+        }
+        reports
+    }
+
+    /// What the application resolves from.
+    fn resolves(&self) -> Option<Publish> {
+        let workspace = self.current.workspace().ok()?;
+        Some(Publish { fingerprint: workspace.fingerprint(), updated_at: workspace.updated_at()? })
     }
 
     async fn next_events(&mut self) -> Vec<Event> {
@@ -197,7 +246,7 @@ impl Follower {
         Some(Event::Recalled(publish))
     }
 
-    fn answered(&self, answer: Result<Answer, Fault>) -> Event {
+    fn answered(&mut self, answer: Result<Answer, Fault>) -> Event {
         if let (Err(fault), None) = (&answer, self.state.trouble_with_reports()) {
             // Said once, until it was better.
             tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
@@ -207,19 +256,19 @@ impl Follower {
             Ok(_) => status.last_success = Some(Timestamp::now()),
             Err(_) => status.counters.report_failures += 1,
         });
+        let answer = answer.map(|answer| self.asked_about_siblings(answer));
         answer.map_or_else(Event::ReportFailed, Event::Answered)
     }
 
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
-            Action::CancelFetch => self.fetch = Slot::empty(),
-            Action::Swap(publish) => self.swap(publish),
-            Action::Rename { publish, revision } => self.rename(publish, revision),
-            Action::Report(standing) => self.begin_report(standing),
-            Action::RestartWatch => self.doorbell.restart(),
-            Action::Recall => self.recall = Slot::run(self.snapshots.clone().recall()),
+    /// Notes what the operator asks about. A question stays in the answer only where there is something new to say.
+    fn asked_about_siblings(&mut self, mut answer: Answer) -> Answer {
+        let (asked, said) = &mut self.siblings;
+        asked.clone_from(&answer.siblings);
+        let testimony = PROCESS.testify(asked);
+        if testimony.is_empty() || testimony == *said {
+            answer.siblings.clear();
         }
+        answer
     }
 
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
@@ -233,19 +282,19 @@ impl Follower {
         self.fetch = Slot::run(async move { (fingerprint, snapshots.load(endpoint, fingerprint, base).await) });
     }
 
-    fn begin_report(&mut self, standing: Standing) {
+    /// Reports for all handles of this process.
+    fn begin_report(&mut self) {
+        let Some(account) = self.presence.account() else { return };
         self.current.set_status(|status| status.counters.reports += 1);
-        self.report = Slot::run(self.reporting(standing));
+        self.report = Slot::run(self.reporting(account));
     }
 
-    fn reporting(&mut self, standing: Standing) -> impl Future<Output = Result<Answer, Fault>> + Send + use<> {
+    fn reporting(&mut self, account: Account) -> impl Future<Output = Result<Answer, Fault>> + Send + use<> {
         let (namespace, workspace) = (self.namespace.clone(), self.target.workspace.clone());
         let endpoint = self.endpoint();
-        let named = self.applied.filter(|(publish, _)| standing.publish == Some(*publish));
-        async move {
-            let ago = named.map(|(_, at)| at.elapsed());
-            reports::send(&*endpoint?, &namespace, &workspace, standing, ago).await
-        }
+        let testimony = PROCESS.testify(&self.siblings.0);
+        self.siblings.1.clone_from(&testimony);
+        async move { reports::send(&*endpoint?, &namespace, &workspace, account, testimony).await }
     }
 
     fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
@@ -257,7 +306,8 @@ impl Follower {
     }
 
     fn swap(&mut self, publish: Publish) {
-        let Some(workspace) = self.loaded.take() else { return };
+        let loaded = self.loaded.take().filter(|workspace| workspace.fingerprint() == publish.fingerprint);
+        let Some(workspace) = loaded else { return };
         self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
@@ -269,7 +319,9 @@ impl Follower {
     }
 
     fn rename(&mut self, publish: Publish, revision: Option<String>) {
-        if let Ok(workspace) = self.current.workspace() {
+        if let Ok(workspace) = self.current.workspace()
+            && workspace.fingerprint() == publish.fingerprint
+        {
             if workspace.updated_at() != Some(publish.updated_at) {
                 self.applied = Some((publish, Instant::now()));
                 self.keep(publish, &workspace);
@@ -323,18 +375,17 @@ impl Follower {
         }
     }
 
-    /// The last report, so that nobody waits for this process any more; unless another handle goes on with it.
+    /// Ends the handle: nothing resolves from it any more, and then the operator hears that it need not wait for this
+    /// process, or how the other handles stand.
     async fn drain(mut self) {
         self.fetch = Slot::empty();
         self.report = Slot::empty();
-        let standing = Standing { state: ProcessState::Draining, publish: self.state.running(), reason: None };
-        let reporting = self.reporting(standing);
-        if Arc::into_inner(self.presence).is_some()
-            && let Ok(Err(fault)) = timeout(DRAIN_LIMIT, reporting).await
-        {
+        self.current.close();
+        let Some(account) = self.presence.leave() else { return };
+        let reporting = self.reporting(account);
+        if let Ok(Err(fault)) = timeout(DRAIN_LIMIT, reporting).await {
             tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
-        self.current.set_status(|status| status.state = ProcessState::Draining);
     }
 
     fn now(&self) -> Duration {

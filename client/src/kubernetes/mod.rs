@@ -2,10 +2,10 @@
 //! runs.
 //!
 //! ```text
-//! doorbell ──sight──► follower ──event──► state::step ──action──► snapshots, reports, swap
+//! doorbell ──sight──► follower ──event──► protocol::follower::step ──action──► snapshots, swap, presence, reports
 //! ```
 //!
-//! [`state`] decides and touches nothing; everything else touches the world and decides nothing.
+//! [`rototo_protocol::follower`] decides and touches nothing; everything else touches the world and decides nothing.
 
 mod access;
 #[cfg(test)]
@@ -15,13 +15,15 @@ mod cluster;
 mod direct;
 mod doorbell;
 mod endpoint;
-mod fault;
 mod follower;
+#[cfg(test)]
+mod follower_tests;
+mod presence;
+mod process;
 mod reports;
 mod sight;
 mod slot;
 mod snapshots;
-mod state;
 mod story;
 mod target;
 
@@ -31,4 +33,5 @@ const PATH: &str = "rototo::path";
 pub use cluster::Cluster;
 pub(crate) use direct::Direct;
 pub(crate) use follower::follow;
+pub(crate) use presence::Presence;
 pub(crate) use target::{Pins, Target};

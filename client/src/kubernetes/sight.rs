@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use rototo_api::marker::{Marker, MarkerError};
+use rototo_protocol::Publish;
+use rototo_protocol::follower::Bell;
+use rototo_protocol::follower::fault::Fault;
 
 use super::endpoint::Address;
-use super::fault::Fault;
-use super::state::{Bell, Publish};
 
 /// What the watch showed last.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,6 +6,9 @@ use std::time::Duration;
 use http::Request;
 use rototo_api::names;
 use rototo_engine::{Fingerprint, Tree};
+use rototo_protocol::Publish;
+use rototo_protocol::follower::Supply;
+use rototo_protocol::follower::fault::Fault;
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
 
@@ -13,8 +16,6 @@ use super::PATH;
 use super::cache::Cache;
 use super::direct::Direct;
 use super::endpoint::Endpoint;
-use super::fault::Fault;
-use super::state::{Publish, Supply};
 use crate::checks::Checks;
 use crate::reading::{Origin, SourceFingerprint};
 use crate::workspace::{Content, Workspace};

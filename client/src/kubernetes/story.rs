@@ -2,9 +2,8 @@
 
 use rototo_api::fleet::ProcessState;
 use rototo_api::names;
-
-use super::fault::Fault;
-use super::state::{Bell, Standing, State};
+use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::follower::{Bell, Standing, State};
 
 /// What stands between the process and being as it should be, with what to do about it; the most decisive first.
 pub(crate) fn trouble(state: &State, namespace: &str, workspace: &str) -> Option<String> {

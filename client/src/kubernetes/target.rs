@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rototo_protocol::backoff::Backoff;
 use tokio::time::sleep;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Joined};
 use super::direct::Direct;
-use super::doorbell::Doorbell;
 use super::endpoint::{Address, Trust};
-use crate::backoff::Backoff;
+use super::presence::Presence;
 use crate::checks::Checks;
 use crate::current::Current;
 
@@ -28,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) stale_after: Option<Duration>,
     pub(crate) checks: Checks,
     pub(crate) direct: Option<Arc<Direct>>,
+    /// The handle that is followed for, among the handles of this process.
+    pub(crate) presence: Arc<Presence>,
 }
 
 /// What the process knows better than the map of the markers.
@@ -53,7 +55,7 @@ const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duratio
 
 impl Target {
     /// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
-    pub(crate) async fn join(&self, current: &Current) -> (String, Arc<Doorbell>) {
+    pub(crate) async fn join(&self, current: &Current) -> Joined {
         let mut failures = 0;
         loop {
             match self.cluster.doorbell(self.namespace.as_deref()).await {

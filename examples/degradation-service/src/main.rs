@@ -69,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
         .with_state(service.clone());
     axum::serve(listener, app).with_graceful_shutdown(terminated()?).await?;
 
-    // The operator hears that nobody needs to wait for this process any more.
+    // The last request is answered. Nothing resolves any more, and the operator need not wait for this process.
     service.workspace.shutdown().await;
     Ok(())
 }

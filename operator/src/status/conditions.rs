@@ -6,8 +6,9 @@ use rototo_api::workspace::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED,
 };
 
+use rototo_protocol::fleet::Verdict as Fleet;
+
 use super::{Facts, PublishProblem, short_fingerprint, short_revision};
-use crate::fleet::Convergence;
 use crate::head::Verdict;
 
 /// The conditions that hold, those of `status` in front of which the rest of it stands.
@@ -138,7 +139,7 @@ fn published(facts: &Facts<'_>) -> Says {
             "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
         ),
         (None, Some(publish)) => {
-            let fingerprint = short_fingerprint(&publish.fingerprint);
+            let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
             Says::well("Published", format!("every process is told to run {fingerprint}, and can get it"))
         }
         (None, None) if facts.spec.suspend => Says::fails("Suspended", "nothing is published, and spec.suspend is set"),
@@ -146,32 +147,60 @@ fn published(facts: &Facts<'_>) -> Says {
     }
 }
 
+/// The claim that every process runs what is published. What nobody knows is `Unknown`, and does not keep the workspace from
+/// being ready: it says nothing against it.
 fn converged(facts: &Facts<'_>) -> Says {
     let view = facts.fleet;
     let total = view.expected.unwrap_or(view.processes);
     let count = format!("{} of {total} processes run what is published", view.applied);
     let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
     let named = if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) };
-    match view.convergence {
-        Convergence::Nobody if facts.published.is_none() => {
-            Says::unknown("NothingPublished", "there is nothing to converge on yet")
+    let dropped = match view.lost {
+        0 => String::new(),
+        lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
+    };
+    let unknown = |reason, message: String| Says { hinders: false, ..Says::unknown(reason, message) };
+    let within = facts.spec.converge_within();
+    match view.verdict {
+        _ if !facts.selector_usable => unknown(
+            "SelectorInvalid",
+            "spec.fleet.selector can't be understood, so nobody knows which pods are meant".to_owned(),
+        ),
+        Fleet::NothingPublished => unknown("NothingPublished", "there is nothing to converge on yet".to_owned()),
+        Fleet::NoProcesses if view.processes == 0 => {
+            unknown("NoProcesses", format!("no process follows this workspace{dropped}"))
         }
-        Convergence::Nobody => Says::well("NoProcesses", "no process follows this workspace yet"),
-        Convergence::Recounting => {
-            Says::unknown("Recounting", format!("the operator has started since the publish and counts anew: {count}"))
-        }
-        Convergence::Rejected => Says::fails("ProcessesRefuse", format!("{count}, {} refuse it{named}", view.rejected)),
-        Convergence::Progressing(Some(since)) if since <= facts.spec.converge_within() => {
+        Fleet::NoProcesses => unknown("NoProcesses", format!("no process runs what is published yet{dropped}{named}")),
+        Fleet::Recounting => unknown(
+            "Recounting",
+            format!(
+                "the operator listens for {} s before it claims anything, as it has just started or held no lease: {count}",
+                view.windows.recount.as_secs()
+            ),
+        ),
+        Fleet::Unprovable if view.unaccounted > 0 => unknown(
+            "Unprovable",
+            format!(
+                "{count}; {} that were counted before the operator was restarted have not been heard since",
+                view.unaccounted
+            ),
+        ),
+        Fleet::Unprovable => unknown(
+            "Unprovable",
+            format!("{count}; the others no longer report, and nobody can see whether they have ended{named}"),
+        ),
+        Fleet::Silent => unknown("Silent", format!("{count}; the others had applied it and no longer report{named}")),
+        Fleet::Refused => Says::fails("ProcessesRefuse", format!("{count}, {} refuse it{named}", view.rejected)),
+        Fleet::Progressing { .. } if facts.behind_for.is_some_and(|time| time <= within) => {
             Says::fails("Progressing", count)
         }
-        Convergence::Progressing(_) => {
-            let within = facts.spec.converge_within();
+        Fleet::Progressing { .. } => {
             Says::fails("DeadlineExceeded", format!("after more than {within:?}, {count}{named}"))
         }
-        Convergence::Converged => {
+        Fleet::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));
-            Says::well("Converged", format!("every process runs what is published{took}"))
+            Says::well("Converged", format!("every process that counts runs what is published{took}{dropped}"))
         }
     }
 }
@@ -203,7 +232,7 @@ fn reconciling(facts: &Facts<'_>, converged: &Says) -> Option<Says> {
     if !facts.source.current {
         return Some(Says::warns("Looking", "the source is being looked at"));
     }
-    let moving = matches!(facts.fleet.convergence, Convergence::Progressing(_) | Convergence::Recounting);
+    let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| Says::warns(converged.reason, &converged.message))
 }
 
@@ -218,7 +247,8 @@ fn ready(facts: &Facts<'_>, in_order: &[Option<&Says>]) -> Says {
         }
         Some(Says { status: "Unknown", reason, message, .. }) => Says::unknown(reason, message),
         Some(Says { reason, message, .. }) => Says::fails(reason, message),
-        None => Says::well("Converged", ready_message(facts)),
+        None if facts.fleet.verdict == Fleet::Converged => Says::well("Converged", ready_message(facts)),
+        None => Says::well("Published", ready_message(facts)),
     }
 }
 
@@ -227,7 +257,11 @@ fn ready_message(facts: &Facts<'_>) -> String {
     if facts.spec.suspend {
         return "suspended; what was published runs".to_owned();
     }
+    let unknown = !matches!(view.verdict, Fleet::Converged | Fleet::NoProcesses);
     match view.expected {
+        Some(expected) if unknown => {
+            format!("the newest revision is published; {} of {expected} processes are known to run it", view.applied)
+        }
         Some(expected) => format!("the newest revision runs in {} of {expected} processes", view.applied),
         None if view.processes > 0 => format!("the newest revision runs in {} processes", view.applied),
         None => "the newest revision is published; no process follows it yet".to_owned(),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::workspace::{FailOn, FleetMillis, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 
+use rototo_protocol::fleet::Verdict as Fleet;
+use rototo_protocol::windows::{HEARTBEAT, Windows};
+
 use super::*;
-use crate::fleet::Convergence;
 use crate::head::{LookTimes, Refusal};
 
 struct World {
@@ -18,6 +20,8 @@ struct World {
     published: Option<Publish>,
     problem: Option<PublishProblem>,
     fleet: FleetView,
+    behind_for: Option<Duration>,
+    selector_usable: bool,
     current: bool,
     previous: RototoWorkspaceStatus,
 }
@@ -29,7 +33,7 @@ fn fingerprint(content: &str) -> Fingerprint {
 
 fn publish(content: &str, second: u32) -> Publish {
     let updated_at = format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap();
-    Publish { fingerprint: fingerprint(content).to_string(), updated_at }
+    Publish { fingerprint: fingerprint(content), updated_at }
 }
 
 fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
@@ -58,7 +62,7 @@ fn refused() -> Verdict {
     Verdict::Refused(Refusal { errors: 2, warnings: 0, findings: vec![finding] })
 }
 
-fn fleet(applied: u32, expected: u32, convergence: Convergence) -> FleetView {
+fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
     FleetView {
         expected: Some(expected),
         processes: expected,
@@ -66,9 +70,13 @@ fn fleet(applied: u32, expected: u32, convergence: Convergence) -> FleetView {
         rejected: 0,
         silent: 0,
         behind: Vec::new(),
-        convergence,
-        millis: Some(FleetMillis { published: 9, all: Some(64), ..FleetMillis::default() }),
+        verdict,
+        millis: Some(Millis { published: 9, all: Some(64), ..Millis::default() }),
         next_change: None,
+        unbound: 0,
+        unaccounted: 0,
+        lost: 0,
+        windows: Windows::of(3, HEARTBEAT),
     }
 }
 
@@ -82,7 +90,9 @@ impl World {
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
             problem: None,
-            fleet: fleet(3, 3, Convergence::Converged),
+            fleet: fleet(3, 3, Fleet::Converged),
+            behind_for: None,
+            selector_usable: true,
             current: true,
             previous: RototoWorkspaceStatus::default(),
         };
@@ -105,9 +115,11 @@ impl World {
                 error,
                 current: self.current,
             },
-            published: self.published.as_ref(),
+            published: self.published,
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
+            behind_for: self.behind_for,
+            selector_usable: self.selector_usable,
             handled_request: None,
             previous: &self.previous,
         })
@@ -210,12 +222,13 @@ fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
     let mut world = World::new();
     world.published = Some(publish("B", 2));
     world.head = Some(head("B", 'b', Verdict::Accepted));
-    world.fleet = fleet(1, 3, Convergence::Progressing(Some(Duration::from_millis(900))));
+    world.fleet = fleet(1, 3, Fleet::Progressing { since: Duration::ZERO });
+    world.behind_for = Some(Duration::from_millis(900));
     world.fleet.millis = None;
     assert_eq!(world.conditions()[..2], ["Ready=False/Progressing", "Reconciling=True/Progressing"]);
     assert_eq!(world.events(), ["Published"]);
     world.previous = world.status();
-    world.fleet.convergence = Convergence::Progressing(Some(Duration::from_millis(1100)));
+    world.behind_for = Some(Duration::from_millis(1100));
     world.fleet.behind = vec![Straggler { name: "pod-2".to_owned(), state: "silent".to_owned(), reason: None }];
     assert_eq!(world.conditions()[0], "Ready=False/DeadlineExceeded");
     assert_eq!(world.events(), ["ConvergeDeadlineExceeded"]);
@@ -241,7 +254,7 @@ fn before_the_first_look_nothing_is_claimed() {
     let mut world = World::new();
     world.previous = RototoWorkspaceStatus::default();
     (world.head, world.published, world.verified_ago, world.current) = (None, None, None, false);
-    world.fleet = fleet(0, 0, Convergence::Nobody);
+    world.fleet = fleet(0, 0, Fleet::NothingPublished);
     world.fleet.expected = None;
     assert_eq!(
         world.conditions(),
@@ -263,7 +276,7 @@ fn a_restarted_operator_keeps_saying_what_was_found_until_it_knows_better() {
     world.head = Some(head("B", 'b', refused()));
     world.previous = world.status();
     (world.head, world.current) = (None, false);
-    world.fleet.convergence = Convergence::Recounting;
+    world.fleet.verdict = Fleet::Recounting;
     let status = world.status();
     assert_eq!(status.rejected, world.previous.rejected);
     assert_eq!(status.conditions[0].reason, "LintRefused");
@@ -295,6 +308,77 @@ fn a_time_of_verification_alone_is_written_every_ten_minutes() {
     };
     assert!(!later("2026-11-20T18:49:59Z"));
     assert!(later("2026-11-20T18:50:00Z"));
+}
+
+#[test]
+fn the_date_of_a_claim_alone_is_written_every_ten_minutes() {
+    let world = World::new();
+    let mut next = world.status();
+    let mut later = |time: &str| {
+        next.fleet.as_mut().unwrap().as_of = Some(Time(time.parse().unwrap()));
+        worth_writing(&world.previous, &next)
+    };
+    assert!(!later("2026-11-20T18:49:59Z"));
+    assert!(later("2026-11-20T18:50:00Z"));
+}
+
+#[test]
+fn a_claim_has_a_date_and_the_time_for_which_it_is_good() {
+    let fleet = World::new().status().fleet.unwrap();
+    assert_eq!((fleet.as_of.unwrap().0.to_string().as_str(), fleet.claim_seconds), ("2026-11-20T18:40:00Z", 45));
+}
+
+#[test]
+fn what_nobody_knows_is_unknown_and_does_not_keep_the_workspace_from_being_ready() {
+    let unknown = [
+        (Fleet::NoProcesses, "NoProcesses"),
+        (Fleet::Recounting, "Recounting"),
+        (Fleet::Silent, "Silent"),
+        (Fleet::Unprovable, "Unprovable"),
+    ];
+    for (verdict, reason) in unknown {
+        let mut world = World::new();
+        world.fleet = fleet(2, 3, verdict);
+        let conditions = world.conditions();
+        assert_eq!(conditions[0], "Ready=True/Published");
+        assert_eq!(conditions.last().unwrap(), &format!("Converged=Unknown/{reason}"));
+    }
+}
+
+#[test]
+fn a_selector_that_nobody_understands_makes_no_claim() {
+    let mut world = World::new();
+    world.selector_usable = false;
+    assert_eq!(world.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
+}
+
+#[test]
+fn a_figure_that_was_shown_stays() {
+    let mut world = World::new();
+    for all in [Some(60), None, Some(3_600_060)] {
+        world.fleet.millis = Some(Millis { all, ..Millis::default() });
+        world.previous = world.status();
+        assert_eq!(world.previous.history[0].converged_millis, Some(64));
+        assert_eq!(world.previous.summary.as_ref().unwrap().converged_in.as_deref(), Some("64ms"));
+    }
+}
+
+#[test]
+fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
+    let mut world = World::new();
+    for commit in "bcdefghijklm".chars() {
+        world.head = Some(head("A", if commit.is_ascii_hexdigit() { commit } else { '0' }, Verdict::Accepted));
+        world.previous = world.status();
+    }
+    let revisions = world.status().published.unwrap().revisions;
+    assert!(revisions[0].ends_with("00") && revisions.iter().any(|revision| revision.ends_with("bb")), "{revisions:?}");
+}
+
+#[test]
+fn published_content_that_the_operator_lost_is_not_said_to_be_had() {
+    let mut world = World::new();
+    world.problem = Some(PublishProblem::Lost);
+    assert!(world.conditions().contains(&"Published=False/SnapshotLost".to_owned()));
 }
 
 #[test]

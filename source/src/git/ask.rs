@@ -15,6 +15,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub(super) struct Answers {
     last: HashMap<GitReference, Answer>,
+    /// The commit that each ref was last known to be, and when the first answer with it came: failures in between do not
+    /// change that.
+    named: HashMap<GitReference, (Commit, Instant)>,
 }
 
 struct Answer {
@@ -51,13 +54,31 @@ impl Answers {
             let last = self.last.get(reference).and_then(|answer| answer.commit.clone().err());
             return Err(last.unwrap_or(GitFault::LeftAlone));
         }
+        let heard = Instant::now();
+        self.named.retain(|reference, _| references.contains(reference));
         for followed in references {
             let commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
+            if let Ok(commit) = &commit {
+                self.name(&followed, commit, heard);
+            }
             let wanted = self.last.get(&followed).map_or(now, |answer| answer.wanted);
             self.last.insert(followed, Answer { asked: now, wanted, commit });
         }
         let answer = self.last.get(reference).map(|answer| answer.commit.clone());
         answer.unwrap_or_else(|| Err(GitFault::NoReference(reference.clone())))
+    }
+}
+
+impl Answers {
+    fn name(&mut self, reference: &GitReference, commit: &Commit, heard: Instant) {
+        if self.named.get(reference).is_none_or(|(known, _)| known != commit) {
+            self.named.insert(reference.clone(), (commit.clone(), heard));
+        }
+    }
+
+    /// When the first answer came that names `commit` as what `reference` is, if that is what it is now.
+    pub(super) fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
+        self.named.get(reference).filter(|(known, _)| known == commit).map(|(_, since)| *since)
     }
 }
 
@@ -141,5 +162,21 @@ mod tests {
     #[test]
     fn what_is_no_sha1_is_refused() {
         assert!(choose(&"main".parse().unwrap(), &format!("{}\trefs/heads/main\n", "a".repeat(64))).is_err());
+    }
+
+    #[test]
+    fn a_commit_is_named_since_its_first_answer_whatever_became_of_later_questions() {
+        let (main, commit): (GitReference, fn(&str) -> Commit) =
+            ("main".parse().unwrap(), |text| text.parse().unwrap());
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut answers = Answers::default();
+        answers.name(&main, &commit(A), start);
+        // A question in between that fails names nothing, and forgets nothing.
+        answers.name(&main, &commit(A), after(65));
+        assert_eq!(answers.named_since(&main, &commit(A)), Some(start));
+        answers.name(&main, &commit(B), after(70));
+        assert_eq!(answers.named_since(&main, &commit(B)), Some(after(70)));
+        assert_eq!(answers.named_since(&main, &commit(A)), None);
     }
 }

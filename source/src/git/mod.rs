@@ -66,6 +66,11 @@ impl Remote {
         self.answers.lock().await.answer(&self.program, reference, since).await
     }
 
+    /// When the first answer came that names `commit` as what `reference` is now.
+    pub(crate) async fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
+        self.answers.lock().await.named_since(reference, commit)
+    }
+
     /// The documents of `commit` below `subdirectory`. `reference` is where the commit was found.
     pub(crate) async fn fetch(
         &self,

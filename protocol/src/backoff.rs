@@ -4,14 +4,17 @@ use std::time::Duration;
 
 /// A pace of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Backoff {
-    pub(crate) first: Duration,
-    pub(crate) cap: Duration,
+pub struct Backoff {
+    /// The wait after the first failure.
+    pub first: Duration,
+    /// The longest wait.
+    pub cap: Duration,
 }
 
 impl Backoff {
     /// The wait after `failures` failures in a row, between half and all of the doubled pace. `chance` is in `0.0..1.0`.
-    pub(crate) fn delay(self, failures: u32, chance: f64) -> Duration {
+    #[must_use]
+    pub fn delay(self, failures: u32, chance: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);
         let full = self.first.saturating_mul(1 << doublings).min(self.cap);
         full.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)

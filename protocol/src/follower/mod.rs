@@ -1,12 +1,13 @@
-//! What one process does about one workspace of the cluster, as a pure function: what it knows and what happened go in;
-//! what it then knows and what is to be done come out.
+//! Decides what one process does about one workspace of the cluster: `step` takes its state and an event, and gives the
+//! next state and the actions to take.
 //!
 //! Every step ends by comparing what runs with what is wanted, so no step depends on an earlier event having been seen:
-//! a missed bell, a repeated one, and one that overtook another all lead to the same place. Invariants:
+//! a missed notification, a repeated one, and one that overtook another all lead to the same place. Invariants:
 //!
 //! - What runs is replaced only by content that was fetched, verified, and compiled. Nothing else ever removes it.
 //! - At most one fetch and one report are under way. Work on a superseded publish is cancelled.
-//! - Within one watch an older publish is ignored; what a new list shows is accepted as it is.
+//! - What is wanted comes from the marker alone, and whatever the watch shows is accepted. An answer of the operator that
+//!   names something else makes the process list the marker anew.
 
 use std::time::Duration;
 
@@ -14,24 +15,20 @@ use rototo_api::UpdatedAt;
 use rototo_api::fleet::Answer;
 use rototo_engine::Fingerprint;
 
+use self::fault::{Fault, FaultKind};
 use self::reporting::Reporting;
-pub(crate) use self::standing::Standing;
-use super::fault::{Fault, FaultKind};
+use crate::Publish;
 use crate::backoff::Backoff;
 
+pub use self::standing::{Standing, together};
+
+pub mod fault;
 mod reporting;
 mod standing;
 
-/// Content, and the name of the publish that it is wanted for. A → B → A is three of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Publish {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) updated_at: UpdatedAt,
-}
-
 /// What the doorbell shows for this workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Bell {
+pub enum Bell {
     /// The namespace has no map of markers.
     NoMap,
     /// The map has no key for this workspace.
@@ -46,7 +43,7 @@ pub(crate) enum Bell {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
+pub enum Event {
     /// The map was listed anew, and shows this.
     Hydrated(Bell),
     /// The map changed within one watch, and now shows this.
@@ -61,8 +58,11 @@ pub(crate) enum Event {
     Recalled(Publish),
     /// The fetch that was under way failed.
     FetchFailed(Fault),
-    /// This content can't run in this process, now or later.
+    /// This process refuses to run this content. It asks again later.
     Refused(Fingerprint, Fault),
+    /// The content of the last [`Action::Swap`] or [`Action::Rename`] was not there, and this is still resolved from. It
+    /// happens only by a fault of the caller, and is reported and made good.
+    NotSwapped(Option<Publish>),
     /// The operator took the report.
     Answered(Answer),
     /// The operator did not take the report.
@@ -75,7 +75,7 @@ pub(crate) enum Event {
 
 /// Where content was had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Supply {
+pub enum Supply {
     /// From somebody who knows what is published now.
     Living,
     /// From what an earlier process left on the disk.
@@ -84,15 +84,25 @@ pub(crate) enum Supply {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Fetch, verify, and compile this content, instead of whatever is under way; `base` can be built upon.
-    Fetch { fingerprint: Fingerprint, base: Option<Fingerprint> },
+    Fetch {
+        /// The content.
+        fingerprint: Fingerprint,
+        /// The content that runs, of which the fetched one may share documents.
+        base: Option<Fingerprint>,
+    },
     /// Drop the fetch that is under way.
     CancelFetch,
     /// Resolve from the content that was just loaded.
     Swap(Publish),
     /// What runs is now known as this publish, of this revision.
-    Rename { publish: Publish, revision: Option<String> },
+    Rename {
+        /// The publish.
+        publish: Publish,
+        /// The revision, where the operator has named it.
+        revision: Option<String>,
+    },
     /// Tell the operator.
     Report(Standing),
     /// The watch missed something: list anew.
@@ -103,9 +113,11 @@ pub(crate) enum Action {
 
 /// The moment of a step: the time since the process began to follow, and a random number in `0.0..1.0`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tick {
-    pub(crate) now: Duration,
-    pub(crate) chance: f64,
+pub struct Tick {
+    /// The time since the process began to follow.
+    pub now: Duration,
+    /// A random number in `0.0..1.0`.
+    pub chance: f64,
 }
 
 /// Assumed until the operator answers; also the default of the resource's `staleAfter`.
@@ -114,6 +126,8 @@ const STALE_AFTER: Duration = Duration::from_secs(300);
 const WATCH_LAG: Duration = Duration::from_secs(2);
 /// Between attempts when somebody has to act first.
 const AT_LEISURE: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
+/// Between attempts at content that was refused.
+const ASK_AGAIN: Backoff = Backoff { first: Duration::from_secs(30), cap: Duration::from_secs(300) };
 const FETCH_AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
 /// How long a start waits for the doorbell before it uses what it has on the disk.
 const RECALL_AFTER: Duration = Duration::from_secs(3);
@@ -122,19 +136,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Whether the process may keep what it applied last on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disk {
+pub enum Disk {
+    /// It may.
     Given,
+    /// It may not.
     None,
 }
 
 /// What is known.
 #[derive(Clone, Debug)]
-pub(crate) struct State {
+pub struct State {
     wanted: Wanted,
     running: Option<Publish>,
     revision: Option<String>,
     work: Option<Work>,
-    refused: Option<(Fingerprint, Fault)>,
+    refused: Option<Refusal>,
     watch: Option<Fault>,
     /// When the watch should have shown what an answer already told.
     watch_due: Option<Duration>,
@@ -152,7 +168,7 @@ enum Wanted {
     Unheard,
     /// The doorbell was heard, and nothing is published: `NoMap`, `NoMarker`, or `Removed`.
     Nothing(Bell),
-    /// This, by doorbell or answer.
+    /// This.
     Publish(Publish),
     /// Whatever it was before the marker became unreadable.
     Unreadable { before: Option<Publish>, fault: Fault },
@@ -169,9 +185,20 @@ struct Work {
     trouble: Option<Fault>,
 }
 
+/// A publish that this process refuses.
+#[derive(Clone, Debug)]
+struct Refusal {
+    publish: Publish,
+    fault: Fault,
+    /// How often in a row it was refused.
+    times: u32,
+    /// When to ask again: a check of the application may fail for a reason that passes.
+    again: Duration,
+}
+
 impl State {
     /// A process that begins to follow at time zero. `stale_after` overrides what the operator says.
-    pub(crate) fn new(stale_after: Option<Duration>, disk: Disk) -> Self {
+    pub fn new(stale_after: Option<Duration>, disk: Disk) -> Self {
         Self {
             wanted: Wanted::Unheard,
             running: None,
@@ -189,17 +216,17 @@ impl State {
 }
 
 /// Takes one event in, and says what is to be done about it, in this order.
-pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Action>) {
+pub fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Action>) {
     let mut actions = Vec::new();
     match event {
-        Event::Hydrated(bell) => state.hear_anew(bell),
-        Event::Changed(bell) => state.hear(bell),
+        Event::Hydrated(bell) | Event::Changed(bell) => state.hear(bell),
         Event::WatchLost(fault) => state.watch = Some(fault),
         Event::WatchRestored => state.watch = None,
         Event::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
         Event::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
         Event::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
-        Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault),
+        Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault, tick),
+        Event::NotSwapped(resolves) => state.take_back(resolves, tick),
         Event::Answered(answer) => state.take_answer(answer, tick, &mut actions),
         Event::ReportFailed(fault) => state.report.failed(fault, tick),
         Event::RefreshAsked => state.look_now(tick),
@@ -214,7 +241,7 @@ pub(crate) fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Ac
 }
 
 impl State {
-    fn hear_anew(&mut self, bell: Bell) {
+    fn hear(&mut self, bell: Bell) {
         self.watch = None;
         self.watch_due = None;
         self.wanted = match bell {
@@ -222,17 +249,6 @@ impl State {
             Bell::Unreadable(fault) => Wanted::Unreadable { before: self.wanted.publish(), fault },
             nothing => Wanted::Nothing(nothing),
         };
-    }
-
-    fn hear(&mut self, bell: Bell) {
-        let known = self.wanted.publish().map(|publish| publish.updated_at);
-        let time = match &bell {
-            Bell::Published(publish) => Some(publish.updated_at),
-            Bell::Removed(time) => Some(*time),
-            Bell::NoMap | Bell::NoMarker | Bell::Unreadable(_) => None,
-        };
-        let older = time.zip(known).is_some_and(|(time, known)| time < known);
-        if older { self.watch = None } else { self.hear_anew(bell) }
     }
 
     fn finish(&mut self, fingerprint: Fingerprint, supply: Supply, tick: Tick, actions: &mut Vec<Action>) {
@@ -259,9 +275,27 @@ impl State {
         }
     }
 
-    fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault) {
+    fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault, tick: Tick) {
+        let Some(publish) = self.wanted.publish().filter(|wanted| wanted.fingerprint == fingerprint) else { return };
         if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() {
-            self.refused = Some((fingerprint, fault));
+            let before = self.refused.take().filter(|refused| refused.publish == publish);
+            let times = before.map_or(1, |before| before.times.saturating_add(1));
+            let again = tick.now + ASK_AGAIN.delay(times, tick.chance);
+            self.refused = Some(Refusal { publish, fault, times, again });
+        }
+    }
+
+    /// What runs is what is resolved from, whatever was decided. What is wanted is fetched once more, at leisure.
+    fn take_back(&mut self, resolves: Option<Publish>, tick: Tick) {
+        self.running = resolves;
+        let missing = self.wanted.publish().map(|wanted| wanted.fingerprint);
+        let missing = missing.filter(|wanted| resolves.is_none_or(|resolves| resolves.fingerprint != *wanted));
+        if let (Some(fingerprint), None) = (missing, &self.work) {
+            self.work = Some(Work { fingerprint, failures: 0, waiting: None, trouble: None });
+            self.wait_to_fetch(
+                Fault::persistent("not_swapped", "content that was loaded was lost before the swap"),
+                tick,
+            );
         }
     }
 
@@ -270,17 +304,21 @@ impl State {
         if let Some((_, due)) = self.work.as_mut().and_then(|work| work.waiting.as_mut()) {
             *due = tick.now;
         }
+        if let Some(refused) = &mut self.refused {
+            refused.again = tick.now;
+        }
     }
 
     /// Compares what runs with what is wanted. The only place that begins or ends work.
     fn pursue_what_is_wanted(&mut self, tick: Tick, actions: &mut Vec<Action>) {
-        let missing = self.wanted.publish().filter(|wanted| !self.is_settled(*wanted));
+        let missing = self.wanted.publish().filter(|wanted| !self.is_settled(*wanted, tick));
         let Some(wanted) = missing else {
             self.cancel_work(actions);
             return self.take_new_name(actions);
         };
         let base = self.running.map(|running| running.fingerprint);
         match &mut self.work {
+            // Work on the same content serves a later publish of it, too.
             Some(work) if work.fingerprint == wanted.fingerprint => {
                 if let Some((fault, _)) = work.waiting.take_if(|(_, due)| *due <= tick.now) {
                     // What failed for good may have failed because of the base: then ask for the whole.
@@ -295,13 +333,16 @@ impl State {
         }
     }
 
-    /// Nothing needs to be fetched for it: its content runs, or is known to be impossible here.
-    fn is_settled(&self, wanted: Publish) -> bool {
-        self.running.is_some_and(|running| running.fingerprint == wanted.fingerprint) || self.refusal(wanted).is_some()
+    /// Nothing needs to be fetched for it: its content runs, or was refused and is not to be asked again yet.
+    fn is_settled(&self, wanted: Publish, tick: Tick) -> bool {
+        let runs = self.running.is_some_and(|running| running.fingerprint == wanted.fingerprint);
+        let asks_again = self.work.as_ref().is_some_and(|work| work.fingerprint == wanted.fingerprint);
+        let refused = self.refusal(wanted).is_some_and(|refused| !asks_again && tick.now < refused.again);
+        runs || refused
     }
 
-    fn refusal(&self, wanted: Publish) -> Option<&Fault> {
-        self.refused.as_ref().filter(|(fingerprint, _)| *fingerprint == wanted.fingerprint).map(|(_, fault)| fault)
+    fn refusal(&self, wanted: Publish) -> Option<&Refusal> {
+        self.refused.as_ref().filter(|refused| refused.publish == wanted)
     }
 
     fn cancel_work(&mut self, actions: &mut Vec<Action>) {
@@ -345,37 +386,55 @@ impl State {
     }
 
     fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
-        let (next, within) = (answer.next_report_in_ms, answer.report_applied_within_ms);
-        self.report.delivered(Duration::from_millis(next), Duration::from_millis(within), tick);
-        if let Some(age) = answer.verified_ms_ago {
-            let stale_after = self.stale_after.unwrap_or(Duration::from_millis(answer.stale_after_ms));
-            self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
+        let next = Duration::from_millis(answer.next_report_in_ms);
+        self.report.delivered(next, Duration::from_millis(answer.report_applied_within_ms), tick);
+        if !answer.siblings.is_empty() {
+            self.report.testify(tick);
         }
-        let fingerprint = answer.fingerprint.and_then(|text| text.parse().ok());
-        let Some((fingerprint, updated_at)) = fingerprint.zip(answer.updated_at) else { return };
-        let told = Publish { fingerprint, updated_at };
-        if self.running == Some(told) && answer.revision.is_some() && self.revision != answer.revision {
+        let told = told(&answer);
+        if told.is_none_or(|told| self.is_as_seen(told)) {
+            self.watch_due = None;
+            self.confirm(&answer, tick);
+        } else if self.watch_due.is_none() {
+            self.watch_due = Some(tick.now + WATCH_LAG);
+        }
+        if let Some(told) = told.filter(|told| self.running == Some(*told))
+            && answer.revision.is_some()
+            && self.revision != answer.revision
+        {
             self.revision.clone_from(&answer.revision);
             actions.push(Action::Rename { publish: told, revision: answer.revision });
         }
-        self.hear_answer(told, tick);
     }
 
-    /// The second bell: an answer that names a later publish counts as if the marker had changed.
-    fn hear_answer(&mut self, told: Publish, tick: Tick) {
-        let newest = match &self.wanted {
+    /// The marker alone says what is wanted. An answer that names something else than the marker did is a hint that the
+    /// watch missed a change, and no more.
+    fn is_as_seen(&self, told: Publish) -> bool {
+        match &self.wanted {
+            Wanted::Publish(wanted) => *wanted == told,
+            // The list of the markers is still under way.
+            Wanted::Unheard => true,
             // A marker of a later schema means something that this process does not know. It waits for an update.
-            Wanted::Unreadable { .. } => return,
-            Wanted::Publish(wanted) => Some(*wanted),
-            Wanted::Nothing(_) => self.running,
-            // What runs is from the disk, if anything does, and any answer knows better.
-            Wanted::Unheard => None,
-        };
-        if newest.is_none_or(|newest| told.updated_at > newest.updated_at) {
-            self.wanted = Wanted::Publish(told);
-            self.watch_due = Some(tick.now + WATCH_LAG);
+            Wanted::Unreadable { .. } => true,
+            Wanted::Nothing(_) => false,
         }
     }
+
+    /// The operator knows how old the verification of what is wanted is. What is from the disk stays unconfirmed until the
+    /// marker was seen.
+    fn confirm(&mut self, answer: &Answer, tick: Tick) {
+        let Some(age) = answer.verified_ms_ago.filter(|_| self.wanted != Wanted::Unheard) else { return };
+        // A process learns the age with each report, so a shorter time would make it stale in between.
+        let told = Duration::from_millis(answer.stale_after_ms);
+        let stale_after = self.stale_after.unwrap_or_else(|| told.max(self.report.heartbeat() * 3));
+        self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
+    }
+}
+
+/// The publish that an answer names.
+fn told(answer: &Answer) -> Option<Publish> {
+    let fingerprint = answer.fingerprint.as_ref()?.parse().ok()?;
+    Some(Publish { fingerprint, updated_at: answer.updated_at? })
 }
 
 fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: Tick) -> Duration {

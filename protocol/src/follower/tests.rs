@@ -43,6 +43,21 @@ impl Process {
         self.now = due;
     }
 
+    /// As `check`, where a heartbeat may or may not be due at the same moment.
+    #[track_caller]
+    fn check_but_reports(&mut self, event: Event, expected: &[&str]) {
+        let (state, actions) = step(self.state.clone(), event.clone(), Tick { now: self.now, chance: 1.0 });
+        self.state = state;
+        let reports = actions.iter().any(|action| matches!(action, Action::Report(_)));
+        let others = actions.iter().filter(|action| !matches!(action, Action::Report(_)));
+        assert_eq!(others.map(text).collect::<Vec<_>>(), expected, "after {event:?}");
+        if reports {
+            let told = self.state.standing(self.now).publish.as_ref().map(name).unwrap();
+            let (state, _) = step(self.state.clone(), answered(&told), Tick { now: self.now, chance: 1.0 });
+            self.state = state;
+        }
+    }
+
     fn stands(&self) -> String {
         standing(&self.state.standing(self.now))
     }
@@ -107,6 +122,7 @@ fn answer(text: &str) -> Answer {
         stale_after_ms: 60_000,
         next_report_in_ms: 15_000,
         report_applied_within_ms: 0,
+        siblings: Vec::new(),
     }
 }
 
@@ -210,12 +226,43 @@ fn work_on_a_superseded_publish_is_replaced() {
 }
 
 #[test]
-fn within_a_watch_an_older_publish_is_ignored_and_a_list_is_accepted_as_it_is() {
+fn what_the_watch_shows_counts_however_old_its_name_is() {
     let mut process = Process::running("b@2");
-    process.check(changed("a@1"), &[]);
-    process.check(changed("removed@1"), &[]);
+    process.check(changed("a@1"), &["fetch a on b"]);
+    process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
+    process.check(answered("a@1"), &[]);
+    process.check(hydrated("b@0"), &["fetch b on a"]);
+    process.check(changed("removed@0"), &["cancel", "report Orphaned a@1"]);
+}
+
+#[test]
+fn a_marker_that_was_edited_by_hand_and_put_back_is_followed_back() {
+    // History F9.
+    let mut process = Process::running("b@2");
+    process.check(changed("a@9"), &["fetch a on b"]);
+    process.check(loaded("a"), &["swap a@9", "report Applied a@9"]);
+    process.check(answered("b@2"), &[]);
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+    process.check(answered("b@2"), &[]);
     assert_eq!(process.stands(), "Applied b@2");
-    process.check(hydrated("a@1"), &["fetch a on b"]);
+}
+
+#[test]
+fn a_marker_that_was_edited_and_put_back_during_the_fetch_costs_no_swap() {
+    let mut process = Process::running("b@2");
+    process.check(changed("a@9"), &["fetch a on b"]);
+    process.check(changed("b@2"), &["cancel"]);
+    process.check(loaded("a"), &[]);
+    assert_eq!(process.stands(), "Applied b@2");
+}
+
+#[test]
+fn a_workspace_that_is_recreated_under_an_earlier_clock_is_followed() {
+    // History S2: of `removed`, no marker, and b@1, a watch that resumes shows only the last.
+    let mut process = Process::running("a@5");
+    process.check(changed("b@1"), &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@1", "report Applied b@1"]);
 }
 
 #[test]
@@ -254,22 +301,122 @@ fn a_marker_that_can_not_be_read_is_refused_and_nothing_else_changes() {
 }
 
 #[test]
-fn an_older_publish_after_an_unreadable_marker_is_ignored_too() {
+fn an_older_publish_after_an_unreadable_marker_is_followed() {
     let mut process = Process::running("b@2");
     process.check(changed("unreadable"), &["report Rejected marker_version_unknown"]);
-    process.check(changed("a@1"), &[]);
+    process.check(changed("a@1"), &["fetch a on b"]);
 }
 
-#[test]
-fn content_that_is_refused_is_reported_and_not_fetched_again() {
+/// A process that runs a@1, refuses b@2, and has told so.
+fn refusing() -> Process {
     let mut process = Process::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(refused("b"), &["report Rejected b@2 not_compiled"]);
     process.check(answered("b@2"), &[]);
-    process.check(changed("b@3"), &["report Rejected b@3 not_compiled"]);
-    process.check(answered("b@3"), &[]);
+    process
+}
+
+#[test]
+fn content_that_is_refused_is_reported_and_replaces_nothing() {
+    let mut process = refusing();
+    assert_eq!(
+        (process.stands().as_str(), process.state.running()),
+        ("Rejected b@2 not_compiled", Some(publish("a@1")))
+    );
+    assert_eq!(process.state.trouble().map(|fault| fault.code), Some("not_compiled"));
+    process.check(Event::Timer, &[]);
+    process.check(hydrated("b@2"), &[]);
+    // Other content is not refused by that.
     process.check(changed("c@4"), &["fetch c on a"]);
-    assert_eq!(process.state.running(), Some(publish("a@1")));
+    assert_eq!(process.stands(), "Pending a@1");
+}
+
+#[test]
+fn refused_content_is_asked_for_again_under_a_new_name() {
+    // History S9.
+    let mut process = refusing();
+    process.check(changed("b@3"), &["fetch b on a"]);
+    assert_eq!(process.stands(), "Pending a@1");
+    process.check(loaded("b"), &["swap b@3", "report Applied b@3"]);
+    process.check(answered("b@3"), &[]);
+    assert_eq!((process.stands().as_str(), process.state.trouble()), ("Applied b@3", None));
+}
+
+#[test]
+fn refused_content_is_asked_for_again_when_the_application_asks_to_look() {
+    // History S9. Until the check has passed, the process refuses.
+    let mut process = refusing();
+    process.check(Event::RefreshAsked, &["fetch b on a", "report Rejected b@2 not_compiled"]);
+    process.check(answered("b@2"), &[]);
+    // Neither the marker again nor time ends the attempt that is under way.
+    process.check(hydrated("b@2"), &[]);
+    process.check(Event::RefreshAsked, &["report Rejected b@2 not_compiled"]);
+    process.check(answered("b@2"), &[]);
+    assert!(!process.state.is_at_rest());
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+    process.check(answered("b@2"), &[]);
+    assert_eq!((process.stands().as_str(), process.state.trouble()), ("Applied b@2", None));
+}
+
+#[test]
+fn refused_content_is_asked_for_again_at_leisure() {
+    // History S9: 30 s after the first refusal, and up to 300 s after later ones.
+    let mut process = refusing();
+    for seconds in [30, 60, 120, 240, 300, 300] {
+        let due = process.now + Duration::from_secs(seconds);
+        while process.state.wake_at(process.now).unwrap() < due {
+            process.now = process.state.wake_at(process.now).unwrap();
+            process.check(Event::Timer, &["report Rejected b@2 not_compiled"]);
+            process.check(answered("b@2"), &[]);
+        }
+        process.now = due;
+        process.check_but_reports(Event::Timer, &["fetch b on a"]);
+        assert_eq!(process.stands(), "Rejected b@2 not_compiled", "while it asks");
+        process.check_but_reports(refused("b"), &[]);
+    }
+}
+
+#[test]
+fn a_fetch_that_fails_at_the_next_attempt_leaves_the_refusal_as_it_is() {
+    let mut process = refusing();
+    process.check(Event::RefreshAsked, &["fetch b on a", "report Rejected b@2 not_compiled"]);
+    process.check(failed("operator_unreachable"), &[]);
+    process.check(answered("b@2"), &[]);
+    assert_eq!(process.stands(), "Rejected b@2 not_compiled");
+    process.wait(0.2);
+    process.check(Event::Timer, &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+}
+
+#[test]
+fn a_marker_that_returns_to_what_is_refused_does_not_hasten_the_next_attempt() {
+    let mut process = refusing();
+    process.check(changed("c@3"), &["fetch c on a"]);
+    process.check(changed("b@2"), &["cancel"]);
+    assert_eq!(process.stands(), "Rejected b@2 not_compiled");
+}
+
+#[test]
+fn a_swap_without_content_is_reported_and_made_good() {
+    let mut process = Process::running("a@1");
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+    process.check(Event::NotSwapped(Some(publish("a@1"))), &[]);
+    assert_eq!(process.stands(), "Pending a@1 not_swapped");
+    process.check(answered("b@2"), &["report Pending a@1 not_swapped"]);
+    process.check(answered("b@2"), &[]);
+    process.wait(10.0);
+    process.check(Event::Timer, &["fetch b"]);
+    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
+}
+
+#[test]
+fn a_first_swap_without_content_leaves_the_process_with_nothing() {
+    let mut process = Process::new();
+    process.check(hydrated("a@1"), &["fetch a"]);
+    process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
+    process.check(Event::NotSwapped(None), &[]);
+    assert_eq!((process.stands().as_str(), process.state.running()), ("Pending not_swapped", None));
 }
 
 #[test]
@@ -319,42 +466,77 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
 }
 
 #[test]
-fn an_answer_that_names_a_later_publish_rings_like_the_marker() {
+fn an_answer_that_names_another_publish_makes_the_process_list_the_markers_once() {
+    // History C5. An answer alone fetches nothing, whether it names a later or an earlier publish.
+    for other in ["c@3", "a@1"] {
+        let mut process = Process::running("b@2");
+        process.wait(15.0);
+        process.check(Event::Timer, &["report Applied b@2"]);
+        process.check(answered(other), &[]);
+        process.wait(2.0);
+        process.check(Event::Timer, &["restart watch"]);
+        process.check(Event::Timer, &[]);
+        // The list shows what it showed before: the answer was late, or the next one says it again.
+        process.check(hydrated("b@2"), &[]);
+        process.wait(13.0);
+        process.check(Event::Timer, &["report Applied b@2"]);
+        process.check(answered(other), &[]);
+        process.wait(2.0);
+        process.check(Event::Timer, &["restart watch"]);
+        assert_eq!(process.state.running(), Some(publish("b@2")));
+    }
+}
+
+#[test]
+fn a_watch_that_shows_what_the_answer_told_is_not_doubted() {
     let mut process = Process::running("a@1");
-    process.wait(15.0);
-    process.check(Event::Timer, &["report Applied a@1"]);
-    process.check(answered("b@2"), &["fetch b on a"]);
-    process.check(changed("b@2"), &[]);
+    process.check(Event::RefreshAsked, &["report Applied a@1"]);
+    process.check(answered("b@2"), &[]);
+    process.check(changed("b@2"), &["fetch b on a"]);
     process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
-}
-
-#[test]
-fn an_answer_that_names_an_earlier_publish_is_late_and_ignored() {
-    let mut process = Process::running("b@2");
+    process.check(answered("b@2"), &[]);
     process.wait(15.0);
-    process.check(Event::Timer, &["report Applied b@2"]);
-    process.check(answered("a@1"), &[]);
 }
 
 #[test]
-fn an_answer_can_ring_before_the_doorbell_was_heard() {
+fn an_answer_that_agrees_ends_the_doubt() {
+    let mut process = Process::running("a@1");
+    process.check(Event::RefreshAsked, &["report Applied a@1"]);
+    process.check(answered("b@2"), &[]);
+    process.check(Event::RefreshAsked, &["report Applied a@1"]);
+    process.check(answered("a@1"), &[]);
+    process.wait(15.0);
+}
+
+#[test]
+fn an_answer_that_names_something_else_does_not_confirm_what_runs() {
+    let mut process = Process::running("a@1");
+    process.now += Duration::from_secs(50);
+    process.check(Event::Timer, &["report Applied a@1"]);
+    process.check(answered("b@2"), &[]);
+    process.now += Duration::from_secs(10);
+    assert!(process.state.is_stale(process.now));
+    process.check(Event::Timer, &["restart watch", "report Stale a@1"]);
+}
+
+#[test]
+fn an_answer_before_the_first_list_fetches_nothing_and_leaves_the_list_alone() {
     let mut process = Process::new();
     process.wait(1.0);
     process.check(Event::Timer, &["report Starting"]);
-    process.check(answered("a@1"), &["fetch a"]);
+    process.check(answered("a@1"), &[]);
+    process.wait(15.0);
+    process.check(hydrated("a@1"), &["fetch a", "report Pending"]);
 }
 
 #[test]
-fn a_watch_that_stays_behind_an_answer_is_restarted() {
+fn a_marker_that_is_gone_while_the_operator_names_a_publish_is_listed_anew() {
     let mut process = Process::running("a@1");
-    process.wait(15.0);
-    process.check(Event::Timer, &["report Applied a@1"]);
-    process.check(answered("b@2"), &["fetch b on a"]);
-    process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
-    process.check(answered("b@2"), &[]);
+    process.check(changed("no marker"), &["report Orphaned a@1"]);
+    process.check(answered("a@1"), &[]);
     process.wait(2.0);
     process.check(Event::Timer, &["restart watch"]);
-    process.check(hydrated("b@2"), &[]);
+    process.check(hydrated("a@1"), &["report Applied a@1"]);
 }
 
 #[test]
@@ -363,9 +545,22 @@ fn a_watch_that_is_known_to_be_lost_is_left_to_resume() {
     process.check(Event::WatchLost(Fault::transient("api_unreachable", "gone")), &[]);
     process.wait(15.0);
     process.check(Event::Timer, &["report Applied a@1"]);
-    process.check(answered("b@2"), &["fetch b on a"]);
+    process.check(answered("b@2"), &[]);
     process.wait(2.0);
     process.check(Event::Timer, &[]);
+}
+
+#[test]
+fn a_question_about_siblings_is_answered_a_second_later() {
+    let sibling = rototo_api::fleet::Pid { pid: 7, started: 1, namespace: 1 };
+    let asks = || Event::Answered(Answer { siblings: vec![sibling], ..answer("a@1") });
+    let mut process = Process::running("a@1");
+    process.check(asks(), &[]);
+    process.wait(1.0);
+    process.check(Event::Timer, &["report Applied a@1"]);
+    // However often it asks.
+    process.check(asks(), &[]);
+    process.wait(1.0);
 }
 
 #[test]
@@ -420,11 +615,24 @@ fn a_report_that_failed_is_repeated_with_spread_and_a_new_one_goes_out_at_once()
 
 #[test]
 fn a_heartbeat_comes_when_the_operator_asked_for_it_within_reason() {
-    for (asked, seconds) in [(15_000, 15.0), (0, 1.0), (u64::MAX, 60.0)] {
+    for (asked, seconds) in [(15_000, 15.0), (0, 1.0), (u64::MAX, 3600.0)] {
         let mut process = Process::running("a@1");
         process.check(Event::Answered(Answer { next_report_in_ms: asked, ..answer("a@1") }), &[]);
-        // With the last of them staleness is due before the heartbeat.
         process.wait(seconds);
+    }
+}
+
+#[test]
+fn a_healthy_process_is_never_stale_between_two_reports() {
+    // History N2: `staleAfter: 10s` with an interval of 5 s, and a heartbeat of 15 s.
+    let answer = || Event::Answered(Answer { verified_ms_ago: Some(5_000), stale_after_ms: 10_000, ..answer("a@1") });
+    let mut process = Process::running("a@1");
+    process.check(answer(), &[]);
+    for _ in 0..3 {
+        process.wait(15.0);
+        assert!(!process.state.is_stale(process.now));
+        process.check(Event::Timer, &["report Applied a@1"]);
+        process.check(answer(), &[]);
     }
 }
 
@@ -560,10 +768,17 @@ fn a_start_from_the_disk_is_stale_until_the_operator_answers() {
 }
 
 #[test]
-fn an_answer_confirms_what_is_from_the_disk() {
-    let mut process = starting_with_a_disk();
-    process.check(Event::Recalled(publish("a@1")), &["swap a@1"]);
-    process.check(answered("a@1"), &["report Applied a@1"]);
+fn what_is_from_the_disk_stays_stale_until_the_marker_was_seen_whatever_the_operator_answers() {
+    for told in ["a@1", "b@2"] {
+        let mut process = starting_with_a_disk();
+        process.check(Event::Recalled(publish("a@1")), &["swap a@1"]);
+        process.check(answered(told), &["report Stale a@1"]);
+        process.check(answered(told), &[]);
+        assert!(process.state.is_stale(process.now));
+        process.check(hydrated("a@1"), &["report Applied a@1"]);
+        process.check(answered("a@1"), &[]);
+        assert!(!process.state.is_stale(process.now));
+    }
 }
 
 #[test]
@@ -582,10 +797,53 @@ fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
 fn being_asked_to_look_reports_and_retries_at_once() {
     let mut process = Process::running("a@1");
     process.check(Event::RefreshAsked, &["report Applied a@1"]);
-    process.check(answered("b@2"), &["fetch b on a"]);
+    process.check(changed("b@2"), &["fetch b on a"]);
+    process.check(answered("b@2"), &[]);
     process.check(failed("operator_unreachable"), &["report Pending a@1 operator_unreachable"]);
     process.check(answered("b@2"), &[]);
     process.check(Event::RefreshAsked, &["fetch b on a", "report Pending a@1 operator_unreachable"]);
+}
+
+fn standings(texts: &[&str]) -> Vec<Standing> {
+    let standing = |text: &&str| {
+        let (state, named) = text.split_once(' ').unwrap_or((text, ""));
+        let state = ProcessState::from(state.to_lowercase());
+        let reason = (state == ProcessState::Rejected).then_some("not_compiled");
+        Standing { state, publish: (!named.is_empty()).then(|| publish(named)), reason }
+    };
+    texts.iter().map(standing).collect()
+}
+
+#[test]
+fn a_process_stands_where_the_worst_of_its_handles_does() {
+    // History F13.
+    for (handles, expected) in [
+        (&["Applied b@2"] as &[_], "Applied b@2"),
+        (&["Applied b@2", "Applied b@2"], "Applied b@2"),
+        // A refusal wins, whatever the other handles say, and in whatever order.
+        (&["Rejected b@2", "Applied b@2"], "Rejected b@2 not_compiled"),
+        (&["Applied b@2", "Rejected b@2"], "Rejected b@2 not_compiled"),
+        (&["Rejected b@2", "Starting"], "Rejected b@2 not_compiled"),
+        // The oldest publish that any of them resolves.
+        (&["Pending a@1", "Applied b@2"], "Pending a@1"),
+        (&["Applied b@2", "Pending a@1"], "Pending a@1"),
+        // Handles that differ run no publish together, whichever of the names is the newer.
+        (&["Applied a@1", "Applied b@2"], "Pending a@1"),
+        (&["Applied b@2", "Stale a@9"], "Pending b@2"),
+        // One that has just been opened resolves nothing.
+        (&["Applied b@2", "Starting"], "Starting"),
+        (&["Starting", "Pending a@1"], "Starting"),
+        (&["Applied b@2", "Pending"], "Pending"),
+        (&["Stale b@2", "Applied b@2"], "Stale b@2"),
+        (&["Orphaned b@2", "Stale b@2"], "Orphaned b@2"),
+        // One that has left speaks for nobody.
+        (&["Draining a@1", "Applied b@2"], "Applied b@2"),
+        (&["Draining a@1"], "Draining"),
+    ] {
+        let together = together(&standings(handles)).unwrap();
+        assert_eq!(standing(&together), expected, "{handles:?}");
+    }
+    assert_eq!(together(&[]), None);
 }
 
 #[test]

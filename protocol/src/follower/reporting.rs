@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rototo_api::fleet::ProcessState;
 
-use super::{Publish, Standing, Tick, delay};
+use super::fault::Fault;
+use super::{Standing, Tick, delay};
+use crate::Publish;
 use crate::backoff::Backoff;
-use crate::kubernetes::fault::Fault;
 
 /// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
 const FIRST: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ pub(super) struct Reporting {
     /// The publish that the operator knows to be applied here.
     acknowledged: Option<Publish>,
     due: Duration,
+    heartbeat: Duration,
     failures: u32,
     trouble: Option<Fault>,
 }
@@ -41,6 +43,7 @@ impl Default for Reporting {
             held: None,
             acknowledged: None,
             due: FIRST,
+            heartbeat: Duration::ZERO,
             failures: 0,
             trouble: None,
         }
@@ -87,7 +90,18 @@ impl Reporting {
         self.under_way = false;
         self.failures = 0;
         self.trouble = None;
-        self.due = tick.now + next.clamp(*INTERVAL.start(), *INTERVAL.end());
+        self.heartbeat = next.clamp(*INTERVAL.start(), *INTERVAL.end());
+        self.due = tick.now + self.heartbeat;
+    }
+
+    /// The time between two reports, as the operator asked for it last.
+    pub(super) fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    /// The operator asks about other processes of the pod: it is told soon, and however often it asks, once a second.
+    pub(super) fn testify(&mut self, tick: Tick) {
+        self.due = self.due.min(tick.now + *INTERVAL.start());
     }
 
     /// The operator did not take it.

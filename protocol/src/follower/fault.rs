@@ -5,15 +5,18 @@ use std::time::Duration;
 /// One failure. The code goes into reports, status, and metrics; the message into logs and the process's own status.
 /// Neither ever holds a value of the workspace or a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) kind: FaultKind,
+pub struct Fault {
+    /// The code.
+    pub code: &'static str,
+    /// The sentence.
+    pub message: String,
+    /// Whether waiting helps.
+    pub kind: FaultKind,
 }
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FaultKind {
+pub enum FaultKind {
     /// It passes by itself: try again soon.
     Transient,
     /// The server said when to come back.
@@ -23,11 +26,13 @@ pub(crate) enum FaultKind {
 }
 
 impl Fault {
-    pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> Self {
+    /// A failure that passes by itself.
+    pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), kind: FaultKind::Transient }
     }
 
-    pub(crate) fn persistent(code: &'static str, message: impl Into<String>) -> Self {
+    /// A failure that somebody has to do something about.
+    pub fn persistent(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), kind: FaultKind::Persistent }
     }
 }

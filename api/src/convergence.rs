@@ -1,0 +1,72 @@
+//! The answer to *is this change applied?*, straight from the operator: `GET` on [`crate::names::convergence_path`].
+//!
+//! The caller needs a token for the audience [`crate::names::AUDIENCE`], and the right to `get` the `RototoWorkspace`. The answer is computed when it is asked for, so it has no age beyond its own way back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::UpdatedAt;
+use crate::fleet::ProcessState;
+
+/// Whether the fleet of a workspace runs what is published, at the time `as_of`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Convergence {
+    /// When this was computed, by the operator's clock.
+    pub as_of: Timestamp,
+    /// The UID of the workspace that this speaks of.
+    pub uid: String,
+    /// The generation of the spec whose source was read last; `null` before that.
+    pub observed_generation: Option<i64>,
+    /// The published content; `null` where nothing is published.
+    pub fingerprint: Option<String>,
+    /// The name of the publish.
+    pub updated_at: Option<UpdatedAt>,
+    /// The revisions that are known to have the published content, the newest first.
+    pub revisions: Vec<String>,
+    /// The newest revision of the source; `null` before it was read.
+    pub source_revision: Option<String>,
+    /// Whether every revision that the source had is dealt with: read, linted, and published or refused.
+    pub settled: bool,
+    /// Status of the condition `Converged`: `True`, `False`, or `Unknown`.
+    pub status: String,
+    /// Reason of the condition `Converged`.
+    pub reason: String,
+    /// Message of the condition `Converged`.
+    pub message: String,
+    /// How many processes should run it.
+    pub expected: Option<u32>,
+    /// How many processes have reported and not left.
+    pub processes: u32,
+    /// How many of them run the publish.
+    pub applied: u32,
+    /// The first ten that do not.
+    #[serde(default)]
+    pub behind: Vec<Straggler>,
+}
+
+/// A pod or process that does not run the published content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub struct Straggler {
+    /// The pod, or the process where it is bound to none.
+    pub name: String,
+    /// The state that its process reports, `silent` where it no longer reports, `missing` where it never has.
+    pub state: String,
+    /// A code that explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Straggler {
+    /// A pod that runs and of which no process has reported.
+    #[must_use]
+    pub fn missing(pod: &str) -> Self {
+        Self { name: pod.to_owned(), state: "missing".to_owned(), reason: None }
+    }
+
+    /// A process that has reported.
+    #[must_use]
+    pub fn process(name: &str, state: ProcessState, reason: Option<&str>) -> Self {
+        Self { name: name.to_owned(), state: state.name().to_owned(), reason: reason.map(str::to_owned) }
+    }
+}

@@ -1,0 +1,139 @@
+//! A claim about a fleet: what its status says, or what its operator answers when it is asked. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use rototo_api::convergence::{Convergence, Straggler};
+use rototo_api::workspace::condition::CONVERGED;
+use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
+
+/// For how long a claim is good where the status does not say so.
+const GOOD_FOR: Duration = Duration::from_secs(45);
+
+/// The one who makes a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voucher {
+    /// The operator itself, which computes the answer when it is asked.
+    Operator,
+    /// The status of the workspace, which may be old.
+    Status,
+}
+
+impl Voucher {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// What somebody says about the fleet of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) by: Voucher,
+    /// The time that it speaks of, by the operator's clock.
+    pub(crate) as_of: Option<Timestamp>,
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) fingerprint: Option<String>,
+    /// The revisions that have the published content, the newest first.
+    pub(crate) revisions: Vec<String>,
+    /// The newest revision of the source.
+    pub(crate) newest: Option<String>,
+    pub(crate) converged: Convergedness,
+    pub(crate) fleet: Fleet,
+}
+
+/// The condition `Converged`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Convergedness {
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// How many run it, and who doesn't.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fleet {
+    pub(crate) applied: u32,
+    pub(crate) expected: Option<u32>,
+    pub(crate) processes: u32,
+    pub(crate) behind: Vec<Straggler>,
+}
+
+impl Fleet {
+    pub(crate) fn total(&self) -> u32 {
+        self.expected.unwrap_or(self.processes)
+    }
+
+    /// `37/37`, or `37 of 37 that report` where nobody says how many there should be.
+    pub(crate) fn summary(&self) -> String {
+        match self.expected {
+            Some(expected) => format!("{}/{expected}", self.applied),
+            None => format!("{} of {} that report", self.applied, self.processes),
+        }
+    }
+}
+
+impl Claim {
+    /// The claim of a status.
+    pub(crate) fn of_status(status: &RototoWorkspaceStatus) -> Self {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == CONVERGED);
+        let FleetStatus { applied, expected, processes, behind, .. } = status.fleet.clone().unwrap_or_default();
+        Self {
+            by: Voucher::Status,
+            as_of: as_of(status),
+            observed_generation: status.observed_generation,
+            fingerprint: status.published.as_ref().map(|published| published.fingerprint.clone()),
+            revisions: revisions(status),
+            newest: status.source.as_ref().and_then(|source| source.revision.clone()),
+            converged: condition.map_or_else(Convergedness::default, |condition| Convergedness {
+                status: condition.status.clone(),
+                reason: condition.reason.clone(),
+                message: condition.message.clone(),
+            }),
+            fleet: Fleet { applied, expected, processes, behind },
+        }
+    }
+
+    /// The claim in an answer of the operator.
+    pub(crate) fn of_operator(answer: &Convergence) -> Self {
+        Self {
+            by: Voucher::Operator,
+            as_of: Some(answer.as_of),
+            observed_generation: answer.observed_generation,
+            fingerprint: answer.fingerprint.clone(),
+            revisions: answer.revisions.clone(),
+            newest: answer.source_revision.clone(),
+            converged: Convergedness {
+                status: answer.status.clone(),
+                reason: answer.reason.clone(),
+                message: answer.message.clone(),
+            },
+            fleet: Fleet {
+                applied: answer.applied,
+                expected: answer.expected,
+                processes: answer.processes,
+                behind: answer.behind.clone(),
+            },
+        }
+    }
+}
+
+/// An older operator wrote only the newest revision.
+fn revisions(status: &RototoWorkspaceStatus) -> Vec<String> {
+    let Some(published) = &status.published else { return Vec::new() };
+    let newest = published.revision.iter().filter(|revision| !published.revisions.contains(revision));
+    newest.chain(&published.revisions).cloned().collect()
+}
+
+/// The time that a status speaks of.
+pub(crate) fn as_of(status: &RototoWorkspaceStatus) -> Option<Timestamp> {
+    status.fleet.as_ref()?.as_of.as_ref().map(|time| time.0)
+}
+
+/// For how long a claim of this fleet is good.
+pub(crate) fn good_for(status: &RototoWorkspaceStatus) -> Duration {
+    let seconds = status.fleet.as_ref().map_or(0, |fleet| fleet.claim_seconds);
+    if seconds == 0 { GOOD_FOR } else { Duration::from_secs(u64::from(seconds)) }
+}

@@ -1,0 +1,573 @@
+//! Histories in which a simpler count would claim what is not so, or would never end. `docs/convergence.md` tells the rule
+//! behind each.
+
+use super::tests::{A, B, History, publish, straggler};
+use super::*;
+
+/// A process that is of the fleet since before the last publish.
+fn old() -> Report {
+    Report { started_ms_ago: Some(3_600_000), ..Report::default() }
+}
+
+mod nobody {
+    use super::*;
+
+    #[test]
+    fn an_empty_fleet_has_not_converged_and_late_refusals_count() {
+        let mut history = History::new();
+        history.publishes(publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::NoProcesses);
+        history.after(5_000).pod("p1").says("p1", ProcessState::Rejected, publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Refused);
+    }
+
+    #[test]
+    fn a_fleet_that_was_scaled_to_nothing_has_not_converged() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).pod_ends("p1");
+        assert_eq!(history.verdict(), Verdict::NoProcesses);
+    }
+
+    #[test]
+    fn pods_that_are_no_longer_selected_do_not_make_a_publish_converge() {
+        let mut history = History::new();
+        history
+            .pod("p1")
+            .pod("mute")
+            .applied("p1", publish(A, 1))
+            .publishes(publish(B, 2))
+            .applied("p1", publish(B, 2));
+        assert!(history.change("mute", |pod| pod.selected = false).is_progressing());
+    }
+
+    #[test]
+    fn mute_pods_that_nobody_selects_any_more_leave_nobody() {
+        let mut history = History::new();
+        history.publishes(publish(B, 2)).after(1_000).pod("mute").after(120_000);
+        assert!(history.is_progressing());
+        assert_eq!(history.change("mute", |pod| pod.selected = false).verdict(), Verdict::NoProcesses);
+    }
+}
+
+mod deafness {
+    use super::*;
+
+    #[test]
+    fn a_publish_right_after_a_start_is_not_claimed_before_everybody_could_be_heard() {
+        let mut history = History::new();
+        history.restarts(publish(A, 1), 37).after(1_500).publishes(publish(B, 2)).after(2_000);
+        history.applied("p1", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Recounting);
+        // One that was there, and is heard only now.
+        history.after(10_000).reports("p2", ProcessState::Pending, Some(publish(A, 1)), old());
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn of_several_processes_in_a_pod_the_first_to_be_heard_does_not_speak_for_the_others() {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(A, 1), 2).publishes(publish(B, 2)).after(50);
+        assert_eq!(history.applied("p1/a", publish(B, 2)).verdict(), Verdict::Recounting);
+        history.after(5_000).says("p1/b", ProcessState::Rejected, publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Refused);
+    }
+
+    #[test]
+    fn a_restart_turns_nothing_that_is_false_into_true() {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(B, 2), 2).applied("p1/a", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Recounting);
+        history.after(5_000).says("p1/b", ProcessState::Pending, publish(A, 1));
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn a_recount_ends_after_its_window_and_names_who_is_missing() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").restarts(publish(A, 1), 2).all_run_for(50, &["p1"], publish(A, 1));
+        assert_eq!(history.verdict(), Verdict::Recounting);
+        let view = history.all_run_for(10, &["p1"], publish(A, 1)).view();
+        assert!(matches!(view.verdict, Verdict::Progressing { .. }));
+        assert_eq!((view.behind, view.millis), (vec![straggler("p2", "missing")], None));
+        assert_eq!(history.applied("p2", publish(A, 1)).verdict(), Verdict::Converged);
+    }
+
+    #[test]
+    fn a_recount_of_a_large_fleet_lasts_as_long_as_that_fleets_own_heartbeat_asks_for() {
+        let mut history = History::new();
+        history.restarts(publish(B, 2), 10_000).all_run_for(60, &["p1"], publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Recounting);
+        assert_eq!(history.all_run_for(140, &["p1"], publish(B, 2)).verdict(), Verdict::Unprovable);
+    }
+
+    #[test]
+    fn a_lapse_of_the_lease_is_a_recount_and_its_publish_has_no_figure() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).after(20_000);
+        let now = history.now;
+        history.fleet.could_not_hear(now);
+        let view = history.applied("p1", publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Recounting, None));
+        assert_eq!(history.all_run_for(60, &["p1"], publish(B, 2)).view().millis.unwrap().all, None);
+    }
+
+    #[test]
+    fn a_publish_during_a_recount_has_a_figure_of_all_who_were_there() {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(A, 1), 1).after(5_000).publishes(publish(B, 2)).after(80);
+        history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), old());
+        history.after(9_920);
+        // It reports late, and says when it had applied it.
+        let late = Report { applied_ms_ago: Some(9_900), ..old() };
+        history.reports("-/p2", ProcessState::Applied, Some(publish(B, 2)), late);
+        let view = history.all_run_for(50, &["p1", "-/p2"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, Some(100)));
+    }
+}
+
+mod unaccounted {
+    use super::*;
+
+    #[test]
+    fn a_process_that_hung_before_a_restart_is_missed_by_number() {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(B, 2), 2).all_run_for(70, &["p1/a"], publish(B, 2));
+        let view = history.view();
+        assert_eq!((view.verdict, view.unaccounted), (Verdict::Unprovable, 1));
+        // One that started since does not stand in for it.
+        let young = Report { started_ms_ago: Some(100), ..Report::default() };
+        history.reports("p1/c", ProcessState::Applied, Some(publish(B, 2)), young);
+        assert_eq!(history.verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(540, &["p1/a", "p1/c"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.unaccounted, view.lost), (Verdict::Converged, 0, 1));
+    }
+
+    #[test]
+    fn a_recount_in_which_all_are_heard_ends_with_its_window() {
+        let mut history = History::new();
+        history.pod("p1").restarts(publish(B, 2), 2).all_run_for(60, &["p1/a", "p1/b"], publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Converged);
+    }
+}
+
+mod after_the_verdict {
+    use super::*;
+
+    fn converged() -> History {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).after(60).applied("p1", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Converged);
+        history.after(1_000);
+        history
+    }
+
+    #[test]
+    fn a_restart_of_all_refusers_leaves_a_refused_publish() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        history.says("p1", ProcessState::Rejected, publish(B, 2)).after(5_000);
+        history.pod("q1").says("q1", ProcessState::Rejected, publish(B, 2)).pod_ends("p1");
+        let view = history.view();
+        assert_eq!((view.verdict, view.applied, view.expected), (Verdict::Refused, 0, Some(1)));
+    }
+
+    #[test]
+    fn a_start_from_an_old_copy_contradicts() {
+        assert!(converged().pod("p2").says("p2", ProcessState::Stale, publish(A, 1)).is_progressing());
+    }
+
+    #[test]
+    fn a_later_refusal_contradicts() {
+        assert_eq!(converged().pod("p2").says("p2", ProcessState::Rejected, publish(B, 2)).verdict(), Verdict::Refused);
+    }
+
+    #[test]
+    fn silence_is_not_known_to_be_anything() {
+        let mut history = converged();
+        let view = history.after(60_000).view();
+        assert_eq!((view.verdict, view.silent, view.millis.unwrap().all), (Verdict::Silent, 1, Some(60)));
+        assert_eq!(history.applied("p1", publish(B, 2)).verdict(), Verdict::Converged);
+    }
+
+    #[test]
+    fn a_container_that_crashes_leaves_nobody() {
+        let mut history = converged();
+        history.container_restarts("p1").change("p1", |pod| pod.containers[0].running = false);
+        assert_eq!(history.verdict(), Verdict::NoProcesses);
+    }
+
+    #[test]
+    fn an_edit_of_the_marker_that_the_processes_follow_contradicts() {
+        assert!(converged().applied("p1", publish(A, 9)).is_progressing());
+    }
+}
+
+mod members {
+    use super::*;
+
+    #[test]
+    fn a_hung_process_is_waited_for_however_long_its_neighbours_report() {
+        let mut history = History::new();
+        history
+            .pod("p1")
+            .applied("p1/a", publish(A, 1))
+            .after(5)
+            .applied("p1/b", publish(A, 1))
+            .publishes(publish(B, 2));
+        history.applied("p1/b", publish(B, 2)).after(17_000).applied("p1/b", publish(B, 2));
+        assert!(history.is_progressing());
+        assert!(history.all_run_for(660, &["p1/b"], publish(B, 2)).is_progressing(), "eleven minutes");
+        assert_eq!(history.view().millis.unwrap().all, None);
+    }
+
+    #[test]
+    fn a_process_whose_heartbeat_is_late_at_the_publish_is_a_member() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1/a", publish(A, 1)).after(5).applied("p1/b", publish(A, 1)).after(17_100);
+        history.publishes(publish(B, 2)).applied("p1/b", publish(B, 2));
+        assert!(history.is_progressing());
+        assert!(history.says("p1/a", ProcessState::Pending, publish(A, 1)).is_progressing());
+    }
+
+    #[test]
+    fn a_process_that_is_silent_at_the_publish_is_a_member() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
+        history.all_run_for(50, &["p2"], publish(A, 1)).publishes(publish(B, 2)).after(50).applied("p2", publish(B, 2));
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn a_pod_counts_while_it_terminates_and_while_only_some_of_its_containers_run() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
+        history.change("p1", |pod| pod.terminating = true).publishes(publish(B, 2)).applied("p2", publish(B, 2));
+        assert!(history.is_progressing());
+        assert_eq!(history.view().expected, Some(2));
+    }
+
+    #[test]
+    fn a_process_of_a_pod_that_no_watch_has_brought_counts() {
+        let mut history = History::new();
+        history.applied("new", publish(A, 1)).after(11_000).applied("new", publish(A, 1)).publishes(publish(B, 2));
+        assert!(history.is_progressing());
+        assert!(history.after(2_000).says("new", ProcessState::Pending, publish(A, 1)).is_progressing());
+    }
+
+    #[test]
+    fn the_successor_of_a_process_that_crashed_is_counted_by_itself() {
+        let mut history = History::new();
+        history
+            .pod("p1")
+            .pod("p2")
+            .applied("p1/c0", publish(A, 1))
+            .applied("p2", publish(A, 1))
+            .publishes(publish(B, 2));
+        history.applied("p2", publish(B, 2)).after(2_000).container_restarts("p1").after(1_000);
+        history.says("p1/c1", ProcessState::Rejected, publish(B, 2));
+        let view = history.all_run_for(20, &["p2"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.expected), (Verdict::Refused, Some(2)));
+    }
+
+    #[test]
+    fn a_pod_is_not_satisfied_by_a_process_that_has_ended() {
+        let mut history = History::new();
+        history.pod("p1").publishes(publish(B, 2)).after(100).applied("p1/c0", publish(B, 2)).after(2_000);
+        history.container_restarts("p1").after(100).says("p1/c1", ProcessState::Stale, publish(A, 1));
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn a_tool_that_opened_the_workspace_once_does_not_make_others_leave() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1/app", publish(A, 1)).after(5).applied("p1/tool", publish(A, 1));
+        history.says("p1/tool", ProcessState::Draining, publish(A, 1)).all_run_for(700, &["p1/app"], publish(A, 1));
+        history.after(17_100).publishes(publish(B, 2));
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn a_report_that_was_overtaken_changes_nothing() {
+        let mut history = History::new();
+        let numbered = |sequence| Report { sequence: Some(sequence), ..Report::default() };
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        history.reports("p1", ProcessState::Pending, Some(publish(A, 1)), numbered(8));
+        // A handle was closed and opened again; the word of its end comes last.
+        history.reports("p1", ProcessState::Draining, Some(publish(A, 1)), numbered(7));
+        assert!(history.is_progressing());
+        history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), numbered(9));
+        history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), numbered(9));
+        history.reports("p1", ProcessState::Pending, Some(publish(A, 1)), numbered(8));
+        assert_eq!(history.verdict(), Verdict::Converged);
+    }
+
+    #[test]
+    fn a_copied_process_id_speaks_for_its_own_pod_alone() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        let report = Report {
+            process: "p1".to_owned(),
+            state: ProcessState::Applied,
+            fingerprint: Some(publish(B, 2).fingerprint.to_string()),
+            updated_at: Some(publish(B, 2).updated_at),
+            ..Report::default()
+        };
+        let pod = PodIdentity { name: "p2".to_owned(), uid: "p2".to_owned() };
+        let now = history.now;
+        history.fleet.report(&report, Some(pod), now, 1.0);
+        assert!(history.is_progressing());
+    }
+}
+
+mod ends {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_bound_to_no_pod_can_not_be_proven_gone_and_is_dropped_in_the_end() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
+        history.all_run_for(60, &["p1"], publish(B, 2));
+        assert_eq!(history.view().unbound, 1);
+        assert_eq!(history.verdict(), Verdict::Unprovable);
+        assert_eq!(history.all_run_for(530, &["p1"], publish(B, 2)).verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(30, &["p1"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.lost, view.millis.unwrap().all), (Verdict::Converged, 1, None));
+    }
+
+    #[test]
+    fn one_that_is_heard_again_counts_again() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
+        history.all_run_for(700, &["p1"], publish(B, 2));
+        assert!(history.says("-/job", ProcessState::Pending, publish(A, 1)).is_progressing());
+    }
+
+    #[test]
+    fn time_in_which_reports_were_turned_away_is_no_silence() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
+        history.all_run_for(590, &["p1"], publish(B, 2));
+        let now = history.now;
+        history.fleet.turned_away(now);
+        assert_eq!(history.all_run_for(500, &["p1"], publish(B, 2)).verdict(), Verdict::Unprovable);
+    }
+
+    #[test]
+    fn a_pod_that_was_lost_with_its_node_is_not_known_to_have_ended() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
+        let seen = history.now;
+        history.change("p2", |pod| pod.fate = Fate::Vanished { seen }).all_run_for(60, &["p1"], publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(600, &["p1"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.lost, view.millis.unwrap().all), (Verdict::Converged, 1, None));
+    }
+
+    #[test]
+    fn a_pod_that_was_never_heard_and_vanished_is_not_known_to_have_ended_either() {
+        let mut history = History::new();
+        history.pod("p1").pod("mute").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        let seen = history.now;
+        history.change("mute", |pod| pod.fate = Fate::Vanished { seen }).all_run_for(60, &["p1"], publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(600, &["p1"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
+    }
+
+    #[test]
+    fn a_pod_whose_processes_have_drained_is_excused_until_its_container_restarts() {
+        let mut history = History::new();
+        history.pod("p1").pod("job").applied("p1", publish(A, 1)).applied("job", publish(A, 1));
+        history.says("job", ProcessState::Draining, publish(A, 1)).all_run_for(100, &["p1"], publish(A, 1));
+        history.publishes(publish(B, 2)).applied("p1", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Converged);
+        history.container_restarts("job").all_run_for(70, &["p1"], publish(B, 2));
+        assert!(history.is_progressing());
+    }
+
+    #[test]
+    fn a_pod_in_which_nothing_runs_is_not_expected() {
+        let mut history = History::new();
+        history.pod("p1").pod("crashing").applied("p1", publish(A, 1));
+        history.change("crashing", |pod| pod.containers[0].running = false).publishes(publish(B, 2));
+        assert_eq!(history.applied("p1", publish(B, 2)).view().expected, Some(1));
+        assert_eq!(history.verdict(), Verdict::Converged);
+    }
+
+    #[test]
+    fn a_report_that_comes_after_the_end_was_seen_outweighs_it_while_it_is_fresh() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
+        history.applied("p1", publish(B, 2)).pod_ends("p2").after(100).says("p2", ProcessState::Pending, publish(A, 1));
+        assert!(history.is_progressing());
+        assert_eq!(history.all_run_for(50, &["p1"], publish(B, 2)).verdict(), Verdict::Converged);
+    }
+}
+
+mod figures {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_frozen_whoever_leaves_afterwards() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
+        history.after(60).applied("p1", publish(B, 2)).after(840).applied("p2", publish(B, 2));
+        assert_eq!(history.view().millis.unwrap().all, Some(900));
+        assert_eq!(history.pod_ends("p2").view().millis.unwrap().all, Some(900));
+        assert_eq!(history.pod_ends("p1").view().millis.unwrap().all, Some(900));
+    }
+
+    #[test]
+    fn a_figure_does_not_grow_with_a_container_that_restarts_later() {
+        let mut history = History::new();
+        history.pod("p1").publishes(publish(B, 2)).after(60).applied("p1/c0", publish(B, 2));
+        assert_eq!(history.view().millis.unwrap().all, Some(60));
+        history.after(3_600_000).container_restarts("p1").after(500);
+        let young = Report { started_ms_ago: Some(400), ..Report::default() };
+        let taken = history.reports("p1/c1", ProcessState::Applied, Some(publish(B, 2)), young);
+        assert_eq!((taken.applied_first, history.view().millis.unwrap().all), (None, Some(60)));
+    }
+
+    #[test]
+    fn a_process_that_starts_later_is_not_a_slow_one() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));
+        history.after(86_400_000).pod("late");
+        let taken = history.reports("late", ProcessState::Applied, Some(publish(B, 2)), Report::default());
+        assert_eq!(taken.applied_first, None);
+    }
+
+    #[test]
+    fn whoever_was_known_when_the_patch_was_sent_is_of_the_cohort() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("p1/b", publish(A, 1));
+        let (now, known) = (history.now, history.fleet.known(history.now));
+        history.says("p1/b", ProcessState::Draining, publish(A, 1));
+        let times = PublishTimes { detected: now, fetched: now, linted: now, published: now };
+        history.fleet.published(publish(B, 2), times, known, now);
+        let view = history.applied("p1", publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None), "one left unapplied");
+    }
+}
+
+mod unnamed_refusals {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_pod_that_was_unheard_is_a_refusal() {
+        let mut history = History::new();
+        history.pod("p1").publishes(publish(B, 2)).says("p1", ProcessState::Rejected, publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Refused);
+    }
+
+    #[test]
+    fn a_process_that_can_not_read_the_marker_refuses_what_it_says() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        history.reports("p1", ProcessState::Rejected, None, Report::default());
+        let view = history.view();
+        assert_eq!((view.verdict, view.rejected), (Verdict::Refused, 1));
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_here_is_heard_and_applies_nothing() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+        let view = history.says("p1", ProcessState::Unknown, publish(B, 2)).view();
+        assert!(matches!(view.verdict, Verdict::Progressing { .. }));
+        assert_eq!((view.processes, view.applied, view.silent), (1, 0, 0));
+    }
+}
+
+mod sizes_and_orders {
+    use super::*;
+
+    /// The verdict on a fleet in which one process has this fault, after everyone else has applied the publish.
+    fn verdict(
+        processes: usize,
+        faulty: usize,
+        fault: Option<ProcessState>,
+        name: impl Fn(usize) -> String,
+    ) -> Verdict {
+        let mut history = History::new();
+        for process in 0..processes {
+            history.applied(&name(process), publish(A, 1));
+        }
+        history.publishes(publish(B, 2)).after(50);
+        for process in (0..processes).filter(|process| *process != faulty) {
+            history.applied(&name(process), publish(B, 2));
+        }
+        if let Some(state) = fault {
+            let names = if state == ProcessState::Rejected { publish(B, 2) } else { publish(A, 1) };
+            history.says(&name(faulty), state, names);
+        }
+        history.verdict()
+    }
+
+    #[test]
+    fn one_fault_decides_in_a_fleet_of_any_size_under_any_names() {
+        let faults = [Some(ProcessState::Rejected), Some(ProcessState::Pending), Some(ProcessState::Stale), None];
+        for (processes, faults) in [(2, &faults[..]), (300, &faults[..]), (100_000, &faults[..1])] {
+            for fault in faults.iter().copied() {
+                let forwards = verdict(processes, processes / 2, fault, |process| format!("pod-{process}"));
+                let backwards =
+                    verdict(processes, processes / 2, fault, |process| format!("{}-pod", processes - process));
+                assert_eq!(forwards, backwards, "{processes} {fault:?}");
+                let refused = fault == Some(ProcessState::Rejected);
+                assert_eq!(forwards == Verdict::Refused, refused, "{processes} {fault:?}");
+                assert_ne!(forwards, Verdict::Converged, "{processes} {fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn reports_in_any_order_and_any_number_lead_to_the_same_view() {
+        let word = |process: &'static str, sequence: u64, state, publish| {
+            let report = Report { sequence: Some(sequence), ..Report::default() };
+            (process, state, publish, report)
+        };
+        let messages = [
+            word("p1", 2, ProcessState::Pending, publish(A, 1)),
+            word("p1", 3, ProcessState::Applied, publish(B, 2)),
+            word("p2", 2, ProcessState::Applied, publish(B, 2)),
+            word("p2", 3, ProcessState::Draining, publish(B, 2)),
+            word("p3", 2, ProcessState::Rejected, publish(B, 2)),
+            word("p3", 3, ProcessState::Applied, publish(B, 2)),
+        ];
+        let deliver = |order: &[usize]| {
+            let mut history = History::new();
+            for pod in ["p1", "p2", "p3"] {
+                history.pod(pod).reports(
+                    pod,
+                    ProcessState::Applied,
+                    Some(publish(A, 1)),
+                    Report { sequence: Some(1), ..Report::default() },
+                );
+            }
+            history.publishes(publish(B, 2)).after(40);
+            for index in order {
+                let (process, state, publish, report) = messages[*index].clone();
+                history.reports(process, state, Some(publish), report);
+            }
+            let view = history.view();
+            (view.verdict, view.applied, view.rejected, view.processes, view.behind)
+        };
+        let expected = deliver(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!(expected.0, Verdict::Converged);
+        let mut order = [0, 1, 2, 3, 4, 5];
+        // All orders, by Heap's algorithm; each with its first message repeated at the end.
+        let mut counts = [0; 6];
+        let mut at = 0;
+        while at < order.len() {
+            if counts[at] < at {
+                order.swap(if at % 2 == 0 { 0 } else { counts[at] }, at);
+                assert_eq!(deliver(&[&order[..], &order[..1]].concat()), expected, "{order:?}");
+                counts[at] += 1;
+                at = 0;
+            } else {
+                counts[at] = 0;
+                at += 1;
+            }
+        }
+    }
+}

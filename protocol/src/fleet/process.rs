@@ -1,0 +1,161 @@
+//! One process of a fleet: its last word, and whether it still counts.
+
+use jiff::Timestamp;
+use rototo_api::fleet::{Pid, ProcessState, Report};
+
+use super::{Fleet, Moment, Pods};
+use crate::Publish;
+use crate::windows::Windows;
+
+/// A process misses so many promised reports before it is silent.
+const MISSED_REPORTS: u32 = 3;
+
+/// The identity of a process. A UUID alone is not enough: whoever copies it from one pod to another must not speak for
+/// the first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    /// The UID of the pod that its token is bound to.
+    pub pod: Option<String>,
+    /// The UUID that it drew when it started.
+    pub process: String,
+}
+
+/// What is known of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Process {
+    pub(super) pod_name: Option<String>,
+    pub(super) sequence: Option<u64>,
+    pub(super) word: Word,
+    /// When its last report came.
+    pub(super) heard: Moment,
+    /// When it was told to report again, at the latest.
+    pub(super) promised: Moment,
+    /// Whether it existed at the moment of the goal's publish: `None` where it does not tell its age.
+    pub(super) was_there: Option<bool>,
+    /// When its first report came.
+    pub(super) first_heard: Moment,
+    pub(super) container: Option<String>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) pid: Option<Pid>,
+    /// When it had applied the goal first. It may have lost it since.
+    pub(super) applied: Option<Moment>,
+    /// Since when its word is not that it runs the goal.
+    pub(super) behind_since: Moment,
+    /// When a sibling said that it is gone.
+    pub(super) testified_gone: Option<Moment>,
+}
+
+/// The last word of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Word {
+    pub(super) state: ProcessState,
+    pub(super) publish: Option<Publish>,
+    pub(super) reason: Option<String>,
+}
+
+/// Whether a process counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It reports in time.
+    Live,
+    /// It does not report, and its pod exists: it may hang, or be cut off.
+    Silent,
+    /// It does not report, and nobody can see its end: it is bound to no pod, or its pod vanished.
+    Unprovable,
+    /// It was [`Presence::Unprovable`] for the whole window, and is waited for no longer.
+    Dropped,
+    /// It has drained, or was seen to end.
+    Left,
+}
+
+impl Presence {
+    pub(super) fn counts(self) -> bool {
+        matches!(self, Self::Live | Self::Silent | Self::Unprovable)
+    }
+}
+
+impl Fleet {
+    pub(super) fn presence(&self, id: &ProcessId, process: &Process, now: Moment) -> Presence {
+        if process.word.state == ProcessState::Draining {
+            return Presence::Left;
+        }
+        let silent = now >= process.silent_at();
+        let end = process.end(id, &self.pods);
+        // A report that came after the end was seen outweighs it, as long as it is fresh: a watch can lag behind.
+        if end.is_some_and(|seen| seen >= process.heard || silent) {
+            return Presence::Left;
+        }
+        if !silent {
+            return Presence::Live;
+        }
+        if id.pod.as_ref().is_some_and(|uid| self.pods.get(uid).is_some_and(super::Pod::runs)) {
+            return Presence::Silent;
+        }
+        if now < self.drops_at(process) { Presence::Unprovable } else { Presence::Dropped }
+    }
+
+    /// When a process whose end can't be seen is no longer waited for. Time in which the operator could not hear does not
+    /// count.
+    pub(super) fn drops_at(&self, process: &Process) -> Moment {
+        process.heard.max(self.hearing_since).max(self.turned_away) + self.windows().forget
+    }
+}
+
+impl Process {
+    pub(super) fn of(report: &Report, pod_name: Option<String>, now: Moment) -> Self {
+        Self {
+            pod_name,
+            sequence: None,
+            word: Word { state: report.state, publish: None, reason: None },
+            heard: now,
+            promised: now,
+            was_there: None,
+            first_heard: now,
+            container: None,
+            started_at: None,
+            pid: None,
+            applied: None,
+            behind_since: now,
+            testified_gone: None,
+        }
+    }
+
+    /// When it counts as silent, unless it reports before.
+    pub(super) fn silent_at(&self) -> Moment {
+        self.heard + self.promised.saturating_sub(self.heard) * MISSED_REPORTS
+    }
+
+    /// When its end was learned of, if it was.
+    fn end(&self, id: &ProcessId, pods: &Pods) -> Option<Moment> {
+        let pod = id.pod.as_ref().and_then(|uid| pods.get(uid));
+        let kubelet = pod.and_then(|pod| pod.end_of(self.container.as_deref(), self.started_at, self.heard));
+        kubelet.into_iter().chain(self.testified_gone).max()
+    }
+
+    /// A process whose verification is old, or whose marker is gone, still runs what it names.
+    pub(super) fn runs(&self, publish: &Publish) -> bool {
+        let resolves = matches!(self.word.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
+        resolves && self.word.publish.as_ref() == Some(publish)
+    }
+
+    /// Refusing an older publish says nothing about this one. A marker that can't be read is refused without a name.
+    pub(super) fn refuses(&self, publish: &Publish) -> bool {
+        self.word.state == ProcessState::Rejected && self.word.publish.is_none_or(|refused| refused == *publish)
+    }
+
+    /// It has just started and runs nothing yet, which contradicts nothing.
+    pub(super) fn is_starting(&self, windows: &Windows, now: Moment) -> bool {
+        let later = self.was_there == Some(false);
+        let nothing = matches!(self.word.state, ProcessState::Starting | ProcessState::Pending);
+        later && nothing && self.word.publish.is_none() && now < self.first_heard + windows.grace
+    }
+
+    /// The word for people: a process that has applied an older publish has not said anything about this one yet.
+    pub(super) fn state(&self, silent: bool) -> ProcessState {
+        match self.word.state {
+            _ if silent => ProcessState::Silent,
+            ProcessState::Applied => ProcessState::Pending,
+            other => other,
+        }
+    }
+}

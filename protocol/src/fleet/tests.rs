@@ -1,0 +1,365 @@
+//! Each test is a history of reports and pods, on a clock that only the test moves.
+
+use rototo_api::convergence::Straggler;
+use rototo_api::fleet::Testimony;
+
+use super::*;
+use crate::windows::HEARTBEAT;
+
+pub(super) const A: char = 'a';
+pub(super) const B: char = 'b';
+
+/// A history: events happen to a fleet, and the test asks what it says.
+pub(super) struct History {
+    pub(super) fleet: Fleet,
+    pub(super) pods: Pods,
+    pub(super) now: Moment,
+}
+
+pub(super) fn publish(content: char, second: u32) -> Publish {
+    let updated_at = format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap();
+    Publish { fingerprint: format!("sha256:{}", content.to_string().repeat(64)).parse().unwrap(), updated_at }
+}
+
+pub(super) fn straggler(name: &str, state: &str) -> Straggler {
+    Straggler { name: name.to_owned(), state: state.to_owned(), reason: None }
+}
+
+impl History {
+    /// A workspace that is new, with an operator that listens.
+    pub(super) fn new() -> Self {
+        let now = Duration::from_secs(1000);
+        Self { fleet: Fleet::new(Start::New, HEARTBEAT, now), pods: Pods::default(), now }
+    }
+
+    /// The operator starts anew, and finds this published; status says how many processes were counted.
+    pub(super) fn restarts(&mut self, goal: Publish, processes: usize) -> &mut Self {
+        self.fleet = Fleet::new(Start::Known { processes, counted_ago: Duration::ZERO }, HEARTBEAT, self.now);
+        for pod in self.pods.by_uid.values_mut() {
+            pod.seen_running = None;
+        }
+        self.fleet.observe(self.pods.clone());
+        self.fleet.adopt(goal, self.now);
+        self
+    }
+
+    pub(super) fn after(&mut self, millis: u64) -> &mut Self {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    pub(super) fn pod(&mut self, name: &str) -> &mut Self {
+        let container = Container { name: "app".to_owned(), running: true, ended: None };
+        let pod = Pod {
+            name: name.to_owned(),
+            selected: true,
+            terminating: false,
+            seen_running: Some(self.now),
+            containers: vec![container],
+            fate: Fate::Exists,
+        };
+        self.pods.by_uid.insert(name.to_owned(), pod);
+        self.observed()
+    }
+
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) -> &mut Self {
+        change(self.pods.by_uid.get_mut(name).unwrap());
+        self.observed()
+    }
+
+    /// The kubelet says that all containers of the pod have ended.
+    pub(super) fn pod_ends(&mut self, name: &str) -> &mut Self {
+        let seen = self.now;
+        self.change(name, |pod| {
+            pod.containers[0].running = false;
+            pod.fate = Fate::Ended { seen };
+        })
+    }
+
+    /// The kubelet restarts the container of the pod.
+    pub(super) fn container_restarts(&mut self, name: &str) -> &mut Self {
+        let end = End { at: self.wall(), seen: self.now };
+        self.change(name, |pod| pod.containers[0].ended = Some(end))
+    }
+
+    fn observed(&mut self) -> &mut Self {
+        self.fleet.observe(self.pods.clone());
+        self
+    }
+
+    pub(super) fn wall(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(1_000_000 + i64::try_from(self.now.as_secs()).unwrap()).unwrap()
+    }
+
+    pub(super) fn publishes(&mut self, publish: Publish) -> &mut Self {
+        let now = self.now;
+        let times = PublishTimes { detected: now, fetched: now, linted: now, published: now };
+        let known = self.fleet.known(now);
+        self.fleet.published(publish, times, known, now);
+        self
+    }
+
+    /// A report of `POD` or `POD/PROCESS`; `-/PROCESS` is bound to no pod.
+    pub(super) fn reports(&mut self, process: &str, state: ProcessState, runs: Option<Publish>, more: Report) -> Taken {
+        let pod = process.split('/').next().unwrap();
+        let report = Report {
+            process: process.to_owned(),
+            fingerprint: runs.map(|publish| publish.fingerprint.to_string()),
+            updated_at: runs.map(|publish| publish.updated_at),
+            state,
+            ..more
+        };
+        let pod = PodIdentity { name: pod.to_owned(), uid: pod.to_owned() };
+        self.fleet.report(&report, Some(pod).filter(|pod| pod.name != "-"), self.now, 1.0)
+    }
+
+    pub(super) fn says(&mut self, process: &str, state: ProcessState, runs: Publish) -> &mut Self {
+        self.reports(process, state, Some(runs), Report::default());
+        self
+    }
+
+    pub(super) fn applied(&mut self, process: &str, publish: Publish) -> &mut Self {
+        self.says(process, ProcessState::Applied, publish)
+    }
+
+    /// Every one of `processes` says every ten seconds, for so long, that it runs this.
+    pub(super) fn all_run_for(&mut self, seconds: u64, processes: &[&str], publish: Publish) -> &mut Self {
+        for _ in 0..seconds.div_ceil(10) {
+            self.after(10_000);
+            for process in processes {
+                self.applied(process, publish);
+            }
+        }
+        self
+    }
+
+    pub(super) fn view(&mut self) -> FleetView {
+        self.fleet.view(self.now)
+    }
+
+    pub(super) fn verdict(&mut self) -> Verdict {
+        self.view().verdict
+    }
+
+    pub(super) fn is_progressing(&mut self) -> bool {
+        matches!(self.verdict(), Verdict::Progressing { .. })
+    }
+}
+
+#[test]
+fn a_publish_converges_when_the_last_process_has_applied_it() {
+    let mut history = History::new();
+    history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
+    history.publishes(publish(B, 2));
+    let published = history.now;
+    let view = history.after(20).applied("p1", publish(B, 2)).view();
+    assert_eq!(view.verdict, Verdict::Progressing { since: published });
+    assert_eq!((view.applied, view.expected), (1, Some(2)));
+    assert_eq!(view.behind, [straggler("p2", "pending")]);
+    let view = history.after(40).applied("p2", publish(B, 2)).view();
+    assert_eq!(view.verdict, Verdict::Converged);
+    let millis = view.millis.unwrap();
+    assert_eq!((millis.first, millis.p50, millis.p99, millis.all), (Some(20), Some(20), Some(60), Some(60)));
+}
+
+#[test]
+fn the_time_of_a_process_is_when_it_applied_and_not_when_it_said_so() {
+    let mut history = History::new();
+    history.applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2)).after(100);
+    let ago = |ago| Report { applied_ms_ago: Some(ago), ..Report::default() };
+    history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), ago(70));
+    // Nobody has applied it before it was published, whatever a process says.
+    history.reports("p2", ProcessState::Applied, Some(publish(B, 2)), ago(u64::MAX));
+    let millis = history.view().millis.unwrap();
+    assert_eq!((millis.first, millis.all), (Some(0), Some(30)));
+}
+
+#[test]
+fn a_large_fleet_has_more_time_to_tell_of_a_change() {
+    let mut history = History::new();
+    let mut within = |fleet: u32| {
+        let says = |number| {
+            let taken =
+                history.reports(&format!("p{number}"), ProcessState::Applied, Some(publish(A, 1)), Report::default());
+            taken.applied_within.as_millis()
+        };
+        (0..fleet).map(says).last().unwrap()
+    };
+    assert_eq!([1, 12, 300, 10_000].map(&mut within), [0, 0, 150, 250]);
+}
+
+#[test]
+fn a_report_for_an_older_publish_of_the_same_content_does_not_count() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).publishes(publish(A, 3));
+    history.applied("p1", publish(A, 1));
+    assert_eq!(history.view().applied, 0);
+    assert_eq!(history.applied("p1", publish(A, 3)).verdict(), Verdict::Converged);
+}
+
+#[test]
+fn a_refusal_is_not_an_application() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+    let view = history.says("p1", ProcessState::Rejected, publish(B, 2)).view();
+    assert_eq!((view.applied, view.rejected, view.verdict), (0, 1, Verdict::Refused));
+}
+
+#[test]
+fn the_refusal_of_an_older_publish_says_nothing_about_its_mend() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+    history.says("p1", ProcessState::Rejected, publish(B, 2)).publishes(publish(A, 3));
+    assert_eq!(history.view().rejected, 0);
+    assert!(history.is_progressing());
+}
+
+#[test]
+fn a_pod_that_never_reported_keeps_the_publish_from_converging_until_it_is_seen_to_end() {
+    let mut history = History::new();
+    history.pod("p1").pod("mute").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));
+    let view = history.view();
+    assert_eq!((view.applied, view.expected), (1, Some(2)));
+    assert_eq!(view.behind, [straggler("mute", "missing")]);
+    let view = history.pod_ends("mute").view();
+    assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
+}
+
+#[test]
+fn a_pod_that_starts_after_the_publish_may_take_its_time_and_then_counts() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2)).after(1000);
+    history.pod("late");
+    let view = history.view();
+    assert_eq!((view.verdict, view.applied, view.expected), (Verdict::Converged, 1, Some(2)));
+    assert_eq!(history.all_run_for(50, &["p1"], publish(B, 2)).verdict(), Verdict::Converged);
+    let view = history.all_run_for(20, &["p1"], publish(B, 2)).view();
+    assert!(matches!(view.verdict, Verdict::Progressing { .. }), "{view:?}");
+    assert_eq!(history.applied("late", publish(B, 2)).verdict(), Verdict::Converged);
+}
+
+#[test]
+fn a_process_that_has_just_started_with_nothing_contradicts_nothing() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2)).after(1000);
+    let young = Report { started_ms_ago: Some(10), ..Report::default() };
+    history.pod("late").reports("late", ProcessState::Starting, None, young.clone());
+    assert_eq!(history.verdict(), Verdict::Converged);
+    // One that runs something else does, however young it is.
+    history.reports("late", ProcessState::Stale, Some(publish(A, 1)), young);
+    assert!(history.is_progressing());
+}
+
+#[test]
+fn a_draining_process_is_not_waited_for_and_leaves_no_figure() {
+    let mut history = History::new();
+    history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
+    let view = history.applied("p1", publish(B, 2)).says("p2", ProcessState::Draining, publish(A, 1)).view();
+    assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
+}
+
+#[test]
+fn a_process_is_silent_after_three_missed_reports_and_stays_behind() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
+    assert_eq!(history.after(44_000).view().silent, 0);
+    let view = history.after(2_000).view();
+    assert_eq!((view.silent, view.applied), (1, 0));
+    assert_eq!(view.behind, [straggler("p1", "silent")]);
+    assert!(history.is_progressing());
+}
+
+#[test]
+fn the_view_says_when_silence_would_change_it() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1));
+    let now = history.now;
+    assert_eq!(history.view().next_change, Some(now + Duration::from_secs(45)));
+}
+
+#[test]
+fn several_processes_of_one_pod_all_count() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1/a", publish(A, 1)).after(5).applied("p1/b", publish(A, 1)).publishes(publish(B, 2));
+    assert!(history.applied("p1/a", publish(B, 2)).is_progressing());
+    assert_eq!(history.applied("p1/b", publish(B, 2)).view().expected, Some(2));
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
+fn a_pod_has_a_limited_number_of_processes() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1/0", publish(A, 1));
+    for number in 0..1_000 {
+        history.applied(&format!("p1/{number}"), publish(A, 1));
+    }
+    assert_eq!(history.view().processes as usize, PROCESSES_PER_POD);
+}
+
+#[test]
+fn a_report_that_overtakes_the_answer_to_the_patch_counts() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).applied("p1", publish(B, 2)).publishes(publish(B, 2));
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
+fn ten_thousand_processes_report_every_fifty_seconds() {
+    let mut history = History::new();
+    for index in 0..10_000 {
+        history.applied(&format!("p{index}"), publish(A, 1));
+    }
+    assert_eq!(history.fleet.windows().heartbeat, Duration::from_secs(50));
+}
+
+#[test]
+fn a_later_publish_that_a_process_names_is_noticed_once() {
+    let mut history = History::new();
+    history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(A, 9));
+    assert_eq!(history.fleet.unknown_publish(), Some(publish(A, 9).updated_at));
+    let now = history.now;
+    history.fleet.dealt_with_unknown_publish(now);
+    assert_eq!(history.applied("p1", publish(A, 9)).fleet.unknown_publish(), None);
+    // Another one has to wait, so that no process makes the operator write again and again.
+    assert_eq!(history.applied("p1", publish(A, 10)).fleet.unknown_publish(), None);
+    assert_eq!(
+        history.after(45_000).applied("p1", publish(A, 11)).fleet.unknown_publish(),
+        Some(publish(A, 11).updated_at)
+    );
+}
+
+#[test]
+fn a_silent_process_whose_sibling_says_that_it_is_gone_has_left() {
+    let mut history = History::new();
+    let pid = |pid| Some(Pid { pid, started: 7, namespace: 1 });
+    let with =
+        |own: u32, siblings: &[Testimony]| Report { pid: pid(own), siblings: siblings.to_vec(), ..Report::default() };
+    history.pod("p1");
+    history.reports("p1/a", ProcessState::Applied, Some(publish(A, 1)), with(10, &[]));
+    history.reports("p1/b", ProcessState::Applied, Some(publish(A, 1)), with(11, &[]));
+    history.publishes(publish(B, 2)).after(46_000);
+    let asked = history.reports("p1/b", ProcessState::Applied, Some(publish(B, 2)), with(11, &[]));
+    assert_eq!(asked.siblings, [pid(10).unwrap()]);
+    assert!(history.is_progressing());
+    let says = |fate| Testimony { pid: pid(10).unwrap(), fate };
+    history.reports("p1/b", ProcessState::Applied, Some(publish(B, 2)), with(11, &[says(Testified::Alive)]));
+    assert!(history.is_progressing());
+    history.reports("p1/b", ProcessState::Applied, Some(publish(B, 2)), with(11, &[says(Testified::Gone)]));
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
+fn nobody_testifies_about_another_pod_or_namespace() {
+    let mut history = History::new();
+    let pid = |namespace| Some(Pid { pid: 10, started: 7, namespace });
+    history.pod("p1").pod("p2");
+    history.reports("p1/a", ProcessState::Applied, Some(publish(A, 1)), Report { pid: pid(1), ..Report::default() });
+    history.publishes(publish(B, 2)).after(46_000);
+    let gone = Testimony { pid: pid(1).unwrap(), fate: Testified::Gone };
+    for (witness, namespace) in [("p2/x", 1), ("p1/x", 2)] {
+        let own = Some(Pid { pid: 11, started: 7, namespace });
+        let report = Report { pid: own, siblings: vec![gone], ..Report::default() };
+        history.reports(witness, ProcessState::Applied, Some(publish(B, 2)), report);
+    }
+    assert!(history.is_progressing());
+}

@@ -1,0 +1,118 @@
+//! The present tense: does every process that counts run what is published, as far as anybody can know?
+//!
+//! It is never latched. Each verdict is computed from the evidence as it is at one moment, and can turn back at the next.
+
+use super::pods::{Fate, Pod};
+use super::process::Presence;
+use super::{Cohort, Fleet, Moment};
+use rototo_api::fleet::ProcessState;
+
+/// The answer about one publish at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is published.
+    NothingPublished,
+    /// A process refuses it.
+    Refused,
+    /// A process that counts, or a pod that should have reported, is known not to run it, the first of them since then.
+    Progressing {
+        /// Since when it is behind: the publish, or the time when it came to run something else.
+        since: Moment,
+    },
+    /// Nobody is known not to run it, but the operator has not listened for long enough to know everybody.
+    Recounting,
+    /// All run it that can be heard. Of others nobody can know: they are bound to no pod, or vanished with their pod.
+    Unprovable,
+    /// All had applied it, and some of them have not reported since for too long.
+    Silent,
+    /// Nobody is known who could run it.
+    NoProcesses,
+    /// Every process that counts runs it, and has said so within its silence window.
+    Converged,
+}
+
+impl Fleet {
+    pub(super) fn verdict(&self, now: Moment) -> Verdict {
+        let Some(goal) = &self.goal else { return Verdict::NothingPublished };
+        let windows = self.windows();
+        let (mut applied, mut silent, mut unprovable, mut behind_since) = (false, false, false, None::<Moment>);
+        let earliest = |known: Option<Moment>, since: Moment| Some(known.map_or(since, |known| known.min(since)));
+        for (id, process) in &self.processes {
+            let presence = self.presence(id, process, now);
+            if !presence.counts() {
+                continue;
+            }
+            if process.refuses(&goal.publish) {
+                return Verdict::Refused;
+            }
+            unprovable |= presence == Presence::Unprovable;
+            silent |= presence == Presence::Silent;
+            if process.applied.is_some() {
+                applied |= presence == Presence::Live;
+            } else if presence != Presence::Unprovable && !process.is_starting(&windows, now) {
+                behind_since = earliest(behind_since, process.behind_since);
+            }
+        }
+        unprovable |= self.vanished_unheard(now).next().is_some() || self.unaccounted() > 0;
+        if !self.recounting {
+            for (uid, pod) in self.unheard(now) {
+                if let Some(since) = self.missing_since(uid, pod, now) {
+                    behind_since = earliest(behind_since, since);
+                }
+            }
+        }
+        match behind_since {
+            Some(since) => Verdict::Progressing { since },
+            None if self.recounting => Verdict::Recounting,
+            None if unprovable => Verdict::Unprovable,
+            None if silent => Verdict::Silent,
+            None if !applied => Verdict::NoProcesses,
+            None => Verdict::Converged,
+        }
+    }
+
+    /// The pods that should follow the workspace, run something, and of which no process is heard. A pod all of whose
+    /// processes have drained is excused until one of its containers ends.
+    pub(super) fn unheard(&self, now: Moment) -> Vec<(&str, &Pod)> {
+        let cohort = self.goal.as_ref().and_then(|goal| goal.cohort.as_ref());
+        let running = self.pods.by_uid.iter().filter(|(_, pod)| pod.runs());
+        // A pod of the cohort stays one when its labels change.
+        let counted =
+            running.filter(|(uid, pod)| pod.selected || cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)));
+        let unheard = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
+            let mut known = self.of_pod(Some(uid));
+            !known.any(|(id, process)| {
+                let presence = self.presence(id, process, now);
+                let drained = process.word.state == ProcessState::Draining;
+                presence.counts() || drained && pod.last_end().is_none_or(|end| end <= process.heard)
+            })
+        });
+        unheard.collect()
+    }
+
+    /// The pods that should follow the workspace, were never heard, and whose object vanished while they ran: until when
+    /// each of them is waited for.
+    pub(super) fn vanished_unheard(&self, now: Moment) -> impl Iterator<Item = Moment> {
+        let forget = self.windows().forget;
+        self.pods.by_uid.iter().filter_map(move |(uid, pod)| {
+            let Fate::Vanished { seen } = pod.fate else { return None };
+            let ran = pod.selected && pod.containers.iter().any(|container| container.running);
+            let until = seen.max(self.hearing_since) + forget;
+            (ran && now < until && self.of_pod(Some(uid)).next().is_none()).then_some(until)
+        })
+    }
+
+    /// Since when a pod that is not heard keeps the publish from having converged; `None` while it has just started.
+    fn missing_since(&self, uid: &str, pod: &Pod, now: Moment) -> Option<Moment> {
+        let goal = self.goal.as_ref()?;
+        let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| Cohort::waits_for_pod(cohort, uid));
+        let started = pod.seen_running.max(pod.last_end());
+        match started {
+            Some(started) if !of_cohort => {
+                let late = started + self.windows().grace;
+                (now >= late).then_some(late.max(goal.since))
+            }
+            _ => Some(goal.since),
+        }
+    }
+}

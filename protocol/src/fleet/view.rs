@@ -1,0 +1,137 @@
+//! The fleet at one moment, counted for status and metrics.
+
+use rototo_api::convergence::Straggler;
+
+use super::process::{Presence, ProcessId};
+use super::{Fleet, Millis, Moment, Verdict};
+use crate::windows::Windows;
+
+/// A status names so many stragglers.
+const NAMED_STRAGGLERS: usize = 10;
+
+/// The fleet at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetView {
+    /// How many there should be, where pods are selected.
+    pub expected: Option<u32>,
+    /// How many processes have reported and not left.
+    pub processes: u32,
+    /// How many of them run the publish.
+    pub applied: u32,
+    /// How many of them refuse it.
+    pub rejected: u32,
+    /// How many of them no longer report.
+    pub silent: u32,
+    /// How many of them are bound to no pod.
+    pub unbound: u32,
+    /// How many processes were counted by an earlier operator and have not been heard by this one.
+    pub unaccounted: u32,
+    /// How many processes fell silent without a seen end, and are waited for no longer.
+    pub lost: u32,
+    /// Those that don't run the publish, the first ten by name.
+    pub behind: Vec<Straggler>,
+    /// Whether the publish runs everywhere.
+    pub verdict: Verdict,
+    /// The figures of a publish that this operator process made.
+    pub millis: Option<Millis>,
+    /// When the answer may change although nobody reports.
+    pub next_change: Option<Moment>,
+    /// The windows of the fleet at this size.
+    pub windows: Windows,
+}
+
+impl Fleet {
+    /// Brings the fleet up to `now`, and counts it.
+    pub fn view(&mut self, now: Moment) -> FleetView {
+        self.settle(now);
+        let mut view = FleetView {
+            expected: None,
+            processes: 0,
+            applied: 0,
+            rejected: 0,
+            silent: 0,
+            unbound: 0,
+            unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
+            lost: self.dropped,
+            behind: Vec::new(),
+            verdict: self.verdict(now),
+            millis: self.millis(),
+            next_change: None,
+            windows: self.windows(),
+        };
+        self.count_processes(&mut view, now);
+        self.count_pods(&mut view, now);
+        if self.recounting {
+            view.change_at(self.hearing_since + view.windows.recount, now);
+        }
+        if view.unaccounted > 0 {
+            view.change_at(self.unaccounted_until(), now);
+        }
+        if self.goal.is_none() {
+            view.behind.clear();
+        }
+        view.behind.sort_by(|a, b| a.name.cmp(&b.name));
+        view.behind.truncate(NAMED_STRAGGLERS);
+        view
+    }
+
+    fn count_processes(&self, view: &mut FleetView, now: Moment) {
+        for (id, process) in &self.processes {
+            let presence = self.presence(id, process, now);
+            if !presence.counts() {
+                continue;
+            }
+            view.processes += 1;
+            let silent = presence != Presence::Live;
+            view.silent += u32::from(silent);
+            view.unbound += u32::from(id.pod.is_none());
+            view.applied += u32::from(!silent && process.applied.is_some());
+            let refuses = self.goal.as_ref().is_some_and(|goal| process.refuses(&goal.publish));
+            view.rejected += u32::from(!silent && refuses);
+            if silent || process.applied.is_none() {
+                let state = process.state(silent);
+                view.behind.push(Straggler::process(
+                    name(id, process.pod_name.as_deref()),
+                    state,
+                    process.word.reason.as_deref(),
+                ));
+            }
+            match presence {
+                Presence::Live => view.change_at(process.silent_at(), now),
+                Presence::Unprovable => view.change_at(self.drops_at(process), now),
+                _ => {}
+            }
+            if process.is_starting(&view.windows, now) {
+                view.change_at(process.first_heard + view.windows.grace, now);
+            }
+        }
+    }
+
+    fn count_pods(&self, view: &mut FleetView, now: Moment) {
+        let unheard = self.unheard(now);
+        for (_, pod) in &unheard {
+            view.behind.push(Straggler::missing(&pod.name));
+            if let Some(started) = pod.seen_running.max(pod.last_end()) {
+                view.change_at(started + view.windows.grace, now);
+            }
+        }
+        for until in self.vanished_unheard(now) {
+            view.change_at(until, now);
+        }
+        if self.pods.expected().next().is_some() {
+            view.expected = Some(view.processes + u32::try_from(unheard.len()).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+impl FleetView {
+    fn change_at(&mut self, time: Moment, now: Moment) {
+        if time > now {
+            self.next_change = Some(self.next_change.map_or(time, |earlier| earlier.min(time)));
+        }
+    }
+}
+
+fn name<'a>(id: &'a ProcessId, pod: Option<&'a str>) -> &'a str {
+    pod.unwrap_or(&id.process)
+}

@@ -1,0 +1,111 @@
+//! Every period of time that a fleet is judged by, derived from one: how often its processes report.
+//!
+//! The heartbeat grows with the fleet, so that an operator is asked at most [`REPORTS_PER_SECOND`] times a second. All
+//! other windows grow with it and keep their order, from one process to a million:
+//!
+//! | window | length | meaning |
+//! |---|---|---|
+//! | `heartbeat` | max(floor, n / 200 s) | the longest time that a process is told to wait between two reports |
+//! | `silence` | 3 heartbeats | a process that has not reported for so long is silent |
+//! | `grace` | max(4 floors, silence) | a new pod may take so long to report first |
+//! | `recount` | 4 heartbeats | an operator that has just started, or could not hear, claims nothing for so long |
+//! | `forget` | max(40 floors, 6 heartbeats) | a process whose end can't be seen is waited for so long |
+//! | `approval` | 2 heartbeats + 60 s | an approval of a token or a grant is remembered for so long |
+//! | `renewal` | 1.5 heartbeats | a report renews an approval that would not last for so long |
+
+use std::time::Duration;
+
+/// The heartbeat of a small fleet.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How many reports a second an operator asks of one fleet at most.
+pub const REPORTS_PER_SECOND: u32 = 200;
+
+/// The windows of a fleet of a certain size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// The longest time that a process is told to wait between two reports.
+    pub heartbeat: Duration,
+    /// A process that has not reported for so long is silent. A claim about a fleet is good for so long.
+    pub silence: Duration,
+    /// A new pod may take so long to report first.
+    pub grace: Duration,
+    /// An operator that has just started, or could not hear, claims nothing for so long.
+    pub recount: Duration,
+    /// A process whose end can't be seen is waited for so long.
+    pub forget: Duration,
+    /// An approval of a token or a grant is remembered for so long.
+    pub approval: Duration,
+    /// A report renews an approval that would not last for so long: until the next report, with some to spare.
+    pub renewal: Duration,
+}
+
+impl Windows {
+    /// The windows of a fleet of `processes`, whose heartbeat is `floor` at least: [`HEARTBEAT`], but for tests.
+    #[must_use]
+    pub fn of(processes: usize, floor: Duration) -> Self {
+        let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        let heartbeat = floor.max(Duration::from_secs(1) * processes / REPORTS_PER_SECOND);
+        let silence = heartbeat * 3;
+        Self {
+            heartbeat,
+            silence,
+            grace: silence.max(floor * 4),
+            recount: heartbeat * 4,
+            forget: (floor * 40).max(heartbeat * 6),
+            approval: heartbeat * 2 + Duration::from_secs(60),
+            renewal: heartbeat * 3 / 2,
+        }
+    }
+
+    /// How old a verification may get before configuration counts as stale, where the user asks for `stale_after`. A
+    /// process learns how old it is with each report, so less than three heartbeats would make healthy processes stale.
+    #[must_use]
+    pub fn staleness(&self, stale_after: Duration) -> Duration {
+        stale_after.max(self.silence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the CRD admits as `staleAfter`, at its ends and at its default.
+    const STALE_AFTER: [u64; 3] = [10, 300, 168 * 3600];
+
+    fn check(windows: Windows, floor: Duration) {
+        assert!(windows.heartbeat >= floor);
+        assert!(windows.heartbeat < windows.silence && windows.silence < windows.recount, "{windows:?}");
+        assert!(windows.recount <= windows.forget && windows.silence <= windows.grace, "{windows:?}");
+        assert!(windows.grace <= windows.forget, "{windows:?}");
+        assert!(windows.heartbeat < windows.renewal && windows.renewal < windows.approval, "{windows:?}");
+        for seconds in STALE_AFTER {
+            let stale_after = Duration::from_secs(seconds);
+            let staleness = windows.staleness(stale_after);
+            assert!(windows.heartbeat * 2 < staleness && stale_after <= staleness, "{windows:?}");
+        }
+    }
+
+    #[test]
+    fn the_windows_keep_their_order_for_every_fleet_of_up_to_a_million() {
+        for processes in 0..=1_000_000 {
+            check(Windows::of(processes, HEARTBEAT), HEARTBEAT);
+        }
+        let floor = Duration::from_secs(1);
+        for processes in (0..=1_000_000).step_by(101) {
+            check(Windows::of(processes, floor), floor);
+        }
+        check(Windows::of(usize::MAX, HEARTBEAT), HEARTBEAT);
+    }
+
+    #[test]
+    fn windows_grow_with_the_fleet() {
+        let of = |processes| {
+            let windows = Windows::of(processes, HEARTBEAT);
+            [windows.heartbeat, windows.silence, windows.recount, windows.forget].map(|window| window.as_secs())
+        };
+        assert_eq!(of(12), [15, 45, 60, 600]);
+        assert_eq!(of(3_000), [15, 45, 60, 600]);
+        assert_eq!(of(10_000), [50, 150, 200, 600]);
+        assert_eq!(of(100_000), [500, 1_500, 2_000, 3_000]);
+    }
+}

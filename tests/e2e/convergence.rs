@@ -1,0 +1,186 @@
+//! Convergence is claimed from evidence, and a claim has a date.
+
+use std::process::{Command, Output};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
+use rototo_api::marker::Marker;
+use rototo_api::names::{GROUP, MARKERS, PLURAL};
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::{App, program};
+use serde_json::{Value, json};
+
+use crate::markers::without_policy;
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
+
+/// `rototo wait` for what is published, as an administrator.
+fn wait_for(scene: &Scene, fingerprint: &str, timeout: &str) -> Command {
+    let mut command = Command::new(program("rototo").unwrap());
+    command.args(["wait", WORKSPACE, "--fingerprint", fingerprint, "--timeout", timeout, "--json"]);
+    command.args(["--namespace", scene.namespace.name()]);
+    command.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig());
+    command
+}
+
+fn ends(output: Output, code: i32) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+async fn converged(purpose: &str) -> (Scene, App, String) {
+    let scene = Scene::published(purpose).await;
+    let app = scene.app().start().await.unwrap();
+    let status = scene.wait_for_fleet(1).await;
+    (scene, app, status.published.unwrap().fingerprint)
+}
+
+async fn wait_for_converged(scene: &Scene, expected: &'static str) -> RototoWorkspace {
+    let says = move |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().is_some_and(|status| condition(status, "Converged") == expected)
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, expected, says).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_claim_of_an_operator_that_died_is_not_believed() {
+    let (mut scene, app, fingerprint) = converged("dead-claim").await;
+    ends(wait_for(&scene, &fingerprint, "30s").output().unwrap(), 0);
+    scene.operator.kill().unwrap();
+    let status = scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap();
+    assert_eq!(condition(&status, "Converged"), "True/Converged");
+    let report = ends(wait_for(&scene, &fingerprint, "5s").output().unwrap(), 5);
+    assert_eq!(report["outcome"], "unconfirmed", "{report:#}");
+    scene.operator.start_again().unwrap();
+    ends(wait_for(&scene, &fingerprint, "60s").output().unwrap(), 0);
+    drop(app);
+}
+
+#[tokio::test]
+async fn whoever_may_get_the_workspace_may_ask_the_operator_itself() {
+    let (scene, app, fingerprint) = converged("ask-operator").await;
+    let token = app.pod().rototo_token_file();
+    let ask = || wait_for(&scene, &fingerprint, "30s").env("ROTOTO_TOKEN_FILE", &token).output().unwrap();
+    // Without the grant the operator refuses, and status is asked instead.
+    assert_eq!(ends(ask(), 0)["confirmed_by"], "status");
+    let rule = json!({ "apiGroups": [GROUP], "resources": [PLURAL], "resourceNames": [WORKSPACE], "verbs": ["get"] });
+    let metadata = json!({ "name": "ask" });
+    let grants = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule] },
+        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+          "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "ask" },
+          "subjects": [{ "kind": "ServiceAccount", "name": "app" }] },
+    ] });
+    scene.namespace.apply(&grants.to_string()).unwrap();
+    assert_eq!(ends(ask(), 0)["confirmed_by"], "operator");
+}
+
+#[tokio::test]
+async fn a_workspace_that_nobody_follows_is_ready_and_has_not_converged() {
+    let scene = Scene::published("nobody").await;
+    let workspace = wait_for_converged(&scene, "Unknown/NoProcesses").await;
+    assert_eq!(condition(&workspace.status.unwrap(), "Ready"), "True/Published");
+}
+
+#[tokio::test]
+async fn a_restarted_operator_listens_before_it_claims() {
+    let (mut scene, app, _) = converged("listens").await;
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    let workspace = wait_for_converged(&scene, "Unknown/Recounting").await;
+    assert!(condition(&workspace.status.unwrap(), "Ready").starts_with("True/"));
+    scene.wait_for_fleet(1).await;
+    drop(app);
+}
+
+#[tokio::test]
+async fn a_pod_that_was_removed_by_force_is_not_known_to_have_ended() {
+    let (scene, mut app, _) = converged("by-force").await;
+    let other = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(2).await;
+    app.kill().unwrap();
+    app.pod().vanish().await.unwrap();
+    let workspace = wait_for_converged(&scene, "Unknown/Unprovable").await;
+    assert_eq!(condition(&workspace.status.unwrap(), "Ready"), "True/Published");
+    drop(other);
+}
+
+#[tokio::test]
+async fn a_pod_that_its_kubelet_has_ended_is_not_waited_for() {
+    let (scene, mut app, _) = converged("by-kubelet").await;
+    let _other = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(2).await;
+    app.kill().unwrap();
+    app.pod().delete().await.unwrap();
+    scene.wait_for_fleet(1).await;
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_makes_the_claim_turn_back_and_its_publish_wait() {
+    let (scene, app, _) = converged("hangs").await;
+    app.process().unwrap().freeze().unwrap();
+    wait_for_converged(&scene, "Unknown/Silent").await;
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.push().await;
+    let workspace = wait_for_converged(&scene, "False/DeadlineExceeded").await;
+    let behind = workspace.status.unwrap().fleet.unwrap().behind;
+    assert_eq!((behind[0].name.as_str(), behind[0].state.as_str()), (app.pod().name(), "silent"));
+    app.process().unwrap().thaw().unwrap();
+    scene.wait_for_fleet(1).await;
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_else_wrote_is_written_again() {
+    let (scene, app, _) = converged("forged").await;
+    app.process().unwrap().freeze().unwrap();
+    let workspace = wait_for_converged(&scene, "Unknown/Silent").await;
+    let mut status = serde_json::to_value(workspace.status.unwrap()).unwrap();
+    for condition in status["conditions"].as_array_mut().unwrap() {
+        if condition["type"] == "Converged" {
+            condition["status"] = json!("True");
+            condition["reason"] = json!("Forged");
+        }
+    }
+    let workspaces = scene.namespace.api::<RototoWorkspace>();
+    let patch = Patch::Merge(json!({ "status": status }));
+    workspaces.patch_status(WORKSPACE, &PatchParams::default(), &patch).await.unwrap();
+    wait_for_converged(&scene, "Unknown/Silent").await;
+    app.process().unwrap().thaw().unwrap();
+    scene.wait_for_fleet(1).await;
+}
+
+#[tokio::test]
+async fn a_publish_that_nobody_can_get_is_not_said_to_be_had() {
+    let (mut scene, app, _) = converged("lost-snapshot").await;
+    scene.operator.kill().unwrap();
+    scene.operator.forget_everything().unwrap();
+    scene.repository.take_away().unwrap();
+    scene.operator.start_again().unwrap();
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
+    assert_eq!(condition(&workspace.status.unwrap(), "Published"), "False/SnapshotLost");
+    scene.repository.bring_back().unwrap();
+    scene.ask().await;
+    scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+    drop(app);
+}
+
+#[tokio::test]
+async fn an_edit_of_the_marker_that_was_undone_leaves_no_process_on_it() {
+    let (scene, app, _) = converged("undone").await;
+    without_policy(&scene.namespace).await;
+    let original = scene.marker().await.unwrap();
+    let later = "2099-01-01T00:00:00.000000Z".parse().unwrap();
+    let (Marker::Published { fingerprint, .. }, published) = (&original, original.to_json()) else {
+        panic!("{original:?}")
+    };
+    let forged = Marker::Published { fingerprint: fingerprint.clone(), updated_at: later };
+    let maps = scene.namespace.api::<ConfigMap>();
+    for text in [forged.to_json(), published] {
+        let edit = Patch::Merge(json!({ "data": { WORKSPACE: text } }));
+        maps.patch(MARKERS, &PatchParams::default(), &edit).await.unwrap();
+    }
+    let status = scene.wait_for_fleet(1).await;
+    let named = json!(status.published.unwrap().updated_at);
+    app.wait_for_state("at what is published", |state| state["updated_at"] == named).unwrap();
+    assert_eq!(json!(scene.marker().await.unwrap().updated_at()), named);
+}
