@@ -10,4 +10,5 @@ pub mod demo;
 pub mod fuzz;
 pub mod generate;
 pub mod reference;
+pub mod simulate;
 pub mod test;

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{bench, control_plane, demo, fuzz, generate, test};
+use xtask::{bench, control_plane, demo, fuzz, generate, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -16,6 +16,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Feed arbitrary bytes to everything that reads bytes.
     Fuzz(fuzz::Arguments),
+    /// Let random histories try to make the answer false.
+    Simulate(simulate::Arguments),
     /// Measure how fast a change arrives.
     Bench(bench::Arguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);

@@ -1,0 +1,136 @@
+//! Runs histories, and makes those that fail short.
+
+use std::fmt;
+
+use crate::script::Script;
+use crate::violation::Violation;
+use crate::world::World;
+
+/// What came of one history.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    /// How often convergence was claimed.
+    pub claims: u64,
+    /// How many events happened.
+    pub events: u64,
+}
+
+/// Lets `script` happen.
+#[must_use]
+pub fn run(script: &Script, seed: u64) -> Outcome {
+    let mut world = World::new(script, seed);
+    world.run();
+    Outcome { violation: world.violation, claims: world.claims, events: world.events }
+}
+
+/// Lets `script` happen, and tells what happened.
+#[must_use]
+pub fn tell(script: &Script, seed: u64) -> Vec<String> {
+    let mut world = World::new(script, seed);
+    world.trace = Some(Vec::new());
+    world.run();
+    world.trace.unwrap_or_default()
+}
+
+/// A history that breaks an invariant, as short as it could be made.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub script: Script,
+    pub violation: Violation,
+}
+
+impl Failure {
+    /// Leaves out what the violation does not need.
+    #[must_use]
+    pub fn shrunk(seed: u64, script: Script, violation: Violation) -> Self {
+        let mut failure = Self { seed, script, violation };
+        loop {
+            let before = failure.size();
+            failure.shrink_steps();
+            failure.shrink_fleet();
+            if failure.size() == before {
+                return failure;
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.script.steps.len() + self.script.pods.len() + self.script.unbound + usize::from(self.script.weather > 0)
+    }
+
+    fn try_instead(&mut self, script: Script) -> bool {
+        let outcome = run(&script, self.seed);
+        match outcome.violation {
+            Some(violation) if violation.invariant == self.violation.invariant => {
+                (self.script, self.violation) = (script, violation);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn shrink_steps(&mut self) {
+        let mut index = 0;
+        while index < self.script.steps.len() {
+            let mut shorter = self.script.clone();
+            shorter.steps.remove(index);
+            if !self.try_instead(shorter) {
+                index += 1;
+            }
+        }
+    }
+
+    fn shrink_fleet(&mut self) {
+        let mut index = 0;
+        while self.script.pods.len() > 1 && index < self.script.pods.len() {
+            let mut smaller = self.script.clone();
+            smaller.pods.remove(index);
+            if !self.try_instead(smaller) {
+                index += 1;
+            }
+        }
+        for index in 0..self.script.pods.len() {
+            let mut simpler = self.script.clone();
+            let pod = &mut simpler.pods[index];
+            (pod.second, pod.cache, pod.sidecar, pod.mute) = (false, false, false, false);
+            if simpler.pods[index] != self.script.pods[index] {
+                self.try_instead(simpler);
+            }
+        }
+        let calm = Script { weather: 0, unbound: 0, ..self.script.clone() };
+        if self.script.weather > 0 || self.script.unbound > 0 {
+            self.try_instead(calm);
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} breaks {:?}", self.seed, self.violation.invariant)?;
+        for (index, pod) in self.script.pods.iter().enumerate() {
+            let extras = [
+                (pod.labelled, "labelled"),
+                (pod.second, "two processes"),
+                (pod.cache, "a disk"),
+                (pod.sidecar, "a sidecar"),
+                (pod.mute, "mute"),
+            ];
+            let extras: Vec<&str> = extras.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect();
+            writeln!(
+                f,
+                "  pod {index}: {}",
+                if extras.is_empty() { "no label".to_owned() } else { extras.join(", ") }
+            )?;
+        }
+        if self.script.unbound > 0 {
+            writeln!(f, "  {} process bound to no pod", self.script.unbound)?;
+        }
+        for step in &self.script.steps {
+            writeln!(f, "  {step}")?;
+        }
+        let Violation { at, what, .. } = &self.violation;
+        write!(f, "  {:>7} ms  {what}", at.as_millis().saturating_sub(8_000))
+    }
+}

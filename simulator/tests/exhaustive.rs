@@ -1,0 +1,279 @@
+//! Every history of a small scope: an operator, two processes in one pod each, two publishes, and one fault of each kind.
+//!
+//! Time passes in heartbeats. A process applies what is published when it gets to it, and its reports wait in the network until they
+//! arrive, in any order. The operator is the real decision code.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rototo_api::fleet::{ProcessState, Report};
+use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{Container, Fate, Fleet, Pod, PodIdentity, Pods, PublishTimes, Start, Verdict};
+use stateright::{Checker, Model, Property};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Long enough for a recount, or for silence, before and after a publish.
+const LAST: u64 = 6;
+const PROCESSES: usize = 2;
+const IN_FLIGHT: usize = 2;
+/// Histories of so many steps.
+const DEPTH: usize = 11;
+
+/// An operator, two processes, and what is between them.
+struct Scope;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    fleet: Fleet,
+    pods: Pods,
+    heartbeats: u64,
+    /// The publish that the marker names: 1 or 2.
+    published: u8,
+    processes: Vec<Process>,
+    network: Vec<Message>,
+    /// How many processes status counts.
+    counted: usize,
+    faults: Vec<Fault>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    /// The publish that it runs, and when it began to.
+    runs: u8,
+    since: u64,
+    hangs: bool,
+    refuses: bool,
+    sequence: u64,
+    /// When it reported last.
+    reported: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Message {
+    process: usize,
+    sequence: u64,
+    state: ProcessState,
+    publish: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Fault {
+    Hang,
+    Refuse,
+    RestartOperator,
+    LoseReport,
+    RepeatReport,
+    LoseNode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Publish,
+    Apply(usize),
+    Report(usize),
+    Deliver(usize),
+    Tick,
+    Fault(Fault, usize),
+}
+
+fn publish(number: u8) -> Publish {
+    let content: Fingerprint = format!("sha256:{}", number.to_string().repeat(64)).parse().unwrap();
+    Publish { fingerprint: content, updated_at: format!("2026-11-20T18:40:0{number}.000000Z").parse().unwrap() }
+}
+
+fn identity(process: usize) -> String {
+    format!("pod-{process}")
+}
+
+impl World {
+    fn now(&self) -> Duration {
+        Duration::from_secs(1_000) + HEARTBEAT * u32::try_from(self.heartbeats).unwrap()
+    }
+
+    fn report(&mut self, process: usize) {
+        let one = &mut self.processes[process];
+        one.sequence += 1;
+        one.reported = self.heartbeats;
+        let (state, publish) = match one.refuses && one.runs != self.published {
+            true => (ProcessState::Rejected, self.published),
+            false => (ProcessState::Applied, one.runs),
+        };
+        self.network.push(Message { process, sequence: one.sequence, state, publish });
+    }
+
+    fn deliver(&mut self, message: &Message) {
+        let published = publish(message.publish);
+        let report = Report {
+            process: "process".to_owned(),
+            sequence: Some(message.sequence),
+            started_ms_ago: Some(3_600_000),
+            fingerprint: Some(published.fingerprint.to_string()),
+            updated_at: Some(published.updated_at),
+            state: message.state,
+            ..Report::default()
+        };
+        let uid = identity(message.process);
+        let now = self.now();
+        self.fleet.report(&report, Some(PodIdentity { name: uid.clone(), uid }), now, 1.0);
+    }
+
+    fn publish(&mut self) {
+        let now = self.now();
+        self.published += 1;
+        let times = PublishTimes { detected: now, fetched: now, linted: now, published: now };
+        let known = self.fleet.known(now);
+        self.fleet.published(publish(self.published), times, known, now);
+    }
+
+    fn restart_operator(&mut self) {
+        let now = self.now();
+        let start = Start::Known { processes: self.counted, counted_ago: Duration::ZERO };
+        self.fleet = Fleet::new(start, HEARTBEAT, now);
+        let mut pods = self.pods.clone();
+        pods.by_uid.retain(|_, pod| pod.fate == Fate::Exists);
+        self.fleet.observe(pods);
+        self.fleet.adopt(publish(self.published), now);
+    }
+
+    fn lose_node(&mut self, process: usize) {
+        let now = self.now();
+        if let Some(pod) = self.pods.by_uid.get_mut(&identity(process)) {
+            pod.fate = Fate::Vanished { seen: now };
+        }
+        self.processes[process].hangs = true;
+        self.fleet.observe(self.pods.clone());
+    }
+
+    /// Whether a claim of convergence would be false: a process has something else, and has had for longer than the window.
+    fn has_a_stranger(&self) -> bool {
+        self.processes.iter().any(|process| process.runs != self.published)
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.fleet.clone().view(self.now()).verdict
+    }
+}
+
+impl Model for Scope {
+    type State = World;
+    type Action = Act;
+
+    fn init_states(&self) -> Vec<World> {
+        let container = Container { name: "app".to_owned(), running: true, ended: None };
+        let pod = |process| {
+            let (name, containers) = (identity(process), vec![container.clone()]);
+            Pod { name, selected: true, terminating: false, seen_running: None, containers, fate: Fate::Exists }
+        };
+        let by_uid: BTreeMap<_, _> = (0..PROCESSES).map(|process| (identity(process), pod(process))).collect();
+        let start = Duration::from_secs(1_000);
+        let process = Process { runs: 1, since: 0, hangs: false, refuses: false, sequence: 0, reported: 0 };
+        let mut world = World {
+            fleet: Fleet::new(Start::New, HEARTBEAT, start),
+            pods: Pods { by_uid },
+            heartbeats: 0,
+            published: 0,
+            processes: vec![process; PROCESSES],
+            network: Vec::new(),
+            counted: PROCESSES,
+            faults: vec![
+                Fault::Hang,
+                Fault::Refuse,
+                Fault::RestartOperator,
+                Fault::LoseReport,
+                Fault::RepeatReport,
+                Fault::LoseNode,
+            ],
+        };
+        world.fleet.observe(world.pods.clone());
+        world.publish();
+        for process in 0..PROCESSES {
+            world.report(process);
+            let message = world.network.pop().unwrap();
+            world.deliver(&message);
+        }
+        vec![world]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Act>) {
+        if world.published < 2 {
+            actions.push(Act::Publish);
+        }
+        for (index, process) in world.processes.iter().enumerate().filter(|(_, process)| !process.hangs) {
+            if process.runs != world.published && !process.refuses {
+                actions.push(Act::Apply(index));
+            }
+            if world.network.len() < IN_FLIGHT && process.reported < world.heartbeats {
+                actions.push(Act::Report(index));
+            }
+        }
+        actions.extend((0..world.network.len()).map(Act::Deliver));
+        if world.heartbeats < LAST {
+            actions.push(Act::Tick);
+        }
+        for fault in &world.faults {
+            let targets = match fault {
+                Fault::RestartOperator => 0..1,
+                Fault::LoseReport | Fault::RepeatReport => 0..world.network.len(),
+                // The processes are alike.
+                Fault::Hang | Fault::Refuse | Fault::LoseNode => 0..1,
+            };
+            actions.extend(targets.map(|target| Act::Fault(*fault, target)));
+        }
+    }
+
+    fn next_state(&self, last: &World, act: Act) -> Option<World> {
+        let mut world = last.clone();
+        match act {
+            Act::Publish => world.publish(),
+            Act::Apply(process) => {
+                let (published, now) = (world.published, world.heartbeats);
+                let one = &mut world.processes[process];
+                (one.runs, one.since) = (published, now);
+                // It reports at once.
+                one.reported = now.saturating_sub(1);
+            }
+            Act::Report(process) => world.report(process),
+            Act::Deliver(message) => {
+                let message = world.network.remove(message);
+                world.deliver(&message);
+            }
+            Act::Tick => world.heartbeats += 1,
+            Act::Fault(fault, target) => {
+                world.faults.clear();
+                match fault {
+                    Fault::Hang => world.processes[target].hangs = true,
+                    Fault::Refuse => world.processes[target].refuses = true,
+                    Fault::RestartOperator => world.restart_operator(),
+                    Fault::LoseReport => drop(world.network.remove(target)),
+                    Fault::RepeatReport => world.network.push(world.network[target].clone()),
+                    Fault::LoseNode => world.lose_node(target),
+                }
+            }
+        }
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("no claim while a process runs something else", |_, world: &World| {
+                world.verdict() != Verdict::Converged || !world.has_a_stranger()
+            }),
+            // Properties that hold because nothing ever happens would prove nothing.
+            Property::sometimes("the second publish converges", |_, world: &World| {
+                world.published == 2 && world.verdict() == Verdict::Converged
+            }),
+            Property::sometimes("a refusal is seen", |_, world: &World| world.verdict() == Verdict::Refused),
+            Property::sometimes("silence is seen", |_, world: &World| world.verdict() == Verdict::Silent),
+            Property::sometimes("a recount is seen", |_, world: &World| world.verdict() == Verdict::Recounting),
+        ]
+    }
+}
+
+#[test]
+fn no_history_of_a_small_scope_makes_a_false_claim() {
+    let checked = Scope.checker().threads(2).target_max_depth(DEPTH).spawn_bfs().join();
+    checked.assert_properties();
+    println!("{} states, {} of them distinct", checked.state_count(), checked.unique_state_count());
+}

@@ -1,0 +1,85 @@
+//! A share of the histories that `cargo xtask simulate` runs, and every one that has found a fault before.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rototo_simulator::history::{Failure, run};
+use rototo_simulator::script::{Act, PodPlan, Script, Step};
+
+const HISTORIES: u64 = 6_000;
+const LABELLED: PodPlan = PodPlan { labelled: true, second: false, cache: false, sidecar: false, mute: false };
+
+#[test]
+fn no_history_breaks_an_invariant() {
+    let (next, failed) = (AtomicU64::new(0), Mutex::new(None));
+    let claims = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                while failed.lock().unwrap().is_none() {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= HISTORIES {
+                        return;
+                    }
+                    let script = Script::of(seed);
+                    let outcome = run(&script, seed);
+                    claims.fetch_add(outcome.claims, Ordering::Relaxed);
+                    if let Some(violation) = outcome.violation {
+                        let failure = Failure::shrunk(seed, script, violation);
+                        failed.lock().unwrap().get_or_insert(failure);
+                    }
+                }
+            });
+        }
+    });
+    if let Some(failure) = failed.into_inner().unwrap() {
+        panic!("{failure}");
+    }
+    // Histories in which nothing is ever claimed would prove nothing.
+    assert!(claims.into_inner() > 10 * HISTORIES);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    for seed in 0..50 {
+        let script = Script::of(seed);
+        let (first, second) = (run(&script, seed), run(&script, seed));
+        assert_eq!((first.claims, first.events), (second.claims, second.events), "seed {seed}");
+    }
+}
+
+fn check(seed: u64, unbound: usize, steps: &[(u64, Act)]) {
+    let steps = steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect();
+    let script = Script { pods: vec![LABELLED], unbound, steps, weather: 0 };
+    if let Some(violation) = run(&script, seed).violation {
+        panic!("{}", Failure { seed, script, violation });
+    }
+}
+
+#[test]
+fn a_patch_that_lands_unanswered_and_is_edited_away_is_not_sent_again_under_its_name() {
+    let steps = [(28_739, Act::LoseAnswer(2_124)), (43_650, Act::EditMarker(1, true)), (48_293, Act::EditMarker(2, false))];
+    check(2_569, 0, &steps);
+}
+
+#[test]
+fn a_patch_of_an_operator_that_died_is_adopted_when_it_lands() {
+    let steps = [(1_723, Act::LoseAnswer(9_701)), (15_548, Act::Push(1)), (22_881, Act::RestartOperator(2_553))];
+    check(6_053, 0, &steps);
+}
+
+#[test]
+fn a_new_leader_gives_no_earlier_name_than_the_last_one_did() {
+    let steps = [(1_985, Act::EditMarker(2, true)), (8_247, Act::ChangeLeader), (10_650, Act::EditMarker(1, false))];
+    check(132_344, 1, &steps);
+    let steps = [
+        (8_527, Act::Push(1)),
+        (13_928, Act::EditMarker(2, true)),
+        (33_827, Act::ChangeLeader),
+        (33_934, Act::EditMarker(1, false)),
+        (37_033, Act::RemoveMarker),
+    ];
+    check(300_001, 0, &steps);
+}

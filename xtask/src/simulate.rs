@@ -1,0 +1,198 @@
+//! `cargo xtask simulate`: random histories against the decision code of operator and client.
+//!
+//! With `--mutants` it proves that the simulator would notice: each of the faults in [`mutants`] is put into a copy of the
+//! code, and a history has to find it.
+
+mod mutants;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::cargo::{self, cargo};
+use mutants::{MUTANTS, Mutant};
+
+/// What `cargo xtask simulate` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Put faults into a copy of the code, and see which histories find them.
+    #[arg(long)]
+    mutants: bool,
+    /// Only the faults whose number or name contains this.
+    #[arg(long, requires = "mutants")]
+    only: Option<String>,
+    /// Passed on to the simulator, such as `--histories 200000 --seed 1`; `--tell SEED` tells one history.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    simulator: Vec<String>,
+}
+
+/// A fault is looked for in so many histories.
+const HISTORIES: &str = "30000";
+/// The packages that the simulator consists of.
+const PACKAGES: [&str; 4] = ["api", "engine", "protocol", "simulator"];
+
+/// Runs the simulator.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.mutants {
+        return kill_mutants(arguments.only.as_deref());
+    }
+    let mut simulate = cargo(["run", "--quiet", "--profile", "measured", "--package", "rototo-simulator", "--"]);
+    simulate.args(&arguments.simulator);
+    cargo::run(simulate)
+}
+
+fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
+    let copy = Copy::make()?;
+    copy.build()?;
+    if let Some(story) = copy.finds()? {
+        bail!("the simulator finds fault with the code as it is:\n{story}");
+    }
+    let mut survivors = Vec::new();
+    let chosen = MUTANTS.iter().enumerate().map(|(index, mutant)| (index + 1, mutant));
+    let chosen = chosen
+        .filter(|(number, mutant)| only.is_none_or(|only| number.to_string() == only || mutant.name.contains(only)));
+    let mut killed = 0;
+    for (number, mutant) in chosen {
+        copy.plant(mutant)?;
+        let story = copy.build().and_then(|()| copy.finds());
+        let by_tests = matches!(story, Ok(None)) && !copy.passes_its_tests()?;
+        copy.restore(mutant)?;
+        match story? {
+            Some(story) => println!("{number:>2}. {}: killed by\n{story}\n", mutant.name),
+            None if by_tests => println!("{number:>2}. {}: survives the histories, killed by the tests\n", mutant.name),
+            None => {
+                println!("{number:>2}. {}: SURVIVES\n", mutant.name);
+                survivors.push(mutant.name);
+                continue;
+            }
+        }
+        killed += 1;
+    }
+    println!("{killed} killed, {} survive", survivors.len());
+    if !survivors.is_empty() {
+        bail!("these faults are found by nothing: {}", survivors.join("; "));
+    }
+    Ok(())
+}
+
+/// A copy of the simulator and of all that it runs, to put faults into.
+struct Copy {
+    root: PathBuf,
+}
+
+impl Copy {
+    fn make() -> anyhow::Result<Self> {
+        let root = cargo::binaries()?.with_file_name("mutants").join("workspace");
+        for package in PACKAGES {
+            let (from, to) = (cargo::root().join(package), root.join(package));
+            if to.exists() {
+                fs::remove_dir_all(&to).with_context(|| format!("remove {}", to.display()))?;
+            }
+            copy_folder(&from, &to)?;
+        }
+        let manifest = fs::read_to_string(cargo::root().join("Cargo.toml")).context("read Cargo.toml")?;
+        fs::write(root.join("Cargo.toml"), reduced(&manifest)).context("write the copy's Cargo.toml")?;
+        for file in ["Cargo.lock", "rust-toolchain.toml"] {
+            fs::copy(cargo::root().join(file), root.join(file)).with_context(|| format!("copy {file}"))?;
+        }
+        Ok(Self { root })
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = cargo(arguments);
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", self.root.with_file_name("build"));
+        command
+    }
+
+    fn build(&self) -> anyhow::Result<()> {
+        let mut build = self.cargo(&["build", "--quiet", "--profile", "measured", "--package", "rototo-simulator"]);
+        // A fault may leave a variable unused.
+        let output = build.output().context("build the copy")?;
+        if !output.status.success() {
+            bail!("the copy does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// The first history that breaks an invariant, made short.
+    fn finds(&self) -> anyhow::Result<Option<String>> {
+        let program = self.root.with_file_name("build").join("measured/rototo-simulator");
+        let output =
+            Command::new(program).args(["--first", "--histories", HISTORIES]).output().context("run the simulator")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let story: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+        Ok((!output.status.success()).then(|| format!("    {}", story.join("\n    "))))
+    }
+
+    fn passes_its_tests(&self) -> anyhow::Result<bool> {
+        let mut tests = self.cargo(&["test", "--quiet", "--package", "rototo-protocol", "--lib"]);
+        let status = tests.stdout(Stdio::null()).stderr(Stdio::null()).status().context("run the tests")?;
+        Ok(status.success())
+    }
+
+    fn plant(&self, mutant: &Mutant) -> anyhow::Result<()> {
+        let path = self.root.join(mutant.file);
+        let code = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        if code.matches(mutant.instead_of).count() != 1 {
+            bail!("the fault `{}` has no one place in {}: bring its text up to date", mutant.name, mutant.file);
+        }
+        fs::write(&path, code.replace(mutant.instead_of, mutant.put))
+            .with_context(|| format!("write {}", path.display()))
+    }
+
+    fn restore(&self, mutant: &Mutant) -> anyhow::Result<()> {
+        let (from, to) = (cargo::root().join(mutant.file), self.root.join(mutant.file));
+        let code = fs::read(&from).with_context(|| format!("read {}", from.display()))?;
+        // Written anew rather than copied, so that cargo sees a newer file.
+        fs::write(&to, code).with_context(|| format!("write {}", to.display()))
+    }
+}
+
+/// The manifest of a workspace with these packages alone.
+fn reduced(manifest: &str) -> String {
+    let members = PACKAGES.map(|package| format!("\"{package}\"")).join(", ");
+    let line = |line: &str| match line.split_once(" = ").map(|(key, _)| key) {
+        Some("members") => format!("members = [{members}]"),
+        Some("exclude") => String::new(),
+        _ => line.to_owned(),
+    };
+    manifest.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            fs::copy(&source, &target).with_context(|| format!("copy {}", source.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_its_one_place_in_the_code() {
+        for mutant in MUTANTS {
+            let code = fs::read_to_string(cargo::root().join(mutant.file)).unwrap();
+            assert_eq!(code.matches(mutant.instead_of).count(), 1, "{} in {}", mutant.name, mutant.file);
+        }
+        assert!(MUTANTS.len() >= 40);
+    }
+
+    #[test]
+    fn the_copy_has_only_what_the_simulator_needs() {
+        let manifest = "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\nresolver = \"3\"";
+        let members = "members = [\"api\", \"engine\", \"protocol\", \"simulator\"]";
+        assert_eq!(reduced(manifest), format!("[workspace]\n{members}\n\nresolver = \"3\""));
+    }
+}

@@ -1,0 +1,368 @@
+//! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
+
+/// A fault: in one file, one text is put in the place of another.
+pub struct Mutant {
+    pub name: &'static str,
+    pub file: &'static str,
+    pub instead_of: &'static str,
+    pub put: &'static str,
+}
+
+const fn mutant(name: &'static str, file: &'static str, instead_of: &'static str, put: &'static str) -> Mutant {
+    Mutant { name, file, instead_of, put }
+}
+
+const FLEET: &str = "protocol/src/fleet/mod.rs";
+const VERDICT: &str = "protocol/src/fleet/verdict.rs";
+const PROCESS: &str = "protocol/src/fleet/process.rs";
+const COHORT: &str = "protocol/src/fleet/cohort.rs";
+const PODS: &str = "protocol/src/fleet/pods.rs";
+const VIEW: &str = "protocol/src/fleet/view.rs";
+const PLAN: &str = "protocol/src/plan.rs";
+const PUBLISHER: &str = "protocol/src/publisher.rs";
+const WINDOWS: &str = "protocol/src/windows.rs";
+const FOLLOWER: &str = "protocol/src/follower/mod.rs";
+const STANDING: &str = "protocol/src/follower/standing.rs";
+const REPORTING: &str = "protocol/src/follower/reporting.rs";
+/// The simulated edges, which are as thin as the real ones.
+const OPERATOR_EDGE: &str = "simulator/src/operator.rs";
+const PROCESS_EDGE: &str = "simulator/src/process.rs";
+
+pub const MUTANTS: &[Mutant] = &[
+    // The verdict.
+    mutant(
+        "a verdict is latched once it was reached",
+        VIEW,
+        "verdict: self.verdict(now),",
+        "verdict: if self.millis().is_some_and(|millis| millis.all.is_some()) { Verdict::Converged } else { self.verdict(now) },",
+    ),
+    mutant("an empty fleet has converged", VERDICT, "None if !applied => Verdict::NoProcesses,", ""),
+    mutant("a silent process has converged", VERDICT, "None if silent => Verdict::Silent,", ""),
+    mutant("what nobody can know is claimed", VERDICT, "None if unprovable => Verdict::Unprovable,", ""),
+    mutant("a recount claims", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
+    mutant("a refusal is overlooked", VERDICT, "return Verdict::Refused;", "continue;"),
+    mutant(
+        "a process that runs nothing yet is starting for ever",
+        PROCESS,
+        "later && nothing && self.word.publish.is_none() && now < self.first_heard + windows.grace",
+        "later && nothing && now < self.first_heard + windows.grace * 1000",
+    ),
+    mutant("pods that are not heard don't count", VERDICT, "if !self.recounting {", "if false {"),
+    mutant(
+        "a new pod never counts before it reports",
+        VERDICT,
+        "(now >= late).then_some(late.max(goal.since))",
+        "None",
+    ),
+    mutant(
+        "a pod that was never heard and vanished is forgotten",
+        VERDICT,
+        "unprovable |= self.vanished_unheard(now).next().is_some() || self.unaccounted() > 0;",
+        "unprovable |= self.unaccounted() > 0;",
+    ),
+    mutant(
+        "processes that were counted before a restart are forgotten",
+        VERDICT,
+        "unprovable |= self.vanished_unheard(now).next().is_some() || self.unaccounted() > 0;",
+        "unprovable |= self.vanished_unheard(now).next().is_some();",
+    ),
+    mutant(
+        "a drained pod is excused also when its container runs anew",
+        VERDICT,
+        "drained && pod.last_end().is_none_or(|end| end <= process.heard)",
+        "drained",
+    ),
+    // Who counts.
+    mutant(
+        "a neighbour that started later makes a process leave",
+        PROCESS,
+        "        if !silent {\n            return Presence::Live;",
+        "        if silent && id.pod.is_some() && self.of_pod(id.pod.as_deref()).any(|(_, one)| one.first_heard > process.first_heard) {\n            return Presence::Left;\n        }\n        if !silent {\n            return Presence::Live;",
+    ),
+    mutant(
+        "a silent process of a running pod is dropped after a while",
+        PROCESS,
+        "return Presence::Silent;",
+        "return if now < self.drops_at(process) { Presence::Silent } else { Presence::Dropped };",
+    ),
+    mutant("silence is the end", PROCESS, "return Presence::Silent;", "return Presence::Left;"),
+    mutant(
+        "a process of no pod leaves when it is silent",
+        PROCESS,
+        "if now < self.drops_at(process) { Presence::Unprovable } else { Presence::Dropped }",
+        "Presence::Dropped",
+    ),
+    mutant(
+        "a seen end outweighs a later report",
+        PROCESS,
+        "end.is_some_and(|seen| seen >= process.heard || silent)",
+        "end.is_some()",
+    ),
+    mutant("time in which reports were turned away counts as silence", PROCESS, ".max(self.turned_away)", ""),
+    mutant(
+        "the name of a publish is not looked at",
+        PROCESS,
+        "resolves && self.word.publish.as_ref() == Some(publish)",
+        "resolves && self.word.publish.is_some_and(|runs| runs.fingerprint == publish.fingerprint)",
+    ),
+    mutant(
+        "a process that works on something has applied it",
+        PROCESS,
+        "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);\n        resolves",
+        "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned | ProcessState::Rejected);\n        resolves",
+    ),
+    mutant(
+        "a pod that terminates runs nothing",
+        PODS,
+        "self.fate == Fate::Exists && self",
+        "self.fate == Fate::Exists && !self.terminating && self",
+    ),
+    mutant(
+        "a pod runs as long as it exists",
+        PODS,
+        "self.fate == Fate::Exists && self.containers.iter().any(|container| container.running)",
+        "self.fate == Fate::Exists",
+    ),
+    mutant(
+        "a pod that vanished has ended",
+        PODS,
+        "if let Fate::Ended { seen } = self.fate {",
+        "if let Fate::Ended { seen } | Fate::Vanished { seen } = self.fate {",
+    ),
+    mutant(
+        "the end of any run of a container ends its process",
+        PODS,
+        "Some(started) => (started < end.at).then_some(end.seen),",
+        "Some(_) => Some(end.seen),",
+    ),
+    mutant(
+        "a container that ends takes every process of its pod along",
+        PODS,
+        "let ends: Option<Vec<Moment>> = ran.map(ended).collect();\n                ends?.into_iter().max()",
+        "ran.filter_map(ended).max()",
+    ),
+    // Reports.
+    mutant(
+        "the word of an end is taken out of order",
+        FLEET,
+        "is_some_and(|(this, last)| this <= last) {",
+        "is_some_and(|(this, last)| this <= last && report.state != ProcessState::Draining) {",
+    ),
+    mutant(
+        "reports are taken as they arrive",
+        FLEET,
+        "is_some_and(|(this, last)| this <= last) {",
+        "is_some_and(|(this, last)| this < last && this > last) {",
+    ),
+    mutant(
+        "a process is known by its own name alone",
+        FLEET,
+        "ProcessId { pod: pod.as_ref().map(|pod| pod.uid.clone()), process: report.process.clone() }",
+        "ProcessId { pod: None, process: report.process.clone() }",
+    ),
+    mutant(
+        "who has applied an older publish has applied the next",
+        FLEET,
+        "process.applied = process.runs(&publish).then_some(now);",
+        "process.applied = process.applied.or(process.runs(&publish).then_some(now));",
+    ),
+    mutant(
+        "who has applied the publish runs it for ever",
+        FLEET,
+        "if process.applied.take().is_some() {",
+        "if process.applied.is_some() {",
+    ),
+    mutant(
+        "a witness may speak of any namespace",
+        FLEET,
+        "if about.namespace != own.namespace || about == own {",
+        "if about == own {",
+    ),
+    mutant(
+        "a sibling that lives is taken for gone",
+        FLEET,
+        "(testimony.fate == Testified::Gone).then_some(now)",
+        "Some(now)",
+    ),
+    // Recounts.
+    mutant(
+        "a recount ends with the first report",
+        FLEET,
+        "if self.recounting && now >= self.hearing_since + self.windows().recount {",
+        "if self.recounting && !self.processes.is_empty() {",
+    ),
+    mutant("a recount is shorter than a heartbeat", WINDOWS, "recount: heartbeat * 4,", "recount: heartbeat / 4,"),
+    mutant(
+        "a lapse of the lease is no recount",
+        FLEET,
+        "        self.hearing_since = now;\n        self.recounting = true;",
+        "        self.hearing_since = now;",
+    ),
+    mutant(
+        "a recount is as long as a small fleet asks for",
+        FLEET,
+        "Windows::of(self.processes.len().max(before), self.floor)",
+        "Windows::of(before.min(0), self.floor)",
+    ),
+    mutant(
+        "whoever starts during a recount stands in for one that is missing",
+        FLEET,
+        "age.is_none_or(|age| age + self.began >= now + self.counted_ago)",
+        "age.is_none_or(|age| age < Duration::MAX)",
+    ),
+    // Figures.
+    mutant(
+        "only processes that report in time are of the cohort",
+        COHORT,
+        "self.presence(id, process, now).counts());\n        let processes",
+        "self.presence(id, process, now) == Presence::Live);\n        let processes",
+    ),
+    mutant("a member that is forgotten has applied", COHORT, "None => lost = true,", "None => *applied = Some(now),"),
+    mutant(
+        "a member that left is left out of the figure",
+        COHORT,
+        "lost |= applied.is_none() && !self.presence(id, process, now).counts();",
+        "if applied.is_none() && !self.presence(id, process, now).counts() { *applied = Some(Moment::ZERO); }",
+    ),
+    mutant(
+        "a publish that is adopted again loses its cohort",
+        FLEET,
+        "if self.goal.as_ref().is_none_or(|goal| goal.publish != publish) {",
+        "if self.goal.is_some() || self.goal.is_none() {",
+    ),
+    mutant(
+        "a figure counts from the answer of the API server",
+        PUBLISHER,
+        "let times = PublishTimes { detected, fetched, linted, published: now };",
+        "let times = PublishTimes { detected: detected.max(now), fetched, linted, published: now };",
+    ),
+    mutant(
+        "a process is believed to have applied a publish when it was made",
+        FLEET,
+        "let at = now.checked_sub(ago.unwrap_or_default()).unwrap_or(since).max(since).min(now);",
+        "let at = since.min(now.max(ago.unwrap_or_default()));",
+    ),
+    // Publishing.
+    mutant(
+        "a publish exists when its patch is sent",
+        PUBLISHER,
+        "    pub fn published(&self) -> Option<Publish> {\n        self.published",
+        "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.published)",
+    ),
+    mutant(
+        "the marker is patched whatever it says by then",
+        OPERATOR_EDGE,
+        "let accepted = version == Some(self.api.map_version);",
+        "let accepted = version.is_some();",
+    ),
+    mutant(
+        "a patch whose answer got lost is forgotten",
+        PUBLISHER,
+        "(self.attempted() == Some(*publish)).then(|| self.accepted(fleet, now))?",
+        "(self.attempted() == Some(*publish) && now == Moment::MAX).then(|| self.accepted(fleet, now))?",
+    ),
+    mutant(
+        "a lost patch is sent again under another name",
+        PLAN,
+        "Some((attempted, true)) if attempted.fingerprint == fingerprint => attempted.updated_at,",
+        "Some((attempted, true)) if attempted.fingerprint == fingerprint => UpdatedAt::after(Some(attempted.updated_at), now),",
+    ),
+    mutant(
+        "names follow the marker alone",
+        PLAN,
+        "let last = seen.max(known.map(|known| known.updated_at)).max(last_named).max(believable);",
+        "let last = seen.max(believable);",
+    ),
+    mutant(
+        "an edit that was undone leaves no trace",
+        PLAN,
+        "let meddled = known.is_some_and(|known| !says(published, known, right)) || reported.is_some();",
+        "let meddled = known.is_some_and(|known| published.is_some() && !says(published, known, right)) && reported.is_none();",
+    ),
+    mutant(
+        "a marker that was removed stays away",
+        PLAN,
+        "let wanted = accepted.or(known.map(|known| known.fingerprint)).or(lost.map(|lost| lost.fingerprint));",
+        "let wanted = accepted.filter(|_| published.is_some() || known.is_none());",
+    ),
+    mutant(
+        "a late write of a dead operator is put back",
+        PLAN,
+        "published == known || right == Some(published.fingerprint) && published.updated_at > known.updated_at",
+        "published == known",
+    ),
+    mutant(
+        "a status that somebody else wrote is not repaired",
+        OPERATOR_EDGE,
+        "self.operators[leader].status = stored;\n            self.ring",
+        "self.operators[leader].status.0 = stored.0;\n            self.ring",
+    ),
+    // Processes.
+    mutant(
+        "a process reports before it has swapped",
+        STANDING,
+        "None => says(ProcessState::Pending, running, self.trouble_with_work().map(|fault| fault.code)),",
+        "None => says(ProcessState::Applied, Some(*wanted), self.trouble_with_work().map(|fault| fault.code)),",
+    ),
+    mutant(
+        "an older name from the watch is ignored",
+        FOLLOWER,
+        "    fn hear(&mut self, bell: Bell) {\n",
+        "    fn hear(&mut self, bell: Bell) {\n        let known = self.wanted.publish().map(|known| known.updated_at);\n        if let Bell::Published(publish) = &bell && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
+    ),
+    mutant(
+        "content that nobody waits for any more is swapped in",
+        FOLLOWER,
+        "if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint {",
+        "if self.work.take().is_some() {",
+    ),
+    mutant(
+        "a copy from the disk replaces what the marker names",
+        FOLLOWER,
+        "if self.wanted == Wanted::Unheard && self.running.is_none() {\n            self.running = Some(publish);",
+        "if self.wanted != Wanted::Unheard || self.running.is_none() {\n            self.running = Some(publish);",
+    ),
+    mutant(
+        "another publish of the same name runs",
+        FOLLOWER,
+        "if running.fingerprint == wanted.fingerprint && *running != wanted {",
+        "if *running != wanted {",
+    ),
+    mutant(
+        "a new name is taken by the report alone",
+        FOLLOWER,
+        "            actions.push(Action::Rename { publish: wanted, revision: None });",
+        "",
+    ),
+    mutant(
+        "a refusal is for ever, whatever is published",
+        FOLLOWER,
+        "self.refused.as_ref().filter(|refused| refused.publish == wanted)",
+        "self.refused.as_ref().filter(|refused| refused.publish != wanted || refused.publish == wanted)",
+    ),
+    mutant("a watch that missed a change is trusted", FOLLOWER, "            actions.push(Action::RestartWatch);", ""),
+    mutant(
+        "a heartbeat that failed was the last",
+        REPORTING,
+        "self.due = tick.now + delay(&fault, AGAIN, self.failures, tick);",
+        "self.due = tick.now + delay(&fault, AGAIN, self.failures, tick) + Duration::from_secs(1_000_000);",
+    ),
+    mutant(
+        "the best of several handles speaks for a process",
+        STANDING,
+        ".max_by_key(|standing| severity(standing.state))?",
+        ".min_by_key(|standing| severity(standing.state))?",
+    ),
+    mutant(
+        "the newest publish of several handles speaks for a process",
+        STANDING,
+        ".min_by_key(|publish| publish.map(|publish| publish.updated_at)).flatten();",
+        ".max_by_key(|publish| publish.map(|publish| publish.updated_at)).flatten();",
+    ),
+    mutant(
+        "each handle that closes takes its process along",
+        PROCESS_EDGE,
+        "if self.processes[process].handles.is_empty() {\n            let publish",
+        "if self.now > Moment::ZERO {\n            let publish",
+    ),
+];
