@@ -24,6 +24,7 @@ mod proxy;
 mod scratch;
 mod silent;
 mod wait;
+pub mod witness;
 
 pub use app::{App, AppSettings};
 pub use cluster::{Cluster, client_of};

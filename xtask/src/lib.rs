@@ -1,10 +1,11 @@
 //! The project's own commands, and what its tests share with them: where a real control plane comes from.
 //!
-//! `cargo xtask demo | test | fuzz | generate | control-plane`; `main.rs` lists them.
+//! `cargo xtask demo | test | chaos | fuzz | generate | control-plane`; `main.rs` lists them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod bench;
 pub mod cargo;
+pub mod chaos;
 pub mod control_plane;
 pub mod demo;
 pub mod fuzz;

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{bench, control_plane, demo, fuzz, generate, simulate, test};
+use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Let random histories try to make the answer false.
     Simulate(simulate::Arguments),
+    /// Let random faults happen to real parts, and check every claim against the processes.
+    Chaos(chaos::Arguments),
     /// Measure how fast a change arrives.
     Bench(bench::Arguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<()> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);

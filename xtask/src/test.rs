@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cargo::{self, binaries, cargo};
+use crate::chaos;
 use crate::control_plane::Programs;
 
 /// What `cargo xtask test` takes.
@@ -26,5 +27,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tests.arg("--workspace");
     }
     tests.args(&arguments.cargo_test).env("ROTOTO_BIN_DIR", binaries()?);
-    cargo::run(tests)
+    cargo::run(tests)?;
+    if arguments.cargo_test.is_empty() { chaos::share() } else { Ok(()) }
 }

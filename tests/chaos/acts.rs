@@ -1,0 +1,308 @@
+//! Does to a stage what a script says, and undoes it. Each function says whether it took effect.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::{Timestamp, ToSpan};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams};
+use rototo_api::UpdatedAt;
+use rototo_api::marker::Marker;
+use rototo_api::names::MARKERS;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::{ControlPlane, PATIENCE, Process, Proxy, Seen, until};
+use serde_json::json;
+
+use crate::script::{Act, Weather, Which};
+use crate::stage::{Condition, Stage, WORKSPACE};
+use crate::watch::FORGED;
+
+/// What puts an end to something that was done.
+#[derive(Clone, Debug)]
+pub(crate) enum Undo {
+    ClearOperator(usize),
+    ClearReports(usize),
+    StartOperator(usize),
+    ThawOperator(usize),
+    ClearProcess(usize),
+    ThawProcess(usize),
+    StartProcess(usize, bool, Timestamp),
+    RemovePod(usize),
+    BringRepositoryBack,
+    WriteMarker(String),
+}
+
+/// What an act came to.
+pub(crate) struct Done {
+    pub(crate) took_effect: bool,
+    /// What is to be undone, and after how long.
+    pub(crate) undo: Option<(u64, Undo)>,
+}
+
+impl Done {
+    const NOTHING: Self = Self { took_effect: false, undo: None };
+
+    fn so(took_effect: bool) -> Self {
+        Self { took_effect, undo: None }
+    }
+
+    fn until(millis: u64, undo: Undo) -> Self {
+        Self { took_effect: true, undo: Some((millis, undo)) }
+    }
+}
+
+impl Stage {
+    pub(crate) async fn act(&mut self, act: Act, plane: &mut ControlPlane) -> anyhow::Result<Done> {
+        match act {
+            Act::Push(content) => self.push(content).await.map(Done::so),
+            Act::PushReadme => self.push_readme().await.map(Done::so),
+            Act::PushRefused => self.push_refused().await.map(Done::so),
+            Act::HideRepository(millis) => self.hide_repository(millis),
+            Act::OperatorWeather(which, weather, millis) => {
+                let index = self.fellow(which).await;
+                turn(&self.fellows[index].to_api_server, weather);
+                Ok(Done::until(millis, Undo::ClearOperator(index)))
+            }
+            Act::ReportsWeather(which, weather, millis) => {
+                let index = self.fellow(which).await;
+                turn(&self.fellows[index].from_processes, weather);
+                Ok(Done::until(millis, Undo::ClearReports(index)))
+            }
+            Act::ProcessWeather(one, weather, millis) => Ok(self.process_weather(one, weather, millis)),
+            Act::KillOperator(which, millis) => self.end_operator(which, false, millis).await,
+            Act::EndOperator(which, millis) => self.end_operator(which, true, millis).await,
+            Act::StopOperator(which, millis) => self.stop_operator(which, millis).await,
+            Act::StopProcess(one, millis) => self.stop_process(one, millis),
+            Act::KillProcess(one, told, millis) => self.kill_process(one, told, millis),
+            Act::EndProcess(one, millis) => self.end_process(one, millis),
+            Act::StartPod => self.start_service().await.map(|()| Done::so(true)),
+            Act::DeletePod(one) => self.delete_pod(one).await,
+            Act::TerminatePod(one, millis) => self.terminate_pod(one, millis).await,
+            Act::LosePod(one) => self.lose_pod(one).await,
+            Act::EditMarker(later, undo) => self.edit_marker(later, undo).await,
+            Act::RemoveMarker => self.write_marker(None).await.map(Done::so),
+            Act::RestartApiServer(compact) => restart(plane, compact),
+            Act::ForgeStatus => self.forge_status().await,
+        }
+    }
+
+    pub(crate) async fn undo(&mut self, undo: Undo) -> anyhow::Result<()> {
+        match undo {
+            Undo::ClearOperator(index) => self.fellows[index].to_api_server.clear(),
+            Undo::ClearReports(index) => self.fellows[index].from_processes.clear(),
+            Undo::StartOperator(index) => {
+                self.fellows[index].operator.start_again()?;
+                self.fellows[index].condition = Condition::Up;
+            }
+            Undo::ThawOperator(index) => {
+                self.fellows[index].operator.process()?.thaw()?;
+                self.fellows[index].condition = Condition::Up;
+            }
+            Undo::ClearProcess(index) => self.services[index].to_api_server.clear(),
+            Undo::ThawProcess(index) => self.thaw_process(index)?,
+            Undo::StartProcess(index, told, ended) => self.start_process(index, told, ended).await?,
+            Undo::RemovePod(index) => self.remove_pod(index).await?,
+            Undo::BringRepositoryBack => self.repository.bring_back()?,
+            Undo::WriteMarker(text) => drop(self.write_marker(Some(&text)).await?),
+        }
+        Ok(())
+    }
+
+    /// A service that nothing has been done to, chosen by this number.
+    fn undisturbed(&self, one: usize) -> Option<usize> {
+        let whole = |index: &usize| {
+            let service = &self.services[*index];
+            service.condition == Condition::Up && !service.leaving
+        };
+        let whole: Vec<usize> = (0..self.services.len()).filter(whole).collect();
+        // A fleet of nobody proves nothing.
+        (whole.len() > 1).then(|| whole[one % whole.len()])
+    }
+
+    fn hide_repository(&self, millis: u64) -> anyhow::Result<Done> {
+        if !self.repository.bare().exists() {
+            return Ok(Done::NOTHING);
+        }
+        self.repository.take_away()?;
+        Ok(Done::until(millis, Undo::BringRepositoryBack))
+    }
+
+    fn process_weather(&self, one: usize, weather: Weather, millis: u64) -> Done {
+        let Some(index) = self.undisturbed(one) else { return Done::NOTHING };
+        turn(&self.services[index].to_api_server, weather);
+        Done::until(millis, Undo::ClearProcess(index))
+    }
+
+    async fn end_operator(&mut self, which: Which, in_order: bool, millis: u64) -> anyhow::Result<Done> {
+        let index = self.fellow(which).await;
+        let fellow = &mut self.fellows[index];
+        if fellow.condition != Condition::Up {
+            return Ok(Done::NOTHING);
+        }
+        fellow.condition = Condition::Down;
+        if in_order {
+            fellow.operator.terminate()?
+        } else {
+            fellow.operator.kill()?
+        }
+        Ok(Done::until(millis, Undo::StartOperator(index)))
+    }
+
+    async fn stop_operator(&mut self, which: Which, millis: u64) -> anyhow::Result<Done> {
+        let index = self.fellow(which).await;
+        let fellow = &mut self.fellows[index];
+        if fellow.condition != Condition::Up {
+            return Ok(Done::NOTHING);
+        }
+        stop(fellow.operator.process()?)?;
+        fellow.condition = Condition::Stopped;
+        Ok(Done::until(millis, Undo::ThawOperator(index)))
+    }
+
+    fn stop_process(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        let service = &mut self.services[index];
+        stop(service.app.process()?)?;
+        service.witness.stopped();
+        service.condition = Condition::Stopped;
+        Ok(Done::until(millis, Undo::ThawProcess(index)))
+    }
+
+    fn thaw_process(&mut self, index: usize) -> anyhow::Result<()> {
+        let service = &mut self.services[index];
+        service.witness.goes_on();
+        service.app.process()?.thaw()?;
+        service.condition = Condition::Up;
+        Ok(())
+    }
+
+    fn kill_process(&mut self, one: usize, told: bool, millis: u64) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        let service = &mut self.services[index];
+        service.witness.ends();
+        service.app.kill()?;
+        service.condition = Condition::Down;
+        Ok(Done::until(millis, Undo::StartProcess(index, told, Timestamp::now())))
+    }
+
+    fn end_process(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        let service = &mut self.services[index];
+        service.witness.ends();
+        service.app.terminate()?;
+        service.condition = Condition::Down;
+        Ok(Done::until(millis, Undo::StartProcess(index, true, Timestamp::now())))
+    }
+
+    async fn start_process(&mut self, index: usize, told: bool, ended: Timestamp) -> anyhow::Result<()> {
+        let service = &mut self.services[index];
+        service.restarts += 1;
+        if told {
+            service.app.pod().restarted(service.restarts, ended).await?;
+        }
+        let started = Timestamp::now();
+        service.app.start_again()?;
+        service.app.wait_until_listening()?;
+        let name = format!("{}, started {} times", service.app.pod().name(), service.restarts + 1);
+        service.witness = rototo_tests::harness::witness::Witness::of(&name, service.app.address(), started);
+        service.condition = Condition::Up;
+        self.witnesses.push(service.witness.clone());
+        Ok(())
+    }
+
+    async fn delete_pod(&mut self, one: usize) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        let service = &mut self.services[index];
+        service.leaving = true;
+        service.witness.ends();
+        service.app.terminate()?;
+        service.condition = Condition::Down;
+        service.app.pod().delete().await?;
+        Ok(Done::so(true))
+    }
+
+    async fn terminate_pod(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        self.services[index].leaving = true;
+        self.services[index].app.pod().begin_deletion().await?;
+        Ok(Done::until(millis, Undo::RemovePod(index)))
+    }
+
+    /// As a kubelet does after the grace of a terminating pod.
+    async fn remove_pod(&mut self, index: usize) -> anyhow::Result<()> {
+        let service = &mut self.services[index];
+        service.witness.ends();
+        service.app.kill()?;
+        service.condition = Condition::Down;
+        service.app.pod().delete().await
+    }
+
+    async fn lose_pod(&mut self, one: usize) -> anyhow::Result<Done> {
+        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+        let service = &mut self.services[index];
+        service.leaving = true;
+        service.witness.is_lost();
+        service.app.pod().vanish().await?;
+        Ok(Done::so(true))
+    }
+
+    async fn edit_marker(&self, later: bool, undo: Option<u64>) -> anyhow::Result<Done> {
+        let Some(now) = self.namespace.marker(WORKSPACE).await? else { return Ok(Done::NOTHING) };
+        let other = self.pushed.iter().find(|pushed| Some(*pushed) != self.pushed.last());
+        let nonsense = format!("sha256:{}", "0".repeat(64));
+        let fingerprint = other.cloned().unwrap_or(nonsense);
+        let time = if later { Timestamp::now() } else { now.updated_at().timestamp() - 1.minute() };
+        let updated_at = UpdatedAt::after(None, time);
+        let forged = Marker::Published { fingerprint, updated_at };
+        self.write_marker(Some(&forged.to_json())).await?;
+        Ok(Done { took_effect: true, undo: undo.map(|millis| (millis, Undo::WriteMarker(now.to_json()))) })
+    }
+
+    async fn write_marker(&self, text: Option<&str>) -> anyhow::Result<bool> {
+        let maps = self.namespace.api::<ConfigMap>();
+        let edit = json!({ "data": { WORKSPACE: text } });
+        maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(edit)).await.context("write the marker")?;
+        Ok(true)
+    }
+
+    async fn forge_status(&self) -> anyhow::Result<Done> {
+        let Some(status) = self.namespace.workspace(WORKSPACE).await?.status else { return Ok(Done::NOTHING) };
+        let mut status = serde_json::to_value(status)?;
+        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+            if condition["type"] == "Converged" {
+                condition["status"] = json!("True");
+                condition["message"] = json!(FORGED);
+            }
+        }
+        status["published"]["fingerprint"] = json!(format!("sha256:{}", "0".repeat(64)));
+        let patch = Patch::Merge(json!({ "status": status }));
+        self.namespace.api::<RototoWorkspace>().patch_status(WORKSPACE, &PatchParams::default(), &patch).await?;
+        Ok(Done::so(true))
+    }
+}
+
+fn turn(proxy: &Proxy, weather: Weather) {
+    match weather {
+        Weather::Cut => proxy.cut(),
+        Weather::Frozen => proxy.freeze(),
+        Weather::Stranded => proxy.strand(),
+        Weather::Slow(millis) => proxy.slow(Duration::from_millis(millis)),
+    }
+}
+
+/// Returns when the kernel says that it is stopped.
+fn stop(process: &Process) -> anyhow::Result<()> {
+    process.freeze()?;
+    until("a process to be stopped", PATIENCE, || {
+        Ok(if process.is_frozen() { Seen::Done(()) } else { Seen::NotYet("it runs".to_owned()) })
+    })
+}
+
+fn restart(plane: &mut ControlPlane, compact: bool) -> anyhow::Result<Done> {
+    plane.kill_api_server()?;
+    if compact {
+        plane.compact_etcd()?;
+    }
+    plane.start_api_server()?;
+    Ok(Done::so(true))
+}

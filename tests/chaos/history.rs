@@ -1,0 +1,293 @@
+//! One history: it happens, everything is healed, all has to come to rest, and every claim is compared with what the
+//! processes said.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rototo_api::marker::Marker;
+use rototo_tests::harness::witness::{Allowances, Claim, Finding, Life, Publish, Witness};
+use rototo_tests::harness::{ControlPlane, Seen as Look, keep_logs, until_async};
+
+use crate::acts::Undo;
+use crate::script::Script;
+use crate::stage::{Condition, HEARTBEAT, Stage, WORKSPACE};
+use crate::watch::{Seen, Watch};
+
+/// Everything has come to rest so long after the last fault at the latest: a process whose end nobody can see is waited
+/// for during 40 heartbeats.
+const REST: Duration = Duration::from_secs(90);
+
+/// And so long after it where no process has ended: nobody is waited for.
+const SOON: Duration = Duration::from_secs(20 * HEARTBEAT);
+
+const ALLOWANCES: Allowances = Allowances {
+    grace: Duration::from_secs(4 * HEARTBEAT),
+    forget: Duration::from_secs(40 * HEARTBEAT),
+    known_after: Duration::from_millis(1500),
+};
+
+/// What came of a history.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    /// Faults that took effect, and how many of them while a publish was in flight.
+    pub(crate) faults: BTreeMap<String, (usize, usize)>,
+    pub(crate) claims: usize,
+    pub(crate) read: usize,
+    pub(crate) samples: usize,
+    pub(crate) publishes: usize,
+    /// A claim about one process, by what became of it.
+    pub(crate) findings: BTreeMap<&'static str, usize>,
+    /// From the last thing that was undone until everything had come to rest.
+    pub(crate) rest: Duration,
+    pub(crate) violations: Vec<String>,
+    pub(crate) story: Vec<String>,
+}
+
+/// Something goes on that will be undone.
+struct Pending {
+    at: Instant,
+    undo: Undo,
+}
+
+struct Telling<'a> {
+    stage: Stage,
+    plane: &'a mut ControlPlane,
+    started: Instant,
+    pending: Vec<Pending>,
+    outcome: Outcome,
+}
+
+/// Lets the history of a seed happen. An error is one of this program, or of a part that does not start.
+pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> anyhow::Result<Outcome> {
+    let script = Script::of(seed);
+    let stage = Stage::set(plane, script.operators, script.processes).await?;
+    let outcome = Outcome { seed, ..Outcome::default() };
+    let mut telling = Telling { stage, plane, started: Instant::now(), pending: Vec::new(), outcome };
+    telling.rest("in the beginning").await;
+    telling.stage.witnesses.iter().for_each(Witness::is_counted);
+    let watch = Watch::of(&telling.stage).await?;
+    telling.started = Instant::now();
+    telling.note(format!("{} processes, {} operators, {}", script.processes, script.operators, Timestamp::now()));
+    telling.happen(&script).await?;
+    telling.heal().await?;
+    let healed = Instant::now();
+    telling.rest("in the end").await;
+    telling.outcome.rest = healed.elapsed();
+    if !script.ends_processes() && telling.outcome.rest > SOON {
+        telling.outcome.violations.push(format!("no process has ended, and rest took {:?}", telling.outcome.rest));
+    }
+    telling.judge(&watch, &script, lie);
+    Ok(telling.outcome)
+}
+
+impl Telling<'_> {
+    async fn happen(&mut self, script: &Script) -> anyhow::Result<()> {
+        for step in &script.steps {
+            self.wait_until(self.started + step.at).await?;
+            let in_flight = self.stage.publish_is_in_flight();
+            let done = match self.stage.act(step.act, self.plane).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.note(format!("{step}: {error:#}"));
+                    continue;
+                }
+            };
+            let when = if in_flight { ", while a publish was in flight" } else { "" };
+            self.note(format!("{step}{}{when}", if done.took_effect { "" } else { ": nothing to do" }));
+            if done.took_effect && step.act.is_fault() {
+                let count = self.outcome.faults.entry(step.act.kind()).or_default();
+                *count = (count.0 + 1, count.1 + usize::from(in_flight));
+            }
+            if let Some((millis, undo)) = done.undo {
+                self.pending.push(Pending { at: Instant::now() + Duration::from_millis(millis), undo });
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a moment of the history, and undoes what is to be undone before.
+    async fn wait_until(&mut self, moment: Instant) -> anyhow::Result<()> {
+        while let Some(pending) = self.next_before(moment) {
+            tokio::time::sleep_until(pending.at.into()).await;
+            self.undo(pending.undo).await?;
+        }
+        tokio::time::sleep_until(moment.into()).await;
+        Ok(())
+    }
+
+    fn next_before(&mut self, moment: Instant) -> Option<Pending> {
+        let first = (0..self.pending.len()).min_by_key(|index| self.pending[*index].at)?;
+        (self.pending[first].at <= moment).then(|| self.pending.remove(first))
+    }
+
+    async fn undo(&mut self, undo: Undo) -> anyhow::Result<()> {
+        self.note(format!("undo {undo:?}"));
+        self.stage.undo(undo).await
+    }
+
+    /// Undoes everything that is left, at its time, and ends processes of which nobody can hear any more.
+    async fn heal(&mut self) -> anyhow::Result<()> {
+        while let Some(last) = self.pending.iter().map(|pending| pending.at).max() {
+            self.wait_until(last).await?;
+        }
+        for service in &mut self.stage.services {
+            if service.leaving && service.condition == Condition::Up {
+                service.witness.ends();
+                service.app.kill()?;
+                service.condition = Condition::Down;
+            }
+        }
+        if self.stage.clone_is_good()? {
+            self.stage.push_head(true).await?;
+        } else {
+            self.stage.push(0).await?;
+        }
+        self.note("healed".to_owned());
+        Ok(())
+    }
+
+    /// Waits until all agree.
+    async fn rest(&mut self, when: &str) {
+        let (stage, since) = (&self.stage, Instant::now());
+        let mut late = None;
+        let rested = until_async("all to agree", REST, async || {
+            let seen = match disagreement(stage).await {
+                Ok(None) => return Ok(Look::Done(())),
+                Ok(Some(disagreement)) => disagreement,
+                Err(error) => format!("{error:#}"),
+            };
+            if since.elapsed() > SOON {
+                late.get_or_insert_with(|| seen.clone());
+            }
+            Ok(Look::NotYet(seen))
+        });
+        let rested = rested.await;
+        if let Some(late) = late {
+            self.note(format!("after {} s there was still this: {late}", SOON.as_secs()));
+        }
+        match rested {
+            Ok(()) => self.note(format!("at rest {when}")),
+            Err(error) => self.outcome.violations.push(format!("no rest {when}: {error:#}")),
+        }
+    }
+
+    fn judge(&mut self, watch: &Watch, script: &Script, lie: bool) {
+        let seen = watch.seen();
+        let mut lives: Vec<Life> = self.stage.witnesses.iter().map(|witness| witness.life().clone()).collect();
+        if lie && let Some(first) = lives.first_mut() {
+            tell_lies(first);
+        }
+        self.outcome.claims = seen.claims.len();
+        self.outcome.read = seen.read;
+        self.outcome.samples = lives.iter().map(|life| life.samples.len()).sum();
+        for claim in &seen.claims {
+            for life in &lives {
+                self.compare(claim, life);
+            }
+        }
+        self.outcome.publishes = published(&seen).len();
+        if !script.meddles() {
+            self.outcome.violations.extend(rings_without_reason(&published(&seen), &self.stage.pushed));
+        }
+        if !self.outcome.violations.is_empty() {
+            let scratch = keep_logs().map(|kept| kept.display().to_string()).unwrap_or_default();
+            self.outcome.story.push(format!("logs, all below {scratch}:\n{}", self.stage.logs()));
+            let markers = seen.markers.iter().map(|(at, marker)| format!("  marker {at} {marker:?}"));
+            self.outcome.story.extend(markers);
+        }
+    }
+
+    fn compare(&mut self, claim: &Claim, life: &Life) {
+        let finding = life.judge(claim, &ALLOWANCES);
+        let name = match finding {
+            Finding::True => "true",
+            Finding::Excused => "excused",
+            Finding::Unclear => "unclear",
+            Finding::False => "false",
+        };
+        *self.outcome.findings.entry(name).or_default() += 1;
+        // One of a kind is enough to read.
+        let told = self.outcome.violations.iter().any(|violation| violation.contains(&life.name));
+        if finding == Finding::False && !told {
+            self.outcome.violations.push(format!("{claim}, but:\n{}", life.around(claim)));
+        }
+    }
+
+    fn note(&mut self, line: String) {
+        self.outcome.story.push(format!("{:>6} ms  {line}", self.started.elapsed().as_millis()));
+    }
+}
+
+/// What is not as it should be when all is well, if anything.
+pub(crate) async fn disagreement(stage: &Stage) -> anyhow::Result<Option<String>> {
+    let Some(marker) = stage.marker().await? else { return Ok(Some("nothing is published".to_owned())) };
+    if Some(&marker.fingerprint) != stage.pushed.last() {
+        return Ok(Some(format!("the marker says {marker}, and {:?} was pushed last", stage.pushed.last())));
+    }
+    let running: Vec<_> = stage.services.iter().filter(|service| service.condition != Condition::Down).collect();
+    for service in &running {
+        let runs = service.witness.latest();
+        if runs.as_ref() != Some(&marker) {
+            let runs = runs.map_or_else(|| "nothing".to_owned(), |runs| runs.to_string());
+            return Ok(Some(format!("{} runs {runs}, and the marker says {marker}", service.app.pod().name())));
+        }
+    }
+    status_disagrees(stage, &marker, running.len()).await
+}
+
+async fn status_disagrees(stage: &Stage, marker: &Publish, running: usize) -> anyhow::Result<Option<String>> {
+    // With a new date on it.
+    let request = stage.ask().await?;
+    let mut status = None;
+    let handled = until_async("status to have a new date", Duration::from_secs(5), async || {
+        let now = stage.namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
+        let handled = now.last_handled_reconcile_at.as_ref() == Some(&request);
+        status = Some(now);
+        Ok(if handled { Look::Done(()) } else { Look::NotYet("an older one".to_owned()) })
+    });
+    handled.await?;
+    let status = status.unwrap_or_default();
+    let published = status.published.as_ref();
+    let same = published.is_some_and(|published| {
+        published.fingerprint == marker.fingerprint && published.updated_at.to_string() == marker.updated_at
+    });
+    let converged = status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True");
+    let fleet = status.fleet.clone().unwrap_or_default();
+    let all = usize::try_from(fleet.applied)? == running && fleet.behind.is_empty();
+    let conditions: Vec<String> = status.conditions.iter().map(|one| format!("{one:?}")).collect();
+    Ok((!same || !converged || !all)
+        .then(|| format!("{running} run {marker}, and status says {published:?} {fleet:?} {}", conditions.join(" "))))
+}
+
+/// The fingerprints that the marker named, one after the other, also twice if it rang twice.
+fn published(seen: &Seen) -> Vec<String> {
+    let names = seen.markers.iter().filter_map(|(_, marker)| match marker {
+        Some(Marker::Published { fingerprint, .. }) => Some(fingerprint.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Nobody but the operator wrote the marker: so it named what was pushed, in that order, and nothing twice in a row.
+fn rings_without_reason(published: &[String], pushed: &[String]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if published.windows(2).any(|two| two[0] == two[1]) {
+        wrong.push(format!("the marker rang without a change: {published:?}"));
+    }
+    let mut rest = pushed.iter();
+    if !published.iter().all(|one| rest.any(|other| one == other)) {
+        wrong.push(format!("the marker named {published:?}, and {pushed:?} was pushed"));
+    }
+    wrong
+}
+
+/// So that a violation can be seen.
+fn tell_lies(life: &mut Life) {
+    for sample in &mut life.samples {
+        if let Some(publish) = &mut sample.publish {
+            publish.fingerprint = "sha256:a-lie".to_owned();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What `cargo xtask chaos` runs: seeded histories of faults against real parts. A real API server, real operators, real
+//! git, and real processes; each claim that a change runs everywhere is compared with what the processes say themselves.
+//!
+//! - `script` draws a history from a seed; `stage` is what it plays on, and `acts` does to that what the script says.
+//! - `watch` writes down what is claimed; `history` lets it all happen, and judges; `report` adds up.
+//! - `soak` is another matter: many changes for a long time, and whether anything grows.
+
+mod acts;
+mod history;
+mod report;
+mod script;
+mod soak;
+mod stage;
+mod watch;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+use rototo_tests::harness::ControlPlane;
+
+use crate::report::Report;
+
+/// Random faults happen to a real fleet while it is changed, and every claim that it has converged is checked.
+#[derive(Parser)]
+#[command(name = "cargo xtask chaos")]
+struct Options {
+    /// How many histories.
+    #[arg(long, default_value_t = 20)]
+    histories: u64,
+    /// The seed of the first history; the next ones follow. Drawn, where it is not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many histories happen at the same time, each with a control plane of its own.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    at_once: u8,
+    /// No history begins after so many minutes.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Tell each history, and not only those with a violation.
+    #[arg(long)]
+    tell: bool,
+    /// Put a lie into what one process says, to see that it is noticed.
+    #[arg(long, hide = true)]
+    lie: bool,
+    /// Change one fleet for so many minutes instead, and see whether anything grows.
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    if let Some(minutes) = options.soak {
+        let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+        return runtime()?.block_on(soak::soak(Duration::from_secs(minutes * 60), seed)).map(exit_code);
+    }
+    let first = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("{} histories from seed {first} on", options.histories);
+    let (next, report) = (AtomicU64::new(0), Mutex::new(Report::default()));
+    let until = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
+    thread::scope(|scope| {
+        let places = u64::from(options.at_once).min(options.histories);
+        let players: Vec<_> =
+            (0..places).map(|_| scope.spawn(|| play(&options, first, &next, until, &report))).collect();
+        for player in players {
+            player.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        anyhow::Ok(())
+    })?;
+    let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.print();
+    Ok(exit_code(report.is_good()))
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lets one history after the other happen, on one control plane.
+fn play(
+    options: &Options,
+    first: u64,
+    next: &AtomicU64,
+    until: Option<Instant>,
+    report: &Mutex<Report>,
+) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let mut plane = ControlPlane::start()?;
+    plane.install_crds()?;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= options.histories || until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+        let seed = first.wrapping_add(number);
+        let outcome = runtime.block_on(history::happen(seed, &mut plane, options.lie));
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(outcome) => report.add(&outcome, options.tell),
+            Err(error) => report.failed(seed, &error),
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // The history blocks a thread now and then; what watches it must go on.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start a runtime")
+}

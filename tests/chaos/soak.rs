@@ -1,0 +1,176 @@
+//! A fleet that is changed for a long time, with a fault now and then, and whether anything grows: memory, open files, or
+//! threads, of the operator and of each process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use fastrand::Rng;
+use rototo_tests::harness::witness::Witness;
+use rototo_tests::harness::{ControlPlane, Seen, until_async};
+
+use crate::acts::Done;
+use crate::history::disagreement;
+use crate::script::{Act, Weather, Which};
+use crate::stage::Stage;
+
+const PROCESSES: usize = 12;
+/// How often a line is printed.
+const LINE: Duration = Duration::from_secs(30);
+/// A change runs everywhere after this time at the latest, whatever happened before it.
+const ARRIVES: Duration = Duration::from_secs(60);
+/// So much more in the last third than in the first, in 100, is still flat.
+const FLAT: u64 = 10;
+
+/// What the kernel says of a program.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    kilobytes: u64,
+    files: u64,
+    threads: u64,
+}
+
+/// Figures of one program, by time.
+type Series = BTreeMap<String, Vec<Figures>>;
+
+/// Changes a fleet for so long. Returns whether everything arrived and nothing grew.
+pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
+    let mut rng = Rng::with_seed(seed);
+    let mut plane = ControlPlane::start()?;
+    plane.install_crds()?;
+    let mut stage = Stage::set(&plane, 1, PROCESSES).await?;
+    let (started, mut series) = (Instant::now(), Series::new());
+    let (mut pushes, mut faults, mut late, mut line) = (0, 0, 0, Instant::now());
+    println!("a fleet of {PROCESSES} for {} minutes, seed {seed}", length.as_secs() / 60);
+    while started.elapsed() < length {
+        if rng.u8(0..8) == 0 {
+            faults += usize::from(disturb(&mut stage, &mut plane, &mut rng).await?);
+        }
+        stage.push(rng.u8(0..4)).await?;
+        pushes += 1;
+        if let Err(error) = arrived(&stage).await {
+            late += 1;
+            println!("{:>6} s  {error:#}", started.elapsed().as_secs());
+        }
+        // A change every few seconds, as the seed says.
+        tokio::time::sleep(Duration::from_millis(rng.u64(500..4000))).await;
+        if line.elapsed() >= LINE {
+            line = Instant::now();
+            measure(&stage, &mut series)?;
+            stage.witnesses.iter().for_each(Witness::forget_all_but_the_last);
+            println!(
+                "{:>6} s  {pushes} pushes, {faults} faults, {late} late; {}",
+                started.elapsed().as_secs(),
+                newest(&series)
+            );
+        }
+    }
+    let flat = tell(&series);
+    println!("{pushes} pushes, {faults} faults, {late} late; {}", if flat { "flat" } else { "it grows" });
+    Ok(flat && late == 0)
+}
+
+async fn arrived(stage: &Stage) -> anyhow::Result<()> {
+    let arrives = until_async("a change to run everywhere", ARRIVES, async || {
+        Ok(match disagreement(stage).await {
+            Ok(None) => Seen::Done(()),
+            Ok(Some(disagreement)) => Seen::NotYet(disagreement),
+            Err(error) => Seen::NotYet(format!("{error:#}")),
+        })
+    });
+    arrives.await
+}
+
+/// A fault that leaves every program running, since one that was started anew has the memory of a new one.
+async fn disturb(stage: &mut Stage, plane: &mut ControlPlane, rng: &mut Rng) -> anyhow::Result<bool> {
+    let (one, millis) = (rng.usize(0..64), rng.u64(300..2000));
+    let weather = [Weather::Cut, Weather::Frozen, Weather::Stranded, Weather::Slow(100)][rng.usize(0..4)];
+    let act = match rng.u8(0..7) {
+        0 => Act::OperatorWeather(Which::Leader, weather, millis),
+        1 => Act::ReportsWeather(Which::Leader, weather, millis),
+        2 => Act::ProcessWeather(one, weather, millis),
+        3 => Act::StopProcess(one, millis),
+        4 => Act::StopOperator(Which::Leader, millis),
+        5 => Act::HideRepository(millis),
+        _ => Act::PushRefused,
+    };
+    let Done { took_effect, undo } = stage.act(act, plane).await?;
+    if let Some((millis, undo)) = undo {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        stage.undo(undo).await?;
+    }
+    Ok(took_effect)
+}
+
+fn measure(stage: &Stage, series: &mut Series) -> anyhow::Result<()> {
+    let operators = stage.fellows.iter().map(|fellow| ("operator".to_owned(), fellow.operator.process()));
+    let services = stage.services.iter().map(|service| (service.app.pod().name().to_owned(), service.app.process()));
+    for (name, process) in operators.chain(services) {
+        series.entry(name).or_default().push(figures(process?.id())?);
+    }
+    Ok(())
+}
+
+fn figures(id: u32) -> anyhow::Result<Figures> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).context("read what a process takes")?;
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let files = fs::read_dir(format!("/proc/{id}/fd")).context("count what a process has open")?.count();
+    Ok(Figures {
+        kilobytes: number("VmRSS:").context("no VmRSS")?,
+        files: u64::try_from(files)?,
+        threads: number("Threads:").context("no Threads")?,
+    })
+}
+
+fn newest(series: &Series) -> String {
+    let last = |figures: &[Figures]| figures.last().copied().unwrap_or_default();
+    let of = |(name, figures): (&String, &Vec<Figures>)| {
+        let Figures { kilobytes, files, threads } = last(figures);
+        format!("{name} {:.1} MB {files} files {threads} threads", kilobytes as f64 / 1024.0)
+    };
+    series.iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// Least, median, and most of the first third and of the last, for each program.
+fn tell(series: &Series) -> bool {
+    let mut flat = true;
+    for (name, figures) in series {
+        for (what, of) in KINDS {
+            let all: Vec<u64> = figures.iter().map(of).collect();
+            let third = (all.len() / 3).max(1);
+            let first = spread(all.get(..third).unwrap_or(&all));
+            let last = spread(all.get(all.len().saturating_sub(third)..).unwrap_or(&all));
+            // One file more for each process is no growth: it is a connection that was made anew.
+            let grows = last.1 * 100 > first.1 * (100 + FLAT) && last.1 > first.1 + PROCESSES as u64;
+            flat &= !grows;
+            println!(
+                "{name:<10} {what:<8} first third {} / {} / {}, last third {} / {} / {}{}",
+                first.0,
+                first.1,
+                first.2,
+                last.0,
+                last.1,
+                last.2,
+                if grows { "  GROWS" } else { "" },
+            );
+        }
+    }
+    flat
+}
+
+/// A figure, and where it is found.
+type Kind = (&'static str, fn(&Figures) -> u64);
+
+const KINDS: [Kind; 3] =
+    [("kB", |figures| figures.kilobytes), ("files", |figures| figures.files), ("threads", |figures| figures.threads)];
+
+fn spread(figures: &[u64]) -> (u64, u64, u64) {
+    let mut sorted = figures.to_vec();
+    sorted.sort_unstable();
+    let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
+    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+}

@@ -1,0 +1,416 @@
+//! What a process says of itself, again and again, and whether a claim about it was true.
+//!
+//! A witness asks one process for its `/state` all the time and keeps the answers with their times. All processes run on
+//! one machine, so their times and those of the operator are of one clock.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::http;
+
+/// How long a witness waits between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Beyond this without an answer, nobody can tell what the process ran meanwhile.
+const DISTANCE: Duration = Duration::from_millis(500);
+
+/// Content and the name of its publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The digest of the content.
+    pub fingerprint: String,
+    /// The name.
+    pub updated_at: String,
+}
+
+/// One answer of a process.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// When it was asked.
+    pub asked: Timestamp,
+    /// When it had answered.
+    pub answered: Timestamp,
+    /// What it runs.
+    pub publish: Option<Publish>,
+    /// Where it is on its way.
+    pub state: String,
+}
+
+/// A time during which the kernel kept a process from running.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    /// It was stopped for sure from here on.
+    pub from: Timestamp,
+    /// And until here.
+    pub until: Option<Timestamp>,
+}
+
+/// One process from its start to its end.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// What it is called in messages.
+    pub name: String,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When the operator had counted it, if that was seen.
+    pub counted: Option<Timestamp>,
+    /// When it was told to end, or was killed.
+    pub ended: Option<Timestamp>,
+    /// When its pod's object was removed by force, so that nobody can see its end.
+    pub lost: Option<Timestamp>,
+    /// When it was stopped.
+    pub stops: Vec<Stop>,
+    /// Its answers, in order.
+    pub samples: Vec<Sample>,
+}
+
+/// Somebody says that every process runs a publish.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who says so.
+    pub by: String,
+    /// Which publish.
+    pub publish: Publish,
+    /// Every process should have run it at some moment from here.
+    pub from: Timestamp,
+    /// To here: the time of which the claim speaks.
+    pub as_of: Timestamp,
+}
+
+/// How long a process is given, and how long it is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowances {
+    /// A new process need not count for so long.
+    pub grace: Duration,
+    /// One whose end can't be seen need not count after so long.
+    pub forget: Duration,
+    /// A process that ran something so long before a publish was known when it was made.
+    pub known_after: Duration,
+}
+
+/// What became of a claim about one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It ran the publish in that time, or can have.
+    True,
+    /// The claim need not speak of it.
+    Excused,
+    /// It was not asked often enough to tell.
+    Unclear,
+    /// It did not run the publish at any moment of that time.
+    False,
+}
+
+/// Asks one process until it ends.
+#[derive(Clone, Debug)]
+pub struct Witness(Arc<Mutex<Life>>);
+
+impl Witness {
+    /// Begins to ask the process that listens at `address` and was started at `started`.
+    #[must_use]
+    pub fn of(name: &str, address: &str, started: Timestamp) -> Self {
+        let name = name.to_owned();
+        let (counted, ended, lost) = (None, None, None);
+        let life = Life { name, started, counted, ended, lost, stops: Vec::new(), samples: Vec::new() };
+        let witness = Self(Arc::new(Mutex::new(life)));
+        let (asking, address) = (witness.clone(), address.to_owned());
+        thread::spawn(move || {
+            while asking.life().ended.is_none() {
+                asking.ask(&address);
+                thread::sleep(PAUSE);
+            }
+        });
+        witness
+    }
+
+    fn ask(&self, address: &str) {
+        let asked = Timestamp::now();
+        let Ok(answer) = http::get(address, "/state").and_then(|answer| answer.json()) else { return };
+        let sample = sample(asked, &answer);
+        let mut life = self.life();
+        // A process that was told to end says what it likes.
+        if life.ended.is_none() {
+            life.samples.push(sample);
+        }
+    }
+
+    /// What is known so far.
+    pub fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is stopped from now on.
+    pub fn stopped(&self) {
+        self.life().stops.push(Stop { from: Timestamp::now(), until: None });
+    }
+
+    /// It is about to go on.
+    pub fn goes_on(&self) {
+        if let Some(stop) = self.life().stops.last_mut() {
+            stop.until.get_or_insert_with(Timestamp::now);
+        }
+    }
+
+    /// The operator has counted it.
+    pub fn is_counted(&self) {
+        self.life().counted.get_or_insert_with(Timestamp::now);
+    }
+
+    /// It is about to end.
+    pub fn ends(&self) {
+        self.life().ended.get_or_insert_with(Timestamp::now);
+    }
+
+    /// Its pod's object is about to be removed by force.
+    pub fn is_lost(&self) {
+        self.life().lost.get_or_insert_with(Timestamp::now);
+    }
+
+    /// Keeps only the last answer, where nobody will ask for the others.
+    pub fn forget_all_but_the_last(&self) {
+        let mut life = self.life();
+        let all = life.samples.len();
+        life.samples.drain(..all.saturating_sub(1));
+    }
+
+    /// What it said last.
+    #[must_use]
+    pub fn latest(&self) -> Option<Publish> {
+        self.life().samples.last().and_then(|sample| sample.publish.clone())
+    }
+}
+
+fn sample(asked: Timestamp, answer: &Value) -> Sample {
+    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+    let publish = text("fingerprint").zip(text("updated_at"));
+    let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
+    Sample { asked, answered: Timestamp::now(), publish, state: text("state").unwrap_or_default() }
+}
+
+/// A time in which a process can have run this.
+struct Span<'a> {
+    from: Timestamp,
+    until: Timestamp,
+    publish: Option<&'a Publish>,
+}
+
+impl Life {
+    /// Whether it ran what is claimed when that is claimed.
+    #[must_use]
+    pub fn judge(&self, claim: &Claim, allowances: &Allowances) -> Finding {
+        if self.is_excused(claim, allowances) {
+            return Finding::Excused;
+        }
+        let from = match claim.publish.updated_at.parse::<Timestamp>() {
+            // Nobody has run it before it was published.
+            Ok(published) if published <= claim.as_of => published.max(claim.from),
+            _ => claim.from,
+        };
+        let within = |span: &Span<'_>| span.from <= claim.as_of && span.until >= from;
+        let spans = self.spans();
+        if spans.iter().any(|span| within(span) && span.publish == Some(&claim.publish)) {
+            return Finding::True;
+        }
+        if self.is_unclear(from, claim.as_of) { Finding::Unclear } else { Finding::False }
+    }
+
+    fn is_excused(&self, claim: &Claim, allowances: &Allowances) -> bool {
+        let Some(first) = self.samples.first() else { return true };
+        let ended = self.ended.is_some_and(|ended| ended <= claim.as_of);
+        let forgotten = self.lost.is_some_and(|lost| lost + allowances.forget <= claim.as_of);
+        ended || forgotten || first.asked > claim.as_of || self.is_new(claim, allowances)
+    }
+
+    fn is_new(&self, claim: &Claim, allowances: &Allowances) -> bool {
+        if self.counted.is_some_and(|counted| counted <= claim.as_of) {
+            return false;
+        }
+        let published = claim.publish.updated_at.parse::<Timestamp>();
+        let known = self.samples.iter().find(|sample| sample.publish.is_some()).is_some_and(|first| {
+            published.as_ref().is_ok_and(|published| first.answered + allowances.known_after <= *published)
+        });
+        !known && self.started + allowances.grace > claim.as_of
+    }
+
+    /// What it can have run, and when: around each answer as far as the next one.
+    fn spans(&self) -> Vec<Span<'_>> {
+        let mut spans = Vec::new();
+        let mut before: Option<(Timestamp, &Sample)> = None;
+        for sample in &self.samples {
+            let answered_from = self.answered_from(sample);
+            let publish = sample.publish.as_ref();
+            // Between two answers it ran what the first says, or what the second says.
+            let since = before.map_or(self.started, |(until, _)| until);
+            if let Some((until, last)) = before {
+                spans.push(Span { from: until, until: answered_from, publish: last.publish.as_ref() });
+            }
+            let stop = self.stops.iter().find(|stop| since <= stop.from && stop.from <= answered_from);
+            let changed_from = match (stop, publish) {
+                (Some(stop), Some(publish)) if !could_have_had(publish, stop.from) => {
+                    stop.until.unwrap_or(answered_from)
+                }
+                _ => since,
+            };
+            spans.push(Span { from: changed_from.min(sample.answered), until: sample.answered, publish });
+            before = Some((sample.answered, sample));
+        }
+        if let Some((until, last)) = before {
+            let forever = Timestamp::MAX;
+            spans.push(Span { from: until, until: forever, publish: last.publish.as_ref() });
+        }
+        spans
+    }
+
+    /// The earliest moment at which it can have given this answer: not while it was stopped.
+    fn answered_from(&self, sample: &Sample) -> Timestamp {
+        let stop = self
+            .stops
+            .iter()
+            .find(|stop| stop.from <= sample.asked && stop.until.is_none_or(|until| sample.asked < until));
+        stop.map_or(sample.asked, |stop| stop.until.unwrap_or(sample.answered))
+    }
+
+    fn is_unclear(&self, from: Timestamp, until: Timestamp) -> bool {
+        let pairs = self.samples.iter().zip(self.samples.iter().skip(1));
+        let mut pairs = pairs.filter(|(one, next)| one.answered <= until && next.asked >= from);
+        pairs.any(|(one, next)| {
+            let stopped = self.stops.iter().any(|stop| one.answered <= stop.from && stop.from <= next.answered);
+            !stopped && next.answered.duration_since(one.answered).unsigned_abs() > DISTANCE
+        })
+    }
+
+    /// The answers around a claim, for people.
+    #[must_use]
+    pub fn around(&self, claim: &Claim) -> String {
+        let mut lines = vec![format!("{} started {}, ended {:?}", self.name, self.started, self.ended)];
+        lines.extend(self.stops.iter().map(|stop| format!("  stopped {} to {:?}", stop.from, stop.until)));
+        let mut last = None;
+        for sample in self.samples.iter().filter(|sample| sample.asked <= claim.as_of + DISTANCE) {
+            let says = (&sample.publish, &sample.state);
+            if last != Some(says) {
+                lines.push(format!("  {sample}"));
+            }
+            last = Some(says);
+        }
+        lines.join("\n")
+    }
+}
+
+/// Whether anybody can have run this publish at that time.
+fn could_have_had(publish: &Publish, at: Timestamp) -> bool {
+    publish.updated_at.parse::<Timestamp>().is_ok_and(|published| published <= at)
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "asked {} answered {}: {} ", self.asked, self.answered, self.state)?;
+        match &self.publish {
+            Some(publish) => write!(f, "{publish}"),
+            None => f.write_str("nothing"),
+        }
+    }
+}
+
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint = self.fingerprint.strip_prefix("sha256:").unwrap_or(&self.fingerprint);
+        write!(f, "{}@{}", fingerprint.get(..8).unwrap_or(fingerprint), self.updated_at)
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} claims {} as of {} (since {})", self.by, self.publish, self.as_of, self.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWANCES: Allowances = Allowances {
+        grace: Duration::from_secs(4),
+        forget: Duration::from_secs(40),
+        known_after: Duration::from_millis(1500),
+    };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap()
+    }
+
+    fn publish(name: &str, millis: i64) -> Publish {
+        Publish { fingerprint: name.to_owned(), updated_at: format!("{:.6}", at(millis)) }
+    }
+
+    /// A process that is asked every 50 ms from 0 to 20 s, and runs each of these from its time on.
+    fn life(runs: &[(i64, Publish)], stops: &[(i64, i64)]) -> Life {
+        let asked_in_vain = |time: i64| stops.iter().any(|(from, until)| *from <= time && time < *until);
+        let runs_at = |time: i64| runs.iter().rfind(|(from, _)| *from <= time).map(|(_, publish)| publish.clone());
+        let sample = |asked: i64, answered: i64| Sample {
+            asked: at(asked),
+            answered: at(answered),
+            publish: runs_at(answered),
+            state: "applied".to_owned(),
+        };
+        let mut samples: Vec<Sample> =
+            (0..400).map(|n| n * 50).filter(|time| !asked_in_vain(*time)).map(|time| sample(time, time + 1)).collect();
+        samples.extend(stops.iter().map(|(from, until)| sample(*from, *until + 5)));
+        samples.sort_by_key(|sample| sample.answered);
+        let stops = stops.iter().map(|(from, until)| Stop { from: at(*from), until: Some(at(*until)) }).collect();
+        let (counted, ended, lost) = (None, None, None);
+        Life { name: "p".to_owned(), started: at(-10_000), counted, ended, lost, stops, samples }
+    }
+
+    fn judge(life: &Life, claimed: &Publish, as_of: i64) -> Finding {
+        let claim = Claim { by: "test".to_owned(), publish: claimed.clone(), from: at(as_of - 3000), as_of: at(as_of) };
+        life.judge(&claim, &ALLOWANCES)
+    }
+
+    #[test]
+    fn a_claim_is_true_of_what_ran_at_some_moment_of_its_window() {
+        let (a, b) = (publish("a", -9000), publish("b", 5000));
+        let life = life(&[(-5000, a.clone()), (5080, b.clone())], &[]);
+        assert_eq!(judge(&life, &b, 5120), Finding::True);
+        assert_eq!(judge(&life, &b, 5020), Finding::False);
+        // What it said a moment ago still counts, and no longer.
+        assert_eq!(judge(&life, &a, 8000), Finding::True);
+        assert_eq!(judge(&life, &a, 8200), Finding::False);
+    }
+
+    #[test]
+    fn a_stopped_process_counts_with_what_it_said_last() {
+        let (a, b) = (publish("a", -9000), publish("b", 5000));
+        // It applies b when it goes on, and answers only then what it was asked meanwhile.
+        let stopped = life(&[(-5000, a.clone()), (9001, b.clone())], &[(4900, 9000)]);
+        assert_eq!(judge(&stopped, &b, 7000), Finding::False);
+        assert_eq!(judge(&stopped, &b, 9100), Finding::True);
+        // It was stopped after the publish, and may have had it for some milliseconds before.
+        let later = life(&[(-5000, a), (5075, b.clone())], &[(5080, 9000)]);
+        assert_eq!(judge(&later, &b, 7000), Finding::True);
+    }
+
+    #[test]
+    fn a_new_process_and_one_that_ended_are_excused() {
+        let (a, b) = (publish("a", -9000), publish("b", 500));
+        let mut life = life(&[(0, a)], &[]);
+        life.started = at(-100);
+        assert_eq!(judge(&life, &b, 3000), Finding::Excused);
+        assert_eq!(judge(&life, &b, 4000), Finding::False);
+        life.counted = Some(at(2500));
+        assert_eq!(judge(&life, &b, 3000), Finding::False);
+        life.ended = Some(at(3900));
+        assert_eq!(judge(&life, &b, 4000), Finding::Excused);
+    }
+
+    #[test]
+    fn nobody_can_tell_what_a_process_ran_that_was_not_asked() {
+        let (a, b) = (publish("a", -9000), publish("b", 5000));
+        let mut life = life(&[(-5000, a)], &[]);
+        life.samples.retain(|sample| sample.asked < at(5000) || sample.asked > at(6000));
+        assert_eq!(judge(&life, &b, 5500), Finding::Unclear);
+    }
+}

@@ -1,0 +1,38 @@
+//! `cargo xtask chaos`: seeded histories of faults against a real API server, operators, git, and processes, in which each
+//! claim that a change runs everywhere is compared with the processes themselves.
+//!
+//! This prepares, as `demo` does. What happens is the binary `chaos` of `rototo-tests`, which has the harness.
+
+use clap::Args;
+
+use crate::cargo::{self, binaries, cargo};
+use crate::control_plane::Programs;
+
+/// What `cargo xtask chaos` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// Passed on, such as `--histories 100 --seed 1`; `--soak 30` changes one fleet for half an hour instead.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    chaos: Vec<String>,
+}
+
+/// What every `cargo xtask test` runs.
+const SHARE: [&str; 4] = ["--histories", "20", "--minutes", "6"];
+
+/// Builds the programs, and lets it happen.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Programs::ensure()?;
+    let packages = ["rototo-operator", "degradation-service", "rototo-tests"];
+    cargo::run(cargo(
+        ["build", "--bins"].into_iter().chain(packages.iter().flat_map(|package| ["--package", package])),
+    ))?;
+    let directory = binaries()?;
+    let mut chaos = std::process::Command::new(directory.join("chaos"));
+    chaos.args(&arguments.chaos).env("ROTOTO_BIN_DIR", &directory);
+    cargo::run(chaos)
+}
+
+/// Some histories, from a seed that is new each time, for some minutes at most.
+pub fn share() -> anyhow::Result<()> {
+    run(&Arguments { chaos: SHARE.map(str::to_owned).to_vec() })
+}
