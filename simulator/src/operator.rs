@@ -55,6 +55,7 @@ pub struct Operator {
     pub turned_away: Moment,
     pub heard: BTreeMap<usize, Heard>,
     pub inherited: BTreeSet<usize>,
+    pub dropped: BTreeSet<usize>,
     pub figures: BTreeMap<UpdatedAt, u64>,
     pub landed: BTreeMap<UpdatedAt, Members>,
 }
@@ -119,6 +120,7 @@ impl Operator {
             turned_away: Moment::ZERO,
             heard: BTreeMap::new(),
             inherited: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             figures: BTreeMap::new(),
             landed: BTreeMap::new(),
         }
@@ -197,6 +199,7 @@ impl World {
         leader.inherited = status.iter().flat_map(|claim| claim.members.iter().copied()).collect();
         leader.status = (version, status);
         leader.heard.clear();
+        leader.dropped.clear();
         leader.figures.clear();
         leader.landed.clear();
         leader.listening_since = now;
@@ -489,7 +492,8 @@ impl World {
     fn note_landed(&mut self, operator: usize, landed: &Landed) {
         let leader = &self.operators[operator];
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();
-        let heard = leader.heard.iter().filter(|(_, heard)| !heard.drained()).map(|(index, _)| *index);
+        let heard = leader.heard.iter().filter(|(index, heard)| !heard.drained() && !leader.dropped.contains(index));
+        let heard = heard.map(|(index, _)| *index);
         let members = heard.filter(lives).collect();
         let members = Members { members, detected: landed.times.detected };
         self.operators[operator].landed.insert(landed.publish.updated_at, members);
@@ -568,8 +572,10 @@ impl World {
                 *figure = figure.or(millis.all);
             }
         }
-        let counts =
-            |(index, heard): (&usize, &Heard)| (!heard.drained() && self.processes[*index].alive).then_some(*index);
+        let counts = |(index, heard): (&usize, &Heard)| {
+            let gone = heard.drained() || leader.dropped.contains(index) || !self.processes[*index].alive;
+            (!gone).then_some(*index)
+        };
         let still_unaccounted =
             leader.inherited.iter().copied().filter(|index| view.unaccounted > 0 && !leader.heard.contains_key(index));
         let members = leader.heard.iter().filter_map(counts).chain(still_unaccounted).collect();
@@ -679,6 +685,7 @@ impl World {
         let first = known.map_or(now, |known| known.first);
         let heard = Heard { sequence, state: report.state, publish, received: now, first };
         self.operators[operator].heard.insert(process, heard.clone());
+        self.operators[operator].dropped.remove(&process);
         Some(heard)
     }
 }

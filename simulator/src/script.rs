@@ -126,7 +126,13 @@ impl Script {
 impl PodPlan {
     fn draw(rng: &mut Rng) -> Self {
         let one_of = |rng: &mut Rng, of: u8| rng.u8(0..of) == 0;
-        Self { labelled: !one_of(rng, 4), second: one_of(rng, 4), cache: one_of(rng, 3), sidecar: one_of(rng, 6), mute: one_of(rng, 12) }
+        Self {
+            labelled: !one_of(rng, 4),
+            second: one_of(rng, 4),
+            cache: one_of(rng, 3),
+            sidecar: one_of(rng, 6),
+            mute: one_of(rng, 12),
+        }
     }
 }
 

@@ -57,6 +57,7 @@ const LATEST: Duration = Duration::from_millis(4_100);
 impl World {
     /// Checks what the operator that leads says at this moment.
     pub fn check_view(&mut self, operator: usize, view: &FleetView) {
+        self.note_dropped(operator, view);
         self.check_figure(operator, view);
         if view.verdict != Verdict::Converged {
             return;
@@ -117,9 +118,7 @@ impl World {
         }
         let pod = process.pod.map(|pod| (pod, leader.pods.get(&self.pods[pod].uid)));
         if let Some(heard) = leader.heard.get(&index) {
-            let unprovable = pod.is_none_or(|(_, known)| known.is_none_or(|known| !known.runs()));
-            let waited_since = heard.received.max(leader.listening_since).max(leader.turned_away);
-            let dropped = unprovable && self.now >= waited_since + view.windows.forget;
+            let dropped = leader.dropped.contains(&index);
             let starting = heard.runs_nothing() && self.now < heard.first + view.windows.grace;
             return !heard.drained() && !dropped && !starting;
         }
@@ -129,6 +128,20 @@ impl World {
         let ended = known.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max();
         let grace = known.seen_running.max(ended).is_some_and(|since| self.now < since + view.windows.grace);
         known.selected && known.runs() && !others && !grace
+    }
+
+    /// Notes who is waited for no longer: nobody can see the end of it, and the window is over. Only a report ends that.
+    fn note_dropped(&mut self, operator: usize, view: &FleetView) {
+        let leader = &self.operators[operator];
+        let dropped = |(index, heard): (&usize, &Heard)| {
+            let pod = self.processes[*index].pod.and_then(|pod| leader.pods.get(&self.pods[pod].uid));
+            let unprovable = pod.is_none_or(|known| !known.runs());
+            let waited_since = heard.received.max(leader.listening_since).max(leader.turned_away);
+            (unprovable && self.now >= waited_since + view.windows.forget).then_some(*index)
+        };
+        let dropped: Vec<usize> = leader.heard.iter().filter_map(dropped).collect();
+        self.somebody_left |= !dropped.is_empty();
+        self.operators[operator].dropped.extend(dropped);
     }
 
     fn is_unaccounted(&self, operator: usize, index: usize, publish: Publish, view: &FleetView) -> bool {

@@ -21,11 +21,11 @@ use crate::script::{Act, Script};
 use crate::violation::{Invariant, Violation};
 
 /// The heartbeat of the simulated fleets: short, so that histories are.
-pub const FLOOR: Duration = Duration::from_secs(3);
+pub const FLOOR: Duration = Duration::from_secs(1);
 /// When the last fault has ended, whatever it was.
 pub const QUIET_AT: Duration = Duration::from_secs(70);
 /// When everything must have come to rest: after the longest window.
-pub const END_AT: Duration = Duration::from_secs(70 + 200);
+pub const END_AT: Duration = Duration::from_secs(70 + 90);
 
 /// All that there is.
 pub struct World {

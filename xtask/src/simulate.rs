@@ -30,7 +30,7 @@ pub struct Arguments {
 }
 
 /// A fault is looked for in so many histories.
-const HISTORIES: &str = "30000";
+const HISTORIES: &str = "20000";
 /// The packages that the simulator consists of.
 const PACKAGES: [&str; 4] = ["api", "engine", "protocol", "simulator"];
 

@@ -130,9 +130,12 @@ subjects:
 # spec:
 #   serviceAccountName: {account}
 #   containers:
-#     - env:
+#     - name: app
+#       env:
 #         - name: ROTOTO_WORKSPACE_SOURCE
 #           value: kubernetes:///{workspace}
+#         - name: ROTOTO_CONTAINER        # the name of this container: its end is the end of its processes
+#           value: app
 #       volumeMounts:
 #         - name: rototo
 #           mountPath: /var/run/secrets/rototo
@@ -187,7 +190,11 @@ subjects:
                 "spec": {
                     "serviceAccountName": account,
                     "containers": [{
-                        "env": [{ "name": "ROTOTO_WORKSPACE_SOURCE", "value": source }],
+                        "name": "app",
+                        "env": [
+                            { "name": "ROTOTO_WORKSPACE_SOURCE", "value": source },
+                            { "name": "ROTOTO_CONTAINER", "value": "app" },
+                        ],
                         "volumeMounts": [{ "name": "rototo", "mountPath": "/var/run/secrets/rototo", "readOnly": true }],
                     }],
                     "volumes": [{ "name": "rototo", "projected": { "sources": [token] } }],
