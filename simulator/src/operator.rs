@@ -89,7 +89,7 @@ impl Heard {
     /// Whether it says that the process does not run this.
     pub fn says_otherwise(&self, publish: Publish) -> bool {
         let resolves = matches!(self.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
-        !self.drained() && !self.runs_nothing() && !(resolves && self.publish == Some(publish))
+        !(self.drained() || self.runs_nothing() || resolves && self.publish == Some(publish))
     }
 }
 

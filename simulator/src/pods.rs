@@ -186,7 +186,7 @@ impl World {
         let ended = facts.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(End { at, seen: now }));
         let mut containers = vec![Container { name: "app".to_owned(), running: facts.running, ended }];
         if facts.sidecar {
-            let running = facts.exists && !(facts.deleting && !facts.running);
+            let running = facts.exists && (facts.running || !facts.deleting);
             containers.push(Container { name: "proxy".to_owned(), running, ended: None });
         }
         let running = containers.iter().any(|container| container.running);

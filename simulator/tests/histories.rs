@@ -60,7 +60,8 @@ fn check(seed: u64, unbound: usize, steps: &[(u64, Act)]) {
 
 #[test]
 fn a_patch_that_lands_unanswered_and_is_edited_away_is_not_sent_again_under_its_name() {
-    let steps = [(28_739, Act::LoseAnswer(2_124)), (43_650, Act::EditMarker(1, true)), (48_293, Act::EditMarker(2, false))];
+    let steps =
+        [(28_739, Act::LoseAnswer(2_124)), (43_650, Act::EditMarker(1, true)), (48_293, Act::EditMarker(2, false))];
     check(2_569, 0, &steps);
 }
 
