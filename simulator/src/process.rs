@@ -444,7 +444,8 @@ impl World {
         }
         let delay = self.delay();
         if self.weather > 10 && self.rng.u8(0..8) == 0 {
-            let again = delay + self.delay();
+            // No report is under way for longer than a recount lasts, as its sender has given it up by then.
+            let again = self.delay();
             self.after(again, Event::Report { process, handle: u64::MAX, report: Box::new(report.clone()) });
         }
         self.after(delay, Event::Report { process, handle: id, report: Box::new(report) });
