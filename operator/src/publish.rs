@@ -89,14 +89,15 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
 }
 
 async fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: MarkerMap) -> Plan {
-    let remembered = remembered(workspace, context);
-    let landed = {
+    let (landed, published) = {
         let Record { publisher, fleet, .. } = &mut *shared.lock();
-        publisher.looked_at(&map, fleet, clock::now())
+        (publisher.looked_at(&map, fleet, clock::now()), publisher.published())
     };
     if let Some(landed) = landed {
         tell_of(workspace, context, &landed).await;
     }
+    // What status remembers matters only while nothing is known: no disk is asked for it otherwise.
+    let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let record = shared.lock();
     let accepted = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted);
     let facts = Facts {
@@ -166,6 +167,7 @@ fn may_try(
         failed(shared, context, PublishProblem::Unavailable(gone));
         return false;
     }
+    let pods = context.pods(workspace);
     let mut record = shared.lock();
     let same = record.publisher.attempted().is_some_and(|attempted| attempted.fingerprint == publish.fingerprint);
     if same && record.next_attempt.is_some_and(|next| now < next) {
@@ -174,7 +176,7 @@ fn may_try(
     let head = record.source.head.as_ref().filter(|head| head.fingerprint == publish.fingerprint);
     let detection = head.map(|head| detection(head.times));
     let Record { publisher, fleet, .. } = &mut *record;
-    fleet.observe(context.pods(workspace));
+    fleet.observe(pods);
     publisher.sends(publish, at, because, detection, fleet, clock::now());
     true
 }

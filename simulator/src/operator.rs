@@ -20,7 +20,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const INTERVAL: Duration = Duration::from_secs(5);
 /// So long a lease is held without being renewed, by the holder's own clock.
 const HELD: Duration = Duration::from_secs(8);
-/// So many processes of one pod are counted.
+/// Status remembers so many publishes.
 const HISTORY: usize = 10;
 
 /// An operator process.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rototo_protocol::fleet::{Container, End, Fate, Pod};
 
-use crate::process::Start;
 use crate::script::PodPlan;
 use crate::world::{Event, QUIET_AT, World};
 
@@ -204,12 +203,5 @@ impl World {
         let seen = Pod { name, selected: facts.labelled, terminating: facts.deleting, seen_running, containers, fate };
         self.operators[operator].pods.insert(uid, seen);
         self.ring(operator, Duration::from_millis(5));
-    }
-}
-
-impl Start {
-    /// Whether the process is the first of its container.
-    pub fn is_main(world: &World, pod: usize) -> bool {
-        world.processes_of(pod).is_empty()
     }
 }

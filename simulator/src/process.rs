@@ -40,9 +40,6 @@ pub struct Process {
     applied: Vec<(Publish, Moment)>,
 }
 
-/// Marker for how a process starts.
-pub struct Start;
-
 /// One handle of a process.
 pub struct Handle {
     pub id: u64,
@@ -97,7 +94,7 @@ impl Process {
 impl World {
     pub fn start_process(&mut self, pod: Option<usize>, cache: bool) -> usize {
         let mute = pod.is_some_and(|pod| self.pods[pod].plan.mute);
-        let main = pod.is_some_and(|pod| Start::is_main(self, pod));
+        let main = pod.is_some_and(|pod| self.processes_of(pod).is_empty());
         // A process that starts where another one ran finds what that one kept.
         let disk = self.processes.iter().rev().find(|other| cache && other.pod == pod).and_then(|other| other.disk);
         let process = Process {

@@ -71,7 +71,7 @@ pub struct Fleet {
     goal: Option<Goal>,
     /// Since when this operator hears whoever reports.
     hearing_since: Moment,
-    /// Until when it claims nothing, because somebody may exist whom it has not heard.
+    /// Whether it claims nothing yet, because somebody may exist whom it has not heard.
     recounting: bool,
     /// How many processes an earlier operator counted, of which nothing else is known. Zero once they are waited for no
     /// longer.

@@ -2,10 +2,11 @@
 //!
 //! It is never latched. Each verdict is computed from the evidence as it is at one moment, and can turn back at the next.
 
+use rototo_api::fleet::ProcessState;
+
 use super::pods::{Fate, Pod};
 use super::process::Presence;
-use super::{Cohort, Fleet, Moment};
-use rototo_api::fleet::ProcessState;
+use super::{Fleet, Moment};
 
 /// The answer about one publish at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Fleet {
     /// Since when a pod that is not heard keeps the publish from having converged; `None` while it has just started.
     fn missing_since(&self, uid: &str, pod: &Pod, now: Moment) -> Option<Moment> {
         let goal = self.goal.as_ref()?;
-        let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| Cohort::waits_for_pod(cohort, uid));
+        let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| cohort.waits_for_pod(uid));
         let started = pod.seen_running.max(pod.last_end());
         match started {
             Some(started) if !of_cohort => {
