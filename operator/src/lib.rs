@@ -15,7 +15,7 @@
 //!
 //! [`leader`] lets one process write at a time. [`record`] is what the process remembers between two reconciles. None of it is the truth.
 //!
-//! Nothing waits for ever: `cluster` makes the client of the API server, in which `limits` gives every request an end;
+//! Nothing waits for ever: `cluster` makes the client of the API server, and each of its requests has a time limit;
 //! [`watchdog`] gives one to every reconcile; and `health` says by [`progress`] whether the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -28,7 +28,6 @@ pub mod controller;
 pub mod head;
 mod health;
 pub mod leader;
-mod limits;
 mod look;
 pub mod maps;
 pub mod markers;

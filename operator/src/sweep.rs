@@ -214,9 +214,9 @@ fn left_over(
 #[cfg(test)]
 mod tests {
     use kube::client::Body;
+    use rototo_connection::limited;
 
     use super::*;
-    use crate::limits::Limited;
 
     const BEFORE: &str = "2026-11-20T18:40:00.000000Z";
 
@@ -276,7 +276,7 @@ mod tests {
             };
             http::Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()))
         };
-        Client::new(Limited(tower::service_fn(answer)), "ns")
+        limited(tower::service_fn(answer), "ns")
     }
 
     #[tokio::test(start_paused = true)]

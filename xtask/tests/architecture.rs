@@ -14,14 +14,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-lua", &["rototo-engine"]),
     ("rototo-api", &[]),
     ("rototo-source", &["rototo-engine", "rototo-api"]),
+    ("rototo-connection", &["rototo-api"]),
     ("rototo-protocol", &["rototo-engine", "rototo-api"]),
-    ("rototo-client", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
-    ("rototo-operator", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
-    ("rototo-cli", &["rototo-engine", "rototo-source", "rototo-api", "rototo-protocol", "rototo-lua"]),
+    ("rototo-client", EVERY_LIBRARY),
+    ("rototo-operator", EVERY_LIBRARY),
+    ("rototo-cli", EVERY_LIBRARY),
     ("degradation-service", &["rototo-client"]),
     // xtask is compiled before anything else shows a sign of life.
     ("xtask", &[]),
 ];
+
+const EVERY_LIBRARY: &[&str] =
+    &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
 
 /// Where a foreign crate may be a dependency. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
@@ -64,6 +68,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
 
 const KUBERNETES: &[(&str, Needed)] = &[
     ("rototo-api", Optional),
+    ("rototo-connection", Always),
     ("rototo-client", Optional),
     ("rototo-operator", Always),
     ("rototo-cli", Always),
@@ -76,7 +81,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "protocol", "client", "operator"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

@@ -24,10 +24,10 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_connection::{Address, api_server};
 use serde_json::json;
 use tokio::time::timeout;
 
-use operator::Address;
 use vigil::{Look, Looked};
 
 pub(crate) use follow::{Ended, follow};
@@ -51,6 +51,9 @@ pub(crate) struct ClusterOptions {
     kube_context: Option<String>,
 }
 
+/// Longer than a watch lasts.
+const IDLE: Duration = Duration::from_secs(310);
+
 /// A namespace, and a client for it.
 pub(crate) struct Cluster {
     client: Client,
@@ -61,7 +64,7 @@ impl ClusterOptions {
     pub(crate) async fn connect(&self) -> anyhow::Result<Cluster> {
         let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("a connection to the cluster can't be prepared")?;
+        let client = api_server(config, IDLE).context("a connection to the cluster can't be prepared")?;
         Ok(Cluster { client, namespace })
     }
 

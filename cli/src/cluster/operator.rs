@@ -1,24 +1,20 @@
 //! Asks the operator itself whether a change runs everywhere.
 //!
-//! The connection is a `kube::Client` whose "cluster" is the operator, as in the client library: one HTTP and one TLS stack.
-//! It is given a token for the operator and nothing of the kubeconfig, as an operator must not get tokens for the API server.
+//! The connection gets a token for the operator and nothing of the kubeconfig, as an operator must not get tokens for the
+//! API server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use futures::{Stream, stream};
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::client::Body;
+use http::{Request, StatusCode};
 use rototo_api::convergence::Convergence;
 use rototo_api::names;
-use rototo_api::snapshot::ErrorBody;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tokio::time::{Instant, sleep, timeout};
+use rototo_connection::{Address, Endpoint, Trust, error_message};
+use tokio::time::{Instant, sleep};
 
 use super::Cluster;
 
@@ -42,38 +38,12 @@ pub(crate) struct OperatorOptions {
 
 const TOKEN_FILE: &str = "/var/run/secrets/rototo/token";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 /// How soon an operator that answers is asked again.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// How soon one that does not is tried again.
 const TRIED_EVERY: Duration = Duration::from_secs(5);
 /// Larger than any answer is.
 const LARGEST_ANSWER: usize = 1024 * 1024;
-
-/// Where the operator serves, and what its certificate is checked against.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    url: String,
-    ca: Trust,
-}
-
-/// The certificates that a server's certificate has to come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Trust {
-    System,
-    Pem(String),
-    File(PathBuf),
-}
-
-impl Address {
-    /// What the map of the markers says.
-    pub(crate) fn of(map: &ConfigMap) -> Option<Self> {
-        let annotations = map.metadata.annotations.as_ref()?;
-        let url = annotations.get(names::ANNOTATION_SNAPSHOTS)?.clone();
-        let ca = annotations.get(names::ANNOTATION_CA).map_or(Trust::System, |pem| Trust::Pem(pem.clone()));
-        Some(Self { url, ca })
-    }
-}
 
 /// What the operator says, again and again, or why it can't be asked; and when it was asked.
 pub(crate) fn answers<'a>(
@@ -90,7 +60,7 @@ pub(crate) fn answers<'a>(
                 Some(endpoint) => endpoint,
                 None => Endpoint::open(&options.address(cluster).await?)?,
             };
-            let answer = endpoint.ask(&names::convergence_path(&cluster.namespace, workspace), token).await?;
+            let answer = ask(&endpoint, &names::convergence_path(&cluster.namespace, workspace), token).await?;
             anyhow::Ok((answer, endpoint))
         };
         Some(match asked.await {
@@ -136,87 +106,19 @@ fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     Ok(header)
 }
 
-/// A way to the operator.
-struct Endpoint {
-    client: kube::Client,
-    url: Uri,
-}
-
-impl Endpoint {
-    fn open(address: &Address) -> anyhow::Result<Self> {
-        let url = checked(&address.url)?;
-        let mut config = kube::Config::new(url.clone());
-        config.connect_timeout = Some(CONNECTS_WITHIN);
-        config.default_retry = false;
-        match &address.ca {
-            Trust::System => {}
-            Trust::Pem(pem) => config.root_cert = Some(certificates(pem)?),
-            Trust::File(path) => config.root_cert_file = Some(path.clone()),
-        }
-        let client = kube::Client::try_from(config)
-            .map_err(|error| anyhow!("a connection to {url} can't be prepared: {}", causes(&error)))?;
-        Ok(Self { client, url })
-    }
-
-    async fn ask(&self, path: &str, token: HeaderValue) -> anyhow::Result<Convergence> {
-        let request = Request::get(path).header(AUTHORIZATION, token).body(Body::empty())?;
-        let answer = timeout(ANSWERS_WITHIN, self.send(request)).await;
-        let seconds = ANSWERS_WITHIN.as_secs();
-        answer.unwrap_or_else(|_| Err(anyhow!("{} has not answered within {seconds} s", self.url)))
-    }
-
-    async fn send(&self, request: Request<Body>) -> anyhow::Result<Convergence> {
-        let answer = self.client.send(request).await;
-        let answer = answer.map_err(|error| anyhow!("{} does not answer: {}", self.url, causes(&error)))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow!("{} does not answer: {}", self.url, causes(&*error)))?.to_bytes();
-        understood(head.status, &body).with_context(|| self.url.to_string())
-    }
+/// Asks `path` of the operator.
+async fn ask(endpoint: &Endpoint, path: &str, token: HeaderValue) -> anyhow::Result<Convergence> {
+    let request = Request::get(path).header(AUTHORIZATION, token).body(Vec::new())?;
+    let answer = endpoint.send(request, ANSWERS_WITHIN, LARGEST_ANSWER).await;
+    let answer = answer.with_context(|| format!("{} does not answer", endpoint.url()))?;
+    understood(answer.status(), answer.body()).with_context(|| endpoint.url())
 }
 
 fn understood(status: StatusCode, body: &[u8]) -> anyhow::Result<Convergence> {
     if status.is_success() {
         return serde_json::from_slice(body).context("the answer can't be understood");
     }
-    let said = serde_json::from_slice(body).map(|ErrorBody { message, .. }| message);
-    let said: String = said.unwrap_or_else(|_| "no reason given".to_owned()).chars().take(500).collect();
-    bail!("it answers with {}: {said}", status.as_u16())
-}
-
-/// A token must not travel in the clear, whatever an annotation says; loopback never leaves the machine.
-fn checked(url: &str) -> anyhow::Result<Uri> {
-    let uri: Uri = url.parse().map_err(|_| anyhow!("its address `{url}` is no URL"))?;
-    let local = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    match uri.scheme_str() {
-        _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
-            bail!("its address has a user name in it")
-        }
-        Some("https") => Ok(uri),
-        Some("http") if local => Ok(uri),
-        _ => bail!("its address `{url}` does not begin with https://"),
-    }
-}
-
-fn certificates(pem: &str) -> anyhow::Result<Vec<Vec<u8>>> {
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).map(|der| der.map(|der| der.to_vec())).collect();
-    let found = found.ok().filter(|found| !found.is_empty());
-    found.ok_or_else(|| anyhow!("the annotation {} holds no PEM certificates", names::ANNOTATION_CA))
-}
-
-/// The text of an error and of what caused it, where that says more.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let deeper = error.to_string();
-        if !text.contains(&deeper) {
-            text = format!("{text}: {deeper}");
-        }
-        cause = error.source();
-    }
-    text
+    bail!("it answers with {}: {}", status.as_u16(), error_message(body))
 }
 
 #[cfg(test)]
@@ -225,17 +127,6 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn a_token_is_sent_over_tls_or_loopback_only() {
-        for url in ["https://operator.rototo.svc:8443", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
-            assert!(checked(url).is_ok(), "{url}");
-        }
-        for url in ["http://operator.rototo.svc", "ftp://a", "operator", "", "https://user:secret@operator"] {
-            let error = checked(url).unwrap_err();
-            assert!(!error.to_string().contains("secret"), "{url}");
-        }
-    }
 
     #[test]
     fn a_token_is_one_line_that_is_never_shown() {
@@ -255,23 +146,6 @@ mod tests {
         assert!(understood(StatusCode::OK, b"{}").is_err());
     }
 
-    #[test]
-    fn certificates_that_are_none_are_refused() {
-        assert!(certificates("").is_err());
-        assert!(certificates("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----").is_err());
-    }
-
-    #[test]
-    fn the_map_of_the_markers_names_the_address() {
-        let map = |annotations: serde_json::Value| {
-            let map = serde_json::json!({ "metadata": { "annotations": annotations } });
-            Address::of(&serde_json::from_value(map).unwrap())
-        };
-        assert_eq!(map(serde_json::json!({})), None);
-        let told = map(serde_json::json!({ "rototo.dev/snapshots": "https://o", "rototo.dev/ca": "PEM" }));
-        assert_eq!(told, Some(Address { url: "https://o".to_owned(), ca: Trust::Pem("PEM".to_owned()) }));
-    }
-
     #[tokio::test]
     async fn the_operator_is_asked_with_its_own_token_and_nothing_else() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -289,7 +163,7 @@ mod tests {
         };
         let endpoint = Endpoint::open(&Address { url, ca: Trust::System }).unwrap();
         let path = names::convergence_path("prod", "degradation");
-        let (request, answer) = tokio::join!(server, endpoint.ask(&path, bearer("secret").unwrap()));
+        let (request, answer) = tokio::join!(server, ask(&endpoint, &path, bearer("secret").unwrap()));
         assert!(
             request.starts_with("get /v1/namespaces/prod/workspaces/degradation/convergence http/1.1\r\n"),
             "{request}"

@@ -2,6 +2,7 @@
 
 use kube::runtime::watcher;
 use rototo_api::names;
+use rototo_connection::with_causes;
 use rototo_protocol::follower::fault::Fault;
 
 /// Why the markers of a namespace can't be watched.
@@ -21,9 +22,10 @@ pub(crate) fn watch_fault(namespace: &str, error: &watcher::Error) -> Fault {
 fn api_fault(namespace: &str, error: &kube::Error) -> Fault {
     match error {
         kube::Error::Api(status) => status_fault(namespace, status.code, &status.message),
-        other => {
-            Fault::transient("api_unreachable", format!("watching {} failed: {}", map_of(namespace), causes(other)))
-        }
+        other => Fault::transient(
+            "api_unreachable",
+            format!("watching {} failed: {}", map_of(namespace), with_causes(other)),
+        ),
     }
 }
 
@@ -53,20 +55,6 @@ pub(crate) fn list_hangs(namespace: &str, after: std::time::Duration) -> Fault {
 
 fn map_of(namespace: &str) -> String {
     format!("ConfigMap `{}` in namespace `{namespace}`", names::MARKERS)
-}
-
-/// An error and what caused it, in one line: the outermost alone often says no more than "error sending request".
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let deeper = error.to_string();
-        if !text.contains(&deeper) {
-            text = format!("{text}: {deeper}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

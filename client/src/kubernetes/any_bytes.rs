@@ -12,8 +12,9 @@ use rototo_source::{Limits, snapshot};
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::endpoint::{Address, Endpoint, Trust, refusal};
+use super::endpoint::{Endpoint, refusal};
 use super::sight::{Sight, bell_of};
+use rototo_connection::{Address, Trust};
 
 const DIGEST: &str = "sha256:9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d";
 const TIME: &str = "2026-11-20T18:40:00.123456Z";

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use rototo_connection::{Address, api_server, with_causes};
 use rototo_protocol::follower::fault::Fault;
 use tokio::runtime::{Handle, Id};
 
-use super::access::causes;
 use super::doorbell::{self, Doorbell};
-use super::endpoint::{Address, Endpoint};
+use super::endpoint::Endpoint;
 
 /// The API server whose markers are followed. Clones share one watch per namespace.
 ///
@@ -37,6 +37,9 @@ pub(crate) struct Joined {
     pub(crate) namespace: String,
     pub(crate) doorbell: Arc<Doorbell>,
 }
+
+/// A connection on which nothing comes for longer than a watch lasts is dead.
+const IDLE: Duration = Duration::from_secs(doorbell::WATCH_LIMIT_SECONDS as u64 + 15);
 
 static INFERRED: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(None));
 
@@ -66,7 +69,7 @@ impl Cluster {
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let (cluster, key) = (config.cluster_url.to_string(), (Handle::current().id(), namespace.clone()));
         let doorbell = self.0.doorbells.share(key, || {
-            let client = kube::Client::try_from(tuned(config)).map_err(|error| unusable(&error))?;
+            let client = api_server(config, IDLE).map_err(|error| unusable(&error))?;
             Ok::<_, Fault>(Doorbell::hang(doorbell::Namespace { client, name: namespace.clone() }))
         })?;
         Ok(Joined { cluster, namespace, doorbell })
@@ -89,19 +92,11 @@ impl std::fmt::Debug for Cluster {
 fn unusable(error: &dyn std::error::Error) -> Fault {
     Fault::persistent(
         "cluster_unusable",
-        format!("finding the Kubernetes API failed (KUBECONFIG, then the pod's service account): {}", causes(error)),
+        format!(
+            "finding the Kubernetes API failed (KUBECONFIG, then the pod's service account): {}",
+            with_causes(error)
+        ),
     )
-}
-
-/// Kube's own retries answer to no Retry-After and know no spread; the doorbell does both itself. Reads are limited,
-/// so that neither a list nor a watch hangs on a connection that is dead on one side: longer than a watch lasts, as
-/// that ends by itself.
-fn tuned(mut config: kube::Config) -> kube::Config {
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(Duration::from_secs(u64::from(doorbell::WATCH_LIMIT_SECONDS) + 15));
-    config.reset_reader_on_write = true;
-    config
 }
 
 /// What is shared as long as somebody holds it. Keys carry the runtime, as what was started on one ends with it.

@@ -1,89 +1,39 @@
-//! The operator's HTTPS endpoint: where it is, how its certificate is checked, and one kept-alive connection to it.
+//! Asks the operator, with the pod's own token.
 //!
-//! The connection is a `kube::Client` whose "cluster" is the operator. So a process has one HTTP and one TLS stack, with
-//! one set of proxies, roots, and crypto provider, and nothing new to audit. The token is put in here and not by that
-//! client's own file support, as this takes a file that ends with a line feed, exists only later, or was just rotated.
+//! The token is put in here and not by kube's own file support, as this takes a file that ends with a line feed, exists
+//! only later, or was just rotated.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Builder;
-use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::client::Body;
 use rototo_api::names;
-use rototo_api::snapshot::ErrorBody;
+use rototo_connection::{Address, NoAnswer, error_message};
 use rototo_protocol::follower::fault::{Fault, FaultKind};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::Instant;
 
-use super::access::causes;
-
-/// Where the operator serves, and what its certificate is checked against.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
-    pub(crate) url: String,
-    pub(crate) ca: Trust,
-}
-
-/// The certificates that a server's certificate has to come from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Trust {
-    /// Those of the system.
-    System,
-    /// These, as PEM.
-    Pem(String),
-    /// Those in this PEM file, read again now and then.
-    File(PathBuf),
-}
-
-impl Address {
-    /// What the map of the markers says.
-    pub(crate) fn of(map: &ConfigMap) -> Option<Self> {
-        let annotations = map.metadata.annotations.as_ref()?;
-        let url = annotations.get(names::ANNOTATION_SNAPSHOTS)?.clone();
-        let ca = annotations.get(names::ANNOTATION_CA).map_or(Trust::System, |pem| Trust::Pem(pem.clone()));
-        Some(Self { url, ca })
-    }
-}
-
-/// An open way to the operator.
+/// A connection to the operator, and the token to use on it.
 pub(crate) struct Endpoint {
-    client: kube::Client,
-    url: Uri,
+    connection: rototo_connection::Endpoint,
     token_file: PathBuf,
-    /// What was read there last, and when.
+    /// The token that was read last, and when.
     token: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
 /// How long a token is used before its file is read again. The kubelet writes a new one long before the old one ends.
 const TOKEN_FRESH: Duration = Duration::from_secs(60);
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Larger than any answer that the limits on a workspace allow.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 impl Endpoint {
     /// Prepares the connection; nothing is sent yet.
     pub(crate) fn open(address: &Address, token_file: PathBuf) -> Result<Self, Fault> {
-        let url = checked(&address.url)?;
-        let mut config = kube::Config::new(url.clone());
-        config.connect_timeout = Some(CONNECT_LIMIT);
-        config.default_retry = false;
-        match &address.ca {
-            Trust::System => {}
-            Trust::Pem(pem) => config.root_cert = Some(certificates(pem)?),
-            Trust::File(path) => config.root_cert_file = Some(path.clone()),
-        }
-        let client = kube::Client::try_from(config).map_err(|error| {
-            Fault::persistent(
-                "endpoint_unusable",
-                format!("connecting to {} can't be prepared: {}", shown(&url), causes(&error)),
-            )
-        })?;
-        Ok(Self { client, url, token_file, token: Mutex::default() })
+        let connection = rototo_connection::Endpoint::open(address)
+            .map_err(|error| Fault::persistent("endpoint_unusable", error.to_string()))?;
+        Ok(Self { connection, token_file, token: Mutex::default() })
     }
 
     /// The body of a successful answer. `what` is what the request does, as in "`what` failed".
@@ -94,34 +44,32 @@ impl Endpoint {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<Vec<u8>, Fault> {
+        let answer = async {
+            let request = request
+                .header(AUTHORIZATION, self.bearer().await?)
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body)
+                .map_err(|error| {
+                    Fault::persistent("endpoint_unusable", format!("{what} is no possible request: {error}"))
+                })?;
+            let answer = self.connection.send(request, limit, LARGEST_ANSWER).await;
+            answer.map_err(|error| self.unreachable(what, &error))
+        };
         // The token file may be on a disk that hangs, too.
-        match tokio::time::timeout(limit, self.answer(what, request, body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.unreachable(what, &format!("no answer in {} s", limit.as_secs()))),
+        let answer = match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(self.unreachable(what, &NoAnswer::TimedOut(limit))),
+        };
+        if answer.status().is_success() {
+            return Ok(answer.into_body().into());
         }
-    }
-
-    async fn answer(&self, what: &str, request: Builder, body: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        let request = request
-            .header(AUTHORIZATION, self.bearer().await?)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Body::from(body))
-            .map_err(|error| {
-                Fault::persistent("endpoint_unusable", format!("{what} is no possible request: {error}"))
-            })?;
-        let answer = self.client.send(request).await.map_err(|error| self.unreachable(what, &causes(&error)))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| self.unreachable(what, &causes(&*error)))?.to_bytes();
-        if head.status.is_success() {
-            return Ok(body.to_vec());
-        }
-        if head.status == StatusCode::UNAUTHORIZED {
+        if answer.status() == StatusCode::UNAUTHORIZED {
             // The file may have another by now.
             *self.token() = None;
         }
-        let after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(refusal(head.status, after.map(Duration::from_secs), &body, &format!("{what} at {}", shown(&self.url))))
+        let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let what = format!("{what} at {}", self.connection.url());
+        Err(refusal(answer.status(), after.map(Duration::from_secs), answer.body(), &what))
     }
 
     /// From the file, or as it was there a moment ago: a change that has rung does not wait for a disk. A token that was
@@ -158,45 +106,13 @@ impl Endpoint {
         Ok(header)
     }
 
-    fn unreachable(&self, what: &str, reason: &str) -> Fault {
-        Fault::transient("operator_unreachable", format!("{what} at {} failed: {reason}", shown(&self.url)))
+    fn unreachable(&self, what: &str, reason: &NoAnswer) -> Fault {
+        Fault::transient("operator_unreachable", format!("{what} at {} failed: {reason}", self.connection.url()))
     }
-}
-
-/// A token must not travel in the clear, whatever an annotation says; loopback never leaves the machine.
-fn checked(url: &str) -> Result<Uri, Fault> {
-    let bad = |reason: &str| Fault::persistent("endpoint_unusable", format!("the operator's address `{url}` {reason}"));
-    let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
-    let local = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    match uri.scheme_str() {
-        _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
-            Err(Fault::persistent("endpoint_unusable", "the operator's address has a user name in it"))
-        }
-        Some("https") => Ok(uri),
-        Some("http") if local => Ok(uri),
-        _ => Err(bad("is not an https:// URL")),
-    }
-}
-
-fn shown(url: &Uri) -> String {
-    url.to_string().trim_end_matches('/').to_owned()
-}
-
-fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Fault> {
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).map(|der| der.map(|der| der.to_vec())).collect();
-    found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {
-        Fault::persistent(
-            "endpoint_unusable",
-            "the certificates given for the operator's address are no PEM certificates",
-        )
-    })
 }
 
 /// What an answer that is no success means.
 pub(super) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
-    let said = serde_json::from_slice(body).map(|ErrorBody { message, .. }| message);
-    let said: String = said.unwrap_or_else(|_| "no reason given".to_owned()).chars().take(500).collect();
     let (code, kind) = match status {
         StatusCode::UNAUTHORIZED => ("operator_unauthorized", FaultKind::Persistent),
         StatusCode::FORBIDDEN => ("operator_forbidden", FaultKind::Persistent),
@@ -205,23 +121,14 @@ pub(super) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &
         _ => ("operator_unavailable", FaultKind::Transient),
     };
     let kind = retry_after.map_or(kind, FaultKind::Busy);
-    Fault { code, message: format!("{what} was answered with {}: {said}", status.as_u16()), kind }
+    Fault { code, message: format!("{what} was answered with {}: {}", status.as_u16(), error_message(body)), kind }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rototo_connection::Trust;
 
-    #[test]
-    fn a_token_is_sent_over_tls_or_loopback_only() {
-        for url in ["https://operator.rototo.svc:8443", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
-            assert!(checked(url).is_ok(), "{url}");
-        }
-        for url in ["http://operator.rototo.svc", "ftp://a", "operator", "", "https://user:secret@operator"] {
-            let fault = checked(url).unwrap_err();
-            assert!(!fault.message.contains("secret"), "{url}");
-        }
-    }
+    use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_read_again_after_a_while() {
@@ -245,11 +152,5 @@ mod tests {
         assert!(fault.message.contains("grant get on rototoworkspaces/snapshot"));
         let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, Some(Duration::from_secs(2)), b"", "https://o/v1");
         assert_eq!(busy.kind, FaultKind::Busy(Duration::from_secs(2)));
-    }
-
-    #[test]
-    fn certificates_that_are_none_are_refused() {
-        assert!(certificates("").is_err());
-        assert!(certificates("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----").is_err());
     }
 }

@@ -11,7 +11,7 @@ use rototo_api::fleet::{Answer, Pid, Testimony};
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{Action, Bell, Disk, Event, Standing, State, Tick, step};
+use rototo_protocol::follower::{Action, Bell, Disk, Event, Standing, State, Tick, heartbeat, step};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::cache::Cache;
 use super::cluster::Joined;
 use super::doorbell::Doorbell;
+use super::drained::{Drained, REPEATED_AFTER};
 use super::endpoint::Endpoint;
 use super::presence::{Account, Followed, Presence};
 use super::process::PROCESS;
@@ -375,16 +376,26 @@ impl Follower {
         }
     }
 
-    /// Ends the handle: nothing resolves from it any more, and then the operator hears that it need not wait for this
-    /// process, or how the other handles stand.
+    /// Ends the handle: nothing resolves from it any more. The operator learns that it need not wait for this process, or
+    /// the state of the other handles.
     async fn drain(mut self) {
         self.fetch = Slot::empty();
         self.report = Slot::empty();
         self.current.close();
         let Some(account) = self.presence.leave() else { return };
         let reporting = self.reporting(account);
-        if let Ok(Err(fault)) = timeout(DRAIN_LIMIT, reporting).await {
-            tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
+        let answer = match timeout(DRAIN_LIMIT, reporting).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(fault)) => {
+                tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
+                None
+            }
+            Err(_) => None,
+        };
+        if let Ok(endpoint) = self.endpoint() {
+            let (namespace, workspace) = (self.namespace, self.target.workspace);
+            let drained = Drained { presence: self.presence, endpoint, namespace, workspace };
+            tokio::spawn(drained.repeat(answer.as_ref().map_or(REPEATED_AFTER, heartbeat)));
         }
     }
 

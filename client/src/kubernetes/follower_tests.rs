@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Request;
 use rototo_api::fleet::{Answer, Fate, Pid, Report};
 use rototo_api::marker::Marker;
+use rototo_connection::{Address, Trust};
 use rototo_engine::Tree;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::{Event, Supply};
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, Joined};
 use super::doorbell::Doorbell;
-use super::endpoint::{Address, Endpoint, Trust};
+use super::endpoint::Endpoint;
 use super::follower::Follower;
 use super::presence::Presence;
 use super::process::PROCESS;
@@ -269,6 +270,23 @@ async fn the_last_handle_drains_the_process_once() {
     assert!(world.reports.is_empty(), "the process drains once");
     let numbers: BTreeSet<u64> = world.heard.iter().copied().collect();
     assert_eq!((numbers.len(), numbers.last()), (world.heard.len(), world.heard.last()));
+}
+
+#[tokio::test]
+async fn a_process_that_has_drained_and_lives_on_says_so_until_it_follows_again() {
+    // History S3: an operator that was restarted must learn of it.
+    let mut world = World::publishing("a@1").await;
+    world.answer.lock().unwrap().next_report_in_ms = 1_000;
+    let handle = world.handle(Checks::default());
+    world.hears("applied a@1 of 1").await;
+    handle.end().await;
+    world.hears("draining  of 0").await;
+    world.hears("draining  of 0").await;
+    world.hears("draining  of 0").await;
+    let again = world.handle(Checks::default());
+    world.hears("applied a@1 of 1").await;
+    world.hears("applied a@1 of 1").await;
+    again.end().await;
 }
 
 #[tokio::test]

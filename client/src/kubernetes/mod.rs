@@ -14,6 +14,7 @@ mod cache;
 mod cluster;
 mod direct;
 mod doorbell;
+mod drained;
 mod endpoint;
 mod follower;
 #[cfg(test)]

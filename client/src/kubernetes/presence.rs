@@ -47,6 +47,8 @@ struct Handle {
 #[derive(Default)]
 struct Handles {
     followed: HashMap<Followed, BTreeMap<u64, Handle>>,
+    /// The handle that was the last to close, of each workspace that this process has drained.
+    drained: HashMap<Followed, u64>,
     opened: u64,
     accounts: u64,
 }
@@ -86,6 +88,13 @@ impl Presence {
         let mut handles = handles();
         handles.close(followed, *id).then(|| handles.account(followed))
     }
+
+    /// The account of a process that has drained, as long as this handle was the last to close and none opened since.
+    pub(crate) fn drained(&self) -> Option<Account> {
+        let (followed, id) = self.0.get()?;
+        let mut handles = handles();
+        (handles.drained.get(followed) == Some(id)).then(|| handles.account(followed))
+    }
 }
 
 impl Drop for Presence {
@@ -100,6 +109,7 @@ impl Handles {
     fn open(&mut self, followed: Followed) -> (Followed, u64) {
         self.opened += 1;
         let standing = Standing { state: ProcessState::Starting, publish: None, reason: None };
+        self.drained.remove(&followed);
         let all = self.followed.entry(followed.clone()).or_default();
         all.insert(self.opened, Handle { standing, applied: None });
         (followed, self.opened)
@@ -111,6 +121,7 @@ impl Handles {
         let was_open = all.remove(&id).is_some();
         if all.is_empty() {
             self.followed.remove(followed);
+            self.drained.insert(followed.clone(), id);
         }
         was_open
     }
@@ -223,6 +234,22 @@ mod tests {
         assert_eq!((account.standing.state, account.handles), (ProcessState::Draining, 0));
         assert_eq!(second.leave(), None, "the process drains once");
         assert_eq!(other.account().unwrap().handles, 1);
+    }
+
+    #[test]
+    fn a_process_has_drained_until_another_handle_opens() {
+        let (first, second) = (opened("drained"), opened("drained"));
+        first.leave();
+        assert_eq!(first.drained(), None);
+        second.leave();
+        assert_eq!(first.drained(), None, "another handle closed later");
+        let account = second.drained().unwrap();
+        assert_eq!((account.standing.state, account.handles), (ProcessState::Draining, 0));
+        let third = opened("drained");
+        assert_eq!(second.drained(), None);
+        third.leave();
+        assert_eq!(second.drained(), None);
+        assert!(third.drained().is_some());
     }
 
     #[test]

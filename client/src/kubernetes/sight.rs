@@ -9,7 +9,7 @@ use rototo_protocol::Publish;
 use rototo_protocol::follower::Bell;
 use rototo_protocol::follower::fault::Fault;
 
-use super::endpoint::Address;
+use rototo_connection::Address;
 
 /// What the watch showed last.
 #[derive(Clone, Debug, Default, PartialEq)]

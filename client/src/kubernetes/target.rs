@@ -9,10 +9,10 @@ use tokio::time::sleep;
 
 use super::cluster::{Cluster, Joined};
 use super::direct::Direct;
-use super::endpoint::{Address, Trust};
 use super::presence::Presence;
 use crate::checks::Checks;
 use crate::current::Current;
+use rototo_connection::{Address, Trust};
 
 /// What to follow, and by which means.
 #[derive(Clone)]

@@ -386,6 +386,17 @@ mod ends {
     }
 
     #[test]
+    fn a_process_that_repeats_that_it_has_drained_excuses_its_pod_after_a_restart_of_the_operator() {
+        let mut history = History::new();
+        history.pod("p1").pod("job").restarts(publish(A, 1), 1).applied("p1", publish(A, 1));
+        history.reports("job", ProcessState::Draining, None, old());
+        history.all_run_for(100, &["p1"], publish(A, 1));
+        assert_eq!(history.verdict(), Verdict::Converged);
+        history.publishes(publish(B, 2)).applied("p1", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Converged);
+    }
+
+    #[test]
     fn a_pod_in_which_nothing_runs_is_not_expected() {
         let mut history = History::new();
         history.pod("p1").pod("crashing").applied("p1", publish(A, 1));

@@ -20,6 +20,7 @@ use self::reporting::Reporting;
 use crate::Publish;
 use crate::backoff::Backoff;
 
+pub use self::reporting::heartbeat;
 pub use self::standing::{Standing, together};
 
 pub mod fault;
@@ -386,7 +387,7 @@ impl State {
     }
 
     fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
-        let next = Duration::from_millis(answer.next_report_in_ms);
+        let next = heartbeat(&answer);
         self.report.delivered(next, Duration::from_millis(answer.report_applied_within_ms), tick);
         if !answer.siblings.is_empty() {
             self.report.testify(tick);

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rototo_api::fleet::ProcessState;
+use rototo_api::fleet::{Answer, ProcessState};
 
 use super::fault::Fault;
 use super::{Standing, Tick, delay};
@@ -16,6 +16,12 @@ const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duratio
 /// Bounds on what the operator may ask for, whatever it answers: how long a report is held, and the heartbeat.
 const LONGEST_HELD: Duration = Duration::from_secs(10);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// The time until the next report that an answer asks for, within sensible bounds.
+#[must_use]
+pub fn heartbeat(answer: &Answer) -> Duration {
+    Duration::from_millis(answer.next_report_in_ms).clamp(*INTERVAL.start(), *INTERVAL.end())
+}
 
 /// What was told, and when to tell again.
 #[derive(Clone, Debug)]
@@ -90,7 +96,7 @@ impl Reporting {
         self.under_way = false;
         self.failures = 0;
         self.trouble = None;
-        self.heartbeat = next.clamp(*INTERVAL.start(), *INTERVAL.end());
+        self.heartbeat = next;
         self.due = tick.now + self.heartbeat;
     }
 

@@ -1,16 +1,16 @@
-//! Gives every request to the API server an end. It stands in the client itself, so no caller can forget it.
+//! Gives every request to the API server a time limit. It is part of the client, so no caller can forget it.
 //!
-//! A connection whose other side has died, and a server that hangs, answer never; and one await that never ends would
-//! freeze whatever waits for it. A request that reached its limit counts as one without an answer: its caller is
-//! level-triggered and comes back.
+//! A server that hangs, or one behind a dead connection, never answers, and one await that never ends would freeze
+//! whatever waits for it. A request that reaches its limit fails like any other, and its level-triggered caller comes back.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Bytes, HttpBody};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Either, Full};
 use kube::client::Body;
 use tokio::time::timeout;
@@ -23,15 +23,27 @@ const PAGE: Duration = Duration::from_secs(30);
 /// The time until a watch begins. How long it may be quiet afterwards is the watcher's business.
 const WATCH_BEGINS: Duration = Duration::from_secs(30);
 
-/// A client's service whose requests all end.
-pub(crate) struct Limited<S>(pub(crate) S);
+/// A client's service whose requests have time limits.
+pub(crate) struct Limited<S> {
+    pub(crate) service: S,
+    pub(crate) limits: Limits,
+}
 
-/// What a request waits for, and for how long.
+/// Who limits the time of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// The client, by the kind of request that kube sends.
+    ByKind,
+    /// The caller.
+    ByCaller,
+}
+
+/// The time limit of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
-    /// The whole answer.
+    /// For the whole answer.
     Whole(Duration),
-    /// Its beginning: the rest is a stream.
+    /// For its beginning: the rest is a stream.
     Beginning(Duration),
 }
 
@@ -65,20 +77,21 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
     fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(task).map_err(Into::into)
+        self.service.poll_ready(task).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let limit = Limit::of(&request);
-        let answer = self.0.call(request).map(|answer| answer.map_err(Into::into));
+        let limit = (self.limits == Limits::ByKind).then(|| Limit::of(&request));
+        let answer = self.service.call(request).map(|answer| answer.map_err(Into::into));
         match limit {
-            Limit::Beginning(limit) => within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed(),
-            Limit::Whole(limit) => within(limit, async { whole(answer.await?).await }).boxed(),
+            None => answer.map(|answer| Ok(answer?.map(Either::Right))).boxed(),
+            Some(Limit::Beginning(limit)) => within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed(),
+            Some(Limit::Whole(limit)) => within(limit, async { whole(answer.await?).await }).boxed(),
         }
     }
 }
 
-/// The answer with all of its body, which kube would collect anyway.
+/// Reads the whole body, which kube would do anyway.
 async fn whole<B>(answer: Response<B>) -> Result<Response<Either<Full<Bytes>, B>>, BoxError>
 where
     B: HttpBody<Data = Bytes>,
@@ -108,9 +121,13 @@ mod tests {
 
     use super::*;
 
+    fn limited<S>(service: S) -> Limited<S> {
+        Limited { service, limits: Limits::ByKind }
+    }
+
     /// A server that never answers.
     fn silent() -> Client {
-        Client::new(Limited(tower::service_fn(|_| pending::<Result<Response<Body>, Infallible>>())), "ns")
+        Client::new(limited(tower::service_fn(|_| pending::<Result<Response<Body>, Infallible>>())), "ns")
     }
 
     /// A server that answers at once with a head. Its body brings `text` after a while, and never ends.
@@ -119,7 +136,7 @@ mod tests {
             let text = stream::once(sleep(after)).map(move |()| Ok::<_, Infallible>(text));
             ready(Ok::<_, Infallible>(Response::new(axum::body::Body::from_stream(text.chain(stream::pending())))))
         };
-        Client::new(Limited(tower::service_fn(answer)), "ns")
+        Client::new(limited(tower::service_fn(answer)), "ns")
     }
 
     async fn check<T>(request: impl Future<Output = Result<T, kube::Error>>, seconds: u64) {

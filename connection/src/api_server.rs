@@ -1,0 +1,121 @@
+//! Makes clients of the API server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::layer::layer_fn;
+use tower::{BoxError, Service, ServiceBuilder};
+
+use crate::limits::{Limited, Limits};
+
+/// The time limit for making a connection, TLS included.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// TCP probes a connection that has been quiet for this long, and closes it when this many probes get no answer.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
+/// Makes the client that `config` describes. Every request is tried once and has a time limit. TCP keepalive closes a
+/// connection whose other side is gone; reads that bring nothing for `idle` close one whose other side hangs, so `idle`
+/// must be longer than a watch lasts.
+///
+/// Through an HTTP proxy there is no TCP keepalive: kube makes that connection itself.
+///
+/// # Errors
+///
+/// `config` names credentials, certificates, or a proxy that can't be used.
+pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Error> {
+    // Kube's default is up to 15 tries, each after as long as a Retry-After says: a caller would be held for minutes.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(idle);
+    config.reset_reader_on_write = true;
+    client(config, Limits::ByKind)
+}
+
+/// Does what [`Client::try_from`] does, with TCP keepalive and [`Limited`].
+pub(crate) fn client(config: Config, limits: Limits) -> Result<Client, kube::Error> {
+    if config.proxy_url.is_some() {
+        // Kube knows which proxies it was built for, and refuses the others.
+        return Ok(ClientBuilder::try_from(config)?
+            .with_layer(&layer_fn(|service| Limited { service, limits }))
+            .build());
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(PROBE_AFTER));
+    tcp.set_keepalive_interval(Some(PROBE_EVERY));
+    tcp.set_keepalive_retries(Some(PROBES));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let http: legacy::Client<_, Body> = legacy::Builder::new(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(Client::new(Limited { service, limits }, config.default_namespace))
+}
+
+/// Makes a client over any HTTP service, with the time limits of [`api_server`]: for tests of what uses such a client.
+pub fn limited<S, B>(service: S, namespace: &str) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    Client::new(Limited { service, limits: Limits::ByKind }, namespace)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whether the kernel probes the connection to `port` in time: the sixth column holds the kind of the timer, 02 for
+    /// keepalive, and the time until it expires, in hundredths of a second.
+    fn has_keepalive(port: u16) -> bool {
+        let is_in_time = |timer: &str| {
+            let expires = timer.strip_prefix("02:").and_then(|expires| u64::from_str_radix(expires, 16).ok());
+            expires.is_some_and(|expires| expires <= PROBE_AFTER.as_secs() * 100)
+        };
+        let sockets = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let remote = format!("0100007F:{port:04X}");
+        let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        sockets.any(|columns| columns[2] == remote && is_in_time(columns[5]))
+    }
+
+    #[tokio::test]
+    async fn a_quiet_connection_is_probed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
+        let client = api_server(config, Duration::from_secs(300)).unwrap();
+        let maps: Api<ConfigMap> = Api::namespaced(client, "ns");
+        let request = tokio::spawn(async move { maps.get("map").await });
+        let (_connection, _) = listener.accept().await.unwrap();
+        while !has_keepalive(port) {
+            assert!(!request.is_finished());
+            tokio::task::yield_now().await;
+        }
+        request.abort();
+    }
+}
