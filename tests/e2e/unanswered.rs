@@ -1,6 +1,7 @@
 //! A request that is never answered holds up nothing but itself, and no end either.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -12,6 +13,7 @@ use rototo_tests::harness::{
     ControlPlane, Gate, GitRepo, Namespace, Operator, PATIENCE, Seen, Silent, until, until_async,
 };
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, example};
 
@@ -77,6 +79,34 @@ async fn a_status_that_is_never_written_holds_up_no_publish() {
 
     gate.open();
     scene.look().await;
+}
+
+/// How much longer than usual a review takes.
+const REVIEW: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn the_time_that_a_review_takes_is_not_counted_as_time_to_apply() {
+    let (gate, scene) = behind_a_gate("slow-review").await;
+    scene.namespace.grant("app", &[WORKSPACE]).unwrap();
+    let app = scene.app().start().await.unwrap();
+    // The first is that of the request for the content.
+    let reviews = AtomicUsize::new(0);
+    gate.hold(move |_, path| path.contains("/subjectaccessreviews") && reviews.fetch_add(1, Ordering::Relaxed) > 0);
+    let began = Instant::now();
+    scene.apply().await;
+    until_held(&gate, 1);
+    // What it reports has happened by now.
+    let applied_within = began.elapsed();
+    sleep(REVIEW).await;
+    gate.release();
+    let has_figure = |workspace: &RototoWorkspace| {
+        let history = workspace.status.as_ref().map(|status| status.history.as_slice()).unwrap_or_default();
+        history.first().is_some_and(|entry| entry.converged_millis.is_some())
+    };
+    let workspace = scene.namespace.wait_for_workspace(WORKSPACE, "converged", has_figure).await.unwrap();
+    let millis = workspace.status.unwrap().history[0].converged_millis.unwrap();
+    assert!(u128::from(millis) <= applied_within.as_millis() + 1, "{millis} ms, {applied_within:?}");
+    drop(app);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use axum::http::{Method, Response, StatusCode};
 use axum_server::Handle;
 use axum_server::tls_rustls::from_tcp_rustls;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::cluster::write_kubeconfig;
 use super::{Cluster, meddler, scratch};
@@ -37,6 +38,7 @@ pub struct Gate {
 struct Line {
     api_server: kube::Client,
     state: Mutex<Holding>,
+    released: Notify,
 }
 
 struct Holding {
@@ -82,7 +84,7 @@ impl Gate {
         write_kubeconfig(path, &self.url, &self.directory.join("ca.crt"), &json!({ "tokenFile": file }), namespace)
     }
 
-    /// Holds each request from now on that `choice` names. It will never be answered.
+    /// Holds each request from now on that `choice` names. It is not answered unless it is [released](Self::release).
     pub fn hold(&self, choice: impl Fn(&Method, &str) -> bool + Send + Sync + 'static) {
         self.line.state().choice = Box::new(choice);
     }
@@ -90,6 +92,12 @@ impl Gate {
     /// Passes all requests on that come from now on.
     pub fn open(&self) {
         self.hold(|_, _| false);
+    }
+
+    /// Passes on what is held, and all requests that come from now on.
+    pub fn release(&self) {
+        self.open();
+        self.line.released.notify_waiters();
     }
 
     /// How many requests were held so far.
@@ -124,7 +132,11 @@ fn line_to(api_server: &str) -> anyhow::Result<Line> {
     config.accept_invalid_certs = true;
     config.default_retry = false;
     let api_server = kube::Client::try_from(config).context("make a client of the API server")?;
-    Ok(Line { api_server, state: Mutex::new(Holding { choice: Box::new(|_, _| false), held: 0 }) })
+    Ok(Line {
+        api_server,
+        state: Mutex::new(Holding { choice: Box::new(|_, _| false), held: 0 }),
+        released: Notify::new(),
+    })
 }
 
 async fn pass(State(line): State<Arc<Line>>, request: Request) -> Result<Response<Body>, StatusCode> {
@@ -132,7 +144,7 @@ async fn pass(State(line): State<Arc<Line>>, request: Request) -> Result<Respons
     let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| StatusCode::BAD_REQUEST)?;
     if line.holds(&head.method, &path) {
-        std::future::pending::<()>().await;
+        line.released.notified().await;
     }
     // What is for this server alone: the client of the API server sets its own.
     head.uri = path.parse().unwrap_or_default();
