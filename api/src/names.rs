@@ -1,5 +1,8 @@
 //! Labels, annotations, object names, and paths that both sides must spell alike.
 
+/// The environment variable that gives a process the name of its container, and marks the container as one that follows.
+pub const CONTAINER_VARIABLE: &str = "ROTOTO_CONTAINER";
+
 /// The ConfigMap with the markers, one per namespace.
 pub const MARKERS: &str = "rototo-markers";
 

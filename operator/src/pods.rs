@@ -8,12 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod as Object};
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, ContainerStatus, Pod as Object};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 use kube::runtime::watcher::Event;
-use rototo_api::names::workspace_label;
+use rototo_api::names::{CONTAINER_VARIABLE, workspace_label};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Container, End, Fate, Moment, Pod, Pods};
 use tokio::sync::watch;
@@ -189,6 +189,10 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
     let ran =
         |containers: &[Container]| containers.iter().any(|container| container.running || container.ended.is_some());
     let running = containers.iter().any(|container| container.running);
+    let begun = |containers: &[Container]| {
+        let mut expected = containers.iter().filter(|container| container.expected);
+        expected.any(|container| container.running || container.ended.is_some())
+    };
     let terminating = object.metadata.deletion_timestamp.is_some();
     let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
     let over =
@@ -199,10 +203,10 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
         _ => Fate::Exists,
     };
     let seen_running = match before {
-        Some(before) if ran(&before.containers) => before.seen_running,
+        Some(before) if begun(&before.containers) => before.seen_running,
         // It has started since it is known, so it was seen to.
-        Some(_) => running.then_some(now),
-        None => first.filter(|_| running),
+        Some(_) => begun(&containers).then_some(now),
+        None => first.filter(|_| begun(&containers)),
     };
     Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, fate }
 }
@@ -226,13 +230,24 @@ fn statuses(object: &Object) -> Vec<&ContainerStatus> {
     own.chain(init.filter(|status| sidecars.contains(&status.name.as_str()))).collect()
 }
 
+/// The containers that have [`CONTAINER_VARIABLE`] in their environment. A pod that marks any of them expects no follower in the others.
+fn marked(object: &Object) -> Vec<&str> {
+    let spec = object.spec.as_ref();
+    let all = spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let is_marked =
+        |container: &&ContainerSpec| container.env.iter().flatten().any(|variable| variable.name == CONTAINER_VARIABLE);
+    all.filter(is_marked).map(|container| container.name.as_str()).collect()
+}
+
 fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Container> {
     let statuses = statuses(object);
+    let marked = marked(object);
+    let expected = |name: &str| marked.is_empty() || marked.contains(&name);
     if statuses.is_empty() {
         // A kubelet describes each container that it runs. Whatever else calls a pod running means all of them.
         let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
         let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
-        return named.map(|name| Container { name, running, ended: None }).collect();
+        return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
     }
     let known = |name: &str| before?.containers.iter().find(|container| container.name == name)?.ended;
     let described = statuses.into_iter().map(|status| {
@@ -242,7 +257,8 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
             _ => End { at, seen: now },
         });
         let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-        Container { name: status.name.clone(), running, ended: ended.or_else(|| known(&status.name)) }
+        let name = status.name.clone();
+        Container { expected: expected(&name), ended: ended.or_else(|| known(&name)), name, running }
     });
     described.collect()
 }
@@ -376,6 +392,37 @@ mod tests {
         let sidecar = json!([{ "name": "migrate", "restartPolicy": "Always" }]);
         object.spec.as_mut().unwrap().init_containers = serde_json::from_value(sidecar).unwrap();
         assert_eq!(expected(vec![Event::Apply(object)]), ["a"]);
+    }
+
+    /// Pod `a` with a container `app`, and a sidecar `mesh` that runs. `app` is in this state.
+    fn beside_a_sidecar(app: Value, environment: Value) -> Event<Object> {
+        let mut object = pod("a", "Running", app);
+        let mesh =
+            json!({ "name": "mesh", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": runs() });
+        let status = object.status.as_mut().unwrap();
+        status.container_statuses.as_mut().unwrap().push(serde_json::from_value(mesh).unwrap());
+        let containers = json!([{ "name": "app", "env": environment }, { "name": "mesh" }]);
+        object.spec.as_mut().unwrap().containers = serde_json::from_value(containers).unwrap();
+        Event::Apply(object)
+    }
+
+    #[test]
+    fn a_sidecar_that_outlives_the_application_is_waited_for_only_if_the_application_is_not_marked() {
+        // History S4.
+        let marked = json!([{ "name": "ROTOTO_CONTAINER", "value": "app" }]);
+        assert_eq!(expected(vec![beside_a_sidecar(ended(), json!([]))]), ["a"]);
+        assert!(expected(vec![beside_a_sidecar(ended(), marked.clone())]).is_empty());
+        assert_eq!(expected(vec![beside_a_sidecar(runs(), marked.clone())]), ["a"]);
+        let fate = after(vec![beside_a_sidecar(ended(), marked)]).get("a").unwrap().fate;
+        assert_eq!(fate, Fate::Exists, "the end of a process without a name is not proven");
+    }
+
+    #[test]
+    fn the_grace_of_a_pod_begins_with_the_container_that_is_marked() {
+        let marked = json!([{ "name": "ROTOTO_CONTAINER", "value": "app" }]);
+        let waits = || beside_a_sidecar(json!({ "waiting": {} }), marked.clone());
+        let events = vec![Event::Init, Event::InitDone, waits(), waits(), beside_a_sidecar(runs(), marked.clone())];
+        assert_eq!(after(events).get("a").unwrap().seen_running, Some(Duration::from_secs(5)));
     }
 
     #[test]

@@ -183,10 +183,10 @@ impl World {
         }
         let known = before.as_ref().and_then(|pod| pod.containers.first()?.ended);
         let ended = facts.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(End { at, seen: now }));
-        let mut containers = vec![Container { name: "app".to_owned(), running: facts.running, ended }];
+        let mut containers = vec![Container { name: "app".to_owned(), running: facts.running, expected: true, ended }];
         if facts.sidecar {
             let running = facts.exists && (facts.running || !facts.deleting);
-            containers.push(Container { name: "proxy".to_owned(), running, ended: None });
+            containers.push(Container { name: "proxy".to_owned(), running, expected: true, ended: None });
         }
         let running = containers.iter().any(|container| container.running);
         let fate = match before.as_ref().map(|before| before.fate) {

@@ -161,7 +161,7 @@ impl Model for Scope {
     type Action = Act;
 
     fn init_states(&self) -> Vec<World> {
-        let container = Container { name: "app".to_owned(), running: true, ended: None };
+        let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
         let pod = |process| {
             let (name, containers) = (identity(process), vec![container.clone()]);
             Pod { name, selected: true, terminating: false, seen_running: None, containers, fate: Fate::Exists }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_api::fleet::{Fate, Pid, Testimony};
+use rototo_api::names::CONTAINER_VARIABLE;
 use uuid::Uuid;
 
 use crate::options::from_environment;
@@ -30,7 +31,7 @@ pub(crate) static PROCESS: LazyLock<Process> = LazyLock::new(|| {
     let age = own.as_ref().and_then(kernel::age).unwrap_or_default();
     Process {
         id: Uuid::new_v4().to_string(),
-        container: from_environment("ROTOTO_CONTAINER"),
+        container: from_environment(CONTAINER_VARIABLE),
         started_at: Timestamp::now().checked_sub(age).unwrap_or_default(),
         pid: own.zip(kernel::namespace()).map(|(own, namespace)| Pid { pid: own.pid, started: own.started, namespace }),
         age: (age, Instant::now()),

@@ -42,6 +42,8 @@ pub struct Container {
     pub name: String,
     /// Whether it runs.
     pub running: bool,
+    /// Whether a process that follows is expected in it.
+    pub expected: bool,
     /// The last end of it that the kubelet has seen.
     pub ended: Option<End>,
 }
@@ -88,10 +90,10 @@ impl Pods {
 }
 
 impl Pod {
-    /// Whether anything runs in it that could be an application.
+    /// Whether a container runs in which a process that follows is expected.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.fate == Fate::Exists && self.containers.iter().any(|container| container.running)
+        self.fate == Fate::Exists && self.containers.iter().any(|container| container.running && container.expected)
     }
 
     /// When the kubelet's word on the end of a process in this pod was learned, if there is one. `container` is the name
@@ -146,7 +148,7 @@ mod tests {
 
     fn container(name: &str, running: bool, ended: Option<(i64, u64)>) -> Container {
         let ended = ended.map(|(at_second, seen)| End { at: at(at_second), seen: Duration::from_secs(seen) });
-        Container { name: name.to_owned(), running, ended }
+        Container { name: name.to_owned(), running, expected: true, ended }
     }
 
     fn pod(containers: Vec<Container>) -> Pod {

@@ -49,7 +49,7 @@ impl History {
     }
 
     pub(super) fn pod(&mut self, name: &str) -> &mut Self {
-        let container = Container { name: "app".to_owned(), running: true, ended: None };
+        let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
         let pod = Pod {
             name: name.to_owned(),
             selected: true,

@@ -97,7 +97,7 @@ impl Fleet {
         let forget = self.windows().forget;
         self.pods.by_uid.iter().filter_map(move |(uid, pod)| {
             let Fate::Vanished { seen } = pod.fate else { return None };
-            let ran = pod.selected && pod.containers.iter().any(|container| container.running);
+            let ran = pod.selected && pod.containers.iter().any(|container| container.running && container.expected);
             let until = seen.max(self.hearing_since) + forget;
             (ran && now < until && self.of_pod(Some(uid)).next().is_none()).then_some(until)
         })
