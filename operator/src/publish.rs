@@ -30,31 +30,54 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Writes the marker if it does not say what the source says. `term` is the lease term in which this reconcile began: in
 /// another one, nothing is written.
 pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>, term: u64) {
-    let Key { namespace, name } = Key::of(workspace);
+    let namespace = Key::of(workspace).namespace;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.maps.turn(&namespace);
-    let _turn = turn.lock().await;
+    let events = {
+        let _turn = turn.lock().await;
+        take_turn(workspace, shared, context, term).await
+    };
+    for event in events {
+        tell(workspace, context, event).await;
+    }
+}
+
+/// What [`publish`] does while it has the turn. Returns the Events to write afterwards, so that one which gets no answer
+/// holds up no other workspace.
+async fn take_turn(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Arc<Context>,
+    term: u64,
+) -> Vec<Event> {
+    let Key { namespace, name } = Key::of(workspace);
+    let mut events = Vec::new();
     for _ in 0..ATTEMPTS {
         // Deleted while this waited for its turn: what it would write, nobody would take away again soon.
         if context.leadership.term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
-            return;
+            return events;
         }
         let map = context.maps.newest(&namespace);
         let map = context.address.read(map.as_deref(), &name);
-        let plan = decide(workspace, shared, context, map).await;
+        events.extend(landed_before(workspace, shared, context, &map));
+        let plan = decide(workspace, shared, context, map);
         let (publish, at, because) = match plan {
-            Plan::Wait => return shared.lock().sees(None),
+            Plan::Wait => {
+                shared.lock().sees(None);
+                return events;
+            }
             Plan::Keep(publish) => {
                 shared.lock().sees(Some(publish));
-                return recover_if_lost(workspace, shared, context, &publish);
+                recover_if_lost(workspace, shared, context, &publish);
+                return events;
             }
             Plan::Forbidden { owner } => {
                 shared.lock().problem = Some(PublishProblem::Foreign { owner });
-                return;
+                return events;
             }
             Plan::AskAgain => {
                 if !ask_again(workspace, shared, context).await {
-                    return;
+                    return events;
                 }
                 continue;
             }
@@ -62,40 +85,52 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
             Plan::Write { publish, at, because } => (publish, at, Some(because)),
         };
         if because.is_some_and(|because| !may_try(workspace, shared, context, publish, &at, because)) {
-            return;
+            return events;
         }
         match write(context, &namespace, &name, publish, &at).await {
             Ok(()) => {
                 if because.is_some() {
-                    accepted(workspace, shared, context).await;
+                    events.extend(accepted(workspace, shared, context));
                 } else {
                     shared.lock().sees(Some(publish));
                 }
-                return forget_old_snapshots(workspace, shared, context).await;
+                forget_old_snapshots(workspace, shared, context).await;
+                return events;
             }
             Err(WriteError::Refused(message)) => {
                 shared.lock().publisher.refused();
-                return failed(shared, context, PublishProblem::Refused(message));
+                failed(shared, context, PublishProblem::Refused(message));
+                return events;
             }
             // The map shows what has become of the write.
             Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
                 if let Err(problem) = look_at_map(context, &namespace).await {
-                    return failed(shared, context, problem);
+                    failed(shared, context, problem);
+                    return events;
                 }
             }
         }
     }
     failed(shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
+    events
 }
 
-async fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: MarkerMap) -> Plan {
-    let (landed, published) = {
+/// Notices in the map that an earlier write has landed whose answer was lost.
+fn landed_before(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Context,
+    map: &MarkerMap,
+) -> Option<Event> {
+    let landed = {
         let Record { publisher, fleet, .. } = &mut *shared.lock();
-        (publisher.looked_at(&map, fleet, clock::now()), publisher.published())
+        publisher.looked_at(map, fleet, clock::now())?
     };
-    if let Some(landed) = landed {
-        tell_of(workspace, context, &landed).await;
-    }
+    note(workspace, context, &landed)
+}
+
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: MarkerMap) -> Plan {
+    let published = shared.lock().publisher.published();
     // What status remembers matters only while nothing is known: no disk is asked for it otherwise.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let record = shared.lock();
@@ -194,31 +229,31 @@ async fn write(context: &Context, namespace: &str, name: &str, publish: Publish,
     Ok(())
 }
 
-/// The API server has accepted the patch: from now on it is counted who has the publish.
-async fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
+/// The API server has accepted the patch: from now on the fleet is counted against this publish.
+fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Option<Event> {
     let pods = context.pods(workspace);
     let landed = {
         let mut record = shared.lock();
         record.fleet.observe(pods);
-        record.accepted()
+        record.accepted()?
     };
-    if let Some(landed) = landed {
-        tell_of(workspace, context, &landed).await;
-    }
+    note(workspace, context, &landed)
 }
 
-async fn tell_of(workspace: &RototoWorkspace, context: &Context, landed: &Landed) {
+/// Logs and counts a publish. Returns the Event that tells of it, if one does.
+fn note(workspace: &RototoWorkspace, context: &Context, landed: &Landed) -> Option<Event> {
     let Key { namespace, name } = Key::of(workspace);
     let fingerprint = landed.publish.fingerprint;
     match landed.because {
         Because::ContentChanged => {
             context.metrics.published(&landed.times);
             info!(namespace, name, %fingerprint, "published");
+            None
         }
         Because::PutBack => {
             context.metrics.put_back();
             warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
-            tell(workspace, context, Event::marker_put_back(&fingerprint.to_string())).await;
+            Some(Event::marker_put_back(&fingerprint.to_string()))
         }
     }
 }
