@@ -1,5 +1,7 @@
 //! Numbers, and tables of them.
 
+use anyhow::Context;
+
 /// How measurements are spread. Milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
@@ -44,6 +46,19 @@ pub fn processor_millis(processes: &[u32]) -> f64 {
         Some(next()? + next()?)
     });
     (ticks.sum::<u64>() * MILLIS_PER_TICK) as f64
+}
+
+/// The resident memory of a process.
+///
+/// # Errors
+///
+/// The process has ended.
+pub fn resident_megabytes(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory is shown")?;
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().context("read the memory that is shown")?;
+    Ok(kilobytes / 1024.0)
 }
 
 /// A table of milliseconds, one decimal each.

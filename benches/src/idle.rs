@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 
+use rototo_benches::figures::resident_megabytes;
 use rototo_benches::ground::Ground;
 use rototo_benches::witnesses::{Noted, Witnesses};
 
@@ -58,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
     print(&git, &git_after);
     println!("\nrequests to the API server that are no reads");
     print(&asked, &asked_after);
-    println!("\nmemory of the operator: {} MB", resident_megabytes(&ground)?);
+    println!("\nmemory of the operator: {:.0} MB", resident_megabytes(ground.operator.process()?.id())?);
     Ok(())
 }
 
@@ -114,12 +115,4 @@ fn print(before: &Counts, after: &Counts) {
     for (name, count) in grown {
         println!("{count:>8}  {name}");
     }
-}
-
-fn resident_megabytes(ground: &Ground) -> anyhow::Result<u64> {
-    let path = format!("/proc/{}/status", ground.operator.process()?.id());
-    let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory is shown")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("read the memory that is shown")?;
-    Ok(kilobytes / 1024)
 }

@@ -1,23 +1,25 @@
 //! `cargo xtask bench reports`: whether an operator keeps up with the reports of a large fleet.
 //!
-//! The processes are simulated: they report as the library does, as often as they are asked to, over a few connections. All
-//! of them have the same token, so what is not in the figures is the review of tokens, one for each in two minutes.
+//! The processes are simulated: they report as the library does, as often as they are asked to, over a few connections
+//! with TLS. The pods and their tokens are real, so the figures include the reviews of tokens.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::{Answer, ProcessState, Report};
 use rototo_api::marker::Marker;
-use rototo_api::names::{AUDIENCE, fleet_path};
-use rototo_benches::figures::{Spread, Table, processor_millis};
+use rototo_api::names::{fleet_path, workspace_label};
+use rototo_benches::figures::{Spread, Table, processor_millis, resident_megabytes};
 use rototo_benches::ground::{ACCOUNT, Ground, WORKSPACE};
-use rototo_tests::harness::Endpoint;
+use rototo_tests::harness::{CONTAINER, Endpoint, Namespace, Pod};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
@@ -28,6 +30,9 @@ struct Options {
     /// How many processes report.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
+    /// How many pods there are, each with a token of its own; by default one for each process.
+    #[arg(long)]
+    pods: Option<usize>,
     /// Over how many connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -41,18 +46,24 @@ struct Options {
 
 type Publish = (String, UpdatedAt);
 
+/// How many pods are created at once.
+const CREATED_AT_ONCE: usize = 32;
+
+/// Creates pods of the workspace's fleet, and returns their tokens for the operator.
+async fn tokens(namespace: &Namespace, pods: usize) -> anyhow::Result<Vec<String>> {
+    let labels = BTreeMap::from([(workspace_label(WORKSPACE), String::new())]);
+    let created = (0..pods).map(async |number| {
+        let pod = Pod::create(namespace, &format!("app-{number}"), ACCOUNT, &labels).await?;
+        anyhow::Ok(std::fs::read_to_string(pod.rototo_token_file())?)
+    });
+    stream::iter(created).buffer_unordered(CREATED_AT_ONCE).try_collect().await
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let ground = Ground::prepare("1h").await?;
-    let token = ground.plane.kubectl(&[
-        "--namespace",
-        ground.namespace.name(),
-        "create",
-        "token",
-        ACCOUNT,
-        &format!("--audience={AUDIENCE}"),
-    ])?;
+    let tokens = Arc::new(tokens(&ground.namespace, options.pods.unwrap_or(options.processes).max(1)).await?);
     let (bell, publish) = watch::channel(published(&ground).await?);
     let (taken, mut answers) = mpsc::unbounded_channel();
     let refused = Arc::new(AtomicU64::new(0));
@@ -62,7 +73,9 @@ async fn main() -> anyhow::Result<()> {
         let share = Share {
             endpoint: Endpoint::of(&ground.namespace).await?,
             path: fleet_path(ground.namespace.name(), WORKSPACE),
-            token: token.trim().to_owned(),
+            tokens: tokens.clone(),
+            started: (began, Timestamp::now()),
+            sequence: 0,
             due: simulated.map(|number| Reverse((Instant::now(), number))).collect(),
             publish: publish.clone(),
             taken: taken.clone(),
@@ -73,24 +86,31 @@ async fn main() -> anyhow::Result<()> {
 
     let operator = [ground.operator.process()?.id()];
     println!(
-        "\n{} simulated processes over {} connections, milliseconds: how long an answer took, how long until all had one, and",
-        options.processes, options.connections
+        "\n{} simulated processes in {} pods over {} connections, in milliseconds: the time to an answer, the time until all had one,",
+        options.processes,
+        tokens.len(),
+        options.connections
     );
-    println!("processor time of the operator, for 1,000 reports\n");
-    let mut table = Table::new("", &["answer p50", "p99", "max", "all", "operator"]);
+    println!("the operator's processor time for 1,000 reports and in a second, and its resident memory in MB\n");
+    let mut table = Table::new("", &["answer p50", "p99", "max", "all", "per 1,000", "per second", "memory"]);
     let mut measure = async |name: &str, begin: Instant, count: usize| -> anyhow::Result<()> {
         let before = processor_millis(&operator);
         let took = take(&mut answers, count).await?;
         let all = begin.elapsed().as_secs_f64() * 1e3;
-        let each = (processor_millis(&operator) - before) * 1000.0 / count as f64;
+        let used = processor_millis(&operator) - before;
+        let memory = resident_megabytes(operator[0])?;
         let took = Spread::of(took).context("nothing was answered")?;
-        table.row(name, [took.cells().to_vec(), vec![all, each]].concat());
+        table.row(
+            name,
+            [took.cells().to_vec(), vec![all, used * 1000.0 / count as f64, used * 1000.0 / all, memory]].concat(),
+        );
         Ok(())
     };
     measure("start", began, options.processes).await?;
     let interval = options.processes.div_ceil(200).max(15);
     let beats = options.processes * usize::try_from(options.seconds)? / interval;
     measure("beats", Instant::now(), beats).await?;
+    let mut converged = Vec::new();
     for change in 0..options.changes {
         let before = bell.borrow().clone();
         ground.change(change).await?;
@@ -101,8 +121,10 @@ async fn main() -> anyhow::Result<()> {
         let rung = Instant::now();
         measure(&format!("change {}", change + 1), rung, options.processes).await?;
         ground.converged(options.processes).await?;
+        converged.push(rung.elapsed().as_secs_f64() * 1e3);
     }
-    println!("\nreports that were refused: {}", refused.load(Ordering::Relaxed));
+    println!("\nuntil status said that all run a change, ms: {converged:.0?}");
+    println!("reports that were refused: {}", refused.load(Ordering::Relaxed));
     Ok(())
 }
 
@@ -125,7 +147,10 @@ async fn take(answers: &mut mpsc::UnboundedReceiver<f64>, count: usize) -> anyho
 struct Share {
     endpoint: Endpoint,
     path: String,
-    token: String,
+    /// Of the pods; a process takes that of its number.
+    tokens: Arc<Vec<String>>,
+    started: (Instant, Timestamp),
+    sequence: u64,
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     publish: watch::Receiver<Publish>,
     taken: mpsc::UnboundedSender<f64>,
@@ -157,19 +182,26 @@ impl Share {
 
     async fn send(&mut self, number: usize) -> anyhow::Result<Duration> {
         let (fingerprint, updated_at) = self.publish.borrow().clone();
+        self.sequence += 1;
+        let (started, started_at) = self.started;
         let report = Report {
             process: format!("00000000-0000-4000-8000-{number:012}"),
+            sequence: Some(self.sequence),
+            handles: Some(1),
+            container: Some(CONTAINER.to_owned()),
+            started_ms_ago: Some(u64::try_from(started.elapsed().as_millis())?),
+            started_at: Some(started_at),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             engine_level: 1,
             fingerprint: Some(fingerprint),
             updated_at: Some(updated_at),
             state: ProcessState::Applied,
-            applied_ms_ago: None,
-            reason: None,
+            applied_ms_ago: Some(0),
             ..Report::default()
         };
         let sent = Instant::now();
-        let reply = self.endpoint.post(&self.path, &self.token, &serde_json::to_string(&report)?).await?;
+        let token = &self.tokens[number % self.tokens.len()];
+        let reply = self.endpoint.post(&self.path, token, &serde_json::to_string(&report)?).await?;
         ensure!(reply.status == 200, "a report was answered with {}", reply.status);
         self.taken.send(sent.elapsed().as_secs_f64() * 1e3).context("the bench has ended")?;
         let answer: Answer = serde_json::from_slice(&reply.body)?;

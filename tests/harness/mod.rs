@@ -36,7 +36,7 @@ pub use git::GitRepo;
 pub use meddler::Meddler;
 pub use namespace::{Namespace, PATIENCE};
 pub use operator::{Operator, install_chart};
-pub use pod::Pod;
+pub use pod::{CONTAINER, Pod};
 pub use process::Process;
 pub use programs::ours as program;
 pub use proxy::Proxy;

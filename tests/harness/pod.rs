@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Namespace, scratch};
 
-/// The name of its one container.
+/// The name of the one container of a [`Pod`].
 pub const CONTAINER: &str = "service";
 
 /// A running pod with one ServiceAccount.
