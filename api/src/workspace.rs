@@ -463,26 +463,6 @@ pub struct Summary {
     pub converged_in: Option<String>,
 }
 
-/// The types of the conditions, and the documented reasons of each.
-pub mod condition {
-    /// The newest revision is published and runs in the whole fleet. Derived from the others.
-    pub const READY: &str = "Ready";
-    /// A change is on its way.
-    pub const RECONCILING: &str = "Reconciling";
-    /// Nothing will change until somebody changes the spec, the source, or a grant.
-    pub const STALLED: &str = "Stalled";
-    /// The source answers.
-    pub const SOURCE_READY: &str = "SourceReady";
-    /// Lint accepts the newest revision.
-    pub const LINT_PASSED: &str = "LintPassed";
-    /// The marker names content that can be had.
-    pub const PUBLISHED: &str = "Published";
-    /// The fleet runs what is published.
-    pub const CONVERGED: &str = "Converged";
-    /// The source could not be confirmed for longer than `staleAfter`.
-    pub const STALE: &str = "Stale";
-}
-
 #[cfg(test)]
 mod tests {
     use kube::CustomResourceExt;

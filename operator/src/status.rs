@@ -290,7 +290,7 @@ pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceSta
 /// Whether a status is at rest: nothing in it is expected to change soon.
 #[must_use]
 pub fn settled(status: &RototoWorkspaceStatus) -> bool {
-    use rototo_api::workspace::condition::RECONCILING;
+    use rototo_api::condition::RECONCILING;
     status.conditions.iter().all(|condition| condition.type_ != RECONCILING)
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use rototo_api::condition::CONVERGED;
 use rototo_api::convergence::{Convergence, Straggler};
-use rototo_api::workspace::condition::CONVERGED;
 use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
 
 /// For how long a claim is good where the status does not say so.

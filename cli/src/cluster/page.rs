@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use rototo_api::workspace::condition::{READY, STALE};
+use rototo_api::condition::{READY, STALE};
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
 };

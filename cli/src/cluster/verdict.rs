@@ -1,8 +1,8 @@
 //! Whether a fleet has what somebody waits for, told from what is known at one moment. Pure.
 
+use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
 use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::workspace_label;
-use rototo_api::workspace::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY};
 use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
@@ -174,7 +174,7 @@ fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, w
         says,
     };
     let required: &[&str] = if newest { &[PUBLISHED, READY] } else { &[PUBLISHED] };
-    let Convergedness { status: converged, reason, message } = &claim.converged;
+    let Convergedness { status: converged, reason: why, message } = &claim.converged;
     match converged.as_str() {
         "True" if !required.iter().all(|type_| is_true(status, type_)) => Some(moving(says(status, required))),
         "True" if newest && !has_newest(status, claim) => {
@@ -182,7 +182,7 @@ fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, w
         }
         "True" => None,
         "Unknown" => {
-            let hint = if reason == "NoProcesses" { label_hint(known.workspace) } else { String::new() };
+            let hint = if why == reason::NO_PROCESSES { label_hint(known.workspace) } else { String::new() };
             Some(Pending::Unknown { behind: claim.fleet.behind.clone(), says: format!("{message}{hint}") })
         }
         _ if message.is_empty() => Some(moving(says(status, required))),

@@ -1,10 +1,10 @@
 //! The conditions: one function each, and `Ready` from the others.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use rototo_api::workspace::RototoWorkspaceStatus;
-use rototo_api::workspace::condition::{
-    CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED,
+use rototo_api::condition::{
+    CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
+use rototo_api::workspace::RototoWorkspaceStatus;
 
 use rototo_protocol::fleet::Verdict as Fleet;
 
@@ -78,15 +78,15 @@ impl Says {
 
 fn source_ready(facts: &Facts<'_>) -> Says {
     if let Some(error) = &facts.source.error {
-        let reason = if error.transient { "SourceUnavailable" } else { "SourceRefused" };
+        let reason = if error.transient { reason::SOURCE_UNAVAILABLE } else { reason::SOURCE_REFUSED };
         return Says::fails(reason, &error.message);
     }
     match facts.source.head {
         Some(head) => match &head.revision {
-            Some(revision) => Says::well("Fetched", format!("the source is at {revision}")),
-            None => Says::well("Fetched", "the source has been read"),
+            Some(revision) => Says::well(reason::FETCHED, format!("the source is at {revision}")),
+            None => Says::well(reason::FETCHED, "the source has been read"),
         },
-        None => Says::unknown("NotLookedAt", "the source has not been looked at yet"),
+        None => Says::unknown(reason::NOT_POLLED, "the source has not been polled yet"),
     }
 }
 
@@ -94,13 +94,13 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
     let Some(head) = facts.source.head else {
         // What an earlier operator process found still stands, as long as nobody has looked again.
         return match &status.rejected {
-            Some(_) => Says::fails("LintRefused", "the newest revision was refused: status.rejected says why"),
-            None if facts.published.is_some() => Says::well("Passed", "what is published has passed"),
-            None => Says::unknown("NotLinted", "no revision has been linted yet"),
+            Some(_) => Says::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why"),
+            None if facts.published.is_some() => Says::well(reason::PASSED, "what is published has passed"),
+            None => Says::unknown(reason::NOT_LINTED, "no revision has been linted yet"),
         };
     };
     match &head.verdict {
-        Verdict::Accepted => Says::well("Passed", "the newest revision has no errors"),
+        Verdict::Accepted => Says::well(reason::PASSED, "the newest revision has no errors"),
         Verdict::Refused(refusal) => {
             let first = refusal.findings.first();
             let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));
@@ -112,7 +112,10 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
             let revision = head.revision.as_ref().map(ToString::to_string);
             let revision = revision.as_deref().map_or_else(|| "the source".to_owned(), short_revision);
             let runs_on = facts.published.map_or("", |_| "; what was published before runs on");
-            Says::fails("LintRefused", format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"))
+            Says::fails(
+                reason::LINT_REFUSED,
+                format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"),
+            )
         }
     }
 }
@@ -124,26 +127,29 @@ fn published(facts: &Facts<'_>) -> Says {
                 .as_ref()
                 .map_or_else(|| "no install of the operator".to_owned(), |owner| format!("the install {owner}"));
             Says::fails(
-                "ForeignMarkers",
+                reason::FOREIGN_MARKERS,
                 format!("the ConfigMap rototo-markers of this namespace belongs to {owner}: remove or rename it"),
             )
         }
         (Some(PublishProblem::Refused(message)), _) => {
-            Says::fails("PublishFailed", format!("the API server refuses the marker: {message}"))
+            Says::fails(reason::PUBLISH_FAILED, format!("the API server refuses the marker: {message}"))
         }
-        (Some(PublishProblem::Unavailable(message)), _) => {
-            Says::fails("PublishFailed", format!("the marker could not be written, and is tried again: {message}"))
-        }
+        (Some(PublishProblem::Unavailable(message)), _) => Says::fails(
+            reason::PUBLISH_FAILED,
+            format!("the marker could not be written, and is tried again: {message}"),
+        ),
         (Some(PublishProblem::Lost), _) => Says::fails(
-            "SnapshotLost",
+            reason::SNAPSHOT_LOST,
             "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
         ),
         (None, Some(publish)) => {
             let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
-            Says::well("Published", format!("every process is told to run {fingerprint}, and can get it"))
+            Says::well(reason::PUBLISHED, format!("every process is told to run {fingerprint}, and can get it"))
         }
-        (None, None) if facts.spec.suspend => Says::fails("Suspended", "nothing is published, and spec.suspend is set"),
-        (None, None) => Says::fails("NothingPublished", "no revision has been published yet"),
+        (None, None) if facts.spec.suspend => {
+            Says::fails(reason::SUSPENDED, "nothing is published, and spec.suspend is set")
+        }
+        (None, None) => Says::fails(reason::NOTHING_PUBLISHED, "no revision has been published yet"),
     }
 }
 
@@ -163,44 +169,48 @@ fn converged(facts: &Facts<'_>) -> Says {
     let within = facts.spec.converge_within();
     match view.verdict {
         _ if !facts.selector_usable => unknown(
-            "SelectorInvalid",
+            reason::SELECTOR_INVALID,
             "spec.fleet.selector can't be understood, so nobody knows which pods are meant".to_owned(),
         ),
-        Fleet::NothingPublished => unknown("NothingPublished", "there is nothing to converge on yet".to_owned()),
+        Fleet::NothingPublished => unknown(reason::NOTHING_PUBLISHED, "there is nothing to converge on yet".to_owned()),
         Fleet::NoProcesses if view.processes == 0 => {
-            unknown("NoProcesses", format!("no process follows this workspace{dropped}"))
+            unknown(reason::NO_PROCESSES, format!("no process follows this workspace{dropped}"))
         }
-        Fleet::NoProcesses => unknown("NoProcesses", format!("no process runs what is published yet{dropped}{named}")),
+        Fleet::NoProcesses => {
+            unknown(reason::NO_PROCESSES, format!("no process runs what is published yet{dropped}{named}"))
+        }
         Fleet::Recounting => unknown(
-            "Recounting",
+            reason::RECOUNTING,
             format!(
                 "the operator listens for {} s before it claims anything, as it has just started or held no lease: {count}",
                 view.windows.recount.as_secs()
             ),
         ),
         Fleet::Unprovable if view.unaccounted > 0 => unknown(
-            "Unprovable",
+            reason::UNPROVABLE,
             format!(
                 "{count}; {} that were counted before the operator was restarted have not been heard since",
                 view.unaccounted
             ),
         ),
         Fleet::Unprovable => unknown(
-            "Unprovable",
+            reason::UNPROVABLE,
             format!("{count}; the others no longer report, and nobody can see whether they have ended{named}"),
         ),
-        Fleet::Silent => unknown("Silent", format!("{count}; the others had applied it and no longer report{named}")),
-        Fleet::Refused => Says::fails("ProcessesRefuse", format!("{count}, {} refuse it{named}", view.rejected)),
+        Fleet::Silent => {
+            unknown(reason::SILENT, format!("{count}; the others had applied it and no longer report{named}"))
+        }
+        Fleet::Refused => Says::fails(reason::PROCESSES_REFUSE, format!("{count}, {} refuse it{named}", view.rejected)),
         Fleet::Progressing { .. } if facts.behind_for.is_some_and(|time| time <= within) => {
-            Says::fails("Progressing", count)
+            Says::fails(reason::PROGRESSING, count)
         }
         Fleet::Progressing { .. } => {
-            Says::fails("DeadlineExceeded", format!("after more than {within:?}, {count}{named}"))
+            Says::fails(reason::DEADLINE_EXCEEDED, format!("after more than {within:?}, {count}{named}"))
         }
         Fleet::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));
-            Says::well("Converged", format!("every process that counts runs what is published{took}{dropped}"))
+            Says::well(reason::CONVERGED, format!("every process that counts runs what is published{took}{dropped}"))
         }
     }
 }
@@ -216,13 +226,16 @@ fn stale(facts: &Facts<'_>) -> Option<Says> {
     let ago = facts.source.verified_ago.or_else(remembered)?;
     (ago > after).then(|| {
         let error = facts.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
-        Says::warns("SourceNotConfirmed", format!("the source could not be confirmed for more than {after:?}{error}"))
+        Says::warns(
+            reason::SOURCE_NOT_CONFIRMED,
+            format!("the source could not be confirmed for more than {after:?}{error}"),
+        )
     })
 }
 
 fn stalled(facts: &Facts<'_>) -> Option<Says> {
     let error = facts.source.error.as_ref().filter(|error| !error.transient)?;
-    Some(Says::warns("SourceRefused", &error.message))
+    Some(Says::warns(reason::SOURCE_REFUSED, &error.message))
 }
 
 fn reconciling(facts: &Facts<'_>, converged: &Says) -> Option<Says> {
@@ -230,7 +243,7 @@ fn reconciling(facts: &Facts<'_>, converged: &Says) -> Option<Says> {
         return None;
     }
     if !facts.source.current {
-        return Some(Says::warns("Looking", "the source is being looked at"));
+        return Some(Says::warns(reason::POLLING, "the source is being polled"));
     }
     let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| Says::warns(converged.reason, &converged.message))
@@ -247,8 +260,8 @@ fn ready(facts: &Facts<'_>, in_order: &[Option<&Says>]) -> Says {
         }
         Some(Says { status: "Unknown", reason, message, .. }) => Says::unknown(reason, message),
         Some(Says { reason, message, .. }) => Says::fails(reason, message),
-        None if facts.fleet.verdict == Fleet::Converged => Says::well("Converged", ready_message(facts)),
-        None => Says::well("Published", ready_message(facts)),
+        None if facts.fleet.verdict == Fleet::Converged => Says::well(reason::CONVERGED, ready_message(facts)),
+        None => Says::well(reason::PUBLISHED, ready_message(facts)),
     }
 }
 

@@ -1,15 +1,15 @@
 //! What is worth an Event: the difference between two statuses.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, reason};
 use rototo_api::workspace::RototoWorkspaceStatus;
-use rototo_api::workspace::condition::{CONVERGED, LINT_PASSED, PUBLISHED};
 
 /// Something that a person who runs `kubectl describe` should read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Whether somebody should look.
     pub severity: Severity,
-    /// `Published`, `LintRefused`, `Recovered`, `PublishFailed`, `ConvergeDeadlineExceeded`, or `MarkerPutBack`.
+    /// One of [`reason`].
     pub reason: &'static str,
     /// What happened.
     pub message: String,
@@ -29,7 +29,7 @@ impl Event {
     #[must_use]
     pub fn marker_put_back(fingerprint: &str) -> Self {
         let message = format!("somebody else had changed the marker; it names {fingerprint} again, under a new time");
-        warning("MarkerPutBack", message)
+        warning(reason::MARKER_PUT_BACK, message)
     }
 }
 
@@ -50,7 +50,7 @@ fn published(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
         return None;
     }
     let revision = now.revision.as_deref().unwrap_or("the source");
-    Some(normal("Published", format!("{revision} is published as {}", now.fingerprint)))
+    Some(normal(reason::PUBLISHED, format!("{revision} is published as {}", now.fingerprint)))
 }
 
 fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
@@ -59,29 +59,29 @@ fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) 
     if previous.rejected.as_ref().map(|before| (&before.revision, &before.time)).as_ref().is_some_and(same) {
         return None;
     }
-    Some(warning("LintRefused", condition(next, LINT_PASSED)?.message.clone()))
+    Some(warning(reason::LINT_REFUSED, condition(next, LINT_PASSED)?.message.clone()))
 }
 
 fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
     let mended = |type_| holds(previous, type_) == Some(false) && holds(next, type_) == Some(true);
     let revision = next.source.as_ref().and_then(|source| source.revision.as_deref()).unwrap_or("the source");
     if previous.rejected.is_some() && next.rejected.is_none() && mended(LINT_PASSED) {
-        Some(normal("Recovered", format!("{revision} passes lint again")))
+        Some(normal(reason::RECOVERED, format!("{revision} passes lint again")))
     } else if previous.published.is_some() && mended(PUBLISHED) {
-        Some(normal("Recovered", "the marker can be written again".to_owned()))
+        Some(normal(reason::RECOVERED, "the marker can be written again".to_owned()))
     } else {
         None
     }
 }
 
 fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
-    became(previous, next, PUBLISHED, &["PublishFailed", "ForeignMarkers"])
-        .map(|condition| warning("PublishFailed", condition.message.clone()))
+    became(previous, next, PUBLISHED, &[reason::PUBLISH_FAILED, reason::FOREIGN_MARKERS])
+        .map(|condition| warning(reason::PUBLISH_FAILED, condition.message.clone()))
 }
 
 fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
-    became(previous, next, CONVERGED, &["DeadlineExceeded"])
-        .map(|condition| warning("ConvergeDeadlineExceeded", condition.message.clone()))
+    became(previous, next, CONVERGED, &[reason::DEADLINE_EXCEEDED])
+        .map(|condition| warning(reason::CONVERGE_DEADLINE_EXCEEDED, condition.message.clone()))
 }
 
 /// The condition, if it has one of these reasons now and had another before.

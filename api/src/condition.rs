@@ -1,0 +1,86 @@
+//! The types and reasons of conditions and Events. `docs/reference/conditions.md` says what each asks a person to do.
+
+/// The newest revision is published and runs in the whole fleet. Derived from the others.
+pub const READY: &str = "Ready";
+/// A change is on its way.
+pub const RECONCILING: &str = "Reconciling";
+/// Nothing will change until somebody changes the spec, the source, or a grant.
+pub const STALLED: &str = "Stalled";
+/// The source answers.
+pub const SOURCE_READY: &str = "SourceReady";
+/// Lint accepts the newest revision.
+pub const LINT_PASSED: &str = "LintPassed";
+/// The marker names content that can be had.
+pub const PUBLISHED: &str = "Published";
+/// The fleet runs what is published.
+pub const CONVERGED: &str = "Converged";
+/// The source could not be confirmed for longer than `staleAfter`.
+pub const STALE: &str = "Stale";
+
+/// The reasons of conditions and Events.
+pub mod reason {
+    macro_rules! reasons {
+        ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+            $($(#[$doc])* pub const $name: &str = $text;)*
+            /// Every reason.
+            pub const ALL: &[&str] = &[$($text),*];
+        };
+    }
+
+    reasons! {
+        /// Ready, Converged: every process that counts runs what is published.
+        CONVERGED = "Converged";
+        /// Ready, Published: the marker names content that can be had. As an Event: a new publish.
+        PUBLISHED = "Published";
+        /// SourceReady: the source was read.
+        FETCHED = "Fetched";
+        /// SourceReady: the host does not answer. It is polled again.
+        SOURCE_UNAVAILABLE = "SourceUnavailable";
+        /// SourceReady, Stalled: the source can't be read as it is named, and waiting does not help.
+        SOURCE_REFUSED = "SourceRefused";
+        /// SourceReady: this operator has not polled the source yet.
+        NOT_POLLED = "NotPolled";
+        /// LintPassed: lint accepts the newest revision.
+        PASSED = "Passed";
+        /// LintPassed: lint refuses the newest revision. Also an Event.
+        LINT_REFUSED = "LintRefused";
+        /// LintPassed: no revision was read yet.
+        NOT_LINTED = "NotLinted";
+        /// Published, Converged: no revision was published yet.
+        NOTHING_PUBLISHED = "NothingPublished";
+        /// Published: nothing was published before `spec.suspend` was set.
+        SUSPENDED = "Suspended";
+        /// Published: the API server refuses the marker, or does not answer. Also an Event.
+        PUBLISH_FAILED = "PublishFailed";
+        /// Published: the marker map belongs to another install.
+        FOREIGN_MARKERS = "ForeignMarkers";
+        /// Published: the operator's disk does not have the published content.
+        SNAPSHOT_LOST = "SnapshotLost";
+        /// Converged: `spec.fleet.selector` is not a valid selector.
+        SELECTOR_INVALID = "SelectorInvalid";
+        /// Converged: no process is known that runs what is published.
+        NO_PROCESSES = "NoProcesses";
+        /// Converged: the operator has just started, or gained the lease, and collects reports.
+        RECOUNTING = "Recounting";
+        /// Converged: a process fell silent, and nobody can see whether it has ended.
+        UNPROVABLE = "Unprovable";
+        /// Converged: a process that had applied the publish fell silent.
+        SILENT = "Silent";
+        /// Converged: a process refuses what is published.
+        PROCESSES_REFUSE = "ProcessesRefuse";
+        /// Converged, Reconciling: processes are applying the publish.
+        PROGRESSING = "Progressing";
+        /// Converged: processes have not applied the publish within `spec.fleet.convergeWithin`.
+        DEADLINE_EXCEEDED = "DeadlineExceeded";
+        /// Stale: the source did not answer for longer than `spec.staleAfter`.
+        SOURCE_NOT_CONFIRMED = "SourceNotConfirmed";
+        /// Reconciling: the operator polls the source.
+        POLLING = "Polling";
+        /// Event: lint accepts, or the API server takes the marker, again.
+        RECOVERED = "Recovered";
+        /// Event: Converged has become `DeadlineExceeded`.
+        CONVERGE_DEADLINE_EXCEEDED = "ConvergeDeadlineExceeded";
+        /// Event: the operator wrote the marker again after somebody else had changed it.
+        MARKER_PUT_BACK = "MarkerPutBack";
+    }
+}
