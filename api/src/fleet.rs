@@ -76,13 +76,13 @@ pub struct Testimony {
     /// The process that the operator asked about.
     pub pid: Pid,
     /// Whether it is gone.
-    pub fate: Fate,
+    pub fate: SiblingState,
 }
 
 /// The fate of a process, as a sibling sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum SiblingState {
     /// A process with this PID and start time exists and is no zombie.
     Alive,
     /// No process has this PID, or another one has it now, or it has ended and was not reaped yet.
@@ -150,7 +150,7 @@ impl From<String> for ProcessState {
 
 /// What the operator answers: what this process should run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ReportResponse {
     /// The published content; `null` where nothing is published yet.
     pub fingerprint: Option<String>,
     /// The publish.
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_of_a_newer_client_is_heard() {
+    fn a_state_of_a_newer_client_is_accepted() {
         let report: Report =
             serde_json::from_str(r#"{"process":"p","version":"9","engine_level":9,"state":"prepared"}"#).unwrap();
         assert_eq!(report.state, ProcessState::Unknown);

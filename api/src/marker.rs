@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_is_told_apart_from_a_publish() {
+    fn a_removal_is_distinguished_from_a_publish() {
         let removed = Marker::Removed { updated_at: TIME.parse().unwrap() };
         let text = removed.to_json();
         assert_eq!(text, format!(r#"{{"schema_version":1,"removed":true,"updated_at":"{TIME}"}}"#));

@@ -15,7 +15,7 @@ pub const SCHEMA_VERSION: u64 = 1;
 
 /// What a snapshot consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct SnapshotManifest {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u64,
     /// The digest of the content, computed again by whoever receives it.
@@ -23,12 +23,12 @@ pub struct Manifest {
     /// The lowest level of the engine that understands this content.
     pub engine_level: u64,
     /// Every file of the snapshot, in bytewise order of the paths.
-    pub files: Vec<File>,
+    pub files: Vec<ManifestFile>,
 }
 
 /// One file of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
+pub struct ManifestFile {
     /// Its path in the workspace, with `/`.
     pub path: String,
     /// The digest of its bytes: 64 hexadecimal digits.

@@ -259,7 +259,7 @@ pub struct RototoWorkspaceStatus {
 
     /// Texts for the columns of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Summary>,
+    pub summary: Option<StatusColumns>,
 }
 
 /// What the source said last.
@@ -448,7 +448,7 @@ pub struct HistoryEntry {
 /// Texts for the columns of `kubectl get`.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct StatusColumns {
     /// The published revision, with the first digits of the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 
+use rototo_benches::environment::BenchEnvironment;
 use rototo_benches::figures::resident_megabytes;
-use rototo_benches::ground::Ground;
 use rototo_benches::witnesses::{Noted, Witnesses};
 
 /// What is asked of git and of the API server while nothing changes.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench idle")]
-struct Options {
+struct IdleOptions {
     /// How many workspaces follow one repository.
     #[arg(long, default_value_t = 50)]
     workspaces: usize,
@@ -34,22 +34,22 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
-    let ground = Ground::prepare(&options.interval).await?;
+    let options = IdleOptions::parse();
+    let environment = BenchEnvironment::prepare(&options.interval).await?;
     for number in 1..options.workspaces {
-        ground.follow(&format!("workspace-{number}"), &options.interval).await?;
+        environment.follow(&format!("workspace-{number}"), &options.interval).await?;
     }
     for number in 1..options.workspaces {
-        ground.namespace.wait_for_condition(&format!("workspace-{number}"), "Published", "True").await?;
+        environment.namespace.wait_for_condition(&format!("workspace-{number}"), "Published", "True").await?;
     }
-    let _clients = Witnesses::follow(&ground, options.processes, Noted::Changes).await?;
-    ground.converged(options.processes).await?;
+    let _clients = Witnesses::follow(&environment, options.processes, Noted::Changes).await?;
+    environment.converged(options.processes).await?;
     // What the start has left to say is said by then.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
-    let (git, asked) = (runs_of_git(&options)?, requests(&ground)?);
+    let (git, asked) = (runs_of_git(&options)?, requests(&environment)?);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let (git_after, asked_after) = (runs_of_git(&options)?, requests(&ground)?);
+    let (git_after, asked_after) = (runs_of_git(&options)?, requests(&environment)?);
 
     println!(
         "{} workspaces of one repository, looked at every {}, and {} processes: in {} s",
@@ -59,14 +59,14 @@ async fn main() -> anyhow::Result<()> {
     print(&git, &git_after);
     println!("\nrequests to the API server that are no reads");
     print(&asked, &asked_after);
-    println!("\nmemory of the operator: {:.0} MB", resident_megabytes(ground.operator.process()?.id())?);
+    println!("\nmemory of the operator: {:.0} MB", resident_megabytes(environment.operator.process()?.id())?);
     Ok(())
 }
 
 type Counts = BTreeMap<String, u64>;
 
 /// By subcommand.
-fn runs_of_git(options: &Options) -> anyhow::Result<Counts> {
+fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
     let log = std::fs::read_to_string(&options.git_log);
     let log = log.with_context(|| format!("read {}", options.git_log.display()))?;
     let mut counts = Counts::new();
@@ -86,8 +86,8 @@ fn runs_of_git(options: &Options) -> anyhow::Result<Counts> {
 }
 
 /// What the API server has counted, by verb and resource, without what only reads.
-fn requests(ground: &Ground) -> anyhow::Result<Counts> {
-    let metrics = ground.plane.kubectl(&["get", "--raw", "/metrics"])?;
+fn requests(environment: &BenchEnvironment) -> anyhow::Result<Counts> {
+    let metrics = environment.plane.kubectl(&["get", "--raw", "/metrics"])?;
     let mut counts = Counts::new();
     for line in metrics.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
         let Some((labels, count)) = line.rsplit_once("} ") else { continue };

@@ -2,7 +2,7 @@
 //!
 //! Each bench is a binary that `cargo xtask bench` builds and runs. It prints what it found; nothing fails for being slow.
 
+pub mod environment;
 pub mod figures;
-pub mod ground;
 pub mod trace;
 pub mod witnesses;

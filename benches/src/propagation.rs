@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::Parser;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
+use rototo_benches::environment::{BenchEnvironment, WORKSPACE, micros};
 use rototo_benches::figures::{Spread, Table, processor_millis};
-use rototo_benches::ground::{Ground, WORKSPACE, micros};
 use rototo_benches::trace::Trace;
 use rototo_benches::witnesses::{Noted, Witnesses};
 use serde_json::json;
@@ -17,7 +17,7 @@ use serde_json::json;
 /// From a commit to every process of larger fleets, beside the raw watch.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench propagation")]
-struct Options {
+struct PropagationOptions {
     /// How many clients of the library follow the workspace, each with connections of its own: one run for each number.
     #[arg(long, default_values_t = [50, 300])]
     clients: Vec<usize>,
@@ -42,34 +42,34 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+    let options = PropagationOptions::parse();
     for clients in &options.clients {
         fleet(*clients, &options).await?;
     }
     Ok(())
 }
 
-async fn fleet(size: usize, options: &Options) -> anyhow::Result<()> {
-    let ground = Ground::prepare("1h").await?;
-    let floor = Floor::create(&ground).await?;
-    let mut watches = Witnesses::watch(&ground, size, FLOOR, KEY).await?;
+async fn fleet(size: usize, options: &PropagationOptions) -> anyhow::Result<()> {
+    let environment = BenchEnvironment::prepare("1h").await?;
+    let baseline = BaselineMap::create(&environment).await?;
+    let mut watches = Witnesses::watch(&environment, size, FLOOR, KEY).await?;
     let noted = if options.trace.is_some() { Noted::Steps } else { Noted::Changes };
-    let mut clients = Witnesses::follow(&ground, size, noted).await?;
-    ground.converged(size).await?;
-    rung(&ground, &floor, &mut watches, &mut clients, options).await?;
+    let mut clients = Witnesses::follow(&environment, size, noted).await?;
+    environment.converged(size).await?;
+    published_at(&environment, &baseline, &mut watches, &mut clients, options).await?;
     if options.polled > 0 {
-        polled(&ground, &mut clients, options).await?;
+        polled(&environment, &mut clients, options).await?;
     }
     Ok(())
 }
 
 /// Changes that the git host tells of.
-async fn rung(
-    ground: &Ground,
-    floor: &Floor<'_>,
+async fn published_at(
+    environment: &BenchEnvironment,
+    baseline: &BaselineMap<'_>,
     watches: &mut Witnesses,
     clients: &mut Witnesses,
-    options: &Options,
+    options: &PropagationOptions,
 ) -> anyhow::Result<()> {
     let size = clients.ids().len();
     println!(
@@ -80,20 +80,20 @@ async fn rung(
     );
     println!("`push`, clients since `git push` had returned, with a webhook. `ratio` is patch p99 / floor p99.\n");
     let columns = ["floor p50", "p99", "max", "patch p50", "p99", "max", "push p50", "p99", "max", "ratio"];
-    let spent = Spent::begin(ground, clients)?;
+    let spent = ProcessorTime::begin(environment, clients)?;
     let mut table = Table::new("change", &columns);
     let mut trace = Trace::default();
     for number in 0..options.changes {
         tokio::time::sleep(Duration::from_secs(options.pause)).await;
-        let floor = floor.patch(watches).await?;
-        let pushed = ground.change(number).await?;
-        let status = ground.converged(size).await?;
+        let baseline = baseline.patch(watches).await?;
+        let pushed = environment.change(number).await?;
+        let status = environment.converged(size).await?;
         let decided = status.published.clone().context("nothing is published")?.updated_at;
         let applied = clients.saw(&decided.to_string()).await?;
         let decided = decided.timestamp().as_microsecond() as f64;
         let (patch, push) = (since(decided, &applied)?, since(pushed, &applied)?);
-        let cells = [floor.cells(), patch.cells(), push.cells()].concat();
-        table.row(&(number + 1).to_string(), [cells, vec![patch.p99 / floor.p99]].concat());
+        let cells = [baseline.cells(), patch.cells(), push.cells()].concat();
+        table.row(&(number + 1).to_string(), [cells, vec![patch.p99 / baseline.p99]].concat());
         if options.trace.is_some() {
             trace.change(pushed, decided, &status, clients.steps(decided));
         }
@@ -108,16 +108,20 @@ async fn rung(
 }
 
 /// Changes that nobody tells of.
-async fn polled(ground: &Ground, clients: &mut Witnesses, options: &Options) -> anyhow::Result<()> {
+async fn polled(
+    environment: &BenchEnvironment,
+    clients: &mut Witnesses,
+    options: &PropagationOptions,
+) -> anyhow::Result<()> {
     let (size, interval) = (clients.ids().len(), options.interval.as_str());
-    ground.follow(WORKSPACE, interval).await?;
+    environment.follow(WORKSPACE, interval).await?;
     println!("\nThe same clients, the git host asked every {interval}. Milliseconds since `git push` had returned.\n");
     let mut table = Table::new("change", &["push p50", "p99", "max"]);
     for number in options.changes..options.changes + options.polled {
         // Anywhere in the interval.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
-        let pushed = ground.push(number)?;
-        let decided = ground.converged(size).await?.published.context("nothing is published")?.updated_at;
+        let pushed = environment.push(number)?;
+        let decided = environment.converged(size).await?.published.context("nothing is published")?.updated_at;
         let applied = clients.saw(&decided.to_string()).await?;
         table.row(&(number + 1).to_string(), since(pushed, &applied)?.cells().to_vec());
     }
@@ -126,13 +130,13 @@ async fn polled(ground: &Ground, clients: &mut Witnesses, options: &Options) -> 
 }
 
 /// What the processors have worked.
-struct Spent {
+struct ProcessorTime {
     processes: Vec<(&'static str, Vec<u32>, f64)>,
 }
 
-impl Spent {
-    fn begin(ground: &Ground, clients: &Witnesses) -> anyhow::Result<Self> {
-        let operator = vec![ground.operator.process()?.id()];
+impl ProcessorTime {
+    fn begin(environment: &BenchEnvironment, clients: &Witnesses) -> anyhow::Result<Self> {
+        let operator = vec![environment.operator.process()?.id()];
         let processes = [("operator", operator), ("all clients together", clients.ids())];
         let begin = |(name, ids): (&'static str, Vec<u32>)| {
             let before = processor_millis(&ids);
@@ -152,17 +156,17 @@ impl Spent {
 }
 
 /// A ConfigMap that only the bare watches look at.
-struct Floor<'a>(&'a Ground);
+struct BaselineMap<'a>(&'a BenchEnvironment);
 
 const FLOOR: &str = "floor";
 const KEY: &str = "marker";
 
-impl<'a> Floor<'a> {
-    async fn create(ground: &'a Ground) -> anyhow::Result<Self> {
+impl<'a> BaselineMap<'a> {
+    async fn create(environment: &'a BenchEnvironment) -> anyhow::Result<Self> {
         let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": FLOOR } }))?;
-        let maps = ground.namespace.api::<ConfigMap>();
+        let maps = environment.namespace.api::<ConfigMap>();
         maps.create(&PostParams::default(), &map).await.context("create the map of the floor")?;
-        Ok(Self(ground))
+        Ok(Self(environment))
     }
 
     /// Writes as much as a marker has, and waits until all have seen it.

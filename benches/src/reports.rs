@@ -14,11 +14,11 @@ use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::{Answer, ProcessState, Report};
+use rototo_api::fleet::{ProcessState, Report, ReportResponse};
 use rototo_api::marker::Marker;
 use rototo_api::names::{fleet_path, workspace_label};
+use rototo_benches::environment::{ACCOUNT, BenchEnvironment, WORKSPACE};
 use rototo_benches::figures::{Spread, Table, processor_millis, resident_megabytes};
-use rototo_benches::ground::{ACCOUNT, Ground, WORKSPACE};
 use rototo_tests::harness::{CONTAINER, Endpoint, Namespace, Pod};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
@@ -26,7 +26,7 @@ use tokio::time::sleep_until;
 /// Whether an operator keeps up with the reports of a large fleet.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench reports")]
-struct Options {
+struct ReportsOptions {
     /// How many processes report.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
@@ -61,18 +61,18 @@ async fn tokens(namespace: &Namespace, pods: usize) -> anyhow::Result<Vec<String
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
-    let ground = Ground::prepare("1h").await?;
-    let tokens = Arc::new(tokens(&ground.namespace, options.pods.unwrap_or(options.processes).max(1)).await?);
-    let (bell, publish) = watch::channel(published(&ground).await?);
+    let options = ReportsOptions::parse();
+    let environment = BenchEnvironment::prepare("1h").await?;
+    let tokens = Arc::new(tokens(&environment.namespace, options.pods.unwrap_or(options.processes).max(1)).await?);
+    let (marker, publish) = watch::channel(published(&environment).await?);
     let (taken, mut answers) = mpsc::unbounded_channel();
     let refused = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     for connection in 0..options.connections {
         let simulated = (connection..options.processes).step_by(options.connections);
         let share = Share {
-            endpoint: Endpoint::of(&ground.namespace).await?,
-            path: fleet_path(ground.namespace.name(), WORKSPACE),
+            endpoint: Endpoint::of(&environment.namespace).await?,
+            path: fleet_path(environment.namespace.name(), WORKSPACE),
             tokens: tokens.clone(),
             started: (began, Timestamp::now()),
             sequence: 0,
@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
         tokio::spawn(share.report());
     }
 
-    let operator = [ground.operator.process()?.id()];
+    let operator = [environment.operator.process()?.id()];
     println!(
         "\n{} simulated processes in {} pods over {} connections, in milliseconds: the time to an answer, the time until all had one,",
         options.processes,
@@ -112,24 +112,24 @@ async fn main() -> anyhow::Result<()> {
     measure("beats", Instant::now(), beats).await?;
     let mut converged = Vec::new();
     for change in 0..options.changes {
-        let before = bell.borrow().clone();
-        ground.change(change).await?;
-        while *bell.borrow() == before {
+        let before = marker.borrow().clone();
+        environment.change(change).await?;
+        while *marker.borrow() == before {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            bell.send_replace(published(&ground).await?);
+            marker.send_replace(published(&environment).await?);
         }
-        let rung = Instant::now();
-        measure(&format!("change {}", change + 1), rung, options.processes).await?;
-        ground.converged(options.processes).await?;
-        converged.push(rung.elapsed().as_secs_f64() * 1e3);
+        let published_at = Instant::now();
+        measure(&format!("change {}", change + 1), published_at, options.processes).await?;
+        environment.converged(options.processes).await?;
+        converged.push(published_at.elapsed().as_secs_f64() * 1e3);
     }
     println!("\nuntil status said that all run a change, ms: {converged:.0?}");
     println!("reports that were refused: {}", refused.load(Ordering::Relaxed));
     Ok(())
 }
 
-async fn published(ground: &Ground) -> anyhow::Result<Publish> {
-    match ground.namespace.marker(WORKSPACE).await? {
+async fn published(environment: &BenchEnvironment) -> anyhow::Result<Publish> {
+    match environment.namespace.marker(WORKSPACE).await? {
         Some(Marker::Published { fingerprint, updated_at }) => Ok((fingerprint, updated_at)),
         other => anyhow::bail!("the marker is {other:?}"),
     }
@@ -204,7 +204,7 @@ impl Share {
         let reply = self.endpoint.post(&self.path, token, &serde_json::to_string(&report)?).await?;
         ensure!(reply.status == 200, "a report was answered with {}", reply.status);
         self.taken.send(sent.elapsed().as_secs_f64() * 1e3).context("the bench has ended")?;
-        let answer: Answer = serde_json::from_slice(&reply.body)?;
+        let answer: ReportResponse = serde_json::from_slice(&reply.body)?;
         Ok(Duration::from_millis(answer.next_report_in_ms))
     }
 }

@@ -18,7 +18,7 @@ use kube::{Api, ResourceExt};
 use rototo_api::names::{ANNOTATION_RECONCILE, MARKERS};
 use rototo_api::workspace::{FleetMillis, RototoWorkspace};
 use rototo_tests::harness::{
-    AppSettings, ControlPlane, Fleet, GitRepo, Namespace, Operator, PATIENCE, Seen, install_chart, until_async,
+    AppSettings, ControlPlane, Fleet, GitRepo, Namespace, Observation, Operator, PATIENCE, install_chart, until_async,
 };
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -30,7 +30,7 @@ const BEAT: &str = "rototo.dev/floor";
 /// Where the time of a change goes, beside the raw watch.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench stages")]
-struct Options {
+struct StagesOptions {
     /// How many processes the fleet has, and how many plain watchers run beside it.
     #[arg(long, default_value_t = 12)]
     processes: usize,
@@ -41,7 +41,7 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Options { processes, changes } = Options::parse();
+    let StagesOptions { processes, changes } = StagesOptions::parse();
     let plane = ControlPlane::start()?;
     plane.install_crds()?;
     let namespace = Namespace::create(&plane, "stages").await?;
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
     namespace.grant("app", &[WORKSPACE])?;
     let _fleet = Fleet::start(&AppSettings::new(&namespace, WORKSPACE), processes).await?;
-    let mut floor = Floor::start(&namespace, processes).await?;
+    let mut baseline = BareWatchers::start(&namespace, processes).await?;
 
     println!("{processes} processes, {processes} plain watchers with connections of their own; milliseconds\n");
     println!(
@@ -62,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
     );
     let mut rows = Vec::new();
     for change in 1..=changes {
-        let raw = floor.beat(&namespace, change).await?;
+        let raw = baseline.beat(&namespace, change).await?;
         let millis = push(&namespace, &repository, change, processes).await?;
         let all = millis.all.context("the fleet has converged without a time")?;
         let row = Row { millis, all, arrived: all.saturating_sub(millis.published), raw };
@@ -147,12 +147,12 @@ async fn push(
 }
 
 /// Plain watchers of the map, each with a connection of its own.
-struct Floor {
+struct BareWatchers {
     seen: UnboundedReceiver<(String, Instant)>,
     watchers: usize,
 }
 
-impl Floor {
+impl BareWatchers {
     async fn start(namespace: &Namespace, watchers: usize) -> anyhow::Result<Self> {
         let (sender, seen) = unbounded_channel();
         let ready = Arc::new(tokio::sync::Semaphore::new(0));
@@ -175,9 +175,9 @@ impl Floor {
         until_async("the map to be patched", PATIENCE, async || {
             sent.set(Instant::now());
             Ok(match maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(&patch)).await {
-                Ok(_) => Seen::Done(()),
+                Ok(_) => Observation::Done(()),
                 // The policy is in force for a moment longer.
-                Err(error) => Seen::NotYet(error.to_string()),
+                Err(error) => Observation::NotYet(error.to_string()),
             })
         })
         .await?;

@@ -12,7 +12,7 @@ use kube::api::{WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use rototo::{Cluster, LoadOptions, RefreshOptions, RefreshingWorkspace};
-use rototo_benches::ground::micros;
+use rototo_benches::environment::micros;
 use tracing::field::Field;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// A witness of changes.
 #[derive(Parser)]
-enum Command {
+enum WitnessCommand {
     /// Follow a workspace with the client library; what is seen are the times that name publishes, after the swap.
     Follow {
         /// The workspace, as `kubernetes://NAMESPACE/NAME`.
@@ -47,14 +47,14 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    match Command::parse() {
-        Command::Follow { source, place, steps } => {
+    match WitnessCommand::parse() {
+        WitnessCommand::Follow { source, place, steps } => {
             if steps {
-                tracing_subscriber::registry().with(Steps).init();
+                tracing_subscriber::registry().with(StepRecorder).init();
             }
             follow(&source, &place).await
         }
-        Command::Watch { kubeconfig, namespace, map, key } => watch(&kubeconfig, &namespace, &map, &key).await,
+        WitnessCommand::Watch { kubeconfig, namespace, map, key } => watch(&kubeconfig, &namespace, &map, &key).await,
     }
 }
 
@@ -94,9 +94,9 @@ fn saw(value: &str) {
 }
 
 /// Notes the steps that the library tells of.
-struct Steps;
+struct StepRecorder;
 
-impl<S: Subscriber> Layer<S> for Steps {
+impl<S: Subscriber> Layer<S> for StepRecorder {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         metadata.target() == "rototo::path"
     }

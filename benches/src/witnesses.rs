@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use rototo_tests::harness::{Pod, Process, Seen, until_async};
+use rototo_tests::harness::{ChildProcess, Observation, Pod, until_async};
 use tempfile::TempDir;
 
-use crate::ground::{ACCOUNT, Ground, WORKSPACE};
+use crate::environment::{ACCOUNT, BenchEnvironment, WORKSPACE};
 
 /// As long as many processes may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,7 +24,7 @@ pub enum Noted {
 
 /// Processes that note when they see something.
 pub struct Witnesses {
-    processes: Vec<Process>,
+    processes: Vec<ChildProcess>,
     count: usize,
     _pods: Vec<Pod>,
     _logs: TempDir,
@@ -32,22 +32,22 @@ pub struct Witnesses {
 
 impl Witnesses {
     /// Watches `key` of a ConfigMap in `count` processes, and does nothing else.
-    pub async fn watch(ground: &Ground, count: usize, map: &str, key: &str) -> anyhow::Result<Self> {
-        let kubeconfig = ground.plane.admin_kubeconfig().display().to_string();
-        let arguments = ["watch", &kubeconfig, ground.namespace.name(), map, key].map(str::to_owned).to_vec();
+    pub async fn watch(environment: &BenchEnvironment, count: usize, map: &str, key: &str) -> anyhow::Result<Self> {
+        let kubeconfig = environment.plane.admin_kubeconfig().display().to_string();
+        let arguments = ["watch", &kubeconfig, environment.namespace.name(), map, key].map(str::to_owned).to_vec();
         Self::start(vec![arguments; count], count, Vec::new()).await
     }
 
     /// Follows the workspace with the client library, in `count` pods that each have tokens of their own.
-    pub async fn follow(ground: &Ground, count: usize, noted: Noted) -> anyhow::Result<Self> {
+    pub async fn follow(environment: &BenchEnvironment, count: usize, noted: Noted) -> anyhow::Result<Self> {
         let labels = [(rototo_api::names::workspace_label(WORKSPACE), String::new())].into();
         let mut pods = Vec::new();
         for number in 0..count {
-            let pod = Pod::create(&ground.namespace, &format!("follower-{number}"), ACCOUNT, &labels).await?;
+            let pod = Pod::create(&environment.namespace, &format!("follower-{number}"), ACCOUNT, &labels).await?;
             std::fs::copy(pod.kubeconfig(), pod.directory().join("kubeconfig")).context("copy a kubeconfig")?;
             pods.push(pod);
         }
-        let source = format!("kubernetes://{}/{WORKSPACE}", ground.namespace.name());
+        let source = format!("kubernetes://{}/{WORKSPACE}", environment.namespace.name());
         let place = |pod: &Pod| pod.directory().display().to_string();
         let steps = (noted == Noted::Steps).then(|| "--steps".to_owned());
         let follow = |pod: &Pod| ["follow".to_owned(), source.clone(), place(pod)].into_iter().chain(steps.clone());
@@ -62,7 +62,7 @@ impl Witnesses {
             let mut command = Command::new(program()?);
             command.args(arguments);
             let name = format!("witness-{number}");
-            processes.push(Process::start(&name, command, &logs.path().join(&name))?);
+            processes.push(ChildProcess::start(&name, command, &logs.path().join(&name))?);
         }
         let mut witnesses = Self { processes, count, _pods: pods, _logs: logs };
         // Each of them sees what is there when it begins.
@@ -73,7 +73,7 @@ impl Witnesses {
     /// Their process ids.
     #[must_use]
     pub fn ids(&self) -> Vec<u32> {
-        self.processes.iter().map(Process::id).collect()
+        self.processes.iter().map(ChildProcess::id).collect()
     }
 
     /// When each of them saw `value`, in microseconds; waits until all of them have.
@@ -99,11 +99,11 @@ impl Witnesses {
                 times.extend(process.log().lines().filter_map(seen).filter(|(_, seen)| holds(seen)).map(|(at, _)| at));
             }
             if times.len() >= self.count {
-                return Ok(Seen::Done(times));
+                return Ok(Observation::Done(times));
             }
             // Reading the logs anew costs time that those who are to write them need.
             tokio::time::sleep(Duration::from_millis(200)).await;
-            Ok(Seen::NotYet(format!("{} of them have", times.len())))
+            Ok(Observation::NotYet(format!("{} of them have", times.len())))
         })
         .await
     }

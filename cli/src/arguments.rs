@@ -25,9 +25,9 @@ Exit codes: 0 all is well, 1 the command failed or lint found errors, 2 the comm
 /// context. This command reads it with the same engine as the operator and the applications.
 #[derive(Debug, Parser)]
 #[command(name = "rototo", version, after_help = EXAMPLES, max_term_width = 110)]
-pub(crate) struct Arguments {
+pub(crate) struct CommandLine {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArguments,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 
 /// What every command understands.
 #[derive(Debug, Args)]
-pub(crate) struct Global {
+pub(crate) struct GlobalArguments {
     /// Print JSON for programs instead of text for people
     #[arg(long, global = true, help_heading = "Options of every command")]
     pub(crate) json: bool,

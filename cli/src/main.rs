@@ -22,17 +22,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::Arguments;
+use arguments::CommandLine;
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    let CommandLine { global, command } = CommandLine::parse();
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(commands::run(command, &global)));
     outcome.unwrap_or_else(|error| {
-        output::complain(&error);
+        output::print_error(&error);
         ExitCode::FAILURE
     })
 }

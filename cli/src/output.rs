@@ -25,12 +25,12 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Prints text that may have colours to where errors go.
-pub(crate) fn complain_in_full(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print_error_text(text: &str) -> anyhow::Result<()> {
     write(&mut anstream::stderr(), text)
 }
 
 /// Prints why a command failed.
-pub(crate) fn complain(error: &anyhow::Error) {
+pub(crate) fn print_error(error: &anyhow::Error) {
     let text: String = format!("{error:#}").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // There is nobody left to tell if this fails.
     let _ = writeln!(anstream::stderr(), "{BAD}error{BAD:#}{BOLD}:{BOLD:#} {text}");

@@ -13,15 +13,15 @@ use crate::text::{count, plain};
 use crate::workspace::Workspace;
 
 /// What `lint` found, and where.
-pub(crate) struct Outcome<'a> {
+pub(crate) struct LintOutcome<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) parsed: &'a Parsed,
     pub(crate) lint: &'a Lint,
 }
 
 /// All diagnostics, and one line that sums them up.
-pub(crate) fn lint(outcome: &Outcome<'_>) -> String {
-    let Outcome { workspace, parsed, lint } = outcome;
+pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
+    let LintOutcome { workspace, parsed, lint } = outcome;
     let mut text = diagnostics(&lint.diagnostics, parsed, &workspace.shown);
     let summary = parsed.summary();
     let found = match (lint.errors(), lint.warnings()) {

@@ -46,7 +46,7 @@ impl Selection {
             Self::All => Ok(known.to_vec()),
             Self::Some(ids) => match ids.iter().find(|id| !known.contains(&id.as_str())) {
                 Some(unknown) => Err(unknown.clone()),
-                None => Ok(known.iter().copied().filter(|id| ids.iter().any(|wanted| wanted == id)).collect()),
+                None => Ok(known.iter().copied().filter(|id| ids.iter().any(|given| given == id)).collect()),
             },
         }
     }
@@ -173,11 +173,11 @@ impl Selectors {
         let has = |ids: &[String], id: &str| ids.iter().any(|selected| selected == id);
         let rule = &*diagnostic.rule;
         let about = match subject(diagnostic) {
-            Subject::Variable(id) => self.variables || has(&self.variable, id),
-            Subject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
-            Subject::Resource(id) => self.resources || has(&self.resource, id),
-            Subject::Linter(id) => self.linters || has(&self.linter, id),
-            Subject::Other => false,
+            DiagnosticSubject::Variable(id) => self.variables || has(&self.variable, id),
+            DiagnosticSubject::Qualifier(id) => self.qualifiers || has(&self.qualifier, id),
+            DiagnosticSubject::Resource(id) => self.resources || has(&self.resource, id),
+            DiagnosticSubject::Linter(id) => self.linters || has(&self.linter, id),
+            DiagnosticSubject::Other => false,
         };
         self.is_everything()
             || about
@@ -189,15 +189,15 @@ impl Selectors {
     }
 
     pub(crate) fn concerns_variable(diagnostic: &Diagnostic, id: &str) -> bool {
-        matches!(subject(diagnostic), Subject::Variable(found) if found == id)
+        matches!(subject(diagnostic), DiagnosticSubject::Variable(found) if found == id)
     }
 
     pub(crate) fn concerns_qualifier(diagnostic: &Diagnostic, id: &str) -> bool {
-        matches!(subject(diagnostic), Subject::Qualifier(found) if found == id)
+        matches!(subject(diagnostic), DiagnosticSubject::Qualifier(found) if found == id)
     }
 
     pub(crate) fn concerns_resource(diagnostic: &Diagnostic, id: &str) -> bool {
-        matches!(subject(diagnostic), Subject::Resource(found) if found == id)
+        matches!(subject(diagnostic), DiagnosticSubject::Resource(found) if found == id)
     }
 
     /// Whether nothing is selected, so that all of it is meant.
@@ -215,7 +215,7 @@ pub(crate) fn id_in<'a>(path: &'a str, folder: &str, ending: &str) -> Option<&'a
     path.strip_prefix(folder)?.strip_suffix(ending).filter(|id| !id.contains('/'))
 }
 
-enum Subject<'a> {
+enum DiagnosticSubject<'a> {
     Variable(&'a str),
     Qualifier(&'a str),
     Resource(&'a str),
@@ -224,29 +224,29 @@ enum Subject<'a> {
 }
 
 /// What a diagnostic is about: its entity, or else the document it stands in.
-fn subject(diagnostic: &Diagnostic) -> Subject<'_> {
+fn subject(diagnostic: &Diagnostic) -> DiagnosticSubject<'_> {
     match &diagnostic.entity {
         Entity::Variable { id } | Entity::Value { variable: id, .. } | Entity::Rule { variable: id, .. } => {
-            Subject::Variable(id)
+            DiagnosticSubject::Variable(id)
         }
-        Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => Subject::Qualifier(id),
-        Entity::Resource { id } | Entity::ResourceObject { resource: id, .. } => Subject::Resource(id),
+        Entity::Qualifier { id } | Entity::Predicate { qualifier: id, .. } => DiagnosticSubject::Qualifier(id),
+        Entity::Resource { id } | Entity::ResourceObject { resource: id, .. } => DiagnosticSubject::Resource(id),
         Entity::CustomLint { .. } | Entity::Workspace | Entity::Manifest | Entity::Schema { .. } => {
             of_path(&diagnostic.location.path)
         }
     }
 }
 
-fn of_path(path: &str) -> Subject<'_> {
-    let Some((folder, file)) = path.rsplit_once('/') else { return Subject::Other };
+fn of_path(path: &str) -> DiagnosticSubject<'_> {
+    let Some((folder, file)) = path.rsplit_once('/') else { return DiagnosticSubject::Other };
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     match (folder, folder.strip_prefix("resources/").and_then(|folder| folder.strip_suffix("-objects"))) {
-        (_, Some(resource)) => Subject::Resource(resource),
-        ("variables", _) => Subject::Variable(stem),
-        ("qualifiers", _) => Subject::Qualifier(stem),
-        ("resources", _) => Subject::Resource(stem),
-        ("lint", _) => Subject::Linter(stem),
-        _ => Subject::Other,
+        (_, Some(resource)) => DiagnosticSubject::Resource(resource),
+        ("variables", _) => DiagnosticSubject::Variable(stem),
+        ("qualifiers", _) => DiagnosticSubject::Qualifier(stem),
+        ("resources", _) => DiagnosticSubject::Resource(stem),
+        ("lint", _) => DiagnosticSubject::Linter(stem),
+        _ => DiagnosticSubject::Other,
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rototo_engine::{Compiled, Lint, Parsed, Tree};
-use rototo_lua::{InProcess, Limits};
-use rototo_source::{Access, ContentFault, Credentials, Fault, Pinned, Reader, ReaderOptions, Source};
+use rototo_lua::{InProcess, ScriptLimits};
+use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::{output, render};
 
 const MANIFEST: &str = "rototo-workspace.toml";
@@ -18,7 +18,7 @@ pub(crate) struct Workspace {
     pub(crate) shown: String,
     /// Its documents.
     pub(crate) tree: Tree,
-    pinned: Pinned,
+    pinned: PinnedSource,
 }
 
 /// A directory that isn't there.
@@ -31,7 +31,7 @@ pub(crate) struct NotThere {
 
 impl Workspace {
     /// Reads the workspace at `source`, or the nearest one around the current directory.
-    pub(crate) async fn read(source: Option<&str>, global: &Global) -> anyhow::Result<Self> {
+    pub(crate) async fn read(source: Option<&str>, global: &GlobalArguments) -> anyhow::Result<Self> {
         let (shown, source) = match source {
             Some(text) => {
                 let source: Source = text.parse()?;
@@ -46,7 +46,7 @@ impl Workspace {
         match reader.read(Access::new(source.clone(), credentials(&source, global)?)).await {
             Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
             Err(error) => match (&source, error.fault()) {
-                (Source::Local(path), Fault::Content(ContentFault::NoDirectory { .. })) => {
+                (Source::Local(path), SourceFault::Content(ContentFault::NoDirectory { .. })) => {
                     Err(NotThere { at: shown, reason: missing(path) }.into())
                 }
                 _ => Err(error.into()),
@@ -84,7 +84,7 @@ impl Workspace {
 
 /// What lint has to say, the workspace's own rules included. The one place where this command asks it.
 pub(crate) fn lint(parsed: &Parsed) -> Lint {
-    rototo_engine::lint_with(parsed, &mut InProcess::new(Limits::default()))
+    rototo_engine::lint_with(parsed, &mut InProcess::new(ScriptLimits::default()))
 }
 
 /// Makes a workspace ready to decide. Its errors are shown as `lint` shows them.
@@ -93,7 +93,7 @@ pub(crate) fn compiled(workspace: &Workspace, parsed: &Parsed) -> anyhow::Result
         Ok(compiled) => Ok(compiled),
         Err(error) if error.diagnostics.is_empty() => Err(error.into()),
         Err(error) => {
-            output::complain_in_full(&render::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
+            output::print_error_text(&render::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
             bail!("{} can't be resolved before its errors are mended", workspace.shown);
         }
     }
@@ -107,7 +107,7 @@ fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The token is for archives alone: git asks its own helpers.
-fn credentials(source: &Source, global: &Global) -> anyhow::Result<Credentials> {
+fn credentials(source: &Source, global: &GlobalArguments) -> anyhow::Result<Credentials> {
     match (source, &global.workspace_token) {
         (Source::Archive(_), Some(token)) => Credentials::bearer(token).context("--workspace-token can't be used"),
         _ => Ok(Credentials::default()),

@@ -7,16 +7,16 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
-use rototo_engine::lint::{Rule, rules};
+use rototo_engine::lint::{LintRule, rules};
 use support::rototo;
 
-const HEAD: &str = "# What lint prints\n\n\
+const PREAMBLE: &str = "# What lint prints\n\n\
     For each rule, what `rototo lint` prints about the example with the fault in [lint-rules.md](lint-rules.md), which also says why it is\n\
     one. Other faults of the same example are shown too, as they are to whoever makes them. Made by\n\
     `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages`.\n";
 
 /// Everything that is printed about the bad example of `rule`, which is found in it.
-fn printed(rule: &Rule) -> String {
+fn printed(rule: &LintRule) -> String {
     let directory = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
         let path = directory.path().join(path);
@@ -38,7 +38,7 @@ fn printed(rule: &Rule) -> String {
 
 #[test]
 fn what_each_rule_prints_is_as_it_was_read_last() {
-    let mut page = HEAD.to_owned();
+    let mut page = PREAMBLE.to_owned();
     for rule in rules() {
         write!(page, "\n## {}\n\n```text\n{}\n```\n", rule.id, printed(rule).trim_end()).unwrap();
     }

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use support::{copy, example, replace, rototo};
 
 /// What the transcripts run on: the example, the example with a wider trial, and one with ten mistakes in five files.
-fn desk() -> tempfile::TempDir {
-    let desk = tempfile::tempdir().unwrap();
+fn scratch_directory() -> tempfile::TempDir {
+    let scratch_directory = tempfile::tempdir().unwrap();
     for name in ["degradation-config", "proposed", "broken"] {
-        copy(&example(), &desk.path().join(name));
+        copy(&example(), &scratch_directory.path().join(name));
     }
-    let edit = |path: &str, from: &str, to: &str| replace(&desk.path().join(path), from, to);
+    let edit = |path: &str, from: &str, to: &str| replace(&scratch_directory.path().join(path), from, to);
     edit("proposed/qualifiers/degradation-trial-bucket.toml", "[0, 1000]", "[0, 3000]");
     edit("proposed/resources/service-degradation-policy-objects/severe.toml", "= 10", "= 5");
     for (path, from, to) in [
@@ -31,7 +31,7 @@ fn desk() -> tempfile::TempDir {
     ] {
         edit(&format!("broken/{path}"), from, to);
     }
-    desk
+    scratch_directory
 }
 
 /// The words of a command line; single quotes hold blanks together.
@@ -49,7 +49,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// The page with what its commands print now.
-fn rewritten(page: &str, desk: &Path) -> String {
+fn rewritten(page: &str, scratch_directory: &Path) -> String {
     let (mut text, mut inside) = (String::new(), false);
     for line in page.lines() {
         let keep = !inside || line.starts_with("```") || line.starts_with("$ ");
@@ -63,9 +63,9 @@ fn rewritten(page: &str, desk: &Path) -> String {
         text.push('\n');
         if let Some(command) = line.strip_prefix("$ rototo ").filter(|_| inside) {
             let arguments = words(command);
-            let output = rototo(desk, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+            let output = rototo(scratch_directory, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
             let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-            text.push_str(&printed.replace(&desk.display().to_string(), "/home/you"));
+            text.push_str(&printed.replace(&scratch_directory.display().to_string(), "/home/you"));
         }
     }
     text
@@ -78,8 +78,8 @@ fn page() -> PathBuf {
 #[test]
 fn the_page_on_the_command_shows_what_it_prints() {
     let written = std::fs::read_to_string(page()).unwrap();
-    let desk = desk();
-    let now = rewritten(&written, &desk.path().canonicalize().unwrap());
+    let scratch_directory = scratch_directory();
+    let now = rewritten(&written, &scratch_directory.path().canonicalize().unwrap());
     if std::env::var_os("WRITE_MANUAL").is_some() {
         std::fs::write(page(), now).unwrap();
         return;

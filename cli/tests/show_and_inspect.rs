@@ -48,7 +48,7 @@ fn show_lists_the_rules_without_a_workspace() {
 }
 
 #[test]
-fn inspect_tells_what_depends_on_what() {
+fn inspect_shows_what_depends_on_what() {
     let report = json(&example(), &["inspect"]);
     assert_eq!(report["runtime"], json!({"status": "available"}));
     let variable = &report["variables"][0];

@@ -14,9 +14,9 @@ const OBJECTS: &str = "resources/service-degradation-policy-objects";
 const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
 
 /// The directory in which the walkthrough happens.
-struct Desk(tempfile::TempDir);
+struct Walkthrough(tempfile::TempDir);
 
-impl Desk {
+impl Walkthrough {
     fn path(&self, path: &str) -> PathBuf {
         self.0.path().join(CONFIG).join(path)
     }
@@ -60,32 +60,36 @@ impl Desk {
 
 #[test]
 fn the_walkthrough_holds_step_by_step() {
-    let desk = Desk(tempfile::tempdir().unwrap());
+    let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
 
     // Create the workspace.
-    desk.succeeds(&["init", CONFIG, "--variable", POLICY]);
-    desk.succeeds(&["init", CONFIG, "--resource", POLICY]);
-    desk.succeeds(&["lint", CONFIG]);
+    walkthrough.succeeds(&["init", CONFIG, "--variable", POLICY]);
+    walkthrough.succeeds(&["init", CONFIG, "--resource", POLICY]);
+    walkthrough.succeeds(&["lint", CONFIG]);
     let variable = format!("variables/{POLICY}.toml");
-    let head = "schema_version = 1\ndescription = \"Operating policy selected while the service is under pressure\"\n\
+    let preamble = "schema_version = 1\ndescription = \"Operating policy selected while the service is under pressure\"\n\
                 type = \"resource:service-degradation-policy\"\n\n[resolve]\ndefault = \"normal\"\n";
-    fs::write(desk.path(&variable), head).unwrap();
-    desk.write_as_in_the_example(&format!("resources/{POLICY}.toml"));
-    desk.write_as_in_the_example(&format!("schemas/{POLICY}.schema.json"));
+    fs::write(walkthrough.path(&variable), preamble).unwrap();
+    walkthrough.write_as_in_the_example(&format!("resources/{POLICY}.toml"));
+    walkthrough.write_as_in_the_example(&format!("schemas/{POLICY}.schema.json"));
 
     // Add the first policies.
-    fs::rename(desk.path(&format!("{OBJECTS}/default.toml")), desk.path(&format!("{OBJECTS}/normal.toml"))).unwrap();
+    fs::rename(
+        walkthrough.path(&format!("{OBJECTS}/default.toml")),
+        walkthrough.path(&format!("{OBJECTS}/normal.toml")),
+    )
+    .unwrap();
     for policy in ["normal", "degraded", "severe"] {
-        desk.write_as_in_the_example(&format!("{OBJECTS}/{policy}.toml"));
+        walkthrough.write_as_in_the_example(&format!("{OBJECTS}/{policy}.toml"));
     }
 
     // Select degraded during high pressure.
-    desk.write_as_in_the_example("qualifiers/high-queue-pressure.toml");
+    walkthrough.write_as_in_the_example("qualifiers/high-queue-pressure.toml");
     let rule = "\n[[resolve.rule]]\nqualifier = \"high-queue-pressure\"\nvalue = \"degraded\"\n";
-    fs::write(desk.path(&variable), format!("{head}{rule}")).unwrap();
+    fs::write(walkthrough.path(&variable), format!("{preamble}{rule}")).unwrap();
 
     // Generate the first context contract.
-    desk.succeeds(&["init", CONFIG, "--context"]);
+    walkthrough.succeeds(&["init", CONFIG, "--context"]);
     let service = json!({
         "additionalProperties": true,
         "properties": { "queue_pressure": { "type": "string" } },
@@ -97,51 +101,51 @@ fn the_walkthrough_holds_step_by_step() {
         "properties": { "service": service },
         "type": "object"
     });
-    assert_eq!(desk.context_schema(), expected);
-    assert!(desk.succeeds(&["lint", CONFIG]).starts_with("ok: degradation-config"));
+    assert_eq!(walkthrough.context_schema(), expected);
+    assert!(walkthrough.succeeds(&["lint", CONFIG]).starts_with("ok: degradation-config"));
 
-    let (key, value, _) = desk.resolve(&["service.queue_pressure=normal"]);
+    let (key, value, _) = walkthrough.resolve(&["service.queue_pressure=normal"]);
     assert_eq!(key, "normal");
     let normal = json!({"background_jobs_enabled":true,"fallback_provider":"primary","max_concurrency":100,"mode":"normal","non_critical_fanout":"send"});
     assert_eq!(value, normal);
-    let (key, value, _) = desk.resolve(&["service.queue_pressure=high"]);
+    let (key, value, _) = walkthrough.resolve(&["service.queue_pressure=high"]);
     assert_eq!(key, "degraded");
     let degraded = json!({"background_jobs_enabled":false,"fallback_provider":"primary","max_concurrency":30,"mode":"degraded","non_critical_fanout":"defer"});
     assert_eq!(value, degraded);
 
     // Try a stronger policy on a bucket.
-    desk.write_as_in_the_example("qualifiers/degradation-trial-bucket.toml");
-    desk.write_as_in_the_example("qualifiers/severe-recovery-trial.toml");
-    desk.write_as_in_the_example(&variable);
+    walkthrough.write_as_in_the_example("qualifiers/degradation-trial-bucket.toml");
+    walkthrough.write_as_in_the_example("qualifiers/severe-recovery-trial.toml");
+    walkthrough.write_as_in_the_example(&variable);
 
     // Regenerate the context contract: what is there is overwritten only when that is asked for.
-    let before = fs::read(desk.path(CONTEXT_SCHEMA)).unwrap();
-    let refusal = desk.fails(&["init", CONFIG, "--context"]);
+    let before = fs::read(walkthrough.path(CONTEXT_SCHEMA)).unwrap();
+    let refusal = walkthrough.fails(&["init", CONFIG, "--context"]);
     assert!(refusal.contains("file already exists") && refusal.contains("--force"), "{refusal}");
-    assert_eq!(fs::read(desk.path(CONTEXT_SCHEMA)).unwrap(), before);
-    desk.succeeds(&["init", CONFIG, "--context", "--force"]);
+    assert_eq!(fs::read(walkthrough.path(CONTEXT_SCHEMA)).unwrap(), before);
+    walkthrough.succeeds(&["init", CONFIG, "--context", "--force"]);
     expected["properties"]["account"] = json!({
         "additionalProperties": true,
         "properties": { "id": { "type": ["boolean", "number", "string"] } },
         "type": "object"
     });
-    assert_eq!(desk.context_schema(), expected);
-    assert!(desk.succeeds(&["lint", CONFIG]).starts_with("ok: degradation-config"));
+    assert_eq!(walkthrough.context_schema(), expected);
+    assert!(walkthrough.succeeds(&["lint", CONFIG]).starts_with("ok: degradation-config"));
 
     // Resolve the trial paths.
-    let (key, _, bucket) = desk.resolve(&["service.queue_pressure=high", "account.id=acct-0001"]);
+    let (key, _, bucket) = walkthrough.resolve(&["service.queue_pressure=high", "account.id=acct-0001"]);
     let test = "salt=service-degradation-recovery-2026-06 range=[0,1000] bucket=";
     assert_eq!((key.as_str(), bucket), ("degraded", Some(format!("{test}5274"))));
-    let (key, value, bucket) = desk.resolve(&["service.queue_pressure=high", "account.id=acct-001"]);
+    let (key, value, bucket) = walkthrough.resolve(&["service.queue_pressure=high", "account.id=acct-001"]);
     assert_eq!((key.as_str(), bucket), ("severe", Some(format!("{test}540"))));
     let severe = json!({"background_jobs_enabled":false,"fallback_provider":"secondary","max_concurrency":10,"mode":"severe","non_critical_fanout":"pause"});
     assert_eq!(value, severe);
 
     // A mistake in a hurry is caught before it is released.
-    let object = desk.path(&format!("{OBJECTS}/degraded.toml"));
+    let object = walkthrough.path(&format!("{OBJECTS}/degraded.toml"));
     let text = fs::read_to_string(&object).unwrap().replace("max_concurrency = 30", "max_concurrency = 0");
     fs::write(&object, text).unwrap();
-    let refusal = desk.fails(&["lint", CONFIG]);
+    let refusal = walkthrough.fails(&["lint", CONFIG]);
     assert!(
         refusal.contains("resource-object-schema-mismatch") && refusal.contains("max_concurrency = 0"),
         "{refusal}"
@@ -150,49 +154,50 @@ fn the_walkthrough_holds_step_by_step() {
 
 #[test]
 fn init_writes_nothing_at_all_when_one_file_is_in_the_way() {
-    let desk = Desk(tempfile::tempdir().unwrap());
-    desk.succeeds(&["init", CONFIG]);
-    fs::create_dir_all(desk.path("schemas")).unwrap();
-    fs::write(desk.path("schemas/plan.schema.json"), "mine").unwrap();
-    desk.fails(&["init", CONFIG, "--resource", "plan"]);
-    assert!(!desk.path("resources/plan.toml").exists());
-    assert_eq!(fs::read_to_string(desk.path("schemas/plan.schema.json")).unwrap(), "mine");
-    desk.fails(&["init", CONFIG]);
+    let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
+    walkthrough.succeeds(&["init", CONFIG]);
+    fs::create_dir_all(walkthrough.path("schemas")).unwrap();
+    fs::write(walkthrough.path("schemas/plan.schema.json"), "mine").unwrap();
+    walkthrough.fails(&["init", CONFIG, "--resource", "plan"]);
+    assert!(!walkthrough.path("resources/plan.toml").exists());
+    assert_eq!(fs::read_to_string(walkthrough.path("schemas/plan.schema.json")).unwrap(), "mine");
+    walkthrough.fails(&["init", CONFIG]);
 }
 
 #[test]
 fn init_says_in_json_what_it_would_do_and_does_not_do_it() {
-    let desk = Desk(tempfile::tempdir().unwrap());
+    let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
     let report: Value =
-        serde_json::from_str(&desk.succeeds(&["init", CONFIG, "--qualifier", "beta", "--dry-run", "--json"])).unwrap();
+        serde_json::from_str(&walkthrough.succeeds(&["init", CONFIG, "--qualifier", "beta", "--dry-run", "--json"]))
+            .unwrap();
     assert_eq!((&report["command"], &report["dry_run"]), (&json!("init"), &json!(true)));
     assert_eq!(
         report["files"].as_array().unwrap().last().unwrap(),
         &json!({"kind": "qualifier", "path": "qualifiers/beta.toml", "action": "would_create"})
     );
-    assert!(!desk.path("").exists());
+    assert!(!walkthrough.path("").exists());
 }
 
 #[test]
 fn what_init_makes_passes_lint_and_its_context_schema_fits_its_qualifier() {
-    let desk = Desk(tempfile::tempdir().unwrap());
+    let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
     for flag in ["--qualifier", "--variable", "--resource"] {
-        desk.succeeds(&["init", CONFIG, flag, "premium-users"]);
+        walkthrough.succeeds(&["init", CONFIG, flag, "premium-users"]);
     }
-    desk.succeeds(&["init", CONFIG, "--context"]);
-    assert_eq!(desk.context_schema()["properties"]["user"]["properties"]["tier"]["type"], "string");
-    assert!(desk.succeeds(&["lint", CONFIG]).contains("ok: "));
+    walkthrough.succeeds(&["init", CONFIG, "--context"]);
+    assert_eq!(walkthrough.context_schema()["properties"]["user"]["properties"]["tier"]["type"], "string");
+    assert!(walkthrough.succeeds(&["lint", CONFIG]).contains("ok: "));
 }
 
 #[test]
 fn init_refuses_what_it_cannot_make() {
-    let desk = Desk(tempfile::tempdir().unwrap());
+    let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
     for (arguments, expected) in [
         (&["init", "git+https://host/r.git"][..], "is an address"),
         (&["init", CONFIG, "--qualifier", "../../etc"], "can't be the id of a qualifier"),
         (&["init", CONFIG, "--qualifier", "a", "--variable", "b"], "one thing at a time"),
     ] {
-        let refusal = desk.fails(arguments);
+        let refusal = walkthrough.fails(arguments);
         assert!(refusal.contains(expected), "{refusal}");
     }
 }

@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 use crate::typed_values::TypedValues;
 use crate::workspace::Workspace;
 
-type Check = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
+type WorkspaceCheck = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
 
 /// What the application demands of each workspace.
 #[derive(Clone, Default)]
-pub(crate) struct Checks(Vec<Check>);
+pub(crate) struct Checks(Vec<WorkspaceCheck>);
 
 impl Checks {
     pub(crate) fn add(&mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) {

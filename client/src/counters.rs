@@ -10,9 +10,9 @@ use crate::status::RefreshStatus;
 #[non_exhaustive]
 pub struct Counters {
     /// Content was asked for: of the operator, a repository, or a directory.
-    pub looks: u64,
+    pub polls: u64,
     /// It could not be had.
-    pub look_failures: u64,
+    pub poll_failures: u64,
     /// It was had, and can't be used: lint, the compiler, or the application's own types refuse it.
     pub refusals: u64,
     /// Another version was swapped in.
@@ -35,10 +35,10 @@ impl RefreshStatus {
     /// ```
     #[must_use]
     pub fn metrics(&self) -> Vec<(&'static str, f64)> {
-        let Counters { looks, look_failures, refusals, swaps, reports, report_failures } = self.counters;
+        let Counters { polls, poll_failures, refusals, swaps, reports, report_failures } = self.counters;
         let counts = [
-            ("rototo_looks_total", looks),
-            ("rototo_look_failures_total", look_failures),
+            ("rototo_polls_total", polls),
+            ("rototo_poll_failures_total", poll_failures),
             ("rototo_refusals_total", refusals),
             ("rototo_swaps_total", swaps),
             ("rototo_reports_total", reports),

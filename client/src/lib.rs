@@ -34,17 +34,17 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod changed;
-mod changes;
+mod change_listeners;
+mod changed_variables;
 mod checks;
 mod counters;
 mod current;
+mod custom_rules;
 mod error;
-mod files;
+mod file_watcher;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod options;
-mod own_rules;
 mod polling;
 mod reading;
 mod refreshing;
@@ -54,7 +54,7 @@ mod typed;
 mod typed_values;
 mod workspace;
 
-pub use changes::{Change, Changes};
+pub use change_listeners::{Change, Changes};
 pub use counters::Counters;
 pub use error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rototo_source::ReaderOptions;
 use serde::de::DeserializeOwned;
 
-use crate::changes::{Change, Listeners};
+use crate::change_listeners::{Change, Listeners};
 use crate::checks::{Checks, fits};
 use crate::workspace::Workspace;
 
@@ -326,8 +326,8 @@ impl RefreshOptions {
         &self.cluster
     }
 
-    pub(crate) fn pins(&self) -> crate::kubernetes::Pins {
-        crate::kubernetes::Pins {
+    pub(crate) fn endpoint_overrides(&self) -> crate::kubernetes::EndpointOverrides {
+        crate::kubernetes::EndpointOverrides {
             url: self.snapshots_url.clone().or_else(|| from_environment("ROTOTO_SNAPSHOTS_URL")),
             ca_file: self
                 .snapshots_ca_file

@@ -7,61 +7,61 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rototo_api::fleet::ProcessState;
 use rototo_protocol::backoff::Backoff;
-use rototo_source::{Access, Pinned, Reader};
+use rototo_source::{Access, PinnedSource, Reader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
 use crate::error::Result;
-use crate::files::FileBell;
-use crate::reading::{self, Demands};
-use crate::refreshing::{RefreshAsked, RefreshOutcome};
+use crate::file_watcher::FileWatcher;
+use crate::reading::{self, LoadRequirements};
+use crate::refreshing::{RefreshOutcome, RefreshRequest};
 
 /// What to ask for, and how often.
-pub(crate) struct Plan {
+pub(crate) struct PollConfig {
     pub(crate) access: Access,
     pub(crate) reader: Reader,
-    pub(crate) demands: Demands,
+    pub(crate) requirements: LoadRequirements,
     pub(crate) period: Option<Duration>,
     /// The directory whose files ring.
     pub(crate) directory: Option<PathBuf>,
-    pub(crate) again: Backoff,
+    pub(crate) backoff: Backoff,
 }
 
 /// Polls until `stop`.
 pub(crate) async fn poll(
-    plan: Plan,
+    plan: PollConfig,
     current: Arc<Current>,
-    mut asked: mpsc::Receiver<RefreshAsked>,
+    mut refresh_requests: mpsc::Receiver<RefreshRequest>,
     stop: CancellationToken,
 ) {
-    let mut waiting: Vec<RefreshAsked> = Vec::new();
+    let mut waiting: Vec<RefreshRequest> = Vec::new();
     let mut failures = 0;
-    let mut bell = FileBell::new(plan.directory.clone());
-    let mut rung = false;
+    let mut file_watcher = FileWatcher::new(plan.directory.clone());
+    let mut changed = false;
     // What runs, by the versions of its layers.
     let mut loaded = None;
     loop {
         // Before the look: what changes during it rings.
-        if !rung {
-            bell.hang();
+        if !changed {
+            file_watcher.start();
         }
         let outcome = tokio::select! {
-            outcome = look(&plan, &current, &mut loaded) => outcome,
+            outcome = poll_once(&plan, &current, &mut loaded) => outcome,
             () = stop.cancelled() => return,
         };
         failures = if outcome.is_err() { failures + 1 } else { 0 };
         let delay = plan.delay(&current, failures);
-        tell(&outcome, &current);
+        record_outcome(&outcome, &current);
         // Whoever asked gets the error itself; the others only hear that there was one.
         answer(outcome, waiting.drain(..));
         let due = delay.map(|delay| Instant::now() + delay);
         tokio::select! {
-            () = until(due) => rung = false,
-            () = bell.rung() => rung = true,
-            Some(ask) = asked.recv() => {
-                rung = false;
+            () = until(due) => changed = false,
+            () = file_watcher.changed() => changed = true,
+            Some(ask) = refresh_requests.recv() => {
+                changed = false;
                 waiting.push(ask);
             }
             () = stop.cancelled() => return,
@@ -69,12 +69,12 @@ pub(crate) async fn poll(
     }
 }
 
-impl Plan {
+impl PollConfig {
     /// The wait until the next look; `None` when only the application asks.
     fn delay(&self, current: &Current, failures: u32) -> Option<Duration> {
         let status = current.status();
         if failures > 0 && (self.period.is_some() || !current.is_loaded()) {
-            return Some(self.again.delay(failures, fastrand::f64()));
+            return Some(self.backoff.delay(failures, fastrand::f64()));
         }
         self.period.filter(|_| !status.immutable)
     }
@@ -87,11 +87,11 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn look(plan: &Plan, current: &Current, loaded: &mut Option<Pinned>) -> Result<RefreshOutcome> {
+async fn poll_once(plan: &PollConfig, current: &Current, loaded: &mut Option<PinnedSource>) -> Result<RefreshOutcome> {
     current.set_status(|status| {
         status.refreshing = true;
         status.last_attempt = Some(Timestamp::now());
-        status.counters.looks += 1;
+        status.counters.polls += 1;
     });
     let pinned = plan.reader.pin(&plan.access).await?;
     if loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
@@ -99,7 +99,7 @@ async fn look(plan: &Plan, current: &Current, loaded: &mut Option<Pinned>) -> Re
     }
     let running = current.workspace().ok();
     let base = running.as_ref().map(|running| running.content().clone());
-    let (workspace, pinned) = reading::load(&plan.reader, &pinned, plan.demands.clone(), base).await?;
+    let (workspace, pinned) = reading::load(&plan.reader, &pinned, plan.requirements.clone(), base).await?;
     *loaded = Some(pinned);
     let workspace = Arc::new(workspace);
     if running.is_some_and(|running| running.fingerprint() == workspace.fingerprint()) {
@@ -111,7 +111,7 @@ async fn look(plan: &Plan, current: &Current, loaded: &mut Option<Pinned>) -> Re
     Ok(RefreshOutcome::Refreshed)
 }
 
-fn tell(outcome: &Result<RefreshOutcome>, current: &Current) {
+fn record_outcome(outcome: &Result<RefreshOutcome>, current: &Current) {
     let running = current.workspace().ok();
     current.set_status(|status| {
         status.refreshing = false;
@@ -128,7 +128,7 @@ fn tell(outcome: &Result<RefreshOutcome>, current: &Current) {
                 if error.is_refusal() {
                     status.counters.refusals += 1
                 } else {
-                    status.counters.look_failures += 1
+                    status.counters.poll_failures += 1
                 }
                 status.last_error = Some(error.to_string());
             }
@@ -143,7 +143,7 @@ fn tell(outcome: &Result<RefreshOutcome>, current: &Current) {
     }
 }
 
-fn answer(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = RefreshAsked>) {
+fn answer(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = RefreshRequest>) {
     let copy = outcome.as_ref().ok().copied();
     // An error can be given to one only; a second asker in the same moment is told to look at the status.
     if let Some(first) = waiting.next() {

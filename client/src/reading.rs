@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rototo_source::{Access, Credentials, Layer, Pinned, Reader, Source, Version};
+use rototo_source::{Access, Credentials, Layer, PinnedSource, Reader, Source, Version};
 
 use crate::checks::Checks;
 use crate::error::{Error, Result};
@@ -37,8 +37,8 @@ pub(crate) async fn read_once(source: &str, options: LoadOptions) -> Result<Work
     let source = with_files(source.parse()?)?;
     let reader = Reader::new(options.reader().clone())?;
     let pinned = reader.pin(access(source, options.auth())?).await?;
-    let demands = Demands { lint: options.lint(), checks: Checks::default() };
-    load(&reader, &pinned, demands, None).await.map(|(workspace, _)| workspace)
+    let requirements = LoadRequirements { lint: options.lint(), checks: Checks::default() };
+    load(&reader, &pinned, requirements, None).await.map(|(workspace, _)| workspace)
 }
 
 /// A source that can be read, rather than only followed.
@@ -62,7 +62,7 @@ pub(crate) fn access(source: Source, auth: &SourceAuth) -> Result<Access> {
 
 /// What is demanded of a workspace before it is used.
 #[derive(Clone)]
-pub(crate) struct Demands {
+pub(crate) struct LoadRequirements {
     pub(crate) lint: LintMode,
     pub(crate) checks: Checks,
 }
@@ -71,21 +71,21 @@ pub(crate) struct Demands {
 /// parsed or compiled again.
 pub(crate) async fn load(
     reader: &Reader,
-    pinned: &Pinned,
-    demands: Demands,
+    pinned: &PinnedSource,
+    requirements: LoadRequirements,
     base: Option<Arc<Content>>,
-) -> Result<(Workspace, Pinned)> {
+) -> Result<(Workspace, PinnedSource)> {
     let (pinned, tree) = reader.fetch_layers(pinned).await?;
     let name = pinned.source().to_string();
     let parsed = tokio::task::spawn_blocking(move || -> Result<_> {
-        let content = build(tree, &name, demands.lint, base.as_deref())?;
+        let content = build(tree, &name, requirements.lint, base.as_deref())?;
         // The same content stays the same object, with the typed values that were made of it.
         Ok(base.filter(|base| base.is_same_as(&content)).unwrap_or_else(|| Arc::new(content)))
     });
     let parsed = parsed.await;
     let content = parsed.map_err(|_| Error::ShutDown(pinned.source().to_string()))??;
     let workspace = Workspace::new(content.clone(), origin(&pinned, &content));
-    demands
+    requirements
         .checks
         .pass(&workspace)
         .map_err(|reason| Error::CheckFailed { source_name: pinned.source().to_string(), reason })?;
@@ -106,7 +106,7 @@ fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&
     content.compile(base).map_err(|error| Error::Compile { source_name: source.to_owned(), error })
 }
 
-fn origin(pinned: &Pinned, content: &Content) -> Origin {
+fn origin(pinned: &PinnedSource, content: &Content) -> Origin {
     let of_layer = |layer: &Layer| match layer.version() {
         Some(Version::Commit(commit)) => SourceFingerprint::GitCommit(commit.to_string()),
         Some(Version::Validator(validator)) => SourceFingerprint::HttpValidator(validator.clone()),

@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::changes::Changes;
+use crate::change_listeners::Changes;
 use crate::current::Current;
 use crate::error::{Error, Result};
 use crate::options::{LoadOptions, RefreshOptions, from_environment};
-use crate::polling::{self, Plan};
-use crate::reading::{self, Demands};
+use crate::polling::{self, PollConfig};
+use crate::reading::{self, LoadRequirements};
 use crate::status::RefreshStatus;
 use crate::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
@@ -51,20 +51,20 @@ pub struct RefreshingWorkspace {
     current: Arc<Current>,
     source: String,
     options: RefreshOptions,
-    asks: mpsc::Sender<RefreshAsked>,
-    held: Arc<Held>,
+    refresh_requests: mpsc::Sender<RefreshRequest>,
+    guard: Arc<FollowGuard>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Held by a workspace and by each of its typed variables: it is followed until the last of them is gone.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct FollowGuard {
     stop: CancellationToken,
     #[cfg(feature = "kubernetes")]
-    presence: Arc<crate::kubernetes::Presence>,
+    registration: Arc<crate::kubernetes::HandleRegistration>,
 }
 
-impl Drop for Held {
+impl Drop for FollowGuard {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -82,7 +82,7 @@ pub enum RefreshOutcome {
 }
 
 /// The application asks to look now.
-pub(crate) struct RefreshAsked {
+pub(crate) struct RefreshRequest {
     pub(crate) done: oneshot::Sender<Result<RefreshOutcome>>,
 }
 
@@ -142,13 +142,13 @@ impl RefreshingWorkspace {
         let source: Source = source.as_ref().parse()?;
         let name = source.to_string();
         let current = Arc::new(Current::new(RefreshStatus::starting(name.clone())));
-        let (asks, asked) = mpsc::channel(8);
-        let held = Arc::new(Held::default());
-        let task = follow(source, load, &options, current.clone(), asked, &held)?;
+        let (refresh_requests, requested) = mpsc::channel(8);
+        let guard = Arc::new(FollowGuard::default());
+        let task = follow(source, load, &options, current.clone(), requested, &guard)?;
         if !options.listeners().is_empty() {
-            tokio::spawn(options.listeners().clone().listen(current.swaps(), held.stop.clone()));
+            tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stop.clone()));
         }
-        Ok(Self { current, source: name, options, asks, held, task: Mutex::new(Some(task)) })
+        Ok(Self { current, source: name, options, refresh_requests, guard, task: Mutex::new(Some(task)) })
     }
 
     /// A workspace that stays as it is: for tests of code that takes a `RefreshingWorkspace`, without a source or cluster.
@@ -174,9 +174,9 @@ impl RefreshingWorkspace {
         let current = Arc::new(Current::new(status));
         current.swap(Arc::new(workspace));
         // Nobody listens to what is asked.
-        let (asks, _) = mpsc::channel(1);
-        let (held, task) = (Arc::default(), Mutex::new(None));
-        Self { current, source, options: RefreshOptions::new(), asks, held, task }
+        let (refresh_requests, _) = mpsc::channel(1);
+        let (guard, task) = (Arc::default(), Mutex::new(None));
+        Self { current, source, options: RefreshOptions::new(), refresh_requests, guard, task }
     }
 
     /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so until it is
@@ -218,7 +218,7 @@ impl RefreshingWorkspace {
     /// The workspace is followed for as long as the variable is held, too.
     #[must_use]
     pub fn variable<T: DeserializeOwned + Send + Sync + 'static>(&self, id: impl Into<String>) -> Typed<T> {
-        Typed::new(self.current.clone(), self.held.clone(), id.into())
+        Typed::new(self.current.clone(), self.guard.clone(), id.into())
     }
 
     /// Each workspace that is swapped in from now on; a slow reader sees only the newest.
@@ -252,12 +252,12 @@ impl RefreshingWorkspace {
     /// # Errors
     /// When that fails. What was loaded before goes on to be used.
     pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
-        if self.asks.is_closed() && self.status().immutable && !self.held.stop.is_cancelled() {
+        if self.refresh_requests.is_closed() && self.status().immutable && !self.guard.stop.is_cancelled() {
             return Ok(RefreshOutcome::Immutable);
         }
         let (done, outcome) = oneshot::channel();
         let shut_down = || Error::ShutDown(self.source.clone());
-        self.asks.send(RefreshAsked { done }).await.map_err(|_| shut_down())?;
+        self.refresh_requests.send(RefreshRequest { done }).await.map_err(|_| shut_down())?;
         match timeout(self.options.start_timeout(), outcome).await {
             Ok(outcome) => outcome.unwrap_or_else(|_| Err(self.refresh_failed())),
             Err(_) => Err(self.refresh_failed()),
@@ -320,7 +320,7 @@ impl RefreshingWorkspace {
     /// typed variables fail with [`Error::ShutDown`]. A view that [`current`](Self::current) gave before stays as it is, for
     /// as long as the application holds it.
     pub async fn shutdown(&self) {
-        self.held.stop.cancel();
+        self.guard.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             // It ends by itself; whether it did so in a panic makes no difference any more.
@@ -329,7 +329,7 @@ impl RefreshingWorkspace {
         // Where no task has done so by itself.
         self.current.close();
         #[cfg(feature = "kubernetes")]
-        self.held.presence.leave();
+        self.guard.registration.leave();
     }
 }
 
@@ -348,12 +348,12 @@ fn follow(
     load: LoadOptions,
     options: &RefreshOptions,
     current: Arc<Current>,
-    asked: mpsc::Receiver<RefreshAsked>,
-    held: &Held,
+    refresh_requests: mpsc::Receiver<RefreshRequest>,
+    guard: &FollowGuard,
 ) -> Result<JoinHandle<()>> {
     let source = match source {
         Source::Kubernetes { namespace, workspace } => {
-            return follow_marker(namespace, workspace, load, options, current, asked, held);
+            return follow_marker(namespace, workspace, load, options, current, refresh_requests, guard);
         }
         source => source,
     };
@@ -362,15 +362,15 @@ fn follow(
         Source::Local(directory) if options.period().is_some() => Some(directory.clone()),
         _ => None,
     };
-    let plan = Plan {
+    let plan = PollConfig {
         reader: Reader::new(load.reader().clone())?,
         access: reading::access(source, load.auth())?,
         directory,
-        demands: Demands { lint: load.lint(), checks: options.checks().clone() },
+        requirements: LoadRequirements { lint: load.lint(), checks: options.checks().clone() },
         period: options.period(),
-        again: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
+        backoff: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
     };
-    Ok(tokio::spawn(polling::poll(plan, current, asked, held.stop.clone())))
+    Ok(tokio::spawn(polling::poll(plan, current, refresh_requests, guard.stop.clone())))
 }
 
 #[cfg(feature = "kubernetes")]
@@ -380,24 +380,24 @@ fn follow_marker(
     load: LoadOptions,
     options: &RefreshOptions,
     current: Arc<Current>,
-    asked: mpsc::Receiver<RefreshAsked>,
-    held: &Held,
+    refresh_requests: mpsc::Receiver<RefreshRequest>,
+    guard: &FollowGuard,
 ) -> Result<JoinHandle<()>> {
     let direct = options.direct_source().map(|source| direct(&source, &load)).transpose()?;
-    let target = crate::kubernetes::Target {
+    let target = crate::kubernetes::FollowTarget {
         cluster: options.cluster().clone(),
         namespace,
         workspace,
         source: current.status().source,
-        pins: options.pins(),
+        endpoint_overrides: options.endpoint_overrides(),
         token_file: options.token_file(),
         cache_dir: options.cache_dir(),
         stale_after: options.max_staleness(),
         checks: options.checks().clone(),
         direct: direct.map(Arc::new),
-        presence: held.presence.clone(),
+        registration: guard.registration.clone(),
     };
-    Ok(tokio::spawn(crate::kubernetes::follow(target, current, asked, held.stop.clone())))
+    Ok(tokio::spawn(crate::kubernetes::follow(target, current, refresh_requests, guard.stop.clone())))
 }
 
 /// The other way to a workspace of the cluster.
@@ -415,8 +415,8 @@ fn follow_marker(
     _load: LoadOptions,
     _options: &RefreshOptions,
     current: Arc<Current>,
-    _asked: mpsc::Receiver<RefreshAsked>,
-    _held: &Held,
+    _asked: mpsc::Receiver<RefreshRequest>,
+    _held: &FollowGuard,
 ) -> Result<JoinHandle<()>> {
     Err(Error::FeatureMissing(current.status().source))
 }

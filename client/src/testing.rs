@@ -68,7 +68,7 @@ pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> 
     let mut report = FixtureAssertionReport { cases: 0 };
     for entry in read::<Suite>(&suite).await?.fixtures {
         let path = root.join(entry.path);
-        let file: File = read(&path).await?;
+        let file: FixtureFile = read(&path).await?;
         if file.target != entry.target {
             let reason = format!("its target is {}, and {SUITE} says {}", file.target, entry.target);
             return Err(Error::Fixture { path, reason });
@@ -106,7 +106,7 @@ impl Versioned for Suite {
     }
 }
 
-impl Versioned for File {
+impl Versioned for FixtureFile {
     fn version(&self) -> u32 {
         self.schema_version
     }
@@ -116,17 +116,17 @@ impl Versioned for File {
 struct Suite {
     schema_version: u32,
     #[serde(default, rename = "fixture")]
-    fixtures: Vec<Entry>,
+    fixtures: Vec<SuiteEntry>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct SuiteEntry {
     path: String,
     target: String,
 }
 
 #[derive(Deserialize)]
-struct File {
+struct FixtureFile {
     schema_version: u32,
     target: String,
     #[serde(default, rename = "case")]
@@ -160,10 +160,10 @@ struct Bucket {
     value: u16,
 }
 
-type Held = Result<(), String>;
+type CheckResult = Result<(), String>;
 
 impl Case {
-    fn check(&self, workspace: &Workspace, target: &str) -> Held {
+    fn check(&self, workspace: &Workspace, target: &str) -> CheckResult {
         let context = json(toml::Value::Table(self.context.clone()))?;
         let context = ResolveContext::from_json(context).map_err(|error| error.to_string())?;
         let options = ResolveOptions::default();
@@ -185,7 +185,7 @@ impl Case {
 }
 
 impl Expectation {
-    fn check_variable(&self, trace: &VariableTrace) -> Held {
+    fn check_variable(&self, trace: &VariableTrace) -> CheckResult {
         let key = self.value_key.as_deref().ok_or("it expects no `value_key`")?;
         same("the value key", key, trace.resolution.value_key.as_str())?;
         same("the value", &json(self.value.clone())?, &trace.resolution.value)?;
@@ -199,7 +199,7 @@ impl Expectation {
         self.matched_qualifier.as_ref().map_or(Ok(()), |qualifier| same("its qualifier", qualifier, &matched.qualifier))
     }
 
-    fn check_buckets(&self, traces: &[QualifierTrace]) -> Held {
+    fn check_buckets(&self, traces: &[QualifierTrace]) -> CheckResult {
         let predicates = || traces.iter().flat_map(|trace| &trace.predicates);
         match self.buckets.iter().find(|bucket| !predicates().any(|predicate| bucket.is_of(predicate))) {
             Some(Bucket { attribute, salt, range: (start, end), value }) => Err(format!(
@@ -221,7 +221,7 @@ impl Bucket {
     }
 }
 
-fn same<T: PartialEq + fmt::Debug + ?Sized>(what: &str, expected: &T, found: &T) -> Held {
+fn same<T: PartialEq + fmt::Debug + ?Sized>(what: &str, expected: &T, found: &T) -> CheckResult {
     if expected == found { Ok(()) } else { Err(format!("expected {what} to be {expected:?}, and it is {found:?}")) }
 }
 

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::current::Current;
 use crate::error::{Error, Result};
-use crate::refreshing::Held;
-use crate::typed_values::{TypedValues, Values};
+use crate::refreshing::FollowGuard;
+use crate::typed_values::{TypedValues, TypedVariable};
 use crate::workspace::{Content, Workspace};
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
@@ -46,9 +46,9 @@ use crate::workspace::{Content, Workspace};
 /// ```
 pub struct Typed<T> {
     current: Arc<Current>,
-    _held: Arc<Held>,
+    _held: Arc<FollowGuard>,
     id: String,
-    last: ArcSwapOption<Version<T>>,
+    last: ArcSwapOption<TypedVersion<T>>,
 }
 
 /// A value of a [`Typed`] variable, which it dereferences to, and its key.
@@ -69,14 +69,14 @@ impl<T> Deref for TypedResolution<T> {
 }
 
 /// The values of the version that was resolved from last.
-struct Version<T> {
+struct TypedVersion<T> {
     /// Not held: a version that was replaced need not stay for a variable that nobody asks for.
     of: Weak<Content>,
-    values: Arc<Values<T>>,
+    values: Arc<TypedVariable<T>>,
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
-    pub(crate) fn new(current: Arc<Current>, held: Arc<Held>, id: String) -> Self {
+    pub(crate) fn new(current: Arc<Current>, held: Arc<FollowGuard>, id: String) -> Self {
         Self { current, _held: held, id, last: ArcSwapOption::empty() }
     }
 
@@ -107,11 +107,11 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
         }
         let values = TypedValues::of(view, &self.id);
         let resolution = self.choose(&values, view, key);
-        self.last.store(Some(Arc::new(Version { of: Arc::downgrade(view.content()), values })));
+        self.last.store(Some(Arc::new(TypedVersion { of: Arc::downgrade(view.content()), values })));
         resolution
     }
 
-    fn choose(&self, values: &Values<T>, view: &Workspace, key: &str) -> Result<TypedResolution<T>> {
+    fn choose(&self, values: &TypedVariable<T>, view: &Workspace, key: &str) -> Result<TypedResolution<T>> {
         let (value_key, value) = values.get(key).ok_or_else(|| self.misfit(view, key))?;
         Ok(TypedResolution { value_key: Arc::clone(value_key), value: Arc::clone(value) })
     }
@@ -126,7 +126,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     }
 }
 
-impl<T> Version<T> {
+impl<T> TypedVersion<T> {
     fn is_of(&self, view: &Workspace) -> bool {
         // As long as the weak reference is there, its address is nobody else's.
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(view.content()))

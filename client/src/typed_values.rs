@@ -16,26 +16,26 @@ type Untyped = Arc<dyn Any + Send + Sync>;
 pub(crate) struct TypedValues(Mutex<HashMap<(TypeId, String), Untyped>>);
 
 /// The values of one variable as `T`s, in the order of their keys.
-pub(crate) struct Values<T>(Vec<(Arc<str>, Option<Arc<T>>)>);
+pub(crate) struct TypedVariable<T>(Vec<(Arc<str>, Option<Arc<T>>)>);
 
 impl TypedValues {
     /// The values of a variable of `view`, to which these belong; none if it has no such variable.
-    pub(crate) fn of<T: DeserializeOwned + Send + Sync + 'static>(view: &Workspace, id: &str) -> Arc<Values<T>> {
+    pub(crate) fn of<T: DeserializeOwned + Send + Sync + 'static>(view: &Workspace, id: &str) -> Arc<TypedVariable<T>> {
         let values = view.content().typed.place::<T>(id);
-        Arc::clone(values.get_or_init(|| Arc::new(Values::read(view, id))))
+        Arc::clone(values.get_or_init(|| Arc::new(TypedVariable::read(view, id))))
     }
 
     /// Where they are, or will be. Nothing is deserialized while the lock is held.
-    fn place<T: Send + Sync + 'static>(&self, id: &str) -> Arc<OnceLock<Arc<Values<T>>>> {
+    fn place<T: Send + Sync + 'static>(&self, id: &str) -> Arc<OnceLock<Arc<TypedVariable<T>>>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.entry((TypeId::of::<T>(), id.to_owned()));
-        let place = Arc::clone(place.or_insert_with(|| Arc::new(OnceLock::<Arc<Values<T>>>::new())));
+        let place = Arc::clone(place.or_insert_with(|| Arc::new(OnceLock::<Arc<TypedVariable<T>>>::new())));
         // It stands under its type, so it is of that type.
         place.downcast().unwrap_or_default()
     }
 }
 
-impl<T: DeserializeOwned> Values<T> {
+impl<T: DeserializeOwned> TypedVariable<T> {
     fn read(view: &Workspace, id: &str) -> Self {
         let values = view.values(id).into_iter().flatten();
         let mut values: Vec<(Arc<str>, _)> =
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> Values<T> {
     }
 }
 
-impl<T> Values<T> {
+impl<T> TypedVariable<T> {
     /// The value of that key, if it is a `T`.
     pub(crate) fn get(&self, key: &str) -> Option<(&Arc<str>, &Arc<T>)> {
         let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;

@@ -12,10 +12,10 @@ use rototo_engine::{
 use serde::Serialize;
 
 use crate::ResolveContext;
-use crate::changed::changed_variables;
+use crate::changed_variables::changed_variables;
+use crate::custom_rules;
 use crate::error::{Error, Result};
 use crate::options::{LintMode, LoadOptions};
-use crate::own_rules;
 use crate::reading::{self, Origin, SourceFingerprint};
 use crate::typed_values::TypedValues;
 
@@ -80,7 +80,7 @@ impl Workspace {
         let content = self.content.clone();
         let lint = tokio::task::spawn_blocking(move || match &content.linted {
             Some(linted) => linted.lint().clone(),
-            None => own_rules::lint_after(&Linted::default(), &content.parsed).into_lint(),
+            None => custom_rules::lint_after(&Linted::default(), &content.parsed).into_lint(),
         });
         let lint = lint.await;
         lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
@@ -337,7 +337,7 @@ impl Content {
     /// Asks lint, which looks at what has changed since `base`.
     pub(crate) fn lint(&mut self, base: Option<&Self>) -> &Lint {
         let base = base.and_then(|base| base.linted.as_ref());
-        let linted = own_rules::lint_after(base.unwrap_or(&Linted::default()), &self.parsed);
+        let linted = custom_rules::lint_after(base.unwrap_or(&Linted::default()), &self.parsed);
         self.linted.insert(linted).lint()
     }
 

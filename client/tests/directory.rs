@@ -41,7 +41,7 @@ fn limit(workspace: &RefreshingWorkspace) -> i64 {
 }
 
 #[tokio::test]
-async fn a_workspace_resolves_borrowed_and_owned_and_tells_why() {
+async fn a_workspace_resolves_borrowed_and_owned_and_explains_why() {
     let directory = workspace_with("10");
     let workspace = Workspace::load(path(&directory)).await.unwrap();
     let borrowed = workspace.resolve("limit", &nothing()).unwrap();
@@ -130,7 +130,7 @@ async fn a_period_finds_the_change_by_itself() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_rings_by_itself() {
+async fn a_file_that_changes_is_noticed_without_a_poll() {
     let directory = workspace_with("10");
     // The next look is an hour away.
     let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
@@ -143,17 +143,17 @@ async fn a_file_that_changes_rings_by_itself() {
 }
 
 #[tokio::test]
-async fn a_listener_hears_of_the_start_and_then_which_variables_changed() {
+async fn a_listener_gets_the_start_and_then_which_variables_changed() {
     let directory = workspace_with("10");
-    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let options = RefreshOptions::new().on_change(move |change| {
-        tell.send((change.before.is_some(), change.variables.clone())).unwrap();
+        sender.send((change.before.is_some(), change.variables.clone())).unwrap();
     });
     let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
-    assert_eq!(heard.recv().await.unwrap(), (false, vec!["limit".to_owned()]));
+    assert_eq!(received.recv().await.unwrap(), (false, vec!["limit".to_owned()]));
     set(directory.path(), "20");
     workspace.refresh_now().await.unwrap();
-    assert_eq!(heard.recv().await.unwrap(), (true, vec!["limit".to_owned()]));
+    assert_eq!(received.recv().await.unwrap(), (true, vec!["limit".to_owned()]));
 
     fs::write(
         directory.path().join("variables/other.toml"),
@@ -161,22 +161,22 @@ async fn a_listener_hears_of_the_start_and_then_which_variables_changed() {
     )
     .unwrap();
     workspace.refresh_now().await.unwrap();
-    assert_eq!(heard.recv().await.unwrap(), (true, vec!["other".to_owned()]));
+    assert_eq!(received.recv().await.unwrap(), (true, vec!["other".to_owned()]));
 }
 
 #[tokio::test]
-async fn a_listener_that_panics_hears_of_the_next_change_all_the_same() {
+async fn a_listener_that_panics_gets_the_next_change_all_the_same() {
     let directory = workspace_with("10");
-    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let options = RefreshOptions::new().on_change(move |change| {
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         assert!(change.before.is_some(), "the first one is not welcome");
     });
     let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
-    heard.recv().await.unwrap();
+    received.recv().await.unwrap();
     set(directory.path(), "20");
     workspace.refresh_now().await.unwrap();
-    heard.recv().await.unwrap();
+    received.recv().await.unwrap();
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn what_happens_is_counted() {
     set(directory.path(), "20");
     workspace.refresh_now().await.unwrap();
     let status = workspace.status();
-    assert_eq!((status.counters.swaps, status.counters.refusals, status.counters.look_failures), (2, 1, 0));
+    assert_eq!((status.counters.swaps, status.counters.refusals, status.counters.poll_failures), (2, 1, 0));
     let metrics = status.metrics();
     assert!(metrics.contains(&("rototo_swaps_total", 2.0)) && metrics.contains(&("rototo_ready", 1.0)), "{metrics:?}");
 }
@@ -231,8 +231,8 @@ async fn fixtures_hold_or_say_what_does_not() {
     let manifest = "schema_version = 1\n[[fixture]]\npath = \"limit.toml\"\ntarget = \"variable:limit\"\n";
     write("rototo-fixtures.toml", manifest.to_owned());
     let case = |value: u8| {
-        let head = "schema_version = 1\ntarget = \"variable:limit\"\ndescription = \"\"\n[[case]]\nid = \"all\"\ntitle = \"All\"\n";
-        format!("{head}expect = {{ value = {value}, value_key = \"small\", matched = \"default\" }}\n")
+        let preamble = "schema_version = 1\ntarget = \"variable:limit\"\ndescription = \"\"\n[[case]]\nid = \"all\"\ntitle = \"All\"\n";
+        format!("{preamble}expect = {{ value = {value}, value_key = \"small\", matched = \"default\" }}\n")
     };
     write("limit.toml", case(10));
     let workspace = Workspace::load(path(&directory)).await.unwrap();

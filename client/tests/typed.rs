@@ -35,8 +35,8 @@ fn context(large: bool) -> ResolveContext {
 #[tokio::test]
 async fn each_value_is_deserialized_once_per_version_whoever_asks() {
     static READ: AtomicUsize = AtomicUsize::new(0);
-    struct Counted(i64);
-    impl<'de> Deserialize<'de> for Counted {
+    struct CountedValue(i64);
+    impl<'de> Deserialize<'de> for CountedValue {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             READ.fetch_add(1, Ordering::SeqCst);
             i64::deserialize(deserializer).map(Self)
@@ -45,10 +45,10 @@ async fn each_value_is_deserialized_once_per_version_whoever_asks() {
 
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 10);
-    let options = RefreshOptions::new().expecting::<Counted>("limit");
+    let options = RefreshOptions::new().expecting::<CountedValue>("limit");
     let workspace = RefreshingWorkspace::load(directory.path().display().to_string(), options).await.unwrap();
     assert_eq!(READ.load(Ordering::SeqCst), 2, "the check reads both values before anybody asks");
-    let (one, other) = (workspace.variable::<Counted>("limit"), workspace.variable::<Counted>("limit"));
+    let (one, other) = (workspace.variable::<CountedValue>("limit"), workspace.variable::<CountedValue>("limit"));
     std::thread::scope(|threads| {
         for _ in 0..4 {
             threads.spawn(|| {

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use tower::layer::layer_fn;
 use tower::{BoxError, Service, ServiceBuilder};
 
-use crate::limits::{Limited, Limits};
+use crate::limits::{Limited, TimeLimits};
 
 /// The time limit for making a connection, TLS included.
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
@@ -38,11 +38,11 @@ pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Er
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(idle);
     config.reset_reader_on_write = true;
-    client(config, Limits::ByKind)
+    client(config, TimeLimits::ByKind)
 }
 
 /// Does what [`Client::try_from`] does, with TCP keepalive and [`Limited`].
-pub(crate) fn client(config: Config, limits: Limits) -> Result<Client, kube::Error> {
+pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         // Kube knows which proxies it was built for, and refuses the others.
         return Ok(ClientBuilder::try_from(config)?
@@ -79,7 +79,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Client::new(Limited { service, limits: Limits::ByKind }, namespace)
+    Client::new(Limited { service, limits: TimeLimits::ByKind }, namespace)
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::timeout;
 
 use crate::api_server::{CONNECT, client};
-use crate::limits::Limits;
+use crate::limits::TimeLimits;
 use crate::with_causes;
 
 /// The operator's address, and the certificates that its certificate is checked against.
@@ -50,7 +50,7 @@ impl Address {
 
 /// An address that no connection can be made to.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum InvalidAddress {
     /// It is not a URL.
     #[error("the operator's address `{0}` is not a URL")]
     NotAUrl(String),
@@ -75,7 +75,7 @@ pub enum Unusable {
 
 /// A request that got no complete answer.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
+pub enum RequestError {
     /// The time limit was reached.
     #[error("no answer in {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -96,7 +96,7 @@ impl Endpoint {
     /// # Errors
     ///
     /// The address can't be used.
-    pub fn open(address: &Address) -> Result<Self, Unusable> {
+    pub fn open(address: &Address) -> Result<Self, InvalidAddress> {
         let url = checked(&address.url)?;
         let mut config = kube::Config::new(url.clone());
         config.connect_timeout = Some(CONNECT);
@@ -106,8 +106,8 @@ impl Endpoint {
             Trust::Pem(pem) => config.root_cert = Some(certificates(pem)?),
             Trust::File(path) => config.root_cert_file = Some(path.clone()),
         }
-        let client = client(config, Limits::ByCaller)
-            .map_err(|error| Unusable::Unprepared { url: shown(&url), reason: with_causes(&error) })?;
+        let client = client(config, TimeLimits::ByCaller)
+            .map_err(|error| InvalidAddress::Unprepared { url: shown(&url), reason: with_causes(&error) })?;
         Ok(Self { client, url })
     }
 
@@ -127,15 +127,15 @@ impl Endpoint {
         request: Request<Vec<u8>>,
         within: Duration,
         limit: usize,
-    ) -> Result<Response<Bytes>, NoAnswer> {
+    ) -> Result<Response<Bytes>, RequestError> {
         let answer = async {
             let answer = self.client.send(request.map(Body::from)).await;
-            let (head, body) = answer.map_err(|error| NoAnswer::Failed(with_causes(&error)))?.into_parts();
+            let (parts, body) = answer.map_err(|error| RequestError::Failed(with_causes(&error)))?.into_parts();
             let body = Limited::new(body, limit).collect().await;
-            let body = body.map_err(|error| NoAnswer::Failed(with_causes(&*error)))?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+            let body = body.map_err(|error| RequestError::Failed(with_causes(&*error)))?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
         };
-        timeout(within, answer).await.unwrap_or(Err(NoAnswer::TimedOut(within)))
+        timeout(within, answer).await.unwrap_or(Err(RequestError::TimedOut(within)))
     }
 }
 
@@ -147,14 +147,14 @@ pub fn error_message(body: &[u8]) -> String {
 }
 
 /// Refuses addresses to which a token would travel unencrypted. The loopback interface never leaves the machine.
-fn checked(url: &str) -> Result<Uri, Unusable> {
-    let uri: Uri = url.parse().map_err(|_| Unusable::NotAUrl(url.to_owned()))?;
+fn checked(url: &str) -> Result<Uri, InvalidAddress> {
+    let uri: Uri = url.parse().map_err(|_| InvalidAddress::NotAUrl(url.to_owned()))?;
     let is_local = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match uri.scheme_str() {
-        _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => Err(Unusable::UserName),
+        _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => Err(InvalidAddress::UserName),
         Some("https") => Ok(uri),
         Some("http") if is_local => Ok(uri),
-        _ => Err(Unusable::Unencrypted(url.to_owned())),
+        _ => Err(InvalidAddress::Unencrypted(url.to_owned())),
     }
 }
 
@@ -162,10 +162,10 @@ fn shown(url: &Uri) -> String {
     url.to_string().trim_end_matches('/').to_owned()
 }
 
-fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Unusable> {
+fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, InvalidAddress> {
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(pem.as_bytes()).map(|der| der.map(|der| der.to_vec())).collect();
-    found.ok().filter(|found| !found.is_empty()).ok_or(Unusable::NotCertificates)
+    found.ok().filter(|found| !found.is_empty()).ok_or(InvalidAddress::NotCertificates)
 }
 
 #[cfg(test)]

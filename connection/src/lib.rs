@@ -13,7 +13,7 @@ mod endpoint;
 mod limits;
 
 pub use api_server::{api_server, limited};
-pub use endpoint::{Address, Endpoint, NoAnswer, Trust, Unusable, error_message};
+pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 
 /// An error and its causes in one line: the outermost alone often says no more than "error sending request".
 ///

@@ -26,12 +26,12 @@ const WATCH_BEGINS: Duration = Duration::from_secs(30);
 /// A client's service whose requests have time limits.
 pub(crate) struct Limited<S> {
     pub(crate) service: S,
-    pub(crate) limits: Limits,
+    pub(crate) limits: TimeLimits,
 }
 
 /// Who limits the time of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limits {
+pub(crate) enum TimeLimits {
     /// The client, by the kind of request that kube sends.
     ByKind,
     /// The caller.
@@ -40,14 +40,14 @@ pub(crate) enum Limits {
 
 /// The time limit of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Limit {
+enum TimeLimit {
     /// For the whole answer.
     Whole(Duration),
     /// For its beginning: the rest is a stream.
     Beginning(Duration),
 }
 
-impl Limit {
+impl TimeLimit {
     fn of<B>(request: &Request<B>) -> Self {
         let parameters = request.uri().query().unwrap_or_default().split('&');
         if parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1")) {
@@ -62,7 +62,7 @@ impl Limit {
 /// The API server did not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server did not answer within {0:?}")]
-struct NoAnswer(Duration);
+struct RequestTimeout(Duration);
 
 impl<S, B> Service<Request<Body>> for Limited<S>
 where
@@ -81,12 +81,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let limit = (self.limits == Limits::ByKind).then(|| Limit::of(&request));
+        let limit = (self.limits == TimeLimits::ByKind).then(|| TimeLimit::of(&request));
         let answer = self.service.call(request).map(|answer| answer.map_err(Into::into));
         match limit {
             None => answer.map(|answer| Ok(answer?.map(Either::Right))).boxed(),
-            Some(Limit::Beginning(limit)) => within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed(),
-            Some(Limit::Whole(limit)) => within(limit, async { whole(answer.await?).await }).boxed(),
+            Some(TimeLimit::Beginning(limit)) => {
+                within(limit, answer).map(|answer| Ok(answer?.map(Either::Right))).boxed()
+            }
+            Some(TimeLimit::Whole(limit)) => within(limit, async { whole(answer.await?).await }).boxed(),
         }
     }
 }
@@ -97,13 +99,13 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let (head, body) = answer.into_parts();
+    let (parts, body) = answer.into_parts();
     let body = body.collect().await.map_err(Into::into)?.to_bytes();
-    Ok(Response::from_parts(head, Either::Left(Full::new(body))))
+    Ok(Response::from_parts(parts, Either::Left(Full::new(body))))
 }
 
 async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
-    timeout(limit, answer).await.unwrap_or_else(|_| Err(NoAnswer(limit).into()))
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(RequestTimeout(limit).into()))
 }
 
 #[cfg(test)]
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     fn limited<S>(service: S) -> Limited<S> {
-        Limited { service, limits: Limits::ByKind }
+        Limited { service, limits: TimeLimits::ByKind }
     }
 
     /// A server that never answers.
@@ -143,7 +145,7 @@ mod tests {
         let began = Instant::now();
         let error = timeout(Duration::from_secs(3600), request).await.expect("an end").err().unwrap();
         assert_eq!(began.elapsed().as_secs(), seconds, "{error}");
-        assert!(format!("{error:?}").contains("NoAnswer"), "{error:?}");
+        assert!(format!("{error:?}").contains("RequestTimeout"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]

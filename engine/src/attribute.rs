@@ -32,7 +32,7 @@ pub enum Attribute<'a> {
 
 /// An attribute in the form in which it was found. A comparison asks for the type that it compares, and hardly ever for
 /// all of them.
-pub trait Found<'a>: Copy {
+pub trait AttributeValue<'a>: Copy {
     /// The text, if it is one.
     fn text(self) -> Option<&'a str>;
     /// The number, if it is one.
@@ -43,7 +43,7 @@ pub trait Found<'a>: Copy {
     fn attribute(self) -> Attribute<'a>;
 }
 
-impl<'a> Found<'a> for &'a Value {
+impl<'a> AttributeValue<'a> for &'a Value {
     #[inline(always)]
     fn text(self) -> Option<&'a str> {
         self.as_str()
@@ -64,7 +64,7 @@ impl<'a> Found<'a> for &'a Value {
     }
 }
 
-impl<'a> Found<'a> for Attribute<'a> {
+impl<'a> AttributeValue<'a> for Attribute<'a> {
     #[inline(always)]
     fn text(self) -> Option<&'a str> {
         match self {

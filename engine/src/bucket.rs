@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use crate::attribute::{Attribute, Found};
+use crate::attribute::{Attribute, AttributeValue};
 
 /// How many buckets there are.
 pub const BUCKETS: u16 = 10_000;
@@ -37,7 +37,7 @@ impl Salted {
     }
 
     #[inline(always)]
-    pub(crate) fn bucket<'a>(self, found: impl Found<'a>) -> u16 {
+    pub(crate) fn bucket<'a>(self, found: impl AttributeValue<'a>) -> u16 {
         let Self(mut hash) = self;
         match found.text() {
             Some(text) => hash.update(text.as_bytes()),

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::compiled::{Choice, Compiled, ContextSchema, Predicate, Qualifier, Rule, Subject, Variable};
-use crate::demand::Demand;
+use crate::compiled::{
+    Choice, Compiled, CompiledPredicate, CompiledQualifier, CompiledRule, CompiledVariable, ContextSchema,
+    PredicateSubject,
+};
+use crate::constraint::Constraint;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::graph;
 use crate::lint::lint;
-use crate::parse::{self, CONTEXT_SCHEMA, Changes, Field, Parse, Parsed, Primitive, Type};
+use crate::parse::{self, CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
 use crate::paths::Paths;
 use crate::shared::SharedMap;
 
@@ -42,7 +45,7 @@ impl fmt::Display for CompileError {
 }
 
 /// The document that cannot be compiled. Lint finds the words: whatever is refused here is an error there.
-struct Refused<'a>(&'a str);
+struct UncompilableDocument<'a>(&'a str);
 
 /// Makes a workspace ready to resolve. It need not be free of lint errors: only what resolution needs is checked here.
 ///
@@ -65,7 +68,7 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, CompileError> {
-    Compiler::after(previous, parsed).compile().map_err(|Refused(path)| {
+    Compiler::after(previous, parsed).compile().map_err(|UncompilableDocument(path)| {
         let mut diagnostics = lint(parsed).diagnostics;
         diagnostics.retain(|found| found.severity == Severity::Error);
         diagnostics.sort_by_key(|found| found.location.path != path);
@@ -75,7 +78,7 @@ pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, C
 
 struct Compiler<'a> {
     parsed: &'a Parsed,
-    changes: Changes,
+    changes: ChangedIds,
     /// The workspace before; what changed is replaced in it.
     compiled: Compiled,
 }
@@ -91,9 +94,9 @@ impl<'a> Compiler<'a> {
         Self { parsed, changes, compiled: previous.clone() }
     }
 
-    fn compile(mut self) -> Result<Compiled, Refused<'a>> {
-        let manifest = self.parsed.manifest.as_ref().ok_or(Refused("rototo-workspace.toml"))?;
-        let content = manifest.content().ok_or(Refused(&manifest.path))?;
+    fn compile(mut self) -> Result<Compiled, UncompilableDocument<'a>> {
+        let manifest = self.parsed.manifest.as_ref().ok_or(UncompilableDocument("rototo-workspace.toml"))?;
+        let content = manifest.content().ok_or(UncompilableDocument(&manifest.path))?;
         require_version(&content.schema_version, &manifest.path)?;
         self.compiled.context_schema = self.context_schema()?;
         self.qualifiers()?;
@@ -102,15 +105,15 @@ impl<'a> Compiler<'a> {
         Ok(self.compiled)
     }
 
-    fn context_schema(&self) -> Result<Option<ContextSchema>, Refused<'a>> {
+    fn context_schema(&self) -> Result<Option<ContextSchema>, UncompilableDocument<'a>> {
         let Some(document) = self.parsed.schemas.get(CONTEXT_SCHEMA) else { return Ok(None) };
-        let schema = document.content().ok_or(Refused(CONTEXT_SCHEMA))?;
-        schema.validator().map_err(|_| Refused(CONTEXT_SCHEMA))?;
-        let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or(Refused(CONTEXT_SCHEMA))?.digest();
+        let schema = document.content().ok_or(UncompilableDocument(CONTEXT_SCHEMA))?;
+        schema.validator().map_err(|_| UncompilableDocument(CONTEXT_SCHEMA))?;
+        let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or(UncompilableDocument(CONTEXT_SCHEMA))?.digest();
         Ok(Some(ContextSchema { document: document.clone(), identity: digest.short_identity() }))
     }
 
-    fn qualifiers(&mut self) -> Result<(), Refused<'a>> {
+    fn qualifiers(&mut self) -> Result<(), UncompilableDocument<'a>> {
         let parsed = self.parsed;
         let changed: Vec<_> =
             self.changes.qualifiers.iter().filter_map(|id| parsed.qualifiers.get_key_value(id)).collect();
@@ -120,16 +123,16 @@ impl<'a> Compiler<'a> {
         let mut next = self.compiled.qualifier_numbers.len();
         for (id, document) in &changed {
             if !self.compiled.qualifier_numbers.contains_key(id) {
-                let number = u32::try_from(next).map_err(|_| Refused(&document.path))?;
+                let number = u32::try_from(next).map_err(|_| UncompilableDocument(&document.path))?;
                 self.compiled.qualifier_numbers.insert(Arc::clone(id), number);
                 next += 1;
             }
         }
-        let mut all: Vec<Option<Arc<Qualifier>>> = self.compiled.qualifiers.iter().cloned().map(Some).collect();
+        let mut all: Vec<Option<Arc<CompiledQualifier>>> = self.compiled.qualifiers.iter().cloned().map(Some).collect();
         all.resize(next, None);
         let mut refers = false;
         for (id, document) in changed {
-            let refused = || Refused(&document.path);
+            let refused = || UncompilableDocument(&document.path);
             let qualifier = self.qualifier(id, document).ok_or_else(refused)?;
             refers |= !references(&qualifier).is_empty();
             let number = self.compiled.qualifier_numbers.get(id).and_then(|number| usize::try_from(*number).ok());
@@ -140,7 +143,7 @@ impl<'a> Compiler<'a> {
         if refers { self.require_short_chains() } else { Ok(()) }
     }
 
-    fn require_short_chains(&self) -> Result<(), Refused<'a>> {
+    fn require_short_chains(&self) -> Result<(), UncompilableDocument<'a>> {
         let qualifiers = &self.compiled.qualifiers;
         let edges: Vec<Vec<usize>> = qualifiers.iter().map(|qualifier| references(qualifier)).collect();
         let components = graph::components(&edges);
@@ -149,33 +152,33 @@ impl<'a> Compiler<'a> {
         let too_deep = graph::depths(&edges, &components).iter().position(|depth| *depth > MAX_QUALIFIER_CHAIN);
         let fault = first_cyclic.copied().or(too_deep).and_then(|number| qualifiers.get(number));
         match fault.and_then(|qualifier| self.parsed.qualifiers.get(&qualifier.id)) {
-            Some(document) => Err(Refused(&document.path)),
+            Some(document) => Err(UncompilableDocument(&document.path)),
             None => Ok(()),
         }
     }
 
-    fn qualifier(&mut self, id: &Arc<str>, document: &Parse<parse::Qualifier>) -> Option<Qualifier> {
+    fn qualifier(&mut self, id: &Arc<str>, document: &Parse<parse::Qualifier>) -> Option<CompiledQualifier> {
         let qualifier = document.content()?;
         require_version(&qualifier.schema_version, &document.path).ok()?;
-        let predicates: Box<[Predicate]> =
+        let predicates: Box<[CompiledPredicate]> =
             qualifier.predicates().iter().map(|predicate| self.predicate(predicate)).collect::<Option<_>>()?;
-        (!predicates.is_empty()).then(|| Qualifier { id: Arc::clone(id), predicates })
+        (!predicates.is_empty()).then(|| CompiledQualifier { id: Arc::clone(id), predicates })
     }
 
-    fn predicate(&mut self, predicate: &parse::Predicate) -> Option<Predicate> {
+    fn predicate(&mut self, predicate: &parse::Predicate) -> Option<CompiledPredicate> {
         let attribute = predicate.attribute.value()?;
-        let (demand, negated) = Demand::of(predicate)?;
+        let (constraint, negated) = Constraint::of(predicate)?;
         // A bucket hashes something of the context, even where its name looks like a qualifier's.
-        let subject = match (predicate.qualifier_reference(), &demand) {
-            (Some(id), Demand::Equal(_) | Demand::OneOf(_) | Demand::Ordered { .. }) => {
-                Subject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
+        let subject = match (predicate.qualifier_reference(), &constraint) {
+            (Some(id), Constraint::Equal(_) | Constraint::OneOf(_) | Constraint::Ordered { .. }) => {
+                PredicateSubject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
             }
-            _ => Subject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
+            _ => PredicateSubject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
         };
-        Some(Predicate { subject, negated, demand })
+        Some(CompiledPredicate { subject, negated, constraint })
     }
 
-    fn variables(&mut self) -> Result<(), Refused<'a>> {
+    fn variables(&mut self) -> Result<(), UncompilableDocument<'a>> {
         let users = self.changes.resources.iter().filter_map(|resource| self.compiled.users.get(resource));
         let mut affected: BTreeSet<Arc<str>> = users.flat_map(SharedMap::keys).cloned().collect();
         affected.extend(self.changes.variables.iter().cloned());
@@ -188,7 +191,7 @@ impl<'a> Compiler<'a> {
             match self.parsed.variables.get(&id) {
                 None => self.compiled.variables.remove(&id),
                 Some(document) => {
-                    let variable = self.variable(&id, document).ok_or(Refused(&document.path))?;
+                    let variable = self.variable(&id, document).ok_or(UncompilableDocument(&document.path))?;
                     self.compiled.variables.insert(variable);
                     if let Some(users) =
                         resource_of(document).and_then(|name| self.compiled.users.get_mut_or_default(&Arc::from(name)))
@@ -201,7 +204,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn variable(&self, id: &Arc<str>, document: &Parse<parse::Variable>) -> Option<Variable> {
+    fn variable(&self, id: &Arc<str>, document: &Parse<parse::Variable>) -> Option<CompiledVariable> {
         let variable = document.content()?;
         require_version(&variable.schema_version, &document.path).ok()?;
         if let parse::Resolve::Table { rules: parse::Rules::Invalid(_), .. } = variable.resolve {
@@ -213,11 +216,11 @@ impl<'a> Compiler<'a> {
         };
         let rule = |rule: &parse::Rule| {
             let qualifier = *self.compiled.qualifier_numbers.get(rule.qualifier.value()?)?;
-            Some(Rule { qualifier, choice: choice(&rule.value)? })
+            Some(CompiledRule { qualifier, choice: choice(&rule.value)? })
         };
         let default = choice(variable.default()?)?;
         let rules = variable.rules().iter().map(rule).collect::<Option<_>>()?;
-        Some(Variable { id: Arc::clone(id), rules, default })
+        Some(CompiledVariable { id: Arc::clone(id), rules, default })
     }
 
     /// The value of that key, if `variable` has it as its type says.
@@ -237,8 +240,8 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn require_version<'a>(version: &Field<i64>, path: &'a str) -> Result<(), Refused<'a>> {
-    if version.value() == Some(&1) { Ok(()) } else { Err(Refused(path)) }
+fn require_version<'a>(version: &Field<i64>, path: &'a str) -> Result<(), UncompilableDocument<'a>> {
+    if version.value() == Some(&1) { Ok(()) } else { Err(UncompilableDocument(path)) }
 }
 
 /// The resource whose objects are a variable's values.
@@ -249,10 +252,10 @@ fn resource_of(document: &Parse<parse::Variable>) -> Option<&str> {
     }
 }
 
-fn references(qualifier: &Qualifier) -> Vec<usize> {
-    let target = |predicate: &Predicate| match predicate.subject {
-        Subject::Qualifier(number) => usize::try_from(number).ok(),
-        Subject::Path(_) => None,
+fn references(qualifier: &CompiledQualifier) -> Vec<usize> {
+    let target = |predicate: &CompiledPredicate| match predicate.subject {
+        PredicateSubject::Qualifier(number) => usize::try_from(number).ok(),
+        PredicateSubject::Path(_) => None,
     };
     qualifier.predicates.iter().filter_map(target).collect()
 }

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::demand::Demand;
+use crate::constraint::Constraint;
 use crate::fingerprint::Fingerprint;
 use crate::parse::{Parse, Parsed, Schema};
 use crate::paths::Paths;
 use crate::shared::SharedMap;
-use crate::table::{Named, Table};
+use crate::table::{NameTable, Named};
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// What it was made from.
     pub(crate) parsed: Parsed,
-    pub(crate) variables: Table<Variable>,
+    pub(crate) variables: NameTable<CompiledVariable>,
     /// The numbers of qualifiers. One keeps its number while it is there.
     pub(crate) qualifier_numbers: SharedMap<u32>,
-    pub(crate) qualifiers: Arc<[Arc<Qualifier>]>,
+    pub(crate) qualifiers: Arc<[Arc<CompiledQualifier>]>,
     pub(crate) paths: Arc<Paths>,
     pub(crate) context_schema: Option<ContextSchema>,
     /// For each resource, the variables whose values are its objects.
@@ -27,14 +27,14 @@ pub struct Compiled {
 }
 
 #[derive(Debug)]
-pub(crate) struct Variable {
+pub(crate) struct CompiledVariable {
     pub(crate) id: Arc<str>,
-    pub(crate) rules: Box<[Rule]>,
+    pub(crate) rules: Box<[CompiledRule]>,
     pub(crate) default: Choice,
 }
 
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub(crate) struct CompiledRule {
     pub(crate) qualifier: u32,
     pub(crate) choice: Choice,
 }
@@ -46,21 +46,21 @@ pub(crate) struct Choice {
 }
 
 #[derive(Debug)]
-pub(crate) struct Qualifier {
+pub(crate) struct CompiledQualifier {
     pub(crate) id: Arc<str>,
     /// As many as were written, in that order.
-    pub(crate) predicates: Box<[Predicate]>,
+    pub(crate) predicates: Box<[CompiledPredicate]>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Predicate {
-    pub(crate) subject: Subject,
+pub(crate) struct CompiledPredicate {
+    pub(crate) subject: PredicateSubject,
     pub(crate) negated: bool,
-    pub(crate) demand: Demand,
+    pub(crate) constraint: Constraint,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Subject {
+pub(crate) enum PredicateSubject {
     Path(u32),
     Qualifier(u32),
 }
@@ -72,7 +72,7 @@ pub(crate) struct ContextSchema {
     pub(crate) identity: u64,
 }
 
-impl Named for Variable {
+impl Named for CompiledVariable {
     fn name(&self) -> &str {
         &self.id
     }
@@ -102,7 +102,7 @@ impl Compiled {
     }
 
     /// The qualifier of that number.
-    pub(crate) fn qualifier(&self, number: u32) -> Option<&Qualifier> {
+    pub(crate) fn qualifier(&self, number: u32) -> Option<&CompiledQualifier> {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
     }
 }

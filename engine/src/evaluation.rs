@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use crate::attribute::{Attribute, Found};
-use crate::compiled::{Compiled, Predicate, Qualifier, Subject};
-use crate::facts::Reader;
+use crate::attribute::{Attribute, AttributeValue};
+use crate::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
+use crate::facts::AttributeReader;
 use crate::memory::Memory;
 use crate::parse;
 use crate::resolve::ResolveError;
-use crate::trace::{PredicateTrace, Record};
+use crate::trace::{PredicateTrace, Tracer};
 
 /// One resolution: what has been read and which qualifiers that others refer to are decided already.
 pub(crate) struct Evaluation<'a, F, R> {
     compiled: &'a Compiled,
-    qualifiers: &'a [Arc<Qualifier>],
+    qualifiers: &'a [Arc<CompiledQualifier>],
     facts: F,
     decided: Option<Memory<bool>>,
     record: R,
@@ -22,12 +22,12 @@ pub(crate) struct Evaluation<'a, F, R> {
 
 /// Why a qualifier is neither true nor false; in numbers, because it goes through every step and hardly ever happens.
 #[derive(Clone, Copy)]
-enum Fault {
+enum Undecided {
     Missing { qualifier: u32, path: u32 },
     NotANumber { qualifier: u32, predicate: u32 },
 }
 
-impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
+impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
     #[inline(always)]
     pub(crate) fn new(compiled: &'a Compiled, facts: F, record: R) -> Self {
         Self { compiled, qualifiers: &compiled.qualifiers, facts, decided: None, record }
@@ -39,7 +39,7 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
         self.decide(number).map_err(|fault| fault.in_words(self.compiled))
     }
 
-    fn decide(&mut self, number: u32) -> Result<bool, Fault> {
+    fn decide(&mut self, number: u32) -> Result<bool, Undecided> {
         let qualifier = &*self.qualifiers[number as usize];
         let mut steps = R::Steps::default();
         let mut value = true;
@@ -49,7 +49,7 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
                 continue;
             }
             // Whatever comes out, all attributes have to be there.
-            if !matches!(result, Err(Fault::Missing { qualifier, .. }) if qualifier == number) {
+            if !matches!(result, Err(Undecided::Missing { qualifier, .. }) if qualifier == number) {
                 self.require(number, &qualifier.predicates[index + 1..])?;
             }
             value = result?;
@@ -64,15 +64,15 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
         &mut self,
         qualifier: u32,
         index: usize,
-        predicate: &Predicate,
+        predicate: &CompiledPredicate,
         steps: &mut R::Steps,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Undecided> {
         match predicate.subject {
-            Subject::Path(path) => {
-                let found = self.facts.read(path).ok_or(Fault::Missing { qualifier, path })?;
+            PredicateSubject::Path(path) => {
+                let found = self.facts.read(path).ok_or(Undecided::Missing { qualifier, path })?;
                 self.test(qualifier, index, predicate, found, steps)
             }
-            Subject::Qualifier(other) => {
+            PredicateSubject::Qualifier(other) => {
                 let found = Attribute::Bool(self.reference(other)?);
                 self.test(qualifier, index, predicate, found, steps)
             }
@@ -84,12 +84,12 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
         &self,
         qualifier: u32,
         index: usize,
-        predicate: &Predicate,
-        found: impl Found<'a>,
+        predicate: &CompiledPredicate,
+        found: impl AttributeValue<'a>,
         steps: &mut R::Steps,
-    ) -> Result<bool, Fault> {
-        let Some(held) = predicate.demand.holds(found) else {
-            return Err(Fault::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
+    ) -> Result<bool, Undecided> {
+        let Some(held) = predicate.constraint.holds(found) else {
+            return Err(Undecided::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
         };
         let result = held != predicate.negated;
         R::step(steps, || PredicateTrace::of(self.compiled, qualifier, index, found.attribute(), result));
@@ -99,7 +99,7 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
     /// Whether a qualifier is true that others refer to. References are no cycle and no long chain: compiling has seen
     /// to that.
     #[inline(never)]
-    fn reference(&mut self, number: u32) -> Result<bool, Fault> {
+    fn reference(&mut self, number: u32) -> Result<bool, Undecided> {
         if let Some(value) = self.decided.as_ref().and_then(|decided| decided.get(number)) {
             return Ok(value);
         }
@@ -109,19 +109,19 @@ impl<'a, F: Reader<'a>, R: Record> Evaluation<'a, F, R> {
     }
 
     #[inline]
-    fn require(&mut self, qualifier: u32, predicates: &[Predicate]) -> Result<(), Fault> {
+    fn require(&mut self, qualifier: u32, predicates: &[CompiledPredicate]) -> Result<(), Undecided> {
         for predicate in predicates {
-            if let Subject::Path(path) = predicate.subject
+            if let PredicateSubject::Path(path) = predicate.subject
                 && self.facts.read(path).is_none()
             {
-                return Err(Fault::Missing { qualifier, path });
+                return Err(Undecided::Missing { qualifier, path });
             }
         }
         Ok(())
     }
 }
 
-impl Fault {
+impl Undecided {
     #[cold]
     fn in_words(self, compiled: &Compiled) -> ResolveError {
         let id = |number| compiled.qualifier(number).map_or_else(|| Arc::from(""), |found| Arc::clone(&found.id));

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::attribute::{Attribute, Found};
+use crate::attribute::{Attribute, AttributeValue};
 use crate::compiled::Compiled;
 use crate::context::Context;
 use crate::memory::Memory;
-use crate::paths::{Path, Way, child};
+use crate::paths::{Path, PathAccess, child};
 use crate::resolve::ResolveError;
 
 /// Facts in a type of the application's own, which resolve without becoming JSON first.
@@ -51,19 +51,19 @@ pub trait Attributes {
 
 /// What resolves: a [`Context`], a [`Prepared`](crate::Prepared) one, or whatever has [`Attributes`]. It is not
 /// implemented otherwise.
-pub trait Facts: Read {}
+pub trait Facts: AttributeSource {}
 
-impl<F: Read + ?Sized> Facts for F {}
+impl<F: AttributeSource + ?Sized> Facts for F {}
 
 /// Whence attributes come.
-pub trait Read {
+pub trait AttributeSource {
     /// What one resolution remembers.
     type Memory<'a>
     where
         Self: 'a;
 
     /// Reads for one resolution.
-    type Reader<'a, 'm>: Reader<'a>
+    type AttributeReader<'a, 'm>: AttributeReader<'a>
     where
         Self: 'a,
         'a: 'm;
@@ -74,24 +74,28 @@ pub trait Read {
         Self: 'a;
 
     /// Begins a resolution from that workspace.
-    fn reader<'a, 'm>(&'a self, compiled: &'a Compiled, memory: &'m mut Self::Memory<'a>) -> Self::Reader<'a, 'm>;
+    fn reader<'a, 'm>(
+        &'a self,
+        compiled: &'a Compiled,
+        memory: &'m mut Self::Memory<'a>,
+    ) -> Self::AttributeReader<'a, 'm>;
 
     /// Whether the workspace's context schema allows them.
     fn check(&self, compiled: &Compiled) -> Result<(), ResolveError>;
 }
 
 /// One resolution's view of the facts.
-pub trait Reader<'a> {
+pub trait AttributeReader<'a> {
     /// What it finds.
-    type Found: Found<'a>;
+    type AttributeValue: AttributeValue<'a>;
 
     /// The attribute at the path of that number.
-    fn read(&mut self, path: u32) -> Option<Self::Found>;
+    fn read(&mut self, path: u32) -> Option<Self::AttributeValue>;
 }
 
-impl Read for Context {
+impl AttributeSource for Context {
     type Memory<'a> = Memory<&'a Value>;
-    type Reader<'a, 'm>
+    type AttributeReader<'a, 'm>
         = JsonReader<'a, 'm>
     where
         'a: 'm;
@@ -112,13 +116,13 @@ impl Read for Context {
     }
 }
 
-impl<T: Attributes + ?Sized> Read for T {
+impl<T: Attributes + ?Sized> AttributeSource for T {
     type Memory<'a>
         = Memory<Attribute<'a>>
     where
         T: 'a;
-    type Reader<'a, 'm>
-        = OwnReader<'a, 'm, T>
+    type AttributeReader<'a, 'm>
+        = AttributesReader<'a, 'm, T>
     where
         T: 'a,
         'a: 'm;
@@ -132,8 +136,12 @@ impl<T: Attributes + ?Sized> Read for T {
     }
 
     #[inline(always)]
-    fn reader<'a, 'm>(&'a self, compiled: &'a Compiled, memory: &'m mut Memory<Attribute<'a>>) -> OwnReader<'a, 'm, T> {
-        OwnReader { paths: compiled.paths.items(), attributes: self, known: memory }
+    fn reader<'a, 'm>(
+        &'a self,
+        compiled: &'a Compiled,
+        memory: &'m mut Memory<Attribute<'a>>,
+    ) -> AttributesReader<'a, 'm, T> {
+        AttributesReader { paths: compiled.paths.items(), attributes: self, known: memory }
     }
 
     fn check(&self, _: &Compiled) -> Result<(), ResolveError> {
@@ -158,26 +166,26 @@ impl<'a, 'm> JsonReader<'a, 'm> {
     fn value(&mut self, number: u32) -> Option<&'a Value> {
         match self.known.get(number) {
             Some(value) => Some(value),
-            None => self.look_up(number),
+            None => self.lookup(number),
         }
     }
 
     /// Paths with parents are short, so this ends soon.
     #[inline(never)]
-    fn look_up(&mut self, number: u32) -> Option<&'a Value> {
+    fn lookup(&mut self, number: u32) -> Option<&'a Value> {
         let path = self.paths.get(number as usize)?;
         let value = match &path.way {
-            Way::Root(key) => child(self.root, key),
-            Way::Below(parent, key) => child(self.value(*parent)?, key),
-            Way::Long => path.read(self.root),
+            PathAccess::Root(key) => child(self.root, key),
+            PathAccess::Below(parent, key) => child(self.value(*parent)?, key),
+            PathAccess::Long => path.read(self.root),
         }?;
         self.known.insert(number, value);
         Some(value)
     }
 }
 
-impl<'a> Reader<'a> for JsonReader<'a, '_> {
-    type Found = &'a Value;
+impl<'a> AttributeReader<'a> for JsonReader<'a, '_> {
+    type AttributeValue = &'a Value;
 
     #[inline(always)]
     fn read(&mut self, path: u32) -> Option<&'a Value> {
@@ -186,14 +194,14 @@ impl<'a> Reader<'a> for JsonReader<'a, '_> {
 }
 
 /// Asks an application's own type.
-pub struct OwnReader<'a, 'm, T: ?Sized> {
+pub struct AttributesReader<'a, 'm, T: ?Sized> {
     paths: &'a [Path],
     attributes: &'a T,
     known: &'m mut Memory<Attribute<'a>>,
 }
 
-impl<'a, T: Attributes + ?Sized> Reader<'a> for OwnReader<'a, '_, T> {
-    type Found = Attribute<'a>;
+impl<'a, T: Attributes + ?Sized> AttributeReader<'a> for AttributesReader<'a, '_, T> {
+    type AttributeValue = Attribute<'a>;
 
     #[inline]
     fn read(&mut self, path: u32) -> Option<Attribute<'a>> {

@@ -22,7 +22,7 @@ const MAX_PARTS: usize = 64;
 /// ```
 #[must_use]
 pub fn infer_context_schema(parsed: &Parsed) -> Value {
-    let mut facts = Facts::default();
+    let mut facts = AttributeTree::default();
     let qualifiers = parsed.qualifiers.values().filter_map(|document| document.content());
     for predicate in qualifiers.flat_map(|qualifier| qualifier.predicates()) {
         let (Some(path), types) = (predicate.context_path(), types_of(predicate)) else { continue };
@@ -38,12 +38,12 @@ pub fn infer_context_schema(parsed: &Parsed) -> Value {
 
 /// The facts of one object by name.
 #[derive(Default)]
-struct Facts(BTreeMap<String, Fact>);
+struct AttributeTree(BTreeMap<String, AttributeNode>);
 
-enum Fact {
+enum AttributeNode {
     Scalar(BTreeSet<ScalarType>),
     /// What has parts is an object, whatever else it is compared with.
-    Object(Facts),
+    Object(AttributeTree),
 }
 
 /// In the order in which a schema lists them.
@@ -55,20 +55,20 @@ enum ScalarType {
     String,
 }
 
-impl Facts {
+impl AttributeTree {
     fn add(&mut self, path: &[&str], types: &BTreeSet<ScalarType>) {
         let Some((name, rest)) = path.split_first() else { return };
-        let fact = self.0.entry((*name).to_owned()).or_insert_with(|| Fact::Scalar(BTreeSet::new()));
+        let fact = self.0.entry((*name).to_owned()).or_insert_with(|| AttributeNode::Scalar(BTreeSet::new()));
         if rest.is_empty() {
-            if let Fact::Scalar(known) = fact {
+            if let AttributeNode::Scalar(known) = fact {
                 known.extend(types);
             }
             return;
         }
-        if let Fact::Scalar(_) = fact {
-            *fact = Fact::Object(Self::default());
+        if let AttributeNode::Scalar(_) = fact {
+            *fact = AttributeNode::Object(Self::default());
         }
-        if let Fact::Object(facts) = fact {
+        if let AttributeNode::Object(facts) = fact {
             facts.add(rest, types);
         }
     }
@@ -84,7 +84,7 @@ impl Facts {
     }
 }
 
-impl Fact {
+impl AttributeNode {
     fn into_schema(self) -> Value {
         match self {
             Self::Object(facts) => Value::Object(facts.into_schema()),

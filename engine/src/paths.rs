@@ -25,12 +25,12 @@ pub(crate) struct Paths {
 pub(crate) struct Path {
     /// The path as the workspace spells it.
     pub(crate) text: Arc<str>,
-    pub(crate) way: Way,
+    pub(crate) way: PathAccess,
 }
 
 /// How to get to what a path leads to.
 #[derive(Clone, Debug)]
-pub(crate) enum Way {
+pub(crate) enum PathAccess {
     /// A key of the context.
     Root(Box<str>),
     /// A key of what another path leads to.
@@ -46,9 +46,9 @@ impl Paths {
             return Some(*number);
         }
         let way = match text.rsplit_once('.') {
-            None => Way::Root(Box::from(&**text)),
-            Some(_) if text.split('.').nth(MAX_SHARED_PARTS).is_some() => Way::Long,
-            Some((parent, key)) => Way::Below(Self::number(paths, &Arc::from(parent))?, Box::from(key)),
+            None => PathAccess::Root(Box::from(&**text)),
+            Some(_) if text.split('.').nth(MAX_SHARED_PARTS).is_some() => PathAccess::Long,
+            Some((parent, key)) => PathAccess::Below(Self::number(paths, &Arc::from(parent))?, Box::from(key)),
         };
         let paths = Arc::make_mut(paths);
         let number = u32::try_from(paths.items.len()).ok()?;
@@ -78,11 +78,11 @@ impl Path {
 #[inline]
 pub(crate) fn child<'c>(parent: &'c Value, key: &str) -> Option<&'c Value> {
     let map = parent.as_object()?;
-    if map.len() > SMALL_MAP { map.get(key) } else { look_through(map, key) }
+    if map.len() > SMALL_MAP { map.get(key) } else { find_key(map, key) }
 }
 
 #[inline]
-fn look_through<'c>(map: &'c Map<String, Value>, key: &str) -> Option<&'c Value> {
+fn find_key<'c>(map: &'c Map<String, Value>, key: &str) -> Option<&'c Value> {
     map.iter().find(|(known, _)| same(known, key)).map(|(_, value)| value)
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let (code, tier) = (number(&mut paths, "account.region.code"), number(&mut paths, "account.region.tier"));
         assert_eq!(number(&mut paths, "account.region.code"), code);
         let ways = [code, tier].map(|number| &paths.items[number as usize].way);
-        let [Way::Below(one, _), Way::Below(two, _)] = ways else { panic!("{ways:?}") };
+        let [PathAccess::Below(one, _), PathAccess::Below(two, _)] = ways else { panic!("{ways:?}") };
         assert_eq!((one, paths.items.len()), (two, 4));
     }
 
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn each_part_is_a_key_even_an_empty_one() {
         let context = json!({ "": { "": 1 }, "a": { "": { "b": 2 } } });
-        let read = |text: &str| Path { text: text.into(), way: Way::Long }.read(&context).cloned();
+        let read = |text: &str| Path { text: text.into(), way: PathAccess::Long }.read(&context).cloned();
         assert_eq!((read("."), read("a..b"), read("a.b")), (Some(json!(1)), Some(json!(2)), None));
     }
 }

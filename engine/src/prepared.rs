@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::attribute::Attribute;
 use crate::compiled::Compiled;
 use crate::context::Context;
-use crate::facts::{JsonReader, Read, Reader};
+use crate::facts::{AttributeReader, AttributeSource, JsonReader};
 use crate::memory::Memory;
 use crate::paths::Paths;
 use crate::resolve::ResolveError;
@@ -37,11 +37,11 @@ pub struct Prepared {
     context: Context,
     paths: Arc<Paths>,
     /// What is at each path.
-    slots: Box<[Slot]>,
+    values: Box<[PreparedValue]>,
 }
 
 #[derive(Clone, Debug)]
-enum Slot {
+enum PreparedValue {
     Missing,
     Null,
     Bool(bool),
@@ -57,14 +57,14 @@ impl Compiled {
     /// Looks up in a context whatever this workspace may read.
     #[must_use]
     pub fn prepare(&self, context: Context) -> Prepared {
-        let slots = Prepared::look_up(&context, &self.paths);
-        Prepared { context, paths: Arc::clone(&self.paths), slots }
+        let values = Prepared::lookup(&context, &self.paths);
+        Prepared { context, paths: Arc::clone(&self.paths), values }
     }
 
     /// Makes it as fast for this workspace as for the one it was prepared for; nothing to do if that reads the same.
     pub fn prepare_again(&self, prepared: &mut Prepared) {
         if !prepared.is_for(self) {
-            prepared.slots = Prepared::look_up(&prepared.context, &self.paths);
+            prepared.values = Prepared::lookup(&prepared.context, &self.paths);
             prepared.paths = Arc::clone(&self.paths);
         }
     }
@@ -85,12 +85,12 @@ impl Prepared {
         Arc::ptr_eq(&self.paths, &compiled.paths)
     }
 
-    fn look_up(context: &Context, paths: &Paths) -> Box<[Slot]> {
-        paths.items().iter().map(|path| Slot::of(path.read(context.value()))).collect()
+    fn lookup(context: &Context, paths: &Paths) -> Box<[PreparedValue]> {
+        paths.items().iter().map(|path| PreparedValue::of(path.read(context.value()))).collect()
     }
 }
 
-impl Slot {
+impl PreparedValue {
     fn of(value: Option<&Value>) -> Self {
         match value.map(Attribute::from) {
             None => Self::Missing,
@@ -105,10 +105,10 @@ impl Slot {
     }
 }
 
-impl Read for Prepared {
+impl AttributeSource for Prepared {
     /// Only what is not ready has to be remembered.
     type Memory<'a> = Option<Memory<&'a Value>>;
-    type Reader<'a, 'm>
+    type AttributeReader<'a, 'm>
         = PreparedReader<'a, 'm>
     where
         'a: 'm;
@@ -146,8 +146,8 @@ pub enum PreparedReader<'a, 'm> {
     Other(JsonReader<'a, 'm>),
 }
 
-impl<'a> Reader<'a> for PreparedReader<'a, '_> {
-    type Found = Attribute<'a>;
+impl<'a> AttributeReader<'a> for PreparedReader<'a, '_> {
+    type AttributeValue = Attribute<'a>;
 
     #[inline(always)]
     fn read(&mut self, path: u32) -> Option<Attribute<'a>> {
@@ -155,15 +155,17 @@ impl<'a> Reader<'a> for PreparedReader<'a, '_> {
             Self::Ready(prepared) => *prepared,
             Self::Other(reader) => return reader.read(path).map(Attribute::from),
         };
-        Some(match prepared.slots.get(path as usize)? {
-            Slot::Missing => return None,
-            Slot::Null => Attribute::Null,
-            Slot::Bool(bool) => Attribute::Bool(*bool),
-            Slot::Integer(integer) => Attribute::Integer(*integer),
-            Slot::Unsigned(integer) => Attribute::Unsigned(*integer),
-            Slot::Float(float) => Attribute::Float(*float),
-            Slot::Text(text) => Attribute::Text(text),
-            Slot::Json => Attribute::Json(prepared.paths.items().get(path as usize)?.read(prepared.context.value())?),
+        Some(match prepared.values.get(path as usize)? {
+            PreparedValue::Missing => return None,
+            PreparedValue::Null => Attribute::Null,
+            PreparedValue::Bool(bool) => Attribute::Bool(*bool),
+            PreparedValue::Integer(integer) => Attribute::Integer(*integer),
+            PreparedValue::Unsigned(integer) => Attribute::Unsigned(*integer),
+            PreparedValue::Float(float) => Attribute::Float(*float),
+            PreparedValue::Text(text) => Attribute::Text(text),
+            PreparedValue::Json => {
+                Attribute::Json(prepared.paths.items().get(path as usize)?.read(prepared.context.value())?)
+            }
         })
     }
 }

@@ -17,11 +17,11 @@ pub(crate) trait Named {
 
 /// Things by name, in no order.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub(crate) struct NameTable<T> {
     shards: Vec<Arc<HashTable<Arc<T>>>>,
 }
 
-impl<T: Named> Table<T> {
+impl<T: Named> NameTable<T> {
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         let hash = hash(name);
         let shard = self.shards.get(shard_of(hash))?;
@@ -46,14 +46,14 @@ impl<T: Named> Table<T> {
     }
 }
 
-impl<T> Default for Table<T> {
+impl<T> Default for NameTable<T> {
     fn default() -> Self {
         let empty = Arc::new(HashTable::new());
         Self { shards: std::iter::repeat_n(empty, SHARDS).collect() }
     }
 }
 
-impl<T> Clone for Table<T> {
+impl<T> Clone for NameTable<T> {
     fn clone(&self) -> Self {
         Self { shards: self.shards.clone() }
     }

@@ -102,7 +102,7 @@ pub struct BucketTrace {
 }
 
 /// Somebody who listens to an evaluation, or nobody: then listening costs nothing.
-pub(crate) trait Record {
+pub(crate) trait Tracer {
     type Steps: Default;
     fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace);
     fn decided(&mut self, id: &Arc<str>, value: bool, steps: Self::Steps);
@@ -110,7 +110,7 @@ pub(crate) trait Record {
 
 pub(crate) struct Untraced;
 
-impl Record for Untraced {
+impl Tracer for Untraced {
     type Steps = ();
     fn step((): &mut (), _: impl FnOnce() -> PredicateTrace) {}
     fn decided(&mut self, _: &Arc<str>, _: bool, (): ()) {}
@@ -119,7 +119,7 @@ impl Record for Untraced {
 #[derive(Default)]
 pub(crate) struct Traces(BTreeMap<Arc<str>, QualifierTrace>);
 
-impl Record for &mut Traces {
+impl Tracer for &mut Traces {
     type Steps = Vec<PredicateTrace>;
 
     fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace) {

@@ -5,14 +5,14 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 use serde_json::Value;
 
-use crate::effort::{Effort, MAX_CHECKS, checks};
-use crate::parse::{Schema, Step};
+use crate::parse::{PathStep, Schema};
+use crate::schema_cost::{MAX_CHECKS, SchemaCost, checks};
 use crate::text::shortened;
 
 /// One violation.
 pub(crate) struct Violation {
     /// The way from the root to the value, or to the key that should not be there.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PathStep>,
     /// What is wrong; may quote the value and the schema.
     pub(crate) message: String,
     keyword: String,
@@ -32,24 +32,24 @@ const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name
 impl Violation {
     /// The ways in which `value` breaks `schema`, up to a number that nobody reads beyond; none for what is no schema.
     pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
-        let (Ok(validator), Some(effort)) = (schema.validator(), schema.effort()) else { return Vec::new() };
-        if effort == Effort::PerValue && checks(&schema.json, value) > MAX_CHECKS {
+        let (Ok(validator), Some(cost)) = (schema.validator(), schema.cost()) else { return Vec::new() };
+        if cost == SchemaCost::PerValue && checks(&schema.json, value) > MAX_CHECKS {
             return vec![Self::at_root(TOO_MANY_CHECKS, "$ref")];
         }
         if validator.is_valid(value) {
             return Vec::new();
         }
         if checks(&schema.json, value) > MAX_COLLECTED {
-            return Self::first(schema, value, effort).into_iter().collect();
+            return Self::first(schema, value, cost).into_iter().collect();
         }
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
     }
 
     /// The first violation, or at least that there is one.
-    fn first(schema: &Schema, value: &Value, effort: Effort) -> Option<Self> {
-        match effort {
-            Effort::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
-            Effort::PerValue | Effort::Boundless => Some(Self::at_root("it is not as the schema says", "$ref")),
+    fn first(schema: &Schema, value: &Value, cost: SchemaCost) -> Option<Self> {
+        match cost {
+            SchemaCost::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
+            SchemaCost::PerValue | SchemaCost::Boundless => Some(Self::at_root("it is not as the schema says", "$ref")),
         }
     }
 
@@ -58,13 +58,14 @@ impl Violation {
     }
 
     fn of(error: &ValidationError<'_>) -> Self {
-        let mut steps: Vec<Step> = error.instance_path().into_iter().map(|segment| Step::of(&segment)).collect();
+        let mut steps: Vec<PathStep> =
+            error.instance_path().into_iter().map(|segment| PathStep::of(&segment)).collect();
         let unexpected = match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.first(),
             _ => None,
         };
-        steps.extend(unexpected.cloned().map(Step::Key));
+        steps.extend(unexpected.cloned().map(PathStep::Key));
         let missing = match error.kind() {
             ValidationErrorKind::Required { property: Value::String(name) } => Some(name.clone()),
             _ => None,
@@ -93,7 +94,7 @@ impl Violation {
     }
 }
 
-impl Step {
+impl PathStep {
     fn of(segment: &LocationSegment<'_>) -> Self {
         match segment {
             LocationSegment::Property(name) => Self::Key(name.to_string()),
@@ -103,13 +104,13 @@ impl Step {
 }
 
 /// `limits.tiers[2].name`
-pub(crate) fn join(steps: &[Step]) -> String {
+pub(crate) fn join(steps: &[PathStep]) -> String {
     let mut text = String::new();
     for step in steps {
         match step {
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.extend([".", key]),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => text.extend([".", key]),
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
         }
     }
     text

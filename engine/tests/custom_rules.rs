@@ -1,23 +1,23 @@
 //! What the engine asks of whoever runs Lua, and what it makes of the answers: with scripts that are plain data.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use rototo_engine::lint::{Call, Cause, Declared, Objection, Refuse, Script, Scripts, Unable};
+use rototo_engine::lint::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
 use rototo_engine::{Lint, Tree, lint, lint_with, parse};
 
 /// Answers every question alike, and counts them.
 #[derive(Default)]
 struct Always {
     declared: Vec<Declared>,
-    answer: Option<Result<Vec<Objection>, Unable>>,
+    answer: Option<Result<Vec<Objection>, ScriptError>>,
     asked: Vec<String>,
 }
 
 impl Scripts for Always {
-    fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, Unable> {
+    fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, ScriptError> {
         Ok(self.declared.clone())
     }
 
-    fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, Unable> {
+    fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError> {
         self.asked.push(format!("{} {}", call.handler, call.target["name"].as_str().unwrap_or_default()));
         self.answer.clone().unwrap_or(Ok(Vec::new()))
     }
@@ -66,7 +66,7 @@ fn each_handler_is_asked_about_each_target_and_its_findings_stand_there() {
 }
 
 #[test]
-fn a_declaration_that_means_nothing_is_told_at_its_line() {
+fn a_declaration_that_means_nothing_is_reported_at_its_line() {
     let check = |change: fn(&mut Declared), rule: &str, words: &str| {
         let mut one = declared("team/rule", "t");
         change(&mut one);
@@ -92,14 +92,14 @@ fn a_declaration_that_means_nothing_is_told_at_its_line() {
 
 #[test]
 fn who_gives_no_answer_is_a_fault_that_says_why() {
-    let answer = Some(Err(Unable::new(Cause::Memory, "too much")));
+    let answer = Some(Err(ScriptError::new(ScriptErrorKind::Memory, "too much")));
     let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
     let lint = lint_with(&parse(tree()), &mut scripts);
     assert_eq!((scripts.asked.len(), lint.errors(), lint.custom.interrupted), (2, 2, false));
     let first = lint.diagnostics.iter().find(|found| found.rule == "rototo/custom-lint-failed").unwrap();
     assert!(first.masked_message().ends_with("(at `memory limit`)"), "{}", first.masked_message());
 
-    let answer = Some(Err(Unable::new(Cause::TotalTime, "too long")));
+    let answer = Some(Err(ScriptError::new(ScriptErrorKind::TotalTime, "too long")));
     let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
     let lint = lint_with(&parse(tree()), &mut scripts);
     assert_eq!((scripts.asked.len(), lint.errors(), lint.custom.interrupted), (1, 1, true));

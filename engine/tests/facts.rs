@@ -21,18 +21,18 @@ fn qualifier(id: &str, predicates: &[(&str, &str)]) -> (String, String) {
 }
 
 /// Facts in a type of their own, which notes what it is asked for.
-struct Own {
+struct RecordingFacts {
     json: Value,
     asked: RefCell<BTreeMap<String, usize>>,
 }
 
-impl Own {
+impl RecordingFacts {
     fn new(json: Value) -> Self {
         Self { json, asked: RefCell::default() }
     }
 }
 
-impl Attributes for Own {
+impl Attributes for RecordingFacts {
     fn attribute(&self, path: &str) -> Option<Attribute<'_>> {
         *self.asked.borrow_mut().entry(path.to_owned()).or_default() += 1;
         path.split('.').try_fold(&self.json, |value, key| value.get(key)).map(Attribute::Json)
@@ -50,8 +50,8 @@ fn decide(compiled: &Compiled, json: &Value) -> Result<bool, ResolveError> {
     compiled.prepare_again(&mut prepared);
     assert!(prepared.is_for(compiled));
     assert_eq!(compiled.resolve_qualifier("q", &prepared), expected, "prepared: {json}");
-    assert_eq!(compiled.resolve_qualifier("q", &Own::new(json.clone())), expected, "an own type: {json}");
-    let own: &dyn Attributes = &Own::new(json.clone());
+    assert_eq!(compiled.resolve_qualifier("q", &RecordingFacts::new(json.clone())), expected, "an own type: {json}");
+    let own: &dyn Attributes = &RecordingFacts::new(json.clone());
     assert_eq!(compiled.resolve_qualifier("q", own), expected, "some own type: {json}");
 
     let options = ResolveOptions::default();
@@ -108,7 +108,7 @@ fn an_own_type_is_asked_for_each_path_at_most_once() {
         both.extend([("qualifier.one", "op = \"eq\"\nvalue = true"), ("qualifier.one", "op = \"neq\"\nvalue = false")]);
         let compiled = compile(&parse(tree(&[qualifier("one", &predicates), qualifier("q", &both)]))).unwrap();
         let values: serde_json::Map<_, _> = (0..paths).map(|number| (format!("p{number}"), number.into())).collect();
-        let own = Own::new(json!({ "a": { "b": values } }));
+        let own = RecordingFacts::new(json!({ "a": { "b": values } }));
         assert_eq!(compiled.resolve_qualifier("q", &own), Ok(true));
         assert_eq!(own.asked.borrow().len(), paths);
         assert!(own.asked.borrow().values().all(|times| *times == 1), "{paths}");
@@ -155,7 +155,7 @@ fn the_context_schema_is_for_json_only() {
     assert!(matches!(compiled.resolve_qualifier("q", &prepared), Err(ResolveError::ContextMismatch(_))));
     let unchecked = ResolveOptions { validate_context: false };
     assert_eq!(compiled.resolve_qualifier_with("q", &prepared, unchecked), Ok(true));
-    assert_eq!(compiled.resolve_qualifier("q", &Own::new(facts)), Ok(true));
+    assert_eq!(compiled.resolve_qualifier("q", &RecordingFacts::new(facts)), Ok(true));
 }
 
 /// A number that is no real one is null, as it is in JSON.

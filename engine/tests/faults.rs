@@ -133,8 +133,8 @@ fn variables() {
 #[test]
 fn rules_of_variables() {
     let check = |text: &str, rule, place| {
-        let head = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1, b = 2 }\n[resolve]\ndefault = \"a\"\n";
-        check("variables/v.toml", &format!("{head}{text}"), rule, place);
+        let preamble = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1, b = 2 }\n[resolve]\ndefault = \"a\"\n";
+        check("variables/v.toml", &format!("{preamble}{text}"), rule, place);
     };
     check("rule = 1\n", "variable-rule-shape", ":6:8");
     check("rule = [1]\n", "variable-rule-shape", ":6:9");

@@ -176,7 +176,7 @@ fn strings_and_lists_of_megabytes() {
 }
 
 #[test]
-fn faults_without_end_are_told_up_to_a_thousand() {
+fn faults_without_end_are_reported_up_to_a_thousand() {
     let mut tree = files("{}", "v = 1");
     let faults = format!("schema_version = 1\npredicate = [{}]\n", "1,".repeat(10_000));
     tree.insert("qualifiers/q.toml", faults.into_bytes());

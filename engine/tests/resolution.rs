@@ -45,7 +45,7 @@ fn equality_is_that_of_json_with_numbers_by_value() {
 }
 
 #[test]
-fn membership_looks_into_a_list() {
+fn membership_searches_a_list() {
     check("in", "[\"eu\", \"us\"]", json!("us"), true);
     check("in", "[1, 2]", json!(2.0), true);
     check("in", "[]", json!(1), false);

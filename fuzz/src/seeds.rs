@@ -7,8 +7,8 @@ use rototo_engine::DocumentKind;
 use rototo_engine::lint::rules;
 use rototo_source::snapshot;
 
-use crate::packed::wanted;
-use crate::workspaces::{FILES, HEAD};
+use crate::snapshots::wanted;
+use crate::workspaces::{FILES, FILE_HEADER};
 
 /// Writes the seeds of `target` into the directory that `ROTOTO_FUZZ_SEEDS` names, if it names one.
 pub fn write(target: &str) {

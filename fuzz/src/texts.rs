@@ -1,6 +1,6 @@
 //! Short texts that come from people, from ConfigMaps, and from other processes.
 
-use rototo_api::fleet::{Answer, Report};
+use rototo_api::fleet::{ReportResponse, Report};
 use rototo_api::marker::Marker;
 use rototo_source::Source;
 
@@ -32,7 +32,7 @@ pub fn fleet_report(bytes: &[u8]) {
         let written = serde_json::to_vec(&report).unwrap();
         assert!(serde_json::from_slice::<Report>(&written).is_ok());
     }
-    drop(serde_json::from_slice::<Answer>(bytes));
+    drop(serde_json::from_slice::<ReportResponse>(bytes));
 }
 
 /// Arguments of `--context`, one a line. A file is not asked for.

@@ -39,7 +39,7 @@ pub const FILES: &[(&str, &str)] = &[
 ];
 
 /// What stands before the path of each file where a workspace is one text.
-pub const HEAD: &str = "=== ";
+pub const FILE_HEADER: &str = "=== ";
 
 /// A document among others that are right.
 pub fn document(path: &str, bytes: &[u8]) {
@@ -51,7 +51,7 @@ pub fn document(path: &str, bytes: &[u8]) {
 /// A whole workspace as one text: lines of `=== PATH`, and after each the file.
 pub fn files(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let files = text.split(HEAD).skip(1).filter_map(|file| file.split_once('\n'));
+    let files = text.split(FILE_HEADER).skip(1).filter_map(|file| file.split_once('\n'));
     check(files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect());
 }
 

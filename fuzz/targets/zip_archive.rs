@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(init: rototo_fuzz::seeds::write("zip_archive"), |bytes: &[u8]| rototo_fuzz::packed::zip_archive(bytes));
+libfuzzer_sys::fuzz_target!(init: rototo_fuzz::seeds::write("zip_archive"), |bytes: &[u8]| rototo_fuzz::snapshots::zip_archive(bytes));

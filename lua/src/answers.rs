@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use mlua::{Function, Lua, LuaSerdeExt, Table, Value, Variadic};
-use rototo_engine::lint::{Call, Cause, Declared, Objection, Unable};
+use rototo_engine::lint::{Call, Declared, Objection, ScriptError, ScriptErrorKind};
 use serde_json::json;
 
 use crate::sandbox::Sandbox;
@@ -16,7 +16,7 @@ const MOST: usize = 1_000;
 const LONGEST: usize = 4_096;
 
 /// Calls `register(lint)`, and gives what it registers.
-pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, Unable> {
+pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> {
     let declared = Rc::new(RefCell::new(Vec::new()));
     let kept = Rc::clone(&declared);
     sandbox.within(|lua| {
@@ -85,7 +85,7 @@ fn fault(text: &str) -> mlua::Error {
 }
 
 /// Calls a handler, and gives what it returns.
-pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>, Unable> {
+pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError> {
     let answer = sandbox.within(|lua| {
         let handler = function(lua, call.handler)?.ok_or_else(|| fault("the script has no such function"))?;
         let context = lua.to_value(&json!({ "stage": call.stage, "entity": call.entity, "target": call.target }))?;
@@ -96,7 +96,7 @@ pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>
         Value::Table(list) => list,
         other => {
             let message = format!("`{}` must return a list of tables, not a {}", call.handler, other.type_name());
-            return Err(Unable::new(Cause::Fault, message));
+            return Err(ScriptError::new(ScriptErrorKind::Fault, message));
         }
     };
     let objections = sandbox.within(|_| {
@@ -106,7 +106,7 @@ pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>
     if objections.len() > MOST || objections.iter().any(|one| one.message.len() > LONGEST) {
         let message =
             format!("`{}` returned more than {MOST} findings, or one of more than {LONGEST} bytes", call.handler);
-        return Err(Unable::new(Cause::Answer, message));
+        return Err(ScriptError::new(ScriptErrorKind::Answer, message));
     }
     Ok(objections)
 }

@@ -1,7 +1,7 @@
 //! Runs the lint rules that a workspace brings along, `lint/*.lua`, within limits.
 //!
 //! The engine asks through [`Scripts`], and knows nothing of Lua. [`InProcess`] answers in the process that asks.
-//! [`Elsewhere`] answers from a process of its own, which can open nothing, and is ended when it takes too long.
+//! [`Subprocess`] answers from a process of its own, which can open nothing, and is ended when it takes too long.
 //!
 //! ```
 //! use rototo_engine::{Tree, lint_with, parse};
@@ -17,13 +17,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod answers;
-#[cfg(unix)]
-mod elsewhere;
 mod in_process;
 mod sandbox;
-
 #[cfg(unix)]
-pub use elsewhere::{Elsewhere, SANDBOX, serve};
+mod subprocess;
+
 pub use in_process::InProcess;
 pub use rototo_engine::lint::Scripts;
-pub use sandbox::Limits;
+pub use sandbox::ScriptLimits;
+#[cfg(unix)]
+pub use subprocess::{SANDBOX, Subprocess, serve};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Lint, Tree, lint_with, parse};
-use rototo_lua::{InProcess, Limits};
+use rototo_lua::{InProcess, ScriptLimits};
 
 const FILES: &[(&str, &str)] = &[
     ("rototo-workspace.toml", "schema_version = 1\n"),
@@ -16,7 +16,7 @@ const FILES: &[(&str, &str)] = &[
 fn lint(script: &str) -> Lint {
     let files = FILES.iter().copied().chain([("lint/rule.lua", script)]);
     let tree: Tree = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
-    let mut lint = lint_with(&parse(tree), &mut InProcess::new(Limits::default()));
+    let mut lint = lint_with(&parse(tree), &mut InProcess::new(ScriptLimits::default()));
     // Nothing selects one of the two values.
     lint.diagnostics.retain(|found| found.rule != "rototo/variable-value-unused");
     lint

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Tree, lint_with, parse};
-use rototo_lua::{InProcess, Limits};
+use rototo_lua::{InProcess, ScriptLimits};
 
 /// The first block of that language in the page.
 fn block(language: &str) -> &'static str {
@@ -20,7 +20,7 @@ fn the_example_finds_what_the_page_says() {
         ("variables/pool.toml", block("toml")),
     ];
     let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
-    let lint = lint_with(&parse(tree), &mut InProcess::new(Limits::default()));
+    let lint = lint_with(&parse(tree), &mut InProcess::new(ScriptLimits::default()));
     let errors: Vec<_> =
         lint.diagnostics.iter().filter(|found| found.severity == rototo_engine::Severity::Error).collect();
     let said = block("text");

@@ -1,49 +1,52 @@
 //! Scripts that mean harm: each is ended by the limit that is for it, within the process that asks.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use rototo_engine::lint::{Cause, Script, Scripts};
-use rototo_lua::{InProcess, Limits};
+use rototo_engine::lint::{Script, ScriptErrorKind, Scripts};
+use rototo_lua::{InProcess, ScriptLimits};
 
 /// What ended a script that does this while it registers.
-fn ended_by(body: &str) -> (Cause, String) {
+fn ended_by(body: &str) -> (ScriptErrorKind, String) {
     let text = format!("function register(lint)\n{body}\nend");
-    let unable = InProcess::new(Limits::default()).register(Script { path: "lint/hostile.lua", text: &text });
+    let unable = InProcess::new(ScriptLimits::default()).register(Script { path: "lint/hostile.lua", text: &text });
     let unable = unable.expect_err(body);
     (unable.cause, unable.message)
 }
 
 #[track_caller]
-fn check(body: &str, cause: Cause) {
+fn check(body: &str, cause: ScriptErrorKind) {
     let (found, message) = ended_by(body);
     assert_eq!(found, cause, "{body}: {message}");
 }
 
 #[test]
 fn a_loop_without_end() {
-    check("while true do end", Cause::Instructions);
-    check("repeat local x = {} until false", Cause::Instructions);
-    check("local function f() return f() end f()", Cause::Instructions);
-    check("for i = 1, math.huge do local s = tostring(i) end", Cause::Instructions);
-    check("goto again ::again:: goto again", Cause::Instructions);
+    check("while true do end", ScriptErrorKind::Instructions);
+    check("repeat local x = {} until false", ScriptErrorKind::Instructions);
+    check("local function f() return f() end f()", ScriptErrorKind::Instructions);
+    check("for i = 1, math.huge do local s = tostring(i) end", ScriptErrorKind::Instructions);
+    check("goto again ::again:: goto again", ScriptErrorKind::Instructions);
 }
 
 #[test]
 fn a_string_of_10_gib() {
-    check("local s = string.rep('x', 10 * 1024 * 1024 * 1024)", Cause::Memory);
-    check("local s = ('x'):rep(1 << 62, 'y')", Cause::Memory);
-    check("local s = 'x' while true do s = s .. s end", Cause::Memory);
-    check("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1024) .. i end", Cause::Memory);
-    check("local s = string.format('%s', ('x'):rep(9 << 20)) .. ('x'):rep(9 << 20)", Cause::Memory);
+    check("local s = string.rep('x', 10 * 1024 * 1024 * 1024)", ScriptErrorKind::Memory);
+    check("local s = ('x'):rep(1 << 62, 'y')", ScriptErrorKind::Memory);
+    check("local s = 'x' while true do s = s .. s end", ScriptErrorKind::Memory);
+    check("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1024) .. i end", ScriptErrorKind::Memory);
+    check("local s = string.format('%s', ('x'):rep(9 << 20)) .. ('x'):rep(9 << 20)", ScriptErrorKind::Memory);
     let (cause, _) = ended_by("local s = ('x'):rep(1 << 20):gsub('x', ('y'):rep(1024))");
-    assert!(matches!(cause, Cause::Memory | Cause::Instructions | Cause::Time), "{cause:?}");
+    assert!(
+        matches!(cause, ScriptErrorKind::Memory | ScriptErrorKind::Instructions | ScriptErrorKind::Time),
+        "{cause:?}"
+    );
 }
 
 #[test]
 fn deep_recursion() {
     let (cause, message) = ended_by("local function f(n) return 1 + f(n + 1) end f(0)");
-    assert!(cause == Cause::Memory || message.contains("stack overflow"), "{cause:?} {message}");
+    assert!(cause == ScriptErrorKind::Memory || message.contains("stack overflow"), "{cause:?} {message}");
     let (cause, message) = ended_by("local function f() return pcall(f) end f() error('back')");
-    assert!(message.contains("back") || cause == Cause::Instructions, "{cause:?} {message}");
+    assert!(message.contains("back") || cause == ScriptErrorKind::Instructions, "{cause:?} {message}");
     let (_, message) = ended_by(
         "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end local x = t.x",
     );
@@ -55,102 +58,117 @@ fn deep_recursion() {
 
 #[test]
 fn pcall_around_the_loop() {
-    check("pcall(function() while true do end end)", Cause::Instructions);
-    check("while true do pcall(function() while true do end end) end", Cause::Instructions);
+    check("pcall(function() while true do end end)", ScriptErrorKind::Instructions);
+    check("while true do pcall(function() while true do end end) end", ScriptErrorKind::Instructions);
     let (cause, _) = ended_by("local function f() while true do pcall(f) end end f()");
-    assert!(matches!(cause, Cause::Instructions | Cause::Time), "{cause:?}");
+    assert!(matches!(cause, ScriptErrorKind::Instructions | ScriptErrorKind::Time), "{cause:?}");
     check(
         "while true do xpcall(function() while true do end end, function() while true do end end) end",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
     check(
         "local c <close> = setmetatable({}, { __close = function() while true do end end }) while true do end",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
-    check("while true do pcall(string.rep, 'x', 1 << 40) end", Cause::Instructions);
+    check("while true do pcall(string.rep, 'x', 1 << 40) end", ScriptErrorKind::Instructions);
     check(
         "pcall(function() local c <close> = setmetatable({}, { __close = function() while true do end end }) while true do end end)",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
     check(
         "pcall(function() for _ in next, {}, nil, setmetatable({}, { __close = function() while true do end end }) do end while true do end end)",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
 }
 
 #[test]
 fn a_catastrophic_pattern() {
-    check("local x = ('a'):rep(60):find(('a*'):rep(40) .. 'b')", Cause::Instructions);
-    check("local x = ('a'):rep(60):match(('a?'):rep(60) .. ('a'):rep(60))", Cause::Instructions);
-    check("local x = ('x'):rep(5000):match(('.-'):rep(20) .. 'b')", Cause::Instructions);
-    check("local x = ('('):rep(100000):gsub('%b()', '')", Cause::Instructions);
-    check("for w in ('a'):rep(100):gmatch(('a*'):rep(30) .. 'b') do end", Cause::Instructions);
+    check("local x = ('a'):rep(60):find(('a*'):rep(40) .. 'b')", ScriptErrorKind::Instructions);
+    check("local x = ('a'):rep(60):match(('a?'):rep(60) .. ('a'):rep(60))", ScriptErrorKind::Instructions);
+    check("local x = ('x'):rep(5000):match(('.-'):rep(20) .. 'b')", ScriptErrorKind::Instructions);
+    check("local x = ('('):rep(100000):gsub('%b()', '')", ScriptErrorKind::Instructions);
+    check("for w in ('a'):rep(100):gmatch(('a*'):rep(30) .. 'b') do end", ScriptErrorKind::Instructions);
     // Without a pattern a search takes as many steps as there are letters, whatever is searched.
-    check("local s = ('a'):rep(6 << 20) while true do s:find('b', 1, true) end", Cause::Instructions);
+    check("local s = ('a'):rep(6 << 20) while true do s:find('b', 1, true) end", ScriptErrorKind::Instructions);
 }
 
 #[test]
 fn a_loop_in_c() {
-    check("table.move({}, 1, math.maxinteger - 1, 2)", Cause::Instructions);
-    check("table.move({}, math.mininteger, math.maxinteger, 1)", Cause::Instructions);
-    check("table.concat(setmetatable({}, { __index = table.concat }), '', 1, 1 << 60)", Cause::Fault);
-    check("table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)", Cause::Fault);
-    check("table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)", Cause::Fault);
-    check("table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)", Cause::Fault);
-    check("local s, t = ('x'):rep(4 << 20), {} for i = 1, 20000 do t[i] = s end table.sort(t)", Cause::Instructions);
-    check("string.rep('', 1 << 62) while true do end", Cause::Instructions);
-    check("local s = ('x'):rep(4 << 20) while true do local n = s:upper():len() end", Cause::Time);
+    check("table.move({}, 1, math.maxinteger - 1, 2)", ScriptErrorKind::Instructions);
+    check("table.move({}, math.mininteger, math.maxinteger, 1)", ScriptErrorKind::Instructions);
+    check("table.concat(setmetatable({}, { __index = table.concat }), '', 1, 1 << 60)", ScriptErrorKind::Fault);
+    check("table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)", ScriptErrorKind::Fault);
+    check("table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)", ScriptErrorKind::Fault);
+    check(
+        "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)",
+        ScriptErrorKind::Fault,
+    );
+    check(
+        "local s, t = ('x'):rep(4 << 20), {} for i = 1, 20000 do t[i] = s end table.sort(t)",
+        ScriptErrorKind::Instructions,
+    );
+    check("string.rep('', 1 << 62) while true do end", ScriptErrorKind::Instructions);
+    check("local s = ('x'):rep(4 << 20) while true do local n = s:upper():len() end", ScriptErrorKind::Time);
 }
 
 #[test]
 fn a_finalizer_runs_where_nobody_counts() {
-    check("setmetatable({}, { __gc = function() while true do end end })", Cause::Fault);
+    check("setmetatable({}, { __gc = function() while true do end end })", ScriptErrorKind::Fault);
     check(
         "local m = {} setmetatable({}, m) m.__gc = function() while true do end end while true do local t = {} end",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
 }
 
 #[test]
 fn a_loop_that_c_calls() {
-    check("table.sort({ 3, 2, 1 }, function() while true do end end)", Cause::Instructions);
+    check("table.sort({ 3, 2, 1 }, function() while true do end end)", ScriptErrorKind::Instructions);
     check(
         "table.sort({ 3, 2, 1 }, function(a, b) while true do pcall(function() while true do end end) end end)",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
     check(
         "local m = { __lt = function() while true do end end } table.sort({ setmetatable({}, m), setmetatable({}, m) })",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
-    check("tostring(setmetatable({}, { __tostring = function() while true do end end }))", Cause::Instructions);
+    check(
+        "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+        ScriptErrorKind::Instructions,
+    );
     check(
         "string.format('%s', setmetatable({}, { __tostring = function() while true do end end }))",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
-    check("error(setmetatable({}, { __tostring = function() while true do end end }))", Cause::Instructions);
+    check("error(setmetatable({}, { __tostring = function() while true do end end }))", ScriptErrorKind::Instructions);
     check(
         "error(setmetatable({}, { __tostring = function() error(setmetatable({}, { __tostring = function() while true do end end })) end }))",
-        Cause::Fault,
+        ScriptErrorKind::Fault,
     );
     check(
         "for _ in ipairs(setmetatable({}, { __index = function() while true do end end })) do end",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
-    check("for _ in ipairs(setmetatable({}, { __index = function() return 1 end })) do end", Cause::Instructions);
+    check(
+        "for _ in ipairs(setmetatable({}, { __index = function() return 1 end })) do end",
+        ScriptErrorKind::Instructions,
+    );
     check(
         "for _ in pairs(setmetatable({}, { __pairs = function() while true do end end })) do end",
-        Cause::Instructions,
+        ScriptErrorKind::Instructions,
     );
-    check("('x'):gsub('x', function() while true do end end)", Cause::Instructions);
-    check("setmetatable(_G, { __index = function() while true do end end }) local x = nowhere", Cause::Instructions);
-    check("lint:on(setmetatable({}, { __index = function() while true do end end }))", Cause::Fault);
-    check("getmetatable('').__tostring = function() while true do end end", Cause::Fault);
+    check("('x'):gsub('x', function() while true do end end)", ScriptErrorKind::Instructions);
+    check(
+        "setmetatable(_G, { __index = function() while true do end end }) local x = nowhere",
+        ScriptErrorKind::Instructions,
+    );
+    check("lint:on(setmetatable({}, { __index = function() while true do end end }))", ScriptErrorKind::Fault);
+    check("getmetatable('').__tostring = function() while true do end end", ScriptErrorKind::Fault);
 }
 
 #[test]
 fn a_coroutine_around_the_loop() {
     let (cause, message) = ended_by("coroutine.wrap(function() while true do end end)()");
-    assert_eq!(cause, Cause::Fault);
+    assert_eq!(cause, ScriptErrorKind::Fault);
     assert!(message.contains("coroutine"), "{message}");
 }
 
@@ -192,16 +210,17 @@ fn nothing_that_reaches_outside_is_there() {
 #[test]
 fn an_answer_is_bounded() {
     let text = "function register(lint) for i = 1, 2000 do lint:on({ stage = 'value', entity = 'value', handler = 'register', rule = { id = 'a/b', title = 't', help = 'h' } }) end end";
-    let unable = InProcess::new(Limits::default()).register(Script { path: "lint/a.lua", text }).unwrap_err();
+    let unable = InProcess::new(ScriptLimits::default()).register(Script { path: "lint/a.lua", text }).unwrap_err();
     assert!(unable.message.contains("at most"), "{unable:?}");
     let long = "function register(lint) lint:on({ stage = 'value', entity = 'value', handler = 'register', rule = { id = 'a/b', title = ('t'):rep(1 << 20), help = 'h' } }) end";
-    let unable = InProcess::new(Limits::default()).register(Script { path: "lint/a.lua", text: long }).unwrap_err();
+    let unable =
+        InProcess::new(ScriptLimits::default()).register(Script { path: "lint/a.lua", text: long }).unwrap_err();
     assert!(unable.message.contains("longer than"), "{unable:?}");
 }
 
 #[test]
 fn all_calls_together_have_a_limit_too() {
-    let limits = Limits { total_time: std::time::Duration::ZERO, ..Limits::default() };
+    let limits = ScriptLimits { total_time: std::time::Duration::ZERO, ..ScriptLimits::default() };
     let unable = InProcess::new(limits).register(Script { path: "lint/a.lua", text: "" }).unwrap_err();
-    assert_eq!(unable.cause, Cause::TotalTime);
+    assert_eq!(unable.cause, ScriptErrorKind::TotalTime);
 }

@@ -3,7 +3,7 @@
 
 use rototo_engine::lint::{Example, rules};
 use rototo_engine::{Severity, Tree, lint_with, parse};
-use rototo_lua::{InProcess, Limits};
+use rototo_lua::{InProcess, ScriptLimits};
 
 fn tree(rule: &str, files: &[Example]) -> Tree {
     let complete = ["rototo/workspace-not-found", "rototo/workspace-manifest-"];
@@ -15,7 +15,7 @@ fn tree(rule: &str, files: &[Example]) -> Tree {
 #[test]
 fn every_rule_finds_its_bad_example_and_leaves_its_good_one_alone() {
     for rule in rules() {
-        let lint = |files| lint_with(&parse(tree(rule.id, files)), &mut InProcess::new(Limits::default()));
+        let lint = |files| lint_with(&parse(tree(rule.id, files)), &mut InProcess::new(ScriptLimits::default()));
         let bad = lint(rule.bad);
         let found = bad.diagnostics.iter().find(|found| found.rule == rule.id);
         assert!(found.is_some(), "{} is silent about its bad example: {:?}", rule.id, bad.diagnostics);

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::records::Key;
+use crate::record_store::WorkspaceKey;
 use rototo_protocol::fleet::PodIdentity;
 use rototo_protocol::windows::Windows;
 
@@ -88,30 +88,30 @@ pub enum Denied {
 
 /// For how long an approval is remembered, and by how much it must last longer than now to be good.
 #[derive(Clone, Copy, Debug)]
-struct Remembered {
+struct ApprovalWindow {
     margin: Duration,
     lasts: Duration,
 }
 
 /// Asks the API server, and remembers what it approved.
-pub struct Access {
+pub struct Authorizer {
     client: Client,
-    tokens: Mutex<HashMap<Digest, Reviewed>>,
-    grants: Mutex<HashMap<Asked, Arc<Approval>>>,
+    tokens: Mutex<HashMap<Digest, ReviewedToken>>,
+    grants: Mutex<HashMap<AccessReview, Arc<Approval>>>,
 }
 
 /// A token that the API server knows.
-struct Reviewed {
+struct ReviewedToken {
     caller: Caller,
     until: Instant,
 }
 
 /// What is asked about somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Asked {
-    account: Arc<Account>,
+struct AccessReview {
+    account: Arc<RbacSubject>,
     grant: Grant,
-    key: Key,
+    key: WorkspaceKey,
 }
 
 /// What the API server said to that. One asks while the others wait: a fleet of one ServiceAccount comes all at once.
@@ -124,7 +124,7 @@ struct Approval {
 /// Whose token it is.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    account: Arc<Account>,
+    account: Arc<RbacSubject>,
     expires: Instant,
     pod: Option<PodIdentity>,
 }
@@ -133,14 +133,14 @@ pub struct Caller {
 /// a token says of the one object that it is bound to is left out; what else an authenticator says stays, as it may
 /// be a limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Account {
+struct RbacSubject {
     name: Option<String>,
     uid: Option<String>,
     groups: Option<Vec<String>>,
     extra: BTreeMap<String, Vec<String>>,
 }
 
-impl Account {
+impl RbacSubject {
     fn of(user: UserInfo) -> Self {
         let bound = |name: &str| {
             let own = name.strip_prefix("authentication.kubernetes.io/");
@@ -175,7 +175,7 @@ impl Approval {
     }
 }
 
-impl Access {
+impl Authorizer {
     /// Asks through `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
@@ -189,25 +189,25 @@ impl Access {
         &self,
         authorization: Option<&str>,
         grant: Grant,
-        key: &Key,
+        key: &WorkspaceKey,
         windows: &Windows,
     ) -> Result<Caller, Denied> {
         let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
         let token = token.filter(|token| !token.is_empty()).ok_or(Denied::NoToken)?;
-        let remembered = Remembered {
+        let remembered = ApprovalWindow {
             margin: if grant == Grant::Report { windows.renewal } else { Duration::ZERO },
             lasts: windows.approval,
         };
         let caller = self.caller(token, remembered).await?;
-        let asked = Asked { account: caller.account.clone(), grant, key: key.clone() };
+        let asked = AccessReview { account: caller.account.clone(), grant, key: key.clone() };
         self.approve(&asked, remembered).await?;
         if grant == Grant::Report {
-            self.renew(Asked { grant: Grant::ReadSnapshot, ..asked }, remembered).await;
+            self.renew(AccessReview { grant: Grant::ReadSnapshot, ..asked }, remembered).await;
         }
         Ok(caller)
     }
 
-    async fn caller(&self, token: &str, remembered: Remembered) -> Result<Caller, Denied> {
+    async fn caller(&self, token: &str, remembered: ApprovalWindow) -> Result<Caller, Denied> {
         // The token itself is not kept.
         let digest = Digest::of(token.as_bytes());
         let known = |margin| {
@@ -229,14 +229,20 @@ impl Access {
             tokens.retain(|_, known| known.until > now);
         }
         if tokens.len() < REMEMBERED {
-            tokens
-                .insert(digest, Reviewed { caller: caller.clone(), until: caller.expires.min(now + remembered.lasts) });
+            tokens.insert(
+                digest,
+                ReviewedToken { caller: caller.clone(), until: caller.expires.min(now + remembered.lasts) },
+            );
         }
         Ok(caller)
     }
 
     /// Asks, unless it was approved of late and that holds for longer than the margin.
-    async fn approve(&self, asked: &Asked, Remembered { margin, lasts }: Remembered) -> Result<(), Denied> {
+    async fn approve(
+        &self,
+        asked: &AccessReview,
+        ApprovalWindow { margin, lasts }: ApprovalWindow,
+    ) -> Result<(), Denied> {
         let approval = self.approval(asked);
         if approval.lasts(margin) {
             return Ok(());
@@ -259,14 +265,14 @@ impl Access {
 
     /// A grant to read that was used before is asked about again with the heartbeats: when a change rings after a
     /// quiet hour, nobody has to be asked about.
-    async fn renew(&self, asked: Asked, remembered: Remembered) {
+    async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
         if self.approval(&asked).was_given() {
             // What came of it is seen by who reads next.
             let _ = self.approve(&asked, remembered).await;
         }
     }
 
-    fn approval(&self, asked: &Asked) -> Arc<Approval> {
+    fn approval(&self, asked: &AccessReview) -> Arc<Approval> {
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(approval) = grants.get(asked) {
             return approval.clone();
@@ -291,14 +297,14 @@ impl Access {
         match status.user {
             Some(user) if status.authenticated == Some(true) && meant => {
                 let (pod, expires) = (pod(&user), Instant::now() + lives_for(token));
-                Ok(Caller { pod, expires, account: Arc::new(Account::of(user)) })
+                Ok(Caller { pod, expires, account: Arc::new(RbacSubject::of(user)) })
             }
             _ => Err(Denied::BadToken(status.error.unwrap_or_else(|| "it is for another audience".to_owned()))),
         }
     }
 
-    async fn review_grant(&self, asked: &Asked) -> Result<(), Denied> {
-        let Asked { account, grant, key } = asked;
+    async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
+        let AccessReview { account, grant, key } = asked;
         let (verb, subresource) = grant.verb_and_subresource();
         let spec = SubjectAccessReviewSpec {
             user: account.name.clone(),
@@ -382,8 +388,8 @@ mod tests {
             let extra = extra.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
             UserInfo { username: Some("app".to_owned()), extra: Some(extra), ..UserInfo::default() }
         };
-        assert_eq!(Account::of(user("one", "all")), Account::of(user("two", "all")));
-        assert_ne!(Account::of(user("one", "all")), Account::of(user("one", "none")));
+        assert_eq!(RbacSubject::of(user("one", "all")), RbacSubject::of(user("two", "all")));
+        assert_ne!(RbacSubject::of(user("one", "all")), RbacSubject::of(user("one", "none")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) const LASTS: Duration = Duration::from_secs(5);
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoBody {
+pub(crate) enum BodyError {
     /// It is longer than the limit.
     TooLong,
     /// It did not arrive in time, or not whole.
@@ -22,30 +22,30 @@ pub(crate) enum NoBody {
 }
 
 /// The body, if it has at most `limit` bytes.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, NoBody> {
-    timeout(LASTS, collect(body, limit)).await.unwrap_or(Err(NoBody::Incomplete))
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    timeout(LASTS, collect(body, limit)).await.unwrap_or(Err(BodyError::Incomplete))
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, NoBody> {
+async fn collect(body: Body, limit: usize) -> Result<Bytes, BodyError> {
     let mut stream = body.into_data_stream();
     let (mut read, mut length) = (Vec::new(), 0_usize);
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| NoBody::Incomplete)?;
+        let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
         length = length.saturating_add(chunk.len());
         if length <= limit {
             read.extend_from_slice(&chunk);
         } else if length > limit + DRAINED {
-            return Err(NoBody::TooLong);
+            return Err(BodyError::TooLong);
         }
     }
-    if length <= limit { Ok(read.into()) } else { Err(NoBody::TooLong) }
+    if length <= limit { Ok(read.into()) } else { Err(BodyError::TooLong) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn check(length: usize, expected: Result<usize, NoBody>) {
+    async fn check(length: usize, expected: Result<usize, BodyError>) {
         let found = read(Body::from(vec![b' '; length]), 10).await.map(|body| body.len());
         assert_eq!(found, expected, "{length}");
     }
@@ -54,7 +54,7 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit_and_refused_beyond() {
         check(0, Ok(0)).await;
         check(10, Ok(10)).await;
-        check(11, Err(NoBody::TooLong)).await;
-        check(3 * DRAINED, Err(NoBody::TooLong)).await;
+        check(11, Err(BodyError::TooLong)).await;
+        check(3 * DRAINED, Err(BodyError::TooLong)).await;
     }
 }

@@ -10,24 +10,24 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Moment, Pods};
-use rototo_protocol::plan::{Found, MarkerMap};
+use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 use rototo_source::Reader;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::controller::Scope;
-use crate::leader::{Change, Leadership};
+use crate::controller::WatchScope;
+use crate::custom_rules::CustomRules;
+use crate::leader::{Leadership, LeadershipChange};
 use crate::maps::Maps;
-use crate::markers::Address;
+use crate::markers::MapMetadata;
 use crate::metrics::Metrics;
-use crate::own_rules::OwnRules;
-use crate::pods::{PodIndex, Selection};
+use crate::pods::{PodIndex, PodSelection};
 use crate::progress::Progress;
-use crate::records::{Key, Records, SharedRecord};
+use crate::record_store::{RecordStore, SharedRecord, WorkspaceKey};
 use crate::snapshots::Snapshots;
 
 /// What every reconcile and every request shares.
-pub struct Context {
+pub struct OperatorContext {
     /// The API server.
     pub client: Client,
     /// Who writes Events.
@@ -35,13 +35,13 @@ pub struct Context {
     /// Reads sources.
     pub reader: Reader,
     /// Runs what workspaces bring along.
-    pub own_rules: OwnRules,
+    pub custom_rules: CustomRules,
     /// What marker maps say beside the markers.
-    pub address: Address,
+    pub map_metadata: MapMetadata,
     /// Content by fingerprint.
     pub snapshots: Arc<Snapshots>,
     /// The workspaces.
-    pub records: Records,
+    pub records: RecordStore,
     /// The RototoWorkspaces of the watched namespaces.
     pub workspaces: Vec<Store<RototoWorkspace>>,
     /// The ConfigMaps with the markers.
@@ -55,7 +55,7 @@ pub struct Context {
     /// When a report was turned away last, before it was known whose it was.
     pub turned_away: TurnedAway,
     /// Ask for a reconcile.
-    pub bells: Bells,
+    pub requeues: RequeueSenders,
     /// Whether the first lists have come, one for each set of watches.
     pub watching: Vec<Arc<AtomicBool>>,
     /// Ask for a sweep, one for each set of watches.
@@ -66,22 +66,22 @@ pub struct Context {
     pub progress: Arc<Progress>,
 }
 
-impl Context {
+impl OperatorContext {
     /// Asks for a reconcile of one workspace.
-    pub fn ring(&self, key: &Key) {
-        let covering = self.bells.0.iter().filter(|(scope, _)| scope.covers(&key.namespace));
-        for (_, bell) in covering {
+    pub fn requeue(&self, key: &WorkspaceKey) {
+        let covering = self.requeues.0.iter().filter(|(scope, _)| scope.covers(&key.namespace));
+        for (_, sender) in covering {
             // Nobody listens any more only while the process ends.
-            let _ = bell.send(ObjectRef::new(&key.name).within(&key.namespace));
+            let _ = sender.send(ObjectRef::new(&key.name).within(&key.namespace));
         }
     }
 
     /// Follows what becomes of the Lease.
-    pub fn leadership_changed(&self, change: Change) {
+    pub fn leadership_changed(&self, change: LeadershipChange) {
         match change {
-            Change::Gained => self.begin(),
-            Change::Lapsed => self.resume(),
-            Change::Lost => self.end(),
+            LeadershipChange::Gained => self.begin(),
+            LeadershipChange::Lapsed => self.resume(),
+            LeadershipChange::Lost => self.end(),
         }
     }
 
@@ -91,16 +91,17 @@ impl Context {
             sweep.notify_one();
         }
         for workspace in self.workspaces.iter().flat_map(Store::state) {
-            self.ring(&Key::of(&workspace));
+            self.requeue(&WorkspaceKey::of(&workspace));
         }
     }
 
     /// Whether the map says of a workspace just what is known of it.
     #[must_use]
     pub fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
-        let known = self.records.get(&Key::of(workspace)).and_then(|record| record.lock().publisher.published());
-        match (self.address.read(Some(map), &workspace.name_any()), known) {
-            (MarkerMap::Ours { addressed: true, marker: Found::Published(publish), .. }, Some(known)) => {
+        let known =
+            self.records.get(&WorkspaceKey::of(workspace)).and_then(|record| record.lock().publisher.published());
+        match (self.map_metadata.read(Some(map), &workspace.name_any()), known) {
+            (MarkerMap::Ours { addressed: true, marker: MarkerEntry::Published(publish), .. }, Some(known)) => {
                 publish == known
             }
             _ => false,
@@ -124,7 +125,7 @@ impl Context {
 
     /// Whether the watches have brought a workspace of this name.
     #[must_use]
-    pub fn exists(&self, key: &Key) -> bool {
+    pub fn exists(&self, key: &WorkspaceKey) -> bool {
         let object = ObjectRef::new(&key.name).within(&key.namespace);
         self.workspaces.iter().any(|store| store.get(&object).is_some())
     }
@@ -138,14 +139,14 @@ impl Context {
     /// Whether this object, and no namesake, is what the watches have brought last.
     #[must_use]
     pub fn still_exists(&self, workspace: &RototoWorkspace) -> bool {
-        let object = ObjectRef::new(&workspace.name_any()).within(&Key::of(workspace).namespace);
+        let object = ObjectRef::new(&workspace.name_any()).within(&WorkspaceKey::of(workspace).namespace);
         let known = self.workspaces.iter().find_map(|store| store.get(&object));
         known.is_some_and(|known| known.metadata.uid == workspace.metadata.uid)
     }
 
     /// The workspace of this name, as the watches have brought it.
     #[must_use]
-    pub fn workspace(&self, key: &Key) -> Option<Arc<RototoWorkspace>> {
+    pub fn workspace(&self, key: &WorkspaceKey) -> Option<Arc<RototoWorkspace>> {
         let object = ObjectRef::new(&key.name).within(&key.namespace);
         self.workspaces.iter().find_map(|store| store.get(&object))
     }
@@ -153,10 +154,10 @@ impl Context {
     /// The pods of the workspace's namespace.
     #[must_use]
     pub fn pods(&self, workspace: &RototoWorkspace) -> Pods {
-        let selection = Selection::of(workspace);
+        let selection = PodSelection::of(workspace);
         let mut pods = Pods::default();
         for index in &self.pods {
-            index.add(&Key::of(workspace).namespace, &selection, &mut pods);
+            index.add(&WorkspaceKey::of(workspace).namespace, &selection, &mut pods);
         }
         pods
     }
@@ -164,9 +165,9 @@ impl Context {
     /// The record of a workspace, begun if there is none.
     pub fn record(&self, workspace: &RototoWorkspace) -> SharedRecord {
         let never_published = || {
-            let map = self.maps.newest(&Key::of(workspace).namespace);
-            let marker = self.address.read(map.as_deref(), &workspace.name_any());
-            let marked = !matches!(marker, MarkerMap::Missing | MarkerMap::Ours { marker: Found::Nothing, .. });
+            let map = self.maps.newest(&WorkspaceKey::of(workspace).namespace);
+            let marker = self.map_metadata.read(map.as_deref(), &workspace.name_any());
+            let marked = !matches!(marker, MarkerMap::Missing | MarkerMap::Ours { marker: MarkerEntry::Nothing, .. });
             workspace.status.is_none() && !marked
         };
         self.records.of(workspace, self.heartbeat, never_published)
@@ -191,4 +192,4 @@ impl TurnedAway {
 }
 
 /// One bell for each set of watches.
-pub struct Bells(pub Vec<(Scope, UnboundedSender<ObjectRef<RototoWorkspace>>)>);
+pub struct RequeueSenders(pub Vec<(WatchScope, UnboundedSender<ObjectRef<RototoWorkspace>>)>);

@@ -20,10 +20,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::context::Context;
+use crate::context::OperatorContext;
 use crate::pods::PodIndex;
 use crate::reconcile::{ReconcileError, reconcile};
-use crate::records::Key;
+use crate::record_store::WorkspaceKey;
 use crate::sweep::sweep;
 
 /// How long to wait after a reconcile that failed.
@@ -34,14 +34,14 @@ pub(crate) const WATCH_LASTS: RangeInclusive<u32> = 210..=270;
 
 /// Which namespaces one set of watches covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum WatchScope {
     /// All of them.
     Cluster,
     /// One.
     Namespace(String),
 }
 
-impl Scope {
+impl WatchScope {
     /// The scopes of `--watch-namespace`.
     #[must_use]
     pub fn of(namespaces: &[String]) -> Vec<Self> {
@@ -70,7 +70,7 @@ impl Scope {
 
 /// The caches of one scope, before anything has filled them.
 pub struct Watches {
-    scope: Scope,
+    scope: WatchScope,
     /// The workspaces.
     pub workspaces: (Store<RototoWorkspace>, Writer<RototoWorkspace>),
     /// The maps with the markers.
@@ -80,34 +80,34 @@ pub struct Watches {
     /// Whether the first lists have come.
     pub watching: Arc<AtomicBool>,
     /// Asks for a sweep.
-    pub swept: Arc<Notify>,
-    bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
+    pub sweeps: Arc<Notify>,
+    requeues: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
 }
 
 impl Watches {
-    /// Watches of `scope`, whose workspaces are also reconciled when `bells` ask for it.
+    /// Watches of `scope`, whose workspaces are also reconciled when `requeues` ask for it.
     #[must_use]
-    pub fn new(scope: Scope, bells: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
+    pub fn new(scope: WatchScope, requeues: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
         let (workspaces, maps, pods) = (reflector::store(), reflector::store(), Arc::default());
-        Self { scope, workspaces, maps, pods, watching: Arc::default(), swept: Arc::default(), bells }
+        Self { scope, workspaces, maps, pods, watching: Arc::default(), sweeps: Arc::default(), requeues }
     }
 
     /// Watches and reconciles until `shutdown`.
-    pub async fn run(mut self, context: Arc<Context>, shutdown: CancellationToken) {
+    pub async fn run(mut self, context: Arc<OperatorContext>, shutdown: CancellationToken) {
         let client = &context.client;
         let (workspaces, writer) = self.workspaces;
-        let swept = self.swept.clone();
+        let sweeps = self.sweeps.clone();
 
         let maps =
-            watcher(self.scope.api::<ConfigMap>(client), named_markers()).backoff(patience()).reflect(self.maps.1);
+            watcher(self.scope.api::<ConfigMap>(client), named_markers()).backoff(watch_backoff()).reflect(self.maps.1);
         let maps = maps.for_each(|event| {
-            note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &swept));
+            note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &sweeps));
             future::ready(())
         });
-        let pods = watcher(self.scope.api::<Pod>(client), watched()).backoff(patience());
+        let pods = watcher(self.scope.api::<Pod>(client), watched()).backoff(watch_backoff());
         let pods = pods.for_each(|event| {
             note(event, "Pods", |event| {
-                self.pods.take(event);
+                self.pods.apply(event);
                 pod_changed(event, &context, &workspaces);
             });
             future::ready(())
@@ -120,22 +120,22 @@ impl Watches {
             loop {
                 let all = sweep(&context, &self.scope, &self.maps.0).await;
                 let again = if all { Duration::from_secs(3600) } else { RETRY };
-                let _ = tokio::time::timeout(again, swept.notified()).await;
+                let _ = tokio::time::timeout(again, sweeps.notified()).await;
             }
         };
 
         let objects = watcher(self.scope.api::<RototoWorkspace>(client), watched());
-        let objects = objects.backoff(patience()).reflect(writer).inspect_ok({
-            let swept = swept.clone();
+        let objects = objects.backoff(watch_backoff()).reflect(writer).inspect_ok({
+            let sweeps = sweeps.clone();
             move |event| {
                 if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
-                    swept.notify_one();
+                    sweeps.notify_one();
                 }
             }
         });
         let ready = wait_for_caches(self.maps.0.clone(), self.pods.clone());
         let controller = Controller::for_stream(after(ready, objects.applied_objects()), workspaces.clone())
-            .reconcile_on(stream::poll_fn(move |task| self.bells.poll_recv(task)))
+            .reconcile_on(stream::poll_fn(move |task| self.requeues.poll_recv(task)))
             .graceful_shutdown_on(shutdown.clone().cancelled_owned())
             .run(reconcile, on_error, context.clone())
             .for_each(|_| future::ready(()));
@@ -151,7 +151,7 @@ impl Watches {
 }
 
 /// How long to wait before a watch that failed is tried again: an API server that is back is noticed within seconds.
-fn patience() -> watcher::ExponentialBackoff {
+fn watch_backoff() -> watcher::ExponentialBackoff {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
     backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
 }
@@ -186,57 +186,61 @@ fn named_markers() -> watcher::Config {
 
 fn map_changed(
     event: &watcher::Event<ConfigMap>,
-    context: &Context,
+    context: &OperatorContext,
     workspaces: &Store<RototoWorkspace>,
-    swept: &Notify,
+    sweeps: &Notify,
 ) {
     match event {
         watcher::Event::Apply(map) => {
             let namespace = map.namespace().unwrap_or_default();
             // One's own writes come back too: only who sees something else than it knows has something to do.
-            ring_each(context, workspaces, |workspace| {
+            requeue_each(context, workspaces, |workspace| {
                 workspace.namespace().as_deref() == Some(&namespace) && !context.knows(workspace, map)
             });
         }
         watcher::Event::Delete(map) => {
             let namespace = map.namespace().unwrap_or_default();
             context.maps.saw(&namespace, None);
-            ring_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
+            requeue_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
         }
         // A list tells of a deletion only by what is not in it.
         watcher::Event::InitDone => {
             context.maps.listed();
-            ring_each(context, workspaces, |_| true);
+            requeue_each(context, workspaces, |_| true);
         }
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     }
-    swept.notify_one();
+    sweeps.notify_one();
 }
 
-fn pod_changed(event: &watcher::Event<Pod>, context: &Context, workspaces: &Store<RototoWorkspace>) {
+fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, workspaces: &Store<RototoWorkspace>) {
     let pod = match event {
         watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
         // A list tells of an end only by what is not in it.
-        watcher::Event::InitDone => return ring_each(context, workspaces, |_| true),
+        watcher::Event::InitDone => return requeue_each(context, workspaces, |_| true),
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     };
     let namespace = pod.namespace();
     let follows = |name: &str| {
         pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
     };
-    ring_each(context, workspaces, |workspace| {
+    requeue_each(context, workspaces, |workspace| {
         let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
         workspace.namespace() == namespace && (chosen || follows(&workspace.name_any()))
     });
 }
 
-fn ring_each(context: &Context, workspaces: &Store<RototoWorkspace>, rings: impl Fn(&RototoWorkspace) -> bool) {
-    for workspace in workspaces.state().iter().filter(|workspace| rings(workspace)) {
-        context.ring(&Key::of(workspace));
+fn requeue_each(
+    context: &OperatorContext,
+    workspaces: &Store<RototoWorkspace>,
+    affected: impl Fn(&RototoWorkspace) -> bool,
+) {
+    for workspace in workspaces.state().iter().filter(|workspace| affected(workspace)) {
+        context.requeue(&WorkspaceKey::of(workspace));
     }
 }
 
-fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, _: Arc<Context>) -> Action {
+fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, _: Arc<OperatorContext>) -> Action {
     warn!(name = workspace.name_any(), %error, "a reconcile failed, and is tried again in {RETRY:?}");
     Action::requeue(RETRY)
 }

@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::context::Context;
+use crate::context::OperatorContext;
 use crate::progress::Progress;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -20,7 +20,7 @@ pub(crate) struct Health {
     /// Whether the loops of the process turn.
     pub(crate) progress: Arc<Progress>,
     /// What the operator works with, once it has started.
-    pub(crate) context: OnceLock<Arc<Context>>,
+    pub(crate) context: OnceLock<Arc<OperatorContext>>,
 }
 
 impl Health {

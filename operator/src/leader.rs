@@ -66,10 +66,10 @@ impl Leadership {
 
 /// A change of who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum LeadershipChange {
     /// This process writes from now on.
     Gained,
-    /// The Lease of this process ran out, and nobody else took it. It will be [`Change::Gained`] in a moment.
+    /// The Lease of this process ran out, and nobody else took it. It will be [`LeadershipChange::Gained`] in a moment.
     Lapsed,
     /// Somebody else writes, or has written meanwhile.
     Lost,
@@ -77,7 +77,7 @@ pub enum Change {
 
 /// Which Lease, and for whom.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct LeaseConfig {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -91,20 +91,20 @@ pub struct Terms {
 
 /// The Lease as it was seen, and since when it has not changed.
 #[derive(Clone, Debug)]
-struct Sight {
+struct ObservedLease {
     lease: Lease,
     since: Instant,
 }
 
-impl Terms {
+impl LeaseConfig {
     /// How long an answer is waited for. One that takes longer would come when the Lease has nearly run out.
-    fn patience(&self) -> Duration {
+    fn answer_timeout(&self) -> Duration {
         (self.duration / 3).min(ANSWERS_WITHIN)
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum LeaseAction {
     Create,
     /// Write it with this process as the holder.
     Take,
@@ -128,14 +128,14 @@ impl Tenure {
 
 /// The possession that this process knows of, and until when it counts on it.
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldLease {
     tenure: Tenure,
     until: Instant,
 }
 
 /// What an answer about the Lease means for this process.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum LeaseTransition {
     /// It holds the Lease, and did not before.
     Begin,
     /// It goes on without a gap.
@@ -150,14 +150,14 @@ enum Turn {
     Wait,
 }
 
-fn turn(held: Option<&Held>, tenure: Option<&Tenure>, now: Instant) -> Turn {
+fn transition(held: Option<&HeldLease>, tenure: Option<&Tenure>, now: Instant) -> LeaseTransition {
     match (held, tenure) {
-        (None, None) => Turn::Wait,
-        (Some(_), None) => Turn::Yield,
-        (None, Some(_)) => Turn::Begin,
-        (Some(held), Some(tenure)) if held.tenure != *tenure => Turn::Retake,
-        (Some(held), Some(_)) if now >= held.until => Turn::Resume,
-        (Some(_), Some(_)) => Turn::Renew,
+        (None, None) => LeaseTransition::Wait,
+        (Some(_), None) => LeaseTransition::Yield,
+        (None, Some(_)) => LeaseTransition::Begin,
+        (Some(held), Some(tenure)) if held.tenure != *tenure => LeaseTransition::Retake,
+        (Some(held), Some(_)) if now >= held.until => LeaseTransition::Resume,
+        (Some(_), Some(_)) => LeaseTransition::Renew,
     }
 }
 
@@ -165,21 +165,21 @@ fn turn(held: Option<&Held>, tenure: Option<&Tenure>, now: Instant) -> Turn {
 /// attempt has ended, however it did.
 pub async fn compete(
     client: &Client,
-    terms: &Terms,
+    config: &LeaseConfig,
     leadership: &Leadership,
     shutdown: &CancellationToken,
-    changed: impl Fn(Change),
+    changed: impl Fn(LeadershipChange),
     asked: impl Fn(),
 ) {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), &terms.namespace);
-    let mut seen: Option<Sight> = None;
-    let mut held: Option<Held> = None;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &config.namespace);
+    let mut seen: Option<ObservedLease> = None;
+    let mut held: Option<HeldLease> = None;
     // A write whose answer was not waited for may have succeeded.
     let mut may_hold = false;
     while !shutdown.is_cancelled() {
         let began = now();
         let answer = tokio::select! {
-            answer = timeout(terms.patience(), round(&leases, terms, &mut seen)) => answer,
+            answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen)) => answer,
             () = shutdown.cancelled() => {
                 may_hold = true;
                 break;
@@ -189,25 +189,31 @@ pub async fn compete(
         let pause = match answer {
             Ok(Ok(tenure)) => {
                 // Counted from before the question: the answer may have been under way for long.
-                let until = began + terms.duration.mul_f64(0.8);
-                take_turn(turn(held.as_ref(), tenure.as_ref(), now()), until, terms, leadership, &changed);
-                held = tenure.map(|tenure| Held { tenure, until });
-                if held.is_some() { terms.duration / 3 } else { terms.duration / 15 }
+                let until = began + config.duration.mul_f64(0.8);
+                apply_transition(
+                    transition(held.as_ref(), tenure.as_ref(), now()),
+                    until,
+                    config,
+                    leadership,
+                    &changed,
+                );
+                held = tenure.map(|tenure| HeldLease { tenure, until });
+                if held.is_some() { config.duration / 3 } else { config.duration / 15 }
             }
             Ok(Err(error)) => {
-                warn!(%error, lease = terms.name, "the Lease could not be asked for");
-                terms.duration / 15
+                warn!(%error, lease = config.name, "the Lease could not be asked for");
+                config.duration / 15
             }
             Err(_) => {
-                warn!(lease = terms.name, "the API server did not answer for the Lease");
-                terms.duration / 15
+                warn!(lease = config.name, "the API server did not answer for the Lease");
+                config.duration / 15
             }
         };
         let _ = timeout(pause, shutdown.cancelled()).await;
     }
     leadership.end();
     if may_hold || held.is_some() {
-        give_up(&leases, terms).await;
+        give_up(&leases, config).await;
     }
 }
 
@@ -216,80 +222,90 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn take_turn(turn: Turn, until: Instant, terms: &Terms, leadership: &Leadership, changed: &impl Fn(Change)) {
-    let Terms { name: lease, identity, .. } = terms;
-    match turn {
-        Turn::Renew => return leadership.renew(until),
-        Turn::Yield | Turn::Wait => {
-            if turn == Turn::Yield {
+fn apply_transition(
+    transition: LeaseTransition,
+    until: Instant,
+    config: &LeaseConfig,
+    leadership: &Leadership,
+    changed: &impl Fn(LeadershipChange),
+) {
+    let LeaseConfig { name: lease, identity, .. } = config;
+    match transition {
+        LeaseTransition::Renew => return leadership.renew(until),
+        LeaseTransition::Yield | LeaseTransition::Wait => {
+            if transition == LeaseTransition::Yield {
                 warn!(lease, "another operator writes now");
             }
             leadership.end();
-            return changed(Change::Lost);
+            return changed(LeadershipChange::Lost);
         }
-        Turn::Begin => info!(lease, identity, "this operator writes"),
-        Turn::Resume => {
+        LeaseTransition::Begin => info!(lease, identity, "this operator writes"),
+        LeaseTransition::Resume => {
             info!(lease, identity, "this operator writes again, after a time in which nobody did");
-            changed(Change::Lapsed);
+            changed(LeadershipChange::Lapsed);
         }
-        Turn::Retake => {
+        LeaseTransition::Retake => {
             warn!(lease, identity, "this operator writes again, after another one");
             leadership.end();
-            changed(Change::Lost);
+            changed(LeadershipChange::Lost);
         }
     }
     leadership.begin(until);
-    changed(Change::Gained);
+    changed(LeadershipChange::Gained);
 }
 
 /// Asks for the Lease, takes it if it is free, and says under which tenure this process holds it, if it does.
-async fn round(leases: &Api<Lease>, terms: &Terms, seen: &mut Option<Sight>) -> Result<Option<Tenure>, kube::Error> {
-    let found = leases.get_opt(&terms.name).await?;
-    *seen = look(seen.take(), found, now());
+async fn round(
+    leases: &Api<Lease>,
+    config: &LeaseConfig,
+    seen: &mut Option<ObservedLease>,
+) -> Result<Option<Tenure>, kube::Error> {
+    let found = leases.get_opt(&config.name).await?;
+    *seen = observe(seen.take(), found, now());
     // Where somebody was faster, the next round shows who.
-    let written = match decide(seen.as_ref(), terms, now()) {
-        Step::Wait => return Ok(None),
-        Step::Create => leases.create(&PostParams::default(), &taken(None, terms)).await,
-        Step::Take => {
-            leases.replace(&terms.name, &PostParams::default(), &taken(seen.as_ref().map(|s| &s.lease), terms)).await
+    let written = match decide(seen.as_ref(), config, now()) {
+        LeaseAction::Wait => return Ok(None),
+        LeaseAction::Create => leases.create(&PostParams::default(), &taken(None, config)).await,
+        LeaseAction::Take => {
+            leases.replace(&config.name, &PostParams::default(), &taken(seen.as_ref().map(|s| &s.lease), config)).await
         }
     };
     Ok(Some(Tenure::of(&written?)))
 }
 
-fn look(before: Option<Sight>, found: Option<Lease>, now: Instant) -> Option<Sight> {
+fn observe(before: Option<ObservedLease>, found: Option<Lease>, now: Instant) -> Option<ObservedLease> {
     let lease = found?;
     let since = before.filter(|before| before.lease.resource_version() == lease.resource_version());
-    Some(Sight { since: since.map_or(now, |before| before.since), lease })
+    Some(ObservedLease { since: since.map_or(now, |before| before.since), lease })
 }
 
-fn decide(seen: Option<&Sight>, terms: &Terms, now: Instant) -> Step {
-    let Some(Sight { lease, since }) = seen else { return Step::Create };
+fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, now: Instant) -> LeaseAction {
+    let Some(ObservedLease { lease, since }) = seen else { return LeaseAction::Create };
     let spec = lease.spec.as_ref();
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     let duration = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    let duration = duration.map_or(terms.duration, Duration::from_secs);
-    if holder.is_empty() || holder == terms.identity || now.saturating_duration_since(*since) > duration {
-        Step::Take
+    let duration = duration.map_or(config.duration, Duration::from_secs);
+    if holder.is_empty() || holder == config.identity || now.saturating_duration_since(*since) > duration {
+        LeaseAction::Take
     } else {
-        Step::Wait
+        LeaseAction::Wait
     }
 }
 
-fn taken(found: Option<&Lease>, terms: &Terms) -> Lease {
+fn taken(found: Option<&Lease>, config: &LeaseConfig) -> Lease {
     let now = MicroTime(Timestamp::now());
     let before = found.and_then(|lease| lease.spec.clone()).unwrap_or_default();
-    let renewed = before.holder_identity.as_deref() == Some(&terms.identity);
+    let renewed = before.holder_identity.as_deref() == Some(&config.identity);
     let spec = LeaseSpec {
-        holder_identity: Some(terms.identity.clone()),
-        lease_duration_seconds: Some(i32::try_from(terms.duration.as_secs()).unwrap_or(i32::MAX)),
+        holder_identity: Some(config.identity.clone()),
+        lease_duration_seconds: Some(i32::try_from(config.duration.as_secs()).unwrap_or(i32::MAX)),
         acquire_time: if renewed { before.acquire_time } else { Some(now.clone()) },
         renew_time: Some(now),
         lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!renewed)),
         ..LeaseSpec::default()
     };
     let metadata = ObjectMeta {
-        name: Some(terms.name.clone()),
+        name: Some(config.name.clone()),
         resource_version: found.and_then(ResourceExt::resource_version),
         ..ObjectMeta::default()
     };
@@ -297,13 +313,13 @@ fn taken(found: Option<&Lease>, terms: &Terms) -> Lease {
 }
 
 /// Lets a successor begin at once instead of waiting for the Lease to grow old.
-async fn give_up(leases: &Api<Lease>, terms: &Terms) {
+async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
     let released = async {
-        let Some(mut lease) = leases.get_opt(&terms.name).await? else { return Ok(()) };
+        let Some(mut lease) = leases.get_opt(&config.name).await? else { return Ok(()) };
         let Some(spec) = &mut lease.spec else { return Ok(()) };
-        if spec.holder_identity.as_deref() == Some(&terms.identity) {
+        if spec.holder_identity.as_deref() == Some(&config.identity) {
             spec.holder_identity = None;
-            leases.replace(&terms.name, &PostParams::default(), &lease).await?;
+            leases.replace(&config.name, &PostParams::default(), &lease).await?;
         }
         Ok::<_, kube::Error>(())
     };
@@ -326,49 +342,54 @@ mod tests {
 
     use super::*;
 
-    fn terms() -> Terms {
+    fn config() -> LeaseConfig {
         let text = |text: &str| text.to_owned();
-        Terms { namespace: text("ns"), name: text("lease"), identity: text("me"), duration: Duration::from_secs(15) }
+        LeaseConfig {
+            namespace: text("ns"),
+            name: text("lease"),
+            identity: text("me"),
+            duration: Duration::from_secs(15),
+        }
     }
 
     fn lease(holder: &str, version: &str) -> Lease {
-        let mut lease = taken(None, &Terms { identity: holder.to_owned(), ..terms() });
+        let mut lease = taken(None, &LeaseConfig { identity: holder.to_owned(), ..config() });
         lease.metadata.resource_version = Some(version.to_owned());
         lease
     }
 
-    fn check(lease: Lease, unchanged_for: u64, expected: Step) {
+    fn check(lease: Lease, unchanged_for: u64, expected: LeaseAction) {
         let since = Instant::now();
-        let sight = Sight { lease, since };
-        assert_eq!(decide(Some(&sight), &terms(), since + Duration::from_secs(unchanged_for)), expected);
+        let observed = ObservedLease { lease, since };
+        assert_eq!(decide(Some(&observed), &config(), since + Duration::from_secs(unchanged_for)), expected);
     }
 
     #[test]
     fn a_lease_is_taken_when_it_is_missing_free_own_or_old() {
-        assert_eq!(decide(None, &terms(), Instant::now()), Step::Create);
-        check(lease("", "1"), 0, Step::Take);
-        check(lease("me", "1"), 0, Step::Take);
-        check(lease("other", "1"), 14, Step::Wait);
-        check(lease("other", "1"), 16, Step::Take);
+        assert_eq!(decide(None, &config(), Instant::now()), LeaseAction::Create);
+        check(lease("", "1"), 0, LeaseAction::Take);
+        check(lease("me", "1"), 0, LeaseAction::Take);
+        check(lease("other", "1"), 14, LeaseAction::Wait);
+        check(lease("other", "1"), 16, LeaseAction::Take);
     }
 
     #[test]
     fn age_is_the_time_since_this_process_saw_it_change() {
         let start = Instant::now();
         let later = start + Duration::from_secs(60);
-        let first = look(None, Some(lease("other", "1")), start);
-        let same = look(first.clone(), Some(lease("other", "1")), later).unwrap();
+        let first = observe(None, Some(lease("other", "1")), start);
+        let same = observe(first.clone(), Some(lease("other", "1")), later).unwrap();
         assert_eq!(same.since, start);
-        let renewed = look(first, Some(lease("other", "2")), later).unwrap();
+        let renewed = observe(first, Some(lease("other", "2")), later).unwrap();
         assert_eq!(renewed.since, later);
     }
 
     #[test]
     fn a_renewal_keeps_the_time_of_the_acquisition_and_a_takeover_counts() {
-        let first = taken(None, &terms());
-        let second = taken(Some(&first), &terms());
+        let first = taken(None, &config());
+        let second = taken(Some(&first), &config());
         assert_eq!(first.spec.as_ref().unwrap().acquire_time, second.spec.as_ref().unwrap().acquire_time);
-        let other = taken(Some(&second), &Terms { identity: "other".to_owned(), ..terms() });
+        let other = taken(Some(&second), &LeaseConfig { identity: "other".to_owned(), ..config() });
         assert_eq!(other.spec.unwrap().lease_transitions, Some(2));
     }
 
@@ -393,20 +414,20 @@ mod tests {
     fn a_gap_and_another_holder_both_end_a_term() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let first = taken(None, &terms());
-        let (ours, renewed) = (Tenure::of(&first), Tenure::of(&taken(Some(&first), &terms())));
-        let held = Held { tenure: ours.clone(), until: after(12) };
-        assert_eq!(turn(None, None, start), Turn::Wait);
-        assert_eq!(turn(None, Some(&ours), start), Turn::Begin);
-        assert_eq!(turn(Some(&held), Some(&renewed), after(11)), Turn::Renew);
-        assert_eq!(turn(Some(&held), Some(&renewed), after(12)), Turn::Resume);
-        assert_eq!(turn(Some(&held), None, after(11)), Turn::Yield);
-        let other = taken(Some(&first), &Terms { identity: "other".to_owned(), ..terms() });
-        let retaken = Tenure::of(&taken(Some(&other), &terms()));
-        assert_eq!(turn(Some(&held), Some(&retaken), after(11)), Turn::Retake);
+        let first = taken(None, &config());
+        let (ours, renewed) = (Tenure::of(&first), Tenure::of(&taken(Some(&first), &config())));
+        let held = HeldLease { tenure: ours.clone(), until: after(12) };
+        assert_eq!(transition(None, None, start), LeaseTransition::Wait);
+        assert_eq!(transition(None, Some(&ours), start), LeaseTransition::Begin);
+        assert_eq!(transition(Some(&held), Some(&renewed), after(11)), LeaseTransition::Renew);
+        assert_eq!(transition(Some(&held), Some(&renewed), after(12)), LeaseTransition::Resume);
+        assert_eq!(transition(Some(&held), None, after(11)), LeaseTransition::Yield);
+        let other = taken(Some(&first), &LeaseConfig { identity: "other".to_owned(), ..config() });
+        let retaken = Tenure::of(&taken(Some(&other), &config()));
+        assert_eq!(transition(Some(&held), Some(&retaken), after(11)), LeaseTransition::Retake);
         // Somebody deleted it, and it was created again.
         let anew = Tenure { acquired: Some(MicroTime(Timestamp::UNIX_EPOCH)), ..ours };
-        assert_eq!(turn(Some(&held), Some(&anew), after(13)), Turn::Retake);
+        assert_eq!(transition(Some(&held), Some(&anew), after(13)), LeaseTransition::Retake);
     }
 
     /// An API server with one Lease. Nobody is answered during its `outage`, in seconds since it began.
@@ -429,9 +450,9 @@ mod tests {
                     if server.outage.contains(&server.began.elapsed().as_secs()) {
                         std::future::pending::<()>().await;
                     }
-                    let (head, body) = request.into_parts();
+                    let (parts, body) = request.into_parts();
                     let written = serde_json::from_slice(&body.collect_bytes().await?).ok();
-                    let (status, answer) = match (&head.method, written) {
+                    let (status, answer) = match (&parts.method, written) {
                         (&Method::GET, _) => server.read(),
                         (_, Some(lease)) => server.write(lease),
                         (_, None) => (400, json!({})),
@@ -463,28 +484,30 @@ mod tests {
         }
 
         /// Another process takes the Lease, whoever holds it, and gives it up at once.
-        fn interlude(&self) {
-            let mut lease =
-                taken(self.lease.lock().unwrap().as_ref(), &Terms { identity: "other".to_owned(), ..short_terms() });
+        fn taken_by_another(&self) {
+            let mut lease = taken(
+                self.lease.lock().unwrap().as_ref(),
+                &LeaseConfig { identity: "other".to_owned(), ..short_config() },
+            );
             lease.spec.as_mut().unwrap().holder_identity = None;
             assert_eq!(self.write(lease).0, 200);
         }
     }
 
-    fn short_terms() -> Terms {
-        Terms { duration: Duration::from_secs(3), ..terms() }
+    fn short_config() -> LeaseConfig {
+        LeaseConfig { duration: Duration::from_secs(3), ..config() }
     }
 
     /// What becomes of a process that competes for `seconds`, and the number of attempts.
-    async fn story(server: &Arc<Server>, seconds: u64) -> (Vec<(Change, Option<u64>)>, usize) {
+    async fn compete_for(server: &Arc<Server>, seconds: u64) -> (Vec<(LeadershipChange, Option<u64>)>, usize) {
         let (leadership, shutdown) = (Leadership::default(), CancellationToken::new());
         let (changes, attempts) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
-        let (client, terms) = (server.client(), short_terms());
+        let (client, config) = (server.client(), short_config());
         let changed = |change| changes.lock().unwrap().push((change, leadership.term(now())));
         let asked = || {
             attempts.fetch_add(1, Ordering::Relaxed);
         };
-        let competing = compete(&client, &terms, &leadership, &shutdown, changed, asked);
+        let competing = compete(&client, &config, &leadership, &shutdown, changed, asked);
         let ends = async {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             shutdown.cancel();
@@ -497,18 +520,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_ran_out_during_an_outage_is_gained_anew() {
         let server = Server::new(2..9);
-        let (changes, attempts) = story(&server, 12).await;
+        let (changes, attempts) = compete_for(&server, 12).await;
         // It is renewed every second, and asked for during the outage too.
         assert!(attempts > 8, "{attempts}");
-        assert_eq!(changes, [(Change::Gained, Some(1)), (Change::Lapsed, None), (Change::Gained, Some(2))]);
+        assert_eq!(
+            changes,
+            [
+                (LeadershipChange::Gained, Some(1)),
+                (LeadershipChange::Lapsed, None),
+                (LeadershipChange::Gained, Some(2))
+            ]
+        );
         let holder = server.lease.lock().unwrap().clone().unwrap().spec.unwrap().holder_identity;
         assert_eq!(holder, None, "it was given up at the end");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_short_outage_ends_no_term() {
-        let (changes, _) = story(&Server::new(2..3), 12).await;
-        assert_eq!(changes, [(Change::Gained, Some(1))]);
+        let (changes, _) = compete_for(&Server::new(2..3), 12).await;
+        assert_eq!(changes, [(LeadershipChange::Gained, Some(1))]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -516,17 +546,20 @@ mod tests {
         let server = Server::new(2..9);
         let other = async {
             tokio::time::sleep(Duration::from_secs(7)).await;
-            server.interlude();
+            server.taken_by_another();
         };
-        let ((changes, _), ()) = tokio::join!(story(&server, 12), other);
-        assert_eq!(changes, [(Change::Gained, Some(1)), (Change::Lost, None), (Change::Gained, Some(2))]);
+        let ((changes, _), ()) = tokio::join!(compete_for(&server, 12), other);
+        assert_eq!(
+            changes,
+            [(LeadershipChange::Gained, Some(1)), (LeadershipChange::Lost, None), (LeadershipChange::Gained, Some(2))]
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_operator_ends_in_a_moment_also_when_nobody_answers() {
         let server = Server::new(0..1000);
         let began = tokio::time::Instant::now();
-        let (changes, _) = story(&server, 5).await;
+        let (changes, _) = compete_for(&server, 5).await;
         assert!(changes.is_empty());
         assert!(began.elapsed() <= Duration::from_secs(5) + GIVING_UP, "{:?}", began.elapsed());
     }

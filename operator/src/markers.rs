@@ -10,11 +10,11 @@ use rototo_api::names::{
 use serde_json::{Map, Value, json};
 
 use rototo_protocol::Publish;
-use rototo_protocol::plan::{At, Found, MarkerMap};
+use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
 
 /// What stands on the map beside the markers: whose it is, and where its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct MapMetadata {
     /// `<namespace>/<release>` of this install.
     pub install: String,
     /// The base URL of snapshots and reports.
@@ -37,7 +37,7 @@ pub enum WriteError {
     Unavailable(String),
 }
 
-impl Address {
+impl MapMetadata {
     /// The map as it concerns `workspace`.
     #[must_use]
     pub fn read(&self, map: Option<&ConfigMap>, workspace: &str) -> MarkerMap {
@@ -50,7 +50,7 @@ impl Address {
         let addressed = annotation(ANNOTATION_SNAPSHOTS) == Some(&self.snapshots)
             && annotation(ANNOTATION_CA) == Some(&self.ca)
             && map.labels().get(LABEL_MARKERS).map(String::as_str) == Some("true");
-        let marker = Found::read(map.data.as_ref().and_then(|data| data.get(workspace)).map(String::as_str));
+        let marker = MarkerEntry::read(map.data.as_ref().and_then(|data| data.get(workspace)).map(String::as_str));
         MarkerMap::Ours { resource_version: map.resource_version().unwrap_or_default(), addressed, marker }
     }
 
@@ -61,7 +61,7 @@ impl Address {
         client: &Client,
         namespace: &str,
         data: Map<String, Value>,
-        at: &At,
+        at: &MapVersion,
     ) -> Result<ConfigMap, WriteError> {
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let mut body = json!({
@@ -79,11 +79,11 @@ impl Address {
             "data": data,
         });
         let outcome = match at {
-            At::Missing => match serde_json::from_value(body) {
+            MapVersion::Missing => match serde_json::from_value(body) {
                 Ok(map) => maps.create(&PostParams::default(), &map).await,
                 Err(error) => return Err(WriteError::Refused(error.to_string())),
             },
-            At::Version(version) => {
+            MapVersion::Version(version) => {
                 body["metadata"]["resourceVersion"] = json!(version);
                 maps.patch(MARKERS, &PatchParams::default(), &Patch::Strategic(body)).await
             }

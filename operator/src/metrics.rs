@@ -12,8 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
-use crate::head::{LookError, Seen};
-use crate::records::Key;
+use crate::poll::{PollError, PollResult};
+use crate::record_store::WorkspaceKey;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
 
 /// From five milliseconds to a minute and a half.
@@ -22,9 +22,9 @@ const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 
 /// All metrics of the operator.
 pub struct Metrics {
     registry: Registry,
-    propagation: Family<Stage, Histogram>,
+    propagation: Family<StageLabels, Histogram>,
     processes: Family<ProcessLabels, Gauge>,
-    looks: Family<Outcome, Counter>,
+    polls: Family<OutcomeLabels, Counter>,
     verified: Family<WorkspaceLabels, Gauge>,
     publishes: Counter,
     publish_refused: Counter,
@@ -44,7 +44,7 @@ impl Drop for Overdue {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stage {
+struct StageLabels {
     stage: &'static str,
 }
 
@@ -68,7 +68,7 @@ struct GitLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -84,8 +84,8 @@ impl Default for Metrics {
         );
         let processes = Family::default();
         registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
-        let looks = Family::default();
-        registry.register("looks", "Looks at a source, by outcome", looks.clone());
+        let polls = Family::default();
+        registry.register("polls", "Polls of a source, by outcome", polls.clone());
         let verified = Family::default();
         registry.register_with_unit(
             "source_verified_timestamp",
@@ -109,7 +109,7 @@ impl Default for Metrics {
             registry,
             propagation,
             processes,
-            looks,
+            polls,
             verified,
             publishes,
             publish_refused,
@@ -136,12 +136,12 @@ impl Metrics {
     }
 
     /// A look at a source has ended.
-    pub fn looked(&self, key: &Key, result: &Result<Seen, LookError>, now: Timestamp) {
+    pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
         if result.is_ok() {
             self.verified.get_or_create(&workspace(key)).set(now.as_second());
         }
-        let outcome = result.as_ref().map_or_else(LookError::code, |_| "success");
-        self.looks.get_or_create(&Outcome { outcome }).inc();
+        let outcome = result.as_ref().map_or_else(PollError::code, |_| "success");
+        self.polls.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// The API server has accepted a marker.
@@ -159,7 +159,7 @@ impl Metrics {
     }
 
     fn observe(&self, stage: &'static str, since: Moment, time: Moment) {
-        self.propagation.get_or_create(&Stage { stage }).observe(time.saturating_sub(since).as_secs_f64());
+        self.propagation.get_or_create(&StageLabels { stage }).observe(time.saturating_sub(since).as_secs_f64());
     }
 
     /// A marker could not be written.
@@ -196,7 +196,7 @@ impl Metrics {
     }
 
     /// The fleet of a workspace was counted.
-    pub fn fleet(&self, key: &Key, view: &FleetView) {
+    pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
         let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
         let states =
             [("applied", view.applied), ("rejected", view.rejected), ("silent", view.silent), ("pending", pending)];
@@ -206,7 +206,7 @@ impl Metrics {
     }
 
     /// A workspace is gone.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));
         }
@@ -214,10 +214,10 @@ impl Metrics {
     }
 }
 
-fn workspace(key: &Key) -> WorkspaceLabels {
+fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
     WorkspaceLabels { namespace: key.namespace.clone(), workspace: key.name.clone() }
 }
 
-fn labels(key: &Key, state: &'static str) -> ProcessLabels {
+fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
     ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use rototo_api::names::OPERATOR;
 
-use crate::leader::Terms;
+use crate::leader::LeaseConfig;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
 #[derive(Clone, Debug, Parser)]
@@ -85,9 +85,9 @@ pub struct Options {
 impl Options {
     /// The Lease that this install competes for.
     #[must_use]
-    pub fn lease(&self) -> Terms {
+    pub fn lease(&self) -> LeaseConfig {
         let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
-        Terms {
+        LeaseConfig {
             namespace: self.namespace.clone(),
             name: self.release.clone(),
             identity: self.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| OPERATOR.to_owned()),

@@ -15,7 +15,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::runtime::watcher::Event;
 use rototo_api::names::{CONTAINER_VARIABLE, workspace_label};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::fleet::{Container, End, Fate, Moment, Pod, Pods};
+use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState, Pods};
 use tokio::sync::watch;
 
 use crate::clock;
@@ -26,12 +26,12 @@ const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 /// Everything that one watch has brought.
 #[derive(Default)]
 pub struct PodIndex {
-    known: Mutex<Known>,
+    known: Mutex<PodCache>,
     listed: watch::Sender<bool>,
 }
 
 #[derive(Default)]
-struct Known {
+struct PodCache {
     namespaces: Namespaces,
     /// A list that is under way, and takes the place of what is known when it is complete.
     listing: Vec<Object>,
@@ -40,23 +40,23 @@ struct Known {
 }
 
 /// By namespace and by UID.
-type Namespaces = HashMap<String, BTreeMap<String, Seen>>;
+type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
 
 /// A pod, and what selects it.
-struct Seen {
+struct IndexedPod {
     labels: BTreeMap<String, String>,
     pod: Pod,
 }
 
 /// Which pods should follow a workspace.
-pub enum Selection {
+pub enum PodSelection {
     /// Those with this label, whatever its value.
     Labelled(String),
     /// Those of the workspace's own selector. One that can't be understood selects nothing, rather than everything.
     Custom(Option<Selector>),
 }
 
-impl Selection {
+impl PodSelection {
     /// The pods that carry the label of the workspace.
     #[must_use]
     pub fn labelled(workspace: &str) -> Self {
@@ -92,11 +92,11 @@ impl Selection {
 
 impl PodIndex {
     /// Takes in what the watch brings.
-    pub fn take(&self, event: &Event<Object>) {
-        self.take_at(event, clock::now());
+    pub fn apply(&self, event: &Event<Object>) {
+        self.apply_at(event, clock::now());
     }
 
-    fn take_at(&self, event: &Event<Object>, now: Moment) {
+    fn apply_at(&self, event: &Event<Object>, now: Moment) {
         let mut known = self.lock();
         match event {
             Event::Init => known.listing.clear(),
@@ -121,7 +121,7 @@ impl PodIndex {
     }
 
     /// Adds the pods of a namespace to `pods`, selected or not.
-    pub fn add(&self, namespace: &str, selection: &Selection, pods: &mut Pods) {
+    pub fn add(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods) {
         let known = self.lock();
         for (uid, seen) in known.namespaces.get(namespace).into_iter().flatten() {
             let selected = selection.covers(&seen.labels);
@@ -129,30 +129,31 @@ impl PodIndex {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, PodCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl PodCache {
     fn keep(&mut self, object: &Object, now: Moment) {
         let Some(uid) = object.uid() else { return };
         let pods = self.namespaces.entry(object.namespace().unwrap_or_default()).or_default();
         let before = pods.get(&uid).map(|seen| &seen.pod);
         let pod = describe(object, before, self.listed.then_some(now), now);
-        pods.insert(uid, Seen { labels: object.labels().clone(), pod });
+        pods.insert(uid, IndexedPod { labels: object.labels().clone(), pod });
     }
 
     /// The object of a pod is gone.
     fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
         let Some(pods) = self.namespaces.get_mut(namespace) else { return };
         if let Some(seen) = pods.get_mut(uid)
-            && seen.pod.fate == Fate::Exists
+            && seen.pod.object_state == PodObjectState::Exists
         {
             let running = seen.pod.containers.iter().any(|container| container.running);
-            seen.pod.fate = if running { Fate::Vanished { seen: now } } else { Fate::Ended { seen: now } };
+            seen.pod.object_state =
+                if running { PodObjectState::Vanished { seen: now } } else { PodObjectState::Ended { seen: now } };
         }
-        pods.retain(|_, seen| !is_forgotten(seen.pod.fate, now));
+        pods.retain(|_, seen| !is_forgotten(seen.pod.object_state, now));
         if pods.is_empty() {
             self.namespaces.remove(namespace);
         }
@@ -175,10 +176,10 @@ impl Known {
     }
 }
 
-fn is_forgotten(fate: Fate, now: Moment) -> bool {
-    match fate {
-        Fate::Exists => false,
-        Fate::Ended { seen } | Fate::Vanished { seen } => now >= seen + REMEMBERED,
+fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
+    match object_state {
+        PodObjectState::Exists => false,
+        PodObjectState::Ended { seen } | PodObjectState::Vanished { seen } => now >= seen + REMEMBERED,
     }
 }
 
@@ -197,10 +198,10 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
     let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
     let over =
         matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
-    let fate = match before.map(|before| before.fate) {
-        Some(ended @ Fate::Ended { .. }) => ended,
-        _ if over && !running => Fate::Ended { seen: now },
-        _ => Fate::Exists,
+    let object_state = match before.map(|before| before.object_state) {
+        Some(ended @ PodObjectState::Ended { .. }) => ended,
+        _ if over && !running => PodObjectState::Ended { seen: now },
+        _ => PodObjectState::Exists,
     };
     let seen_running = match before {
         Some(before) if begun(&before.containers) => before.seen_running,
@@ -208,7 +209,7 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
         Some(_) => begun(&containers).then_some(now),
         None => first.filter(|_| begun(&containers)),
     };
-    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, fate }
+    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, object_state }
 }
 
 fn all_terminated(object: &Object) -> bool {
@@ -254,7 +255,7 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
         let at = ended_at(status);
         let ended = at.map(|at| match known(&status.name) {
             Some(end) if end.at == at => end,
-            _ => End { at, seen: now },
+            _ => ContainerEnd { at, seen: now },
         });
         let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
         let name = status.name.clone();
@@ -305,10 +306,10 @@ mod tests {
     fn after(events: Vec<Event<Object>>) -> Pods {
         let index = PodIndex::default();
         for (second, event) in (1..).zip(events) {
-            index.take_at(&event, Duration::from_secs(second));
+            index.apply_at(&event, Duration::from_secs(second));
         }
         let mut pods = Pods::default();
-        index.add("prod", &Selection::labelled("config"), &mut pods);
+        index.add("prod", &PodSelection::labelled("config"), &mut pods);
         pods
     }
 
@@ -327,31 +328,37 @@ mod tests {
 
     #[test]
     fn a_pod_has_ended_when_the_kubelet_says_so_and_has_vanished_when_nobody_does() {
-        let fate = |events| after(events).get("a").unwrap().fate;
+        let object_state = |events| after(events).get("a").unwrap().object_state;
         let second = Duration::from_secs;
         let seen_to_end = vec![
             Event::Apply(pod("a", "Running", runs())),
             Event::Apply(deleted(pod("a", "Running", ended()))),
             Event::Delete(deleted(pod("a", "Running", ended()))),
         ];
-        assert_eq!(fate(seen_to_end), Fate::Ended { seen: second(2) });
+        assert_eq!(object_state(seen_to_end), PodObjectState::Ended { seen: second(2) });
         let by_force = vec![Event::Apply(pod("a", "Running", runs())), Event::Delete(pod("a", "Running", runs()))];
-        assert_eq!(fate(by_force), Fate::Vanished { seen: second(2) });
+        assert_eq!(object_state(by_force), PodObjectState::Vanished { seen: second(2) });
         // The pod garbage collector writes a phase; the containers' states are still the kubelet's.
         let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
-        assert_eq!(fate(lost_node), Fate::Vanished { seen: second(2) });
-        assert_eq!(fate(vec![Event::Apply(pod("a", "Succeeded", ended()))]), Fate::Ended { seen: second(1) });
+        assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
+        assert_eq!(
+            object_state(vec![Event::Apply(pod("a", "Succeeded", ended()))]),
+            PodObjectState::Ended { seen: second(1) }
+        );
     }
 
     #[test]
-    fn a_list_tells_of_ends_by_what_is_not_in_it() {
+    fn a_list_shows_ends_by_what_is_not_in_it() {
         let before = vec![Event::Apply(pod("old", "Running", runs())), Event::Init];
         let listed = vec![Event::InitApply(pod("new", "Running", runs()))];
         let under_way: Vec<_> = before.into_iter().chain(listed).collect();
         assert_eq!(expected(under_way.clone()), ["old"]);
         let complete = after(under_way.into_iter().chain([Event::InitDone]).collect());
         assert_eq!(complete.expected().map(|(uid, _)| uid).collect::<Vec<_>>(), ["new"]);
-        assert_eq!(complete.get("old").unwrap().fate, Fate::Vanished { seen: Duration::from_secs(4) });
+        assert_eq!(
+            complete.get("old").unwrap().object_state,
+            PodObjectState::Vanished { seen: Duration::from_secs(4) }
+        );
     }
 
     #[test]
@@ -413,8 +420,8 @@ mod tests {
         assert_eq!(expected(vec![beside_a_sidecar(ended(), json!([]))]), ["a"]);
         assert!(expected(vec![beside_a_sidecar(ended(), marked.clone())]).is_empty());
         assert_eq!(expected(vec![beside_a_sidecar(runs(), marked.clone())]), ["a"]);
-        let fate = after(vec![beside_a_sidecar(ended(), marked)]).get("a").unwrap().fate;
-        assert_eq!(fate, Fate::Exists, "the end of a process without a name is not proven");
+        let object_state = after(vec![beside_a_sidecar(ended(), marked)]).get("a").unwrap().object_state;
+        assert_eq!(object_state, PodObjectState::Exists, "the end of a process without a name is not proven");
     }
 
     #[test]
@@ -428,7 +435,7 @@ mod tests {
     #[test]
     fn a_selector_that_cannot_be_understood_selects_nothing() {
         let nonsense = json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
-        let selection = Selection::custom(serde_json::from_value(nonsense).unwrap());
+        let selection = PodSelection::custom(serde_json::from_value(nonsense).unwrap());
         assert!(selection.is_unusable() && !selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));
     }
 }

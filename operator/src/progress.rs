@@ -21,7 +21,7 @@ impl Progress {
     }
 
     /// Notes that a loop has turned.
-    pub fn made(&self, now: Instant) {
+    pub fn touch(&self, now: Instant) {
         let mut last = self.last();
         *last = now.max(*last);
     }
@@ -48,10 +48,10 @@ mod tests {
         let progress = Progress::new(start);
         assert!(progress.is_alive(after(60)));
         assert!(!progress.is_alive(after(61)));
-        progress.made(after(55));
+        progress.touch(after(55));
         assert!(progress.is_alive(after(115)));
         // What was noted late by another thread takes nothing back.
-        progress.made(after(40));
+        progress.touch(after(40));
         assert!(progress.is_alive(after(115)));
         assert!(!progress.is_alive(after(116)));
     }

@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::Publish;
-use rototo_protocol::plan::{At, Because, MarkerMap, Plan};
-use rototo_protocol::publisher::{Detection, Facts, Landed};
+use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::context::Context;
-use crate::head::{LookTimes, Verdict};
+use crate::context::OperatorContext;
 use crate::markers::{self, WriteError};
-use crate::record::Record;
-use crate::records::{Key, SharedRecord};
+use crate::poll::{LintVerdict, PollTimes};
+use crate::record_store::{SharedRecord, WorkspaceKey};
 use crate::recover::recover_if_lost;
-use crate::report::tell;
-use crate::status::{Event, PublishProblem};
+use crate::report::write_event;
+use crate::status::{PublishProblem, WorkspaceEvent};
+use crate::workspace_record::WorkspaceRecord;
 
 /// How often a decision is made again because the map has changed under it.
 const ATTEMPTS: u32 = 5;
@@ -29,8 +29,13 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Writes the marker if it does not say what the source says. `term` is the lease term in which this reconcile began: in
 /// another one, nothing is written.
-pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Arc<Context>, term: u64) {
-    let namespace = Key::of(workspace).namespace;
+pub(crate) async fn publish(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Arc<OperatorContext>,
+    term: u64,
+) {
+    let namespace = WorkspaceKey::of(workspace).namespace;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.maps.turn(&namespace);
     let events = {
@@ -38,7 +43,7 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
         take_turn(workspace, shared, context, term).await
     };
     for event in events {
-        tell(workspace, context, event).await;
+        write_event(workspace, context, event).await;
     }
 }
 
@@ -47,10 +52,10 @@ pub(crate) async fn publish(workspace: &RototoWorkspace, shared: &SharedRecord, 
 async fn take_turn(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &Arc<Context>,
+    context: &Arc<OperatorContext>,
     term: u64,
-) -> Vec<Event> {
-    let Key { namespace, name } = Key::of(workspace);
+) -> Vec<WorkspaceEvent> {
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let mut events = Vec::new();
     for _ in 0..ATTEMPTS {
         // Deleted while this waited for its turn: what it would write, nobody would take away again soon.
@@ -58,41 +63,41 @@ async fn take_turn(
             return events;
         }
         let map = context.maps.newest(&namespace);
-        let map = context.address.read(map.as_deref(), &name);
+        let map = context.map_metadata.read(map.as_deref(), &name);
         events.extend(landed_before(workspace, shared, context, &map));
         let plan = decide(workspace, shared, context, map);
-        let (publish, at, because) = match plan {
-            Plan::Wait => {
-                shared.lock().sees(None);
+        let (publish, at, reason) = match plan {
+            MarkerPlan::Wait => {
+                shared.lock().marker_confirmed(None);
                 return events;
             }
-            Plan::Keep(publish) => {
-                shared.lock().sees(Some(publish));
+            MarkerPlan::Keep(publish) => {
+                shared.lock().marker_confirmed(Some(publish));
                 recover_if_lost(workspace, shared, context, &publish);
                 return events;
             }
-            Plan::Forbidden { owner } => {
+            MarkerPlan::Forbidden { owner } => {
                 shared.lock().problem = Some(PublishProblem::Foreign { owner });
                 return events;
             }
-            Plan::AskAgain => {
-                if !ask_again(workspace, shared, context).await {
+            MarkerPlan::VerifyAgain => {
+                if !verify_source_and_map(workspace, shared, context).await {
                     return events;
                 }
                 continue;
             }
-            Plan::Readdress { publish, at } => (publish, at, None),
-            Plan::Write { publish, at, because } => (publish, at, Some(because)),
+            MarkerPlan::Readdress { publish, at } => (publish, at, None),
+            MarkerPlan::Write { publish, at, reason } => (publish, at, Some(reason)),
         };
-        if because.is_some_and(|because| !may_try(workspace, shared, context, publish, &at, because)) {
+        if reason.is_some_and(|reason| !begin_attempt(workspace, shared, context, publish, &at, reason)) {
             return events;
         }
         match write(context, &namespace, &name, publish, &at).await {
             Ok(()) => {
-                if because.is_some() {
+                if reason.is_some() {
                     events.extend(accepted(workspace, shared, context));
                 } else {
-                    shared.lock().sees(Some(publish));
+                    shared.lock().marker_confirmed(Some(publish));
                 }
                 forget_old_snapshots(workspace, shared, context).await;
                 return events;
@@ -104,7 +109,7 @@ async fn take_turn(
             }
             // The map shows what has become of the write.
             Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
-                if let Err(problem) = look_at_map(context, &namespace).await {
+                if let Err(problem) = read_map(context, &namespace).await {
                     failed(shared, context, problem);
                     return events;
                 }
@@ -119,62 +124,62 @@ async fn take_turn(
 fn landed_before(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &Context,
+    context: &OperatorContext,
     map: &MarkerMap,
-) -> Option<Event> {
-    let landed = {
-        let Record { publisher, fleet, .. } = &mut *shared.lock();
-        publisher.looked_at(map, fleet, clock::now())?
+) -> Option<WorkspaceEvent> {
+    let accepted_publish = {
+        let WorkspaceRecord { publisher, fleet, .. } = &mut *shared.lock();
+        publisher.map_observed(map, fleet, clock::now())?
     };
-    note(workspace, context, &landed)
+    note(workspace, context, &accepted_publish)
 }
 
-fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context, map: MarkerMap) -> Plan {
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, map: MarkerMap) -> MarkerPlan {
     let published = shared.lock().publisher.published();
     // What status remembers matters only while nothing is known: no disk is asked for it otherwise.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let record = shared.lock();
-    let accepted = record.source.head.as_ref().filter(|head| head.verdict == Verdict::Accepted);
-    let facts = Facts {
-        accepted: accepted.map(|head| head.fingerprint),
+    let accepted = record.source.candidate.as_ref().filter(|candidate| candidate.verdict == LintVerdict::Accepted);
+    let facts = PublishInput {
+        accepted: accepted.map(|candidate| candidate.fingerprint),
         remembered,
-        last_named: last_named(workspace),
-        asked_at: record.source.schedule.answered_at().map(clock::moment),
+        last_published_name: last_published_name(workspace),
+        polled_at: record.source.schedule.answered_at().map(clock::moment),
         suspended: workspace.spec.suspend,
     };
     record.publisher.decide(&record.fleet, map, facts, Timestamp::now())
 }
 
 /// The last name of a publish that status knows of.
-fn last_named(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
+fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
     let status = workspace.status.as_ref()?;
     let history = status.history.iter().map(|entry| entry.updated_at);
     history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
 }
 
 /// What status says was published last, if its content is on this disk.
-fn remembered(workspace: &RototoWorkspace, context: &Context) -> Option<Publish> {
+fn remembered(workspace: &RototoWorkspace, context: &OperatorContext) -> Option<Publish> {
     let published = workspace.status.as_ref()?.published.as_ref()?;
     let fingerprint = published.fingerprint.parse().ok()?;
-    let kept = context.snapshots.has(&Key::of(workspace), &fingerprint);
+    let kept = context.snapshots.has(&WorkspaceKey::of(workspace), &fingerprint);
     kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
 }
 
 /// Has source and map asked anew before a change of somebody else is undone. Says whether the map is to be looked at again.
-async fn ask_again(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> bool {
+async fn verify_source_and_map(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> bool {
     {
         let mut record = shared.lock();
         if !record.publisher.doubt(clock::now()) {
             return false;
         }
-        record.source.schedule.want(Instant::now());
+        record.source.schedule.request(Instant::now());
     }
-    context.ring(&Key::of(workspace));
+    context.requeue(&WorkspaceKey::of(workspace));
     // The watch may lag behind what processes have seen.
-    look_at_map(context, &Key::of(workspace).namespace).await.is_ok()
+    read_map(context, &WorkspaceKey::of(workspace).namespace).await.is_ok()
 }
 
-async fn look_at_map(context: &Context, namespace: &str) -> Result<(), PublishProblem> {
+async fn read_map(context: &OperatorContext, namespace: &str) -> Result<(), PublishProblem> {
     match timeout(ANSWERS_WITHIN, markers::get(&context.client, namespace)).await {
         Ok(Ok(map)) => {
             context.maps.saw(namespace, map.map(Arc::new));
@@ -186,17 +191,17 @@ async fn look_at_map(context: &Context, namespace: &str) -> Result<(), PublishPr
 }
 
 /// Whether it makes sense to try this write now. If so, remembers that it is tried.
-fn may_try(
+fn begin_attempt(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &Context,
+    context: &OperatorContext,
     publish: Publish,
-    at: &At,
-    because: Because,
+    at: &MapVersion,
+    reason: WriteReason,
 ) -> bool {
     let now = Instant::now();
     // The disk is not ours alone: what can't be had must not be named.
-    if !context.snapshots.has(&Key::of(workspace), &publish.fingerprint) {
+    if !context.snapshots.has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
         shared.lock().source.lost(now);
         let gone = format!("the snapshot {} is gone", publish.fingerprint);
         failed(shared, context, PublishProblem::Unavailable(gone));
@@ -208,57 +213,67 @@ fn may_try(
     if same && record.next_attempt.is_some_and(|next| now < next) {
         return false;
     }
-    let head = record.source.head.as_ref().filter(|head| head.fingerprint == publish.fingerprint);
-    let detection = head.map(|head| detection(head.times));
-    let Record { publisher, fleet, .. } = &mut *record;
+    let candidate = record.source.candidate.as_ref().filter(|candidate| candidate.fingerprint == publish.fingerprint);
+    let detection = candidate.map(|candidate| detection(candidate.times));
+    let WorkspaceRecord { publisher, fleet, .. } = &mut *record;
     fleet.observe(pods);
-    publisher.sends(publish, at, because, detection, fleet, clock::now());
+    publisher.begin_patch(publish, at, reason, detection, fleet, clock::now());
     true
 }
 
-fn detection(times: LookTimes) -> Detection {
+fn detection(times: PollTimes) -> Detection {
     let [detected, fetched, linted] = [times.detected, times.fetched, times.linted].map(clock::moment);
     Detection { detected, fetched, linted }
 }
 
-async fn write(context: &Context, namespace: &str, name: &str, publish: Publish, at: &At) -> Result<(), WriteError> {
+async fn write(
+    context: &OperatorContext,
+    namespace: &str,
+    name: &str,
+    publish: Publish,
+    at: &MapVersion,
+) -> Result<(), WriteError> {
     let data = markers::published(name, &publish);
-    let written = timeout(ANSWERS_WITHIN, context.address.write(&context.client, namespace, data, at)).await;
+    let written = timeout(ANSWERS_WITHIN, context.map_metadata.write(&context.client, namespace, data, at)).await;
     let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
     context.maps.saw(namespace, Some(Arc::new(map)));
     Ok(())
 }
 
 /// The API server has accepted the patch: from now on the fleet is counted against this publish.
-fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Option<Event> {
+fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> Option<WorkspaceEvent> {
     let pods = context.pods(workspace);
-    let landed = {
+    let accepted_publish = {
         let mut record = shared.lock();
         record.fleet.observe(pods);
         record.accepted()?
     };
-    note(workspace, context, &landed)
+    note(workspace, context, &accepted_publish)
 }
 
 /// Logs and counts a publish. Returns the Event that tells of it, if one does.
-fn note(workspace: &RototoWorkspace, context: &Context, landed: &Landed) -> Option<Event> {
-    let Key { namespace, name } = Key::of(workspace);
-    let fingerprint = landed.publish.fingerprint;
-    match landed.because {
-        Because::ContentChanged => {
-            context.metrics.published(&landed.times);
+fn note(
+    workspace: &RototoWorkspace,
+    context: &OperatorContext,
+    accepted_publish: &AcceptedPublish,
+) -> Option<WorkspaceEvent> {
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    let fingerprint = accepted_publish.publish.fingerprint;
+    match accepted_publish.reason {
+        WriteReason::ContentChanged => {
+            context.metrics.published(&accepted_publish.times);
             info!(namespace, name, %fingerprint, "published");
             None
         }
-        Because::PutBack => {
+        WriteReason::PutBack => {
             context.metrics.put_back();
             warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
-            Some(Event::marker_put_back(&fingerprint.to_string()))
+            Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
         }
     }
 }
 
-async fn forget_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) {
+async fn forget_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let kept = {
         let record = shared.lock();
         // What a look is just keeping is not known here yet; the next publish tidies up as well.
@@ -267,12 +282,12 @@ async fn forget_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord
         }
         record.kept()
     };
-    if let Err(error) = context.snapshots.retain(&Key::of(workspace), kept).await {
+    if let Err(error) = context.snapshots.retain(&WorkspaceKey::of(workspace), kept).await {
         warn!(%error, "old snapshots could not be deleted");
     }
 }
 
-fn failed(shared: &SharedRecord, context: &Context, problem: PublishProblem) {
+fn failed(shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
     warn!(?problem, "the marker could not be written");
     context.metrics.publish_refused();
     let mut record = shared.lock();

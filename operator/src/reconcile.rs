@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use kube::runtime::controller::Action;
 use rototo_api::workspace::RototoWorkspace;
 
-use crate::context::Context;
-use crate::look::look_if_due;
+use crate::context::OperatorContext;
+use crate::polling::poll_if_due;
 use crate::publish::publish;
-use crate::records::Key;
+use crate::record_store::WorkspaceKey;
 use crate::report::{ReportError, report};
-use crate::watchdog::{self, GivenUp};
+use crate::watchdog::{self, ReconcileTimeout};
 
 /// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
 const UNTIL_LEADING: Duration = Duration::from_secs(30);
@@ -25,21 +25,29 @@ pub enum ReconcileError {
     Report(#[from] ReportError),
     /// It did not end.
     #[error(transparent)]
-    GivenUp(#[from] GivenUp),
+    GivenUp(#[from] ReconcileTimeout),
 }
 
 /// Brings one workspace forward, and says when to come back at the latest.
-pub async fn reconcile(workspace: Arc<RototoWorkspace>, context: Arc<Context>) -> Result<Action, ReconcileError> {
-    let done = watchdog::watch(&Key::of(&workspace), &context.metrics, bring_forward(&workspace, &context)).await;
-    context.progress.made(Instant::now());
+pub async fn reconcile(
+    workspace: Arc<RototoWorkspace>,
+    context: Arc<OperatorContext>,
+) -> Result<Action, ReconcileError> {
+    let done =
+        watchdog::watch(&WorkspaceKey::of(&workspace), &context.metrics, reconcile_workspace(&workspace, &context))
+            .await;
+    context.progress.touch(Instant::now());
     Ok(done??)
 }
 
-async fn bring_forward(workspace: &RototoWorkspace, context: &Arc<Context>) -> Result<Action, ReportError> {
+async fn reconcile_workspace(
+    workspace: &RototoWorkspace,
+    context: &Arc<OperatorContext>,
+) -> Result<Action, ReportError> {
     let now = Instant::now();
     let Some(term) = context.leadership.term(now) else { return Ok(Action::requeue(UNTIL_LEADING)) };
     let record = context.record(workspace);
-    look_if_due(workspace, &record, context, now);
+    poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;
     let next = report(workspace, &record, context, term).await?;
     Ok(Action::requeue(next.saturating_duration_since(Instant::now())))

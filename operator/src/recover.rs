@@ -14,10 +14,10 @@ use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::context::Context;
-use crate::head::LookError;
-use crate::look::access;
-use crate::records::{Key, SharedRecord};
+use crate::context::OperatorContext;
+use crate::poll::PollError;
+use crate::polling::access;
+use crate::record_store::{SharedRecord, WorkspaceKey};
 use crate::status::PublishProblem;
 
 /// How often it is tried to get lost content from git again.
@@ -28,17 +28,17 @@ const RECOVER_EVERY: Duration = Duration::from_secs(30);
 pub(crate) fn recover_if_lost(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &Arc<Context>,
+    context: &Arc<OperatorContext>,
     publish: &Publish,
 ) {
-    let key = Key::of(workspace);
+    let key = WorkspaceKey::of(workspace);
     if context.snapshots.has(&key, &publish.fingerprint) {
         return;
     }
     let now = Instant::now();
     let mut record = shared.lock();
     record.problem = Some(PublishProblem::Lost);
-    if record.source.head.as_ref().is_some_and(|head| head.fingerprint == publish.fingerprint) {
+    if record.source.candidate.as_ref().is_some_and(|candidate| candidate.fingerprint == publish.fingerprint) {
         // The next look brings it.
         return record.source.lost(now);
     }
@@ -64,7 +64,7 @@ pub(crate) fn recover_if_lost(
             };
             let recovered = match timeout(spec.timeout(), recovered).await {
                 Ok(recovered) => recovered,
-                Err(_) => Err(LookError::TimedOut(spec.timeout())),
+                Err(_) => Err(PollError::TimedOut(spec.timeout())),
             };
             match recovered {
                 Ok(true) => {
@@ -75,7 +75,7 @@ pub(crate) fn recover_if_lost(
                 Err(error) => warn!(revision, %error, "the published content could not be got from git again"),
             }
         }
-        context.ring(&key);
+        context.requeue(&key);
     });
 }
 
@@ -85,13 +85,13 @@ async fn recover(
     fingerprint: Fingerprint,
     reader: &Reader,
     store: Arc<SnapshotStore>,
-) -> Result<bool, LookError> {
+) -> Result<bool, PollError> {
     let (_, tree) = reader.read(access).await?;
     if tree.fingerprint() != fingerprint {
         return Ok(false);
     }
     let kept = tokio::task::spawn_blocking(move || store.put(&tree));
-    kept.await.map_err(|_| LookError::Interrupted)??;
+    kept.await.map_err(|_| PollError::Interrupted)??;
     Ok(true)
 }
 

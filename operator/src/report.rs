@@ -18,11 +18,11 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::clock;
-use crate::context::Context;
-use crate::pods::Selection;
-use crate::record::{Record, Written};
-use crate::records::{Key, SharedRecord};
-use crate::status::{self, Event, Facts, Severity, SourceFacts, SourceProblem};
+use crate::context::OperatorContext;
+use crate::pods::PodSelection;
+use crate::record_store::{SharedRecord, WorkspaceKey};
+use crate::status::{self, EventSeverity, SourceInput, SourceProblem, StatusInput, WorkspaceEvent};
+use crate::workspace_record::{WorkspaceRecord, WrittenStatus};
 
 /// A status that still moves is written at most this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub enum ReportError {
 }
 
 /// A status that was decided, beside the one that the object has.
-struct Decided {
+struct StatusDecision {
     next: RototoWorkspaceStatus,
     /// As the object has it, as far as this process knows.
     actual: RototoWorkspaceStatus,
@@ -64,12 +64,12 @@ struct Decided {
 pub(crate) async fn report(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &Context,
+    context: &OperatorContext,
     term: u64,
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
     let wrote = shared.lock().written.as_ref().map(|written| written.at);
-    let Decided { next, actual, resource_version, remembered, wake } = decide(workspace, shared, context);
+    let StatusDecision { next, actual, resource_version, remembered, wake } = decide(workspace, shared, context);
     if !status::worth_writing(&actual, &next) {
         return Ok(wake);
     }
@@ -83,26 +83,26 @@ pub(crate) async fn report(
         return Ok(wake);
     }
     match write_status(workspace, context, &next, resource_version).await? {
-        Outcome::Written(resource_version) => {
+        StatusWrite::Written(resource_version) => {
             for event in status::events(&remembered, &next) {
-                tell(workspace, context, event).await;
+                write_event(workspace, context, event).await;
             }
-            shared.lock().written = Some(Written { status: next, resource_version, at: Instant::now() });
+            shared.lock().written = Some(WrittenStatus { status: next, resource_version, at: Instant::now() });
             Ok(wake)
         }
-        Outcome::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
-        Outcome::Gone => Ok(wake),
+        StatusWrite::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
+        StatusWrite::Gone => Ok(wake),
     }
 }
 
-fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Decided {
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> StatusDecision {
     let now = Instant::now();
     let pods = context.pods(workspace);
     let mut record = shared.lock();
     record.fleet.turned_away(context.turned_away.last());
     record.fleet.observe(pods);
     let fleet = record.fleet.view(clock::now());
-    context.metrics.fleet(&Key::of(workspace), &fleet);
+    context.metrics.fleet(&WorkspaceKey::of(workspace), &fleet);
     let seen = version(workspace);
     // The watch is behind one's own writes for a moment.
     let (actual, resource_version) = match &record.written {
@@ -112,12 +112,16 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context)
     let remembered = record.written.as_ref().map_or_else(|| actual.clone(), |written| written.status.clone());
     let next = status::status(&facts(workspace, &record, &fleet, &remembered, now));
     let wake = next_wake(workspace, &record, &fleet, now);
-    Decided { next, actual, resource_version, remembered, wake }
+    StatusDecision { next, actual, resource_version, remembered, wake }
 }
 
 /// The answer to whoever asks now whether what is published runs everywhere.
-pub(crate) fn convergence(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Context) -> Convergence {
-    let Decided { next, .. } = decide(workspace, shared, context);
+pub(crate) fn convergence(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+) -> Convergence {
+    let StatusDecision { next, .. } = decide(workspace, shared, context);
     let condition = next.conditions.iter().find(|condition| condition.type_ == CONVERGED);
     let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
@@ -150,19 +154,19 @@ pub(crate) fn convergence(workspace: &RototoWorkspace, shared: &SharedRecord, co
 
 fn facts<'a>(
     workspace: &'a RototoWorkspace,
-    record: &'a Record,
+    record: &'a WorkspaceRecord,
     fleet: &'a FleetView,
     previous: &'a RototoWorkspaceStatus,
     now: Instant,
-) -> Facts<'a> {
+) -> StatusInput<'a> {
     let source = &record.source;
-    let looked_for = source.schedule.answered();
-    Facts {
+    let polled_for = source.schedule.answered();
+    StatusInput {
         spec: &workspace.spec,
         generation: workspace.metadata.generation,
         now: Timestamp::now(),
-        source: SourceFacts {
-            head: source.head.as_deref(),
+        source: SourceInput {
+            candidate: source.candidate.as_deref(),
             last_success: source.verified.map(|verified| verified.time),
             verified_ago: record.verified_ago(now),
             failures: source.failures,
@@ -172,13 +176,13 @@ fn facts<'a>(
                 transient: failure.transient,
             }),
             current: workspace.spec.suspend
-                || looked_for.is_some_and(|cause| cause.generation == workspace.metadata.generation),
+                || polled_for.is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },
         published: record.publisher.published(),
         problem: record.problem.as_ref(),
         fleet,
         behind_for: behind_for(fleet),
-        selector_usable: !Selection::of(workspace).is_unusable(),
+        selector_usable: !PodSelection::of(workspace).is_unusable(),
         handled_request: handled_request(workspace, record),
         previous,
     }
@@ -186,11 +190,11 @@ fn facts<'a>(
 
 /// The request for a reconcile that is answered by this status: for a suspended workspace, whose source is not asked, the
 /// last one.
-fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a Record) -> Option<&'a str> {
+fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a WorkspaceRecord) -> Option<&'a str> {
     if workspace.spec.suspend {
         return workspace.annotations().get(rototo_api::names::ANNOTATION_RECONCILE).map(String::as_str);
     }
-    record.source.schedule.answered().and_then(|cause| cause.request.as_deref())
+    record.source.schedule.answered().and_then(|trigger| trigger.request.as_deref())
 }
 
 fn behind_for(fleet: &FleetView) -> Option<Duration> {
@@ -201,7 +205,7 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
 }
 
 /// When the answer may change although nothing happens.
-fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &FleetView, now: Instant) -> Instant {
+fn next_wake(workspace: &RototoWorkspace, record: &WorkspaceRecord, fleet: &FleetView, now: Instant) -> Instant {
     let within = workspace.spec.converge_within();
     let deadline = behind_for(fleet).filter(|since| *since <= within);
     let deadline = deadline.map(|since| now + (within - since) + Duration::from_millis(1));
@@ -211,14 +215,14 @@ fn next_wake(workspace: &RototoWorkspace, record: &Record, fleet: &FleetView, no
         .problem
         .as_ref()
         .map(|_| now + Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6))));
-    let look = record.source.schedule.next().filter(|_| !workspace.spec.suspend);
-    let wakes = [look, change, deadline, stale, retry];
+    let poll = record.source.schedule.next().filter(|_| !workspace.spec.suspend);
+    let wakes = [poll, change, deadline, stale, retry];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
 }
 
 /// The outcome of a write of the status.
-enum Outcome {
+enum StatusWrite {
     /// The object has it, at this version.
     Written(u64),
     /// The object is not as it was when this was decided: it is decided again.
@@ -229,11 +233,11 @@ enum Outcome {
 
 async fn write_status(
     workspace: &RototoWorkspace,
-    context: &Context,
+    context: &OperatorContext,
     status: &RototoWorkspaceStatus,
     resource_version: u64,
-) -> Result<Outcome, ReportError> {
-    let Key { namespace, name } = Key::of(workspace);
+) -> Result<StatusWrite, ReportError> {
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let workspaces: Api<RototoWorkspace> = Api::namespaced(context.client.clone(), &namespace);
     let body = json!({
         "apiVersion": RototoWorkspace::api_version(&()),
@@ -244,9 +248,9 @@ async fn write_status(
     // Applied by its one owner, so that what is left out disappears.
     let params = PatchParams::apply(OPERATOR).force();
     match workspaces.patch_status(&name, &params, &Patch::Apply(body)).await {
-        Ok(written) => Ok(Outcome::Written(version(&written))),
-        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(Outcome::Conflict),
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(Outcome::Gone),
+        Ok(written) => Ok(StatusWrite::Written(version(&written))),
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(StatusWrite::Conflict),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(StatusWrite::Gone),
         Err(source) => Err(ReportError::Status { namespace, name, source: Box::new(source) }),
     }
 }
@@ -257,11 +261,11 @@ fn version(workspace: &RototoWorkspace) -> u64 {
 }
 
 /// Writes an Event.
-pub(crate) async fn tell(workspace: &RototoWorkspace, context: &Context, event: Event) {
+pub(crate) async fn write_event(workspace: &RototoWorkspace, context: &OperatorContext, event: WorkspaceEvent) {
     let event = KubeEvent {
         type_: match event.severity {
-            Severity::Normal => EventType::Normal,
-            Severity::Warning => EventType::Warning,
+            EventSeverity::Normal => EventType::Normal,
+            EventSeverity::Warning => EventType::Warning,
         },
         reason: event.reason.to_owned(),
         note: Some(event.message),

@@ -21,16 +21,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::cluster;
-use crate::context::{Bells, Context, TurnedAway};
-use crate::controller::{Scope, Watches};
+use crate::context::{OperatorContext, RequeueSenders, TurnedAway};
+use crate::controller::{WatchScope, Watches};
+use crate::custom_rules::CustomRules;
 use crate::health::Health;
 use crate::leader::{self, Leadership};
 use crate::maps::Maps;
-use crate::markers::Address;
+use crate::markers::MapMetadata;
 use crate::options::Options;
-use crate::own_rules::OwnRules;
 use crate::progress::Progress;
-use crate::records::Records;
+use crate::record_store::RecordStore;
 use crate::serve::Endpoints;
 use crate::snapshots::Snapshots;
 use crate::tls::{self, Identity, TlsError};
@@ -101,7 +101,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
 
 /// What the operator has before it begins to work.
 struct Started {
-    context: Arc<Context>,
+    context: Arc<OperatorContext>,
     watches: Vec<Watches>,
     names: Vec<String>,
     identity: Identity,
@@ -118,38 +118,38 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         ..ReaderOptions::default()
     })?;
-    let own_rules = if options.no_lua {
-        OwnRules::off()
+    let custom_rules = if options.no_lua {
+        CustomRules::off()
     } else {
-        OwnRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
+        CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
     let identity = first_identity(&client, options, &names, progress).await?;
     let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
 
-    let (bells, watches): (Vec<_>, Vec<_>) = Scope::of(&options.watch_namespaces)
+    let (requeues, watches): (Vec<_>, Vec<_>) = WatchScope::of(&options.watch_namespaces)
         .into_iter()
         .map(|scope| {
-            let (bell, rings) = unbounded_channel();
-            ((scope.clone(), bell), Watches::new(scope, rings))
+            let (sender, receivers) = unbounded_channel();
+            ((scope.clone(), sender), Watches::new(scope, receivers))
         })
         .unzip();
-    let context = Arc::new(Context {
+    let context = Arc::new(OperatorContext {
         reporter: Reporter { controller: OPERATOR.to_owned(), instance: None },
         reader,
-        own_rules,
-        address: Address {
+        custom_rules,
+        map_metadata: MapMetadata {
             install: options.install(),
             snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
             ca: identity.authority.clone(),
         },
         snapshots: Arc::new(Snapshots::new(options.data_dir.join("snapshots"))),
-        records: Records::default(),
+        records: RecordStore::default(),
         maps: Maps::new(watches.iter().map(|watches| watches.maps.0.clone()).collect()),
         workspaces: watches.iter().map(|watches| watches.workspaces.0.clone()).collect(),
         pods: watches.iter().map(|watches| watches.pods.clone()).collect(),
-        bells: Bells(bells),
+        requeues: RequeueSenders(requeues),
         watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
-        sweeps: watches.iter().map(|watches| watches.swept.clone()).collect(),
+        sweeps: watches.iter().map(|watches| watches.sweeps.clone()).collect(),
         leadership: Leadership::default(),
         heartbeat: Duration::from_secs(options.heartbeat_seconds.into()),
         turned_away: TurnedAway::default(),
@@ -187,7 +187,7 @@ async fn operate(
     };
     let terms = options.lease();
     let changed = |change| context.leadership_changed(change);
-    let asked = || context.progress.made(Instant::now());
+    let asked = || context.progress.touch(Instant::now());
     let leading = leader::compete(&context.client, &terms, &context.leadership, &given_up, changed, asked);
     let work = async {
         tokio::join!(work, leading);
@@ -241,7 +241,7 @@ async fn first_identity(
             }
             ended => return Ok(ended?),
         }
-        progress.made(Instant::now());
+        progress.touch(Instant::now());
         tokio::time::sleep(START_AGAIN).await;
     }
 }
@@ -253,10 +253,10 @@ fn advertised_host(url: &str) -> Result<String, StartError> {
     Ok(host.trim_matches(['[', ']']).to_owned())
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let listener = std::net::TcpListener::bind(address);
+fn bind(map_metadata: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(map_metadata);
     let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| StartError::Listen(address, error))
+    listener.map_err(|error| StartError::Listen(map_metadata, error))
 }
 
 async fn serving(identity: &Identity) -> std::io::Result<RustlsConfig> {

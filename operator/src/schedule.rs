@@ -10,7 +10,7 @@ const AFTER_A_CALL: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Dur
 
 /// What the user asks for by changing the object. A change of it ends a look that is on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cause {
+pub struct PollTrigger {
     /// The generation of the spec.
     pub generation: Option<i64>,
     /// The value of the annotation that asks for a reconcile.
@@ -22,29 +22,29 @@ pub struct Cause {
 pub struct Schedule {
     /// When the interval is over; `None` before the first look.
     next: Option<Instant>,
-    wanted: Vec<Wanted>,
-    looking: Option<Begun>,
-    answered: Option<Begun>,
+    requested: Vec<PollRequest>,
+    running: Option<StartedPoll>,
+    answered: Option<StartedPoll>,
 }
 
 /// A look that is to begin at `due` or later.
 #[derive(Clone, Copy, Debug)]
-struct Wanted {
+struct PollRequest {
     since: Instant,
     due: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Begun {
+struct StartedPoll {
     at: Instant,
-    cause: Cause,
+    trigger: PollTrigger,
 }
 
 /// Why a look is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum PollReason {
     /// Somebody wants to know what is there now.
-    Asked,
+    Requested,
     /// The interval is over: what a neighbour learned of late will do.
     Interval,
 }
@@ -52,71 +52,71 @@ pub enum Due {
 impl Schedule {
     /// Whether to begin a look now, and why.
     #[must_use]
-    pub fn due(&self, cause: &Cause, now: Instant) -> Option<Due> {
-        let last = self.looking.as_ref().or(self.answered.as_ref());
-        if last.is_none_or(|last| last.cause != *cause) {
-            return Some(Due::Asked);
+    pub fn due(&self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
+        let last = self.running.as_ref().or(self.answered.as_ref());
+        if last.is_none_or(|last| last.trigger != *trigger) {
+            return Some(PollReason::Requested);
         }
         // What is wanted waits for the look that is on its way: who calls all the time must not keep it from ending.
-        if self.looking.is_some() {
+        if self.running.is_some() {
             return None;
         }
-        if self.wanted.iter().any(|wanted| wanted.due <= now) {
-            return Some(Due::Asked);
+        if self.requested.iter().any(|requested| requested.due <= now) {
+            return Some(PollReason::Requested);
         }
-        self.next.is_none_or(|next| next <= now).then_some(Due::Interval)
+        self.next.is_none_or(|next| next <= now).then_some(PollReason::Interval)
     }
 
     /// When a look is due that is not yet; `None` while one is on its way, which rings when it ends.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        if self.looking.is_some() {
+        if self.running.is_some() {
             return None;
         }
-        self.wanted.iter().map(|wanted| wanted.due).chain(self.next).min()
+        self.requested.iter().map(|requested| requested.due).chain(self.next).min()
     }
 
     /// Wants an answer that is younger than `now`.
-    pub fn want(&mut self, now: Instant) {
-        self.wanted.push(Wanted { since: now, due: now });
+    pub fn request(&mut self, now: Instant) {
+        self.requested.push(PollRequest { since: now, due: now });
     }
 
     /// A webhook has called: wants an answer now, and again shortly after unless there is news before.
     pub fn called(&mut self, now: Instant) {
         // However often it calls, only the last call's looks are still to come.
-        self.wanted.retain(|wanted| wanted.due <= now);
-        self.wanted.extend(AFTER_A_CALL.map(|after| Wanted { since: now, due: now + after }));
+        self.requested.retain(|requested| requested.due <= now);
+        self.requested.extend(AFTER_A_CALL.map(|after| PollRequest { since: now, due: now + after }));
     }
 
     /// A look has begun. An earlier one is superseded: what it finds does not count.
-    pub fn begin(&mut self, cause: Cause, now: Instant) {
-        self.looking = Some(Begun { at: now, cause });
+    pub fn begin(&mut self, trigger: PollTrigger, now: Instant) {
+        self.running = Some(StartedPoll { at: now, trigger });
     }
 
     /// The look that began at `began` has ended. `false` if it was superseded.
     pub fn end(&mut self, began: Instant, found_news: bool, next: Instant) -> bool {
-        let Some(looking) = self.looking.take_if(|looking| looking.at == began) else { return false };
-        let settled = |wanted: &Wanted| wanted.due <= began || found_news && wanted.since <= began;
-        self.wanted.retain(|wanted| !settled(wanted));
-        self.answered = Some(looking);
+        let Some(running) = self.running.take_if(|running| running.at == began) else { return false };
+        let settled = |requested: &PollRequest| requested.due <= began || found_news && requested.since <= began;
+        self.requested.retain(|requested| !settled(requested));
+        self.answered = Some(running);
         self.next = Some(next);
         true
     }
 
     /// The look on its way has ended without a word.
     pub fn abandon(&mut self) {
-        self.looking = None;
+        self.running = None;
     }
 
     /// Looks again at `then`, whatever is known.
-    pub fn put_off_to(&mut self, then: Instant) {
+    pub fn poll_at(&mut self, then: Instant) {
         self.next = Some(then);
     }
 
     /// What the last look that ended was for.
     #[must_use]
-    pub fn answered(&self) -> Option<&Cause> {
-        self.answered.as_ref().map(|answered| &answered.cause)
+    pub fn answered(&self) -> Option<&PollTrigger> {
+        self.answered.as_ref().map(|answered| &answered.trigger)
     }
 
     /// When the last look began that has ended.
@@ -130,114 +130,114 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    struct Story {
+    struct Timeline {
         schedule: Schedule,
         start: Instant,
     }
 
-    fn cause(generation: i64) -> Cause {
-        Cause { generation: Some(generation), request: None }
+    fn trigger(generation: i64) -> PollTrigger {
+        PollTrigger { generation: Some(generation), request: None }
     }
 
-    impl Story {
+    impl Timeline {
         /// A workspace whose first look has ended, with an interval of 30 seconds.
-        fn looked() -> Self {
+        fn polled() -> Self {
             let start = Instant::now();
-            let mut story = Self { schedule: Schedule::default(), start };
-            assert_eq!(story.due(0), Some(Due::Asked));
-            story.look(0, true);
-            story
+            let mut timeline = Self { schedule: Schedule::default(), start };
+            assert_eq!(timeline.due(0), Some(PollReason::Requested));
+            timeline.poll(0, true);
+            timeline
         }
 
         fn at(&self, millis: u64) -> Instant {
             self.start + Duration::from_millis(millis)
         }
 
-        fn due(&self, millis: u64) -> Option<Due> {
-            self.schedule.due(&cause(1), self.at(millis))
+        fn due(&self, millis: u64) -> Option<PollReason> {
+            self.schedule.due(&trigger(1), self.at(millis))
         }
 
         /// A look that begins and ends at once.
-        fn look(&mut self, millis: u64, news: bool) {
+        fn poll(&mut self, millis: u64, news: bool) {
             let (began, next) = (self.at(millis), self.at(millis + 30_000));
-            self.schedule.begin(cause(1), began);
+            self.schedule.begin(trigger(1), began);
             assert!(self.schedule.end(began, news, next));
         }
     }
 
     #[test]
     fn the_interval_is_waited_for_unless_the_spec_changes() {
-        let story = Story::looked();
-        assert_eq!(story.due(29_999), None);
-        assert_eq!(story.due(30_000), Some(Due::Interval));
-        assert_eq!(story.schedule.due(&cause(2), story.at(1)), Some(Due::Asked));
-        let request = Cause { request: Some("now".to_owned()), ..cause(1) };
-        assert_eq!(story.schedule.due(&request, story.at(1)), Some(Due::Asked));
+        let timeline = Timeline::polled();
+        assert_eq!(timeline.due(29_999), None);
+        assert_eq!(timeline.due(30_000), Some(PollReason::Interval));
+        assert_eq!(timeline.schedule.due(&trigger(2), timeline.at(1)), Some(PollReason::Requested));
+        let request = PollTrigger { request: Some("now".to_owned()), ..trigger(1) };
+        assert_eq!(timeline.schedule.due(&request, timeline.at(1)), Some(PollReason::Requested));
     }
 
     #[test]
-    fn a_call_is_followed_by_three_looks_while_there_is_no_news() {
-        let mut story = Story::looked();
-        story.schedule.called(story.at(100));
+    fn a_call_is_followed_by_three_polls_while_there_is_no_news() {
+        let mut timeline = Timeline::polled();
+        timeline.schedule.called(timeline.at(100));
         for (before, due) in [(99, 100), (1_099, 1_100), (4_099, 4_100)] {
-            assert_eq!(story.due(before), None);
-            assert_eq!(story.due(due), Some(Due::Asked));
-            story.look(due, false);
+            assert_eq!(timeline.due(before), None);
+            assert_eq!(timeline.due(due), Some(PollReason::Requested));
+            timeline.poll(due, false);
         }
-        assert_eq!(story.schedule.next(), Some(story.at(34_100)));
+        assert_eq!(timeline.schedule.next(), Some(timeline.at(34_100)));
     }
 
     #[test]
-    fn news_spare_the_looks_that_a_call_would_still_be_followed_by() {
-        let mut story = Story::looked();
-        story.schedule.called(story.at(100));
-        story.look(100, true);
-        assert_eq!(story.schedule.next(), Some(story.at(30_100)));
+    fn news_cancels_the_polls_that_a_call_would_still_be_followed_by() {
+        let mut timeline = Timeline::polled();
+        timeline.schedule.called(timeline.at(100));
+        timeline.poll(100, true);
+        assert_eq!(timeline.schedule.next(), Some(timeline.at(30_100)));
     }
 
     #[test]
-    fn a_call_during_a_look_that_finds_news_is_still_answered() {
-        let mut story = Story::looked();
-        let began = story.at(100);
-        story.schedule.begin(cause(1), began);
-        story.schedule.called(story.at(200));
-        assert_eq!(story.due(300), None);
-        assert!(story.schedule.end(began, true, story.at(30_100)));
-        assert_eq!(story.due(300), Some(Due::Asked));
+    fn a_call_during_a_poll_that_finds_news_is_still_answered() {
+        let mut timeline = Timeline::polled();
+        let began = timeline.at(100);
+        timeline.schedule.begin(trigger(1), began);
+        timeline.schedule.called(timeline.at(200));
+        assert_eq!(timeline.due(300), None);
+        assert!(timeline.schedule.end(began, true, timeline.at(30_100)));
+        assert_eq!(timeline.due(300), Some(PollReason::Requested));
     }
 
     #[test]
-    fn a_superseded_look_answers_nothing() {
-        let mut story = Story::looked();
-        let (first, second) = (story.at(100), story.at(200));
-        story.schedule.begin(cause(1), first);
-        story.schedule.begin(cause(2), second);
-        assert!(!story.schedule.end(first, true, story.at(30_000)));
-        assert_eq!(story.schedule.answered(), Some(&cause(1)));
-        assert!(story.schedule.end(second, true, story.at(30_000)));
-        assert_eq!(story.schedule.answered(), Some(&cause(2)));
+    fn a_superseded_poll_answers_nothing() {
+        let mut timeline = Timeline::polled();
+        let (first, second) = (timeline.at(100), timeline.at(200));
+        timeline.schedule.begin(trigger(1), first);
+        timeline.schedule.begin(trigger(2), second);
+        assert!(!timeline.schedule.end(first, true, timeline.at(30_000)));
+        assert_eq!(timeline.schedule.answered(), Some(&trigger(1)));
+        assert!(timeline.schedule.end(second, true, timeline.at(30_000)));
+        assert_eq!(timeline.schedule.answered(), Some(&trigger(2)));
     }
 
     #[test]
-    fn only_a_look_that_began_later_answers_who_wants_news() {
-        let mut story = Story::looked();
-        let (began, wanted) = (story.at(100), story.at(200));
-        story.schedule.begin(cause(1), began);
-        story.schedule.want(wanted);
-        assert!(story.schedule.end(began, false, story.at(30_000)));
-        assert!(story.schedule.answered_at().is_some_and(|at| at < wanted));
-        assert_eq!(story.due(201), Some(Due::Asked));
-        story.look(201, false);
-        assert!(story.schedule.answered_at().is_some_and(|at| at >= wanted));
+    fn only_a_poll_that_began_later_answers_a_request() {
+        let mut timeline = Timeline::polled();
+        let (began, requested) = (timeline.at(100), timeline.at(200));
+        timeline.schedule.begin(trigger(1), began);
+        timeline.schedule.request(requested);
+        assert!(timeline.schedule.end(began, false, timeline.at(30_000)));
+        assert!(timeline.schedule.answered_at().is_some_and(|at| at < requested));
+        assert_eq!(timeline.due(201), Some(PollReason::Requested));
+        timeline.poll(201, false);
+        assert!(timeline.schedule.answered_at().is_some_and(|at| at >= requested));
     }
 
     #[test]
-    fn however_often_a_host_calls_only_the_looks_of_the_last_call_are_to_come() {
-        let mut story = Story::looked();
+    fn however_often_a_host_calls_only_the_polls_of_the_last_call_are_to_come() {
+        let mut timeline = Timeline::polled();
         for millis in 0..1_000 {
-            story.schedule.called(story.at(millis));
+            timeline.schedule.called(timeline.at(millis));
         }
-        story.look(1_000, true);
-        assert_eq!(story.schedule.next(), Some(story.at(31_000)));
+        timeline.poll(1_000, true);
+        assert_eq!(timeline.schedule.next(), Some(timeline.at(31_000)));
     }
 }

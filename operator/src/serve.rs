@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rototo_api::convergence::Convergence;
-use rototo_api::fleet::{Answer, Report};
+use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::snapshot::ErrorBody;
 use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::Moment;
@@ -24,14 +24,14 @@ use rototo_protocol::windows::Windows;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Denied, Grant};
-use crate::body::{self, NoBody};
+use crate::access::{Authorizer, Denied, Grant};
+use crate::body::{self, BodyError};
 use crate::clock;
-use crate::context::Context;
-use crate::records::{Key, SharedRecord};
+use crate::context::OperatorContext;
+use crate::record_store::{SharedRecord, WorkspaceKey};
 use crate::report;
-use crate::snapshots::Wanted;
-use crate::webhook::{Refused, Webhooks};
+use crate::snapshots::SnapshotRequest;
+use crate::webhook::{WebhookRefusal, Webhooks};
 
 /// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
 const AT_ONCE: usize = 512;
@@ -43,8 +43,8 @@ const REPORT_LIMIT: usize = 8 * 1024;
 /// What the handlers share.
 #[derive(Clone)]
 pub struct Endpoints {
-    context: Arc<Context>,
-    access: Arc<Access>,
+    context: Arc<OperatorContext>,
+    authorizer: Arc<Authorizer>,
     webhooks: Arc<Webhooks>,
     places: Arc<Semaphore>,
 }
@@ -52,49 +52,49 @@ pub struct Endpoints {
 impl Endpoints {
     /// Endpoints that answer from `context`.
     #[must_use]
-    pub fn new(context: Arc<Context>) -> Self {
-        let (access, webhooks) = (Access::new(context.client.clone()), Webhooks::new(context.client.clone()));
+    pub fn new(context: Arc<OperatorContext>) -> Self {
+        let (authorizer, webhooks) = (Authorizer::new(context.client.clone()), Webhooks::new(context.client.clone()));
         Self {
             context,
-            access: Arc::new(access),
+            authorizer: Arc::new(authorizer),
             webhooks: Arc::new(webhooks),
             places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
     /// What is known of a workspace. Only who writes knows.
-    fn record(&self, key: &Key) -> Result<SharedRecord, Failure> {
+    fn record(&self, key: &WorkspaceKey) -> Result<SharedRecord, HttpError> {
         if !self.context.leadership.is_held(Instant::now()) {
-            return Err(Failure::NotLeading);
+            return Err(HttpError::NotLeading);
         }
         match self.context.records.get(key) {
             Some(record) => Ok(record),
-            None if self.context.exists(key) => Err(Failure::NotYet),
-            None => Err(Failure::UnknownWorkspace(key.clone())),
+            None if self.context.exists(key) => Err(HttpError::NotYet),
+            None => Err(HttpError::UnknownWorkspace(key.clone())),
         }
     }
 
     /// The windows of a workspace's fleet; those of a small one where nothing is known of it.
-    fn windows(&self, key: &Key) -> Windows {
+    fn windows(&self, key: &WorkspaceKey) -> Windows {
         let known = self.context.records.get(key).map(|record| record.lock().fleet.windows());
         known.unwrap_or_else(|| Windows::of(0, self.context.heartbeat))
     }
 
     /// Whether snapshots of a workspace are served. What a fingerprint names is the same whoever serves it, so this needs
     /// no Lease: one that has lost it, and is still asked for a moment, gives what its disk has.
-    fn served(&self, key: &Key) -> Result<(), Failure> {
+    fn served(&self, key: &WorkspaceKey) -> Result<(), HttpError> {
         if self.context.exists(key) {
             return Ok(());
         }
-        Err(if self.context.is_watching() { Failure::UnknownWorkspace(key.clone()) } else { Failure::NotYet })
+        Err(if self.context.is_watching() { HttpError::UnknownWorkspace(key.clone()) } else { HttpError::NotYet })
     }
 
     /// Only who writes has everything that is published.
-    fn not_here(&self, fingerprint: Fingerprint) -> Failure {
+    fn not_here(&self, fingerprint: Fingerprint) -> HttpError {
         if self.context.leadership.is_held(Instant::now()) {
-            Failure::UnknownFingerprint(fingerprint)
+            HttpError::UnknownFingerprint(fingerprint)
         } else {
-            Failure::NotLeading
+            HttpError::NotLeading
         }
     }
 
@@ -105,29 +105,29 @@ impl Endpoints {
             .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(take_report))
             .route("/v1/namespaces/{namespace}/workspaces/{name}/convergence", get(convergence))
             .route("/hooks/{namespace}/{name}", post(hook))
-            .fallback(async || Failure::NoSuchPath)
-            .method_not_allowed_fallback(async || Failure::NoSuchMethod)
+            .fallback(async || HttpError::NoSuchPath)
+            .method_not_allowed_fallback(async || HttpError::NoSuchMethod)
             .with_state(self)
     }
 }
 
 /// Why a request was not answered as it asked to be.
-enum Failure {
+enum HttpError {
     Malformed(String),
     Denied(Denied),
     UnknownFingerprint(Fingerprint),
-    UnknownWorkspace(Key),
+    UnknownWorkspace(WorkspaceKey),
     NoSuchPath,
     NoSuchMethod,
     TooLong,
-    Refused(Refused),
+    Refused(WebhookRefusal),
     NotLeading,
     NotYet,
     Busy,
     Internal,
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let (status, code, message) = match self {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
@@ -136,7 +136,7 @@ impl IntoResponse for Failure {
                 let message = format!("{fingerprint} is not content of this workspace, or not any more");
                 (StatusCode::NOT_FOUND, "unknown_fingerprint", message)
             }
-            Self::UnknownWorkspace(Key { namespace, name }) => {
+            Self::UnknownWorkspace(WorkspaceKey { namespace, name }) => {
                 let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
                 (StatusCode::NOT_FOUND, "unknown_workspace", message)
             }
@@ -187,15 +187,15 @@ fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String) {
     (status, code, denied.to_string())
 }
 
-fn refused_parts(refused: &Refused) -> (StatusCode, &'static str, String) {
+fn refused_parts(refused: &WebhookRefusal) -> (StatusCode, &'static str, String) {
     let (status, code) = match refused {
-        Refused::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
-        Refused::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
-        Refused::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
-        Refused::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
-        Refused::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
-        Refused::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
-        Refused::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
+        WebhookRefusal::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
+        WebhookRefusal::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
+        WebhookRefusal::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
+        WebhookRefusal::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
+        WebhookRefusal::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
+        WebhookRefusal::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
+        WebhookRefusal::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
     };
     (status, code, refused.to_string())
 }
@@ -210,29 +210,30 @@ async fn snapshot(
     path: Result<Path<(String, String, String)>, PathRejection>,
     base: Result<Query<Base>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, Failure> {
-    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
-    let Path((namespace, name, fingerprint)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
-    let key = Key { namespace, name };
-    let parse = |text: &str| text.parse::<Fingerprint>().map_err(|error| Failure::Malformed(error.to_string()));
+) -> Result<Response, HttpError> {
+    let _place = endpoints.places.try_acquire().map_err(|_| HttpError::Busy)?;
+    let Path((namespace, name, fingerprint)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let key = WorkspaceKey { namespace, name };
+    let parse = |text: &str| text.parse::<Fingerprint>().map_err(|error| HttpError::Malformed(error.to_string()));
     let fingerprint = parse(&fingerprint)?;
-    let base = base.map_err(|error| Failure::Malformed(error.body_text()))?.0.base;
+    let base = base.map_err(|error| HttpError::Malformed(error.body_text()))?.0.base;
     let base = base.as_deref().map(parse).transpose()?;
     endpoints
-        .access
+        .authorizer
         .check(authorization(&headers), Grant::ReadSnapshot, &key, &endpoints.windows(&key))
         .await
-        .map_err(Failure::Denied)?;
+        .map_err(HttpError::Denied)?;
     endpoints.served(&key)?;
     let etag = format!("\"{fingerprint}\"");
     let same = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     if same && endpoints.context.snapshots.has(&key, &fingerprint) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
-    let packed = endpoints.context.snapshots.packed(&Wanted { key, fingerprint, base }).await.map_err(|error| {
-        tracing::error!(%error, %fingerprint, "a snapshot could not be served");
-        Failure::Internal
-    })?;
+    let packed =
+        endpoints.context.snapshots.packed(&SnapshotRequest { key, fingerprint, base }).await.map_err(|error| {
+            tracing::error!(%error, %fingerprint, "a snapshot could not be served");
+            HttpError::Internal
+        })?;
     let packed = packed.ok_or_else(|| endpoints.not_here(fingerprint))?;
     let headers = [
         (CONTENT_TYPE, "application/zstd".to_owned()),
@@ -247,53 +248,53 @@ async fn take_report(
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Answer>, Failure> {
+) -> Result<Json<ReportResponse>, HttpError> {
     // The clock of what a process applied stops here, and not when the API server has said who sends this.
     let received = clock::now();
-    let taken = hear(&endpoints, path, &headers, body, received).await;
-    if matches!(taken, Err(Failure::Busy | Failure::Denied(Denied::Unavailable(_)))) {
+    let taken = accept_report(&endpoints, path, &headers, body, received).await;
+    if matches!(taken, Err(HttpError::Busy | HttpError::Denied(Denied::Unavailable(_)))) {
         endpoints.context.turned_away.note(received);
     }
     taken
 }
 
-async fn hear(
+async fn accept_report(
     endpoints: &Endpoints,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: &HeaderMap,
     body: Body,
     received: Moment,
-) -> Result<Json<Answer>, Failure> {
-    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
-    let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
-    let key = Key { namespace, name };
+) -> Result<Json<ReportResponse>, HttpError> {
+    let _place = endpoints.places.try_acquire().map_err(|_| HttpError::Busy)?;
+    let Path((namespace, name)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let key = WorkspaceKey { namespace, name };
     let caller = endpoints
-        .access
+        .authorizer
         .check(authorization(headers), Grant::Report, &key, &endpoints.windows(&key))
         .await
-        .map_err(Failure::Denied)?;
-    let malformed = |message: String| Failure::Malformed(format!("the report could not be read: {message}"));
+        .map_err(HttpError::Denied)?;
+    let malformed = |message: String| HttpError::Malformed(format!("the report could not be read: {message}"));
     let body = body::read(body, REPORT_LIMIT).await.map_err(|why| match why {
-        NoBody::TooLong => Failure::TooLong,
-        NoBody::Incomplete => malformed("it did not arrive whole".to_owned()),
+        BodyError::TooLong => HttpError::TooLong,
+        BodyError::Incomplete => malformed("it did not arrive whole".to_owned()),
     })?;
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed("`process` must be a UUID, `reason` and `container` at most 64 letters, digits, and `_-.`, and `siblings` at most 32".to_owned()));
     }
     let record = endpoints.record(&key)?;
-    let (answer, rings) = {
+    let (answer, requeues) = {
         let mut record = record.lock();
         let taken = record.fleet.report(&report, caller.pod_in(&key.namespace), received, fastrand::f64());
         if let Some(after) = taken.applied_first {
             endpoints.context.metrics.applied(after);
         }
         // A heartbeat that says nothing new is no reason to count anew.
-        let rings = taken.news && !std::mem::replace(&mut record.rings_soon, true);
-        (record.answer(taken, Instant::now()), rings)
+        let requeues = taken.news && !std::mem::replace(&mut record.requeue_pending, true);
+        (record.answer(taken, Instant::now()), requeues)
     };
-    if rings {
-        tokio::spawn(ring_soon(endpoints.context.clone(), record, key));
+    if requeues {
+        tokio::spawn(requeue_soon(endpoints.context.clone(), record, key));
     }
     Ok(Json(answer))
 }
@@ -303,27 +304,27 @@ async fn convergence(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
-) -> Result<Json<Convergence>, Failure> {
-    let _place = endpoints.places.try_acquire().map_err(|_| Failure::Busy)?;
-    let Path((namespace, name)) = path.map_err(|error| Failure::Malformed(error.body_text()))?;
-    let key = Key { namespace, name };
+) -> Result<Json<Convergence>, HttpError> {
+    let _place = endpoints.places.try_acquire().map_err(|_| HttpError::Busy)?;
+    let Path((namespace, name)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let key = WorkspaceKey { namespace, name };
     endpoints
-        .access
+        .authorizer
         .check(authorization(&headers), Grant::ReadWorkspace, &key, &endpoints.windows(&key))
         .await
-        .map_err(Failure::Denied)?;
+        .map_err(HttpError::Denied)?;
     let record = endpoints.record(&key)?;
-    let workspace = endpoints.context.workspace(&key).ok_or_else(|| Failure::UnknownWorkspace(key.clone()))?;
+    let workspace = endpoints.context.workspace(&key).ok_or_else(|| HttpError::UnknownWorkspace(key.clone()))?;
     Ok(Json(report::convergence(&workspace, &record, &endpoints.context)))
 }
 
 /// A fleet reports all at once, and is counted once for as many as come together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
-async fn ring_soon(context: Arc<Context>, record: SharedRecord, key: Key) {
+async fn requeue_soon(context: Arc<OperatorContext>, record: SharedRecord, key: WorkspaceKey) {
     tokio::time::sleep(TOGETHER).await;
-    record.lock().rings_soon = false;
-    context.ring(&key);
+    record.lock().requeue_pending = false;
+    context.requeue(&key);
 }
 
 async fn hook(
@@ -331,16 +332,16 @@ async fn hook(
     Path((namespace, name)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Failure> {
-    let key = Key { namespace, name };
+) -> Result<StatusCode, HttpError> {
+    let key = WorkspaceKey { namespace, name };
     let record = match endpoints.record(&key) {
-        Err(Failure::UnknownWorkspace(_)) => return Err(Failure::Refused(Refused::NotConfigured)),
+        Err(HttpError::UnknownWorkspace(_)) => return Err(HttpError::Refused(WebhookRefusal::NotConfigured)),
         known => known?,
     };
     let secret = record.lock().webhook.clone();
-    endpoints.webhooks.check(&key, secret, &headers, body).await.map_err(Failure::Refused)?;
+    endpoints.webhooks.check(&key, secret, &headers, body).await.map_err(HttpError::Refused)?;
     record.lock().source.schedule.called(Instant::now());
-    endpoints.context.ring(&key);
+    endpoints.context.requeue(&key);
     Ok(StatusCode::ACCEPTED)
 }
 

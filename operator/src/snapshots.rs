@@ -11,21 +11,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{SnapshotStore, StoreError, snapshot};
 
-use crate::packed::PackedAnswers;
-use crate::records::Key;
+use crate::record_store::WorkspaceKey;
+use crate::snapshot_cache::SnapshotCache;
 
 /// The snapshots of all workspaces.
 pub struct Snapshots {
     folder: PathBuf,
-    stores: Mutex<HashMap<Key, Arc<SnapshotStore>>>,
-    packed: Mutex<PackedAnswers>,
+    stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
+    packed: Mutex<SnapshotCache>,
 }
 
 /// What a process asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Wanted {
+pub struct SnapshotRequest {
     /// Whose content.
-    pub key: Key,
+    pub key: WorkspaceKey,
     /// Which content.
     pub fingerprint: Fingerprint,
     /// What the process has already.
@@ -34,7 +34,7 @@ pub struct Wanted {
 
 /// Why a snapshot could not be served.
 #[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
+pub enum ServeSnapshotError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,7 +54,7 @@ impl Snapshots {
     }
 
     /// The store of one workspace.
-    pub fn store(&self, key: &Key) -> Result<Arc<SnapshotStore>, StoreError> {
+    pub fn store(&self, key: &WorkspaceKey) -> Result<Arc<SnapshotStore>, StoreError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(key) {
             return Ok(store.clone());
@@ -67,61 +67,61 @@ impl Snapshots {
 
     /// Whether the disk has this content of a workspace.
     #[must_use]
-    pub fn has(&self, key: &Key, fingerprint: &Fingerprint) -> bool {
+    pub fn has(&self, key: &WorkspaceKey, fingerprint: &Fingerprint) -> bool {
         self.store(key).is_ok_and(|store| store.contains(fingerprint))
     }
 
     /// The packed answer, or `None` where the workspace has no such content.
-    pub async fn packed(&self, wanted: &Wanted) -> Result<Option<Arc<[u8]>>, SnapshotError> {
+    pub async fn packed(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
         let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = answers().want(wanted);
+        let cell = answers().entry(request);
         if let Some(packed) = cell.get() {
             return Ok(packed.clone());
         }
-        let packed = cell.get_or_try_init(|| self.pack(wanted)).await.cloned();
+        let packed = cell.get_or_try_init(|| self.pack(request)).await.cloned();
         match packed {
-            Ok(Some(_)) => answers().shrink(wanted),
+            Ok(Some(_)) => answers().evict(request),
             // What is unknown now may be known in a moment.
-            _ => answers().forget(wanted),
+            _ => answers().forget(request),
         }
         packed
     }
 
-    async fn pack(&self, wanted: &Wanted) -> Result<Option<Arc<[u8]>>, SnapshotError> {
-        let store = self.store(&wanted.key)?;
-        let Wanted { fingerprint, base, .. } = wanted.clone();
+    async fn pack(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
+        let store = self.store(&request.key)?;
+        let SnapshotRequest { fingerprint, base, .. } = request.clone();
         let pack = move || {
             let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
             // A base that is not here any more costs the process a larger answer, nothing else.
             let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
             Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
         };
-        tokio::task::spawn_blocking(pack).await.map_err(|_| SnapshotError::Interrupted)?
+        tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
     /// The workspaces that the disk has a place for.
-    pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<Key>> {
+    pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<WorkspaceKey>> {
         let snapshots = self.clone();
         tokio::task::spawn_blocking(move || snapshots.keys_now()).await.map_err(io::Error::other)?
     }
 
-    fn keys_now(&self) -> io::Result<Vec<Key>> {
+    fn keys_now(&self) -> io::Result<Vec<WorkspaceKey>> {
         let mut keys = Vec::new();
         for namespace in folders(&self.folder)? {
             let names = folders(&self.folder.join(&namespace))?;
-            keys.extend(names.into_iter().map(|name| Key { namespace: namespace.clone(), name }));
+            keys.extend(names.into_iter().map(|name| WorkspaceKey { namespace: namespace.clone(), name }));
         }
         Ok(keys)
     }
 
     /// Forgets all content of workspaces that `gone` says are gone.
-    pub async fn forget(self: &Arc<Self>, gone: impl Fn(&Key) -> bool + Send + 'static) -> io::Result<()> {
+    pub async fn forget(self: &Arc<Self>, gone: impl Fn(&WorkspaceKey) -> bool + Send + 'static) -> io::Result<()> {
         let snapshots = self.clone();
         let forget = move || snapshots.forget_now(&gone);
         tokio::task::spawn_blocking(forget).await.map_err(io::Error::other)?
     }
 
-    fn forget_now(&self, gone: &impl Fn(&Key) -> bool) -> io::Result<()> {
+    fn forget_now(&self, gone: &impl Fn(&WorkspaceKey) -> bool) -> io::Result<()> {
         for key in self.keys_now()? {
             // Held meanwhile, so that nobody opens what is about to go.
             let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,10 +137,10 @@ impl Snapshots {
     }
 
     /// Forgets all content of a workspace but this.
-    pub async fn retain(&self, key: &Key, kept: BTreeSet<Fingerprint>) -> Result<(), SnapshotError> {
+    pub async fn retain(&self, key: &WorkspaceKey, kept: BTreeSet<Fingerprint>) -> Result<(), ServeSnapshotError> {
         let store = self.store(key)?;
         let retain = move || store.retain(&kept);
-        Ok(tokio::task::spawn_blocking(retain).await.map_err(|_| SnapshotError::Interrupted)??)
+        Ok(tokio::task::spawn_blocking(retain).await.map_err(|_| ServeSnapshotError::Interrupted)??)
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let snapshots = Arc::new(Snapshots::new(folder.path().to_owned()));
         let tree: Tree = [("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec())].into_iter().collect();
-        let key = |namespace: &str, name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let key = |namespace: &str, name: &str| WorkspaceKey { namespace: namespace.to_owned(), name: name.to_owned() };
         let (alive, gone, alone) = (key("prod", "alive"), key("prod", "gone"), key("deleted", "with-its-namespace"));
         for key in [&alive, &gone, &alone] {
             snapshots.store(key).unwrap().put(&tree).unwrap();
@@ -178,7 +178,7 @@ mod tests {
         let has = |key| snapshots.has(key, &tree.fingerprint());
         assert!(has(&alive));
         assert!(!folder.path().join("deleted").exists() && !folder.path().join("prod/gone").exists());
-        let wanted = Wanted { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };
-        assert!(snapshots.packed(&wanted).await.unwrap().is_none());
+        let request = SnapshotRequest { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };
+        assert!(snapshots.packed(&request).await.unwrap().is_none());
     }
 }

@@ -12,15 +12,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec,
-    RototoWorkspaceStatus, SourceStatus, Summary,
+    RototoWorkspaceStatus, SourceStatus, StatusColumns,
 };
 
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Millis};
 
-use crate::head::{Head, Verdict};
+use crate::poll::{Candidate, LintVerdict};
 
-pub use events::{Event, Severity, events};
+pub use events::{EventSeverity, WorkspaceEvent, events};
 
 /// How many publishes a status remembers.
 const HISTORY: usize = 10;
@@ -29,7 +29,7 @@ const REVISIONS: usize = 10;
 
 /// What is known of a workspace at one moment.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct StatusInput<'a> {
     /// What the user asks for.
     pub spec: &'a RototoWorkspaceSpec,
     /// The generation of `spec`.
@@ -37,7 +37,7 @@ pub struct Facts<'a> {
     /// The operator's clock.
     pub now: Timestamp,
     /// What the source says.
-    pub source: SourceFacts<'a>,
+    pub source: SourceInput<'a>,
     /// What the marker says, as the API server has accepted it.
     pub published: Option<Publish>,
     /// Why the marker could not be written.
@@ -56,9 +56,9 @@ pub struct Facts<'a> {
 
 /// What the source says.
 #[derive(Debug)]
-pub struct SourceFacts<'a> {
+pub struct SourceInput<'a> {
     /// The newest content, if it was read since the operator started.
-    pub head: Option<&'a Head>,
+    pub candidate: Option<&'a Candidate>,
     /// When the source last answered.
     pub last_success: Option<Timestamp>,
     /// How long ago that is, by the monotonic clock.
@@ -67,7 +67,7 @@ pub struct SourceFacts<'a> {
     pub failures: u32,
     /// The last failure, if it has not answered since.
     pub error: Option<SourceProblem<'a>>,
-    /// Whether `head` or `error` belongs to the spec as it is now.
+    /// Whether `poll` or `error` belongs to the spec as it is now.
     pub current: bool,
 }
 
@@ -100,15 +100,15 @@ pub enum PublishProblem {
 
 /// Derives the status.
 #[must_use]
-pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
+pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
     let published = published(facts);
-    let summary = Summary {
+    let summary = StatusColumns {
         revision: published.as_ref().and_then(|published| published.revision.as_deref()).map(short_revision),
         fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
         fleet: Some(fleet_summary(facts.fleet)),
         converged_in: facts.fleet.millis.and_then(|millis| millis.all).map(|millis| format!("{millis}ms")),
     };
-    let accepted_head = facts.source.head.filter(|head| head.verdict == Verdict::Accepted);
+    let accepted_candidate = facts.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
     let mut status = RototoWorkspaceStatus {
         observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
         conditions: Vec::new(),
@@ -118,9 +118,9 @@ pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
             .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
         source: Some(source(facts)),
         history: history(facts, published.as_ref()),
-        workspace: match (accepted_head, &published) {
-            (Some(head), Some(published)) if head.fingerprint.to_string() == published.fingerprint => {
-                Some(head.contents)
+        workspace: match (accepted_candidate, &published) {
+            (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
+                Some(candidate.contents)
             }
             _ => facts.previous.workspace,
         },
@@ -140,27 +140,27 @@ pub fn status(facts: &Facts<'_>) -> RototoWorkspaceStatus {
     status
 }
 
-fn source(facts: &Facts<'_>) -> SourceStatus {
+fn source(facts: &StatusInput<'_>) -> SourceStatus {
     let known = &facts.source;
     let before = facts.previous.source.clone().unwrap_or_default();
-    let revision = known.head.and_then(|head| head.revision.as_ref());
+    let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
-        layers: known.head.map_or(before.layers, |head| head.layers.clone()),
-        immutable: known.head.map_or(before.immutable, |head| head.immutable),
+        layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.clone()),
+        immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
         last_success: known.last_success.map(Time).or(before.last_success),
         consecutive_failures: known.failures,
         last_error: known.error.as_ref().map(|error| error.message.clone()),
     }
 }
 
-fn published(facts: &Facts<'_>) -> Option<PublishedStatus> {
+fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
     let publish = facts.published?;
-    let head = facts.source.head.filter(|head| head.fingerprint == publish.fingerprint);
+    let candidate = facts.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
     let fingerprint = publish.fingerprint.to_string();
     let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
-    let revision = head
-        .and_then(|head| head.revision.as_ref().map(ToString::to_string))
+    let revision = candidate
+        .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
         .or_else(|| before.and_then(|before| before.revision.clone()));
     let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
     Some(PublishedStatus {
@@ -181,11 +181,11 @@ fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<Strin
     revisions
 }
 
-fn rejected(facts: &Facts<'_>) -> Option<RejectedStatus> {
+fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
     let before = facts.previous.rejected.as_ref();
-    let Some(head) = facts.source.head else { return before.cloned() };
-    let Verdict::Refused(refusal) = &head.verdict else { return None };
-    let revision = head.revision.as_ref().map(ToString::to_string);
+    let Some(candidate) = facts.source.candidate else { return before.cloned() };
+    let LintVerdict::Refused(refusal) = &candidate.verdict else { return None };
+    let revision = candidate.revision.as_ref().map(ToString::to_string);
     let same = before.filter(|before| before.revision == revision && before.diagnostics == refusal.findings);
     Some(RejectedStatus {
         revision,
@@ -225,7 +225,7 @@ fn fleet_summary(view: &FleetView) -> String {
     }
 }
 
-fn history(facts: &Facts<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
+fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
     let mut history = facts.previous.history.clone();
     let Some(published) = published else { return history };
     if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {

@@ -21,17 +21,17 @@ use rototo_api::workspace::RototoWorkspace;
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use crate::context::Context;
-use crate::controller::Scope;
+use crate::context::OperatorContext;
+use crate::controller::WatchScope;
 use crate::markers::WriteError;
-use crate::records::Key;
-use rototo_protocol::plan::At;
+use crate::record_store::WorkspaceKey;
+use rototo_protocol::plan::MapVersion;
 
 /// How many namespaces are swept at once: one whose questions get no answer holds up no other.
 const AT_ONCE: usize = 8;
 
 /// Removes what belongs to no workspace. Says whether nothing is left.
-pub async fn sweep(context: &Arc<Context>, scope: &Scope, maps: &Store<ConfigMap>) -> bool {
+pub async fn sweep(context: &Arc<OperatorContext>, scope: &WatchScope, maps: &Store<ConfigMap>) -> bool {
     let suspects = match suspects(context, scope, maps).await {
         Ok(suspects) => suspects,
         Err(error) => {
@@ -46,16 +46,16 @@ pub async fn sweep(context: &Arc<Context>, scope: &Scope, maps: &Store<ConfigMap
 /// By namespace, the names that something is left of and that the watch shows no workspace for. That alone proves
 /// nothing, as a watch may be behind.
 async fn suspects(
-    context: &Arc<Context>,
-    scope: &Scope,
+    context: &Arc<OperatorContext>,
+    scope: &WatchScope,
     maps: &Store<ConfigMap>,
 ) -> io::Result<BTreeMap<String, BTreeSet<String>>> {
     let marked = maps.state().into_iter().filter_map(|map| {
         let namespace = map.namespace()?;
         let map = context.maps.newest(&namespace)?;
-        let ours = is_of(&map, &context.address.install);
+        let ours = is_of(&map, &context.map_metadata.install);
         let names: Vec<_> = map.data.iter().flatten().filter(|_| ours).map(|(name, _)| name.clone()).collect();
-        Some(names.into_iter().map(move |name| Key { namespace: namespace.clone(), name }))
+        Some(names.into_iter().map(move |name| WorkspaceKey { namespace: namespace.clone(), name }))
     });
     let known = context.records.all().into_iter().map(|(key, _)| key);
     // Also those of a namespace that was deleted together with its map.
@@ -69,7 +69,7 @@ async fn suspects(
     Ok(suspects)
 }
 
-async fn sweep_namespace(context: &Arc<Context>, namespace: String, suspects: BTreeSet<String>) -> bool {
+async fn sweep_namespace(context: &Arc<OperatorContext>, namespace: String, suspects: BTreeSet<String>) -> bool {
     let Confirmed { gone, all } = confirm(&context.client, &namespace, suspects).await;
     if gone.is_empty() {
         return all;
@@ -130,38 +130,38 @@ fn says_gone(error: &kube::Error, name: &str) -> bool {
 /// event, and somebody may be waiting for its first publish. What is left of a sweep that was interrupted in between is
 /// taken away by the next.
 async fn remove_markers(
-    context: &Context,
+    context: &OperatorContext,
     namespace: &str,
     gone: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, WriteError> {
-    let key = |name: &String| Key { namespace: namespace.to_owned(), name: name.clone() };
+    let key = |name: &String| WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
     let known = gone.iter().filter(|name| context.records.get(&key(name)).is_some()).cloned().collect();
     let turn = context.maps.turn(namespace);
     let _turn = turn.lock().await;
     let mut removed = BTreeSet::new();
-    for unheard in [known, BTreeSet::new()] {
+    for without_marker in [known, BTreeSet::new()] {
         // What was decided on before the last wait may have changed since. The watch may be behind one's own writes.
         let Some(map) = context.maps.newest(namespace).filter(|_| context.leadership.is_held(Instant::now())) else {
             break;
         };
         // One may have been created again since it was asked for.
         let gone = gone.iter().filter(|name| !context.exists(&key(name))).cloned().collect();
-        let left = left_over(&map, &context.address.install, &gone, &unheard, Timestamp::now());
+        let left = left_over(&map, &context.map_metadata.install, &gone, &without_marker, Timestamp::now());
         if left.is_empty() {
             break;
         }
         removed.extend(left.keys().cloned());
-        let at = At::Version(map.resource_version().unwrap_or_default());
+        let at = MapVersion::Version(map.resource_version().unwrap_or_default());
         // The client ends each of these two writes, so the turn is never held for long.
-        let map = context.address.write(&context.client, namespace, left, &at).await?;
+        let map = context.map_metadata.write(&context.client, namespace, left, &at).await?;
         context.maps.saw(namespace, Some(map.into()));
     }
     Ok(removed)
 }
 
-fn forget_records(context: &Context, namespace: &str, gone: &BTreeSet<String>) {
+fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<String>) {
     for name in gone {
-        let key = Key { namespace: namespace.to_owned(), name: name.clone() };
+        let key = WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
         // It may have been created again meanwhile.
         if !context.exists(&key) {
             context.records.remove(&key);
@@ -170,9 +170,9 @@ fn forget_records(context: &Context, namespace: &str, gone: &BTreeSet<String>) {
     }
 }
 
-async fn forget_snapshots(context: &Arc<Context>, namespace: String, gone: BTreeSet<String>) -> bool {
+async fn forget_snapshots(context: &Arc<OperatorContext>, namespace: String, gone: BTreeSet<String>) -> bool {
     let known = context.clone();
-    let gone = move |key: &Key| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
+    let gone = move |key: &WorkspaceKey| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
     let forgotten = context.snapshots.forget(gone).await;
     if let Err(error) = &forgotten {
         warn!(%error, "the snapshots of removed workspaces could not be deleted; tried again");
@@ -185,13 +185,13 @@ fn is_of(map: &ConfigMap, install: &str) -> bool {
 }
 
 /// What becomes of the keys of a map of this install whose workspaces are `gone`, by the API server's own word: a
-/// published one is said to be removed, and what says so already, or says nothing, goes. An `unheard` one that has no key
+/// published one is said to be removed, and what says so already, or says nothing, goes. An `without_marker` one that has no key
 /// is said to be removed.
 fn left_over(
     map: &ConfigMap,
     install: &str,
     gone: &BTreeSet<String>,
-    unheard: &BTreeSet<String>,
+    without_marker: &BTreeSet<String>,
     now: Timestamp,
 ) -> Map<String, Value> {
     if !is_of(map, install) {
@@ -205,9 +205,9 @@ fn left_over(
         Ok(Marker::Published { updated_at, .. }) => removed(Some(updated_at)),
         Ok(Marker::Removed { .. }) | Err(_) => Value::Null,
     };
-    let heard = map.data.iter().flatten().map(|(name, text)| (name, next(text)));
+    let existing = map.data.iter().flatten().map(|(name, text)| (name, next(text)));
     // What was heard of stands behind and counts.
-    let all = unheard.iter().map(|name| (name, removed(None))).chain(heard);
+    let all = without_marker.iter().map(|name| (name, removed(None))).chain(existing);
     all.filter(|(name, _)| gone.contains(*name)).map(|(name, marker)| (name.clone(), marker)).collect()
 }
 
@@ -234,10 +234,10 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn left(install: &str, gone: &[&str], unheard: &[&str]) -> Vec<(String, Value)> {
+    fn left(install: &str, gone: &[&str], without_marker: &[&str]) -> Vec<(String, Value)> {
         // A clock that went back: the name of the removal is later all the same.
         let now = "2026-11-20T18:00:00Z".parse().unwrap();
-        left_over(&map(install), "ns/us", &set(gone), &set(unheard), now).into_iter().collect()
+        left_over(&map(install), "ns/us", &set(gone), &set(without_marker), now).into_iter().collect()
     }
 
     #[test]

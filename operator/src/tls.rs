@@ -82,10 +82,10 @@ pub async fn ensure(
         if let Some(identity) = found.as_ref().and_then(|found| usable(found, names, now)) {
             return Ok(identity);
         }
-        let wanted = renewed(found.as_ref(), secret, names, now)?;
+        let needed = renewed(found.as_ref(), secret, names, now)?;
         let outcome = match &found {
-            None => secrets.create(&PostParams::default(), &wanted).await,
-            Some(_) => secrets.replace(secret, &PostParams::default(), &wanted).await,
+            None => secrets.create(&PostParams::default(), &needed).await,
+            Some(_) => secrets.replace(secret, &PostParams::default(), &needed).await,
         };
         match outcome {
             Ok(_) => {}

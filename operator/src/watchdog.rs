@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::metrics::Metrics;
-use crate::records::Key;
+use crate::record_store::WorkspaceKey;
 
 /// The time after which a reconcile is overdue. Three requests without an answer take as long.
 const OVERDUE: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 /// A reconcile that did not end.
 #[derive(Debug, thiserror::Error)]
 #[error("the reconcile of {namespace}/{name} did not end within {GIVEN_UP:?}, and was given up")]
-pub struct GivenUp {
+pub struct ReconcileTimeout {
     /// The workspace's namespace.
     pub namespace: String,
     /// The workspace's name.
@@ -26,18 +26,22 @@ pub struct GivenUp {
 }
 
 /// Runs one reconcile of a workspace to its end, but not for ever.
-pub(crate) async fn watch<T>(key: &Key, metrics: &Metrics, work: impl Future<Output = T>) -> Result<T, GivenUp> {
+pub(crate) async fn watch<T>(
+    key: &WorkspaceKey,
+    metrics: &Metrics,
+    work: impl Future<Output = T>,
+) -> Result<T, ReconcileTimeout> {
     let mut work = pin!(work);
     if let Ok(done) = timeout(OVERDUE, &mut work).await {
         return Ok(done);
     }
-    let Key { namespace, name } = key;
+    let WorkspaceKey { namespace, name } = key;
     warn!(namespace, name, "a reconcile has taken {OVERDUE:?} so far");
     let _overdue = metrics.reconcile_is_overdue();
     let done = timeout(GIVEN_UP.saturating_sub(OVERDUE), work).await;
     done.map_err(|_| {
         metrics.reconcile_given_up();
-        GivenUp { namespace: namespace.clone(), name: name.clone() }
+        ReconcileTimeout { namespace: namespace.clone(), name: name.clone() }
     })
 }
 
@@ -50,8 +54,8 @@ mod tests {
 
     use super::*;
 
-    fn key() -> Key {
-        Key { namespace: "prod".to_owned(), name: "policy".to_owned() }
+    fn key() -> WorkspaceKey {
+        WorkspaceKey { namespace: "prod".to_owned(), name: "policy".to_owned() }
     }
 
     #[tokio::test(start_paused = true)]

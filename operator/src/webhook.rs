@@ -16,8 +16,8 @@ use kube::{Api, Client};
 use ring::hmac;
 use tokio::sync::Semaphore;
 
-use crate::body::{self, LASTS, NoBody};
-use crate::records::Key;
+use crate::body::{self, BodyError, LASTS};
+use crate::record_store::WorkspaceKey;
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -41,7 +41,7 @@ const TOKEN: &str = "x-gitlab-token";
 
 /// Why a call is no bell.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum WebhookRefusal {
     /// The workspace has no webhook.
     #[error("this workspace takes no webhook calls: spec.webhook is not set")]
     NotConfigured,
@@ -69,11 +69,11 @@ pub enum Refused {
 pub struct Webhooks {
     client: Client,
     places: Semaphore,
-    keys: Mutex<HashMap<(String, String), Keys>>,
+    keys: Mutex<HashMap<(String, String), WebhookKeys>>,
 }
 
 #[derive(Clone)]
-struct Keys {
+struct WebhookKeys {
     keys: Arc<Vec<Vec<u8>>>,
     read: Instant,
 }
@@ -95,27 +95,31 @@ impl Webhooks {
     /// Whether the call is a bell for a workspace whose keys are in `secret`.
     pub async fn check(
         &self,
-        key: &Key,
+        key: &WorkspaceKey,
         secret: Option<String>,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(), Refused> {
-        let secret = secret.ok_or(Refused::NotConfigured)?;
-        let proof = proof(headers).ok_or(Refused::Unsigned)?;
-        let _place = self.places.try_acquire().map_err(|_| Refused::TooMany)?;
+    ) -> Result<(), WebhookRefusal> {
+        let secret = secret.ok_or(WebhookRefusal::NotConfigured)?;
+        let proof = proof(headers).ok_or(WebhookRefusal::Unsigned)?;
+        let _place = self.places.try_acquire().map_err(|_| WebhookRefusal::TooMany)?;
         let body = body::read(body, BODY_LIMIT).await.map_err(|why| match why {
-            NoBody::TooLong => Refused::TooLong,
-            NoBody::Incomplete => Refused::Incomplete,
+            BodyError::TooLong => WebhookRefusal::TooLong,
+            BodyError::Incomplete => WebhookRefusal::Incomplete,
         })?;
         let keys = self.keys(&key.namespace, &secret, KEYS_LAST).await?;
         if proof.fits(&keys.keys, &body) {
             return Ok(());
         }
         let newer = self.keys(&key.namespace, &secret, KEYS_AT_LEAST).await?;
-        if newer.read != keys.read && proof.fits(&newer.keys, &body) { Ok(()) } else { Err(Refused::WrongSignature) }
+        if newer.read != keys.read && proof.fits(&newer.keys, &body) {
+            Ok(())
+        } else {
+            Err(WebhookRefusal::WrongSignature)
+        }
     }
 
-    async fn keys(&self, namespace: &str, secret: &str, last: Duration) -> Result<Keys, Refused> {
+    async fn keys(&self, namespace: &str, secret: &str, last: Duration) -> Result<WebhookKeys, WebhookRefusal> {
         let name = (namespace.to_owned(), secret.to_owned());
         let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(known) = known.filter(|known| known.read.elapsed() < last) {
@@ -124,12 +128,12 @@ impl Webhooks {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let found = secrets.get(secret).await.map_err(|error| {
             tracing::warn!(%error, namespace, secret, "the keys of a webhook can't be read");
-            Refused::NoKeys(secret.to_owned())
+            WebhookRefusal::NoKeys(secret.to_owned())
         })?;
         // A key that was saved with an editor ends with a line feed that the host does not know of.
         let trimmed = |value: Vec<u8>| value.trim_ascii_end().to_vec();
         let keys = found.data.unwrap_or_default().into_values().map(|value| trimmed(value.0));
-        let keys = Keys { keys: Arc::new(keys.filter(|key| !key.is_empty()).collect()), read: Instant::now() };
+        let keys = WebhookKeys { keys: Arc::new(keys.filter(|key| !key.is_empty()).collect()), read: Instant::now() };
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(name, keys.clone());
         Ok(keys)
     }

@@ -35,13 +35,13 @@ pub enum MarkerMap {
         /// Whether its labels and annotations are what they should be.
         addressed: bool,
         /// The marker of this workspace.
-        marker: Found,
+        marker: MarkerEntry,
     },
 }
 
 /// The marker of one workspace in its map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum MarkerEntry {
     /// The map has no such key.
     Nothing,
     /// It publishes this.
@@ -52,7 +52,7 @@ pub enum Found {
     Unreadable,
 }
 
-impl Found {
+impl MarkerEntry {
     /// Reads a value of the map.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
@@ -70,7 +70,7 @@ impl Found {
 
 /// The facts that a decision is made from.
 #[derive(Clone, Debug)]
-pub struct Observed {
+pub struct PlanInput {
     /// The fingerprint of the newest content that lint accepted, if it is to be published.
     pub accepted: Option<Fingerprint>,
     /// The map as it was seen last.
@@ -78,22 +78,22 @@ pub struct Observed {
     /// What this process knows to be published, from its own write or from its first look at the map.
     pub known: Option<Publish>,
     /// A write of this process whose answer got lost, and the state of the map that it was for.
-    pub attempted: Option<(Publish, At)>,
+    pub attempted: Option<(Publish, MapVersion)>,
     /// What status says was published last, if its content can still be served.
     pub remembered: Option<Publish>,
     /// The name of the last publish, as status has it.
-    pub last_named: Option<UpdatedAt>,
+    pub last_published_name: Option<UpdatedAt>,
     /// The newest publish that a process reports and that this process does not know.
     pub reported: Option<UpdatedAt>,
     /// Whether source and map were asked since the map, or a process, was found to say something else than what is known.
-    pub asked_again: bool,
+    pub verified_again: bool,
     /// The operator's clock.
     pub now: Timestamp,
 }
 
 /// What to do about the marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub enum MarkerPlan {
     /// Nothing is published, and there is nothing to publish.
     Wait,
     /// The map belongs to somebody else.
@@ -102,7 +102,7 @@ pub enum Plan {
         owner: Option<String>,
     },
     /// Somebody has changed the marker. The source has to be asked before it is put back.
-    AskAgain,
+    VerifyAgain,
     /// The marker is as it should be.
     Keep(Publish),
     /// The marker is as it should be, and the map's labels and annotations are not.
@@ -110,22 +110,22 @@ pub enum Plan {
         /// What is published.
         publish: Publish,
         /// The version that this was decided on.
-        at: At,
+        at: MapVersion,
     },
     /// Ring.
     Write {
         /// What to publish.
         publish: Publish,
         /// The version that this was decided on.
-        at: At,
+        at: MapVersion,
         /// Why.
-        because: Because,
+        reason: WriteReason,
     },
 }
 
 /// Why a marker is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum WriteReason {
     /// The source has other content.
     ContentChanged,
     /// Somebody has changed or removed the marker.
@@ -134,7 +134,7 @@ pub enum Because {
 
 /// The state of the map that a write is for. In any other state the decision is made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum At {
+pub enum MapVersion {
     /// There is no map.
     Missing,
     /// The map has this resourceVersion.
@@ -143,36 +143,42 @@ pub enum At {
 
 /// Decides.
 #[must_use]
-pub fn plan(observed: Observed) -> Plan {
-    let Observed { accepted, map, known, attempted, remembered, last_named, reported, asked_again, now } = observed;
+pub fn plan(observed: PlanInput) -> MarkerPlan {
+    let PlanInput { accepted, map, known, attempted, remembered, last_published_name, reported, verified_again, now } =
+        observed;
     let (at, addressed, found) = match map {
-        MarkerMap::Foreign { owner } => return Plan::Forbidden { owner },
-        MarkerMap::Missing => (At::Missing, true, Found::Nothing),
-        MarkerMap::Ours { resource_version, addressed, marker } => (At::Version(resource_version), addressed, marker),
+        MarkerMap::Foreign { owner } => return MarkerPlan::Forbidden { owner },
+        MarkerMap::Missing => (MapVersion::Missing, true, MarkerEntry::Nothing),
+        MarkerMap::Ours { resource_version, addressed, marker } => {
+            (MapVersion::Version(resource_version), addressed, marker)
+        }
     };
     let (published, seen) = match found {
-        Found::Published(publish) => (Some(publish), Some(publish.updated_at)),
-        Found::Removed(updated_at) => (None, Some(updated_at)),
-        Found::Nothing | Found::Unreadable => (None, None),
+        MarkerEntry::Published(publish) => (Some(publish), Some(publish.updated_at)),
+        MarkerEntry::Removed(updated_at) => (None, Some(updated_at)),
+        MarkerEntry::Nothing | MarkerEntry::Unreadable => (None, None),
     };
     let reported = reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at));
     let right = accepted.or(known.map(|known| known.fingerprint));
-    let meddled = known.is_some_and(|known| !says(published, known, right)) || reported.is_some();
-    if meddled && !asked_again {
-        return Plan::AskAgain;
+    let tampered = known.is_some_and(|known| !says(published, known, right)) || reported.is_some();
+    if tampered && !verified_again {
+        return MarkerPlan::VerifyAgain;
     }
     // Where the head is refused, what was published before is still right.
-    let lost = remembered.filter(|_| known.is_none() && published.is_none() && !matches!(found, Found::Removed(_)));
-    let wanted = accepted.or(known.map(|known| known.fingerprint)).or(lost.map(|lost| lost.fingerprint));
-    let wanted = wanted.or(published.filter(|_| meddled).map(|published| published.fingerprint));
-    match (wanted, published) {
+    let lost =
+        remembered.filter(|_| known.is_none() && published.is_none() && !matches!(found, MarkerEntry::Removed(_)));
+    let fingerprint_to_publish =
+        accepted.or(known.map(|known| known.fingerprint)).or(lost.map(|lost| lost.fingerprint));
+    let fingerprint_to_publish =
+        fingerprint_to_publish.or(published.filter(|_| tampered).map(|published| published.fingerprint));
+    match (fingerprint_to_publish, published) {
         (Some(fingerprint), published)
-            if meddled || published.is_none_or(|published| published.fingerprint != fingerprint) =>
+            if tampered || published.is_none_or(|published| published.fingerprint != fingerprint) =>
         {
-            let put_back = meddled || accepted.is_none();
-            let because = if put_back { Because::PutBack } else { Because::ContentChanged };
+            let put_back = tampered || accepted.is_none();
+            let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
             let believable = reported.filter(|reported| reported.timestamp() < now + FUTURE);
-            let last = seen.max(known.map(|known| known.updated_at)).max(last_named).max(believable);
+            let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);
             // As long as the map is as it was, the write that got no answer has not happened, and still may. In any other
             // state of the map it never will, or was overwritten.
             let attempted = attempted.map(|(attempted, then)| (attempted, then == at));
@@ -183,11 +189,11 @@ pub fn plan(observed: Observed) -> Plan {
                     UpdatedAt::after(last.max(attempted), now)
                 }
             };
-            Plan::Write { publish: Publish { fingerprint, updated_at }, at, because }
+            MarkerPlan::Write { publish: Publish { fingerprint, updated_at }, at, reason }
         }
-        (_, Some(publish)) if addressed => Plan::Keep(publish),
-        (_, Some(publish)) => Plan::Readdress { publish, at },
-        (_, None) => Plan::Wait,
+        (_, Some(publish)) if addressed => MarkerPlan::Keep(publish),
+        (_, Some(publish)) => MarkerPlan::Readdress { publish, at },
+        (_, None) => MarkerPlan::Wait,
     }
 }
 
@@ -214,113 +220,113 @@ mod tests {
         format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap()
     }
 
-    fn marker(fingerprint: char, second: u32) -> Found {
-        Found::Published(publish(fingerprint, second))
+    fn marker(fingerprint: char, second: u32) -> MarkerEntry {
+        MarkerEntry::Published(publish(fingerprint, second))
     }
 
     fn publish(fingerprint: char, second: u32) -> Publish {
         Publish { fingerprint: content(fingerprint), updated_at: time(second) }
     }
 
-    fn ours(marker: Found) -> MarkerMap {
+    fn ours(marker: MarkerEntry) -> MarkerMap {
         MarkerMap::Ours { resource_version: "7".to_owned(), addressed: true, marker }
     }
 
-    fn check(accepted: Option<char>, map: MarkerMap, expected: &Plan) {
+    fn check(accepted: Option<char>, map: MarkerMap, expected: &MarkerPlan) {
         assert_eq!(plan(observed(accepted, map)), *expected);
     }
 
-    fn observed(accepted: Option<char>, map: MarkerMap) -> Observed {
-        Observed {
+    fn observed(accepted: Option<char>, map: MarkerMap) -> PlanInput {
+        PlanInput {
             accepted: accepted.map(content),
             map,
             known: None,
             attempted: None,
             remembered: None,
-            last_named: None,
+            last_published_name: None,
             reported: None,
-            asked_again: false,
+            verified_again: false,
             now: time(30).timestamp(),
         }
     }
 
-    fn written(observed: Observed) -> (Publish, Because) {
+    fn written(observed: PlanInput) -> (Publish, WriteReason) {
         match plan(observed) {
-            Plan::Write { publish, because, .. } => (publish, because),
+            MarkerPlan::Write { publish, reason, .. } => (publish, reason),
             other => panic!("should write, not {other:?}"),
         }
     }
 
-    fn ring(publish: Publish, at: At) -> Plan {
-        Plan::Write { publish, at, because: Because::ContentChanged }
+    fn write(publish: Publish, at: MapVersion) -> MarkerPlan {
+        MarkerPlan::Write { publish, at, reason: WriteReason::ContentChanged }
     }
 
-    fn at_7() -> At {
-        At::Version("7".to_owned())
-    }
-
-    #[test]
-    fn the_first_accepted_head_is_published_whether_or_not_there_is_a_map() {
-        check(Some(A), MarkerMap::Missing, &ring(publish(A, 30), At::Missing));
-        check(Some(A), ours(Found::Nothing), &ring(publish(A, 30), at_7()));
+    fn at_7() -> MapVersion {
+        MapVersion::Version("7".to_owned())
     }
 
     #[test]
-    fn content_that_is_published_already_rings_nothing() {
-        check(Some(A), ours(marker(A, 10)), &Plan::Keep(publish(A, 10)));
+    fn the_first_accepted_candidate_is_published_whether_or_not_there_is_a_map() {
+        check(Some(A), MarkerMap::Missing, &write(publish(A, 30), MapVersion::Missing));
+        check(Some(A), ours(MarkerEntry::Nothing), &write(publish(A, 30), at_7()));
+    }
+
+    #[test]
+    fn content_that_is_published_already_writes_nothing() {
+        check(Some(A), ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
     }
 
     #[test]
     fn other_content_is_published_under_a_later_name() {
-        check(Some(B), ours(marker(A, 10)), &ring(publish(B, 30), at_7()));
+        check(Some(B), ours(marker(A, 10)), &write(publish(B, 30), at_7()));
     }
 
     #[test]
-    fn a_clock_that_went_back_does_not_ring_with_an_earlier_name() {
+    fn a_clock_that_went_back_does_not_publish_under_an_earlier_name() {
         let (publish, _) = written(observed(Some(B), ours(marker(A, 50))));
         assert_eq!(publish.updated_at.to_string(), "2026-11-20T18:40:50.000001Z");
     }
 
     #[test]
     fn what_somebody_else_changed_is_put_back_after_the_source_was_asked_again() {
-        let meddled_with = [
+        let tampered_with = [
             ours(marker(B, 50)),
             ours(marker(A, 30)),
-            ours(Found::Nothing),
-            ours(Found::Unreadable),
+            ours(MarkerEntry::Nothing),
+            ours(MarkerEntry::Unreadable),
             MarkerMap::Missing,
         ];
-        for map in meddled_with {
-            let meddled = Observed { known: Some(publish(A, 40)), ..observed(Some(A), map) };
-            assert_eq!(plan(meddled.clone()), Plan::AskAgain);
-            let (publish, because) = written(Observed { asked_again: true, ..meddled });
-            assert_eq!((publish.fingerprint, because), (content(A), Because::PutBack));
+        for map in tampered_with {
+            let tampered = PlanInput { known: Some(publish(A, 40)), ..observed(Some(A), map) };
+            assert_eq!(plan(tampered.clone()), MarkerPlan::VerifyAgain);
+            let (publish, reason) = written(PlanInput { verified_again: true, ..tampered });
+            assert_eq!((publish.fingerprint, reason), (content(A), WriteReason::PutBack));
             assert!(publish.updated_at > time(40), "{publish:?}");
         }
     }
 
     #[test]
-    fn a_refused_head_does_not_keep_a_marker_from_being_put_back() {
+    fn a_refused_candidate_does_not_keep_a_marker_from_being_put_back() {
         let known = Some(publish(A, 10));
-        let meddled = Observed { known, asked_again: true, ..observed(None, ours(marker(B, 20))) };
-        assert_eq!(written(meddled).0.fingerprint, content(A));
+        let tampered = PlanInput { known, verified_again: true, ..observed(None, ours(marker(B, 20))) };
+        assert_eq!(written(tampered).0.fingerprint, content(A));
     }
 
     #[test]
-    fn without_an_accepted_head_what_is_published_stays() {
-        check(None, ours(marker(A, 10)), &Plan::Keep(publish(A, 10)));
-        check(None, ours(Found::Nothing), &Plan::Wait);
-        check(None, MarkerMap::Missing, &Plan::Wait);
+    fn without_an_accepted_candidate_what_is_published_stays() {
+        check(None, ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
+        check(None, ours(MarkerEntry::Nothing), &MarkerPlan::Wait);
+        check(None, MarkerMap::Missing, &MarkerPlan::Wait);
     }
 
     #[test]
     fn an_unreadable_marker_is_replaced() {
-        check(Some(A), ours(Found::Unreadable), &ring(publish(A, 30), at_7()));
+        check(Some(A), ours(MarkerEntry::Unreadable), &write(publish(A, 30), at_7()));
     }
 
     #[test]
     fn the_marker_of_a_removed_namesake_is_replaced_under_a_later_name() {
-        let removed = Found::Removed(time(40));
+        let removed = MarkerEntry::Removed(time(40));
         let (publish, _) = written(observed(Some(A), ours(removed)));
         assert!(publish.updated_at > time(40));
     }
@@ -328,65 +334,66 @@ mod tests {
     #[test]
     fn a_foreign_map_is_never_written() {
         let foreign = MarkerMap::Foreign { owner: Some("other/rototo".to_owned()) };
-        check(Some(A), foreign, &Plan::Forbidden { owner: Some("other/rototo".to_owned()) });
+        check(Some(A), foreign, &MarkerPlan::Forbidden { owner: Some("other/rototo".to_owned()) });
     }
 
     #[test]
-    fn an_address_that_changed_is_written_without_ringing() {
+    fn an_address_that_changed_is_written_without_a_publish() {
         let map = MarkerMap::Ours { resource_version: "7".to_owned(), addressed: false, marker: marker(A, 10) };
-        check(Some(A), map, &Plan::Readdress { publish: publish(A, 10), at: at_7() });
+        check(Some(A), map, &MarkerPlan::Readdress { publish: publish(A, 10), at: at_7() });
     }
 
     #[test]
     fn a_write_whose_answer_got_lost_is_repeated_under_its_name() {
-        let attempted = |at: &str| Some((publish(B, 40), At::Version(at.to_owned())));
-        let again = Observed { attempted: attempted("7"), ..observed(Some(B), ours(marker(A, 10))) };
+        let attempted = |at: &str| Some((publish(B, 40), MapVersion::Version(at.to_owned())));
+        let again = PlanInput { attempted: attempted("7"), ..observed(Some(B), ours(marker(A, 10))) };
         assert_eq!(written(again).0, publish(B, 40));
         // It happened, and nobody else wrote.
-        let happened = Observed { attempted: attempted("6"), ..observed(Some(B), ours(marker(B, 40))) };
-        assert_eq!(plan(happened), Plan::Keep(publish(B, 40)));
+        let happened = PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(B, 40))) };
+        assert_eq!(plan(happened), MarkerPlan::Keep(publish(B, 40)));
         // It was overwritten, or came too late: its name is not used again.
-        let (later, _) = written(Observed { attempted: attempted("6"), ..observed(Some(B), ours(marker(A, 10))) });
+        let (later, _) = written(PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(A, 10))) });
         assert!(later.updated_at > time(40));
     }
 
     #[test]
     fn an_edit_that_was_undone_is_put_back_under_a_name_later_than_the_edits() {
-        let reported = Observed {
+        let reported = PlanInput {
             known: Some(publish(B, 10)),
             reported: Some(time(50)),
             ..observed(Some(B), ours(marker(B, 10)))
         };
-        assert_eq!(plan(reported.clone()), Plan::AskAgain);
-        let (publish, because) = written(Observed { asked_again: true, ..reported });
-        assert_eq!((publish.fingerprint, because), (content(B), Because::PutBack));
+        assert_eq!(plan(reported.clone()), MarkerPlan::VerifyAgain);
+        let (publish, reason) = written(PlanInput { verified_again: true, ..reported });
+        assert_eq!((publish.fingerprint, reason), (content(B), WriteReason::PutBack));
         assert!(publish.updated_at > time(50));
     }
 
     #[test]
     fn the_right_content_under_a_later_name_is_adopted_whoever_wrote_it() {
-        let late = Observed { known: Some(publish(A, 10)), ..observed(Some(B), ours(marker(B, 20))) };
-        assert_eq!(plan(late), Plan::Keep(publish(B, 20)));
+        let late = PlanInput { known: Some(publish(A, 10)), ..observed(Some(B), ours(marker(B, 20))) };
+        assert_eq!(plan(late), MarkerPlan::Keep(publish(B, 20)));
     }
 
     #[test]
     fn a_name_from_a_far_future_is_not_followed() {
         let far: UpdatedAt = "9999-01-01T00:00:00.000000Z".parse().unwrap();
-        let asked_again = Observed {
+        let verified_again = PlanInput {
             known: Some(publish(B, 10)),
             reported: Some(far),
-            asked_again: true,
+            verified_again: true,
             ..observed(Some(B), ours(marker(B, 10)))
         };
-        assert_eq!(written(asked_again).0, publish(B, 30));
+        assert_eq!(written(verified_again).0, publish(B, 30));
     }
 
     #[test]
-    fn a_marker_that_was_lost_while_nobody_looked_comes_back_from_status() {
-        for found in [Found::Nothing, Found::Unreadable] {
-            let (remembered, last_named) = (Some(publish(A, 20)), Some(time(40)));
-            let (publish, because) = written(Observed { remembered, last_named, ..observed(None, ours(found)) });
-            assert_eq!((publish.fingerprint, because), (content(A), Because::PutBack));
+    fn a_marker_that_was_lost_unobserved_comes_back_from_status() {
+        for found in [MarkerEntry::Nothing, MarkerEntry::Unreadable] {
+            let (remembered, last_published_name) = (Some(publish(A, 20)), Some(time(40)));
+            let (publish, reason) =
+                written(PlanInput { remembered, last_published_name, ..observed(None, ours(found)) });
+            assert_eq!((publish.fingerprint, reason), (content(A), WriteReason::PutBack));
             assert!(publish.updated_at > time(40));
         }
     }

@@ -9,26 +9,26 @@ use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 
 use crate::Publish;
-use crate::fleet::{Fleet, Known, Moment, PublishTimes};
-use crate::plan::{At, Because, Found, MarkerMap, Observed, Plan, plan};
+use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes};
+use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, WriteReason, plan};
 
 /// What is known to be published, and what is under way.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
     published: Option<Publish>,
-    attempt: Option<Attempt>,
+    attempt: Option<PatchAttempt>,
     /// Since when the marker, or a process, says something else than what is known to be published.
     doubted_since: Option<Moment>,
 }
 
 /// A patch of the marker whose answer has not come, or never came.
 #[derive(Clone, Debug)]
-struct Attempt {
+struct PatchAttempt {
     publish: Publish,
-    at: At,
-    because: Because,
+    at: MapVersion,
+    reason: WriteReason,
     detection: Option<Detection>,
-    known: Known,
+    known: KnownMembers,
 }
 
 /// When a change was found, read, and linted.
@@ -44,26 +44,26 @@ pub struct Detection {
 
 /// A publish that the API server has accepted.
 #[derive(Clone, Debug)]
-pub struct Landed {
+pub struct AcceptedPublish {
     /// What is published.
     pub publish: Publish,
     /// Why.
-    pub because: Because,
+    pub reason: WriteReason,
     /// When its steps were done.
     pub times: PublishTimes,
 }
 
 /// What the source and the disk say at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub struct PublishInput {
     /// The fingerprint of the newest content that lint accepted, if it is to be published.
     pub accepted: Option<Fingerprint>,
     /// What status says was published last, if its content can still be served.
     pub remembered: Option<Publish>,
     /// The name of the last publish, as status has it.
-    pub last_named: Option<UpdatedAt>,
+    pub last_published_name: Option<UpdatedAt>,
     /// The beginning of the last look at the source that has ended.
-    pub asked_at: Option<Moment>,
+    pub polled_at: Option<Moment>,
     /// The source is not asked: what is known to be published is what shall be.
     pub suspended: bool,
 }
@@ -83,17 +83,17 @@ impl Publisher {
 
     /// Decides what to do about the marker.
     #[must_use]
-    pub fn decide(&self, fleet: &Fleet, map: MarkerMap, facts: Facts, now: Timestamp) -> Plan {
-        let asked = self.doubted_since.is_some_and(|since| facts.asked_at.is_some_and(|asked| asked >= since));
-        plan(Observed {
+    pub fn decide(&self, fleet: &Fleet, map: MarkerMap, facts: PublishInput, now: Timestamp) -> MarkerPlan {
+        let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
+        plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
             map,
             known: self.published,
             attempted: self.attempt.as_ref().map(|attempt| (attempt.publish, attempt.at.clone())),
             remembered: facts.remembered,
-            last_named: facts.last_named,
+            last_published_name: facts.last_published_name,
             reported: fleet.unknown_publish(),
-            asked_again: self.doubted_since.is_some() && (facts.suspended || asked),
+            verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
             now,
         })
     }
@@ -107,19 +107,19 @@ impl Publisher {
     }
 
     /// A patch is about to be sent, for the map in the state `at`.
-    pub fn sends(
+    pub fn begin_patch(
         &mut self,
         publish: Publish,
-        at: &At,
-        because: Because,
+        at: &MapVersion,
+        reason: WriteReason,
         detection: Option<Detection>,
         fleet: &Fleet,
         now: Moment,
     ) {
-        let detection = detection.filter(|_| because == Because::ContentChanged);
+        let detection = detection.filter(|_| reason == WriteReason::ContentChanged);
         let before = self.attempt.take().filter(|attempt| attempt.publish == publish);
         let known = before.map_or_else(|| fleet.known(now), |before| before.known);
-        self.attempt = Some(Attempt { publish, at: at.clone(), because, detection, known });
+        self.attempt = Some(PatchAttempt { publish, at: at.clone(), reason, detection, known });
     }
 
     /// The API server has refused the patch: it certainly did not happen.
@@ -128,28 +128,28 @@ impl Publisher {
     }
 
     /// The API server has accepted the patch.
-    pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<Landed> {
-        let Attempt { publish, because, detection, known, .. } = self.attempt.take()?;
+    pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        let PatchAttempt { publish, reason, detection, known, .. } = self.attempt.take()?;
         // A change that is put back was detected by nobody: its clock runs from here.
         let detection = detection.unwrap_or(Detection { detected: now, fetched: now, linted: now });
         let Detection { detected, fetched, linted } = detection;
         let times = PublishTimes { detected, fetched, linted, published: now };
         fleet.published(publish, times, known, now);
-        if because == Because::PutBack {
+        if reason == WriteReason::PutBack {
             fleet.dealt_with_unknown_publish(now);
         }
-        self.sees(Some(publish), fleet, now);
-        Some(Landed { publish, because, times })
+        self.marker_confirmed(Some(publish), fleet, now);
+        Some(AcceptedPublish { publish, reason, times })
     }
 
     /// The map was looked at. A patch without an answer that it shows has happened.
-    pub fn looked_at(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<Landed> {
-        let MarkerMap::Ours { marker: Found::Published(publish), .. } = map else { return None };
+    pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        let MarkerMap::Ours { marker: MarkerEntry::Published(publish), .. } = map else { return None };
         (self.attempted() == Some(*publish)).then(|| self.accepted(fleet, now))?
     }
 
     /// The marker is as it should be, and says this.
-    pub fn sees(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
+    pub fn marker_confirmed(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
         match published {
             Some(publish) => fleet.adopt(publish, now),
             None => fleet.unpublished(),

@@ -40,18 +40,18 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// The windows of a fleet of `processes`, whose heartbeat is `floor` at least: [`HEARTBEAT`], but for tests.
+    /// The windows of a fleet of `processes`, whose heartbeat is `min_heartbeat` at least: [`HEARTBEAT`], but for tests.
     #[must_use]
-    pub fn of(processes: usize, floor: Duration) -> Self {
+    pub fn of(processes: usize, min_heartbeat: Duration) -> Self {
         let processes = u32::try_from(processes).unwrap_or(u32::MAX);
-        let heartbeat = floor.max(Duration::from_secs(1) * processes / REPORTS_PER_SECOND);
+        let heartbeat = min_heartbeat.max(Duration::from_secs(1) * processes / REPORTS_PER_SECOND);
         let silence = heartbeat * 3;
         Self {
             heartbeat,
             silence,
-            grace: silence.max(floor * 4),
+            grace: silence.max(min_heartbeat * 4),
             recount: heartbeat * 4,
-            forget: (floor * 40).max(heartbeat * 6),
+            forget: (min_heartbeat * 40).max(heartbeat * 6),
             approval: heartbeat * 2 + Duration::from_secs(60),
             renewal: heartbeat * 3 / 2,
         }
@@ -72,8 +72,8 @@ mod tests {
     /// What the CRD admits as `staleAfter`, at its ends and at its default.
     const STALE_AFTER: [u64; 3] = [10, 300, 168 * 3600];
 
-    fn check(windows: Windows, floor: Duration) {
-        assert!(windows.heartbeat >= floor);
+    fn check(windows: Windows, min_heartbeat: Duration) {
+        assert!(windows.heartbeat >= min_heartbeat);
         assert!(windows.heartbeat < windows.silence && windows.silence < windows.recount, "{windows:?}");
         assert!(windows.recount <= windows.forget && windows.silence <= windows.grace, "{windows:?}");
         assert!(windows.grace <= windows.forget, "{windows:?}");
@@ -90,9 +90,9 @@ mod tests {
         for processes in 0..=1_000_000 {
             check(Windows::of(processes, HEARTBEAT), HEARTBEAT);
         }
-        let floor = Duration::from_secs(1);
+        let min_heartbeat = Duration::from_secs(1);
         for processes in (0..=1_000_000).step_by(101) {
-            check(Windows::of(processes, floor), floor);
+            check(Windows::of(processes, min_heartbeat), min_heartbeat);
         }
         check(Windows::of(usize::MAX, HEARTBEAT), HEARTBEAT);
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::script::Script;
-use crate::violation::Violation;
+use crate::script::HistoryScript;
+use crate::violation::InvariantViolation;
 use crate::world::World;
 
 /// What came of one history.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    pub violation: Option<Violation>,
+pub struct HistoryOutcome {
+    pub violation: Option<InvariantViolation>,
     /// How often convergence was claimed.
     pub claims: u64,
     /// How many events happened.
@@ -18,15 +18,15 @@ pub struct Outcome {
 
 /// Lets `script` happen.
 #[must_use]
-pub fn run(script: &Script, seed: u64) -> Outcome {
+pub fn run(script: &HistoryScript, seed: u64) -> HistoryOutcome {
     let mut world = World::new(script, seed);
     world.run();
-    Outcome { violation: world.violation, claims: world.claims, events: world.events }
+    HistoryOutcome { violation: world.violation, claims: world.claims, events: world.events }
 }
 
 /// Lets `script` happen, and tells what happened.
 #[must_use]
-pub fn tell(script: &Script, seed: u64) -> Vec<String> {
+pub fn replay(script: &HistoryScript, seed: u64) -> Vec<String> {
     let mut world = World::new(script, seed);
     world.trace = Some(Vec::new());
     world.run();
@@ -35,16 +35,16 @@ pub fn tell(script: &Script, seed: u64) -> Vec<String> {
 
 /// A history that breaks an invariant, as short as it could be made.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct FailedHistory {
     pub seed: u64,
-    pub script: Script,
-    pub violation: Violation,
+    pub script: HistoryScript,
+    pub violation: InvariantViolation,
 }
 
-impl Failure {
+impl FailedHistory {
     /// Leaves out what the violation does not need.
     #[must_use]
-    pub fn shrunk(seed: u64, script: Script, violation: Violation) -> Self {
+    pub fn shrunk(seed: u64, script: HistoryScript, violation: InvariantViolation) -> Self {
         let mut failure = Self { seed, script, violation };
         loop {
             let before = failure.size();
@@ -57,10 +57,13 @@ impl Failure {
     }
 
     fn size(&self) -> usize {
-        self.script.steps.len() + self.script.pods.len() + self.script.unbound + usize::from(self.script.weather > 0)
+        self.script.steps.len()
+            + self.script.pods.len()
+            + self.script.unbound
+            + usize::from(self.script.network_faults > 0)
     }
 
-    fn try_instead(&mut self, script: Script) -> bool {
+    fn try_instead(&mut self, script: HistoryScript) -> bool {
         let outcome = run(&script, self.seed);
         match outcome.violation {
             Some(violation) if violation.invariant == self.violation.invariant => {
@@ -99,14 +102,14 @@ impl Failure {
                 self.try_instead(simpler);
             }
         }
-        let calm = Script { weather: 0, unbound: 0, ..self.script.clone() };
-        if self.script.weather > 0 || self.script.unbound > 0 {
+        let calm = HistoryScript { network_faults: 0, unbound: 0, ..self.script.clone() };
+        if self.script.network_faults > 0 || self.script.unbound > 0 {
             self.try_instead(calm);
         }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for FailedHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {} breaks {:?}", self.seed, self.violation.invariant)?;
         for (index, pod) in self.script.pods.iter().enumerate() {
@@ -130,7 +133,7 @@ impl fmt::Display for Failure {
         for step in &self.script.steps {
             writeln!(f, "  {step}")?;
         }
-        let Violation { at, what, .. } = &self.violation;
+        let InvariantViolation { at, what, .. } = &self.violation;
         write!(f, "  {:>7} ms  {what}", at.as_millis().saturating_sub(8_000))
     }
 }

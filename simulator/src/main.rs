@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rototo_simulator::history::{Failure, run, tell};
-use rototo_simulator::script::Script;
+use rototo_simulator::history::{FailedHistory, replay, run};
+use rototo_simulator::script::HistoryScript;
 
 /// Runs random histories against the decision code of operator and client.
 #[derive(Debug, Parser)]
-struct Arguments {
+struct SimulatorArguments {
     /// How many histories
     #[arg(long, default_value_t = 10_000)]
     histories: u64,
@@ -24,7 +24,7 @@ struct Arguments {
     seconds: Option<u64>,
     /// Tell what happens in one history, the one of this seed
     #[arg(long)]
-    tell: Option<u64>,
+    replay: Option<u64>,
     /// End with the first history that fails
     #[arg(long)]
     first: bool,
@@ -37,16 +37,17 @@ struct Totals {
     done: AtomicU64,
     claims: AtomicU64,
     events: AtomicU64,
-    failures: Mutex<BTreeMap<String, (u64, Failure)>>,
+    failures: Mutex<BTreeMap<String, (u64, FailedHistory)>>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(seed) = arguments.tell {
-        let script = Script::of(seed);
-        let failure = run(&script, seed).violation.map(|violation| Failure::shrunk(seed, script.clone(), violation));
+    let arguments = SimulatorArguments::parse();
+    if let Some(seed) = arguments.replay {
+        let script = HistoryScript::of(seed);
+        let failure =
+            run(&script, seed).violation.map(|violation| FailedHistory::shrunk(seed, script.clone(), violation));
         let script = failure.as_ref().map_or(script, |failure| failure.script.clone());
-        tell(&script, seed).iter().for_each(|line| println!("{line}"));
+        replay(&script, seed).iter().for_each(|line| println!("{line}"));
         failure.iter().for_each(|failure| println!("{failure}"));
         return ExitCode::from(u8::from(failure.is_some()));
     }
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn work(arguments: &Arguments, totals: &Totals, deadline: Option<Instant>) {
+fn work(arguments: &SimulatorArguments, totals: &Totals, deadline: Option<Instant>) {
     loop {
         let index = totals.next.fetch_add(1, Ordering::Relaxed);
         let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -83,7 +84,7 @@ fn work(arguments: &Arguments, totals: &Totals, deadline: Option<Instant>) {
             return;
         }
         let seed = arguments.seed + index;
-        let script = Script::of(seed);
+        let script = HistoryScript::of(seed);
         let outcome = run(&script, seed);
         totals.done.fetch_add(1, Ordering::Relaxed);
         totals.claims.fetch_add(outcome.claims, Ordering::Relaxed);
@@ -94,7 +95,7 @@ fn work(arguments: &Arguments, totals: &Totals, deadline: Option<Instant>) {
             *count += 1;
             continue;
         }
-        let failure = Failure::shrunk(seed, script, violation);
+        let failure = FailedHistory::shrunk(seed, script, violation);
         failures().entry(kind).or_insert((0, failure)).0 += 1;
     }
 }

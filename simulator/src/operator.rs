@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::{Answer, ProcessState, Report};
+use rototo_api::fleet::{ProcessState, Report, ReportResponse};
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{Fleet, FleetView, Moment, Pod, PodIdentity, Pods, Start, Verdict};
-use rototo_protocol::plan::{At, Found, MarkerMap, Plan};
-use rototo_protocol::publisher::{Detection, Facts, Landed, Publisher};
+use rototo_protocol::fleet::{Fleet, FleetStart, FleetView, Moment, Pod, PodIdentity, Pods, Verdict};
+use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
 
 use crate::violation::Invariant;
-use crate::world::{Claim, Event, FLOOR, World, content};
+use crate::world::{Claim, MIN_HEARTBEAT, World, WorldEvent, content};
 
 /// The answer to a request is waited for so long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -34,13 +34,13 @@ pub struct Operator {
     pub fleet: Option<Fleet>,
     pub publisher: Publisher,
     /// The map as it knows it: from its watch, or from an answer.
-    map: Option<(u64, Found)>,
+    map: Option<(u64, MarkerEntry)>,
     pub pods: BTreeMap<String, Pod>,
     pub last_pod_event: Moment,
-    head: Option<u8>,
-    asked_at: Option<Moment>,
-    looking: bool,
-    look_again: bool,
+    candidate: Option<u8>,
+    polled_at: Option<Moment>,
+    polling: bool,
+    poll_again: bool,
     named: Option<(u64, Moment)>,
     detection: Option<Detection>,
     /// A patch is under way.
@@ -53,7 +53,7 @@ pub struct Operator {
     // Known to the world for its checks.
     pub listening_since: Moment,
     pub turned_away: Moment,
-    pub heard: BTreeMap<usize, Heard>,
+    pub received_reports: BTreeMap<usize, ReceivedReport>,
     pub inherited: BTreeSet<usize>,
     pub dropped: BTreeSet<usize>,
     pub figures: BTreeMap<UpdatedAt, u64>,
@@ -62,7 +62,7 @@ pub struct Operator {
 
 /// The last report of a process that an operator has taken.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct ReceivedReport {
     sequence: u64,
     pub state: ProcessState,
     publish: Option<Publish>,
@@ -77,7 +77,7 @@ pub struct Members {
     pub detected: Moment,
 }
 
-impl Heard {
+impl ReceivedReport {
     pub fn drained(&self) -> bool {
         self.state == ProcessState::Draining
     }
@@ -105,10 +105,10 @@ impl Operator {
             map: None,
             pods: BTreeMap::new(),
             last_pod_event: Moment::ZERO,
-            head: None,
-            asked_at: None,
-            looking: false,
-            look_again: false,
+            candidate: None,
+            polled_at: None,
+            polling: false,
+            poll_again: false,
             named: None,
             detection: None,
             patching: None,
@@ -118,7 +118,7 @@ impl Operator {
             next_at: None,
             listening_since: Moment::ZERO,
             turned_away: Moment::ZERO,
-            heard: BTreeMap::new(),
+            received_reports: BTreeMap::new(),
             inherited: BTreeSet::new(),
             dropped: BTreeSet::new(),
             figures: BTreeMap::new(),
@@ -168,7 +168,7 @@ impl World {
             leader.publisher = Publisher::default();
             leader.patching = None;
             // Whoever leads next has looked since.
-            (leader.head, leader.asked_at, leader.detection) = (None, None, None);
+            (leader.candidate, leader.polled_at, leader.detection) = (None, None, None);
         }
     }
 
@@ -183,22 +183,22 @@ impl World {
         let status = self.api.status.clone();
         let wall = self.wall_of(operator);
         let version = self.api.status_version;
-        let never_published = status.is_none() && self.api.marker == Found::Nothing;
+        let never_published = status.is_none() && self.api.marker == MarkerEntry::Nothing;
         let start = match &status {
-            _ if never_published => Start::New,
+            _ if never_published => FleetStart::New,
             Some(claim) => {
                 let ago = wall.duration_since(claim.as_of);
-                Start::Known { processes: claim.counted, counted_ago: ago.try_into().unwrap_or_default() }
+                FleetStart::Known { processes: claim.counted, counted_ago: ago.try_into().unwrap_or_default() }
             }
-            None => Start::Known { processes: 0, counted_ago: Duration::ZERO },
+            None => FleetStart::Known { processes: 0, counted_ago: Duration::ZERO },
         };
         let leader = &mut self.operators[operator];
         leader.term = Some(term);
-        leader.fleet = Some(Fleet::new(start, FLOOR, now));
+        leader.fleet = Some(Fleet::new(start, MIN_HEARTBEAT, now));
         leader.publisher = Publisher::default();
         leader.inherited = status.iter().flat_map(|claim| claim.members.iter().copied()).collect();
         leader.status = (version, status);
-        leader.heard.clear();
+        leader.received_reports.clear();
         leader.dropped.clear();
         leader.figures.clear();
         leader.landed.clear();
@@ -206,7 +206,7 @@ impl World {
         leader.turned_away = now;
         leader.patching = None;
         leader.writing_status = false;
-        leader.looking = false;
+        leader.polling = false;
         // A figure that was shown before stays what it was.
         leader.figures = leader
             .status
@@ -215,8 +215,8 @@ impl World {
             .flat_map(|claim| claim.history.iter())
             .filter_map(|(name, all)| Some((*name, (*all)?)))
             .collect();
-        self.look(operator);
-        self.ring(operator, Duration::from_millis(1));
+        self.poll(operator);
+        self.requeue(operator, Duration::from_millis(1));
     }
 
     fn wall_of(&self, operator: usize) -> Timestamp {
@@ -243,14 +243,14 @@ impl World {
         self.operators.iter().any(|operator| operator.alive)
     }
 
-    pub fn ring_all_operators(&mut self) {
+    pub fn requeue_all_operators(&mut self) {
         for operator in 0..self.operators.len() {
-            self.ring(operator, Duration::from_millis(1));
+            self.requeue(operator, Duration::from_millis(1));
         }
     }
 
     /// Asks for a reconcile, if none is due before.
-    pub fn ring(&mut self, operator: usize, delay: Duration) {
+    pub fn requeue(&mut self, operator: usize, delay: Duration) {
         let at = self.now + delay;
         let leader = &mut self.operators[operator];
         if leader.next_at.is_some_and(|next| next <= at && next >= self.now) {
@@ -259,30 +259,30 @@ impl World {
         leader.armed += 1;
         leader.next_at = Some(at);
         let (life, armed) = (leader.life, leader.armed);
-        self.at(at, Event::Reconcile { operator, life, armed });
+        self.at(at, WorldEvent::Reconcile { operator, life, armed });
     }
 
     pub fn pushed(&mut self) {
         self.git.commit += 1;
         if let Some(leader) = self.lease {
-            self.look(leader);
+            self.poll(leader);
         }
     }
 
     /// Asks the source, unless it is asked already; then once more afterwards.
-    fn look(&mut self, operator: usize) {
-        if self.operators[operator].looking {
-            self.operators[operator].look_again = true;
+    fn poll(&mut self, operator: usize) {
+        if self.operators[operator].polling {
+            self.operators[operator].poll_again = true;
             return;
         }
-        self.operators[operator].looking = true;
+        self.operators[operator].polling = true;
         let began = self.now;
         let delay = Duration::from_millis(self.rng.u64(20..400));
         let (life, commit, content) = (self.operators[operator].life, self.git.commit, self.git.content);
-        self.after(delay, Event::LookEnded { operator, life, began, commit, content });
+        self.after(delay, WorldEvent::PollEnded { operator, life, began, commit, content });
     }
 
-    pub fn look_ended(&mut self, operator: usize, life: u64, began: Moment, commit: u64, content: u8) {
+    pub fn poll_ended(&mut self, operator: usize, life: u64, began: Moment, commit: u64, content: u8) {
         let now = self.now;
         let leader = &mut self.operators[operator];
         if leader.life != life || leader.term.is_none() {
@@ -292,21 +292,21 @@ impl World {
             leader.named = Some((commit, now));
         }
         let detected = leader.named.map_or(now, |(_, since)| since);
-        leader.looking = false;
-        leader.asked_at = Some(began);
-        leader.head = Some(content);
+        leader.polling = false;
+        leader.polled_at = Some(began);
+        leader.candidate = Some(content);
         leader.detection = Some(Detection { detected, fetched: now, linted: now });
-        if std::mem::take(&mut leader.look_again) {
-            self.look(operator);
+        if std::mem::take(&mut leader.poll_again) {
+            self.poll(operator);
         }
-        self.ring(operator, Duration::ZERO);
+        self.requeue(operator, Duration::ZERO);
     }
 
     pub fn show_map(&mut self, operator: usize) {
         let lag = Duration::from_millis(self.rng.u64(1..100));
         let at = (self.now + lag).max(self.faults.stale_map);
         let life = self.operators[operator].life;
-        self.at(at, Event::MapSeen { operator, life });
+        self.at(at, WorldEvent::MapSeen { operator, life });
     }
 
     pub fn map_seen(&mut self, operator: usize, life: u64) {
@@ -317,7 +317,7 @@ impl World {
             return self.show_map(operator);
         }
         self.learn_map(operator);
-        self.ring(operator, Duration::ZERO);
+        self.requeue(operator, Duration::ZERO);
     }
 
     fn learn_map(&mut self, operator: usize) {
@@ -350,12 +350,12 @@ impl World {
             self.operators[operator].term = Some(term);
             let leader = &mut self.operators[operator];
             if let Some(fleet) = &mut leader.fleet {
-                fleet.could_not_hear(until);
+                fleet.listening_interrupted(until);
             }
             leader.listening_since = until;
             return self.at(
                 until + Duration::from_millis(5),
-                Event::Reconcile {
+                WorldEvent::Reconcile {
                     operator,
                     life: self.operators[operator].life,
                     armed: self.operators[operator].armed,
@@ -367,8 +367,8 @@ impl World {
             // The first lists have not come.
             return;
         }
-        if self.operators[operator].asked_at.is_none_or(|asked| now >= asked + INTERVAL) {
-            self.look(operator);
+        if self.operators[operator].polled_at.is_none_or(|asked| now >= asked + INTERVAL) {
+            self.poll(operator);
         }
         if self.operators[operator].patching.is_none() && !self.is_cut() {
             self.publish(operator);
@@ -382,42 +382,42 @@ impl World {
         let Some(map) = leader.marker_map() else { return };
         let Some(mut fleet) = leader.fleet.take() else { return };
         fleet.observe(leader.observed());
-        let landed = leader.publisher.looked_at(&map, &mut fleet, now);
+        let landed = leader.publisher.map_observed(&map, &mut fleet, now);
         let remembered = leader.status.1.as_ref().and_then(|claim| claim.published);
-        let facts = Facts {
-            accepted: leader.head.map(content),
+        let facts = PublishInput {
+            accepted: leader.candidate.map(content),
             remembered,
-            last_named: leader.status.1.as_ref().and_then(Claim::last_name),
-            asked_at: leader.asked_at,
+            last_published_name: leader.status.1.as_ref().and_then(Claim::last_name),
+            polled_at: leader.polled_at,
             suspended: false,
         };
         let plan = leader.publisher.decide(&fleet, map, facts, wall);
         let mut doubts = false;
         let mut patch = None;
         match plan {
-            Plan::Wait => leader.publisher.sees(None, &mut fleet, now),
-            Plan::Keep(publish) => leader.publisher.sees(Some(publish), &mut fleet, now),
-            Plan::AskAgain => doubts = leader.publisher.doubt(now),
-            Plan::Write { publish, at, because } => {
-                leader.publisher.sends(publish, &at, because, leader.detection, &fleet, now);
+            MarkerPlan::Wait => leader.publisher.marker_confirmed(None, &mut fleet, now),
+            MarkerPlan::Keep(publish) => leader.publisher.marker_confirmed(Some(publish), &mut fleet, now),
+            MarkerPlan::VerifyAgain => doubts = leader.publisher.doubt(now),
+            MarkerPlan::Write { publish, at, reason } => {
+                leader.publisher.begin_patch(publish, &at, reason, leader.detection, &fleet, now);
                 leader.patching = Some(publish);
                 let version = match at {
-                    At::Version(version) => version.parse().ok(),
-                    At::Missing => None,
+                    MapVersion::Version(version) => version.parse().ok(),
+                    MapVersion::Missing => None,
                 };
                 patch = Some((version, publish));
             }
-            Plan::Forbidden { .. } | Plan::Readdress { .. } => {}
+            MarkerPlan::Forbidden { .. } | MarkerPlan::Readdress { .. } => {}
         }
         leader.fleet = Some(fleet);
         if let Some(landed) = landed {
             self.note_landed(operator, &landed);
         }
         if doubts {
-            self.look(operator);
+            self.poll(operator);
             // The watch may lag: the map is asked for.
             self.learn_map(operator);
-            self.ring(operator, Duration::from_millis(2));
+            self.requeue(operator, Duration::from_millis(2));
         }
         if let Some((version, publish)) = patch {
             self.send_patch(operator, version, publish);
@@ -428,9 +428,9 @@ impl World {
         let lost = self.faults.lose_answer.take();
         let delay = lost.unwrap_or(Duration::from_millis(self.rng.u64(1..20)));
         let life = self.operators[operator].life;
-        self.after(delay, Event::Patch { operator, life, version, publish, answered: lost.is_none() });
+        self.after(delay, WorldEvent::Patch { operator, life, version, publish, answered: lost.is_none() });
         if lost.is_some() {
-            self.after(ANSWERS_WITHIN, Event::PatchAnswer { operator, life, accepted: None });
+            self.after(ANSWERS_WITHIN, WorldEvent::PatchAnswer { operator, life, accepted: None });
         }
     }
 
@@ -450,11 +450,11 @@ impl World {
             }
             self.api.last_name = Some(publish.updated_at);
             self.api.names.push(publish);
-            self.write_marker(Found::Published(publish));
+            self.write_marker(MarkerEntry::Published(publish));
         }
         if answered {
             let delay = Duration::from_millis(self.rng.u64(1..20));
-            self.after(delay, Event::PatchAnswer { operator, life, accepted: Some(accepted) });
+            self.after(delay, WorldEvent::PatchAnswer { operator, life, accepted: Some(accepted) });
         }
     }
 
@@ -474,9 +474,9 @@ impl World {
             // The answer has the map as it was after the patch.
             let version = self.api.map_version;
             if let Some(publish) = patched
-                && self.api.marker == Found::Published(publish)
+                && self.api.marker == MarkerEntry::Published(publish)
             {
-                self.operators[operator].map = Some((version, Found::Published(publish)));
+                self.operators[operator].map = Some((version, MarkerEntry::Published(publish)));
             }
             if let Some(landed) = landed {
                 self.note_landed(operator, &landed);
@@ -485,30 +485,33 @@ impl World {
             // What has become of it is seen in the map.
             self.learn_map(operator);
         }
-        self.ring(operator, Duration::ZERO);
+        self.requeue(operator, Duration::ZERO);
     }
 
     /// Who was known when a publish landed: each of them has to have applied it before it has a figure.
-    fn note_landed(&mut self, operator: usize, landed: &Landed) {
+    fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
         let leader = &self.operators[operator];
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();
-        let heard = leader.heard.iter().filter(|(index, heard)| !heard.drained() && !leader.dropped.contains(index));
-        let heard = heard.map(|(index, _)| *index);
-        let members = heard.filter(lives).collect();
+        let received_reports = leader
+            .received_reports
+            .iter()
+            .filter(|(index, received_reports)| !received_reports.drained() && !leader.dropped.contains(index));
+        let received_reports = received_reports.map(|(index, _)| *index);
+        let members = received_reports.filter(lives).collect();
         let members = Members { members, detected: landed.times.detected };
         self.operators[operator].landed.insert(landed.publish.updated_at, members);
     }
 
-    pub fn write_marker(&mut self, marker: Found) {
+    pub fn write_marker(&mut self, marker: MarkerEntry) {
         self.api.map_version += 1;
         self.api.marker = marker;
         for operator in 0..self.operators.len() {
             self.show_map(operator);
         }
-        self.ring_processes();
+        self.notify_processes();
     }
 
-    pub fn write_marker_by_hand(&mut self, marker: Found) {
+    pub fn write_marker_by_hand(&mut self, marker: MarkerEntry) {
         self.api.edited = true;
         // A name that nobody has written down, and that is overwritten, is known to nobody.
         self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
@@ -516,12 +519,12 @@ impl World {
     }
 
     pub fn edit_marker(&mut self, number: u8, later: bool) {
-        let Found::Published(publish) = self.api.marker else { return };
+        let MarkerEntry::Published(publish) = self.api.marker else { return };
         let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
         let time = publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
         let edited = Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) };
         self.api.before_edit = Some(self.api.marker);
-        self.write_marker_by_hand(Found::Published(edited));
+        self.write_marker_by_hand(MarkerEntry::Published(edited));
     }
 
     fn report_status(&mut self, operator: usize) {
@@ -536,7 +539,7 @@ impl World {
         let next = view.next_change;
         self.check_view(operator, &view);
         let claim = self.claim(operator, &view, wall);
-        self.tell(|| {
+        self.log(|| {
             let millis = view.millis.and_then(|millis| millis.all);
             format!(
                 "operator {operator}: {:?}, {} of {} processes, {} unaccounted, took {millis:?}",
@@ -553,10 +556,10 @@ impl World {
             leader.writing_status = true;
             let (life, version) = (leader.life, *version);
             let delay = self.delay();
-            self.after(delay, Event::StatusPatch { operator, life, version, claim: Box::new(claim) });
+            self.after(delay, WorldEvent::StatusPatch { operator, life, version, claim: Box::new(claim) });
         }
         let wake = next.unwrap_or(now + INTERVAL).min(now + INTERVAL).max(now + Duration::from_millis(1));
-        self.ring(operator, wake.saturating_sub(now));
+        self.requeue(operator, wake.saturating_sub(now));
     }
 
     fn claim(&self, operator: usize, view: &FleetView, as_of: Timestamp) -> Claim {
@@ -572,13 +575,16 @@ impl World {
                 *figure = figure.or(millis.all);
             }
         }
-        let counts = |(index, heard): (&usize, &Heard)| {
-            let gone = heard.drained() || leader.dropped.contains(index) || !self.processes[*index].alive;
+        let counts = |(index, received_reports): (&usize, &ReceivedReport)| {
+            let gone = received_reports.drained() || leader.dropped.contains(index) || !self.processes[*index].alive;
             (!gone).then_some(*index)
         };
-        let still_unaccounted =
-            leader.inherited.iter().copied().filter(|index| view.unaccounted > 0 && !leader.heard.contains_key(index));
-        let members = leader.heard.iter().filter_map(counts).chain(still_unaccounted).collect();
+        let still_unaccounted = leader
+            .inherited
+            .iter()
+            .copied()
+            .filter(|index| view.unaccounted > 0 && !leader.received_reports.contains_key(index));
+        let members = leader.received_reports.iter().filter_map(counts).chain(still_unaccounted).collect();
         let converged = view.verdict == Verdict::Converged;
         let counted = (view.processes + view.unaccounted) as usize;
         Claim { published, converged, history, counted, members, as_of }
@@ -593,12 +599,12 @@ impl World {
             if let Some(leader) = leader {
                 // The watch brings what somebody else has written.
                 self.operators[leader].status = (self.api.status_version, self.api.status.clone());
-                self.ring(leader, Duration::from_millis(50));
+                self.requeue(leader, Duration::from_millis(50));
             }
         }
         let answer = accepted.then(|| Box::new((self.api.status_version, claim)));
         let delay = self.delay();
-        self.after(delay, Event::StatusAnswer { operator, life, claim: answer });
+        self.after(delay, WorldEvent::StatusAnswer { operator, life, claim: answer });
     }
 
     pub fn status_answered(&mut self, operator: usize, life: u64, claim: Option<(u64, Claim)>) {
@@ -613,7 +619,7 @@ impl World {
             _ => stored,
         };
         self.operators[operator].status = known;
-        self.ring(operator, Duration::from_millis(20));
+        self.requeue(operator, Duration::from_millis(20));
     }
 
     pub fn forge_status(&mut self) {
@@ -623,14 +629,14 @@ impl World {
         let stored = (self.api.status_version, self.api.status.clone());
         if let Some(leader) = self.lease {
             self.operators[leader].status = stored;
-            self.ring(leader, Duration::from_millis(20));
+            self.requeue(leader, Duration::from_millis(20));
         }
     }
 
     pub fn report_arrives(&mut self, process: usize, handle: u64, report: &Report) {
         let now = self.now;
         let delay = self.delay();
-        let refused = Event::Answer { process, handle, answer: None };
+        let refused = WorldEvent::Answer { process, handle, answer: None };
         let Some(operator) = self.lease.filter(|operator| self.leads(*operator)) else {
             return self.after(delay, refused);
         };
@@ -647,7 +653,7 @@ impl World {
         let before = fleet.view(now).verdict;
         let taken = fleet.report(report, pod, now, jitter);
         let after = fleet.view(now).verdict;
-        let answer = Answer {
+        let answer = ReportResponse {
             fingerprint: published.map(|publish| publish.fingerprint.to_string()),
             updated_at: published.map(|publish| publish.updated_at),
             revision: None,
@@ -657,35 +663,33 @@ impl World {
             report_applied_within_ms: u64::try_from(taken.applied_within.as_millis()).unwrap_or(0),
             siblings: taken.siblings,
         };
-        let heard = self.note_heard(operator, process, report);
-        self.tell(|| {
-            format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at)
-        });
-        if let (Some(heard), Some(publish)) = (heard, published) {
-            self.check_report(before, after, &heard, publish);
+        let received_reports = self.note_report(operator, process, report);
+        self.log(|| format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at));
+        if let (Some(received_reports), Some(publish)) = (received_reports, published) {
+            self.check_report(before, after, &received_reports, publish);
         }
         if taken.news {
-            self.ring(operator, Duration::from_millis(20));
+            self.requeue(operator, Duration::from_millis(20));
         }
         if self.is_lost() {
-            return self.after(Duration::from_secs(2), Event::Answer { process, handle, answer: None });
+            return self.after(Duration::from_secs(2), WorldEvent::Answer { process, handle, answer: None });
         }
-        self.after(delay, Event::Answer { process, handle, answer: Some(Box::new(answer)) });
+        self.after(delay, WorldEvent::Answer { process, handle, answer: Some(Box::new(answer)) });
     }
 
-    fn note_heard(&mut self, operator: usize, process: usize, report: &Report) -> Option<Heard> {
+    fn note_report(&mut self, operator: usize, process: usize, report: &Report) -> Option<ReceivedReport> {
         let now = self.now;
         let sequence = report.sequence.unwrap_or(0);
-        let known = self.operators[operator].heard.get(&process);
+        let known = self.operators[operator].received_reports.get(&process);
         if known.is_some_and(|known| known.sequence >= sequence) {
             return None;
         }
         let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let first = known.map_or(now, |known| known.first);
-        let heard = Heard { sequence, state: report.state, publish, received: now, first };
-        self.operators[operator].heard.insert(process, heard.clone());
+        let received_reports = ReceivedReport { sequence, state: report.state, publish, received: now, first };
+        self.operators[operator].received_reports.insert(process, received_reports.clone());
         self.operators[operator].dropped.remove(&process);
-        Some(heard)
+        Some(received_reports)
     }
 }

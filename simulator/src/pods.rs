@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_protocol::fleet::{Container, End, Fate, Pod};
+use rototo_protocol::fleet::{Container, ContainerEnd, Pod, PodObjectState};
 
 use crate::script::PodPlan;
-use crate::world::{Event, QUIET_AT, World};
+use crate::world::{QUIET_AT, World, WorldEvent};
 
 /// A pod, as it is.
 pub struct PodTruth {
@@ -25,7 +25,7 @@ pub struct PodTruth {
 
 /// A pod, as its object says.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct PodObject {
     labelled: bool,
     exists: bool,
     deleting: bool,
@@ -69,7 +69,7 @@ impl World {
                 self.close_all_handles(process);
             }
             let grace = Duration::from_millis(self.rng.u64(10..8_000));
-            self.after(grace, Event::Die { process });
+            self.after(grace, WorldEvent::Die { process });
         }
     }
 
@@ -83,7 +83,7 @@ impl World {
             self.processes[process].cut_from_operator = QUIET_AT;
             self.processes[process].deaf_watch = QUIET_AT;
             // When the node is back, its kubelet ends them.
-            self.at(QUIET_AT, Event::Die { process });
+            self.at(QUIET_AT, WorldEvent::Die { process });
         }
         self.pod_changed(pod);
     }
@@ -123,7 +123,7 @@ impl World {
         } else {
             self.pod_changed(pod);
             let back = Duration::from_millis(self.rng.u64(50..5_000));
-            self.after(back, Event::Restart { pod });
+            self.after(back, WorldEvent::Restart { pod });
         }
     }
 
@@ -149,7 +149,7 @@ impl World {
             return;
         }
         let truth = &self.pods[pod];
-        let facts = Facts {
+        let facts = PodObject {
             labelled: truth.labelled,
             exists: truth.exists,
             deleting: truth.deleting,
@@ -162,7 +162,7 @@ impl World {
         let at = (self.now + lag).max(self.faults.stale_pods).max(self.operators[operator].last_pod_event);
         self.operators[operator].last_pod_event = at;
         let life = self.operators[operator].life;
-        self.at(at, Event::PodSeen { operator, life, pod, facts: Box::new(facts) });
+        self.at(at, WorldEvent::PodSeen { operator, life, pod, facts: Box::new(facts) });
     }
 
     pub fn relist_pods(&mut self) {
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    pub fn pod_seen(&mut self, operator: usize, life: u64, pod: usize, facts: &Facts) {
+    pub fn pod_seen(&mut self, operator: usize, life: u64, pod: usize, facts: &PodObject) {
         if self.operators[operator].life != life {
             return;
         }
@@ -182,26 +182,27 @@ impl World {
             return;
         }
         let known = before.as_ref().and_then(|pod| pod.containers.first()?.ended);
-        let ended = facts.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(End { at, seen: now }));
+        let ended = facts.ended.map(|at| known.filter(|end| end.at == at).unwrap_or(ContainerEnd { at, seen: now }));
         let mut containers = vec![Container { name: "app".to_owned(), running: facts.running, expected: true, ended }];
         if facts.sidecar {
             let running = facts.exists && (facts.running || !facts.deleting);
             containers.push(Container { name: "proxy".to_owned(), running, expected: true, ended: None });
         }
         let running = containers.iter().any(|container| container.running);
-        let fate = match before.as_ref().map(|before| before.fate) {
-            Some(fate) if fate != Fate::Exists => fate,
-            _ if facts.exists => Fate::Exists,
-            _ if running => Fate::Vanished { seen: now },
-            _ => Fate::Ended { seen: now },
+        let object_state = match before.as_ref().map(|before| before.object_state) {
+            Some(object_state) if object_state != PodObjectState::Exists => object_state,
+            _ if facts.exists => PodObjectState::Exists,
+            _ if running => PodObjectState::Vanished { seen: now },
+            _ => PodObjectState::Ended { seen: now },
         };
         let seen_running = match &before {
             Some(before) => before.seen_running,
             None => (!facts.listed).then_some(now),
         };
         let name = uid.clone();
-        let seen = Pod { name, selected: facts.labelled, terminating: facts.deleting, seen_running, containers, fate };
+        let seen =
+            Pod { name, selected: facts.labelled, terminating: facts.deleting, seen_running, containers, object_state };
         self.operators[operator].pods.insert(uid, seen);
-        self.ring(operator, Duration::from_millis(5));
+        self.requeue(operator, Duration::from_millis(5));
     }
 }

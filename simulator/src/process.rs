@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::fleet::{Answer, Fate, Pid, ProcessState, Report, Testimony};
+use rototo_api::fleet::{Pid, ProcessState, Report, ReportResponse, SiblingState, Testimony};
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{Action, Bell, Disk, Event as Happened, State, Supply, Tick, step, together};
-use rototo_protocol::plan::Found;
+use rototo_protocol::follower::{
+    ContentSource, DiskCache, FollowerAction, FollowerEvent as Happened, FollowerState, ObservedMarker, StepTime,
+    combine, step,
+};
+use rototo_protocol::plan::MarkerEntry;
 
-use crate::world::{Event, World, number};
+use crate::world::{World, WorldEvent, number};
 
 /// A process that opened the workspace.
 pub struct Process {
@@ -44,13 +47,13 @@ pub struct Process {
 pub struct Handle {
     pub id: u64,
     pub opened: Moment,
-    state: State,
+    state: FollowerState,
     /// What a new call of `current()` gives, and since when.
     resolves: Vec<(Moment, Publish)>,
     work: u64,
     armed: u64,
     loaded: Option<Fingerprint>,
-    heard_list: bool,
+    has_listed: bool,
 }
 
 impl Handle {
@@ -136,8 +139,8 @@ impl World {
             return;
         }
         one.opened += 1;
-        let disk = if one.keeps && one.disk.is_some() { Disk::Given } else { Disk::None };
-        let state = State::new(None, disk);
+        let disk = if one.keeps && one.disk.is_some() { DiskCache::Enabled } else { DiskCache::None };
+        let state = FollowerState::new(None, disk);
         let id = one.opened;
         one.handles.push(Handle {
             id,
@@ -147,11 +150,11 @@ impl World {
             work: 0,
             armed: 0,
             loaded: None,
-            heard_list: false,
+            has_listed: false,
         });
         if one.seen_version > 0 {
             // It joins a watch that runs: what that shows is news to it.
-            self.after(Duration::from_millis(1), Event::Watch { process });
+            self.after(Duration::from_millis(1), WorldEvent::Watch { process });
         }
         self.arm(process, id);
     }
@@ -208,12 +211,12 @@ impl World {
         self.list_soon(process);
         let handles: Vec<u64> = self.processes[process].handles.iter().map(|handle| handle.id).collect();
         for handle in handles {
-            self.happens(process, handle, Happened::RefreshAsked);
+            self.happens(process, handle, Happened::RefreshRequested);
         }
     }
 
     /// Whether the process runs now; if it is stopped, `event` happens when it wakes.
-    fn awake(&mut self, process: usize, event: impl FnOnce() -> Event) -> bool {
+    fn awake(&mut self, process: usize, event: impl FnOnce() -> WorldEvent) -> bool {
         let one = &self.processes[process];
         if !one.alive {
             return false;
@@ -231,44 +234,48 @@ impl World {
 
     pub fn list_soon(&mut self, process: usize) {
         let delay = self.delay();
-        self.after(delay, Event::List { process });
+        self.after(delay, WorldEvent::List { process });
     }
 
     /// The map has changed: every watch that hears shows it.
-    pub fn ring_processes(&mut self) {
+    pub fn notify_processes(&mut self) {
         for process in 0..self.processes.len() {
             if self.processes[process].alive && self.now >= self.processes[process].deaf_watch {
                 let delay = self.delay();
-                self.after(delay, Event::Watch { process });
+                self.after(delay, WorldEvent::Watch { process });
             }
         }
     }
 
     pub fn watch_shows(&mut self, process: usize, list: bool) {
-        if !self.awake(process, || if list { Event::List { process } } else { Event::Watch { process } }) {
+        if !self.awake(process, || if list { WorldEvent::List { process } } else { WorldEvent::Watch { process } }) {
             return;
         }
         if self.now < self.processes[process].deaf_watch {
             // A list waits for the API server; an event of a dead watch never comes.
             if list {
                 let healed = self.processes[process].deaf_watch.min(crate::world::QUIET_AT);
-                self.at(healed + Duration::from_millis(1), Event::List { process });
+                self.at(healed + Duration::from_millis(1), WorldEvent::List { process });
             }
             return;
         }
-        let bell = match self.api.marker {
-            Found::Nothing => Bell::NoMarker,
-            Found::Published(publish) => Bell::Published(publish),
-            Found::Removed(updated_at) => Bell::Removed(updated_at),
-            Found::Unreadable => Bell::Unreadable(Fault::persistent("marker_malformed", "")),
+        let marker = match self.api.marker {
+            MarkerEntry::Nothing => ObservedMarker::NoMarker,
+            MarkerEntry::Published(publish) => ObservedMarker::Published(publish),
+            MarkerEntry::Removed(updated_at) => ObservedMarker::Removed(updated_at),
+            MarkerEntry::Unreadable => ObservedMarker::Unreadable(Fault::persistent("marker_malformed", "")),
         };
         self.processes[process].seen_version = self.api.map_version;
         let handles: Vec<(u64, bool)> =
-            self.processes[process].handles.iter().map(|one| (one.id, one.heard_list)).collect();
-        for (handle, heard) in handles {
-            let event = if list || !heard { Happened::Hydrated(bell.clone()) } else { Happened::Changed(bell.clone()) };
+            self.processes[process].handles.iter().map(|one| (one.id, one.has_listed)).collect();
+        for (handle, has_listed) in handles {
+            let event = if list || !has_listed {
+                Happened::Hydrated(marker.clone())
+            } else {
+                Happened::Changed(marker.clone())
+            };
             if let Some(handle) = self.handle_of(process, handle) {
-                handle.heard_list = true;
+                handle.has_listed = true;
             }
             self.happens(process, handle, event);
         }
@@ -282,7 +289,7 @@ impl World {
         if self.handle_of(process, handle).is_none_or(|handle| handle.armed != armed) {
             return;
         }
-        if self.awake(process, || Event::Timer { process, handle, armed }) {
+        if self.awake(process, || WorldEvent::Timer { process, handle, armed }) {
             self.happens(process, handle, Happened::Timer);
         }
     }
@@ -295,7 +302,10 @@ impl World {
         let (armed, opened) = (handle.armed, handle.opened);
         if let Some(wake) = handle.state.wake_at(since) {
             // A step right now would be the same again.
-            self.at((opened + wake).max(now + Duration::from_millis(1)), Event::Timer { process, handle: id, armed });
+            self.at(
+                (opened + wake).max(now + Duration::from_millis(1)),
+                WorldEvent::Timer { process, handle: id, armed },
+            );
         }
     }
 
@@ -303,7 +313,7 @@ impl World {
     pub fn happens(&mut self, process: usize, id: u64, event: Happened) {
         let (now, chance) = (self.now, self.rng.f64());
         let Some(handle) = self.handle_of(process, id) else { return };
-        let tick = Tick { now: now.saturating_sub(handle.opened), chance };
+        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
         let (state, actions) = step(handle.state.clone(), event, tick);
         handle.state = state;
         for action in actions {
@@ -315,24 +325,24 @@ impl World {
         self.arm(process, id);
     }
 
-    fn take_action(&mut self, process: usize, id: u64, action: Action) {
+    fn take_action(&mut self, process: usize, id: u64, action: FollowerAction) {
         let now = self.now;
         match action {
-            Action::Fetch { fingerprint, .. } => {
+            FollowerAction::Fetch { fingerprint, .. } => {
                 let cut = now < self.processes[process].cut_from_operator || !self.somebody_serves();
                 let delay = self.delay() + if cut { Duration::from_secs(2) } else { Duration::ZERO };
                 let arrived = !cut && !self.is_lost();
                 let Some(handle) = self.handle_of(process, id) else { return };
                 handle.work += 1;
                 let work = handle.work;
-                self.after(delay, Event::Fetched { process, handle: id, fingerprint, work, arrived });
+                self.after(delay, WorldEvent::Fetched { process, handle: id, fingerprint, work, arrived });
             }
-            Action::CancelFetch => {
+            FollowerAction::CancelFetch => {
                 if let Some(handle) = self.handle_of(process, id) {
                     handle.work += 1;
                 }
             }
-            Action::Swap(publish) => {
+            FollowerAction::Swap(publish) => {
                 let Some(handle) = self.handle_of(process, id) else { return };
                 // What is resolved from afterwards is what was loaded, whatever the machine calls it.
                 let Some(loaded) = handle.loaded else { return };
@@ -342,7 +352,7 @@ impl World {
                     self.processes[process].disk = Some(publish);
                 }
             }
-            Action::Rename { publish, .. } => {
+            FollowerAction::Rename { publish, .. } => {
                 let Some(handle) = self.handle_of(process, id) else { return };
                 if let Some(current) = handle.current()
                     && current.updated_at != publish.updated_at
@@ -351,9 +361,9 @@ impl World {
                 }
                 self.processes[process].note_applied(now);
             }
-            Action::Report(_) => self.report(process, id),
-            Action::RestartWatch => self.list_soon(process),
-            Action::Recall => {
+            FollowerAction::Report(_) => self.report(process, id),
+            FollowerAction::RestartWatch => self.list_soon(process),
+            FollowerAction::Recall => {
                 if let Some(disk) = self.processes[process].disk {
                     if let Some(handle) = self.handle_of(process, id) {
                         handle.loaded = Some(disk.fingerprint);
@@ -368,7 +378,7 @@ impl World {
     fn recall(&mut self, process: usize, id: u64, disk: Publish) {
         let (now, chance) = (self.now, self.rng.f64());
         let Some(handle) = self.handle_of(process, id) else { return };
-        let tick = Tick { now: now.saturating_sub(handle.opened), chance };
+        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
         let (state, actions) = step(handle.state.clone(), Happened::Recalled(disk), tick);
         handle.state = state;
         for action in actions {
@@ -380,7 +390,7 @@ impl World {
         if self.handle_of(process, id).is_none_or(|handle| handle.work != work) {
             return;
         }
-        if !self.awake(process, || Event::Fetched { process, handle: id, fingerprint, work, arrived }) {
+        if !self.awake(process, || WorldEvent::Fetched { process, handle: id, fingerprint, work, arrived }) {
             return;
         }
         let refuses = self.processes[process].refuses[usize::from(number(fingerprint) % 3)];
@@ -393,7 +403,7 @@ impl World {
             if let Some(handle) = self.handle_of(process, id) {
                 handle.loaded = Some(fingerprint);
             }
-            Happened::Loaded(fingerprint, Supply::Living)
+            Happened::Loaded(fingerprint, ContentSource::Current)
         };
         self.happens(process, id, event);
     }
@@ -402,12 +412,12 @@ impl World {
     fn report(&mut self, process: usize, id: u64) {
         let now = self.now;
         let one = &self.processes[process];
-        let standings: Vec<_> =
-            one.handles.iter().map(|handle| handle.state.standing(now.saturating_sub(handle.opened))).collect();
-        let Some(standing) = together(&standings) else { return };
-        let applied = standing.publish.and_then(|publish| one.applied_at(publish));
+        let reported_states: Vec<_> =
+            one.handles.iter().map(|handle| handle.state.reported(now.saturating_sub(handle.opened))).collect();
+        let Some(reported) = combine(&reported_states) else { return };
+        let applied = reported.publish.and_then(|publish| one.applied_at(publish));
         let ago = applied.map(|at| now.saturating_sub(at));
-        self.send(process, id, standing.state, standing.publish, ago);
+        self.send(process, id, reported.state, reported.publish, ago);
     }
 
     fn send(&mut self, process: usize, id: u64, state: ProcessState, publish: Option<Publish>, ago: Option<Duration>) {
@@ -437,15 +447,15 @@ impl World {
         };
         let cut = now < self.processes[process].cut_from_operator;
         if cut || self.is_lost() {
-            return self.after(Duration::from_secs(2), Event::Answer { process, handle: id, answer: None });
+            return self.after(Duration::from_secs(2), WorldEvent::Answer { process, handle: id, answer: None });
         }
         let delay = self.delay();
-        if self.weather > 10 && self.rng.u8(0..8) == 0 {
+        if self.network_faults > 10 && self.rng.u8(0..8) == 0 {
             // No report is under way for longer than a recount lasts, as its sender has given it up by then.
             let again = self.delay();
-            self.after(again, Event::Report { process, handle: u64::MAX, report: Box::new(report.clone()) });
+            self.after(again, WorldEvent::Report { process, handle: u64::MAX, report: Box::new(report.clone()) });
         }
-        self.after(delay, Event::Report { process, handle: id, report: Box::new(report) });
+        self.after(delay, WorldEvent::Report { process, handle: id, report: Box::new(report) });
     }
 
     /// Processes of different pods have the same names: only together with the pod they mean one.
@@ -454,17 +464,21 @@ impl World {
         self.processes[..process].iter().filter(|other| other.pod == pod).count()
     }
 
-    fn fate_of(&self, pid: Pid) -> Fate {
+    fn fate_of(&self, pid: Pid) -> SiblingState {
         let index = usize::try_from(pid.pid).unwrap_or(1).saturating_sub(1);
-        if self.processes.get(index).is_some_and(|process| process.alive) { Fate::Alive } else { Fate::Gone }
+        if self.processes.get(index).is_some_and(|process| process.alive) {
+            SiblingState::Alive
+        } else {
+            SiblingState::Gone
+        }
     }
 
-    pub fn answer_arrives(&mut self, process: usize, handle: u64, answer: Option<Box<Answer>>) {
+    pub fn answer_arrives(&mut self, process: usize, handle: u64, answer: Option<Box<ReportResponse>>) {
         if !self.processes[process].alive || self.handle_of(process, handle).is_none() {
             return;
         }
         let kept = answer.clone();
-        if !self.awake(process, || Event::Answer { process, handle, answer: kept }) {
+        if !self.awake(process, || WorldEvent::Answer { process, handle, answer: kept }) {
             return;
         }
         match answer {

@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 /// A history.
 #[derive(Clone, Debug)]
-pub struct Script {
+pub struct HistoryScript {
     /// The pods that there are in the beginning.
     pub pods: Vec<PodPlan>,
     /// How many processes that are bound to no pod.
@@ -18,7 +18,7 @@ pub struct Script {
     /// The steps, in order of time.
     pub steps: Vec<Step>,
     /// How many messages of 100 are lost, doubled, or late.
-    pub weather: u32,
+    pub network_faults: u32,
 }
 
 /// A pod.
@@ -105,7 +105,7 @@ pub enum Act {
 /// The kinds of [`Act`], for drawing.
 const KINDS: usize = 24;
 
-impl Script {
+impl HistoryScript {
     /// The history of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
@@ -118,8 +118,8 @@ impl Script {
         // Something has to be on its way.
         steps.push(Step { at: millis(rng.u64(0..20_000)), act: Act::Push(rng.u8(0..3)) });
         steps.sort_by_key(|step| step.at);
-        let weather = if rng.bool() { 0 } else { rng.u32(1..=20) };
-        Self { pods, unbound, steps, weather }
+        let network_faults = if rng.bool() { 0 } else { rng.u32(1..=20) };
+        Self { pods, unbound, steps, network_faults }
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Moment, Verdict};
-use rototo_protocol::plan::Found;
+use rototo_protocol::plan::MarkerEntry;
 
-use crate::operator::Heard;
+use crate::operator::ReceivedReport;
 use crate::process::Process;
 use crate::world::World;
 
@@ -45,7 +45,7 @@ pub enum Invariant {
 
 /// An invariant that a history breaks.
 #[derive(Clone, Debug)]
-pub struct Violation {
+pub struct InvariantViolation {
     pub invariant: Invariant,
     pub at: Moment,
     pub what: String,
@@ -67,7 +67,7 @@ impl World {
         if !self.processes.iter().any(|process| process.ever_applied(publish)) {
             self.breaks(Invariant::SomebodyApplied, format!("nobody has applied {}", name(publish)));
         }
-        if self.operators[operator].heard.values().all(Heard::drained) {
+        if self.operators[operator].received_reports.values().all(ReceivedReport::drained) {
             let what = format!("claimed {} without having heard anybody", name(publish));
             self.breaks(Invariant::RestartClaimsNothing, what);
         }
@@ -98,10 +98,10 @@ impl World {
         if !process.alive || !self.counts(operator, index, view) {
             return None;
         }
-        if let Some(heard) = self.operators[operator].heard.get(&index)
-            && heard.says_otherwise(publish)
+        if let Some(received_reports) = self.operators[operator].received_reports.get(&index)
+            && received_reports.says_otherwise(publish)
         {
-            return Some(format!("said last that it is {:?}", heard.state));
+            return Some(format!("said last that it is {:?}", received_reports.state));
         }
         let since = self.now.saturating_sub(window);
         let handles = process.handles.iter().filter(|handle| handle.opened <= since);
@@ -117,14 +117,14 @@ impl World {
             return false;
         }
         let pod = process.pod.map(|pod| (pod, leader.pods.get(&self.pods[pod].uid)));
-        if let Some(heard) = leader.heard.get(&index) {
+        if let Some(received_reports) = leader.received_reports.get(&index) {
             let dropped = leader.dropped.contains(&index);
-            let starting = heard.runs_nothing() && self.now < heard.first + view.windows.grace;
-            return !heard.drained() && !dropped && !starting;
+            let starting = received_reports.runs_nothing() && self.now < received_reports.first + view.windows.grace;
+            return !received_reports.drained() && !dropped && !starting;
         }
         // Nobody has heard it. It counts by its pod, where that is known to run and nobody else of it is heard.
         let Some((pod, Some(known))) = pod else { return false };
-        let others = leader.heard.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
+        let others = leader.received_reports.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
         let ended = known.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max();
         let grace = known.seen_running.max(ended).is_some_and(|since| self.now < since + view.windows.grace);
         known.selected && known.runs() && !others && !grace
@@ -133,13 +133,13 @@ impl World {
     /// Notes who is waited for no longer: nobody can see the end of it, and the window is over. Only a report ends that.
     fn note_dropped(&mut self, operator: usize, view: &FleetView) {
         let leader = &self.operators[operator];
-        let dropped = |(index, heard): (&usize, &Heard)| {
+        let dropped = |(index, received_reports): (&usize, &ReceivedReport)| {
             let pod = self.processes[*index].pod.and_then(|pod| leader.pods.get(&self.pods[pod].uid));
             let unprovable = pod.is_none_or(|known| !known.runs());
-            let waited_since = heard.received.max(leader.listening_since).max(leader.turned_away);
+            let waited_since = received_reports.received.max(leader.listening_since).max(leader.turned_away);
             (unprovable && self.now >= waited_since + view.windows.forget).then_some(*index)
         };
-        let dropped: Vec<usize> = leader.heard.iter().filter_map(dropped).collect();
+        let dropped: Vec<usize> = leader.received_reports.iter().filter_map(dropped).collect();
         self.somebody_left |= !dropped.is_empty();
         self.operators[operator].dropped.extend(dropped);
     }
@@ -148,16 +148,16 @@ impl World {
         let leader = &self.operators[operator];
         let process = &self.processes[index];
         let waited = self.now < leader.listening_since + view.windows.forget;
-        let unheard = leader.inherited.contains(&index) && !leader.heard.contains_key(&index);
+        let unreported = leader.inherited.contains(&index) && !leader.received_reports.contains_key(&index);
         // The count of an earlier operator is a number: a process that existed then, and that it had not heard, stands in.
         let stands_in = |other: &usize| {
             !leader.inherited.contains(other) && self.processes[*other].started < leader.listening_since
         };
-        if leader.heard.keys().any(stands_in) {
+        if leader.received_reports.keys().any(stands_in) {
             return false;
         }
         let hangs = process.alive && process.handles.iter().any(|handle| !handle.had(publish, self.now));
-        unheard && waited && hangs
+        unreported && waited && hangs
     }
 
     fn check_figure(&mut self, operator: usize, view: &FleetView) {
@@ -190,18 +190,24 @@ impl World {
     }
 
     /// Checks what a report has made of the verdict.
-    pub fn check_report(&mut self, before: Verdict, after: Verdict, heard: &Heard, publish: Publish) {
-        if before != Verdict::Converged && after == Verdict::Converged && heard.says_otherwise(publish) {
+    pub fn check_report(
+        &mut self,
+        before: Verdict,
+        after: Verdict,
+        received_reports: &ReceivedReport,
+        publish: Publish,
+    ) {
+        if before != Verdict::Converged && after == Verdict::Converged && received_reports.says_otherwise(publish) {
             self.breaks(
                 Invariant::ReportsOnlyContradict,
-                format!("a report of {:?} turned {before:?} into converged", heard.state),
+                format!("a report of {:?} turned {before:?} into converged", received_reports.state),
             );
         }
     }
 
     /// Checks what must hold when all has come to rest.
     pub fn check_rest(&mut self) {
-        let Found::Published(publish) = self.api.marker else {
+        let MarkerEntry::Published(publish) = self.api.marker else {
             return self.breaks(Invariant::EveryoneFollows, format!("nothing is published: {:?}", self.api.marker));
         };
         let living = |process: &&Process| process.alive && !process.handles.is_empty();

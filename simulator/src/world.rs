@@ -8,20 +8,20 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::{Answer, Report};
+use rototo_api::fleet::{Report, ReportResponse};
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
-use rototo_protocol::plan::Found;
+use rototo_protocol::plan::MarkerEntry;
 
 use crate::operator::Operator;
-use crate::pods::{Facts, PodTruth};
+use crate::pods::{PodObject, PodTruth};
 use crate::process::Process;
-use crate::script::{Act, Script};
-use crate::violation::{Invariant, Violation};
+use crate::script::{Act, HistoryScript};
+use crate::violation::{Invariant, InvariantViolation};
 
 /// The heartbeat of the simulated fleets: short, so that histories are.
-pub const FLOOR: Duration = Duration::from_secs(1);
+pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 /// When the last fault has ended, whatever it was.
 pub const QUIET_AT: Duration = Duration::from_secs(70);
 /// When everything must have come to rest: after the longest window.
@@ -33,7 +33,7 @@ pub struct World {
     pub rng: Rng,
     queue: BinaryHeap<Reverse<Queued>>,
     queued: u64,
-    pub weather: u32,
+    pub network_faults: u32,
     pub api: Api,
     pub git: Git,
     pub operators: Vec<Operator>,
@@ -43,7 +43,7 @@ pub struct World {
     pub pods: Vec<PodTruth>,
     pub processes: Vec<Process>,
     pub faults: Faults,
-    pub violation: Option<Violation>,
+    pub violation: Option<InvariantViolation>,
     /// Whether anybody has left, in whatever way, or the operator has not heard it all.
     pub somebody_left: bool,
     /// What happens, step by step, if somebody wants to read it.
@@ -68,9 +68,9 @@ pub struct Faults {
 /// The API server: the map of markers, and the object.
 pub struct Api {
     pub map_version: u64,
-    pub marker: Found,
+    pub marker: MarkerEntry,
     /// The marker before somebody edited it.
-    pub before_edit: Option<Found>,
+    pub before_edit: Option<MarkerEntry>,
     /// The last name that somebody could know.
     pub last_name: Option<UpdatedAt>,
     /// Every publish of an operator, in order.
@@ -106,7 +106,7 @@ pub struct Git {
 
 /// Something that happens at its time.
 #[derive(Debug)]
-pub enum Event {
+pub enum WorldEvent {
     Act(Act),
     Quiet,
     /// A report arrives at the operators' Service.
@@ -119,7 +119,7 @@ pub enum Event {
     Answer {
         process: usize,
         handle: u64,
-        answer: Option<Box<Answer>>,
+        answer: Option<Box<ReportResponse>>,
     },
     /// The watch of a process shows what the map is.
     Watch {
@@ -154,7 +154,7 @@ pub enum Event {
         operator: usize,
         life: u64,
         pod: usize,
-        facts: Box<Facts>,
+        facts: Box<PodObject>,
     },
     MapSeen {
         operator: usize,
@@ -165,7 +165,7 @@ pub enum Event {
         life: u64,
         armed: u64,
     },
-    LookEnded {
+    PollEnded {
         operator: usize,
         life: u64,
         began: Moment,
@@ -204,7 +204,7 @@ pub enum Event {
     },
 }
 
-struct Queued(Moment, u64, Event);
+struct Queued(Moment, u64, WorldEvent);
 
 impl Claim {
     /// The last name that it knows of.
@@ -235,10 +235,10 @@ impl Ord for Queued {
 
 impl World {
     /// The world in which `script` begins.
-    pub fn new(script: &Script, seed: u64) -> Self {
+    pub fn new(script: &HistoryScript, seed: u64) -> Self {
         let api = Api {
             map_version: 1,
-            marker: Found::Nothing,
+            marker: MarkerEntry::Nothing,
             before_edit: None,
             last_name: None,
             names: Vec::new(),
@@ -251,7 +251,7 @@ impl World {
             rng: Rng::with_seed(seed ^ 0x5eed),
             queue: BinaryHeap::new(),
             queued: 0,
-            weather: script.weather,
+            network_faults: script.network_faults,
             api,
             git: Git { commit: 1, content: 0, changes: 1 },
             operators: vec![Operator::new(), Operator::new()],
@@ -273,35 +273,35 @@ impl World {
             world.start_process(None, false);
         }
         for operator in 0..2 {
-            world.after(Duration::ZERO, Event::Start { operator });
+            world.after(Duration::ZERO, WorldEvent::Start { operator });
         }
-        world.after(Duration::from_millis(10), Event::GiveLease { operator: 0 });
+        world.after(Duration::from_millis(10), WorldEvent::GiveLease { operator: 0 });
         for step in &script.steps {
             let at = step.at + Duration::from_secs(8);
-            world.at(at, Event::Act(step.act));
+            world.at(at, WorldEvent::Act(step.act));
         }
-        world.at(QUIET_AT, Event::Quiet);
+        world.at(QUIET_AT, WorldEvent::Quiet);
         world
     }
 
-    pub fn at(&mut self, at: Moment, event: Event) {
+    pub fn at(&mut self, at: Moment, event: WorldEvent) {
         self.queued += 1;
         self.queue.push(Reverse(Queued(at.max(self.now), self.queued, event)));
     }
 
-    pub fn after(&mut self, delay: Duration, event: Event) {
+    pub fn after(&mut self, delay: Duration, event: WorldEvent) {
         self.at(self.now + delay, event);
     }
 
     /// The time that a message takes.
     pub fn delay(&mut self) -> Duration {
-        let late = self.weather > 0 && self.rng.u32(0..100) < self.weather && self.now < QUIET_AT;
+        let late = self.network_faults > 0 && self.rng.u32(0..100) < self.network_faults && self.now < QUIET_AT;
         Duration::from_millis(if late { self.rng.u64(50..4_000) } else { self.rng.u64(1..30) })
     }
 
     /// Whether a message gets lost.
     pub fn is_lost(&mut self) -> bool {
-        self.weather > 0 && self.now < QUIET_AT && self.rng.u32(0..100) < self.weather / 2
+        self.network_faults > 0 && self.now < QUIET_AT && self.rng.u32(0..100) < self.network_faults / 2
     }
 
     /// The wall clock that all agree on.
@@ -328,7 +328,7 @@ impl World {
     }
 
     /// Notes what happens, unless it is what was noted last.
-    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+    pub fn log(&mut self, what: impl FnOnce() -> String) {
         let now = self.now;
         if let Some(trace) = &mut self.trace {
             let what = what();
@@ -340,45 +340,45 @@ impl World {
 
     pub fn breaks(&mut self, invariant: Invariant, what: String) {
         if self.violation.is_none() {
-            self.violation = Some(Violation { invariant, at: self.now, what });
+            self.violation = Some(InvariantViolation { invariant, at: self.now, what });
         }
     }
 
-    fn handle(&mut self, event: Event) {
-        if let Event::Act(act) = &event {
-            self.tell(|| format!("--- {act:?}"));
+    fn handle(&mut self, event: WorldEvent) {
+        if let WorldEvent::Act(act) = &event {
+            self.log(|| format!("--- {act:?}"));
         }
         match event {
-            Event::Act(act) => self.act(act),
-            Event::Quiet => self.quiet(),
-            Event::Report { process, handle, report } => self.report_arrives(process, handle, &report),
-            Event::Answer { process, handle, answer } => self.answer_arrives(process, handle, answer),
-            Event::Watch { process } => self.watch_shows(process, false),
-            Event::List { process } => self.watch_shows(process, true),
-            Event::Fetched { process, handle, fingerprint, work, arrived } => {
+            WorldEvent::Act(act) => self.act(act),
+            WorldEvent::Quiet => self.quiet(),
+            WorldEvent::Report { process, handle, report } => self.report_arrives(process, handle, &report),
+            WorldEvent::Answer { process, handle, answer } => self.answer_arrives(process, handle, answer),
+            WorldEvent::Watch { process } => self.watch_shows(process, false),
+            WorldEvent::List { process } => self.watch_shows(process, true),
+            WorldEvent::Fetched { process, handle, fingerprint, work, arrived } => {
                 self.fetched(process, handle, fingerprint, work, arrived);
             }
-            Event::Timer { process, handle, armed } => self.timer(process, handle, armed),
-            Event::Die { process } => self.die(process),
-            Event::Restart { pod } => self.restart_container(pod),
-            Event::PodSeen { operator, life, pod, facts } => self.pod_seen(operator, life, pod, &facts),
-            Event::MapSeen { operator, life } => self.map_seen(operator, life),
-            Event::Reconcile { operator, life, armed } => self.reconcile_due(operator, life, armed),
-            Event::LookEnded { operator, life, began, commit, content } => {
-                self.look_ended(operator, life, began, commit, content);
+            WorldEvent::Timer { process, handle, armed } => self.timer(process, handle, armed),
+            WorldEvent::Die { process } => self.die(process),
+            WorldEvent::Restart { pod } => self.restart_container(pod),
+            WorldEvent::PodSeen { operator, life, pod, facts } => self.pod_seen(operator, life, pod, &facts),
+            WorldEvent::MapSeen { operator, life } => self.map_seen(operator, life),
+            WorldEvent::Reconcile { operator, life, armed } => self.reconcile_due(operator, life, armed),
+            WorldEvent::PollEnded { operator, life, began, commit, content } => {
+                self.poll_ended(operator, life, began, commit, content);
             }
-            Event::Patch { operator, life, version, publish, answered } => {
+            WorldEvent::Patch { operator, life, version, publish, answered } => {
                 self.patch_arrives(operator, life, version, publish, answered);
             }
-            Event::PatchAnswer { operator, life, accepted } => self.patch_answered(operator, life, accepted),
-            Event::StatusPatch { operator, life, version, claim } => {
+            WorldEvent::PatchAnswer { operator, life, accepted } => self.patch_answered(operator, life, accepted),
+            WorldEvent::StatusPatch { operator, life, version, claim } => {
                 self.status_arrives(operator, life, version, *claim)
             }
-            Event::StatusAnswer { operator, life, claim } => {
+            WorldEvent::StatusAnswer { operator, life, claim } => {
                 self.status_answered(operator, life, claim.map(|claim| *claim))
             }
-            Event::Start { operator } => self.start_operator(operator),
-            Event::GiveLease { operator } => self.give_lease(operator),
+            WorldEvent::Start { operator } => self.start_operator(operator),
+            WorldEvent::GiveLease { operator } => self.give_lease(operator),
         }
     }
 
@@ -393,15 +393,15 @@ impl World {
             Act::RestartOperator(millis) => {
                 if let Some(operator) = self.lease {
                     self.stop_operator(operator);
-                    self.after(Duration::from_millis(millis), Event::Start { operator });
-                    self.after(Duration::from_millis(millis + 20), Event::GiveLease { operator });
+                    self.after(Duration::from_millis(millis), WorldEvent::Start { operator });
+                    self.after(Duration::from_millis(millis + 20), WorldEvent::GiveLease { operator });
                 }
             }
             Act::ChangeLeader => {
                 if let Some(operator) = self.lease {
                     self.take_lease_away();
                     let gap = Duration::from_millis(self.rng.u64(100..4_000));
-                    self.after(gap, Event::GiveLease { operator: 1 - operator });
+                    self.after(gap, WorldEvent::GiveLease { operator: 1 - operator });
                 }
             }
             Act::CutOperator(millis) => self.faults.operator_cut = self.now + Duration::from_millis(millis),
@@ -441,7 +441,7 @@ impl World {
             }
             Act::RemoveMarker => {
                 self.api.before_edit = Some(self.api.marker);
-                self.write_marker_by_hand(Found::Nothing);
+                self.write_marker_by_hand(MarkerEntry::Nothing);
             }
             Act::Refuse(one, content, refuses) => {
                 if let Some(process) = self.living(one) {
@@ -479,11 +479,11 @@ impl World {
         }
         if self.lease.is_none() {
             let operator = (0..2).find(|operator| self.operators[*operator].alive).unwrap_or(0);
-            self.after(Duration::from_millis(100), Event::Start { operator });
-            self.after(Duration::from_millis(200), Event::GiveLease { operator });
+            self.after(Duration::from_millis(100), WorldEvent::Start { operator });
+            self.after(Duration::from_millis(200), WorldEvent::GiveLease { operator });
         }
         self.relist_pods();
-        self.ring_all_operators();
+        self.requeue_all_operators();
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use rototo_api::fleet::{ProcessState, Report};
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{Container, Fate, Fleet, Pod, PodIdentity, Pods, PublishTimes, Start, Verdict};
+use rototo_protocol::fleet::{
+    Container, Fleet, FleetStart, Pod, PodIdentity, PodObjectState, Pods, PublishTimes, Verdict,
+};
 use stateright::{Checker, Model, Property};
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -22,24 +24,24 @@ const IN_FLIGHT: usize = 2;
 const DEPTH: usize = 11;
 
 /// An operator, two processes, and what is between them.
-struct Scope;
+struct ModelScope;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
+struct ModelWorld {
     fleet: Fleet,
     pods: Pods,
     heartbeats: u64,
     /// The publish that the marker names: 1 or 2.
     published: u8,
-    processes: Vec<Process>,
+    processes: Vec<ModelProcess>,
     network: Vec<Message>,
     /// How many processes status counts.
     counted: usize,
-    faults: Vec<Fault>,
+    faults: Vec<InjectedFault>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Process {
+struct ModelProcess {
     /// The publish that it runs, and when it began to.
     runs: u8,
     since: u64,
@@ -59,7 +61,7 @@ struct Message {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Fault {
+enum InjectedFault {
     Hang,
     Refuse,
     RestartOperator,
@@ -69,13 +71,13 @@ enum Fault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Act {
+enum ModelAct {
     Publish,
     Apply(usize),
     Report(usize),
     Deliver(usize),
     Tick,
-    Fault(Fault, usize),
+    Fault(InjectedFault, usize),
 }
 
 fn publish(number: u8) -> Publish {
@@ -87,7 +89,7 @@ fn identity(process: usize) -> String {
     format!("pod-{process}")
 }
 
-impl World {
+impl ModelWorld {
     fn now(&self) -> Duration {
         Duration::from_secs(1_000) + HEARTBEAT * u32::try_from(self.heartbeats).unwrap()
     }
@@ -129,10 +131,10 @@ impl World {
 
     fn restart_operator(&mut self) {
         let now = self.now();
-        let start = Start::Known { processes: self.counted, counted_ago: Duration::ZERO };
+        let start = FleetStart::Known { processes: self.counted, counted_ago: Duration::ZERO };
         self.fleet = Fleet::new(start, HEARTBEAT, now);
         let mut pods = self.pods.clone();
-        pods.by_uid.retain(|_, pod| pod.fate == Fate::Exists);
+        pods.by_uid.retain(|_, pod| pod.object_state == PodObjectState::Exists);
         self.fleet.observe(pods);
         self.fleet.adopt(publish(self.published), now);
     }
@@ -140,7 +142,7 @@ impl World {
     fn lose_node(&mut self, process: usize) {
         let now = self.now();
         if let Some(pod) = self.pods.by_uid.get_mut(&identity(process)) {
-            pod.fate = Fate::Vanished { seen: now };
+            pod.object_state = PodObjectState::Vanished { seen: now };
         }
         self.processes[process].hangs = true;
         self.fleet.observe(self.pods.clone());
@@ -156,21 +158,28 @@ impl World {
     }
 }
 
-impl Model for Scope {
-    type State = World;
-    type Action = Act;
+impl Model for ModelScope {
+    type State = ModelWorld;
+    type Action = ModelAct;
 
-    fn init_states(&self) -> Vec<World> {
+    fn init_states(&self) -> Vec<ModelWorld> {
         let container = Container { name: "app".to_owned(), running: true, expected: true, ended: None };
         let pod = |process| {
             let (name, containers) = (identity(process), vec![container.clone()]);
-            Pod { name, selected: true, terminating: false, seen_running: None, containers, fate: Fate::Exists }
+            Pod {
+                name,
+                selected: true,
+                terminating: false,
+                seen_running: None,
+                containers,
+                object_state: PodObjectState::Exists,
+            }
         };
         let by_uid: BTreeMap<_, _> = (0..PROCESSES).map(|process| (identity(process), pod(process))).collect();
         let start = Duration::from_secs(1_000);
-        let process = Process { runs: 1, since: 0, hangs: false, refuses: false, sequence: 0, reported: 0 };
-        let mut world = World {
-            fleet: Fleet::new(Start::New, HEARTBEAT, start),
+        let process = ModelProcess { runs: 1, since: 0, hangs: false, refuses: false, sequence: 0, reported: 0 };
+        let mut world = ModelWorld {
+            fleet: Fleet::new(FleetStart::New, HEARTBEAT, start),
             pods: Pods { by_uid },
             heartbeats: 0,
             published: 0,
@@ -178,12 +187,12 @@ impl Model for Scope {
             network: Vec::new(),
             counted: PROCESSES,
             faults: vec![
-                Fault::Hang,
-                Fault::Refuse,
-                Fault::RestartOperator,
-                Fault::LoseReport,
-                Fault::RepeatReport,
-                Fault::LoseNode,
+                InjectedFault::Hang,
+                InjectedFault::Refuse,
+                InjectedFault::RestartOperator,
+                InjectedFault::LoseReport,
+                InjectedFault::RepeatReport,
+                InjectedFault::LoseNode,
             ],
         };
         world.fleet.observe(world.pods.clone());
@@ -196,59 +205,59 @@ impl Model for Scope {
         vec![world]
     }
 
-    fn actions(&self, world: &World, actions: &mut Vec<Act>) {
+    fn actions(&self, world: &ModelWorld, actions: &mut Vec<ModelAct>) {
         if world.published < 2 {
-            actions.push(Act::Publish);
+            actions.push(ModelAct::Publish);
         }
         for (index, process) in world.processes.iter().enumerate().filter(|(_, process)| !process.hangs) {
             if process.runs != world.published && !process.refuses {
-                actions.push(Act::Apply(index));
+                actions.push(ModelAct::Apply(index));
             }
             if world.network.len() < IN_FLIGHT && process.reported < world.heartbeats {
-                actions.push(Act::Report(index));
+                actions.push(ModelAct::Report(index));
             }
         }
-        actions.extend((0..world.network.len()).map(Act::Deliver));
+        actions.extend((0..world.network.len()).map(ModelAct::Deliver));
         if world.heartbeats < LAST {
-            actions.push(Act::Tick);
+            actions.push(ModelAct::Tick);
         }
         for fault in &world.faults {
             let targets = match fault {
-                Fault::RestartOperator => 0..1,
-                Fault::LoseReport | Fault::RepeatReport => 0..world.network.len(),
+                InjectedFault::RestartOperator => 0..1,
+                InjectedFault::LoseReport | InjectedFault::RepeatReport => 0..world.network.len(),
                 // The processes are alike.
-                Fault::Hang | Fault::Refuse | Fault::LoseNode => 0..1,
+                InjectedFault::Hang | InjectedFault::Refuse | InjectedFault::LoseNode => 0..1,
             };
-            actions.extend(targets.map(|target| Act::Fault(*fault, target)));
+            actions.extend(targets.map(|target| ModelAct::Fault(*fault, target)));
         }
     }
 
-    fn next_state(&self, last: &World, act: Act) -> Option<World> {
+    fn next_state(&self, last: &ModelWorld, act: ModelAct) -> Option<ModelWorld> {
         let mut world = last.clone();
         match act {
-            Act::Publish => world.publish(),
-            Act::Apply(process) => {
+            ModelAct::Publish => world.publish(),
+            ModelAct::Apply(process) => {
                 let (published, now) = (world.published, world.heartbeats);
                 let one = &mut world.processes[process];
                 (one.runs, one.since) = (published, now);
                 // It reports at once.
                 one.reported = now.saturating_sub(1);
             }
-            Act::Report(process) => world.report(process),
-            Act::Deliver(message) => {
+            ModelAct::Report(process) => world.report(process),
+            ModelAct::Deliver(message) => {
                 let message = world.network.remove(message);
                 world.deliver(&message);
             }
-            Act::Tick => world.heartbeats += 1,
-            Act::Fault(fault, target) => {
+            ModelAct::Tick => world.heartbeats += 1,
+            ModelAct::Fault(fault, target) => {
                 world.faults.clear();
                 match fault {
-                    Fault::Hang => world.processes[target].hangs = true,
-                    Fault::Refuse => world.processes[target].refuses = true,
-                    Fault::RestartOperator => world.restart_operator(),
-                    Fault::LoseReport => drop(world.network.remove(target)),
-                    Fault::RepeatReport => world.network.push(world.network[target].clone()),
-                    Fault::LoseNode => world.lose_node(target),
+                    InjectedFault::Hang => world.processes[target].hangs = true,
+                    InjectedFault::Refuse => world.processes[target].refuses = true,
+                    InjectedFault::RestartOperator => world.restart_operator(),
+                    InjectedFault::LoseReport => drop(world.network.remove(target)),
+                    InjectedFault::RepeatReport => world.network.push(world.network[target].clone()),
+                    InjectedFault::LoseNode => world.lose_node(target),
                 }
             }
         }
@@ -257,23 +266,23 @@ impl Model for Scope {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("no claim while a process runs something else", |_, world: &World| {
+            Property::always("no claim while a process runs something else", |_, world: &ModelWorld| {
                 world.verdict() != Verdict::Converged || !world.has_a_stranger()
             }),
             // Properties that hold because nothing ever happens would prove nothing.
-            Property::sometimes("the second publish converges", |_, world: &World| {
+            Property::sometimes("the second publish converges", |_, world: &ModelWorld| {
                 world.published == 2 && world.verdict() == Verdict::Converged
             }),
-            Property::sometimes("a refusal is seen", |_, world: &World| world.verdict() == Verdict::Refused),
-            Property::sometimes("silence is seen", |_, world: &World| world.verdict() == Verdict::Silent),
-            Property::sometimes("a recount is seen", |_, world: &World| world.verdict() == Verdict::Recounting),
+            Property::sometimes("a refusal is seen", |_, world: &ModelWorld| world.verdict() == Verdict::Refused),
+            Property::sometimes("silence is seen", |_, world: &ModelWorld| world.verdict() == Verdict::Silent),
+            Property::sometimes("a recount is seen", |_, world: &ModelWorld| world.verdict() == Verdict::Recounting),
         ]
     }
 }
 
 #[test]
 fn no_history_of_a_small_scope_makes_a_false_claim() {
-    let checked = Scope.checker().threads(2).target_max_depth(DEPTH).spawn_bfs().join();
+    let checked = ModelScope.checker().threads(2).target_max_depth(DEPTH).spawn_bfs().join();
     checked.assert_properties();
     println!("{} states, {} of them distinct", checked.state_count(), checked.unique_state_count());
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rototo_simulator::history::{Failure, run};
-use rototo_simulator::script::{Act, PodPlan, Script, Step};
+use rototo_simulator::history::{FailedHistory, run};
+use rototo_simulator::script::{Act, HistoryScript, PodPlan, Step};
 
 const HISTORIES: u64 = 6_000;
 const LABELLED: PodPlan = PodPlan { labelled: true, second: false, cache: false, sidecar: false, mute: false };
@@ -23,11 +23,11 @@ fn no_history_breaks_an_invariant() {
                     if seed >= HISTORIES {
                         return;
                     }
-                    let script = Script::of(seed);
+                    let script = HistoryScript::of(seed);
                     let outcome = run(&script, seed);
                     claims.fetch_add(outcome.claims, Ordering::Relaxed);
                     if let Some(violation) = outcome.violation {
-                        let failure = Failure::shrunk(seed, script, violation);
+                        let failure = FailedHistory::shrunk(seed, script, violation);
                         failed.lock().unwrap().get_or_insert(failure);
                     }
                 }
@@ -44,7 +44,7 @@ fn no_history_breaks_an_invariant() {
 #[test]
 fn the_same_seed_gives_the_same_history() {
     for seed in 0..50 {
-        let script = Script::of(seed);
+        let script = HistoryScript::of(seed);
         let (first, second) = (run(&script, seed), run(&script, seed));
         assert_eq!((first.claims, first.events), (second.claims, second.events), "seed {seed}");
     }
@@ -52,9 +52,9 @@ fn the_same_seed_gives_the_same_history() {
 
 fn check(seed: u64, unbound: usize, steps: &[(u64, Act)]) {
     let steps = steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect();
-    let script = Script { pods: vec![LABELLED], unbound, steps, weather: 0 };
+    let script = HistoryScript { pods: vec![LABELLED], unbound, steps, network_faults: 0 };
     if let Some(violation) = run(&script, seed).violation {
-        panic!("{}", Failure { seed, script, violation });
+        panic!("{}", FailedHistory { seed, script, violation });
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::credentials::Credentials;
-use crate::error::{ArchiveFault, Fault};
+use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::pinned::Version;
+use crate::pinned_source::Version;
 use crate::proxy::Proxy;
 use crate::spec::ArchiveSource;
 use crate::subdirectory::Subdirectory;
@@ -33,7 +33,7 @@ impl Archive {
         match *self {}
     }
 
-    pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, Fault> {
+    pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, SourceFault> {
         match *self {}
     }
 }

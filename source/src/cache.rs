@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::error::{Fault, Operation, SourceError};
+use crate::error::{Operation, SourceError, SourceFault};
 
 /// What an earlier process left and nobody touched since then is removed.
 const LEFT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -23,7 +23,11 @@ impl CacheDirectory {
     pub(crate) fn open(given: Option<PathBuf>) -> Result<Self, SourceError> {
         let failed = |path: &Path, error: &io::Error| {
             let path = path.display().to_string();
-            SourceError::new(Operation::Prepare, &path, Fault::Disk { path: path.clone(), error: error.to_string() })
+            SourceError::new(
+                Operation::Prepare,
+                &path,
+                SourceFault::Disk { path: path.clone(), error: error.to_string() },
+            )
         };
         let Some(path) = given else {
             let made = TempDir::with_prefix("rototo-");

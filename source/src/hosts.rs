@@ -48,22 +48,22 @@ impl Hosts {
 
 /// One host, as all see it who talk to it.
 pub(crate) struct Host {
-    patience: Mutex<Patience>,
+    patience: Mutex<HostBackoff>,
     jitter: Jitter,
 }
 
 /// The host is left alone for now.
-pub(crate) struct LeftAlone;
+pub(crate) struct BackedOff;
 
 impl Host {
     /// Asks whether to talk to the host.
-    pub(crate) fn ask(&self) -> Result<(), LeftAlone> {
+    pub(crate) fn ask(&self) -> Result<(), BackedOff> {
         self.with(|patience| patience.ask(Instant::now()))
     }
 
     /// The host is well.
     pub(crate) fn answered(&self) {
-        self.with(|patience| *patience = Patience::default());
+        self.with(|patience| *patience = HostBackoff::default());
     }
 
     /// The host is not there, or wants to be left alone.
@@ -72,27 +72,27 @@ impl Host {
         self.with(|patience| patience.refused(Instant::now(), retry_after, jitter));
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Patience) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
         act(&mut self.patience.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// How often a host failed, and until when it is left alone. Pure.
 #[derive(Debug, Default)]
-struct Patience {
+struct HostBackoff {
     failures: u32,
     until: Option<Instant>,
 }
 
-impl Patience {
+impl HostBackoff {
     fn wait(&self, now: Instant) -> Option<Duration> {
         self.until.and_then(|until| until.checked_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
     /// Once the time is over, one tries, and the others wait for what that one finds.
-    fn ask(&mut self, now: Instant) -> Result<(), LeftAlone> {
+    fn ask(&mut self, now: Instant) -> Result<(), BackedOff> {
         if self.wait(now).is_some() {
-            return Err(LeftAlone);
+            return Err(BackedOff);
         }
         if self.failures > 0 {
             self.until = Some(now + TRY);
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn each_failure_doubles_the_wait_up_to_a_limit() {
         let now = Instant::now();
-        let mut patience = Patience::default();
+        let mut patience = HostBackoff::default();
         let waits: Vec<_> = (0..8)
             .map(|_| {
                 patience.refused(now, None, 1.0);
@@ -149,7 +149,7 @@ mod tests {
     fn what_the_host_asks_for_is_the_least() {
         let now = Instant::now();
         for (asked, jitter, expected) in [(120, 0.0, 120), (120, 1.0, 132), (0, 0.0, 1), (1_000_000, 0.0, 3600)] {
-            let mut patience = Patience::default();
+            let mut patience = HostBackoff::default();
             patience.refused(now, Some(seconds(asked)), jitter);
             assert_eq!(patience.wait(now), Some(seconds(expected)));
         }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn after_the_wait_one_tries_and_the_others_wait_for_it() {
         let now = Instant::now();
-        let mut patience = Patience::default();
+        let mut patience = HostBackoff::default();
         assert!(patience.ask(now).is_ok() && patience.ask(now).is_ok());
         patience.refused(now, Some(seconds(5)), 0.0);
         assert!(patience.ask(now + seconds(4)).is_err());

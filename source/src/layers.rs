@@ -6,8 +6,8 @@
 use rototo_engine::Tree;
 
 use crate::credentials::{Access, Credentials};
-use crate::error::{Fault, LayerFault};
-use crate::pinned::Layer;
+use crate::error::{LayerFault, SourceFault};
+use crate::pinned_source::Layer;
 use crate::spec::Source;
 use crate::subdirectory::Subdirectory;
 
@@ -111,10 +111,10 @@ impl Walk {
 }
 
 /// The fault of a parent, with the parent's name.
-pub(crate) fn of_parent(parent: &Source, fault: Fault) -> Fault {
+pub(crate) fn of_parent(parent: &Source, fault: SourceFault) -> SourceFault {
     match fault {
-        named @ Fault::Parent { .. } => named,
-        fault => Fault::Parent { at: parent.to_string(), fault: Box::new(fault) },
+        named @ SourceFault::Parent { .. } => named,
+        fault => SourceFault::Parent { at: parent.to_string(), fault: Box::new(fault) },
     }
 }
 

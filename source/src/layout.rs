@@ -6,7 +6,7 @@ use crate::error::ContentFault;
 
 /// What stands at a path of a source, in the words that every kind of source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum PathEntry {
     File,
     Directory,
     Link,
@@ -24,16 +24,16 @@ pub(crate) enum Visit {
 
 /// Decides about the entry at `path`, which is relative to the workspace. A link, or anything else that is no plain
 /// file, is nobody's business until it takes the place of a document.
-pub(crate) fn visit(path: &str, entry: Entry) -> Result<Visit, ContentFault> {
+pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
     let is_document = DocumentKind::at(path).is_some();
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
-        Entry::File if is_document => Ok(Visit::Read),
-        Entry::Directory if holds_documents(path) => Ok(Visit::Descend),
-        Entry::Directory if is_document => Err(fault("a directory")),
-        Entry::Link if is_document || holds_documents(path) => Err(fault("a link")),
-        Entry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
-        Entry::File | Entry::Directory | Entry::Link | Entry::Special => Ok(Visit::Skip),
+        PathEntry::File if is_document => Ok(Visit::Read),
+        PathEntry::Directory if holds_documents(path) => Ok(Visit::Descend),
+        PathEntry::Directory if is_document => Err(fault("a directory")),
+        PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
+        PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
+        PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
     }
 }
 
@@ -54,24 +54,24 @@ mod tests {
     #[test]
     fn documents_and_their_directories_are_visited_and_others_are_not() {
         for directory in ["variables", "qualifiers", "resources", "resources/a-objects", "schemas", "lint"] {
-            assert_eq!(visit(directory, Entry::Directory), Ok(Visit::Descend), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
         }
         for directory in [".git", "docs", "variables/nested", "resources/a", "resources/a-objects/b", "schemas/x"] {
-            assert_eq!(visit(directory, Entry::Directory), Ok(Visit::Skip), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Skip), "{directory}");
         }
-        assert_eq!(visit("rototo-workspace.toml", Entry::File), Ok(Visit::Read));
-        assert_eq!(visit("variables/README.md", Entry::File), Ok(Visit::Skip));
+        assert_eq!(visit("rototo-workspace.toml", PathEntry::File), Ok(Visit::Read));
+        assert_eq!(visit("variables/README.md", PathEntry::File), Ok(Visit::Skip));
     }
 
     #[test]
     fn links_are_refused_only_where_a_document_would_stand() {
         for path in ["rototo-workspace.toml", "variables", "variables/a.toml", "resources/a-objects"] {
-            assert!(visit(path, Entry::Link).is_err(), "{path}");
-            assert!(visit(path, Entry::Special).is_err(), "{path}");
+            assert!(visit(path, PathEntry::Link).is_err(), "{path}");
+            assert!(visit(path, PathEntry::Special).is_err(), "{path}");
         }
         for path in ["README.md", "variables/a.md", "docs"] {
-            assert_eq!(visit(path, Entry::Link), Ok(Visit::Skip), "{path}");
+            assert_eq!(visit(path, PathEntry::Link), Ok(Visit::Skip), "{path}");
         }
-        assert!(visit("variables/a.toml", Entry::Directory).is_err());
+        assert!(visit("variables/a.toml", PathEntry::Directory).is_err());
     }
 }

@@ -33,13 +33,13 @@ impl Default for Limits {
 }
 
 /// What is left of the limits while one source is read. Asked before anything is allocated.
-pub(crate) struct Budget<'a> {
+pub(crate) struct ReadBudget<'a> {
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
 }
 
-impl<'a> Budget<'a> {
+impl<'a> ReadBudget<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
         Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes }
     }

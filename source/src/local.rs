@@ -8,17 +8,17 @@ use std::path::Path;
 use rototo_engine::Tree;
 use rustix::fs::OFlags;
 
-use crate::error::{ContentFault, Fault};
-use crate::layout::{Entry, Visit, join, visit};
-use crate::limits::{Budget, Limits};
+use crate::error::{ContentFault, SourceFault};
+use crate::layout::{PathEntry, Visit, join, visit};
+use crate::limits::{Limits, ReadBudget};
 
 /// The documents below `root`. Blocks on the disk.
-pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, Fault> {
+pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {
         return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
     }
     let mut tree = Tree::default();
-    let mut budget = Budget::new(limits);
+    let mut budget = ReadBudget::new(limits);
     let mut directories = vec![String::new()];
     while let Some(directory) = directories.pop() {
         let absolute = root.join(&directory);
@@ -43,21 +43,21 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, Fault> {
     Ok(tree)
 }
 
-fn kind_of(kind: FileType) -> Entry {
+fn kind_of(kind: FileType) -> PathEntry {
     if kind.is_symlink() {
-        Entry::Link
+        PathEntry::Link
     } else if kind.is_dir() {
-        Entry::Directory
+        PathEntry::Directory
     } else if kind.is_file() {
-        Entry::File
+        PathEntry::File
     } else {
-        Entry::Special
+        PathEntry::Special
     }
 }
 
 /// Reads what was a plain file a moment ago. It is opened so that a link or a pipe which took its place meanwhile is
 /// neither followed nor waited for.
-fn read_file(absolute: &Path, path: &str, budget: &mut Budget<'_>) -> Result<Vec<u8>, Fault> {
+fn read_file(absolute: &Path, path: &str, budget: &mut ReadBudget<'_>) -> Result<Vec<u8>, SourceFault> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let open = || -> io::Result<(File, u64, bool)> {
         let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(absolute)?;
@@ -75,6 +75,6 @@ fn read_file(absolute: &Path, path: &str, budget: &mut Budget<'_>) -> Result<Vec
     Ok(bytes)
 }
 
-fn disk(path: &Path, error: &io::Error) -> Fault {
-    Fault::Disk { path: path.display().to_string(), error: error.to_string() }
+fn disk(path: &Path, error: &io::Error) -> SourceFault {
+    SourceFault::Disk { path: path.display().to_string(), error: error.to_string() }
 }

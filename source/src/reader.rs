@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rototo_engine::Tree;
 
 use crate::credentials::Access;
-use crate::error::{Fault, Operation, SourceError};
+use crate::error::{Operation, SourceError, SourceFault};
 use crate::git::GitRequest;
 use crate::hosts::Jitter;
 use crate::layers::{self, Parent, Walk};
-use crate::limits::{Budget, Limits};
-use crate::pinned::{Layer, Pinned};
+use crate::limits::{Limits, ReadBudget};
+use crate::pinned_source::{Layer, PinnedSource};
 use crate::proxy::Proxy;
 use crate::recent::Recent;
 use crate::single::SingleReader;
@@ -74,7 +74,7 @@ impl Reader {
 
     /// Finds out what a source is now. A [`Source`] is opened with the user's own set-up, an [`Access`] with the
     /// credentials in it.
-    pub async fn pin(&self, access: impl Into<Access>) -> Result<Pinned, SourceError> {
+    pub async fn pin(&self, access: impl Into<Access>) -> Result<PinnedSource, SourceError> {
         self.pin_within(access, Duration::ZERO).await
     }
 
@@ -82,24 +82,24 @@ impl Reader {
     /// of one repository cost one question per interval.
     ///
     /// Which sources the workspace extends is known once it has been read. From then on they are looked up too.
-    pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<Pinned, SourceError> {
+    pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<PinnedSource, SourceError> {
         let access = access.into();
         let failed = |fault| self.failure(Operation::Pin, access.source(), fault);
         let now = Instant::now();
         let since = now.checked_sub(age).unwrap_or(now);
         let own = self.single.pin(&access, since).await.map_err(failed)?;
-        let Some(parents) = self.parents_of(&own, now) else { return Ok(Pinned::new(own, None)) };
+        let Some(parents) = self.parents_of(&own, now) else { return Ok(PinnedSource::new(own, None)) };
         let mut pinned = Vec::new();
         for parent in parents {
             let layer = self.single.pin(parent.access(), since).await;
             pinned.push(layer.map_err(|fault| failed(layers::of_parent(parent.source(), fault)))?);
         }
-        Ok(Pinned::new(own, Some(pinned)))
+        Ok(PinnedSource::new(own, Some(pinned)))
     }
 
     /// When this reader first got an answer that names what was pinned: the commit of the layer that moved last, whoever
     /// asked for it, and whatever became of the fetch that followed. `None` for sources without commits.
-    pub async fn named_since(&self, pinned: &Pinned) -> Option<Instant> {
+    pub async fn named_since(&self, pinned: &PinnedSource) -> Option<Instant> {
         let mut newest = None;
         for layer in pinned.layers() {
             newest = newest.max(self.single.named_since(layer).await);
@@ -108,20 +108,20 @@ impl Reader {
     }
 
     /// Brings the documents of what was pinned.
-    pub async fn fetch(&self, pinned: &Pinned) -> Result<Tree, SourceError> {
+    pub async fn fetch(&self, pinned: &PinnedSource) -> Result<Tree, SourceError> {
         self.fetch_layers(pinned).await.map(|(_, tree)| tree)
     }
 
     /// Brings the documents of what was pinned, and says from which layers they are. Parents that nobody has looked up
     /// so far are what they are now.
-    pub async fn fetch_layers(&self, pinned: &Pinned) -> Result<(Pinned, Tree), SourceError> {
+    pub async fn fetch_layers(&self, pinned: &PinnedSource) -> Result<(PinnedSource, Tree), SourceError> {
         let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
-        let mut descent = Descent {
+        let mut descent = LayerReader {
             single: &self.single,
             pinned,
             since: Instant::now(),
             walk: Walk::default(),
-            budget: Budget::new(self.single.limits()),
+            budget: ReadBudget::new(self.single.limits()),
         };
         let tree = descent.read(pinned.own().clone()).await.map_err(failed)?;
         let mut parents = descent.walk.layers();
@@ -130,11 +130,11 @@ impl Reader {
         let now = Instant::now();
         layers.insert(own.access().clone(), (own.clone(), parents.clone()), now);
         layers.forget(now);
-        Ok((Pinned::new(own, Some(parents)), tree))
+        Ok((PinnedSource::new(own, Some(parents)), tree))
     }
 
     /// Both at once, for who reads a source a single time.
-    pub async fn read(&self, access: impl Into<Access>) -> Result<(Pinned, Tree), SourceError> {
+    pub async fn read(&self, access: impl Into<Access>) -> Result<(PinnedSource, Tree), SourceError> {
         let pinned = self.pin(access).await?;
         self.fetch_layers(&pinned).await
     }
@@ -148,11 +148,11 @@ impl Reader {
     /// The parents of `own`, if it is what was read last.
     fn parents_of(&self, own: &Layer, now: Instant) -> Option<Vec<Layer>> {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read, parents) = layers.want(own.access(), now)?;
+        let (read, parents) = layers.touch(own.access(), now)?;
         (read == own).then(|| parents.clone())
     }
 
-    fn failure(&self, operation: Operation, source: &Source, fault: Fault) -> SourceError {
+    fn failure(&self, operation: Operation, source: &Source, fault: SourceFault) -> SourceError {
         let error = SourceError::new(operation, source, fault);
         let host = source.host().filter(|_| error.is_transient());
         let wait = host.and_then(|host| self.single.wait(host));
@@ -161,16 +161,16 @@ impl Reader {
 }
 
 /// Reads the layers of one workspace, from the top down.
-struct Descent<'a> {
+struct LayerReader<'a> {
     single: &'a SingleReader,
-    pinned: &'a Pinned,
+    pinned: &'a PinnedSource,
     since: Instant,
     walk: Walk,
-    budget: Budget<'a>,
+    budget: ReadBudget<'a>,
 }
 
-impl Descent<'_> {
-    fn read(&mut self, layer: Layer) -> Pin<Box<dyn Future<Output = Result<Tree, Fault>> + Send + '_>> {
+impl LayerReader<'_> {
+    fn read(&mut self, layer: Layer) -> Pin<Box<dyn Future<Output = Result<Tree, SourceFault>> + Send + '_>> {
         Box::pin(async move {
             self.walk.enter(self.single.place(layer.source()).await)?;
             let tree = self.single.read(&layer).await?;
@@ -190,7 +190,7 @@ impl Descent<'_> {
         })
     }
 
-    async fn read_parent(&mut self, parent: Parent) -> Result<Tree, Fault> {
+    async fn read_parent(&mut self, parent: Parent) -> Result<Tree, SourceFault> {
         let layer = match parent {
             Parent::Inside(layer) => layer,
             Parent::Elsewhere(access) => {

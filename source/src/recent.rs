@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 /// What nobody asked for during this time is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// How often that is looked after.
-const LOOK_EVERY: Duration = Duration::from_secs(300);
+const CLEAN_EVERY: Duration = Duration::from_secs(300);
 
 /// Values by key, each with the moment when it was wanted last.
 pub(crate) struct Recent<K, V> {
     entries: HashMap<K, (V, Instant)>,
-    looked: Option<Instant>,
+    cleaned: Option<Instant>,
 }
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), looked: None }
+        Self { entries: HashMap::new(), cleaned: None }
     }
 }
 
 impl<K: Eq + Hash, V> Recent<K, V> {
     /// The value of `key`, which is wanted now.
-    pub(crate) fn want(&mut self, key: &K, now: Instant) -> Option<&mut V> {
-        let (value, wanted) = self.entries.get_mut(key)?;
-        *wanted = now;
+    pub(crate) fn touch(&mut self, key: &K, now: Instant) -> Option<&mut V> {
+        let (value, requested) = self.entries.get_mut(key)?;
+        *requested = now;
         Some(value)
     }
 
@@ -41,12 +41,13 @@ impl<K: Eq + Hash, V> Recent<K, V> {
 
     /// Takes out what was not wanted for a while.
     pub(crate) fn forget(&mut self, now: Instant) -> Vec<V> {
-        let looked = *self.looked.get_or_insert(now);
-        if now.saturating_duration_since(looked) < LOOK_EVERY {
+        let cleaned = *self.cleaned.get_or_insert(now);
+        if now.saturating_duration_since(cleaned) < CLEAN_EVERY {
             return Vec::new();
         }
-        self.looked = Some(now);
-        let old = |_: &K, (_, wanted): &mut (V, Instant)| now.saturating_duration_since(*wanted) >= FORGOTTEN_AFTER;
+        self.cleaned = Some(now);
+        let old =
+            |_: &K, (_, requested): &mut (V, Instant)| now.saturating_duration_since(*requested) >= FORGOTTEN_AFTER;
         self.entries.extract_if(old).map(|(_, (value, _))| value).collect()
     }
 }
@@ -63,7 +64,7 @@ mod tests {
         recent.insert("a", 1, start);
         recent.insert("b", 2, start);
         assert!(recent.forget(start).is_empty());
-        assert_eq!(recent.want(&"a", after(30)), Some(&mut 1));
+        assert_eq!(recent.touch(&"a", after(30)), Some(&mut 1));
         assert_eq!(recent.forget(after(61)), [2]);
         assert_eq!(recent.get(&"b"), None);
         assert!(recent.forget(after(61)).is_empty());

@@ -9,12 +9,12 @@ use rototo_engine::{Digest, Tree};
 use crate::archive::Archive;
 use crate::cache::CacheDirectory;
 use crate::credentials::{Access, Credentials};
-use crate::error::{Fault, SourceError};
+use crate::error::{SourceError, SourceFault};
 use crate::git::{GitRequest, Program, Remote, Requests};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::local;
-use crate::pinned::{Layer, Version};
+use crate::pinned_source::{Layer, Version};
 use crate::proxy::Proxy;
 use crate::reader::{FileSources, ReaderOptions};
 use crate::recent::Recent;
@@ -44,7 +44,7 @@ impl SingleReader {
     }
 
     /// What a source is, from an answer to a question that was put at `since` or later.
-    pub(crate) async fn pin(&self, access: &Access, since: Instant) -> Result<Layer, Fault> {
+    pub(crate) async fn pin(&self, access: &Access, since: Instant) -> Result<Layer, SourceFault> {
         self.admit(access.source())?;
         let version = match access.source() {
             Source::Git(git) => {
@@ -53,7 +53,7 @@ impl SingleReader {
             }
             Source::Local(_) => None,
             Source::Archive(archive) => Some(self.archive(archive, access.credentials())?.pin(since).await?),
-            Source::Kubernetes { .. } => return Err(Fault::Followed),
+            Source::Kubernetes { .. } => return Err(SourceFault::Followed),
         };
         Ok(Layer::new(access.clone(), version))
     }
@@ -66,7 +66,7 @@ impl SingleReader {
     }
 
     /// The documents of a source at its version.
-    pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, Fault> {
+    pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
         self.admit(layer.source())?;
         match (layer.source(), layer.version()) {
             (Source::Git(git), Some(Version::Commit(commit))) => {
@@ -78,7 +78,7 @@ impl SingleReader {
                 let kept = self.archive(archive, layer.access().credentials())?;
                 kept.fetch(version, archive.subdirectory()).await
             }
-            (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(Fault::Followed),
+            (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
         }
     }
 
@@ -109,26 +109,26 @@ impl SingleReader {
     }
 
     /// Whether this reader reads such a source.
-    fn admit(&self, source: &Source) -> Result<(), Fault> {
+    fn admit(&self, source: &Source) -> Result<(), SourceFault> {
         match self.file_sources {
-            FileSources::Refused if source.is_on_disk() => Err(Fault::FileSourcesOff),
+            FileSources::Refused if source.is_on_disk() => Err(SourceFault::FileSourcesOff),
             FileSources::Refused | FileSources::Allowed => Ok(()),
         }
     }
 
     /// The repository of `source`. Each set of credentials has its own, so nobody gets what another may see.
     async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
-        let (remote, forgotten) = self.look_up(source, credentials, Instant::now());
+        let (remote, forgotten) = self.lookup(source, credentials, Instant::now());
         for forgotten in forgotten {
             forgotten.forget().await;
         }
         remote
     }
 
-    fn look_up(&self, source: &GitSource, credentials: &Credentials, now: Instant) -> (Arc<Remote>, Vec<Arc<Remote>>) {
+    fn lookup(&self, source: &GitSource, credentials: &Credentials, now: Instant) -> (Arc<Remote>, Vec<Arc<Remote>>) {
         let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (source.remote().clone(), credentials.clone());
-        if let Some(remote) = remotes.want(&key, now).cloned() {
+        if let Some(remote) = remotes.touch(&key, now).cloned() {
             return (remote, remotes.forget(now));
         }
         let url = source.remote();
@@ -144,13 +144,13 @@ impl SingleReader {
     }
 
     /// The archive of `source`, kept for its credentials alone.
-    fn archive(&self, source: &ArchiveSource, credentials: &Credentials) -> Result<Arc<Archive>, Fault> {
+    fn archive(&self, source: &ArchiveSource, credentials: &Credentials) -> Result<Arc<Archive>, SourceFault> {
         let now = Instant::now();
         let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
         // A file without a name goes with the last who holds it.
         archives.forget(now);
         let key = (source.url().clone(), credentials.clone());
-        if let Some(archive) = archives.want(&key, now) {
+        if let Some(archive) = archives.touch(&key, now) {
             return Ok(Arc::clone(archive));
         }
         let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
@@ -160,10 +160,10 @@ impl SingleReader {
         Ok(archive)
     }
 
-    async fn read_local(&self, path: PathBuf) -> Result<Tree, Fault> {
+    async fn read_local(&self, path: PathBuf) -> Result<Tree, SourceFault> {
         let limits = self.limits.clone();
         let shown = path.display().to_string();
         let reading = tokio::task::spawn_blocking(move || local::read(&path, &limits));
-        reading.await.map_err(|error| Fault::Disk { path: shown, error: error.to_string() })?
+        reading.await.map_err(|error| SourceFault::Disk { path: shown, error: error.to_string() })?
     }
 }

@@ -14,11 +14,11 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
-use rototo_api::snapshot::{File, MANIFEST, Manifest, SCHEMA_VERSION};
+use rototo_api::snapshot::{MANIFEST, ManifestFile, SCHEMA_VERSION, SnapshotManifest};
 use rototo_engine::{Digest, DocumentKind, ENGINE_LEVEL, Fingerprint, Tree};
 
 use crate::error::ContentFault;
-use crate::limits::{Budget, Limits};
+use crate::limits::{Limits, ReadBudget};
 
 /// Part of what makes the bytes the same everywhere.
 const COMPRESSION_LEVEL: i32 = 3;
@@ -62,12 +62,12 @@ pub enum SnapshotError {
 
 /// The snapshot of `tree`; with a `base`, without the files that the base has too.
 pub fn pack(tree: &Tree, base: Option<&Tree>) -> Result<Vec<u8>, SnapshotError> {
-    let files = tree.iter().map(|(path, document)| File {
+    let files = tree.iter().map(|(path, document)| ManifestFile {
         path: path.to_string(),
         sha256: document.digest().to_string(),
         size: length(&document.bytes),
     });
-    let manifest = Manifest {
+    let manifest = SnapshotManifest {
         schema_version: SCHEMA_VERSION,
         fingerprint: tree.fingerprint().to_string(),
         engine_level: ENGINE_LEVEL,
@@ -111,7 +111,7 @@ pub fn unpack(
 
     let first = entries.next().ok_or_else(|| SnapshotError::Damaged("it is empty".to_owned()))?;
     let manifest = read_manifest(first.map_err(|error| damaged(&error))?, limits)?;
-    let mut budget = Budget::new(limits);
+    let mut budget = ReadBudget::new(limits);
     for file in &manifest.files {
         budget.entry()?;
         budget.bytes(file.size)?;
@@ -125,7 +125,7 @@ pub fn unpack(
     assemble(&manifest, sent, base, expected)
 }
 
-fn read_manifest(entry: tar::Entry<'_, impl Read>, limits: &Limits) -> Result<Manifest, SnapshotError> {
+fn read_manifest(entry: tar::Entry<'_, impl Read>, limits: &Limits) -> Result<SnapshotManifest, SnapshotError> {
     if entry.path_bytes() != MANIFEST.as_bytes() {
         return Err(SnapshotError::Damaged(format!("it does not begin with `{MANIFEST}`")));
     }
@@ -144,7 +144,7 @@ fn read_manifest(entry: tar::Entry<'_, impl Read>, limits: &Limits) -> Result<Ma
         Some(other) => return Err(SnapshotError::UnknownVersion(other)),
         None => return Err(SnapshotError::Damaged(format!("`{MANIFEST}` has no schema_version"))),
     }
-    let manifest: Manifest = serde_json::from_value(any).map_err(unreadable)?;
+    let manifest: SnapshotManifest = serde_json::from_value(any).map_err(unreadable)?;
     if manifest.engine_level > ENGINE_LEVEL {
         return Err(SnapshotError::EngineTooOld(manifest.engine_level));
     }
@@ -172,7 +172,7 @@ fn read_file(
 }
 
 fn assemble(
-    manifest: &Manifest,
+    manifest: &SnapshotManifest,
     mut sent: HashMap<String, Vec<u8>>,
     base: Option<&Tree>,
     expected: Fingerprint,

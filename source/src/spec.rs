@@ -195,7 +195,7 @@ impl FromStr for Source {
         }
         // A path may hold `://` too, further on.
         let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) else {
-            return if looks_like_ssh(text) {
+            return if is_scp_like(text) {
                 Err(InvalidSource::WrongScheme("`user@host:path` is not a source: write git+ssh://user@host/path"))
             } else {
                 Ok(Self::Local(PathBuf::from(text)))
@@ -296,7 +296,7 @@ fn is_kubernetes_name(name: &str) -> bool {
 }
 
 /// `git@host:path`, which git understands and a source does not.
-fn looks_like_ssh(text: &str) -> bool {
+fn is_scp_like(text: &str) -> bool {
     let Some((before, path)) = text.split_once(':') else { return false };
     let Some((user, host)) = before.split_once('@') else { return false };
     !user.is_empty() && !host.is_empty() && !before.contains('/') && !path.is_empty()

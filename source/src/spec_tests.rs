@@ -42,7 +42,7 @@ fn git_sources_name_remote_ref_and_subdirectory() {
 }
 
 #[test]
-fn a_full_commit_is_told_from_a_ref() {
+fn a_full_commit_is_distinguished_from_a_ref() {
     let reference = |text: &str| match text.parse() {
         Ok(Source::Git(git)) => git.reference().clone(),
         other => panic!("{text}: {other:?}"),
@@ -86,7 +86,7 @@ fn user_password_and_query_are_never_shown() {
 }
 
 #[test]
-fn archives_are_told_by_the_end_of_their_path() {
+fn archives_are_recognized_by_the_end_of_their_path() {
     for text in ["https://h/a.tar.gz", "https://h/a.tgz#:sub", "https://h/a.zip#:sub/dir"] {
         shows(text, text);
     }

@@ -194,9 +194,9 @@ async fn a_redirect_is_followed_to_https_without_the_token() {
     let source: Source = format!("https://{}/a.tar.gz", server.address()).parse().unwrap();
     let access = Access::new(source, credentials(&[("bearerToken", "hunter2"), ("ca.crt", &both)]));
     reader().read(access).await.unwrap();
-    let told = |request: &Request| request.header("authorization").is_some();
-    assert_eq!(server.requests().iter().filter(|request| told(request)).count(), 2);
-    assert!(elsewhere.requests().len() == 1 && !elsewhere.requests().iter().any(told));
+    let sends_credentials = |request: &Request| request.header("authorization").is_some();
+    assert_eq!(server.requests().iter().filter(|request| sends_credentials(request)).count(), 2);
+    assert!(elsewhere.requests().len() == 1 && !elsewhere.requests().iter().any(sends_credentials));
 }
 
 #[tokio::test]

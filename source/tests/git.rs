@@ -42,7 +42,7 @@ async fn a_ref_means_exactly_that_ref() {
 }
 
 #[tokio::test]
-async fn a_full_commit_is_immutable_and_is_not_looked_up() {
+async fn a_full_commit_is_immutable_and_costs_no_request() {
     let repository = Repository::new();
     let commit = repository.commit(&[MANIFEST]);
     repository.commit(&[("variables/a.toml", "a")]);
@@ -224,7 +224,7 @@ async fn an_answer_that_is_young_enough_is_not_asked_for_again() {
     pin(&reader, &source).await;
     let second = repository.commit(&[("variables/a.toml", "a")]);
     let hour = Duration::from_secs(3600);
-    let commit = |pinned: rototo_source::Pinned| pinned.revision().unwrap().commit().to_string();
+    let commit = |pinned: rototo_source::PinnedSource| pinned.revision().unwrap().commit().to_string();
     assert_eq!(commit(reader.pin_within(&source, hour).await.unwrap()), first);
     assert_eq!(commit(pin(&reader, &source).await), second);
     assert_eq!(commit(reader.pin_within(&source, hour).await.unwrap()), second);

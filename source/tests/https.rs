@@ -58,7 +58,8 @@ async fn user_and_password_open_a_repository_behind_a_private_authority() {
 
 /// What the kernel shows of every process: its arguments, and its environment.
 fn processes() -> Vec<(String, String)> {
-    let read = |path: std::path::PathBuf| std::fs::read(path).map(|told| String::from_utf8_lossy(&told).into_owned());
+    let read =
+        |path: std::path::PathBuf| std::fs::read(path).map(|content| String::from_utf8_lossy(&content).into_owned());
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
     processes.filter_map(|at| Some((read(at.join("cmdline")).ok()?, read(at.join("environ")).ok()?))).collect()
 }
@@ -67,9 +68,9 @@ fn processes() -> Vec<(String, String)> {
 async fn secrets_are_in_no_arguments_and_in_no_environment_but_of_who_needs_them() {
     let (_repository, answer) = repository_for(None);
     let seen = Arc::<Mutex<Vec<(String, String)>>>::default();
-    let told = Arc::clone(&seen);
+    let content = Arc::clone(&seen);
     let server = HttpsServer::start(move |request| {
-        told.lock().unwrap().extend(processes());
+        content.lock().unwrap().extend(processes());
         answer(request)
     });
     let ca = server.authority.pem();
@@ -227,7 +228,9 @@ async fn a_server_that_hangs_is_given_up_with_all_that_git_started() {
     let runs = |arguments: &[u8]| String::from_utf8_lossy(arguments).contains(&port);
     let is_over = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        !processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok()).any(|told| runs(&told))
+        !processes
+            .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+            .any(|content| runs(&content))
     };
     // A killed process is gone once the kernel has got round to it.
     while !is_over() {

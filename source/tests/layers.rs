@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 
-use rototo_source::{Limits, Pinned, Reader, ReaderOptions, Source};
+use rototo_source::{Limits, PinnedSource, Reader, ReaderOptions, Source};
 use support::{MANIFEST, Repository, paths, pin, read, reader, tree, write_directory};
 
 fn extends(parents: &[&str]) -> String {
@@ -17,7 +17,7 @@ fn local(path: &Path) -> Source {
     path.to_str().unwrap().parse().unwrap()
 }
 
-fn shown(pinned: &Pinned) -> Vec<String> {
+fn shown(pinned: &PinnedSource) -> Vec<String> {
     let text = |layer: &rototo_source::Layer| {
         let commit = layer.commit().map(|commit| format!(" {}", &commit.as_str()[..8])).unwrap_or_default();
         format!("{}{commit}", layer.source().to_string().rsplit('/').next().unwrap_or_default())

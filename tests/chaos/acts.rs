@@ -10,11 +10,11 @@ use rototo_api::UpdatedAt;
 use rototo_api::marker::Marker;
 use rototo_api::names::MARKERS;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{ControlPlane, PATIENCE, Process, Proxy, Seen, until};
+use rototo_tests::harness::{ChildProcess, ControlPlane, Observation, PATIENCE, Proxy, until};
 use serde_json::json;
 
-use crate::script::{Act, Weather, Which};
-use crate::stage::{Condition, Stage, WORKSPACE};
+use crate::environment::{ChaosEnvironment, Condition, WORKSPACE};
+use crate::script::{Act, NetworkFault, Which};
 use crate::watch::FORGED;
 
 /// What puts an end to something that was done.
@@ -33,13 +33,13 @@ pub(crate) enum Undo {
 }
 
 /// What an act came to.
-pub(crate) struct Done {
+pub(crate) struct ActResult {
     pub(crate) took_effect: bool,
     /// What is to be undone, and after how long.
     pub(crate) undo: Option<(u64, Undo)>,
 }
 
-impl Done {
+impl ActResult {
     const NOTHING: Self = Self { took_effect: false, undo: None };
 
     fn so(took_effect: bool) -> Self {
@@ -51,36 +51,38 @@ impl Done {
     }
 }
 
-impl Stage {
-    pub(crate) async fn act(&mut self, act: Act, plane: &mut ControlPlane) -> anyhow::Result<Done> {
+impl ChaosEnvironment {
+    pub(crate) async fn act(&mut self, act: Act, plane: &mut ControlPlane) -> anyhow::Result<ActResult> {
         match act {
-            Act::Push(content) => self.push(content).await.map(Done::so),
-            Act::PushReadme => self.push_readme().await.map(Done::so),
-            Act::PushRefused => self.push_refused().await.map(Done::so),
+            Act::Push(content) => self.push(content).await.map(ActResult::so),
+            Act::PushReadme => self.push_readme().await.map(ActResult::so),
+            Act::PushRefused => self.push_refused().await.map(ActResult::so),
             Act::HideRepository(millis) => self.hide_repository(millis),
-            Act::OperatorWeather(which, weather, millis) => {
+            Act::OperatorNetworkFault(which, network_fault, millis) => {
                 let index = self.fellow(which).await;
-                turn(&self.fellows[index].to_api_server, weather);
-                Ok(Done::until(millis, Undo::ClearOperator(index)))
+                turn(&self.fellows[index].to_api_server, network_fault);
+                Ok(ActResult::until(millis, Undo::ClearOperator(index)))
             }
-            Act::ReportsWeather(which, weather, millis) => {
+            Act::ReportsNetworkFault(which, network_fault, millis) => {
                 let index = self.fellow(which).await;
-                turn(&self.fellows[index].from_processes, weather);
-                Ok(Done::until(millis, Undo::ClearReports(index)))
+                turn(&self.fellows[index].from_processes, network_fault);
+                Ok(ActResult::until(millis, Undo::ClearReports(index)))
             }
-            Act::ProcessWeather(one, weather, millis) => Ok(self.process_weather(one, weather, millis)),
+            Act::ProcessNetworkFault(one, network_fault, millis) => {
+                Ok(self.process_network_fault(one, network_fault, millis))
+            }
             Act::KillOperator(which, millis) => self.end_operator(which, false, millis).await,
             Act::EndOperator(which, millis) => self.end_operator(which, true, millis).await,
             Act::StopOperator(which, millis) => self.stop_operator(which, millis).await,
             Act::StopProcess(one, millis) => self.stop_process(one, millis),
-            Act::KillProcess(one, told, millis) => self.kill_process(one, told, millis),
+            Act::KillProcess(one, end_reported, millis) => self.kill_process(one, end_reported, millis),
             Act::EndProcess(one, millis) => self.end_process(one, millis),
-            Act::StartPod => self.start_service().await.map(|()| Done::so(true)),
+            Act::StartPod => self.start_service().await.map(|()| ActResult::so(true)),
             Act::DeletePod(one) => self.delete_pod(one).await,
             Act::TerminatePod(one, millis) => self.terminate_pod(one, millis).await,
             Act::LosePod(one) => self.lose_pod(one).await,
             Act::EditMarker(later, undo) => self.edit_marker(later, undo).await,
-            Act::RemoveMarker => self.write_marker(None).await.map(Done::so),
+            Act::RemoveMarker => self.write_marker(None).await.map(ActResult::so),
             Act::RestartApiServer(compact) => restart(plane, compact),
             Act::ForgeStatus => self.forge_status().await,
         }
@@ -100,7 +102,7 @@ impl Stage {
             }
             Undo::ClearProcess(index) => self.services[index].to_api_server.clear(),
             Undo::ThawProcess(index) => self.thaw_process(index)?,
-            Undo::StartProcess(index, told, ended) => self.start_process(index, told, ended).await?,
+            Undo::StartProcess(index, end_reported, ended) => self.start_process(index, end_reported, ended).await?,
             Undo::RemovePod(index) => self.remove_pod(index).await?,
             Undo::BringRepositoryBack => self.repository.bring_back()?,
             Undo::WriteMarker(text) => drop(self.write_marker(Some(&text)).await?),
@@ -119,25 +121,25 @@ impl Stage {
         (whole.len() > 1).then(|| whole[one % whole.len()])
     }
 
-    fn hide_repository(&self, millis: u64) -> anyhow::Result<Done> {
+    fn hide_repository(&self, millis: u64) -> anyhow::Result<ActResult> {
         if !self.repository.bare().exists() {
-            return Ok(Done::NOTHING);
+            return Ok(ActResult::NOTHING);
         }
         self.repository.take_away()?;
-        Ok(Done::until(millis, Undo::BringRepositoryBack))
+        Ok(ActResult::until(millis, Undo::BringRepositoryBack))
     }
 
-    fn process_weather(&self, one: usize, weather: Weather, millis: u64) -> Done {
-        let Some(index) = self.undisturbed(one) else { return Done::NOTHING };
-        turn(&self.services[index].to_api_server, weather);
-        Done::until(millis, Undo::ClearProcess(index))
+    fn process_network_fault(&self, one: usize, network_fault: NetworkFault, millis: u64) -> ActResult {
+        let Some(index) = self.undisturbed(one) else { return ActResult::NOTHING };
+        turn(&self.services[index].to_api_server, network_fault);
+        ActResult::until(millis, Undo::ClearProcess(index))
     }
 
-    async fn end_operator(&mut self, which: Which, in_order: bool, millis: u64) -> anyhow::Result<Done> {
+    async fn end_operator(&mut self, which: Which, in_order: bool, millis: u64) -> anyhow::Result<ActResult> {
         let index = self.fellow(which).await;
         let fellow = &mut self.fellows[index];
         if fellow.condition != Condition::Up {
-            return Ok(Done::NOTHING);
+            return Ok(ActResult::NOTHING);
         }
         fellow.condition = Condition::Down;
         if in_order {
@@ -145,27 +147,27 @@ impl Stage {
         } else {
             fellow.operator.kill()?
         }
-        Ok(Done::until(millis, Undo::StartOperator(index)))
+        Ok(ActResult::until(millis, Undo::StartOperator(index)))
     }
 
-    async fn stop_operator(&mut self, which: Which, millis: u64) -> anyhow::Result<Done> {
+    async fn stop_operator(&mut self, which: Which, millis: u64) -> anyhow::Result<ActResult> {
         let index = self.fellow(which).await;
         let fellow = &mut self.fellows[index];
         if fellow.condition != Condition::Up {
-            return Ok(Done::NOTHING);
+            return Ok(ActResult::NOTHING);
         }
         stop(fellow.operator.process()?)?;
         fellow.condition = Condition::Stopped;
-        Ok(Done::until(millis, Undo::ThawOperator(index)))
+        Ok(ActResult::until(millis, Undo::ThawOperator(index)))
     }
 
-    fn stop_process(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    fn stop_process(&mut self, one: usize, millis: u64) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         stop(service.app.process()?)?;
         service.witness.stopped();
         service.condition = Condition::Stopped;
-        Ok(Done::until(millis, Undo::ThawProcess(index)))
+        Ok(ActResult::until(millis, Undo::ThawProcess(index)))
     }
 
     fn thaw_process(&mut self, index: usize) -> anyhow::Result<()> {
@@ -176,28 +178,28 @@ impl Stage {
         Ok(())
     }
 
-    fn kill_process(&mut self, one: usize, told: bool, millis: u64) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    fn kill_process(&mut self, one: usize, end_reported: bool, millis: u64) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         service.witness.ends();
         service.app.kill()?;
         service.condition = Condition::Down;
-        Ok(Done::until(millis, Undo::StartProcess(index, told, Timestamp::now())))
+        Ok(ActResult::until(millis, Undo::StartProcess(index, end_reported, Timestamp::now())))
     }
 
-    fn end_process(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    fn end_process(&mut self, one: usize, millis: u64) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         service.witness.ends();
         service.app.terminate()?;
         service.condition = Condition::Down;
-        Ok(Done::until(millis, Undo::StartProcess(index, true, Timestamp::now())))
+        Ok(ActResult::until(millis, Undo::StartProcess(index, true, Timestamp::now())))
     }
 
-    async fn start_process(&mut self, index: usize, told: bool, ended: Timestamp) -> anyhow::Result<()> {
+    async fn start_process(&mut self, index: usize, end_reported: bool, ended: Timestamp) -> anyhow::Result<()> {
         let service = &mut self.services[index];
         service.restarts += 1;
-        if told {
+        if end_reported {
             service.app.pod().restarted(service.restarts, ended).await?;
         }
         let started = Timestamp::now();
@@ -210,22 +212,22 @@ impl Stage {
         Ok(())
     }
 
-    async fn delete_pod(&mut self, one: usize) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    async fn delete_pod(&mut self, one: usize) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         service.leaving = true;
         service.witness.ends();
         service.app.terminate()?;
         service.condition = Condition::Down;
         service.app.pod().delete().await?;
-        Ok(Done::so(true))
+        Ok(ActResult::so(true))
     }
 
-    async fn terminate_pod(&mut self, one: usize, millis: u64) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    async fn terminate_pod(&mut self, one: usize, millis: u64) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         self.services[index].leaving = true;
         self.services[index].app.pod().begin_deletion().await?;
-        Ok(Done::until(millis, Undo::RemovePod(index)))
+        Ok(ActResult::until(millis, Undo::RemovePod(index)))
     }
 
     /// As a kubelet does after the grace of a terminating pod.
@@ -237,17 +239,17 @@ impl Stage {
         service.app.pod().delete().await
     }
 
-    async fn lose_pod(&mut self, one: usize) -> anyhow::Result<Done> {
-        let Some(index) = self.undisturbed(one) else { return Ok(Done::NOTHING) };
+    async fn lose_pod(&mut self, one: usize) -> anyhow::Result<ActResult> {
+        let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         service.leaving = true;
         service.witness.is_lost();
         service.app.pod().vanish().await?;
-        Ok(Done::so(true))
+        Ok(ActResult::so(true))
     }
 
-    async fn edit_marker(&self, later: bool, undo: Option<u64>) -> anyhow::Result<Done> {
-        let Some(now) = self.namespace.marker(WORKSPACE).await? else { return Ok(Done::NOTHING) };
+    async fn edit_marker(&self, later: bool, undo: Option<u64>) -> anyhow::Result<ActResult> {
+        let Some(now) = self.namespace.marker(WORKSPACE).await? else { return Ok(ActResult::NOTHING) };
         let other = self.pushed.iter().find(|pushed| Some(*pushed) != self.pushed.last());
         let nonsense = format!("sha256:{}", "0".repeat(64));
         let fingerprint = other.cloned().unwrap_or(nonsense);
@@ -255,7 +257,7 @@ impl Stage {
         let updated_at = UpdatedAt::after(None, time);
         let forged = Marker::Published { fingerprint, updated_at };
         self.write_marker(Some(&forged.to_json())).await?;
-        Ok(Done { took_effect: true, undo: undo.map(|millis| (millis, Undo::WriteMarker(now.to_json()))) })
+        Ok(ActResult { took_effect: true, undo: undo.map(|millis| (millis, Undo::WriteMarker(now.to_json()))) })
     }
 
     async fn write_marker(&self, text: Option<&str>) -> anyhow::Result<bool> {
@@ -265,8 +267,8 @@ impl Stage {
         Ok(true)
     }
 
-    async fn forge_status(&self) -> anyhow::Result<Done> {
-        let Some(status) = self.namespace.workspace(WORKSPACE).await?.status else { return Ok(Done::NOTHING) };
+    async fn forge_status(&self) -> anyhow::Result<ActResult> {
+        let Some(status) = self.namespace.workspace(WORKSPACE).await?.status else { return Ok(ActResult::NOTHING) };
         let mut status = serde_json::to_value(status)?;
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             if condition["type"] == "Converged" {
@@ -277,32 +279,32 @@ impl Stage {
         status["published"]["fingerprint"] = json!(format!("sha256:{}", "0".repeat(64)));
         let patch = Patch::Merge(json!({ "status": status }));
         self.namespace.api::<RototoWorkspace>().patch_status(WORKSPACE, &PatchParams::default(), &patch).await?;
-        Ok(Done::so(true))
+        Ok(ActResult::so(true))
     }
 }
 
-fn turn(proxy: &Proxy, weather: Weather) {
-    match weather {
-        Weather::Cut => proxy.cut(),
-        Weather::Frozen => proxy.freeze(),
-        Weather::Stranded => proxy.strand(),
-        Weather::Slow(millis) => proxy.slow(Duration::from_millis(millis)),
+fn turn(proxy: &Proxy, network_fault: NetworkFault) {
+    match network_fault {
+        NetworkFault::Cut => proxy.cut(),
+        NetworkFault::Frozen => proxy.freeze(),
+        NetworkFault::Stranded => proxy.strand(),
+        NetworkFault::Slow(millis) => proxy.slow(Duration::from_millis(millis)),
     }
 }
 
 /// Returns when the kernel says that it is stopped.
-fn stop(process: &Process) -> anyhow::Result<()> {
+fn stop(process: &ChildProcess) -> anyhow::Result<()> {
     process.freeze()?;
     until("a process to be stopped", PATIENCE, || {
-        Ok(if process.is_frozen() { Seen::Done(()) } else { Seen::NotYet("it runs".to_owned()) })
+        Ok(if process.is_frozen() { Observation::Done(()) } else { Observation::NotYet("it runs".to_owned()) })
     })
 }
 
-fn restart(plane: &mut ControlPlane, compact: bool) -> anyhow::Result<Done> {
+fn restart(plane: &mut ControlPlane, compact: bool) -> anyhow::Result<ActResult> {
     plane.kill_api_server()?;
     if compact {
         plane.compact_etcd()?;
     }
     plane.start_api_server()?;
-    Ok(Done::so(true))
+    Ok(ActResult::so(true))
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_api::marker::Marker;
-use rototo_tests::harness::witness::{Allowances, Claim, Finding, Life, Publish, Witness};
-use rototo_tests::harness::{ControlPlane, Seen as Look, keep_logs, until_async};
+use rototo_tests::harness::witness::{Allowances, Claim, ClaimFinding, Life, Publish, Witness};
+use rototo_tests::harness::{ControlPlane, Observation, keep_logs, until_async};
 
 use crate::acts::Undo;
-use crate::script::Script;
-use crate::stage::{Condition, HEARTBEAT, Stage, WORKSPACE};
-use crate::watch::{Seen, Watch};
+use crate::environment::{ChaosEnvironment, Condition, HEARTBEAT, WORKSPACE};
+use crate::script::HistoryScript;
+use crate::watch::{Observed, Watch};
 
 /// Everything has come to rest so long after the last fault at the latest: a process whose end nobody can see is waited
 /// for during 40 heartbeats.
@@ -29,7 +29,7 @@ const ALLOWANCES: Allowances = Allowances {
 
 /// What came of a history.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct HistoryOutcome {
     pub(crate) seed: u64,
     /// Faults that took effect, and how many of them while a publish was in flight.
     pub(crate) faults: BTreeMap<String, (usize, usize)>,
@@ -42,52 +42,52 @@ pub(crate) struct Outcome {
     /// From the last thing that was undone until everything had come to rest.
     pub(crate) rest: Duration,
     pub(crate) violations: Vec<String>,
-    pub(crate) story: Vec<String>,
+    pub(crate) events: Vec<String>,
 }
 
 /// Something goes on that will be undone.
-struct Pending {
+struct PendingUndo {
     at: Instant,
     undo: Undo,
 }
 
-struct Telling<'a> {
-    stage: Stage,
+struct HistoryRun<'a> {
+    environment: ChaosEnvironment,
     plane: &'a mut ControlPlane,
     started: Instant,
-    pending: Vec<Pending>,
-    outcome: Outcome,
+    pending: Vec<PendingUndo>,
+    outcome: HistoryOutcome,
 }
 
 /// Lets the history of a seed happen. An error is one of this program, or of a part that does not start.
-pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> anyhow::Result<Outcome> {
-    let script = Script::of(seed);
-    let stage = Stage::set(plane, script.operators, script.processes).await?;
-    let outcome = Outcome { seed, ..Outcome::default() };
-    let mut telling = Telling { stage, plane, started: Instant::now(), pending: Vec::new(), outcome };
-    telling.rest("in the beginning").await;
-    telling.stage.witnesses.iter().for_each(Witness::is_counted);
-    let watch = Watch::of(&telling.stage).await?;
-    telling.started = Instant::now();
-    telling.note(format!("{} processes, {} operators, {}", script.processes, script.operators, Timestamp::now()));
-    telling.happen(&script).await?;
-    telling.heal().await?;
+pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> anyhow::Result<HistoryOutcome> {
+    let script = HistoryScript::of(seed);
+    let environment = ChaosEnvironment::set(plane, script.operators, script.processes).await?;
+    let outcome = HistoryOutcome { seed, ..HistoryOutcome::default() };
+    let mut run = HistoryRun { environment, plane, started: Instant::now(), pending: Vec::new(), outcome };
+    run.rest("in the beginning").await;
+    run.environment.witnesses.iter().for_each(Witness::is_counted);
+    let watch = Watch::of(&run.environment).await?;
+    run.started = Instant::now();
+    run.note(format!("{} processes, {} operators, {}", script.processes, script.operators, Timestamp::now()));
+    run.happen(&script).await?;
+    run.heal().await?;
     let healed = Instant::now();
-    telling.rest("in the end").await;
-    telling.outcome.rest = healed.elapsed();
-    if !script.ends_processes() && telling.outcome.rest > SOON {
-        telling.outcome.violations.push(format!("no process has ended, and rest took {:?}", telling.outcome.rest));
+    run.rest("in the end").await;
+    run.outcome.rest = healed.elapsed();
+    if !script.ends_processes() && run.outcome.rest > SOON {
+        run.outcome.violations.push(format!("no process has ended, and rest took {:?}", run.outcome.rest));
     }
-    telling.judge(&watch, &script, lie);
-    Ok(telling.outcome)
+    run.judge(&watch, &script, lie);
+    Ok(run.outcome)
 }
 
-impl Telling<'_> {
-    async fn happen(&mut self, script: &Script) -> anyhow::Result<()> {
+impl HistoryRun<'_> {
+    async fn happen(&mut self, script: &HistoryScript) -> anyhow::Result<()> {
         for step in &script.steps {
             self.wait_until(self.started + step.at).await?;
-            let in_flight = self.stage.publish_is_in_flight();
-            let done = match self.stage.act(step.act, self.plane).await {
+            let in_flight = self.environment.publish_is_in_flight();
+            let done = match self.environment.act(step.act, self.plane).await {
                 Ok(done) => done,
                 Err(error) => {
                     self.note(format!("{step}: {error:#}"));
@@ -101,7 +101,7 @@ impl Telling<'_> {
                 *count = (count.0 + 1, count.1 + usize::from(in_flight));
             }
             if let Some((millis, undo)) = done.undo {
-                self.pending.push(Pending { at: Instant::now() + Duration::from_millis(millis), undo });
+                self.pending.push(PendingUndo { at: Instant::now() + Duration::from_millis(millis), undo });
             }
         }
         Ok(())
@@ -117,14 +117,14 @@ impl Telling<'_> {
         Ok(())
     }
 
-    fn next_before(&mut self, moment: Instant) -> Option<Pending> {
+    fn next_before(&mut self, moment: Instant) -> Option<PendingUndo> {
         let first = (0..self.pending.len()).min_by_key(|index| self.pending[*index].at)?;
         (self.pending[first].at <= moment).then(|| self.pending.remove(first))
     }
 
     async fn undo(&mut self, undo: Undo) -> anyhow::Result<()> {
         self.note(format!("undo {undo:?}"));
-        self.stage.undo(undo).await
+        self.environment.undo(undo).await
     }
 
     /// Undoes everything that is left, at its time, and ends processes of which nobody can hear any more.
@@ -132,17 +132,17 @@ impl Telling<'_> {
         while let Some(last) = self.pending.iter().map(|pending| pending.at).max() {
             self.wait_until(last).await?;
         }
-        for service in &mut self.stage.services {
+        for service in &mut self.environment.services {
             if service.leaving && service.condition == Condition::Up {
                 service.witness.ends();
                 service.app.kill()?;
                 service.condition = Condition::Down;
             }
         }
-        if self.stage.clone_is_good()? {
-            self.stage.push_head(true).await?;
+        if self.environment.clone_is_good()? {
+            self.environment.push_commit(true).await?;
         } else {
-            self.stage.push(0).await?;
+            self.environment.push(0).await?;
         }
         self.note("healed".to_owned());
         Ok(())
@@ -150,18 +150,18 @@ impl Telling<'_> {
 
     /// Waits until all agree.
     async fn rest(&mut self, when: &str) {
-        let (stage, since) = (&self.stage, Instant::now());
+        let (environment, since) = (&self.environment, Instant::now());
         let mut late = None;
         let rested = until_async("all to agree", REST, async || {
-            let seen = match disagreement(stage).await {
-                Ok(None) => return Ok(Look::Done(())),
+            let seen = match disagreement(environment).await {
+                Ok(None) => return Ok(Observation::Done(())),
                 Ok(Some(disagreement)) => disagreement,
                 Err(error) => format!("{error:#}"),
             };
             if since.elapsed() > SOON {
                 late.get_or_insert_with(|| seen.clone());
             }
-            Ok(Look::NotYet(seen))
+            Ok(Observation::NotYet(seen))
         });
         let rested = rested.await;
         if let Some(late) = late {
@@ -173,11 +173,11 @@ impl Telling<'_> {
         }
     }
 
-    fn judge(&mut self, watch: &Watch, script: &Script, lie: bool) {
+    fn judge(&mut self, watch: &Watch, script: &HistoryScript, lie: bool) {
         let seen = watch.seen();
-        let mut lives: Vec<Life> = self.stage.witnesses.iter().map(|witness| witness.life().clone()).collect();
+        let mut lives: Vec<Life> = self.environment.witnesses.iter().map(|witness| witness.life().clone()).collect();
         if lie && let Some(first) = lives.first_mut() {
-            tell_lies(first);
+            falsify(first);
         }
         self.outcome.claims = seen.claims.len();
         self.outcome.read = seen.read;
@@ -188,45 +188,45 @@ impl Telling<'_> {
             }
         }
         self.outcome.publishes = published(&seen).len();
-        if !script.meddles() {
-            self.outcome.violations.extend(rings_without_reason(&published(&seen), &self.stage.pushed));
+        if !script.tampers() {
+            self.outcome.violations.extend(needless_publishes(&published(&seen), &self.environment.pushed));
         }
         if !self.outcome.violations.is_empty() {
             let scratch = keep_logs().map(|kept| kept.display().to_string()).unwrap_or_default();
-            self.outcome.story.push(format!("logs, all below {scratch}:\n{}", self.stage.logs()));
+            self.outcome.events.push(format!("logs, all below {scratch}:\n{}", self.environment.logs()));
             let markers = seen.markers.iter().map(|(at, marker)| format!("  marker {at} {marker:?}"));
-            self.outcome.story.extend(markers);
+            self.outcome.events.extend(markers);
         }
     }
 
     fn compare(&mut self, claim: &Claim, life: &Life) {
         let finding = life.judge(claim, &ALLOWANCES);
         let name = match finding {
-            Finding::True => "true",
-            Finding::Excused => "excused",
-            Finding::Unclear => "unclear",
-            Finding::False => "false",
+            ClaimFinding::True => "true",
+            ClaimFinding::Excused => "excused",
+            ClaimFinding::Unclear => "unclear",
+            ClaimFinding::False => "false",
         };
         *self.outcome.findings.entry(name).or_default() += 1;
         // One of a kind is enough to read.
-        let told = self.outcome.violations.iter().any(|violation| violation.contains(&life.name));
-        if finding == Finding::False && !told {
+        let noticed = self.outcome.violations.iter().any(|violation| violation.contains(&life.name));
+        if finding == ClaimFinding::False && !noticed {
             self.outcome.violations.push(format!("{claim}, but:\n{}", life.around(claim)));
         }
     }
 
     fn note(&mut self, line: String) {
-        self.outcome.story.push(format!("{:>6} ms  {line}", self.started.elapsed().as_millis()));
+        self.outcome.events.push(format!("{:>6} ms  {line}", self.started.elapsed().as_millis()));
     }
 }
 
 /// What is not as it should be when all is well, if anything.
-pub(crate) async fn disagreement(stage: &Stage) -> anyhow::Result<Option<String>> {
-    let Some(marker) = stage.marker().await? else { return Ok(Some("nothing is published".to_owned())) };
-    if Some(&marker.fingerprint) != stage.pushed.last() {
-        return Ok(Some(format!("the marker says {marker}, and {:?} was pushed last", stage.pushed.last())));
+pub(crate) async fn disagreement(environment: &ChaosEnvironment) -> anyhow::Result<Option<String>> {
+    let Some(marker) = environment.marker().await? else { return Ok(Some("nothing is published".to_owned())) };
+    if Some(&marker.fingerprint) != environment.pushed.last() {
+        return Ok(Some(format!("the marker says {marker}, and {:?} was pushed last", environment.pushed.last())));
     }
-    let running: Vec<_> = stage.services.iter().filter(|service| service.condition != Condition::Down).collect();
+    let running: Vec<_> = environment.services.iter().filter(|service| service.condition != Condition::Down).collect();
     for service in &running {
         let runs = service.witness.latest();
         if runs.as_ref() != Some(&marker) {
@@ -234,18 +234,22 @@ pub(crate) async fn disagreement(stage: &Stage) -> anyhow::Result<Option<String>
             return Ok(Some(format!("{} runs {runs}, and the marker says {marker}", service.app.pod().name())));
         }
     }
-    status_disagrees(stage, &marker, running.len()).await
+    status_disagrees(environment, &marker, running.len()).await
 }
 
-async fn status_disagrees(stage: &Stage, marker: &Publish, running: usize) -> anyhow::Result<Option<String>> {
+async fn status_disagrees(
+    environment: &ChaosEnvironment,
+    marker: &Publish,
+    running: usize,
+) -> anyhow::Result<Option<String>> {
     // With a new date on it.
-    let request = stage.ask().await?;
+    let request = environment.ask().await?;
     let mut status = None;
     let handled = until_async("status to have a new date", Duration::from_secs(5), async || {
-        let now = stage.namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
+        let now = environment.namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
         let handled = now.last_handled_reconcile_at.as_ref() == Some(&request);
         status = Some(now);
-        Ok(if handled { Look::Done(()) } else { Look::NotYet("an older one".to_owned()) })
+        Ok(if handled { Observation::Done(()) } else { Observation::NotYet("an older one".to_owned()) })
     });
     handled.await?;
     let status = status.unwrap_or_default();
@@ -262,7 +266,7 @@ async fn status_disagrees(stage: &Stage, marker: &Publish, running: usize) -> an
 }
 
 /// The fingerprints that the marker named, one after the other, also twice if it rang twice.
-fn published(seen: &Seen) -> Vec<String> {
+fn published(seen: &Observed) -> Vec<String> {
     let names = seen.markers.iter().filter_map(|(_, marker)| match marker {
         Some(Marker::Published { fingerprint, .. }) => Some(fingerprint.clone()),
         _ => None,
@@ -271,7 +275,7 @@ fn published(seen: &Seen) -> Vec<String> {
 }
 
 /// Nobody but the operator wrote the marker: so it named what was pushed, in that order, and nothing twice in a row.
-fn rings_without_reason(published: &[String], pushed: &[String]) -> Vec<String> {
+fn needless_publishes(published: &[String], pushed: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     if published.windows(2).any(|two| two[0] == two[1]) {
         wrong.push(format!("the marker rang without a change: {published:?}"));
@@ -284,7 +288,7 @@ fn rings_without_reason(published: &[String], pushed: &[String]) -> Vec<String> 
 }
 
 /// So that a violation can be seen.
-fn tell_lies(life: &mut Life) {
+fn falsify(life: &mut Life) {
     for sample in &mut life.samples {
         if let Some(publish) = &mut sample.publish {
             publish.fingerprint = "sha256:a-lie".to_owned();

@@ -1,16 +1,16 @@
 //! What `cargo xtask chaos` runs: seeded histories of faults against real parts. A real API server, real operators, real
 //! git, and real processes; each claim that a change runs everywhere is compared with what the processes say themselves.
 //!
-//! - `script` draws a history from a seed; `stage` is what it plays on, and `acts` does to that what the script says.
+//! - `script` draws a history from a seed; `environment` is what it plays on, and `acts` does to that what the script says.
 //! - `watch` writes down what is claimed; `history` lets it all happen, and judges; `report` adds up.
 //! - `soak` is another matter: many changes for a long time, and whether anything grows.
 
 mod acts;
+mod environment;
 mod history;
 mod report;
 mod script;
 mod soak;
-mod stage;
 mod watch;
 
 use std::process::ExitCode;
@@ -23,12 +23,12 @@ use anyhow::Context;
 use clap::Parser;
 use rototo_tests::harness::ControlPlane;
 
-use crate::report::Report;
+use crate::report::ChaosReport;
 
 /// Random faults happen to a real fleet while it is changed, and every claim that it has converged is checked.
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos")]
-struct Options {
+struct ChaosOptions {
     /// How many histories.
     #[arg(long, default_value_t = 20)]
     histories: u64,
@@ -43,7 +43,7 @@ struct Options {
     minutes: Option<u64>,
     /// Tell each history, and not only those with a violation.
     #[arg(long)]
-    tell: bool,
+    verbose: bool,
     /// Put a lie into what one process says, to see that it is noticed.
     #[arg(long, hide = true)]
     lie: bool,
@@ -53,14 +53,14 @@ struct Options {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let options = Options::parse();
+    let options = ChaosOptions::parse();
     if let Some(minutes) = options.soak {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
         return runtime()?.block_on(soak::soak(Duration::from_secs(minutes * 60), seed)).map(exit_code);
     }
     let first = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("{} histories from seed {first} on", options.histories);
-    let (next, report) = (AtomicU64::new(0), Mutex::new(Report::default()));
+    let (next, report) = (AtomicU64::new(0), Mutex::new(ChaosReport::default()));
     let until = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
     thread::scope(|scope| {
         let places = u64::from(options.at_once).min(options.histories);
@@ -82,11 +82,11 @@ fn exit_code(good: bool) -> ExitCode {
 
 /// Lets one history after the other happen, on one control plane.
 fn play(
-    options: &Options,
+    options: &ChaosOptions,
     first: u64,
     next: &AtomicU64,
     until: Option<Instant>,
-    report: &Mutex<Report>,
+    report: &Mutex<ChaosReport>,
 ) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let mut plane = ControlPlane::start()?;
@@ -100,7 +100,7 @@ fn play(
         let outcome = runtime.block_on(history::happen(seed, &mut plane, options.lie));
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Ok(outcome) => report.add(&outcome, options.tell),
+            Ok(outcome) => report.add(&outcome, options.verbose),
             Err(error) => report.failed(seed, &error),
         }
     }

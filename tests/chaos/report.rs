@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::history::Outcome;
+use crate::history::HistoryOutcome;
 
 /// The sum of all histories.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct ChaosReport {
     histories: usize,
     faults: BTreeMap<String, (usize, usize)>,
     claims: usize,
@@ -22,8 +22,8 @@ pub(crate) struct Report {
     failed: Vec<String>,
 }
 
-impl Report {
-    pub(crate) fn add(&mut self, outcome: &Outcome, verbose: bool) {
+impl ChaosReport {
+    pub(crate) fn add(&mut self, outcome: &HistoryOutcome, verbose: bool) {
         self.histories += 1;
         for (kind, (all, in_flight)) in &outcome.faults {
             let count = self.faults.entry(kind.clone()).or_default();
@@ -48,7 +48,7 @@ impl Report {
             if bad { ": VIOLATED" } else { "" },
         );
         if bad || verbose {
-            outcome.story.iter().for_each(|line| println!("  {line}"));
+            outcome.events.iter().for_each(|line| println!("  {line}"));
         }
         if bad {
             self.bad_seeds.push(outcome.seed);

@@ -10,7 +10,7 @@ const LENGTH: u64 = 13_000;
 
 /// A history.
 #[derive(Clone, Debug)]
-pub(crate) struct Script {
+pub(crate) struct HistoryScript {
     pub(crate) processes: usize,
     pub(crate) operators: usize,
     /// In order of time.
@@ -33,7 +33,7 @@ pub(crate) enum Which {
 
 /// What happens on the way between two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub(crate) enum NetworkFault {
     /// Connections end, and new ones are refused.
     Cut,
     /// Connections stay, and nothing goes through.
@@ -57,11 +57,11 @@ pub(crate) enum Act {
     /// The repository is away.
     HideRepository(u64),
     /// The way from an operator to the API server.
-    OperatorWeather(Which, Weather, u64),
+    OperatorNetworkFault(Which, NetworkFault, u64),
     /// The way from all processes to an operator.
-    ReportsWeather(Which, Weather, u64),
+    ReportsNetworkFault(Which, NetworkFault, u64),
     /// The way from a process to the API server.
-    ProcessWeather(usize, Weather, u64),
+    ProcessNetworkFault(usize, NetworkFault, u64),
     /// SIGKILL, and it is started again later.
     KillOperator(Which, u64),
     /// SIGTERM, and it is started again later.
@@ -94,7 +94,7 @@ pub(crate) enum Act {
 
 const KINDS: u8 = 22;
 
-impl Script {
+impl HistoryScript {
     /// The history of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -124,7 +124,7 @@ impl Script {
     }
 
     /// Whether somebody but the operator writes the marker.
-    pub(crate) fn meddles(&self) -> bool {
+    pub(crate) fn tampers(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.act, Act::EditMarker(..) | Act::RemoveMarker))
     }
 }
@@ -137,9 +137,9 @@ impl Act {
             0 => Self::PushReadme,
             1 => Self::PushRefused,
             2 => Self::HideRepository(for_long),
-            3 | 4 => Self::OperatorWeather(which, Weather::draw(rng), for_long),
-            5 => Self::ReportsWeather(which, Weather::draw(rng), for_long),
-            6 => Self::ProcessWeather(one, Weather::draw(rng), for_long),
+            3 | 4 => Self::OperatorNetworkFault(which, NetworkFault::draw(rng), for_long),
+            5 => Self::ReportsNetworkFault(which, NetworkFault::draw(rng), for_long),
+            6 => Self::ProcessNetworkFault(one, NetworkFault::draw(rng), for_long),
             7 => Self::KillOperator(which, for_long),
             8 => Self::EndOperator(which, for_long),
             9 | 10 => Self::StopOperator(which, for_long),
@@ -171,12 +171,12 @@ impl Act {
 
     /// What it is counted as.
     pub(crate) fn kind(self) -> String {
-        let told = format!("{self:?}");
-        let name = told.split('(').next().unwrap_or_default().to_owned();
+        let text = format!("{self:?}");
+        let name = text.split('(').next().unwrap_or_default().to_owned();
         match self {
-            Self::OperatorWeather(_, weather, _)
-            | Self::ReportsWeather(_, weather, _)
-            | Self::ProcessWeather(_, weather, _) => format!("{name}/{}", weather.kind()),
+            Self::OperatorNetworkFault(_, network_fault, _)
+            | Self::ReportsNetworkFault(_, network_fault, _)
+            | Self::ProcessNetworkFault(_, network_fault, _) => format!("{name}/{}", network_fault.kind()),
             Self::RestartApiServer(true) => format!("{name}/compacted"),
             _ => name,
         }
@@ -188,7 +188,7 @@ impl Act {
     }
 }
 
-impl Weather {
+impl NetworkFault {
     fn draw(rng: &mut Rng) -> Self {
         match rng.u8(0..4) {
             0 => Self::Cut,

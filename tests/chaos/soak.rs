@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use fastrand::Rng;
 use rototo_tests::harness::witness::Witness;
-use rototo_tests::harness::{ControlPlane, Seen, until_async};
+use rototo_tests::harness::{ControlPlane, Observation, until_async};
 
-use crate::acts::Done;
+use crate::acts::ActResult;
+use crate::environment::ChaosEnvironment;
 use crate::history::disagreement;
-use crate::script::{Act, Weather, Which};
-use crate::stage::Stage;
+use crate::script::{Act, NetworkFault, Which};
 
 const PROCESSES: usize = 12;
 /// How often a line is printed.
@@ -39,17 +39,17 @@ pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
     let mut rng = Rng::with_seed(seed);
     let mut plane = ControlPlane::start()?;
     plane.install_crds()?;
-    let mut stage = Stage::set(&plane, 1, PROCESSES).await?;
+    let mut environment = ChaosEnvironment::set(&plane, 1, PROCESSES).await?;
     let (started, mut series) = (Instant::now(), Series::new());
     let (mut pushes, mut faults, mut late, mut line) = (0, 0, 0, Instant::now());
     println!("a fleet of {PROCESSES} for {} minutes, seed {seed}", length.as_secs() / 60);
     while started.elapsed() < length {
         if rng.u8(0..8) == 0 {
-            faults += usize::from(disturb(&mut stage, &mut plane, &mut rng).await?);
+            faults += usize::from(disturb(&mut environment, &mut plane, &mut rng).await?);
         }
-        stage.push(rng.u8(0..4)).await?;
+        environment.push(rng.u8(0..4)).await?;
         pushes += 1;
-        if let Err(error) = arrived(&stage).await {
+        if let Err(error) = arrived(&environment).await {
             late += 1;
             println!("{:>6} s  {error:#}", started.elapsed().as_secs());
         }
@@ -57,8 +57,8 @@ pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
         tokio::time::sleep(Duration::from_millis(rng.u64(500..4000))).await;
         if line.elapsed() >= LINE {
             line = Instant::now();
-            measure(&stage, &mut series)?;
-            stage.witnesses.iter().for_each(Witness::forget_all_but_the_last);
+            measure(&environment, &mut series)?;
+            environment.witnesses.iter().for_each(Witness::forget_all_but_the_last);
             println!(
                 "{:>6} s  {pushes} pushes, {faults} faults, {late} late; {}",
                 started.elapsed().as_secs(),
@@ -66,46 +66,48 @@ pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
             );
         }
     }
-    let flat = tell(&series);
+    let flat = print_series(&series);
     println!("{pushes} pushes, {faults} faults, {late} late; {}", if flat { "flat" } else { "it grows" });
     Ok(flat && late == 0)
 }
 
-async fn arrived(stage: &Stage) -> anyhow::Result<()> {
+async fn arrived(environment: &ChaosEnvironment) -> anyhow::Result<()> {
     let arrives = until_async("a change to run everywhere", ARRIVES, async || {
-        Ok(match disagreement(stage).await {
-            Ok(None) => Seen::Done(()),
-            Ok(Some(disagreement)) => Seen::NotYet(disagreement),
-            Err(error) => Seen::NotYet(format!("{error:#}")),
+        Ok(match disagreement(environment).await {
+            Ok(None) => Observation::Done(()),
+            Ok(Some(disagreement)) => Observation::NotYet(disagreement),
+            Err(error) => Observation::NotYet(format!("{error:#}")),
         })
     });
     arrives.await
 }
 
 /// A fault that leaves every program running, since one that was started anew has the memory of a new one.
-async fn disturb(stage: &mut Stage, plane: &mut ControlPlane, rng: &mut Rng) -> anyhow::Result<bool> {
+async fn disturb(environment: &mut ChaosEnvironment, plane: &mut ControlPlane, rng: &mut Rng) -> anyhow::Result<bool> {
     let (one, millis) = (rng.usize(0..64), rng.u64(300..2000));
-    let weather = [Weather::Cut, Weather::Frozen, Weather::Stranded, Weather::Slow(100)][rng.usize(0..4)];
+    let network_fault =
+        [NetworkFault::Cut, NetworkFault::Frozen, NetworkFault::Stranded, NetworkFault::Slow(100)][rng.usize(0..4)];
     let act = match rng.u8(0..7) {
-        0 => Act::OperatorWeather(Which::Leader, weather, millis),
-        1 => Act::ReportsWeather(Which::Leader, weather, millis),
-        2 => Act::ProcessWeather(one, weather, millis),
+        0 => Act::OperatorNetworkFault(Which::Leader, network_fault, millis),
+        1 => Act::ReportsNetworkFault(Which::Leader, network_fault, millis),
+        2 => Act::ProcessNetworkFault(one, network_fault, millis),
         3 => Act::StopProcess(one, millis),
         4 => Act::StopOperator(Which::Leader, millis),
         5 => Act::HideRepository(millis),
         _ => Act::PushRefused,
     };
-    let Done { took_effect, undo } = stage.act(act, plane).await?;
+    let ActResult { took_effect, undo } = environment.act(act, plane).await?;
     if let Some((millis, undo)) = undo {
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        stage.undo(undo).await?;
+        environment.undo(undo).await?;
     }
     Ok(took_effect)
 }
 
-fn measure(stage: &Stage, series: &mut Series) -> anyhow::Result<()> {
-    let operators = stage.fellows.iter().map(|fellow| ("operator".to_owned(), fellow.operator.process()));
-    let services = stage.services.iter().map(|service| (service.app.pod().name().to_owned(), service.app.process()));
+fn measure(environment: &ChaosEnvironment, series: &mut Series) -> anyhow::Result<()> {
+    let operators = environment.fellows.iter().map(|fellow| ("operator".to_owned(), fellow.operator.process()));
+    let services =
+        environment.services.iter().map(|service| (service.app.pod().name().to_owned(), service.app.process()));
     for (name, process) in operators.chain(services) {
         series.entry(name).or_default().push(figures(process?.id())?);
     }
@@ -136,7 +138,7 @@ fn newest(series: &Series) -> String {
 }
 
 /// Least, median, and most of the first third and of the last, for each program.
-fn tell(series: &Series) -> bool {
+fn print_series(series: &Series) -> bool {
     let mut flat = true;
     for (name, figures) in series {
         for (what, of) in KINDS {

@@ -16,7 +16,7 @@ use rototo_tests::harness::{Endpoint, Namespace};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::stage::{SILENCE, Stage, WORKSPACE};
+use crate::environment::{ChaosEnvironment, SILENCE, WORKSPACE};
 
 /// How long to pause between two questions.
 const PAUSE: Duration = Duration::from_millis(75);
@@ -28,7 +28,7 @@ pub(crate) const FORGED: &str = "forged by cargo xtask chaos";
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observed {
     /// Claims, each once.
     pub(crate) claims: Vec<Claim>,
     /// How many answers and statuses were read, claims or not.
@@ -39,33 +39,33 @@ pub(crate) struct Seen {
 
 /// Watches until it is dropped.
 pub(crate) struct Watch {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observed>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
-    pub(crate) async fn of(stage: &Stage) -> anyhow::Result<Self> {
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let name = stage.namespace.name();
+    pub(crate) async fn of(environment: &ChaosEnvironment) -> anyhow::Result<Self> {
+        let seen = Arc::new(Mutex::new(Observed::default()));
+        let name = environment.namespace.name();
         let arguments = ["--namespace", name, "create", "token", "reader", "--audience", AUDIENCE];
-        let token = stage.namespace.cluster().kubectl(&arguments)?.trim().to_owned();
-        let markers = stage.namespace.markers().await?;
+        let token = environment.namespace.cluster().kubectl(&arguments)?.trim().to_owned();
+        let markers = environment.namespace.markers().await?;
         let annotations = markers.and_then(|map| map.metadata.annotations).unwrap_or_default();
         let certificates = annotations.get(ANNOTATION_CA).cloned().unwrap_or_default();
         let mut tasks = vec![
-            tokio::spawn(read_status(stage.namespace.clone(), Arc::clone(&seen))),
-            tokio::spawn(watch_marker(stage.namespace.clone(), Arc::clone(&seen))),
+            tokio::spawn(read_status(environment.namespace.clone(), Arc::clone(&seen))),
+            tokio::spawn(watch_marker(environment.namespace.clone(), Arc::clone(&seen))),
         ];
-        for fellow in &stage.fellows {
+        for fellow in &environment.fellows {
             let endpoint = Endpoint::at(&format!("https://{}", fellow.operator.address()), &certificates)?;
-            let namespace = stage.namespace.name().to_owned();
+            let namespace = environment.namespace.name().to_owned();
             let by = format!("the operator `{}`", fellow.identity);
             tasks.push(tokio::spawn(ask_operator(by, endpoint, namespace, token.clone(), Arc::clone(&seen))));
         }
         Ok(Self { seen, tasks })
     }
 
-    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Observed> {
         lock(&self.seen)
     }
 }
@@ -78,11 +78,11 @@ impl Drop for Watch {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<Observed>) -> MutexGuard<'_, Observed> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn note(seen: &Mutex<Seen>, claim: Option<Claim>) {
+fn note(seen: &Mutex<Observed>, claim: Option<Claim>) {
     let mut seen = lock(seen);
     seen.read += 1;
     let Some(claim) = claim else { return };
@@ -92,7 +92,7 @@ fn note(seen: &Mutex<Seen>, claim: Option<Claim>) {
     }
 }
 
-async fn read_status(namespace: Namespace, seen: Arc<Mutex<Seen>>) {
+async fn read_status(namespace: Namespace, seen: Arc<Mutex<Observed>>) {
     loop {
         if let Ok(Ok(workspace)) = timeout(PATIENCE, namespace.workspace(WORKSPACE)).await {
             note(&seen, workspace.status.as_ref().and_then(claim_of_status));
@@ -119,7 +119,7 @@ fn claim_of_status(status: &RototoWorkspaceStatus) -> Option<Claim> {
     })
 }
 
-async fn ask_operator(by: String, endpoint: Endpoint, namespace: String, token: String, seen: Arc<Mutex<Seen>>) {
+async fn ask_operator(by: String, endpoint: Endpoint, namespace: String, token: String, seen: Arc<Mutex<Observed>>) {
     let path = convergence_path(&namespace, WORKSPACE);
     loop {
         if let Ok(Ok(reply)) = timeout(PATIENCE, endpoint.get(&path, &token)).await
@@ -140,7 +140,7 @@ fn claim_of_answer(by: &str, answer: &Convergence) -> Option<Claim> {
     Some(Claim { by: by.to_owned(), publish, from: answer.as_of - SILENCE - ON_THE_WAY, as_of: answer.as_of })
 }
 
-async fn watch_marker(namespace: Namespace, seen: Arc<Mutex<Seen>>) {
+async fn watch_marker(namespace: Namespace, seen: Arc<Mutex<Observed>>) {
     let maps = namespace.api::<ConfigMap>();
     let parameters = WatchParams::default().fields(&format!("metadata.name={MARKERS}"));
     loop {
@@ -163,7 +163,7 @@ async fn watch_marker(namespace: Namespace, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-fn note_marker(seen: &Mutex<Seen>, map: Option<&ConfigMap>) {
+fn note_marker(seen: &Mutex<Observed>, map: Option<&ConfigMap>) {
     let text = map.and_then(|map| map.data.as_ref()?.get(WORKSPACE));
     let marker = text.and_then(|text| Marker::parse(text).ok());
     let mut seen = lock(seen);

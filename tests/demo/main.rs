@@ -1,21 +1,21 @@
 //! The story that `cargo xtask demo` tells: one change, from `git push` to a fleet that runs it; one that is refused;
 //! and its revert, which rings nothing. On a control plane, an operator, and processes that are all real.
 
-mod stage;
-mod telling;
+mod environment;
+mod output;
 
 use std::io::IsTerminal;
 
 use anyhow::ensure;
 use clap::Parser;
 
-use crate::stage::{Stage, TRIAL};
-use crate::telling::{say, timeline, title};
+use crate::environment::{DemoEnvironment, TRIAL};
+use crate::output::{say, timeline, title};
 
 /// One configuration change, from `git push` to a fleet that runs it.
 #[derive(Parser)]
 #[command(name = "cargo xtask demo")]
-struct Options {
+struct DemoOptions {
     /// Leave everything running at the end, and say what to try.
     #[arg(long)]
     keep: bool,
@@ -31,17 +31,17 @@ const OUTSIDE: &str = "acct-0001";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+    let options = DemoOptions::parse();
     title("rototo: is this configuration change applied yet?");
-    let stage = Stage::set(usize::from(options.processes)).await?;
-    stage.show_table()?;
+    let environment = DemoEnvironment::set(usize::from(options.processes)).await?;
+    environment.show_table()?;
 
-    widen_the_trial(&stage).await?;
-    break_the_policy(&stage).await?;
-    revert(&stage).await?;
+    widen_the_trial(&environment).await?;
+    break_the_policy(&environment).await?;
+    revert(&environment).await?;
 
     if options.keep {
-        stage.keep()?;
+        environment.keep()?;
         if std::io::stdin().is_terminal() {
             say("Ctrl-C ends it.");
         }
@@ -50,51 +50,51 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn widen_the_trial(stage: &Stage) -> anyhow::Result<()> {
+async fn widen_the_trial(environment: &DemoEnvironment) -> anyhow::Result<()> {
     title("1. Widen the trial of the severe policy to 30 %");
-    let before = [stage.policy(WIDENED)?, stage.policy(OUTSIDE)?];
-    stage.repository.edit(TRIAL, "range = [0, 1000]", "range = [0, 3000]")?;
-    stage.push(&format!("{TRIAL}: range = [0, 1000] -> [0, 3000]")).await?;
-    let status = stage.converged().await?;
+    let before = [environment.policy(WIDENED)?, environment.policy(OUTSIDE)?];
+    environment.repository.edit(TRIAL, "range = [0, 1000]", "range = [0, 3000]")?;
+    environment.push(&format!("{TRIAL}: range = [0, 1000] -> [0, 3000]")).await?;
+    let status = environment.converged().await?;
     timeline(&status)?;
 
     let published = status.published.as_ref().map(|published| published.updated_at.to_string());
-    for app in &stage.fleet.apps {
+    for app in &environment.fleet.apps {
         let state = app.state()?;
         ensure!(state["updated_at"].as_str() == published.as_deref(), "{} disagrees: {state}", app.pod().name());
     }
-    say(format_args!("Asked one by one, all {} processes name the same publish.", stage.fleet.apps.len()));
-    let after = [stage.policy(WIDENED)?, stage.policy(OUTSIDE)?];
+    say(format_args!("Asked one by one, all {} processes name the same publish.", environment.fleet.apps.len()));
+    let after = [environment.policy(WIDENED)?, environment.policy(OUTSIDE)?];
     for ((account, before), after) in [WIDENED, OUTSIDE].iter().zip(before).zip(after) {
         say(format_args!("Under high pressure, {account:<9} follows  {before:<8} -> {after}"));
     }
-    stage.show_table()
+    environment.show_table()
 }
 
-async fn break_the_policy(stage: &Stage) -> anyhow::Result<()> {
+async fn break_the_policy(environment: &DemoEnvironment) -> anyhow::Result<()> {
     title("2. Somebody sets max_concurrency = 0");
-    let (map, fingerprints) = (stage.map_version().await?, stage.fingerprints()?);
-    stage.repository.edit(stage::POLICY, "max_concurrency = 10", "max_concurrency = 0")?;
-    let status = stage.push(&format!("{}: max_concurrency = 10 -> 0", stage::POLICY)).await?;
+    let (map, fingerprints) = (environment.map_version().await?, environment.fingerprints()?);
+    environment.repository.edit(environment::POLICY, "max_concurrency = 10", "max_concurrency = 0")?;
+    let status = environment.push(&format!("{}: max_concurrency = 10 -> 0", environment::POLICY)).await?;
     let rejected = status.rejected.as_ref();
     for finding in rejected.iter().flat_map(|rejected| &rejected.diagnostics) {
         let place = format!("{}:{}", finding.path.as_deref().unwrap_or(""), finding.line.unwrap_or(1));
         say(format_args!("REFUSED  {place}\n           {} [{}]", finding.message, finding.rule));
     }
     ensure!(rejected.is_some(), "the commit should have been refused: {status:#?}");
-    ensure!(stage.map_version().await? == map, "a refused commit must ring nothing");
-    ensure!(stage.fingerprints()? == fingerprints, "a refused commit must change no process");
+    ensure!(environment.map_version().await? == map, "a refused commit must ring nothing");
+    ensure!(environment.fingerprints()? == fingerprints, "a refused commit must change no process");
     say("The marker was not touched, and every process runs on with what it had.");
-    stage.show_table()
+    environment.show_table()
 }
 
-async fn revert(stage: &Stage) -> anyhow::Result<()> {
+async fn revert(environment: &DemoEnvironment) -> anyhow::Result<()> {
     title("3. The revert");
-    let map = stage.map_version().await?;
-    stage.repository.revert("HEAD")?;
-    let status = stage.push("git revert HEAD").await?;
+    let map = environment.map_version().await?;
+    environment.repository.revert("HEAD")?;
+    let status = environment.push("git revert HEAD").await?;
     ensure!(status.rejected.is_none(), "the revert should pass: {status:#?}");
-    ensure!(stage.map_version().await? == map, "content that runs already must ring nothing");
+    ensure!(environment.map_version().await? == map, "content that runs already must ring nothing");
     say("Lint passes again. Nothing rang: that content is what the fleet runs already.");
-    stage.show_table()
+    environment.show_table()
 }

@@ -1,10 +1,10 @@
 //! The differences that are meant, each as narrow as its reason. `docs/decisions/0010-differences-from-the-reference.md`
 //! tells them to people.
 
-use crate::outcome::{Answer, Findings};
+use crate::outcome::{FindingCounts, ResolutionOutcome};
 
 /// One difference that is meant.
-pub struct Meant {
+pub struct KnownDifference {
     /// Its heading in the decision.
     pub name: &'static str,
     applies: fn(&Difference<'_>) -> bool,
@@ -19,23 +19,26 @@ pub enum Difference<'a> {
         path: &'a str,
         ours: usize,
         theirs: usize,
-        all_ours: &'a Findings,
-        all_theirs: &'a Findings,
+        all_ours: &'a FindingCounts,
+        all_theirs: &'a FindingCounts,
     },
     /// The answer to one resolution.
-    Answer { ours: &'a Answer, theirs: &'a Answer },
+    Answer { ours: &'a ResolutionOutcome, theirs: &'a ResolutionOutcome },
 }
 
 /// All of them.
-pub const MEANT: &[Meant] = &[
-    Meant { name: "what cannot be ordered is an error", applies: cannot_be_ordered },
-    Meant { name: "an unreadable document is reported once", applies: unreadable_once },
-    Meant { name: "without a manifest the other faults are told too", applies: without_manifest },
+pub const MEANT: &[KnownDifference] = &[
+    KnownDifference { name: "what cannot be ordered is an error", applies: cannot_be_ordered },
+    KnownDifference { name: "an unreadable document is reported once", applies: unreadable_once },
+    KnownDifference { name: "without a manifest the other faults are told too", applies: without_manifest },
 ];
 
 /// The reference takes what is no number for false, so a mistake in a context looks like a decision.
 fn cannot_be_ordered(difference: &Difference<'_>) -> bool {
-    matches!(difference, Difference::Answer { ours: Answer::NotANumber, theirs: Answer::Trace(_) })
+    matches!(
+        difference,
+        Difference::Answer { ours: ResolutionOutcome::NotANumber, theirs: ResolutionOutcome::Trace(_) }
+    )
 }
 
 /// The reference also reports everything that refers to the document as referring to nothing.
@@ -66,11 +69,11 @@ fn unreadable_once(difference: &Difference<'_>) -> bool {
 fn without_manifest(difference: &Difference<'_>) -> bool {
     const MISSING: &str = "rototo/workspace-manifest-missing";
     let Difference::Finding { rule, theirs, all_ours, all_theirs, .. } = difference else { return false };
-    let missing = |all: &Findings| all.keys().any(|(rule, _, _, _)| rule == MISSING);
+    let missing = |all: &FindingCounts| all.keys().any(|(rule, _, _, _)| rule == MISSING);
     missing(all_ours) && missing(all_theirs) && (*theirs == 0 || *rule == MISSING)
 }
 
 /// The one that explains `difference`.
-pub fn explain(difference: &Difference<'_>) -> Option<&'static Meant> {
+pub fn explain(difference: &Difference<'_>) -> Option<&'static KnownDifference> {
     MEANT.iter().find(|meant| (meant.applies)(difference))
 }

@@ -12,12 +12,12 @@ use rototo_differential::reference::Reference;
 const CASES: u64 = 400;
 
 #[derive(Default)]
-struct Report {
+struct DifferentialReport {
     meant: BTreeMap<&'static str, usize>,
     others: Vec<String>,
 }
 
-impl Report {
+impl DifferentialReport {
     fn add(&mut self, seed: u64, difference: &Difference<'_>) {
         match explain(difference) {
             Some(meant) => *self.meant.entry(meant.name).or_default() += 1,
@@ -29,7 +29,7 @@ impl Report {
 #[test]
 fn every_generated_workspace_is_the_same_to_both_engines() {
     let cases = std::env::var("ROTOTO_DIFFERENTIAL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
-    let (mut report, mut findings, mut answers) = (Report::default(), 0, 0);
+    let (mut report, mut findings, mut answers) = (DifferentialReport::default(), 0, 0);
     let mut reference = Reference::start();
     for seed in 0..cases {
         let mut numbers = Numbers::new(seed);
@@ -44,7 +44,7 @@ fn every_generated_workspace_is_the_same_to_both_engines() {
         let ((ours, parsed), theirs) = (our_lint(&files), their_lint(&mut reference, root.path()));
         let keys: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
         for key in keys {
-            let count = |all: &rototo_differential::outcome::Findings| all.get(key).copied().unwrap_or(0);
+            let count = |all: &rototo_differential::outcome::FindingCounts| all.get(key).copied().unwrap_or(0);
             findings += count(&theirs);
             if count(&ours) != count(&theirs) {
                 let (rule, _, path, _) = key;

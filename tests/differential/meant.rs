@@ -3,28 +3,28 @@
 
 use serde_json::Value;
 
-use crate::programs::Ended;
+use crate::programs::CommandOutput;
 
 /// One thing that came out differently.
 #[derive(Debug)]
-pub enum Seen<'a> {
+pub enum ObservedDifference<'a> {
     /// The exit code.
-    Exit { ours: &'a Ended, theirs: &'a Ended },
+    Exit { ours: &'a CommandOutput, theirs: &'a CommandOutput },
     /// What was printed as JSON.
     Values { ours: Option<&'a Value>, theirs: Option<&'a Value> },
     /// Something that only theirs prints, or of another kind than ours.
     Missing { at: &'a str, kind: &'a str },
     /// A file.
-    File { path: &'a str, told: &'a str },
+    File { path: &'a str, difference: &'a str },
 }
 
-type Meant = (&'static str, fn(&[&str], &Seen<'_>) -> bool);
+type KnownDifference = (&'static str, fn(&[&str], &ObservedDifference<'_>) -> bool);
 
-const MEANT: &[Meant] = &[("a source is named as it was written", named_as_written)];
+const MEANT: &[KnownDifference] = &[("a source is named as it was written", named_as_written)];
 
 /// The reference names the temporary directory into which it unpacks what is no plain directory.
-fn named_as_written(arguments: &[&str], seen: &Seen<'_>) -> bool {
-    let Seen::Values { ours: Some(ours), theirs: Some(theirs) } = seen else { return false };
+fn named_as_written(arguments: &[&str], seen: &ObservedDifference<'_>) -> bool {
+    let ObservedDifference::Values { ours: Some(ours), theirs: Some(theirs) } = seen else { return false };
     let (mut ours, mut theirs) = ((*ours).clone(), (*theirs).clone());
     let [our_name, their_name] = [&mut ours, &mut theirs].map(|all| all["workspace"].take());
     let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -32,6 +32,6 @@ fn named_as_written(arguments: &[&str], seen: &Seen<'_>) -> bool {
 }
 
 /// The name of the one that explains `seen`.
-pub fn explain(arguments: &[&str], seen: &Seen<'_>) -> Option<&'static str> {
+pub fn explain(arguments: &[&str], seen: &ObservedDifference<'_>) -> Option<&'static str> {
     MEANT.iter().find(|(_, applies)| applies(arguments, seen)).map(|(name, _)| *name)
 }

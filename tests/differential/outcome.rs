@@ -5,17 +5,17 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use rototo_lua::{InProcess, Limits};
+use rototo_lua::{InProcess, ScriptLimits};
 
 use crate::generate::Files;
 use crate::reference::Reference;
 
 /// How often each finding was made: rule, severity, path, and the message if it is a rule of the workspace that says it.
-pub type Findings = BTreeMap<(String, String, String, String), usize>;
+pub type FindingCounts = BTreeMap<(String, String, String, String), usize>;
 
 /// What became of one resolution: the trace as JSON, or what kind of error.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum ResolutionOutcome {
     Trace(Value),
     Missing { attribute: String, qualifier: String },
     NotANumber,
@@ -23,19 +23,19 @@ pub enum Answer {
     Other(String),
 }
 
-pub fn our_lint(files: &Files) -> (Findings, rototo_engine::Parsed) {
+pub fn our_lint(files: &Files) -> (FindingCounts, rototo_engine::Parsed) {
     let tree = files.iter().map(|(path, text)| (path.clone(), text.as_bytes().to_vec())).collect();
     let parsed = rototo_engine::parse(tree);
-    let lint = rototo_engine::lint_with(&parsed, &mut InProcess::new(Limits::default()));
+    let lint = rototo_engine::lint_with(&parsed, &mut InProcess::new(ScriptLimits::default()));
     (findings(&serde_json::to_value(&lint.diagnostics).unwrap()), parsed)
 }
 
-pub fn their_lint(reference: &mut Reference, root: &Path) -> Findings {
+pub fn their_lint(reference: &mut Reference, root: &Path) -> FindingCounts {
     findings(&reference.lint(root))
 }
 
-fn findings(diagnostics: &Value) -> Findings {
-    let mut findings = Findings::new();
+fn findings(diagnostics: &Value) -> FindingCounts {
+    let mut findings = FindingCounts::new();
     for found in diagnostics.as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let rule = text(&found["rule"]);
@@ -46,7 +46,7 @@ fn findings(diagnostics: &Value) -> Findings {
     findings
 }
 
-pub fn our_answer(compiled: &rototo_engine::Compiled, id: &str, context: &Value) -> Answer {
+pub fn our_answer(compiled: &rototo_engine::Compiled, id: &str, context: &Value) -> ResolutionOutcome {
     use rototo_engine::{Context, ResolveError, ResolveOptions};
     let context = Context::from_json(context.clone()).unwrap();
     match compiled.trace_variable(id, &context, ResolveOptions::default()) {
@@ -56,28 +56,28 @@ pub fn our_answer(compiled: &rototo_engine::Compiled, id: &str, context: &Value)
                 (resolution.value_key, resolution.value),
                 (&*trace.resolution.value_key, &trace.resolution.value)
             );
-            Answer::Trace(serde_json::to_value(trace).unwrap())
+            ResolutionOutcome::Trace(serde_json::to_value(trace).unwrap())
         }
         Err(ResolveError::MissingAttribute { attribute, qualifier }) => {
-            Answer::Missing { attribute: attribute.to_string(), qualifier: qualifier.to_string() }
+            ResolutionOutcome::Missing { attribute: attribute.to_string(), qualifier: qualifier.to_string() }
         }
-        Err(ResolveError::NotANumber { .. }) => Answer::NotANumber,
-        Err(ResolveError::ContextMismatch(_)) => Answer::ContextMismatch,
-        Err(other) => Answer::Other(other.to_string()),
+        Err(ResolveError::NotANumber { .. }) => ResolutionOutcome::NotANumber,
+        Err(ResolveError::ContextMismatch(_)) => ResolutionOutcome::ContextMismatch,
+        Err(other) => ResolutionOutcome::Other(other.to_string()),
     }
 }
 
-pub fn their_answer(reference: &mut Reference, root: &Path, id: &str, context: &Value) -> Answer {
+pub fn their_answer(reference: &mut Reference, root: &Path, id: &str, context: &Value) -> ResolutionOutcome {
     match reference.trace(root, id, context) {
-        Ok(trace) => Answer::Trace(trace),
+        Ok(trace) => ResolutionOutcome::Trace(trace),
         Err(text) => {
             let missing = text.strip_prefix("missing resolve context attribute: ");
             match missing.and_then(|rest| rest.split_once(" required by qualifier://")) {
                 Some((attribute, qualifier)) => {
-                    Answer::Missing { attribute: attribute.to_owned(), qualifier: qualifier.to_owned() }
+                    ResolutionOutcome::Missing { attribute: attribute.to_owned(), qualifier: qualifier.to_owned() }
                 }
-                None if text.contains("schema") => Answer::ContextMismatch,
-                None => Answer::Other(text),
+                None if text.contains("schema") => ResolutionOutcome::ContextMismatch,
+                None => ResolutionOutcome::Other(text),
             }
         }
     }

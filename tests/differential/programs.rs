@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::meant::{self, Seen};
+use crate::meant::{self, ObservedDifference};
 
 /// Two directories with the same files, one for each command.
 pub struct Both {
@@ -23,7 +23,7 @@ struct Side {
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub json: Option<Value>,
     pub said: String,
@@ -72,7 +72,7 @@ impl Both {
         commits.into_iter().next().unwrap()
     }
 
-    fn run(&self, arguments: &[&str]) -> (Ended, Ended) {
+    fn run(&self, arguments: &[&str]) -> (CommandOutput, CommandOutput) {
         (self.ours.run(arguments), self.theirs.run(arguments))
     }
 }
@@ -87,7 +87,7 @@ impl Side {
     }
 
     /// `{}` in an argument stands for the directory, and the other way round in what is printed.
-    fn run(&self, arguments: &[&str]) -> Ended {
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
         let root = self.directory.path().display().to_string();
         let arguments = arguments.iter().map(|argument| argument.replace("{}", &root));
         let mut command = Command::new(&self.program);
@@ -95,7 +95,7 @@ impl Side {
         let output = command.output().unwrap_or_else(|error| panic!("{} runs: {error}", self.program.display()));
         let text = String::from_utf8(output.stdout).unwrap().replace(&root, "{}");
         let said = String::from_utf8(output.stderr).unwrap().replace(&root, "{}");
-        Ended { code: output.status.code(), json: serde_json::from_str(&text).ok(), said }
+        CommandOutput { code: output.status.code(), json: serde_json::from_str(&text).ok(), said }
     }
 
     fn commit(&self, path: &str) -> String {
@@ -198,7 +198,10 @@ impl Comparison {
     pub fn same_values(&mut self, both: &Both, arguments: &[&str]) {
         let (ours, theirs) = both.run(arguments);
         if self.compare_exit(arguments, &ours, &theirs) && ours.json != theirs.json {
-            self.differs(arguments, Seen::Values { ours: ours.json.as_ref(), theirs: theirs.json.as_ref() });
+            self.differs(
+                arguments,
+                ObservedDifference::Values { ours: ours.json.as_ref(), theirs: theirs.json.as_ref() },
+            );
         }
     }
 
@@ -208,10 +211,10 @@ impl Comparison {
         if !self.compare_exit(arguments, &ours, &theirs) {
             return;
         }
-        let shape_of = |ended: &Ended| ended.json.as_ref().map(shape).unwrap_or_default();
+        let shape_of = |ended: &CommandOutput| ended.json.as_ref().map(shape).unwrap_or_default();
         let (ours, theirs) = (shape_of(&ours), shape_of(&theirs));
         for (at, kind) in theirs.difference(&ours).filter(|(_, kind)| *kind != "null") {
-            self.differs(arguments, Seen::Missing { at, kind });
+            self.differs(arguments, ObservedDifference::Missing { at, kind });
         }
     }
 
@@ -221,8 +224,8 @@ impl Comparison {
         for path in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let (ours, theirs) = (ours.get(path), theirs.get(path));
             if ours != theirs {
-                let told = format!("{ours:?} and {theirs:?}");
-                self.differs(arguments, Seen::File { path, told: &told });
+                let difference = format!("{ours:?} and {theirs:?}");
+                self.differs(arguments, ObservedDifference::File { path, difference: &difference });
             }
         }
     }
@@ -231,20 +234,20 @@ impl Comparison {
     pub fn same_document(&mut self, both: &Both, path: &str) {
         let [ours, theirs] = both.sides().map(|side| document(&side.path(path)).map(without_words));
         if ours != theirs {
-            let told = format!("{ours:?} and {theirs:?}");
-            self.differs(&[], Seen::File { path, told: &told });
+            let difference = format!("{ours:?} and {theirs:?}");
+            self.differs(&[], ObservedDifference::File { path, difference: &difference });
         }
     }
 
-    fn compare_exit(&mut self, arguments: &[&str], ours: &Ended, theirs: &Ended) -> bool {
+    fn compare_exit(&mut self, arguments: &[&str], ours: &CommandOutput, theirs: &CommandOutput) -> bool {
         self.runs += 1;
         if ours.code != theirs.code {
-            self.differs(arguments, Seen::Exit { ours, theirs });
+            self.differs(arguments, ObservedDifference::Exit { ours, theirs });
         }
         ours.code == theirs.code
     }
 
-    fn differs(&mut self, arguments: &[&str], seen: Seen<'_>) {
+    fn differs(&mut self, arguments: &[&str], seen: ObservedDifference<'_>) {
         match meant::explain(arguments, &seen) {
             Some(meant) => *self.meant.entry(meant).or_default() += 1,
             None => self.others.push(format!("{}: {seen:?}", arguments.join(" "))),

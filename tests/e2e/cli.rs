@@ -104,7 +104,7 @@ async fn wait_for_what_is_not_there_is_an_error_and_no_wait() {
 }
 
 #[tokio::test]
-async fn status_and_history_tell_what_the_custom_resource_says() {
+async fn status_and_history_show_what_the_custom_resource_says() {
     let scene = Scene::published("status").await;
     let app = scene.app().start().await.unwrap();
     let status = scene.wait_for_fleet(1).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as Object};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
-use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Pod, Seen, until, until_async};
+use rototo_tests::harness::{ControlPlane, Namespace, Observation, PATIENCE, Pod, until, until_async};
 use serde_json::Value;
 
 fn map(name: &str) -> ConfigMap {
@@ -45,7 +45,11 @@ async fn the_token_of_a_pod_names_that_pod_and_its_audience() {
     pod.delete().await.unwrap();
     until("the token to die with its pod", PATIENCE, || {
         let status = review();
-        Ok(if status["authenticated"] == true { Seen::NotYet(status.to_string()) } else { Seen::Done(()) })
+        Ok(if status["authenticated"] == true {
+            Observation::NotYet(status.to_string())
+        } else {
+            Observation::Done(())
+        })
     })
     .unwrap();
 }
@@ -92,7 +96,7 @@ async fn a_namespace_is_deleted_with_what_is_in_it_when_the_controllers_run() {
     namespaces.delete(namespace.name(), &DeleteParams::default()).await.unwrap();
     until_async("the namespace to be gone", PATIENCE, async || {
         let left = namespaces.get_opt(namespace.name()).await?;
-        Ok(left.map_or(Seen::Done(()), |namespace| Seen::NotYet(format!("{:?}", namespace.status))))
+        Ok(left.map_or(Observation::Done(()), |namespace| Observation::NotYet(format!("{:?}", namespace.status))))
     })
     .await
     .unwrap();

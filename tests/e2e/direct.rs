@@ -39,6 +39,6 @@ async fn what_the_repository_has_and_the_marker_does_not_name_is_not_used() {
     let state = app.wait_for_state("told of other content", mismatch).unwrap();
     assert_eq!(state["fingerprint"], Value::Null);
     assert!(!app.is_ready().unwrap());
-    scene.look().await;
+    scene.poll().await;
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
 }

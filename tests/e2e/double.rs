@@ -3,28 +3,28 @@
 
 use rototo_engine::Tree;
 use rototo_source::snapshot;
-use rototo_tests::harness::{App, Meddler};
+use rototo_tests::harness::{App, TamperingProxy};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
 /// A service that runs the first commit, and has to ask a double for every further snapshot.
-async fn behind_a_double(purpose: &str) -> (Scene, Meddler, App) {
+async fn behind_a_double(purpose: &str) -> (Scene, TamperingProxy, App) {
     let scene = Scene::published(purpose).await;
-    let meddler = Meddler::before(scene.operator.address()).unwrap();
+    let tampering_proxy = TamperingProxy::before(scene.operator.address()).unwrap();
     let settings = scene
         .app()
-        .environment("ROTOTO_SNAPSHOTS_URL", &meddler.url())
-        .environment("ROTOTO_SNAPSHOTS_CA_FILE", &meddler.authority().display().to_string());
+        .environment("ROTOTO_SNAPSHOTS_URL", &tampering_proxy.url())
+        .environment("ROTOTO_SNAPSHOTS_CA_FILE", &tampering_proxy.authority().display().to_string());
     let app = settings.start().await.unwrap();
     scene.wait_for_fleet(1).await;
-    (scene, meddler, app)
+    (scene, tampering_proxy, app)
 }
 
 /// Publishes a change that the double spoils: the process keeps what it has, says so, and tells the operator.
 async fn check_refused(purpose: &str, spoil: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) {
-    let (scene, meddler, app) = behind_a_double(purpose).await;
+    let (scene, tampering_proxy, app) = behind_a_double(purpose).await;
     let before = app.state().unwrap();
-    meddler.alter(spoil);
+    tampering_proxy.alter(spoil);
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let published = scene.push().await.published.unwrap();
 
@@ -35,15 +35,16 @@ async fn check_refused(purpose: &str, spoil: impl Fn(Vec<u8>) -> Vec<u8> + Send 
     assert_eq!((&state["fingerprint"], &state["updated_at"]), (&before["fingerprint"], &before["updated_at"]));
     assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
 
-    let told = scene.namespace.wait_for_workspace(WORKSPACE, "told which process is behind, and why", |workspace| {
-        let fleet = workspace.status.as_ref().and_then(|status| status.fleet.as_ref());
-        fleet.is_some_and(|fleet| fleet.behind.iter().any(|one| one.reason.as_deref() == Some("snapshot_damaged")))
-    });
-    let fleet = told.await.unwrap().status.unwrap().fleet.unwrap();
+    let straggler_status =
+        scene.namespace.wait_for_workspace(WORKSPACE, "told which process is behind, and why", |workspace| {
+            let fleet = workspace.status.as_ref().and_then(|status| status.fleet.as_ref());
+            fleet.is_some_and(|fleet| fleet.behind.iter().any(|one| one.reason.as_deref() == Some("snapshot_damaged")))
+        });
+    let fleet = straggler_status.await.unwrap().status.unwrap().fleet.unwrap();
     assert_eq!((fleet.applied, fleet.behind.len()), (0, 1));
     assert_eq!(fleet.behind[0].name, app.pod().name());
 
-    meddler.be_honest();
+    tampering_proxy.be_honest();
     app.wait_for_state("at the new publish", |state| state["fingerprint"] == published.fingerprint.as_str()).unwrap();
     scene.wait_for_fleet(1).await;
     assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "severe");
@@ -75,15 +76,15 @@ async fn the_snapshot_of_another_workspace_is_refused_however_sound_it_is() {
 
 #[tokio::test]
 async fn a_process_that_is_killed_in_mid_fetch_converges_when_it_starts_anew() {
-    let (scene, meddler, mut app) = behind_a_double("mid-fetch").await;
-    meddler.stall();
+    let (scene, tampering_proxy, mut app) = behind_a_double("mid-fetch").await;
+    tampering_proxy.stall();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let published = scene.push().await.published.unwrap();
     app.wait_for_state("in mid-fetch", |state| state["refreshing"] == true).unwrap();
     assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
     app.kill().unwrap();
 
-    meddler.be_honest();
+    tampering_proxy.be_honest();
     app.start_again().unwrap();
     app.wait_until_listening().unwrap();
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();

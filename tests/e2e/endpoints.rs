@@ -9,7 +9,7 @@ use rototo_api::marker::Marker;
 use rototo_api::names::{fleet_path, snapshot_path, workspace_label};
 use rototo_engine::{ENGINE_LEVEL, Fingerprint, Tree};
 use rototo_source::{Limits, snapshot};
-use rototo_tests::harness::{Cluster, ControlPlane, Endpoint, PATIENCE, Pod, Reply, Seen, until_async};
+use rototo_tests::harness::{Cluster, ControlPlane, Endpoint, Observation, PATIENCE, Pod, Reply, until_async};
 use serde_json::json;
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, example};
@@ -17,14 +17,14 @@ use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, example};
 const SCHEMA: &str = "schemas/service-degradation-policy.schema.json";
 
 /// A published workspace, the operator's endpoint, and a pod that may follow the workspace.
-struct Setting {
+struct EndpointSetting {
     scene: Scene,
     endpoint: Endpoint,
     pod: Pod,
     token: String,
 }
 
-impl Setting {
+impl EndpointSetting {
     async fn new(purpose: &str) -> Self {
         Self::of(Scene::published(purpose).await).await
     }
@@ -92,7 +92,7 @@ fn unknown() -> String {
 
 #[tokio::test]
 async fn a_process_gets_the_snapshot_that_the_marker_names() {
-    let setting = Setting::new("snapshot").await;
+    let setting = EndpointSetting::new("snapshot").await;
     let fingerprint = published(&setting.scene).await;
     let reply = setting.get(&setting.snapshot(&fingerprint.to_string())).await;
     let tree = unpack(&reply, fingerprint, None);
@@ -106,8 +106,8 @@ async fn a_process_gets_the_snapshot_that_the_marker_names() {
 }
 
 #[tokio::test]
-async fn who_has_a_snapshot_already_is_told_so() {
-    let setting = Setting::new("etag").await;
+async fn a_snapshot_that_the_process_has_is_not_sent_again() {
+    let setting = EndpointSetting::new("etag").await;
     let fingerprint = published(&setting.scene).await.to_string();
     let (path, bearer) = (setting.snapshot(&fingerprint), format!("Bearer {}", setting.token));
     let etag = format!("\"{fingerprint}\"");
@@ -121,7 +121,7 @@ async fn who_has_a_snapshot_already_is_told_so() {
 
 #[tokio::test]
 async fn with_a_base_only_what_changed_travels() {
-    let setting = Setting::new("base").await;
+    let setting = EndpointSetting::new("base").await;
     let first = published(&setting.scene).await;
     let whole = setting.get(&setting.snapshot(&first.to_string())).await;
     let base = unpack(&whole, first, None);
@@ -142,7 +142,7 @@ async fn with_a_base_only_what_changed_travels() {
 
 #[tokio::test]
 async fn a_token_counts_only_for_the_workspaces_that_it_was_granted() {
-    let setting = Setting::new("granted").await;
+    let setting = EndpointSetting::new("granted").await;
     let fingerprint = published(&setting.scene).await.to_string();
     for fingerprint in [fingerprint, unknown()] {
         let other = setting.get(&snapshot_path(setting.namespace(), "other", &fingerprint)).await;
@@ -161,7 +161,7 @@ async fn a_token_counts_only_for_the_workspaces_that_it_was_granted() {
 
 #[tokio::test]
 async fn a_caller_without_a_valid_token_learns_nothing() {
-    let setting = Setting::new("anybody").await;
+    let setting = EndpointSetting::new("anybody").await;
     let fingerprint = published(&setting.scene).await.to_string();
     for path in [setting.snapshot(&fingerprint), setting.snapshot(&unknown())] {
         let replies = setting.get_unauthenticated(&path).await;
@@ -177,7 +177,7 @@ async fn a_caller_without_a_valid_token_learns_nothing() {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_refused_with_a_code_and_a_sentence() {
-    let setting = Setting::new("malformed").await;
+    let setting = EndpointSetting::new("malformed").await;
     let fingerprint = published(&setting.scene).await.to_string();
     assert_refused(&setting.get(&setting.snapshot(&unknown())).await, 404, "unknown_fingerprint");
     let malformed = ["sha256:", "sha256:12", "latest", &fingerprint.to_uppercase(), "%FF", "..%2F..%2Fsecret"];
@@ -214,7 +214,7 @@ fn report(state: ProcessState, reason: Option<&str>, fingerprint: &str) -> Strin
 
 #[tokio::test]
 async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_bound_to() {
-    let setting = Setting::new("report").await;
+    let setting = EndpointSetting::new("report").await;
     let marker = setting.scene.marker().await.unwrap();
     let Marker::Published { fingerprint, updated_at } = &marker else { panic!("{marker:?}") };
     let mut report: Report =
@@ -226,7 +226,7 @@ async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_b
     body["node"] = json!("another");
     let reply = setting.post(&fleet_path(setting.namespace(), WORKSPACE), &body.to_string()).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    let answer: rototo_api::fleet::Answer = serde_json::from_slice(&reply.body).unwrap();
+    let answer: rototo_api::fleet::ReportResponse = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!((answer.fingerprint.as_ref(), answer.updated_at), (Some(fingerprint), Some(*updated_at)));
 
     let shown = setting.scene.namespace.wait_for_workspace(WORKSPACE, "refused by a pod", |workspace| {
@@ -248,7 +248,7 @@ async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_h
     let scene = Scene::with_flags(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
-    let setting = Setting::of(scene).await;
+    let setting = EndpointSetting::of(scene).await;
     let fingerprint = published(&setting.scene).await;
     let (path, fleet) = (setting.snapshot(&fingerprint.to_string()), fleet_path(setting.namespace(), WORKSPACE));
     let report = report(ProcessState::Applied, None, &fingerprint.to_string());
@@ -258,7 +258,7 @@ async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_h
     plane.kill_api_server().unwrap();
     until_async("the lease to be lost", PATIENCE, async || {
         let reply = setting.endpoint.post(&fleet, &setting.token, &report).await?;
-        Ok(if reply.status == 503 { Seen::Done(reply) } else { Seen::NotYet(reply.status.to_string()) })
+        Ok(if reply.status == 503 { Observation::Done(reply) } else { Observation::NotYet(reply.status.to_string()) })
     })
     .await
     .unwrap();
@@ -268,7 +268,7 @@ async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_h
 
 #[tokio::test]
 async fn a_new_grant_works_at_once() {
-    let setting = Setting::new("grant").await;
+    let setting = EndpointSetting::new("grant").await;
     let path = setting.snapshot(&published(&setting.scene).await.to_string());
     setting.scene.namespace.grant("late", &["other"]).unwrap();
     let pod = pod(&setting.scene, "late", "late").await;
@@ -279,7 +279,11 @@ async fn a_new_grant_works_at_once() {
     // The API server's own authorizer takes a moment to see a new Role.
     until_async("the grant to work", PATIENCE, async || {
         let reply = setting.endpoint.get(&path, &token).await?;
-        Ok(if reply.status == 200 { Seen::Done(()) } else { Seen::NotYet(format!("{:?}", reply.error())) })
+        Ok(if reply.status == 200 {
+            Observation::Done(())
+        } else {
+            Observation::NotYet(format!("{:?}", reply.error()))
+        })
     })
     .await
     .unwrap();
@@ -287,7 +291,7 @@ async fn a_new_grant_works_at_once() {
 
 #[tokio::test]
 async fn the_log_names_neither_tokens_nor_values() {
-    let setting = Setting::new("log").await;
+    let setting = EndpointSetting::new("log").await;
     let (token, secret) = (&setting.token, "hunter2-is-a-secret");
     let (allowed, is_secret) = ("\"secondary\"", format!("\"{secret}\""));
     setting.scene.repository.edit(SCHEMA, allowed, &format!("{allowed}, {is_secret}")).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rototo_tests::harness::{Cluster, ControlPlane, Namespace, PATIENCE, Pod, Seen, install_chart, until};
+use rototo_tests::harness::{Cluster, ControlPlane, Namespace, Observation, PATIENCE, Pod, install_chart, until};
 
 /// One question to the authorizer: a verb, a resource, and what it is narrowed to.
 fn may(cluster: &Cluster, who: &Path, namespace: &str, question: &str) -> bool {
@@ -175,7 +175,11 @@ async fn who_may_view_or_edit_a_namespace_may_do_so_with_its_workspaces() {
     until("the roles to be aggregated", PATIENCE, || {
         let edits = may(&plane, &editor, namespace.name(), "create rototoworkspaces.rototo.dev");
         let views = may(&plane, &viewer, namespace.name(), "list rototoworkspaces.rototo.dev");
-        Ok(if edits && views { Seen::Done(()) } else { Seen::NotYet(format!("views: {views}, edits: {edits}")) })
+        Ok(if edits && views {
+            Observation::Done(())
+        } else {
+            Observation::NotYet(format!("views: {views}, edits: {edits}"))
+        })
     })
     .unwrap();
     let refused = ["create rototoworkspaces.rototo.dev"];

@@ -3,11 +3,11 @@
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
 
-use crate::refusal::Refusal;
+use crate::refusal::UpdatesDenied;
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition};
 
 #[tokio::test]
-async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
+async fn an_operator_that_was_killed_publishes_no_second_time_and_counts_anew() {
     let mut scene = Scene::published("restart").await;
     let _fleet = Fleet::start(&scene.app(), 3).await.unwrap();
     scene.wait_for_fleet(3).await;
@@ -16,7 +16,7 @@ async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
     scene.operator.kill().unwrap();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
-    let status = scene.look().await;
+    let status = scene.poll().await;
     assert_eq!(scene.map_version().await, version);
     assert_eq!(status.history.len(), 1);
     let status = scene.wait_for_fleet(3).await;
@@ -35,14 +35,14 @@ async fn an_operator_that_was_killed_rings_no_second_time_and_counts_anew() {
 }
 
 #[tokio::test]
-async fn an_operator_that_lost_its_disk_rings_nothing_either() {
+async fn an_operator_that_lost_its_disk_publishes_nothing_either() {
     let mut scene = Scene::published("diskless").await;
     let version = scene.map_version().await;
     scene.operator.kill().unwrap();
     scene.operator.forget_everything().unwrap();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
-    scene.look().await;
+    scene.poll().await;
     assert_eq!(scene.map_version().await, version);
     // What the marker names can be had again: a new process gets it.
     let app = scene.app().start().await.unwrap();
@@ -91,7 +91,7 @@ async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.repository.push().unwrap();
     plane.start_api_server().unwrap();
-    scene.look().await;
+    scene.poll().await;
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
     let Some(Marker::Published { fingerprint, .. }) = scene.marker().await else { panic!("unpublished") };
     app.wait_for_state("at the marker", |state| state["fingerprint"] == fingerprint.as_str()).unwrap();
@@ -99,7 +99,7 @@ async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
 }
 
 #[tokio::test]
-async fn published_content_that_the_disk_lost_comes_from_git_again_while_the_head_is_refused() {
+async fn published_content_that_the_disk_lost_comes_from_git_again_while_the_newest_is_refused() {
     let mut scene = Scene::published("recovered").await;
     let version = scene.map_version().await;
     scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
@@ -120,7 +120,7 @@ async fn an_operator_that_ends_between_snapshot_and_marker_publishes_when_it_is_
     let mut scene = Scene::published("before-marker").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
-    let refusal = Refusal::of(&scene.namespace, "", "configmaps").await;
+    let refusal = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
@@ -134,11 +134,11 @@ async fn an_operator_that_ends_between_snapshot_and_marker_publishes_when_it_is_
 }
 
 #[tokio::test]
-async fn an_operator_that_ends_between_marker_and_status_rings_no_second_time() {
+async fn an_operator_that_ends_between_marker_and_status_publishes_no_second_time() {
     let mut scene = Scene::published("before-status").await;
     let app = scene.app().start().await.unwrap();
     let before = scene.wait_for_fleet(1).await;
-    let refusal = Refusal::of(&scene.namespace, "rototo.dev", "rototoworkspaces/status").await;
+    let refusal = UpdatesDenied::of(&scene.namespace, "rototo.dev", "rototoworkspaces/status").await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.repository.push().unwrap();
     scene.ask().await;
@@ -151,7 +151,7 @@ async fn an_operator_that_ends_between_marker_and_status_rings_no_second_time() 
     refusal.lift();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
-    let status = scene.look().await;
+    let status = scene.poll().await;
     assert_eq!(scene.map_version().await, version);
     assert_eq!(status.history.len(), 2);
     assert!(status.published.unwrap().revision.unwrap().ends_with(&scene.repository.head().unwrap()));

@@ -1,6 +1,6 @@
 //! Two operators never write at the same time, also when one of them does not know that its time is over.
 
-use rototo_tests::harness::{ControlPlane, Operator, PATIENCE, Seen, until};
+use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
@@ -24,7 +24,7 @@ async fn a_frozen_operator_is_succeeded_and_writes_nothing_when_it_wakes() {
     until("the first to notice", PATIENCE, || {
         let log = first.process()?.log();
         let noticed = log.contains("another operator writes now");
-        Ok(if noticed { Seen::Done(()) } else { Seen::NotYet(first.process()?.last_words()) })
+        Ok(if noticed { Observation::Done(()) } else { Observation::NotYet(first.process()?.last_words()) })
     })
     .unwrap();
     scene.repository.commit_outside("README.md", "news that are none").unwrap();
@@ -43,6 +43,6 @@ async fn an_operator_that_ends_in_order_is_succeeded_at_once() {
     // With a Lease of two minutes, waiting for it to grow old would take longer than the test waits.
     let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
     scene.operator = second;
-    scene.look().await;
+    scene.poll().await;
     assert_ne!(scene.map_version().await, version, "the successor's address stands on the map");
 }

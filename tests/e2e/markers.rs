@@ -9,10 +9,10 @@ use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
 use rototo_api::marker::Marker;
 use rototo_api::names::MARKERS;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until, until_async};
+use rototo_tests::harness::{ControlPlane, Namespace, Observation, PATIENCE, install_chart, until, until_async};
 use serde_json::json;
 
-use crate::refusal::Refusal;
+use crate::refusal::UpdatesDenied;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 /// Takes the admission policy away, so that an administrator can do what it prevents, and waits until that is in force.
@@ -22,8 +22,8 @@ pub(crate) async fn without_policy(namespace: &Namespace) {
     until_async("the markers to be anybody's", PATIENCE, async || {
         let maps = namespace.api::<ConfigMap>();
         Ok(match maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(&touch)).await {
-            Ok(_) => Seen::Done(()),
-            Err(error) => Seen::NotYet(error.to_string()),
+            Ok(_) => Observation::Done(()),
+            Err(error) => Observation::NotYet(error.to_string()),
         })
     })
     .await
@@ -34,8 +34,8 @@ async fn wait_for_marker(scene: &Scene, what: &str, holds: impl Fn(Option<&Marke
     until_async(format!("the marker to be {what}"), PATIENCE, async || {
         let marker = scene.namespace.marker(WORKSPACE).await.context("read the marker");
         Ok(match marker {
-            Ok(marker) if holds(marker.as_ref()) => Seen::Done(marker),
-            seen => Seen::NotYet(format!("{seen:?}")),
+            Ok(marker) if holds(marker.as_ref()) => Observation::Done(marker),
+            seen => Observation::NotYet(format!("{seen:?}")),
         })
     })
     .await
@@ -132,7 +132,7 @@ async fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
     assert_eq!(app.policy("high", "acct-001").unwrap()["value_key"], "severe");
     until("its snapshots to be deleted", PATIENCE, || {
         let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
-        Ok(if kept { Seen::NotYet("they are there".to_owned()) } else { Seen::Done(()) })
+        Ok(if kept { Observation::NotYet("they are there".to_owned()) } else { Observation::Done(()) })
     })
     .unwrap();
 
@@ -169,7 +169,7 @@ async fn a_workspace_that_was_deleted_while_the_operator_was_away_is_swept_at_it
     assert_eq!(changes.next().await.unwrap(), None);
     until("its snapshots to be deleted", PATIENCE, || {
         let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
-        Ok(if kept { Seen::NotYet("they are there".to_owned()) } else { Seen::Done(()) })
+        Ok(if kept { Observation::NotYet("they are there".to_owned()) } else { Observation::Done(()) })
     })
     .unwrap();
 }
@@ -218,8 +218,8 @@ pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
     .unwrap();
     until_async("a foreign map to be admitted", PATIENCE, async || {
         Ok(match namespace.api::<ConfigMap>().create(&kube::api::PostParams::default(), &map).await {
-            Ok(_) => Seen::Done(()),
-            Err(error) => Seen::NotYet(error.to_string()),
+            Ok(_) => Observation::Done(()),
+            Err(error) => Observation::NotYet(error.to_string()),
         })
     })
     .await
@@ -229,7 +229,7 @@ pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
 #[tokio::test]
 async fn a_marker_that_the_api_server_refuses_is_loud_and_tried_again() {
     let scene = Scene::published("refusing").await;
-    let refusal = Refusal::of(&scene.namespace, "", "configmaps").await;
+    let refusal = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
     let version = scene.map_version().await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;

@@ -5,7 +5,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as Object};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use rototo_tests::harness::{ControlPlane, Namespace, PATIENCE, Seen, install_chart, until, until_async};
+use rototo_tests::harness::{ControlPlane, Namespace, Observation, PATIENCE, install_chart, until, until_async};
 
 const MAP: &str =
     r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"rototo-markers"},"data":{"config":"{}"}}"#;
@@ -16,9 +16,9 @@ async fn with_policy(namespace: &Namespace) {
     until("the policy to be enforced", PATIENCE, || {
         let arguments = ["--namespace", namespace.name(), "create", "configmap", "rototo-markers", "--dry-run=server"];
         Ok(match namespace.cluster().kubectl(&arguments) {
-            Ok(_) => Seen::NotYet("an administrator may still create the map".to_owned()),
-            Err(error) if error.to_string().contains("created by the rototo operator") => Seen::Done(()),
-            Err(error) => Seen::NotYet(error.to_string()),
+            Ok(_) => Observation::NotYet("an administrator may still create the map".to_owned()),
+            Err(error) if error.to_string().contains("created by the rototo operator") => Observation::Done(()),
+            Err(error) => Observation::NotYet(error.to_string()),
         })
     })
     .unwrap();
@@ -92,7 +92,7 @@ async fn a_namespace_with_markers_can_be_deleted() {
     namespaces.delete(namespace.name(), &DeleteParams::default()).await.unwrap();
     until_async("the namespace to be gone", PATIENCE, async || {
         let left = namespaces.get_opt(namespace.name()).await?;
-        Ok(left.map_or(Seen::Done(()), |namespace| Seen::NotYet(format!("{:?}", namespace.status))))
+        Ok(left.map_or(Observation::Done(()), |namespace| Observation::NotYet(format!("{:?}", namespace.status))))
     })
     .await
     .unwrap();

@@ -104,7 +104,7 @@ async fn a_refusal_names_places_and_never_values() {
 }
 
 #[tokio::test]
-async fn a_commit_elsewhere_in_the_repository_rings_nothing() {
+async fn a_commit_outside_the_workspace_publishes_nothing() {
     let scene = Scene::published("elsewhere").await;
     let version = scene.map_version().await;
     scene.repository.commit_outside("README.md", "not of the workspace").unwrap();

@@ -2,16 +2,16 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
-use rototo_tests::harness::{Namespace, PATIENCE, Seen, until_async};
+use rototo_tests::harness::{Namespace, Observation, PATIENCE, until_async};
 use serde_json::json;
 
 /// Updates of one resource in one namespace are refused until this is lifted.
-pub(crate) struct Refusal {
+pub(crate) struct UpdatesDenied {
     namespace: Namespace,
     name: String,
 }
 
-impl Refusal {
+impl UpdatesDenied {
     /// Refuses updates of `resource` of `group`, and of the ConfigMap `probe`, by which it waits until that is in force.
     pub(crate) async fn of(namespace: &Namespace, group: &str, resource: &str) -> Self {
         let name = format!("refuse-{}", namespace.name());
@@ -55,8 +55,8 @@ impl Refusal {
         until_async("the refusal to be in force", PATIENCE, async || {
             let touch = json!({ "data": { "touched": format!("{:08x}", fastrand::u32(..)) } });
             Ok(match maps.patch("probe", &PatchParams::default(), &Patch::Merge(touch)).await {
-                Ok(_) => Seen::NotYet("admitted".to_owned()),
-                Err(_) => Seen::Done(()),
+                Ok(_) => Observation::NotYet("admitted".to_owned()),
+                Err(_) => Observation::Done(()),
             })
         })
         .await

@@ -63,11 +63,11 @@ impl Scene {
     /// Pushes what is committed, and asks for a look. Returns when status names that commit as the newest.
     pub(crate) async fn push(&self) -> RototoWorkspaceStatus {
         self.repository.push().unwrap();
-        self.look().await
+        self.poll().await
     }
 
     /// Asks for a look at the repository's head. Returns when status names it as the newest.
-    pub(crate) async fn look(&self) -> RototoWorkspaceStatus {
+    pub(crate) async fn poll(&self) -> RototoWorkspaceStatus {
         let (head, request) = (self.repository.head().unwrap(), self.ask().await);
         let seen = |workspace: &RototoWorkspace| {
             workspace.status.as_ref().is_some_and(|status| {

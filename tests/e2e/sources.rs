@@ -17,7 +17,7 @@ async fn refused(scene: &Scene, spec: Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn each_way_of_naming_no_source_is_told_apart() {
+async fn each_way_of_naming_no_source_has_its_own_reason() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "sources").await;
     let (ready, message) = refused(&scene, json!({ "source": scene.repository.url_at("nowhere") })).await;
     assert_eq!(ready, "False/SourceRefused");
@@ -60,7 +60,7 @@ async fn what_can_be_refused_at_apply_is() {
 }
 
 #[tokio::test]
-async fn a_git_host_that_was_away_is_looked_at_again_without_being_asked() {
+async fn a_git_host_that_was_away_is_polled_again_without_being_asked() {
     let scene = Scene::published("githost").await;
     let version = scene.map_version().await;
     scene.repository.take_away().unwrap();

@@ -8,7 +8,7 @@ use std::fs;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use rototo_api::workspace::RototoWorkspaceStatus;
-use rototo_tests::harness::{Cluster, ControlPlane, Fleet, Namespace, PATIENCE, Seen, until, until_async};
+use rototo_tests::harness::{Cluster, ControlPlane, Fleet, Namespace, Observation, PATIENCE, until, until_async};
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE};
 
@@ -26,7 +26,7 @@ async fn the_fields_are_explained_as_the_reference_says() {
     // A CRD that is served may still be missing among what kubectl discovers.
     until("kubectl to know the resource", PATIENCE, || {
         let explained = cluster.kubectl(&["explain", "rws"]);
-        Ok(explained.map_or_else(|error| Seen::NotYet(error.to_string()), |_| Seen::Done(())))
+        Ok(explained.map_or_else(|error| Observation::NotYet(error.to_string()), |_| Observation::Done(())))
     })
     .unwrap();
     let mut page = Page::new(
@@ -81,7 +81,7 @@ async fn a_workspace_is_shown_as_the_reference_says() {
 async fn wait_for_events(scene: &Scene, count: usize) {
     until_async(format!("{count} Events"), PATIENCE, async || {
         let events = scene.namespace.api::<Event>().list(&ListParams::default()).await?.items;
-        Ok(if events.len() == count { Seen::Done(()) } else { Seen::NotYet(format!("{events:?}")) })
+        Ok(if events.len() == count { Observation::Done(()) } else { Observation::NotYet(format!("{events:?}")) })
     })
     .await
     .unwrap();

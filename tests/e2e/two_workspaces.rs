@@ -80,7 +80,7 @@ async fn a_change_of_one_workspace_reaches_its_handle_and_no_other() {
     }
     // To the operator all handles are one process, and that goes on as long as one of them does.
     again.shutdown().await;
-    let status = scene.look().await;
+    let status = scene.poll().await;
     assert_eq!(status.fleet.unwrap().processes, 1);
     first.shutdown().await;
     let gone = |workspace: &RototoWorkspace| {

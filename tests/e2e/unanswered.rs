@@ -10,7 +10,7 @@ use rototo_api::marker::Marker;
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{
-    ControlPlane, Gate, GitRepo, Namespace, Operator, PATIENCE, Seen, Silent, until, until_async,
+    ControlPlane, Gate, GitRepo, Namespace, Observation, Operator, PATIENCE, Silent, until, until_async,
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -36,7 +36,7 @@ async fn behind_a_gate(purpose: &str) -> (Gate, Scene) {
 fn until_held(gate: &Gate, count: usize) {
     let what = format!("{count} requests to be held");
     until(what, PATIENCE, || {
-        Ok(if gate.held() >= count { Seen::Done(()) } else { Seen::NotYet(gate.held().to_string()) })
+        Ok(if gate.held() >= count { Observation::Done(()) } else { Observation::NotYet(gate.held().to_string()) })
     })
     .unwrap();
 }
@@ -52,7 +52,7 @@ async fn publish(namespace: &Namespace, name: &str, repository: &GitRepo, from: 
     workspaces.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     until_async(format!("{name} to be published with {to}"), PUBLISHED_WITHIN, async || {
         let now = namespace.marker(name).await?;
-        Ok(if now == before { Seen::NotYet(format!("{now:?}")) } else { Seen::Done(()) })
+        Ok(if now == before { Observation::NotYet(format!("{now:?}")) } else { Observation::Done(()) })
     })
     .await
     .unwrap();
@@ -78,7 +78,7 @@ async fn a_status_that_is_never_written_holds_up_no_publish() {
     publish(namespace, WORKSPACE, repository, "[0, 6000]", "[0, 7000]").await;
 
     gate.open();
-    scene.look().await;
+    scene.poll().await;
 }
 
 /// How much longer than usual a review takes.
@@ -130,7 +130,7 @@ async fn a_successor_whose_watch_is_behind_removes_no_marker() {
         anyhow::ensure!(marker_now == marker, "the marker is {marker_now:?}");
         let log = scene.operator.process()?.log();
         let found = log.contains("a workspace exists that the watch does not show");
-        Ok(if found { Seen::Done(()) } else { Seen::NotYet(scene.operator.process()?.last_words()) })
+        Ok(if found { Observation::Done(()) } else { Observation::NotYet(scene.operator.process()?.last_words()) })
     })
     .await
     .unwrap();
@@ -167,7 +167,7 @@ async fn an_operator_ends_while_nobody_answers_at_all() {
     let silent = Silent::listen().unwrap();
     let mut operator = Operator::start_against(silent.url()).unwrap();
     until("a connection to the API server", PATIENCE, || {
-        Ok(if silent.accepted() > 0 { Seen::Done(()) } else { Seen::NotYet("none".to_owned()) })
+        Ok(if silent.accepted() > 0 { Observation::Done(()) } else { Observation::NotYet("none".to_owned()) })
     })
     .unwrap();
     // It is not ready, and not dead.

@@ -14,13 +14,13 @@ use crate::scene::{Scene, TRIAL, WORKSPACE};
 const KEY: &str = "It's a Secret to Everybody";
 
 /// A scene whose workspace takes calls that are signed with [`KEY`], and the way to call.
-struct Host {
+struct WebhookHost {
     scene: Scene,
     client: Client,
     path: String,
 }
 
-impl Host {
+impl WebhookHost {
     async fn of(purpose: &str) -> Self {
         let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await;
         let secret = json!({
@@ -59,7 +59,7 @@ fn sign(key: &str, body: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_signed_call_makes_a_push_arrive_without_waiting_for_the_interval() {
-    let host = Host::of("hook").await;
+    let host = WebhookHost::of("hook").await;
     host.scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     host.scene.repository.push().unwrap();
     let body = br#"{"ref":"refs/heads/main"}"#;
@@ -73,8 +73,8 @@ async fn a_signed_call_makes_a_push_arrive_without_waiting_for_the_interval() {
 }
 
 #[tokio::test]
-async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_look() {
-    let host = Host::of("hook-early").await;
+async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_poll() {
+    let host = WebhookHost::of("hook-early").await;
     let body = b"{}";
     assert_eq!(host.call(&host.path, Some(&sign("retired soon", body)), body).await, StatusCode::ACCEPTED);
     host.scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
@@ -89,7 +89,7 @@ async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_look() {
 
 #[tokio::test]
 async fn calls_that_prove_nothing_are_refused() {
-    let host = Host::of("hook-refused").await;
+    let host = WebhookHost::of("hook-refused").await;
     let body = b"{}";
     assert_eq!(host.call(&host.path, None, body).await, StatusCode::UNAUTHORIZED);
     assert_eq!(host.call(&host.path, Some("00"), body).await, StatusCode::UNAUTHORIZED);

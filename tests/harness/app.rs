@@ -9,7 +9,7 @@ use rototo_api::names;
 use serde_json::Value;
 
 use super::namespace::PATIENCE;
-use super::{Namespace, Pod, Process, Seen, http, programs, until};
+use super::{ChildProcess, Namespace, Observation, Pod, http, programs, until};
 
 /// What an [`App`] is to be, before it starts.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct App {
     pod: Pod,
     program: PathBuf,
     environment: BTreeMap<String, String>,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
     address: String,
 }
 
@@ -121,7 +121,7 @@ impl App {
             command.env_remove(name);
         }
         command.envs(&self.environment);
-        self.process = Some(Process::start(self.pod.name(), command, &self.pod.directory().join("log"))?);
+        self.process = Some(ChildProcess::start(self.pod.name(), command, &self.pod.directory().join("log"))?);
         Ok(())
     }
 
@@ -131,8 +131,8 @@ impl App {
         self.address = until(format_args!("{} to listen", self.pod.name()), PATIENCE, || {
             process.check_running()?;
             Ok(match listening_on(&process.log()) {
-                Some(address) => Seen::Done(address),
-                None => Seen::NotYet(process.last_words()),
+                Some(address) => Observation::Done(address),
+                None => Observation::NotYet(process.last_words()),
             })
         })?;
         Ok(())
@@ -151,7 +151,7 @@ impl App {
     }
 
     /// The running process, to freeze it, or to read its log.
-    pub fn process(&self) -> anyhow::Result<&Process> {
+    pub fn process(&self) -> anyhow::Result<&ChildProcess> {
         self.process.as_ref().context("the service is not running")
     }
 
@@ -186,7 +186,7 @@ impl App {
     pub fn wait_for_state(&self, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         until(format_args!("{} to be {what}", self.pod.name()), PATIENCE, || {
             let state = self.state()?;
-            Ok(if holds(&state) { Seen::Done(state) } else { Seen::NotYet(state.to_string()) })
+            Ok(if holds(&state) { Observation::Done(state) } else { Observation::NotYet(state.to_string()) })
         })
     }
 
@@ -194,10 +194,10 @@ impl App {
     pub fn wait_for_policy(&self, queue_pressure: &str, account_id: &str, value_key: &str) -> anyhow::Result<Value> {
         until(format_args!("{} to follow the policy {value_key}", self.pod.name()), PATIENCE, || {
             Ok(match self.policy(queue_pressure, account_id) {
-                Ok(policy) if policy["value_key"] == value_key => Seen::Done(policy),
-                Ok(policy) => Seen::NotYet(policy.to_string()),
+                Ok(policy) if policy["value_key"] == value_key => Observation::Done(policy),
+                Ok(policy) => Observation::NotYet(policy.to_string()),
                 // It says so itself as long as it has no workspace.
-                Err(error) => Seen::NotYet(format!("{error:#}")),
+                Err(error) => Observation::NotYet(format!("{error:#}")),
             })
         })
     }

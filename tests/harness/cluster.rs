@@ -13,10 +13,10 @@ use xtask::control_plane::Programs;
 
 /// The way to a cluster, and into it as somebody who may do everything.
 #[derive(Clone, Debug)]
-pub struct Cluster(Arc<Access>);
+pub struct Cluster(Arc<AdminAccess>);
 
 #[derive(Debug)]
-struct Access {
+struct AdminAccess {
     programs: Programs,
     directory: PathBuf,
     url: String,
@@ -36,7 +36,7 @@ impl Cluster {
         let user = json!({ "token": admin_token });
         let admin_kubeconfig =
             write_kubeconfig(directory.join("admin.kubeconfig"), &url, &authority, &user, "default")?;
-        Ok(Self(Arc::new(Access { programs, directory: directory.to_owned(), url, authority, admin_kubeconfig })))
+        Ok(Self(Arc::new(AdminAccess { programs, directory: directory.to_owned(), url, authority, admin_kubeconfig })))
     }
 
     /// Where the API server listens.

@@ -14,7 +14,7 @@ use serde_json::json;
 use xtask::control_plane::Programs;
 
 use super::cluster::write_kubeconfig;
-use super::{Cluster, Process, Seen, http, port, scratch, until};
+use super::{ChildProcess, Cluster, Observation, http, port, scratch, until};
 
 /// Beyond this, something is broken. On two busy cores it takes about 5 s.
 const START: Duration = Duration::from_secs(90);
@@ -31,9 +31,9 @@ pub struct ControlPlane {
     controllers_token: String,
     cluster: Cluster,
     // In the order in which they end.
-    controllers: Option<Process>,
-    api_server: Option<Process>,
-    etcd: Process,
+    controllers: Option<ChildProcess>,
+    api_server: Option<ChildProcess>,
+    etcd: ChildProcess,
 }
 
 static SHARED: LazyLock<Result<ControlPlane, String>> = LazyLock::new(|| {
@@ -90,13 +90,13 @@ impl ControlPlane {
     pub fn start_api_server(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.programs.kube_apiserver);
         command.args(self.api_server_flags());
-        let mut process = Process::start("kube-apiserver", command, &self.log("kube-apiserver"))?;
+        let mut process = ChildProcess::start("kube-apiserver", command, &self.log("kube-apiserver"))?;
         until("kube-apiserver to be ready", START, || {
             process.check_running()?;
             // At the first start it makes its certificate; until then there is nothing to check it against.
             Ok(match self.kubectl(&["get", "--raw", "/readyz"]) {
-                Ok(_) => Seen::Done(()),
-                Err(error) => Seen::NotYet(format!("{error:#}")),
+                Ok(_) => Observation::Done(()),
+                Err(error) => Observation::NotYet(format!("{error:#}")),
             })
         })?;
         self.api_server = Some(process);
@@ -128,13 +128,13 @@ impl ControlPlane {
     }
 
     /// The process of the API server, to freeze and thaw it.
-    pub fn api_server(&self) -> anyhow::Result<&Process> {
+    pub fn api_server(&self) -> anyhow::Result<&ChildProcess> {
         self.api_server.as_ref().context("the API server is not running")
     }
 
     /// The process of etcd, to freeze and thaw it.
     #[must_use]
-    pub fn etcd(&self) -> &Process {
+    pub fn etcd(&self) -> &ChildProcess {
         &self.etcd
     }
 
@@ -155,12 +155,12 @@ impl ControlPlane {
         // Each controller acts as itself, as in a real cluster: that is whom the chart's admission policy lets through.
         command.args(["--use-service-account-credentials=true", "--leader-elect=false", "--secure-port=0"]);
         let log = self.log("kube-controller-manager");
-        let mut process = Process::start("kube-controller-manager", command, &log)?;
+        let mut process = ChildProcess::start("kube-controller-manager", command, &log)?;
         until("kube-controller-manager to create a ServiceAccount", START, || {
             process.check_running()?;
             Ok(match self.kubectl(&["get", "serviceaccount", "default"]) {
-                Ok(_) => Seen::Done(()),
-                Err(error) => Seen::NotYet(format!("{error:#}")),
+                Ok(_) => Observation::Done(()),
+                Err(error) => Observation::NotYet(format!("{error:#}")),
             })
         })?;
         self.controllers = Some(process);
@@ -182,7 +182,7 @@ impl ControlPlane {
     }
 }
 
-fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Result<Process> {
+fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Result<ChildProcess> {
     let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", port::free()?));
     let mut command = Command::new(&programs.etcd);
     command.arg("--data-dir").arg(directory.join("etcd"));
@@ -191,12 +191,12 @@ fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Resul
     command.args(["--initial-cluster", &format!("default={peer}")]);
     // What it writes has to outlive processes, not the machine.
     command.args(["--unsafe-no-fsync", "--log-level=warn"]);
-    let mut etcd = Process::start("etcd", command, &directory.join("etcd.log"))?;
+    let mut etcd = ChildProcess::start("etcd", command, &directory.join("etcd.log"))?;
     until("etcd to listen", START, || {
         etcd.check_running()?;
         Ok(match std::net::TcpStream::connect(("127.0.0.1", port)) {
-            Ok(_) => Seen::Done(()),
-            Err(error) => Seen::NotYet(error.to_string()),
+            Ok(_) => Observation::Done(()),
+            Err(error) => Observation::NotYet(error.to_string()),
         })
     })?;
     Ok(etcd)

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::namespace::PATIENCE;
-use super::{App, AppSettings, Seen, until};
+use super::{App, AppSettings, Observation, until};
 
 /// Several services that follow the same workspace.
 #[derive(Debug)]
@@ -44,10 +44,10 @@ impl Fleet {
         until(format_args!("a fleet of {} to be {what}", self.apps.len()), PATIENCE, || {
             for app in &self.apps {
                 if let Some(seen) = behind(app)? {
-                    return Ok(Seen::NotYet(format!("{}: {seen}", app.pod().name())));
+                    return Ok(Observation::NotYet(format!("{}: {seen}", app.pod().name())));
                 }
             }
-            Ok(Seen::Done(()))
+            Ok(Observation::Done(()))
         })
     }
 }

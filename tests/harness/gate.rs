@@ -19,30 +19,30 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::cluster::write_kubeconfig;
-use super::{Cluster, meddler, scratch};
+use super::{Cluster, scratch, tampering_proxy};
 
 /// More than any request of a test has.
 const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Whether a request is held, by its method and its path with the query.
-type Choice = Box<dyn Fn(&Method, &str) -> bool + Send + Sync>;
+type RequestFilter = Box<dyn Fn(&Method, &str) -> bool + Send + Sync>;
 
 /// A way to the API server on which requests can get stuck.
 pub struct Gate {
     url: String,
     directory: PathBuf,
-    line: Arc<Line>,
+    line: Arc<SharedState>,
     handle: Handle<std::net::SocketAddr>,
 }
 
-struct Line {
+struct SharedState {
     api_server: kube::Client,
     state: Mutex<Holding>,
     released: Notify,
 }
 
 struct Holding {
-    choice: Choice,
+    choice: RequestFilter,
     held: usize,
 }
 
@@ -52,7 +52,7 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a gate")?;
         listener.set_nonblocking(true).context("listen as a gate")?;
         let url = format!("https://{}", listener.local_addr().context("ask where the gate listens")?);
-        let (tls, certificate) = meddler::certificate()?;
+        let (tls, certificate) = tampering_proxy::certificate()?;
         let directory = scratch::directory("gate")?;
         fs::write(directory.join("ca.crt"), certificate).context("write the gate's certificate")?;
 
@@ -113,7 +113,7 @@ impl Drop for Gate {
     }
 }
 
-impl Line {
+impl SharedState {
     fn state(&self) -> std::sync::MutexGuard<'_, Holding> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,20 +126,20 @@ impl Line {
     }
 }
 
-fn line_to(api_server: &str) -> anyhow::Result<Line> {
+fn line_to(api_server: &str) -> anyhow::Result<SharedState> {
     let mut config = kube::Config::new(api_server.parse()?);
     // Whether the API server is the API server is proven elsewhere; here it is whoever listens there.
     config.accept_invalid_certs = true;
     config.default_retry = false;
     let api_server = kube::Client::try_from(config).context("make a client of the API server")?;
-    Ok(Line {
+    Ok(SharedState {
         api_server,
         state: Mutex::new(Holding { choice: Box::new(|_, _| false), held: 0 }),
         released: Notify::new(),
     })
 }
 
-async fn pass(State(line): State<Arc<Line>>, request: Request) -> Result<Response<Body>, StatusCode> {
+async fn pass(State(line): State<Arc<SharedState>>, request: Request) -> Result<Response<Body>, StatusCode> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| StatusCode::BAD_REQUEST)?;

@@ -12,14 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// The body.
     pub body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     /// The body as JSON. Fails unless the status is 200.
     pub fn json(&self) -> anyhow::Result<Value> {
         if self.status != 200 {
@@ -30,13 +30,13 @@ impl Answer {
 }
 
 /// Asks `address` for `path`.
-pub fn get(address: &str, path: &str) -> anyhow::Result<Answer> {
+pub fn get(address: &str, path: &str) -> anyhow::Result<HttpResponse> {
     ask(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
         .with_context(|| format!("GET http://{address}{path}"))
 }
 
 /// Posts JSON.
-pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
+pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<HttpResponse> {
     let body = body.to_string();
     let head = format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n");
     let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
@@ -44,7 +44,7 @@ pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
 }
 
 /// HTTP/1.0: the server neither keeps the connection open nor sends the body in chunks.
-fn ask(address: &str, request: &str) -> anyhow::Result<Answer> {
+fn ask(address: &str, request: &str) -> anyhow::Result<HttpResponse> {
     let mut stream = TcpStream::connect(address).context("connect")?;
     stream.set_read_timeout(Some(PATIENCE)).context("limit the time to read")?;
     stream.set_write_timeout(Some(PATIENCE)).context("limit the time to write")?;
@@ -54,11 +54,11 @@ fn ask(address: &str, request: &str) -> anyhow::Result<Answer> {
     parse(&String::from_utf8_lossy(&answer))
 }
 
-fn parse(answer: &str) -> anyhow::Result<Answer> {
+fn parse(answer: &str) -> anyhow::Result<HttpResponse> {
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("`{answer}` is not an answer"))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.with_context(|| format!("`{head}` has no status code"))?;
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(HttpResponse { status, body: body.to_owned() })
 }
 
 /// A query with each value percent-encoded.

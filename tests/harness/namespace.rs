@@ -13,7 +13,7 @@ use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
 use serde_json::{Value, json};
 
-use super::{Cluster, Seen, until_async};
+use super::{Cluster, Observation, until_async};
 
 /// How long a change may take to arrive before a test gives up. What takes a second here on a quiet machine must not
 /// fail on a busy one.
@@ -100,7 +100,11 @@ impl Namespace {
         let what = format!("the RototoWorkspace {name} to be {what}");
         until_async(what, PATIENCE, async || {
             let workspace = self.workspace(name).await?;
-            Ok(if holds(&workspace) { Seen::Done(workspace) } else { Seen::NotYet(format!("{:#?}", workspace.status)) })
+            Ok(if holds(&workspace) {
+                Observation::Done(workspace)
+            } else {
+                Observation::NotYet(format!("{:#?}", workspace.status))
+            })
         })
         .await
     }

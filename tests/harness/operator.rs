@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cluster::write_kubeconfig;
 use super::namespace::PATIENCE;
-use super::{Gate, Namespace, Process, Proxy, Seen, http, port, programs, scratch, until};
+use super::{ChildProcess, Gate, Namespace, Observation, Proxy, http, port, programs, scratch, until};
 
 /// What the chart is installed as. The chart names everything after it.
 const RELEASE: &str = "rototo-operator";
@@ -23,7 +23,7 @@ pub struct Operator {
     directory: PathBuf,
     listen: String,
     metrics: String,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
 }
 
 impl Operator {
@@ -116,7 +116,7 @@ impl Operator {
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env("RUST_LOG", "info,rototo_operator=debug").env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start("rototo-operator", command, &self.directory.join("log"))?);
+        self.process = Some(ChildProcess::start("rototo-operator", command, &self.directory.join("log"))?);
         Ok(())
     }
 
@@ -126,9 +126,9 @@ impl Operator {
         until("the operator to be ready", PATIENCE, || {
             process.check_running()?;
             Ok(match http::get(&self.metrics, "/readyz") {
-                Ok(answer) if answer.status == 200 => Seen::Done(()),
-                Ok(answer) => Seen::NotYet(format!("{}: {}", answer.status, answer.body)),
-                Err(error) => Seen::NotYet(format!("{error:#}")),
+                Ok(answer) if answer.status == 200 => Observation::Done(()),
+                Ok(answer) => Observation::NotYet(format!("{}: {}", answer.status, answer.body)),
+                Err(error) => Observation::NotYet(format!("{error:#}")),
             })
         })
     }
@@ -152,7 +152,7 @@ impl Operator {
     }
 
     /// Asks for a path of its health and metrics, such as `/healthz`.
-    pub fn probe(&self, path: &str) -> anyhow::Result<http::Answer> {
+    pub fn probe(&self, path: &str) -> anyhow::Result<http::HttpResponse> {
         http::get(&self.metrics, path)
     }
 
@@ -168,7 +168,7 @@ impl Operator {
     }
 
     /// The running process, to freeze it, or to read its log.
-    pub fn process(&self) -> anyhow::Result<&Process> {
+    pub fn process(&self) -> anyhow::Result<&ChildProcess> {
         self.process.as_ref().context("the operator is not running")
     }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Seen, scratch, until};
+use super::{Observation, scratch, until};
 
 /// A running program, in a process group of its own. Dropped, it is killed; dropped by a panic, it prints the end of
 /// its log first.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     name: String,
     child: Child,
     log: PathBuf,
@@ -22,7 +22,7 @@ pub struct Process {
     log_before: usize,
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts `command`; what it prints is appended to the file `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log);
@@ -76,8 +76,8 @@ impl Process {
         self.signal(Signal::TERM)?;
         let status = until(format_args!("{} to end after SIGTERM", self.name), within, || {
             Ok(match self.child.try_wait()? {
-                Some(status) => Seen::Done(status),
-                None => Seen::NotYet("it is still running".to_owned()),
+                Some(status) => Observation::Done(status),
+                None => Observation::NotYet("it is still running".to_owned()),
             })
         })?;
         Ok(status)
@@ -88,7 +88,7 @@ impl Process {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`Process::freeze`].
+    /// Lets it go on after [`ChildProcess::freeze`].
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)
     }
@@ -121,7 +121,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let kept = scratch::keep().unwrap_or(&self.log);
@@ -135,18 +135,18 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Process {
+    fn shell(script: &str) -> ChildProcess {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let log = scratch::directory("process").unwrap().join("log");
-        Process::start("a shell", command, &log).unwrap()
+        ChildProcess::start("a shell", command, &log).unwrap()
     }
 
     #[test]
     fn a_process_that_ended_is_reported_with_its_last_words() {
         let mut process = shell("echo 'the disk is on fire'; exit 3");
         let error = until("the shell to end", Duration::from_secs(10), || {
-            Ok(process.check_running().map_or_else(Seen::Done, |()| Seen::NotYet("running".to_owned())))
+            Ok(process.check_running().map_or_else(Observation::Done, |()| Observation::NotYet("running".to_owned())))
         });
         let error = error.unwrap().to_string();
         assert!(error.contains("exit status: 3") && error.contains("the disk is on fire"), "{error}");
@@ -156,14 +156,18 @@ mod tests {
     fn a_dropped_process_takes_its_children_with_it() {
         let process = shell("sleep 1000 & echo $!; wait");
         let child = until("the shell to name its child", Duration::from_secs(10), || {
-            Ok(process.log().trim().parse::<u32>().map_or_else(|_| Seen::NotYet(process.log()), Seen::Done))
+            Ok(process
+                .log()
+                .trim()
+                .parse::<u32>()
+                .map_or_else(|_| Observation::NotYet(process.log()), Observation::Done))
         });
         let child = child.unwrap();
         drop(process);
         until("the child to be gone", Duration::from_secs(10), || {
             let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
             let gone = state.is_empty() || state.contains(") Z ");
-            Ok(if gone { Seen::Done(()) } else { Seen::NotYet(state) })
+            Ok(if gone { Observation::Done(()) } else { Observation::NotYet(state) })
         })
         .unwrap();
     }
@@ -172,7 +176,7 @@ mod tests {
     fn a_process_may_end_by_itself_when_it_is_asked_to() {
         let process = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done");
         until("the trap", Duration::from_secs(10), || {
-            Ok(if process.log().contains("ready") { Seen::Done(()) } else { Seen::NotYet(process.log()) })
+            Ok(if process.log().contains("ready") { Observation::Done(()) } else { Observation::NotYet(process.log()) })
         })
         .unwrap();
         assert_eq!(process.terminate(Duration::from_secs(10)).unwrap().code(), Some(7));

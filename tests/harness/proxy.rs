@@ -12,12 +12,12 @@ use anyhow::Context;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    line: Arc<Line>,
+    line: Arc<SharedState>,
 }
 
 /// What all its connections share.
 #[derive(Debug)]
-struct Line {
+struct SharedState {
     target: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -25,7 +25,7 @@ struct Line {
 
 #[derive(Debug)]
 struct State {
-    weather: Weather,
+    mode: ProxyMode,
     /// Both ends of every connection that was made, to cut them.
     ends: Vec<TcpStream>,
     /// How many connections were asked for. Each has the number that it was.
@@ -35,7 +35,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Weather {
+enum ProxyMode {
     Clear,
     /// Connections stay, and nothing goes through.
     Frozen,
@@ -50,8 +50,9 @@ impl Proxy {
     pub fn to(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a proxy")?;
         let address = listener.local_addr().context("ask where the proxy listens")?;
-        let state = State { weather: Weather::Clear, ends: Vec::new(), asked: 0, stranded: 0 };
-        let line = Arc::new(Line { target: target.to_owned(), state: Mutex::new(state), changed: Condvar::new() });
+        let state = State { mode: ProxyMode::Clear, ends: Vec::new(), asked: 0, stranded: 0 };
+        let line =
+            Arc::new(SharedState { target: target.to_owned(), state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&line);
         // It ends with the process: a listener can't be woken, and costs nothing while it waits.
         thread::spawn(move || accepting.accept(&listener));
@@ -71,12 +72,12 @@ impl Proxy {
             // One that has ended can't be ended again.
             let _ = end.shutdown(Shutdown::Both);
         }
-        self.line.turn(state, Weather::Cut);
+        self.line.turn(state, ProxyMode::Cut);
     }
 
     /// Passes nothing on and closes nothing: both sides believe that they are connected.
     pub fn freeze(&self) {
-        self.line.turn(self.line.state(), Weather::Frozen);
+        self.line.turn(self.line.state(), ProxyMode::Frozen);
     }
 
     /// Passes nothing on over the connections that there are, and closes none of them. New ones work: a load balancer that
@@ -88,14 +89,14 @@ impl Proxy {
 
     /// Passes on each piece so much later.
     pub fn slow(&self, by: Duration) {
-        self.line.turn(self.line.state(), Weather::Slow(by));
+        self.line.turn(self.line.state(), ProxyMode::Slow(by));
     }
 
     /// Passes everything on again, first of all what has waited.
     pub fn clear(&self) {
         let mut state = self.line.state();
         state.stranded = 0;
-        self.line.turn(state, Weather::Clear);
+        self.line.turn(state, ProxyMode::Clear);
     }
 
     /// How many connections were asked for since it began.
@@ -111,7 +112,7 @@ impl Drop for Proxy {
     }
 }
 
-impl Line {
+impl SharedState {
     fn accept(self: Arc<Self>, listener: &TcpListener) {
         for client in listener.incoming().map_while(Result::ok) {
             let line = Arc::clone(&self);
@@ -128,7 +129,7 @@ impl Line {
             state.asked += 1;
             state.asked
         };
-        if self.wait_while_frozen(number) == Weather::Cut {
+        if self.wait_while_frozen(number) == ProxyMode::Cut {
             return Ok(());
         }
         let server = TcpStream::connect(&self.target)?;
@@ -145,9 +146,9 @@ impl Line {
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             let passed = bytes.get(..count).unwrap_or_default();
             match self.wait_while_frozen(number) {
-                Weather::Cut => break,
-                Weather::Slow(by) => thread::sleep(by),
-                Weather::Clear | Weather::Frozen => {}
+                ProxyMode::Cut => break,
+                ProxyMode::Slow(by) => thread::sleep(by),
+                ProxyMode::Clear | ProxyMode::Frozen => {}
             }
             if to.write_all(passed).is_err() {
                 break;
@@ -156,15 +157,15 @@ impl Line {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    fn wait_while_frozen(&self, number: usize) -> Weather {
+    fn wait_while_frozen(&self, number: usize) -> ProxyMode {
         let frozen = |state: &mut State| {
-            state.weather == Weather::Frozen || state.weather == Weather::Clear && number < state.stranded
+            state.mode == ProxyMode::Frozen || state.mode == ProxyMode::Clear && number < state.stranded
         };
-        self.changed.wait_while(self.state(), frozen).unwrap_or_else(PoisonError::into_inner).weather
+        self.changed.wait_while(self.state(), frozen).unwrap_or_else(PoisonError::into_inner).mode
     }
 
-    fn turn(&self, mut state: MutexGuard<'_, State>, weather: Weather) {
-        state.weather = weather;
+    fn turn(&self, mut state: MutexGuard<'_, State>, mode: ProxyMode) {
+        state.mode = mode;
         self.changed.notify_all();
     }
 

@@ -47,7 +47,7 @@ impl Scratch {
         Ok(Self { root, watchdog: Mutex::new(pipe) })
     }
 
-    fn tell(&self, line: &str) {
+    fn notify(&self, line: &str) {
         if let Ok(mut watchdog) = self.watchdog.lock() {
             // A watchdog that is gone can't be told; the owners' drops still clean up.
             let _ = writeln!(watchdog, "{line}");
@@ -71,19 +71,19 @@ pub(crate) fn directory(name: &str) -> anyhow::Result<PathBuf> {
 /// Leaves the scratch directory where it is, for a person to look at.
 pub fn keep() -> Option<&'static Path> {
     let scratch = scratch().ok()?;
-    scratch.tell("keep");
+    scratch.notify("keep");
     Some(&scratch.root)
 }
 
 /// This process group ends with this process, at the latest.
 pub(crate) fn started(group: u32) -> anyhow::Result<()> {
-    scratch()?.tell(&format!("started {group}"));
+    scratch()?.notify(&format!("started {group}"));
     Ok(())
 }
 
 /// This process group has ended; its number may be another's now.
 pub(crate) fn ended(group: u32) {
     if let Ok(scratch) = scratch() {
-        scratch.tell(&format!("ended {group}"));
+        scratch.notify(&format!("ended {group}"));
     }
 }

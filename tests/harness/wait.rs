@@ -11,41 +11,41 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// What one look at a condition found.
 #[derive(Debug)]
-pub enum Seen<T> {
+pub enum Observation<T> {
     /// It holds.
     Done(T),
     /// It does not hold yet; this is what there is instead.
     NotYet(String),
 }
 
-/// Looks again and again until `what` is there. An error of `look` ends the waiting at once.
+/// Looks again and again until `what` is there. An error of `observe` ends the waiting at once.
 pub fn until<T>(
     what: impl Display,
     within: Duration,
-    mut look: impl FnMut() -> anyhow::Result<Seen<T>>,
+    mut observe: impl FnMut() -> anyhow::Result<Observation<T>>,
 ) -> anyhow::Result<T> {
     let started = Instant::now();
     loop {
-        match look()? {
-            Seen::Done(found) => return Ok(found),
-            Seen::NotYet(seen) if started.elapsed() >= within => bail!(timed_out(&what, within, &seen)),
-            Seen::NotYet(_) => thread::sleep(PAUSE),
+        match observe()? {
+            Observation::Done(found) => return Ok(found),
+            Observation::NotYet(seen) if started.elapsed() >= within => bail!(timed_out(&what, within, &seen)),
+            Observation::NotYet(_) => thread::sleep(PAUSE),
         }
     }
 }
 
-/// [`until`] for a `look` that asks a server. A look that does not come back counts as a time-out too.
+/// [`until`] for a `observe` that asks a server. A look that does not come back counts as a time-out too.
 pub async fn until_async<T>(
     what: impl Display,
     within: Duration,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Seen<T>>,
+    mut observe: impl AsyncFnMut() -> anyhow::Result<Observation<T>>,
 ) -> anyhow::Result<T> {
     let mut latest = "nothing: the first look did not come back".to_owned();
     let waiting = async {
         loop {
-            match look().await? {
-                Seen::Done(found) => return Ok(found),
-                Seen::NotYet(seen) => latest = seen,
+            match observe().await? {
+                Observation::Done(found) => return Ok(found),
+                Observation::NotYet(seen) => latest = seen,
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -66,27 +66,28 @@ mod tests {
 
     #[test]
     fn a_time_out_says_what_was_waited_for_and_what_was_seen_last() {
-        let mut looks = 0;
+        let mut observations = 0;
         let error = until("the third policy", Duration::ZERO, || {
-            looks += 1;
-            Ok(Seen::<()>::NotYet(format!("policy {looks}")))
+            observations += 1;
+            Ok(Observation::<()>::NotYet(format!("policy {observations}")))
         });
         assert_eq!(error.unwrap_err().to_string(), "waited 0 s for the third policy; seen last: policy 1");
     }
 
     #[tokio::test]
-    async fn a_look_that_never_returns_is_a_time_out() {
+    async fn a_condition_that_never_returns_is_a_time_out() {
         let error = until_async("an answer", Duration::ZERO, async || {
             std::future::pending::<()>().await;
-            Ok(Seen::Done(()))
+            Ok(Observation::Done(()))
         });
         assert!(error.await.unwrap_err().to_string().contains("the first look did not come back"));
     }
 
     #[test]
     fn an_error_is_not_waited_out() {
-        let error =
-            until("anything", Duration::from_secs(1000), || bail!("the server is gone") as anyhow::Result<Seen<()>>);
+        let error = until("anything", Duration::from_secs(1000), || {
+            bail!("the server is gone") as anyhow::Result<Observation<()>>
+        });
         assert_eq!(error.unwrap_err().to_string(), "the server is gone");
     }
 }

@@ -94,7 +94,7 @@ pub struct Allowances {
 
 /// What became of a claim about one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ClaimFinding {
     /// It ran the publish in that time, or can have.
     True,
     /// The claim need not speak of it.
@@ -192,7 +192,7 @@ fn sample(asked: Timestamp, answer: &Value) -> Sample {
 }
 
 /// A time in which a process can have run this.
-struct Span<'a> {
+struct RunSpan<'a> {
     from: Timestamp,
     until: Timestamp,
     publish: Option<&'a Publish>,
@@ -201,21 +201,21 @@ struct Span<'a> {
 impl Life {
     /// Whether it ran what is claimed when that is claimed.
     #[must_use]
-    pub fn judge(&self, claim: &Claim, allowances: &Allowances) -> Finding {
+    pub fn judge(&self, claim: &Claim, allowances: &Allowances) -> ClaimFinding {
         if self.is_excused(claim, allowances) {
-            return Finding::Excused;
+            return ClaimFinding::Excused;
         }
         let from = match claim.publish.updated_at.parse::<Timestamp>() {
             // Nobody has run it before it was published.
             Ok(published) if published <= claim.as_of => published.max(claim.from),
             _ => claim.from,
         };
-        let within = |span: &Span<'_>| span.from <= claim.as_of && span.until >= from;
+        let within = |span: &RunSpan<'_>| span.from <= claim.as_of && span.until >= from;
         let spans = self.spans();
         if spans.iter().any(|span| within(span) && span.publish == Some(&claim.publish)) {
-            return Finding::True;
+            return ClaimFinding::True;
         }
-        if self.is_unclear(from, claim.as_of) { Finding::Unclear } else { Finding::False }
+        if self.is_unclear(from, claim.as_of) { ClaimFinding::Unclear } else { ClaimFinding::False }
     }
 
     fn is_excused(&self, claim: &Claim, allowances: &Allowances) -> bool {
@@ -237,7 +237,7 @@ impl Life {
     }
 
     /// What it can have run, and when: around each answer as far as the next one.
-    fn spans(&self) -> Vec<Span<'_>> {
+    fn spans(&self) -> Vec<RunSpan<'_>> {
         let mut spans = Vec::new();
         let mut before: Option<(Timestamp, &Sample)> = None;
         for sample in &self.samples {
@@ -246,7 +246,7 @@ impl Life {
             // Between two answers it ran what the first says, or what the second says.
             let since = before.map_or(self.started, |(until, _)| until);
             if let Some((until, last)) = before {
-                spans.push(Span { from: until, until: answered_from, publish: last.publish.as_ref() });
+                spans.push(RunSpan { from: until, until: answered_from, publish: last.publish.as_ref() });
             }
             let stop = self.stops.iter().find(|stop| since <= stop.from && stop.from <= answered_from);
             let changed_from = match (stop, publish) {
@@ -255,12 +255,12 @@ impl Life {
                 }
                 _ => since,
             };
-            spans.push(Span { from: changed_from.min(sample.answered), until: sample.answered, publish });
+            spans.push(RunSpan { from: changed_from.min(sample.answered), until: sample.answered, publish });
             before = Some((sample.answered, sample));
         }
         if let Some((until, last)) = before {
             let forever = Timestamp::MAX;
-            spans.push(Span { from: until, until: forever, publish: last.publish.as_ref() });
+            spans.push(RunSpan { from: until, until: forever, publish: last.publish.as_ref() });
         }
         spans
     }
@@ -365,7 +365,7 @@ mod tests {
         Life { name: "p".to_owned(), started: at(-10_000), counted, ended, lost, stops, samples }
     }
 
-    fn judge(life: &Life, claimed: &Publish, as_of: i64) -> Finding {
+    fn judge(life: &Life, claimed: &Publish, as_of: i64) -> ClaimFinding {
         let claim = Claim { by: "test".to_owned(), publish: claimed.clone(), from: at(as_of - 3000), as_of: at(as_of) };
         life.judge(&claim, &ALLOWANCES)
     }
@@ -374,11 +374,11 @@ mod tests {
     fn a_claim_is_true_of_what_ran_at_some_moment_of_its_window() {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
         let life = life(&[(-5000, a.clone()), (5080, b.clone())], &[]);
-        assert_eq!(judge(&life, &b, 5120), Finding::True);
-        assert_eq!(judge(&life, &b, 5020), Finding::False);
+        assert_eq!(judge(&life, &b, 5120), ClaimFinding::True);
+        assert_eq!(judge(&life, &b, 5020), ClaimFinding::False);
         // What it said a moment ago still counts, and no longer.
-        assert_eq!(judge(&life, &a, 8000), Finding::True);
-        assert_eq!(judge(&life, &a, 8200), Finding::False);
+        assert_eq!(judge(&life, &a, 8000), ClaimFinding::True);
+        assert_eq!(judge(&life, &a, 8200), ClaimFinding::False);
     }
 
     #[test]
@@ -386,11 +386,11 @@ mod tests {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
         // It applies b when it goes on, and answers only then what it was asked meanwhile.
         let stopped = life(&[(-5000, a.clone()), (9001, b.clone())], &[(4900, 9000)]);
-        assert_eq!(judge(&stopped, &b, 7000), Finding::False);
-        assert_eq!(judge(&stopped, &b, 9100), Finding::True);
+        assert_eq!(judge(&stopped, &b, 7000), ClaimFinding::False);
+        assert_eq!(judge(&stopped, &b, 9100), ClaimFinding::True);
         // It was stopped after the publish, and may have had it for some milliseconds before.
         let later = life(&[(-5000, a), (5075, b.clone())], &[(5080, 9000)]);
-        assert_eq!(judge(&later, &b, 7000), Finding::True);
+        assert_eq!(judge(&later, &b, 7000), ClaimFinding::True);
     }
 
     #[test]
@@ -398,19 +398,19 @@ mod tests {
         let (a, b) = (publish("a", -9000), publish("b", 500));
         let mut life = life(&[(0, a)], &[]);
         life.started = at(-100);
-        assert_eq!(judge(&life, &b, 3000), Finding::Excused);
-        assert_eq!(judge(&life, &b, 4000), Finding::False);
+        assert_eq!(judge(&life, &b, 3000), ClaimFinding::Excused);
+        assert_eq!(judge(&life, &b, 4000), ClaimFinding::False);
         life.counted = Some(at(2500));
-        assert_eq!(judge(&life, &b, 3000), Finding::False);
+        assert_eq!(judge(&life, &b, 3000), ClaimFinding::False);
         life.ended = Some(at(3900));
-        assert_eq!(judge(&life, &b, 4000), Finding::Excused);
+        assert_eq!(judge(&life, &b, 4000), ClaimFinding::Excused);
     }
 
     #[test]
-    fn nobody_can_tell_what_a_process_ran_that_was_not_asked() {
+    fn what_a_process_ran_that_was_not_asked_is_unclear() {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
         let mut life = life(&[(-5000, a)], &[]);
         life.samples.retain(|sample| sample.asked < at(5000) || sample.asked > at(6000));
-        assert_eq!(judge(&life, &b, 5500), Finding::Unclear);
+        assert_eq!(judge(&life, &b, 5500), ClaimFinding::Unclear);
     }
 }

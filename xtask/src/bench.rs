@@ -15,7 +15,7 @@ use crate::control_plane::Programs;
 
 /// What `cargo xtask bench` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct BenchArguments {
     /// What to measure.
     bench: Bench,
     /// Passed on to the bench.
@@ -41,7 +41,7 @@ enum Bench {
 }
 
 /// Builds with optimizations, and measures.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Stages => fleet("stages", &arguments.arguments),
         Bench::Propagation => fleet("propagation", &arguments.arguments),

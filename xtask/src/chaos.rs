@@ -10,7 +10,7 @@ use crate::control_plane::Programs;
 
 /// What `cargo xtask chaos` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct ChaosArguments {
     /// Passed on, such as `--histories 100 --seed 1`; `--soak 30` changes one fleet for half an hour instead.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     chaos: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Arguments {
 const SHARE: [&str; 4] = ["--histories", "20", "--minutes", "6"];
 
 /// Builds the programs, and lets it happen.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &ChaosArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     let packages = ["rototo-operator", "degradation-service", "rototo-tests"];
     cargo::run(cargo(
@@ -34,5 +34,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Some histories, from a seed that is new each time, for some minutes at most.
 pub fn share() -> anyhow::Result<()> {
-    run(&Arguments { chaos: SHARE.map(str::to_owned).to_vec() })
+    run(&ChaosArguments { chaos: SHARE.map(str::to_owned).to_vec() })
 }

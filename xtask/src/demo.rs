@@ -10,14 +10,14 @@ use crate::control_plane::Programs;
 
 /// What `cargo xtask demo` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// Passed on to the demo.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     demo: Vec<String>,
 }
 
 /// Prepares and tells the story.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     eprintln!("Building the operator, the example service, and the demo (once: later runs start at once).");
     let packages = ["rototo-operator", "degradation-service", "rototo-tests"];
@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ["build", "--bins"].into_iter().chain(packages.iter().flat_map(|package| ["--package", package])),
     ))?;
     let directory = binaries()?;
-    let mut story = std::process::Command::new(directory.join("demo"));
-    story.args(&arguments.demo).env("ROTOTO_BIN_DIR", &directory);
-    cargo::run(story)
+    let mut program = std::process::Command::new(directory.join("demo"));
+    program.args(&arguments.demo).env("ROTOTO_BIN_DIR", &directory);
+    cargo::run(program)
 }

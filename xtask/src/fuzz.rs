@@ -16,7 +16,7 @@ const CARGO_FUZZ: &str = "0.13.2";
 
 /// What `cargo xtask fuzz` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct FuzzArguments {
     /// How long each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 /// Runs the targets one after the other, and fails when one of them found something.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &FuzzArguments) -> anyhow::Result<()> {
     let all = targets()?;
     if arguments.list {
         all.iter().for_each(|target| println!("{target}"));
@@ -37,11 +37,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(unknown) = arguments.targets.iter().find(|target| !all.contains(target)) {
         bail!("there is no fuzz target `{unknown}`; there are {}", all.join(", "));
     }
-    let wanted = if arguments.targets.is_empty() { &all } else { &arguments.targets };
+    let selected = if arguments.targets.is_empty() { &all } else { &arguments.targets };
     let fuzz = CargoFuzz::ensure()?;
-    fuzz.build(wanted)?;
+    fuzz.build(selected)?;
     let mut found = Vec::new();
-    for target in wanted {
+    for target in selected {
         if !fuzz.run(target, arguments.seconds)? {
             found.push(target.as_str());
         }
@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !found.is_empty() {
         bail!("found in {}: the inputs are in fuzz/artifacts; make a test of each where it belongs", found.join(", "));
     }
-    println!("{} targets, {} seconds each: nothing found", wanted.len(), arguments.seconds);
+    println!("{} targets, {} seconds each: nothing found", selected.len(), arguments.seconds);
     Ok(())
 }
 

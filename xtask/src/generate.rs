@@ -8,14 +8,14 @@ use crate::cargo::{self, cargo};
 
 /// What `cargo xtask generate` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct GenerateArguments {
     /// Write nothing; fail if a file is not what it should be.
     #[arg(long)]
     check: bool,
 }
 
 /// Writes or checks the files.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &GenerateArguments) -> anyhow::Result<()> {
     let mut generator = cargo(["run", "--quiet", "--package", "rototo-tests", "--bin", "generate", "--"]);
     if arguments.check {
         generator.arg("--check");

@@ -9,19 +9,19 @@ use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 enum Command {
     /// Show one configuration change reach a fleet, on a real control plane of its own.
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Build everything once, then run every test.
-    Test(test::Arguments),
+    Test(test::TestArguments),
     /// Write the files that are made from code: the CRD, the chart's copy of it, and the page on lint rules.
-    Generate(generate::Arguments),
+    Generate(generate::GenerateArguments),
     /// Feed arbitrary bytes to everything that reads bytes.
-    Fuzz(fuzz::Arguments),
+    Fuzz(fuzz::FuzzArguments),
     /// Let random histories try to make the answer false.
-    Simulate(simulate::Arguments),
+    Simulate(simulate::SimulateArguments),
     /// Let random faults happen to real parts, and check every claim against the processes.
-    Chaos(chaos::Arguments),
+    Chaos(chaos::ChaosArguments),
     /// Measure how fast a change arrives.
-    Bench(bench::Arguments),
+    Bench(bench::BenchArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
     ControlPlane,
 }

@@ -17,7 +17,7 @@ use mutants::{MUTANTS, Mutant};
 
 /// What `cargo xtask simulate` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct SimulateArguments {
     /// Put faults into a copy of the code, and see which histories find them.
     #[arg(long)]
     mutants: bool,
@@ -35,7 +35,7 @@ const HISTORIES: &str = "20000";
 const PACKAGES: [&str; 4] = ["api", "engine", "protocol", "simulator"];
 
 /// Runs the simulator.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     if arguments.mutants {
         return kill_mutants(arguments.only.as_deref());
     }
@@ -47,8 +47,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
     let copy = Copy::make()?;
     copy.build()?;
-    if let Some(story) = copy.finds()? {
-        bail!("the simulator finds fault with the code as it is:\n{story}");
+    if let Some(failure) = copy.finds()? {
+        bail!("the simulator finds fault with the code as it is:\n{failure}");
     }
     let mut survivors = Vec::new();
     let chosen = MUTANTS.iter().enumerate().map(|(index, mutant)| (index + 1, mutant));
@@ -57,11 +57,11 @@ fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
     let mut killed = 0;
     for (number, mutant) in chosen {
         copy.plant(mutant)?;
-        let story = copy.build().and_then(|()| copy.finds());
-        let by_tests = matches!(story, Ok(None)) && !copy.passes_its_tests()?;
+        let failure = copy.build().and_then(|()| copy.finds());
+        let by_tests = matches!(failure, Ok(None)) && !copy.passes_its_tests()?;
         copy.restore(mutant)?;
-        match story? {
-            Some(story) => println!("{number:>2}. {}: killed by\n{story}\n", mutant.name),
+        match failure? {
+            Some(failure) => println!("{number:>2}. {}: killed by\n{failure}\n", mutant.name),
             None if by_tests => println!("{number:>2}. {}: survives the histories, killed by the tests\n", mutant.name),
             None => {
                 println!("{number:>2}. {}: SURVIVES\n", mutant.name);
@@ -123,8 +123,8 @@ impl Copy {
         let output =
             Command::new(program).args(["--first", "--histories", HISTORIES]).output().context("run the simulator")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let story: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-        Ok((!output.status.success()).then(|| format!("    {}", story.join("\n    "))))
+        let failure: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+        Ok((!output.status.success()).then(|| format!("    {}", failure.join("\n    "))))
     }
 
     fn passes_its_tests(&self) -> anyhow::Result<bool> {
@@ -182,10 +182,16 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_one_place_in_the_code() {
-        for mutant in MUTANTS {
+        let places = |mutant: &Mutant| {
             let code = fs::read_to_string(cargo::root().join(mutant.file)).unwrap();
-            assert_eq!(code.matches(mutant.instead_of).count(), 1, "{} in {}", mutant.name, mutant.file);
-        }
+            code.matches(mutant.instead_of).count()
+        };
+        let misplaced: Vec<String> = MUTANTS
+            .iter()
+            .filter(|mutant| places(mutant) != 1)
+            .map(|mutant| format!("{}: {} has {} times\n{}", mutant.name, mutant.file, places(mutant), mutant.instead_of))
+            .collect();
+        assert!(misplaced.is_empty(), "{}", misplaced.join("\n\n"));
         assert!(MUTANTS.len() >= 40);
     }
 

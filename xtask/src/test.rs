@@ -8,14 +8,14 @@ use crate::control_plane::Programs;
 
 /// What `cargo xtask test` takes.
 #[derive(Args)]
-pub struct Arguments {
+pub struct TestArguments {
     /// Passed on to `cargo test`, such as `-p rototo-tests --test e2e`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_test: Vec<String>,
 }
 
 /// Runs the tests.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     // The tests run the operator, the example service, and the CLI as the processes that they are.
     let programs = ["rototo-operator", "degradation-service", "rototo-cli"];

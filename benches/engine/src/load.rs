@@ -173,7 +173,7 @@ fn peak_resident() -> f64 {
 }
 
 /// What one process keeps from one change to the next.
-struct Followed {
+struct FollowedProcess {
     parsed: Parsed,
     linted: Linted,
     compiled: Compiled,
@@ -184,7 +184,7 @@ fn follow(what: &str, directory: &Path, times: usize) {
     let parsed = parse(read(directory));
     let (linted, compiled) = (lint_after(&Linted::default(), &parsed), compile(&parsed).unwrap());
     let variables = parsed.summary().variables;
-    let mut followed = Followed { parsed, linted, compiled };
+    let mut followed = FollowedProcess { parsed, linted, compiled };
     // Its names are known before, as those of a process that runs are.
     std::hint::black_box(followed.parsed.fingerprint());
     let (mut elapsed, mut allocations) = (Vec::new(), Vec::new());
@@ -207,7 +207,7 @@ fn follow(what: &str, directory: &Path, times: usize) {
     println!("{} {} {} {mean_allocations} {most}", micros(mean), micros(p99), micros(*max));
 }
 
-impl Followed {
+impl FollowedProcess {
     /// From the bytes of one changed file to what is swapped in.
     fn follow(&mut self, path: String, bytes: Vec<u8>, what: &str) {
         let mut tree: Tree = self.parsed.tree().clone();

@@ -1,9 +1,9 @@
 //! `cargo xtask bench resolve | load`: the engine beside the reference, other engines, and a hand-written floor.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod floor;
+mod baseline;
 mod load;
-mod own;
+mod attributes;
 mod peers;
 mod resolve;
 mod shapes;

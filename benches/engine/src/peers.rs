@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use unleash_types::client_features::ClientFeatures;
 use unleash_yggdrasil::{EngineState, UpdateMessage};
 
-use crate::floor::{bucket_of, salted};
+use crate::baseline::{bucket_of, salted};
 use crate::shapes;
 
 /// The op and the value of a comparison.

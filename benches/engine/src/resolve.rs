@@ -12,8 +12,8 @@ use serde_json::Value;
 use stats_alloc::Region;
 use tokio::runtime::Runtime;
 
-use crate::floor::Floor;
-use crate::own::Request;
+use crate::baseline::Baseline;
+use crate::attributes::Request;
 use crate::peers::{Cel, Datalogic, Yggdrasil};
 use crate::{ALLOCATOR, load, shapes};
 
@@ -34,7 +34,7 @@ impl<'a> Contender<'a> {
 
 /// Every engine with the same workspace.
 struct Engines {
-    floor: Floor,
+    baseline: Baseline,
     ours: ArcSwap<Compiled>,
     client: rototo::Workspace,
     alpha: reference::Workspace,
@@ -55,7 +55,7 @@ impl Engines {
         let mut reader = ReaderOptions::default();
         reader.limits.entries = 100_000;
         Self {
-            floor: Floor::new(variables),
+            baseline: Baseline::new(variables),
             ours: ArcSwap::from_pointee(compile(&parse(tree)).unwrap()),
             client: runtime
                 .block_on(rototo::Workspace::load_with_options(source, LoadOptions::new().with_reader(reader)))
@@ -99,11 +99,11 @@ fn compare(
     let their_context = reference::ResolveContext::from_json(json.clone()).unwrap();
     let prepared = engines.ours.load().prepare(context.clone());
     let own = Request::new();
-    let Engines { floor, ours, client, alpha, yggdrasil, cel, .. } = engines;
+    let Engines { baseline, ours, client, alpha, yggdrasil, cel, .. } = engines;
 
     let by_client = || now(client.resolve_variable(black_box(id), &context)).unwrap();
     let by_alpha = || now(alpha.resolve_variable(black_box(id), &their_context)).unwrap();
-    assert_eq!(floor.resolve(id, &json, Clone::clone), *outcome);
+    assert_eq!(baseline.resolve(id, &json, Clone::clone), *outcome);
     assert_eq!(value(ours, id, &context), *outcome);
     assert_eq!(value(ours, id, &prepared), *outcome);
     assert_eq!(value(ours, id, &own), *outcome);
@@ -114,7 +114,7 @@ fn compare(
 
     let contenders = [
         Contender::new("floor", || {
-            floor.resolve(black_box(id), &json, |value| {
+            baseline.resolve(black_box(id), &json, |value| {
                 black_box(value);
             });
         }),
@@ -148,7 +148,7 @@ fn once<F: Facts>(current: &ArcSwap<Compiled>, id: &str, facts: &F) {
 
 fn report(decision: &str, variables: usize, contenders: &[Contender<'_>]) {
     let times = measure(contenders);
-    let (floor, ours) = (&times[0], &times[1]);
+    let (baseline, ours) = (&times[0], &times[1]);
     for (contender, times) in contenders.iter().zip(&times) {
         let region = Region::new(ALLOCATOR);
         (contender.decide)();
@@ -158,7 +158,7 @@ fn report(decision: &str, variables: usize, contenders: &[Contender<'_>]) {
             "{decision:<9} {variables:<9} {:<34} {:>10.1} {best:>10.1} {:>9.2} {:>9.2} {allocations:>12}",
             contender.name,
             median(times.iter().copied()),
-            median(times.iter().zip(floor).map(|(time, floor)| time / floor)),
+            median(times.iter().zip(baseline).map(|(time, baseline)| time / baseline)),
             median(times.iter().zip(ours).map(|(time, ours)| time / ours)),
         );
     }

@@ -12,14 +12,14 @@ const GOOD_FOR: Duration = Duration::from_secs(45);
 
 /// The one who makes a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Voucher {
+pub(crate) enum ClaimSource {
     /// The operator itself, which computes the answer when it is asked.
     Operator,
     /// The status of the workspace, which may be old.
     Status,
 }
 
-impl Voucher {
+impl ClaimSource {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -31,7 +31,7 @@ impl Voucher {
 /// What somebody says about the fleet of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    pub(crate) by: Voucher,
+    pub(crate) by: ClaimSource,
     /// The time that it speaks of, by the operator's clock.
     pub(crate) as_of: Option<Timestamp>,
     pub(crate) observed_generation: Option<i64>,
@@ -40,13 +40,13 @@ pub(crate) struct Claim {
     pub(crate) revisions: Vec<String>,
     /// The newest revision of the source.
     pub(crate) newest: Option<String>,
-    pub(crate) converged: Convergedness,
-    pub(crate) fleet: Fleet,
+    pub(crate) converged: ConvergedCondition,
+    pub(crate) fleet: FleetCounts,
 }
 
 /// The condition `Converged`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Convergedness {
+pub(crate) struct ConvergedCondition {
     pub(crate) status: String,
     pub(crate) reason: String,
     pub(crate) message: String,
@@ -54,14 +54,14 @@ pub(crate) struct Convergedness {
 
 /// How many run it, and who doesn't.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fleet {
+pub(crate) struct FleetCounts {
     pub(crate) applied: u32,
     pub(crate) expected: Option<u32>,
     pub(crate) processes: u32,
     pub(crate) behind: Vec<Straggler>,
 }
 
-impl Fleet {
+impl FleetCounts {
     pub(crate) fn total(&self) -> u32 {
         self.expected.unwrap_or(self.processes)
     }
@@ -81,36 +81,36 @@ impl Claim {
         let condition = status.conditions.iter().find(|condition| condition.type_ == CONVERGED);
         let FleetStatus { applied, expected, processes, behind, .. } = status.fleet.clone().unwrap_or_default();
         Self {
-            by: Voucher::Status,
+            by: ClaimSource::Status,
             as_of: as_of(status),
             observed_generation: status.observed_generation,
             fingerprint: status.published.as_ref().map(|published| published.fingerprint.clone()),
             revisions: revisions(status),
             newest: status.source.as_ref().and_then(|source| source.revision.clone()),
-            converged: condition.map_or_else(Convergedness::default, |condition| Convergedness {
+            converged: condition.map_or_else(ConvergedCondition::default, |condition| ConvergedCondition {
                 status: condition.status.clone(),
                 reason: condition.reason.clone(),
                 message: condition.message.clone(),
             }),
-            fleet: Fleet { applied, expected, processes, behind },
+            fleet: FleetCounts { applied, expected, processes, behind },
         }
     }
 
     /// The claim in an answer of the operator.
     pub(crate) fn of_operator(answer: &Convergence) -> Self {
         Self {
-            by: Voucher::Operator,
+            by: ClaimSource::Operator,
             as_of: Some(answer.as_of),
             observed_generation: answer.observed_generation,
             fingerprint: answer.fingerprint.clone(),
             revisions: answer.revisions.clone(),
             newest: answer.source_revision.clone(),
-            converged: Convergedness {
+            converged: ConvergedCondition {
                 status: answer.status.clone(),
                 reason: answer.reason.clone(),
                 message: answer.message.clone(),
             },
-            fleet: Fleet {
+            fleet: FleetCounts {
                 applied: answer.applied,
                 expected: answer.expected,
                 processes: answer.processes,

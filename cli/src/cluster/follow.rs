@@ -1,4 +1,4 @@
-//! Follows a workspace until it has what somebody waits for. An edge: it asks, and [`Vigil`] decides.
+//! Follows a workspace until it has what somebody waits for. An edge: it asks, and [`WaitState`] decides.
 
 use std::pin::pin;
 
@@ -8,54 +8,54 @@ use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::operator::{OperatorOptions, answers};
-use super::verdict::{Verdict, Wanted};
-use super::vigil::{Looked, Vigil};
-use super::{Cluster, WatchProblem};
+use super::verdict::{WaitTarget, WaitVerdict};
+use super::wait_state::{QueryResult, WaitState};
+use super::{NamespaceClient, WatchProblem};
 
 /// How a wait ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct FinishedWait {
     /// How it stood at the end; `None` where nothing was ever seen.
-    pub(crate) verdict: Option<Verdict>,
-    pub(crate) vigil: Vigil,
+    pub(crate) verdict: Option<WaitVerdict>,
+    pub(crate) wait_state: WaitState,
 }
 
 /// Listens until the verdict is final, or `deadline`. `None` when there is no such workspace.
 pub(crate) async fn follow(
-    cluster: &Cluster,
+    cluster: &NamespaceClient,
     name: &str,
-    wanted: Wanted,
+    target: WaitTarget,
     operator: &OperatorOptions,
     deadline: Instant,
-) -> anyhow::Result<Option<Ended>> {
-    let mut vigil = Vigil::new(wanted, Instant::now());
+) -> anyhow::Result<Option<FinishedWait>> {
+    let mut wait_state = WaitState::new(target, Instant::now());
     let mut changes = pin!(cluster.watch(name));
     let mut answers = pin!(answers(cluster, operator, name));
-    let mut looking = pin!(Fuse::terminated());
+    let mut pending_query = pin!(Fuse::terminated());
     loop {
-        let (next, look) = vigil.next_look(Instant::now());
+        let (next, query) = wait_state.next_query(Instant::now());
         tokio::select! {
             change = changes.next() => match change {
-                Some(Ok(Some(workspace))) => vigil.saw(workspace),
+                Some(Ok(Some(workspace))) => wait_state.saw(workspace),
                 Some(Ok(None)) => return Ok(None),
-                Some(Err(WatchProblem::Passing(error))) => vigil.problem = Some(error),
+                Some(Err(WatchProblem::Passing(error))) => wait_state.problem = Some(error),
                 Some(Err(WatchProblem::Lasting(error))) => return Err(error),
                 None => bail!("the watch of the workspace ended"),
             },
-            Some((at, answer)) = answers.next() => vigil.answered(at, answer),
-            (at, looked) = &mut looking => match looked {
-                Looked::Missing => return Ok(None),
-                looked => vigil.looked(at, looked),
+            Some((at, answer)) = answers.next() => wait_state.answered(at, answer),
+            (at, queried) = &mut pending_query => match queried {
+                QueryResult::Missing => return Ok(None),
+                queried => wait_state.queried(at, queried),
             },
-            () = sleep_until(next), if looking.is_terminated() && vigil.workspace().is_some() => {
+            () = sleep_until(next), if pending_query.is_terminated() && wait_state.workspace().is_some() => {
                 let at = Instant::now();
-                looking.set(cluster.look(name, look).map(move |looked| (at, looked)).fuse());
+                pending_query.set(cluster.query(name, query).map(move |queried| (at, queried)).fuse());
             }
-            () = sleep_until(deadline) => return Ok(Some(Ended { verdict: vigil.verdict(Instant::now()), vigil })),
+            () = sleep_until(deadline) => return Ok(Some(FinishedWait { verdict: wait_state.verdict(Instant::now()), wait_state })),
         }
-        let verdict = vigil.verdict(Instant::now());
-        if !matches!(verdict, None | Some(Verdict::Pending(_) | Verdict::Unconfirmed(_))) {
-            return Ok(Some(Ended { verdict, vigil }));
+        let verdict = wait_state.verdict(Instant::now());
+        if !matches!(verdict, None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_))) {
+            return Ok(Some(FinishedWait { verdict, wait_state }));
         }
     }
 }

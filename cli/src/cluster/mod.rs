@@ -6,7 +6,7 @@ mod freshness;
 mod operator;
 mod page;
 pub(crate) mod verdict;
-pub(crate) mod vigil;
+pub(crate) mod wait_state;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,9 +28,9 @@ use rototo_connection::{Address, api_server};
 use serde_json::json;
 use tokio::time::timeout;
 
-use vigil::{Look, Looked};
+use wait_state::{Query, QueryResult};
 
-pub(crate) use follow::{Ended, follow};
+pub(crate) use follow::{FinishedWait, follow};
 pub(crate) use operator::OperatorOptions;
 pub(crate) use page::{faults, findings, history, short_fingerprint, short_revision, status, straggler};
 
@@ -55,17 +55,17 @@ pub(crate) struct ClusterOptions {
 const IDLE: Duration = Duration::from_secs(310);
 
 /// A namespace, and a client for it.
-pub(crate) struct Cluster {
+pub(crate) struct NamespaceClient {
     client: Client,
     pub(crate) namespace: String,
 }
 
 impl ClusterOptions {
-    pub(crate) async fn connect(&self) -> anyhow::Result<Cluster> {
+    pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
         let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = api_server(config, IDLE).context("a connection to the cluster can't be prepared")?;
-        Ok(Cluster { client, namespace })
+        Ok(NamespaceClient { client, namespace })
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
@@ -89,25 +89,27 @@ impl ClusterOptions {
 }
 
 /// Which workspaces to look at.
-pub(crate) enum Scope<'a> {
+pub(crate) enum WorkspaceScope<'a> {
     Named(&'a str),
     Namespace,
     AllNamespaces,
 }
 
-impl Cluster {
+impl NamespaceClient {
     /// The workspaces as they are now, in order of their names.
-    pub(crate) async fn workspaces(&self, scope: Scope<'_>) -> anyhow::Result<Vec<RototoWorkspace>> {
+    pub(crate) async fn workspaces(&self, scope: WorkspaceScope<'_>) -> anyhow::Result<Vec<RototoWorkspace>> {
         let here = || Api::<RototoWorkspace>::namespaced(self.client.clone(), &self.namespace);
         let everything = ListParams::default();
         let found = match scope {
-            Scope::Named(name) => match here().get_opt(name).await {
+            WorkspaceScope::Named(name) => match here().get_opt(name).await {
                 Ok(Some(workspace)) => Ok(vec![workspace]),
                 Ok(None) => return Err(self.missing(name)),
                 Err(error) => Err(error),
             },
-            Scope::Namespace => here().list(&everything).await.map(|list| list.items),
-            Scope::AllNamespaces => Api::all(self.client.clone()).list(&everything).await.map(|list| list.items),
+            WorkspaceScope::Namespace => here().list(&everything).await.map(|list| list.items),
+            WorkspaceScope::AllNamespaces => {
+                Api::all(self.client.clone()).list(&everything).await.map(|list| list.items)
+            }
         };
         found.map_err(|error| self.explained(error))
     }
@@ -116,16 +118,16 @@ impl Cluster {
     /// again, and is an item all the same.
     pub(crate) fn watch(&self, name: &str) -> impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>> {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
-        let stream = watch_object(api, name).backoff(patience());
+        let stream = watch_object(api, name).backoff(watch_backoff());
         stream.map(|item| item.map_err(|error| self.problem(error)))
     }
 
-    /// Asks for a workspace once, and for a reconcile of it if that is what `look` is for.
-    pub(crate) async fn look(&self, name: &str, look: Look) -> Looked {
+    /// Asks for a workspace once, and for a reconcile of it if that is what `query` is for.
+    pub(crate) async fn query(&self, name: &str, query: Query) -> QueryResult {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
-        let (request, asked) = match look {
-            Look::Read => (None, timeout(ANSWERS_WITHIN, api.get(name)).await),
-            Look::Request => {
+        let (request, asked) = match query {
+            Query::Read => (None, timeout(ANSWERS_WITHIN, api.get(name)).await),
+            Query::Request => {
                 let value = format!("{:.6}", Timestamp::now());
                 let patch = json!({ "metadata": { "annotations": { names::ANNOTATION_RECONCILE: value } } });
                 let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
@@ -133,13 +135,15 @@ impl Cluster {
             }
         };
         match asked {
-            Ok(Ok(workspace)) => Looked::Seen(Box::new(workspace), request),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Looked::Missing,
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 && look == Look::Request => {
-                Looked::Forbidden(self.may_not_request(name))
+            Ok(Ok(workspace)) => QueryResult::Seen(Box::new(workspace), request),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => QueryResult::Missing,
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 && query == Query::Request => {
+                QueryResult::Forbidden(self.may_not_request(name))
             }
-            Ok(Err(error)) => Looked::Failed(self.explained(error)),
-            Err(_) => Looked::Failed(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+            Ok(Err(error)) => QueryResult::Failed(self.explained(error)),
+            Err(_) => {
+                QueryResult::Failed(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs()))
+            }
         }
     }
 
@@ -212,7 +216,7 @@ impl Cluster {
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long to wait before a watch that failed is tried again.
-fn patience() -> watcher::ExponentialBackoff {
+fn watch_backoff() -> watcher::ExponentialBackoff {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
     backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
 }

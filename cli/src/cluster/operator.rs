@@ -16,7 +16,7 @@ use rototo_api::names;
 use rototo_connection::{Address, Endpoint, Trust, error_message};
 use tokio::time::{Instant, sleep};
 
-use super::Cluster;
+use super::NamespaceClient;
 
 /// The way to the operator.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 
 /// What the operator says, again and again, or why it can't be asked; and when it was asked.
 pub(crate) fn answers<'a>(
-    cluster: &'a Cluster,
+    cluster: &'a NamespaceClient,
     options: &'a OperatorOptions,
     workspace: &'a str,
 ) -> impl Stream<Item = (Instant, anyhow::Result<Convergence>)> + 'a {
@@ -72,15 +72,15 @@ pub(crate) fn answers<'a>(
 }
 
 impl OperatorOptions {
-    async fn address(&self, cluster: &Cluster) -> anyhow::Result<Address> {
+    async fn address(&self, cluster: &NamespaceClient) -> anyhow::Result<Address> {
         let given = self.operator_url.as_ref().filter(|url| !url.is_empty());
-        let told = match given {
+        let address = match given {
             Some(url) => Address { url: url.clone(), ca: Trust::System },
             None => cluster.operator_address().await.context("give its address with --operator-url")?,
         };
         Ok(match &self.operator_ca_file {
-            Some(file) => Address { ca: Trust::File(file.clone()), ..told },
-            None => told,
+            Some(file) => Address { ca: Trust::File(file.clone()), ..address },
+            None => address,
         })
     }
 

@@ -7,12 +7,12 @@ use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStat
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 
-use super::claim::{Claim, Convergedness, Voucher};
+use super::claim::{Claim, ClaimSource, ConvergedCondition};
 use super::freshness::Freshness;
 
 /// What somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum WaitTarget {
     /// That whatever is the newest runs everywhere.
     Newest,
     /// That this commit, of whatever ref, does.
@@ -25,7 +25,7 @@ pub(crate) enum Wanted {
 
 /// What is known of a workspace at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<'a> {
+pub(crate) struct WaitInput<'a> {
     pub(crate) workspace: &'a RototoWorkspace,
     /// What the operator has just answered, if it can be asked.
     pub(crate) answer: Option<&'a Convergence>,
@@ -35,7 +35,7 @@ pub(crate) struct Known<'a> {
 
 /// How it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum WaitVerdict {
     /// Every process runs it.
     Converged(Claim),
     /// The status says that every process runs it, and nobody knows whether that still holds.
@@ -79,36 +79,38 @@ const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is 
 const NEVER_PUBLISHED: &str =
     "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
 
-/// How `wanted` stands. Success takes a claim that is known to be recent; to go on waiting takes none.
-pub(crate) fn verdict(known: &Known<'_>, wanted: &Wanted) -> Verdict {
+/// How `target` stands. Success takes a claim that is known to be recent; to go on waiting takes none.
+pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict {
     let suspended = known.workspace.spec.suspend;
-    if suspended && *wanted == Wanted::Newest {
-        return Verdict::Suspended(NEWEST_OF_SUSPENDED);
+    if suspended && *target == WaitTarget::Newest {
+        return WaitVerdict::Suspended(NEWEST_OF_SUSPENDED);
     }
     let (status, claim) = (known.status(), known.claim());
     let generation = known.workspace.metadata.generation;
     if claim.observed_generation != generation {
-        return Verdict::Pending(Pending::Unseen("the operator has not looked at the spec as it is now".to_owned()));
+        return WaitVerdict::Pending(Pending::Unseen(
+            "the operator has not looked at the spec as it is now".to_owned(),
+        ));
     }
     // Only the newest revision stands there, so an old refusal says nothing about another commit.
     let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
-    if let Some(rejected) = rejected.filter(|rejected| wanted.is_revision(rejected.revision.as_deref())) {
-        return Verdict::Refused(rejected.clone());
+    if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
+        return WaitVerdict::Refused(rejected.clone());
     }
-    if !wanted.is_published(&claim) {
-        let pending = unpublished(&status, &claim, wanted);
-        return if suspended { Verdict::Suspended(NEVER_PUBLISHED) } else { Verdict::Pending(pending) };
+    if !target.is_published(&claim) {
+        let pending = unpublished(&status, &claim, target);
+        return if suspended { WaitVerdict::Suspended(NEVER_PUBLISHED) } else { WaitVerdict::Pending(pending) };
     }
-    if let Some(pending) = hindrance(known, &status, &claim, wanted) {
-        return Verdict::Pending(pending);
+    if let Some(pending) = hindrance(known, &status, &claim, target) {
+        return WaitVerdict::Pending(pending);
     }
     match (claim.by, known.status) {
-        (Voucher::Operator, _) | (Voucher::Status, Freshness::Fresh) => Verdict::Converged(claim),
-        (Voucher::Status, Freshness::Unknown) => Verdict::Unconfirmed(claim),
+        (ClaimSource::Operator, _) | (ClaimSource::Status, Freshness::Fresh) => WaitVerdict::Converged(claim),
+        (ClaimSource::Status, Freshness::Unknown) => WaitVerdict::Unconfirmed(claim),
     }
 }
 
-impl Known<'_> {
+impl WaitInput<'_> {
     fn status(&self) -> RototoWorkspaceStatus {
         self.workspace.status.clone().unwrap_or_default()
     }
@@ -121,12 +123,12 @@ impl Known<'_> {
     }
 }
 
-impl Wanted {
+impl WaitTarget {
     fn is_revision(&self, revision: Option<&str>) -> bool {
         match self {
             Self::Newest => true,
             Self::Fingerprint(_) => false,
-            Self::Revision(wanted) => revision == Some(wanted.to_string().as_str()),
+            Self::Revision(target) => revision == Some(target.to_string().as_str()),
             Self::Commit(commit) => {
                 let revision = revision.and_then(|revision| revision.parse::<Revision>().ok());
                 revision.is_some_and(|revision| revision.commit() == commit)
@@ -155,18 +157,23 @@ impl Wanted {
     }
 }
 
-fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, wanted: &Wanted) -> Pending {
+fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, target: &WaitTarget) -> Pending {
     match claim.newest.as_deref() {
         _ if claim.fingerprint.is_none() => Pending::Unpublished(says(status, &[SOURCE_READY, LINT_PASSED, PUBLISHED])),
-        Some(newest) if wanted.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
+        Some(newest) if target.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
         Some(newest) => Pending::Unseen(format!("the source is at {newest}{}", source_problem(status))),
         None => Pending::Unseen(says(status, &[SOURCE_READY])),
     }
 }
 
 /// What keeps a publish from being everywhere.
-fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, wanted: &Wanted) -> Option<Pending> {
-    let newest = *wanted == Wanted::Newest;
+fn hindrance(
+    known: &WaitInput<'_>,
+    status: &RototoWorkspaceStatus,
+    claim: &Claim,
+    target: &WaitTarget,
+) -> Option<Pending> {
+    let newest = *target == WaitTarget::Newest;
     let moving = |says: String| Pending::Moving {
         applied: claim.fleet.applied,
         total: claim.fleet.total(),
@@ -174,7 +181,7 @@ fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, w
         says,
     };
     let required: &[&str] = if newest { &[PUBLISHED, READY] } else { &[PUBLISHED] };
-    let Convergedness { status: converged, reason: why, message } = &claim.converged;
+    let ConvergedCondition { status: converged, reason: why, message } = &claim.converged;
     match converged.as_str() {
         "True" if !required.iter().all(|type_| is_true(status, type_)) => Some(moving(says(status, required))),
         "True" if newest && !has_newest(status, claim) => {
@@ -194,9 +201,9 @@ fn hindrance(known: &Known<'_>, status: &RototoWorkspaceStatus, claim: &Claim, w
 /// revisions do. An archive has none.
 fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
     match (claim.by, &claim.newest) {
-        (Voucher::Status, _) => true,
-        (Voucher::Operator, Some(newest)) => claim.revisions.contains(newest),
-        (Voucher::Operator, None) => {
+        (ClaimSource::Status, _) => true,
+        (ClaimSource::Operator, Some(newest)) => claim.revisions.contains(newest),
+        (ClaimSource::Operator, None) => {
             status.published.as_ref().map(|published| &published.fingerprint) == claim.fingerprint.as_ref()
         }
     }
@@ -233,16 +240,16 @@ mod tests {
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const TIME: &str = "2026-11-20T18:40:00.123456Z";
 
-    fn commit(revision: &str) -> Wanted {
-        Wanted::Commit(revision.parse::<Revision>().unwrap().commit().clone())
+    fn commit(revision: &str) -> WaitTarget {
+        WaitTarget::Commit(revision.parse::<Revision>().unwrap().commit().clone())
     }
 
     fn fingerprint(digit: char) -> String {
         format!("sha256:{}", digit.to_string().repeat(64))
     }
 
-    fn content(digit: char) -> Wanted {
-        Wanted::Fingerprint(fingerprint(digit).parse().unwrap())
+    fn content(digit: char) -> WaitTarget {
+        WaitTarget::Fingerprint(fingerprint(digit).parse().unwrap())
     }
 
     /// A workspace in which `newest` was seen last and `published` is published, with all `changes` made to its status.
@@ -298,55 +305,55 @@ mod tests {
         serde_json::from_value(answer).unwrap()
     }
 
-    fn name(verdict: &Verdict) -> &'static str {
+    fn name(verdict: &WaitVerdict) -> &'static str {
         match verdict {
-            Verdict::Converged(Claim { by: Voucher::Status, .. }) => "converged",
-            Verdict::Converged(Claim { by: Voucher::Operator, .. }) => "converged, says the operator",
-            Verdict::Unconfirmed(_) => "unconfirmed",
-            Verdict::Refused(_) => "refused",
-            Verdict::Suspended(_) => "suspended",
-            Verdict::Pending(Pending::Unseen(_)) => "unseen",
-            Verdict::Pending(Pending::Unpublished(_)) => "unpublished",
-            Verdict::Pending(Pending::Moving { .. }) => "moving",
-            Verdict::Pending(Pending::Unknown { .. }) => "unknown",
+            WaitVerdict::Converged(Claim { by: ClaimSource::Status, .. }) => "converged",
+            WaitVerdict::Converged(Claim { by: ClaimSource::Operator, .. }) => "converged, says the operator",
+            WaitVerdict::Unconfirmed(_) => "unconfirmed",
+            WaitVerdict::Refused(_) => "refused",
+            WaitVerdict::Suspended(_) => "suspended",
+            WaitVerdict::Pending(Pending::Unseen(_)) => "unseen",
+            WaitVerdict::Pending(Pending::Unpublished(_)) => "unpublished",
+            WaitVerdict::Pending(Pending::Moving { .. }) => "moving",
+            WaitVerdict::Pending(Pending::Unknown { .. }) => "unknown",
         }
     }
 
-    fn fresh(workspace: &RototoWorkspace) -> Known<'_> {
-        Known { workspace, answer: None, status: Freshness::Fresh }
+    fn fresh(workspace: &RototoWorkspace) -> WaitInput<'_> {
+        WaitInput { workspace, answer: None, status: Freshness::Fresh }
     }
 
     /// With a status that is known to be recent.
-    fn check(workspace: &RototoWorkspace, wanted: &Wanted, expected: &str) {
-        let verdict = verdict(&fresh(workspace), wanted);
-        assert_eq!(name(&verdict), expected, "{wanted:?}: {verdict:?}");
+    fn check(workspace: &RototoWorkspace, target: &WaitTarget, expected: &str) {
+        let verdict = verdict(&fresh(workspace), target);
+        assert_eq!(name(&verdict), expected, "{target:?}: {verdict:?}");
     }
 
     /// With a status that may be old.
-    fn check_answer(workspace: &RototoWorkspace, answer: Option<&Convergence>, wanted: &Wanted, expected: &str) {
-        let verdict = verdict(&Known { workspace, answer, status: Freshness::Unknown }, wanted);
-        assert_eq!(name(&verdict), expected, "{wanted:?}: {verdict:?}");
+    fn check_answer(workspace: &RototoWorkspace, answer: Option<&Convergence>, target: &WaitTarget, expected: &str) {
+        let verdict = verdict(&WaitInput { workspace, answer, status: Freshness::Unknown }, target);
+        assert_eq!(name(&verdict), expected, "{target:?}: {verdict:?}");
     }
 
     #[test]
     fn a_commit_has_converged_once_its_name_is_published_and_the_fleet_runs_it() {
         let all_is_well = workspace(A, A, json!({}));
         check(&all_is_well, &commit(A), "converged");
-        check(&all_is_well, &Wanted::Revision(A.parse().unwrap()), "converged");
-        check(&all_is_well, &Wanted::Newest, "converged");
+        check(&all_is_well, &WaitTarget::Revision(A.parse().unwrap()), "converged");
+        check(&all_is_well, &WaitTarget::Newest, "converged");
         check(&all_is_well, &content('1'), "converged");
         check(&all_is_well, &commit(B), "unseen");
         check(&all_is_well, &content('2'), "unseen");
         let other_branch = A.replace("main", "release").parse().unwrap();
-        check(&all_is_well, &Wanted::Revision(other_branch), "unseen");
+        check(&all_is_well, &WaitTarget::Revision(other_branch), "unseen");
     }
 
     /// History F20: the operator is dead, and its last word stands for days.
     #[test]
     fn a_claim_that_nobody_has_renewed_is_not_believed() {
         let all_is_well = workspace(A, A, json!({}));
-        for wanted in [commit(A), Wanted::Newest, content('1')] {
-            check_answer(&all_is_well, None, &wanted, "unconfirmed");
+        for target in [commit(A), WaitTarget::Newest, content('1')] {
+            check_answer(&all_is_well, None, &target, "unconfirmed");
         }
         let undated = workspace(A, A, json!({ "fleet": null }));
         check_answer(&undated, None, &commit(A), "unconfirmed");
@@ -363,7 +370,7 @@ mod tests {
         let (well, moving) = (workspace(A, A, json!({})), workspace(A, A, not(&["Converged"], "")));
         let (yes, no) = (answer(A, json!({})), answer(A, json!({ "status": "False", "message": "1 of 2" })));
         check_answer(&well, Some(&yes), &commit(A), "converged, says the operator");
-        check_answer(&well, Some(&yes), &Wanted::Newest, "converged, says the operator");
+        check_answer(&well, Some(&yes), &WaitTarget::Newest, "converged, says the operator");
         check_answer(&moving, Some(&yes), &commit(A), "converged, says the operator");
         check_answer(&well, Some(&no), &commit(A), "moving");
         check_answer(&well, Some(&answer(A, json!({ "fingerprint": fingerprint('2') }))), &content('1'), "unseen");
@@ -392,13 +399,13 @@ mod tests {
     #[test]
     fn the_newest_that_the_operator_knows_must_be_the_published_one() {
         let well = workspace(A, A, json!({}));
-        check_answer(&well, Some(&answer(B, json!({}))), &Wanted::Newest, "moving");
+        check_answer(&well, Some(&answer(B, json!({}))), &WaitTarget::Newest, "moving");
         check_answer(&well, Some(&answer(B, json!({}))), &commit(A), "converged, says the operator");
         let archive = json!({ "revisions": [], "source_revision": null, "settled": false });
-        check_answer(&well, Some(&answer(A, archive.clone())), &Wanted::Newest, "converged, says the operator");
+        check_answer(&well, Some(&answer(A, archive.clone())), &WaitTarget::Newest, "converged, says the operator");
         let mut other = answer(A, archive);
         other.fingerprint = Some(fingerprint('2'));
-        check_answer(&well, Some(&other), &Wanted::Newest, "moving");
+        check_answer(&well, Some(&other), &WaitTarget::Newest, "moving");
     }
 
     /// History S6: in a monorepo, the neighbour's commit comes a second later.
@@ -408,7 +415,7 @@ mod tests {
             json!({ "fingerprint": fingerprint('1'), "revision": B, "updatedAt": TIME, "revisions": [B, A] });
         let followed = workspace(B, B, json!({ "published": published }));
         check(&followed, &commit(A), "converged");
-        check(&followed, &Wanted::Revision(A.parse().unwrap()), "converged");
+        check(&followed, &WaitTarget::Revision(A.parse().unwrap()), "converged");
         check_answer(
             &followed,
             Some(&answer(B, json!({ "revisions": [B, A] }))),
@@ -416,7 +423,7 @@ mod tests {
             "converged, says the operator",
         );
         match verdict(&fresh(&followed), &commit(A)) {
-            Verdict::Converged(claim) => assert_eq!(commit(A).revision_in(&claim), Some(A)),
+            WaitVerdict::Converged(claim) => assert_eq!(commit(A).revision_in(&claim), Some(A)),
             other => panic!("{other:?}"),
         }
     }
@@ -435,12 +442,12 @@ mod tests {
 
     /// History N6.
     #[test]
-    fn whoever_waits_for_the_newest_of_a_suspended_workspace_is_told_that_nothing_new_comes() {
+    fn a_wait_for_the_newest_of_a_suspended_workspace_says_that_nothing_new_comes() {
         let all_is_well = suspended(workspace(A, A, json!({})));
-        check(&all_is_well, &Wanted::Newest, "suspended");
-        check_answer(&all_is_well, Some(&answer(A, json!({}))), &Wanted::Newest, "suspended");
+        check(&all_is_well, &WaitTarget::Newest, "suspended");
+        check_answer(&all_is_well, Some(&answer(A, json!({}))), &WaitTarget::Newest, "suspended");
         let unseen = suspended(workspace(A, A, json!({ "observedGeneration": 0 })));
-        check(&unseen, &Wanted::Newest, "suspended");
+        check(&unseen, &WaitTarget::Newest, "suspended");
     }
 
     #[test]
@@ -462,8 +469,8 @@ mod tests {
     fn what_nobody_knows_is_not_there_yet() {
         for reason in ["NoProcesses", "Recounting", "Silent", "Unprovable", "SelectorInvalid", "OfTheFuture"] {
             let nobody_knows = workspace(A, A, unknown(reason, "said so"));
-            for wanted in [commit(A), Wanted::Newest, content('1')] {
-                check(&nobody_knows, &wanted, "unknown");
+            for target in [commit(A), WaitTarget::Newest, content('1')] {
+                check(&nobody_knows, &target, "unknown");
             }
         }
         check(
@@ -476,7 +483,7 @@ mod tests {
     #[test]
     fn a_workspace_that_nobody_follows_says_how_to_follow_it() {
         let says = |reason: &str| match verdict(&fresh(&workspace(A, A, unknown(reason, "so it is"))), &commit(A)) {
-            Verdict::Pending(Pending::Unknown { says, .. }) => says,
+            WaitVerdict::Pending(Pending::Unknown { says, .. }) => says,
             other => panic!("{other:?}"),
         };
         let label = "so it is; give the pods that should the label workspace.rototo.dev/degradation: \"\"";
@@ -492,7 +499,7 @@ mod tests {
         check(&workspace(A, A, not(&["Published"], "lost")), &commit(A), "moving");
         let nothing_published = workspace(A, A, json!({ "published": null }));
         check(&nothing_published, &commit(A), "unpublished");
-        check(&nothing_published, &Wanted::Newest, "unpublished");
+        check(&nothing_published, &WaitTarget::Newest, "unpublished");
     }
 
     #[test]
@@ -500,7 +507,7 @@ mod tests {
         let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
         let refused = workspace(B, A, rejected.clone());
         check(&refused, &commit(B), "refused");
-        check(&refused, &Wanted::Newest, "refused");
+        check(&refused, &WaitTarget::Newest, "refused");
         check(&refused, &commit(A), "converged");
         check(&refused, &content('2'), "unseen");
         // The spec that refused it is not the one that the operator answers for.
@@ -516,12 +523,12 @@ mod tests {
 
     #[test]
     fn the_newest_has_arrived_only_when_the_source_is_known_to_be_the_newest_too() {
-        check(&workspace(A, A, not(&["Ready", "Stale"], "unreachable")), &Wanted::Newest, "moving");
-        check(&workspace(A, A, not(&["Converged"], "1 of 2")), &Wanted::Newest, "moving");
+        check(&workspace(A, A, not(&["Ready", "Stale"], "unreachable")), &WaitTarget::Newest, "moving");
+        check(&workspace(A, A, not(&["Converged"], "1 of 2")), &WaitTarget::Newest, "moving");
         check_answer(
             &workspace(A, A, not(&["Ready", "Stale"], "unreachable")),
             Some(&answer(A, json!({}))),
-            &Wanted::Newest,
+            &WaitTarget::Newest,
             "moving",
         );
     }
@@ -533,7 +540,7 @@ mod tests {
         changes["fleet"] =
             json!({"expected": 3, "processes": 3, "applied": 2, "rejected": 0, "silent": 0, "behind": behind});
         match verdict(&fresh(&workspace(A, A, changes)), &commit(A)) {
-            Verdict::Pending(Pending::Moving { applied: 2, total: 3, behind, says }) => {
+            WaitVerdict::Pending(Pending::Moving { applied: 2, total: 3, behind, says }) => {
                 assert_eq!(behind[0].name, "app-1");
                 assert_eq!(says, "2 of 3 run it");
             }

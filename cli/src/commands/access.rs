@@ -7,7 +7,7 @@ use clap::Args;
 use rototo_api::names;
 use serde_json::{Value, json};
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::cluster::ClusterOptions;
 use crate::output;
 
@@ -21,7 +21,7 @@ It only prints. What belongs into the pod's own manifest, a label and a volume, 
 /// Print what a pod needs to follow a workspace: a Role and its binding, a label, and a token.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct AccessArguments {
     /// The RototoWorkspace
     #[arg(value_name = "NAME")]
     name: String,
@@ -34,14 +34,14 @@ pub(crate) struct Arguments {
     cluster: ClusterOptions,
 }
 
-pub(crate) fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     for (what, name) in [("workspace", Some(&arguments.name)), ("ServiceAccount", arguments.service_account.as_ref())] {
         // What is printed here is applied unread.
         if let Some(name) = name.filter(|name| !is_name(name)) {
             bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
         }
     }
-    let access = Access {
+    let access = AccessRequest {
         workspace: &arguments.name,
         service_account: arguments.service_account.as_deref(),
         namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
@@ -63,13 +63,13 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Who is to follow what.
-struct Access<'a> {
+struct AccessRequest<'a> {
     workspace: &'a str,
     service_account: Option<&'a str>,
     namespace: Option<&'a str>,
 }
 
-impl Access<'_> {
+impl AccessRequest<'_> {
     fn account(&self) -> &str {
         self.service_account.unwrap_or(self.workspace)
     }
@@ -208,7 +208,7 @@ subjects:
 mod tests {
     use super::*;
 
-    fn check(access: &Access<'_>) {
+    fn check(access: &AccessRequest<'_>) {
         let yaml = access.yaml();
         let documents: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
         let json = access.json();
@@ -217,13 +217,13 @@ mod tests {
 
     #[test]
     fn yaml_and_json_say_the_same() {
-        check(&Access { workspace: "degradation", service_account: None, namespace: None });
-        check(&Access { workspace: "123", service_account: Some("checkout"), namespace: Some("prod") });
+        check(&AccessRequest { workspace: "degradation", service_account: None, namespace: None });
+        check(&AccessRequest { workspace: "123", service_account: Some("checkout"), namespace: Some("prod") });
     }
 
     #[test]
     fn the_comments_hold_the_manifest_of_the_pod() {
-        let access = Access { workspace: "degradation", service_account: None, namespace: Some("prod") };
+        let access = AccessRequest { workspace: "degradation", service_account: None, namespace: Some("prod") };
         let (yaml, json) = (access.yaml(), access.json());
         let (_, comments) = yaml.split_once("a Deployment:\n#\n").unwrap();
         let uncommented: String =

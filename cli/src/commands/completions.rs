@@ -16,15 +16,15 @@ Examples:
 /// Print a script that completes this command's words in a shell.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct CompletionsArguments {
     /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut crate::arguments::Arguments::command(), "rototo", &mut script);
+    generate(arguments.shell, &mut crate::arguments::CommandLine::command(), "rototo", &mut script);
     output::text(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

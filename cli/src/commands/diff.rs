@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::context::read_context;
-use crate::diff::{self, Values};
+use crate::diff::{self, ValueVisibility};
 use crate::workspace::{Workspace, compiled};
 use crate::{fixtures, output};
 
@@ -25,7 +25,7 @@ Descriptions, comments, and moved lines are no difference: nobody gets anything 
 /// Compare two workspaces: what changes, and for whom, in terms of variables and rules.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct DiffArguments {
     /// What runs: a directory or an address
     #[arg(value_name = "OLD")]
     old: String,
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     markdown: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let (old, new) =
         (Workspace::read(Some(&arguments.old), global).await?, Workspace::read(Some(&arguments.new), global).await?);
     let (old_parsed, new_parsed) = (rototo_engine::parse(old.tree.clone()), rototo_engine::parse(new.tree.clone()));
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
         let (old, new) = (compiled(&old, &old_parsed)?, compiled(&new, &new_parsed)?);
         diff.decisions = Some(diff::decisions(&old, &new, &contexts));
     }
-    let values = if arguments.redact { Values::Redacted } else { Values::Shown };
+    let values = if arguments.redact { ValueVisibility::Redacted } else { ValueVisibility::Shown };
     if arguments.redact {
         diff.redact();
     }
@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
 }
 
 /// The contexts by name, those of the command line as one.
-fn contexts(arguments: &Arguments) -> anyhow::Result<Vec<(String, Context)>> {
+fn contexts(arguments: &DiffArguments) -> anyhow::Result<Vec<(String, Context)>> {
     let mut contexts = Vec::new();
     if !arguments.context.is_empty() {
         contexts.push(("--context".to_owned(), Context::from_json(read_context(&arguments.context)?)?));

@@ -9,7 +9,7 @@ use clap::Args;
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::output::{self, BOLD, DIM};
 use crate::site::{self, Page};
 
@@ -23,7 +23,7 @@ Examples:
 /// Read the documentation that belongs to this version.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct DocsArguments {
     /// Print the page whose name begins with this
     #[arg(short, long, value_name = "PAGE", conflicts_with_all = ["search", "export"])]
     page: Option<String>,
@@ -38,10 +38,10 @@ pub(crate) struct Arguments {
 }
 
 /// A section's title, and its pages.
-type Section = (&'static str, &'static [Page]);
+type DocSection = (&'static str, &'static [Page]);
 
 /// In the order of a first reading: a new page is a line.
-const SECTIONS: &[Section] = &[
+const SECTIONS: &[DocSection] = &[
     (
         "Use",
         &[
@@ -67,11 +67,11 @@ struct Index {
 #[derive(Serialize)]
 struct IndexSection {
     title: &'static str,
-    pages: Vec<Summary>,
+    pages: Vec<PageSummary>,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct PageSummary {
     id: &'static str,
     title: &'static str,
 }
@@ -84,7 +84,7 @@ struct WholePage {
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
+struct FoundLines<'a> {
     query: &'a str,
     matches: Vec<Match>,
 }
@@ -96,12 +96,12 @@ struct Match {
     /// From 1.
     line: usize,
     text: &'static str,
-    spans: Vec<Span>,
+    spans: Vec<LineSpan>,
 }
 
 /// Bytes of the line.
 #[derive(Serialize)]
-struct Span {
+struct LineSpan {
     start: usize,
     end: usize,
 }
@@ -111,7 +111,7 @@ struct Exported {
     out: String,
 }
 
-pub(crate) fn run(arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &DocsArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     match (&arguments.page, &arguments.search, &arguments.export) {
         (Some(page), ..) => print_page(page, global)?,
         (_, Some(query), _) => print_matches(query, global)?,
@@ -129,19 +129,19 @@ fn title(markdown: &'static str) -> &'static str {
     markdown.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
 }
 
-fn print_index(global: &Global) -> anyhow::Result<()> {
+fn print_index(global: &GlobalArguments) -> anyhow::Result<()> {
     if global.json {
-        let summary = |(id, markdown): &Page| Summary { id, title: title(markdown) };
-        let section = |(title, pages): &Section| IndexSection { title, pages: pages.iter().map(summary).collect() };
+        let summary = |(id, markdown): &Page| PageSummary { id, title: title(markdown) };
+        let section = |(title, pages): &DocSection| IndexSection { title, pages: pages.iter().map(summary).collect() };
         return output::json(&Index { sections: SECTIONS.iter().map(section).collect() });
     }
     let page = |(id, markdown): &Page| format!("  {BOLD}{id:<14}{BOLD:#} {}\n", title(markdown));
     let section =
-        |(title, pages): &Section| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
+        |(title, pages): &DocSection| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
     output::text(&SECTIONS.iter().map(section).collect::<String>())
 }
 
-fn print_page(prefix: &str, global: &Global) -> anyhow::Result<()> {
+fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
     let exact = pages().find(|(id, _)| *id == prefix).copied();
     let candidates: Vec<_> = pages().filter(|(id, _)| id.starts_with(prefix)).copied().collect();
     let (id, markdown) = match (exact, candidates.as_slice()) {
@@ -156,12 +156,12 @@ fn print_page(prefix: &str, global: &Global) -> anyhow::Result<()> {
     if global.json { output::json(&WholePage { id, title: title(markdown), markdown }) } else { output::text(markdown) }
 }
 
-fn print_matches(query: &str, global: &Global) -> anyhow::Result<()> {
+fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
     let pattern = RegexBuilder::new(query).case_insensitive(true).build();
     let pattern = pattern.with_context(|| format!("`{query}` is no regular expression"))?;
     let matches: Vec<_> = pages().flat_map(|page| matches(page, &pattern)).collect();
     if global.json {
-        return output::json(&Found { query, matches });
+        return output::json(&FoundLines { query, matches });
     }
     let line = |found: &Match| format!("{BOLD}{}{BOLD:#}:{}: {}\n", found.page, found.line, found.text);
     output::text(&matches.iter().map(line).collect::<String>())
@@ -170,7 +170,7 @@ fn print_matches(query: &str, global: &Global) -> anyhow::Result<()> {
 fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
     let (id, markdown) = page;
     let lines = markdown.lines().enumerate().map(|(index, line)| {
-        let spans = pattern.find_iter(line).map(|found| Span { start: found.start(), end: found.end() }).collect();
+        let spans = pattern.find_iter(line).map(|found| LineSpan { start: found.start(), end: found.end() }).collect();
         Match { page: id, title: title(markdown), line: index + 1, text: line, spans }
     });
     lines.filter(|found| !found.spans.is_empty()).collect()
@@ -179,11 +179,12 @@ fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
 /// The first page of the site, in Markdown as all others.
 fn index() -> String {
     let page = |(id, markdown): &Page| format!("- [{}]({id}.md)\n", title(markdown));
-    let section = |(title, pages): &Section| format!("## {title}\n\n{}\n", pages.iter().map(page).collect::<String>());
+    let section =
+        |(title, pages): &DocSection| format!("## {title}\n\n{}\n", pages.iter().map(page).collect::<String>());
     format!("# rototo\n\n{}", SECTIONS.iter().map(section).collect::<String>())
 }
 
-fn export(directory: &PathBuf, global: &Global) -> anyhow::Result<()> {
+fn export(directory: &PathBuf, global: &GlobalArguments) -> anyhow::Result<()> {
     let shown = directory.display();
     fs::create_dir_all(directory).with_context(|| format!("the directory {shown} can't be made"))?;
     let all: Vec<Page> = pages().copied().collect();

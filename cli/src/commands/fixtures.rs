@@ -9,8 +9,8 @@ use clap::Args;
 use rototo_engine::{Compiled, Parsed};
 use serde::Serialize;
 
-use crate::arguments::Global;
-use crate::fixtures::{Entry, SUITE, Suite, Target, generate};
+use crate::arguments::GlobalArguments;
+use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate};
 use crate::output::{self, BAD};
 use crate::selection::{Selection, unknown};
 use crate::workspace::{Workspace, compiled};
@@ -26,7 +26,7 @@ written anew: keep cases of your own in files of other names, and name these in 
 /// Write fixtures: contexts, and what the workspace decides for each.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct FixturesArguments {
     /// A directory or an address
     #[arg(value_name = "SOURCE")]
     source: String,
@@ -54,14 +54,14 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read.
 #[derive(Serialize)]
-struct Report {
+struct FixturesReport {
     command: &'static str,
     workspace: String,
     out: String,
     files: Vec<String>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::read(Some(&arguments.source), global).await?;
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let compiled = compiled(&workspace, &parsed)?;
@@ -75,8 +75,12 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let suite = Suite { schema_version: 1, workspace: workspace.shown.clone(), fixtures: entries };
     write(&arguments.out.join(SUITE), &suite)?;
 
-    let report =
-        Report { command: "fixtures", workspace: workspace.shown, out: arguments.out.display().to_string(), files };
+    let report = FixturesReport {
+        command: "fixtures",
+        workspace: workspace.shown,
+        out: arguments.out.display().to_string(),
+        files,
+    };
     if global.json {
         output::json(&report)?;
     } else if !global.quiet {
@@ -84,7 +88,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
         output::text(&format!("fixtures: {}\n{written}", report.out))?;
     }
     for case in missing {
-        output::complain_in_full(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
+        output::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,21 +97,21 @@ fn write_fixture(
     out: &Path,
     parsed: &Parsed,
     compiled: &Compiled,
-    target: Target<'_>,
-    entries: &mut Vec<Entry>,
+    target: FixtureTarget<'_>,
+    entries: &mut Vec<SuiteEntry>,
 ) -> anyhow::Result<(String, Vec<String>)> {
     let path = match target {
-        Target::Qualifier(id) => format!("qualifiers/{id}.toml"),
-        Target::Variable(id) => format!("variables/{id}.toml"),
+        FixtureTarget::Qualifier(id) => format!("qualifiers/{id}.toml"),
+        FixtureTarget::Variable(id) => format!("variables/{id}.toml"),
     };
     let generated = generate(parsed, compiled, target)?;
     write(&out.join(&path), &generated.fixture)?;
-    entries.push(Entry { path: path.clone(), target: generated.fixture.target });
+    entries.push(SuiteEntry { path: path.clone(), target: generated.fixture.target });
     Ok((path, generated.not_found))
 }
 
 /// What is selected; everything, if nothing is.
-fn targets<'a>(arguments: &Arguments, compiled: &'a Compiled) -> anyhow::Result<Vec<Target<'a>>> {
+fn targets<'a>(arguments: &FixturesArguments, compiled: &'a Compiled) -> anyhow::Result<Vec<FixtureTarget<'a>>> {
     let selection = |ids: &Vec<String>, all: bool| Selection::of(ids.clone(), all);
     let (variables, qualifiers) =
         (selection(&arguments.variable, arguments.variables), selection(&arguments.qualifier, arguments.qualifiers));
@@ -121,7 +125,11 @@ fn targets<'a>(arguments: &Arguments, compiled: &'a Compiled) -> anyhow::Result<
     if qualifiers.is_empty() && variables.is_empty() {
         bail!("the workspace decides nothing: it has neither variables nor qualifiers");
     }
-    Ok(qualifiers.into_iter().map(Target::Qualifier).chain(variables.into_iter().map(Target::Variable)).collect())
+    Ok(qualifiers
+        .into_iter()
+        .map(FixtureTarget::Qualifier)
+        .chain(variables.into_iter().map(FixtureTarget::Variable))
+        .collect())
 }
 
 fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

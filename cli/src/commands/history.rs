@@ -7,13 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use rototo_api::workspace::HistoryEntry;
 use serde::Serialize;
 
-use crate::arguments::Global;
-use crate::cluster::{self, ClusterOptions, Scope};
+use crate::arguments::GlobalArguments;
+use crate::cluster::{self, ClusterOptions, WorkspaceScope};
 use crate::output;
 
 /// See the last ten publishes of a workspace: when, which revision, and how long they took to run everywhere.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct HistoryArguments {
     /// The RototoWorkspace
     #[arg(value_name = "NAME")]
     name: String,
@@ -24,18 +24,18 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read: the history as the custom resource has it.
 #[derive(Serialize)]
-struct Report {
+struct HistoryReport {
     namespace: String,
     name: String,
     history: Vec<HistoryEntry>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: HistoryArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let cluster = arguments.cluster.connect().await?;
-    let found = cluster.workspaces(Scope::Named(&arguments.name)).await?;
+    let found = cluster.workspaces(WorkspaceScope::Named(&arguments.name)).await?;
     let history: Vec<_> = found.into_iter().filter_map(|workspace| workspace.status).flat_map(|s| s.history).collect();
     if global.json {
-        output::json(&Report { namespace: cluster.namespace, name: arguments.name, history })?;
+        output::json(&HistoryReport { namespace: cluster.namespace, name: arguments.name, history })?;
     } else {
         output::text(&cluster::history(&history, Timestamp::now()))?;
     }

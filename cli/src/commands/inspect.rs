@@ -6,10 +6,10 @@ use anyhow::bail;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::context::read_context;
 use crate::documents::documents;
-use crate::inspection::{self, Subject};
+use crate::inspection::{self, InspectionInput};
 use crate::output;
 use crate::selection::Selectors;
 use crate::workspace::{self, Workspace};
@@ -23,7 +23,7 @@ Examples:
 /// See how the parts of a workspace depend on each other, also of one that does not pass lint.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct InspectArguments {
     /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
@@ -36,8 +36,8 @@ pub(crate) struct Arguments {
     context: Vec<String>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { source, selectors, context } = arguments;
+pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let InspectArguments { source, selectors, context } = arguments;
     if !context.is_empty() && selectors.variables().is_none() && selectors.qualifiers().is_none() {
         bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
     }
@@ -46,8 +46,13 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
     selectors.check(&parsed, &lint.custom)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
-    let subject =
-        Subject { parsed: &parsed, lint: &lint, compiled: &compiled, selectors: &selectors, context: context.as_ref() };
+    let subject = InspectionInput {
+        parsed: &parsed,
+        lint: &lint,
+        compiled: &compiled,
+        selectors: &selectors,
+        context: context.as_ref(),
+    };
     let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed))?;
     if global.json {
         output::json(&inspection)?;

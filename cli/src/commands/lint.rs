@@ -6,10 +6,10 @@ use clap::Args;
 use rototo_engine::{Diagnostic, Lint, Parsed};
 use serde::Serialize;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::documents::{ReportedDocument, documents};
 use crate::output;
-use crate::render::{self, Outcome};
+use crate::render::{self, LintOutcome};
 use crate::selection::Selectors;
 use crate::workspace::{self, NotThere, Workspace};
 
@@ -25,7 +25,7 @@ Errors make the exit code 1; warnings don't.";
 /// Check a workspace for everything that an operator would refuse, and for what is probably a mistake.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct LintArguments {
     /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
@@ -36,13 +36,13 @@ pub(crate) struct Arguments {
 
 /// The shape that editors and scripts read.
 #[derive(Serialize)]
-struct Report<'a> {
+struct LintReport<'a> {
     workspace: String,
     documents: Vec<ReportedDocument<'a>>,
     diagnostics: &'a [Diagnostic],
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let workspace = match Workspace::read(arguments.source.as_deref(), global).await {
         Ok(workspace) => workspace,
         Err(error) => match error.downcast::<NotThere>() {
@@ -57,9 +57,9 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
 
     if global.json {
         let documents = documents(&workspace, &parsed);
-        output::json(&Report { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
+        output::json(&LintReport { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
     } else if !lint.diagnostics.is_empty() || !global.quiet {
-        let outcome = Outcome { workspace: &workspace, parsed: &parsed, lint: &lint };
+        let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
         output::text(&render::lint(&outcome))?;
     }
     Ok(exit_code(&lint))
@@ -70,14 +70,14 @@ fn exit_code(lint: &Lint) -> ExitCode {
 }
 
 /// A directory that isn't there is a finding like any other, so that a script reads one shape.
-fn not_there(at: &str, reason: &str, global: &Global) -> anyhow::Result<ExitCode> {
+fn not_there(at: &str, reason: &str, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
         diagnostic.message = reason.to_owned();
         at.clone_into(&mut diagnostic.location.path);
     }
     if global.json {
-        output::json(&Report { workspace: at.to_owned(), documents: Vec::new(), diagnostics: &lint.diagnostics })?;
+        output::json(&LintReport { workspace: at.to_owned(), documents: Vec::new(), diagnostics: &lint.diagnostics })?;
     } else {
         output::text(&render::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
     }

@@ -22,32 +22,32 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Init(init::Arguments),
-    Lint(lint::Arguments),
-    Resolve(resolve::Arguments),
-    Show(show::Arguments),
-    Inspect(inspect::Arguments),
-    Diff(diff::Arguments),
-    Fixtures(fixtures::Arguments),
-    Docs(docs::Arguments),
-    Completions(completions::Arguments),
+    Init(init::InitArguments),
+    Lint(lint::LintArguments),
+    Resolve(resolve::ResolveArguments),
+    Show(show::ShowArguments),
+    Inspect(inspect::InspectArguments),
+    Diff(diff::DiffArguments),
+    Fixtures(fixtures::FixturesArguments),
+    Docs(docs::DocsArguments),
+    Completions(completions::CompletionsArguments),
     #[cfg(feature = "kubernetes")]
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     #[cfg(feature = "kubernetes")]
-    History(history::Arguments),
+    History(history::HistoryArguments),
     #[cfg(feature = "kubernetes")]
-    Wait(wait::Arguments),
+    Wait(wait::WaitArguments),
     #[cfg(feature = "kubernetes")]
-    Access(access::Arguments),
+    Access(access::AccessArguments),
 }
 
 /// Does it.
-pub(crate) async fn run(command: Command, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: Command, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(arguments) => init::run(arguments, global).await,
         Command::Lint(arguments) => lint::run(arguments, global).await,

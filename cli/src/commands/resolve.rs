@@ -7,7 +7,7 @@ use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::context::read_context;
 use crate::selection::{Selection, unknown};
 use crate::workspace::{Workspace, compiled};
@@ -25,7 +25,7 @@ A value after `=` is JSON if it reads as JSON, and text otherwise: account.seats
 /// See which value a variable has for a context, or whether a qualifier holds, and the steps that lead there.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct ResolveArguments {
     /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
@@ -53,13 +53,13 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read.
 #[derive(Serialize)]
-struct Report {
+struct ResolveReport {
     workspace: String,
     variables: Vec<VariableTrace>,
     qualifiers: Vec<QualifierTrace>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let variables = Selection::of(arguments.variable, arguments.variables);
     let qualifiers = Selection::of(arguments.qualifier, arguments.qualifiers);
     if variables.is_none() && qualifiers.is_none() {
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     let parsed = rototo_engine::parse(workspace.tree.clone());
     let compiled = compiled(&workspace, &parsed)?;
     let context = Context::from_json(read_context(&arguments.context)?)?;
-    let report = Report {
+    let report = ResolveReport {
         workspace: workspace.shown,
         variables: trace_variables(&compiled, &variables, &context)?,
         qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,

@@ -9,7 +9,7 @@ use rototo_engine::{Parsed, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
 use crate::output::{self, BAD, BOLD, DIM};
 use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
@@ -26,7 +26,7 @@ Examples:
 /// Show the files of a workspace by what they are, or the rules of lint.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct ShowArguments {
     /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
@@ -37,13 +37,13 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read.
 #[derive(Serialize)]
-struct Report {
+struct ShowReport {
     command: &'static str,
     workspace: String,
     schemas: Vec<Stem>,
-    resources: Vec<File>,
-    variables: Vec<File>,
-    qualifiers: Vec<File>,
+    resources: Vec<ShownFile>,
+    variables: Vec<ShownFile>,
+    qualifiers: Vec<ShownFile>,
     lint_rules: Vec<CatalogRule>,
     lint_authorities: Vec<Authority>,
     linters: Vec<Stem>,
@@ -56,7 +56,7 @@ struct Stem {
 }
 
 #[derive(Serialize)]
-struct File {
+struct ShownFile {
     id: String,
     uri: String,
     path: String,
@@ -71,8 +71,8 @@ struct Authority {
     rules: Vec<CatalogRule>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { source, selectors } = arguments;
+pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let ShowArguments { source, selectors } = arguments;
     if source.is_none() && selectors.is_catalog_alone() {
         selectors.check_catalog(&Custom::default())?;
         return show_catalog(&selectors, global);
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
 }
 
 /// The rules alone, for which nobody needs a workspace.
-fn show_catalog(selectors: &Selectors, global: &Global) -> anyhow::Result<ExitCode> {
+fn show_catalog(selectors: &Selectors, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let none = Custom::default();
     let (rules, authorities) = (rules(catalog(), selectors), authorities(catalog_in_reports(&none), selectors));
     if !global.json {
@@ -111,13 +111,15 @@ fn show_catalog(selectors: &Selectors, global: &Global) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selectors) -> anyhow::Result<Report> {
+fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selectors) -> anyhow::Result<ShowReport> {
     let all = selectors.is_everything();
     let files = |folder: &str, scheme: &str, selection: &Selection| {
         let documents = parsed.tree().iter();
         let named = documents.filter_map(|(path, _)| Some((id_in(path, folder, ".toml")?, path)));
         let selected = named.filter(|(id, _)| all || selection.has(id));
-        selected.map(|(id, path)| File::of(id, path, scheme, selection, parsed)).collect::<anyhow::Result<Vec<_>>>()
+        selected
+            .map(|(id, path)| ShownFile::of(id, path, scheme, selection, parsed))
+            .collect::<anyhow::Result<Vec<_>>>()
     };
     let stems = |folder: &str, ending: &str, selection: Option<&Selection>| {
         let documents = parsed.tree().iter();
@@ -125,7 +127,7 @@ fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selector
         let selected = named.filter(|(id, _)| all || selection.is_some_and(|selection| selection.has(id)));
         selected.map(|(id, path)| Stem { id: id.to_owned(), path: path.to_string() }).collect()
     };
-    Ok(Report {
+    Ok(ShowReport {
         command: "show",
         workspace,
         schemas: stems("schemas/", ".json", None),
@@ -138,7 +140,7 @@ fn report(workspace: String, parsed: &Parsed, own: &Custom, selectors: &Selector
     })
 }
 
-impl File {
+impl ShownFile {
     fn of(id: &str, path: &str, scheme: &str, selection: &Selection, parsed: &Parsed) -> anyhow::Result<Self> {
         let value = match selection {
             Selection::Some(_) => {
@@ -181,7 +183,7 @@ fn authorities(rules: Vec<CatalogRule>, selectors: &Selectors) -> Vec<Authority>
     authorities.into_iter().map(|(authority, rules)| Authority { authority, rules }).collect()
 }
 
-fn text(report: &Report, parsed: &Parsed) -> String {
+fn text(report: &ShowReport, parsed: &Parsed) -> String {
     let mut text = String::new();
     for (kind, files) in
         [("variable", &report.variables), ("qualifier", &report.qualifiers), ("resource", &report.resources)]

@@ -8,8 +8,8 @@ use kube::ResourceExt;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use serde::Serialize;
 
-use crate::arguments::Global;
-use crate::cluster::{self, ClusterOptions, Scope};
+use crate::arguments::GlobalArguments;
+use crate::cluster::{self, ClusterOptions, WorkspaceScope};
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,7 @@ Examples:
 /// See which content the workspaces of a cluster publish, which processes run it, and who is behind.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct StatusArguments {
     /// A RototoWorkspace; without it, all of the namespace
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -36,27 +36,27 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read: the status as the custom resource has it.
 #[derive(Serialize)]
-struct Report<'a> {
-    items: Vec<Item<'a>>,
+struct StatusReport<'a> {
+    items: Vec<StatusItem<'a>>,
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+struct StatusItem<'a> {
     namespace: String,
     name: String,
     status: Option<&'a RototoWorkspaceStatus>,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: StatusArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let cluster = arguments.cluster.connect().await?;
     let scope = match (&arguments.name, arguments.all_namespaces) {
-        (Some(name), _) => Scope::Named(name),
-        (None, false) => Scope::Namespace,
-        (None, true) => Scope::AllNamespaces,
+        (Some(name), _) => WorkspaceScope::Named(name),
+        (None, false) => WorkspaceScope::Namespace,
+        (None, true) => WorkspaceScope::AllNamespaces,
     };
     let workspaces = cluster.workspaces(scope).await?;
     if global.json {
-        output::json(&Report { items: workspaces.iter().map(Item::of).collect() })?;
+        output::json(&StatusReport { items: workspaces.iter().map(StatusItem::of).collect() })?;
     } else if workspaces.is_empty() {
         let place = if arguments.all_namespaces { "any namespace".to_owned() } else { cluster.namespace };
         output::text(&format!("there is no RototoWorkspace in {place}\n"))?;
@@ -66,7 +66,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-impl<'a> Item<'a> {
+impl<'a> StatusItem<'a> {
     fn of(workspace: &'a RototoWorkspace) -> Self {
         Self {
             namespace: workspace.namespace().unwrap_or_default(),

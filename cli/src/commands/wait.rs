@@ -11,12 +11,13 @@ use rototo_source::{Commit, Revision};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::cluster::claim::Claim;
-use crate::cluster::verdict::{Pending, Verdict, Wanted};
-use crate::cluster::vigil::Way;
+use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
+use crate::cluster::wait_state::Channel;
 use crate::cluster::{
-    ClusterOptions, Ended, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision, straggler,
+    ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision,
+    straggler,
 };
 use crate::output::{self, GOOD};
 use crate::text::plain;
@@ -46,18 +47,18 @@ const UNCONFIRMED: u8 = 5;
 /// Wait until every process of a workspace's fleet runs a change.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct WaitArguments {
     /// The RototoWorkspace
     #[arg(value_name = "NAME")]
     name: String,
 
     /// The commit to wait for: all 40 digits, or REF@sha1:COMMIT
     #[arg(long, value_name = "REVISION", value_parser = revision, conflicts_with = "fingerprint")]
-    revision: Option<Wanted>,
+    revision: Option<WaitTarget>,
 
     /// The content to wait for: sha256: and 64 digits
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
-    fingerprint: Option<Wanted>,
+    fingerprint: Option<WaitTarget>,
 
     /// How long, such as 90s, 5m, or 1h
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -72,7 +73,7 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read.
 #[derive(Serialize)]
-struct Report<'a> {
+struct WaitReport<'a> {
     namespace: &'a str,
     name: &'a str,
     /// `converged`, `refused`, `suspended`, `timed_out`, or `unconfirmed`.
@@ -87,7 +88,7 @@ struct Report<'a> {
 }
 
 /// How the wait ended.
-enum End {
+enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
     Refused(RejectedStatus),
@@ -95,40 +96,40 @@ enum End {
     TimedOut(Option<Pending>),
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { name, revision, fingerprint, timeout, cluster, operator } = arguments;
-    let wanted = revision.or(fingerprint).unwrap_or(Wanted::Newest);
+pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let WaitArguments { name, revision, fingerprint, timeout, cluster, operator } = arguments;
+    let target = revision.or(fingerprint).unwrap_or(WaitTarget::Newest);
     let deadline = Instant::now() + timeout;
     let cluster = cluster.connect().await?;
-    let followed = Box::pin(follow(&cluster, &name, wanted, &operator, deadline)).await?;
+    let followed = Box::pin(follow(&cluster, &name, target, &operator, deadline)).await?;
     let Some(ended) = followed else { return Err(cluster.missing(&name)) };
 
-    let end = End::of(&ended);
+    let end = WaitOutcome::of(&ended);
     let text = end.text(&ended, timeout);
     if global.json {
         output::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
     } else {
         match &end {
-            End::Converged(_) if global.quiet => {}
-            End::Converged(_) => output::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
-            _ => output::complain(&anyhow!("{text}")),
+            WaitOutcome::Converged(_) if global.quiet => {}
+            WaitOutcome::Converged(_) => output::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
+            _ => output::print_error(&anyhow!("{text}")),
         }
-        if let End::Refused(rejected) = &end {
+        if let WaitOutcome::Refused(rejected) = &end {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
-            output::complain_in_full(&findings.collect::<String>())?;
+            output::print_error_text(&findings.collect::<String>())?;
         }
     }
     Ok(end.exit_code())
 }
 
-impl End {
-    fn of(ended: &Ended) -> Self {
+impl WaitOutcome {
+    fn of(ended: &FinishedWait) -> Self {
         match ended.verdict.clone() {
-            Some(Verdict::Converged(claim)) => Self::Converged(claim),
-            Some(Verdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
-            Some(Verdict::Refused(rejected)) => Self::Refused(rejected),
-            Some(Verdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
-            Some(Verdict::Pending(pending)) => Self::TimedOut(Some(pending)),
+            Some(WaitVerdict::Converged(claim)) => Self::Converged(claim),
+            Some(WaitVerdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
+            Some(WaitVerdict::Refused(rejected)) => Self::Refused(rejected),
+            Some(WaitVerdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
+            Some(WaitVerdict::Pending(pending)) => Self::TimedOut(Some(pending)),
             None => Self::TimedOut(None),
         }
     }
@@ -160,45 +161,51 @@ impl End {
         }
     }
 
-    fn report<'a>(&'a self, ended: &'a Ended, namespace: &'a str, name: &'a str, message: &'a str) -> Report<'a> {
+    fn report<'a>(
+        &'a self,
+        ended: &'a FinishedWait,
+        namespace: &'a str,
+        name: &'a str,
+        message: &'a str,
+    ) -> WaitReport<'a> {
         let (confirmed, claim) = match self {
             Self::Converged(claim) => (Some(claim), Some(claim)),
             Self::Unconfirmed(claim) => (None, Some(claim)),
             _ => (None, None),
         };
-        Report {
+        WaitReport {
             namespace,
             name,
             outcome: self.outcome(),
             message,
             behind: self.behind(),
-            status: ended.vigil.status(),
+            status: ended.wait_state.status(),
             confirmed_by: confirmed.map(|claim| claim.by.name()),
             as_of: claim.and_then(|claim| claim.as_of).map(|time| time.to_string()),
         }
     }
 
-    fn text(&self, ended: &Ended, patience: Duration) -> String {
+    fn text(&self, ended: &FinishedWait, patience: Duration) -> String {
         let seconds = patience.as_secs_f64();
         match self {
             Self::Converged(claim) => {
-                let suspended = ended.vigil.workspace().is_some_and(|workspace| workspace.spec.suspend);
+                let suspended = ended.wait_state.workspace().is_some_and(|workspace| workspace.spec.suspend);
                 let note =
                     if suspended { "; the workspace is suspended, so nothing newer will be published" } else { "" };
-                format!("{}, as of {}{note}", published(claim, ended.vigil.wanted()), date(claim))
+                format!("{}, as of {}{note}", published(claim, ended.wait_state.target()), date(claim))
             }
             Self::Unconfirmed(claim) => format!(
                 "not confirmed within {seconds} s: {}, says a status as of {}, and nobody says that this still holds: {}",
-                published(claim, ended.vigil.wanted()),
+                published(claim, ended.wait_state.target()),
                 date(claim),
-                doubts(ended)
+                unconfirmed_because(ended)
             ),
             Self::Refused(rejected) => {
                 format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
             }
             Self::Suspended(what_to_do) => (*what_to_do).to_owned(),
             Self::TimedOut(pending) => {
-                let problem = ended.vigil.problem.as_ref().map(|problem| format!("{problem:#}"));
+                let problem = ended.wait_state.problem.as_ref().map(|problem| format!("{problem:#}"));
                 format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending.as_ref())))
             }
         }
@@ -206,8 +213,8 @@ impl End {
 }
 
 /// What the fleet runs, by the name under which somebody waits for it.
-fn published(claim: &Claim, wanted: &Wanted) -> String {
-    let (meant, newest) = (wanted.revision_in(claim), claim.revisions.first().map(String::as_str));
+fn published(claim: &Claim, target: &WaitTarget) -> String {
+    let (meant, newest) = (target.revision_in(claim), claim.revisions.first().map(String::as_str));
     let content = short_fingerprint(claim.fingerprint.as_deref().unwrap_or_default());
     let same = if meant == newest { String::new() } else { format!(" like the newer {}", short_revision(newest)) };
     format!("{} is {content}{same}, fleet {}", short_revision(meant), claim.fleet.summary())
@@ -219,18 +226,18 @@ fn date(claim: &Claim) -> String {
 }
 
 /// Why no way led to a recent claim, and how to open one.
-fn doubts(ended: &Ended) -> String {
-    let vigil = &ended.vigil;
-    let operator = match &vigil.operator {
-        Way::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
-        Way::Untried | Way::Open => "the operator has not answered for this workspace".to_owned(),
+fn unconfirmed_because(ended: &FinishedWait) -> String {
+    let wait_state = &ended.wait_state;
+    let operator = match &wait_state.operator {
+        Channel::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
+        Channel::Untried | Channel::Open => "the operator has not answered for this workspace".to_owned(),
     };
-    let requests = match &vigil.requests {
-        Way::Closed(why) => why.clone(),
-        Way::Open => "it has not handled the request to write the status: does it run?".to_owned(),
-        Way::Untried => "no request could be made".to_owned(),
+    let requests = match &wait_state.requests {
+        Channel::Closed(why) => why.clone(),
+        Channel::Open => "it has not handled the request to write the status: does it run?".to_owned(),
+        Channel::Untried => "no request could be made".to_owned(),
     };
-    let problem = vigil.problem.as_ref().map(|problem| format!("; {problem:#}")).unwrap_or_default();
+    let problem = wait_state.problem.as_ref().map(|problem| format!("; {problem:#}")).unwrap_or_default();
     format!("{operator}; {requests}{problem}")
 }
 
@@ -251,16 +258,16 @@ fn missing(pending: Option<&Pending>) -> String {
     }
 }
 
-fn revision(text: &str) -> Result<Wanted, String> {
+fn revision(text: &str) -> Result<WaitTarget, String> {
     match (text.parse::<Revision>(), text.parse::<Commit>()) {
-        (Ok(revision), _) => Ok(Wanted::Revision(revision)),
-        (_, Ok(commit)) => Ok(Wanted::Commit(commit)),
+        (Ok(revision), _) => Ok(WaitTarget::Revision(revision)),
+        (_, Ok(commit)) => Ok(WaitTarget::Commit(commit)),
         _ => Err("write all 40 digits of a commit, as `git rev-parse HEAD` prints them, or REF@sha1:COMMIT".to_owned()),
     }
 }
 
-fn fingerprint(text: &str) -> Result<Wanted, String> {
-    text.parse::<Fingerprint>().map(Wanted::Fingerprint).map_err(|error| error.to_string())
+fn fingerprint(text: &str) -> Result<WaitTarget, String> {
+    text.parse::<Fingerprint>().map(WaitTarget::Fingerprint).map_err(|error| error.to_string())
 }
 
 /// `90s`, `5m`, `1h`, `500ms`
@@ -287,7 +294,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::vigil::Vigil;
+    use crate::cluster::wait_state::WaitState;
 
     const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -312,18 +319,18 @@ mod tests {
     }
 
     /// How a wait for [`A`] ends that has seen all this.
-    fn ended(seen: &[RototoWorkspace]) -> Ended {
+    fn ended(seen: &[RototoWorkspace]) -> FinishedWait {
         let start = Instant::now();
-        let mut vigil = Vigil::new(revision(A).unwrap(), start);
-        vigil.answered(start, Err(anyhow!("there is no token")));
+        let mut wait_state = WaitState::new(revision(A).unwrap(), start);
+        wait_state.answered(start, Err(anyhow!("there is no token")));
         for workspace in seen {
-            vigil.saw(workspace.clone());
+            wait_state.saw(workspace.clone());
         }
-        Ended { verdict: vigil.verdict(start), vigil }
+        FinishedWait { verdict: wait_state.verdict(start), wait_state }
     }
 
-    fn check(ended: &Ended, code: u8, text: &str) {
-        let end = End::of(ended);
+    fn check(ended: &FinishedWait, code: u8, text: &str) {
+        let end = WaitOutcome::of(ended);
         assert_eq!(end.exit_code(), ExitCode::from(code));
         assert_eq!(end.text(ended, Duration::from_secs(60)), text);
     }
@@ -335,11 +342,11 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_claim_is_success_and_told_with_its_date() {
+    fn a_confirmed_claim_is_success_and_shown_with_its_date() {
         let seen = workspace(&[A], json!({}));
         let ended = ended(&[seen.clone(), dated(seen)]);
         check(&ended, 0, "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z");
-        let report = serde_json::to_value(End::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        let report = serde_json::to_value(WaitOutcome::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("converged"), &json!("status")));
         assert_eq!(report["as_of"], "2026-11-20T18:40:01Z");
     }
@@ -363,16 +370,16 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_nobody_vouches_for_has_an_exit_code_of_its_own_and_says_what_is_missing() {
+    fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
         let mut ended = ended(&[workspace(&[A], json!({}))]);
         let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
-        ended.vigil.requests = Way::Closed("you may not patch".to_owned());
+        ended.wait_state.requests = Channel::Closed("you may not patch".to_owned());
         check(&ended, 5, text);
-        ended.vigil.requests = Way::Open;
+        ended.wait_state.requests = Channel::Open;
         let text =
             text.replace("you may not patch", "it has not handled the request to write the status: does it run?");
         check(&ended, 5, &text);
-        let report = serde_json::to_value(End::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
+        let report = serde_json::to_value(WaitOutcome::of(&ended).report(&ended, "prod", "degradation", "")).unwrap();
         assert_eq!((&report["outcome"], &report["confirmed_by"]), (&json!("unconfirmed"), &json!(null)));
         assert_eq!(report["as_of"], TIME);
     }
@@ -397,8 +404,8 @@ mod tests {
     #[test]
     fn a_revision_is_a_whole_commit_with_or_without_its_ref() {
         let commit = "2f3c4d5e6f708192aabbccddeeff001122334455";
-        assert!(matches!(revision(commit), Ok(Wanted::Commit(_))));
-        assert!(matches!(revision(&format!("main@sha1:{commit}")), Ok(Wanted::Revision(_))));
+        assert!(matches!(revision(commit), Ok(WaitTarget::Commit(_))));
+        assert!(matches!(revision(&format!("main@sha1:{commit}")), Ok(WaitTarget::Revision(_))));
         assert!(revision("main").is_err() && revision("2f3c4d5").is_err());
     }
 }

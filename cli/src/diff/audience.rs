@@ -12,7 +12,7 @@ const MAX_TESTS: usize = 12;
 
 /// The tests that a qualifier comes down to, those of the qualifiers it refers to included:
 /// `service.queue_pressure eq "high"`, and 10 % of `account.id`.
-pub(super) fn audience(parsed: &Parsed, qualifier: &str) -> Vec<Test> {
+pub(super) fn audience(parsed: &Parsed, qualifier: &str) -> Vec<AudienceTest> {
     let mut tests = Vec::new();
     collect(parsed, qualifier, &mut BTreeSet::new(), &mut tests);
     tests
@@ -20,14 +20,14 @@ pub(super) fn audience(parsed: &Parsed, qualifier: &str) -> Vec<Test> {
 
 /// One of the tests.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Test {
+pub(super) enum AudienceTest {
     Compare { attribute: String, op: &'static str, value: serde_json::Value },
     Bucket { attribute: String, start: i64, end: i64 },
     Qualifier { id: String, op: &'static str, value: serde_json::Value },
     More,
 }
 
-fn collect(parsed: &Parsed, qualifier: &str, seen: &mut BTreeSet<String>, tests: &mut Vec<Test>) {
+fn collect(parsed: &Parsed, qualifier: &str, seen: &mut BTreeSet<String>, tests: &mut Vec<AudienceTest>) {
     // A qualifier counts once, also in a cycle or where many refer to it.
     if !seen.insert(qualifier.to_owned()) || seen.len() > MAX_TESTS * 2 {
         return;
@@ -35,14 +35,14 @@ fn collect(parsed: &Parsed, qualifier: &str, seen: &mut BTreeSet<String>, tests:
     let content = parsed.qualifiers.get(qualifier).and_then(|document| document.content());
     for predicate in content.map(|qualifier| qualifier.predicates()).unwrap_or_default() {
         if tests.len() >= MAX_TESTS {
-            if tests.last() != Some(&Test::More) {
-                tests.push(Test::More);
+            if tests.last() != Some(&AudienceTest::More) {
+                tests.push(AudienceTest::More);
             }
             return;
         }
         match (predicate.qualifier_reference(), is_plainly_true(predicate)) {
             (Some(id), true) if parsed.qualifiers.contains_key(id) => collect(parsed, id, seen, tests),
-            _ => tests.extend(Test::of(predicate)),
+            _ => tests.extend(AudienceTest::of(predicate)),
         }
     }
 }
@@ -52,7 +52,7 @@ fn is_plainly_true(predicate: &Predicate) -> bool {
     matches!((predicate.operator(), value), (Some(Op::Eq), Some(true)) | (Some(Op::Neq), Some(false)))
 }
 
-impl Test {
+impl AudienceTest {
     pub(super) fn of(predicate: &Predicate) -> Option<Self> {
         let attribute = predicate.attribute.value()?.to_string();
         let op = predicate.operator()?;

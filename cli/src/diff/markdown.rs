@@ -5,24 +5,24 @@ use std::fmt::Write;
 use rototo_engine::Parsed;
 
 use super::Diff;
-use super::story::{Line, Piece, Sign, Values, story};
+use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
 use crate::text::{count, plain};
 
 /// The diff of these two workspaces in Markdown. What is quoted from them is code, so that nothing in it links, mentions
 /// somebody, or becomes HTML.
-pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: Values) -> String {
+pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = match diff.variables.len() {
         0 => "### Runtime configuration: nothing changes for anybody\n".to_owned(),
         1 => "### Runtime configuration: 1 variable changes\n".to_owned(),
         variables => format!("### Runtime configuration: {} change\n", count(variables, "variable")),
     };
-    for section in story(diff, old, new, values) {
+    for section in sections(diff, old, new, values) {
         let _ = writeln!(text, "\n**{}**\n", line(&section.heading));
         for (sign, words) in &section.lines {
             let sign = match sign {
-                Sign::New => "➕",
-                Sign::Gone => "➖",
-                Sign::Different => "✏️",
+                LineKind::New => "➕",
+                LineKind::Gone => "➖",
+                LineKind::Different => "✏️",
             };
             let _ = writeln!(text, "- {sign} {}", line(words));
         }

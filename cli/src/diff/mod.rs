@@ -1,13 +1,13 @@
 //! What is different between two workspaces, in terms of variables and rules: who gets which value now. Pure.
 //!
-//! [`compare`] makes the differences; [`story`] puts them into words for text and Markdown; as JSON they are as they are.
+//! [`compare`] makes the differences; [`sections`] puts them into words for text and Markdown; as JSON they are as they are.
 
 mod audience;
 mod decisions;
 mod markdown;
 mod qualifiers;
 mod rules;
-mod story;
+mod sections;
 mod text;
 mod values;
 
@@ -21,7 +21,7 @@ pub(crate) use decisions::{Decisions, decisions};
 pub(crate) use markdown::markdown;
 use qualifiers::QualifierDiff;
 use rules::RuleChange;
-pub(crate) use story::Values;
+pub(crate) use sections::ValueVisibility;
 pub(crate) use text::text;
 use values::ValueChange;
 
@@ -42,7 +42,7 @@ pub(crate) struct Diff {
 /// Whether something is new, gone, or different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Change {
+pub(crate) enum ChangeKind {
     Added,
     Removed,
     Changed,
@@ -50,7 +50,7 @@ pub(crate) enum Change {
 
 /// Something that was one thing and is another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Turned<T> {
+pub(crate) struct OldAndNew<T> {
     pub(crate) old: T,
     pub(crate) new: T,
 }
@@ -58,12 +58,12 @@ pub(crate) struct Turned<T> {
 #[derive(Debug, Serialize)]
 pub(crate) struct VariableDiff {
     pub(crate) id: String,
-    pub(crate) change: Change,
+    pub(crate) change: ChangeKind,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub(crate) type_name: Option<Turned<String>>,
+    pub(crate) type_name: Option<OldAndNew<String>>,
     /// The key that is chosen when no rule matches.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) default: Option<Turned<Option<String>>>,
+    pub(crate) default: Option<OldAndNew<Option<String>>>,
     pub(crate) rules: Vec<RuleChange>,
     pub(crate) values: Vec<ValueChange>,
     /// Those of the changed qualifiers that its rules rely on.
@@ -101,9 +101,9 @@ impl Diff {
 
 fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) -> Option<VariableDiff> {
     let change = match (old.variables.contains_key(id), new.variables.contains_key(id)) {
-        (false, _) => Change::Added,
-        (true, false) => Change::Removed,
-        (true, true) => Change::Changed,
+        (false, _) => ChangeKind::Added,
+        (true, false) => ChangeKind::Removed,
+        (true, true) => ChangeKind::Changed,
     };
     let (old_variable, new_variable) = (variable_of(old, id), variable_of(new, id));
     let type_name = |variable: Option<&Variable>| variable.and_then(|v| v.type_name.value()).map(ToString::to_string);
@@ -111,10 +111,10 @@ fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) 
         variable.and_then(Variable::default).and_then(|default| default.value()).map(ToString::to_string)
     };
     let type_name = match (type_name(old_variable), type_name(new_variable)) {
-        (Some(old), Some(new)) if old != new => Some(Turned { old, new }),
+        (Some(old), Some(new)) if old != new => Some(OldAndNew { old, new }),
         _ => None,
     };
-    let default = Turned { old: default(old_variable), new: default(new_variable) };
+    let default = OldAndNew { old: default(old_variable), new: default(new_variable) };
     let relied_on = audience::qualifiers_of(old, id).into_iter().chain(audience::qualifiers_of(new, id));
     let relied_on: BTreeSet<String> = relied_on.collect();
     let diff = VariableDiff {
@@ -126,7 +126,7 @@ fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) 
         values: values::compare(id, old, new),
         qualifiers: qualifiers.iter().map(|diff| &diff.id).filter(|id| relied_on.contains(*id)).cloned().collect(),
     };
-    let same = change == Change::Changed
+    let same = change == ChangeKind::Changed
         && diff.type_name.is_none()
         && diff.default.is_none()
         && diff.rules.is_empty()

@@ -7,13 +7,13 @@ use rototo_engine::parse::{BucketRange, Op, Predicate};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Change, Turned};
+use super::{ChangeKind, OldAndNew};
 
 /// A qualifier that is new, gone, or tests something else.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct QualifierDiff {
     pub(crate) id: String,
-    pub(crate) change: Change,
+    pub(crate) change: ChangeKind,
     pub(crate) tests: Vec<TestChange>,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct QualifierDiff {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub(crate) enum TestChange {
-    Added(Test),
-    Removed(Test),
-    Changed(Turned<Test>),
+    Added(PredicateTest),
+    Removed(PredicateTest),
+    Changed(OldAndNew<PredicateTest>),
     /// The range of a bucket: the same salt, so everybody keeps the place that they have.
     Bucket {
         attribute: String,
@@ -53,7 +53,7 @@ pub(crate) enum Effect {
 
 /// A predicate as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Test {
+pub(crate) struct PredicateTest {
     pub(crate) attribute: String,
     pub(crate) op: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,24 +70,24 @@ pub(super) fn compare(old: &Parsed, new: &Parsed) -> Vec<QualifierDiff> {
         .filter_map(|id| {
             let change = match (old.qualifiers.get(id), new.qualifiers.get(id)) {
                 (Some(old), Some(new)) if old.is_same(new) => return None,
-                (Some(_), Some(_)) => Change::Changed,
-                (None, _) => Change::Added,
-                (_, None) => Change::Removed,
+                (Some(_), Some(_)) => ChangeKind::Changed,
+                (None, _) => ChangeKind::Added,
+                (_, None) => ChangeKind::Removed,
             };
             let tests = changes(tests(old, id), tests(new, id));
-            let same = change == Change::Changed && tests.is_empty();
+            let same = change == ChangeKind::Changed && tests.is_empty();
             (!same).then(|| QualifierDiff { id: id.to_owned(), change, tests })
         })
         .collect()
 }
 
-fn tests(parsed: &Parsed, id: &str) -> Vec<Test> {
+fn tests(parsed: &Parsed, id: &str) -> Vec<PredicateTest> {
     let content = parsed.qualifiers.get(id).and_then(|document| document.content());
-    content.map(|qualifier| qualifier.predicates()).unwrap_or_default().iter().map(Test::of).collect()
+    content.map(|qualifier| qualifier.predicates()).unwrap_or_default().iter().map(PredicateTest::of).collect()
 }
 
 /// Tests of the same attribute are compared with each other, in their order; the order itself decides nothing.
-fn changes(old: Vec<Test>, mut new: Vec<Test>) -> Vec<TestChange> {
+fn changes(old: Vec<PredicateTest>, mut new: Vec<PredicateTest>) -> Vec<TestChange> {
     let mut left = Vec::new();
     for test in old {
         match new.iter().position(|other| *other == test) {
@@ -107,7 +107,7 @@ fn changes(old: Vec<Test>, mut new: Vec<Test>) -> Vec<TestChange> {
 }
 
 impl TestChange {
-    fn of(old: Test, new: Test) -> Self {
+    fn of(old: PredicateTest, new: PredicateTest) -> Self {
         match (old.range, new.range) {
             (Some(before), Some(after)) if old.salt != new.salt => {
                 Self::Reassigned { attribute: new.attribute, old: before, new: after }
@@ -116,7 +116,7 @@ impl TestChange {
                 let effect = Effect::of(before, after);
                 Self::Bucket { attribute: new.attribute, effect, old: before, new: after }
             }
-            _ => Self::Changed(Turned { old, new }),
+            _ => Self::Changed(OldAndNew { old, new }),
         }
     }
 
@@ -124,7 +124,7 @@ impl TestChange {
     pub(super) fn redact(&mut self) {
         match self {
             Self::Added(test) | Self::Removed(test) => test.value = None,
-            Self::Changed(Turned { old, new }) => (old.value, new.value) = (None, None),
+            Self::Changed(OldAndNew { old, new }) => (old.value, new.value) = (None, None),
             Self::Bucket { .. } | Self::Reassigned { .. } => {}
         }
     }
@@ -142,7 +142,7 @@ impl Effect {
     }
 }
 
-impl Test {
+impl PredicateTest {
     fn of(predicate: &Predicate) -> Self {
         let text = |field: Option<&std::sync::Arc<str>>| field.map_or_else(|| "?".to_owned(), ToString::to_string);
         let range = predicate.range.as_ref().filter(|_| predicate.operator() == Some(Op::Bucket));

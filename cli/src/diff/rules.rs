@@ -66,8 +66,8 @@ fn changes(old: &[Rule], new: &[Rule]) -> Vec<RuleChange> {
 
 /// The places of the rules that are not part of the longest run of rules that both have in this order.
 fn unmatched(old: &[Rule], new: &[Rule]) -> (Vec<usize>, Vec<usize>) {
-    let head = old.iter().zip(new).take_while(|(old, new)| old == new).count();
-    let (old_rest, new_rest) = (old.get(head..).unwrap_or_default(), new.get(head..).unwrap_or_default());
+    let prefix = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old_rest, new_rest) = (old.get(prefix..).unwrap_or_default(), new.get(prefix..).unwrap_or_default());
     let tail = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(old, new)| old == new).count();
     let old_rest = old_rest.get(..old_rest.len() - tail).unwrap_or_default();
     let new_rest = new_rest.get(..new_rest.len() - tail).unwrap_or_default();
@@ -80,10 +80,10 @@ fn unmatched(old: &[Rule], new: &[Rule]) -> (Vec<usize>, Vec<usize>) {
         if same && !lengths.is_empty() {
             (i, j) = (i + 1, j + 1);
         } else if j >= new_rest.len() || (i < old_rest.len() && at(i + 1, j) >= at(i, j + 1)) {
-            gone.push(head + i);
+            gone.push(prefix + i);
             i += 1;
         } else {
-            come.push(head + j);
+            come.push(prefix + j);
             j += 1;
         }
     }

@@ -39,7 +39,7 @@ fn workspace(changes: &[(&str, &str, &str)]) -> Parsed {
 
 fn check(changes: &[(&str, &str, &str)], expected: &[&str]) {
     let (old, new) = (workspace(&[]), workspace(changes));
-    let text = text(&compare(&old, &new), &old, &new, Values::Shown);
+    let text = text(&compare(&old, &new), &old, &new, ValueVisibility::Shown);
     let text = anstream::adapter::strip_str(&text).to_string();
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);
 }
@@ -51,7 +51,7 @@ fn a_description_changes_nothing_for_anybody() {
 }
 
 #[test]
-fn a_wider_bucket_is_told_in_percent_at_the_variable_that_it_decides() {
+fn a_wider_bucket_is_shown_in_percent_at_the_variable_that_it_decides() {
     check(
         &[("qualifiers/trial.toml", "[0, 1000]", "[0, 3000]")],
         &["variable limit", "  ~ qualifier trial: widened from 10 % to 30 % of account.id ([0,1000] -> [0,3000])"],
@@ -66,7 +66,7 @@ fn a_wider_bucket_is_told_in_percent_at_the_variable_that_it_decides() {
 }
 
 #[test]
-fn a_rule_is_told_with_those_whom_it_concerns() {
+fn a_rule_is_shown_with_its_audience() {
     let rule = "[[resolve.rule]]\nqualifier = \"trial\"\nvalue = \"small\"\n";
     check(
         &[("variables/limit.toml", rule, "")],
@@ -88,7 +88,7 @@ fn a_rule_is_told_with_those_whom_it_concerns() {
 }
 
 #[test]
-fn values_are_told_field_by_field() {
+fn values_are_compared_field_by_field() {
     check(
         &[("variables/limit.toml", "{ max = 10, mode = \"a\" }", "{ max = 12, burst = 3 }")],
         &[
@@ -101,7 +101,7 @@ fn values_are_told_field_by_field() {
 }
 
 #[test]
-fn what_a_qualifier_asks_for_and_the_default_are_told() {
+fn what_a_qualifier_asks_for_and_the_default_are_shown() {
     check(
         &[
             ("qualifiers/high.toml", "\"high\"", "\"extreme\""),
@@ -126,8 +126,8 @@ fn a_redacted_diff_holds_no_value() {
     let mut diff = compare(&old, &new);
     diff.redact();
     let all = [
-        text(&diff, &old, &new, Values::Redacted),
-        markdown(&diff, &old, &new, Values::Redacted),
+        text(&diff, &old, &new, ValueVisibility::Redacted),
+        markdown(&diff, &old, &new, ValueVisibility::Redacted),
         serde_json::to_string(&diff).unwrap(),
     ];
     for text in all {
@@ -149,7 +149,7 @@ fn decisions_flip_for_the_contexts_that_are_given() {
     assert_eq!((found.flipped[0].context.as_str(), found.flipped[0].variable.as_str()), ("high", "limit"));
     let mut diff = compare(&old, &new);
     diff.decisions = Some(found);
-    let text = markdown(&diff, &old, &new, Values::Shown);
+    let text = markdown(&diff, &old, &new, ValueVisibility::Shown);
     assert!(
         text.contains("**1 of 2 decisions flip**\n\n- ✏️ variable `limit` for `high`: `large` -> `small`\n"),
         "{text}"
@@ -160,6 +160,6 @@ fn decisions_flip_for_the_contexts_that_are_given() {
 fn markdown_quotes_what_could_be_markup() {
     let old = workspace(&[]);
     let new = workspace(&[("variables/limit.toml", "mode = \"a\"", "mode = \"`@all` <b>\"")]);
-    let text = markdown(&compare(&old, &new), &old, &new, Values::Shown);
+    let text = markdown(&compare(&old, &new), &old, &new, ValueVisibility::Shown);
     assert!(text.contains("`\"a\"` -> `` \"`@all` <b>\" ``"), "{text}");
 }

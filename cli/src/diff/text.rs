@@ -5,23 +5,23 @@ use std::fmt::Write;
 use rototo_engine::Parsed;
 
 use super::Diff;
-use super::story::{Line, Piece, Sign, Values, story};
+use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
 use crate::output::{BAD, BOLD, DIM, GOOD};
 use crate::text::plain;
 
 /// The diff of these two workspaces, a paragraph for each variable.
-pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: Values) -> String {
+pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = String::new();
     if diff.is_empty() {
         text.push_str("nothing changes for anybody\n");
     }
-    for section in story(diff, old, new, values) {
+    for section in sections(diff, old, new, values) {
         let _ = writeln!(text, "{}", line(&section.heading));
         for (sign, words) in &section.lines {
             let sign = match sign {
-                Sign::New => format!("{GOOD}+{GOOD:#}"),
-                Sign::Gone => format!("{BAD}-{BAD:#}"),
-                Sign::Different => format!("{DIM}~{DIM:#}"),
+                LineKind::New => format!("{GOOD}+{GOOD:#}"),
+                LineKind::Gone => format!("{BAD}-{BAD:#}"),
+                LineKind::Different => format!("{DIM}~{DIM:#}"),
             };
             let _ = writeln!(text, "  {sign} {}", line(words));
         }

@@ -7,13 +7,13 @@ use rototo_engine::parse::Type;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Change, variable_of};
+use super::{ChangeKind, variable_of};
 
 /// A value that is new, gone, or different.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct ValueChange {
     pub(crate) key: String,
-    pub(crate) change: Change,
+    pub(crate) change: ChangeKind,
     pub(crate) fields: Vec<FieldChange>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct FieldChange {
     /// What is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) new: Option<Value>,
-    pub(crate) change: Change,
+    pub(crate) change: ChangeKind,
 }
 
 pub(super) fn compare(variable: &str, old: &Parsed, new: &Parsed) -> Vec<ValueChange> {
@@ -76,11 +76,11 @@ fn compare_fields(path: &str, old: Option<&Value>, new: Option<&Value>, fields: 
     }
 }
 
-fn change(old: Option<&Value>, new: Option<&Value>) -> Change {
+fn change(old: Option<&Value>, new: Option<&Value>) -> ChangeKind {
     match (old, new) {
-        (None, _) => Change::Added,
-        (_, None) => Change::Removed,
-        _ => Change::Changed,
+        (None, _) => ChangeKind::Added,
+        (_, None) => ChangeKind::Removed,
+        _ => ChangeKind::Changed,
     }
 }
 

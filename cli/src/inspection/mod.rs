@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rototo_engine::lint::{Custom, CustomRule, Registration, Rule as LintRule};
+use rototo_engine::lint::{Custom, CustomRule, LintRule, Registration};
 use rototo_engine::parse::{self, Parse};
 use rototo_engine::{CompileError, Compiled, Context, Diagnostic, Lint, Parsed, QualifierTrace, ResolveError};
 use rototo_engine::{ResolveOptions, Severity, VariableTrace};
@@ -21,7 +21,7 @@ use references::{Consumer, Dependencies, References, To};
 pub(crate) use text::text;
 
 /// What there is to explain, and with which context, if any.
-pub(crate) struct Subject<'a> {
+pub(crate) struct InspectionInput<'a> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) lint: &'a Lint,
     pub(crate) compiled: &'a Result<Compiled, CompileError>,
@@ -219,7 +219,7 @@ impl CatalogRule {
     }
 }
 
-impl<'a> Subject<'a> {
+impl<'a> InspectionInput<'a> {
     /// Explains what is selected; if nothing is, everything but the rules that are built in.
     pub(crate) fn inspect(
         &self,

@@ -34,7 +34,7 @@ pub(crate) fn text(inspection: &Inspection<'_>) -> String {
     text
 }
 
-fn head(text: &mut String, kind: &str, id: &str, path: &str) {
+fn heading(text: &mut String, kind: &str, id: &str, path: &str) {
     let _ = writeln!(text, "\n{kind} {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", plain(id), plain(path));
 }
 
@@ -43,7 +43,7 @@ fn line(text: &mut String, label: &str, value: &str) {
 }
 
 fn variable(text: &mut String, variable: &Variable<'_>) {
-    head(text, "variable", variable.id, variable.path);
+    heading(text, "variable", variable.id, variable.path);
     line(text, "type", &variable.type_source);
     for value in &variable.values {
         line(text, "value", &format!("{} = {}", value.key, value.value));
@@ -60,7 +60,7 @@ fn variable(text: &mut String, variable: &Variable<'_>) {
 }
 
 fn qualifier(text: &mut String, qualifier: &Qualifier<'_>) {
-    head(text, "qualifier", qualifier.id, qualifier.path);
+    heading(text, "qualifier", qualifier.id, qualifier.path);
     for predicate in &qualifier.predicates {
         line(text, &format!("test[{}]", predicate.index), &self::predicate(predicate));
     }
@@ -81,7 +81,7 @@ fn predicate(predicate: &Predicate<'_>) -> String {
 }
 
 fn resource(text: &mut String, resource: &Resource<'_>) {
-    head(text, "resource", resource.id, resource.path);
+    heading(text, "resource", resource.id, resource.path);
     for object in &resource.objects {
         line(text, "object", &format!("{} = {}", object.key, object.value));
     }
@@ -90,7 +90,7 @@ fn resource(text: &mut String, resource: &Resource<'_>) {
 }
 
 fn schema(text: &mut String, schema: &Schema<'_>) {
-    head(text, "schema", schema.id, schema.path);
+    heading(text, "schema", schema.id, schema.path);
     line(text, "status", &schema.error.map_or_else(|| schema.status.to_owned(), |error| format!("invalid: {error}")));
     used(text, &schema.consumers);
 }

@@ -49,7 +49,7 @@ fn status_fault(namespace: &str, code: u16, message: &str) -> Fault {
 }
 
 /// A list that gets no answer, as from a server that is stopped, or behind a connection that is dead on one side.
-pub(crate) fn list_hangs(namespace: &str, after: std::time::Duration) -> Fault {
+pub(crate) fn list_timed_out(namespace: &str, after: std::time::Duration) -> Fault {
     Fault::transient("watch_failed", format!("listing {} got no answer in {} s", map_of(namespace), after.as_secs()))
 }
 

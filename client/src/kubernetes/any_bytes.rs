@@ -4,16 +4,16 @@
 use http::StatusCode;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use rototo_api::fleet::Answer;
+use rototo_api::fleet::ReportResponse;
 use rototo_api::names;
 use rototo_engine::Tree;
-use rototo_protocol::follower::{Disk, Event, State, Tick, step};
+use rototo_protocol::follower::{DiskCache, FollowerEvent, FollowerState, StepTime, step};
 use rototo_source::{Limits, snapshot};
 use serde_json::json;
 
 use super::cluster::Cluster;
 use super::endpoint::{Endpoint, refusal};
-use super::sight::{Sight, bell_of};
+use super::watch_cache::{WatchCache, observed_marker};
 use rototo_connection::{Address, Trust};
 
 const DIGEST: &str = "sha256:9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d";
@@ -104,16 +104,18 @@ fn marker() -> String {
     json!({ "schema_version": 1, "fingerprint": DIGEST, "updated_at": TIME }).to_string()
 }
 
-fn hear(event: Event) {
-    let tick = Tick { now: std::time::Duration::ZERO, chance: 0.5 };
-    let (state, _) = step(State::new(None, Disk::None), event, tick);
-    state.standing(tick.now);
+fn take_event(event: FollowerEvent) {
+    let tick = StepTime { now: std::time::Duration::ZERO, chance: 0.5 };
+    let (state, _) = step(FollowerState::new(None, DiskCache::None), event, tick);
+    state.reported(tick.now);
     state.wake_at(tick.now);
 }
 
 #[test]
 fn any_marker_is_read_or_refused() {
-    each(marker().as_bytes(), 5000, |bytes| hear(Event::Changed(bell_of("prod", &String::from_utf8_lossy(bytes)))));
+    each(marker().as_bytes(), 5000, |bytes| {
+        take_event(FollowerEvent::Changed(observed_marker("prod", &String::from_utf8_lossy(bytes))))
+    });
 }
 
 #[test]
@@ -121,11 +123,11 @@ fn any_map_is_seen_and_any_address_on_it_is_opened_or_refused() {
     let annotations =
         json!({ names::ANNOTATION_SNAPSHOTS: "https://operator.rototo.svc:8443", names::ANNOTATION_CA: "x" });
     let map = json!({ "metadata": { "annotations": annotations }, "data": { "prod": marker() } });
-    let mut sight = Sight::default();
+    let mut watch_cache = WatchCache::default();
     each(map.to_string().as_bytes(), 3000, |bytes| {
         if let Ok(map) = serde_json::from_slice::<ConfigMap>(bytes) {
-            sight.show(Some(map));
-            hear(Event::Hydrated(sight.bell("prod")));
+            watch_cache.show(Some(map));
+            take_event(FollowerEvent::Hydrated(watch_cache.marker("prod")));
         }
     });
 }
@@ -147,8 +149,8 @@ fn any_answer_to_a_report_is_taken_or_refused() {
         "verified_ms_ago": u64::MAX, "stale_after_ms": u64::MAX, "next_report_in_ms": u64::MAX, "report_applied_within_ms": u64::MAX,
     });
     each(answer.to_string().as_bytes(), 5000, |bytes| {
-        if let Ok(answer) = serde_json::from_slice::<Answer>(bytes) {
-            hear(Event::Answered(answer));
+        if let Ok(answer) = serde_json::from_slice::<ReportResponse>(bytes) {
+            take_event(FollowerEvent::Answered(answer));
         }
     });
 }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use rototo_api::marker::Marker;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
-use rototo_protocol::follower::Bell;
+use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
 use rototo_source::SnapshotStore;
 
-use super::sight::bell_of;
+use super::watch_cache::observed_marker;
 
 /// The directory of one workspace. All of it blocks on the disk.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Cache {
     /// The publish that was kept, if there is one that can still be read.
     pub(crate) fn last(&self) -> Option<(Publish, Tree)> {
         let marker = fs::read_to_string(self.marker()).ok()?;
-        let Bell::Published(publish) = bell_of(&self.workspace, &marker) else { return None };
+        let ObservedMarker::Published(publish) = observed_marker(&self.workspace, &marker) else { return None };
         Some((publish, self.get(publish.fingerprint)?))
     }
 

@@ -31,7 +31,7 @@ struct Shared {
 }
 
 /// A namespace of a cluster, and what shows its markers.
-pub(crate) struct Joined {
+pub(crate) struct NamespaceWatch {
     /// The URL of the API server.
     pub(crate) cluster: String,
     pub(crate) namespace: String,
@@ -61,7 +61,7 @@ impl Cluster {
     }
 
     /// The doorbell of `namespace`, or of the pod's own.
-    pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<Joined, Fault> {
+    pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<NamespaceWatch, Fault> {
         let config = match &self.0.config {
             Some(config) => config.clone(),
             None => kube::Config::infer().await.map_err(|error| unusable(&error))?,
@@ -70,9 +70,9 @@ impl Cluster {
         let (cluster, key) = (config.cluster_url.to_string(), (Handle::current().id(), namespace.clone()));
         let doorbell = self.0.doorbells.share(key, || {
             let client = api_server(config, IDLE).map_err(|error| unusable(&error))?;
-            Ok::<_, Fault>(Doorbell::hang(doorbell::Namespace { client, name: namespace.clone() }))
+            Ok::<_, Fault>(Doorbell::start(doorbell::Namespace { client, name: namespace.clone() }))
         })?;
-        Ok(Joined { cluster, namespace, doorbell })
+        Ok(NamespaceWatch { cluster, namespace, doorbell })
     }
 
     /// The connection to the operator at `address`.

@@ -1,7 +1,7 @@
 //! One watch of the markers' ConfigMap per process and namespace, shared by all workspaces that are followed there.
 //!
 //! The watch is list-then-watch: start, `410 Gone`, and doubt list anew, while a lost stream resumes where it was. What
-//! it shows is published as a [`Sight`], the newest of which replaces the one before: who follows compares it with what
+//! it shows is published as a [`WatchCache`], the newest of which replaces the one before: who follows compares it with what
 //! it has, so nothing depends on seeing every event.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::access;
-use super::sight::Sight;
+use super::watch_cache::WatchCache;
 
 /// The connection to the API server, and the namespace that is watched.
 #[derive(Clone)]
@@ -30,29 +30,29 @@ pub(crate) struct Namespace {
 
 /// A running watch. It ends when the last one who holds it lets go.
 pub(crate) struct Doorbell {
-    sight: watch::Receiver<Sight>,
+    watch_cache: watch::Receiver<WatchCache>,
     doubt: Arc<Notify>,
     _watching: AbortOnDropHandle<()>,
 }
 
 impl Doorbell {
     /// Begins to watch.
-    pub(crate) fn hang(namespace: Namespace) -> Self {
-        let (showing, sight) = watch::channel(Sight::default());
+    pub(crate) fn start(namespace: Namespace) -> Self {
+        let (showing, watch_cache) = watch::channel(WatchCache::default());
         let doubt = Arc::new(Notify::new());
         let watching = tokio::spawn(keep_watching(namespace, showing, doubt.clone()));
-        Self { sight, doubt, _watching: AbortOnDropHandle::new(watching) }
+        Self { watch_cache, doubt, _watching: AbortOnDropHandle::new(watching) }
     }
 
     /// One that shows what a test says, and tells it when it is doubted.
     #[cfg(test)]
-    pub(crate) fn showing(sight: watch::Receiver<Sight>, doubt: Arc<Notify>) -> Self {
-        Self { sight, doubt, _watching: AbortOnDropHandle::new(tokio::spawn(std::future::pending())) }
+    pub(crate) fn showing(watch_cache: watch::Receiver<WatchCache>, doubt: Arc<Notify>) -> Self {
+        Self { watch_cache, doubt, _watching: AbortOnDropHandle::new(tokio::spawn(std::future::pending())) }
     }
 
     /// What it shows, now and in future.
-    pub(crate) fn sight(&self) -> watch::Receiver<Sight> {
-        self.sight.clone()
+    pub(crate) fn watch_cache(&self) -> watch::Receiver<WatchCache> {
+        self.watch_cache.clone()
     }
 
     /// The watch seems to miss events: list anew.
@@ -63,14 +63,14 @@ impl Doorbell {
 
 /// Retries start quickly and never get slow: a fleet that lost its API server should be back seconds after it. It is
 /// the spread, not the length, that spares the server.
-const AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
+const WATCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
 /// A list of one object that takes longer than this hangs.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
 /// The watcher reconnects silently. If no error follows for this long (longer than a connection may take to be made or
 /// refused, see `cluster`), the watch runs again.
 const QUIET: Duration = Duration::from_secs(8);
 
-async fn keep_watching(namespace: Namespace, showing: watch::Sender<Sight>, doubt: Arc<Notify>) {
+async fn keep_watching(namespace: Namespace, showing: watch::Sender<WatchCache>, doubt: Arc<Notify>) {
     loop {
         let events = watcher(Api::namespaced(namespace.client.clone(), &namespace.name), watch_config());
         watch_until_stuck(&namespace.name, events, &showing, &doubt).await;
@@ -101,21 +101,21 @@ type Events = Result<watcher::Event<ConfigMap>, watcher::Error>;
 async fn watch_until_stuck(
     namespace: &str,
     events: impl Stream<Item = Events>,
-    showing: &watch::Sender<Sight>,
+    showing: &watch::Sender<WatchCache>,
     doubt: &Notify,
 ) {
     let mut events = std::pin::pin!(events);
     let mut failures = 0;
-    let mut listing = Listing::default();
+    let mut list_state = Listing::default();
     loop {
-        let patience = match (&listing, failures) {
+        let patience = match (&list_state, failures) {
             (Listing::UnderWay(_), _) => LIST_LIMIT,
             (Listing::Done, 1..) => QUIET,
             (Listing::Done, 0) => Duration::MAX,
         };
         let next = tokio::select! {
             next = timeout(patience, events.next()) => next,
-            () = doubt.notified(), if listing == Listing::Done => {
+            () = doubt.notified(), if list_state == Listing::Done => {
                 tracing::debug!(namespace, "the watch of the markers missed a change: listing anew");
                 return;
             }
@@ -124,7 +124,7 @@ async fn watch_until_stuck(
             Ok(Some(Ok(event))) => {
                 // That a list begins is no sign that it will succeed.
                 let listed = matches!(event, watcher::Event::InitDone);
-                if showing.send_if_modified(|sight| listing.take(event, sight)) {
+                if showing.send_if_modified(|watch_cache| list_state.take(event, watch_cache)) {
                     failures = 0;
                 }
                 if listed {
@@ -135,25 +135,25 @@ async fn watch_until_stuck(
             Ok(Some(Err(error))) => {
                 failures += 1;
                 show_trouble(namespace, access::watch_fault(namespace, &error), showing);
-                sleep(AGAIN.delay(failures, fastrand::f64())).await;
+                sleep(WATCH_BACKOFF.delay(failures, fastrand::f64())).await;
             }
-            Err(_quiet) if listing == Listing::Done => {
+            Err(_quiet) if list_state == Listing::Done => {
                 failures = 0;
-                showing.send_modify(|sight| sight.trouble = None);
+                showing.send_modify(|watch_cache| watch_cache.trouble = None);
             }
             Ok(None) | Err(_) => {
-                return show_trouble(namespace, access::list_hangs(namespace, patience), showing);
+                return show_trouble(namespace, access::list_timed_out(namespace, patience), showing);
             }
         }
     }
 }
 
 /// The same trouble again is no news in a log.
-fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<Sight>) {
+fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<WatchCache>) {
     if showing.borrow().trouble.as_ref().is_none_or(|known| known.code != fault.code) {
         tracing::warn!(namespace, code = fault.code, "{}", fault.message);
     }
-    showing.send_modify(|sight| sight.trouble = Some(fault));
+    showing.send_modify(|watch_cache| watch_cache.trouble = Some(fault));
 }
 
 /// How far a list has come.
@@ -171,23 +171,23 @@ impl Default for Listing {
 
 impl Listing {
     /// Takes one event in, and says whether there is something new to see.
-    fn take(&mut self, event: watcher::Event<ConfigMap>, sight: &mut Sight) -> bool {
+    fn take(&mut self, event: watcher::Event<ConfigMap>, watch_cache: &mut WatchCache) -> bool {
         match event {
             watcher::Event::Init => *self = Self::UnderWay(None),
             watcher::Event::InitApply(map) => *self = Self::UnderWay(Some(Box::new(map))),
             watcher::Event::InitDone => {
                 if let Self::UnderWay(listed) = std::mem::replace(self, Self::Done) {
-                    sight.hydrates += 1;
-                    sight.show(listed.map(|map| *map));
+                    watch_cache.hydrates += 1;
+                    watch_cache.show(listed.map(|map| *map));
                     return true;
                 }
             }
             watcher::Event::Apply(map) => {
-                sight.show(Some(map));
+                watch_cache.show(Some(map));
                 return true;
             }
             watcher::Event::Delete(_) => {
-                sight.show(None);
+                watch_cache.show(None);
                 return true;
             }
         }
@@ -218,30 +218,30 @@ mod tests {
         watcher::Error::NoResourceVersion
     }
 
-    async fn seen(events: Vec<Events>) -> Sight {
-        let (showing, sight) = watch::channel(Sight::default());
+    async fn seen(events: Vec<Events>) -> WatchCache {
+        let (showing, watch_cache) = watch::channel(WatchCache::default());
         let doubt = Notify::new();
         // Polled once: what is there is taken, and then it waits.
         let mut watching =
             std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt));
-        let _ = timeout(AGAIN.cap + Duration::from_millis(1), &mut watching).await;
-        sight.borrow().clone()
+        let _ = timeout(WATCH_BACKOFF.cap + Duration::from_millis(1), &mut watching).await;
+        watch_cache.borrow().clone()
     }
 
-    fn marker(sight: &Sight) -> Option<&str> {
-        sight.markers.as_ref()?.get("a").map(String::as_str)
+    fn marker(watch_cache: &WatchCache) -> Option<&str> {
+        watch_cache.markers.as_ref()?.get("a").map(String::as_str)
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_shown_before_the_list_is_complete() {
-        let sight = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map("1", None)))]).await;
-        assert_eq!(sight, Sight::default());
+        let watch_cache = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map("1", None)))]).await;
+        assert_eq!(watch_cache, WatchCache::default());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_missing_map_is_a_completed_list_without_markers() {
-        let sight = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]).await;
-        assert_eq!((sight.hydrates, sight.markers), (1, None));
+        let watch_cache = seen(vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]).await;
+        assert_eq!((watch_cache.hydrates, watch_cache.markers), (1, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,10 +251,10 @@ mod tests {
         };
         let mut events: Vec<Events> = list("1").into();
         events.push(Ok(watcher::Event::Apply(map("2", None))));
-        let sight = seen(events).await;
-        assert_eq!((sight.hydrates, marker(&sight)), (1, Some("2")));
-        let sight = seen(list("1").into_iter().chain(list("3")).collect()).await;
-        assert_eq!((sight.hydrates, marker(&sight)), (2, Some("3")));
+        let watch_cache = seen(events).await;
+        assert_eq!((watch_cache.hydrates, marker(&watch_cache)), (1, Some("2")));
+        let watch_cache = seen(list("1").into_iter().chain(list("3")).collect()).await;
+        assert_eq!((watch_cache.hydrates, marker(&watch_cache)), (2, Some("3")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -263,16 +263,16 @@ mod tests {
             vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitApply(map("1", None))), Ok(watcher::Event::InitDone)]
         };
         let failed: Vec<Events> = listed().into_iter().chain([Err(gone())]).collect();
-        let sight = seen(failed).await;
-        assert_eq!(marker(&sight), Some("1"), "what was seen is kept");
-        assert!(sight.trouble.is_some());
+        let watch_cache = seen(failed).await;
+        assert_eq!(marker(&watch_cache), Some("1"), "what was seen is kept");
+        assert!(watch_cache.trouble.is_some());
         let healed = listed().into_iter().chain([Err(gone()), Ok(watcher::Event::Apply(map("2", None)))]).collect();
         assert_eq!(seen(healed).await.trouble, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn lists_that_fail_one_after_the_other_are_tried_later_and_later() {
-        let (showing, _sight) = watch::channel(Sight::default());
+        let (showing, _watch_cache) = watch::channel(WatchCache::default());
         let began = tokio::time::Instant::now();
         let events: Vec<Events> = (0..5).flat_map(|_| [Ok(watcher::Event::Init), Err(gone())]).collect();
         watch_until_stuck("prod", stream::iter(events), &showing, &Notify::new()).await;
@@ -282,20 +282,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn quiet_after_an_error_means_that_the_watch_runs_again() {
-        let (showing, sight) = watch::channel(Sight::default());
+        let (showing, watch_cache) = watch::channel(WatchCache::default());
         let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(gone())];
         let doubt = Notify::new();
         let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
         // Time is paused: it passes as soon as everybody waits.
         assert!(timeout(QUIET * 3, watching).await.is_err());
-        assert_eq!(sight.borrow().trouble, None);
+        assert_eq!(watch_cache.borrow().trouble, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_hangs_is_given_up() {
-        let (showing, sight) = watch::channel(Sight::default());
+        let (showing, watch_cache) = watch::channel(WatchCache::default());
         watch_until_stuck("prod", stream::pending(), &showing, &Notify::new()).await;
-        assert!(sight.borrow().trouble.is_some());
+        assert!(watch_cache.borrow().trouble.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,15 +306,15 @@ mod tests {
             Ok(watcher::Event::InitDone),
             Ok(watcher::Event::Delete(map("1", None))),
         ];
-        let sight = seen(events).await;
-        assert_eq!(sight.markers, None);
-        assert!(sight.address.is_some());
+        let watch_cache = seen(events).await;
+        assert_eq!(watch_cache.markers, None);
+        assert!(watch_cache.address.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_doubt_restarts_a_watch_and_never_a_list_that_is_under_way() {
         let doubted = async |events: Vec<Events>| {
-            let (showing, _sight) = watch::channel(Sight::default());
+            let (showing, _watch_cache) = watch::channel(WatchCache::default());
             let doubt = Notify::new();
             doubt.notify_one();
             let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);

@@ -8,7 +8,7 @@ use rototo_protocol::follower::heartbeat;
 use tokio::time::sleep;
 
 use super::endpoint::Endpoint;
-use super::presence::Presence;
+use super::handles::HandleRegistration;
 use super::reports;
 
 /// The time until a report is repeated that got no answer.
@@ -16,7 +16,7 @@ pub(crate) const REPEATED_AFTER: Duration = Duration::from_secs(15);
 
 /// The last handle of a workspace in this process, after it was closed. It holds no content and no watch.
 pub(crate) struct Drained {
-    pub(crate) presence: Arc<Presence>,
+    pub(crate) registration: Arc<HandleRegistration>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) namespace: String,
     pub(crate) workspace: String,
@@ -27,8 +27,8 @@ impl Drained {
     pub(crate) async fn repeat(self, mut pause: Duration) {
         loop {
             sleep(pause).await;
-            let Some(account) = self.presence.drained() else { return };
-            let answer = reports::send(&self.endpoint, &self.namespace, &self.workspace, account, Vec::new()).await;
+            let Some(combined) = self.registration.drained() else { return };
+            let answer = reports::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
             pause = match answer {
                 Ok(answer) => heartbeat(&answer),
                 Err(fault) => {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Builder;
 use rototo_api::names;
-use rototo_connection::{Address, NoAnswer, error_message};
+use rototo_connection::{Address, RequestError, error_message};
 use rototo_protocol::follower::fault::{Fault, FaultKind};
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ impl Endpoint {
         // The token file may be on a disk that hangs, too.
         let answer = match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(self.unreachable(what, &NoAnswer::TimedOut(limit))),
+            Err(_) => return Err(self.unreachable(what, &RequestError::TimedOut(limit))),
         };
         if answer.status().is_success() {
             return Ok(answer.into_body().into());
@@ -106,7 +106,7 @@ impl Endpoint {
         Ok(header)
     }
 
-    fn unreachable(&self, what: &str, reason: &NoAnswer) -> Fault {
+    fn unreachable(&self, what: &str, reason: &RequestError) -> Fault {
         Fault::transient("operator_unreachable", format!("{what} at {} failed: {reason}", self.connection.url()))
     }
 }

@@ -7,30 +7,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::fleet::{Answer, Pid, Testimony};
+use rototo_api::fleet::{Pid, ReportResponse, Testimony};
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{Action, Bell, Disk, Event, Standing, State, Tick, heartbeat, step};
+use rototo_protocol::follower::{
+    DiskCache, FollowerAction, FollowerEvent, FollowerState, ObservedMarker, ReportedState, StepTime, heartbeat, step,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Cache;
-use super::cluster::Joined;
+use super::cluster::NamespaceWatch;
 use super::doorbell::Doorbell;
 use super::drained::{Drained, REPEATED_AFTER};
 use super::endpoint::Endpoint;
-use super::presence::{Account, Followed, Presence};
+use super::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
+use super::in_flight::InFlight;
 use super::process::PROCESS;
-use super::sight::Sight;
-use super::slot::Slot;
-use super::snapshots::{Failure, Loaded, Snapshots};
-use super::target::Target;
-use super::{PATH, reports, story};
+use super::snapshots::{LoadError, Loaded, SnapshotLoader};
+use super::target::FollowTarget;
+use super::watch_cache::WatchCache;
+use super::{PATH, messages, reports};
 use crate::current::Current;
 use crate::error::Error;
-use crate::refreshing::{RefreshAsked, RefreshOutcome};
+use crate::refreshing::{RefreshOutcome, RefreshRequest};
 use crate::workspace::Workspace;
 
 /// A process that ends tells the operator, but does not wait for it for long.
@@ -38,60 +40,60 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// Follows `target` until `stop`.
 pub(crate) async fn follow(
-    target: Target,
+    target: FollowTarget,
     current: Arc<Current>,
-    asked: mpsc::Receiver<RefreshAsked>,
+    refresh_requests: mpsc::Receiver<RefreshRequest>,
     stop: CancellationToken,
 ) {
     let joined = tokio::select! {
         joined = target.join(&current) => joined,
         () = stop.cancelled() => return,
     };
-    Follower::new(target, joined, current, asked).follow(stop).await;
+    Follower::new(target, joined, current, refresh_requests).follow(stop).await;
 }
 
 pub(super) struct Follower {
-    target: Target,
+    target: FollowTarget,
     namespace: String,
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
-    presence: Arc<Presence>,
+    registration: Arc<HandleRegistration>,
     /// The processes of this pod that the operator asks about, and what was said of them last.
     siblings: (Vec<Pid>, Vec<Testimony>),
-    sight: watch::Receiver<Sight>,
-    heard: (u64, Option<Bell>),
-    asked: mpsc::Receiver<RefreshAsked>,
+    watch_cache: watch::Receiver<WatchCache>,
+    last_observed: (u64, Option<ObservedMarker>),
+    refresh_requests: mpsc::Receiver<RefreshRequest>,
     /// Who asked to look, and what ran then.
-    waiting: Vec<(RefreshAsked, Option<Publish>)>,
+    waiting: Vec<(RefreshRequest, Option<Publish>)>,
     began: Instant,
-    state: State,
-    snapshots: Arc<Snapshots>,
+    state: FollowerState,
+    loader: Arc<SnapshotLoader>,
     /// Held so that the connection is kept between requests.
     endpoint: Option<Arc<Endpoint>>,
-    fetch: Slot<(Fingerprint, Loaded)>,
+    fetch: InFlight<(Fingerprint, Loaded)>,
     /// What was applied last, and when.
     applied: Option<(Publish, Instant)>,
     /// Loaded, and about to be swapped in.
     loaded: Option<Workspace>,
-    report: Slot<Result<Answer, Fault>>,
-    recall: Slot<Option<(Publish, Workspace)>>,
-    keep: Slot<()>,
+    report: InFlight<Result<ReportResponse, Fault>>,
+    recall: InFlight<Option<(Publish, Workspace)>>,
+    keep: InFlight<()>,
 }
 
 impl Follower {
     pub(super) fn new(
-        target: Target,
-        Joined { cluster, namespace, doorbell }: Joined,
+        target: FollowTarget,
+        NamespaceWatch { cluster, namespace, doorbell }: NamespaceWatch,
         current: Arc<Current>,
-        asked: mpsc::Receiver<RefreshAsked>,
+        refresh_requests: mpsc::Receiver<RefreshRequest>,
     ) -> Self {
-        let mut sight = doorbell.sight();
+        let mut watch_cache = doorbell.watch_cache();
         // What the doorbell already shows is news to whoever joins it.
-        sight.mark_changed();
+        watch_cache.mark_changed();
         let cache = target.cache_dir.as_ref().map(|directory| Cache::new(directory, &namespace, &target.workspace));
-        let disk = if cache.is_some() { Disk::Given } else { Disk::None };
-        let state = State::new(target.stale_after, disk);
-        let snapshots = Snapshots {
+        let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
+        let state = FollowerState::new(target.stale_after, disk);
+        let loader = SnapshotLoader {
             namespace: namespace.clone(),
             workspace: target.workspace.clone(),
             source: target.source.clone(),
@@ -99,29 +101,29 @@ impl Follower {
             cache,
             direct: target.direct.clone(),
         };
-        let (presence, workspace) = (target.presence.clone(), target.workspace.clone());
-        presence.enter(Followed { cluster, namespace: namespace.clone(), workspace });
+        let (registration, workspace) = (target.registration.clone(), target.workspace.clone());
+        registration.enter(FollowedWorkspace { cluster, namespace: namespace.clone(), workspace });
         Self {
             state,
-            snapshots: Arc::new(snapshots),
-            presence,
+            loader: Arc::new(loader),
+            registration,
             siblings: (Vec::new(), Vec::new()),
             target,
             namespace,
             current,
             doorbell,
-            sight,
-            heard: (0, None),
-            asked,
+            watch_cache,
+            last_observed: (0, None),
+            refresh_requests,
             waiting: Vec::new(),
             began: Instant::now(),
             endpoint: None,
-            fetch: Slot::empty(),
+            fetch: InFlight::empty(),
             applied: None,
             loaded: None,
-            report: Slot::empty(),
-            recall: Slot::empty(),
-            keep: Slot::empty(),
+            report: InFlight::empty(),
+            recall: InFlight::empty(),
+            keep: InFlight::empty(),
         }
     }
 
@@ -142,8 +144,8 @@ impl Follower {
     }
 
     /// Decides upon one event. Whatever is told of the outcome, by this handle or another, is told after it has happened.
-    pub(super) fn take(&mut self, event: Event) {
-        let before = self.state.standing(self.now());
+    pub(super) fn take(&mut self, event: FollowerEvent) {
+        let before = self.state.reported(self.now());
         let mut reports = self.step(event);
         let resolves = self.resolves();
         if self.state.running() != resolves {
@@ -151,32 +153,32 @@ impl Follower {
                 source = self.target.source,
                 "what was to be swapped in was not there: it is fetched again"
             );
-            reports |= self.step(Event::NotSwapped(resolves));
+            reports |= self.step(FollowerEvent::NotSwapped(resolves));
         }
         // What nobody waits for any more.
         self.loaded = None;
-        self.presence.stands(self.state.standing(self.now()), self.applied);
+        self.registration.update(self.state.reported(self.now()), self.applied);
         if reports {
             self.begin_report();
         }
-        self.tell(&before);
+        self.update_status(&before);
     }
 
     /// Does everything that is decided but reporting, and says whether a report is due.
-    fn step(&mut self, event: Event) -> bool {
-        let tick = Tick { now: self.now(), chance: fastrand::f64() };
+    fn step(&mut self, event: FollowerEvent) -> bool {
+        let tick = StepTime { now: self.now(), chance: fastrand::f64() };
         let (state, actions) = step(self.state.clone(), event, tick);
         self.state = state;
         let mut reports = false;
         for action in actions {
             match action {
-                Action::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
-                Action::CancelFetch => self.fetch = Slot::empty(),
-                Action::Swap(publish) => self.swap(publish),
-                Action::Rename { publish, revision } => self.rename(publish, revision),
-                Action::Report(_) => reports = true,
-                Action::RestartWatch => self.doorbell.restart(),
-                Action::Recall => self.recall = Slot::run(self.snapshots.clone().recall()),
+                FollowerAction::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
+                FollowerAction::CancelFetch => self.fetch = InFlight::empty(),
+                FollowerAction::Swap(publish) => self.swap(publish),
+                FollowerAction::Rename { publish, revision } => self.rename(publish, revision),
+                FollowerAction::Report(_) => reports = true,
+                FollowerAction::RestartWatch => self.doorbell.restart(),
+                FollowerAction::Recall => self.recall = InFlight::run(self.loader.clone().recall()),
             }
         }
         reports
@@ -188,7 +190,7 @@ impl Follower {
         Some(Publish { fingerprint: workspace.fingerprint(), updated_at: workspace.updated_at()? })
     }
 
-    async fn next_events(&mut self) -> Vec<Event> {
+    async fn next_events(&mut self) -> Vec<FollowerEvent> {
         let wake_at = self.state.wake_at(self.now()).map(|time| self.began + time);
         let timer = async {
             match wake_at {
@@ -197,58 +199,58 @@ impl Follower {
             }
         };
         tokio::select! {
-            Ok(()) = self.sight.changed() => self.hear(),
+            Ok(()) = self.watch_cache.changed() => self.watch_events(),
             fetched = self.fetch.next() => vec![self.fetched(fetched)],
             answer = self.report.next() => vec![self.answered(answer)],
             recalled = self.recall.next() => self.recalled(recalled).into_iter().collect(),
             () = self.keep.next() => Vec::new(),
-            Some(ask) = self.asked.recv() => {
+            Some(ask) = self.refresh_requests.recv() => {
                 self.waiting.push((ask, self.state.running()));
-                vec![Event::RefreshAsked]
+                vec![FollowerEvent::RefreshRequested]
             }
-            () = timer => vec![Event::Timer],
+            () = timer => vec![FollowerEvent::Timer],
         }
     }
 
-    fn hear(&mut self) -> Vec<Event> {
+    fn watch_events(&mut self) -> Vec<FollowerEvent> {
         tracing::trace!(target: PATH, workspace = self.target.workspace, "heard");
-        let sight = self.sight.borrow_and_update().clone();
-        let bell = sight.bell(&self.target.workspace);
-        let (hydrates, last) = std::mem::replace(&mut self.heard, (sight.hydrates, Some(bell.clone())));
-        let rung = match bell {
-            _ if sight.hydrates == 0 => None,
-            bell if sight.hydrates > hydrates => Some(Event::Hydrated(bell)),
-            bell => (last.as_ref() != Some(&bell)).then_some(Event::Changed(bell)),
+        let watch_cache = self.watch_cache.borrow_and_update().clone();
+        let marker = watch_cache.marker(&self.target.workspace);
+        let (hydrates, last) = std::mem::replace(&mut self.last_observed, (watch_cache.hydrates, Some(marker.clone())));
+        let marker_event = match marker {
+            _ if watch_cache.hydrates == 0 => None,
+            marker if watch_cache.hydrates > hydrates => Some(FollowerEvent::Hydrated(marker)),
+            marker => (last.as_ref() != Some(&marker)).then_some(FollowerEvent::Changed(marker)),
         };
-        let watch = sight.trouble.map_or(Event::WatchRestored, Event::WatchLost);
-        rung.into_iter().chain([watch]).collect()
+        let watch = watch_cache.trouble.map_or(FollowerEvent::WatchRestored, FollowerEvent::WatchLost);
+        marker_event.into_iter().chain([watch]).collect()
     }
 
-    fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> Event {
+    fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> FollowerEvent {
         match fetched {
             Ok((workspace, supply)) => {
                 self.loaded = Some(workspace);
-                Event::Loaded(fingerprint, supply)
+                FollowerEvent::Loaded(fingerprint, supply)
             }
-            Err(Failure::Fetch(fault)) => {
-                self.current.set_status(|status| status.counters.look_failures += 1);
-                Event::FetchFailed(fault)
+            Err(LoadError::Fetch(fault)) => {
+                self.current.set_status(|status| status.counters.poll_failures += 1);
+                FollowerEvent::FetchFailed(fault)
             }
-            Err(Failure::Refused(fault)) => {
+            Err(LoadError::Refused(fault)) => {
                 self.current.set_status(|status| status.counters.refusals += 1);
-                Event::Refused(fingerprint, fault)
+                FollowerEvent::Refused(fingerprint, fault)
             }
         }
     }
 
-    fn recalled(&mut self, recalled: Option<(Publish, Workspace)>) -> Option<Event> {
+    fn recalled(&mut self, recalled: Option<(Publish, Workspace)>) -> Option<FollowerEvent> {
         let (publish, workspace) = recalled?;
         self.loaded = Some(workspace);
-        Some(Event::Recalled(publish))
+        Some(FollowerEvent::Recalled(publish))
     }
 
-    fn answered(&mut self, answer: Result<Answer, Fault>) -> Event {
-        if let (Err(fault), None) = (&answer, self.state.trouble_with_reports()) {
+    fn answered(&mut self, answer: Result<ReportResponse, Fault>) -> FollowerEvent {
+        if let (Err(fault), None) = (&answer, self.state.report_trouble()) {
             // Said once, until it was better.
             tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
@@ -258,15 +260,15 @@ impl Follower {
             Err(_) => status.counters.report_failures += 1,
         });
         let answer = answer.map(|answer| self.asked_about_siblings(answer));
-        answer.map_or_else(Event::ReportFailed, Event::Answered)
+        answer.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
     }
 
     /// Notes what the operator asks about. A question stays in the answer only where there is something new to say.
-    fn asked_about_siblings(&mut self, mut answer: Answer) -> Answer {
-        let (asked, said) = &mut self.siblings;
-        asked.clone_from(&answer.siblings);
-        let testimony = PROCESS.testify(asked);
-        if testimony.is_empty() || testimony == *said {
+    fn asked_about_siblings(&mut self, mut answer: ReportResponse) -> ReportResponse {
+        let (siblings, sent) = &mut self.siblings;
+        siblings.clone_from(&answer.siblings);
+        let testimony = PROCESS.testify(siblings);
+        if testimony.is_empty() || testimony == *sent {
             answer.siblings.clear();
         }
         answer
@@ -275,32 +277,39 @@ impl Follower {
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
         let running = self.current.workspace().ok().map(|workspace| workspace.content().clone());
         let base = running.filter(|content| Some(content.fingerprint()) == base);
-        let (snapshots, endpoint) = (self.snapshots.clone(), self.endpoint());
+        let (loader, endpoint) = (self.loader.clone(), self.endpoint());
         self.current.set_status(|status| {
             status.last_attempt = Some(Timestamp::now());
-            status.counters.looks += 1;
+            status.counters.polls += 1;
         });
-        self.fetch = Slot::run(async move { (fingerprint, snapshots.load(endpoint, fingerprint, base).await) });
+        self.fetch = InFlight::run(async move { (fingerprint, loader.load(endpoint, fingerprint, base).await) });
     }
 
     /// Reports for all handles of this process.
     fn begin_report(&mut self) {
-        let Some(account) = self.presence.account() else { return };
+        let Some(combined) = self.registration.combined() else { return };
         self.current.set_status(|status| status.counters.reports += 1);
-        self.report = Slot::run(self.reporting(account));
+        self.report = InFlight::run(self.reporting(combined));
     }
 
-    fn reporting(&mut self, account: Account) -> impl Future<Output = Result<Answer, Fault>> + Send + use<> {
+    fn reporting(
+        &mut self,
+        combined: CombinedState,
+    ) -> impl Future<Output = Result<ReportResponse, Fault>> + Send + use<> {
         let (namespace, workspace) = (self.namespace.clone(), self.target.workspace.clone());
         let endpoint = self.endpoint();
         let testimony = PROCESS.testify(&self.siblings.0);
         self.siblings.1.clone_from(&testimony);
-        async move { reports::send(&*endpoint?, &namespace, &workspace, account, testimony).await }
+        async move { reports::send(&*endpoint?, &namespace, &workspace, combined, testimony).await }
     }
 
     fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
-        let told = self.sight.borrow().address.clone();
-        let address = self.target.pins.over(told.as_deref()).ok_or_else(|| story::no_address(&self.namespace))?;
+        let address_in_map = self.watch_cache.borrow().address.clone();
+        let address = self
+            .target
+            .endpoint_overrides
+            .apply(address_in_map.as_deref())
+            .ok_or_else(|| messages::no_address(&self.namespace))?;
         let endpoint = self.target.cluster.endpoint(&address, &self.target.token_file)?;
         self.endpoint = Some(endpoint.clone());
         Ok(endpoint)
@@ -333,18 +342,18 @@ impl Follower {
 
     /// Puts a copy on the disk, for which nothing waits.
     fn keep(&mut self, publish: Publish, workspace: &Workspace) {
-        self.keep = Slot::run(self.snapshots.clone().keep(publish, workspace.content().clone()));
+        self.keep = InFlight::run(self.loader.clone().keep(publish, workspace.content().clone()));
     }
 
     /// Shows where the process stands, and logs what changed about it.
-    fn tell(&mut self, before: &Standing) {
+    fn update_status(&mut self, before: &ReportedState) {
         let now = self.now();
-        let standing = self.state.standing(now);
+        let reported = self.state.reported(now);
         let running = self.current.workspace().ok();
-        let trouble = story::trouble(&self.state, &self.namespace, &self.target.workspace);
-        let hydrates = self.heard.0;
-        if standing != *before {
-            story::log(&self.target.source, &standing, trouble.as_deref());
+        let trouble = messages::trouble(&self.state, &self.namespace, &self.target.workspace);
+        let hydrates = self.last_observed.0;
+        if reported != *before {
+            messages::log(&self.target.source, &reported, trouble.as_deref());
         }
         self.current.set_status(|status| {
             status.state = self.state.shown(now);
@@ -356,11 +365,11 @@ impl Follower {
             status.hydrates = hydrates;
         });
         if self.state.is_at_rest() {
-            self.answer_who_asked();
+            self.answer_refresh_requests();
         }
     }
 
-    fn answer_who_asked(&mut self) {
+    fn answer_refresh_requests(&mut self) {
         let running = self.state.running();
         let trouble = self.current.status().last_error;
         for (ask, before) in self.waiting.drain(..) {
@@ -379,11 +388,11 @@ impl Follower {
     /// Ends the handle: nothing resolves from it any more. The operator learns that it need not wait for this process, or
     /// the state of the other handles.
     async fn drain(mut self) {
-        self.fetch = Slot::empty();
-        self.report = Slot::empty();
+        self.fetch = InFlight::empty();
+        self.report = InFlight::empty();
         self.current.close();
-        let Some(account) = self.presence.leave() else { return };
-        let reporting = self.reporting(account);
+        let Some(combined) = self.registration.leave() else { return };
+        let reporting = self.reporting(combined);
         let answer = match timeout(DRAIN_LIMIT, reporting).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(fault)) => {
@@ -394,7 +403,7 @@ impl Follower {
         };
         if let Ok(endpoint) = self.endpoint() {
             let (namespace, workspace) = (self.namespace, self.target.workspace);
-            let drained = Drained { presence: self.presence, endpoint, namespace, workspace };
+            let drained = Drained { registration: self.registration, endpoint, namespace, workspace };
             tokio::spawn(drained.repeat(answer.as_ref().map_or(REPEATED_AFTER, heartbeat)));
         }
     }

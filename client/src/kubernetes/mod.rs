@@ -19,14 +19,14 @@ mod endpoint;
 mod follower;
 #[cfg(test)]
 mod follower_tests;
-mod presence;
+mod handles;
+mod in_flight;
+mod messages;
 mod process;
 mod reports;
-mod sight;
-mod slot;
 mod snapshots;
-mod story;
 mod target;
+mod watch_cache;
 
 /// Where each step of a change on its way through this process is told, for benches; nobody else listens.
 const PATH: &str = "rototo::path";
@@ -34,5 +34,5 @@ const PATH: &str = "rototo::path";
 pub use cluster::Cluster;
 pub(crate) use direct::Direct;
 pub(crate) use follower::follow;
-pub(crate) use presence::Presence;
-pub(crate) use target::{Pins, Target};
+pub(crate) use handles::HandleRegistration;
+pub(crate) use target::{EndpointOverrides, FollowTarget};

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rototo_api::fleet::{Fate, Pid, Testimony};
+use rototo_api::fleet::{Pid, SiblingState, Testimony};
 use rototo_api::names::CONTAINER_VARIABLE;
 use uuid::Uuid;
 
@@ -80,9 +80,9 @@ impl Stat {
 
     /// Whether this is the process that started then, and it runs. A first thread that has ended is a zombie as long as
     /// others run, and so is a process that nobody has waited for.
-    fn fate(&self, started: u64) -> Fate {
+    fn fate(&self, started: u64) -> SiblingState {
         let has_ended = matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1;
-        if self.started != started || has_ended { Fate::Gone } else { Fate::Alive }
+        if self.started != started || has_ended { SiblingState::Gone } else { SiblingState::Alive }
     }
 }
 
@@ -104,7 +104,7 @@ mod kernel {
     use std::fs;
     use std::time::Duration;
 
-    use rototo_api::fleet::{Fate, Pid};
+    use rototo_api::fleet::{Pid, SiblingState};
     use rustix::io::Errno;
 
     use super::Stat;
@@ -125,10 +125,10 @@ mod kernel {
     }
 
     /// `None` where the kernel does not tell: a `/proc` with `hidepid` hides the living, too.
-    pub(super) fn fate(asked: Pid) -> Option<Fate> {
+    pub(super) fn fate(asked: Pid) -> Option<SiblingState> {
         let pid = i32::try_from(asked.pid).ok().and_then(rustix::process::Pid::from_raw)?;
         match rustix::process::test_kill_process(pid) {
-            Err(Errno::SRCH) => Some(Fate::Gone),
+            Err(Errno::SRCH) => Some(SiblingState::Gone),
             // It exists, and belongs to somebody else.
             Ok(()) | Err(Errno::PERM) => {
                 let stat = Stat::parse(&fs::read_to_string(format!("/proc/{}/stat", asked.pid)).ok()?)?;
@@ -143,7 +143,7 @@ mod kernel {
 mod kernel {
     use std::time::Duration;
 
-    use rototo_api::fleet::{Fate, Pid};
+    use rototo_api::fleet::{Pid, SiblingState};
 
     use super::Stat;
 
@@ -159,7 +159,7 @@ mod kernel {
         None
     }
 
-    pub(super) fn fate(_: Pid) -> Option<Fate> {
+    pub(super) fn fate(_: Pid) -> Option<SiblingState> {
         None
     }
 }
@@ -183,14 +183,14 @@ mod tests {
     fn a_process_is_gone_when_another_has_its_pid_or_all_its_threads_have_ended() {
         let stat = |state, threads| Stat { pid: 1, state, threads, started: 5 };
         for (state, threads, started, expected) in [
-            ('S', 1, 5, Fate::Alive),
-            ('T', 1, 5, Fate::Alive),
-            ('D', 1, 5, Fate::Alive),
-            ('S', 1, 4, Fate::Gone),
-            ('Z', 1, 5, Fate::Gone),
-            ('X', 0, 5, Fate::Gone),
+            ('S', 1, 5, SiblingState::Alive),
+            ('T', 1, 5, SiblingState::Alive),
+            ('D', 1, 5, SiblingState::Alive),
+            ('S', 1, 4, SiblingState::Gone),
+            ('Z', 1, 5, SiblingState::Gone),
+            ('X', 0, 5, SiblingState::Gone),
             // Its first thread has ended, and it runs on.
-            ('Z', 2, 5, Fate::Alive),
+            ('Z', 2, 5, SiblingState::Alive),
         ] {
             assert_eq!(stat(state, threads).fate(started), expected, "{state} {threads} {started}");
         }
@@ -220,8 +220,8 @@ mod tests {
         let read = || Stat::parse(&std::fs::read_to_string(&stat).unwrap()).unwrap();
         let pid = Pid { pid: child.id(), started: read().started, namespace: own.namespace };
         let fates = |pid| PROCESS.testify(&[pid]).iter().map(|testimony| testimony.fate).collect::<Vec<_>>();
-        assert_eq!(fates(pid), [Fate::Alive]);
-        assert_eq!(fates(Pid { started: pid.started + 1, ..pid }), [Fate::Gone], "the PID is used again");
+        assert_eq!(fates(pid), [SiblingState::Alive]);
+        assert_eq!(fates(Pid { started: pid.started + 1, ..pid }), [SiblingState::Gone], "the PID is used again");
         assert_eq!(fates(Pid { namespace: own.namespace + 1, ..pid }), [], "of another namespace");
         assert_eq!(fates(Pid { pid: 0, ..pid }), [], "no PID");
         child.kill().unwrap();
@@ -229,9 +229,9 @@ mod tests {
         while read().state != 'Z' {
             std::thread::yield_now();
         }
-        assert_eq!(fates(pid), [Fate::Gone]);
+        assert_eq!(fates(pid), [SiblingState::Gone]);
         child.wait().unwrap();
-        assert_eq!(fates(pid), [Fate::Gone]);
+        assert_eq!(fates(pid), [SiblingState::Gone]);
     }
 
     #[cfg(target_os = "linux")]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::Request;
-use rototo_api::fleet::{Answer, Report, Testimony};
+use rototo_api::fleet::{Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
 
 use super::endpoint::Endpoint;
-use super::presence::Account;
+use super::handles::CombinedState;
 use super::process::PROCESS;
 
 /// How long an answer may take.
@@ -19,23 +19,23 @@ pub(crate) async fn send(
     endpoint: &Endpoint,
     namespace: &str,
     workspace: &str,
-    account: Account,
+    combined: CombinedState,
     siblings: Vec<Testimony>,
-) -> Result<Answer, Fault> {
+) -> Result<ReportResponse, Fault> {
     let unreadable = |error: serde_json::Error| {
         Fault::persistent(
             "answer_malformed",
             format!("reading the operator's answer to a report of workspace `{workspace}` failed: {error}"),
         )
     };
-    let body = serde_json::to_vec(&report(account, siblings)).map_err(unreadable)?;
+    let body = serde_json::to_vec(&report(combined, siblings)).map_err(unreadable)?;
     let what = format!("reporting what runs of workspace `{workspace}`");
     let answer = endpoint.send(&what, Request::post(names::fleet_path(namespace, workspace)), body, LIMIT).await?;
     serde_json::from_slice(&answer).map_err(unreadable)
 }
 
-fn report(account: Account, siblings: Vec<Testimony>) -> Report {
-    let Account { standing, applied, handles, sequence } = account;
+fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
+    let CombinedState { reported, applied, handles, sequence } = combined;
     Report {
         process: PROCESS.id.clone(),
         sequence: Some(sequence),
@@ -47,11 +47,11 @@ fn report(account: Account, siblings: Vec<Testimony>) -> Report {
         siblings,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         engine_level: rototo_engine::ENGINE_LEVEL,
-        fingerprint: standing.publish.map(|publish| publish.fingerprint.to_string()),
-        updated_at: standing.publish.map(|publish| publish.updated_at),
-        state: standing.state,
+        fingerprint: reported.publish.map(|publish| publish.fingerprint.to_string()),
+        updated_at: reported.publish.map(|publish| publish.updated_at),
+        state: reported.state,
         applied_ms_ago: applied.map(|at| millis(at.elapsed())),
-        reason: standing.reason.map(str::to_owned),
+        reason: reported.reason.map(str::to_owned),
     }
 }
 

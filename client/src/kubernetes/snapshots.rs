@@ -7,7 +7,7 @@ use http::Request;
 use rototo_api::names;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
-use rototo_protocol::follower::Supply;
+use rototo_protocol::follower::ContentSource;
 use rototo_protocol::follower::fault::Fault;
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
@@ -24,7 +24,7 @@ use crate::workspace::{Content, Workspace};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What is the same for all snapshots of one workspace.
-pub(crate) struct Snapshots {
+pub(crate) struct SnapshotLoader {
     pub(crate) namespace: String,
     pub(crate) workspace: String,
     /// How the application wrote it.
@@ -36,7 +36,7 @@ pub(crate) struct Snapshots {
 
 /// Why there is no workspace of that name.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum LoadError {
     /// The content could not be had. Another attempt may get it.
     Fetch(Fault),
     /// The content was had, and can't run in this process.
@@ -44,9 +44,9 @@ pub(crate) enum Failure {
 }
 
 /// What comes of asking for content: a workspace, and where it was had.
-pub(crate) type Loaded = Result<(Workspace, Supply), Failure>;
+pub(crate) type Loaded = Result<(Workspace, ContentSource), LoadError>;
 
-impl Snapshots {
+impl SnapshotLoader {
     /// Fetches the snapshot, checks that its content has the fingerprint that was asked for, and compiles it, reusing
     /// what has not changed since `base`. What the disk still has needs no fetch.
     pub(crate) async fn load(
@@ -56,16 +56,16 @@ impl Snapshots {
         base: Option<Arc<Content>>,
     ) -> Loaded {
         if let Some(workspace) = self.clone().kept(fingerprint).await {
-            return Ok((workspace, Supply::Disk));
+            return Ok((workspace, ContentSource::Disk));
         }
         let workspace = match (self.clone().served(endpoint, fingerprint, base.clone()).await, self.direct.clone()) {
-            (Err(Failure::Fetch(fault)), Some(direct)) => {
-                let tree = direct.read(fingerprint, fault).await.map_err(Failure::Fetch)?;
-                aside(move || self.compile(tree, fingerprint, base.as_deref())).await
+            (Err(LoadError::Fetch(fault)), Some(direct)) => {
+                let tree = direct.read(fingerprint, fault).await.map_err(LoadError::Fetch)?;
+                run_blocking(move || self.compile(tree, fingerprint, base.as_deref())).await
             }
             (served, _) => Ok(served),
         };
-        Ok((workspace.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))?, Supply::Living))
+        Ok((workspace.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))?, ContentSource::Current))
     }
 
     /// What the operator has under that name. Unpacked and compiled in one go: where a whole fleet does this at once,
@@ -75,9 +75,9 @@ impl Snapshots {
         endpoint: Result<Arc<Endpoint>, Fault>,
         fingerprint: Fingerprint,
         base: Option<Arc<Content>>,
-    ) -> Result<Workspace, Failure> {
-        let endpoint = endpoint.map_err(Failure::Fetch)?;
-        let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(Failure::Fetch)?;
+    ) -> Result<Workspace, LoadError> {
+        let endpoint = endpoint.map_err(LoadError::Fetch)?;
+        let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(LoadError::Fetch)?;
         tracing::trace!(target: PATH, workspace = self.workspace, "received");
         let load = move || {
             let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
@@ -85,12 +85,12 @@ impl Snapshots {
             tracing::trace!(target: PATH, workspace = self.workspace, "loaded");
             loaded
         };
-        aside(load).await.unwrap_or_else(|fault| Err(Failure::Fetch(fault)))
+        run_blocking(load).await.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))
     }
 
     /// The publish that was applied last, from the disk.
     pub(crate) async fn recall(self: Arc<Self>) -> Option<(Publish, Workspace)> {
-        let recalled = aside(move || {
+        let recalled = run_blocking(move || {
             let (publish, tree) = self.cache.as_ref()?.last()?;
             Some((publish, self.compile(tree, publish.fingerprint, None).ok()?))
         });
@@ -103,14 +103,14 @@ impl Snapshots {
             return;
         }
         let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed.tree()));
-        if let Ok(Err(fault)) | Err(fault) = aside(keep).await {
+        if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
             tracing::warn!(code = fault.code, "{}", fault.message);
         }
     }
 
     async fn kept(self: Arc<Self>, fingerprint: Fingerprint) -> Option<Workspace> {
         self.cache.as_ref()?;
-        let kept = aside(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
+        let kept = run_blocking(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
         kept.await.ok()?
     }
 
@@ -128,7 +128,7 @@ impl Snapshots {
         endpoint.send(&what, Request::get(path), Vec::new(), LIMIT).await
     }
 
-    fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, Failure> {
+    fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, LoadError> {
         let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed.tree()), &Limits::default());
         tree.map_err(|error| {
             let name = fingerprint.short();
@@ -136,11 +136,11 @@ impl Snapshots {
         })
     }
 
-    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Result<Workspace, Failure> {
+    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Result<Workspace, LoadError> {
         let refused = |code, reason: &dyn std::fmt::Display| {
             let (name, workspace) = (fingerprint.short(), &self.workspace);
             let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
-            Failure::Refused(Fault::persistent(code, message))
+            LoadError::Refused(Fault::persistent(code, message))
         };
         let content = Content::parse(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
         let origin = Origin {
@@ -155,21 +155,21 @@ impl Snapshots {
     }
 }
 
-fn not_unpacked(error: &SnapshotError, message: String) -> Failure {
+fn not_unpacked(error: &SnapshotError, message: String) -> LoadError {
     match error {
-        SnapshotError::EngineTooOld(_) => Failure::Refused(Fault::persistent("engine_too_old", message)),
-        SnapshotError::UnknownVersion(_) => Failure::Refused(Fault::persistent("snapshot_version_unknown", message)),
-        SnapshotError::Refused(_) => Failure::Refused(Fault::persistent("snapshot_too_large", message)),
+        SnapshotError::EngineTooOld(_) => LoadError::Refused(Fault::persistent("engine_too_old", message)),
+        SnapshotError::UnknownVersion(_) => LoadError::Refused(Fault::persistent("snapshot_version_unknown", message)),
+        SnapshotError::Refused(_) => LoadError::Refused(Fault::persistent("snapshot_too_large", message)),
         // Bytes that were altered or cut off on the way: others may come next time, and without a base.
         SnapshotError::Damaged(_)
         | SnapshotError::Incomplete(_)
         | SnapshotError::Pack(_)
-        | SnapshotError::WrongContent { .. } => Failure::Fetch(Fault::persistent("snapshot_damaged", message)),
+        | SnapshotError::WrongContent { .. } => LoadError::Fetch(Fault::persistent("snapshot_damaged", message)),
     }
 }
 
 /// Disk, unpacking, and compiling take their time, for which other tasks of the application should not wait.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Fault::transient("load_interrupted", "loading a snapshot was interrupted"))
 }

@@ -7,55 +7,55 @@ use std::time::Duration;
 use rototo_protocol::backoff::Backoff;
 use tokio::time::sleep;
 
-use super::cluster::{Cluster, Joined};
+use super::cluster::{Cluster, NamespaceWatch};
 use super::direct::Direct;
-use super::presence::Presence;
+use super::handles::HandleRegistration;
 use crate::checks::Checks;
 use crate::current::Current;
 use rototo_connection::{Address, Trust};
 
 /// What to follow, and by which means.
 #[derive(Clone)]
-pub(crate) struct Target {
+pub(crate) struct FollowTarget {
     pub(crate) cluster: Cluster,
     pub(crate) namespace: Option<String>,
     pub(crate) workspace: String,
     /// How the application wrote it.
     pub(crate) source: String,
-    pub(crate) pins: Pins,
+    pub(crate) endpoint_overrides: EndpointOverrides,
     pub(crate) token_file: PathBuf,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) stale_after: Option<Duration>,
     pub(crate) checks: Checks,
     pub(crate) direct: Option<Arc<Direct>>,
     /// The handle that is followed for, among the handles of this process.
-    pub(crate) presence: Arc<Presence>,
+    pub(crate) registration: Arc<HandleRegistration>,
 }
 
 /// What the process knows better than the map of the markers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pins {
+pub(crate) struct EndpointOverrides {
     pub(crate) url: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-impl Pins {
-    /// The address to use, where the map says `told`.
-    pub(crate) fn over(&self, told: Option<&Address>) -> Option<Address> {
-        let url = self.url.clone().or_else(|| told.map(|address| address.url.clone()))?;
+impl EndpointOverrides {
+    /// The address to use, where the map says `published`.
+    pub(crate) fn apply(&self, published: Option<&Address>) -> Option<Address> {
+        let url = self.url.clone().or_else(|| published.map(|address| address.url.clone()))?;
         let ca = match &self.ca_file {
             Some(file) => Trust::File(file.clone()),
-            None => told.map_or(Trust::System, |address| address.ca.clone()),
+            None => published.map_or(Trust::System, |address| address.ca.clone()),
         };
         Some(Address { url, ca })
     }
 }
 
-const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
+const JOIN_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
-impl Target {
+impl FollowTarget {
     /// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
-    pub(crate) async fn join(&self, current: &Current) -> Joined {
+    pub(crate) async fn join(&self, current: &Current) -> NamespaceWatch {
         let mut failures = 0;
         loop {
             match self.cluster.doorbell(self.namespace.as_deref()).await {
@@ -64,7 +64,7 @@ impl Target {
                     failures += 1;
                     tracing::warn!(source = self.source, code = fault.code, "{}", fault.message);
                     current.set_status(|status| status.last_error = Some(fault.message));
-                    sleep(AGAIN.delay(failures, fastrand::f64())).await;
+                    sleep(JOIN_BACKOFF.delay(failures, fastrand::f64())).await;
                 }
             }
         }

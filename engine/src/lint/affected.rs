@@ -14,7 +14,7 @@ use crate::tree::DocumentKind;
 
 /// What other documents may name, and no longer is what it was.
 #[derive(Default)]
-struct Changed<'a> {
+struct ChangedNames<'a> {
     /// Ids of qualifiers that came or went.
     qualifiers: BTreeSet<&'a str>,
     /// Ids of resources that changed in any way.
@@ -38,7 +38,7 @@ pub(super) fn affected(
     if before.summary().documents == 0 {
         return affected;
     }
-    let names = Changed::of(before, now, changed);
+    let names = ChangedNames::of(before, now, changed);
     if names.is_empty() {
         return affected;
     }
@@ -64,7 +64,7 @@ fn add<T>(affected: &mut Vec<Arc<str>>, documents: &ById<T>, matters: impl Fn(&A
     affected.extend(readable.filter(|(path, content)| matters(path, content)).map(|(path, _)| Arc::clone(path)));
 }
 
-impl<'a> Changed<'a> {
+impl<'a> ChangedNames<'a> {
     fn of(before: &Parsed, now: &Parsed, changed: &'a [Arc<str>]) -> Self {
         let mut names = Self::default();
         for path in changed {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use super::references::References;
-use super::{Facts, FaultKind, Findings};
+use super::{Findings, ScriptFaultKind, WorkspaceIndex};
 use crate::diagnostic::Entity;
-use crate::parse::{Fault, Object, Qualifier, Resource, Schema, Variable};
+use crate::parse::{Object, ParseError, Qualifier, Resource, Schema, Variable};
 use crate::tree::DocumentKind;
 
 /// A readable document: its id, its path, and its content.
-pub(super) type Entry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
+pub(super) type DocumentEntry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
 
 /// A readable object: its resource, its key, its path, and its content.
 pub(super) type ObjectEntry<'a> = (&'a str, &'a Arc<str>, &'a Arc<str>, &'a Object);
 
-type OfDocument<T> = for<'a> fn(&Facts<'a>, Entry<'a, T>, &mut Findings<'_>);
-type OfObject = for<'a> fn(&Facts<'a>, ObjectEntry<'a>, &mut Findings<'_>);
-type OfWorkspace = fn(&Facts<'_>, &mut Findings<'_>);
+type OfDocument<T> = for<'a> fn(&WorkspaceIndex<'a>, DocumentEntry<'a, T>, &mut Findings<'_>);
+type OfObject = for<'a> fn(&WorkspaceIndex<'a>, ObjectEntry<'a>, &mut Findings<'_>);
+type OfWorkspace = fn(&WorkspaceIndex<'_>, &mut Findings<'_>);
 
 /// What a rule looks at, and how it looks at it.
 ///
@@ -40,18 +40,18 @@ pub(super) enum Check {
     /// What costs next to nothing, and is looked at each time.
     Workspace(OfWorkspace),
     /// What is wrong with the workspace's own rules.
-    Scripts(FaultKind),
+    Scripts(ScriptFaultKind),
     /// What qualifiers and schemas are used for. Looked at when a qualifier, a schema, or whether something is used at all
     /// changes.
     References(fn(&References<'_>, &mut Findings<'_>)),
 }
 
 /// A document as rules look at it.
-pub(super) enum Document<'a> {
-    Unreadable(DocumentKind, Entity, &'a Fault),
-    Variable(Entry<'a, Variable>),
-    Qualifier(Entry<'a, Qualifier>),
-    Resource(Entry<'a, Resource>),
+pub(super) enum CheckedDocument<'a> {
+    Unreadable(DocumentKind, Entity, &'a ParseError),
+    Variable(DocumentEntry<'a, Variable>),
+    Qualifier(DocumentEntry<'a, Qualifier>),
+    Resource(DocumentEntry<'a, Resource>),
     Object(ObjectEntry<'a>),
-    Schema(Entry<'a, Schema>),
+    Schema(DocumentEntry<'a, Schema>),
 }

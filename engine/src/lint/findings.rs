@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Rule;
-use super::custom::{Asked, Fault, Found};
+use super::LintRule;
+use super::custom::{HandlerResult, ScriptFault, ScriptFinding};
 use super::rules::CUSTOM_LINT_FAILED;
 use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
-use crate::parse::{Places, Step};
+use crate::parse::{PathStep, Places};
 use crate::text::{Lines, Span, shortened};
 use crate::tree::Tree;
 
@@ -18,17 +18,17 @@ const MOST: usize = 1_000;
 
 /// Leaves out the errors and the warnings beyond the most that are told.
 pub(super) fn cut(diagnostics: &mut Vec<Diagnostic>) {
-    let mut told = Told::default();
-    diagnostics.retain(|found| told.one_more(found.severity));
+    let mut counts = SeverityCount::default();
+    diagnostics.retain(|found| counts.one_more(found.severity));
 }
 
 #[derive(Default)]
-struct Told {
+struct SeverityCount {
     errors: usize,
     warnings: usize,
 }
 
-impl Told {
+impl SeverityCount {
     fn one_more(&mut self, severity: Severity) -> bool {
         let count = match severity {
             Severity::Error => &mut self.errors,
@@ -81,25 +81,32 @@ pub(super) struct Findings<'a> {
     lines: BTreeMap<Arc<str>, Lines<'a>>,
     /// Of the document that was asked for last: rules look at one after the other.
     places: Option<(String, Places<'a>)>,
-    told: Told,
+    counts: SeverityCount,
     diagnostics: Vec<Diagnostic>,
-    rule: Option<&'static Rule>,
+    rule: Option<&'static LintRule>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        Self { tree, lines: BTreeMap::new(), places: None, told: Told::default(), diagnostics: Vec::new(), rule: None }
+        Self {
+            tree,
+            lines: BTreeMap::new(),
+            places: None,
+            counts: SeverityCount::default(),
+            diagnostics: Vec::new(),
+            rule: None,
+        }
     }
 
     /// Runs `check`; what it adds is of `rule`.
-    pub(super) fn of_rule(&mut self, rule: &'static Rule, check: impl FnOnce(&mut Self)) {
+    pub(super) fn of_rule(&mut self, rule: &'static LintRule, check: impl FnOnce(&mut Self)) {
         self.rule = Some(rule);
         check(self);
         self.rule = None;
     }
 
     pub(super) fn add(&mut self, finding: Finding<'_>) {
-        let Some(rule) = self.rule.filter(|rule| self.told.one_more(rule.severity)) else { return };
+        let Some(rule) = self.rule.filter(|rule| self.counts.one_more(rule.severity)) else { return };
         let location = self.location(finding.path, finding.span);
         let related = finding.related.into_iter().map(|(path, span, message)| Related {
             location: self.location(path, span),
@@ -121,7 +128,7 @@ impl<'a> Findings<'a> {
     }
 
     /// Reports a fault in one of the workspace's own rules.
-    pub(super) fn of_script(&mut self, fault: &Fault) {
+    pub(super) fn of_script(&mut self, fault: &ScriptFault) {
         let mut finding = Finding::new(fault.entity.clone(), &fault.path, fault.span, fault.message.clone());
         finding = finding.stage(fault.stage).key(fault.key.unwrap_or_default());
         if let Some((path, span, message)) = &fault.related {
@@ -131,15 +138,15 @@ impl<'a> Findings<'a> {
     }
 
     /// Reports what came of asking one of the workspace's own rules.
-    pub(super) fn of_asked(&mut self, asked: &Asked) {
+    pub(super) fn of_asked(&mut self, asked: &HandlerResult) {
         match asked {
-            Asked::Objects(found) => self.of_custom(found),
-            Asked::Failed(fault) => self.of_rule(&CUSTOM_LINT_FAILED, |findings| findings.of_script(fault)),
+            HandlerResult::Objects(found) => self.of_custom(found),
+            HandlerResult::Failed(fault) => self.of_rule(&CUSTOM_LINT_FAILED, |findings| findings.of_script(fault)),
         }
     }
 
-    fn of_custom(&mut self, found: &Found) {
-        if !self.told.one_more(found.rule.severity) {
+    fn of_custom(&mut self, found: &ScriptFinding) {
+        if !self.counts.one_more(found.rule.severity) {
             return;
         }
         let location = self.location(&found.path, found.span);
@@ -168,8 +175,8 @@ impl<'a> Findings<'a> {
 
     /// Where the value stands that `steps` lead to. To find that reads the document again, so it is asked for errors that
     /// can still be added.
-    pub(super) fn place(&mut self, path: &str, steps: &[Step]) -> Option<Span> {
-        if self.told.errors >= MOST {
+    pub(super) fn place(&mut self, path: &str, steps: &[PathStep]) -> Option<Span> {
+        if self.counts.errors >= MOST {
             return None;
         }
         if self.places.as_ref().is_none_or(|(known, _)| known != path) {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::affected::affected;
-use super::check::{Check, Document};
-use super::custom::{self, Asked, Outcome};
+use super::check::{Check, CheckedDocument};
+use super::custom::{self, HandlerResult, ScriptsRun};
 use super::findings::cut;
 use super::references::References;
 use super::uses::Uses;
-use super::{Facts, Finding, Findings, Lint, Refuse, Scripts, rules};
+use super::{Finding, Findings, Lint, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
 use crate::shared::SharedMap;
@@ -82,8 +82,8 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
     let uses = previous.uses.after(&previous.parsed, parsed, &changed);
     let again = affected(&previous.parsed, parsed, &changed, &previous.in_documents);
     let in_documents = documents_after(previous, parsed, &again);
-    let facts = Facts::new(parsed);
-    let Outcome { custom, faults, asked } = custom::run(parsed, scripts);
+    let facts = WorkspaceIndex::new(parsed);
+    let ScriptsRun { custom, faults, asked } = custom::run(parsed, scripts);
     let in_workspace = findings_of(parsed, |check, findings| match check {
         Check::Workspace(check) => check(&facts, findings),
         Check::Scripts(kind) => {
@@ -124,7 +124,7 @@ pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scr
 }
 
 fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> SharedMap<Arc<[Diagnostic]>> {
-    let facts = Facts::new(parsed);
+    let facts = WorkspaceIndex::new(parsed);
     let mut in_documents = previous.in_documents.clone();
     for path in again {
         let found = in_document(&facts, path);
@@ -138,17 +138,17 @@ fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> Sh
 }
 
 /// What the rules find in the document at `path`, whatever kind it is of.
-fn in_document(facts: &Facts<'_>, path: &str) -> Vec<Diagnostic> {
+fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
     let Some(document) = facts.document(path) else { return Vec::new() };
     findings_of(facts.parsed, |check, findings| match (check, &document) {
-        (Check::Unreadable(kind), Document::Unreadable(of, entity, fault)) if kind == of => {
+        (Check::Unreadable(kind), CheckedDocument::Unreadable(of, entity, fault)) if kind == of => {
             findings.add(Finding::new(entity.clone(), path, fault.span, fault.message.clone()));
         }
-        (Check::Variable(check), Document::Variable(variable)) => check(facts, *variable, findings),
-        (Check::Qualifier(check), Document::Qualifier(qualifier)) => check(facts, *qualifier, findings),
-        (Check::Resource(check), Document::Resource(resource)) => check(facts, *resource, findings),
-        (Check::Object(check), Document::Object(object)) => check(facts, *object, findings),
-        (Check::Schema(check), Document::Schema(schema)) => check(facts, *schema, findings),
+        (Check::Variable(check), CheckedDocument::Variable(variable)) => check(facts, *variable, findings),
+        (Check::Qualifier(check), CheckedDocument::Qualifier(qualifier)) => check(facts, *qualifier, findings),
+        (Check::Resource(check), CheckedDocument::Resource(resource)) => check(facts, *resource, findings),
+        (Check::Object(check), CheckedDocument::Object(object)) => check(facts, *object, findings),
+        (Check::Schema(check), CheckedDocument::Schema(schema)) => check(facts, *schema, findings),
         _ => {}
     })
 }
@@ -163,7 +163,7 @@ fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) 
 }
 
 /// What the workspace's own rules say.
-fn findings_of_scripts(parsed: &Parsed, asked: &[Asked]) -> Vec<Diagnostic> {
+fn findings_of_scripts(parsed: &Parsed, asked: &[HandlerResult]) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
     asked.iter().for_each(|asked| findings.of_asked(asked));
     findings.into_diagnostics()

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Example, Rule, rules};
+use super::{Example, LintRule, rules};
 use crate::diagnostic::{Severity, Stage};
 
 /// All rules as one page of Markdown.
@@ -36,7 +36,7 @@ fn write_page(page: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn write_rule(page: &mut String, rule: &Rule) -> fmt::Result {
+fn write_rule(page: &mut String, rule: &LintRule) -> fmt::Result {
     writeln!(page, "\n### {}\n", rule.id)?;
     writeln!(page, "{} · {} · {}.\n\n{}", severity(rule), rule.entity.replace('_', " "), rule.title, rule.why)?;
     write_examples(page, "With the fault", rule.bad, rule.good)?;
@@ -56,7 +56,7 @@ fn write_examples(page: &mut String, title: &str, shown: &[Example], other: &[Ex
     Ok(())
 }
 
-fn severity(rule: &Rule) -> &'static str {
+fn severity(rule: &LintRule) -> &'static str {
     match rule.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -6,29 +6,31 @@
 mod affected;
 mod check;
 mod custom;
-mod facts;
 mod findings;
 mod linted;
 mod manual;
 mod references;
 mod rules;
 mod uses;
+mod workspace_index;
 
-use check::{Check, Entry, ObjectEntry};
-use custom::FaultKind;
-pub use custom::{Call, Cause, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, Scripts, Unable};
-use facts::Facts;
+use check::{Check, DocumentEntry, ObjectEntry};
+use custom::ScriptFaultKind;
+pub use custom::{
+    Call, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
+};
 use findings::{Finding, Findings};
 pub use linted::{Linted, lint_after, lint_after_with};
 pub use manual::manual;
 use references::References;
+use workspace_index::WorkspaceIndex;
 
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
 
 /// One rule: what it finds, why that matters, and what to do about it.
 #[derive(Debug)]
-pub struct Rule {
+pub struct LintRule {
     /// Its name, `rototo/` and the fault.
     pub id: &'static str,
     /// Whether the fault stands in the way of publishing.
@@ -110,12 +112,12 @@ pub fn lint_with(parsed: &Parsed, scripts: &mut dyn Scripts) -> Lint {
 
 /// All rules, in the order in which they run.
 #[must_use]
-pub fn rules() -> &'static [&'static Rule] {
+pub fn rules() -> &'static [&'static LintRule] {
     rules::ALL
 }
 
 /// The rule of that name.
 #[must_use]
-pub fn rule(id: &str) -> Option<&'static Rule> {
+pub fn rule(id: &str) -> Option<&'static LintRule> {
     rules::ALL.iter().copied().find(|rule| rule.id == id)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Findings;
-use super::check::Entry;
+use super::check::DocumentEntry;
 use super::uses::Uses;
 use crate::diagnostic::{Diagnostic, Entity, Severity, Stage};
 use crate::graph;
@@ -48,7 +48,7 @@ impl<'a> References<'a> {
         Self { parsed, uses, edges, components, has_early_errors, in_documents, in_scripts }
     }
 
-    pub(super) fn schemas(&self) -> impl Iterator<Item = Entry<'a, Schema>> {
+    pub(super) fn schemas(&self) -> impl Iterator<Item = DocumentEntry<'a, Schema>> {
         self.parsed.schemas.iter().filter_map(|(id, document)| Some((id, &document.path, document.content()?)))
     }
 

@@ -31,7 +31,7 @@ impl Uses {
 
     /// What is used once the documents at `changed` are those of `now` instead of those of `before`.
     pub(super) fn after(&self, before: &Parsed, now: &Parsed, changed: &[Arc<str>]) -> Self {
-        let mut counted = Counted::default();
+        let mut counted = UseCounts::default();
         let had_documents = before.summary().documents > 0;
         for path in changed {
             if had_documents {
@@ -55,12 +55,12 @@ impl Uses {
 
 /// How many more uses there are than before.
 #[derive(Default)]
-struct Counted<'a> {
+struct UseCounts<'a> {
     qualifiers: HashMap<&'a str, isize, FixedState>,
     schemas: HashMap<String, isize, FixedState>,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> UseCounts<'a> {
     fn count(&mut self, parsed: &'a Parsed, path: &str, more: isize) {
         let schema = match DocumentKind::at(path) {
             Some(DocumentKind::Variable) => {

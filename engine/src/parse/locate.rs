@@ -6,7 +6,7 @@ use crate::text::Span;
 
 /// One step from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     Key(String),
     Index(usize),
 }
@@ -38,24 +38,24 @@ impl<'i> Places<'i> {
     }
 
     /// The place of the value that `steps` lead to; where they lead beyond what is there, the last place on the way.
-    pub(crate) fn find(&self, steps: &[Step]) -> Place {
+    pub(crate) fn find(&self, steps: &[PathStep]) -> Place {
         self.0.as_ref().map_or_else(Place::default, |root| follow(root, steps))
     }
 }
 
-fn follow(root: &DeTable<'_>, steps: &[Step]) -> Place {
+fn follow(root: &DeTable<'_>, steps: &[PathStep]) -> Place {
     let mut place = Place::default();
     let mut steps = steps.iter();
     let first = match steps.next() {
-        Some(Step::Key(key)) => entry(root, key),
+        Some(PathStep::Key(key)) => entry(root, key),
         _ => None,
     };
     let Some((key, mut node)) = first else { return place };
     place = Place { key: Some(key), value: Some(node.span().into()) };
     for step in steps {
         let next = match (step, node.get_ref()) {
-            (Step::Key(key), DeValue::Table(table)) => entry(table, key).map(|(key, node)| (Some(key), node)),
-            (Step::Index(index), DeValue::Array(items)) => items.get(*index).map(|item| (None, item)),
+            (PathStep::Key(key), DeValue::Table(table)) => entry(table, key).map(|(key, node)| (Some(key), node)),
+            (PathStep::Index(index), DeValue::Array(items)) => items.get(*index).map(|item| (None, item)),
             _ => None,
         };
         let Some((key, next)) = next else { return place };
@@ -78,15 +78,15 @@ mod tests {
     #[test]
     fn steps_lead_to_the_line_of_the_value() {
         let text = "mode = \"x\"\n[a]\nb = [1, { c = 2 }]\n";
-        let check = |steps: &[Step], found: &str| {
+        let check = |steps: &[PathStep], found: &str| {
             let span = Places::of(text.as_bytes()).find(steps).span().unwrap_or_default();
             assert_eq!(&text[span.start..span.end], found, "{steps:?}");
         };
-        let key = |name: &str| Step::Key(name.to_owned());
+        let key = |name: &str| PathStep::Key(name.to_owned());
         check(&[key("mode")], "mode = \"x\"");
-        check(&[key("a"), key("b"), Step::Index(0)], "1");
-        check(&[key("a"), key("b"), Step::Index(1), key("c")], "c = 2");
-        check(&[key("a"), key("b"), Step::Index(9)], "b = [1, { c = 2 }]");
+        check(&[key("a"), key("b"), PathStep::Index(0)], "1");
+        check(&[key("a"), key("b"), PathStep::Index(1), key("c")], "c = 2");
+        check(&[key("a"), key("b"), PathStep::Index(9)], "b = [1, { c = 2 }]");
         check(&[key("nowhere")], "");
     }
 }

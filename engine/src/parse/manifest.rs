@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::toml::Table;
-use super::{Fault, Field, Spanned};
+use super::toml::TomlTable;
+use super::{Field, ParseError, Spanned};
 use crate::text::Span;
 
 /// The manifest as it was written.
@@ -27,13 +27,13 @@ pub enum Extends {
 }
 
 impl Manifest {
-    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         Ok(Self { schema_version: root.integer("schema_version"), extends: Extends::of(root) })
     }
 }
 
 impl Extends {
-    fn of(root: Table<'_, '_>) -> Self {
+    fn of(root: TomlTable<'_, '_>) -> Self {
         let Some(node) = root.get("extends") else { return Self::Missing };
         let Some(items) = node.kind.as_array() else { return Self::Invalid(node.span) };
         let source = |item: &super::toml::Node<'_>| match item.kind.as_str() {

@@ -1,13 +1,13 @@
 //! Bytes to documents as they were written: every field with its place, faults kept beside what is right.
 //!
-//! [`parse`] never fails. A document that cannot be read is a [`Fault`] in its place, which lint reports.
+//! [`parse`] never fails. A document that cannot be read is a [`ParseError`] in its place, which lint reports.
 
 mod as_json;
 mod field;
 mod locate;
 mod manifest;
 mod node;
-mod outcome;
+mod parse_result;
 mod qualifier;
 mod reader;
 mod reference;
@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 pub(crate) use as_json::toml_as_json;
 pub use field::{Field, Spanned};
-pub(crate) use locate::{Places, Step};
+pub(crate) use locate::{PathStep, Places};
 pub use manifest::{Extends, Manifest};
-pub use outcome::{Fault, Parse};
+pub use parse_result::{Parse, ParseError};
 pub use qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
 pub use reference::BadReference;
 pub(crate) use reference::target;
@@ -65,7 +65,7 @@ pub struct Parsed {
 
 /// The ids at which two workspaces differ.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct ChangedIds {
     pub(crate) qualifiers: Vec<Arc<str>>,
     pub(crate) variables: Vec<Arc<str>>,
     /// Resources that changed, or of whose objects some did.
@@ -157,8 +157,8 @@ impl Parsed {
     }
 
     /// What differs from `before` and matters for resolving.
-    pub(crate) fn changes_since(&self, before: &Self) -> Changes {
-        let mut changes = Changes::default();
+    pub(crate) fn changes_since(&self, before: &Self) -> ChangedIds {
+        let mut changes = ChangedIds::default();
         for path in self.tree.changed_since(&before.tree) {
             match DocumentKind::at(&path) {
                 Some(DocumentKind::Qualifier) => changes.qualifiers.push(stem(&path).into()),

@@ -10,12 +10,12 @@ use crate::text::Span;
 #[derive(Debug, PartialEq)]
 pub(super) struct Node<'i> {
     pub(super) span: Span,
-    pub(super) kind: Kind<'i>,
+    pub(super) kind: ValueKind<'i>,
 }
 
 /// What a value is.
 #[derive(Debug, PartialEq)]
-pub(super) enum Kind<'i> {
+pub(super) enum ValueKind<'i> {
     String(Cow<'i, str>),
     /// Its digits, and their base.
     Integer(Cow<'i, str>, u32),
@@ -25,22 +25,22 @@ pub(super) enum Kind<'i> {
     /// A list or a table at a depth that nobody looks at.
     TooDeep,
     Array(Vec<Node<'i>>),
-    Table(Entries<'i>),
+    Table(TableEntries<'i>),
 }
 
 /// The entries of a table, in the order of their keys.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Entries<'i>(Vec<Entry<'i>>);
+pub(super) struct TableEntries<'i>(Vec<TableEntry<'i>>);
 
 /// One entry of a table.
 #[derive(Debug, PartialEq)]
-pub(super) struct Entry<'i> {
+pub(super) struct TableEntry<'i> {
     pub(super) key: Cow<'i, str>,
     pub(super) key_span: Span,
     pub(super) node: Node<'i>,
 }
 
-impl<'i> Kind<'i> {
+impl<'i> ValueKind<'i> {
     pub(super) fn as_str(&self) -> Option<&str> {
         if let Self::String(text) = self { Some(text) } else { None }
     }
@@ -49,20 +49,20 @@ impl<'i> Kind<'i> {
         if let Self::Array(items) = self { Some(items) } else { None }
     }
 
-    pub(super) fn as_table(&self) -> Option<&Entries<'i>> {
+    pub(super) fn as_table(&self) -> Option<&TableEntries<'i>> {
         if let Self::Table(entries) = self { Some(entries) } else { None }
     }
 }
 
-impl<'i> Entries<'i> {
+impl<'i> TableEntries<'i> {
     /// Puts entries into order; `None` if two have the same key.
-    pub(super) fn sorted(mut entries: Vec<Entry<'i>>) -> Option<Self> {
+    pub(super) fn sorted(mut entries: Vec<TableEntry<'i>>) -> Option<Self> {
         entries.sort_by(|one, two| one.key.cmp(&two.key));
         let twice = entries.windows(2).any(|pair| matches!(pair, [one, two] if one.key == two.key));
         (!twice).then_some(Self(entries))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<'i>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TableEntry<'i>> {
         self.0.iter()
     }
 
@@ -79,7 +79,7 @@ impl<'i> Entries<'i> {
     }
 
     /// Adds an entry whose key is new.
-    pub(super) fn add(&mut self, entry: Entry<'i>) {
+    pub(super) fn add(&mut self, entry: TableEntry<'i>) {
         let place = self.0.partition_point(|known| known.key < entry.key);
         self.0.insert(place, entry);
     }
@@ -89,18 +89,18 @@ impl<'i> Entries<'i> {
 /// deeper, and to follow them takes a stack as deep.
 const MAX_LEVELS: usize = 80;
 
-impl<'i> From<DeTable<'i>> for Entries<'i> {
+impl<'i> From<DeTable<'i>> for TableEntries<'i> {
     fn from(table: DeTable<'i>) -> Self {
         Self::of(table, 0)
     }
 }
 
-impl<'i> Entries<'i> {
+impl<'i> TableEntries<'i> {
     fn of(table: DeTable<'i>, level: usize) -> Self {
         let mut entries = Vec::with_capacity(table.len());
         for (key, value) in table {
             let key_span = key.span().into();
-            entries.push(Entry { key: key.into_inner(), key_span, node: Node::of(value, level + 1) });
+            entries.push(TableEntry { key: key.into_inner(), key_span, node: Node::of(value, level + 1) });
         }
         Self(entries)
     }
@@ -110,20 +110,20 @@ impl<'i> Node<'i> {
     fn of(value: toml::Spanned<DeValue<'i>>, level: usize) -> Self {
         let span = value.span().into();
         let kind = match value.into_inner() {
-            DeValue::String(text) => Kind::String(text),
-            DeValue::Integer(digits) => Kind::Integer(digits.as_str().to_owned().into(), digits.radix()),
-            DeValue::Float(digits) => Kind::Float(digits.as_str().to_owned().into()),
-            DeValue::Boolean(value) => Kind::Boolean(value),
-            DeValue::Datetime(_) => Kind::Date,
-            DeValue::Array(_) | DeValue::Table(_) if level > MAX_LEVELS => Kind::TooDeep,
+            DeValue::String(text) => ValueKind::String(text),
+            DeValue::Integer(digits) => ValueKind::Integer(digits.as_str().to_owned().into(), digits.radix()),
+            DeValue::Float(digits) => ValueKind::Float(digits.as_str().to_owned().into()),
+            DeValue::Boolean(value) => ValueKind::Boolean(value),
+            DeValue::Datetime(_) => ValueKind::Date,
+            DeValue::Array(_) | DeValue::Table(_) if level > MAX_LEVELS => ValueKind::TooDeep,
             DeValue::Array(items) => {
                 let mut nodes = Vec::with_capacity(items.len());
                 for item in items {
                     nodes.push(Node::of(item, level + 1));
                 }
-                Kind::Array(nodes)
+                ValueKind::Array(nodes)
             }
-            DeValue::Table(table) => Kind::Table(Entries::of(table, level)),
+            DeValue::Table(table) => ValueKind::Table(TableEntries::of(table, level)),
         };
         Self { span, kind }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::{Node, Table, integer, to_json};
-use super::{Fault, Field, Spanned};
+use super::toml::{Node, TomlTable, integer, to_json};
+use super::{Field, ParseError, Spanned};
 use crate::text::Span;
 
 /// A qualifier as it was written.
@@ -79,7 +79,7 @@ pub enum Op {
 const QUALIFIER_PREFIX: &str = "qualifier.";
 
 impl Qualifier {
-    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         Ok(Self {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
@@ -116,16 +116,16 @@ impl Predicate {
         self.attribute.value().filter(|attribute| !attribute.starts_with(QUALIFIER_PREFIX))
     }
 
-    fn of(node: &Node<'_>) -> Result<Self, Fault> {
+    fn of(node: &Node<'_>) -> Result<Self, ParseError> {
         let span = node.span;
-        let Some(table) = Table::of(node) else {
+        let Some(table) = TomlTable::of(node) else {
             let (attribute, op) = (Field::Invalid(span), Field::Invalid(span));
             let salt = Field::Missing(Some(span));
             return Ok(Self { span, is_table: false, attribute, op, value: None, salt, range: None });
         };
         let value = table
             .get("value")
-            .map(|node| Ok::<_, Fault>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span }));
+            .map(|node| Ok::<_, ParseError>(Spanned { value: Arc::new(to_json(node, 1)?), span: node.span }));
         Ok(Self {
             span,
             is_table: true,
@@ -139,7 +139,7 @@ impl Predicate {
 }
 
 impl Predicates {
-    fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         let Some(node) = root.get("predicate") else { return Ok(Self::Missing) };
         let Some(items) = node.kind.as_array() else { return Ok(Self::Invalid(node.span)) };
         Ok(Self::List(items.iter().map(Predicate::of).collect::<Result<_, _>>()?))

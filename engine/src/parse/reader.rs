@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::node::{Entries, Entry, Kind, Node};
+use super::node::{Node, TableEntries, TableEntry, ValueKind};
 use crate::text::Span;
 
 /// Beyond this a table is looked up in a way that this reader does not know.
@@ -20,11 +20,11 @@ const MANY_LEVELS: usize = 8;
 const MANY_DIGITS: usize = 18;
 
 /// The root table of a plain document; `None` if it is not plain.
-pub(super) fn read(text: &str) -> Option<Entries<'_>> {
-    let mut reader = Reader {
+pub(super) fn read(text: &str) -> Option<TableEntries<'_>> {
+    let mut reader = TomlReader {
         text,
         at: 0,
-        root: Entries::default(),
+        root: TableEntries::default(),
         tables: Vec::new(),
         lists: Vec::new(),
         header: None,
@@ -38,21 +38,21 @@ pub(super) fn read(text: &str) -> Option<Entries<'_>> {
 }
 
 /// Its methods go over what they read, and give `None` where that is not plain.
-struct Reader<'i> {
+struct TomlReader<'i> {
     text: &'i str,
     at: usize,
-    root: Entries<'i>,
+    root: TableEntries<'i>,
     /// The tables of the root that have a header of their own.
     tables: Vec<&'i str>,
     /// The lists of tables that headers have begun, each by its table, if it is not the root, and its name.
     lists: Vec<(Option<&'i str>, &'i str)>,
     /// The header of the table that is being read; none for the root.
-    header: Option<Header<'i>>,
-    entries: Vec<Entry<'i>>,
+    header: Option<TableHeader<'i>>,
+    entries: Vec<TableEntry<'i>>,
 }
 
 /// `[name]`, `[[name]]`, `[above.name]`, or `[[above.name]]`
-struct Header<'i> {
+struct TableHeader<'i> {
     span: Span,
     is_list: bool,
     above: Option<&'i str>,
@@ -60,7 +60,7 @@ struct Header<'i> {
     name_span: Span,
 }
 
-impl<'i> Reader<'i> {
+impl<'i> TomlReader<'i> {
     fn line(&mut self) -> Option<()> {
         self.spaces();
         match self.next() {
@@ -75,7 +75,7 @@ impl<'i> Reader<'i> {
                 self.expect(b'=')?;
                 self.spaces();
                 let node = self.value(0)?;
-                self.entries.push(Entry { key: Cow::Borrowed(key), key_span, node });
+                self.entries.push(TableEntry { key: Cow::Borrowed(key), key_span, node });
             }
         }
         self.end_of_line()
@@ -89,7 +89,7 @@ impl<'i> Reader<'i> {
         if self.at == self.text.len() { Some(()) } else { self.expect(b'\n') }
     }
 
-    fn header(&mut self) -> Option<Header<'i>> {
+    fn header(&mut self) -> Option<TableHeader<'i>> {
         let start = self.at;
         self.expect(b'[')?;
         let is_list = self.expect(b'[').is_some();
@@ -102,7 +102,7 @@ impl<'i> Reader<'i> {
         if is_list {
             self.expect(b']')?;
         }
-        Some(Header { span: Span { start, end: self.at }, is_list, above, name, name_span })
+        Some(TableHeader { span: Span { start, end: self.at }, is_list, above, name, name_span })
     }
 
     fn key(&mut self) -> Option<(&'i str, Span)> {
@@ -115,24 +115,24 @@ impl<'i> Reader<'i> {
         let kind = match self.next()? {
             b'"' => self.string()?,
             b'[' if level < MANY_LEVELS => self.list(level)?,
-            b't' => self.word("true", Kind::Boolean(true))?,
-            b'f' => self.word("false", Kind::Boolean(false))?,
+            b't' => self.word("true", ValueKind::Boolean(true))?,
+            b'f' => self.word("false", ValueKind::Boolean(false))?,
             b'-' | b'0'..=b'9' => self.number()?,
             _ => return None,
         };
         Some(Node { span: Span { start, end: self.at }, kind })
     }
 
-    fn string(&mut self) -> Option<Kind<'i>> {
+    fn string(&mut self) -> Option<ValueKind<'i>> {
         self.expect(b'"')?;
         let inside = self.skip(|byte| is_text(byte) && byte != b'"' && byte != b'\\');
         self.expect(b'"')?;
         // Two quotes may be half of what begins a text of many lines.
         let text = self.text.get(inside.start..inside.end)?;
-        (self.next() != Some(b'"')).then_some(Kind::String(Cow::Borrowed(text)))
+        (self.next() != Some(b'"')).then_some(ValueKind::String(Cow::Borrowed(text)))
     }
 
-    fn number(&mut self) -> Option<Kind<'i>> {
+    fn number(&mut self) -> Option<ValueKind<'i>> {
         let start = self.at;
         let is_negative = self.expect(b'-').is_some();
         let whole = self.skip(|byte| byte.is_ascii_digit());
@@ -145,22 +145,22 @@ impl<'i> Reader<'i> {
             return None;
         }
         let text = Cow::Borrowed(self.text.get(start..self.at)?);
-        Some(if is_float { Kind::Float(text) } else { Kind::Integer(text, 10) })
+        Some(if is_float { ValueKind::Float(text) } else { ValueKind::Integer(text, 10) })
     }
 
-    fn word(&mut self, word: &str, kind: Kind<'i>) -> Option<Kind<'i>> {
+    fn word(&mut self, word: &str, kind: ValueKind<'i>) -> Option<ValueKind<'i>> {
         let is_there = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word));
         self.at += word.len();
         (is_there && self.at_end_of_value()).then_some(kind)
     }
 
-    fn list(&mut self, level: usize) -> Option<Kind<'i>> {
+    fn list(&mut self, level: usize) -> Option<ValueKind<'i>> {
         self.expect(b'[')?;
         let mut items = Vec::new();
         loop {
             self.spaces();
             if self.expect(b']').is_some() {
-                return Some(Kind::Array(items));
+                return Some(ValueKind::Array(items));
             }
             items.push(self.value(level + 1)?);
             self.spaces();
@@ -196,7 +196,7 @@ impl<'i> Reader<'i> {
 
     /// The table that was being read is complete.
     fn end_table(&mut self) -> Option<()> {
-        let entries = Entries::sorted(std::mem::take(&mut self.entries))?;
+        let entries = TableEntries::sorted(std::mem::take(&mut self.entries))?;
         match self.header.take() {
             None => self.root = entries,
             Some(header) => self.attach(header, entries)?,
@@ -205,30 +205,30 @@ impl<'i> Reader<'i> {
     }
 
     /// Puts a table where its header says; `None` if that is not plainly the first of its name, or the next of its list.
-    fn attach(&mut self, header: Header<'i>, entries: Entries<'i>) -> Option<()> {
-        let Header { span, is_list, above, name, name_span } = header;
+    fn attach(&mut self, header: TableHeader<'i>, entries: TableEntries<'i>) -> Option<()> {
+        let TableHeader { span, is_list, above, name, name_span } = header;
         let parent = match &above {
             None => &mut self.root,
             Some(table) if self.tables.contains(table) => match &mut self.root.get_mut(table)?.kind {
-                Kind::Table(entries) => entries,
+                ValueKind::Table(entries) => entries,
                 _ => return None,
             },
             Some(_) => return None,
         };
-        let table = Node { span, kind: Kind::Table(entries) };
+        let table = Node { span, kind: ValueKind::Table(entries) };
         let is_known = self.lists.contains(&(above, name));
         let is_full = parent.len() >= MANY_ENTRIES;
         match parent.get_mut(name).map(|node| &mut node.kind) {
-            Some(Kind::Array(items)) if is_list && is_known => items.push(table),
+            Some(ValueKind::Array(items)) if is_list && is_known => items.push(table),
             Some(_) => return None,
             None if is_full => return None,
             None if is_list => {
-                let node = Node { span, kind: Kind::Array(vec![table]) };
-                parent.add(Entry { key: Cow::Borrowed(name), key_span: name_span, node });
+                let node = Node { span, kind: ValueKind::Array(vec![table]) };
+                parent.add(TableEntry { key: Cow::Borrowed(name), key_span: name_span, node });
                 self.lists.push((above, name));
             }
             None => {
-                parent.add(Entry { key: Cow::Borrowed(name), key_span: name_span, node: table });
+                parent.add(TableEntry { key: Cow::Borrowed(name), key_span: name_span, node: table });
                 if above.is_none() {
                     self.tables.push(name);
                 }

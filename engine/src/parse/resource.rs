@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::Table;
-use super::{Fault, Field};
+use super::toml::TomlTable;
+use super::{Field, ParseError};
 
 /// A resource as it was written.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Object {
 }
 
 impl Resource {
-    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         Ok(Self {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
@@ -36,7 +36,7 @@ impl Resource {
 }
 
 impl Object {
-    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         Ok(Self { value: Arc::new(root.to_json()?) })
     }
 }

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::Fault;
-use crate::effort::Effort;
+use super::ParseError;
 use crate::pattern;
+use crate::schema_cost::SchemaCost;
 use crate::text::{Lines, Span, shortened};
 
 /// How often a pattern with lookaround may change its mind about one string. Other patterns never do.
@@ -28,7 +28,7 @@ pub struct Schema {
 #[derive(Debug)]
 struct Checker {
     validator: Validator,
-    effort: Effort,
+    cost: SchemaCost,
 }
 
 /// Why a document is no JSON Schema.
@@ -41,10 +41,10 @@ pub struct InvalidSchema {
 }
 
 impl Schema {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let json = serde_json::from_slice(bytes).map_err(|error| {
             let start = Lines::of(bytes).byte_at(error.line(), error.column());
-            Fault::at(Span { start, end: start + 1 }, format!("the file is not JSON: {error}"))
+            ParseError::at(Span { start, end: start + 1 }, format!("the file is not JSON: {error}"))
         })?;
         Ok(Self { json, checker: OnceLock::new() })
     }
@@ -58,8 +58,8 @@ impl Schema {
     }
 
     /// How much work its checks can make; nothing for what is no schema.
-    pub(crate) fn effort(&self) -> Option<Effort> {
-        self.checker().ok().map(|checker| checker.effort)
+    pub(crate) fn cost(&self) -> Option<SchemaCost> {
+        self.checker().ok().map(|checker| checker.cost)
     }
 
     fn checker(&self) -> Result<&Checker, &InvalidSchema> {
@@ -73,8 +73,8 @@ impl Checker {
         if pattern::too_heavy(schema) {
             return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
         }
-        let effort = Effort::of(schema);
-        if effort == Effort::Boundless {
+        let cost = SchemaCost::of(schema);
+        if cost == SchemaCost::Boundless {
             return too_much(
                 "its references lead to more than a million schemas: name the same schema less often in `anyOf`, `oneOf`, and `allOf`",
             );
@@ -85,6 +85,6 @@ impl Checker {
             message: shortened(&error.to_string()).into_owned(),
             pointer: error.instance_path().to_string(),
         })?;
-        Ok(Self { validator, effort })
+        Ok(Self { validator, cost })
     }
 }

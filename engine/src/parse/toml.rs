@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
-use super::node::{Entries, Entry};
-pub(super) use super::node::{Kind, Node};
+pub(super) use super::node::{Node, ValueKind};
+use super::node::{TableEntries, TableEntry};
 use super::reader;
-use super::{Fault, Field, Spanned};
+use super::{Field, ParseError, Spanned};
 use crate::text::Span;
 
 /// How deep values may nest; far beyond configuration, far below what a stack holds.
@@ -19,34 +19,37 @@ const MAX_KEY_PARTS: usize = 16;
 
 /// A table, and where it stands; `None` is the whole document.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'a, 'i> {
-    entries: &'a Entries<'i>,
+pub(super) struct TomlTable<'a, 'i> {
+    entries: &'a TableEntries<'i>,
     span: Option<Span>,
 }
 
 /// Parses the text of a document and hands its root table to `project`.
-pub(super) fn parse<T>(bytes: &[u8], project: impl FnOnce(Table<'_, '_>) -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn parse<T>(
+    bytes: &[u8],
+    project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>,
+) -> Result<T, ParseError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let start = error.valid_up_to();
-        Fault::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
+        ParseError::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
     })?;
     #[cfg(fuzzing)]
     assert!(reader::read(text).is_none_or(|root| read_all(text).is_ok_and(|all| all == root)), "not read alike");
     let root = reader::read(text).map_or_else(|| read_all(text), Ok)?;
-    project(Table { entries: &root, span: None })
+    project(TomlTable { entries: &root, span: None })
 }
 
 /// Reads a document that may use all of the language, and finds the words for what is wrong.
-pub(super) fn read_all(text: &str) -> Result<Entries<'_>, Fault> {
+pub(super) fn read_all(text: &str) -> Result<TableEntries<'_>, ParseError> {
     refuse_long_keys(text)?;
-    let root = DeTable::parse(text).map_err(|error| Fault {
+    let root = DeTable::parse(text).map_err(|error| ParseError {
         span: error.span().map(Span::from),
         message: format!("the file is not TOML: {}", error.message().trim()),
     })?;
     Ok(root.into_inner().into())
 }
 
-impl<'a, 'i> Table<'a, 'i> {
+impl<'a, 'i> TomlTable<'a, 'i> {
     pub(super) fn of(node: &'a Node<'i>) -> Option<Self> {
         node.kind.as_table().map(|entries| Self { entries, span: Some(node.span) })
     }
@@ -73,11 +76,11 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// All entries as one JSON object.
-    pub(super) fn to_json(self) -> Result<Value, Fault> {
+    pub(super) fn to_json(self) -> Result<Value, ParseError> {
         object(self.entries, 1)
     }
 
-    fn field<T>(&self, key: &str, read: impl FnOnce(&Kind<'i>) -> Option<T>) -> Field<T> {
+    fn field<T>(&self, key: &str, read: impl FnOnce(&ValueKind<'i>) -> Option<T>) -> Field<T> {
         let Some(node) = self.get(key) else { return Field::Missing(self.span) };
         let span = node.span;
         match read(&node.kind) {
@@ -87,48 +90,48 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 }
 
-pub(super) fn integer(value: &Kind<'_>) -> Option<i64> {
+pub(super) fn integer(value: &ValueKind<'_>) -> Option<i64> {
     match value {
-        Kind::Integer(digits, radix) => i64::from_str_radix(digits, *radix).ok(),
+        ValueKind::Integer(digits, radix) => i64::from_str_radix(digits, *radix).ok(),
         _ => None,
     }
 }
 
 /// The JSON value of a TOML value. What JSON cannot say (dates, infinity, not-a-number) is a fault at its place.
-pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, Fault> {
-    let fault = |message: &str| Fault::at(node.span, message);
-    if depth > MAX_DEPTH || matches!(node.kind, Kind::TooDeep) {
+pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, ParseError> {
+    let fault = |message: &str| ParseError::at(node.span, message);
+    if depth > MAX_DEPTH || matches!(node.kind, ValueKind::TooDeep) {
         return Err(fault("values are nested too deeply: at most 64 levels"));
     }
     Ok(match &node.kind {
-        Kind::String(text) => Value::String(text.to_string()),
-        Kind::Boolean(value) => Value::Bool(*value),
-        Kind::Integer(..) => {
+        ValueKind::String(text) => Value::String(text.to_string()),
+        ValueKind::Boolean(value) => Value::Bool(*value),
+        ValueKind::Integer(..) => {
             integer(&node.kind).map(Value::from).ok_or_else(|| fault("the integer does not fit into 64 bits"))?
         }
-        Kind::Float(digits) => {
+        ValueKind::Float(digits) => {
             let number = digits.parse().ok().and_then(Number::from_f64);
             number.map(Value::Number).ok_or_else(|| fault("a number must be finite: `inf` and `nan` are no values"))?
         }
-        Kind::Date | Kind::TooDeep => return Err(fault("dates are no values: write this one as a string")),
-        Kind::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,
-        Kind::Table(entries) => object(entries, depth + 1)?,
+        ValueKind::Date | ValueKind::TooDeep => return Err(fault("dates are no values: write this one as a string")),
+        ValueKind::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,
+        ValueKind::Table(entries) => object(entries, depth + 1)?,
     })
 }
 
-fn object(entries: &Entries<'_>, depth: usize) -> Result<Value, Fault> {
-    let pair = |entry: &Entry<'_>| Ok((entry.key.to_string(), to_json(&entry.node, depth)?));
-    Ok(Value::Object(entries.iter().map(pair).collect::<Result<Map<_, _>, Fault>>()?))
+fn object(entries: &TableEntries<'_>, depth: usize) -> Result<Value, ParseError> {
+    let pair = |entry: &TableEntry<'_>| Ok((entry.key.to_string(), to_json(&entry.node, depth)?));
+    Ok(Value::Object(entries.iter().map(pair).collect::<Result<Map<_, _>, ParseError>>()?))
 }
 
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
 /// recursively, so what is absurdly long is refused before it is parsed.
-fn refuse_long_keys(text: &str) -> Result<(), Fault> {
+fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.bytes().filter(|byte| *byte == b'.').count() >= MAX_KEY_PARTS && longest_key(line) > MAX_KEY_PARTS {
             let span = Span { start, end: start + line.trim_end().len() };
-            return Err(Fault::at(span, "a key has too many dotted parts: at most 16"));
+            return Err(ParseError::at(span, "a key has too many dotted parts: at most 16"));
         }
         start += line.len();
     }
@@ -139,31 +142,31 @@ fn refuse_long_keys(text: &str) -> Result<(), Fault> {
 /// keys; only one with as many dots and nothing else between them would be refused by mistake.
 fn longest_key(line: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
-    enum At {
+    enum KeyPosition {
         Start,
         Part,
         AfterPart,
         AfterDot,
     }
-    let (mut longest, mut parts, mut quote, mut at) = (0, 0, None, At::Start);
+    let (mut longest, mut parts, mut quote, mut at) = (0, 0, None, KeyPosition::Start);
     for byte in line.bytes() {
         let begins_part = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'"' | b'\'');
         match (quote, byte) {
-            (Some(open), _) if open == byte => (quote, at) = (None, At::AfterPart),
+            (Some(open), _) if open == byte => (quote, at) = (None, KeyPosition::AfterPart),
             (Some(_), _) => {}
-            (None, b' ' | b'\t') if at == At::Part => at = At::AfterPart,
+            (None, b' ' | b'\t') if at == KeyPosition::Part => at = KeyPosition::AfterPart,
             (None, b' ' | b'\t') => {}
-            (None, b'.') if at != At::Start => at = At::AfterDot,
+            (None, b'.') if at != KeyPosition::Start => at = KeyPosition::AfterDot,
             (None, _) if begins_part => {
                 match at {
-                    At::Part => {}
-                    At::AfterDot => parts += 1,
-                    At::Start | At::AfterPart => parts = 1,
+                    KeyPosition::Part => {}
+                    KeyPosition::AfterDot => parts += 1,
+                    KeyPosition::Start | KeyPosition::AfterPart => parts = 1,
                 }
-                at = At::Part;
+                at = KeyPosition::Part;
                 quote = matches!(byte, b'"' | b'\'').then_some(byte);
             }
-            (None, _) => at = At::Start,
+            (None, _) => at = KeyPosition::Start,
         }
         longest = longest.max(parts);
     }

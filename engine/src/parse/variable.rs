@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::{Node, Table, to_json};
-use super::{Fault, Field, Type};
+use super::toml::{Node, TomlTable, to_json};
+use super::{Field, ParseError, Type};
 use crate::text::Span;
 
 /// A variable as it was written.
@@ -90,7 +90,7 @@ pub struct Rule {
 }
 
 impl Variable {
-    pub(super) fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         let values = Values::of(root)?;
         Ok(Self {
             schema_version: root.integer("schema_version"),
@@ -137,14 +137,14 @@ impl Variable {
 }
 
 impl Values {
-    fn of(root: Table<'_, '_>) -> Result<Self, Fault> {
+    fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
         let Some(node) = root.get("values") else { return Ok(Self::Missing) };
-        let Some(table) = Table::of(node) else { return Ok(Self::Invalid(node.span)) };
+        let Some(table) = TomlTable::of(node) else { return Ok(Self::Invalid(node.span)) };
         let named = |(key, key_span, node): (&str, Span, &Node<'_>)| {
             let value = Arc::new(to_json(node, 1)?);
             Ok((Arc::from(key), NamedValue { value, key_span, span: node.span }))
         };
-        Ok(Self::Table(node.span, NamedValues(table.entries().map(named).collect::<Result<_, Fault>>()?)))
+        Ok(Self::Table(node.span, NamedValues(table.entries().map(named).collect::<Result<_, ParseError>>()?)))
     }
 
     /// One of the keys, to be shared.
@@ -183,16 +183,16 @@ impl NamedValues {
 }
 
 impl Resolve {
-    fn of(root: Table<'_, '_>, values: &Values) -> Self {
+    fn of(root: TomlTable<'_, '_>, values: &Values) -> Self {
         let Some(node) = root.get("resolve") else { return Self::Missing };
-        let Some(table) = Table::of(node) else { return Self::Invalid(node.span) };
+        let Some(table) = TomlTable::of(node) else { return Self::Invalid(node.span) };
         let default = table.string_like("default", |text| values.key(text));
         Self::Table { default, rules: Rules::of(table, values) }
     }
 }
 
 impl Rules {
-    fn of(resolve: Table<'_, '_>, values: &Values) -> Self {
+    fn of(resolve: TomlTable<'_, '_>, values: &Values) -> Self {
         let Some(node) = resolve.get("rule") else { return Self::List(Vec::new()) };
         match node.kind.as_array() {
             Some(items) => Self::List(items.iter().map(|item| Rule::of(item, values)).collect()),
@@ -204,8 +204,8 @@ impl Rules {
 impl Rule {
     fn of(node: &Node<'_>, values: &Values) -> Self {
         let span = node.span;
-        let value = |table: &Table<'_, '_>| table.string_like("value", |text| values.key(text));
-        let fields = Table::of(node).map(|table| (table.string("qualifier"), value(&table)));
+        let value = |table: &TomlTable<'_, '_>| table.string_like("value", |text| values.key(text));
+        let fields = TomlTable::of(node).map(|table| (table.string("qualifier"), value(&table)));
         let is_table = fields.is_some();
         let (qualifier, value) = fields.unwrap_or((Field::Invalid(span), Field::Invalid(span)));
         Self { span, is_table, qualifier, value }

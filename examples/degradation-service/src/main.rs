@@ -39,7 +39,7 @@ struct Service {
 
 /// The facts that a caller supplies.
 #[derive(Deserialize)]
-struct Facts {
+struct PolicyQuery {
     queue_pressure: String,
     #[serde(default)]
     account_id: String,
@@ -74,7 +74,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn policy(State(service): State<Arc<Service>>, Query(facts): Query<Facts>) -> Result<Response, Failure> {
+async fn policy(
+    State(service): State<Arc<Service>>,
+    Query(facts): Query<PolicyQuery>,
+) -> Result<Response, PolicyError> {
     let context = ResolveContext::from_json(json!({
         "service": {"queue_pressure": facts.queue_pressure},
         "account": {"id": facts.account_id},
@@ -99,15 +102,15 @@ async fn readyz(State(service): State<Arc<Service>>) -> StatusCode {
 }
 
 /// Why there is no policy: none is loaded yet, or it can't be told from these facts.
-struct Failure(anyhow::Error);
+struct PolicyError(anyhow::Error);
 
-impl<E: Into<anyhow::Error>> From<E> for Failure {
+impl<E: Into<anyhow::Error>> From<E> for PolicyError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for PolicyError {
     fn into_response(self) -> Response {
         let later = self.0.downcast_ref::<rototo::Error>().is_some_and(rototo::Error::is_transient);
         let status = if later { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };

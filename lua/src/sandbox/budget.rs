@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use rototo_engine::lint::Cause;
+use rototo_engine::lint::ScriptErrorKind;
 
 /// Within which limits scripts run. The default is what the format promises them.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ScriptLimits {
     /// How many bytes the Lua of one call may hold.
     pub memory: usize,
     /// How many instructions one call may run.
@@ -18,7 +18,7 @@ pub struct Limits {
     pub total_time: Duration,
 }
 
-impl Default for Limits {
+impl Default for ScriptLimits {
     fn default() -> Self {
         Self {
             memory: 16 * 1024 * 1024,
@@ -30,30 +30,30 @@ impl Default for Limits {
 }
 
 /// What is left of it for one call.
-pub(super) struct Budget {
+pub(super) struct ScriptBudget {
     instructions: Cell<u64>,
     end: Instant,
-    spent: Cell<Option<Cause>>,
+    spent: Cell<Option<ScriptErrorKind>>,
 }
 
 /// Nothing is left.
 #[derive(Debug)]
-pub(super) struct Spent;
+pub(super) struct BudgetSpent;
 
-impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
+impl ScriptBudget {
+    pub(super) fn new(limits: &ScriptLimits) -> Self {
         Self { instructions: Cell::new(limits.instructions), end: Instant::now() + limits.time, spent: Cell::new(None) }
     }
 
     /// Takes so many instructions off.
-    pub(super) fn spend(&self, instructions: u64) -> Result<(), Spent> {
+    pub(super) fn spend(&self, instructions: u64) -> Result<(), BudgetSpent> {
         match self.instructions.get().checked_sub(instructions) {
             _ if self.spent.get().is_some() => {}
-            None => self.spent.set(Some(Cause::Instructions)),
-            Some(_) if Instant::now() > self.end => self.spent.set(Some(Cause::Time)),
+            None => self.spent.set(Some(ScriptErrorKind::Instructions)),
+            Some(_) if Instant::now() > self.end => self.spent.set(Some(ScriptErrorKind::Time)),
             Some(left) => self.instructions.set(left),
         }
-        if self.spent.get().is_some() { Err(Spent) } else { Ok(()) }
+        if self.spent.get().is_some() { Err(BudgetSpent) } else { Ok(()) }
     }
 
     pub(super) fn left(&self) -> u64 {
@@ -61,7 +61,7 @@ impl Budget {
     }
 
     /// What was used up, if something was.
-    pub(super) fn cause(&self) -> Option<Cause> {
+    pub(super) fn cause(&self) -> Option<ScriptErrorKind> {
         self.spent.get()
     }
 }

@@ -12,10 +12,10 @@ use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{FromLuaMulti, Function, HookTriggers, IntoLuaMulti, Lua, LuaOptions, StdLib, Table, Value, VmState};
-use rototo_engine::lint::{Cause, Unable};
+use rototo_engine::lint::{ScriptError, ScriptErrorKind};
 
-use budget::Budget;
-pub use budget::Limits;
+use budget::ScriptBudget;
+pub use budget::ScriptLimits;
 
 /// After how many instructions they are counted.
 const COUNTED: u32 = 100;
@@ -34,22 +34,25 @@ pub(crate) struct Sandbox {
     pub(crate) lua: Lua,
     /// Calls a function of the script.
     runner: Function,
-    budget: Rc<Budget>,
-    limits: Limits,
+    budget: Rc<ScriptBudget>,
+    limits: ScriptLimits,
 }
 
 impl Sandbox {
     /// Runs `script`.
-    pub(crate) fn run(script: &str, limits: &Limits) -> Result<Self, Unable> {
+    pub(crate) fn run(script: &str, limits: &ScriptLimits) -> Result<Self, ScriptError> {
         if script.len() > LONGEST_SCRIPT {
-            return Err(Unable::new(Cause::Fault, "the script is longer than 1 MiB"));
+            return Err(ScriptError::new(ScriptErrorKind::Fault, "the script is longer than 1 MiB"));
         }
-        let budget = Rc::new(Budget::new(limits));
+        let budget = Rc::new(ScriptBudget::new(limits));
         let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH, LuaOptions::default());
-        let lua = lua.map_err(|error| Unable::new(Cause::Process, format!("Lua could not be started: {error}")))?;
+        let lua = lua.map_err(|error| {
+            ScriptError::new(ScriptErrorKind::Process, format!("Lua could not be started: {error}"))
+        })?;
         let runner = confine(&lua, &budget, limits);
-        let runner =
-            runner.map_err(|error| Unable::new(Cause::Process, format!("Lua could not be confined: {error}")))?;
+        let runner = runner.map_err(|error| {
+            ScriptError::new(ScriptErrorKind::Process, format!("Lua could not be confined: {error}"))
+        })?;
         let sandbox = Self { lua, runner, budget, limits: *limits };
         sandbox.within(|lua| {
             let script = lua.load(script).set_name(format!("={SCRIPT}")).set_mode(ChunkMode::Text).into_function()?;
@@ -66,27 +69,27 @@ impl Sandbox {
     }
 
     /// Does something with the state, and says what went wrong in a user's words.
-    pub(crate) fn within<T>(&self, work: impl FnOnce(&Lua) -> mlua::Result<T>) -> Result<T, Unable> {
+    pub(crate) fn within<T>(&self, work: impl FnOnce(&Lua) -> mlua::Result<T>) -> Result<T, ScriptError> {
         let done = work(&self.lua);
         match (self.budget.cause(), done) {
-            (Some(cause), _) => Err(Unable::new(cause, self.passed(cause))),
+            (Some(cause), _) => Err(ScriptError::new(cause, self.passed(cause))),
             (None, Ok(value)) => Ok(value),
             (None, Err(error)) => Err(self.explain(&error)),
         }
     }
 
-    fn passed(&self, cause: Cause) -> String {
+    fn passed(&self, cause: ScriptErrorKind) -> String {
         match cause {
-            Cause::Time => format!("the script took longer than {:?}", self.limits.time),
-            Cause::Memory => format!("the script needs more than {} MiB of memory", self.limits.memory >> 20),
+            ScriptErrorKind::Time => format!("the script took longer than {:?}", self.limits.time),
+            ScriptErrorKind::Memory => format!("the script needs more than {} MiB of memory", self.limits.memory >> 20),
             _ => format!("the script ran more than {} instructions", self.limits.instructions),
         }
     }
 
-    fn explain(&self, error: &mlua::Error) -> Unable {
+    fn explain(&self, error: &mlua::Error) -> ScriptError {
         let text = root(error).to_string();
         if matches!(root(error), mlua::Error::MemoryError(_)) || text.contains("not enough memory") {
-            return Unable::new(Cause::Memory, self.passed(Cause::Memory));
+            return ScriptError::new(ScriptErrorKind::Memory, self.passed(ScriptErrorKind::Memory));
         }
         let text = text.split("\nstack traceback:").next().unwrap_or_default();
         let text = ["runtime error: ", "syntax error: "]
@@ -97,7 +100,7 @@ impl Sandbox {
             Some((line, text)) => (Some(line), text),
             None => (None, text),
         };
-        Unable { cause: Cause::Fault, message: text.chars().take(LONGEST_ERROR).collect(), line }
+        ScriptError { cause: ScriptErrorKind::Fault, message: text.chars().take(LONGEST_ERROR).collect(), line }
     }
 }
 
@@ -109,11 +112,11 @@ fn root(error: &mlua::Error) -> &mlua::Error {
     }
 }
 
-fn spent(_: budget::Spent) -> mlua::Error {
+fn spent(_: budget::BudgetSpent) -> mlua::Error {
     mlua::Error::runtime("the limits of the script are passed")
 }
 
-fn confine(lua: &Lua, budget: &Rc<Budget>, limits: &Limits) -> mlua::Result<Function> {
+fn confine(lua: &Lua, budget: &Rc<ScriptBudget>, limits: &ScriptLimits) -> mlua::Result<Function> {
     lua.set_memory_limit(limits.memory)?;
     let counted = Rc::clone(budget);
     let every = HookTriggers::new().every_nth_instruction(COUNTED);

@@ -9,7 +9,7 @@ const MOST_CAPTURES: usize = 32;
 
 /// Why a pattern gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum PatternError {
     /// It is no pattern.
     Malformed(&'static str),
     /// It took more steps than there were.
@@ -19,7 +19,7 @@ pub(super) enum Failure {
 /// A pattern that was read.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    items: Vec<Item>,
+    items: Vec<PatternItem>,
     /// Whether it begins with `^`.
     pub(super) anchored: bool,
 }
@@ -37,14 +37,14 @@ pub(super) enum Capture {
 
 /// A part of the text that fits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Match {
+pub(super) struct PatternMatch {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) captures: Vec<Capture>,
 }
 
 #[derive(Debug)]
-enum Item {
+enum PatternItem {
     /// `(`
     Open,
     /// `()`
@@ -121,7 +121,7 @@ impl Set {
 }
 
 /// Reads a pattern byte by byte.
-struct Read<'p> {
+struct PatternParser<'p> {
     rest: &'p [u8],
     /// The captures that are open, and how many there are in all.
     open: Vec<usize>,
@@ -130,15 +130,22 @@ struct Read<'p> {
 
 impl Pattern {
     /// Reads a pattern. A leading `^` is an anchor only where `anchors` says so.
-    pub(super) fn read(text: &[u8], anchors: bool) -> Result<Self, Failure> {
+    pub(super) fn read(text: &[u8], anchors: bool) -> Result<Self, PatternError> {
         let anchored = anchors && text.first() == Some(&b'^');
-        let mut read =
-            Read { rest: text.get(usize::from(anchored)..).unwrap_or_default(), open: Vec::new(), captures: 0 };
+        let mut read = PatternParser {
+            rest: text.get(usize::from(anchored)..).unwrap_or_default(),
+            open: Vec::new(),
+            captures: 0,
+        };
         let mut items = Vec::new();
         while let Some(item) = read.item()? {
             items.push(item);
         }
-        if read.open.is_empty() { Ok(Self { items, anchored }) } else { Err(Failure::Malformed("unfinished capture")) }
+        if read.open.is_empty() {
+            Ok(Self { items, anchored })
+        } else {
+            Err(PatternError::Malformed("unfinished capture"))
+        }
     }
 
     /// The first match that begins at `from` or, unless it is anchored, behind, and does not end at `but`.
@@ -148,20 +155,20 @@ impl Pattern {
         from: usize,
         but: Option<usize>,
         steps: &mut u64,
-    ) -> Result<Option<Match>, Failure> {
+    ) -> Result<Option<PatternMatch>, PatternError> {
         let last = if self.anchored { from } else { text.len() };
         for start in from..=last {
-            let mut attempt = Attempt { text, captures: Vec::new(), steps };
+            let mut attempt = MatchAttempt { text, captures: Vec::new(), steps };
             let end = attempt.fits(&self.items, start, 0)?;
             if let Some(end) = end.filter(|end| Some(*end) != but) {
-                return Ok(Some(Match { start, end, captures: attempt.captures }));
+                return Ok(Some(PatternMatch { start, end, captures: attempt.captures }));
             }
         }
         Ok(None)
     }
 }
 
-impl Read<'_> {
+impl PatternParser<'_> {
     fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -176,30 +183,30 @@ impl Read<'_> {
         is
     }
 
-    fn item(&mut self) -> Result<Option<Item>, Failure> {
+    fn item(&mut self) -> Result<Option<PatternItem>, PatternError> {
         let Some(byte) = self.next() else { return Ok(None) };
         let set = match byte {
             b'(' => return self.capture().map(Some),
             b')' => {
-                let closed = self.open.pop().ok_or(Failure::Malformed("invalid pattern capture"))?;
-                return Ok(Some(Item::Close(closed)));
+                let closed = self.open.pop().ok_or(PatternError::Malformed("invalid pattern capture"))?;
+                return Ok(Some(PatternItem::Close(closed)));
             }
-            b'$' if self.rest.is_empty() => return Ok(Some(Item::End)),
-            b'%' => match self.next().ok_or(Failure::Malformed("malformed pattern (ends with '%')"))? {
+            b'$' if self.rest.is_empty() => return Ok(Some(PatternItem::End)),
+            b'%' => match self.next().ok_or(PatternError::Malformed("malformed pattern (ends with '%')"))? {
                 b'b' => {
-                    let missing = Failure::Malformed("missing arguments to '%b'");
+                    let missing = PatternError::Malformed("missing arguments to '%b'");
                     let (open, close) = (self.next().ok_or(missing)?, self.next().ok_or(missing)?);
-                    return Ok(Some(Item::Balanced(open, close)));
+                    return Ok(Some(PatternItem::Balanced(open, close)));
                 }
-                b'f' if self.next_is(b'[') => return Ok(Some(Item::Frontier(self.set()?))),
-                b'f' => return Err(Failure::Malformed("missing '[' after '%f' in pattern")),
+                b'f' if self.next_is(b'[') => return Ok(Some(PatternItem::Frontier(self.set()?))),
+                b'f' => return Err(PatternError::Malformed("missing '[' after '%f' in pattern")),
                 digit @ b'0'..=b'9' => {
                     let number = usize::from(digit - b'0');
                     let known = (1..=self.captures).contains(&number) && !self.open.contains(&(number - 1));
                     return if known {
-                        Ok(Some(Item::Again(number - 1)))
+                        Ok(Some(PatternItem::Again(number - 1)))
                     } else {
-                        Err(Failure::Malformed("invalid capture index"))
+                        Err(PatternError::Malformed("invalid capture index"))
                     };
                 }
                 letter => Set::class(letter),
@@ -213,27 +220,27 @@ impl Read<'_> {
             Some(b'*') => Times::Most,
             Some(b'+') => Times::MostOfSome,
             Some(b'-') => Times::Fewest,
-            _ => return Ok(Some(Item::Bytes(set, Times::Once))),
+            _ => return Ok(Some(PatternItem::Bytes(set, Times::Once))),
         };
         self.next();
-        Ok(Some(Item::Bytes(set, times)))
+        Ok(Some(PatternItem::Bytes(set, times)))
     }
 
-    fn capture(&mut self) -> Result<Item, Failure> {
+    fn capture(&mut self) -> Result<PatternItem, PatternError> {
         if self.captures == MOST_CAPTURES {
-            return Err(Failure::Malformed("too many captures"));
+            return Err(PatternError::Malformed("too many captures"));
         }
         self.captures += 1;
         if self.next_is(b')') {
-            return Ok(Item::Place);
+            return Ok(PatternItem::Place);
         }
         self.open.push(self.captures - 1);
-        Ok(Item::Open)
+        Ok(PatternItem::Open)
     }
 
     /// What stands between `[` and `]`. A `]` that comes first is meant literally.
-    fn set(&mut self) -> Result<Set, Failure> {
-        const UNFINISHED: Failure = Failure::Malformed("malformed pattern (missing ']')");
+    fn set(&mut self) -> Result<Set, PatternError> {
+        const UNFINISHED: PatternError = PatternError::Malformed("malformed pattern (missing ']')");
         let others = self.next_is(b'^');
         let mut set = Set::default();
         let mut first = true;
@@ -257,36 +264,36 @@ impl Read<'_> {
 }
 
 /// One attempt to fit a pattern from one place on.
-struct Attempt<'t, 's> {
+struct MatchAttempt<'t, 's> {
     text: &'t [u8],
     captures: Vec<Capture>,
     steps: &'s mut u64,
 }
 
-impl Attempt<'_, '_> {
-    fn step(&mut self) -> Result<(), Failure> {
-        *self.steps = self.steps.checked_sub(1).ok_or(Failure::Exhausted)?;
+impl MatchAttempt<'_, '_> {
+    fn step(&mut self) -> Result<(), PatternError> {
+        *self.steps = self.steps.checked_sub(1).ok_or(PatternError::Exhausted)?;
         Ok(())
     }
 
-    fn is_in(&mut self, set: &Set, at: usize) -> Result<bool, Failure> {
+    fn is_in(&mut self, set: &Set, at: usize) -> Result<bool, PatternError> {
         self.step()?;
         Ok(self.text.get(at).is_some_and(|byte| set.has(*byte)))
     }
 
     /// Where the match of all `items` ends, if they fit from `at` on. Whoever calls it again after a failure finds the
     /// captures as they were.
-    fn fits(&mut self, items: &[Item], mut at: usize, depth: usize) -> Result<Option<usize>, Failure> {
+    fn fits(&mut self, items: &[PatternItem], mut at: usize, depth: usize) -> Result<Option<usize>, PatternError> {
         if depth > DEEPEST {
-            return Err(Failure::Malformed("pattern too complex"));
+            return Err(PatternError::Malformed("pattern too complex"));
         }
         let mut items = items.iter();
         while let Some(item) = items.next() {
             self.step()?;
             let rest = items.as_slice();
             match item {
-                Item::Open | Item::Place => {
-                    let new = if matches!(item, Item::Open) { Capture::Open(at) } else { Capture::Place(at) };
+                PatternItem::Open | PatternItem::Place => {
+                    let new = if matches!(item, PatternItem::Open) { Capture::Open(at) } else { Capture::Place(at) };
                     self.captures.push(new);
                     let end = self.fits(rest, at, depth + 1)?;
                     if end.is_none() {
@@ -294,7 +301,7 @@ impl Attempt<'_, '_> {
                     }
                     return Ok(end);
                 }
-                Item::Close(number) => {
+                PatternItem::Close(number) => {
                     let Some(Capture::Open(from)) = self.captures.get(*number).copied() else { return Ok(None) };
                     self.set_capture(*number, Capture::Text(from, at));
                     let end = self.fits(rest, at, depth + 1)?;
@@ -303,36 +310,36 @@ impl Attempt<'_, '_> {
                     }
                     return Ok(end);
                 }
-                Item::End if at == self.text.len() => {}
-                Item::End => return Ok(None),
-                Item::Balanced(open, close) => match self.balanced(at, *open, *close)? {
+                PatternItem::End if at == self.text.len() => {}
+                PatternItem::End => return Ok(None),
+                PatternItem::Balanced(open, close) => match self.balanced(at, *open, *close)? {
                     Some(end) => at = end,
                     None => return Ok(None),
                 },
-                Item::Frontier(set) => {
+                PatternItem::Frontier(set) => {
                     let byte = |at: Option<usize>| at.and_then(|at| self.text.get(at)).copied().unwrap_or(0);
                     if set.has(byte(at.checked_sub(1))) || !set.has(byte(Some(at))) {
                         return Ok(None);
                     }
                 }
-                Item::Again(number) => match self.again(*number, at)? {
+                PatternItem::Again(number) => match self.again(*number, at)? {
                     Some(end) => at = end,
                     None => return Ok(None),
                 },
-                Item::Bytes(set, Times::Once) => {
+                PatternItem::Bytes(set, Times::Once) => {
                     if !self.is_in(set, at)? {
                         return Ok(None);
                     }
                     at += 1;
                 }
-                Item::Bytes(set, Times::Maybe) => {
+                PatternItem::Bytes(set, Times::Maybe) => {
                     if self.is_in(set, at)?
                         && let Some(end) = self.fits(rest, at + 1, depth + 1)?
                     {
                         return Ok(Some(end));
                     }
                 }
-                Item::Bytes(set, Times::Fewest) => loop {
+                PatternItem::Bytes(set, Times::Fewest) => loop {
                     if let Some(end) = self.fits(rest, at, depth + 1)? {
                         return Ok(Some(end));
                     }
@@ -341,7 +348,7 @@ impl Attempt<'_, '_> {
                     }
                     at += 1;
                 },
-                Item::Bytes(set, times) => {
+                PatternItem::Bytes(set, times) => {
                     return self.most(set, at + usize::from(*times == Times::MostOfSome), at, rest, depth);
                 }
             }
@@ -355,9 +362,9 @@ impl Attempt<'_, '_> {
         set: &Set,
         least: usize,
         from: usize,
-        rest: &[Item],
+        rest: &[PatternItem],
         depth: usize,
-    ) -> Result<Option<usize>, Failure> {
+    ) -> Result<Option<usize>, PatternError> {
         let mut end = from;
         while self.is_in(set, end)? {
             end += 1;
@@ -372,7 +379,7 @@ impl Attempt<'_, '_> {
         Ok(None)
     }
 
-    fn balanced(&mut self, from: usize, open: u8, close: u8) -> Result<Option<usize>, Failure> {
+    fn balanced(&mut self, from: usize, open: u8, close: u8) -> Result<Option<usize>, PatternError> {
         if self.text.get(from) != Some(&open) {
             return Ok(None);
         }
@@ -393,14 +400,14 @@ impl Attempt<'_, '_> {
         Ok(None)
     }
 
-    fn again(&mut self, number: usize, at: usize) -> Result<Option<usize>, Failure> {
+    fn again(&mut self, number: usize, at: usize) -> Result<Option<usize>, PatternError> {
         let Some(Capture::Text(from, to)) = self.captures.get(number).copied() else {
-            return Err(Failure::Malformed("invalid capture index"));
+            return Err(PatternError::Malformed("invalid capture index"));
         };
-        let (wanted, rest) = (self.text.get(from..to).unwrap_or_default(), self.text.get(at..).unwrap_or_default());
-        let cost = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
-        *self.steps = self.steps.checked_sub(cost).ok_or(Failure::Exhausted)?;
-        Ok(rest.starts_with(wanted).then_some(at + (to - from)))
+        let (needle, rest) = (self.text.get(from..to).unwrap_or_default(), self.text.get(at..).unwrap_or_default());
+        let cost = u64::try_from(needle.len()).unwrap_or(u64::MAX);
+        *self.steps = self.steps.checked_sub(cost).ok_or(PatternError::Exhausted)?;
+        Ok(rest.starts_with(needle).then_some(at + (to - from)))
     }
 
     fn set_capture(&mut self, number: usize, capture: Capture) {
@@ -432,7 +439,10 @@ mod tests {
             ("%fa", "%f"),
         ] {
             let failure = Pattern::read(pattern.as_bytes(), true).err();
-            assert!(matches!(failure, Some(Failure::Malformed(said)) if said.contains(why)), "{pattern}: {failure:?}");
+            assert!(
+                matches!(failure, Some(PatternError::Malformed(said)) if said.contains(why)),
+                "{pattern}: {failure:?}"
+            );
         }
     }
 
@@ -454,7 +464,7 @@ mod tests {
     fn a_catastrophe_ends_when_its_steps_are_spent() {
         let text = "a".repeat(40);
         let pattern = Pattern::read(format!("{}b", "a*".repeat(30)).as_bytes(), true).unwrap();
-        assert_eq!(pattern.find(text.as_bytes(), 0, None, &mut 1_000_000), Err(Failure::Exhausted));
+        assert_eq!(pattern.find(text.as_bytes(), 0, None, &mut 1_000_000), Err(PatternError::Exhausted));
         let deep = Pattern::read("a?".repeat(300).as_bytes(), true).unwrap();
         assert!(deep.find("a".repeat(300).as_bytes(), 0, None, &mut 1_000_000).is_err());
     }

@@ -4,20 +4,20 @@ use std::rc::Rc;
 
 use mlua::{Function, Lua, MultiValue, Value};
 
-use super::budget::Budget;
-use super::pattern::{Capture, Failure, Match, Pattern};
+use super::budget::ScriptBudget;
+use super::pattern::{Capture, Pattern, PatternError, PatternMatch};
 use super::spent;
 
 /// How many steps of a search cost as much as one instruction.
 const STEPS: u64 = 10;
 
-type Question = (String, mlua::LuaString, mlua::LuaString, Option<i64>, Option<i64>, bool);
+type SeekArguments = (String, mlua::LuaString, mlua::LuaString, Option<i64>, Option<i64>, bool);
 
 /// `seek(for, text, pattern, from, but, literally)` → where the next match begins and ends, and what it captures; for
 /// `match` only the latter. Matches that end before `but` don't count.
-pub(super) fn seek(lua: &Lua, budget: &Rc<Budget>) -> mlua::Result<Function> {
+pub(super) fn seek(lua: &Lua, budget: &Rc<ScriptBudget>) -> mlua::Result<Function> {
     let budget = Rc::clone(budget);
-    lua.create_function(move |lua, (purpose, text, pattern, from, but, literally): Question| {
+    lua.create_function(move |lua, (purpose, text, pattern, from, but, literally): SeekArguments| {
         let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
         let Some(from) = offset(from.unwrap_or(1), text.len()) else { return Ok(nothing()) };
         let found = if literally {
@@ -76,13 +76,13 @@ fn offset(place: i64, length: usize) -> Option<usize> {
     usize::try_from(place.max(0)).ok().filter(|place| *place <= length)
 }
 
-fn literal(text: &[u8], wanted: &[u8], from: usize) -> Option<Match> {
-    let start = from + memchr::memmem::find(text.get(from..)?, wanted)?;
-    Some(Match { start, end: start + wanted.len(), captures: Vec::new() })
+fn literal(text: &[u8], needle: &[u8], from: usize) -> Option<PatternMatch> {
+    let start = from + memchr::memmem::find(text.get(from..)?, needle)?;
+    Some(PatternMatch { start, end: start + needle.len(), captures: Vec::new() })
 }
 
 /// Matches of `each` and `replace` without captures have themselves as the one capture, as Lua has it.
-fn answer(lua: &Lua, purpose: &str, text: &[u8], found: &Match) -> mlua::Result<MultiValue> {
+fn answer(lua: &Lua, purpose: &str, text: &[u8], found: &PatternMatch) -> mlua::Result<MultiValue> {
     let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
     let part = |from: usize, to: usize| lua.create_string(text.get(from..to).unwrap_or_default());
     let mut values = Vec::new();
@@ -103,10 +103,10 @@ fn answer(lua: &Lua, purpose: &str, text: &[u8], found: &Match) -> mlua::Result<
     Ok(MultiValue::from_vec(values))
 }
 
-fn explain(failure: Failure, budget: &Budget) -> mlua::Error {
+fn explain(failure: PatternError, budget: &ScriptBudget) -> mlua::Error {
     match failure {
-        Failure::Malformed(why) => mlua::Error::runtime(why),
-        Failure::Exhausted => {
+        PatternError::Malformed(why) => mlua::Error::runtime(why),
+        PatternError::Exhausted => {
             // All that was left is spent, and one more.
             let _ = budget.spend(u64::MAX);
             mlua::Error::runtime("the pattern needs too many steps")

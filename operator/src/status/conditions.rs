@@ -8,11 +8,11 @@ use rototo_api::workspace::RototoWorkspaceStatus;
 
 use rototo_protocol::fleet::Verdict as Fleet;
 
-use super::{Facts, PublishProblem, short_fingerprint, short_revision};
-use crate::head::Verdict;
+use super::{PublishProblem, StatusInput, short_fingerprint, short_revision};
+use crate::poll::LintVerdict;
 
 /// The conditions that hold, those of `status` in front of which the rest of it stands.
-pub(super) fn conditions(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
+pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
     let source = source_ready(facts);
     let lint = lint_passed(facts, status);
     let published = published(facts);
@@ -36,7 +36,7 @@ pub(super) fn conditions(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> V
 
 /// What one condition says.
 #[derive(Clone, Debug)]
-struct Says {
+struct ConditionState {
     status: &'static str,
     /// Whether this status keeps the workspace from being ready.
     hinders: bool,
@@ -44,7 +44,7 @@ struct Says {
     message: String,
 }
 
-impl Says {
+impl ConditionState {
     fn well(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: "True", hinders: false, reason, message: message.into() }
     }
@@ -62,7 +62,7 @@ impl Says {
         Self { status: "True", hinders: true, reason, message: message.into() }
     }
 
-    fn condition(self, type_: &str, facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Condition {
+    fn condition(self, type_: &str, facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condition {
         let before = facts.previous.conditions.iter().find(|before| before.type_ == type_);
         let since = before.filter(|before| before.status == self.status);
         Condition {
@@ -76,32 +76,34 @@ impl Says {
     }
 }
 
-fn source_ready(facts: &Facts<'_>) -> Says {
+fn source_ready(facts: &StatusInput<'_>) -> ConditionState {
     if let Some(error) = &facts.source.error {
         let reason = if error.transient { reason::SOURCE_UNAVAILABLE } else { reason::SOURCE_REFUSED };
-        return Says::fails(reason, &error.message);
+        return ConditionState::fails(reason, &error.message);
     }
-    match facts.source.head {
-        Some(head) => match &head.revision {
-            Some(revision) => Says::well(reason::FETCHED, format!("the source is at {revision}")),
-            None => Says::well(reason::FETCHED, "the source has been read"),
+    match facts.source.candidate {
+        Some(candidate) => match &candidate.revision {
+            Some(revision) => ConditionState::well(reason::FETCHED, format!("the source is at {revision}")),
+            None => ConditionState::well(reason::FETCHED, "the source has been read"),
         },
-        None => Says::unknown(reason::NOT_POLLED, "the source has not been polled yet"),
+        None => ConditionState::unknown(reason::NOT_POLLED, "the source has not been polled yet"),
     }
 }
 
-fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
-    let Some(head) = facts.source.head else {
+fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> ConditionState {
+    let Some(candidate) = facts.source.candidate else {
         // What an earlier operator process found still stands, as long as nobody has looked again.
         return match &status.rejected {
-            Some(_) => Says::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why"),
-            None if facts.published.is_some() => Says::well(reason::PASSED, "what is published has passed"),
-            None => Says::unknown(reason::NOT_LINTED, "no revision has been linted yet"),
+            Some(_) => {
+                ConditionState::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why")
+            }
+            None if facts.published.is_some() => ConditionState::well(reason::PASSED, "what is published has passed"),
+            None => ConditionState::unknown(reason::NOT_LINTED, "no revision has been linted yet"),
         };
     };
-    match &head.verdict {
-        Verdict::Accepted => Says::well(reason::PASSED, "the newest revision has no errors"),
-        Verdict::Refused(refusal) => {
+    match &candidate.verdict {
+        LintVerdict::Accepted => ConditionState::well(reason::PASSED, "the newest revision has no errors"),
+        LintVerdict::Refused(refusal) => {
             let first = refusal.findings.first();
             let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));
             let place = place.map_or_else(String::new, |place| format!("{place}: "));
@@ -109,10 +111,10 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
             let message = first.map_or("", |finding| &finding.message);
             let more = (refusal.errors + refusal.warnings).saturating_sub(1);
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-            let revision = head.revision.as_ref().map(ToString::to_string);
+            let revision = candidate.revision.as_ref().map(ToString::to_string);
             let revision = revision.as_deref().map_or_else(|| "the source".to_owned(), short_revision);
             let runs_on = facts.published.map_or("", |_| "; what was published before runs on");
-            Says::fails(
+            ConditionState::fails(
                 reason::LINT_REFUSED,
                 format!("{revision} is refused: {place}{message} [{rule}]{more}{runs_on}"),
             )
@@ -120,42 +122,45 @@ fn lint_passed(facts: &Facts<'_>, status: &RototoWorkspaceStatus) -> Says {
     }
 }
 
-fn published(facts: &Facts<'_>) -> Says {
+fn published(facts: &StatusInput<'_>) -> ConditionState {
     match (facts.problem, facts.published) {
         (Some(PublishProblem::Foreign { owner }), _) => {
             let owner = owner
                 .as_ref()
                 .map_or_else(|| "no install of the operator".to_owned(), |owner| format!("the install {owner}"));
-            Says::fails(
+            ConditionState::fails(
                 reason::FOREIGN_MARKERS,
                 format!("the ConfigMap rototo-markers of this namespace belongs to {owner}: remove or rename it"),
             )
         }
         (Some(PublishProblem::Refused(message)), _) => {
-            Says::fails(reason::PUBLISH_FAILED, format!("the API server refuses the marker: {message}"))
+            ConditionState::fails(reason::PUBLISH_FAILED, format!("the API server refuses the marker: {message}"))
         }
-        (Some(PublishProblem::Unavailable(message)), _) => Says::fails(
+        (Some(PublishProblem::Unavailable(message)), _) => ConditionState::fails(
             reason::PUBLISH_FAILED,
             format!("the marker could not be written, and is tried again: {message}"),
         ),
-        (Some(PublishProblem::Lost), _) => Says::fails(
+        (Some(PublishProblem::Lost), _) => ConditionState::fails(
             reason::SNAPSHOT_LOST,
             "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
         ),
         (None, Some(publish)) => {
             let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
-            Says::well(reason::PUBLISHED, format!("every process is told to run {fingerprint}, and can get it"))
+            ConditionState::well(
+                reason::PUBLISHED,
+                format!("every process is told to run {fingerprint}, and can get it"),
+            )
         }
         (None, None) if facts.spec.suspend => {
-            Says::fails(reason::SUSPENDED, "nothing is published, and spec.suspend is set")
+            ConditionState::fails(reason::SUSPENDED, "nothing is published, and spec.suspend is set")
         }
-        (None, None) => Says::fails(reason::NOTHING_PUBLISHED, "no revision has been published yet"),
+        (None, None) => ConditionState::fails(reason::NOTHING_PUBLISHED, "no revision has been published yet"),
     }
 }
 
 /// The claim that every process runs what is published. What nobody knows is `Unknown`, and does not keep the workspace from
 /// being ready: it says nothing against it.
-fn converged(facts: &Facts<'_>) -> Says {
+fn converged(facts: &StatusInput<'_>) -> ConditionState {
     let view = facts.fleet;
     let total = view.expected.unwrap_or(view.processes);
     let count = format!("{} of {total} processes run what is published", view.applied);
@@ -165,7 +170,8 @@ fn converged(facts: &Facts<'_>) -> Says {
         0 => String::new(),
         lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
     };
-    let unknown = |reason, message: String| Says { hinders: false, ..Says::unknown(reason, message) };
+    let unknown =
+        |reason, message: String| ConditionState { hinders: false, ..ConditionState::unknown(reason, message) };
     let within = facts.spec.converge_within();
     match view.verdict {
         _ if !facts.selector_usable => unknown(
@@ -200,22 +206,27 @@ fn converged(facts: &Facts<'_>) -> Says {
         Fleet::Silent => {
             unknown(reason::SILENT, format!("{count}; the others had applied it and no longer report{named}"))
         }
-        Fleet::Refused => Says::fails(reason::PROCESSES_REFUSE, format!("{count}, {} refuse it{named}", view.rejected)),
+        Fleet::Refused => {
+            ConditionState::fails(reason::PROCESSES_REFUSE, format!("{count}, {} refuse it{named}", view.rejected))
+        }
         Fleet::Progressing { .. } if facts.behind_for.is_some_and(|time| time <= within) => {
-            Says::fails(reason::PROGRESSING, count)
+            ConditionState::fails(reason::PROGRESSING, count)
         }
         Fleet::Progressing { .. } => {
-            Says::fails(reason::DEADLINE_EXCEEDED, format!("after more than {within:?}, {count}{named}"))
+            ConditionState::fails(reason::DEADLINE_EXCEEDED, format!("after more than {within:?}, {count}{named}"))
         }
         Fleet::Converged => {
             let millis = view.millis.and_then(|millis| millis.all);
             let took = millis.map_or_else(String::new, |millis| format!(", {millis} ms after it was detected"));
-            Says::well(reason::CONVERGED, format!("every process that counts runs what is published{took}{dropped}"))
+            ConditionState::well(
+                reason::CONVERGED,
+                format!("every process that counts runs what is published{took}{dropped}"),
+            )
         }
     }
 }
 
-fn stale(facts: &Facts<'_>) -> Option<Says> {
+fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
     let after = facts.spec.stale_after();
     facts.published?;
     // What an earlier operator process has confirmed counts too.
@@ -226,46 +237,52 @@ fn stale(facts: &Facts<'_>) -> Option<Says> {
     let ago = facts.source.verified_ago.or_else(remembered)?;
     (ago > after).then(|| {
         let error = facts.source.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
-        Says::warns(
+        ConditionState::warns(
             reason::SOURCE_NOT_CONFIRMED,
             format!("the source could not be confirmed for more than {after:?}{error}"),
         )
     })
 }
 
-fn stalled(facts: &Facts<'_>) -> Option<Says> {
+fn stalled(facts: &StatusInput<'_>) -> Option<ConditionState> {
     let error = facts.source.error.as_ref().filter(|error| !error.transient)?;
-    Some(Says::warns(reason::SOURCE_REFUSED, &error.message))
+    Some(ConditionState::warns(reason::SOURCE_REFUSED, &error.message))
 }
 
-fn reconciling(facts: &Facts<'_>, converged: &Says) -> Option<Says> {
+fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<ConditionState> {
     if facts.spec.suspend {
         return None;
     }
     if !facts.source.current {
-        return Some(Says::warns(reason::POLLING, "the source is being polled"));
+        return Some(ConditionState::warns(reason::POLLING, "the source is being polled"));
     }
     let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
-    moving.then(|| Says::warns(converged.reason, &converged.message))
+    moving.then(|| ConditionState::warns(converged.reason, &converged.message))
 }
 
 /// The first condition that keeps the workspace from being ready, in order of what to mend first.
-fn ready(facts: &Facts<'_>, in_order: &[Option<&Says>]) -> Says {
+fn ready(facts: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> ConditionState {
     let hindrance = in_order.iter().copied().flatten().find(|says| says.hinders);
     match hindrance {
         // Before anything was read, the source says more than "nothing is published".
-        Some(_) if facts.published.is_none() && facts.source.head.is_none() => {
+        Some(_) if facts.published.is_none() && facts.source.candidate.is_none() => {
             let source = source_ready(facts);
-            Says { status: if source.status == "False" { "False" } else { "Unknown" }, hinders: true, ..source }
+            ConditionState {
+                status: if source.status == "False" { "False" } else { "Unknown" },
+                hinders: true,
+                ..source
+            }
         }
-        Some(Says { status: "Unknown", reason, message, .. }) => Says::unknown(reason, message),
-        Some(Says { reason, message, .. }) => Says::fails(reason, message),
-        None if facts.fleet.verdict == Fleet::Converged => Says::well(reason::CONVERGED, ready_message(facts)),
-        None => Says::well(reason::PUBLISHED, ready_message(facts)),
+        Some(ConditionState { status: "Unknown", reason, message, .. }) => ConditionState::unknown(reason, message),
+        Some(ConditionState { reason, message, .. }) => ConditionState::fails(reason, message),
+        None if facts.fleet.verdict == Fleet::Converged => {
+            ConditionState::well(reason::CONVERGED, ready_message(facts))
+        }
+        None => ConditionState::well(reason::PUBLISHED, ready_message(facts)),
     }
 }
 
-fn ready_message(facts: &Facts<'_>) -> String {
+fn ready_message(facts: &StatusInput<'_>) -> String {
     let view = facts.fleet;
     if facts.spec.suspend {
         return "suspended; what was published runs".to_owned();

@@ -6,9 +6,9 @@ use rototo_api::workspace::RototoWorkspaceStatus;
 
 /// Something that a person who runs `kubectl describe` should read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct WorkspaceEvent {
     /// Whether somebody should look.
-    pub severity: Severity,
+    pub severity: EventSeverity,
     /// One of [`reason`].
     pub reason: &'static str,
     /// What happened.
@@ -17,14 +17,14 @@ pub struct Event {
 
 /// Whether somebody should look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub enum EventSeverity {
     /// All is well.
     Normal,
     /// Somebody should look.
     Warning,
 }
 
-impl Event {
+impl WorkspaceEvent {
     /// The one event that no status shows: afterwards all is as it was.
     #[must_use]
     pub fn marker_put_back(fingerprint: &str) -> Self {
@@ -35,7 +35,7 @@ impl Event {
 
 /// What happened between two statuses.
 #[must_use]
-pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<Event> {
+pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<WorkspaceEvent> {
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
         .into_iter()
         .chain([publish_failed(previous, next), deadline_exceeded(previous, next)])
@@ -43,7 +43,7 @@ pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) ->
         .collect()
 }
 
-fn published(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+fn published(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     let now = next.published.as_ref()?;
     let before = previous.published.as_ref();
     if before.is_some_and(|before| before.updated_at >= now.updated_at) {
@@ -53,7 +53,7 @@ fn published(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
     Some(normal(reason::PUBLISHED, format!("{revision} is published as {}", now.fingerprint)))
 }
 
-fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     let now = next.rejected.as_ref()?;
     let same = |before: &_| before == &(&now.revision, &now.time);
     if previous.rejected.as_ref().map(|before| (&before.revision, &before.time)).as_ref().is_some_and(same) {
@@ -62,7 +62,7 @@ fn lint_refused(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) 
     Some(warning(reason::LINT_REFUSED, condition(next, LINT_PASSED)?.message.clone()))
 }
 
-fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     let mended = |type_| holds(previous, type_) == Some(false) && holds(next, type_) == Some(true);
     let revision = next.source.as_ref().and_then(|source| source.revision.as_deref()).unwrap_or("the source");
     if previous.rejected.is_some() && next.rejected.is_none() && mended(LINT_PASSED) {
@@ -74,12 +74,12 @@ fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
     }
 }
 
-fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     became(previous, next, PUBLISHED, &[reason::PUBLISH_FAILED, reason::FOREIGN_MARKERS])
         .map(|condition| warning(reason::PUBLISH_FAILED, condition.message.clone()))
 }
 
-fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<Event> {
+fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     became(previous, next, CONVERGED, &[reason::DEADLINE_EXCEEDED])
         .map(|condition| warning(reason::CONVERGE_DEADLINE_EXCEEDED, condition.message.clone()))
 }
@@ -107,10 +107,10 @@ fn holds(status: &RototoWorkspaceStatus, type_: &str) -> Option<bool> {
     }
 }
 
-fn normal(reason: &'static str, message: String) -> Event {
-    Event { severity: Severity::Normal, reason, message }
+fn normal(reason: &'static str, message: String) -> WorkspaceEvent {
+    WorkspaceEvent { severity: EventSeverity::Normal, reason, message }
 }
 
-fn warning(reason: &'static str, message: String) -> Event {
-    Event { severity: Severity::Warning, reason, message }
+fn warning(reason: &'static str, message: String) -> WorkspaceEvent {
+    WorkspaceEvent { severity: EventSeverity::Warning, reason, message }
 }

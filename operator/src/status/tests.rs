@@ -11,11 +11,11 @@ use rototo_protocol::fleet::Verdict as Fleet;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
 use super::*;
-use crate::head::{LookTimes, Refusal};
+use crate::poll::{LintRefusal, PollTimes};
 
-struct World {
+struct StatusCase {
     spec: RototoWorkspaceSpec,
-    head: Option<Arc<Head>>,
+    candidate: Option<Arc<Candidate>>,
     error: Option<(&'static str, bool)>,
     verified_ago: Option<Duration>,
     published: Option<Publish>,
@@ -37,10 +37,10 @@ fn publish(content: &str, second: u32) -> Publish {
     Publish { fingerprint: fingerprint(content), updated_at }
 }
 
-fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
+fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate> {
     let commit: String = std::iter::repeat_n(commit, 40).collect();
     let now = Instant::now();
-    Arc::new(Head {
+    Arc::new(Candidate {
         layers: Vec::new(),
         revision: Some(format!("main@sha1:{commit}").parse().unwrap()),
         immutable: false,
@@ -49,18 +49,18 @@ fn head(content: &str, commit: char, verdict: Verdict) -> Arc<Head> {
         fail_on: FailOn::Error,
         provisional: false,
         verdict,
-        times: LookTimes { detected: now, fetched: now, linted: now },
+        times: PollTimes { detected: now, fetched: now, linted: now },
     })
 }
 
-fn refused() -> Verdict {
+fn refused() -> LintVerdict {
     let finding = RejectedDiagnostic {
         rule: "rototo/some-rule".to_owned(),
         path: Some("variables/limit.toml".to_owned()),
         line: Some(3),
         message: "the value has another type".to_owned(),
     };
-    Verdict::Refused(Refusal { errors: 2, warnings: 0, findings: vec![finding] })
+    LintVerdict::Refused(LintRefusal { errors: 2, warnings: 0, findings: vec![finding] })
 }
 
 fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
@@ -81,12 +81,12 @@ fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
     }
 }
 
-impl World {
+impl StatusCase {
     /// All is well: content A runs everywhere.
     fn new() -> Self {
         let mut world = Self {
             spec: serde_json::from_str(r#"{"source":"git+https://git.example.com/config.git#main:prod"}"#).unwrap(),
-            head: Some(head("A", 'a', Verdict::Accepted)),
+            candidate: Some(candidate("A", 'a', LintVerdict::Accepted)),
             error: None,
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
@@ -104,12 +104,12 @@ impl World {
     fn status(&self) -> RototoWorkspaceStatus {
         let time = "2026-11-20T18:40:00Z".parse().unwrap();
         let error = self.error.map(|(code, transient)| SourceProblem { code, message: code.to_owned(), transient });
-        status(&Facts {
+        status(&StatusInput {
             spec: &self.spec,
             generation: Some(1),
             now: time,
-            source: SourceFacts {
-                head: self.head.as_deref(),
+            source: SourceInput {
+                candidate: self.candidate.as_deref(),
                 last_success: Some(time),
                 verified_ago: self.verified_ago,
                 failures: u32::from(error.is_some()),
@@ -139,7 +139,7 @@ impl World {
 
 #[test]
 fn all_is_well() {
-    let world = World::new();
+    let world = StatusCase::new();
     assert_eq!(
         world.conditions(),
         [
@@ -157,9 +157,9 @@ fn all_is_well() {
 }
 
 #[test]
-fn a_refused_head_leaves_what_is_published_and_says_where_to_look() {
-    let mut world = World::new();
-    world.head = Some(head("B", 'b', refused()));
+fn a_refused_candidate_leaves_what_is_published_and_says_where_the_errors_are() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', refused()));
     assert_eq!(
         world.conditions(),
         [
@@ -180,19 +180,19 @@ fn a_refused_head_leaves_what_is_published_and_says_where_to_look() {
 }
 
 #[test]
-fn a_refusal_is_told_once_and_its_end_too() {
-    let mut world = World::new();
-    world.head = Some(head("B", 'b', refused()));
+fn a_refusal_is_one_event_and_its_end_another() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', refused()));
     world.previous = world.status();
     assert!(world.events().is_empty());
-    world.head = Some(head("A", 'c', Verdict::Accepted));
+    world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
     assert_eq!(world.events(), ["Recovered"]);
     assert_eq!(world.status().rejected, None);
 }
 
 #[test]
 fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.error = Some(("unreachable", true));
     assert_eq!(world.conditions()[..2], ["Ready=True/Converged", "SourceReady=False/SourceUnavailable"]);
     world.verified_ago = Some(Duration::from_secs(301));
@@ -203,15 +203,15 @@ fn an_unreachable_source_changes_nothing_else_until_it_is_stale() {
 
 #[test]
 fn a_restart_during_an_outage_does_not_make_it_younger() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.previous.source.as_mut().unwrap().last_success = Some(Time("2026-11-20T18:30:00Z".parse().unwrap()));
-    (world.head, world.verified_ago, world.error) = (None, None, Some(("unreachable", true)));
+    (world.candidate, world.verified_ago, world.error) = (None, None, Some(("unreachable", true)));
     assert_eq!(world.conditions()[0], "Ready=False/SourceNotConfirmed");
 }
 
 #[test]
 fn a_source_that_needs_a_new_spec_stalls() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.error = Some(("refused", false));
     let conditions = world.conditions();
     assert_eq!(conditions[0], "Ready=False/SourceRefused");
@@ -220,9 +220,9 @@ fn a_source_that_needs_a_new_spec_stalls() {
 
 #[test]
 fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.published = Some(publish("B", 2));
-    world.head = Some(head("B", 'b', Verdict::Accepted));
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
     world.fleet = fleet(1, 3, Fleet::Progressing { since: Duration::ZERO });
     world.behind_for = Some(Duration::from_millis(900));
     world.fleet.millis = None;
@@ -241,8 +241,8 @@ fn a_change_on_its_way_is_reconciling_and_late_only_after_its_deadline() {
 
 #[test]
 fn a_marker_that_the_api_server_refuses_is_loud() {
-    let mut world = World::new();
-    world.head = Some(head("B", 'b', Verdict::Accepted));
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
     world.problem = Some(PublishProblem::Refused("exceeded quota".to_owned()));
     assert_eq!(world.conditions()[0], "Ready=False/PublishFailed");
     assert_eq!(world.events(), ["PublishFailed"]);
@@ -251,10 +251,10 @@ fn a_marker_that_the_api_server_refuses_is_loud() {
 }
 
 #[test]
-fn before_the_first_look_nothing_is_claimed() {
-    let mut world = World::new();
+fn before_the_first_poll_nothing_is_claimed() {
+    let mut world = StatusCase::new();
     world.previous = RototoWorkspaceStatus::default();
-    (world.head, world.published, world.verified_ago, world.current) = (None, None, None, false);
+    (world.candidate, world.published, world.verified_ago, world.current) = (None, None, None, false);
     world.fleet = fleet(0, 0, Fleet::NothingPublished);
     world.fleet.expected = None;
     assert_eq!(
@@ -273,10 +273,10 @@ fn before_the_first_look_nothing_is_claimed() {
 
 #[test]
 fn a_restarted_operator_keeps_saying_what_was_found_until_it_knows_better() {
-    let mut world = World::new();
-    world.head = Some(head("B", 'b', refused()));
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', refused()));
     world.previous = world.status();
-    (world.head, world.current) = (None, false);
+    (world.candidate, world.current) = (None, false);
     world.fleet.verdict = Fleet::Recounting;
     let status = world.status();
     assert_eq!(status.rejected, world.previous.rejected);
@@ -286,7 +286,7 @@ fn a_restarted_operator_keeps_saying_what_was_found_until_it_knows_better() {
 
 #[test]
 fn the_history_has_one_entry_a_publish_and_ends_after_ten() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     for second in 2..20 {
         world.published = Some(publish("A", second));
         world.previous = world.status();
@@ -300,7 +300,7 @@ fn the_history_has_one_entry_a_publish_and_ends_after_ten() {
 
 #[test]
 fn a_time_of_verification_alone_is_written_every_ten_minutes() {
-    let world = World::new();
+    let world = StatusCase::new();
     let mut next = world.status();
     assert!(!worth_writing(&world.previous, &next));
     let mut later = |time: &str| {
@@ -313,7 +313,7 @@ fn a_time_of_verification_alone_is_written_every_ten_minutes() {
 
 #[test]
 fn the_date_of_a_claim_alone_is_written_every_ten_minutes() {
-    let world = World::new();
+    let world = StatusCase::new();
     let mut next = world.status();
     let mut later = |time: &str| {
         next.fleet.as_mut().unwrap().as_of = Some(Time(time.parse().unwrap()));
@@ -325,7 +325,7 @@ fn the_date_of_a_claim_alone_is_written_every_ten_minutes() {
 
 #[test]
 fn a_claim_has_a_date_and_the_time_for_which_it_is_good() {
-    let fleet = World::new().status().fleet.unwrap();
+    let fleet = StatusCase::new().status().fleet.unwrap();
     assert_eq!((fleet.as_of.unwrap().0.to_string().as_str(), fleet.claim_seconds), ("2026-11-20T18:40:00Z", 45));
 }
 
@@ -338,7 +338,7 @@ fn what_nobody_knows_is_unknown_and_does_not_keep_the_workspace_from_being_ready
         (Fleet::Unprovable, "Unprovable"),
     ];
     for (verdict, reason) in unknown {
-        let mut world = World::new();
+        let mut world = StatusCase::new();
         world.fleet = fleet(2, 3, verdict);
         let conditions = world.conditions();
         assert_eq!(conditions[0], "Ready=True/Published");
@@ -348,14 +348,14 @@ fn what_nobody_knows_is_unknown_and_does_not_keep_the_workspace_from_being_ready
 
 #[test]
 fn a_selector_that_nobody_understands_makes_no_claim() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.selector_usable = false;
     assert_eq!(world.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
 }
 
 #[test]
 fn a_figure_that_was_shown_stays() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     for all in [Some(60), None, Some(3_600_060)] {
         world.fleet.millis = Some(Millis { all, ..Millis::default() });
         world.previous = world.status();
@@ -366,9 +366,10 @@ fn a_figure_that_was_shown_stays() {
 
 #[test]
 fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     for commit in "bcdefghijklm".chars() {
-        world.head = Some(head("A", if commit.is_ascii_hexdigit() { commit } else { '0' }, Verdict::Accepted));
+        world.candidate =
+            Some(candidate("A", if commit.is_ascii_hexdigit() { commit } else { '0' }, LintVerdict::Accepted));
         world.previous = world.status();
     }
     let revisions = world.status().published.unwrap().revisions;
@@ -377,18 +378,18 @@ fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
 
 #[test]
 fn published_content_that_the_operator_lost_is_not_said_to_be_had() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     world.problem = Some(PublishProblem::Lost);
     assert!(world.conditions().contains(&"Published=False/SnapshotLost".to_owned()));
 }
 
 #[test]
 fn transition_times_stay_while_a_condition_stays() {
-    let mut world = World::new();
+    let mut world = StatusCase::new();
     for condition in &mut world.previous.conditions {
         condition.last_transition_time = Time("2026-01-01T00:00:00Z".parse().unwrap());
     }
-    world.head = Some(head("B", 'b', refused()));
+    world.candidate = Some(candidate("B", 'b', refused()));
     let status = world.status();
     let since = |type_: &str| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::process::{Presence, ProcessId};
+use super::process::{Liveness, ProcessId};
 use super::{Fleet, Moment};
 
 /// When the steps towards one publish were done.
@@ -56,11 +56,11 @@ pub(super) struct Cohort {
     times: PublishTimes,
     /// Each member, and when it had applied the publish.
     members: BTreeMap<Member, Option<Moment>>,
-    outcome: Outcome,
+    outcome: CohortOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Outcome {
+enum CohortOutcome {
     /// Some have not applied it yet.
     Open,
     /// All have, and this is how long it took.
@@ -71,7 +71,7 @@ enum Outcome {
 
 impl Cohort {
     pub(super) fn of(times: PublishTimes, members: BTreeMap<Member, Option<Moment>>) -> Self {
-        Self { times, members, outcome: Outcome::Open }
+        Self { times, members, outcome: CohortOutcome::Open }
     }
 
     pub(super) fn published(&self) -> Moment {
@@ -80,13 +80,13 @@ impl Cohort {
 
     /// There will be no figure: this operator has not seen it all.
     pub(super) fn lose(&mut self) {
-        if self.outcome == Outcome::Open {
-            self.outcome = Outcome::Lost;
+        if self.outcome == CohortOutcome::Open {
+            self.outcome = CohortOutcome::Lost;
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.outcome == Outcome::Open
+        self.outcome == CohortOutcome::Open
     }
 
     /// Whether a pod was there at the publish, had not reported, and has not applied it since.
@@ -109,7 +109,7 @@ impl Cohort {
             self.admit(id);
         }
         let member = self.members.get_mut(&Member::Process(id.clone()))?;
-        if self.outcome != Outcome::Open || member.is_some() {
+        if self.outcome != CohortOutcome::Open || member.is_some() {
             return None;
         }
         *member = Some(at);
@@ -144,9 +144,9 @@ impl Cohort {
 impl Fleet {
     /// Everyone who is known now: each process that has not left, and each pod that runs and has not been heard of.
     pub(super) fn members(&self, now: Moment) -> BTreeMap<Member, Option<Moment>> {
-        let present = self.processes.iter().filter(|(id, process)| self.presence(id, process, now).counts());
+        let present = self.processes.iter().filter(|(id, process)| self.liveness(id, process, now).counts());
         let processes = present.map(|(id, _)| Member::Process(id.clone()));
-        let pods = self.unheard(now).into_iter().map(|(uid, _)| Member::Pod(uid.to_owned()));
+        let pods = self.unreported(now).into_iter().map(|(uid, _)| Member::Pod(uid.to_owned()));
         processes.chain(pods).map(|member| (member, None)).collect()
     }
 
@@ -166,7 +166,7 @@ impl Fleet {
                 Member::Process(id) => match self.processes.get(id) {
                     Some(process) => {
                         *applied = process.applied;
-                        lost |= applied.is_none() && !self.presence(id, process, now).counts();
+                        lost |= applied.is_none() && !self.liveness(id, process, now).counts();
                     }
                     None => lost = true,
                 },
@@ -180,15 +180,15 @@ impl Fleet {
             return;
         }
         if lost {
-            cohort.outcome = Outcome::Lost;
+            cohort.outcome = CohortOutcome::Lost;
         } else if !self.recounting && !cohort.members.is_empty() && cohort.members.values().all(Option::is_some) {
-            cohort.outcome = Outcome::Reached(cohort.reached());
+            cohort.outcome = CohortOutcome::Reached(cohort.reached());
         }
     }
 
     /// When a pod had applied the goal: every process that is known in it has, and one at least.
     fn pod_applied(&self, uid: &str, now: Moment) -> Option<Moment> {
-        let known = self.of_pod(Some(uid)).filter(|(id, process)| self.presence(id, process, now) != Presence::Left);
+        let known = self.of_pod(Some(uid)).filter(|(id, process)| self.liveness(id, process, now) != Liveness::Left);
         let applied: Option<Vec<Moment>> = known.map(|(_, process)| process.applied).collect();
         applied?.into_iter().max()
     }
@@ -196,8 +196,8 @@ impl Fleet {
     pub(super) fn millis(&self) -> Option<Millis> {
         let cohort = self.goal.as_ref()?.cohort.as_ref()?;
         Some(match cohort.outcome {
-            Outcome::Reached(millis) => millis,
-            Outcome::Open | Outcome::Lost => cohort.begun(),
+            CohortOutcome::Reached(millis) => millis,
+            CohortOutcome::Open | CohortOutcome::Lost => cohort.begun(),
         })
     }
 }

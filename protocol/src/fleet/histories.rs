@@ -53,7 +53,7 @@ mod deafness {
     use super::*;
 
     #[test]
-    fn a_publish_right_after_a_start_is_not_claimed_before_everybody_could_be_heard() {
+    fn a_publish_right_after_a_start_is_not_claimed_before_everybody_could_report() {
         let mut history = History::new();
         history.restarts(publish(A, 1), 37).after(1_500).publishes(publish(B, 2)).after(2_000);
         history.applied("p1", publish(B, 2));
@@ -64,7 +64,7 @@ mod deafness {
     }
 
     #[test]
-    fn of_several_processes_in_a_pod_the_first_to_be_heard_does_not_speak_for_the_others() {
+    fn of_several_processes_in_a_pod_the_first_to_report_does_not_speak_for_the_others() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(A, 1), 2).publishes(publish(B, 2)).after(50);
         assert_eq!(history.applied("p1/a", publish(B, 2)).verdict(), Verdict::Recounting);
@@ -105,7 +105,7 @@ mod deafness {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).after(20_000);
         let now = history.now;
-        history.fleet.could_not_hear(now);
+        history.fleet.listening_interrupted(now);
         let view = history.applied("p1", publish(B, 2)).view();
         assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Recounting, None));
         assert_eq!(history.all_run_for(60, &["p1"], publish(B, 2)).view().millis.unwrap().all, None);
@@ -143,7 +143,7 @@ mod unaccounted {
     }
 
     #[test]
-    fn a_recount_in_which_all_are_heard_ends_with_its_window() {
+    fn a_recount_in_which_all_report_ends_with_its_window() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).all_run_for(60, &["p1/a", "p1/b"], publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Converged);
@@ -335,7 +335,7 @@ mod ends {
     }
 
     #[test]
-    fn one_that_is_heard_again_counts_again() {
+    fn one_that_reports_again_counts_again() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
         history.all_run_for(700, &["p1"], publish(B, 2));
@@ -357,18 +357,26 @@ mod ends {
         let mut history = History::new();
         history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
         let seen = history.now;
-        history.change("p2", |pod| pod.fate = Fate::Vanished { seen }).all_run_for(60, &["p1"], publish(B, 2));
+        history.change("p2", |pod| pod.object_state = PodObjectState::Vanished { seen }).all_run_for(
+            60,
+            &["p1"],
+            publish(B, 2),
+        );
         assert_eq!(history.verdict(), Verdict::Unprovable);
         let view = history.all_run_for(600, &["p1"], publish(B, 2)).view();
         assert_eq!((view.verdict, view.lost, view.millis.unwrap().all), (Verdict::Converged, 1, None));
     }
 
     #[test]
-    fn a_pod_that_was_never_heard_and_vanished_is_not_known_to_have_ended_either() {
+    fn a_pod_that_never_reported_and_vanished_is_not_known_to_have_ended_either() {
         let mut history = History::new();
         history.pod("p1").pod("mute").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         let seen = history.now;
-        history.change("mute", |pod| pod.fate = Fate::Vanished { seen }).all_run_for(60, &["p1"], publish(B, 2));
+        history.change("mute", |pod| pod.object_state = PodObjectState::Vanished { seen }).all_run_for(
+            60,
+            &["p1"],
+            publish(B, 2),
+        );
         assert_eq!(history.verdict(), Verdict::Unprovable);
         let view = history.all_run_for(600, &["p1"], publish(B, 2)).view();
         assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
@@ -465,7 +473,7 @@ mod unnamed_refusals {
     use super::*;
 
     #[test]
-    fn a_refusal_of_a_pod_that_was_unheard_is_a_refusal() {
+    fn a_refusal_of_a_pod_that_had_not_reported_is_a_refusal() {
         let mut history = History::new();
         history.pod("p1").publishes(publish(B, 2)).says("p1", ProcessState::Rejected, publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Refused);
@@ -481,7 +489,7 @@ mod unnamed_refusals {
     }
 
     #[test]
-    fn a_state_that_is_not_known_here_is_heard_and_applies_nothing() {
+    fn a_state_that_is_not_known_here_is_accepted_and_applies_nothing() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         let view = history.says("p1", ProcessState::Unknown, publish(B, 2)).view();
@@ -533,17 +541,17 @@ mod sizes_and_orders {
 
     #[test]
     fn reports_in_any_order_and_any_number_lead_to_the_same_view() {
-        let word = |process: &'static str, sequence: u64, state, publish| {
+        let last_report = |process: &'static str, sequence: u64, state, publish| {
             let report = Report { sequence: Some(sequence), ..Report::default() };
             (process, state, publish, report)
         };
         let messages = [
-            word("p1", 2, ProcessState::Pending, publish(A, 1)),
-            word("p1", 3, ProcessState::Applied, publish(B, 2)),
-            word("p2", 2, ProcessState::Applied, publish(B, 2)),
-            word("p2", 3, ProcessState::Draining, publish(B, 2)),
-            word("p3", 2, ProcessState::Rejected, publish(B, 2)),
-            word("p3", 3, ProcessState::Applied, publish(B, 2)),
+            last_report("p1", 2, ProcessState::Pending, publish(A, 1)),
+            last_report("p1", 3, ProcessState::Applied, publish(B, 2)),
+            last_report("p2", 2, ProcessState::Applied, publish(B, 2)),
+            last_report("p2", 3, ProcessState::Draining, publish(B, 2)),
+            last_report("p3", 2, ProcessState::Rejected, publish(B, 2)),
+            last_report("p3", 3, ProcessState::Applied, publish(B, 2)),
         ];
         let deliver = |order: &[usize]| {
             let mut history = History::new();

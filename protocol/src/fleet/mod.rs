@@ -25,16 +25,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::{Fate as Testified, Pid, ProcessState, Report};
+use rototo_api::fleet::{Pid, ProcessState, Report, SiblingState as Testified};
 
 use crate::Publish;
 use crate::windows::Windows;
 
 use cohort::{Cohort, Member};
-use process::{Presence, Process, Word};
+use process::{LastReport, Liveness, Process};
 
 pub use cohort::{Millis, PublishTimes};
-pub use pods::{Container, End, Fate, Pod, Pods};
+pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
 pub use verdict::Verdict;
 pub use view::FleetView;
@@ -42,12 +42,12 @@ pub use view::FleetView;
 /// A moment: the time since the operator process started, by its monotonic clock.
 pub type Moment = Duration;
 
-/// Each process beyond the first lets a fleet take so much longer to tell of a change; below `SHORT` and above `LONG` in
-/// all it makes no difference. `LONG` is a quarter of the second in which a change should converge, so that none is
+/// Each process beyond the first lets a fleet take so much longer to tell of a change; below `MIN_REPORT_SPREAD` and above `MAX_REPORT_SPREAD` in
+/// all it makes no difference. `MAX_REPORT_SPREAD` is a quarter of the second in which a change should converge, so that none is
 /// called late for it.
-const SPREAD: Duration = Duration::from_micros(500);
-const SHORT: Duration = Duration::from_millis(10);
-const LONG: Duration = Duration::from_millis(250);
+const REPORT_SPREAD_PER_PROCESS: Duration = Duration::from_micros(500);
+const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
+const MAX_REPORT_SPREAD: Duration = Duration::from_millis(250);
 /// A process is asked about so many silent siblings at a time.
 const ASKED_AT_ONCE: usize = 8;
 /// So many processes of one pod are counted. A pod has a few workers; more are a fault or an attack of that pod.
@@ -65,12 +65,12 @@ pub struct PodIdentity {
 /// All that is known of the processes of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fleet {
-    floor: Duration,
+    min_heartbeat: Duration,
     processes: BTreeMap<ProcessId, Process>,
     pods: Pods,
     goal: Option<Goal>,
     /// Since when this operator hears whoever reports.
-    hearing_since: Moment,
+    listening_since: Moment,
     /// Whether it claims nothing yet, because somebody may exist whom it has not heard.
     recounting: bool,
     /// How many processes an earlier operator counted, of which nothing else is known. Zero once they are waited for no
@@ -80,7 +80,7 @@ pub struct Fleet {
     began: Moment,
     counted_ago: Duration,
     /// How many processes have been heard that existed when they were counted.
-    heard_of_before: usize,
+    recounted: usize,
     /// How many processes there were before a lapse: with those of an earlier operator they set the length of the recount.
     known_before: usize,
     /// When a report was turned away last, whoever sent it.
@@ -95,7 +95,7 @@ pub struct Fleet {
 
 /// What is known of a fleet when its workspace is first reconciled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum FleetStart {
     /// The workspace is new, and was never published: nobody can run anything of it.
     New,
     /// It was published before, and status says how many processes an earlier operator counted.
@@ -119,11 +119,11 @@ struct Goal {
 
 /// Everyone who is known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Known(BTreeMap<Member, Option<Moment>>);
+pub struct KnownMembers(BTreeMap<Member, Option<Moment>>);
 
 /// The outcome of a report.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct ReportOutcome {
     /// When the next one is due.
     pub next: Duration,
     /// Within which time of applying the next change to report it.
@@ -137,25 +137,25 @@ pub struct Taken {
 }
 
 impl Fleet {
-    /// A fleet of which no process has been heard yet. `floor` is the shortest heartbeat:
+    /// A fleet of which no process has been heard yet. `min_heartbeat` is the shortest heartbeat:
     /// [`crate::windows::HEARTBEAT`], but for tests.
     #[must_use]
-    pub fn new(start: Start, floor: Duration, now: Moment) -> Self {
+    pub fn new(start: FleetStart, min_heartbeat: Duration, now: Moment) -> Self {
         let (recounting, counted_before, counted_ago) = match start {
-            Start::New => (false, 0, Duration::ZERO),
-            Start::Known { processes, counted_ago } => (true, processes, counted_ago),
+            FleetStart::New => (false, 0, Duration::ZERO),
+            FleetStart::Known { processes, counted_ago } => (true, processes, counted_ago),
         };
         Self {
-            floor,
+            min_heartbeat,
             processes: BTreeMap::new(),
             pods: Pods::default(),
             goal: None,
-            hearing_since: now,
+            listening_since: now,
             recounting,
             counted_before,
             began: now,
             counted_ago,
-            heard_of_before: 0,
+            recounted: 0,
             known_before: counted_before,
             turned_away: now,
             dropped: 0,
@@ -168,14 +168,14 @@ impl Fleet {
     #[must_use]
     pub fn windows(&self) -> Windows {
         let before = if self.recounting { self.known_before } else { 0 };
-        Windows::of(self.processes.len().max(before), self.floor)
+        Windows::of(self.processes.len().max(before), self.min_heartbeat)
     }
 
     /// The operator held no lease until `now`. Whatever it knows may have changed since, so it claims nothing for the
     /// length of a recount.
-    pub fn could_not_hear(&mut self, now: Moment) {
+    pub fn listening_interrupted(&mut self, now: Moment) {
         self.known_before = self.known_before.max(self.processes.len());
-        self.hearing_since = now;
+        self.listening_since = now;
         self.recounting = true;
         if let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()) {
             cohort.lose();
@@ -195,13 +195,13 @@ impl Fleet {
 
     /// Everyone who is known now, to be given to [`Fleet::published`] by whoever is about to send the patch.
     #[must_use]
-    pub fn known(&self, now: Moment) -> Known {
-        Known(self.members(now))
+    pub fn known(&self, now: Moment) -> KnownMembers {
+        KnownMembers(self.members(now))
     }
 
     /// The API server has accepted the marker. The cohort is everyone who is known now, and who was `known` when the patch
     /// was sent.
-    pub fn published(&mut self, publish: Publish, times: PublishTimes, known: Known, now: Moment) {
+    pub fn published(&mut self, publish: Publish, times: PublishTimes, known: KnownMembers, now: Moment) {
         let mut members = known.0;
         members.extend(self.members(now));
         self.aim(publish, Some(Cohort::of(times, members)), now);
@@ -230,7 +230,7 @@ impl Fleet {
 
     /// The fingerprints that processes run or refuse, as far as they say.
     pub fn named(&self) -> impl Iterator<Item = rototo_engine::Fingerprint> {
-        self.processes.values().filter_map(|process| process.word.publish).map(|publish| publish.fingerprint)
+        self.processes.values().filter_map(|process| process.last_report.publish).map(|publish| publish.fingerprint)
     }
 
     fn aim(&mut self, publish: Publish, cohort: Option<Cohort>, now: Moment) {
@@ -239,7 +239,7 @@ impl Fleet {
             // A report can overtake the API server's answer to the patch.
             process.applied = process.runs(&publish).then_some(now);
             process.behind_since = now;
-            process.was_there = published.map(|published| process.first_heard <= published);
+            process.was_there = published.map(|published| process.first_report_at <= published);
         }
         self.unknown_publish = self.unknown_publish.filter(|unknown| *unknown > publish.updated_at);
         self.dropped = 0;
@@ -247,11 +247,11 @@ impl Fleet {
     }
 
     /// Takes a report. `jitter` lies between 0 and 1.
-    pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Moment, jitter: f64) -> Taken {
+    pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Moment, jitter: f64) -> ReportOutcome {
         let windows = self.windows();
         let next = windows.heartbeat.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0));
         let id = ProcessId { pod: pod.as_ref().map(|pod| pod.uid.clone()), process: report.process.clone() };
-        let taken = Taken {
+        let taken = ReportOutcome {
             next,
             applied_within: self.applied_within(),
             news: false,
@@ -268,12 +268,12 @@ impl Fleet {
             // It was overtaken by a later one, or is a copy.
             return taken;
         }
-        let word = word(report);
+        let last_report = last_report(report);
         // A process that was silent is back.
-        let news = new || process.word != word || now >= process.silent_at();
+        let news = new || process.last_report != last_report || now >= process.silent_at();
         process.sequence = report.sequence.or(process.sequence);
-        process.word = word;
-        process.heard = now;
+        process.last_report = last_report;
+        process.last_report_at = now;
         process.promised = now + next;
         process.container.clone_from(&report.container);
         process.started_at = report.started_at;
@@ -281,22 +281,22 @@ impl Fleet {
         process.testified_gone = None;
         let age = report.started_ms_ago.map(Duration::from_millis);
         if new && age.is_none_or(|age| age + self.began >= now + self.counted_ago) {
-            self.heard_of_before += 1;
+            self.recounted += 1;
         }
         let applied_first = self.applies(&id, age, report.applied_ms_ago.map(Duration::from_millis), now);
-        self.hear_testimony(&id, report, now);
+        self.take_testimony(&id, report, now);
         self.notice_unknown_publish(&id, now);
         let siblings = self.silent_siblings(&id, now);
-        Taken { news, applied_within: self.applied_within(), applied_first, siblings, ..taken }
+        ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken }
     }
 
     /// How many of the processes that an earlier operator counted have not been heard by this one. Which ones, nobody knows.
     fn unaccounted(&self) -> usize {
-        self.counted_before.saturating_sub(self.heard_of_before)
+        self.counted_before.saturating_sub(self.recounted)
     }
 
     fn unaccounted_until(&self) -> Moment {
-        self.hearing_since.max(self.turned_away) + self.windows().forget
+        self.listening_since.max(self.turned_away) + self.windows().forget
     }
 
     fn has_room(&self, id: &ProcessId) -> bool {
@@ -341,7 +341,7 @@ impl Fleet {
         cohort.applied(id, process.was_there, at)
     }
 
-    fn hear_testimony(&mut self, witness: &ProcessId, report: &Report, now: Moment) {
+    fn take_testimony(&mut self, witness: &ProcessId, report: &Report, now: Moment) {
         let (Some(_), Some(own)) = (&witness.pod, report.pid) else { return };
         for testimony in &report.siblings {
             let about = testimony.pid;
@@ -361,7 +361,7 @@ impl Fleet {
             return Vec::new();
         }
         let siblings = self.of_pod(id.pod.as_deref()).filter(|(other, _)| *other != id);
-        let silent = siblings.filter(|(other, process)| self.presence(other, process, now) == Presence::Silent);
+        let silent = siblings.filter(|(other, process)| self.liveness(other, process, now) == Liveness::Silent);
         let named = silent.filter_map(|(_, process)| process.pid).filter(|pid| pid.namespace == own.namespace);
         named.take(ASKED_AT_ONCE).collect()
     }
@@ -370,7 +370,7 @@ impl Fleet {
     /// is no news, and others have to wait, so that no process can make the operator write again and again.
     fn notice_unknown_publish(&mut self, id: &ProcessId, now: Moment) {
         let (Some(goal), Some(process)) = (&self.goal, self.processes.get(id)) else { return };
-        let Some(named) = process.word.publish.map(|publish| publish.updated_at) else { return };
+        let Some(named) = process.last_report.publish.map(|publish| publish.updated_at) else { return };
         let silence = self.windows().silence;
         let dealt_with = self.dealt_with.is_some_and(|(last, then)| named <= last || now < then + silence);
         if named > goal.publish.updated_at && !dealt_with {
@@ -388,13 +388,13 @@ impl Fleet {
     /// change everywhere, and nobody waits long to hear that it has.
     fn applied_within(&self) -> Duration {
         let processes = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
-        let spread = SPREAD.saturating_mul(processes);
-        if spread < SHORT { Duration::ZERO } else { spread.min(LONG) }
+        let spread = REPORT_SPREAD_PER_PROCESS.saturating_mul(processes);
+        if spread < MIN_REPORT_SPREAD { Duration::ZERO } else { spread.min(MAX_REPORT_SPREAD) }
     }
 
     /// Brings everything up to `now` that time or new evidence has decided: the end of a recount, who left, and the figure.
     fn settle(&mut self, now: Moment) {
-        if self.recounting && now >= self.hearing_since + self.windows().recount {
+        if self.recounting && now >= self.listening_since + self.windows().recount {
             self.recounting = false;
             self.known_before = 0;
         }
@@ -410,19 +410,19 @@ impl Fleet {
     /// for the length of a recount, so that a report which was held up is known to be an old one.
     fn forget(&mut self, now: Moment) {
         let recount = self.windows().recount;
-        let gone = |(id, process): (&ProcessId, &Process)| match self.presence(id, process, now) {
-            Presence::Dropped => true,
-            Presence::Left => {
+        let gone = |(id, process): (&ProcessId, &Process)| match self.liveness(id, process, now) {
+            Liveness::Dropped => true,
+            Liveness::Left => {
                 let pod = id.pod.as_ref().and_then(|uid| self.pods.get(uid));
-                let excuses = process.word.state == ProcessState::Draining && pod.is_some_and(Pod::runs);
-                !excuses && now >= process.heard + recount
+                let excuses = process.last_report.state == ProcessState::Draining && pod.is_some_and(Pod::runs);
+                !excuses && now >= process.last_report_at + recount
             }
             _ => false,
         };
         let gone: Vec<ProcessId> = self.processes.iter().filter(|one| gone(*one)).map(|(id, _)| id.clone()).collect();
         for id in gone {
             if let Some(process) = self.processes.get(&id)
-                && self.presence(&id, process, now) == Presence::Dropped
+                && self.liveness(&id, process, now) == Liveness::Dropped
             {
                 self.dropped = self.dropped.saturating_add(1);
             }
@@ -431,9 +431,9 @@ impl Fleet {
     }
 }
 
-fn word(report: &Report) -> Word {
+fn last_report(report: &Report) -> LastReport {
     let fingerprint = report.fingerprint.as_ref().and_then(|text| text.parse().ok());
     let publish = fingerprint.zip(report.updated_at);
     let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
-    Word { state: report.state, publish, reason: report.reason.clone() }
+    LastReport { state: report.state, publish, reason: report.reason.clone() }
 }

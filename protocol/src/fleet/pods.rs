@@ -2,7 +2,7 @@
 //!
 //! A pod counts by its containers and not by its phase: one that is Pending with a container running, or Terminating,
 //! may run an application. Its end is known when the kubelet has said so. A pod whose object vanishes otherwise, because
-//! it was deleted by force or its node was lost, may run on: that is [`Fate::Vanished`].
+//! it was deleted by force or its node was lost, may run on: that is [`PodObjectState::Vanished`].
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub struct Pod {
     /// Its containers that can run an application: those of the pod, and init containers that are restarted.
     pub containers: Vec<Container>,
     /// Whether the object exists.
-    pub fate: Fate,
+    pub object_state: PodObjectState,
 }
 
 /// A container of a pod.
@@ -45,12 +45,12 @@ pub struct Container {
     /// Whether a process that follows is expected in it.
     pub expected: bool,
     /// The last end of it that the kubelet has seen.
-    pub ended: Option<End>,
+    pub ended: Option<ContainerEnd>,
 }
 
 /// The end of one run of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct End {
+pub struct ContainerEnd {
     /// When it ended, by the clock of its node, in whole seconds.
     pub at: Timestamp,
     /// When this operator learned of it.
@@ -59,7 +59,7 @@ pub struct End {
 
 /// What became of the object of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Fate {
+pub enum PodObjectState {
     /// It exists.
     #[default]
     Exists,
@@ -93,16 +93,22 @@ impl Pod {
     /// Whether a container runs in which a process that follows is expected.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.fate == Fate::Exists && self.containers.iter().any(|container| container.running && container.expected)
+        self.object_state == PodObjectState::Exists
+            && self.containers.iter().any(|container| container.running && container.expected)
     }
 
     /// When the kubelet's word on the end of a process in this pod was learned, if there is one. `container` is the name
-    /// that the process gives, `started` its start by the clock of the node, `heard` the time of its last report.
-    pub(super) fn end_of(&self, container: Option<&str>, started: Option<Timestamp>, heard: Moment) -> Option<Moment> {
-        if let Fate::Ended { seen } = self.fate {
+    /// that the process gives, `started` its start by the clock of the node, `last_report_at` the time of its last report.
+    pub(super) fn end_of(
+        &self,
+        container: Option<&str>,
+        started: Option<Timestamp>,
+        last_report_at: Moment,
+    ) -> Option<Moment> {
+        if let PodObjectState::Ended { seen } = self.object_state {
             return Some(seen);
         }
-        let ended = |container: &Container| container.end_of(started, heard);
+        let ended = |container: &Container| container.end_of(started, last_report_at);
         match container.and_then(|name| self.containers.iter().find(|container| container.name == name)) {
             Some(own) => ended(own),
             // Whichever of them it was in: all that ran have ended since.
@@ -121,7 +127,7 @@ impl Pod {
 }
 
 impl Container {
-    fn end_of(&self, started: Option<Timestamp>, heard: Moment) -> Option<Moment> {
+    fn end_of(&self, started: Option<Timestamp>, last_report_at: Moment) -> Option<Moment> {
         let end = self.ended?;
         match started {
             // Both times are of the node's clock. The kubelet's are cut to seconds, so a process that started within
@@ -129,7 +135,7 @@ impl Container {
             Some(started) => (started < end.at).then_some(end.seen),
             // A process of an older client. The end may be that of an earlier run than its own, so it counts once the
             // process has not reported since.
-            None => (end.seen > heard).then_some(end.seen),
+            None => (end.seen > last_report_at).then_some(end.seen),
         }
     }
 }
@@ -140,24 +146,24 @@ mod tests {
 
     use super::*;
 
-    const HEARD: Moment = Duration::from_secs(100);
+    const LAST_REPORT_AT: Moment = Duration::from_secs(100);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     fn container(name: &str, running: bool, ended: Option<(i64, u64)>) -> Container {
-        let ended = ended.map(|(at_second, seen)| End { at: at(at_second), seen: Duration::from_secs(seen) });
+        let ended = ended.map(|(at_second, seen)| ContainerEnd { at: at(at_second), seen: Duration::from_secs(seen) });
         Container { name: name.to_owned(), running, expected: true, ended }
     }
 
     fn pod(containers: Vec<Container>) -> Pod {
-        let (name, fate) = ("pod".to_owned(), Fate::Exists);
-        Pod { name, selected: true, terminating: false, seen_running: None, containers, fate }
+        let (name, object_state) = ("pod".to_owned(), PodObjectState::Exists);
+        Pod { name, selected: true, terminating: false, seen_running: None, containers, object_state }
     }
 
     fn ends(pod: &Pod, container: Option<&str>, started: i64) -> bool {
-        pod.end_of(container, Some(at(started)), HEARD).is_some()
+        pod.end_of(container, Some(at(started)), LAST_REPORT_AT).is_some()
     }
 
     #[test]
@@ -174,12 +180,12 @@ mod tests {
         assert!(!ends(&one, None, 10));
         assert!(ends(&one, Some("app"), 10));
         let both = pod(vec![container("app", true, Some((50, 101))), container("sidecar", true, Some((60, 102)))]);
-        assert_eq!(both.end_of(None, Some(at(10)), HEARD), Some(Duration::from_secs(102)));
+        assert_eq!(both.end_of(None, Some(at(10)), LAST_REPORT_AT), Some(Duration::from_secs(102)));
     }
 
     #[test]
     fn the_end_of_an_older_clients_process_is_one_that_was_seen_after_its_last_report() {
-        let seen = |second| pod(vec![container("app", true, Some((50, second)))]).end_of(None, None, HEARD);
+        let seen = |second| pod(vec![container("app", true, Some((50, second)))]).end_of(None, None, LAST_REPORT_AT);
         assert_eq!(seen(99), None);
         assert_eq!(seen(101), Some(Duration::from_secs(101)));
     }
@@ -190,7 +196,7 @@ mod tests {
         assert!(!pod(vec![container("app", false, Some((50, 101)))]).runs());
         let terminating = Pod { terminating: true, ..pod(vec![container("app", true, None)]) };
         assert!(terminating.runs());
-        let gone = Pod { fate: Fate::Vanished { seen: HEARD }, ..terminating };
+        let gone = Pod { object_state: PodObjectState::Vanished { seen: LAST_REPORT_AT }, ..terminating };
         assert!(!gone.runs());
     }
 }

@@ -29,12 +29,12 @@ impl History {
     /// A workspace that is new, with an operator that listens.
     pub(super) fn new() -> Self {
         let now = Duration::from_secs(1000);
-        Self { fleet: Fleet::new(Start::New, HEARTBEAT, now), pods: Pods::default(), now }
+        Self { fleet: Fleet::new(FleetStart::New, HEARTBEAT, now), pods: Pods::default(), now }
     }
 
     /// The operator starts anew, and finds this published; status says how many processes were counted.
     pub(super) fn restarts(&mut self, goal: Publish, processes: usize) -> &mut Self {
-        self.fleet = Fleet::new(Start::Known { processes, counted_ago: Duration::ZERO }, HEARTBEAT, self.now);
+        self.fleet = Fleet::new(FleetStart::Known { processes, counted_ago: Duration::ZERO }, HEARTBEAT, self.now);
         for pod in self.pods.by_uid.values_mut() {
             pod.seen_running = None;
         }
@@ -56,7 +56,7 @@ impl History {
             terminating: false,
             seen_running: Some(self.now),
             containers: vec![container],
-            fate: Fate::Exists,
+            object_state: PodObjectState::Exists,
         };
         self.pods.by_uid.insert(name.to_owned(), pod);
         self.observed()
@@ -72,13 +72,13 @@ impl History {
         let seen = self.now;
         self.change(name, |pod| {
             pod.containers[0].running = false;
-            pod.fate = Fate::Ended { seen };
+            pod.object_state = PodObjectState::Ended { seen };
         })
     }
 
     /// The kubelet restarts the container of the pod.
     pub(super) fn container_restarts(&mut self, name: &str) -> &mut Self {
-        let end = End { at: self.wall(), seen: self.now };
+        let end = ContainerEnd { at: self.wall(), seen: self.now };
         self.change(name, |pod| pod.containers[0].ended = Some(end))
     }
 
@@ -100,7 +100,13 @@ impl History {
     }
 
     /// A report of `POD` or `POD/PROCESS`; `-/PROCESS` is bound to no pod.
-    pub(super) fn reports(&mut self, process: &str, state: ProcessState, runs: Option<Publish>, more: Report) -> Taken {
+    pub(super) fn reports(
+        &mut self,
+        process: &str,
+        state: ProcessState,
+        runs: Option<Publish>,
+        more: Report,
+    ) -> ReportOutcome {
         let pod = process.split('/').next().unwrap();
         let report = Report {
             process: process.to_owned(),
@@ -175,7 +181,7 @@ fn the_time_of_a_process_is_when_it_applied_and_not_when_it_said_so() {
 }
 
 #[test]
-fn a_large_fleet_has_more_time_to_tell_of_a_change() {
+fn a_large_fleet_has_more_time_to_report_a_change() {
     let mut history = History::new();
     let mut within = |fleet: u32| {
         let says = |number| {

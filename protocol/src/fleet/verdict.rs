@@ -4,8 +4,8 @@
 
 use rototo_api::fleet::ProcessState;
 
-use super::pods::{Fate, Pod};
-use super::process::Presence;
+use super::pods::{Pod, PodObjectState};
+use super::process::Liveness;
 use super::{Fleet, Moment};
 
 /// The answer about one publish at one moment.
@@ -39,24 +39,24 @@ impl Fleet {
         let (mut applied, mut silent, mut unprovable, mut behind_since) = (false, false, false, None::<Moment>);
         let earliest = |known: Option<Moment>, since: Moment| Some(known.map_or(since, |known| known.min(since)));
         for (id, process) in &self.processes {
-            let presence = self.presence(id, process, now);
-            if !presence.counts() {
+            let liveness = self.liveness(id, process, now);
+            if !liveness.counts() {
                 continue;
             }
             if process.refuses(&goal.publish) {
                 return Verdict::Refused;
             }
-            unprovable |= presence == Presence::Unprovable;
-            silent |= presence == Presence::Silent;
+            unprovable |= liveness == Liveness::Unprovable;
+            silent |= liveness == Liveness::Silent;
             if process.applied.is_some() {
-                applied |= presence == Presence::Live;
-            } else if presence != Presence::Unprovable && !process.is_starting(&windows, now) {
+                applied |= liveness == Liveness::Live;
+            } else if liveness != Liveness::Unprovable && !process.is_starting(&windows, now) {
                 behind_since = earliest(behind_since, process.behind_since);
             }
         }
-        unprovable |= self.vanished_unheard(now).next().is_some() || self.unaccounted() > 0;
+        unprovable |= self.vanished_unreported(now).next().is_some() || self.unaccounted() > 0;
         if !self.recounting {
-            for (uid, pod) in self.unheard(now) {
+            for (uid, pod) in self.unreported(now) {
                 if let Some(since) = self.missing_since(uid, pod, now) {
                     behind_since = earliest(behind_since, since);
                 }
@@ -74,31 +74,31 @@ impl Fleet {
 
     /// The pods that should follow the workspace, run something, and of which no process is heard. A pod all of whose
     /// processes have drained is excused until one of its containers ends.
-    pub(super) fn unheard(&self, now: Moment) -> Vec<(&str, &Pod)> {
+    pub(super) fn unreported(&self, now: Moment) -> Vec<(&str, &Pod)> {
         let cohort = self.goal.as_ref().and_then(|goal| goal.cohort.as_ref());
         let running = self.pods.by_uid.iter().filter(|(_, pod)| pod.runs());
         // A pod of the cohort stays one when its labels change.
         let counted =
             running.filter(|(uid, pod)| pod.selected || cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)));
-        let unheard = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
+        let unreported = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
             let mut known = self.of_pod(Some(uid));
             !known.any(|(id, process)| {
-                let presence = self.presence(id, process, now);
-                let drained = process.word.state == ProcessState::Draining;
-                presence.counts() || drained && pod.last_end().is_none_or(|end| end <= process.heard)
+                let liveness = self.liveness(id, process, now);
+                let drained = process.last_report.state == ProcessState::Draining;
+                liveness.counts() || drained && pod.last_end().is_none_or(|end| end <= process.last_report_at)
             })
         });
-        unheard.collect()
+        unreported.collect()
     }
 
     /// The pods that should follow the workspace, were never heard, and whose object vanished while they ran: until when
     /// each of them is waited for.
-    pub(super) fn vanished_unheard(&self, now: Moment) -> impl Iterator<Item = Moment> {
+    pub(super) fn vanished_unreported(&self, now: Moment) -> impl Iterator<Item = Moment> {
         let forget = self.windows().forget;
         self.pods.by_uid.iter().filter_map(move |(uid, pod)| {
-            let Fate::Vanished { seen } = pod.fate else { return None };
+            let PodObjectState::Vanished { seen } = pod.object_state else { return None };
             let ran = pod.selected && pod.containers.iter().any(|container| container.running && container.expected);
-            let until = seen.max(self.hearing_since) + forget;
+            let until = seen.max(self.listening_since) + forget;
             (ran && now < until && self.of_pod(Some(uid)).next().is_none()).then_some(until)
         })
     }

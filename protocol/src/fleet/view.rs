@@ -2,7 +2,7 @@
 
 use rototo_api::convergence::Straggler;
 
-use super::process::{Presence, ProcessId};
+use super::process::{Liveness, ProcessId};
 use super::{Fleet, Millis, Moment, Verdict};
 use crate::windows::Windows;
 
@@ -62,7 +62,7 @@ impl Fleet {
         self.count_processes(&mut view, now);
         self.count_pods(&mut view, now);
         if self.recounting {
-            view.change_at(self.hearing_since + view.windows.recount, now);
+            view.change_at(self.listening_since + view.windows.recount, now);
         }
         if view.unaccounted > 0 {
             view.change_at(self.unaccounted_until(), now);
@@ -77,12 +77,12 @@ impl Fleet {
 
     fn count_processes(&self, view: &mut FleetView, now: Moment) {
         for (id, process) in &self.processes {
-            let presence = self.presence(id, process, now);
-            if !presence.counts() {
+            let liveness = self.liveness(id, process, now);
+            if !liveness.counts() {
                 continue;
             }
             view.processes += 1;
-            let silent = presence != Presence::Live;
+            let silent = liveness != Liveness::Live;
             view.silent += u32::from(silent);
             view.unbound += u32::from(id.pod.is_none());
             view.applied += u32::from(!silent && process.applied.is_some());
@@ -93,33 +93,33 @@ impl Fleet {
                 view.behind.push(Straggler::process(
                     name(id, process.pod_name.as_deref()),
                     state,
-                    process.word.reason.as_deref(),
+                    process.last_report.reason.as_deref(),
                 ));
             }
-            match presence {
-                Presence::Live => view.change_at(process.silent_at(), now),
-                Presence::Unprovable => view.change_at(self.drops_at(process), now),
+            match liveness {
+                Liveness::Live => view.change_at(process.silent_at(), now),
+                Liveness::Unprovable => view.change_at(self.drops_at(process), now),
                 _ => {}
             }
             if process.is_starting(&view.windows, now) {
-                view.change_at(process.first_heard + view.windows.grace, now);
+                view.change_at(process.first_report_at + view.windows.grace, now);
             }
         }
     }
 
     fn count_pods(&self, view: &mut FleetView, now: Moment) {
-        let unheard = self.unheard(now);
-        for (_, pod) in &unheard {
+        let unreported = self.unreported(now);
+        for (_, pod) in &unreported {
             view.behind.push(Straggler::missing(&pod.name));
             if let Some(started) = pod.seen_running.max(pod.last_end()) {
                 view.change_at(started + view.windows.grace, now);
             }
         }
-        for until in self.vanished_unheard(now) {
+        for until in self.vanished_unreported(now) {
             view.change_at(until, now);
         }
         if self.pods.expected().next().is_some() {
-            view.expected = Some(view.processes + u32::try_from(unheard.len()).unwrap_or(u32::MAX));
+            view.expected = Some(view.processes + u32::try_from(unreported.len()).unwrap_or(u32::MAX));
         }
     }
 }

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::Answer;
+use rototo_api::fleet::ReportResponse;
 use rototo_engine::Fingerprint;
 
 use self::fault::{Fault, FaultKind};
@@ -20,16 +20,16 @@ use self::reporting::Reporting;
 use crate::Publish;
 use crate::backoff::Backoff;
 
+pub use self::reported_state::{ReportedState, combine};
 pub use self::reporting::heartbeat;
-pub use self::standing::{Standing, together};
 
 pub mod fault;
+mod reported_state;
 mod reporting;
-mod standing;
 
 /// What the doorbell shows for this workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bell {
+pub enum ObservedMarker {
     /// The namespace has no map of markers.
     NoMap,
     /// The map has no key for this workspace.
@@ -44,48 +44,48 @@ pub enum Bell {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum FollowerEvent {
     /// The map was listed anew, and shows this.
-    Hydrated(Bell),
+    Hydrated(ObservedMarker),
     /// The map changed within one watch, and now shows this.
-    Changed(Bell),
+    Changed(ObservedMarker),
     /// The API server can't be reached or refuses.
     WatchLost(Fault),
     /// The watch runs again.
     WatchRestored,
     /// This content was had from there, verified, and compiled.
-    Loaded(Fingerprint, Supply),
+    Loaded(Fingerprint, ContentSource),
     /// This publish was found on the disk, and compiled.
     Recalled(Publish),
     /// The fetch that was under way failed.
     FetchFailed(Fault),
     /// This process refuses to run this content. It asks again later.
     Refused(Fingerprint, Fault),
-    /// The content of the last [`Action::Swap`] or [`Action::Rename`] was not there, and this is still resolved from. It
+    /// The content of the last [`FollowerAction::Swap`] or [`FollowerAction::Rename`] was not there, and this is still resolved from. It
     /// happens only by a fault of the caller, and is reported and made good.
     NotSwapped(Option<Publish>),
     /// The operator took the report.
-    Answered(Answer),
+    Answered(ReportResponse),
     /// The operator did not take the report.
     ReportFailed(Fault),
     /// The application asks to look now.
-    RefreshAsked,
-    /// The time of [`State::wake_at`] has come.
+    RefreshRequested,
+    /// The time of [`FollowerState::wake_at`] has come.
     Timer,
 }
 
 /// Where content was had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supply {
+pub enum ContentSource {
     /// From somebody who knows what is published now.
-    Living,
+    Current,
     /// From what an earlier process left on the disk.
     Disk,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum FollowerAction {
     /// Fetch, verify, and compile this content, instead of whatever is under way; `base` can be built upon.
     Fetch {
         /// The content.
@@ -105,7 +105,7 @@ pub enum Action {
         revision: Option<String>,
     },
     /// Tell the operator.
-    Report(Standing),
+    Report(ReportedState),
     /// The watch missed something: list anew.
     RestartWatch,
     /// Look for the last publish on the disk.
@@ -114,7 +114,7 @@ pub enum Action {
 
 /// The moment of a step: the time since the process began to follow, and a random number in `0.0..1.0`.
 #[derive(Clone, Copy, Debug)]
-pub struct Tick {
+pub struct StepTime {
     /// The time since the process began to follow.
     pub now: Duration,
     /// A random number in `0.0..1.0`.
@@ -126,10 +126,10 @@ const STALE_AFTER: Duration = Duration::from_secs(300);
 /// How long the watch may lag behind the report's answer before it counts as silently dead.
 const WATCH_LAG: Duration = Duration::from_secs(2);
 /// Between attempts when somebody has to act first.
-const AT_LEISURE: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
+const SLOW_BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
 /// Between attempts at content that was refused.
-const ASK_AGAIN: Backoff = Backoff { first: Duration::from_secs(30), cap: Duration::from_secs(300) };
-const FETCH_AGAIN: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
+const REFUSAL_BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), cap: Duration::from_secs(300) };
+const FETCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
 /// How long a start waits for the doorbell before it uses what it has on the disk.
 const RECALL_AFTER: Duration = Duration::from_secs(3);
 /// However long a server asks to stay away.
@@ -137,21 +137,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Whether the process may keep what it applied last on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disk {
+pub enum DiskCache {
     /// It may.
-    Given,
+    Enabled,
     /// It may not.
     None,
 }
 
 /// What is known.
 #[derive(Clone, Debug)]
-pub struct State {
-    wanted: Wanted,
+pub struct FollowerState {
+    desired: Desired,
     running: Option<Publish>,
     revision: Option<String>,
-    work: Option<Work>,
-    refused: Option<Refusal>,
+    fetch: Option<FetchProgress>,
+    refused: Option<RefusedPublish>,
     watch: Option<Fault>,
     /// When the watch should have shown what an answer already told.
     watch_due: Option<Duration>,
@@ -164,11 +164,11 @@ pub struct State {
 
 /// What this process should run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+enum Desired {
     /// The doorbell has not been heard yet.
-    Unheard,
+    NotListed,
     /// The doorbell was heard, and nothing is published: `NoMap`, `NoMarker`, or `Removed`.
-    Nothing(Bell),
+    Nothing(ObservedMarker),
     /// This.
     Publish(Publish),
     /// Whatever it was before the marker became unreadable.
@@ -177,7 +177,7 @@ enum Wanted {
 
 /// The way to the content that is wanted.
 #[derive(Clone, Debug)]
-struct Work {
+struct FetchProgress {
     fingerprint: Fingerprint,
     failures: u32,
     /// Why the last attempt failed, and when the next is due; `None` while an attempt is under way.
@@ -188,7 +188,7 @@ struct Work {
 
 /// A publish that this process refuses.
 #[derive(Clone, Debug)]
-struct Refusal {
+struct RefusedPublish {
     publish: Publish,
     fault: Fault,
     /// How often in a row it was refused.
@@ -197,102 +197,109 @@ struct Refusal {
     again: Duration,
 }
 
-impl State {
+impl FollowerState {
     /// A process that begins to follow at time zero. `stale_after` overrides what the operator says.
-    pub fn new(stale_after: Option<Duration>, disk: Disk) -> Self {
+    pub fn new(stale_after: Option<Duration>, disk: DiskCache) -> Self {
         Self {
-            wanted: Wanted::Unheard,
+            desired: Desired::NotListed,
             running: None,
             revision: None,
-            work: None,
+            fetch: None,
             refused: None,
             watch: None,
             watch_due: None,
             stale_after,
             fresh_until: stale_after.unwrap_or(STALE_AFTER),
             report: Reporting::default(),
-            recall_due: (disk == Disk::Given).then_some(RECALL_AFTER),
+            recall_due: (disk == DiskCache::Enabled).then_some(RECALL_AFTER),
         }
     }
 }
 
 /// Takes one event in, and says what is to be done about it, in this order.
-pub fn step(mut state: State, event: Event, tick: Tick) -> (State, Vec<Action>) {
+pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (FollowerState, Vec<FollowerAction>) {
     let mut actions = Vec::new();
     match event {
-        Event::Hydrated(bell) | Event::Changed(bell) => state.hear(bell),
-        Event::WatchLost(fault) => state.watch = Some(fault),
-        Event::WatchRestored => state.watch = None,
-        Event::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
-        Event::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
-        Event::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
-        Event::Refused(fingerprint, fault) => state.refuse(fingerprint, fault, tick),
-        Event::NotSwapped(resolves) => state.take_back(resolves, tick),
-        Event::Answered(answer) => state.take_answer(answer, tick, &mut actions),
-        Event::ReportFailed(fault) => state.report.failed(fault, tick),
-        Event::RefreshAsked => state.look_now(tick),
-        Event::Timer => {}
+        FollowerEvent::Hydrated(marker) | FollowerEvent::Changed(marker) => state.observe_marker(marker),
+        FollowerEvent::WatchLost(fault) => state.watch = Some(fault),
+        FollowerEvent::WatchRestored => state.watch = None,
+        FollowerEvent::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
+        FollowerEvent::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
+        FollowerEvent::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
+        FollowerEvent::Refused(fingerprint, fault) => state.refuse(fingerprint, fault, tick),
+        FollowerEvent::NotSwapped(resolves) => state.undo_swap(resolves, tick),
+        FollowerEvent::Answered(answer) => state.take_answer(answer, tick, &mut actions),
+        FollowerEvent::ReportFailed(fault) => state.report.failed(fault, tick),
+        FollowerEvent::RefreshRequested => state.refresh_now(tick),
+        FollowerEvent::Timer => {}
     }
-    state.pursue_what_is_wanted(tick, &mut actions);
-    state.doubt_the_watch(tick, &mut actions);
-    state.recall_if_nobody_answers(tick, &mut actions);
-    let standing = state.standing(tick.now);
-    actions.extend(state.report.next(standing, tick).map(Action::Report));
+    state.reconcile_desired(tick, &mut actions);
+    state.restart_silent_watch(tick, &mut actions);
+    state.recall_if_no_marker(tick, &mut actions);
+    let reported = state.reported(tick.now);
+    actions.extend(state.report.next(reported, tick).map(FollowerAction::Report));
     (state, actions)
 }
 
-impl State {
-    fn hear(&mut self, bell: Bell) {
+impl FollowerState {
+    fn observe_marker(&mut self, marker: ObservedMarker) {
         self.watch = None;
         self.watch_due = None;
-        self.wanted = match bell {
-            Bell::Published(publish) => Wanted::Publish(publish),
-            Bell::Unreadable(fault) => Wanted::Unreadable { before: self.wanted.publish(), fault },
-            nothing => Wanted::Nothing(nothing),
+        self.desired = match marker {
+            ObservedMarker::Published(publish) => Desired::Publish(publish),
+            ObservedMarker::Unreadable(fault) => Desired::Unreadable { before: self.desired.publish(), fault },
+            nothing => Desired::Nothing(nothing),
         };
     }
 
-    fn finish(&mut self, fingerprint: Fingerprint, supply: Supply, tick: Tick, actions: &mut Vec<Action>) {
+    fn finish(
+        &mut self,
+        fingerprint: Fingerprint,
+        supply: ContentSource,
+        tick: StepTime,
+        actions: &mut Vec<FollowerAction>,
+    ) {
         // The work is always on what is wanted, so content that nobody waits for any more finds none.
-        let Some(publish) = self.wanted.publish() else { return };
-        if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint {
-            if supply == Supply::Disk && self.running.is_none() {
+        let Some(publish) = self.desired.publish() else { return };
+        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint
+        {
+            if supply == ContentSource::Disk && self.running.is_none() {
                 // That it is right, the marker says. How old that is, nobody has said yet.
                 self.fresh_until = tick.now;
             }
             self.running = Some(publish);
             self.revision = None;
             self.refused = None;
-            actions.push(Action::Swap(publish));
+            actions.push(FollowerAction::Swap(publish));
         }
     }
 
-    fn wait_to_fetch(&mut self, fault: Fault, tick: Tick) {
-        if let Some(work) = &mut self.work {
-            work.failures = work.failures.saturating_add(1);
-            let due = tick.now + delay(&fault, FETCH_AGAIN, work.failures, tick);
-            work.trouble = Some(fault.clone());
-            work.waiting = Some((fault, due));
+    fn wait_to_fetch(&mut self, fault: Fault, tick: StepTime) {
+        if let Some(fetch) = &mut self.fetch {
+            fetch.failures = fetch.failures.saturating_add(1);
+            let due = tick.now + delay(&fault, FETCH_BACKOFF, fetch.failures, tick);
+            fetch.trouble = Some(fault.clone());
+            fetch.waiting = Some((fault, due));
         }
     }
 
-    fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault, tick: Tick) {
-        let Some(publish) = self.wanted.publish().filter(|wanted| wanted.fingerprint == fingerprint) else { return };
-        if self.work.take_if(|work| work.fingerprint == fingerprint).is_some() {
+    fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault, tick: StepTime) {
+        let Some(publish) = self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) else { return };
+        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() {
             let before = self.refused.take().filter(|refused| refused.publish == publish);
             let times = before.map_or(1, |before| before.times.saturating_add(1));
-            let again = tick.now + ASK_AGAIN.delay(times, tick.chance);
-            self.refused = Some(Refusal { publish, fault, times, again });
+            let again = tick.now + REFUSAL_BACKOFF.delay(times, tick.chance);
+            self.refused = Some(RefusedPublish { publish, fault, times, again });
         }
     }
 
     /// What runs is what is resolved from, whatever was decided. What is wanted is fetched once more, at leisure.
-    fn take_back(&mut self, resolves: Option<Publish>, tick: Tick) {
+    fn undo_swap(&mut self, resolves: Option<Publish>, tick: StepTime) {
         self.running = resolves;
-        let missing = self.wanted.publish().map(|wanted| wanted.fingerprint);
-        let missing = missing.filter(|wanted| resolves.is_none_or(|resolves| resolves.fingerprint != *wanted));
-        if let (Some(fingerprint), None) = (missing, &self.work) {
-            self.work = Some(Work { fingerprint, failures: 0, waiting: None, trouble: None });
+        let missing = self.desired.publish().map(|desired| desired.fingerprint);
+        let missing = missing.filter(|desired| resolves.is_none_or(|resolves| resolves.fingerprint != *desired));
+        if let (Some(fingerprint), None) = (missing, &self.fetch) {
+            self.fetch = Some(FetchProgress { fingerprint, failures: 0, waiting: None, trouble: None });
             self.wait_to_fetch(
                 Fault::persistent("not_swapped", "content that was loaded was lost before the swap"),
                 tick,
@@ -300,9 +307,9 @@ impl State {
         }
     }
 
-    fn look_now(&mut self, tick: Tick) {
-        self.report.hasten(tick);
-        if let Some((_, due)) = self.work.as_mut().and_then(|work| work.waiting.as_mut()) {
+    fn refresh_now(&mut self, tick: StepTime) {
+        self.report.send_soon(tick);
+        if let Some((_, due)) = self.fetch.as_mut().and_then(|fetch| fetch.waiting.as_mut()) {
             *due = tick.now;
         }
         if let Some(refused) = &mut self.refused {
@@ -311,147 +318,149 @@ impl State {
     }
 
     /// Compares what runs with what is wanted. The only place that begins or ends work.
-    fn pursue_what_is_wanted(&mut self, tick: Tick, actions: &mut Vec<Action>) {
-        let missing = self.wanted.publish().filter(|wanted| !self.is_settled(*wanted, tick));
-        let Some(wanted) = missing else {
-            self.cancel_work(actions);
+    fn reconcile_desired(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
+        let missing = self.desired.publish().filter(|desired| !self.is_settled(*desired, tick));
+        let Some(desired) = missing else {
+            self.cancel_fetch(actions);
             return self.take_new_name(actions);
         };
         let base = self.running.map(|running| running.fingerprint);
-        match &mut self.work {
+        match &mut self.fetch {
             // Work on the same content serves a later publish of it, too.
-            Some(work) if work.fingerprint == wanted.fingerprint => {
-                if let Some((fault, _)) = work.waiting.take_if(|(_, due)| *due <= tick.now) {
+            Some(fetch) if fetch.fingerprint == desired.fingerprint => {
+                if let Some((fault, _)) = fetch.waiting.take_if(|(_, due)| *due <= tick.now) {
                     // What failed for good may have failed because of the base: then ask for the whole.
                     let base = base.filter(|_| fault.kind != FaultKind::Persistent);
-                    actions.push(Action::Fetch { fingerprint: wanted.fingerprint, base });
+                    actions.push(FollowerAction::Fetch { fingerprint: desired.fingerprint, base });
                 }
             }
             _ => {
-                self.work = Some(Work { fingerprint: wanted.fingerprint, failures: 0, waiting: None, trouble: None });
-                actions.push(Action::Fetch { fingerprint: wanted.fingerprint, base });
+                self.fetch =
+                    Some(FetchProgress { fingerprint: desired.fingerprint, failures: 0, waiting: None, trouble: None });
+                actions.push(FollowerAction::Fetch { fingerprint: desired.fingerprint, base });
             }
         }
     }
 
     /// Nothing needs to be fetched for it: its content runs, or was refused and is not to be asked again yet.
-    fn is_settled(&self, wanted: Publish, tick: Tick) -> bool {
-        let runs = self.running.is_some_and(|running| running.fingerprint == wanted.fingerprint);
-        let asks_again = self.work.as_ref().is_some_and(|work| work.fingerprint == wanted.fingerprint);
-        let refused = self.refusal(wanted).is_some_and(|refused| !asks_again && tick.now < refused.again);
+    fn is_settled(&self, desired: Publish, tick: StepTime) -> bool {
+        let runs = self.running.is_some_and(|running| running.fingerprint == desired.fingerprint);
+        let asks_again = self.fetch.as_ref().is_some_and(|fetch| fetch.fingerprint == desired.fingerprint);
+        let refused = self.refusal(desired).is_some_and(|refused| !asks_again && tick.now < refused.again);
         runs || refused
     }
 
-    fn refusal(&self, wanted: Publish) -> Option<&Refusal> {
-        self.refused.as_ref().filter(|refused| refused.publish == wanted)
+    fn refusal(&self, desired: Publish) -> Option<&RefusedPublish> {
+        self.refused.as_ref().filter(|refused| refused.publish == desired)
     }
 
-    fn cancel_work(&mut self, actions: &mut Vec<Action>) {
-        if self.work.take().is_some_and(|work| work.waiting.is_none()) {
-            actions.push(Action::CancelFetch);
+    fn cancel_fetch(&mut self, actions: &mut Vec<FollowerAction>) {
+        if self.fetch.take().is_some_and(|fetch| fetch.waiting.is_none()) {
+            actions.push(FollowerAction::CancelFetch);
         }
     }
 
     /// A new publish of the content that runs costs no fetch, and is applied at once.
-    fn take_new_name(&mut self, actions: &mut Vec<Action>) {
-        let (Some(running), Some(wanted)) = (&mut self.running, self.wanted.publish()) else { return };
-        if running.fingerprint == wanted.fingerprint && *running != wanted {
-            *running = wanted;
+    fn take_new_name(&mut self, actions: &mut Vec<FollowerAction>) {
+        let (Some(running), Some(desired)) = (&mut self.running, self.desired.publish()) else { return };
+        if running.fingerprint == desired.fingerprint && *running != desired {
+            *running = desired;
             // The revision that was known is the one of the earlier publish.
             self.revision = None;
-            actions.push(Action::Rename { publish: wanted, revision: None });
+            actions.push(FollowerAction::Rename { publish: desired, revision: None });
         }
     }
 
-    fn doubt_the_watch(&mut self, tick: Tick, actions: &mut Vec<Action>) {
+    fn restart_silent_watch(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         // A watch that is known to be lost resumes by itself, and then has what it missed.
         if self.watch_due.take_if(|due| *due <= tick.now).is_some() && self.watch.is_none() {
-            actions.push(Action::RestartWatch);
+            actions.push(FollowerAction::RestartWatch);
         }
     }
 
     /// Only as long as no marker was seen: what that names is never replaced by a copy of something else.
-    fn recall_if_nobody_answers(&mut self, tick: Tick, actions: &mut Vec<Action>) {
-        let unheard = self.wanted == Wanted::Unheard && self.running.is_none();
-        if self.recall_due.take_if(|due| !unheard || *due <= tick.now).is_some() && unheard {
-            actions.push(Action::Recall);
+    fn recall_if_no_marker(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
+        let not_listed = self.desired == Desired::NotListed && self.running.is_none();
+        if self.recall_due.take_if(|due| !not_listed || *due <= tick.now).is_some() && not_listed {
+            actions.push(FollowerAction::Recall);
         }
     }
 
-    fn take_recalled(&mut self, publish: Publish, tick: Tick, actions: &mut Vec<Action>) {
-        if self.wanted == Wanted::Unheard && self.running.is_none() {
+    fn take_recalled(&mut self, publish: Publish, tick: StepTime, actions: &mut Vec<FollowerAction>) {
+        if self.desired == Desired::NotListed && self.running.is_none() {
             self.running = Some(publish);
             self.fresh_until = tick.now;
-            actions.push(Action::Swap(publish));
+            actions.push(FollowerAction::Swap(publish));
         }
     }
 
-    fn take_answer(&mut self, answer: Answer, tick: Tick, actions: &mut Vec<Action>) {
+    fn take_answer(&mut self, answer: ReportResponse, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         let next = heartbeat(&answer);
         self.report.delivered(next, Duration::from_millis(answer.report_applied_within_ms), tick);
         if !answer.siblings.is_empty() {
             self.report.testify(tick);
         }
-        let told = told(&answer);
-        if told.is_none_or(|told| self.is_as_seen(told)) {
+        let answered_publish = publish_of(&answer);
+        if answered_publish.is_none_or(|answered_publish| self.agrees_with_marker(answered_publish)) {
             self.watch_due = None;
             self.confirm(&answer, tick);
         } else if self.watch_due.is_none() {
             self.watch_due = Some(tick.now + WATCH_LAG);
         }
-        if let Some(told) = told.filter(|told| self.running == Some(*told))
+        if let Some(answered_publish) =
+            answered_publish.filter(|answered_publish| self.running == Some(*answered_publish))
             && answer.revision.is_some()
             && self.revision != answer.revision
         {
             self.revision.clone_from(&answer.revision);
-            actions.push(Action::Rename { publish: told, revision: answer.revision });
+            actions.push(FollowerAction::Rename { publish: answered_publish, revision: answer.revision });
         }
     }
 
     /// The marker alone says what is wanted. An answer that names something else than the marker did is a hint that the
     /// watch missed a change, and no more.
-    fn is_as_seen(&self, told: Publish) -> bool {
-        match &self.wanted {
-            Wanted::Publish(wanted) => *wanted == told,
+    fn agrees_with_marker(&self, answered_publish: Publish) -> bool {
+        match &self.desired {
+            Desired::Publish(desired) => *desired == answered_publish,
             // The list of the markers is still under way.
-            Wanted::Unheard => true,
+            Desired::NotListed => true,
             // A marker of a later schema means something that this process does not know. It waits for an update.
-            Wanted::Unreadable { .. } => true,
-            Wanted::Nothing(_) => false,
+            Desired::Unreadable { .. } => true,
+            Desired::Nothing(_) => false,
         }
     }
 
     /// The operator knows how old the verification of what is wanted is. What is from the disk stays unconfirmed until the
     /// marker was seen.
-    fn confirm(&mut self, answer: &Answer, tick: Tick) {
-        let Some(age) = answer.verified_ms_ago.filter(|_| self.wanted != Wanted::Unheard) else { return };
+    fn confirm(&mut self, answer: &ReportResponse, tick: StepTime) {
+        let Some(age) = answer.verified_ms_ago.filter(|_| self.desired != Desired::NotListed) else { return };
         // A process learns the age with each report, so a shorter time would make it stale in between.
-        let told = Duration::from_millis(answer.stale_after_ms);
-        let stale_after = self.stale_after.unwrap_or_else(|| told.max(self.report.heartbeat() * 3));
+        let answered = Duration::from_millis(answer.stale_after_ms);
+        let stale_after = self.stale_after.unwrap_or_else(|| answered.max(self.report.heartbeat() * 3));
         self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
     }
 }
 
 /// The publish that an answer names.
-fn told(answer: &Answer) -> Option<Publish> {
+fn publish_of(answer: &ReportResponse) -> Option<Publish> {
     let fingerprint = answer.fingerprint.as_ref()?.parse().ok()?;
     Some(Publish { fingerprint, updated_at: answer.updated_at? })
 }
 
-fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: Tick) -> Duration {
+fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: StepTime) -> Duration {
     match fault.kind {
         FaultKind::Transient => pace.delay(failures, tick.chance),
-        FaultKind::Persistent => AT_LEISURE.delay(failures, tick.chance),
+        FaultKind::Persistent => SLOW_BACKOFF.delay(failures, tick.chance),
         // Everybody else was told the same: come back after it, spread out, and never be sent away for long.
         FaultKind::Busy(wait) => wait.min(LONGEST_WAIT) + pace.delay(failures, tick.chance),
     }
 }
 
-impl Wanted {
+impl Desired {
     fn publish(&self) -> Option<Publish> {
         match self {
             Self::Publish(publish) | Self::Unreadable { before: Some(publish), .. } => Some(*publish),
-            Self::Unheard | Self::Nothing(_) | Self::Unreadable { before: None, .. } => None,
+            Self::NotListed | Self::Nothing(_) | Self::Unreadable { before: None, .. } => None,
         }
     }
 }

@@ -3,23 +3,23 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rototo_api::fleet::{Answer, ProcessState};
+use rototo_api::fleet::{ProcessState, ReportResponse};
 
 use super::fault::Fault;
-use super::{Standing, Tick, delay};
+use super::{ReportedState, StepTime, delay};
 use crate::Publish;
 use crate::backoff::Backoff;
 
 /// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
 const FIRST: Duration = Duration::from_secs(1);
-const AGAIN: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
+const REPORT_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
 /// Bounds on what the operator may ask for, whatever it answers: how long a report is held, and the heartbeat.
 const LONGEST_HELD: Duration = Duration::from_secs(10);
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// The time until the next report that an answer asks for, within sensible bounds.
 #[must_use]
-pub fn heartbeat(answer: &Answer) -> Duration {
+pub fn heartbeat(answer: &ReportResponse) -> Duration {
     Duration::from_millis(answer.next_report_in_ms).clamp(*INTERVAL.start(), *INTERVAL.end())
 }
 
@@ -27,11 +27,11 @@ pub fn heartbeat(answer: &Answer) -> Duration {
 #[derive(Clone, Debug)]
 pub(super) struct Reporting {
     under_way: bool,
-    sent: Option<Standing>,
+    sent: Option<ReportedState>,
     /// Within which time of applying a change the operator wants to hear of it.
     within: Duration,
     /// What was applied and is told later, and when.
-    held: Option<(Standing, Duration)>,
+    held: Option<(ReportedState, Duration)>,
     /// The publish that the operator knows to be applied here.
     acknowledged: Option<Publish>,
     due: Duration,
@@ -57,39 +57,39 @@ impl Default for Reporting {
 }
 
 impl Reporting {
-    /// The report to send now, if one is due or `standing` is news.
-    pub(super) fn next(&mut self, standing: Standing, tick: Tick) -> Option<Standing> {
-        let news = self.sent.as_ref() != Some(&standing) && is_worth_a_report(&standing);
+    /// The report to send now, if one is due or `reported` is news.
+    pub(super) fn next(&mut self, reported: ReportedState, tick: StepTime) -> Option<ReportedState> {
+        let news = self.sent.as_ref() != Some(&reported) && is_worth_a_report(&reported);
         if !news {
             // What was to be told is no longer so.
             self.held = None;
         }
-        let told = news && !self.holds(&standing, tick);
-        if self.under_way || !(told || self.due <= tick.now) {
+        let send_now = news && !self.holds(&reported, tick);
+        if self.under_way || !(send_now || self.due <= tick.now) {
             return None;
         }
         self.under_way = true;
         self.held = None;
-        self.sent = Some(standing.clone());
-        Some(standing)
+        self.sent = Some(reported.clone());
+        Some(reported)
     }
 
     /// What was applied is told anywhere within the time that the operator gave. All else is told at once.
-    fn holds(&mut self, standing: &Standing, tick: Tick) -> bool {
-        if standing.state != ProcessState::Applied || self.within.is_zero() {
+    fn holds(&mut self, reported: &ReportedState, tick: StepTime) -> bool {
+        if reported.state != ProcessState::Applied || self.within.is_zero() {
             self.held = None;
             return false;
         }
-        let held = self.held.take().filter(|(held, _)| held == standing);
+        let held = self.held.take().filter(|(held, _)| held == reported);
         let (_, until) = self.held.insert(held.unwrap_or_else(|| {
             let until = tick.now + self.within.mul_f64(tick.chance);
-            (standing.clone(), until)
+            (reported.clone(), until)
         }));
         *until > tick.now
     }
 
     /// The operator took it, and asks for another after `next`.
-    pub(super) fn delivered(&mut self, next: Duration, within: Duration, tick: Tick) {
+    pub(super) fn delivered(&mut self, next: Duration, within: Duration, tick: StepTime) {
         self.within = within.min(LONGEST_HELD);
         let applied = self.sent.as_ref().filter(|sent| sent.state == ProcessState::Applied);
         self.acknowledged = applied.and_then(|sent| sent.publish).or(self.acknowledged);
@@ -106,20 +106,20 @@ impl Reporting {
     }
 
     /// The operator asks about other processes of the pod: it is told soon, and however often it asks, once a second.
-    pub(super) fn testify(&mut self, tick: Tick) {
+    pub(super) fn testify(&mut self, tick: StepTime) {
         self.due = self.due.min(tick.now + *INTERVAL.start());
     }
 
     /// The operator did not take it.
-    pub(super) fn failed(&mut self, fault: Fault, tick: Tick) {
+    pub(super) fn failed(&mut self, fault: Fault, tick: StepTime) {
         self.under_way = false;
         self.failures = self.failures.saturating_add(1);
-        self.due = tick.now + delay(&fault, AGAIN, self.failures, tick);
+        self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick);
         self.trouble = Some(fault);
     }
 
     /// A report is due now.
-    pub(super) fn hasten(&mut self, tick: Tick) {
+    pub(super) fn send_soon(&mut self, tick: StepTime) {
         self.due = tick.now;
     }
 
@@ -143,6 +143,6 @@ impl Reporting {
 }
 
 /// Being on the way is only told when it takes long.
-fn is_worth_a_report(standing: &Standing) -> bool {
-    standing.reason.is_some() || !matches!(standing.state, ProcessState::Starting | ProcessState::Pending)
+fn is_worth_a_report(reported: &ReportedState) -> bool {
+    reported.reason.is_some() || !matches!(reported.state, ProcessState::Starting | ProcessState::Pending)
 }

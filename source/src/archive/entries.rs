@@ -7,40 +7,45 @@ use std::collections::BTreeSet;
 
 use rototo_engine::{DocumentKind, Tree};
 
-use crate::error::{ArchiveFault, ContentFault, Fault};
-use crate::layout::Entry;
+use crate::error::{ArchiveFault, ContentFault, SourceFault};
+use crate::layout::PathEntry;
 use crate::subdirectory::Subdirectory;
 
 /// What was found of the two places where the workspace may stand.
-pub(super) struct Entries<'a> {
+pub(super) struct ArchiveEntries<'a> {
     subdirectory: Option<&'a Subdirectory>,
     tops: BTreeSet<String>,
-    at_root: Place,
-    below_top: Place,
+    at_root: DocumentLocation,
+    below_top: DocumentLocation,
 }
 
 #[derive(Default)]
-struct Place {
+struct DocumentLocation {
     exists: bool,
     tree: Tree,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> ArchiveEntries<'a> {
     pub(super) fn new(subdirectory: Option<&'a Subdirectory>) -> Self {
-        Self { subdirectory, tops: BTreeSet::new(), at_root: Place::default(), below_top: Place::default() }
+        Self {
+            subdirectory,
+            tops: BTreeSet::new(),
+            at_root: DocumentLocation::default(),
+            below_top: DocumentLocation::default(),
+        }
     }
 
     /// Looks at the next entry; its path comes back if it is wanted.
-    pub(super) fn admit(&mut self, path: &[u8], kind: Entry) -> Result<Option<String>, ContentFault> {
+    pub(super) fn admit(&mut self, path: &[u8], kind: PathEntry) -> Result<Option<String>, ContentFault> {
         let shown = || String::from_utf8_lossy(path).into_owned();
         let text = std::str::from_utf8(path).map_err(|_| ContentFault::NotUtf8 { path: shown() })?;
         if text.starts_with('/') || text.split('/').any(|part| part == "..") {
             return Err(ContentFault::Unsafe { path: shown() });
         }
         let what = match kind {
-            Entry::Link => Some("a link"),
-            Entry::Special => Some("no plain file"),
-            Entry::File | Entry::Directory => None,
+            PathEntry::Link => Some("a link"),
+            PathEntry::Special => Some("no plain file"),
+            PathEntry::File | PathEntry::Directory => None,
         };
         if let Some(what) = what {
             return Err(ContentFault::NotAFile { path: shown(), what });
@@ -48,7 +53,7 @@ impl<'a> Entries<'a> {
         let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if let [top, _, ..] = *parts {
             self.tops.insert(top.to_owned());
-        } else if let ([top], Entry::Directory) = (&*parts, kind) {
+        } else if let ([top], PathEntry::Directory) = (&*parts, kind) {
             self.tops.insert((*top).to_owned());
         }
         let path = parts.join("/");
@@ -56,7 +61,7 @@ impl<'a> Entries<'a> {
         self.at_root.exists |= root.is_some();
         self.below_top.exists |= below.is_some();
         let is_document = |name: Option<&str>| name.is_some_and(|name| DocumentKind::at(name).is_some());
-        let wanted = kind == Entry::File && (is_document(root) || is_document(below));
+        let wanted = kind == PathEntry::File && (is_document(root) || is_document(below));
         Ok(wanted.then_some(path))
     }
 
@@ -74,9 +79,9 @@ impl<'a> Entries<'a> {
     }
 
     /// The workspace.
-    pub(super) fn choose(self) -> Result<Tree, Fault> {
+    pub(super) fn choose(self) -> Result<Tree, SourceFault> {
         let Self { subdirectory, tops, at_root, below_top } = self;
-        let has_manifest = |place: &Place| place.tree.get("rototo-workspace.toml").is_some();
+        let has_manifest = |place: &DocumentLocation| place.tree.get("rototo-workspace.toml").is_some();
         match subdirectory {
             None if has_manifest(&at_root) => Ok(at_root.tree),
             None if tops.len() == 1 && has_manifest(&below_top) => Ok(below_top.tree),
@@ -106,9 +111,9 @@ mod tests {
 
     fn chosen(subdirectory: &str, paths: &[&str]) -> Result<Vec<String>, &'static str> {
         let subdirectory = Subdirectory::parse(subdirectory).unwrap();
-        let mut entries = Entries::new(subdirectory.as_ref());
+        let mut entries = ArchiveEntries::new(subdirectory.as_ref());
         for path in paths {
-            let kind = if path.ends_with('/') { Entry::Directory } else { Entry::File };
+            let kind = if path.ends_with('/') { PathEntry::Directory } else { PathEntry::File };
             if let Some(path) = entries.admit(path.as_bytes(), kind).map_err(|fault| fault.code())? {
                 entries.keep(&path, Vec::new());
             }
@@ -144,9 +149,9 @@ mod tests {
         for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
             assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
         }
-        for kind in [Entry::Link, Entry::Special] {
-            assert!(Entries::new(None).admit(b"docs/x", kind).is_err());
+        for kind in [PathEntry::Link, PathEntry::Special] {
+            assert!(ArchiveEntries::new(None).admit(b"docs/x", kind).is_err());
         }
-        assert!(Entries::new(None).admit(b"docs/\xff", Entry::File).is_err());
+        assert!(ArchiveEntries::new(None).admit(b"docs/\xff", PathEntry::File).is_err());
     }
 }

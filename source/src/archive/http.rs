@@ -20,9 +20,9 @@ use tokio::io::AsyncWriteExt;
 
 use crate::credentials::{Credentials, Login};
 use crate::error::ArchiveFault;
-use crate::hosts::{Host, LeftAlone, retry_after};
+use crate::hosts::{BackedOff, Host, retry_after};
 use crate::limits::Limits;
-use crate::pinned::Version;
+use crate::pinned_source::Version;
 use crate::proxy::Proxy;
 use crate::remote_url::RemoteUrl;
 
@@ -42,7 +42,7 @@ pub(super) struct Http {
 }
 
 /// What the server says.
-pub(super) enum Answer {
+pub(super) enum ArchiveResponse {
     /// What we have is what there is.
     Unchanged,
     /// This is what there is.
@@ -77,13 +77,13 @@ pub(super) struct Validators {
 }
 
 /// Where one request led.
-enum Step {
-    Done(Answer),
+enum RedirectStep {
+    Done(ArchiveResponse),
     To(RemoteUrl),
 }
 
 /// A fault, and how long the host wants to be left alone.
-type Refusal = (ArchiveFault, Option<Duration>);
+type HostFault = (ArchiveFault, Option<Duration>);
 
 impl Http {
     pub(super) fn new(
@@ -109,8 +109,12 @@ impl Http {
     }
 
     /// Gets the archive into a file in `directory`, unless it is what is `known`, or the host is left alone.
-    pub(super) async fn get(&self, known: Option<&Validators>, directory: &Path) -> Result<Answer, ArchiveFault> {
-        self.host.ask().map_err(|LeftAlone| ArchiveFault::LeftAlone)?;
+    pub(super) async fn get(
+        &self,
+        known: Option<&Validators>,
+        directory: &Path,
+    ) -> Result<ArchiveResponse, ArchiveFault> {
+        self.host.ask().map_err(|BackedOff| ArchiveFault::LeftAlone)?;
         let answer = tokio::time::timeout(self.timeout, self.walk(known, directory)).await;
         match answer.unwrap_or(Err((ArchiveFault::TimedOut(self.timeout), None))) {
             Err((fault @ (ArchiveFault::Unreachable(_) | ArchiveFault::Throttled(_)), retry_after)) => {
@@ -127,18 +131,23 @@ impl Http {
     }
 
     /// Follows redirects.
-    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<Answer, Refusal> {
+    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<ArchiveResponse, HostFault> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_STEPS {
             match self.step(&url, known, directory).await? {
-                Step::Done(answer) => return Ok(answer),
-                Step::To(next) => url = next,
+                RedirectStep::Done(answer) => return Ok(answer),
+                RedirectStep::To(next) => url = next,
             }
         }
         Err((ArchiveFault::Redirected("again and again"), None))
     }
 
-    async fn step(&self, url: &RemoteUrl, known: Option<&Validators>, directory: &Path) -> Result<Step, Refusal> {
+    async fn step(
+        &self,
+        url: &RemoteUrl,
+        known: Option<&Validators>,
+        directory: &Path,
+    ) -> Result<RedirectStep, HostFault> {
         let own = url.host() == self.url.host();
         let without_word = |fault| (fault, None);
         let authority: Authority = url
@@ -190,18 +199,25 @@ impl Http {
         Ok(request)
     }
 
-    async fn judge(&self, url: &RemoteUrl, response: Response<Incoming>, directory: &Path) -> Result<Step, Refusal> {
+    async fn judge(
+        &self,
+        url: &RemoteUrl,
+        response: Response<Incoming>,
+        directory: &Path,
+    ) -> Result<RedirectStep, HostFault> {
         let status = response.status();
         let said = |name: header::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
         let fault = match status.as_u16() {
             200 => {
                 let download = self.download(response, directory).await;
-                return download.map(|download| Step::Done(Answer::Fresh(download))).map_err(|fault| (fault, None));
+                return download
+                    .map(|download| RedirectStep::Done(ArchiveResponse::Fresh(download)))
+                    .map_err(|fault| (fault, None));
             }
-            304 => return Ok(Step::Done(Answer::Unchanged)),
+            304 => return Ok(RedirectStep::Done(ArchiveResponse::Unchanged)),
             301 | 302 | 303 | 307 | 308 => {
                 let to = follow(url, said(header::LOCATION).unwrap_or_default());
-                return to.map(Step::To).map_err(|fault| (fault, None));
+                return to.map(RedirectStep::To).map_err(|fault| (fault, None));
             }
             401 | 403 => ArchiveFault::AccessDenied(format!("it answered {status}")),
             404 | 410 => ArchiveFault::NotThere(status.as_u16()),

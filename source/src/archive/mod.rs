@@ -20,15 +20,15 @@ use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
 use crate::credentials::Credentials;
-use crate::error::{ArchiveFault, Fault};
+use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::pinned::Version;
+use crate::pinned_source::Version;
 use crate::proxy::Proxy;
 use crate::spec::{ArchiveFormat, ArchiveSource};
 use crate::subdirectory::Subdirectory;
 
-use http::{Answer, Download, Http};
+use http::{ArchiveResponse, Download, Http};
 
 /// One archive behind one address. The lock is a queue: who waited finds what the one before brought.
 pub(crate) struct Archive {
@@ -36,17 +36,17 @@ pub(crate) struct Archive {
     format: ArchiveFormat,
     limits: Limits,
     directory: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<ArchiveState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ArchiveState {
     last: Option<(Instant, Result<Version, ArchiveFault>)>,
-    kept: Option<Kept>,
+    kept: Option<CachedArchive>,
 }
 
 /// What was downloaded last, and what was read of it.
-struct Kept {
+struct CachedArchive {
     version: Version,
     download: Download,
     trees: HashMap<Option<Subdirectory>, Tree>,
@@ -71,15 +71,19 @@ impl Archive {
         let mut state = self.state.lock().await;
         match &state.last {
             Some((asked, answer)) if *asked >= since => answer.clone(),
-            _ => self.look(&mut state).await,
+            _ => self.revalidate(&mut state).await,
         }
     }
 
     /// The documents of `version` below `subdirectory`.
-    pub(crate) async fn fetch(&self, version: &Version, subdirectory: Option<&Subdirectory>) -> Result<Tree, Fault> {
+    pub(crate) async fn fetch(
+        &self,
+        version: &Version,
+        subdirectory: Option<&Subdirectory>,
+    ) -> Result<Tree, SourceFault> {
         let mut state = self.state.lock().await;
         if state.kept.is_none() {
-            self.look(&mut state).await?;
+            self.revalidate(&mut state).await?;
         }
         let Some(kept) = state.kept.as_mut().filter(|kept| kept.version == *version) else {
             return Err(ArchiveFault::Changed.into());
@@ -94,18 +98,18 @@ impl Archive {
         Ok(tree)
     }
 
-    async fn look(&self, state: &mut State) -> Result<Version, ArchiveFault> {
+    async fn revalidate(&self, state: &mut ArchiveState) -> Result<Version, ArchiveFault> {
         let asked = Instant::now();
         let known = state.kept.as_ref().map(|kept| &kept.download.validators);
         let answer = match self.http.get(known, &self.directory).await {
-            Ok(Answer::Fresh(download)) => {
+            Ok(ArchiveResponse::Fresh(download)) => {
                 let version = download.version();
                 if state.kept.as_ref().is_none_or(|kept| kept.version != version) {
-                    state.kept = Some(Kept { version: version.clone(), download, trees: HashMap::new() });
+                    state.kept = Some(CachedArchive { version: version.clone(), download, trees: HashMap::new() });
                 }
                 Ok(version)
             }
-            Ok(Answer::Unchanged) => {
+            Ok(ArchiveResponse::Unchanged) => {
                 state.kept.as_ref().map(|kept| kept.version.clone()).ok_or(ArchiveFault::Status(304))
             }
             Err(ArchiveFault::LeftAlone) => {
@@ -119,15 +123,15 @@ impl Archive {
         answer
     }
 
-    async fn unpack(&self, file: File, subdirectory: Option<Subdirectory>) -> Result<Tree, Fault> {
+    async fn unpack(&self, file: File, subdirectory: Option<Subdirectory>) -> Result<Tree, SourceFault> {
         let (format, limits) = (self.format, self.limits.clone());
         let unpacking =
             tokio::task::spawn_blocking(move || unpack::unpack(file, format, subdirectory.as_ref(), &limits));
         unpacking.await.map_err(|error| self.disk(&error.to_string()))?
     }
 
-    fn disk(&self, error: &str) -> Fault {
-        Fault::Disk { path: self.directory.display().to_string(), error: error.to_owned() }
+    fn disk(&self, error: &str) -> SourceFault {
+        SourceFault::Disk { path: self.directory.display().to_string(), error: error.to_owned() }
     }
 }
 
@@ -136,7 +140,7 @@ impl Archive {
 /// # Errors
 /// When it is no archive, or holds what is refused.
 #[cfg(fuzzing)]
-pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, Fault> {
+pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, SourceFault> {
     let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());
     let mut file = tempfile::tempfile().map_err(failed)?;
     std::io::Write::write_all(&mut file, bytes).map_err(failed)?;

@@ -18,7 +18,7 @@ use crate::proxy::Proxy;
 use super::tls;
 
 /// The head of a proxy's answer is not longer than this.
-const MAX_HEAD_BYTES: usize = 8 << 10;
+const MAX_HEADER_BYTES: usize = 8 << 10;
 
 /// A connection to somewhere.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -91,20 +91,20 @@ async fn tunnel(
     let broken = |error: std::io::Error| proxy_failed(&error.to_string());
     let port = to.port_u16().unwrap_or(443);
     let target = format!("{}:{port}", to.host());
-    let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
+    let mut header = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
     if let Some(login) = login {
-        head.extend_from_slice(b"Proxy-Authorization: ");
-        head.extend_from_slice(login.as_bytes());
-        head.extend_from_slice(b"\r\n");
+        header.extend_from_slice(b"Proxy-Authorization: ");
+        header.extend_from_slice(login.as_bytes());
+        header.extend_from_slice(b"\r\n");
     }
-    head.extend_from_slice(b"\r\n");
-    stream.write_all(&head).await.map_err(broken)?;
+    header.extend_from_slice(b"\r\n");
+    stream.write_all(&header).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
 
     // One byte at a time: what follows the head belongs to the host.
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        if answer.len() >= MAX_HEAD_BYTES {
+        if answer.len() >= MAX_HEADER_BYTES {
             return Err(proxy_failed("its answer has no end"));
         }
         answer.push(stream.read_u8().await.map_err(broken)?);

@@ -8,13 +8,13 @@ use flate2::read::MultiGzDecoder;
 use rototo_engine::Tree;
 use zip::ZipArchive;
 
-use crate::error::{ArchiveFault, ContentFault, Fault};
-use crate::layout::Entry;
-use crate::limits::{Budget, Limits};
+use crate::error::{ArchiveFault, ContentFault, SourceFault};
+use crate::layout::PathEntry;
+use crate::limits::{Limits, ReadBudget};
 use crate::spec::ArchiveFormat;
 use crate::subdirectory::Subdirectory;
 
-use super::entries::Entries;
+use super::entries::ArchiveEntries;
 
 /// What one entry may need beyond its bytes.
 const BYTES_PER_ENTRY: u64 = 4096;
@@ -25,9 +25,9 @@ pub(super) fn unpack(
     format: ArchiveFormat,
     subdirectory: Option<&Subdirectory>,
     limits: &Limits,
-) -> Result<Tree, Fault> {
+) -> Result<Tree, SourceFault> {
     file.seek(SeekFrom::Start(0)).map_err(|error| damaged(&error))?;
-    let mut entries = Entries::new(subdirectory);
+    let mut entries = ArchiveEntries::new(subdirectory);
     match format {
         ArchiveFormat::TarGz => untar(file, &mut entries, limits)?,
         ArchiveFormat::Zip => unzip(file, &mut entries, limits)?,
@@ -35,16 +35,16 @@ pub(super) fn unpack(
     entries.choose()
 }
 
-fn untar(file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), Fault> {
+fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {
     let exceeded = Cell::new(false);
     let overhead = limits.entries.saturating_add(1).saturating_mul(BYTES_PER_ENTRY);
     let left = limits.unpacked_bytes.saturating_add(overhead);
     let stream = Bounded { stream: MultiGzDecoder::new(BufReader::new(file)), left, exceeded: &exceeded };
     let failed = |error: io::Error| match exceeded.get() {
-        true => Fault::from(ContentFault::TooLarge { limit: limits.unpacked_bytes }),
+        true => SourceFault::from(ContentFault::TooLarge { limit: limits.unpacked_bytes }),
         false => damaged(&error),
     };
-    let mut budget = Budget::new(limits);
+    let mut budget = ReadBudget::new(limits);
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;
@@ -52,10 +52,10 @@ fn untar(file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), F
         let kind = match entry.header().entry_type() {
             // What holds for all entries: git writes the commit there.
             tar::EntryType::XGlobalHeader => continue,
-            tar::EntryType::Regular => Entry::File,
-            tar::EntryType::Directory => Entry::Directory,
-            tar::EntryType::Symlink | tar::EntryType::Link => Entry::Link,
-            _ => Entry::Special,
+            tar::EntryType::Regular => PathEntry::File,
+            tar::EntryType::Directory => PathEntry::Directory,
+            tar::EntryType::Symlink | tar::EntryType::Link => PathEntry::Link,
+            _ => PathEntry::Special,
         };
         budget.bytes(entry.size())?;
         let path = entry.path_bytes().into_owned();
@@ -73,18 +73,18 @@ fn untar(file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), F
     Ok(())
 }
 
-fn unzip(mut file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(), Fault> {
+fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {
     count_entries(&mut file, limits)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
-    let mut budget = Budget::new(limits);
+    let mut budget = ReadBudget::new(limits);
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| damaged(&error))?;
         budget.entry()?;
         let kind = match entry.unix_mode().map(|mode| mode & 0o170_000) {
-            Some(0o120_000) => Entry::Link,
-            _ if entry.is_dir() => Entry::Directory,
-            None | Some(0 | 0o100_000 | 0o040_000) => Entry::File,
-            Some(_) => Entry::Special,
+            Some(0o120_000) => PathEntry::Link,
+            _ if entry.is_dir() => PathEntry::Directory,
+            None | Some(0 | 0o100_000 | 0o040_000) => PathEntry::File,
+            Some(_) => PathEntry::Special,
         };
         let path = entry.name_raw().to_vec();
         let size = entry.size();
@@ -103,9 +103,9 @@ fn unzip(mut file: File, entries: &mut Entries<'_>, limits: &Limits) -> Result<(
 }
 
 /// Counts the entries of the directory before anybody builds a list of them.
-fn count_entries(file: &mut File, limits: &Limits) -> Result<(), Fault> {
+fn count_entries(file: &mut File, limits: &Limits) -> Result<(), SourceFault> {
     const ENTRY: &[u8] = b"PK\x01\x02";
-    let mut budget = Budget::new(limits);
+    let mut budget = ReadBudget::new(limits);
     let mut window = Vec::new();
     let mut chunk = vec![0; 64 << 10];
     loop {
@@ -148,7 +148,7 @@ impl<R: Read> Read for Bounded<'_, R> {
     }
 }
 
-fn damaged(error: &impl ToString) -> Fault {
+fn damaged(error: &impl ToString) -> SourceFault {
     ArchiveFault::Damaged(error.to_string()).into()
 }
 
@@ -183,7 +183,7 @@ mod tests {
         packed.finish().unwrap()
     }
 
-    fn unpacked(bytes: &[u8], format: ArchiveFormat) -> Result<Tree, Fault> {
+    fn unpacked(bytes: &[u8], format: ArchiveFormat) -> Result<Tree, SourceFault> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let limits = Limits { unpacked_bytes: 1 << 20, entries: 100, ..Limits::default() };

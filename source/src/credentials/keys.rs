@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClientCertificate, Login, Parts, Secret, SshIdentity};
+use super::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
 
 /// Keys and values that are no credentials. Names keys, and never what they hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +43,13 @@ pub enum InvalidCredentials {
 }
 
 /// What the keys of a Secret hold.
-pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<Parts, InvalidCredentials> {
-    let keys = Keys(secret);
-    let basic = keys.pair("username", "password", Keys::line)?;
-    let bearer = keys.get("bearerToken", Keys::line)?;
-    let ssh = keys.pair("identity", "known_hosts", Keys::text)?;
-    let ca = keys.get("ca.crt", Keys::certificate)?;
-    let certificate = keys.pair("tls.crt", "tls.key", Keys::text)?;
+pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts, InvalidCredentials> {
+    let keys = SecretKeys(secret);
+    let basic = keys.pair("username", "password", SecretKeys::line)?;
+    let bearer = keys.get("bearerToken", SecretKeys::line)?;
+    let ssh = keys.pair("identity", "known_hosts", SecretKeys::text)?;
+    let ca = keys.get("ca.crt", SecretKeys::certificate)?;
+    let certificate = keys.pair("tls.crt", "tls.key", SecretKeys::text)?;
     let login = match (basic, bearer) {
         (Some(_), Some(_)) => return Err(InvalidCredentials::TwoLogins),
         (Some((username, password)), None) => Some(Login::Basic { username, password }),
@@ -63,21 +63,21 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<Parts, InvalidC
         has_block(certificate, "tls.crt", "CERTIFICATE")?;
         has_block(key, "tls.key", "PRIVATE KEY")?;
     }
-    let parts = Parts {
+    let parts = CredentialParts {
         login,
         ssh: ssh.map(|(key, known_hosts)| SshIdentity { key, known_hosts }),
         ca,
         client_certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
     };
-    if parts == Parts::default() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
+    if parts == CredentialParts::default() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
 }
 
 /// The keys of a Secret, by what they have to be.
-struct Keys<'a>(&'a BTreeMap<String, Vec<u8>>);
+struct SecretKeys<'a>(&'a BTreeMap<String, Vec<u8>>);
 
-type Read<'a> = fn(&Keys<'a>, &'static str, &[u8]) -> Result<Secret, InvalidCredentials>;
+type Read<'a> = fn(&SecretKeys<'a>, &'static str, &[u8]) -> Result<Secret, InvalidCredentials>;
 
-impl<'a> Keys<'a> {
+impl<'a> SecretKeys<'a> {
     fn get(&self, key: &'static str, read: Read<'a>) -> Result<Option<Secret>, InvalidCredentials> {
         self.0.get(key).map(|bytes| read(self, key, bytes)).transpose()
     }

@@ -72,10 +72,10 @@ impl From<&Self> for Access {
 /// User and password, a token, a key, certificates: as much of it as there is. The default is nothing at all, which
 /// leaves everything to the user's own set-up.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Credentials(Arc<Parts>);
+pub struct Credentials(Arc<CredentialParts>);
 
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct Parts {
+struct CredentialParts {
     login: Option<Login>,
     ssh: Option<SshIdentity>,
     ca: Option<Secret>,
@@ -129,7 +129,7 @@ impl Credentials {
     /// Whether there is nothing in it, so that the user's own set-up is used.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self.0 == Parts::default()
+        *self.0 == CredentialParts::default()
     }
 
     /// Whether anything in it is for https.
@@ -157,7 +157,7 @@ impl Credentials {
     pub(crate) fn for_address(&self, url: &RemoteUrl) -> Self {
         let Some((username, password)) = url.login() else { return self.clone() };
         let login = Login::Basic { username: Secret(username), password: Secret(password) };
-        Self(Arc::new(Parts { login: Some(login), ..(*self.0).clone() }))
+        Self(Arc::new(CredentialParts { login: Some(login), ..(*self.0).clone() }))
     }
 
     /// A name that only the same credentials have, for telling apart what is kept of each.

@@ -19,7 +19,7 @@ pub use layers::LayerFault;
 pub struct SourceError {
     operation: Operation,
     at: String,
-    fault: Fault,
+    fault: SourceFault,
     retry_after: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for Operation {
 }
 
 impl SourceError {
-    pub(crate) fn new(operation: Operation, at: &impl ToString, fault: impl Into<Fault>) -> Self {
+    pub(crate) fn new(operation: Operation, at: &impl ToString, fault: impl Into<SourceFault>) -> Self {
         Self { operation, at: at.to_string(), fault: fault.into(), retry_after: None }
     }
 
@@ -59,7 +59,7 @@ impl SourceError {
 
     /// What went wrong.
     #[must_use]
-    pub fn fault(&self) -> &Fault {
+    pub fn fault(&self) -> &SourceFault {
         &self.fault
     }
 
@@ -85,7 +85,7 @@ impl SourceError {
 
 /// What went wrong, apart from where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum SourceFault {
     /// A path of this machine, where only addresses are allowed.
     #[error("sources on this machine's disk are switched off: the operator reads them only with --allow-file-sources")]
     FileSourcesOff,
@@ -118,11 +118,11 @@ pub enum Fault {
         /// The source of the parent, as it may be shown.
         at: String,
         /// What is wrong with that.
-        fault: Box<Fault>,
+        fault: Box<SourceFault>,
     },
 }
 
-impl Fault {
+impl SourceFault {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Git(fault) => fault.is_transient(),

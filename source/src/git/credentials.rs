@@ -23,14 +23,14 @@ const HELPER: &str =
     r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$ROTOTO_USERNAME" "$ROTOTO_PASSWORD"; }; f"#;
 
 /// What one run of git is given.
-pub(super) struct Keys {
+pub(super) struct GitKeyFiles {
     settings: Vec<Setting>,
     environment: Vec<(&'static str, String)>,
     // Removes the files when it goes.
     files: Option<TempDir>,
 }
 
-impl Keys {
+impl GitKeyFiles {
     /// Prepares what git needs to open `url`. Without credentials the user's own set-up does.
     pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
@@ -145,12 +145,12 @@ mod tests {
 
     const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
 
-    fn handed(source: &str, keys: &[(&str, &str)]) -> Result<Keys, GitFault> {
+    fn handed(source: &str, keys: &[(&str, &str)]) -> Result<GitKeyFiles, GitFault> {
         let Source::Git(git) = source.parse().unwrap() else { panic!("{source}") };
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        Keys::hand_over(&credentials.for_address(git.remote()), git.remote())
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote())
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use rototo_engine::Tree;
 
-use crate::error::{ContentFault, Fault, GitFault};
+use crate::error::{ContentFault, GitFault, SourceFault};
 use crate::layout::{Visit, join, visit};
-use crate::limits::{Budget, Limits};
+use crate::limits::{Limits, ReadBudget};
 use crate::reference::{Commit, GitReference};
 use crate::subdirectory::Subdirectory;
 
-use super::kept::KeptRepository;
-use super::objects::{Header, ObjectId, ObjectReader, tree_entries};
+use super::cached_repository::CachedRepository;
+use super::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
 use super::program::Program;
 use super::trees::{Blobs, NoRoot, ReadTree, Trees};
 
@@ -21,7 +21,7 @@ const MAX_PARENT_BYTES: u64 = 16 << 20;
 
 /// What is read: a directory of a commit, and the ref where the commit was found.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct CommitDirectory<'a> {
     pub(super) commit: &'a Commit,
     pub(super) reference: &'a GitReference,
     pub(super) subdirectory: Option<&'a Subdirectory>,
@@ -31,12 +31,12 @@ pub(super) struct Place<'a> {
 pub(super) async fn read(
     program: &Program,
     limits: &Limits,
-    kept: &KeptRepository,
+    kept: &CachedRepository,
     trees: &mut Trees,
-    place: Place<'_>,
-) -> Result<Tree, Fault> {
+    place: CommitDirectory<'_>,
+) -> Result<Tree, SourceFault> {
     kept.prepare()?;
-    let mut reading = Reading { objects: ObjectReader::start(program, kept.path())?, budget: Budget::new(limits) };
+    let mut reading = Reading { objects: ObjectReader::start(program, kept.path())?, budget: ReadBudget::new(limits) };
     if !reading.has_commit(place.commit).await? {
         kept.bring_commit(program, place.commit, place.reference).await?;
         if !reading.has_commit(place.commit).await? {
@@ -70,21 +70,21 @@ pub(super) async fn read(
 
 struct Reading<'a> {
     objects: ObjectReader<'a>,
-    budget: Budget<'a>,
+    budget: ReadBudget<'a>,
 }
 
 impl Reading<'_> {
-    async fn has_commit(&mut self, commit: &Commit) -> Result<bool, Fault> {
+    async fn has_commit(&mut self, commit: &Commit) -> Result<bool, SourceFault> {
         let answer = self.objects.read(&[directory_name(commit, "")], above).await?;
         Ok(answer.iter().all(Option::is_some))
     }
 
     /// The object of the workspace's directory; `None` for the root of the repository.
-    async fn root(&mut self, trees: &mut Trees, place: Place<'_>) -> Result<Option<ObjectId>, Fault> {
+    async fn root(&mut self, trees: &mut Trees, place: CommitDirectory<'_>) -> Result<Option<ObjectId>, SourceFault> {
         let Some(subdirectory) = place.subdirectory else { return Ok(None) };
         if trees.root(place.commit, subdirectory).is_none() {
             let (parent, _) = subdirectory.split();
-            let allow = |header: Header| if header.is_tree { above(header) } else { Err(no_directory(place)) };
+            let allow = |header: ObjectHeader| if header.is_tree { above(header) } else { Err(no_directory(place)) };
             let answer = self.objects.read(&[directory_name(place.commit, parent)], allow).await?;
             let listing = answer.into_iter().flatten().next().ok_or_else(|| no_directory(place))?;
             trees.keep_parent(place.commit, parent, listing);
@@ -97,7 +97,11 @@ impl Reading<'_> {
     }
 
     /// The paths and objects of all documents, one level of directories after the other.
-    async fn list(&mut self, place: Place<'_>, root: Option<ObjectId>) -> Result<Vec<(String, ObjectId)>, Fault> {
+    async fn list(
+        &mut self,
+        place: CommitDirectory<'_>,
+        root: Option<ObjectId>,
+    ) -> Result<Vec<(String, ObjectId)>, SourceFault> {
         let root = root.map_or_else(|| directory_name(place.commit, ""), |root| root.to_string());
         let mut documents = Vec::new();
         let mut level = vec![(String::new(), root)];
@@ -124,7 +128,7 @@ impl Reading<'_> {
     }
 
     /// Adds the objects that are here to `blobs`, and returns those that aren't.
-    async fn read_blobs(&mut self, ids: &[ObjectId], blobs: &mut Blobs) -> Result<Vec<ObjectId>, Fault> {
+    async fn read_blobs(&mut self, ids: &[ObjectId], blobs: &mut Blobs) -> Result<Vec<ObjectId>, SourceFault> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -148,20 +152,20 @@ fn directory_name(commit: &Commit, path: &str) -> String {
     if path.is_empty() { format!("{commit}^{{tree}}") } else { format!("{commit}:{path}") }
 }
 
-fn above(header: Header) -> Result<(), ContentFault> {
+fn above(header: ObjectHeader) -> Result<(), ContentFault> {
     if header.size > MAX_PARENT_BYTES {
         return Err(ContentFault::TooLarge { limit: MAX_PARENT_BYTES });
     }
     Ok(())
 }
 
-fn no_directory(place: Place<'_>) -> ContentFault {
+fn no_directory(place: CommitDirectory<'_>) -> ContentFault {
     ContentFault::NoDirectory { path: place.subdirectory.map_or_else(String::new, ToString::to_string) }
 }
 
 /// The tree, with the limit counted over all paths: several may share one object.
-fn assemble(listing: Vec<(String, ObjectId)>, blobs: &Blobs, limits: &Limits) -> Result<Tree, Fault> {
-    let mut budget = Budget::new(limits);
+fn assemble(listing: Vec<(String, ObjectId)>, blobs: &Blobs, limits: &Limits) -> Result<Tree, SourceFault> {
+    let mut budget = ReadBudget::new(limits);
     let mut tree = Tree::default();
     for (path, id) in listing {
         let bytes = blobs.get(&id).cloned().unwrap_or_default();

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn gits_words_tell_what_failed() {
+    fn gits_words_show_what_failed() {
         for (complaint, expected) in [
             ("fatal: unable to access 'https://h/r/': Could not resolve host: h", "Unreachable"),
             (

@@ -8,18 +8,18 @@ use tokio::process::{Child, Command};
 
 use crate::error::GitFault;
 
-use super::complaint::{Complaint, listen};
+use super::stderr::{GitStderr, listen};
 
 /// The answer to a question about refs is short; more than this is not read.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// A running git with everything that it starts (ssh, the https helper). All of it ends when this is dropped.
-pub(super) struct Group {
+pub(super) struct ProcessGroup {
     child: Child,
     id: Option<Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     pub(super) fn start(command: &mut Command) -> Result<Self, GitFault> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
@@ -48,7 +48,7 @@ impl Group {
         &mut self.child
     }
 
-    pub(super) async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, Complaint), GitFault> {
+    pub(super) async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, GitStderr), GitFault> {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -75,7 +75,7 @@ async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
     kept
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // Once git has been waited for, its number may belong to another.
         if self.child.id().is_some()

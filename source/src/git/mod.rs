@@ -4,16 +4,16 @@
 //! ([`Remote::pin`]), and brings the documents of one commit ([`Remote::fetch`]). Nothing is ever checked out: a bare
 //! repository is kept on the disk, so that a new commit costs the transfer of what changed.
 
-mod ask;
-mod complaint;
+mod cached_repository;
 mod credentials;
 mod documents;
 mod failure;
 mod group;
-mod kept;
+mod ls_remote;
 mod objects;
 mod program;
 mod requests;
+mod stderr;
 mod trees;
 
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ use std::time::Instant;
 use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
-use crate::error::{Fault, GitFault};
+use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
 use crate::reference::{Commit, GitReference};
 use crate::subdirectory::Subdirectory;
 
-use ask::Answers;
-use documents::Place;
-use kept::KeptRepository;
+use cached_repository::CachedRepository;
+use documents::CommitDirectory;
+use ls_remote::RefCache;
 pub(crate) use program::Program;
 pub use requests::GitRequest;
 pub(crate) use requests::Requests;
@@ -42,19 +42,19 @@ use trees::Trees;
 pub(crate) struct Remote {
     program: Program,
     limits: Limits,
-    answers: Mutex<Answers>,
+    answers: Mutex<RefCache>,
     contents: Mutex<Contents>,
 }
 
 struct Contents {
-    kept: KeptRepository,
+    kept: CachedRepository,
     trees: Trees,
 }
 
 impl Remote {
-    /// The repository that `program` talks to, whose objects are kept in the directory `kept`.
+    /// The repository that `program` talks to, whose objects are kept in the directory `cached_repository`.
     pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
-        let contents = Contents { kept: KeptRepository::new(kept), trees: Trees::default() };
+        let contents = Contents { kept: CachedRepository::new(kept), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }
 
@@ -77,15 +77,15 @@ impl Remote {
         commit: &Commit,
         reference: &GitReference,
         subdirectory: Option<&Subdirectory>,
-    ) -> Result<Tree, Fault> {
+    ) -> Result<Tree, SourceFault> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
         if let Some(tree) = trees.known(commit, subdirectory, Instant::now()) {
             return Ok(tree);
         }
-        let place = Place { commit, reference, subdirectory };
+        let place = CommitDirectory { commit, reference, subdirectory };
         match documents::read(&self.program, &self.limits, kept, trees, place).await {
             // Whatever happened to the copy: it is only a copy.
-            Err(Fault::Git(GitFault::KeptCopy(reason))) => {
+            Err(SourceFault::Git(GitFault::KeptCopy(reason))) => {
                 tracing::warn!(reason, "the kept copy of a repository is fetched anew");
                 kept.discard()?;
                 documents::read(&self.program, &self.limits, kept, trees, place).await

@@ -6,10 +6,10 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 
-use crate::error::{ContentFault, Fault, GitFault};
-use crate::layout::Entry;
+use crate::error::{ContentFault, GitFault, SourceFault};
+use crate::layout::PathEntry;
 
-use super::group::Group;
+use super::group::ProcessGroup;
 use super::program::Program;
 
 /// The name of an object: 20 bytes of SHA-1.
@@ -24,7 +24,7 @@ impl fmt::Display for ObjectId {
 
 /// What git says about an object before its bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Header {
+pub(super) struct ObjectHeader {
     pub(super) is_tree: bool,
     pub(super) size: u64,
 }
@@ -32,7 +32,7 @@ pub(super) struct Header {
 /// One entry of a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TreeEntry<'a> {
-    pub(super) kind: Entry,
+    pub(super) kind: PathEntry,
     pub(super) name: &'a [u8],
     pub(super) id: ObjectId,
 }
@@ -43,7 +43,7 @@ pub(super) struct ObjectReader<'a> {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     // Ends the program when the reader goes.
-    _git: Group,
+    _git: ProcessGroup,
 }
 
 impl<'a> ObjectReader<'a> {
@@ -61,8 +61,8 @@ impl<'a> ObjectReader<'a> {
     pub(super) async fn read(
         &mut self,
         names: &[String],
-        mut allow: impl FnMut(Header) -> Result<(), ContentFault>,
-    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        mut allow: impl FnMut(ObjectHeader) -> Result<(), ContentFault>,
+    ) -> Result<Vec<Option<Vec<u8>>>, SourceFault> {
         let timeout = self.program.timeout();
         let Self { stdin, stdout, .. } = self;
         let asking = async {
@@ -77,24 +77,24 @@ impl<'a> ObjectReader<'a> {
             for _ in names {
                 objects.push(read_object(stdout, &mut allow).await?);
             }
-            Ok::<_, Fault>(objects)
+            Ok::<_, SourceFault>(objects)
         };
         // Both at once: with many names both pipes fill up.
         let both = async {
             let (asked, objects) = tokio::join!(asking, answering);
             let objects = objects?;
-            asked.map_err(|error| Fault::from(damaged(&error.to_string())))?;
+            asked.map_err(|error| SourceFault::from(damaged(&error.to_string())))?;
             Ok(objects)
         };
-        tokio::time::timeout(timeout, both).await.map_err(|_| Fault::from(GitFault::TimedOut(timeout)))?
+        tokio::time::timeout(timeout, both).await.map_err(|_| SourceFault::from(GitFault::TimedOut(timeout)))?
     }
 }
 
 async fn read_object(
     stdout: &mut BufReader<ChildStdout>,
-    allow: &mut impl FnMut(Header) -> Result<(), ContentFault>,
-) -> Result<Option<Vec<u8>>, Fault> {
-    let ended = |error: std::io::Error| Fault::from(damaged(&error.to_string()));
+    allow: &mut impl FnMut(ObjectHeader) -> Result<(), ContentFault>,
+) -> Result<Option<Vec<u8>>, SourceFault> {
+    let ended = |error: std::io::Error| SourceFault::from(damaged(&error.to_string()));
     let mut header = Vec::new();
     stdout.take(4096).read_until(b'\n', &mut header).await.map_err(ended)?;
     let Some(header) = std::str::from_utf8(&header).ok().and_then(|header| header.strip_suffix('\n')) else {
@@ -107,7 +107,7 @@ async fn read_object(
     let (Some(kind), Some(Ok(size))) = (words.next(), words.next().map(str::parse::<u64>)) else {
         return Err(damaged("git answered something unknown about an object").into());
     };
-    allow(Header { is_tree: kind == "tree", size })?;
+    allow(ObjectHeader { is_tree: kind == "tree", size })?;
     let mut bytes = Vec::new();
     (&mut *stdout).take(size).read_to_end(&mut bytes).await.map_err(ended)?;
     let complete = u64::try_from(bytes.len()) == Ok(size);
@@ -135,10 +135,10 @@ fn tree_entry(bytes: &[u8]) -> Option<(TreeEntry<'_>, &[u8])> {
     let (name, rest) = (rest.get(..zero)?, rest.get(zero + 1..)?);
     let (id, rest) = rest.split_first_chunk::<20>()?;
     let kind = match mode {
-        b"40000" => Entry::Directory,
-        b"120000" => Entry::Link,
-        mode if mode.starts_with(b"100") => Entry::File,
-        _ => Entry::Special,
+        b"40000" => PathEntry::Directory,
+        b"120000" => PathEntry::Link,
+        mode if mode.starts_with(b"100") => PathEntry::File,
+        _ => PathEntry::Special,
     };
     Some((TreeEntry { kind, name, id: ObjectId(*id) }, rest))
 }
@@ -162,7 +162,12 @@ mod tests {
         let kinds: Vec<_> = entries.iter().map(|entry| (entry.kind, entry.name)).collect();
         assert_eq!(
             kinds,
-            [(Entry::File, &b"a b"[..]), (Entry::Link, b"l"), (Entry::Special, b"m"), (Entry::Directory, b"d")]
+            [
+                (PathEntry::File, &b"a b"[..]),
+                (PathEntry::Link, b"l"),
+                (PathEntry::Special, b"m"),
+                (PathEntry::Directory, b"d")
+            ]
         );
         assert_eq!(entries[0].id.to_string(), "07".repeat(20));
     }

@@ -8,16 +8,16 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
-use crate::hosts::{Host, Hosts, LeftAlone};
+use crate::hosts::{BackedOff, Host, Hosts};
 use crate::limits::Limits;
 use crate::proxy::Proxy;
 use crate::remote_url::{RemoteUrl, Scheme};
 
-use super::complaint::{Complaint, TRACE};
-use super::credentials::{Keys, Setting};
+use super::credentials::{GitKeyFiles, Setting};
 use super::failure::classify;
-use super::group::Group;
+use super::group::ProcessGroup;
 use super::requests::Requests;
+use super::stderr::{GitStderr, TRACE};
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
@@ -32,7 +32,7 @@ pub(crate) struct Program {
 }
 
 /// What a successful run wrote.
-pub(super) struct Outcome {
+pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ impl Program {
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
-    ) -> Result<Outcome, GitFault> {
+    ) -> Result<GitOutput, GitFault> {
         let outcome = self.talk_patiently(repository, arguments, stdin).await;
         self.requests.count(kind, outcome.as_ref().map_or_else(GitFault::code, |_| "success"));
         outcome
@@ -76,11 +76,11 @@ impl Program {
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
-    ) -> Result<Outcome, GitFault> {
+    ) -> Result<GitOutput, GitFault> {
         let Some(host) = &self.host else {
             return self.run(repository, arguments, stdin).await.map_err(|(fault, _)| fault);
         };
-        host.ask().map_err(|LeftAlone| GitFault::LeftAlone)?;
+        host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
             // The host, and not only this repository.
             Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
@@ -101,32 +101,32 @@ impl Program {
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
-    ) -> Result<Outcome, (GitFault, Option<Duration>)> {
+    ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
         let without_word = |fault| (fault, None);
         // Held until git has ended: what was written to files for it goes then.
-        let keys = Keys::hand_over(&self.credentials, &self.url).map_err(without_word)?;
+        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
         let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let mut group = Group::start(&mut command).map_err(without_word)?;
+        let mut group = ProcessGroup::start(&mut command).map_err(without_word)?;
         group.limit_file_size(self.download_bytes);
         let running = group.run(stdin);
         let ended = tokio::time::timeout(self.timeout, running).await;
-        let (status, stdout, Complaint { text, retry_after }) =
+        let (status, stdout, GitStderr { text, retry_after }) =
             ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
         if status.success() {
-            return Ok(Outcome { stdout });
+            return Ok(GitOutput { stdout });
         }
         Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
     }
 
     /// Starts git to read what is on the disk; it can't reach any network.
-    pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<Group, GitFault> {
+    pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
         let mut command = self.command(Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
-        Group::start(&mut command)
+        ProcessGroup::start(&mut command)
     }
 
     /// How long one run may take.

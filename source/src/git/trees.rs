@@ -7,7 +7,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::GitFault;
-use crate::layout::Entry;
+use crate::layout::PathEntry;
 use crate::recent::Recent;
 use crate::reference::Commit;
 use crate::subdirectory::Subdirectory;
@@ -42,7 +42,7 @@ impl Trees {
     /// that it changes.
     pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>, now: Instant) -> Option<Tree> {
         let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
-        let last = self.last.want(&subdirectory.cloned(), now)?;
+        let last = self.last.touch(&subdirectory.cloned(), now)?;
         if last.commit != *commit && (root.is_none() || last.root != root) {
             return None;
         }
@@ -85,6 +85,6 @@ pub(super) enum NoRoot {
 
 fn find_directory(listing: &[u8], name: &str) -> Result<ObjectId, NoRoot> {
     let entries = tree_entries(listing).map_err(NoRoot::Garbled)?;
-    let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == Entry::Directory);
+    let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == PathEntry::Directory);
     found.map(|entry| entry.id).ok_or(NoRoot::Missing)
 }

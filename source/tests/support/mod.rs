@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rototo_engine::Tree;
-use rototo_source::{Credentials, Pinned, Reader, ReaderOptions, Source, SourceError};
+use rototo_source::{Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceError};
 
 pub const MANIFEST: (&str, &str) = ("rototo-workspace.toml", "schema_version = 1\n");
 
@@ -74,7 +74,7 @@ pub fn reader() -> Reader {
     Reader::new(ReaderOptions::default()).unwrap()
 }
 
-pub async fn pin(reader: &Reader, source: &Source) -> Pinned {
+pub async fn pin(reader: &Reader, source: &Source) -> PinnedSource {
     reader.pin(source).await.unwrap()
 }
 

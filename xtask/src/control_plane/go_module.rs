@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_linker_is_told_the_version_of_kubernetes() {
+    fn the_linker_gets_the_version_of_kubernetes() {
         let flags = GO_MODULES[0].linker_flags();
         assert!(flags.contains("version.gitVersion=v1.") && flags.contains("version.gitMajor=1 "), "{flags}");
         assert_eq!(GO_MODULES[1].linker_flags(), "-s -w");

@@ -33,13 +33,13 @@ pub struct Programs {
 impl Programs {
     /// Finds the programs without building any.
     pub fn locate() -> anyhow::Result<Self> {
-        let places = Places::from_environment()?;
-        Self::look_up(|program| places.find(program))
+        let places = ProgramDirectories::from_environment()?;
+        Self::lookup(|program| places.find(program))
     }
 
     /// Finds the programs, and builds those that are nowhere: once, in minutes, with progress on stderr.
     pub fn ensure() -> anyhow::Result<Self> {
-        let places = Places::from_environment()?;
+        let places = ProgramDirectories::from_environment()?;
         for module in GO_MODULES {
             if module.programs.iter().any(|program| places.find(program).is_none()) {
                 build::build(module, &places.cache)?;
@@ -48,7 +48,7 @@ impl Programs {
         Self::locate()
     }
 
-    fn look_up(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
+    fn lookup(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
         let found = |program: &str| {
             find(program).with_context(|| {
                 format!("`{program}` is neither in $KUBEBUILDER_ASSETS nor in the cache: `cargo xtask control-plane` supplies it")
@@ -82,12 +82,12 @@ pub fn cache_directory() -> anyhow::Result<PathBuf> {
 }
 
 /// The directories in which programs are looked for.
-struct Places {
+struct ProgramDirectories {
     assets: Option<PathBuf>,
     cache: PathBuf,
 }
 
-impl Places {
+impl ProgramDirectories {
     fn from_environment() -> anyhow::Result<Self> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
         Ok(Self { assets, cache: cache_directory()?.join("control-plane") })
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_program_from_the_assets_directory_wins_over_the_cached_one() {
         let root = tempfile::tempdir().unwrap();
-        let places = Places { assets: Some(root.path().join("assets")), cache: root.path().join("cache") };
+        let places = ProgramDirectories { assets: Some(root.path().join("assets")), cache: root.path().join("cache") };
         let cached = put(&GO_MODULES[0].directory(&places.cache), "etcd");
         assert_eq!(places.find("etcd"), Some(cached));
         let asset = put(&root.path().join("assets"), "etcd");
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_together_with_the_command_that_supplies_it() {
-        let error = Programs::look_up(|program| (program != "helm").then(|| PathBuf::from(program))).unwrap_err();
+        let error = Programs::lookup(|program| (program != "helm").then(|| PathBuf::from(program))).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("`helm`") && message.contains("cargo xtask control-plane"), "{message}");
     }

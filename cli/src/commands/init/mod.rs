@@ -12,10 +12,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::Global;
+use crate::arguments::GlobalArguments;
 use crate::output;
 use crate::workspace;
-use plan::{Entry, Kind, MANIFEST, Target, Workspace};
+use plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ What is there already is left alone: without --force nothing at all is written t
 /// Make a workspace, or a file in it, to start from.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+pub(crate) struct InitArguments {
     /// The directory of the workspace
     #[arg(value_name = "WORKSPACE")]
     workspace: PathBuf,
@@ -61,23 +61,23 @@ pub(crate) struct Arguments {
 
 /// The shape that scripts read.
 #[derive(Serialize)]
-struct Report {
+struct InitReport {
     command: &'static str,
     workspace: String,
     dry_run: bool,
-    files: Vec<Done>,
+    files: Vec<CreatedEntry>,
 }
 
 #[derive(Serialize)]
-struct Done {
-    kind: Kind,
+struct CreatedEntry {
+    kind: EntryKind,
     path: String,
-    action: Action,
+    action: InitAction,
 }
 
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Action {
+enum InitAction {
     Exists,
     Created,
     Overwritten,
@@ -85,19 +85,23 @@ enum Action {
     WouldOverwrite,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: InitArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let root = local(&arguments.workspace)?;
-    let workspace = if is_there(&root.join(MANIFEST))? { Workspace::Present } else { Workspace::Missing };
+    let workspace =
+        if is_there(&root.join(MANIFEST))? { WorkspacePresence::Present } else { WorkspacePresence::Missing };
     let target = target(&arguments, &root, workspace, global).await?;
     let plan = plan::plan(target, workspace);
     let actions = plan.iter().map(|entry| action(entry, &root, &arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     if !arguments.dry_run {
         plan.iter().try_for_each(|entry| write(entry, &root))?;
     }
-    let files =
-        plan.into_iter().zip(actions).map(|(entry, action)| Done { kind: entry.kind, path: entry.path, action });
+    let files = plan.into_iter().zip(actions).map(|(entry, action)| CreatedEntry {
+        kind: entry.kind,
+        path: entry.path,
+        action,
+    });
     report(
-        &Report {
+        &InitReport {
             command: "init",
             workspace: root.display().to_string(),
             dry_run: arguments.dry_run,
@@ -115,13 +119,18 @@ fn local(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{text} is no path"))
 }
 
-async fn target(arguments: &Arguments, root: &Path, workspace: Workspace, global: &Global) -> anyhow::Result<Target> {
+async fn target(
+    arguments: &InitArguments,
+    root: &Path,
+    workspace: WorkspacePresence,
+    global: &GlobalArguments,
+) -> anyhow::Result<InitTarget> {
     match (&arguments.qualifier, &arguments.variable, &arguments.resource, arguments.context) {
-        (None, None, None, false) => Ok(Target::Workspace),
-        (Some(id), None, None, false) => Ok(Target::Qualifier(checked("qualifier", id)?)),
-        (None, Some(id), None, false) => Ok(Target::Variable(checked("variable", id)?)),
-        (None, None, Some(id), false) => Ok(Target::Resource(checked("resource", id)?)),
-        (None, None, None, true) => Ok(Target::ContextSchema(context_schema(root, workspace, global).await?)),
+        (None, None, None, false) => Ok(InitTarget::Workspace),
+        (Some(id), None, None, false) => Ok(InitTarget::Qualifier(checked("qualifier", id)?)),
+        (None, Some(id), None, false) => Ok(InitTarget::Variable(checked("variable", id)?)),
+        (None, None, Some(id), false) => Ok(InitTarget::Resource(checked("resource", id)?)),
+        (None, None, None, true) => Ok(InitTarget::ContextSchema(context_schema(root, workspace, global).await?)),
         _ => bail!("one thing at a time: --qualifier, --variable, --resource, or --context"),
     }
 }
@@ -135,10 +144,10 @@ fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
     Ok(id.to_owned())
 }
 
-async fn context_schema(root: &Path, workspace: Workspace, global: &Global) -> anyhow::Result<String> {
+async fn context_schema(root: &Path, workspace: WorkspacePresence, global: &GlobalArguments) -> anyhow::Result<String> {
     let inferred = match workspace {
-        Workspace::Missing => None,
-        Workspace::Present => {
+        WorkspacePresence::Missing => None,
+        WorkspacePresence::Present => {
             let workspace = workspace::Workspace::read(Some(&root.to_string_lossy()), global).await?;
             let schema = rototo_engine::infer_context_schema(&rototo_engine::parse(workspace.tree));
             schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()).then_some(schema)
@@ -152,12 +161,12 @@ fn is_there(path: &Path) -> anyhow::Result<bool> {
 }
 
 /// Where an entry stands. The `.` of the workspace itself is dropped: a directory that isn't there has none.
-fn place(entry: &Entry, root: &Path) -> PathBuf {
+fn place(entry: &PlannedEntry, root: &Path) -> PathBuf {
     root.join(&entry.path).components().collect()
 }
 
 /// What is to be done for one entry, or why it can't be.
-fn action(entry: &Entry, root: &Path, arguments: &Arguments) -> anyhow::Result<Action> {
+fn action(entry: &PlannedEntry, root: &Path, arguments: &InitArguments) -> anyhow::Result<InitAction> {
     let path = place(entry, root);
     let found = match fs::metadata(&path) {
         Ok(metadata) => Some(metadata),
@@ -165,18 +174,18 @@ fn action(entry: &Entry, root: &Path, arguments: &Arguments) -> anyhow::Result<A
         Err(error) => return Err(error).with_context(|| format!("{} can't be looked at", path.display())),
     };
     match (found, entry.kind, arguments.force, arguments.dry_run) {
-        (None, _, _, false) => Ok(Action::Created),
-        (None, _, _, true) => Ok(Action::WouldCreate),
-        (Some(found), Kind::Directory, ..) if found.is_dir() => Ok(Action::Exists),
-        (Some(_), Kind::Directory, ..) => bail!("{} is a file where a directory is needed", path.display()),
+        (None, _, _, false) => Ok(InitAction::Created),
+        (None, _, _, true) => Ok(InitAction::WouldCreate),
+        (Some(found), EntryKind::Directory, ..) if found.is_dir() => Ok(InitAction::Exists),
+        (Some(_), EntryKind::Directory, ..) => bail!("{} is a file where a directory is needed", path.display()),
         (Some(found), ..) if found.is_dir() => bail!("{} is a directory where a file is needed", path.display()),
         (Some(_), _, false, _) => bail!("file already exists: {}: --force overwrites it", path.display()),
-        (Some(_), _, true, false) => Ok(Action::Overwritten),
-        (Some(_), _, true, true) => Ok(Action::WouldOverwrite),
+        (Some(_), _, true, false) => Ok(InitAction::Overwritten),
+        (Some(_), _, true, true) => Ok(InitAction::WouldOverwrite),
     }
 }
 
-fn write(entry: &Entry, root: &Path) -> anyhow::Result<()> {
+fn write(entry: &PlannedEntry, root: &Path) -> anyhow::Result<()> {
     let path = place(entry, root);
     match &entry.text {
         None => fs::create_dir_all(&path).with_context(|| format!("the directory {} can't be made", path.display())),
@@ -184,12 +193,12 @@ fn write(entry: &Entry, root: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn report(report: &Report, global: &Global) -> anyhow::Result<ExitCode> {
+fn report(report: &InitReport, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     if global.json {
         output::json(report)?;
     } else if !global.quiet {
         let mut text = format!("workspace: {}\n", report.workspace);
-        for Done { path, action, .. } in &report.files {
+        for CreatedEntry { path, action, .. } in &report.files {
             text.push_str(&format!("  {:<15} {path}\n", format!("{}:", action.label())));
         }
         output::text(&text)?;
@@ -197,7 +206,7 @@ fn report(report: &Report, global: &Global) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Action {
+impl InitAction {
     fn label(self) -> &'static str {
         match self {
             Self::Exists => "exists",

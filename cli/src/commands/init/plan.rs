@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::templates;
 
 /// What to make.
-pub(super) enum Target {
+pub(super) enum InitTarget {
     Workspace,
     Qualifier(String),
     Variable(String),
@@ -16,14 +16,14 @@ pub(super) enum Target {
 
 /// Whether there is a workspace already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Workspace {
+pub(super) enum WorkspacePresence {
     Missing,
     Present,
 }
 
 /// One directory or file, at a path below the workspace.
-pub(super) struct Entry {
-    pub(super) kind: Kind,
+pub(super) struct PlannedEntry {
+    pub(super) kind: EntryKind,
     pub(super) path: String,
     /// The text of a file; a directory has none.
     pub(super) text: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 /// What an entry is, in the words of the JSON report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum EntryKind {
     Directory,
     WorkspaceManifest,
     Qualifier,
@@ -44,24 +44,24 @@ pub(super) enum Kind {
 }
 
 /// What it takes, in the order in which to make it.
-pub(super) fn plan(target: Target, workspace: Workspace) -> Vec<Entry> {
+pub(super) fn plan(target: InitTarget, workspace: WorkspacePresence) -> Vec<PlannedEntry> {
     let mut entries = match (&target, workspace) {
-        (Target::Workspace, _) | (_, Workspace::Missing) => skeleton(),
-        (_, Workspace::Present) => target.folders().iter().map(|folder| directory(*folder)).collect(),
+        (InitTarget::Workspace, _) | (_, WorkspacePresence::Missing) => skeleton(),
+        (_, WorkspacePresence::Present) => target.folders().iter().map(|folder| directory(*folder)).collect(),
     };
     entries.extend(target.entries());
     entries
 }
 
-fn skeleton() -> Vec<Entry> {
-    let mut entries = vec![directory("."), file(Kind::WorkspaceManifest, MANIFEST, templates::manifest())];
+fn skeleton() -> Vec<PlannedEntry> {
+    let mut entries = vec![directory("."), file(EntryKind::WorkspaceManifest, MANIFEST, templates::manifest())];
     entries.extend(["qualifiers", "variables", "resources", "schemas", "lint"].map(directory));
     entries
 }
 
 pub(super) const MANIFEST: &str = "rototo-workspace.toml";
 
-impl Target {
+impl InitTarget {
     /// Where its files are to stand.
     fn folders(&self) -> &'static [&'static str] {
         match self {
@@ -73,43 +73,45 @@ impl Target {
         }
     }
 
-    fn entries(self) -> Vec<Entry> {
+    fn entries(self) -> Vec<PlannedEntry> {
         match self {
             Self::Workspace => Vec::new(),
             Self::Qualifier(id) => {
-                vec![file(Kind::Qualifier, format!("qualifiers/{id}.toml"), templates::qualifier(&id))]
+                vec![file(EntryKind::Qualifier, format!("qualifiers/{id}.toml"), templates::qualifier(&id))]
             }
-            Self::Variable(id) => vec![file(Kind::Variable, format!("variables/{id}.toml"), templates::variable(&id))],
+            Self::Variable(id) => {
+                vec![file(EntryKind::Variable, format!("variables/{id}.toml"), templates::variable(&id))]
+            }
             Self::Resource(id) => vec![
                 directory(format!("resources/{id}-objects")),
-                file(Kind::Resource, format!("resources/{id}.toml"), templates::resource(&id)),
-                file(Kind::Schema, format!("schemas/{id}.schema.json"), templates::resource_schema()),
+                file(EntryKind::Resource, format!("resources/{id}.toml"), templates::resource(&id)),
+                file(EntryKind::Schema, format!("schemas/{id}.schema.json"), templates::resource_schema()),
                 file(
-                    Kind::ResourceObject,
+                    EntryKind::ResourceObject,
                     format!("resources/{id}-objects/default.toml"),
                     templates::resource_object(),
                 ),
             ],
             Self::ContextSchema(text) => {
-                vec![file(Kind::ContextSchema, rototo_engine::parse::CONTEXT_SCHEMA, text)]
+                vec![file(EntryKind::ContextSchema, rototo_engine::parse::CONTEXT_SCHEMA, text)]
             }
         }
     }
 }
 
-fn directory(path: impl Into<String>) -> Entry {
-    Entry { kind: Kind::Directory, path: path.into(), text: None }
+fn directory(path: impl Into<String>) -> PlannedEntry {
+    PlannedEntry { kind: EntryKind::Directory, path: path.into(), text: None }
 }
 
-fn file(kind: Kind, path: impl Into<String>, text: String) -> Entry {
-    Entry { kind, path: path.into(), text: Some(text) }
+fn file(kind: EntryKind, path: impl Into<String>, text: String) -> PlannedEntry {
+    PlannedEntry { kind, path: path.into(), text: Some(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(target: Target, workspace: Workspace, expected: &[&str]) {
+    fn check(target: InitTarget, workspace: WorkspacePresence, expected: &[&str]) {
         let paths: Vec<String> = plan(target, workspace).into_iter().map(|entry| entry.path).collect();
         assert_eq!(paths, expected);
     }
@@ -117,10 +119,10 @@ mod tests {
     #[test]
     fn a_new_workspace_comes_with_all_its_folders() {
         let folders = [".", MANIFEST, "qualifiers", "variables", "resources", "schemas", "lint"];
-        check(Target::Workspace, Workspace::Missing, &folders);
-        check(Target::Workspace, Workspace::Present, &folders);
+        check(InitTarget::Workspace, WorkspacePresence::Missing, &folders);
+        check(InitTarget::Workspace, WorkspacePresence::Present, &folders);
         let with_qualifier = [&folders[..], &["qualifiers/a.toml"]].concat();
-        check(Target::Qualifier("a".to_owned()), Workspace::Missing, &with_qualifier);
+        check(InitTarget::Qualifier("a".to_owned()), WorkspacePresence::Missing, &with_qualifier);
     }
 
     #[test]
@@ -133,9 +135,9 @@ mod tests {
             "schemas/a.schema.json",
             "resources/a-objects/default.toml",
         ];
-        check(Target::Resource("a".to_owned()), Workspace::Present, &resource);
-        check(Target::Variable("a".to_owned()), Workspace::Present, &["variables", "variables/a.toml"]);
+        check(InitTarget::Resource("a".to_owned()), WorkspacePresence::Present, &resource);
+        check(InitTarget::Variable("a".to_owned()), WorkspacePresence::Present, &["variables", "variables/a.toml"]);
         let context = ["schemas", "schemas/context.schema.json"];
-        check(Target::ContextSchema(String::new()), Workspace::Present, &context);
+        check(InitTarget::ContextSchema(String::new()), WorkspacePresence::Present, &context);
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a `lint:on` says something that can be done.
 
-use super::field::{Field, Kind};
+use super::field::{TargetField, TargetKind};
 use super::{CustomRule, Declared};
 use crate::diagnostic::{Severity, Stage};
 
@@ -16,8 +16,8 @@ const STAGES: [(&str, Stage); 5] = [
 pub(super) struct Declaration {
     pub(super) rule: CustomRule,
     pub(super) stage: Stage,
-    pub(super) entity: Kind,
-    pub(super) field: Option<Field>,
+    pub(super) entity: TargetKind,
+    pub(super) field: Option<TargetField>,
 }
 
 impl Declaration {
@@ -27,11 +27,11 @@ impl Declaration {
             let known = STAGES.map(|(name, _)| name).join(", ");
             format!("there is no stage `{}` to register for: there is {known}", declared.stage)
         })?;
-        let entity = Kind::named(&declared.entity).ok_or_else(|| {
-            let known = Kind::ALL.map(Kind::name).join(", ");
+        let entity = TargetKind::named(&declared.entity).ok_or_else(|| {
+            let known = TargetKind::ALL.map(TargetKind::name).join(", ");
             format!("there is no entity `{}` to register for: there is {known}", declared.entity)
         })?;
-        let field = declared.field.as_deref().map(|text| Field::of(entity, text).ok_or(text)).transpose();
+        let field = declared.field.as_deref().map(|text| TargetField::of(entity, text).ok_or(text)).transpose();
         let field = field.map_err(|text| {
             let parts = entity
                 .fields()

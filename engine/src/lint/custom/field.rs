@@ -2,7 +2,7 @@
 
 /// A kind of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TargetKind {
     Workspace,
     Qualifier,
     Variable,
@@ -10,7 +10,7 @@ pub(super) enum Kind {
     Schema,
 }
 
-impl Kind {
+impl TargetKind {
     pub(super) const ALL: [Self; 5] = [Self::Workspace, Self::Qualifier, Self::Variable, Self::Value, Self::Schema];
 
     pub(super) fn name(self) -> &'static str {
@@ -41,14 +41,14 @@ impl Kind {
 
 /// A part of a target: its name, and for `value.a.b` the keys below.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(super) struct TargetField {
     pub(super) name: &'static str,
     pub(super) keys: Vec<String>,
 }
 
-impl Field {
+impl TargetField {
     /// The part of that name, if the kind of target has it.
-    pub(super) fn of(kind: Kind, text: &str) -> Option<Self> {
+    pub(super) fn of(kind: TargetKind, text: &str) -> Option<Self> {
         let mut fields = kind.fields().iter();
         fields.find_map(|name| match name.strip_suffix('.') {
             None => (*name == text).then(|| Self { name, keys: Vec::new() }),
@@ -61,7 +61,7 @@ impl Field {
 
     /// The same for an entity by its name.
     pub(super) fn read(entity: &str, text: &str) -> Option<Self> {
-        Self::of(Kind::named(entity)?, text)
+        Self::of(TargetKind::named(entity)?, text)
     }
 }
 

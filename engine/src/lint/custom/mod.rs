@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use port::{Call, Cause, Declared, Objection, Refuse, Script, Scripts, Unable};
+pub use port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
 
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Parsed, Places};
 use crate::text::{Lines, Span};
 use declare::Declaration;
-use field::Field;
+use field::TargetField;
 use targets::Target;
 
 /// How many findings the rules of one workspace may make together. More of them help nobody, and have to be kept.
@@ -65,14 +65,14 @@ pub struct Registration {
     /// The name of the function.
     pub handler: String,
     #[serde(skip)]
-    parsed_field: Option<Field>,
+    parsed_field: Option<TargetField>,
     #[serde(skip)]
     span: Option<Span>,
 }
 
 /// What is wrong with a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultKind {
+pub(super) enum ScriptFaultKind {
     Failed,
     Unregistered,
     Invalid,
@@ -81,8 +81,8 @@ pub(super) enum FaultKind {
 }
 
 /// Something that a built-in rule has to say about a script.
-pub(super) struct Fault {
-    pub(super) kind: FaultKind,
+pub(super) struct ScriptFault {
+    pub(super) kind: ScriptFaultKind,
     pub(super) stage: Stage,
     pub(super) entity: Entity,
     pub(super) path: Arc<str>,
@@ -93,12 +93,12 @@ pub(super) struct Fault {
 }
 
 /// What came of asking a handler.
-pub(super) enum Asked {
-    Objects(Found),
-    Failed(Fault),
+pub(super) enum HandlerResult {
+    Objects(ScriptFinding),
+    Failed(ScriptFault),
 }
 
-impl Asked {
+impl HandlerResult {
     pub(super) fn stage(&self) -> Stage {
         match self {
             Self::Objects(found) => found.stage,
@@ -108,7 +108,7 @@ impl Asked {
 }
 
 /// What a script objects to.
-pub(super) struct Found {
+pub(super) struct ScriptFinding {
     pub(super) rule: CustomRule,
     pub(super) stage: Stage,
     pub(super) entity: Entity,
@@ -119,18 +119,18 @@ pub(super) struct Found {
 
 /// All that came of running the scripts.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct ScriptsRun {
     pub(super) custom: Custom,
     /// What is wrong with the declarations.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ScriptFault>,
     /// What came of asking, in the order of stages.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<HandlerResult>,
 }
 
 /// Lets every script declare its rules, and asks every handler about what it registered for.
-pub(super) fn run(parsed: &Parsed, scripts: &mut dyn Scripts) -> Outcome {
+pub(super) fn run(parsed: &Parsed, scripts: &mut dyn Scripts) -> ScriptsRun {
     let mut run =
-        Run { parsed, scripts, texts: BTreeMap::new(), outcome: Outcome::default(), places: None, given_up: false };
+        Run { parsed, scripts, texts: BTreeMap::new(), outcome: ScriptsRun::default(), places: None, given_up: false };
     for path in &parsed.custom_lints {
         run.register(path);
     }
@@ -138,7 +138,7 @@ pub(super) fn run(parsed: &Parsed, scripts: &mut dyn Scripts) -> Outcome {
     for registration in run.outcome.custom.registrations.clone() {
         run.ask(&registration);
     }
-    run.outcome.asked.sort_by_key(Asked::stage);
+    run.outcome.asked.sort_by_key(HandlerResult::stage);
     run.outcome
 }
 
@@ -146,7 +146,7 @@ struct Run<'a> {
     parsed: &'a Parsed,
     scripts: &'a mut dyn Scripts,
     texts: BTreeMap<&'a str, &'a str>,
-    outcome: Outcome,
+    outcome: ScriptsRun,
     /// Of the document that was asked for last: targets come one document after the other.
     places: Option<(Arc<str>, Places<'a>)>,
     /// Nothing more can be asked, and that has been said.
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
     fn register(&mut self, path: &'a Arc<str>) {
         let bytes = self.parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
         let Ok(text) = std::str::from_utf8(bytes) else {
-            let unable = Unable::new(Cause::Fault, "the file is not UTF-8 text");
+            let unable = ScriptError::new(ScriptErrorKind::Fault, "the file is not UTF-8 text");
             return self.register_failed(path, None, &unable);
         };
         self.texts.insert(path, text);
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
             }
             Ok(declared) if declared.is_empty() => {
                 let message = "the file registers nothing: its rules are never asked".to_owned();
-                self.fault(FaultKind::Unregistered, path, None, message);
+                self.fault(ScriptFaultKind::Unregistered, path, None, message);
             }
             Ok(declared) => {
                 for one in declared {
@@ -187,13 +187,13 @@ impl<'a> Run<'a> {
     fn declare(&mut self, path: &Arc<str>, span: Option<Span>, declared: Declared) {
         let Declaration { rule, stage, entity, field } = match Declaration::of(&declared) {
             Ok(declaration) => declaration,
-            Err(message) => return self.fault(FaultKind::Invalid, path, span, message),
+            Err(message) => return self.fault(ScriptFaultKind::Invalid, path, span, message),
         };
         let rules = &mut self.outcome.custom.rules;
         match rules.get(&rule.id) {
             Some(known) if *known != rule => {
                 let message = format!("`{}` was declared before with another title, help, or severity", rule.id);
-                return self.fault(FaultKind::Conflict, path, span, message);
+                return self.fault(ScriptFaultKind::Conflict, path, span, message);
             }
             Some(_) => {}
             None => drop(rules.insert(rule.id.clone(), rule.clone())),
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         }
         for (path, span, handler, first) in faults {
             let message = format!("`{handler}` is registered for the same a second time, and runs twice");
-            self.fault(FaultKind::Duplicate, &path, span, message);
+            self.fault(ScriptFaultKind::Duplicate, &path, span, message);
             if let Some(fault) = self.outcome.faults.last_mut() {
                 fault.related = Some((path, first, "the first registration"));
             }
@@ -259,11 +259,11 @@ impl<'a> Run<'a> {
                 let message = format!(
                     "the workspace's own rules object to more than {MOST_FINDINGS} things: no further one was asked"
                 );
-                return self.fault(FaultKind::Failed, &of.path, of.span, message);
+                return self.fault(ScriptFaultKind::Failed, &of.path, of.span, message);
             }
-            let field = field.as_deref().and_then(|field| Field::read(of.entity, field));
+            let field = field.as_deref().and_then(|field| TargetField::read(of.entity, field));
             let span = self.span(target, field.as_ref().or(of.parsed_field.as_ref()));
-            self.outcome.asked.push(Asked::Objects(Found {
+            self.outcome.asked.push(HandlerResult::Objects(ScriptFinding {
                 rule: rule.clone(),
                 stage: of.stage,
                 entity: target.entity.clone(),
@@ -274,12 +274,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn ask_failed(&mut self, of: &Registration, text: &str, target: &Target, unable: &Unable) {
+    fn ask_failed(&mut self, of: &Registration, text: &str, target: &Target, unable: &ScriptError) {
         self.gave_no_answer(unable);
         let span = self.span(target, of.parsed_field.as_ref());
         let line = unable.line.and_then(|line| line_of(text, &Lines::of(text.as_bytes()), line));
-        self.outcome.asked.push(Asked::Failed(Fault {
-            kind: FaultKind::Failed,
+        self.outcome.asked.push(HandlerResult::Failed(ScriptFault {
+            kind: ScriptFaultKind::Failed,
             stage: of.stage,
             entity: target.entity.clone(),
             path: Arc::clone(&target.path),
@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
         }));
     }
 
-    fn span(&mut self, target: &Target, field: Option<&Field>) -> Option<Span> {
+    fn span(&mut self, target: &Target, field: Option<&TargetField>) -> Option<Span> {
         let steps = target.steps(field)?;
         if self.places.as_ref().is_none_or(|(known, _)| *known != target.path) {
             let bytes = self.parsed.tree().get(&target.path).map(|document| &*document.bytes).unwrap_or_default();
@@ -299,20 +299,20 @@ impl<'a> Run<'a> {
         self.places.as_ref().and_then(|(_, places)| places.find(&steps).span())
     }
 
-    fn gave_no_answer(&mut self, unable: &Unable) {
+    fn gave_no_answer(&mut self, unable: &ScriptError) {
         self.given_up |= unable.cause.is_final();
         self.outcome.custom.interrupted |= unable.cause.may_pass();
     }
 
-    fn register_failed(&mut self, path: &Arc<str>, span: Option<Span>, unable: &Unable) {
-        self.fault(FaultKind::Failed, path, span, unable.message.clone());
+    fn register_failed(&mut self, path: &Arc<str>, span: Option<Span>, unable: &ScriptError) {
+        self.fault(ScriptFaultKind::Failed, path, span, unable.message.clone());
         if let Some(fault) = self.outcome.faults.last_mut() {
             fault.key = Some(unable.cause.name());
         }
     }
 
-    fn fault(&mut self, kind: FaultKind, path: &Arc<str>, span: Option<Span>, message: String) {
-        self.outcome.faults.push(Fault {
+    fn fault(&mut self, kind: ScriptFaultKind, path: &Arc<str>, span: Option<Span>, message: String) {
+        self.outcome.faults.push(ScriptFault {
             kind,
             stage: Stage::Register,
             entity: Entity::CustomLint { path: path.to_string() },

@@ -12,13 +12,13 @@ pub trait Scripts {
     ///
     /// # Errors
     /// When the script has a fault, or goes beyond its limits.
-    fn register(&mut self, script: Script<'_>) -> Result<Vec<Declared>, Unable>;
+    fn register(&mut self, script: Script<'_>) -> Result<Vec<Declared>, ScriptError>;
 
     /// Runs a script and one of its handlers.
     ///
     /// # Errors
     /// When the script has a fault, or goes beyond its limits.
-    fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, Unable>;
+    fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError>;
 }
 
 /// One `lint/<name>.lua`.
@@ -81,25 +81,25 @@ pub struct Objection {
 
 /// Why a script gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unable {
+pub struct ScriptError {
     /// The kind of reason.
-    pub cause: Cause,
+    pub cause: ScriptErrorKind,
     /// The reason, in one sentence; it may quote the script.
     pub message: String,
     /// The line of the script where it happened, counted from 1.
     pub line: Option<usize>,
 }
 
-impl Unable {
+impl ScriptError {
     /// A reason without a place.
-    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+    pub fn new(cause: ScriptErrorKind, message: impl Into<String>) -> Self {
         Self { cause, message: message.into(), line: None }
     }
 }
 
 /// Why a script gave no answer, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Cause {
+pub enum ScriptErrorKind {
     /// The script itself has a fault.
     Fault,
     /// It wanted more memory than it may have.
@@ -118,7 +118,7 @@ pub enum Cause {
     Off,
 }
 
-impl Cause {
+impl ScriptErrorKind {
     /// A word for it that holds nothing of any workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -152,17 +152,17 @@ impl Cause {
 pub struct Refuse(pub &'static str);
 
 impl Refuse {
-    fn unable(self) -> Unable {
-        Unable::new(Cause::Off, self.0)
+    fn unable(self) -> ScriptError {
+        ScriptError::new(ScriptErrorKind::Off, self.0)
     }
 }
 
 impl Scripts for Refuse {
-    fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, Unable> {
+    fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, ScriptError> {
         Err(self.unable())
     }
 
-    fn check(&mut self, _: &Call<'_>) -> Result<Vec<Objection>, Unable> {
+    fn check(&mut self, _: &Call<'_>) -> Result<Vec<Objection>, ScriptError> {
         Err(self.unable())
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::field::Field;
+use super::field::TargetField;
 use crate::diagnostic::Entity;
-use crate::parse::{Extends, Parsed, Step, toml_as_json};
+use crate::parse::{Extends, Parsed, PathStep, toml_as_json};
 use crate::tree::{DocumentKind, Tree};
 
 /// One thing to ask about.
@@ -19,16 +19,16 @@ pub(super) struct Target {
 
 impl Target {
     /// What leads to a part of it in its document, if that is less than the whole.
-    pub(super) fn steps(&self, field: Option<&Field>) -> Option<Vec<Step>> {
-        let key = |name: &str| Step::Key(name.to_owned());
+    pub(super) fn steps(&self, field: Option<&TargetField>) -> Option<Vec<PathStep>> {
+        let key = |name: &str| PathStep::Key(name.to_owned());
         Some(match (&self.entity, field) {
             (Entity::Value { key: name, .. }, field) => {
                 let keys = field.map(|field| field.keys.iter().map(|name| key(name))).into_iter().flatten();
                 [key("values"), key(name)].into_iter().chain(keys).collect()
             }
             (_, None) | (Entity::Schema { .. }, _) => return None,
-            (_, Some(Field { name: "id", .. })) => return None,
-            (_, Some(Field { name: "predicates", .. })) => vec![key("predicate")],
+            (_, Some(TargetField { name: "id", .. })) => return None,
+            (_, Some(TargetField { name: "predicates", .. })) => vec![key("predicate")],
             (_, Some(field)) => vec![key(field.name)],
         })
     }
@@ -38,7 +38,7 @@ impl Target {
 pub(super) fn of<'a>(
     parsed: &'a Parsed,
     entity: &str,
-    field: Option<&'a Field>,
+    field: Option<&'a TargetField>,
 ) -> Box<dyn Iterator<Item = Target> + 'a> {
     match entity {
         "workspace" => Box::new(workspace(parsed).into_iter()),
@@ -99,7 +99,7 @@ fn variables(parsed: &Parsed) -> impl Iterator<Item = Target> {
     })
 }
 
-fn values<'a>(parsed: &'a Parsed, field: Option<&'a Field>) -> impl Iterator<Item = Target> + 'a {
+fn values<'a>(parsed: &'a Parsed, field: Option<&'a TargetField>) -> impl Iterator<Item = Target> + 'a {
     let variables = parsed.variables.iter().filter_map(|(id, document)| Some((id, document, document.content()?)));
     let mut numbers = document_numbers(parsed.tree());
     variables.flat_map(move |(id, document, variable)| {
@@ -119,7 +119,7 @@ fn values<'a>(parsed: &'a Parsed, field: Option<&'a Field>) -> impl Iterator<Ite
     })
 }
 
-fn schemas<'a>(parsed: &'a Parsed, field: Option<&'a Field>) -> impl Iterator<Item = Target> + 'a {
+fn schemas<'a>(parsed: &'a Parsed, field: Option<&'a TargetField>) -> impl Iterator<Item = Target> + 'a {
     parsed.schemas.iter().filter_map(move |(path, document)| {
         let json = &document.content()?.json;
         Some(Target {
@@ -137,7 +137,7 @@ fn schemas<'a>(parsed: &'a Parsed, field: Option<&'a Field>) -> impl Iterator<It
 }
 
 /// What the keys of a field lead to; `null` where they lead nowhere.
-fn selected<'v>(value: &'v Value, field: Option<&Field>) -> &'v Value {
+fn selected<'v>(value: &'v Value, field: Option<&TargetField>) -> &'v Value {
     let mut keys = field.map(|field| field.keys.iter()).into_iter().flatten();
     keys.try_fold(value, |value, key| value.get(key)).unwrap_or(&Value::Null)
 }

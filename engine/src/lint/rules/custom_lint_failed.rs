@@ -1,9 +1,9 @@
 //! A rule of the workspace's own that cannot be run.
 
-use super::super::{Check, FaultKind, Rule};
+use super::super::{Check, LintRule, ScriptFaultKind};
 use crate::diagnostic::{Severity, Stage};
 
-pub(in super::super) static RULE: Rule = Rule {
+pub(in super::super) static RULE: LintRule = LintRule {
     id: "rototo/custom-lint-failed",
     severity: Severity::Error,
     entity: "workspace",
@@ -57,5 +57,5 @@ function check_limit(ctx)
 end
 "#,
     )],
-    checks: &[Check::Scripts(FaultKind::Failed)],
+    checks: &[Check::Scripts(ScriptFaultKind::Failed)],
 };

@@ -1,9 +1,9 @@
 //! A file of rules that registers none.
 
-use super::super::{Check, FaultKind, Rule};
+use super::super::{Check, LintRule, ScriptFaultKind};
 use crate::diagnostic::{Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/custom-lint-file-unregistered",
     severity: Severity::Warning,
     entity: "workspace",
@@ -46,5 +46,5 @@ function check_limit(ctx)
 end
 "#,
     )],
-    checks: &[Check::Scripts(FaultKind::Unregistered)],
+    checks: &[Check::Scripts(ScriptFaultKind::Unregistered)],
 };

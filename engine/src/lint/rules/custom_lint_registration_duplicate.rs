@@ -1,9 +1,9 @@
 //! A registration that is there twice.
 
-use super::super::{Check, FaultKind, Rule};
+use super::super::{Check, LintRule, ScriptFaultKind};
 use crate::diagnostic::{Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/custom-lint-registration-duplicate",
     severity: Severity::Warning,
     entity: "workspace",
@@ -68,5 +68,5 @@ function check_limit(ctx)
 end
 "#,
     )],
-    checks: &[Check::Scripts(FaultKind::Duplicate)],
+    checks: &[Check::Scripts(ScriptFaultKind::Duplicate)],
 };

@@ -1,9 +1,9 @@
 //! A `lint:on` that cannot be followed.
 
-use super::super::{Check, FaultKind, Rule};
+use super::super::{Check, LintRule, ScriptFaultKind};
 use crate::diagnostic::{Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/custom-lint-registration-invalid",
     severity: Severity::Error,
     entity: "workspace",
@@ -57,5 +57,5 @@ function check_limit(ctx)
 end
 "#,
     )],
-    checks: &[Check::Scripts(FaultKind::Invalid)],
+    checks: &[Check::Scripts(ScriptFaultKind::Invalid)],
 };

@@ -1,9 +1,9 @@
 //! One rule with two meanings.
 
-use super::super::{Check, FaultKind, Rule};
+use super::super::{Check, LintRule, ScriptFaultKind};
 use crate::diagnostic::{Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/custom-lint-rule-conflict",
     severity: Severity::Error,
     entity: "workspace",
@@ -83,5 +83,5 @@ function check_description(ctx)
 end
 "#,
     )],
-    checks: &[Check::Scripts(FaultKind::Conflict)],
+    checks: &[Check::Scripts(ScriptFaultKind::Conflict)],
 };

@@ -54,12 +54,12 @@ mod workspace_not_found;
 
 use serde_json::Value;
 
-use super::Rule;
+use super::LintRule;
 
 pub(super) use custom_lint_failed::RULE as CUSTOM_LINT_FAILED;
 
 /// Stage by stage. Of faults at one place, those of earlier rules come first.
-pub(super) static ALL: &[&Rule] = &[
+pub(super) static ALL: &[&LintRule] = &[
     &workspace_not_found::RULE,
     &workspace_manifest_missing::RULE,
     &workspace_manifest_parse_failed::RULE,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, Finding, Findings, References, Rule};
+use super::super::{Check, Finding, Findings, LintRule, References};
 use crate::compile::MAX_QUALIFIER_CHAIN;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::graph::{depths, is_cycle};
 use crate::parse::{Parse, Qualifier};
 use crate::text::Span;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-cycle",
     severity: Severity::Error,
     entity: "qualifier",

@@ -1,11 +1,11 @@
 //! A bucket lacks its salt or has an impossible range.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{BucketRange, Field, Op, Predicate, Qualifier};
 use crate::text::Span;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-bucket",
     severity: Severity::Error,
     entity: "qualifier",
@@ -38,7 +38,7 @@ range = [0, 1000]
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         if predicate.attribute.value().is_none() || predicate.operator() != Some(Op::Bucket) {
             continue;

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::context_field;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Op, Predicate, Qualifier};
 use crate::text::Span;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-context-type-mismatch",
     severity: Severity::Error,
     entity: "qualifier",
@@ -97,7 +97,7 @@ value = "large"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(attribute) = predicate.context_path() else { continue };

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::repeats;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Op, Predicate, Qualifier};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-duplicate",
     severity: Severity::Warning,
     entity: "qualifier",
@@ -101,7 +101,7 @@ value = "large"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let comparisons =
         qualifier.predicates().iter().map(|predicate| (predicate.attribute.value(), predicate.op.value()));
     if !repeats(comparisons) {

@@ -1,10 +1,10 @@
 //! A qualifier has no predicate.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Predicates, Qualifier};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-missing",
     severity: Severity::Error,
     entity: "qualifier",
@@ -30,7 +30,7 @@ value = "pro"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let none = match &qualifier.predicates {
         Predicates::Missing => true,
         Predicates::List(predicates) => predicates.is_empty(),

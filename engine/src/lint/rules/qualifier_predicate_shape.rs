@@ -1,10 +1,10 @@
 //! A predicate is no table, or lacks what every predicate has.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Field, Predicates, Qualifier};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-shape",
     severity: Severity::Error,
     entity: "qualifier",
@@ -34,7 +34,7 @@ value = "pro"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     if let Predicates::Invalid(span) = qualifier.predicates {
         let message = "predicates must be written as [[predicate]] tables";
         findings.add(Finding::new(Entity::qualifier(id), path, Some(span), message).key("predicate"));

@@ -1,10 +1,10 @@
 //! A predicate compares in a way that does not exist.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Op, Qualifier};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-unknown-op",
     severity: Severity::Error,
     entity: "qualifier",
@@ -35,7 +35,7 @@ value = "pro"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(op) = predicate.op.present().filter(|op| Op::named(&op.value).is_none()) else { continue };
         let message = format!("there is no operator `{}`", op.value);

@@ -1,11 +1,11 @@
 //! A predicate reads a qualifier that is not there.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Qualifier;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-predicate-unknown-qualifier",
     severity: Severity::Error,
     entity: "qualifier",
@@ -60,7 +60,7 @@ value = "pro"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };

@@ -1,10 +1,10 @@
 //! A qualifier does not say that it is written in version 1.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Qualifier;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-schema-version",
     severity: Severity::Error,
     entity: "qualifier",
@@ -33,7 +33,7 @@ value = "pro"
     checks: &[Check::Qualifier(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, qualifier): Entry<'_, Qualifier>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     if qualifier.schema_version.value() != Some(&1) {
         let message = format!("qualifier `{id}` must declare `schema_version = 1`");
         let span = qualifier.schema_version.span();

@@ -1,9 +1,9 @@
 //! A qualifier is used, but only by qualifiers that nothing uses.
 
-use super::super::{Check, Finding, Findings, References, Rule};
+use super::super::{Check, Finding, Findings, LintRule, References};
 use crate::diagnostic::{Entity, Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-unreachable",
     severity: Severity::Warning,
     entity: "qualifier",

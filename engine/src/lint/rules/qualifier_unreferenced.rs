@@ -1,9 +1,9 @@
 //! Nothing uses a qualifier.
 
-use super::super::{Check, Finding, Findings, References, Rule};
+use super::super::{Check, Finding, Findings, LintRule, References};
 use crate::diagnostic::{Entity, Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/qualifier-unreferenced",
     severity: Severity::Warning,
     entity: "qualifier",

@@ -1,10 +1,10 @@
 //! An object of a resource is not TOML, or holds what JSON cannot say.
 
-use super::super::{Check, Rule};
+use super::super::{Check, LintRule};
 use crate::diagnostic::{Severity, Stage};
 use crate::tree::DocumentKind;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/resource-object-parse-failed",
     severity: Severity::Error,
     entity: "resource_object",

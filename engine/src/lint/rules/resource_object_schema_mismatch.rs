@@ -1,10 +1,10 @@
 //! An object is not as the schema of its resource says.
 
-use super::super::{Check, Facts, Finding, Findings, ObjectEntry, Rule};
+use super::super::{Check, Finding, Findings, LintRule, ObjectEntry, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::violation::Violation;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/resource-object-schema-mismatch",
     severity: Severity::Error,
     entity: "resource_object",
@@ -51,7 +51,7 @@ schema = "../schemas/plan.schema.json"
     checks: &[Check::Object(check)],
 };
 
-fn check(facts: &Facts<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.schema_of_objects(resource) else { return };
     let Some(content) = schema.content() else { return };
     for violation in Violation::all(content, &object.value) {

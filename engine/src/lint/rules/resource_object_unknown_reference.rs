@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::{Check, Entry, Facts, Finding, Findings, ObjectEntry, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, ObjectEntry, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, Variable};
+use crate::parse::{PathStep, Variable};
 use crate::violation::join;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/resource-object-unknown-reference",
     severity: Severity::Error,
     entity: "resource_object",
@@ -86,30 +86,38 @@ schema = "../schemas/offer.schema.json"
     checks: &[Check::Object(check_object), Check::Variable(check_variable)],
 };
 
-fn check_object(facts: &Facts<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
+fn check_object(
+    facts: &WorkspaceIndex<'_>,
+    (resource, key, path, object): ObjectEntry<'_>,
+    findings: &mut Findings<'_>,
+) {
     let Some(schema) = facts.schema_of_objects(resource).and_then(|schema| schema.content()) else { return };
     if schema.validator().is_ok() {
         report(facts, findings, &Entity::object(resource, key), path, &schema.json, &object.value, Vec::new());
     }
 }
 
-fn check_variable(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check_variable(
+    facts: &WorkspaceIndex<'_>,
+    (id, path, variable): DocumentEntry<'_, Variable>,
+    findings: &mut Findings<'_>,
+) {
     let Some(Ok(schema)) = facts.named_schema(path, &variable.schema) else { return };
     let Some(schema) = schema.content().filter(|schema| schema.validator().is_ok()) else { return };
     for (key, named) in variable.inline_values() {
-        let steps = vec![Step::Key("values".to_owned()), Step::Key(key.to_string())];
+        let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
         report(facts, findings, &Entity::value(id, key), path, &schema.json, &named.value, steps);
     }
 }
 
 fn report(
-    facts: &Facts<'_>,
+    facts: &WorkspaceIndex<'_>,
     findings: &mut Findings<'_>,
     entity: &Entity,
     path: &str,
     schema: &Value,
     value: &Value,
-    from: Vec<Step>,
+    from: Vec<PathStep>,
 ) {
     let mut references = Vec::new();
     follow(schema, value, from, &mut references);
@@ -127,18 +135,23 @@ fn report(
 }
 
 /// Collects the references in `value`: the way there, the resource, and the key.
-fn follow<'v>(schema: &'v Value, value: &'v Value, steps: Vec<Step>, found: &mut Vec<(Vec<Step>, &'v str, &'v str)>) {
+fn follow<'v>(
+    schema: &'v Value,
+    value: &'v Value,
+    steps: Vec<PathStep>,
+    found: &mut Vec<(Vec<PathStep>, &'v str, &'v str)>,
+) {
     let into = |step| steps.iter().cloned().chain([step]).collect::<Vec<_>>();
     if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
         for (key, schema) in properties {
             if let Some(value) = entries.get(key) {
-                follow(schema, value, into(Step::Key(key.clone())), found);
+                follow(schema, value, into(PathStep::Key(key.clone())), found);
             }
         }
     }
     if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
         for (index, item) in items.iter().enumerate() {
-            follow(schema, item, into(Step::Index(index)), found);
+            follow(schema, item, into(PathStep::Index(index)), found);
         }
     }
     for keyword in ["allOf", "anyOf", "oneOf"] {

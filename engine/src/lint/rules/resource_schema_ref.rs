@@ -1,10 +1,10 @@
 //! A resource names no schema, or one that is not there.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{BadReference, Field, Resource};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/resource-schema-ref",
     severity: Severity::Error,
     entity: "resource",
@@ -34,7 +34,7 @@ schema = "../schemas/plan.schema.json"
     checks: &[Check::Resource(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, resource): Entry<'_, Resource>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, resource): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
     let message = match (&resource.schema, facts.named_schema(path, &resource.schema)) {
         (Field::Missing(_), _) => format!("resource `{id}` must name a `schema`"),
         (Field::Invalid(_), _) => "`schema` must be a string".to_owned(),

@@ -1,10 +1,10 @@
 //! A resource does not say that it is written in version 1.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Resource;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/resource-schema-version",
     severity: Severity::Error,
     entity: "resource",
@@ -40,7 +40,7 @@ schema = "../schemas/plan.schema.json"
     checks: &[Check::Resource(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, resource): Entry<'_, Resource>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, resource): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
     if resource.schema_version.value() != Some(&1) {
         let message = format!("resource `{id}` must declare `schema_version = 1`");
         let span = resource.schema_version.span();

@@ -1,10 +1,10 @@
 //! A JSON document is no JSON Schema, or needs another one.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Schema;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/schema-invalid",
     severity: Severity::Error,
     entity: "schema",
@@ -41,7 +41,7 @@ schema = "../schemas/plan.schema.json"
     checks: &[Check::Schema(check)],
 };
 
-fn check(_: &Facts<'_>, (path, _, schema): Entry<'_, Schema>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, findings: &mut Findings<'_>) {
     if let Err(invalid) = schema.validator() {
         let at = if invalid.pointer.is_empty() { "at its root" } else { &invalid.pointer };
         let message = format!("not a valid JSON Schema: {} ({at})", invalid.message);

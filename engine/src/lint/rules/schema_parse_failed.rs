@@ -1,10 +1,10 @@
 //! A schema is not JSON.
 
-use super::super::{Check, Rule};
+use super::super::{Check, LintRule};
 use crate::diagnostic::{Severity, Stage};
 use crate::tree::DocumentKind;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/schema-parse-failed",
     severity: Severity::Error,
     entity: "schema",

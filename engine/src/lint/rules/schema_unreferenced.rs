@@ -1,10 +1,10 @@
 //! A schema checks nothing.
 
-use super::super::{Check, Finding, Findings, References, Rule};
+use super::super::{Check, Finding, Findings, LintRule, References};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/schema-unreferenced",
     severity: Severity::Warning,
     entity: "schema",

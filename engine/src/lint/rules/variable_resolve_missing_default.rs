@@ -1,10 +1,10 @@
 //! A variable has no default.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Field, Resolve, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-resolve-missing-default",
     severity: Severity::Error,
     entity: "variable",
@@ -38,7 +38,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let (span, message) = match &variable.resolve {
         Resolve::Missing => (None, format!("variable `{id}` has no [resolve]")),
         Resolve::Table { default: Field::Missing(span), .. } => {

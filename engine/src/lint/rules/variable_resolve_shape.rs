@@ -1,10 +1,10 @@
 //! `resolve` is no table.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Resolve, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-resolve-shape",
     severity: Severity::Error,
     entity: "variable",
@@ -38,7 +38,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if let Resolve::Invalid(span) = variable.resolve {
         let message = "`resolve` must be a table";
         findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve"));

@@ -1,10 +1,10 @@
 //! A rule selects what would be selected anyway.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Variable;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-rule-selects-default-value",
     severity: Severity::Warning,
     entity: "rule",
@@ -93,7 +93,7 @@ value = "large"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let Some(default) = variable.default().and_then(|default| default.present()) else { return };
     for (index, rule) in variable.rules().iter().enumerate() {
         let Some(value) = rule.value.present().filter(|value| value.value == default.value) else { continue };

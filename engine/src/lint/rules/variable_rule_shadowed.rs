@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::repeats;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Variable;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-rule-shadowed",
     severity: Severity::Warning,
     entity: "rule",
@@ -100,7 +100,7 @@ value = "large"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if !repeats(variable.rules().iter().filter_map(|rule| rule.qualifier.value())) {
         return;
     }

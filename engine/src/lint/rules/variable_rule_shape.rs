@@ -1,10 +1,10 @@
 //! A rule of a variable lacks its qualifier or its value.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Field, Resolve, Rules, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-rule-shape",
     severity: Severity::Error,
     entity: "variable",
@@ -72,7 +72,7 @@ value = "large"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if let Resolve::Table { rules: Rules::Invalid(span), .. } = variable.resolve {
         let message = "rules must be written as [[resolve.rule]] tables";
         findings.add(Finding::new(Entity::variable(id), path, Some(span), message).key("resolve.rule"));

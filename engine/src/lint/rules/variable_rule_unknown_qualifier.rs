@@ -1,11 +1,11 @@
 //! A rule names a qualifier that is not there.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Variable;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-rule-unknown-qualifier",
     severity: Severity::Error,
     entity: "variable",
@@ -74,7 +74,7 @@ value = "large"
     checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;
     for (index, rule) in variable.rules().iter().enumerate() {
         let Some(named) = rule.qualifier.present().filter(|named| !known.contains_key(&named.value)) else {

@@ -1,10 +1,10 @@
 //! A variable does not say that it is written in version 1.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Variable;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-schema-version",
     severity: Severity::Error,
     entity: "variable",
@@ -38,7 +38,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if variable.schema_version.value() != Some(&1) {
         let message = format!("variable `{id}` must declare `schema_version = 1`");
         let span = variable.schema_version.span();

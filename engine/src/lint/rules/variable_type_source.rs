@@ -1,10 +1,10 @@
 //! A variable does not say what type it has.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{BadReference, Field, Primitive, Type, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-type-source",
     severity: Severity::Error,
     entity: "variable",
@@ -38,7 +38,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let mut add = |span, key, message: String| {
         findings.add(Finding::new(Entity::variable(id), path, span, message).key(key));
     };

@@ -1,11 +1,11 @@
 //! A variable has the type of a resource that is not there.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-unknown-resource",
     severity: Severity::Error,
     entity: "variable",
@@ -52,7 +52,7 @@ default = "basic"
     checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.resources;
     let Some(Type::Resource(resource)) = variable.value_type() else { return };
     if !known.contains_key(resource) {

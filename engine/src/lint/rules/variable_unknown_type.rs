@@ -1,10 +1,10 @@
 //! A variable has a type that does not exist.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-unknown-type",
     severity: Severity::Error,
     entity: "variable",
@@ -39,7 +39,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if let Some(Type::Unknown(name)) = variable.value_type() {
         let message = format!("there is no type `{name}`");
         findings.add(Finding::new(Entity::variable(id), path, variable.type_name.span(), message).key("type"));

@@ -1,11 +1,11 @@
 //! A default or a rule selects a value that is not there.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use super::nearest;
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-unknown-value",
     severity: Severity::Error,
     entity: "variable",
@@ -40,7 +40,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let resource = match variable.value_type() {
         // Other rules say that there is no such resource, or that there are no values at all.
         Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => return,

@@ -1,11 +1,11 @@
 //! A value of a variable is not of its type, or not as its schema says.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
-use crate::parse::{Step, Type, Variable};
+use crate::parse::{PathStep, Type, Variable};
 use crate::violation::Violation;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-value-type-mismatch",
     severity: Severity::Error,
     entity: "variable",
@@ -40,7 +40,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let Some(Type::Primitive(primitive)) = variable.value_type() else { return };
     let schema = facts.named_schema(path, &variable.schema).and_then(Result::ok);
     let schema = schema.and_then(|schema| schema.content());
@@ -53,7 +53,7 @@ fn check(facts: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings:
         }
         let Some(schema) = schema else { continue };
         for mut violation in Violation::all(schema, &named.value) {
-            violation.steps.splice(0..0, [Step::Key("values".to_owned()), Step::Key(key.to_string())]);
+            violation.steps.splice(0..0, [PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())]);
             let span = findings.place(path, &violation.steps).or(Some(named.span));
             let message = format!("`{key}` does not match its schema: {}", violation.message);
             findings.add(Finding::new(Entity::value(id, key), path, span, message).key(violation.key()));

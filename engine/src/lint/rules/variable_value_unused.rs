@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-value-unused",
     severity: Severity::Warning,
     entity: "value",
@@ -42,7 +42,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     // Where the values are objects of a resource, what is selected is never one that stands here.
     let inline = !matches!(variable.value_type(), Some(Type::Resource(_)));
     let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());

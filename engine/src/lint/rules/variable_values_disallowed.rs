@@ -1,10 +1,10 @@
 //! A variable of a resource has values of its own.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Values, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-values-disallowed",
     severity: Severity::Error,
     entity: "variable",
@@ -72,7 +72,7 @@ default = "basic"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let Some(Type::Resource(resource)) = variable.value_type() else { return };
     let span = match &variable.values {
         Values::Table(span, values) if !values.is_empty() => *span,

@@ -1,10 +1,10 @@
 //! A variable has no values.
 
-use super::super::{Check, Entry, Facts, Finding, Findings, Rule};
+use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::{Type, Values, Variable};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/variable-values-missing",
     severity: Severity::Error,
     entity: "variable",
@@ -36,7 +36,7 @@ default = "small"
     checks: &[Check::Variable(check)],
 };
 
-fn check(_: &Facts<'_>, (id, path, variable): Entry<'_, Variable>, findings: &mut Findings<'_>) {
+fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if let Some(Type::Resource(_)) = variable.value_type() {
         return;
     }

@@ -1,10 +1,10 @@
 //! The context schema cannot be used.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-context-schema-ref",
     severity: Severity::Error,
     entity: "workspace",
@@ -30,7 +30,7 @@ pub(super) static RULE: Rule = Rule {
     checks: &[Check::Workspace(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(document) = facts.parsed.schemas.get(CONTEXT_SCHEMA) else { return };
     let message = match document.content().map(|schema| schema.validator()) {
         Some(Ok(_)) => return,

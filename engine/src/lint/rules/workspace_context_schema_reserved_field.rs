@@ -1,10 +1,10 @@
 //! The context schema declares the name that stands for other qualifiers.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::CONTEXT_SCHEMA;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-context-schema-reserved-field",
     severity: Severity::Error,
     entity: "workspace",
@@ -30,7 +30,7 @@ pub(super) static RULE: Rule = Rule {
     checks: &[Check::Workspace(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };
     if schema.json.get("properties").is_some_and(|properties| properties.get("qualifier").is_some()) {
         let message = "the context schema declares `qualifier`, which stands for other qualifiers";

@@ -1,9 +1,9 @@
 //! There are documents, but no manifest among them.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-manifest-missing",
     severity: Severity::Error,
     entity: "workspace",
@@ -41,7 +41,7 @@ default = "small"
     checks: &[Check::Workspace(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     if facts.parsed.manifest.is_none() && facts.parsed.tree().iter().next().is_some() {
         findings.add(Finding::new(
             Entity::Workspace,

@@ -1,10 +1,10 @@
 //! The manifest is not TOML.
 
-use super::super::{Check, Rule};
+use super::super::{Check, LintRule};
 use crate::diagnostic::{Severity, Stage};
 use crate::tree::DocumentKind;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-manifest-parse-failed",
     severity: Severity::Error,
     entity: "workspace",

@@ -1,10 +1,10 @@
 //! The manifest does not say what a manifest must say.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 use crate::parse::Extends;
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-manifest-schema-failed",
     severity: Severity::Error,
     entity: "workspace",
@@ -26,7 +26,7 @@ extends = ["../base"]
     checks: &[Check::Workspace(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(document) = &facts.parsed.manifest else { return };
     let Some(manifest) = document.content() else { return };
     let mut add = |span, key, message: &str| {

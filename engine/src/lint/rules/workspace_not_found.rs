@@ -1,9 +1,9 @@
 //! Nothing of a workspace is there at all.
 
-use super::super::{Check, Facts, Finding, Findings, Rule};
+use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
 use crate::diagnostic::{Entity, Severity, Stage};
 
-pub(super) static RULE: Rule = Rule {
+pub(super) static RULE: LintRule = LintRule {
     id: "rototo/workspace-not-found",
     severity: Severity::Error,
     entity: "workspace",
@@ -28,7 +28,7 @@ default = "small"
     checks: &[Check::Workspace(check)],
 };
 
-fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
+fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     if facts.parsed.tree().iter().next().is_none() {
         findings.add(Finding::new(Entity::Workspace, "", None, "there is no document of a workspace here"));
     }

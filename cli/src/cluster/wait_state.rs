@@ -1,0 +1,319 @@
+//! What is known while somebody waits, and what to ask for next. Pure: what was seen and the time go in.
+//!
+//! A claim that is known to be recent comes by one of three ways: the operator answers; the operator handles a request that was
+//! made by an annotation; or it writes the status for a reason of its own. The first that works is used.
+
+use std::time::Duration;
+
+use rototo_api::convergence::Convergence;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use tokio::time::Instant;
+
+use super::claim::{as_of, good_for};
+use super::freshness::{Freshness, Mark, Marks};
+use super::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
+
+/// How a way to a recent claim has turned out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Untried,
+    Open,
+    /// Why not.
+    Closed(String),
+}
+
+/// A question to the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// For the workspace as it is.
+    Read,
+    /// For a reconcile, which dates the status.
+    Request,
+}
+
+/// What became of a look.
+#[derive(Debug)]
+pub(crate) enum QueryResult {
+    /// The workspace as it is now, and the request that was made.
+    Seen(Box<RototoWorkspace>, Option<String>),
+    /// There is no such workspace.
+    Missing,
+    /// The request may not be made.
+    Forbidden(String),
+    /// It did not work this time.
+    Failed(anyhow::Error),
+}
+
+/// All that is known while somebody waits.
+#[derive(Debug)]
+pub(crate) struct WaitState {
+    target: WaitTarget,
+    workspace: Option<RototoWorkspace>,
+    answer: Option<(Convergence, Instant)>,
+    marks: Marks,
+    /// When the API server was last asked.
+    queried: Instant,
+    requested: bool,
+    pub(crate) operator: Channel,
+    pub(crate) requests: Channel,
+    /// Why the API server said nothing when it was last heard.
+    pub(crate) problem: Option<anyhow::Error>,
+}
+
+impl WaitState {
+    /// Begins before anything is asked.
+    pub(crate) fn new(target: WaitTarget, now: Instant) -> Self {
+        Self {
+            target,
+            workspace: None,
+            answer: None,
+            marks: Marks::default(),
+            queried: now,
+            requested: false,
+            operator: Channel::Untried,
+            requests: Channel::Untried,
+            problem: None,
+        }
+    }
+
+    pub(crate) fn target(&self) -> &WaitTarget {
+        &self.target
+    }
+
+    pub(crate) fn workspace(&self) -> Option<&RototoWorkspace> {
+        self.workspace.as_ref()
+    }
+
+    pub(crate) fn status(&self) -> Option<&RototoWorkspaceStatus> {
+        self.workspace.as_ref()?.status.as_ref()
+    }
+
+    /// The watch has shown the workspace. Its first word is as good as that of a look at the beginning.
+    pub(crate) fn saw(&mut self, workspace: RototoWorkspace) {
+        if self.workspace.is_none() {
+            let as_of = workspace.status.as_ref().and_then(as_of);
+            self.marks.add(Mark { at: self.queried, as_of, request: None });
+        }
+        self.take(workspace);
+    }
+
+    /// A look that began at `at` is over.
+    pub(crate) fn queried(&mut self, at: Instant, queried: QueryResult) {
+        self.queried = at;
+        match queried {
+            QueryResult::Seen(workspace, request) => {
+                if request.is_some() {
+                    (self.requested, self.requests) = (true, Channel::Open);
+                }
+                let as_of = workspace.status.as_ref().and_then(as_of);
+                self.take(*workspace);
+                self.marks.add(Mark { at, as_of, request });
+            }
+            QueryResult::Missing => {}
+            QueryResult::Forbidden(why) => self.requests = Channel::Closed(why),
+            QueryResult::Failed(error) => self.problem = Some(error),
+        }
+    }
+
+    /// The operator has answered a question that was put at `at`, or could not.
+    pub(crate) fn answered(&mut self, at: Instant, answer: anyhow::Result<Convergence>) {
+        match answer {
+            Ok(answer) => (self.answer, self.operator) = (Some((answer, at)), Channel::Open),
+            Err(why) => (self.answer, self.operator) = (None, Channel::Closed(format!("{why:#}"))),
+        }
+    }
+
+    fn take(&mut self, workspace: RototoWorkspace) {
+        self.problem = None;
+        // Of a look and the watch, one is behind the other.
+        let version = |workspace: &RototoWorkspace| workspace.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+        let same = |known: &RototoWorkspace| known.metadata.uid == workspace.metadata.uid;
+        let older = self.workspace.as_ref().is_some_and(|known| same(known) && version(&workspace) < version(known));
+        if !older {
+            self.workspace = Some(workspace);
+        }
+    }
+
+    /// How it stands; `None` before the workspace was seen.
+    pub(crate) fn verdict(&self, now: Instant) -> Option<WaitVerdict> {
+        let workspace = self.workspace.as_ref()?;
+        let status = workspace.status.as_ref();
+        let good_for = self.good_for();
+        let answer = self.answer.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) <= good_for);
+        let freshness = status.map_or(Freshness::Unknown, |status| self.marks.freshness(status, now));
+        let known = WaitInput { workspace, answer: answer.map(|(answer, _)| answer), status: freshness };
+        Some(verdict(&known, &self.target))
+    }
+
+    /// What to ask the API server for next, and when. A request is made only where nothing but the date is missing.
+    pub(crate) fn next_query(&self, now: Instant) -> (Instant, Query) {
+        let later = self.queried + self.good_for() / 3;
+        let unconfirmed = matches!(self.verdict(now), Some(WaitVerdict::Unconfirmed(_)));
+        let may_request = self.operator != Channel::Untried && !matches!(self.requests, Channel::Closed(_));
+        match (unconfirmed && may_request, self.requested || self.problem.is_some()) {
+            (true, false) => (now, Query::Request),
+            (true, true) => (later, Query::Request),
+            (false, _) => (later, Query::Read),
+        }
+    }
+
+    fn good_for(&self) -> Duration {
+        good_for(self.status().unwrap_or(&RototoWorkspaceStatus::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const OLD: &str = "2026-11-20T18:40:00Z";
+    const NEW: &str = "2026-11-20T18:40:01Z";
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A workspace whose fleet has converged on [`COMMIT`], says a status of that time.
+    fn workspace(version: u64, as_of: &str, handled: Option<&str>) -> RototoWorkspace {
+        let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": OLD});
+        let conditions = ["Ready", "Published", "Converged"].map(condition);
+        let revision = format!("main@sha1:{COMMIT}");
+        serde_json::from_value(json!({
+            "metadata": { "name": "degradation", "uid": "1", "generation": 1, "resourceVersion": version.to_string() },
+            "spec": { "source": "git+https://git.example.com/acme/config.git" },
+            "status": {
+                "observedGeneration": 1,
+                "conditions": conditions,
+                "lastHandledReconcileAt": handled,
+                "published": { "fingerprint": "sha256:1", "revision": revision, "updatedAt": "2026-11-20T18:00:00.000000Z" },
+                "fleet": { "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of, "claimSeconds": 45 },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn answer() -> Convergence {
+        serde_json::from_value(json!({
+            "as_of": NEW, "uid": "1", "observed_generation": 1, "fingerprint": "sha256:1", "updated_at": null,
+            "revisions": [format!("main@sha1:{COMMIT}")], "source_revision": null, "settled": true,
+            "status": "True", "reason": "Converged", "message": "", "expected": 1, "processes": 1, "applied": 1
+        }))
+        .unwrap()
+    }
+
+    /// Somebody waits for [`COMMIT`], and has seen the workspace of [`OLD`].
+    fn begun() -> (WaitState, Instant) {
+        let start = Instant::now();
+        let mut wait_state = WaitState::new(WaitTarget::Commit(COMMIT.parse().unwrap()), start);
+        wait_state.saw(workspace(1, OLD, None));
+        (wait_state, start)
+    }
+
+    fn without_operator() -> (WaitState, Instant) {
+        let (mut wait_state, start) = begun();
+        wait_state.answered(start, Err(anyhow::anyhow!("there is no token")));
+        (wait_state, start)
+    }
+
+    fn check(wait_state: &WaitState, now: Instant, converged: bool) {
+        match wait_state.verdict(now) {
+            Some(WaitVerdict::Converged(_)) if converged => {}
+            Some(WaitVerdict::Unconfirmed(_)) if !converged => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// History F20, invariant G20.
+    #[test]
+    fn a_claim_that_stood_before_the_wait_began_is_never_believed() {
+        let (mut wait_state, start) = without_operator();
+        for passed in [0, 15, 60, 600, 86_400] {
+            let at = start + seconds(passed);
+            check(&wait_state, at, false);
+            wait_state.saw(workspace(1, OLD, None));
+            wait_state.queried(at, QueryResult::Seen(Box::new(workspace(1, OLD, None)), None));
+            check(&wait_state, at, false);
+        }
+    }
+
+    #[test]
+    fn a_status_that_the_operator_has_written_since_is_believed() {
+        let (mut wait_state, start) = without_operator();
+        wait_state.saw(workspace(2, NEW, None));
+        check(&wait_state, start + seconds(1), true);
+    }
+
+    #[test]
+    fn a_request_that_was_handled_is_believed() {
+        let (mut wait_state, start) = without_operator();
+        wait_state.queried(start, QueryResult::Seen(Box::new(workspace(2, OLD, None)), Some("mine".to_owned())));
+        check(&wait_state, start, false);
+        wait_state.saw(workspace(3, OLD, Some("another's")));
+        check(&wait_state, start + seconds(1), false);
+        wait_state.saw(workspace(4, OLD, Some("mine")));
+        check(&wait_state, start + seconds(2), true);
+    }
+
+    #[test]
+    fn a_claim_that_came_late_is_confirmed_by_the_queries_in_between() {
+        let (mut late, start) = without_operator();
+        late.saw(workspace(2, NEW, None));
+        check(&late, start + seconds(46), false);
+        let (mut state, start) = without_operator();
+        state.queried(start + seconds(30), QueryResult::Seen(Box::new(workspace(1, OLD, None)), None));
+        state.saw(workspace(2, NEW, None));
+        check(&state, start + seconds(46), true);
+    }
+
+    #[test]
+    fn an_answer_of_the_operator_is_believed_as_long_as_a_claim_is_good() {
+        let (mut wait_state, start) = begun();
+        wait_state.answered(start, Ok(answer()));
+        check(&wait_state, start + seconds(45), true);
+        check(&wait_state, start + seconds(46), false);
+        wait_state.answered(start, Err(anyhow::anyhow!("gone")));
+        check(&wait_state, start, false);
+    }
+
+    #[test]
+    fn a_request_waits_for_the_first_word_on_the_operator_and_is_repeated_now_and_then() {
+        let (mut wait_state, start) = begun();
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Read));
+        wait_state.answered(start, Err(anyhow::anyhow!("there is no token")));
+        assert_eq!(wait_state.next_query(start), (start, Query::Request));
+        wait_state.queried(start, QueryResult::Seen(Box::new(workspace(2, OLD, None)), Some("first".to_owned())));
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Request));
+    }
+
+    #[test]
+    fn a_request_that_failed_is_not_repeated_at_once_and_one_that_is_forbidden_never() {
+        let (mut wait_state, start) = without_operator();
+        wait_state.queried(start, QueryResult::Failed(anyhow::anyhow!("no answer")));
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Request));
+        wait_state.queried(start, QueryResult::Forbidden("grant patch".to_owned()));
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Read));
+        assert_eq!(wait_state.requests, Channel::Closed("grant patch".to_owned()));
+    }
+
+    #[test]
+    fn nothing_is_requested_while_the_fleet_is_on_its_way() {
+        let (mut wait_state, start) = without_operator();
+        let mut moving = workspace(2, NEW, None);
+        moving.status.as_mut().unwrap().conditions[2].status = "False".to_owned();
+        wait_state.saw(moving);
+        assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Read));
+    }
+
+    #[test]
+    fn a_watch_that_is_behind_a_query_takes_nothing_back() {
+        let (mut wait_state, start) = without_operator();
+        let mut moving = workspace(10, NEW, None);
+        moving.status.as_mut().unwrap().conditions[2].status = "False".to_owned();
+        wait_state.queried(start, QueryResult::Seen(Box::new(moving), None));
+        wait_state.saw(workspace(9, NEW, None));
+        assert!(matches!(wait_state.verdict(start), Some(WaitVerdict::Pending(_))));
+    }
+}

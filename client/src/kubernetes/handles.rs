@@ -1,0 +1,304 @@
+//! The handles of this process, over all runtimes and all [`Cluster`](super::Cluster) objects: to the operator, all that
+//! follow one workspace are one process, and each report speaks for all of them.
+//!
+//! A handle counts from when it begins to follow until nothing can be resolved from it any more. One whose follower has
+//! panicked, or whose runtime has ended, still resolves what it had, and counts with that: the reports of the others say
+//! so, and where there are no others, the process falls silent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rototo_api::fleet::ProcessState;
+use rototo_protocol::Publish;
+use rototo_protocol::follower::{ReportedState, combine};
+use tokio::time::Instant;
+
+/// The workspace that a handle follows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FollowedWorkspace {
+    /// The URL of the API server.
+    pub(crate) cluster: String,
+    pub(crate) namespace: String,
+    pub(crate) workspace: String,
+}
+
+/// The place of one handle among the handles of this process. Dropping it takes the handle out.
+#[derive(Debug, Default)]
+pub(crate) struct HandleRegistration(OnceLock<(FollowedWorkspace, u64)>);
+
+/// What a report says: the standing of all handles at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CombinedState {
+    pub(crate) reported: ReportedState,
+    /// Since when all of them have run the publish of `reported`, if they do.
+    pub(crate) applied: Option<Instant>,
+    /// The number of handles.
+    pub(crate) handles: u32,
+    /// Grows with each account of this process: the order of the moments.
+    pub(crate) sequence: u64,
+}
+
+/// The standing of one handle, and what it applied last, with the time.
+struct HandleState {
+    reported: ReportedState,
+    applied: Option<(Publish, Instant)>,
+}
+
+#[derive(Default)]
+struct Handles {
+    followed: HashMap<FollowedWorkspace, BTreeMap<u64, HandleState>>,
+    /// The handle that was the last to close, of each workspace that this process has drained.
+    drained: HashMap<FollowedWorkspace, u64>,
+    opened: u64,
+    reports: u64,
+}
+
+static HANDLES: LazyLock<Mutex<Handles>> = LazyLock::new(Mutex::default);
+
+fn handles() -> MutexGuard<'static, Handles> {
+    // Nothing below panics half-way through a change, so a poisoned lock is as good as any.
+    HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HandleRegistration {
+    /// The handle begins to follow. It resolves nothing yet.
+    pub(crate) fn enter(&self, followed: FollowedWorkspace) {
+        self.0.get_or_init(|| handles().open(followed));
+    }
+
+    /// The handle stands here now. Called after what it resolves from has changed, and before that is reported.
+    pub(crate) fn update(&self, reported: ReportedState, applied: Option<(Publish, Instant)>) {
+        let Some((followed, id)) = self.0.get() else { return };
+        let mut handles = handles();
+        if let Some(handle) = handles.followed.get_mut(followed).and_then(|all| all.get_mut(id)) {
+            *handle = HandleState { reported, applied };
+        }
+    }
+
+    /// What a report says now; `None` where the handle never began to follow.
+    pub(crate) fn combined(&self) -> Option<CombinedState> {
+        let (followed, _) = self.0.get()?;
+        Some(handles().combined(followed))
+    }
+
+    /// Takes the handle out: nothing will be resolved from it any more. What a report says then: how the others stand, or
+    /// that the process drains where there are none. `None` where the handle was taken out before.
+    pub(crate) fn leave(&self) -> Option<CombinedState> {
+        let (followed, id) = self.0.get()?;
+        let mut handles = handles();
+        handles.close(followed, *id).then(|| handles.combined(followed))
+    }
+
+    /// The account of a process that has drained, as long as this handle was the last to close and none opened since.
+    pub(crate) fn drained(&self) -> Option<CombinedState> {
+        let (followed, id) = self.0.get()?;
+        let mut handles = handles();
+        (handles.drained.get(followed) == Some(id)).then(|| handles.combined(followed))
+    }
+}
+
+impl Drop for HandleRegistration {
+    fn drop(&mut self) {
+        if let Some((followed, id)) = self.0.get() {
+            handles().close(followed, *id);
+        }
+    }
+}
+
+impl Handles {
+    fn open(&mut self, followed: FollowedWorkspace) -> (FollowedWorkspace, u64) {
+        self.opened += 1;
+        let reported = ReportedState { state: ProcessState::Starting, publish: None, reason: None };
+        self.drained.remove(&followed);
+        let all = self.followed.entry(followed.clone()).or_default();
+        all.insert(self.opened, HandleState { reported, applied: None });
+        (followed, self.opened)
+    }
+
+    /// Whether it was open.
+    fn close(&mut self, followed: &FollowedWorkspace, id: u64) -> bool {
+        let Some(all) = self.followed.get_mut(followed) else { return false };
+        let was_open = all.remove(&id).is_some();
+        if all.is_empty() {
+            self.followed.remove(followed);
+            self.drained.insert(followed.clone(), id);
+        }
+        was_open
+    }
+
+    fn combined(&mut self, followed: &FollowedWorkspace) -> CombinedState {
+        self.reports += 1;
+        let none = BTreeMap::new();
+        let all = self.followed.get(followed).unwrap_or(&none);
+        let drained = ReportedState { state: ProcessState::Draining, publish: None, reason: None };
+        let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
+        CombinedState {
+            applied: applied(all, &reported),
+            reported,
+            handles: u32::try_from(all.len()).unwrap_or(u32::MAX),
+            sequence: self.reports,
+        }
+    }
+}
+
+/// When the last of the handles applied the publish of `reported`; `None` unless all of them run it.
+fn applied(all: &BTreeMap<u64, HandleState>, reported: &ReportedState) -> Option<Instant> {
+    let publish = reported.publish.filter(|_| reported.state != ProcessState::Rejected)?;
+    let times = all.values().map(|handle| handle.applied.filter(|(applied, _)| *applied == publish));
+    let times: Option<Vec<Instant>> = times.map(|applied| applied.map(|(_, at)| at)).collect();
+    times?.into_iter().max()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A workspace that no other test follows.
+    fn workspace(name: &str) -> FollowedWorkspace {
+        FollowedWorkspace {
+            cluster: "https://presence".to_owned(),
+            namespace: "prod".to_owned(),
+            workspace: name.to_owned(),
+        }
+    }
+
+    fn opened(name: &str) -> HandleRegistration {
+        let registration = HandleRegistration::default();
+        registration.enter(workspace(name));
+        registration
+    }
+
+    /// `a@1`: content a, published at second 1.
+    fn publish(text: &str) -> Publish {
+        let (content, second) = text.split_once('@').unwrap();
+        Publish {
+            fingerprint: format!("sha256:{}", content.repeat(64)).parse().unwrap(),
+            updated_at: format!("2026-11-20T18:40:0{second}.000000Z").parse().unwrap(),
+        }
+    }
+
+    fn reported(state: ProcessState, named: &str) -> ReportedState {
+        let reason = (state == ProcessState::Rejected).then_some("check_failed");
+        ReportedState { state, publish: Some(publish(named)), reason }
+    }
+
+    fn applies(registration: &HandleRegistration, named: &str, at: Instant) {
+        registration.update(reported(ProcessState::Applied, named), Some((publish(named), at)));
+    }
+
+    #[test]
+    fn a_refusal_of_one_handle_is_in_every_report_until_that_handle_leaves() {
+        // History F13.
+        let (first, second) = (opened("refusal"), opened("refusal"));
+        first.update(reported(ProcessState::Rejected, "b@2"), Some((publish("a@1"), Instant::now())));
+        applies(&second, "b@2", Instant::now());
+        for registration in [&first, &second] {
+            let combined = registration.combined().unwrap();
+            assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Rejected, "b@2"), 2));
+            assert_eq!(combined.applied, None);
+        }
+        let combined = first.leave().unwrap();
+        assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+    }
+
+    #[test]
+    fn a_handle_that_has_just_been_opened_runs_nothing_yet() {
+        let first = opened("just-opened");
+        applies(&first, "b@2", Instant::now());
+        let second = opened("just-opened");
+        let combined = first.combined().unwrap();
+        assert_eq!((combined.reported.state, combined.reported.publish), (ProcessState::Starting, None));
+        drop(second);
+        assert_eq!(first.combined().unwrap().reported, reported(ProcessState::Applied, "b@2"));
+    }
+
+    #[test]
+    fn the_process_has_applied_a_publish_when_its_last_handle_has() {
+        let (first, second) = (opened("last"), opened("last"));
+        let (early, late) = (Instant::now(), Instant::now() + Duration::from_secs(5));
+        applies(&first, "b@2", late);
+        applies(&second, "a@1", early);
+        assert_eq!(first.combined().unwrap().applied, None, "the second runs something else");
+        applies(&second, "b@2", early);
+        assert_eq!(first.combined().unwrap().applied, Some(late));
+    }
+
+    #[test]
+    fn only_the_last_handle_drains_the_process() {
+        // History F14: on one thread as on two, and whichever runtime and cluster object it came from.
+        let (first, second, other) = (opened("drain"), opened("drain"), opened("other"));
+        applies(&second, "b@2", Instant::now());
+        let leave_twice = move || (first.leave().unwrap(), first.leave());
+        let (combined, again) = std::thread::spawn(leave_twice).join().unwrap();
+        assert_eq!(again, None, "it has left");
+        assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+        let combined = second.leave().unwrap();
+        assert_eq!((combined.reported.state, combined.handles), (ProcessState::Draining, 0));
+        assert_eq!(second.leave(), None, "the process drains once");
+        assert_eq!(other.combined().unwrap().handles, 1);
+    }
+
+    #[test]
+    fn a_process_has_drained_until_another_handle_opens() {
+        let (first, second) = (opened("drained"), opened("drained"));
+        first.leave();
+        assert_eq!(first.drained(), None);
+        second.leave();
+        assert_eq!(first.drained(), None, "another handle closed later");
+        let combined = second.drained().unwrap();
+        assert_eq!((combined.reported.state, combined.handles), (ProcessState::Draining, 0));
+        let third = opened("drained");
+        assert_eq!(second.drained(), None);
+        third.leave();
+        assert_eq!(second.drained(), None);
+        assert!(third.drained().is_some());
+    }
+
+    #[test]
+    fn a_handle_that_is_opened_again_reports_after_the_one_that_drained() {
+        // History F14b.
+        let first = opened("again");
+        let before = first.combined().unwrap();
+        let drained = first.leave().unwrap();
+        let again = opened("again").combined().unwrap();
+        assert!(before.sequence < drained.sequence && drained.sequence < again.sequence);
+        assert_eq!((again.reported.state, again.handles), (ProcessState::Starting, 1));
+    }
+
+    #[test]
+    fn the_order_of_accounts_is_the_order_of_their_numbers() {
+        // Two threads take turns with their own handle. The publish that both run only grows, so it has to grow with
+        // the numbers.
+        let publishes = ["a@1", "b@2", "c@3", "d@4", "e@5", "f@6"];
+        let run = move || {
+            let registration = opened("order");
+            let mut reports = Vec::new();
+            for named in publishes.into_iter().cycle().take(6) {
+                applies(&registration, named, Instant::now());
+                reports.push(registration.combined().unwrap());
+            }
+            (registration, reports)
+        };
+        let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(run)).collect();
+        let (handles, reports): (Vec<_>, Vec<_>) = threads.into_iter().map(|thread| thread.join().unwrap()).unzip();
+        let mut reports: Vec<CombinedState> =
+            reports.into_iter().flatten().filter(|combined| combined.handles == 2).collect();
+        reports.sort_by_key(|combined| combined.sequence);
+        let named = reports.iter().map(|combined| combined.reported.publish.map(|publish| publish.updated_at));
+        assert!(named.is_sorted());
+        drop(handles);
+    }
+
+    #[test]
+    fn a_handle_counts_as_long_as_somebody_holds_it() {
+        let (first, second) = (opened("held"), opened("held"));
+        applies(&first, "a@1", Instant::now());
+        applies(&second, "b@2", Instant::now());
+        // The follower of the first is gone, and can say nothing any more: what it resolves still counts.
+        assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Pending, "a@1"));
+        drop(first);
+        assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Applied, "b@2"));
+    }
+}

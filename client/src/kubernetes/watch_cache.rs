@@ -1,0 +1,109 @@
+//! What the watch of the markers shows, and what that means for one workspace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use rototo_api::marker::{Marker, MarkerError};
+use rototo_protocol::Publish;
+use rototo_protocol::follower::ObservedMarker;
+use rototo_protocol::follower::fault::Fault;
+
+use rototo_connection::Address;
+
+/// What the watch showed last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WatchCache {
+    /// How many lists were completed.
+    pub(crate) hydrates: u64,
+    /// The markers by workspace; `None` while the map does not exist.
+    pub(crate) markers: Option<Arc<BTreeMap<String, String>>>,
+    /// Where snapshots are served. Outlives the map, so that a process whose map is gone can still say so.
+    pub(crate) address: Option<Arc<Address>>,
+    /// Why the API server can't be watched at the moment.
+    pub(crate) trouble: Option<Fault>,
+}
+
+impl WatchCache {
+    /// Takes in what the map is now.
+    pub(crate) fn show(&mut self, map: Option<ConfigMap>) {
+        self.trouble = None;
+        if let Some(address) = map.as_ref().and_then(Address::of) {
+            self.address = Some(Arc::new(address));
+        }
+        self.markers = map.map(|map| Arc::new(map.data.unwrap_or_default()));
+    }
+
+    /// What rings for `workspace`.
+    pub(crate) fn marker(&self, workspace: &str) -> ObservedMarker {
+        let Some(markers) = &self.markers else { return ObservedMarker::NoMap };
+        markers.get(workspace).map_or(ObservedMarker::NoMarker, |text| observed_marker(workspace, text))
+    }
+}
+
+/// What the marker of `workspace` says.
+pub(crate) fn observed_marker(workspace: &str, marker: &str) -> ObservedMarker {
+    match Marker::parse(marker) {
+        Ok(Marker::Removed { updated_at }) => ObservedMarker::Removed(updated_at),
+        Ok(Marker::Published { fingerprint, updated_at }) => match fingerprint.parse() {
+            Ok(fingerprint) => ObservedMarker::Published(Publish { fingerprint, updated_at }),
+            Err(_) => unreadable(workspace, &MarkerError::Malformed("its fingerprint is none".to_owned())),
+        },
+        Err(error) => unreadable(workspace, &error),
+    }
+}
+
+fn unreadable(workspace: &str, error: &MarkerError) -> ObservedMarker {
+    let code = match error {
+        MarkerError::UnknownVersion(_) => "marker_version_unknown",
+        MarkerError::Malformed(_) => "marker_malformed",
+    };
+    ObservedMarker::Unreadable(Fault::persistent(
+        code,
+        format!("reading the marker of workspace `{workspace}` failed: {error}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: &str = "2026-11-20T18:40:00.123456Z";
+
+    fn marker(text: &str) -> ObservedMarker {
+        let markers = BTreeMap::from([("prod".to_owned(), text.to_owned())]);
+        WatchCache { markers: Some(Arc::new(markers)), ..WatchCache::default() }.marker("prod")
+    }
+
+    fn code(marker: ObservedMarker) -> Option<&'static str> {
+        match marker {
+            ObservedMarker::Unreadable(fault) => Some(fault.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_map_without_the_key_differs_from_no_map() {
+        assert_eq!(WatchCache::default().marker("prod"), ObservedMarker::NoMap);
+        let empty = WatchCache { markers: Some(Arc::default()), ..WatchCache::default() };
+        assert_eq!(empty.marker("prod"), ObservedMarker::NoMarker);
+    }
+
+    #[test]
+    fn a_publish_and_a_removal_are_read() {
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let published = marker(&format!(r#"{{"schema_version":1,"fingerprint":"{digest}","updated_at":"{TIME}"}}"#));
+        let ObservedMarker::Published(publish) = published else { panic!("{published:?}") };
+        assert_eq!((publish.fingerprint.to_string(), publish.updated_at.to_string()), (digest, TIME.to_owned()));
+        let removed = marker(&format!(r#"{{"schema_version":1,"removed":true,"updated_at":"{TIME}"}}"#));
+        assert_eq!(removed, ObservedMarker::Removed(TIME.parse().unwrap()));
+    }
+
+    #[test]
+    fn what_can_not_be_read_says_why() {
+        assert_eq!(code(marker(r#"{"schema_version":2}"#)), Some("marker_version_unknown"));
+        assert_eq!(code(marker("edited by hand")), Some("marker_malformed"));
+        let bad = format!(r#"{{"schema_version":1,"fingerprint":"latest","updated_at":"{TIME}"}}"#);
+        assert_eq!(code(marker(&bad)), Some("marker_malformed"));
+    }
+}

@@ -1,0 +1,114 @@
+//! What rules ask about a document's surroundings: what is there to be referred to, and what it says.
+
+use std::sync::Arc;
+
+use super::check::{CheckedDocument, DocumentEntry};
+use crate::diagnostic::Entity;
+use crate::parse::{
+    BadReference, ById, CONTEXT_SCHEMA, Field, Parse, ParseError, Parsed, Schema, Type, Values, Variable, resource_of,
+    stem,
+};
+use crate::shared::SharedMap;
+use crate::tree::DocumentKind;
+
+/// A parsed workspace.
+pub(super) struct WorkspaceIndex<'a> {
+    pub(super) parsed: &'a Parsed,
+}
+
+impl<'a> WorkspaceIndex<'a> {
+    pub(super) fn new(parsed: &'a Parsed) -> Self {
+        Self { parsed }
+    }
+
+    /// The document at `path`, if there is something to look at in it alone.
+    pub(super) fn document(&self, path: &str) -> Option<CheckedDocument<'a>> {
+        let parsed: &'a Parsed = self.parsed;
+        let kind = DocumentKind::at(path)?;
+        let unreadable =
+            |entity: Entity, fault: Option<&'a ParseError>| Some(CheckedDocument::Unreadable(kind, entity, fault?));
+        match kind {
+            DocumentKind::Variable => match readable(&parsed.variables, stem(path))? {
+                Ok(entry) => Some(CheckedDocument::Variable(entry)),
+                Err(fault) => unreadable(Entity::variable(stem(path)), fault),
+            },
+            DocumentKind::Qualifier => match readable(&parsed.qualifiers, stem(path))? {
+                Ok(entry) => Some(CheckedDocument::Qualifier(entry)),
+                Err(fault) => unreadable(Entity::qualifier(stem(path)), fault),
+            },
+            DocumentKind::Resource => match readable(&parsed.resources, stem(path))? {
+                Ok(entry) => Some(CheckedDocument::Resource(entry)),
+                Err(fault) => unreadable(Entity::resource(stem(path)), fault),
+            },
+            DocumentKind::Schema => match readable(&parsed.schemas, path)? {
+                Ok(entry) => Some(CheckedDocument::Schema(entry)),
+                Err(fault) => unreadable(Entity::schema(path), fault),
+            },
+            DocumentKind::ResourceObject => {
+                let (resource, objects) = parsed.objects.get_key_value(resource_of(path))?;
+                match readable(objects, stem(path))? {
+                    Ok((key, path, object)) => Some(CheckedDocument::Object((resource, key, path, object))),
+                    Err(fault) => unreadable(Entity::object(resource, stem(path)), fault),
+                }
+            }
+            DocumentKind::Manifest => unreadable(Entity::Manifest, parsed.manifest.as_ref()?.fault()),
+            DocumentKind::CustomLint => None,
+        }
+    }
+
+    /// Whether a resource has an object of that key, readable or not.
+    pub(super) fn has_object(&self, resource: &str, key: &str) -> bool {
+        self.parsed.objects.get(resource).is_some_and(|objects| objects.contains_key(key))
+    }
+
+    /// The context schema, if there is one and it is a schema.
+    pub(super) fn context_schema(&self) -> Option<&'a Schema> {
+        let schema = self.parsed.schemas.get(CONTEXT_SCHEMA)?.content()?;
+        schema.validator().is_ok().then_some(schema)
+    }
+
+    /// The schema that a resource or an `object` variable names, where that leads to one.
+    pub(super) fn named_schema(
+        &self,
+        path: &str,
+        reference: &Field<Arc<str>>,
+    ) -> Option<Result<&'a Parse<Schema>, BadReference>> {
+        let parsed: &'a Parsed = self.parsed;
+        reference.value().map(|reference| parsed.schema_at(path, reference))
+    }
+
+    /// The schema that the objects of a resource must match, if it names one that is there.
+    pub(super) fn schema_of_objects(&self, resource: &str) -> Option<&'a Parse<Schema>> {
+        let document = self.parsed.resources.get(resource)?;
+        self.named_schema(&document.path, &document.content()?.schema)?.ok()
+    }
+
+    /// The keys of values that a variable may select, in order.
+    pub(super) fn keys<'v>(&self, variable: &'v Variable) -> Box<dyn Iterator<Item = &'v str> + 'v>
+    where
+        'a: 'v,
+    {
+        match variable.value_type() {
+            Some(Type::Resource(resource)) => {
+                let parsed: &'a Parsed = self.parsed;
+                Box::new(parsed.objects.get(resource).into_iter().flat_map(SharedMap::keys).map(|key| &**key))
+            }
+            _ => Box::new(variable.inline_values().map(|(key, _)| &**key)),
+        }
+    }
+
+    /// Whether a variable may select the value of that key.
+    pub(super) fn has_key(&self, variable: &Variable, key: &str) -> bool {
+        match (variable.value_type(), &variable.values) {
+            (Some(Type::Resource(resource)), _) => self.has_object(resource, key),
+            (_, Values::Table(_, values)) => values.contains_key(key),
+            (_, Values::Missing | Values::Invalid(_)) => false,
+        }
+    }
+}
+
+/// The document of that id: its content, or why it has none.
+fn readable<'a, T>(documents: &'a ById<T>, id: &str) -> Option<Result<DocumentEntry<'a, T>, Option<&'a ParseError>>> {
+    let (id, document) = documents.get_key_value(id)?;
+    Some(document.content().map(|content| (id, &document.path, content)).ok_or_else(|| document.fault()))
+}

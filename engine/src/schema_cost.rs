@@ -1,0 +1,303 @@
+//! How much work a schema makes, counted before anybody does it.
+//!
+//! A schema of forty lines can ask for more checks than a machine does in a year: each `anyOf` that names the same schema
+//! twice doubles them. So what branches through references is counted first, and refused beyond a limit.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+/// A schema of no more parts than this, references followed, makes little work for any value.
+const LITTLE: u64 = 2_000;
+
+/// The most checks of one value.
+pub(crate) const MAX_CHECKS: u64 = 1_000_000;
+
+/// How deep checks may nest, references followed: each level takes stack from whoever follows it.
+const MAX_DEPTH: usize = 512;
+
+/// Whether a value can make a schema do more than it seems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SchemaCost {
+    /// The work is proportional to the value.
+    Proportional,
+    /// The work has to be counted for each value.
+    PerValue,
+    /// Even to read the schema with all that its references lead to is too much.
+    Boundless,
+}
+
+impl SchemaCost {
+    pub(crate) fn of(schema: &Value) -> Self {
+        let targets = Targets::of(schema);
+        let mut parts = Parts { targets: &targets, known: HashMap::new(), unclear: false };
+        let count = parts.count(schema, 0);
+        match count {
+            0..=LITTLE if !parts.unclear => Self::Proportional,
+            0..=MAX_CHECKS => Self::PerValue,
+            _ => Self::Boundless,
+        }
+    }
+}
+
+/// How many checks it takes to hold `value` against `schema`, and no more than a little over [`MAX_CHECKS`].
+pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
+    let targets = Targets::of(schema);
+    let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), steps: 0 };
+    checks.count(schema, value, 0)
+}
+
+/// What references may lead to.
+struct Targets<'s> {
+    /// The whole schema, and the parts with an address of their own: what `#` can mean.
+    roots: Vec<&'s Value>,
+    /// The parts with a name.
+    anchors: Vec<(&'s str, &'s Value)>,
+}
+
+impl<'s> Targets<'s> {
+    fn of(schema: &'s Value) -> Self {
+        let mut targets = Self { roots: vec![schema], anchors: Vec::new() };
+        let mut open = vec![schema];
+        while let Some(next) = open.pop() {
+            match next {
+                Value::Object(members) => {
+                    let text = |key: &str| members.get(key).and_then(Value::as_str);
+                    if !std::ptr::eq(next, schema) && (text("$id").is_some() || text("id").is_some()) {
+                        targets.roots.push(next);
+                    }
+                    for name in ["$anchor", "$dynamicAnchor"].into_iter().filter_map(text) {
+                        targets.anchors.push((name, next));
+                    }
+                    open.extend(members.values());
+                }
+                Value::Array(items) => open.extend(items),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        targets
+    }
+
+    /// Everything that the references of `members` can lead to.
+    fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
+        let references = ["$ref", "$dynamicRef", "$recursiveRef"];
+        let texts = references.into_iter().filter_map(|key| members.get(key)?.as_str());
+        texts.flat_map(|text| self.meant_by(text)).collect()
+    }
+
+    fn meant_by(&self, reference: &str) -> Vec<&'s Value> {
+        let fragment = reference.split_once('#').map_or("", |(_, fragment)| fragment);
+        if fragment.is_empty() {
+            return self.roots.clone();
+        }
+        if fragment.starts_with('/') {
+            let pointer = percent_decoded(fragment);
+            return self.roots.iter().filter_map(|root| root.pointer(&pointer)).collect();
+        }
+        self.anchors.iter().filter(|(name, _)| *name == fragment).map(|(_, schema)| *schema).collect()
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The parts of a schema, with all that its references lead to.
+struct Parts<'s, 't> {
+    targets: &'t Targets<'s>,
+    /// By the address of the part; `None` is one that is being counted.
+    known: HashMap<*const Value, Option<u64>>,
+    /// Whether it depends on the value how often a part counts.
+    unclear: bool,
+}
+
+impl<'s> Parts<'s, '_> {
+    fn count(&mut self, schema: &'s Value, depth: usize) -> u64 {
+        self.unclear |= depth > MAX_DEPTH;
+        if self.unclear {
+            return 0;
+        }
+        let below = match schema {
+            Value::Object(members) => {
+                let parts = members.values().fold(0, |sum: u64, part| sum.saturating_add(self.count(part, depth + 1)));
+                let named = self.targets.named_by(members);
+                let named = named.into_iter().fold(0, |sum: u64, to| sum.saturating_add(self.follow(to, depth + 1)));
+                parts.saturating_add(named).saturating_mul(repeated(members))
+            }
+            Value::Array(items) => {
+                items.iter().fold(0, |sum: u64, item| sum.saturating_add(self.count(item, depth + 1)))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        };
+        below.saturating_add(1)
+    }
+
+    fn follow(&mut self, target: &'s Value, depth: usize) -> u64 {
+        match self.known.get(&std::ptr::from_ref(target)) {
+            Some(Some(count)) => return *count,
+            Some(None) => {
+                self.unclear = true;
+                return 0;
+            }
+            None => {}
+        }
+        self.known.insert(target, None);
+        let count = self.count(target, depth);
+        self.known.insert(target, Some(count));
+        count
+    }
+}
+
+/// The schemas of a value's members that it has to be looked at again for what the others left over.
+fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
+    let left_over = |key: &&str| members.contains_key(*key);
+    if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
+}
+
+/// The checks that a value makes necessary.
+struct CheckCounter<'s, 't> {
+    targets: &'t Targets<'s>,
+    known: HashMap<(*const Value, *const Value), Option<u64>>,
+    /// How often this looked at anything, which is bounded as well.
+    steps: u64,
+}
+
+impl<'s> CheckCounter<'s, '_> {
+    fn count(&mut self, schema: &'s Value, value: &Value, depth: usize) -> u64 {
+        self.steps += 1;
+        if self.steps > MAX_CHECKS || depth > MAX_DEPTH {
+            return MAX_CHECKS + 1;
+        }
+        let Value::Object(members) = schema else { return 1 };
+        let depth = depth + 1;
+        let mut sum = 0_u64;
+        let mut add = |more: u64| {
+            sum = sum.saturating_add(more);
+            sum <= MAX_CHECKS
+        };
+        for to in self.targets.named_by(members) {
+            if !add(self.follow(to, value, depth)) {
+                return sum;
+            }
+        }
+        for (key, part) in members {
+            for (schema, value) in applied(key, part, value) {
+                if !add(self.count(schema, value, depth)) {
+                    return sum;
+                }
+            }
+        }
+        sum.saturating_mul(repeated(members)).saturating_add(1)
+    }
+
+    fn follow(&mut self, target: &'s Value, value: &Value, depth: usize) -> u64 {
+        let key = (std::ptr::from_ref(target), std::ptr::from_ref(value));
+        match self.known.get(&key) {
+            Some(known) => return known.unwrap_or(0),
+            None => self.known.insert(key, None),
+        };
+        let count = self.count(target, value, depth);
+        self.known.insert(key, Some(count));
+        count
+    }
+}
+
+/// The schemas that a keyword holds against a value or its members; more rather than fewer.
+fn applied<'a, 's: 'a, 'v: 'a>(
+    key: &str,
+    part: &'s Value,
+    value: &'v Value,
+) -> Box<dyn Iterator<Item = (&'s Value, &'v Value)> + 'a> {
+    let list = || part.as_array().into_iter().flatten();
+    let named = || part.as_object().into_iter().flat_map(serde_json::Map::values);
+    let members = || value.as_object().into_iter().flat_map(serde_json::Map::values);
+    let items = || value.as_array().into_iter().flatten();
+    match key {
+        "allOf" | "anyOf" | "oneOf" => Box::new(list().map(move |schema| (schema, value))),
+        "not" | "if" | "then" | "else" => Box::new(std::iter::once((part, value))),
+        "dependentSchemas" | "dependencies" => Box::new(named().map(move |schema| (schema, value))),
+        "properties" => Box::new(
+            part.as_object().into_iter().flatten().filter_map(move |(name, schema)| Some((schema, value.get(name)?))),
+        ),
+        "patternProperties" => Box::new(named().flat_map(move |schema| members().map(move |member| (schema, member)))),
+        "additionalProperties" | "unevaluatedProperties" => Box::new(members().map(move |member| (part, member))),
+        "items" | "additionalItems" | "prefixItems" | "contains" | "unevaluatedItems" if part.is_object() => {
+            Box::new(items().map(move |item| (part, item)))
+        }
+        "items" | "prefixItems" => Box::new(list().zip(items())),
+        "enum" => Box::new(list().map(move |schema| (schema, value))),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn schemas_that_people_write_are_little_work() {
+        let plain = json!({ "type": "object", "properties": { "a": { "anyOf": [{ "$ref": "#/$defs/b" }, { "$ref": "#/$defs/b" }] } }, "$defs": { "b": { "minimum": 1 } } });
+        assert_eq!(SchemaCost::of(&plain), SchemaCost::Proportional);
+        assert_eq!(SchemaCost::of(&json!(true)), SchemaCost::Proportional);
+        let tree = json!({ "properties": { "left": { "$ref": "#" }, "right": { "$ref": "#" } } });
+        assert_eq!(SchemaCost::of(&tree), SchemaCost::PerValue);
+        assert!(checks(&tree, &json!({ "left": { "left": {}, "right": {} } })) < 20);
+    }
+
+    #[test]
+    fn each_way_to_write_a_reference_is_followed() {
+        for reference in ["#", "#/%24defs/a~1b", "#name", "https://example.com/x#", "x.json"] {
+            let schema =
+                json!({ "$ref": reference, "$defs": { "a/b": { "$anchor": "name", "$ref": "#/$defs/a~1b" } } });
+            assert_eq!(SchemaCost::of(&schema), SchemaCost::PerValue, "{reference}");
+        }
+        assert_eq!(SchemaCost::of(&json!({ "$ref": "#/nowhere", "const": { "a%": "%zz" } })), SchemaCost::Proportional);
+    }
+
+    #[test]
+    fn what_doubles_with_each_step_is_counted_without_doing_it() {
+        let double = |levels: usize, keyword: &str| {
+            let mut all: serde_json::Map<String, Value> = (0..levels)
+                .map(|level| {
+                    let next = json!({ "$ref": format!("#/$defs/a{}", level + 1) });
+                    (format!("a{level}"), json!({ keyword: [next, next] }))
+                })
+                .collect();
+            all.insert(format!("a{levels}"), json!({ "type": "object" }));
+            json!({ "$ref": "#/$defs/a0", "$defs": all })
+        };
+        assert!(checks(&double(10, "anyOf"), &json!(1)) < 10_000);
+        assert!(checks(&double(100, "allOf"), &json!(1)) > MAX_CHECKS);
+        assert_eq!(SchemaCost::of(&double(100, "allOf")), SchemaCost::Boundless);
+        let recursive = json!({ "properties": { "v": { "oneOf": [{ "$ref": "#" }, { "$ref": "#" }] } } });
+        let deep = |levels| (0..levels).fold(json!(1), |value, _| json!({ "v": value }));
+        assert!(checks(&recursive, &deep(5)) < 1_000);
+        assert!(checks(&recursive, &deep(60)) > MAX_CHECKS);
+    }
+
+    #[test]
+    fn chains_of_references_have_an_end() {
+        let mut all: serde_json::Map<String, Value> =
+            (0..10_000).map(|n| (format!("a{n}"), json!({ "$ref": format!("#/$defs/a{}", n + 1) }))).collect();
+        all.insert("a10000".to_owned(), json!(true));
+        let schema = json!({ "$ref": "#/$defs/a0", "$defs": all });
+        assert_eq!(SchemaCost::of(&schema), SchemaCost::PerValue);
+        assert!(checks(&schema, &json!(1)) > MAX_CHECKS);
+    }
+}

@@ -1,0 +1,106 @@
+//! Packed answers that stay in memory: a change is asked for by a whole fleet at once, and mostly on one base.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::record_store::WorkspaceKey;
+use crate::snapshots::SnapshotRequest;
+
+/// How many bytes stay in memory. What was asked for longest ago goes first.
+const LIMIT: usize = 64 * 1024 * 1024;
+/// What an answer takes beside its bytes.
+const OVERHEAD: usize = 512;
+
+/// An answer that one request packs while the others wait for it.
+pub(crate) type PackedSnapshot = Arc<OnceCell<Option<Arc<[u8]>>>>;
+
+/// The answers, and when each was wanted last, in numbers of wishes.
+#[derive(Default)]
+pub(crate) struct SnapshotCache {
+    entries: HashMap<SnapshotRequest, (PackedSnapshot, u64)>,
+    requests: u64,
+}
+
+impl SnapshotCache {
+    /// The answer to `request`, which may have to be packed yet.
+    pub(crate) fn entry(&mut self, request: &SnapshotRequest) -> PackedSnapshot {
+        self.requests += 1;
+        let (packed, requested) = self.entries.entry(request.clone()).or_default();
+        *requested = self.requests;
+        packed.clone()
+    }
+
+    /// Makes room, `newest` having been packed. That one stays, however large.
+    pub(crate) fn evict(&mut self, newest: &SnapshotRequest) {
+        let size =
+            |packed: &PackedSnapshot| OVERHEAD + packed.get().and_then(Option::as_ref).map_or(0, |bytes| bytes.len());
+        let mut total: usize = self.entries.values().map(|(packed, _)| size(packed)).sum();
+        while total > LIMIT {
+            let others = self.entries.iter().filter(|(request, _)| *request != newest);
+            let Some(oldest) = others.min_by_key(|(_, (_, requested))| *requested) else { return };
+            let request = oldest.0.clone();
+            total -= self.entries.remove(&request).map_or(0, |(packed, _)| size(&packed));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, request: &SnapshotRequest) {
+        self.entries.remove(request);
+    }
+
+    pub(crate) fn forget_all_of(&mut self, key: &WorkspaceKey) {
+        self.entries.retain(|request, _| request.key != *key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_engine::Tree;
+
+    use super::*;
+
+    fn request(text: &str) -> SnapshotRequest {
+        let tree: Tree = [("rototo-workspace.toml".to_owned(), text.as_bytes().to_vec())].into_iter().collect();
+        let key = WorkspaceKey { namespace: "prod".to_owned(), name: "config".to_owned() };
+        SnapshotRequest { key, fingerprint: tree.fingerprint(), base: None }
+    }
+
+    fn pack(entries: &mut SnapshotCache, text: &str, bytes: usize) {
+        assert!(entries.entry(&request(text)).set(Some(vec![0; bytes].into())).is_ok());
+        entries.evict(&request(text));
+    }
+
+    fn has(entries: &SnapshotCache, text: &str) -> bool {
+        entries.entries.contains_key(&request(text))
+    }
+
+    #[test]
+    fn what_was_asked_for_longest_ago_makes_room() {
+        let mut entries = SnapshotCache::default();
+        for text in ["a", "b", "c"] {
+            pack(&mut entries, text, LIMIT / 4);
+        }
+        entries.entry(&request("a"));
+        pack(&mut entries, "d", LIMIT / 3);
+        assert!(has(&entries, "a") && !has(&entries, "b") && has(&entries, "d"));
+    }
+
+    #[test]
+    fn one_that_is_larger_than_all_room_stays_until_the_next() {
+        let mut entries = SnapshotCache::default();
+        pack(&mut entries, "large", LIMIT + 1);
+        assert!(has(&entries, "large"));
+        pack(&mut entries, "small", 1);
+        assert!(!has(&entries, "large") && has(&entries, "small"));
+    }
+
+    #[test]
+    fn many_small_ones_fit() {
+        let mut entries = SnapshotCache::default();
+        for number in 0..1000 {
+            pack(&mut entries, &number.to_string(), 1000);
+        }
+        assert_eq!(entries.entries.len(), 1000);
+    }
+}

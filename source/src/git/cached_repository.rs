@@ -1,0 +1,153 @@
+//! The bare repository that is kept on this machine's disk for one remote: a cache, never a truth.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rototo_engine::Digest;
+
+use crate::error::{GitFault, SourceFault};
+use crate::reference::{Commit, GitReference};
+
+use super::failure::is_refused_by_name;
+use super::objects::ObjectId;
+use super::program::Program;
+
+/// Git writes the filter of a fetch into the configuration, and would then reach for the network whenever an object is
+/// read that isn't there. So this is put back after every fetch.
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
+
+/// Every fetch leaves a pack or two, and git looks through all of them. Beyond this many fetches a fresh copy is
+/// cheaper than tidying up.
+const MAX_FETCHES: usize = 200;
+
+/// Objects of one remote, as far as they were needed.
+pub(super) struct CachedRepository {
+    path: PathBuf,
+}
+
+impl CachedRepository {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the repository if it isn't there, and makes it anew if it is worn.
+    pub(super) fn prepare(&self) -> Result<(), SourceFault> {
+        if self.packs() > 2 * MAX_FETCHES {
+            self.discard()?;
+        }
+        self.create().map_err(|error| self.disk(&error))
+    }
+
+    /// What makes a directory a bare repository. `git init` would copy the user's templates and hooks too.
+    fn create(&self) -> io::Result<()> {
+        if self.path.join("HEAD").exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(self.path.join("objects/pack"))?;
+        fs::create_dir_all(self.path.join("refs"))?;
+        fs::write(self.path.join("config"), CONFIG)?;
+        fs::write(self.path.join("HEAD"), "ref: refs/heads/none\n")
+    }
+
+    /// Throws everything away.
+    pub(super) fn discard(&self) -> Result<(), SourceFault> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.disk(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn packs(&self) -> usize {
+        let files = fs::read_dir(self.path.join("objects/pack")).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|extension| extension == "pack")).count()
+    }
+
+    /// Brings `commit` with its directories. Files come along only as far as they changed since an earlier commit of
+    /// the same ref: they are cheap, and it saves asking for them.
+    pub(super) async fn bring_commit(
+        &self,
+        program: &Program,
+        commit: &Commit,
+        reference: &GitReference,
+    ) -> Result<(), SourceFault> {
+        let kept_ref = format!("refs/kept/{}", Digest::of(reference.to_string().as_bytes()));
+        let filter = if self.path.join(&kept_ref).exists() { "--filter=blob:limit=256k" } else { "--filter=blob:none" };
+        let by_name = format!("+{commit}:{kept_ref}");
+        match self.fetch(program, &["--depth=1", filter], &[&by_name], &[]).await {
+            Err(GitFault::Other(said)) if is_refused_by_name(&said) => {
+                self.bring_reference(program, commit, reference, &kept_ref).await
+            }
+            other => other.map_err(SourceFault::from),
+        }
+    }
+
+    /// For hosts that send only what a ref points at. If the ref has moved on, the commit stays missing, and the next
+    /// question about the ref heals that.
+    async fn bring_reference(
+        &self,
+        program: &Program,
+        commit: &Commit,
+        reference: &GitReference,
+        kept_ref: &str,
+    ) -> Result<(), SourceFault> {
+        let sources: Vec<String> = match reference {
+            GitReference::Default => vec!["HEAD".to_owned()],
+            GitReference::Name(name) if name.starts_with("refs/") => vec![name.clone()],
+            GitReference::Name(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
+            // Somewhere in the history of any branch or tag, so all of it is needed.
+            GitReference::Commit(_) => Vec::new(),
+        };
+        for source in &sources {
+            match self
+                .fetch(program, &["--depth=1", "--filter=blob:none"], &[&format!("+{source}:{kept_ref}")], &[])
+                .await
+            {
+                Err(GitFault::Other(said)) if is_refused_by_name(&said) => {}
+                other => return other.map_err(SourceFault::from),
+            }
+        }
+        if sources.is_empty() {
+            let all = ["+refs/heads/*:refs/kept/heads/*", "+refs/tags/*:refs/kept/tags/*"];
+            return self.fetch(program, &["--filter=blob:none"], &all, &[]).await.map_err(SourceFault::from);
+        }
+        Err(GitFault::NoCommit(commit.clone()).into())
+    }
+
+    /// Brings single objects, in one request.
+    pub(super) async fn bring_objects(&self, program: &Program, objects: &[ObjectId]) -> Result<(), SourceFault> {
+        let list: String = objects.iter().map(|object| format!("{object}\n")).collect();
+        self.fetch(program, &["--stdin", "--filter=blob:none"], &[], list.as_bytes()).await.map_err(SourceFault::from)
+    }
+
+    async fn fetch(
+        &self,
+        program: &Program,
+        options: &[&str],
+        refspecs: &[&str],
+        stdin: &[u8],
+    ) -> Result<(), GitFault> {
+        // The fetch has to know that objects which the filter left out can be had from this remote.
+        let mut arguments = vec!["-c", "remote.origin.promisor=true"];
+        // Of a commit that we have, the host thinks that we have its files too. So nothing is said about what we have
+        // when files are asked for.
+        if !stdin.is_empty() {
+            arguments.extend(["-c", "fetch.negotiationAlgorithm=noop"]);
+        }
+        arguments.extend(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
+        arguments.extend(options);
+        arguments.extend(["--", "origin"]);
+        arguments.extend(refspecs);
+        let outcome = program.talk("fetch", Some(&self.path), &arguments, stdin).await;
+        fs::write(self.path.join("config"), CONFIG).map_err(|error| GitFault::KeptCopy(error.to_string()))?;
+        outcome.map(|_| ())
+    }
+
+    fn disk(&self, error: &io::Error) -> SourceFault {
+        SourceFault::Disk { path: self.path.display().to_string(), error: error.to_string() }
+    }
+}

@@ -1,0 +1,182 @@
+//! Asks a repository which commits its refs are: exactly the named ref, and one question for all who wait for it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::error::GitFault;
+use crate::reference::{Commit, GitReference};
+
+use super::program::{GitOutput, Program};
+
+/// A ref that nobody asked for during this time is not asked along any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+
+/// What the repository said last about each ref that is followed.
+#[derive(Default)]
+pub(super) struct RefCache {
+    last: HashMap<GitReference, CachedRef>,
+    /// The commit that each ref was last known to be, and when the first answer with it came: failures in between do not
+    /// change that.
+    named: HashMap<GitReference, (Commit, Instant)>,
+}
+
+struct CachedRef {
+    asked: Instant,
+    requested: Instant,
+    commit: Result<Commit, GitFault>,
+}
+
+impl RefCache {
+    /// The commit of `reference`, from an answer to a question that was put at `since` or later. A failed question is
+    /// an answer too, so that a host which is down is not asked once for each who waited.
+    pub(super) async fn answer(
+        &mut self,
+        program: &Program,
+        reference: &GitReference,
+        since: Instant,
+    ) -> Result<Commit, GitFault> {
+        let now = Instant::now();
+        if let Some(answer) = self.last.get_mut(reference) {
+            answer.requested = now;
+            if answer.asked >= since {
+                return answer.commit.clone();
+            }
+        }
+        // Whoever follows another ref of this repository is spared a question of their own.
+        self.last.retain(|_, answer| now.duration_since(answer.requested) < FORGOTTEN_AFTER);
+        let mut references: Vec<GitReference> = self.last.keys().cloned().collect();
+        if !self.last.contains_key(reference) {
+            references.push(reference.clone());
+        }
+        let outcome = ask(program, &references).await;
+        if outcome == Err(GitFault::LeftAlone) {
+            // Not an answer. What this ref last failed with says more.
+            let last = self.last.get(reference).and_then(|answer| answer.commit.clone().err());
+            return Err(last.unwrap_or(GitFault::LeftAlone));
+        }
+        let answered = Instant::now();
+        self.named.retain(|reference, _| references.contains(reference));
+        for followed in references {
+            let commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
+            if let Ok(commit) = &commit {
+                self.name(&followed, commit, answered);
+            }
+            let requested = self.last.get(&followed).map_or(now, |answer| answer.requested);
+            self.last.insert(followed, CachedRef { asked: now, requested, commit });
+        }
+        let answer = self.last.get(reference).map(|answer| answer.commit.clone());
+        answer.unwrap_or_else(|| Err(GitFault::NoReference(reference.clone())))
+    }
+}
+
+impl RefCache {
+    fn name(&mut self, reference: &GitReference, commit: &Commit, answered: Instant) {
+        if self.named.get(reference).is_none_or(|(known, _)| known != commit) {
+            self.named.insert(reference.clone(), (commit.clone(), answered));
+        }
+    }
+
+    /// When the first answer came that names `commit` as what `reference` is, if that is what it is now.
+    pub(super) fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
+        self.named.get(reference).filter(|(known, _)| known == commit).map(|(_, since)| *since)
+    }
+}
+
+/// The listing of all refs that may be meant.
+async fn ask(program: &Program, references: &[GitReference]) -> Result<String, GitFault> {
+    let names: Vec<String> = references.iter().flat_map(full_names).collect();
+    let mut arguments = vec!["ls-remote", "--quiet"];
+    // With these a server lists branches and tags alone, which matters where it has 100,000 pull requests.
+    if names.iter().all(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) {
+        arguments.extend(["--heads", "--tags"]);
+    }
+    arguments.extend(["--", "origin"]);
+    arguments.extend(names.iter().map(String::as_str));
+    let GitOutput { stdout, .. } = program.talk("ls-remote", None, &arguments, &[]).await?;
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// The full names that `reference` may have, best first. A branch comes before a tag. What an annotated tag points at
+/// (`^{}`) comes before the tag object itself.
+fn full_names(reference: &GitReference) -> Vec<String> {
+    match reference {
+        GitReference::Default | GitReference::Commit(_) => vec!["HEAD".to_owned()],
+        GitReference::Name(name) if name.starts_with("refs/") => vec![format!("{name}^{{}}"), name.clone()],
+        GitReference::Name(name) => {
+            vec![format!("refs/heads/{name}"), format!("refs/tags/{name}^{{}}"), format!("refs/tags/{name}")]
+        }
+    }
+}
+
+/// The commit of `reference`. Git matches the ends of names, so the listing may hold others.
+fn choose(reference: &GitReference, listing: &str) -> Result<Commit, GitFault> {
+    let listed: HashMap<&str, &str> =
+        listing.lines().filter_map(|line| line.split_once('\t')).map(|(object, name)| (name, object)).collect();
+    let object = full_names(reference).iter().find_map(|name| listed.get(name.as_str()).copied());
+    let object = object.ok_or_else(|| GitFault::NoReference(reference.clone()))?;
+    object.parse().map_err(|_| GitFault::Other(format!("`{object}` is no SHA-1 name of a commit")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn chosen(reference: &str, listing: &str) -> Option<String> {
+        match choose(&reference.parse().unwrap(), listing) {
+            Ok(commit) => Some(commit.to_string()),
+            Err(GitFault::NoReference(_)) => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_ref_is_only_the_one_of_exactly_that_name() {
+        let listing = format!("{A}\trefs/heads/feature/main\n{A}\trefs/heads/refs/heads/main\n");
+        assert_eq!(chosen("main", &listing), None);
+        assert_eq!(chosen("main", &format!("{listing}{B}\trefs/heads/main\n")).as_deref(), Some(B));
+    }
+
+    #[test]
+    fn a_branch_wins_over_a_tag_of_the_same_name() {
+        let listing = format!("{A}\trefs/heads/v1\n{B}\trefs/tags/v1\n");
+        assert_eq!(chosen("v1", &listing).as_deref(), Some(A));
+        assert_eq!(chosen("refs/tags/v1", &listing).as_deref(), Some(B));
+    }
+
+    #[test]
+    fn an_annotated_tag_means_its_commit() {
+        let listing = format!("{A}\trefs/tags/v1\n{B}\trefs/tags/v1^{{}}\n");
+        assert_eq!(chosen("v1", &listing).as_deref(), Some(B));
+        assert_eq!(chosen("refs/tags/v1", &listing).as_deref(), Some(B));
+    }
+
+    #[test]
+    fn no_ref_means_what_head_points_at() {
+        let listing = format!("{A}\tHEAD\n{B}\trefs/remotes/origin/HEAD\n");
+        assert_eq!(chosen("", &listing).as_deref(), Some(A));
+    }
+
+    #[test]
+    fn what_is_no_sha1_is_refused() {
+        assert!(choose(&"main".parse().unwrap(), &format!("{}\trefs/heads/main\n", "a".repeat(64))).is_err());
+    }
+
+    #[test]
+    fn a_commit_is_named_since_its_first_answer_whatever_became_of_later_questions() {
+        let (main, commit): (GitReference, fn(&str) -> Commit) =
+            ("main".parse().unwrap(), |text| text.parse().unwrap());
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut answers = RefCache::default();
+        answers.name(&main, &commit(A), start);
+        // A question in between that fails names nothing, and forgets nothing.
+        answers.name(&main, &commit(A), after(65));
+        assert_eq!(answers.named_since(&main, &commit(A)), Some(start));
+        answers.name(&main, &commit(B), after(70));
+        assert_eq!(answers.named_since(&main, &commit(B)), Some(after(70)));
+        assert_eq!(answers.named_since(&main, &commit(A)), None);
+    }
+}

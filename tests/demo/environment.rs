@@ -1,0 +1,136 @@
+//! What the story plays on: a control plane, an operator, a repository, and a fleet.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::Context;
+use kube::api::{Patch, PatchParams};
+use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_tests::harness::{AppSettings, ControlPlane, Fleet, GitRepo, Namespace, Operator};
+use serde_json::json;
+
+use crate::output::{command, say};
+
+/// The RototoWorkspace of the story.
+const WORKSPACE: &str = "degradation";
+/// The file with the trial's bucket.
+pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
+/// The file with the severe policy.
+pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
+
+/// What the story plays on. Dropped, all of it ends.
+pub(crate) struct DemoEnvironment {
+    pub(crate) fleet: Fleet,
+    pub(crate) repository: GitRepo,
+    operator: Operator,
+    namespace: Namespace,
+    plane: ControlPlane,
+}
+
+impl DemoEnvironment {
+    /// Starts everything, and returns when the whole fleet runs the first commit.
+    pub(crate) async fn set(processes: usize) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let done = |what: &str| say(format_args!("{:>5.1} s  {what}", started.elapsed().as_secs_f64()));
+        let plane = ControlPlane::start()?;
+        plane.install_crds()?;
+        done("a control plane runs: etcd and kube-apiserver, with RBAC, on loopback");
+        let namespace = Namespace::create(&plane, "demo").await?;
+        let operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
+        done("the chart is installed with Helm, and the operator runs with the grants of its ServiceAccount");
+        let example = xtask::cargo::root().join("examples/degradation-config");
+        let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
+        let spec = json!({ "source": repository.url(), "interval": "1h" });
+        namespace.apply_workspace(WORKSPACE, spec).await?;
+        namespace.wait_for_condition(WORKSPACE, "Published", "True").await?;
+        done("a git repository has a workspace, and a RototoWorkspace that follows its branch main is applied");
+        namespace.grant("app", &[WORKSPACE])?;
+        let fleet = Fleet::start(&AppSettings::new(&namespace, WORKSPACE).name("app"), processes).await?;
+        let environment = Self { fleet, repository, operator, namespace, plane };
+        environment.converged().await?;
+        done(&format!("{processes} processes of the example service run it, each with the token of its own pod"));
+        Ok(environment)
+    }
+
+    /// Pushes what is committed, and asks for a look as a webhook would. Returns when status names that commit.
+    pub(crate) async fn push(&self, what: &str) -> anyhow::Result<RototoWorkspaceStatus> {
+        self.repository.push()?;
+        let head = self.repository.head()?;
+        say(format_args!("git push  {}  {what}", head.get(..8).unwrap_or(&head)));
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
+        let workspaces = self.namespace.api::<RototoWorkspace>();
+        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.context("ask for a look")?;
+        let seen = |status: &RototoWorkspaceStatus| {
+            let newest = status.source.as_ref().and_then(|source| source.revision.as_deref());
+            newest.is_some_and(|newest| newest.ends_with(&head))
+        };
+        self.wait(&format!("at {head}"), seen).await
+    }
+
+    /// Waits until every process runs what is published.
+    pub(crate) async fn converged(&self) -> anyhow::Result<RototoWorkspaceStatus> {
+        let size = u32::try_from(self.fleet.apps.len())?;
+        let all = |status: &RototoWorkspaceStatus| {
+            let applied = status.fleet.as_ref().is_some_and(|fleet| fleet.applied == size && fleet.processes == size);
+            let holds = |type_: &str| status.conditions.iter().any(|one| one.type_ == type_ && one.status == "True");
+            applied && holds("Converged") && holds("Ready")
+        };
+        self.wait("converged", all).await
+    }
+
+    async fn wait(
+        &self,
+        what: &str,
+        holds: impl Fn(&RototoWorkspaceStatus) -> bool,
+    ) -> anyhow::Result<RototoWorkspaceStatus> {
+        let holds = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(&holds);
+        let workspace = self.namespace.wait_for_workspace(WORKSPACE, what, holds).await;
+        let workspace = workspace.inspect_err(|_| {
+            let log = self.operator.process().map(|operator| operator.last_words());
+            eprintln!("the operator's last words:\n{}", log.unwrap_or_default());
+        })?;
+        Ok(workspace.status.unwrap_or_default())
+    }
+
+    /// The policy that an account's requests follow under high pressure: the key that all processes agree on.
+    pub(crate) fn policy(&self, account: &str) -> anyhow::Result<String> {
+        let keys = self.fleet.apps.iter().map(|app| {
+            let policy = app.policy("high", account)?;
+            Ok(policy["value_key"].as_str().unwrap_or_default().to_owned())
+        });
+        let keys: BTreeSet<String> = keys.collect::<anyhow::Result<_>>()?;
+        Ok(keys.into_iter().collect::<Vec<_>>().join(" or "))
+    }
+
+    /// What each process runs.
+    pub(crate) fn fingerprints(&self) -> anyhow::Result<Vec<String>> {
+        self.fleet.apps.iter().map(|app| Ok(app.state()?["fingerprint"].to_string())).collect()
+    }
+
+    /// The version of the map with the markers: as long as it stays, nothing has rung.
+    pub(crate) async fn map_version(&self) -> anyhow::Result<String> {
+        let map = self.namespace.markers().await?.context("there are no markers")?;
+        map.metadata.resource_version.context("the map has no version")
+    }
+
+    /// Shows what `kubectl get` says.
+    pub(crate) fn show_table(&self) -> anyhow::Result<()> {
+        let table = self.plane.kubectl(&["--namespace", self.namespace.name(), "get", "rws"])?;
+        command("kubectl get rws", &table);
+        Ok(())
+    }
+
+    /// Says what to try while everything goes on running.
+    pub(crate) fn keep(&self) -> anyhow::Result<()> {
+        say("Everything goes on running. In another terminal:");
+        let namespace = self.namespace.name();
+        command(&format!("export KUBECONFIG={}", self.plane.admin_kubeconfig().display()), "");
+        command(&format!("kubectl config set-context --current --namespace={namespace}"), "");
+        command("kubectl describe rws degradation", "");
+        command(&format!("git clone {} config    # change something, push, and", self.repository.bare().display()), "");
+        command("kubectl annotate --overwrite rws degradation rototo.dev/reconcile-requested-at=$(date +%s)", "");
+        command("kubectl get rws --watch", "");
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Holds code and documentation to plain technical English: no retired words in names, and few doc lines that open with a
+//! question word in place of a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xtask::cargo;
+
+/// Doc lines that open with one of these name no subject: "What was written last" says less than "The last written status".
+const QUESTION_WORDS: [&str; 12] =
+    ["What", "Who", "How", "Whether", "That", "Those", "Which", "Whose", "Whatever", "Whoever", "Whence", "Whom"];
+/// The share of such lines that is allowed, in percent.
+const ALLOWED_PERCENT: usize = 2;
+
+#[test]
+fn doc_lines_open_with_a_subject_or_a_verb() {
+    let (mut all, mut found) = (0, BTreeMap::<String, Vec<String>>::new());
+    for (path, text) in rust_files() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim_start();
+            let Some(line) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else { continue };
+            let Some(first) = line.split_whitespace().next() else { continue };
+            all += 1;
+            if QUESTION_WORDS.contains(&first.trim_end_matches([',', ':', '\''])) {
+                found.entry(path.clone()).or_default().push(format!("{number}: {}", line.trim()));
+            }
+        }
+    }
+    let count: usize = found.values().map(Vec::len).sum();
+    println!("{count} of {all} doc lines open with a question word ({:.1} %)", 100.0 * count as f64 / all as f64);
+    assert!(count * 100 <= all * ALLOWED_PERCENT, "{count} of {all} doc lines open with a question word: {found:#?}");
+}
+
+#[test]
+fn no_name_has_a_retired_word() {
+    let retired = retired();
+    assert!(retired.len() > 10, "docs/vocabulary.md lists no retired words");
+    let mut found = Vec::new();
+    for (path, text) in rust_files() {
+        let code = code_of(&text);
+        for (number, line) in (1..).zip(code.lines()) {
+            for name in names(line) {
+                for word in words(name) {
+                    let Some(retired) = retired.get(&word) else { continue };
+                    if !retired.except.iter().any(|except| path.starts_with(except) || except == name) {
+                        found.push(format!("{path}:{number}: `{name}`: {word} → {}", retired.instead));
+                    }
+                }
+            }
+        }
+    }
+    found.dedup();
+    assert!(found.is_empty(), "{} names have retired words:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn names_are_split_into_words_and_comments_and_texts_are_left_out() {
+    assert_eq!(words("LookError"), ["look", "error"]);
+    assert_eq!(words("rings_soon"), ["rings", "soon"]);
+    assert_eq!(words("AT_ONCE"), ["at", "once"]);
+    assert_eq!(words("HTTPHead"), ["http", "head"]);
+    let code = code_of("let a = \"look\"; // head\n/* sight\n */ let b = r#\"told \" \"#; 'c'; 'x: loop {}\n");
+    let names: Vec<&str> = code.lines().flat_map(names).collect();
+    assert_eq!(names, ["let", "a", "let", "b", "x", "loop"]);
+}
+
+/// A word that no name may have.
+struct Retired {
+    instead: String,
+    /// Folders, files, and names in which it stays.
+    except: Vec<String>,
+}
+
+/// The list at the end of the page on vocabulary: "- `look` → poll", "- `head` → candidate; except `source/tests/`: git's HEAD".
+fn retired() -> BTreeMap<String, Retired> {
+    let page = fs::read_to_string(cargo::root().join("docs/vocabulary.md")).unwrap();
+    let (_, list) = page.split_once("\n## Retired words\n").expect("docs/vocabulary.md has a list of retired words");
+    let line = |line: &str| {
+        let (word, rest) = line.strip_prefix("- `")?.split_once("` → ")?;
+        let (instead, except) = rest.split_once("; except ").unwrap_or((rest, ""));
+        let except = except.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        Some((word.to_owned(), Retired { instead: instead.to_owned(), except }))
+    };
+    list.lines().filter_map(line).collect()
+}
+
+fn names(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|name| name.starts_with(|c: char| !c.is_numeric()))
+}
+
+/// The words of a name in snake case or camel case, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let letters: Vec<char> = name.chars().collect();
+    let mut word = String::new();
+    for (index, letter) in letters.iter().copied().enumerate() {
+        let after_small = index > 0 && letters[index - 1].is_lowercase();
+        let before_small = letters.get(index + 1).is_some_and(|next| next.is_lowercase());
+        let begins = letter.is_uppercase() && (after_small || before_small);
+        if (letter == '_' || begins) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if letter != '_' {
+            word.extend(letter.to_lowercase());
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+/// The text without comments, strings, and characters. Lines stay where they are.
+fn code_of(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let length = skipped(rest, code.chars().next_back());
+        let (taken, after) = rest.split_at(length.unwrap_or(next.len_utf8()));
+        match length {
+            Some(_) => code.extend(std::iter::once(' ').chain(taken.chars().filter(|c| *c == '\n'))),
+            None => code.push_str(taken),
+        }
+        rest = after;
+    }
+    code
+}
+
+/// The length of the comment, string, or character at the beginning of `rest`, if there is one.
+fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
+    let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(until("*/", 2));
+    }
+    let in_name = before.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    if !in_name && let Some(raw) = rest.strip_prefix('r').or_else(|| rest.strip_prefix("br")) {
+        let hashes = raw.len() - raw.trim_start_matches('#').len();
+        if raw[hashes..].starts_with('"') {
+            return Some(until(&format!("\"{}", &raw[..hashes]), rest.len() - raw.len() + hashes + 1));
+        }
+    }
+    if rest.starts_with('"') {
+        let mut escaped = false;
+        let end = rest.char_indices().skip(1).find(|(_, c)| {
+            let ends = *c == '"' && !escaped;
+            escaped = *c == '\\' && !escaped;
+            ends
+        });
+        return Some(end.map_or(rest.len(), |(at, _)| at + 1));
+    }
+    let character = rest.strip_prefix('\'')?;
+    let length = if character.starts_with('\\') {
+        character[1..].find('\'').map(|at| at + 2).filter(|length| *length < 12)
+    } else {
+        character.chars().next().map(char::len_utf8).filter(|length| character[*length..].starts_with('\''))
+    };
+    Some(length? + 2)
+}
+
+/// The Rust files of the repository, by their paths in it.
+fn rust_files() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    collect(&cargo::root(), &mut files);
+    let named = files.into_iter().map(|file| {
+        let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
+        (path, fs::read_to_string(&file).unwrap())
+    });
+    // This one is about the words.
+    named.filter(|(path, _)| path != "xtask/tests/language.rs").collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
