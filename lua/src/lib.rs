@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use rototo_engine::{Tree, lint_with, parse};
-//! use rototo_lua::{InProcess, Limits};
+//! use rototo_lua::{InProcess, ScriptLimits};
 //!
 //! let mut tree = Tree::default();
 //! tree.insert("rototo-workspace.toml", *b"schema_version = 1");
 //! tree.insert("lint/empty.lua", *b"function register(lint) end");
-//! let lint = lint_with(&parse(tree), &mut InProcess::new(Limits::default()));
+//! let lint = lint_with(&parse(tree), &mut InProcess::new(ScriptLimits::default()));
 //! assert_eq!(lint.diagnostics[0].rule, "rototo/custom-lint-file-unregistered");
 //! ```
 #![deny(missing_docs)]
