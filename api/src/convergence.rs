@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 use crate::fleet::ProcessState;
 
-/// Whether the fleet of a workspace runs what is published, at the time `as_of`.
+/// The state of a workspace's fleet at the time `as_of`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Convergence {
     /// When this was computed, by the operator's clock.
@@ -25,7 +25,7 @@ pub struct Convergence {
     pub revisions: Vec<String>,
     /// The newest revision of the source; `null` before it was read.
     pub source_revision: Option<String>,
-    /// Whether every revision that the source had is dealt with: read, linted, and published or refused.
+    /// True if every revision that the source had is read, linted, and published or refused.
     pub settled: bool,
     /// Status of the condition `Converged`: `True`, `False`, or `Unknown`.
     pub status: String,
@@ -33,11 +33,11 @@ pub struct Convergence {
     pub reason: String,
     /// Message of the condition `Converged`.
     pub message: String,
-    /// How many processes should run it.
+    /// The number of processes that should run it.
     pub expected: Option<u32>,
-    /// How many processes have reported and not left.
+    /// The number of processes that have reported and not left.
     pub processes: u32,
-    /// How many of them run the publish.
+    /// The number of processes that run the publish.
     pub applied: u32,
     /// The first ten that do not.
     #[serde(default)]

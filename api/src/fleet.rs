@@ -42,7 +42,7 @@ pub struct Report {
     pub version: String,
     /// The level of the engine in this process.
     pub engine_level: u64,
-    /// What runs in it, or, with state `rejected`, what it refused. Absent before anything was loaded.
+    /// The fingerprint that runs in it, or, with state `rejected`, that it refused. Absent before anything was loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// The publish that the fingerprint came with.
@@ -75,7 +75,7 @@ pub struct Pid {
 pub struct Testimony {
     /// The process that the operator asked about.
     pub pid: Pid,
-    /// Whether it is gone.
+    /// The state of the sibling.
     pub fate: SiblingState,
 }
 
@@ -148,7 +148,7 @@ impl From<String> for ProcessState {
     }
 }
 
-/// What the operator answers: what this process should run.
+/// The operator's answer to a report: the publish that this process should run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportResponse {
     /// The published content; `null` where nothing is published yet.
@@ -157,9 +157,9 @@ pub struct ReportResponse {
     pub updated_at: Option<UpdatedAt>,
     /// The commit that it came from, as `<ref>@sha1:<commit>`.
     pub revision: Option<String>,
-    /// How long ago the source last confirmed that this is the newest; `null` before that happened.
+    /// The time since the source last confirmed that this is the newest; `null` before that happened.
     pub verified_ms_ago: Option<u64>,
-    /// How old a verification may get before the configuration counts as stale.
+    /// The age of a verification at which the configuration counts as stale.
     pub stale_after_ms: u64,
     /// When to report again if nothing happens.
     pub next_report_in_ms: u64,

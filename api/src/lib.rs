@@ -1,4 +1,4 @@
-//! What crosses the wire between the rototo operator, the processes it serves, and the Kubernetes API.
+//! The wire format between the rototo operator, the processes it serves, and the Kubernetes API.
 //!
 //! Types and their (de)serialization only; nothing here does I/O or decides anything. The names are
 //! contract: operators, clients, and tools of different versions meet through them.

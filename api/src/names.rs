@@ -8,7 +8,7 @@ pub const MARKERS: &str = "rototo-markers";
 
 /// Marks the ConfigMap of the markers.
 pub const LABEL_MARKERS: &str = "rototo.dev/markers";
-/// Who manages an object.
+/// The program that manages an object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`LABEL_MANAGED_BY`] on what the operator writes.
 pub const OPERATOR: &str = "rototo-operator";

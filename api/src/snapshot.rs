@@ -13,7 +13,7 @@ pub const MANIFEST: &str = "snapshot.json";
 /// The only version of the manifest so far.
 pub const SCHEMA_VERSION: u64 = 1;
 
-/// What a snapshot consists of.
+/// The content of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotManifest {
     /// [`SCHEMA_VERSION`].

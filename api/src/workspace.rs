@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
 
-/// Which workspace to follow, how often to look, and which pods must converge.
+/// The workspace to follow, the interval of polls, and the pods that must converge.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "rototo.dev",
@@ -75,7 +75,7 @@ pub struct RototoWorkspaceSpec {
     )]
     pub source: String,
 
-    /// How often to ask the git host for the ref's commit: a duration from `5s` to `24h`, 30 seconds by default. A
+    /// The interval at which the operator polls the source: a duration from `5s` to `24h`, 30 seconds by default. A
     /// webhook, or a new value of the annotation `rototo.dev/reconcile-requested-at`, makes the operator ask at once.
     /// Ignored when the source names a full commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ pub struct RototoWorkspaceSpec {
         .message("interval must lie between 5s and 24h"))]
     pub interval: Option<Duration>,
 
-    /// How long one fetch may take before it counts as failed: a duration from `1s` to `10m`, 60 seconds by default.
+    /// The time limit of one fetch: a duration from `1s` to `10m`, 60 seconds by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('10m')")
@@ -101,7 +101,7 @@ pub struct RototoWorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 
-    /// What lint has to find before a revision is refused.
+    /// The findings of lint that refuse a revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lint: Option<LintPolicy>,
 
@@ -114,7 +114,7 @@ pub struct RototoWorkspaceSpec {
         .message("staleAfter must lie between 10s and 168h"))]
     pub stale_after: Option<Duration>,
 
-    /// Which pods must run a change before it counts as converged, and how soon.
+    /// The pods that must run a change before it counts as converged, and the time limit for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetSpec>,
 
@@ -132,7 +132,7 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// What lint has to find before a revision is refused.
+/// The findings of lint that refuse a revision.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LintPolicy {
@@ -152,7 +152,7 @@ pub enum FailOn {
     Warning,
 }
 
-/// Which pods must run a change before it counts as converged, and how soon.
+/// The pods that must run a change before it counts as converged, and the time limit for it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetSpec {
@@ -161,7 +161,7 @@ pub struct FleetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 
-    /// How long a change may take from being published to running in every process: 1 second by default. A change that
+    /// The time limit from publishing a change to its running in every process: 1 second by default. A change that
     /// takes longer turns the condition `Converged` to `False` with reason `DeadlineExceeded` until it has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -170,7 +170,7 @@ pub struct FleetSpec {
     pub converge_within: Option<Duration>,
 }
 
-/// How calls of the git host are authenticated.
+/// The authentication of calls of the git host.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSpec {
@@ -213,7 +213,7 @@ impl RototoWorkspaceSpec {
     }
 }
 
-/// What became of the workspace. Written by the operator alone.
+/// The observed state of the workspace. Written by the operator alone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RototoWorkspaceStatus {
@@ -221,7 +221,7 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What holds of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest revision.
+    /// The conditions of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest revision.
     /// `Published`: processes are told what to run. `Converged`: all of them run it. `Ready`: all of these. Only while
     /// they are true: `Reconciling`, a change is on its way; `Stalled`, somebody has to change something first; `Stale`,
     /// the source has not answered for `staleAfter`.
@@ -233,11 +233,11 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
-    /// What the source said last: its newest revision, when it answered, and why it does not.
+    /// The last answer of the source: its newest revision, the time of the answer, and the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
 
-    /// What every process should run: its fingerprint, and the commit that it came from.
+    /// The publish that every process should run: its fingerprint, and the commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedStatus>,
 
@@ -245,11 +245,11 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedStatus>,
 
-    /// What the published workspace consists of.
+    /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
 
-    /// How many processes run what is published, how long that took, and who is behind.
+    /// The fleet: the number of processes that run the publish, the time that took, and the stragglers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetStatus>,
 
@@ -262,7 +262,7 @@ pub struct RototoWorkspaceStatus {
     pub summary: Option<StatusColumns>,
 }
 
-/// What the source said last.
+/// The last answer of the source.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
@@ -278,10 +278,10 @@ pub struct SourceStatus {
     /// When the source last answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
-    /// How often it has failed since then.
+    /// The number of failures since then.
     #[serde(default)]
     pub consecutive_failures: u32,
-    /// What the last failure was. Absent while the source answers.
+    /// The last failure. Absent while the source answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -296,7 +296,7 @@ pub struct SourceLayer {
     pub commit: Option<String>,
 }
 
-/// What every process should run.
+/// The publish that every process should run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublishedStatus {
@@ -322,9 +322,9 @@ pub struct RejectedStatus {
     pub revision: Option<String>,
     /// When it was refused.
     pub time: Time,
-    /// How many errors lint found.
+    /// The number of errors that lint found.
     pub errors: u32,
-    /// How many warnings lint found.
+    /// The number of warnings that lint found.
     pub warnings: u32,
     /// The first ten of them.
     #[serde(default)]
@@ -342,45 +342,45 @@ pub struct RejectedDiagnostic {
     /// The line in the file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// What is wrong, without values.
+    /// The message, without values.
     pub message: String,
 }
 
-/// What the published workspace consists of.
+/// The content of the published workspace, in numbers.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub struct WorkspaceStatus {
-    /// How many variables it has.
+    /// The number of variables.
     pub variables: u32,
-    /// How many qualifiers it has.
+    /// The number of qualifiers.
     pub qualifiers: u32,
-    /// How many resources it has.
+    /// The number of resources.
     pub resources: u32,
-    /// How many files it consists of.
+    /// The number of files.
     pub documents: u32,
 }
 
-/// How far the published content has come.
+/// The progress of the published content through the fleet.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetStatus {
-    /// How many running pods should follow this workspace. Absent where no pod has the label.
+    /// The number of running pods that should follow this workspace. Absent where no pod has the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u32>,
-    /// How many processes report.
+    /// The number of processes that report.
     pub processes: u32,
-    /// How many of them run the published content.
+    /// The number of processes that run the published content.
     pub applied: u32,
-    /// How many refuse it and run on with what they had.
+    /// The number of processes that refuse it and go on with the content that they had.
     pub rejected: u32,
-    /// How many have not reported for three times as long as they should.
+    /// The number of processes that have not reported for three times as long as they should.
     pub silent: u32,
-    /// How many of the processes are bound to no pod, so that their end can't be seen.
+    /// The number of processes that are bound to no pod, so that their end can't be seen.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unbound: u32,
-    /// How many processes were counted before the operator was restarted, and have not been heard since.
+    /// The number of processes that were counted before the operator was restarted, and have not reported since.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unaccounted: u32,
-    /// How many processes fell silent without anybody having seen their end, and are no longer waited for.
+    /// The number of processes that fell silent without a seen end, and are no longer waited for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
     /// The time that all this, and the condition `Converged`, speaks of. It is written while somebody waits, with each
@@ -439,7 +439,7 @@ pub struct HistoryEntry {
     /// When it was published.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
-    /// How long it took from being detected to running everywhere. Absent where that did not happen or was not measured
+    /// The time from detection to running everywhere. Absent where that did not happen or was not measured
     /// by one operator process from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_millis: Option<u64>,
@@ -458,7 +458,7 @@ pub struct StatusColumns {
     /// `37/37`, or `37 reporting` where nobody says how many there should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
-    /// How long the published change took, such as `64ms`.
+    /// The time that the published change took, such as `64ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_in: Option<String>,
 }

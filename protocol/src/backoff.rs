@@ -1,4 +1,4 @@
-//! How long to wait before trying again: doubling, capped, and spread so that a fleet does not move in step.
+//! The wait before another try: doubling, capped, and spread so that a fleet does not move in step.
 
 use std::time::Duration;
 

@@ -30,9 +30,9 @@ pub enum MarkerMap {
     },
     /// It is of this install.
     Ours {
-        /// What a write must not have changed since.
+        /// The version of the map that a write must find unchanged.
         resource_version: String,
-        /// Whether its labels and annotations are what they should be.
+        /// True if its labels and annotations are as they should be.
         addressed: bool,
         /// The marker of this workspace.
         marker: MarkerEntry,
@@ -75,23 +75,23 @@ pub struct PlanInput {
     pub accepted: Option<Fingerprint>,
     /// The map as it was seen last.
     pub map: MarkerMap,
-    /// What this process knows to be published, from its own write or from its first look at the map.
+    /// The publish that this process knows, from its own write or from its first reading of the map.
     pub known: Option<Publish>,
     /// A write of this process whose answer got lost, and the state of the map that it was for.
     pub attempted: Option<(Publish, MapVersion)>,
-    /// What status says was published last, if its content can still be served.
+    /// The last publish by status, if its content can still be served.
     pub remembered: Option<Publish>,
     /// The name of the last publish, as status has it.
     pub last_published_name: Option<UpdatedAt>,
     /// The newest publish that a process reports and that this process does not know.
     pub reported: Option<UpdatedAt>,
-    /// Whether source and map were asked since the map, or a process, was found to say something else than what is known.
+    /// True if source and map were read again since the map, or a process, contradicted the known publish.
     pub verified_again: bool,
     /// The operator's clock.
     pub now: Timestamp,
 }
 
-/// What to do about the marker.
+/// The decision about the marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarkerPlan {
     /// Nothing is published, and there is nothing to publish.
@@ -107,14 +107,14 @@ pub enum MarkerPlan {
     Keep(Publish),
     /// The marker is as it should be, and the map's labels and annotations are not.
     Readdress {
-        /// What is published.
+        /// The publish.
         publish: Publish,
         /// The version that this was decided on.
         at: MapVersion,
     },
     /// Ring.
     Write {
-        /// What to publish.
+        /// The publish to write.
         publish: Publish,
         /// The version that this was decided on.
         at: MapVersion,
@@ -197,7 +197,7 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     }
 }
 
-/// Whether the marker says what is known to be published, or the right content under a later name: a write of an operator
+/// Returns whether the marker names the known publish, or the right content under a later name: a write of an operator
 /// that died before it had the answer arrives late.
 fn says(published: Option<Publish>, known: Publish, right: Option<Fingerprint>) -> bool {
     published.is_some_and(|published| {

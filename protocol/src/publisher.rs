@@ -1,6 +1,6 @@
 //! The operator's memory of what it has published of one workspace, between a decision and the answer to it.
 //!
-//! What is published is what the API server has accepted: a publish exists from the answer to the patch on, or from the
+//! A publish exists once the API server has accepted it: from the answer to the patch on, or from the
 //! moment in which the map is seen to have it. A patch whose answer never came is remembered until the map shows what has
 //! become of it.
 
@@ -12,7 +12,7 @@ use crate::Publish;
 use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes};
 use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, WriteReason, plan};
 
-/// What is known to be published, and what is under way.
+/// The known publish, and the write that is under way.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
     published: Option<Publish>,
@@ -45,7 +45,7 @@ pub struct Detection {
 /// A publish that the API server has accepted.
 #[derive(Clone, Debug)]
 pub struct AcceptedPublish {
-    /// What is published.
+    /// The known publish.
     pub publish: Publish,
     /// Why.
     pub reason: WriteReason,
@@ -53,12 +53,12 @@ pub struct AcceptedPublish {
     pub times: PublishTimes,
 }
 
-/// What the source and the disk say at one moment.
+/// The state of source and disk at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishInput {
     /// The fingerprint of the newest content that lint accepted, if it is to be published.
     pub accepted: Option<Fingerprint>,
-    /// What status says was published last, if its content can still be served.
+    /// The last publish by status, if its content can still be served.
     pub remembered: Option<Publish>,
     /// The name of the last publish, as status has it.
     pub last_published_name: Option<UpdatedAt>,
@@ -69,7 +69,7 @@ pub struct PublishInput {
 }
 
 impl Publisher {
-    /// What is known to be published.
+    /// The known publish.
     #[must_use]
     pub fn published(&self) -> Option<Publish> {
         self.published

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The heartbeat of a small fleet.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How many reports a second an operator asks of one fleet at most.
+/// The largest number of reports a second that an operator asks of one fleet.
 pub const REPORTS_PER_SECOND: u32 = 200;
 
 /// The windows of a fleet of a certain size.
@@ -57,7 +57,7 @@ impl Windows {
         }
     }
 
-    /// How old a verification may get before configuration counts as stale, where the user asks for `stale_after`. A
+    /// The age of a verification at which configuration counts as stale, where the user asks for `stale_after`. A
     /// process learns how old it is with each report, so less than three heartbeats would make healthy processes stale.
     #[must_use]
     pub fn staleness(&self, stale_after: Duration) -> Duration {
@@ -69,7 +69,7 @@ impl Windows {
 mod tests {
     use super::*;
 
-    /// What the CRD admits as `staleAfter`, at its ends and at its default.
+    /// The values of `staleAfter` that the CRD admits: its ends and its default.
     const STALE_AFTER: [u64; 3] = [10, 300, 168 * 3600];
 
     fn check(windows: Windows, min_heartbeat: Duration) {

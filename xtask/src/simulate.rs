@@ -189,7 +189,9 @@ mod tests {
         let misplaced: Vec<String> = MUTANTS
             .iter()
             .filter(|mutant| places(mutant) != 1)
-            .map(|mutant| format!("{}: {} has {} times\n{}", mutant.name, mutant.file, places(mutant), mutant.instead_of))
+            .map(|mutant| {
+                format!("{}: {} has {} times\n{}", mutant.name, mutant.file, places(mutant), mutant.instead_of)
+            })
             .collect();
         assert!(misplaced.is_empty(), "{}", misplaced.join("\n\n"));
         assert!(MUTANTS.len() >= 40);

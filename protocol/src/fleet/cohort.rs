@@ -89,7 +89,7 @@ impl Cohort {
         self.outcome == CohortOutcome::Open
     }
 
-    /// Whether a pod was there at the publish, had not reported, and has not applied it since.
+    /// Returns whether a pod was there at the publish, had not reported, and has not applied it since.
     pub(super) fn waits_for_pod(&self, uid: &str) -> bool {
         self.members.get(&Member::Pod(uid.to_owned())).is_some_and(Option::is_none)
     }

@@ -71,21 +71,21 @@ pub struct Fleet {
     goal: Option<Goal>,
     /// Since when this operator hears whoever reports.
     listening_since: Moment,
-    /// Whether it claims nothing yet, because somebody may exist whom it has not heard.
+    /// True while it claims nothing, because a process may exist that has not reported.
     recounting: bool,
-    /// How many processes an earlier operator counted, of which nothing else is known. Zero once they are waited for no
+    /// The number of processes that an earlier operator counted, of which nothing else is known. Zero once they are waited for no
     /// longer.
     counted_before: usize,
     /// When this operator began to listen, and how long before that those processes were counted.
     began: Moment,
     counted_ago: Duration,
-    /// How many processes have been heard that existed when they were counted.
+    /// The number of processes that have reported and existed when the earlier operator counted.
     recounted: usize,
-    /// How many processes there were before a lapse: with those of an earlier operator they set the length of the recount.
+    /// The number of processes before a lapse: with those of an earlier operator they set the length of the recount.
     known_before: usize,
     /// When a report was turned away last, whoever sent it.
     turned_away: Moment,
-    /// How many processes were dropped since the goal was published.
+    /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported and that is later than the goal.
     unknown_publish: Option<UpdatedAt>,
@@ -93,16 +93,16 @@ pub struct Fleet {
     dealt_with: Option<(UpdatedAt, Moment)>,
 }
 
-/// What is known of a fleet when its workspace is first reconciled.
+/// The evidence about a fleet when its workspace is first reconciled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FleetStart {
     /// The workspace is new, and was never published: nobody can run anything of it.
     New,
     /// It was published before, and status says how many processes an earlier operator counted.
     Known {
-        /// How many.
+        /// The number of processes.
         processes: usize,
-        /// How long ago that was.
+        /// The time since the count.
         counted_ago: Duration,
     },
 }
@@ -128,7 +128,7 @@ pub struct ReportOutcome {
     pub next: Duration,
     /// Within which time of applying the next change to report it.
     pub applied_within: Duration,
-    /// Whether the counts may have changed by it.
+    /// True if the counts may have changed.
     pub news: bool,
     /// The time from detection until this process applied the publish, where it is of the cohort and says so first.
     pub applied_first: Option<Duration>,
@@ -290,7 +290,7 @@ impl Fleet {
         ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken }
     }
 
-    /// How many of the processes that an earlier operator counted have not been heard by this one. Which ones, nobody knows.
+    /// The number of processes that an earlier operator counted and that have not reported to this one.
     fn unaccounted(&self) -> usize {
         self.counted_before.saturating_sub(self.recounted)
     }

@@ -13,7 +13,7 @@ use super::Moment;
 /// The pods of one namespace, by UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pods {
-    /// Those that exist, and those that are remembered for their end.
+    /// The pods that exist, and those that are remembered for their end.
     pub by_uid: BTreeMap<String, Pod>,
 }
 
@@ -22,16 +22,16 @@ pub struct Pods {
 pub struct Pod {
     /// Its name.
     pub name: String,
-    /// Whether its processes should follow the workspace.
+    /// True if its processes should follow the workspace.
     pub selected: bool,
-    /// Whether it is about to be deleted.
+    /// True if it is about to be deleted.
     pub terminating: bool,
     /// When this operator first saw one of its containers run; `None` where it did already when the operator began to
     /// look.
     pub seen_running: Option<Moment>,
     /// Its containers that can run an application: those of the pod, and init containers that are restarted.
     pub containers: Vec<Container>,
-    /// Whether the object exists.
+    /// The state of the pod's object.
     pub object_state: PodObjectState,
 }
 
@@ -40,9 +40,9 @@ pub struct Pod {
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Whether it runs.
+    /// True while it runs.
     pub running: bool,
-    /// Whether a process that follows is expected in it.
+    /// True if a process that follows is expected in it.
     pub expected: bool,
     /// The last end of it that the kubelet has seen.
     pub ended: Option<ContainerEnd>,
@@ -57,7 +57,7 @@ pub struct ContainerEnd {
     pub seen: Moment,
 }
 
-/// What became of the object of a pod.
+/// The state of the object of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PodObjectState {
     /// It exists.
@@ -90,7 +90,7 @@ impl Pods {
 }
 
 impl Pod {
-    /// Whether a container runs in which a process that follows is expected.
+    /// Returns whether a container runs in which a process that follows is expected.
     #[must_use]
     pub fn runs(&self) -> bool {
         self.object_state == PodObjectState::Exists

@@ -20,7 +20,7 @@ pub struct ProcessId {
     pub process: String,
 }
 
-/// What is known of a process.
+/// The evidence about a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Process {
     pub(super) pod_name: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Process {
     pub(super) last_report_at: Moment,
     /// When it was told to report again, at the latest.
     pub(super) promised: Moment,
-    /// Whether it existed at the moment of the goal's publish: `None` where it does not tell its age.
+    /// True if it existed at the moment of the goal's publish: `None` where it does not report its age.
     pub(super) was_there: Option<bool>,
     /// When its first report came.
     pub(super) first_report_at: Moment,
@@ -53,7 +53,7 @@ pub(super) struct LastReport {
     pub(super) reason: Option<String>,
 }
 
-/// Whether a process counts.
+/// The ways in which a process counts, or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
     /// It reports in time.

@@ -12,25 +12,25 @@ const NAMED_STRAGGLERS: usize = 10;
 /// The fleet at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetView {
-    /// How many there should be, where pods are selected.
+    /// The number of processes that there should be, where pods are selected.
     pub expected: Option<u32>,
-    /// How many processes have reported and not left.
+    /// The number of processes that have reported and not left.
     pub processes: u32,
-    /// How many of them run the publish.
+    /// The number of them that run the publish.
     pub applied: u32,
-    /// How many of them refuse it.
+    /// The number of them that refuse it.
     pub rejected: u32,
-    /// How many of them no longer report.
+    /// The number of them that no longer report.
     pub silent: u32,
-    /// How many of them are bound to no pod.
+    /// The number of them that are bound to no pod.
     pub unbound: u32,
-    /// How many processes were counted by an earlier operator and have not been heard by this one.
+    /// The number of processes that an earlier operator counted and that have not reported to this one.
     pub unaccounted: u32,
-    /// How many processes fell silent without a seen end, and are waited for no longer.
+    /// The number of processes that fell silent without a seen end, and are no longer waited for.
     pub lost: u32,
-    /// Those that don't run the publish, the first ten by name.
+    /// The stragglers: those that don't run the publish, the first ten by name.
     pub behind: Vec<Straggler>,
-    /// Whether the publish runs everywhere.
+    /// The verdict on the publish.
     pub verdict: Verdict,
     /// The figures of a publish that this operator process made.
     pub millis: Option<Millis>,

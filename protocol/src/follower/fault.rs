@@ -1,4 +1,4 @@
-//! What went wrong on the way to a publish: a code for the fleet, a sentence for people, and whether waiting helps.
+//! A fault on the way to a publish: a code for the fleet, a sentence for people, and a hint whether waiting helps.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ pub struct Fault {
     pub code: &'static str,
     /// The sentence.
     pub message: String,
-    /// Whether waiting helps.
+    /// The kind of the fault: waiting helps, or not.
     pub kind: FaultKind,
 }
 
-/// Whether trying again can help.
+/// The kinds of faults, by what helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// It passes by itself: try again soon.

@@ -27,7 +27,7 @@ pub mod fault;
 mod reported_state;
 mod reporting;
 
-/// What the doorbell shows for this workspace.
+/// The marker of this workspace, as the doorbell shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObservedMarker {
     /// The namespace has no map of markers.
@@ -42,7 +42,7 @@ pub enum ObservedMarker {
     Unreadable(Fault),
 }
 
-/// What happened.
+/// An event that the follower reacts to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowerEvent {
     /// The map was listed anew, and shows this.
@@ -83,7 +83,7 @@ pub enum ContentSource {
     Disk,
 }
 
-/// What is to be done.
+/// An action for the edge to carry out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowerAction {
     /// Fetch, verify, and compile this content, instead of whatever is under way; `base` can be built upon.
@@ -97,7 +97,7 @@ pub enum FollowerAction {
     CancelFetch,
     /// Resolve from the content that was just loaded.
     Swap(Publish),
-    /// What runs is now known as this publish, of this revision.
+    /// The running content is now known as this publish, of this revision.
     Rename {
         /// The publish.
         publish: Publish,
@@ -123,19 +123,19 @@ pub struct StepTime {
 
 /// Assumed until the operator answers; also the default of the resource's `staleAfter`.
 const STALE_AFTER: Duration = Duration::from_secs(300);
-/// How long the watch may lag behind the report's answer before it counts as silently dead.
+/// The lag of the watch behind the report's answer after which it counts as silently dead.
 const WATCH_LAG: Duration = Duration::from_secs(2);
 /// Between attempts when somebody has to act first.
 const SLOW_BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
 /// Between attempts at content that was refused.
 const REFUSAL_BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), cap: Duration::from_secs(300) };
 const FETCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
-/// How long a start waits for the doorbell before it uses what it has on the disk.
+/// The time for which a start waits for the doorbell before it uses the disk cache.
 const RECALL_AFTER: Duration = Duration::from_secs(3);
 /// However long a server asks to stay away.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Whether the process may keep what it applied last on a disk.
+/// The disk on which the process may keep the last applied publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskCache {
     /// It may.
@@ -144,7 +144,7 @@ pub enum DiskCache {
     None,
 }
 
-/// What is known.
+/// The state of one follower.
 #[derive(Clone, Debug)]
 pub struct FollowerState {
     desired: Desired,
@@ -162,7 +162,7 @@ pub struct FollowerState {
     recall_due: Option<Duration>,
 }
 
-/// What this process should run.
+/// The publish that this process should run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Desired {
     /// The doorbell has not been heard yet.
@@ -171,7 +171,7 @@ enum Desired {
     Nothing(ObservedMarker),
     /// This.
     Publish(Publish),
-    /// Whatever it was before the marker became unreadable.
+    /// The publish before the marker became unreadable.
     Unreadable { before: Option<Publish>, fault: Fault },
 }
 
@@ -191,7 +191,7 @@ struct FetchProgress {
 struct RefusedPublish {
     publish: Publish,
     fault: Fault,
-    /// How often in a row it was refused.
+    /// The number of refusals in a row.
     times: u32,
     /// When to ask again: a check of the application may fail for a reason that passes.
     again: Duration,
@@ -293,7 +293,7 @@ impl FollowerState {
         }
     }
 
-    /// What runs is what is resolved from, whatever was decided. What is wanted is fetched once more, at leisure.
+    /// The running publish is the one that is resolved from, whatever was decided. The desired one is fetched once more, with the slow backoff.
     fn undo_swap(&mut self, resolves: Option<Publish>, tick: StepTime) {
         self.running = resolves;
         let missing = self.desired.publish().map(|desired| desired.fingerprint);

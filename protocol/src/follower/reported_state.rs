@@ -13,7 +13,7 @@ use crate::Publish;
 pub struct ReportedState {
     /// Where it is on its way to what it should run.
     pub state: ProcessState,
-    /// What it resolves from, or what it refuses.
+    /// The publish that it resolves from, or that it refuses.
     pub publish: Option<Publish>,
     /// A code that explains the state.
     pub reason: Option<&'static str>,
@@ -80,12 +80,12 @@ impl FollowerState {
         }
     }
 
-    /// Whether it could not be verified for too long that what runs is still right.
+    /// Returns whether the running content was last verified too long ago.
     pub fn is_stale(&self, now: Duration) -> bool {
         self.running.is_some() && now >= self.fresh_until
     }
 
-    /// What stands between the process and what is published, the most decisive first.
+    /// The fault that keeps the process from the published content, the most decisive first.
     pub fn trouble(&self) -> Option<&Fault> {
         let unreadable = match &self.desired {
             Desired::Unreadable { fault, .. } => Some(fault),
@@ -113,12 +113,12 @@ impl FollowerState {
         }
     }
 
-    /// What runs.
+    /// The running publish.
     pub fn running(&self) -> Option<Publish> {
         self.running
     }
 
-    /// How often in a row what is wanted could not be fetched.
+    /// The number of failed fetches of the desired content in a row.
     pub fn failures(&self) -> u32 {
         self.fetch.as_ref().map_or(0, |fetch| fetch.failures)
     }

@@ -23,14 +23,14 @@ pub fn heartbeat(answer: &ReportResponse) -> Duration {
     Duration::from_millis(answer.next_report_in_ms).clamp(*INTERVAL.start(), *INTERVAL.end())
 }
 
-/// What was told, and when to tell again.
+/// The last report, and the time of the next.
 #[derive(Clone, Debug)]
 pub(super) struct Reporting {
     under_way: bool,
     sent: Option<ReportedState>,
     /// Within which time of applying a change the operator wants to hear of it.
     within: Duration,
-    /// What was applied and is told later, and when.
+    /// An applied state that is reported later, and the time of that.
     held: Option<(ReportedState, Duration)>,
     /// The publish that the operator knows to be applied here.
     acknowledged: Option<Publish>,
@@ -74,7 +74,7 @@ impl Reporting {
         Some(reported)
     }
 
-    /// What was applied is told anywhere within the time that the operator gave. All else is told at once.
+    /// An applied publish is reported at a random time within the limit that the operator gave; everything else at once.
     fn holds(&mut self, reported: &ReportedState, tick: StepTime) -> bool {
         if reported.state != ProcessState::Applied || self.within.is_zero() {
             self.held = None;
@@ -123,7 +123,7 @@ impl Reporting {
         self.due = tick.now;
     }
 
-    /// Whether the operator knows that this is applied here.
+    /// Returns whether the operator knows that this is applied here.
     pub(super) fn is_acknowledged(&self, publish: Option<Publish>) -> bool {
         self.acknowledged == publish
     }

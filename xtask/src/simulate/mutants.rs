@@ -340,7 +340,12 @@ pub const MUTANTS: &[Mutant] = &[
         "self.refused.as_ref().filter(|refused| refused.publish == desired)",
         "self.refused.as_ref().filter(|refused| refused.publish != desired || refused.publish == desired)",
     ),
-    mutant("a watch that missed a change is trusted", FOLLOWER, "            actions.push(FollowerAction::RestartWatch);", ""),
+    mutant(
+        "a watch that missed a change is trusted",
+        FOLLOWER,
+        "            actions.push(FollowerAction::RestartWatch);",
+        "",
+    ),
     mutant(
         "a heartbeat that failed was the last",
         REPORTING,
