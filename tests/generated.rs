@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Generated {
     /// Its path from the root.
     pub path: &'static str,
-    /// What should be in it.
+    /// The expected content.
     pub content: String,
 }
 

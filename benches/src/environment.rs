@@ -1,4 +1,4 @@
-//! What every bench stands on: a control plane, an operator, a repository, and a workspace that follows it.
+//! The environment of every bench: a control plane, an operator, a repository, and a workspace that follows it.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +16,9 @@ pub const ACCOUNT: &str = "app";
 /// The Secret of the webhook, and the key in it.
 const HOOK: &str = "hook";
 const KEY: &str = "a key of the bench";
-/// What each change changes.
+/// The file that each change edits.
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
-/// What is asked for while a change moves disturbs it. So the first look comes when most are through.
+/// Requests for status disturb a change that is under way. So the first one comes when most of it is over.
 const UNDISTURBED: Duration = Duration::from_millis(700);
 
 /// A control plane, an operator, a repository, and a workspace that follows it. Dropped, all of it ends.

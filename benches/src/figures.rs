@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-/// How measurements are spread. Milliseconds.
+/// The spread of measurements, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     /// Half are not above this.
@@ -33,7 +33,7 @@ impl Spread {
     }
 }
 
-/// How many milliseconds the processors have worked for these processes.
+/// The processor time of these processes, in milliseconds.
 #[must_use]
 pub fn processor_millis(processes: &[u32]) -> f64 {
     // The kernel counts for users in hundredths of a second, whatever it counts in itself.

@@ -11,20 +11,20 @@ use rototo_benches::environment::BenchEnvironment;
 use rototo_benches::figures::resident_megabytes;
 use rototo_benches::witnesses::{Noted, Witnesses};
 
-/// What is asked of git and of the API server while nothing changes.
+/// Requests to git and to the API server while nothing changes.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench idle")]
 struct IdleOptions {
-    /// How many workspaces follow one repository.
+    /// The number of workspaces that follow one repository.
     #[arg(long, default_value_t = 50)]
     workspaces: usize,
-    /// How often each of them is looked at.
+    /// The poll interval of each of them.
     #[arg(long, default_value = "30s")]
     interval: String,
-    /// How many processes follow one of the workspaces.
+    /// The number of processes that follow one of the workspaces.
     #[arg(long, default_value_t = 12)]
     processes: usize,
-    /// How many seconds are counted.
+    /// The number of seconds that are counted.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
     /// A file with a line for each run of git; `cargo xtask bench` sets it up.
@@ -85,7 +85,7 @@ fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// What the API server has counted, by verb and resource, without what only reads.
+/// The API server's own counts of writes, by verb and resource.
 fn requests(environment: &BenchEnvironment) -> anyhow::Result<Counts> {
     let metrics = environment.plane.kubectl(&["get", "--raw", "/metrics"])?;
     let mut counts = Counts::new();

@@ -18,20 +18,20 @@ use serde_json::json;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench propagation")]
 struct PropagationOptions {
-    /// How many clients of the library follow the workspace, each with connections of its own: one run for each number.
+    /// The number of clients that follow the workspace, each with connections of its own: one run for each number.
     #[arg(long, default_values_t = [50, 300])]
     clients: Vec<usize>,
-    /// How many changes are pushed to each fleet.
+    /// The number of changes that are pushed to each fleet.
     #[arg(long, default_value_t = 10)]
     changes: usize,
-    /// How many seconds lie between two changes. The operator remembers for two minutes whom it lets in; a longer pause
+    /// The number of seconds between two changes. The operator remembers approvals for two minutes; a longer pause
     /// shows what asking for all of them again costs.
     #[arg(long, default_value_t = 0)]
     pause: u64,
-    /// How many further changes are pushed that only polling finds.
+    /// The number of further changes that only polling finds.
     #[arg(long, default_value_t = 0)]
     polled: usize,
-    /// How often the git host is asked then.
+    /// The poll interval for these.
     #[arg(long, default_value = "5s")]
     interval: String,
     /// Note each step of each change in each client, print where the time goes, and write it to this file, in the format of
@@ -129,7 +129,7 @@ async fn polled(
     Ok(())
 }
 
-/// What the processors have worked.
+/// Processor time, by program.
 struct ProcessorTime {
     processes: Vec<(&'static str, Vec<u32>, f64)>,
 }

@@ -23,30 +23,30 @@ use rototo_tests::harness::{CONTAINER, Endpoint, Namespace, Pod};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-/// Whether an operator keeps up with the reports of a large fleet.
+/// An operator under the reports of a large fleet.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench reports")]
 struct ReportsOptions {
-    /// How many processes report.
+    /// The number of processes that report.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
-    /// How many pods there are, each with a token of its own; by default one for each process.
+    /// The number of pods, each with a token of its own; by default one for each process.
     #[arg(long)]
     pods: Option<usize>,
     /// Over how many connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// How many seconds of heartbeats are counted.
+    /// The number of seconds of heartbeats that are counted.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How many changes are pushed.
+    /// The number of changes that are pushed.
     #[arg(long, default_value_t = 5)]
     changes: usize,
 }
 
 type Publish = (String, UpdatedAt);
 
-/// How many pods are created at once.
+/// The number of pods that are created at once.
 const CREATED_AT_ONCE: usize = 32;
 
 /// Creates pods of the workspace's fleet, and returns their tokens for the operator.

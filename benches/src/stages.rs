@@ -31,10 +31,10 @@ const BEAT: &str = "rototo.dev/floor";
 #[derive(Parser)]
 #[command(name = "cargo xtask bench stages")]
 struct StagesOptions {
-    /// How many processes the fleet has, and how many plain watchers run beside it.
+    /// The number of processes in the fleet, and of plain watchers beside it.
     #[arg(long, default_value_t = 12)]
     processes: usize,
-    /// How many changes are pushed.
+    /// The number of changes that are pushed.
     #[arg(long, default_value_t = 10)]
     changes: u32,
 }

@@ -12,7 +12,7 @@ use crate::figures::{Spread, Table};
 const STEPS: [(&str, &str); 5] =
     [("heard", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
 
-/// What was noted of some changes.
+/// The times that were noted of some changes.
 #[derive(Default)]
 pub struct Trace {
     events: Vec<Value>,

@@ -34,7 +34,7 @@ enum WitnessCommand {
     },
     /// Watch a ConfigMap and do nothing else; what is seen are the values of a key.
     Watch {
-        /// Who it is.
+        /// The number of the process.
         kubeconfig: PathBuf,
         /// The namespace of the map.
         namespace: String,

@@ -13,7 +13,7 @@ use crate::environment::{ACCOUNT, BenchEnvironment, WORKSPACE};
 /// As long as many processes may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What followers note.
+/// The observations of the followers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noted {
     /// Only what they see.

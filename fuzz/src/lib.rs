@@ -1,4 +1,4 @@
-//! What the targets do with arbitrary bytes. Whatever these are, there is an answer: no panic, no endless work, and what
+//! The fuzz targets: arbitrary bytes always get an answer, without a panic and without endless work, and
 //! must hold for every input is asserted.
 
 pub mod snapshots;

@@ -17,7 +17,7 @@ use crate::environment::{ChaosEnvironment, Condition, WORKSPACE};
 use crate::script::{Act, NetworkFault, Which};
 use crate::watch::FORGED;
 
-/// What puts an end to something that was done.
+/// The step that ends an act.
 #[derive(Clone, Debug)]
 pub(crate) enum Undo {
     ClearOperator(usize),
@@ -32,10 +32,10 @@ pub(crate) enum Undo {
     WriteMarker(String),
 }
 
-/// What an act came to.
+/// The result of an act.
 pub(crate) struct ActResult {
     pub(crate) took_effect: bool,
-    /// What is to be undone, and after how long.
+    /// The step that undoes it, and the time until then.
     pub(crate) undo: Option<(u64, Undo)>,
 }
 

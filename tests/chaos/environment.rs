@@ -1,4 +1,4 @@
-//! What a history plays on: operators, a repository, and services, each behind something that can disturb its way.
+//! The environment of a history: operators, a repository, and services, each behind a proxy that can disturb it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
 pub(crate) const HEARTBEAT: u64 = 1;
 pub(crate) const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT);
 
-/// Whether something can be disturbed, or is already.
+/// The condition of a program: it can be disturbed, or is already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     Up,
@@ -160,7 +160,7 @@ impl ChaosEnvironment {
         Ok(true)
     }
 
-    /// Whether the commit in the clone is one that lint accepts.
+    /// True if lint accepts the commit in the clone.
     pub(crate) fn clone_is_good(&self) -> anyhow::Result<bool> {
         Ok(self.repository.read(POLICY)? == self.good_policy)
     }
@@ -185,7 +185,7 @@ impl ChaosEnvironment {
         Ok(tree.fingerprint().to_string())
     }
 
-    /// Whether a process exists that does not run what was pushed last.
+    /// Returns whether a process exists that does not run the last pushed content.
     pub(crate) fn publish_is_in_flight(&self) -> bool {
         let target = self.pushed.last();
         let running = self.services.iter().filter(|service| service.condition != Condition::Down);

@@ -27,7 +27,7 @@ const ALLOWANCES: Allowances = Allowances {
     known_after: Duration::from_millis(1500),
 };
 
-/// What came of a history.
+/// The outcome of a history.
 #[derive(Debug, Default)]
 pub(crate) struct HistoryOutcome {
     pub(crate) seed: u64,
@@ -220,7 +220,7 @@ impl HistoryRun<'_> {
     }
 }
 
-/// What is not as it should be when all is well, if anything.
+/// The first disagreement between the parts after all faults are over, if there is one.
 pub(crate) async fn disagreement(environment: &ChaosEnvironment) -> anyhow::Result<Option<String>> {
     let Some(marker) = environment.marker().await? else { return Ok(Some("nothing is published".to_owned())) };
     if Some(&marker.fingerprint) != environment.pushed.last() {

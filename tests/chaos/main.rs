@@ -1,4 +1,4 @@
-//! What `cargo xtask chaos` runs: seeded histories of faults against real parts. A real API server, real operators, real
+//! The program behind `cargo xtask chaos`: seeded histories of faults against real parts. A real API server, real operators, real
 //! git, and real processes; each claim that a change runs everywhere is compared with what the processes say themselves.
 //!
 //! - `script` draws a history from a seed; `environment` is what it plays on, and `acts` does to that what the script says.
@@ -29,13 +29,13 @@ use crate::report::ChaosReport;
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos")]
 struct ChaosOptions {
-    /// How many histories.
+    /// The number of histories.
     #[arg(long, default_value_t = 20)]
     histories: u64,
     /// The seed of the first history; the next ones follow. Drawn, where it is not given.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many histories happen at the same time, each with a control plane of its own.
+    /// The number of histories at the same time, each with a control plane of its own.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     at_once: u8,
     /// No history begins after so many minutes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What is done lasts so long at most, and what is left of it is undone afterwards.
+/// The longest time of an act. Whatever is left of it is undone afterwards.
 const LENGTH: u64 = 13_000;
 
 /// A history.
@@ -31,7 +31,7 @@ pub(crate) enum Which {
     Other,
 }
 
-/// What happens on the way between two programs.
+/// The faults of the network between two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NetworkFault {
     /// Connections end, and new ones are refused.
@@ -114,7 +114,7 @@ impl HistoryScript {
         Self { processes, operators, steps }
     }
 
-    /// Whether a process ends whose end the operator may not have seen.
+    /// Returns whether a process ends in a way that the operator may not see.
     pub(crate) fn ends_processes(&self) -> bool {
         let ends = |act: &Act| {
             use Act::{DeletePod, EndProcess, KillProcess, LosePod, TerminatePod};
@@ -123,7 +123,7 @@ impl HistoryScript {
         self.steps.iter().any(|step| ends(&step.act))
     }
 
-    /// Whether somebody but the operator writes the marker.
+    /// Returns whether somebody else than the operator writes the marker.
     pub(crate) fn tampers(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.act, Act::EditMarker(..) | Act::RemoveMarker))
     }
@@ -169,7 +169,7 @@ impl Act {
         }
     }
 
-    /// What it is counted as.
+    /// The kind under which it is counted.
     pub(crate) fn kind(self) -> String {
         let text = format!("{self:?}");
         let name = text.split('(').next().unwrap_or_default().to_owned();
@@ -182,7 +182,7 @@ impl Act {
         }
     }
 
-    /// Whether it is a fault, and not the work of every day.
+    /// Returns whether it is a fault, and not normal operation.
     pub(crate) fn is_fault(self) -> bool {
         !matches!(self, Self::Push(_))
     }

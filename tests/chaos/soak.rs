@@ -16,14 +16,14 @@ use crate::history::disagreement;
 use crate::script::{Act, NetworkFault, Which};
 
 const PROCESSES: usize = 12;
-/// How often a line is printed.
+/// The interval between two printed lines.
 const LINE: Duration = Duration::from_secs(30);
 /// A change runs everywhere after this time at the latest, whatever happened before it.
 const ARRIVES: Duration = Duration::from_secs(60);
 /// So much more in the last third than in the first, in 100, is still flat.
 const FLAT: u64 = 10;
 
-/// What the kernel says of a program.
+/// The kernel's figures of a program.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     kilobytes: u64,

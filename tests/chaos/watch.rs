@@ -18,20 +18,20 @@ use tokio::time::{sleep, timeout};
 
 use crate::environment::{ChaosEnvironment, SILENCE, WORKSPACE};
 
-/// How long to pause between two questions.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(75);
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What a report may take from the process to the operator, on two busy processors.
+/// The time that a report may take from the process to the operator, on two busy processors.
 const ON_THE_WAY: Duration = Duration::from_millis(300);
 /// The message of a status that nobody but this program wrote.
 pub(crate) const FORGED: &str = "forged by cargo xtask chaos";
 
-/// What was seen.
+/// The observations so far.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// Claims, each once.
     pub(crate) claims: Vec<Claim>,
-    /// How many answers and statuses were read, claims or not.
+    /// The number of answers and statuses that were read, claims or not.
     pub(crate) read: usize,
     /// The marker, change by change.
     pub(crate) markers: Vec<(Timestamp, Option<Marker>)>,
@@ -101,7 +101,7 @@ async fn read_status(namespace: Namespace, seen: Arc<Mutex<Observed>>) {
     }
 }
 
-/// What a status claims, if it is not too old to claim anything.
+/// The claim of a status, unless it is too old to claim anything.
 fn claim_of_status(status: &RototoWorkspaceStatus) -> Option<Claim> {
     let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged")?;
     let (fleet, published) = (status.fleet.as_ref()?, status.published.as_ref()?);

@@ -1,4 +1,4 @@
-//! What the story plays on: a control plane, an operator, a repository, and a fleet.
+//! The environment of the demo: a control plane, an operator, a repository, and a fleet.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 /// The file with the severe policy.
 pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
 
-/// What the story plays on. Dropped, all of it ends.
+/// The environment of the demo. Dropped, all of it ends.
 pub(crate) struct DemoEnvironment {
     pub(crate) fleet: Fleet,
     pub(crate) repository: GitRepo,
@@ -103,7 +103,7 @@ impl DemoEnvironment {
         Ok(keys.into_iter().collect::<Vec<_>>().join(" or "))
     }
 
-    /// What each process runs.
+    /// The publish that each process runs.
     pub(crate) fn fingerprints(&self) -> anyhow::Result<Vec<String>> {
         self.fleet.apps.iter().map(|app| Ok(app.state()?["fingerprint"].to_string())).collect()
     }

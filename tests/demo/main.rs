@@ -19,7 +19,7 @@ struct DemoOptions {
     /// Leave everything running at the end, and say what to try.
     #[arg(long)]
     keep: bool,
-    /// How many processes the fleet has.
+    /// The number of processes in the fleet.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=200))]
     processes: u16,
 }

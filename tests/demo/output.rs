@@ -1,4 +1,4 @@
-//! How the demo talks.
+//! The output of the demo.
 
 use std::fmt::Display;
 

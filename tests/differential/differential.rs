@@ -8,7 +8,7 @@ use rototo_differential::generate::{self, Numbers};
 use rototo_differential::outcome::{our_answer, our_lint, their_answer, their_lint, write};
 use rototo_differential::reference::Reference;
 
-/// How many workspaces: the budget of a test run. `ROTOTO_DIFFERENTIAL_CASES` sets another.
+/// The number of workspaces in a test run. `ROTOTO_DIFFERENTIAL_CASES` sets another.
 const CASES: u64 = 400;
 
 #[derive(Default)]

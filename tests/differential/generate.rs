@@ -106,7 +106,7 @@ fn script(numbers: &mut Numbers) -> String {
     format!("{text}end\n{handlers}")
 }
 
-/// What a handler does with a target of that kind.
+/// The code of a handler for a target of that kind.
 fn handler(numbers: &mut Numbers, entity: &str) -> &'static str {
     let any = [
         "return nil",
@@ -239,7 +239,7 @@ fn context_schema(numbers: &mut Numbers) -> String {
     schema.to_string()
 }
 
-/// What mistakes replace, and with what.
+/// The mistakes: a text, and its replacement.
 const SLIPS: &[(&str, &str)] = &[
     ("schema_version = 1", "schema_version = 2"),
     ("schema_version = 1\n", ""),

@@ -10,7 +10,7 @@ use crate::programs::CommandOutput;
 pub enum ObservedDifference<'a> {
     /// The exit code.
     Exit { ours: &'a CommandOutput, theirs: &'a CommandOutput },
-    /// What was printed as JSON.
+    /// The JSON output.
     Values { ours: Option<&'a Value>, theirs: Option<&'a Value> },
     /// Something that only theirs prints, or of another kind than ours.
     Missing { at: &'a str, kind: &'a str },

@@ -21,7 +21,7 @@ struct Side {
     directory: tempfile::TempDir,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct CommandOutput {
     pub code: Option<i32>,
@@ -179,7 +179,7 @@ fn describe(value: &Value, at: &str, shape: &mut Shape) {
     shape.insert((at.to_owned(), kind));
 }
 
-/// What came out differently so far.
+/// The differences so far.
 #[derive(Default)]
 pub struct Comparison {
     runs: usize,

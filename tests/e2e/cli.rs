@@ -1,4 +1,4 @@
-//! What the `rototo` command says of a cluster is so, and its exit codes are what a pipeline can rely on.
+//! The `rototo` command tells the truth about a cluster, and a pipeline can rely on its exit codes.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -24,7 +24,7 @@ fn start(scene: &Scene, arguments: &[&str]) -> Child {
     rototo(scene, arguments).spawn().unwrap()
 }
 
-/// What it printed, once it has ended with this exit code.
+/// Its output, once it has ended with this exit code.
 fn ends(output: Output, code: i32) -> String {
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");

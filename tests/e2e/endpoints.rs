@@ -240,7 +240,7 @@ async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_b
     assert_eq!(seen, (setting.pod.name(), "rejected", Some("compile_failed")));
 }
 
-/// What a fingerprint names is the same whoever serves it; what is published, only who writes knows.
+/// Every operator can serve the content of a fingerprint; only the one that writes knows the current publish.
 #[tokio::test]
 async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_has() {
     let mut plane = ControlPlane::start().unwrap();

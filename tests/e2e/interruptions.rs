@@ -1,4 +1,4 @@
-//! What restarts and comes back goes on from what is, not from what it remembers.
+//! Programs that restart go on from the actual state, and not from memory.
 
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};

@@ -103,7 +103,7 @@ async fn a_deleted_workspace_takes_its_marker_along_and_leaves_the_others() {
     wait_for_marker(&scene, "published anew", published).await;
 }
 
-/// What the map says of a workspace, change by change, from now on.
+/// The marker of a workspace, change by change, from now on.
 async fn changes(scene: &Scene, workspace: &'static str) -> impl Stream<Item = Option<Marker>> + use<> {
     let maps = scene.namespace.api::<ConfigMap>();
     let parameters = WatchParams::default().fields(&format!("metadata.name={MARKERS}"));

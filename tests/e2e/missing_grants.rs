@@ -1,4 +1,4 @@
-//! What a process may not do, it says in one sentence with what to grant, and all else goes on.
+//! A process without a grant says in one sentence what to grant, and everything else goes on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

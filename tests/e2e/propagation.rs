@@ -33,7 +33,7 @@ async fn a_commit_reaches_every_process_and_status_says_so() {
     assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"applied\""]).unwrap() >= 3.0);
 }
 
-/// Whatever the release is called, all that the chart names after it fits together.
+/// A release of another name: all that the chart names after it fits together.
 #[tokio::test]
 async fn a_release_of_another_name_works_as_well() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "renamed").await.unwrap();

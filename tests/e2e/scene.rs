@@ -1,4 +1,4 @@
-//! What most stories begin with: a repository, a workspace that follows it, an operator, and services.
+//! The usual beginning of a test: a repository, a workspace that follows it, an operator, and services.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What is wrong with a source stands in the status, in words that say what to do.
+//! The status says what is wrong with a source, and what to do.
 
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::ControlPlane;

@@ -1,4 +1,4 @@
-//! What `docs/reference/` says that `kubectl` shows, it shows.
+//! The pages in `docs/reference/` show the output of `kubectl`.
 //!
 //! With `ROTOTO_UPDATE=1` the pages are written instead of compared.
 
@@ -12,7 +12,7 @@ use rototo_tests::harness::{Cluster, ControlPlane, Fleet, Namespace, Observation
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE};
 
-/// What stands for a source on a page: nobody else has the path of a test's repository.
+/// The source that a page shows in place of the path of a test's repository.
 const SOURCE: &str = "git+https://git.example.com/acme/runtime-config.git";
 const COMMITS: [&str; 3] = [
     "5a76419f3d0c2b6e8f14a97c50de6b18a4c9f032",

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, example};
 
-/// How many watches of ConfigMaps the API server serves.
+/// The number of watches of ConfigMaps that the API server serves.
 fn watches(cluster: &Cluster) -> u64 {
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).unwrap();
     let of_maps =

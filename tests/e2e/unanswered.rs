@@ -81,7 +81,7 @@ async fn a_status_that_is_never_written_holds_up_no_publish() {
     scene.poll().await;
 }
 
-/// How much longer than usual a review takes.
+/// The additional time of a review.
 const REVIEW: Duration = Duration::from_secs(3);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What `rototo fixtures` writes down of a workspace is what the library finds when it resolves that.
+//! The library resolves to the values that `rototo fixtures` has written.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What `cargo xtask generate [--check]` runs.
+//! The program behind `cargo xtask generate [--check]`.
 
 use anyhow::bail;
 

@@ -1,4 +1,4 @@
-//! What a pod needs to follow a workspace, as its namespace grants it.
+//! The grants that a pod needs to follow a workspace.
 
 use rototo_api::names;
 use serde_json::json;

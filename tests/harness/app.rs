@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::namespace::PATIENCE;
 use super::{ChildProcess, Namespace, Observation, Pod, http, programs, until};
 
-/// What an [`App`] is to be, before it starts.
+/// The settings of an [`App`], before it starts.
 #[derive(Clone, Debug)]
 #[must_use = "an app runs only once it is started"]
 pub struct AppSettings {
@@ -166,12 +166,12 @@ impl App {
         self.process.take().context("the service is not running")?.terminate(PATIENCE).map(drop)
     }
 
-    /// Whether its `/readyz` says that it has a workspace.
+    /// Returns whether its `/readyz` says that it has a workspace.
     pub fn is_ready(&self) -> anyhow::Result<bool> {
         Ok(http::get(&self.address, "/readyz")?.status == 200)
     }
 
-    /// What its `/state` says.
+    /// The answer of its `/state`.
     pub fn state(&self) -> anyhow::Result<Value> {
         http::get(&self.address, "/state")?.json()
     }

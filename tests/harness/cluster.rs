@@ -165,7 +165,7 @@ pub(crate) fn write_kubeconfig(
     Ok(path)
 }
 
-/// What a command printed; if it failed, what it complained about.
+/// The output of a command; an error with its stderr if it failed.
 pub(crate) fn standard_output(output: std::io::Result<Output>, command: &Command) -> anyhow::Result<String> {
     let output = output.with_context(|| format!("run {command:?}"))?;
     if !output.status.success() {

@@ -18,7 +18,7 @@ pub struct Endpoint {
     client: kube::Client,
 }
 
-/// What the operator answered.
+/// An answer of the operator.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status code.
@@ -83,7 +83,7 @@ impl Endpoint {
 }
 
 impl Reply {
-    /// What an answer that is no success says. Fails where its body is not `{code, message}`.
+    /// The code and message of an error answer. Fails where its body is not `{code, message}`.
     pub fn error(&self) -> anyhow::Result<ErrorBody> {
         let body = String::from_utf8_lossy(&self.body);
         serde_json::from_slice(&self.body).with_context(|| format!("{}: read the error in `{body}`", self.status))

@@ -24,7 +24,7 @@ use super::{Cluster, scratch, tampering_proxy};
 /// More than any request of a test has.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Whether a request is held, by its method and its path with the query.
+/// Decides whether a request is held, by its method and its path with the query.
 type RequestFilter = Box<dyn Fn(&Method, &str) -> bool + Send + Sync>;
 
 /// A way to the API server on which requests can get stuck.
@@ -100,7 +100,7 @@ impl Gate {
         self.line.released.notify_waiters();
     }
 
-    /// How many requests were held so far.
+    /// The number of requests that were held so far.
     #[must_use]
     pub fn held(&self) -> usize {
         self.line.state().held

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Longer than any answer takes, shorter than any test waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a server answered.
+/// An answer of a server.
 #[derive(Clone, Debug)]
 pub struct HttpResponse {
     /// The status code.

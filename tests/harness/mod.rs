@@ -1,6 +1,6 @@
-//! What the tests and the demo start: real programs, as processes on loopback that are gone when their owner is.
+//! The harness of the tests and the demo: real programs, as processes on loopback that end with their owner.
 //!
-//! What concerns processes, files, and git is blocking, so that a control plane can be shared between tests, each of
+//! Operations on processes, files, and git are blocking, so that a control plane can be shared between tests, each of
 //! which has a runtime of its own. What asks the Kubernetes API is async. Nothing waits for a time: every wait has a
 //! condition and a deadline, and says on time-out what it waited for and what it saw last.
 

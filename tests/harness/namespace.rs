@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Observation, until_async};
 
-/// How long a change may take to arrive before a test gives up. What takes a second here on a quiet machine must not
+/// The time after which a test gives up waiting for a change. A step that takes a second on a quiet machine must not
 /// fail on a busy one.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,7 @@ use super::cluster::write_kubeconfig;
 use super::namespace::PATIENCE;
 use super::{ChildProcess, Gate, Namespace, Observation, Proxy, http, port, programs, scratch, until};
 
-/// What the chart is installed as. The chart names everything after it.
+/// The release name. The chart names everything after it.
 const RELEASE: &str = "rototo-operator";
 
 /// An operator that serves one namespace, which it is installed in.
@@ -172,7 +172,7 @@ impl Operator {
         self.process.as_ref().context("the operator is not running")
     }
 
-    /// Whether it keeps snapshots of a workspace.
+    /// Returns whether it keeps snapshots of a workspace.
     #[must_use]
     pub fn keeps_snapshots(&self, namespace: &Namespace, workspace: &str) -> bool {
         self.directory.join("data/snapshots").join(namespace.name()).join(workspace).exists()
@@ -200,7 +200,7 @@ pub fn install_chart(namespace: &Namespace, values: &[&str]) -> anyhow::Result<(
     install_chart_as(namespace, RELEASE, values)
 }
 
-/// What the chart calls the operator's things.
+/// The names that the chart gives to the operator's objects.
 struct Deployed {
     service_account: String,
     /// The flags with names in them.

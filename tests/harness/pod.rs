@@ -98,7 +98,7 @@ impl Pod {
         &self.directory
     }
 
-    /// What its processes reach the API server with.
+    /// The kubeconfig of its processes.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

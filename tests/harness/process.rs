@@ -18,7 +18,7 @@ pub struct ChildProcess {
     name: String,
     child: Child,
     log: PathBuf,
-    /// What the log had before this process: it may be the second one to write it.
+    /// The length of the log before this process: it may be the second one that writes to it.
     log_before: usize,
 }
 
@@ -93,7 +93,7 @@ impl ChildProcess {
         self.signal(Signal::CONT)
     }
 
-    /// Whether the kernel has frozen it.
+    /// Returns whether the kernel has stopped it.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();

@@ -15,7 +15,7 @@ pub struct Proxy {
     line: Arc<SharedState>,
 }
 
-/// What all its connections share.
+/// The state that all its connections share.
 #[derive(Debug)]
 struct SharedState {
     target: String,
@@ -28,7 +28,7 @@ struct State {
     mode: ProxyMode,
     /// Both ends of every connection that was made, to cut them.
     ends: Vec<TcpStream>,
-    /// How many connections were asked for. Each has the number that it was.
+    /// The number of connections so far. Each has its own number.
     asked: usize,
     /// Connections with a smaller number pass nothing on.
     stranded: usize,
@@ -99,7 +99,7 @@ impl Proxy {
         self.line.turn(state, ProxyMode::Clear);
     }
 
-    /// How many connections were asked for since it began.
+    /// The number of connections since it began.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.line.state().asked

@@ -1,4 +1,4 @@
-//! What must not outlive this process: its scratch directory, and every process group that it starts.
+//! Removes everything that must not outlive this process: its scratch directory, and every process group that it starts.
 //!
 //! An owner that is dropped cleans up behind itself. But nothing is dropped when a process is killed, and statics never
 //! are. So a watchdog, a shell in a process group of its own, holds the reading end of a pipe. When this process ends,

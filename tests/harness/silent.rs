@@ -38,7 +38,7 @@ impl Silent {
         &self.url
     }
 
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)

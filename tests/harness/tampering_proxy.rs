@@ -25,7 +25,7 @@ use super::scratch;
 /// More than any request or snapshot of a test has.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// What it makes of a snapshot.
+/// The change that it makes to a snapshot.
 type Alteration = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
 /// A server that alters or withholds the snapshots that it passes on.

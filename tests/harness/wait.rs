@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// How long to pause between two looks.
+/// The pause between two observations.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What one look at a condition found.
+/// The result of one observation of a condition.
 #[derive(Debug)]
 pub enum Observation<T> {
     /// It holds.

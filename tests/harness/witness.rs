@@ -1,4 +1,4 @@
-//! What a process says of itself, again and again, and whether a claim about it was true.
+//! The statements of a process about itself, over time, and the check of a claim against them.
 //!
 //! A witness asks one process for its `/state` all the time and keeps the answers with their times. All processes run on
 //! one machine, so their times and those of the operator are of one clock.
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::http;
 
-/// How long a witness waits between two questions.
+/// The pause of a witness between two requests.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Beyond this without an answer, nobody can tell what the process ran meanwhile.
 const DISTANCE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub struct Sample {
     pub asked: Timestamp,
     /// When it had answered.
     pub answered: Timestamp,
-    /// What it runs.
+    /// The publish that it runs.
     pub publish: Option<Publish>,
     /// Where it is on its way.
     pub state: String,
@@ -52,7 +52,7 @@ pub struct Stop {
 /// One process from its start to its end.
 #[derive(Clone, Debug)]
 pub struct Life {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: String,
     /// When it was started.
     pub started: Timestamp,
@@ -71,9 +71,9 @@ pub struct Life {
 /// Somebody says that every process runs a publish.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who says so.
+    /// The source of the claim.
     pub by: String,
-    /// Which publish.
+    /// The publish.
     pub publish: Publish,
     /// Every process should have run it at some moment from here.
     pub from: Timestamp,
@@ -81,7 +81,7 @@ pub struct Claim {
     pub as_of: Timestamp,
 }
 
-/// How long a process is given, and how long it is waited for.
+/// The time limits of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowances {
     /// A new process need not count for so long.
@@ -92,7 +92,7 @@ pub struct Allowances {
     pub known_after: Duration,
 }
 
-/// What became of a claim about one process.
+/// The result of checking a claim against one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimFinding {
     /// It ran the publish in that time, or can have.
@@ -138,7 +138,7 @@ impl Witness {
         }
     }
 
-    /// What is known so far.
+    /// The record so far.
     pub fn life(&self) -> MutexGuard<'_, Life> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,7 +177,7 @@ impl Witness {
         life.samples.drain(..all.saturating_sub(1));
     }
 
-    /// What it said last.
+    /// Its last statement.
     #[must_use]
     pub fn latest(&self) -> Option<Publish> {
         self.life().samples.last().and_then(|sample| sample.publish.clone())
@@ -199,7 +199,7 @@ struct RunSpan<'a> {
 }
 
 impl Life {
-    /// Whether it ran what is claimed when that is claimed.
+    /// Checks that it ran the claimed publish at the time of the claim.
     #[must_use]
     pub fn judge(&self, claim: &Claim, allowances: &Allowances) -> ClaimFinding {
         if self.is_excused(claim, allowances) {
@@ -236,7 +236,7 @@ impl Life {
         !known && self.started + allowances.grace > claim.as_of
     }
 
-    /// What it can have run, and when: around each answer as far as the next one.
+    /// The publishes that it can have run, with times: each answer holds as far as the next one.
     fn spans(&self) -> Vec<RunSpan<'_>> {
         let mut spans = Vec::new();
         let mut before: Option<(Timestamp, &Sample)> = None;
@@ -300,7 +300,7 @@ impl Life {
     }
 }
 
-/// Whether anybody can have run this publish at that time.
+/// Returns whether a process can have run this publish at that time.
 fn could_have_had(publish: &Publish, at: Timestamp) -> bool {
     publish.updated_at.parse::<Timestamp>().is_ok_and(|published| published <= at)
 }

@@ -13,26 +13,26 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{self, cargo};
 use crate::control_plane::Programs;
 
-/// What `cargo xtask bench` takes.
+/// The arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub struct BenchArguments {
-    /// What to measure.
+    /// The bench to run.
     bench: Bench,
     /// Passed on to the bench.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// What can be measured.
+/// The benches.
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
     /// Where the time of a change goes, beside the raw watch.
     Stages,
     /// From a commit to every process of larger fleets, beside the raw watch.
     Propagation,
-    /// What is asked of git and of the API server while nothing changes.
+    /// Requests to git and to the API server while nothing changes.
     Idle,
-    /// Whether an operator keeps up with the reports of a large fleet.
+    /// An operator under the reports of a large fleet.
     Reports,
     /// Decisions, beside the reference and a hand-written floor.
     Resolve,

@@ -14,7 +14,7 @@ pub fn root() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// What `cargo metadata` says of this workspace's own packages.
+/// The output of `cargo metadata` for this workspace's own packages.
 pub fn metadata() -> anyhow::Result<Value> {
     let output = cargo(["metadata", "--format-version=1", "--no-deps"]).output().context("run `cargo metadata`")?;
     if !output.status.success() {

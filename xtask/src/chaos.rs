@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cargo::{self, binaries, cargo};
 use crate::control_plane::Programs;
 
-/// What `cargo xtask chaos` takes.
+/// The arguments of `cargo xtask chaos`.
 #[derive(Args)]
 pub struct ChaosArguments {
     /// Passed on, such as `--histories 100 --seed 1`; `--soak 30` changes one fleet for half an hour instead.
@@ -16,7 +16,7 @@ pub struct ChaosArguments {
     chaos: Vec<String>,
 }
 
-/// What every `cargo xtask test` runs.
+/// The arguments of the share that every `cargo xtask test` runs.
 const SHARE: [&str; 4] = ["--histories", "20", "--minutes", "6"];
 
 /// Builds the programs, and lets it happen.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cargo::{self, binaries, cargo};
 use crate::control_plane::Programs;
 
-/// What `cargo xtask demo` takes.
+/// The arguments of `cargo xtask demo`.
 #[derive(Args)]
 pub struct DemoArguments {
     /// Passed on to the demo.

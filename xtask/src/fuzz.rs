@@ -11,13 +11,13 @@ use clap::Args;
 use crate::cargo;
 use crate::control_plane::cache_directory;
 
-/// What reads the coverage of a program.
+/// The tool that reads the coverage of a program.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// What `cargo xtask fuzz` takes.
+/// The arguments of `cargo xtask fuzz`.
 #[derive(Args)]
 pub struct FuzzArguments {
-    /// How long each target runs.
+    /// The number of seconds for which each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
     /// Print the names of the targets and end.
@@ -109,7 +109,7 @@ impl CargoFuzz {
         Ok(())
     }
 
-    /// Whether `target` found nothing.
+    /// Returns whether `target` found nothing.
     fn run(&self, target: &str, seconds: u32) -> anyhow::Result<bool> {
         let corpus = cargo::root().join("fuzz/corpus").join(target);
         std::fs::create_dir_all(&corpus).with_context(|| format!("create {}", corpus.display()))?;
@@ -121,7 +121,7 @@ impl CargoFuzz {
     }
 }
 
-/// What counts as found besides a panic: an input that takes 10 seconds, or 1 GiB.
+/// The limits that count as findings besides a panic: an input that takes 10 seconds, or 1 GiB.
 fn limits(seconds: u32) -> [String; 5] {
     [
         format!("-max_total_time={seconds}"),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cargo::{self, cargo};
 
-/// What `cargo xtask generate` takes.
+/// The arguments of `cargo xtask generate`.
 #[derive(Args)]
 pub struct GenerateArguments {
     /// Write nothing; fail if a file is not what it should be.

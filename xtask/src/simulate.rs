@@ -15,7 +15,7 @@ use clap::Args;
 use crate::cargo::{self, cargo};
 use mutants::{MUTANTS, Mutant};
 
-/// What `cargo xtask simulate` takes.
+/// The arguments of `cargo xtask simulate`.
 #[derive(Args)]
 pub struct SimulateArguments {
     /// Put faults into a copy of the code, and see which histories find them.

@@ -6,7 +6,7 @@ use crate::cargo::{self, binaries, cargo};
 use crate::chaos;
 use crate::control_plane::Programs;
 
-/// What `cargo xtask test` takes.
+/// The arguments of `cargo xtask test`.
 #[derive(Args)]
 pub struct TestArguments {
     /// Passed on to `cargo test`, such as `-p rototo-tests --test e2e`.

@@ -6,11 +6,11 @@ use std::path::Path;
 pub(crate) struct GoModule {
     /// The folder with its `go.mod` and `go.sum`.
     pub(crate) folder: &'static str,
-    /// What its build leaves behind, by the names that they are looked up with.
+    /// The programs that its build makes, by the names under which they are found.
     pub(crate) programs: &'static [&'static str],
-    /// What Go calls a program, where that is not the name it is looked up with.
+    /// Go's name of a program, where it is found under another.
     pub(crate) renamed: &'static [(&'static str, &'static str)],
-    /// How long a build from nothing takes, measured on 2 cores.
+    /// The time of a build from nothing, measured on 2 cores.
     pub(crate) duration: &'static str,
     /// The parts whose versions name the result: a short name and the Go module's path.
     parts: &'static [(&'static str, &'static str)],
@@ -50,7 +50,7 @@ impl GoModule {
         Path::new(self.folder)
     }
 
-    /// What the linker is told. Without its version, kubectl can't read the API server's.
+    /// The linker's flags. Without its own version, kubectl can't read that of the API server.
     pub(crate) fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
         if let Some(version) = required_version(self.go_mod, KUBERNETES) {
