@@ -1,5 +1,5 @@
 //! The differences that are meant, each as narrow as its reason. `docs/decisions/0010-differences-from-the-reference.md`
-//! tells them to people.
+//! gives the reasons.
 
 use crate::outcome::{FindingCounts, ResolutionOutcome};
 
@@ -28,9 +28,9 @@ pub enum Difference<'a> {
 
 /// All of them.
 pub const MEANT: &[KnownDifference] = &[
-    KnownDifference { name: "what cannot be ordered is an error", applies: cannot_be_ordered },
+    KnownDifference { name: "values that cannot be ordered are an error", applies: cannot_be_ordered },
     KnownDifference { name: "an unreadable document is reported once", applies: unreadable_once },
-    KnownDifference { name: "without a manifest the other faults are told too", applies: without_manifest },
+    KnownDifference { name: "without a manifest the other faults are reported too", applies: without_manifest },
 ];
 
 /// The reference takes what is no number for false, so a mistake in a context looks like a decision.
