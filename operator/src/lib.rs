@@ -19,39 +19,14 @@
 //! [`watchdog`] gives one to every reconcile; and `health` says by [`progress`] whether the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod access;
-mod body;
-pub mod clock;
-mod cluster;
-pub mod context;
-pub mod controller;
-pub mod custom_rules;
-mod health;
+pub mod fleet;
+pub mod http;
 pub mod leader;
-pub mod maps;
-pub mod markers;
-pub mod metrics;
-pub mod options;
-pub mod pods;
-pub mod poll;
-mod polling;
-pub mod progress;
-mod publish;
+pub mod marker;
 pub mod reconcile;
-pub mod record_store;
-mod recover;
-mod report;
 mod run;
-pub mod schedule;
-pub mod secrets;
-pub mod serve;
-mod snapshot_cache;
-pub mod snapshots;
+pub mod source;
 pub mod status;
-pub mod sweep;
-pub mod tls;
-pub mod watchdog;
-pub mod webhook;
-pub mod workspace_record;
 
+pub use run::options;
 pub use run::{ENDS_WITHIN, StartError, run};

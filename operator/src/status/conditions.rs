@@ -8,8 +8,8 @@ use rototo_api::workspace::RototoWorkspaceStatus;
 
 use rototo_protocol::fleet::Verdict as Fleet;
 
-use super::{PublishProblem, StatusInput, short_fingerprint, short_revision};
-use crate::poll::LintVerdict;
+use crate::source::poll::LintVerdict;
+use crate::status::{PublishProblem, StatusInput, short_fingerprint, short_revision};
 
 /// The conditions that hold, those of `status` in front of which the rest of it stands.
 pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {

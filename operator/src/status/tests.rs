@@ -10,8 +10,8 @@ use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::fleet::Verdict as Fleet;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
-use super::*;
-use crate::poll::{LintRefusal, PollTimes};
+use crate::source::poll::{LintRefusal, PollTimes};
+use crate::status::*;
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,

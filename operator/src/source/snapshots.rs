@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{SnapshotStore, StoreError, snapshot};
 
-use crate::record_store::WorkspaceKey;
-use crate::snapshot_cache::SnapshotCache;
+use crate::reconcile::record_store::WorkspaceKey;
+use crate::source::snapshot_cache::SnapshotCache;
 
 /// The snapshots of all workspaces.
 pub struct Snapshots {

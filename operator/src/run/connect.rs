@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rototo_connection::api_server;
 
-use crate::controller::WATCH_LASTS;
+use crate::reconcile::watches::WATCH_LASTS;
 use crate::run::StartError;
 
 /// A connection on which nothing comes for longer than any watch lasts is dead.

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::record_store::WorkspaceKey;
+use crate::reconcile::record_store::WorkspaceKey;
 use rototo_protocol::fleet::PodIdentity;
 use rototo_protocol::windows::Windows;
 

@@ -16,9 +16,9 @@ use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Fleet, ReportOutcome};
 use rototo_protocol::publisher::{AcceptedPublish, Publisher};
 
-use crate::clock;
-use crate::poll::{Candidate, PollError, PollResult};
-use crate::schedule::{PollTrigger, Schedule};
+use crate::fleet::clock;
+use crate::source::poll::{Candidate, PollError, PollResult};
+use crate::source::schedule::{PollTrigger, Schedule};
 use crate::status::PublishProblem;
 
 /// One workspace.

@@ -17,12 +17,13 @@ use rototo_protocol::fleet::{FleetView, Verdict};
 use serde_json::json;
 use tracing::warn;
 
-use crate::clock;
-use crate::context::OperatorContext;
-use crate::pods::PodSelection;
-use crate::record_store::{SharedRecord, WorkspaceKey};
-use crate::status::{self, EventSeverity, SourceInput, SourceProblem, StatusInput, WorkspaceEvent};
-use crate::workspace_record::{WorkspaceRecord, WrittenStatus};
+use crate::fleet::clock;
+use crate::fleet::pods::PodSelection;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
+use crate::reconcile::workspace_record::{WorkspaceRecord, WrittenStatus};
+use crate::status;
+use crate::status::{EventSeverity, SourceInput, SourceProblem, StatusInput, WorkspaceEvent};
 
 /// A status that still moves is written at most this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);

@@ -1,18 +1,30 @@
 //! The story of one workspace, told again whenever something may have changed: look at the source, publish what it
 //! says, report what became of it. Each step compares what is with what should be; none depends on why it was called.
 
+pub mod context;
+pub(crate) mod poll;
+pub mod progress;
+pub(crate) mod publish;
+pub mod record_store;
+pub(crate) mod recover;
+pub(crate) mod report;
+pub mod sweep;
+pub mod watchdog;
+pub mod watches;
+pub mod workspace_record;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::runtime::controller::Action;
 use rototo_api::workspace::RototoWorkspace;
 
-use crate::context::OperatorContext;
-use crate::polling::poll_if_due;
-use crate::publish::publish;
-use crate::record_store::WorkspaceKey;
-use crate::report::{ReportError, report};
-use crate::watchdog::{self, ReconcileTimeout};
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::poll::poll_if_due;
+use crate::reconcile::publish::publish;
+use crate::reconcile::record_store::WorkspaceKey;
+use crate::reconcile::report::{ReportError, report};
+use crate::reconcile::watchdog::ReconcileTimeout;
 
 /// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
 const UNTIL_LEADING: Duration = Duration::from_secs(30);

@@ -20,11 +20,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::context::OperatorContext;
-use crate::pods::PodIndex;
+use crate::fleet::pods::PodIndex;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::WorkspaceKey;
+use crate::reconcile::sweep::sweep;
 use crate::reconcile::{ReconcileError, reconcile};
-use crate::record_store::WorkspaceKey;
-use crate::sweep::sweep;
 
 /// How long to wait after a reconcile that failed.
 const RETRY: Duration = Duration::from_secs(5);

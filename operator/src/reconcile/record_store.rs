@@ -10,8 +10,8 @@ use rototo_api::workspace::RototoWorkspace;
 
 use rototo_protocol::fleet::{Fleet, FleetStart};
 
-use crate::clock;
-use crate::workspace_record::WorkspaceRecord;
+use crate::fleet::clock;
+use crate::reconcile::workspace_record::WorkspaceRecord;
 
 /// Which workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -10,8 +10,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::context::OperatorContext;
-use crate::progress::Progress;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::progress::Progress;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

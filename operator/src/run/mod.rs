@@ -1,5 +1,8 @@
 //! Starts everything the operator consists of, and ends it.
 
+pub(crate) mod connect;
+pub mod options;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,20 +23,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use crate::cluster;
-use crate::context::{OperatorContext, RequeueSenders, TurnedAway};
-use crate::controller::{WatchScope, Watches};
-use crate::custom_rules::CustomRules;
-use crate::health::Health;
-use crate::leader::{self, Leadership};
-use crate::maps::Maps;
-use crate::markers::MapMetadata;
-use crate::options::Options;
-use crate::progress::Progress;
-use crate::record_store::RecordStore;
-use crate::serve::Endpoints;
-use crate::snapshots::Snapshots;
-use crate::tls::{self, Identity, TlsError};
+use crate::http::endpoints::Endpoints;
+use crate::http::probes::Health;
+use crate::http::tls;
+use crate::http::tls::{Identity, TlsError};
+use crate::leader;
+use crate::leader::Leadership;
+use crate::marker::map::MapMetadata;
+use crate::marker::maps::Maps;
+use crate::reconcile::context::{OperatorContext, RequeueSenders, TurnedAway};
+use crate::reconcile::progress::Progress;
+use crate::reconcile::record_store::RecordStore;
+use crate::reconcile::watches::{WatchScope, Watches};
+use crate::run::connect as cluster;
+use crate::run::options::Options;
+use crate::source::custom_rules::CustomRules;
+use crate::source::snapshots::Snapshots;
 
 /// How often it is asked whether the certificate has to be renewed.
 const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);

@@ -5,6 +5,7 @@
 
 mod conditions;
 mod events;
+pub mod metrics;
 
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use rototo_api::workspace::{
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Millis};
 
-use crate::poll::{Candidate, LintVerdict};
+use crate::source::poll::{Candidate, LintVerdict};
 
-pub use events::{EventSeverity, WorkspaceEvent, events};
+pub use crate::status::events::{EventSeverity, WorkspaceEvent, events};
 
 /// How many publishes a status remembers.
 const HISTORY: usize = 10;

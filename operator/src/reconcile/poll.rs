@@ -11,12 +11,12 @@ use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
 use rototo_source::{Access, Source};
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::context::OperatorContext;
-use crate::poll::{LintVerdict, Poll, PollError, PollResult};
-use crate::record_store::{SharedRecord, WorkspaceKey};
-use crate::schedule::{PollReason, PollTrigger};
-use crate::secrets;
-use crate::workspace_record::Verified;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
+use crate::reconcile::workspace_record::Verified;
+use crate::source::credentials as secrets;
+use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
+use crate::source::schedule::{PollReason, PollTrigger};
 
 /// Starts a look at the source if one is due.
 pub(crate) fn poll_if_due(

@@ -14,10 +14,10 @@ use rototo_source::{Access, Commit, Reader, Revision, SnapshotStore, Source};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::context::OperatorContext;
-use crate::poll::PollError;
-use crate::polling::access;
-use crate::record_store::{SharedRecord, WorkspaceKey};
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::poll::access;
+use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
+use crate::source::poll::PollError;
 use crate::status::PublishProblem;
 
 /// How often it is tried to get lost content from git again.

@@ -15,16 +15,16 @@ use rototo_source::Reader;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::controller::WatchScope;
-use crate::custom_rules::CustomRules;
+use crate::fleet::pods::{PodIndex, PodSelection};
 use crate::leader::{Leadership, LeadershipChange};
-use crate::maps::Maps;
-use crate::markers::MapMetadata;
-use crate::metrics::Metrics;
-use crate::pods::{PodIndex, PodSelection};
-use crate::progress::Progress;
-use crate::record_store::{RecordStore, SharedRecord, WorkspaceKey};
-use crate::snapshots::Snapshots;
+use crate::marker::map::MapMetadata;
+use crate::marker::maps::Maps;
+use crate::reconcile::progress::Progress;
+use crate::reconcile::record_store::{RecordStore, SharedRecord, WorkspaceKey};
+use crate::reconcile::watches::WatchScope;
+use crate::source::custom_rules::CustomRules;
+use crate::source::snapshots::Snapshots;
+use crate::status::metrics::Metrics;
 
 /// What every reconcile and every request shares.
 pub struct OperatorContext {

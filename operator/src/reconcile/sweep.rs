@@ -21,10 +21,10 @@ use rototo_api::workspace::RototoWorkspace;
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use crate::context::OperatorContext;
-use crate::controller::WatchScope;
-use crate::markers::WriteError;
-use crate::record_store::WorkspaceKey;
+use crate::marker::map::WriteError;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::WorkspaceKey;
+use crate::reconcile::watches::WatchScope;
 use rototo_protocol::plan::MapVersion;
 
 /// How many namespaces are swept at once: one whose questions get no answer holds up no other.

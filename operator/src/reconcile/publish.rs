@@ -12,15 +12,16 @@ use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::clock;
-use crate::context::OperatorContext;
-use crate::markers::{self, WriteError};
-use crate::poll::{LintVerdict, PollTimes};
-use crate::record_store::{SharedRecord, WorkspaceKey};
-use crate::recover::recover_if_lost;
-use crate::report::write_event;
+use crate::fleet::clock;
+use crate::marker::map as markers;
+use crate::marker::map::WriteError;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
+use crate::reconcile::recover::recover_if_lost;
+use crate::reconcile::report::write_event;
+use crate::reconcile::workspace_record::WorkspaceRecord;
+use crate::source::poll::{LintVerdict, PollTimes};
 use crate::status::{PublishProblem, WorkspaceEvent};
-use crate::workspace_record::WorkspaceRecord;
 
 /// How often a decision is made again because the map has changed under it.
 const ATTEMPTS: u32 = 5;

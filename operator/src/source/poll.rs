@@ -12,8 +12,8 @@ use rototo_source::{
     Access, InvalidSource, Layer, PinnedSource, Reader, Revision, SnapshotStore, SourceError, StoreError,
 };
 
-use crate::custom_rules::CustomRules;
-use crate::secrets::SecretError;
+use crate::source::credentials::SecretError;
+use crate::source::custom_rules::CustomRules;
 
 /// How many findings a status names.
 const NAMED_FINDINGS: usize = 10;

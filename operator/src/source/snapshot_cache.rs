@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::record_store::WorkspaceKey;
-use crate::snapshots::SnapshotRequest;
+use crate::reconcile::record_store::WorkspaceKey;
+use crate::source::snapshots::SnapshotRequest;
 
 /// How many bytes stay in memory. What was asked for longest ago goes first.
 const LIMIT: usize = 64 * 1024 * 1024;

@@ -24,14 +24,15 @@ use rototo_protocol::windows::Windows;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::access::{Authorizer, Denied, Grant};
-use crate::body::{self, BodyError};
-use crate::clock;
-use crate::context::OperatorContext;
-use crate::record_store::{SharedRecord, WorkspaceKey};
-use crate::report;
-use crate::snapshots::SnapshotRequest;
-use crate::webhook::{WebhookRefusal, Webhooks};
+use crate::fleet::clock;
+use crate::http::access::{Authorizer, Denied, Grant};
+use crate::http::body;
+use crate::http::body::BodyError;
+use crate::http::webhook::{WebhookRefusal, Webhooks};
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
+use crate::reconcile::report;
+use crate::source::snapshots::SnapshotRequest;
 
 /// How many requests are worked on at once. Beyond it a process is asked to come back in a moment.
 const AT_ONCE: usize = 512;

@@ -18,7 +18,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState, Pods};
 use tokio::sync::watch;
 
-use crate::clock;
+use crate::fleet::clock;
 
 /// The end of a pod is remembered for so long: longer than any process of it is waited for.
 const REMEMBERED: Duration = Duration::from_secs(2 * 3600);

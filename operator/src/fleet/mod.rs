@@ -1,0 +1,4 @@
+//! TODO: what the room `fleet` is for.
+
+pub mod clock;
+pub mod pods;

@@ -1,0 +1,4 @@
+//! TODO: what the room `marker` is for.
+
+pub mod map;
+pub mod maps;
