@@ -20,13 +20,13 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 use rototo_api::names::{AUDIENCE, GROUP, PLURAL, SUBRESOURCE_FLEET, SUBRESOURCE_SNAPSHOT};
 use rototo_engine::Digest;
+use rototo_protocol::fleet::PodIdentity;
+use rototo_protocol::windows::Windows;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::reconcile::record_store::WorkspaceKey;
-use rototo_protocol::fleet::PodIdentity;
-use rototo_protocol::windows::Windows;
+use crate::workspace_key::WorkspaceKey;
 
 /// A token that does not say how long it lives is asked about again after this time.
 const UNDATED: Duration = Duration::from_secs(120);

@@ -15,12 +15,11 @@ use crate::reconcile::progress::Progress;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The state that is asked about over HTTP.
+/// The state of the process that the probes ask about.
 pub(crate) struct Health {
-    /// Whether the loops of the process turn.
-    pub(crate) progress: Arc<Progress>,
-    /// What the operator works with, once it has started.
-    pub(crate) context: OnceLock<Arc<OperatorContext>>,
+    progress: Arc<Progress>,
+    /// The means of the operator, once it has started.
+    context: OnceLock<Arc<OperatorContext>>,
 }
 
 impl Health {
@@ -29,7 +28,17 @@ impl Health {
         Self { progress: Arc::new(Progress::new(now)), context: OnceLock::new() }
     }
 
-    /// The three paths.
+    /// The proof that the loops of the process turn.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// The operator has started. It starts once.
+    pub(crate) fn started(&self, context: Arc<OperatorContext>) {
+        let _ = self.context.set(context);
+    }
+
+    /// Returns the three paths.
     pub(crate) fn routes(self: Arc<Self>) -> Router {
         let routes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
         routes.route("/metrics", get(metrics)).with_state(self)
@@ -44,11 +53,11 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
     }
 }
 
-/// Ready is who writes: the Service leads processes to it and to nobody else.
+/// Only the operator that writes is ready: the Service leads processes to it and to no other.
 async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
     match health.context.get() {
         None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet"),
-        Some(context) if !context.leadership.is_held(Instant::now()) => {
+        Some(context) if !context.leadership().is_held(Instant::now()) => {
             (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
         }
         Some(context) if !context.is_watching() => {
@@ -60,7 +69,7 @@ async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str)
 
 async fn metrics(State(health): State<Arc<Health>>) -> Response {
     match health.context.get() {
-        Some(context) => ([(CONTENT_TYPE, OPEN_METRICS)], context.metrics.text(&context.reader)).into_response(),
+        Some(context) => ([(CONTENT_TYPE, OPEN_METRICS)], context.metrics_text()).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet").into_response(),
     }
 }

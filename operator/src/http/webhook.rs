@@ -16,9 +16,8 @@ use kube::{Api, Client};
 use ring::hmac;
 use tokio::sync::Semaphore;
 
-use crate::http::body;
-use crate::http::body::{BodyError, LASTS};
-use crate::reconcile::record_store::WorkspaceKey;
+use crate::http::body::{self, BodyError, LASTS};
+use crate::workspace_key::WorkspaceKey;
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;

@@ -1,17 +1,22 @@
-//! The story of one workspace, told again whenever something may have changed: look at the source, publish what it
-//! says, report what became of it. Each step compares what is with what should be; none depends on why it was called.
+//! Brings each workspace forward: polls its source, publishes what lint accepts, and reports what became of it.
+//!
+//! [`reconcile()`] is the list of these stages. It runs whenever something may have changed, as [`watches`] says, and each
+//! stage compares what is with what should be; none depends on why it was called. [`workspace_record`] is the memory of
+//! one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
-pub mod context;
-pub(crate) mod poll;
-pub mod progress;
-pub(crate) mod publish;
-pub mod record_store;
-pub(crate) mod recover;
+pub(crate) mod context;
+mod poll;
+pub(crate) mod progress;
+mod publish;
+mod record_store;
+mod recover;
 pub(crate) mod report;
-pub mod sweep;
-pub mod watchdog;
-pub mod watches;
-pub mod workspace_record;
+pub(crate) mod scope;
+mod sweep;
+mod watch_caches;
+mod watchdog;
+pub(crate) mod watches;
+pub(crate) mod workspace_record;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,33 +27,33 @@ use rototo_api::workspace::RototoWorkspace;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::poll::poll_if_due;
 use crate::reconcile::publish::publish;
-use crate::reconcile::record_store::WorkspaceKey;
-use crate::reconcile::report::{ReportError, report};
+use crate::reconcile::report::report;
 use crate::reconcile::watchdog::ReconcileTimeout;
+use crate::status::write::ReportError;
+use crate::workspace_key::WorkspaceKey;
 
-/// Another operator writes: how long to wait before asking whether that is still so. Gaining the Lease rings.
+/// The time until an operator that does not write asks again whether it may. A gained Lease requeues every workspace.
 const UNTIL_LEADING: Duration = Duration::from_secs(30);
 
-/// Why a reconcile is tried again.
+/// The reason why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
+pub(crate) enum ReconcileError {
     /// The status could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// It did not end.
+    /// The reconcile did not end.
     #[error(transparent)]
     GivenUp(#[from] ReconcileTimeout),
 }
 
-/// Brings one workspace forward, and says when to come back at the latest.
-pub async fn reconcile(
+/// Brings one workspace forward. Returns the latest time of its next reconcile.
+pub(crate) async fn reconcile(
     workspace: Arc<RototoWorkspace>,
     context: Arc<OperatorContext>,
 ) -> Result<Action, ReconcileError> {
-    let done =
-        watchdog::watch(&WorkspaceKey::of(&workspace), &context.metrics, reconcile_workspace(&workspace, &context))
-            .await;
-    context.progress.touch(Instant::now());
+    let stages = reconcile_workspace(&workspace, &context);
+    let done = watchdog::watch(&WorkspaceKey::of(&workspace), context.metrics(), stages).await;
+    context.loop_turned();
     Ok(done??)
 }
 
@@ -57,7 +62,7 @@ async fn reconcile_workspace(
     context: &Arc<OperatorContext>,
 ) -> Result<Action, ReportError> {
     let now = Instant::now();
-    let Some(term) = context.leadership.term(now) else { return Ok(Action::requeue(UNTIL_LEADING)) };
+    let Some(term) = context.leadership().term(now) else { return Ok(Action::requeue(UNTIL_LEADING)) };
     let record = context.record(workspace);
     poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;

@@ -1,34 +1,28 @@
-//! Makes the marker say what the source says: decides, writes, and decides again when the map has changed meanwhile.
+//! Makes the marker name what the source has: decides, writes, and decides again when the map has changed meanwhile.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::Publish;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
-use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
-use tokio::time::timeout;
+use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
 use tracing::{info, warn};
 
 use crate::fleet::clock;
-use crate::marker::map as markers;
 use crate::marker::map::WriteError;
+use crate::marker::problem::PublishProblem;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::record_store::{SharedRecord, WorkspaceKey};
 use crate::reconcile::recover::recover_if_lost;
-use crate::reconcile::report::write_event;
-use crate::reconcile::workspace_record::WorkspaceRecord;
-use crate::source::poll::{LintVerdict, PollTimes};
-use crate::status::{PublishProblem, WorkspaceEvent};
+use crate::reconcile::workspace_record::SharedRecord;
+use crate::status::events::WorkspaceEvent;
+use crate::workspace_key::WorkspaceKey;
 
-/// How often a decision is made again because the map has changed under it.
+/// The number of decisions on one map that keeps changing.
 const ATTEMPTS: u32 = 5;
-/// An API server that has not answered by then is asked what has become of the write.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Writes the marker if it does not say what the source says. `term` is the lease term in which this reconcile began: in
+/// Writes the marker if it does not name what the source has. `term` is the lease term in which this reconcile began: in
 /// another one, nothing is written.
 pub(crate) async fn publish(
     workspace: &RototoWorkspace,
@@ -36,19 +30,18 @@ pub(crate) async fn publish(
     context: &Arc<OperatorContext>,
     term: u64,
 ) {
-    let namespace = WorkspaceKey::of(workspace).namespace;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
-    let turn = context.maps.turn(&namespace);
+    let turn = context.markers().turn(&WorkspaceKey::of(workspace).namespace);
     let events = {
         let _turn = turn.lock().await;
         take_turn(workspace, shared, context, term).await
     };
     for event in events {
-        write_event(workspace, context, event).await;
+        context.statuses().write_event(workspace, event).await;
     }
 }
 
-/// What [`publish`] does while it has the turn. Returns the Events to write afterwards, so that one which gets no answer
+/// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without an answer
 /// holds up no other workspace.
 async fn take_turn(
     workspace: &RototoWorkspace,
@@ -59,15 +52,13 @@ async fn take_turn(
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let mut events = Vec::new();
     for _ in 0..ATTEMPTS {
-        // Deleted while this waited for its turn: what it would write, nobody would take away again soon.
-        if context.leadership.term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
+        // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the next sweep.
+        if context.leadership().term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
             return events;
         }
-        let map = context.maps.newest(&namespace);
-        let map = context.map_metadata.read(map.as_deref(), &name);
+        let map = context.markers().read(&namespace, &name);
         events.extend(landed_before(workspace, shared, context, &map));
-        let plan = decide(workspace, shared, context, map);
-        let (publish, at, reason) = match plan {
+        let (publish, at, reason) = match decide(workspace, shared, context, map) {
             MarkerPlan::Wait => {
                 shared.lock().marker_confirmed(None);
                 return events;
@@ -78,7 +69,7 @@ async fn take_turn(
                 return events;
             }
             MarkerPlan::Forbidden { owner } => {
-                shared.lock().problem = Some(PublishProblem::Foreign { owner });
+                shared.lock().marker.foreign(owner);
                 return events;
             }
             MarkerPlan::VerifyAgain => {
@@ -90,27 +81,26 @@ async fn take_turn(
             MarkerPlan::Readdress { publish, at } => (publish, at, None),
             MarkerPlan::Write { publish, at, reason } => (publish, at, Some(reason)),
         };
-        if reason.is_some_and(|reason| !begin_attempt(workspace, shared, context, publish, &at, reason)) {
+        if reason.is_some_and(|reason| !begin_write(workspace, shared, context, publish, &at, reason)) {
             return events;
         }
-        match write(context, &namespace, &name, publish, &at).await {
+        match context.markers().publish(&namespace, &name, publish, &at).await {
             Ok(()) => {
                 if reason.is_some() {
                     events.extend(accepted(workspace, shared, context));
                 } else {
                     shared.lock().marker_confirmed(Some(publish));
                 }
-                forget_old_snapshots(workspace, shared, context).await;
+                delete_old_snapshots(workspace, shared, context).await;
                 return events;
             }
             Err(WriteError::Refused(message)) => {
-                shared.lock().publisher.refused();
                 failed(shared, context, PublishProblem::Refused(message));
                 return events;
             }
             // The map shows what has become of the write.
             Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
-                if let Err(problem) = read_map(context, &namespace).await {
+                if let Err(problem) = context.markers().refresh(&namespace).await {
                     failed(shared, context, problem);
                     return events;
                 }
@@ -121,34 +111,30 @@ async fn take_turn(
     events
 }
 
-/// Notices in the map that an earlier write has landed whose answer was lost.
+/// Notices in the map that an earlier write happened whose answer was lost.
 fn landed_before(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &OperatorContext,
     map: &MarkerMap,
 ) -> Option<WorkspaceEvent> {
-    let accepted_publish = {
-        let WorkspaceRecord { publisher, fleet, .. } = &mut *shared.lock();
-        publisher.map_observed(map, fleet, clock::now())?
-    };
-    note(workspace, context, &accepted_publish)
+    let accepted = shared.lock().map_observed(map)?;
+    note(workspace, context, &accepted)
 }
 
 fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, map: MarkerMap) -> MarkerPlan {
-    let published = shared.lock().publisher.published();
-    // What status remembers matters only while nothing is known: no disk is asked for it otherwise.
+    let published = shared.lock().marker.published();
+    // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let record = shared.lock();
-    let accepted = record.source.candidate.as_ref().filter(|candidate| candidate.verdict == LintVerdict::Accepted);
-    let facts = PublishInput {
-        accepted: accepted.map(|candidate| candidate.fingerprint),
+    let input = PublishInput {
+        accepted: record.source.accepted().map(|candidate| candidate.fingerprint),
         remembered,
         last_published_name: last_published_name(workspace),
-        polled_at: record.source.schedule.answered_at().map(clock::moment),
+        polled_at: record.source.answered_at().map(clock::moment),
         suspended: workspace.spec.suspend,
     };
-    record.publisher.decide(&record.fleet, map, facts, Timestamp::now())
+    record.decide(map, input)
 }
 
 /// The last name of a publish that status knows of.
@@ -158,41 +144,30 @@ fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
     history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
 }
 
-/// What status says was published last, if its content is on this disk.
+/// The last publish by status, if its content is on the disk.
 fn remembered(workspace: &RototoWorkspace, context: &OperatorContext) -> Option<Publish> {
     let published = workspace.status.as_ref()?.published.as_ref()?;
     let fingerprint = published.fingerprint.parse().ok()?;
-    let kept = context.snapshots.has(&WorkspaceKey::of(workspace), &fingerprint);
+    let kept = context.sources().snapshots().has(&WorkspaceKey::of(workspace), &fingerprint);
     kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
 }
 
-/// Has source and map asked anew before a change of somebody else is undone. Says whether the map is to be looked at again.
+/// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide again now.
 async fn verify_source_and_map(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> bool {
     {
         let mut record = shared.lock();
-        if !record.publisher.doubt(clock::now()) {
+        if !record.marker.doubt(clock::now()) {
             return false;
         }
-        record.source.schedule.request(Instant::now());
+        record.source.request_poll(Instant::now());
     }
     context.requeue(&WorkspaceKey::of(workspace));
     // The watch may lag behind what processes have seen.
-    read_map(context, &WorkspaceKey::of(workspace).namespace).await.is_ok()
+    context.markers().refresh(&WorkspaceKey::of(workspace).namespace).await.is_ok()
 }
 
-async fn read_map(context: &OperatorContext, namespace: &str) -> Result<(), PublishProblem> {
-    match timeout(ANSWERS_WITHIN, markers::get(&context.client, namespace)).await {
-        Ok(Ok(map)) => {
-            context.maps.saw(namespace, map.map(Arc::new));
-            Ok(())
-        }
-        Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
-        Err(_) => Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}"))),
-    }
-}
-
-/// Whether it makes sense to try this write now. If so, remembers that it is tried.
-fn begin_attempt(
+/// Notes that a write is about to be sent. Returns `false` if it must not be sent now.
+fn begin_write(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &OperatorContext,
@@ -200,100 +175,58 @@ fn begin_attempt(
     at: &MapVersion,
     reason: WriteReason,
 ) -> bool {
-    let now = Instant::now();
-    // The disk is not ours alone: what can't be had must not be named.
-    if !context.snapshots.has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
-        shared.lock().source.lost(now);
+    // Others use the disk too: a marker must not name content that can't be served.
+    if !context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
+        shared.lock().source.content_lost(Instant::now());
         let gone = format!("the snapshot {} is gone", publish.fingerprint);
         failed(shared, context, PublishProblem::Unavailable(gone));
         return false;
     }
     let pods = context.pods(workspace);
-    let mut record = shared.lock();
-    let same = record.publisher.attempted().is_some_and(|attempted| attempted.fingerprint == publish.fingerprint);
-    if same && record.next_attempt.is_some_and(|next| now < next) {
-        return false;
-    }
-    let candidate = record.source.candidate.as_ref().filter(|candidate| candidate.fingerprint == publish.fingerprint);
-    let detection = candidate.map(|candidate| detection(candidate.times));
-    let WorkspaceRecord { publisher, fleet, .. } = &mut *record;
-    fleet.observe(pods);
-    publisher.begin_patch(publish, at, reason, detection, fleet, clock::now());
-    true
+    shared.lock().begin_write(publish, at, reason, pods)
 }
 
-fn detection(times: PollTimes) -> Detection {
-    let [detected, fetched, linted] = [times.detected, times.fetched, times.linted].map(clock::moment);
-    Detection { detected, fetched, linted }
-}
-
-async fn write(
-    context: &OperatorContext,
-    namespace: &str,
-    name: &str,
-    publish: Publish,
-    at: &MapVersion,
-) -> Result<(), WriteError> {
-    let data = markers::published(name, &publish);
-    let written = timeout(ANSWERS_WITHIN, context.map_metadata.write(&context.client, namespace, data, at)).await;
-    let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
-    context.maps.saw(namespace, Some(Arc::new(map)));
-    Ok(())
-}
-
-/// The API server has accepted the patch: from now on the fleet is counted against this publish.
+/// The API server has accepted the write: from now on the fleet is counted against this publish.
 fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> Option<WorkspaceEvent> {
     let pods = context.pods(workspace);
-    let accepted_publish = {
-        let mut record = shared.lock();
-        record.fleet.observe(pods);
-        record.accepted()?
-    };
-    note(workspace, context, &accepted_publish)
+    let accepted = shared.lock().accepted(pods)?;
+    note(workspace, context, &accepted)
 }
 
-/// Logs and counts a publish. Returns the Event that tells of it, if one does.
-fn note(
-    workspace: &RototoWorkspace,
-    context: &OperatorContext,
-    accepted_publish: &AcceptedPublish,
-) -> Option<WorkspaceEvent> {
+/// Logs and counts a publish. Returns its Event, if it has one.
+fn note(workspace: &RototoWorkspace, context: &OperatorContext, accepted: &AcceptedPublish) -> Option<WorkspaceEvent> {
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    let fingerprint = accepted_publish.publish.fingerprint;
-    match accepted_publish.reason {
+    let fingerprint = accepted.publish.fingerprint;
+    match accepted.reason {
         WriteReason::ContentChanged => {
-            context.metrics.published(&accepted_publish.times);
+            context.metrics().published(&accepted.times);
             info!(namespace, name, %fingerprint, "published");
             None
         }
         WriteReason::PutBack => {
-            context.metrics.put_back();
+            context.metrics().put_back();
             warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
             Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
         }
     }
 }
 
-async fn forget_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
+async fn delete_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let kept = {
         let record = shared.lock();
-        // What a look is just keeping is not known here yet; the next publish tidies up as well.
-        if record.source.task.is_some() {
+        // The record does not know yet what a running poll keeps. The next publish deletes old snapshots as well.
+        if record.source.is_polling() {
             return;
         }
         record.kept()
     };
-    if let Err(error) = context.snapshots.retain(&WorkspaceKey::of(workspace), kept).await {
+    if let Err(error) = context.sources().snapshots().retain(&WorkspaceKey::of(workspace), kept).await {
         warn!(%error, "old snapshots could not be deleted");
     }
 }
 
 fn failed(shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
     warn!(?problem, "the marker could not be written");
-    context.metrics.publish_refused();
-    let mut record = shared.lock();
-    record.publish_failures = record.publish_failures.saturating_add(1);
-    let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(record.publish_failures.min(6) - 1));
-    record.next_attempt = Some(Instant::now() + wait);
-    record.problem = Some(problem);
+    context.metrics().publish_refused();
+    shared.lock().marker.write_failed(problem, Instant::now());
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::reconcile::record_store::WorkspaceKey;
 use crate::status::metrics::Metrics;
+use crate::workspace_key::WorkspaceKey;
 
 /// The time after which a reconcile is overdue. Three requests without an answer take as long.
 const OVERDUE: Duration = Duration::from_secs(30);

@@ -1,146 +1,108 @@
-//! The watches, and what each of them rings for. One set per watched namespace, or one for all of them.
+//! The watches, and the reconciles and sweeps that they cause. One set per watched namespace, or one for all of them.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt;
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
+use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
 use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
 use rototo_api::workspace::RototoWorkspace;
-use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::fleet::pods::PodIndex;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::record_store::WorkspaceKey;
+use crate::reconcile::scope::WatchScope;
 use crate::reconcile::sweep::sweep;
+use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::{ReconcileError, reconcile};
+use crate::workspace_key::WorkspaceKey;
 
 /// How long to wait after a reconcile that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long to wait after a sweep that left nothing over.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How many seconds one watch request lasts. It has to be less than 295, where proxies commonly give up by themselves,
 /// and a half-open connection may go unnoticed for as long. The spread keeps the watches from being renewed together.
 pub(crate) const WATCH_LASTS: RangeInclusive<u32> = 210..=270;
 
-/// Which namespaces one set of watches covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WatchScope {
-    /// All of them.
-    Cluster,
-    /// One.
-    Namespace(String),
-}
-
-impl WatchScope {
-    /// The scopes of `--watch-namespace`.
-    #[must_use]
-    pub fn of(namespaces: &[String]) -> Vec<Self> {
-        if namespaces.is_empty() {
-            return vec![Self::Cluster];
-        }
-        namespaces.iter().cloned().map(Self::Namespace).collect()
-    }
-
-    /// Whether it covers a namespace.
-    #[must_use]
-    pub fn covers(&self, namespace: &str) -> bool {
-        match self {
-            Self::Cluster => true,
-            Self::Namespace(own) => own == namespace,
-        }
-    }
-
-    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, client: &Client) -> Api<K> {
-        match self {
-            Self::Cluster => Api::all(client.clone()),
-            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-        }
-    }
-}
-
-/// The caches of one scope, before anything has filled them.
-pub struct Watches {
-    scope: WatchScope,
-    /// The workspaces.
-    pub workspaces: (Store<RototoWorkspace>, Writer<RototoWorkspace>),
-    /// The maps with the markers.
-    pub maps: (Store<ConfigMap>, Writer<ConfigMap>),
-    /// The pods.
-    pub pods: Arc<PodIndex>,
-    /// Whether the first lists have come.
-    pub watching: Arc<AtomicBool>,
-    /// Asks for a sweep.
-    pub sweeps: Arc<Notify>,
+/// The watches of one scope, before they run.
+pub(crate) struct Watches {
+    caches: Arc<WatchCaches>,
+    workspaces: Writer<RototoWorkspace>,
+    maps: Writer<ConfigMap>,
     requeues: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
 }
 
 impl Watches {
-    /// Watches of `scope`, whose workspaces are also reconciled when `requeues` ask for it.
-    #[must_use]
-    pub fn new(scope: WatchScope, requeues: UnboundedReceiver<ObjectRef<RototoWorkspace>>) -> Self {
-        let (workspaces, maps, pods) = (reflector::store(), reflector::store(), Arc::default());
-        Self { scope, workspaces, maps, pods, watching: Arc::default(), sweeps: Arc::default(), requeues }
+    /// Watches of `scope`.
+    pub(crate) fn new(scope: WatchScope) -> Self {
+        let (workspaces, workspaces_writer) = reflector::store();
+        let (maps, maps_writer) = reflector::store();
+        let (sender, requeues) = unbounded_channel();
+        let caches = Arc::new(WatchCaches::new(scope, workspaces, maps, sender));
+        Self { caches, workspaces: workspaces_writer, maps: maps_writer, requeues }
+    }
+
+    /// The caches that these watches fill.
+    pub(crate) fn caches(&self) -> &Arc<WatchCaches> {
+        &self.caches
     }
 
     /// Watches and reconciles until `shutdown`.
-    pub async fn run(mut self, context: Arc<OperatorContext>, shutdown: CancellationToken) {
-        let client = &context.client;
-        let (workspaces, writer) = self.workspaces;
-        let sweeps = self.sweeps.clone();
+    pub(crate) async fn run(self, context: Arc<OperatorContext>, shutdown: CancellationToken) {
+        let Self { caches, workspaces, maps, mut requeues } = self;
+        let (client, scope) = (context.client(), caches.scope());
 
-        let maps =
-            watcher(self.scope.api::<ConfigMap>(client), named_markers()).backoff(watch_backoff()).reflect(self.maps.1);
+        let maps = watcher(scope.api::<ConfigMap>(client), named_markers()).backoff(watch_backoff()).reflect(maps);
         let maps = maps.for_each(|event| {
-            note(event, "ConfigMaps", |event| map_changed(event, &context, &workspaces, &sweeps));
+            note(event, "ConfigMaps", |event| map_changed(event, &context, &caches));
             future::ready(())
         });
-        let pods = watcher(self.scope.api::<Pod>(client), watched()).backoff(watch_backoff());
+        let pods = watcher(scope.api::<Pod>(client), watched()).backoff(watch_backoff());
         let pods = pods.for_each(|event| {
             note(event, "Pods", |event| {
-                self.pods.apply(event);
-                pod_changed(event, &context, &workspaces);
+                caches.pods().apply(event);
+                pod_changed(event, &context, &caches);
             });
             future::ready(())
         });
         let sweeper = async {
-            if workspaces.wait_until_ready().await.is_err() || self.maps.0.wait_until_ready().await.is_err() {
+            if !caches.wait_until_listed().await {
                 return;
             }
-            self.watching.store(true, Ordering::Relaxed);
             loop {
-                let all = sweep(&context, &self.scope, &self.maps.0).await;
-                let again = if all { Duration::from_secs(3600) } else { RETRY };
-                let _ = tokio::time::timeout(again, sweeps.notified()).await;
+                let all = sweep(&context, &caches).await;
+                caches.wait_for_sweep(if all { SWEEP_EVERY } else { RETRY }).await;
             }
         };
 
-        let objects = watcher(self.scope.api::<RototoWorkspace>(client), watched());
-        let objects = objects.backoff(watch_backoff()).reflect(writer).inspect_ok({
-            let sweeps = sweeps.clone();
+        let objects = watcher(scope.api::<RototoWorkspace>(client), watched());
+        let objects = objects.backoff(watch_backoff()).reflect(workspaces).inspect_ok({
+            let caches = caches.clone();
             move |event| {
                 if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
-                    sweeps.notify_one();
+                    caches.request_sweep();
                 }
             }
         });
-        let ready = wait_for_caches(self.maps.0.clone(), self.pods.clone());
-        let controller = Controller::for_stream(after(ready, objects.applied_objects()), workspaces.clone())
-            .reconcile_on(stream::poll_fn(move |task| self.requeues.poll_recv(task)))
+        let ready = {
+            let caches = caches.clone();
+            async move { caches.wait_until_decidable().await }
+        };
+        let controller = Controller::for_stream(after(ready, objects.applied_objects()), caches.workspaces().clone())
+            .reconcile_on(stream::poll_fn(move |task| requeues.poll_recv(task)))
             .graceful_shutdown_on(shutdown.clone().cancelled_owned())
             .run(reconcile, on_error, context.clone())
             .for_each(|_| future::ready(()));
 
-        // The watches go on for ever, whatever happens to them; what ends is the controller, and only on shutdown.
+        // The watches go on for ever, whatever happens to them. Only the controller ends, and only on shutdown.
         tokio::select! {
             () = controller => {}
             () = maps => {}
@@ -164,12 +126,6 @@ fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed
     }
 }
 
-/// A decision before the first list of the maps would see none of them.
-async fn wait_for_caches(maps: Store<ConfigMap>, pods: Arc<PodIndex>) {
-    let _ = maps.wait_until_ready().await;
-    pods.wait_until_listed().await;
-}
-
 fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
     stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
 }
@@ -184,58 +140,49 @@ fn named_markers() -> watcher::Config {
     watched().fields(&format!("metadata.name={MARKERS}"))
 }
 
-fn map_changed(
-    event: &watcher::Event<ConfigMap>,
-    context: &OperatorContext,
-    workspaces: &Store<RototoWorkspace>,
-    sweeps: &Notify,
-) {
+fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, caches: &WatchCaches) {
     match event {
         watcher::Event::Apply(map) => {
             let namespace = map.namespace().unwrap_or_default();
             // One's own writes come back too: only who sees something else than it knows has something to do.
-            requeue_each(context, workspaces, |workspace| {
+            requeue_each(context, caches, |workspace| {
                 workspace.namespace().as_deref() == Some(&namespace) && !context.knows(workspace, map)
             });
         }
         watcher::Event::Delete(map) => {
             let namespace = map.namespace().unwrap_or_default();
-            context.maps.saw(&namespace, None);
-            requeue_each(context, workspaces, |workspace| workspace.namespace().as_deref() == Some(&namespace));
+            context.markers().deleted(&namespace);
+            requeue_each(context, caches, |workspace| workspace.namespace().as_deref() == Some(&namespace));
         }
         // A list tells of a deletion only by what is not in it.
         watcher::Event::InitDone => {
-            context.maps.listed();
-            requeue_each(context, workspaces, |_| true);
+            context.markers().listed();
+            requeue_each(context, caches, |_| true);
         }
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     }
-    sweeps.notify_one();
+    caches.request_sweep();
 }
 
-fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, workspaces: &Store<RototoWorkspace>) {
+fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, caches: &WatchCaches) {
     let pod = match event {
         watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
         // A list tells of an end only by what is not in it.
-        watcher::Event::InitDone => return requeue_each(context, workspaces, |_| true),
+        watcher::Event::InitDone => return requeue_each(context, caches, |_| true),
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     };
     let namespace = pod.namespace();
     let follows = |name: &str| {
         pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
     };
-    requeue_each(context, workspaces, |workspace| {
+    requeue_each(context, caches, |workspace| {
         let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
         workspace.namespace() == namespace && (chosen || follows(&workspace.name_any()))
     });
 }
 
-fn requeue_each(
-    context: &OperatorContext,
-    workspaces: &Store<RototoWorkspace>,
-    affected: impl Fn(&RototoWorkspace) -> bool,
-) {
-    for workspace in workspaces.state().iter().filter(|workspace| affected(workspace)) {
+fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl Fn(&RototoWorkspace) -> bool) {
+    for workspace in caches.workspaces().state().iter().filter(|workspace| affected(workspace)) {
         context.requeue(&WorkspaceKey::of(workspace));
     }
 }

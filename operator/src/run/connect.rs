@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use rototo_connection::api_server;
 
 use crate::reconcile::watches::WATCH_LASTS;
-use crate::run::StartError;
+use crate::run::error::StartError;
 
 /// A connection on which nothing comes for longer than any watch lasts is dead.
 const IDLE: Duration = Duration::from_secs(*WATCH_LASTS.end() as u64 + 15);

@@ -1,6 +1,10 @@
-//! Starts everything the operator consists of, and ends it.
+//! Starts the operator, and ends it in order.
+//!
+//! [`run()`] is the entry point: everything is made in `start`, begins in `operate`, and ends on one signal, within
+//! [`ENDS_WITHIN`].
 
-pub(crate) mod connect;
+mod connect;
+mod error;
 pub mod options;
 
 use std::convert::Infallible;
@@ -13,32 +17,30 @@ use axum_server::tls_rustls::RustlsConfig;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
-use kube::config::KubeconfigError;
-use kube::runtime::events::Reporter;
-use rototo_api::names::OPERATOR;
-use rototo_source::{FileSources, Reader, ReaderOptions, SourceError};
-use tokio::sync::mpsc::unbounded_channel;
+use rototo_source::{FileSources, Reader, ReaderOptions};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
+use crate::http;
 use crate::http::endpoints::Endpoints;
 use crate::http::probes::Health;
-use crate::http::tls;
-use crate::http::tls::{Identity, TlsError};
+use crate::http::tls::{self, Identity};
 use crate::leader;
-use crate::leader::Leadership;
 use crate::marker::map::MapMetadata;
-use crate::marker::maps::Maps;
-use crate::reconcile::context::{OperatorContext, RequeueSenders, TurnedAway};
+use crate::marker::markers::Markers;
+use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
-use crate::reconcile::record_store::RecordStore;
-use crate::reconcile::watches::{WatchScope, Watches};
-use crate::run::connect as cluster;
+use crate::reconcile::scope::WatchScope;
+use crate::reconcile::watches::Watches;
+use crate::run::connect::connect;
 use crate::run::options::Options;
 use crate::source::custom_rules::CustomRules;
 use crate::source::snapshots::Snapshots;
+use crate::source::sources::Sources;
+
+pub use crate::run::error::StartError;
 
 /// How often it is asked whether the certificate has to be renewed.
 const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
@@ -51,38 +53,6 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// How long the end may take in all. It is longer than its parts, and never waited for in vain.
 pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
 
-/// Why the operator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The kubeconfig can't be used.
-    #[error("the kubeconfig can't be used: {0}")]
-    Kubeconfig(#[from] KubeconfigError),
-    /// There is no way to an API server.
-    #[error("no way to an API server was found (give --kubeconfig, or run in a pod): {0}")]
-    NoCluster(#[from] kube::config::InferConfigError),
-    /// A client could not be made.
-    #[error("the API server can't be used: {0}")]
-    Client(#[from] kube::Error),
-    /// The advertised URL is not one that processes can use.
-    #[error("--advertise-url `{0}` must be https://HOST[:PORT]")]
-    AdvertiseUrl(String),
-    /// There is no certificate.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// This program can't be found, to be started once more for Lua.
-    #[error("this program can't be found, to run rules in Lua (--no-lua does without them): {0}")]
-    Program(#[source] std::io::Error),
-    /// The data directory can't be used.
-    #[error("--data-dir can't be used: {0}")]
-    DataDir(#[source] std::io::Error),
-    /// The git objects in it can't be used.
-    #[error("--data-dir can't be used: {0}")]
-    Sources(#[from] SourceError),
-    /// An address can't be listened on.
-    #[error("can't listen on {0}: {1}")]
-    Listen(SocketAddr, #[source] std::io::Error),
-}
-
 /// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {
     let (health, handle) = (Arc::new(Health::new(Instant::now())), Handle::new());
@@ -94,10 +64,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
             info!("ended before the start");
             return Ok(());
         }
-        started = start(&options, &health.progress) => started?,
+        started = start(&options, health.progress()) => started?,
     };
-    // Set once, here.
-    let _ = health.context.set(started.context.clone());
+    health.started(started.context.clone());
     Box::pin(operate(&options, started, &handle, &shutdown)).await?;
     note_end("health", health_server.await);
     info!("ended");
@@ -114,9 +83,28 @@ struct Started {
 }
 
 async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, StartError> {
-    let client = cluster::connect(options.kubeconfig.as_deref()).await?;
+    let client = connect(options.kubeconfig.as_deref()).await?;
     let names = vec![advertised_host(&options.advertise_url)?];
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
+    let sources = sources(&client, options)?;
+    let identity = first_identity(&client, options, &names, progress).await?;
+    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
+    let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
+    let caches: Vec<_> = watches.iter().map(|watches| watches.caches().clone()).collect();
+    let metadata = MapMetadata {
+        install: options.install(),
+        snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
+        ca: identity.authority.clone(),
+    };
+    let maps = caches.iter().map(|caches| caches.maps().clone()).collect();
+    let markers = Markers::new(client.clone(), metadata, maps);
+    let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
+    let context = OperatorContext::new(client, sources, markers, caches, heartbeat, progress.clone());
+    Ok(Started { context: Arc::new(context), watches, names, identity, serving })
+}
+
+/// The way to the sources, with the data directory for what is read from them.
+fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
@@ -128,41 +116,8 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
     } else {
         CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
-    let identity = first_identity(&client, options, &names, progress).await?;
-    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
-
-    let (requeues, watches): (Vec<_>, Vec<_>) = WatchScope::of(&options.watch_namespaces)
-        .into_iter()
-        .map(|scope| {
-            let (sender, receivers) = unbounded_channel();
-            ((scope.clone(), sender), Watches::new(scope, receivers))
-        })
-        .unzip();
-    let context = Arc::new(OperatorContext {
-        reporter: Reporter { controller: OPERATOR.to_owned(), instance: None },
-        reader,
-        custom_rules,
-        map_metadata: MapMetadata {
-            install: options.install(),
-            snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
-            ca: identity.authority.clone(),
-        },
-        snapshots: Arc::new(Snapshots::new(options.data_dir.join("snapshots"))),
-        records: RecordStore::default(),
-        maps: Maps::new(watches.iter().map(|watches| watches.maps.0.clone()).collect()),
-        workspaces: watches.iter().map(|watches| watches.workspaces.0.clone()).collect(),
-        pods: watches.iter().map(|watches| watches.pods.clone()).collect(),
-        requeues: RequeueSenders(requeues),
-        watching: watches.iter().map(|watches| watches.watching.clone()).collect(),
-        sweeps: watches.iter().map(|watches| watches.sweeps.clone()).collect(),
-        leadership: Leadership::default(),
-        heartbeat: Duration::from_secs(options.heartbeat_seconds.into()),
-        turned_away: TurnedAway::default(),
-        metrics: Arc::default(),
-        progress: progress.clone(),
-        client,
-    });
-    Ok(Started { context, watches, names, identity, serving })
+    let snapshots = Snapshots::new(options.data_dir.join("snapshots"));
+    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots))
 }
 
 /// Watches, reconciles, and serves until `shutdown`.
@@ -173,7 +128,7 @@ async fn operate(
     shutdown: &CancellationToken,
 ) -> Result<(), StartError> {
     let Started { context, watches, names, identity, serving } = started;
-    let endpoints = Endpoints::new(context.clone()).routes();
+    let endpoints = http::routes(Endpoints::new(context.clone()));
     let https = axum_server::from_tcp_rustls(bind(options.listen)?, serving.clone())
         .map_err(|error| StartError::Listen(options.listen, error))?
         .handle(handle.clone())
@@ -192,14 +147,14 @@ async fn operate(
     };
     let terms = options.lease();
     let changed = |change| context.leadership_changed(change);
-    let asked = || context.progress.touch(Instant::now());
-    let leading = leader::compete(&context.client, &terms, &context.leadership, &given_up, changed, asked);
+    let asked = || context.loop_turned();
+    let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, changed, asked);
     let work = async {
         tokio::join!(work, leading);
         // Processes may still fetch and report while the last decision is written; afterwards nobody would answer.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
-    let renewals = renew(&context.client, options, &names, identity, &serving);
+    let renewals = renew(context.client(), options, &names, identity, &serving);
     let https = tokio::select! {
         (https, ()) = async { tokio::join!(https, work) } => https,
         never = renewals => match never {},
@@ -253,15 +208,15 @@ async fn first_identity(
 
 fn advertised_host(url: &str) -> Result<String, StartError> {
     let refused = || StartError::AdvertiseUrl(url.to_owned());
-    let parsed: http::Uri = url.parse().map_err(|_| refused())?;
+    let parsed: axum::http::Uri = url.parse().map_err(|_| refused())?;
     let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https")).ok_or_else(refused)?;
     Ok(host.trim_matches(['[', ']']).to_owned())
 }
 
-fn bind(map_metadata: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let listener = std::net::TcpListener::bind(map_metadata);
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address);
     let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| StartError::Listen(map_metadata, error))
+    listener.map_err(|error| StartError::Listen(address, error))
 }
 
 async fn serving(identity: &Identity) -> std::io::Result<RustlsConfig> {

@@ -1,12 +1,12 @@
-//! Packed answers that stay in memory: a change is asked for by a whole fleet at once, and mostly on one base.
+//! The packed snapshots that stay in memory: a whole fleet asks for a change at once, and mostly with one base.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rototo_engine::Fingerprint;
 use tokio::sync::OnceCell;
 
-use crate::reconcile::record_store::WorkspaceKey;
-use crate::source::snapshots::SnapshotRequest;
+use crate::workspace_key::WorkspaceKey;
 
 /// How many bytes stay in memory. What was asked for longest ago goes first.
 const LIMIT: usize = 64 * 1024 * 1024;
@@ -16,7 +16,16 @@ const OVERHEAD: usize = 512;
 /// An answer that one request packs while the others wait for it.
 pub(crate) type PackedSnapshot = Arc<OnceCell<Option<Arc<[u8]>>>>;
 
-/// The answers, and when each was wanted last, in numbers of wishes.
+/// A process's request for a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SnapshotRequest {
+    pub(crate) key: WorkspaceKey,
+    pub(crate) fingerprint: Fingerprint,
+    /// The content that the process has already.
+    pub(crate) base: Option<Fingerprint>,
+}
+
+/// The packed snapshots, each with the number of the last request for it.
 #[derive(Default)]
 pub(crate) struct SnapshotCache {
     entries: HashMap<SnapshotRequest, (PackedSnapshot, u64)>,

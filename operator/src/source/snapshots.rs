@@ -11,25 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{SnapshotStore, StoreError, snapshot};
 
-use crate::reconcile::record_store::WorkspaceKey;
-use crate::source::snapshot_cache::SnapshotCache;
+use crate::source::snapshot_cache::{SnapshotCache, SnapshotRequest};
+use crate::workspace_key::WorkspaceKey;
 
 /// The snapshots of all workspaces.
 pub struct Snapshots {
     folder: PathBuf,
     stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
     packed: Mutex<SnapshotCache>,
-}
-
-/// What a process asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SnapshotRequest {
-    /// Whose content.
-    pub key: WorkspaceKey,
-    /// Which content.
-    pub fingerprint: Fingerprint,
-    /// What the process has already.
-    pub base: Option<Fingerprint>,
 }
 
 /// Why a snapshot could not be served.

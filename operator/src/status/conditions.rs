@@ -8,8 +8,10 @@ use rototo_api::workspace::RototoWorkspaceStatus;
 
 use rototo_protocol::fleet::Verdict as Fleet;
 
+use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
-use crate::status::{PublishProblem, StatusInput, short_fingerprint, short_revision};
+use crate::status::input::StatusInput;
+use crate::status::short::{short_fingerprint, short_revision};
 
 /// The conditions that hold, those of `status` in front of which the rest of it stands.
 pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {

@@ -12,8 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
-use crate::reconcile::record_store::WorkspaceKey;
 use crate::source::poll::{PollError, PollResult};
+use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
 
 /// From five milliseconds to a minute and a half.

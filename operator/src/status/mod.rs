@@ -1,103 +1,35 @@
-//! The status of a `RototoWorkspace`, derived from facts. Pure; `Ready` is derived here and nowhere else.
+//! Shows what is known of a workspace: as status and conditions, as Events, and as metrics.
 //!
-//! Every condition has a function of its own below, whose reasons are documented in `docs/reference/conditions.md`.
-//! [`events`] tells what changed between two statuses, so that a restart of the operator repeats none.
+//! [`status()`] derives the status from facts, and [`events()`] finds what changed between two statuses, so that a restart of the
+//! operator repeats no Event; both are pure. `conditions` has one function for each condition, and derives `Ready`, which
+//! nothing else does; `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
 
 mod conditions;
-mod events;
-pub mod metrics;
+pub(crate) mod events;
+pub(crate) mod input;
+pub(crate) mod metrics;
+pub(crate) mod record;
+mod short;
+pub(crate) mod write;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::workspace::{
-    FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceSpec,
-    RototoWorkspaceStatus, SourceStatus, StatusColumns,
+    FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceStatus, SourceStatus,
+    StatusColumns,
 };
-
-use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Millis};
 
-use crate::source::poll::{Candidate, LintVerdict};
-
-pub use crate::status::events::{EventSeverity, WorkspaceEvent, events};
+use crate::source::poll::LintVerdict;
+use crate::status::input::StatusInput;
+use crate::status::short::{short_fingerprint, short_revision};
 
 /// How many publishes a status remembers.
 const HISTORY: usize = 10;
 /// How many revisions of the published content a status names.
 const REVISIONS: usize = 10;
-
-/// What is known of a workspace at one moment.
-#[derive(Debug)]
-pub struct StatusInput<'a> {
-    /// What the user asks for.
-    pub spec: &'a RototoWorkspaceSpec,
-    /// The generation of `spec`.
-    pub generation: Option<i64>,
-    /// The operator's clock.
-    pub now: Timestamp,
-    /// What the source says.
-    pub source: SourceInput<'a>,
-    /// What the marker says, as the API server has accepted it.
-    pub published: Option<Publish>,
-    /// Why the marker could not be written.
-    pub problem: Option<&'a PublishProblem>,
-    /// Who runs what.
-    pub fleet: &'a FleetView,
-    /// The time since which somebody is behind, if somebody is.
-    pub behind_for: Option<Duration>,
-    /// Whether `spec.fleet.selector` can be understood.
-    pub selector_usable: bool,
-    /// The request for a reconcile that was answered last.
-    pub handled_request: Option<&'a str>,
-    /// The status as it stands in the API server.
-    pub previous: &'a RototoWorkspaceStatus,
-}
-
-/// What the source says.
-#[derive(Debug)]
-pub struct SourceInput<'a> {
-    /// The newest content, if it was read since the operator started.
-    pub candidate: Option<&'a Candidate>,
-    /// When the source last answered.
-    pub last_success: Option<Timestamp>,
-    /// How long ago that is, by the monotonic clock.
-    pub verified_ago: Option<Duration>,
-    /// How often it has failed since.
-    pub failures: u32,
-    /// The last failure, if it has not answered since.
-    pub error: Option<SourceProblem<'a>>,
-    /// Whether `poll` or `error` belongs to the spec as it is now.
-    pub current: bool,
-}
-
-/// Why the source could not be read.
-#[derive(Debug)]
-pub struct SourceProblem<'a> {
-    /// A code, such as `ref_not_found`.
-    pub code: &'a str,
-    /// A sentence.
-    pub message: String,
-    /// Whether the same look may succeed later.
-    pub transient: bool,
-}
-
-/// Why the marker could not be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublishProblem {
-    /// The map belongs to another install, or to nobody.
-    Foreign {
-        /// The install that its annotation names, if any.
-        owner: Option<String>,
-    },
-    /// The API server refuses the write, in its own words.
-    Refused(String),
-    /// The API server could not be asked, or did not answer.
-    Unavailable(String),
-    /// The marker stands, and its content is not on the operator's disk.
-    Lost,
-}
 
 /// Derives the status.
 #[must_use]
@@ -243,18 +175,6 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
         newest.converged_millis = newest.converged_millis.or(millis.all);
     }
     history
-}
-
-/// `main@sha1:` and eight digits of the commit.
-fn short_revision(revision: &str) -> String {
-    match revision.rsplit_once(':') {
-        Some((start, commit)) => format!("{start}:{}", commit.chars().take(8).collect::<String>()),
-        None => revision.to_owned(),
-    }
-}
-
-fn short_fingerprint(fingerprint: &str) -> String {
-    fingerprint.trim_start_matches("sha256:").chars().take(8).collect()
 }
 
 /// Whether writing `next` would tell anybody anything. The time of the last verification, and the time that all this speaks

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
-
+use rototo_protocol::Publish;
 use rototo_protocol::fleet::Verdict as Fleet;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
-use crate::source::poll::{LintRefusal, PollTimes};
-use crate::status::*;
+use super::*;
+use crate::marker::problem::PublishProblem;
+use crate::source::poll::{Candidate, LintRefusal, PollTimes};
+use crate::status::events::events;
+use crate::status::input::{SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -103,7 +106,7 @@ impl StatusCase {
 
     fn status(&self) -> RototoWorkspaceStatus {
         let time = "2026-11-20T18:40:00Z".parse().unwrap();
-        let error = self.error.map(|(code, transient)| SourceProblem { code, message: code.to_owned(), transient });
+        let error = self.error.map(|(code, transient)| SourceProblem { message: code.to_owned(), transient });
         status(&StatusInput {
             spec: &self.spec,
             generation: Some(1),
