@@ -1,7 +1,8 @@
 //! The pods of the watched namespaces, by the state of their containers.
 //!
-//! A pod whose object is gone is remembered for its end: either the kubelet had said that its containers ended, or nobody
-//! knows. A cache alone proves nothing: a pod that it lacks and never held is unknown.
+//! [`PodIndex`] takes what a watch brings, and remembers the end of a pod whose object is gone: either the kubelet had
+//! said that its containers ended, or nobody knows. A cache alone proves nothing: a pod that it lacks and never had is
+//! unknown.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,10 +21,10 @@ use tokio::sync::watch;
 
 use crate::fleet::clock;
 
-/// The end of a pod is remembered for so long: longer than any process of it is waited for.
+/// The time for which the end of a pod is remembered. It is longer than the wait for any process of it.
 const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 
-/// Everything that one watch has brought.
+/// The pods that one watch has brought.
 #[derive(Default)]
 pub struct PodIndex {
     known: Mutex<PodCache>,
@@ -33,50 +34,50 @@ pub struct PodIndex {
 #[derive(Default)]
 struct PodCache {
     namespaces: Namespaces,
-    /// A list that is under way, and takes the place of what is known when it is complete.
+    /// A list that is being received. When it is complete, a known pod that is not in it has ended.
     listing: Vec<Object>,
-    /// Whether a list was completed.
+    /// A list was completed.
     listed: bool,
 }
 
-/// By namespace and by UID.
+/// Pods by namespace and by UID.
 type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
 
-/// A pod, and what selects it.
+/// A pod, and the labels that select it.
 struct IndexedPod {
     labels: BTreeMap<String, String>,
     pod: Pod,
 }
 
-/// Which pods should follow a workspace.
+/// The selection of the pods that should follow a workspace.
 pub enum PodSelection {
-    /// Those with this label, whatever its value.
+    /// The pods with this label, whatever its value.
     Labelled(String),
-    /// Those of the workspace's own selector. One that can't be understood selects nothing, rather than everything.
+    /// The pods of the workspace's own selector. An invalid one selects nothing, rather than everything.
     Custom(Option<Selector>),
 }
 
 impl PodSelection {
-    /// The pods that carry the label of the workspace.
+    /// Selects the pods that have the label of the workspace.
     #[must_use]
     pub fn labelled(workspace: &str) -> Self {
         Self::Labelled(workspace_label(workspace))
     }
 
-    /// The pods of `spec.fleet.selector`.
+    /// Selects the pods of `spec.fleet.selector`.
     #[must_use]
     pub fn custom(selector: LabelSelector) -> Self {
         Self::Custom(Selector::try_from(selector).ok())
     }
 
-    /// The pods that should follow a workspace.
+    /// Selects the pods that should follow a workspace.
     #[must_use]
     pub fn of(workspace: &RototoWorkspace) -> Self {
         let custom = workspace.spec.fleet.as_ref().and_then(|fleet| fleet.selector.clone());
         custom.map_or_else(|| Self::labelled(&workspace.name_any()), Self::custom)
     }
 
-    /// Whether nobody knows which pods are meant.
+    /// Returns whether the selector is invalid.
     #[must_use]
     pub fn is_unusable(&self) -> bool {
         matches!(self, Self::Custom(None))
@@ -91,7 +92,7 @@ impl PodSelection {
 }
 
 impl PodIndex {
-    /// Takes in what the watch brings.
+    /// Takes an event of the watch.
     pub fn apply(&self, event: &Event<Object>) {
         self.apply_at(event, clock::now());
     }
@@ -116,11 +117,11 @@ impl PodIndex {
 
     /// Waits until the first list is complete.
     pub async fn wait_until_listed(&self) {
-        // It ends only with the index.
+        // The wait fails only at the end of the index.
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// Adds the pods of a namespace to `pods`, selected or not.
+    /// Adds all pods of a namespace to `pods`, and marks the selected ones.
     pub fn add(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods) {
         let known = self.lock();
         for (uid, seen) in known.namespaces.get(namespace).into_iter().flatten() {
@@ -159,7 +160,7 @@ impl PodCache {
         }
     }
 
-    /// A list tells of a deletion only by what is not in it.
+    /// A list is complete: it shows a deletion only by the absence of a pod.
     fn complete_list(&mut self, now: Moment) {
         let listing = std::mem::take(&mut self.listing);
         let listed: std::collections::HashSet<String> = listing.iter().filter_map(ResourceExt::uid).collect();
@@ -183,8 +184,8 @@ fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
     }
 }
 
-/// A pod as its object describes it. `first` is the moment when one that was not known before is seen first; `None` during
-/// the first list, as what it brings may have run for long.
+/// Describes a pod from its object. `first` is the moment at which a pod that was not known is first seen; `None`
+/// during the first list, as a pod in it may have run for long.
 fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: Moment) -> Pod {
     let containers: Vec<Container> = containers(object, before, now);
     let ran =
@@ -205,7 +206,7 @@ fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: M
     };
     let seen_running = match before {
         Some(before) if begun(&before.containers) => before.seen_running,
-        // It has started since it is known, so it was seen to.
+        // The pod was known before it began to run, so its start was seen.
         Some(_) => begun(&containers).then_some(now),
         None => first.filter(|_| begun(&containers)),
     };
@@ -217,8 +218,8 @@ fn all_terminated(object: &Object) -> bool {
     statuses(object).iter().all(|status| terminated(status))
 }
 
-/// The statuses of the containers that can run an application: those of the pod, and init containers that are restarted
-/// (sidecars). Other init containers end before the application starts.
+/// Returns the statuses of the containers that can run an application: those of the pod, and init containers that are
+/// restarted (sidecars). Other init containers end before the application starts.
 fn statuses(object: &Object) -> Vec<&ContainerStatus> {
     let status = object.status.as_ref();
     let init = object.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
@@ -231,7 +232,8 @@ fn statuses(object: &Object) -> Vec<&ContainerStatus> {
     own.chain(init.filter(|status| sidecars.contains(&status.name.as_str()))).collect()
 }
 
-/// The containers that have [`CONTAINER_VARIABLE`] in their environment. A pod that marks any of them expects no follower in the others.
+/// Returns the containers that have [`CONTAINER_VARIABLE`] in their environment. A pod that marks any of them expects
+/// no follower in the others.
 fn marked(object: &Object) -> Vec<&str> {
     let spec = object.spec.as_ref();
     let all = spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
@@ -245,7 +247,7 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
     let marked = marked(object);
     let expected = |name: &str| marked.is_empty() || marked.contains(&name);
     if statuses.is_empty() {
-        // A kubelet describes each container that it runs. Whatever else calls a pod running means all of them.
+        // A kubelet describes each container that it runs. A status that only says Running means all of them.
         let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
         let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
         return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
@@ -264,7 +266,7 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
     described.collect()
 }
 
-/// When the last run of a container that has ended did so, by the clock of its node.
+/// Returns the end of the last run of a container, by the clock of its node.
 fn ended_at(status: &ContainerStatus) -> Option<Timestamp> {
     let states = [&status.state, &status.last_state].into_iter().flatten();
     states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()
@@ -338,7 +340,7 @@ mod tests {
         assert_eq!(object_state(seen_to_end), PodObjectState::Ended { seen: second(2) });
         let by_force = vec![Event::Apply(pod("a", "Running", runs())), Event::Delete(pod("a", "Running", runs()))];
         assert_eq!(object_state(by_force), PodObjectState::Vanished { seen: second(2) });
-        // The pod garbage collector writes a phase; the containers' states are still the kubelet's.
+        // The pod garbage collector writes a phase; the states of the containers are still the kubelet's.
         let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
         assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
         assert_eq!(
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_cannot_be_understood_selects_nothing() {
+    fn an_invalid_selector_selects_nothing() {
         let nonsense = json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
         let selection = PodSelection::custom(serde_json::from_value(nonsense).unwrap());
         assert!(selection.is_unusable() && !selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));

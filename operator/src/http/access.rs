@@ -1,10 +1,10 @@
-//! Who may read a snapshot, and who may report: the token is reviewed by the API server, and the grant is ordinary
-//! RBAC on `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
+//! Authorization of readers and reporters: the API server reviews the token, and the grant is ordinary RBAC on
+//! `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
 //!
-//! An approval is remembered for two heartbeats of the fleet and a minute, and a token's never longer than the token lives; a
-//! refusal is not, so that a new grant works at once. Heartbeats renew what will be forgotten soon, by asking anew: so a
-//! change that comes after a quiet hour costs no review, and a grant that was taken back is refused within that time all the
-//! same.
+//! [`Authorizer::check`] is the entry point. It remembers an approval for two heartbeats of the fleet and a minute, and
+//! that of a token never longer than the token lives. It remembers no refusal, so that a new grant works at once.
+//! Heartbeats renew an approval that will be forgotten soon, by asking again: a change after a quiet hour costs no
+//! review, and a grant that was taken back is still refused within that time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -28,14 +28,14 @@ use tokio::time::timeout;
 
 use crate::workspace_key::WorkspaceKey;
 
-/// A token that does not say how long it lives is asked about again after this time.
+/// The time for which a token without an expiry is believed.
 const UNDATED: Duration = Duration::from_secs(120);
-/// An API server that has not answered by then can't be asked.
+/// The time within which the API server answers a review.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// How many approvals are remembered at most.
+/// The largest number of approvals that are remembered.
 const REMEMBERED: usize = 65_536;
 
-/// What somebody wants to do with a workspace.
+/// A grant on a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grant {
     /// `get` on `rototoworkspaces/snapshot`.
@@ -56,25 +56,26 @@ impl Grant {
     }
 }
 
-/// Why somebody may not.
+/// The reason for a refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
-    /// No token came along.
+    /// The request has no token.
     #[error("send the token of a ServiceAccount with audience `{AUDIENCE}` as `Authorization: Bearer …`")]
     NoToken,
-    /// The API server does not know the token, or it is for another audience.
+    /// The API server does not know the token, or the token is for another audience.
     #[error("the token is not valid for audience `{AUDIENCE}`: {0}")]
     BadToken(String),
     /// The token is good, and its owner lacks the grant.
     #[error(
-        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on {resource} of group {GROUP} with resourceNames [{name}]"
+        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on {resource} \
+         of group {GROUP} with resourceNames [{name}]"
     )]
     Forbidden {
-        /// Who.
+        /// The owner of the token.
         user: String,
-        /// What it may not do.
+        /// The verb that the owner may not use.
         verb: &'static str,
-        /// With what.
+        /// The resource, and the subresource if there is one.
         resource: String,
         /// The workspace's namespace.
         namespace: String,
@@ -86,14 +87,14 @@ pub enum Denied {
     Unavailable(String),
 }
 
-/// For how long an approval is remembered, and by how much it must last longer than now to be good.
+/// The time for which an approval is remembered, and the time that must be left of it.
 #[derive(Clone, Copy, Debug)]
 struct ApprovalWindow {
     margin: Duration,
     lasts: Duration,
 }
 
-/// Asks the API server, and remembers what it approved.
+/// Asks the API server for reviews, and remembers its approvals.
 pub struct Authorizer {
     client: Client,
     tokens: Mutex<HashMap<Digest, ReviewedToken>>,
@@ -106,7 +107,7 @@ struct ReviewedToken {
     until: Instant,
 }
 
-/// What is asked about somebody.
+/// The question of a review: may this account use this grant on this workspace?
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct AccessReview {
     account: Arc<RbacSubject>,
@@ -114,14 +115,14 @@ struct AccessReview {
     key: WorkspaceKey,
 }
 
-/// What the API server said to that. One asks while the others wait: a fleet of one ServiceAccount comes all at once.
+/// The API server's approval. One request asks while the others wait: a fleet of one ServiceAccount comes all at once.
 #[derive(Default)]
 struct Approval {
     until: Mutex<Option<Instant>>,
     turn: tokio::sync::Mutex<()>,
 }
 
-/// Whose token it is.
+/// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     account: Arc<RbacSubject>,
@@ -129,9 +130,9 @@ pub struct Caller {
     pod: Option<PodIdentity>,
 }
 
-/// Whom RBAC knows: the same for all pods of a ServiceAccount, so that a grant is asked about once for all of them. What
-/// a token says of the one object that it is bound to is left out; what else an authenticator says stays, as it may
-/// be a limit.
+/// The subject that RBAC knows. It is the same for all pods of a ServiceAccount, so that one review of a grant serves
+/// all of them: it leaves out the facts about the one object that a token is bound to. Other facts of an authenticator
+/// stay, as they may be limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct RbacSubject {
     name: Option<String>,
@@ -152,7 +153,7 @@ impl RbacSubject {
 }
 
 impl Caller {
-    /// The pod that the token is bound to, if that is one of this namespace: only those are watched and counted there.
+    /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.
     #[must_use]
     pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
         let account = self.account.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
@@ -176,15 +177,14 @@ impl Approval {
 }
 
 impl Authorizer {
-    /// Asks through `client`.
+    /// Asks with `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, tokens: Mutex::default(), grants: Mutex::default() }
     }
 
-    /// Who sends this `Authorization` header, provided that it may do this with the workspace.
-    ///
-    /// `windows` are those of the fleet that the caller is of.
+    /// Returns the sender of this `Authorization` header, provided that it has `grant` on the workspace. `windows` are
+    /// those of the workspace's fleet.
     pub async fn check(
         &self,
         authorization: Option<&str>,
@@ -219,7 +219,7 @@ impl Authorizer {
             return Ok(caller);
         }
         let caller = match self.review_token(token).await {
-            // What holds for a moment longer holds also while nobody can be asked.
+            // An approval that still lasts for a moment also holds while the API server does not answer.
             Err(unavailable @ Denied::Unavailable(_)) => return known(Duration::ZERO).ok_or(unavailable),
             reviewed => reviewed?,
         };
@@ -237,7 +237,7 @@ impl Authorizer {
         Ok(caller)
     }
 
-    /// Asks, unless it was approved of late and that holds for longer than the margin.
+    /// Asks for a review, unless a remembered approval lasts for longer than the margin.
     async fn approve(
         &self,
         asked: &AccessReview,
@@ -263,11 +263,11 @@ impl Authorizer {
         Ok(())
     }
 
-    /// A grant to read that was used before is asked about again with the heartbeats: when a change rings after a
-    /// quiet hour, nobody has to be asked about.
+    /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
+    /// hour costs no review.
     async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
         if self.approval(&asked).was_given() {
-            // What came of it is seen by who reads next.
+            // The next reader sees the result.
             let _ = self.approve(&asked, remembered).await;
         }
     }
@@ -292,7 +292,7 @@ impl Authorizer {
         let review = TokenReview { spec, ..TokenReview::default() };
         let review = self.post(&review).await?;
         let status = review.status.unwrap_or_default();
-        // An API server that does not know audiences leaves them out, and would accept a token for anything.
+        // An API server that does not know audiences leaves them out, and would accept a token for any of them.
         let meant = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
         match status.user {
             Some(user) if status.authenticated == Some(true) && meant => {
@@ -355,7 +355,7 @@ fn pod(user: &UserInfo) -> Option<PodIdentity> {
     Some(PodIdentity { name: first("pod-name")?, uid: first("pod-uid")? })
 }
 
-/// How long a reviewed token lives, by its own `exp`; one without is asked about again soon.
+/// Returns the time that a reviewed token has left, by its own `exp`; [`UNDATED`] for one without.
 fn lives_for(token: &str) -> Duration {
     let expires = || {
         let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_hold_for_long_is_asked_about_again_by_a_heartbeat_and_by_nobody_else() {
+    fn an_approval_that_ends_soon_is_renewed_by_a_heartbeat_and_by_no_other_request() {
         let approval = Approval::default();
         let windows = Windows::of(12, HEARTBEAT);
         let check = |held: Option<Duration>, heartbeat: bool, read: bool| {
@@ -408,7 +408,7 @@ mod tests {
         check(Some(windows.renewal - Duration::from_secs(5)), false, true);
         check(Some(Duration::ZERO), false, false);
         check(None, false, false);
-        // One that was refused or never asked about is nobody's to renew.
+        // An approval that was refused or never asked for is not renewed.
         assert!(!approval.was_given());
     }
 

@@ -1,5 +1,5 @@
-//! Reads the body of a request up to a limit. What is beyond it is read too, for a while, and dropped: a sender that is
-//! cut off while it still writes sees a broken pipe instead of the answer.
+//! Reads the body of a request up to a limit. [`read`] also reads on for a while beyond it, and drops that: a sender
+//! that is cut off while it still writes sees a broken pipe instead of the answer.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use axum::body::{Body, Bytes};
 use futures::StreamExt;
 use tokio::time::timeout;
 
-/// How much more than the limit is read for the sake of an answer.
+/// The number of bytes beyond the limit that are read for the sake of an answer.
 const DRAINED: usize = 1024 * 1024;
-/// How long a body may take.
+/// The longest time that a body may take.
 pub(crate) const LASTS: Duration = Duration::from_secs(5);
 
-/// Why there is no body.
+/// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// It is longer than the limit.
+    /// The body is longer than the limit.
     TooLong,
-    /// It did not arrive in time, or not whole.
+    /// The body did not arrive in time, or not whole.
     Incomplete,
 }
 
-/// The body, if it has at most `limit` bytes.
+/// Returns the body, if it has at most `limit` bytes.
 pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
     timeout(LASTS, collect(body, limit)).await.unwrap_or(Err(BodyError::Incomplete))
 }

@@ -87,9 +87,9 @@ impl Endpoints {
         known.unwrap_or_else(|| Windows::of(0, self.context.heartbeat()))
     }
 
-    /// Returns an error if no snapshots of this workspace are served. Serving needs no Lease, because a fingerprint names the
-    /// same content whoever serves it: a process that has lost the Lease, and is still asked for a moment, gives what its
-    /// disk has.
+    /// Returns an error if no snapshots of this workspace are served. Serving needs no Lease, because a fingerprint
+    /// names the same content whoever serves it: a process that has lost the Lease, and is still asked for a moment,
+    /// gives what its disk has.
     pub(super) fn serves(&self, key: &WorkspaceKey) -> Result<(), HttpError> {
         if self.context.exists(key) {
             return Ok(());

@@ -11,10 +11,10 @@ use crate::http::access::Denied;
 use crate::http::webhook::WebhookRefusal;
 use crate::workspace_key::WorkspaceKey;
 
-/// A report has some 600 bytes.
+/// The largest size of a report in bytes. A usual one has some 600.
 pub(crate) const REPORT_LIMIT: usize = 8 * 1024;
 
-/// Why a request was not answered as it asked to be.
+/// The reason why a request was refused.
 pub(crate) enum HttpError {
     Malformed(String),
     Denied(Denied),

@@ -1,4 +1,5 @@
-//! Answers over HTTP: snapshots, reports, and questions about convergence for processes, webhook calls of git hosts, and probes.
+//! Answers over HTTP: snapshots, reports, and questions about convergence for processes, webhook calls of git hosts,
+//! and probes.
 //!
 //! [`routes`] has one line for each endpoint that is served over HTTPS; [`endpoints`] has what the handlers share, and
 //! [`access`] decides who may ask. Nothing here changes what is published.

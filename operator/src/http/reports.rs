@@ -32,7 +32,8 @@ pub(super) async fn take_report(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ReportResponse>, HttpError> {
-    // The time of the report counts for what a process applied, and not the time when the API server has said who sends it.
+    // The time of the report counts for what a process applied, and not the time when the API server has said who sends
+    // it.
     let received = clock::now();
     let taken = accept_report(&endpoints, path, &headers, body, received).await;
     if matches!(taken, Err(HttpError::Busy | HttpError::Denied(Denied::Unavailable(_)))) {
@@ -73,8 +74,8 @@ async fn read(body: Body) -> Result<Report, HttpError> {
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed(
-            "`process` must be a UUID, `reason` and `container` at most 64 letters, digits, and `_-.`, and `siblings` at \
-             most 32"
+            "`process` must be a UUID, `reason` and `container` at most 64 letters, digits, and `_-.`, and `siblings` \
+             at most 32"
                 .to_owned(),
         ));
     }

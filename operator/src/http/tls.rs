@@ -1,8 +1,9 @@
 //! The certificate under which the operator serves processes, and the authority that signed it, kept in one Secret.
 //!
-//! The authority stays for years, and its certificate stands on every marker map, so that processes need no set-up. The
-//! serving certificate is renewed long before it ends. The authority's key is as secret as the Secret that holds it: who
-//! can read it can pose as the operator to processes, though never make them run content that does not match a marker.
+//! [`ensure`] is the entry point. The authority stays for years, and its certificate stands on every marker map, so
+//! that processes need no set-up. The serving certificate is renewed long before it ends. The authority's key is as
+//! secret as the Secret that holds it: a reader of it can pose as the operator to processes, though never make them run
+//! content that does not match a marker.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +19,10 @@ use rototo_api::names::{LABEL_MANAGED_BY, OPERATOR};
 
 const AUTHORITY_DAYS: i64 = 3650;
 const SERVING_DAYS: i64 = 365;
-/// A serving certificate with less than this left is replaced.
+/// The remaining days below which a serving certificate is replaced.
 const RENEW_DAYS: i64 = 120;
 
-/// On the Secret: when the serving certificate ends, and for which names it is.
+/// The annotations of the Secret: the end of the serving certificate, and the names that it is for.
 const ANNOTATION_NOT_AFTER: &str = "rototo.dev/serving-not-after";
 const ANNOTATION_NAMES: &str = "rototo.dev/serving-names";
 
@@ -36,7 +37,7 @@ pub struct Identity {
     pub key: String,
 }
 
-/// Why there is no certificate.
+/// The reason why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The Secret could not be read or written.
@@ -44,19 +45,19 @@ pub enum TlsError {
     Secret {
         /// The Secret's name.
         secret: String,
-        /// What the API server says.
+        /// The API server's answer.
         source: Box<kube::Error>,
     },
     /// A certificate could not be made.
     #[error("the operator's certificate could not be made: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// Somebody else keeps changing it.
+    /// Somebody else keeps changing the Secret.
     #[error("the Secret {0} with the operator's certificate keeps changing; is another operator using it?")]
     Contended(String),
 }
 
 impl TlsError {
-    /// Whether the same attempt may succeed later.
+    /// Returns whether the same attempt may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let Self::Secret { source, .. } = self else { return false };
@@ -67,7 +68,8 @@ impl TlsError {
     }
 }
 
-/// The identity in the Secret. Makes one, or renews what is in there, when it does not serve `names` for long enough.
+/// Returns the identity in the Secret. Makes one, or renews the one that is there, if that does not serve `names` for
+/// long enough.
 pub async fn ensure(
     client: &Client,
     namespace: &str,
@@ -89,7 +91,7 @@ pub async fn ensure(
         };
         match outcome {
             Ok(_) => {}
-            // Another replica was faster: what it made is as good.
+            // Another replica was faster: its identity is as good.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => return Err(failed(error)),
         }
@@ -153,8 +155,8 @@ fn authority(now: Timestamp) -> Result<(String, String), TlsError> {
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-/// Sets from when to when a certificate is valid, in whole days, and gives its end. It begins a day early, for clocks
-/// that are behind.
+/// Sets the validity of a certificate, in whole days, and returns its end. It begins a day early, for clocks that are
+/// behind.
 fn valid(params: &mut CertificateParams, now: Timestamp, for_days: i64) -> Timestamp {
     let date = |time: Timestamp| {
         let date = time.to_zoned(TimeZone::UTC).date();

@@ -1,9 +1,9 @@
-//! Calls of a git host that something was pushed. A valid call is only a bell: the operator looks at the source at once, and
-//! again shortly after, because hosts call before the commit can be read everywhere. Nothing in the call is trusted.
+//! Checks the calls of a git host after a push. A valid call only makes polls due: one at once, and more shortly after,
+//! because hosts call before the commit can be read everywhere. Nothing in the call is trusted.
 //!
-//! What is checked comes in the order of what it costs: the signature's shape, then a place among the few calls that are
-//! read at once, the length, the signature. So a flood costs little, and can't take the places of processes. Who is turned
-//! away loses nothing: the operator looks at each interval anyway.
+//! [`Webhooks::check`] is the entry point. Its checks come in the order of their cost: the shape of the signature, then
+//! a place among the few calls that are read at once, the length, the signature. So a flood costs little, and can't
+//! take the places of processes. A refused call loses nothing: the operator polls at each interval anyway.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +19,16 @@ use tokio::sync::Semaphore;
 use crate::http::body::{self, BodyError, LASTS};
 use crate::workspace_key::WorkspaceKey;
 
-/// The longest body that is read.
+/// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// How many bodies are read at once.
+/// The number of bodies that are read at once.
 const AT_ONCE: usize = 8;
-/// How long keys are used before the Secret is read again.
+/// The time for which keys are used before the Secret is read again.
 const KEYS_LAST: Duration = Duration::from_secs(60);
-/// A signature that fits no key may belong to a new one; the Secret is read again for it, but not more often than this.
+/// The shortest time between two reads of the Secret. A signature that fits no key may belong to a new one.
 const KEYS_AT_LEAST: Duration = Duration::from_secs(5);
 
-/// Where hosts put the HMAC-SHA256 of the body, in hexadecimal digits, and what stands before it.
+/// The headers in which hosts send the HMAC-SHA256 of the body, in hexadecimal digits, and the prefix of the digits.
 const SIGNATURES: [(&str, &str); 5] = [
     ("x-hub-signature-256", "sha256="),
     ("x-gitea-signature", ""),
@@ -36,36 +36,36 @@ const SIGNATURES: [(&str, &str); 5] = [
     ("x-hub-signature", "sha256="),
     ("x-rototo-signature", "sha256="),
 ];
-/// GitLab sends the key itself.
+/// The header in which GitLab sends the key itself.
 const TOKEN: &str = "x-gitlab-token";
 
-/// Why a call is no bell.
+/// The reason why a call was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefusal {
     /// The workspace has no webhook.
     #[error("this workspace takes no webhook calls: spec.webhook is not set")]
     NotConfigured,
-    /// Too many calls.
+    /// Too many calls came at once.
     #[error("too many calls at once; try again")]
     TooMany,
-    /// No signature that is known.
+    /// The call has no signature of a known form.
     #[error("the call is not signed: send X-Hub-Signature-256: sha256=<HMAC-SHA256 of the body>")]
     Unsigned,
     /// The body is too long.
     #[error("the body is longer than {BODY_LIMIT} bytes")]
     TooLong,
-    /// The body does not arrive.
+    /// The body did not arrive whole and in time.
     #[error("the body did not arrive whole within {LASTS:?}")]
     Incomplete,
-    /// No key fits.
+    /// The signature fits no key.
     #[error("the signature fits none of the keys in the Secret of spec.webhook")]
     WrongSignature,
-    /// The keys can't be had.
+    /// The keys can't be read.
     #[error("the Secret `{0}` with the webhook's keys can't be read; try again")]
     NoKeys(String),
 }
 
-/// Checks calls.
+/// Checks the calls of git hosts.
 pub struct Webhooks {
     client: Client,
     places: Semaphore,
@@ -78,7 +78,7 @@ struct WebhookKeys {
     read: Instant,
 }
 
-/// What a call proves to be sent by somebody who knows a key.
+/// The proof in a call that its sender knows a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Proof {
     Hmac(Vec<u8>),
@@ -86,13 +86,13 @@ enum Proof {
 }
 
 impl Webhooks {
-    /// Reads keys through `client`.
+    /// Reads keys with `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, places: Semaphore::new(AT_ONCE), keys: Mutex::default() }
     }
 
-    /// Whether the call is a bell for a workspace whose keys are in `secret`.
+    /// Checks that the sender of a call knows a key of the workspace. The keys are in `secret`.
     pub async fn check(
         &self,
         key: &WorkspaceKey,
@@ -145,7 +145,7 @@ fn proof(headers: &HeaderMap) -> Option<Proof> {
     signature.map(Proof::Hmac).or_else(|| text(TOKEN).map(|token| Proof::Token(token.as_bytes().to_vec())))
 }
 
-/// 64 hexadecimal digits as 32 bytes.
+/// Returns 64 hexadecimal digits as 32 bytes.
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     if hex.len() != 64 || !hex.is_ascii() {
         return None;
@@ -154,11 +154,11 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 }
 
 impl Proof {
-    /// Takes as long for a wrong key as for a right one.
+    /// Returns whether a key fits. It takes as long for a wrong key as for a right one.
     fn fits(&self, keys: &[Vec<u8>], body: &[u8]) -> bool {
         let fits = |key: &Vec<u8>| match self {
             Self::Hmac(signature) => hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), body, signature).is_ok(),
-            // Compared as signatures under a key that nobody knows, so that nothing is learned from the time it takes.
+            // Compared as signatures under a key that nobody knows, so that the time it takes gives nothing away.
             Self::Token(token) => {
                 let blind = hmac::Key::new(hmac::HMAC_SHA256, body);
                 hmac::verify(&blind, token, hmac::sign(&blind, key).as_ref()).is_ok()
@@ -180,7 +180,7 @@ mod tests {
         text.as_bytes().to_vec()
     }
 
-    // The example of GitHub's documentation on validating deliveries.
+    // GitHub's documentation on validating deliveries has this example.
     const SECRET: &str = "It's a Secret to Everybody";
     const BODY: &[u8] = b"Hello, World!";
     const SIGNATURE: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signature_is_refused_before_the_body_is_read() {
+    fn a_call_without_a_valid_signature_is_refused_before_the_body_is_read() {
         for value in ["sha256=", "sha256=00", "sha1=757107ea", &"0".repeat(64), &format!("sha256={}", "ü".repeat(32))]
         {
             let Ok(value) = value.parse() else { continue };

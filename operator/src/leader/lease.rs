@@ -11,28 +11,28 @@ use kube::api::ObjectMeta;
 /// The longest wait for an answer, however long the Lease lasts.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Which Lease, and for whom.
+/// The Lease that a process competes for.
 #[derive(Clone, Debug)]
 pub struct LeaseConfig {
-    /// Its namespace.
+    /// The Lease's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The Lease's name.
     pub name: String,
-    /// Who asks for it. A process that is started again in the place of one that has ended has the same identity, and
+    /// The identity of the process. A process that takes the place of one that has ended has the same identity, and
     /// goes on at once.
     pub identity: String,
-    /// How long it holds without being renewed.
+    /// The time for which the Lease holds without being renewed.
     pub duration: Duration,
 }
 
 impl LeaseConfig {
-    /// How long an answer is waited for. One that takes longer would come when the Lease has nearly run out.
+    /// Returns the longest wait for an answer. A later answer would come when the Lease has nearly run out.
     pub(super) fn answer_timeout(&self) -> Duration {
         (self.duration / 3).min(ANSWERS_WITHIN)
     }
 }
 
-/// The Lease as it was seen, and since when it has not changed.
+/// The Lease as it was read, and the time since which it has not changed.
 #[derive(Clone, Debug)]
 pub(super) struct ObservedLease {
     pub(super) lease: Lease,
@@ -42,13 +42,13 @@ pub(super) struct ObservedLease {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LeaseAction {
     Create,
-    /// Write it with this process as the holder.
+    /// Write the Lease with this process as the holder.
     Take,
-    /// Somebody else holds it.
+    /// Somebody else holds the Lease.
     Wait,
 }
 
-/// One holder's uninterrupted possession, as the Lease itself tells it: whoever takes it writes another one.
+/// One holder's uninterrupted possession, as the Lease itself shows it: the next holder writes another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tenure {
     pub(super) transitions: Option<i32>,

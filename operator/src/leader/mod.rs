@@ -1,8 +1,9 @@
-//! Lets one operator write at a time: the one that holds the Lease, and only while that is fresh by its own monotonic clock.
+//! Lets one operator write at a time: the one that holds the Lease, and only while that is fresh by its own monotonic
+//! clock.
 //!
-//! [`compete`] is the entry point. Every write of the Lease carries the resourceVersion that it was decided on, so that two
-//! processes never win. The age of another's Lease is the time since this process saw it change: clocks of two machines are never
-//! compared.
+//! [`compete`] is the entry point. Every write of the Lease carries the resourceVersion that it was decided on, so that
+//! two processes never win. The age of another's Lease is the time since this process saw it change: clocks of two
+//! machines are never compared.
 
 mod lease;
 mod term;
@@ -26,7 +27,7 @@ pub(crate) use crate::leader::term::Leadership;
 /// The longest time that giving up the Lease may take when the operator ends.
 const GIVING_UP: Duration = Duration::from_millis(500);
 
-/// A change of who writes.
+/// A change of the process that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeadershipChange {
     /// This process writes from now on.
@@ -37,8 +38,8 @@ pub enum LeadershipChange {
     Lost,
 }
 
-/// Competes for the Lease until `shutdown`, and then gives it up. `changed` hears of each change, and `asked` that an
-/// attempt has ended, however it did.
+/// Competes for the Lease until `shutdown`, and then gives it up. Calls `changed` at each change, and `asked` at the
+/// end of each attempt, successful or not.
 pub async fn compete(
     client: &Client,
     config: &LeaseConfig,
@@ -50,7 +51,7 @@ pub async fn compete(
     let leases: Api<Lease> = Api::namespaced(client.clone(), &config.namespace);
     let mut seen: Option<ObservedLease> = None;
     let mut held: Option<HeldLease> = None;
-    // A write whose answer was not waited for may have succeeded.
+    // A write without an answer may have succeeded.
     let mut may_hold = false;
     while !shutdown.is_cancelled() {
         let began = now();
@@ -64,7 +65,7 @@ pub async fn compete(
         asked();
         let pause = match answer {
             Ok(Ok(tenure)) => {
-                // Counted from before the question: the answer may have been under way for long.
+                // Counted from before the request: the answer may have taken long.
                 let until = began + config.duration.mul_f64(0.8);
                 apply_transition(
                     transition(held.as_ref(), tenure.as_ref(), now()),
@@ -93,7 +94,7 @@ pub async fn compete(
     }
 }
 
-/// The clock of the runtime, which tests move.
+/// Returns the time by the clock of the runtime, which tests move.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -130,7 +131,7 @@ fn apply_transition(
     changed(LeadershipChange::Gained);
 }
 
-/// Asks for the Lease, takes it if it is free, and says under which tenure this process holds it, if it does.
+/// Reads the Lease, and takes it if it is free. Returns the tenure of this process, if it holds the Lease.
 async fn round(
     leases: &Api<Lease>,
     config: &LeaseConfig,
@@ -138,7 +139,7 @@ async fn round(
 ) -> Result<Option<Tenure>, kube::Error> {
     let found = leases.get_opt(&config.name).await?;
     *seen = observe(seen.take(), found, now());
-    // Where somebody was faster, the next round shows who.
+    // If another process was faster, the next round shows it.
     let written = match decide(seen.as_ref(), config, now()) {
         LeaseAction::Wait => return Ok(None),
         LeaseAction::Create => leases.create(&PostParams::default(), &taken(None, config)).await,
@@ -149,7 +150,7 @@ async fn round(
     Ok(Some(Tenure::of(&written?)))
 }
 
-/// Lets a successor begin at once instead of waiting for the Lease to grow old.
+/// Gives the Lease up, so that a successor begins at once instead of waiting for the Lease to grow old.
 async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
     let released = async {
         let Some(mut lease) = leases.get_opt(&config.name).await? else { return Ok(()) };
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use crate::leader::lease::tests::config;
 
-    /// An API server with one Lease. Nobody is answered during its `outage`, in seconds since it began.
+    /// An API server with one Lease. It answers nobody during its `outage`, in seconds since it began.
     struct Server {
         lease: Mutex<Option<Lease>>,
         began: tokio::time::Instant,
@@ -249,7 +250,7 @@ mod tests {
         LeaseConfig { duration: Duration::from_secs(3), ..config() }
     }
 
-    /// What becomes of a process that competes for `seconds`, and the number of attempts.
+    /// Lets a process compete for `seconds`. Returns the changes with their terms, and the number of attempts.
     async fn compete_for(server: &Arc<Server>, seconds: u64) -> (Vec<(LeadershipChange, Option<u64>)>, usize) {
         let (leadership, shutdown) = (Leadership::default(), CancellationToken::new());
         let (changes, attempts) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
@@ -272,7 +273,7 @@ mod tests {
     async fn a_lease_that_ran_out_during_an_outage_is_gained_anew() {
         let server = Server::new(2..9);
         let (changes, attempts) = compete_for(&server, 12).await;
-        // It is renewed every second, and asked for during the outage too.
+        // The Lease is renewed every second, and asked for during the outage too.
         assert!(attempts > 8, "{attempts}");
         assert_eq!(
             changes,
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_known_is_forgotten_when_another_process_wrote_in_between() {
+    async fn everything_known_is_forgotten_when_another_process_wrote_in_between() {
         let server = Server::new(2..9);
         let other = async {
             tokio::time::sleep(Duration::from_secs(7)).await;

@@ -1,12 +1,12 @@
 //! The term in which this process may write.
 //!
-//! [`Leadership`] alone knows it. A term ends by itself when its Lease is no longer fresh by this process's own monotonic
-//! clock.
+//! [`Leadership`] alone knows it. A term ends by itself when its Lease is no longer fresh by this process's own
+//! monotonic clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Whether this process may write.
+/// The right of this process to write.
 #[derive(Debug, Default)]
 pub struct Leadership(Mutex<Term>);
 
@@ -18,14 +18,14 @@ struct Term {
 }
 
 impl Leadership {
-    /// Whether this process holds a fresh Lease.
+    /// Returns whether this process holds a fresh Lease.
     #[must_use]
     pub fn is_held(&self, now: Instant) -> bool {
         self.term(now).is_some()
     }
 
-    /// The number of the term in which this process holds a fresh Lease: it grows with each gain. What was decided in one
-    /// term must not be written in another.
+    /// Returns the number of the term in which this process holds a fresh Lease. The number grows with each gain: a
+    /// decision of one term must not be written in another.
     #[must_use]
     pub fn term(&self, now: Instant) -> Option<u64> {
         let term = self.lock();

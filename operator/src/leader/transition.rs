@@ -4,23 +4,23 @@ use std::time::Instant;
 
 use crate::leader::lease::Tenure;
 
-/// The possession that this process knows of, and until when it counts on it.
+/// The known possession of this process, and the time until which it may count on it.
 #[derive(Clone, Debug)]
 pub(super) struct HeldLease {
     pub(super) tenure: Tenure,
     pub(super) until: Instant,
 }
 
-/// What an answer about the Lease means for this process.
+/// The meaning of an answer about the Lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LeaseTransition {
-    /// It holds the Lease, and did not before.
+    /// This process holds the Lease, and did not before.
     Begin,
-    /// It goes on without a gap.
+    /// This process goes on without a gap.
     Renew,
-    /// It goes on after a gap in which nobody wrote.
+    /// This process goes on after a gap in which nobody wrote.
     Resume,
-    /// It goes on after somebody else.
+    /// This process goes on after somebody else.
     Retake,
     /// Somebody else holds the Lease, which this process had.
     Yield,

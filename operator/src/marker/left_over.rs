@@ -15,9 +15,9 @@ pub(super) fn is_of(map: &ConfigMap, install: &str) -> bool {
     map.annotations().get(ANNOTATION_INSTALL).map(String::as_str) == Some(install)
 }
 
-/// What becomes of the keys of a map of this install whose workspaces are `gone`, by the API server's own word: a
-/// published one is said to be removed, and what says so already, or says nothing, goes. An `without_marker` one that has no key
-/// is said to be removed.
+/// Returns the changes of the keys whose workspaces are `gone`, by the API server's own word, in a map of this install.
+/// A published marker becomes one that says "removed"; a key that says so already, or can't be read, is deleted. A
+/// workspace in `without_marker` gets a key that says "removed" if it has none.
 pub(super) fn left_over(
     map: &ConfigMap,
     install: &str,
@@ -37,7 +37,7 @@ pub(super) fn left_over(
         Ok(Marker::Removed { .. }) | Err(_) => Value::Null,
     };
     let existing = map.data.iter().flatten().map(|(name, text)| (name, next(text)));
-    // What was heard of stands behind and counts.
+    // An existing key comes later, and so takes the place of one without a marker.
     let all = without_marker.iter().map(|name| (name, removed(None))).chain(existing);
     all.filter(|(name, _)| gone.contains(*name)).map(|(name, marker)| (name.clone(), marker)).collect()
 }

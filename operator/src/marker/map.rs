@@ -1,4 +1,4 @@
-//! The ConfigMap with the markers at the edge: reading what stands there, and writing what was planned.
+//! Reads and writes one marker map. [`MapMetadata::write`] writes only if the map is still as it was at the decision.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -12,33 +12,33 @@ use serde_json::{Map, Value, json};
 use rototo_protocol::Publish;
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
 
-/// What stands on the map beside the markers: whose it is, and where its readers find the operator.
+/// The contents of the map beside the markers: its owner, and the address at which its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapMetadata {
     /// `<namespace>/<release>` of this install.
     pub install: String,
     /// The base URL of snapshots and reports.
     pub snapshots: String,
-    /// The PEM certificates that its certificate is checked against.
+    /// The PEM certificates that the operator's certificate is checked against.
     pub ca: String,
 }
 
-/// Why a write did not happen.
+/// The reason why a write did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The map is not in the state that the write was decided on.
     #[error("the ConfigMap {MARKERS} has changed meanwhile")]
     Conflict,
-    /// The API server refuses it.
+    /// The API server refuses the write.
     #[error("{0}")]
     Refused(String),
-    /// Whether it happened is not known.
+    /// It is not known whether the write happened.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl MapMetadata {
-    /// The map as it concerns `workspace`.
+    /// Returns the map as it concerns `workspace`.
     #[must_use]
     pub fn read(&self, map: Option<&ConfigMap>, workspace: &str) -> MarkerMap {
         let Some(map) = map else { return MarkerMap::Missing };
@@ -54,8 +54,8 @@ impl MapMetadata {
         MarkerMap::Ours { resource_version: map.resource_version().unwrap_or_default(), addressed, marker }
     }
 
-    /// Creates the map or changes just the keys in `data`, provided that the map is as it was `at` the decision;
-    /// gives the map as it is then.
+    /// Creates the map or changes just the keys in `data`, provided that the map is as it was `at` the decision.
+    /// Returns the map as it is then.
     pub async fn write(
         &self,
         client: &Client,
@@ -92,14 +92,14 @@ impl MapMetadata {
     }
 }
 
-/// The one key that says what is published.
+/// Returns the one key that says what is published.
 #[must_use]
 pub fn published(workspace: &str, publish: &Publish) -> Map<String, Value> {
     let marker = Marker::Published { fingerprint: publish.fingerprint.to_string(), updated_at: publish.updated_at };
     Map::from_iter([(workspace.to_owned(), Value::String(marker.to_json()))])
 }
 
-/// The map of a namespace as the API server has it now.
+/// Reads the map of a namespace from the API server.
 pub async fn get(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, WriteError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     maps.get_opt(MARKERS).await.map_err(write_error)
@@ -107,7 +107,7 @@ pub async fn get(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, 
 
 fn write_error(error: kube::Error) -> WriteError {
     match error {
-        // Gone between decision and patch, or created meanwhile: both ask for a new decision.
+        // The map was deleted between decision and patch, or created meanwhile: both need a new decision.
         kube::Error::Api(status) if status.code == 409 && status.reason != "Terminating" => WriteError::Conflict,
         kube::Error::Api(status)
             if status.code == 404 && status.details.as_ref().is_some_and(|of| of.name == MARKERS) =>

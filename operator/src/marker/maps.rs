@@ -1,4 +1,5 @@
-//! The ConfigMaps with the markers, as this process knows them.
+//! The marker maps as this process knows them: [`Maps`] joins the watch with the answers to this process's own
+//! requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use rototo_api::names::MARKERS;
 
-/// The ConfigMaps with the markers: what the watch has brought, and what was written since.
+/// The marker maps: as the watch has brought them, and as they were written or read since.
 pub struct Maps {
     watched: Vec<Store<ConfigMap>>,
     written: Mutex<HashMap<String, Arc<ConfigMap>>>,
@@ -16,14 +17,14 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// What these watches bring.
+    /// The maps that these watches bring.
     #[must_use]
     pub fn new(watched: Vec<Store<ConfigMap>>) -> Self {
         Self { watched, written: Mutex::default(), turns: Mutex::default() }
     }
 
-    /// The newest map of a namespace that this process knows of. The watch is behind one's own writes for a moment,
-    /// and a decision on an old map would see an old publish.
+    /// Returns the newest known map of a namespace. The watch is behind this process's own writes for a moment, and a
+    /// decision on an old map would see an old publish.
     #[must_use]
     pub fn newest(&self, namespace: &str) -> Option<Arc<ConfigMap>> {
         let key = ObjectRef::new(MARKERS).within(namespace);
@@ -36,19 +37,19 @@ impl Maps {
         }
     }
 
-    /// Whoever writes the map of a namespace holds this from the decision to the answer.
+    /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.
     #[must_use]
     pub fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(namespace.to_owned()).or_default().clone()
     }
 
-    /// A list of the maps has come: what was written and is not in it is gone.
+    /// A list of the maps has come: a written map that is not in it is gone.
     pub fn listed(&self) {
         let key = |namespace: &str| ObjectRef::new(MARKERS).within(namespace);
         self.lock().retain(|namespace, _| self.watched.iter().any(|store| store.get(&key(namespace)).is_some()));
     }
 
-    /// The API server has answered a write or a question with this.
+    /// The API server has answered a request with this map.
     pub fn saw(&self, namespace: &str, map: Option<Arc<ConfigMap>>) {
         let mut written = self.lock();
         match map {
@@ -62,7 +63,8 @@ impl Maps {
     }
 }
 
-/// Resource versions of one resource grow (a promise of the Kubernetes API since 1.35, and true of etcd before).
+/// Returns the version of a map. The versions of one resource grow: Kubernetes promises it since 1.35, and etcd has
+/// always done so.
 fn version(map: &ConfigMap) -> u64 {
     map.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0)
 }

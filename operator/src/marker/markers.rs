@@ -35,7 +35,7 @@ impl Markers {
         Self { client, metadata, maps: Maps::new(watched) }
     }
 
-    /// Whoever writes the map of a namespace holds this from the decision to the answer.
+    /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.
     pub(crate) fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.maps.turn(namespace)
     }
@@ -50,7 +50,8 @@ impl Markers {
         self.metadata.read(Some(map), name)
     }
 
-    /// Returns the names of the workspaces that the newest known map of a namespace has a key for, if it is this install's.
+    /// Returns the names of the workspaces that the newest known map of a namespace has a key for, if it is this
+    /// install's.
     pub(crate) fn names(&self, namespace: &str) -> Vec<String> {
         let map = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata.install));
         map.iter().flat_map(|map| map.data.iter().flatten()).map(|(name, _)| name.clone()).collect()
@@ -71,8 +72,8 @@ impl Markers {
         Ok(())
     }
 
-    /// Writes what has to become of the keys of workspaces that are `gone`, as [`left_over`] says. Returns the names of these
-    /// keys; none if nothing is left over. The client ends the write, so a turn is not held for long.
+    /// Writes what has to become of the keys of workspaces that are `gone`, as [`left_over`] says. Returns the names of
+    /// these keys; none if nothing is left over. The client ends the write, so a turn is not held for long.
     pub(crate) async fn remove(
         &self,
         namespace: &str,

@@ -3,7 +3,7 @@
 /// The reason why the marker could not be written, or can't be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PublishProblem {
-    /// The map belongs to another install, or to nobody.
+    /// The map belongs to another install, or to none.
     Foreign {
         /// The install that its annotation names, if any.
         owner: Option<String>,

@@ -1,7 +1,7 @@
 //! The memory of one workspace's marker: what it names, the write under way, and what keeps it from being right.
 //!
-//! [`MarkerRecord`] alone changes it. The publisher in it decides, and this adds when a failed write may be tried again. Each
-//! method that takes the fleet changes both under the one lock of the workspace's record.
+//! [`MarkerRecord`] alone changes it. The publisher in it decides, and this adds when a failed write may be tried
+//! again. Each method that takes the fleet changes both under the one lock of the workspace's record.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,8 @@ pub(crate) struct MarkerRecord {
 }
 
 impl MarkerRecord {
-    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it happened.
+    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
+    /// happened.
     pub(crate) fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         self.publisher.map_observed(map, fleet, now)
     }
@@ -98,8 +99,8 @@ impl MarkerRecord {
         true
     }
 
-    /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source and map
-    /// have to be read again.
+    /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source
+    /// and map have to be read again.
     pub(crate) fn doubt(&mut self, now: Moment) -> bool {
         self.publisher.doubt(now)
     }
@@ -124,8 +125,8 @@ impl MarkerRecord {
         self.problem.as_ref()
     }
 
-    /// Returns whether a write of this content may be sent now. The same content waits after a failure; other content does
-    /// not.
+    /// Returns whether a write of this content may be sent now. The same content waits after a failure; other content
+    /// does not.
     pub(crate) fn may_write(&self, fingerprint: Fingerprint, now: Instant) -> bool {
         let same = self.attempted().is_some_and(|attempted| attempted.fingerprint == fingerprint);
         !(same && self.next_attempt.is_some_and(|next| now < next))

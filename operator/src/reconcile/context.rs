@@ -1,7 +1,7 @@
 //! The means that every reconcile and every request share.
 //!
-//! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs, and
-//! whatever needs several of these has a method here.
+//! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs,
+//! and whatever needs several of these has a method here.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

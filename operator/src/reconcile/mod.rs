@@ -1,8 +1,8 @@
 //! Brings each workspace forward: polls its source, publishes what lint accepts, and reports what became of it.
 //!
-//! [`reconcile()`] is the list of these stages. It runs whenever something may have changed, as [`watches`] says, and each
-//! stage compares what is with what should be; none depends on why it was called. [`workspace_record`] is the memory of
-//! one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
+//! [`reconcile()`] is the list of these stages. It runs whenever something may have changed, as [`watches`] says, and
+//! each stage compares what is with what should be; none depends on why it was called. [`workspace_record`] is the
+//! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
 pub(crate) mod context;
 mod poll;

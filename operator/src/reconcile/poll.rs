@@ -1,5 +1,5 @@
-//! Starts polls. Each is a task of its own, which requeues the workspace at its end: a git host that hangs holds up nothing
-//! else, neither the counting of the fleet nor the repair of a marker.
+//! Starts polls. Each is a task of its own, which requeues the workspace at its end: a git host that hangs holds up
+//! nothing else, neither the counting of the fleet nor the repair of a marker.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,12 +1,12 @@
-//! Proof that the operator's loops turn: each end of a reconcile, and of an attempt to renew the Lease, counts.
+//! The proof that the operator's loops turn: each end of a reconcile, and of an attempt to renew the Lease, counts.
 //!
-//! An attempt that failed proves as much as one that succeeded. So an API server, a git host, or a workspace that is slow
-//! never makes the operator look dead, and an operator without workspaces looks alive as long as it asks for its Lease.
+//! A failed attempt proves as much as a successful one. So a slow API server, git host, or workspace never makes the
+//! operator seem dead, and an operator without workspaces seems alive as long as it asks for its Lease.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest time that all loops may stand still. A Lease is asked for at least every 50 seconds.
+/// The longest time that all loops may stand still. The operator asks for its Lease at least every 50 seconds.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// The time of the last progress, on the monotonic clock.
@@ -14,7 +14,7 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 pub struct Progress(Mutex<Instant>);
 
 impl Progress {
-    /// Progress that begins with the process.
+    /// Progress that begins at `now`, with the process.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self(Mutex::new(now))
@@ -26,7 +26,7 @@ impl Progress {
         *last = now.max(*last);
     }
 
-    /// Whether any loop has turned of late.
+    /// Returns whether any loop has turned recently.
     #[must_use]
     pub fn is_alive(&self, now: Instant) -> bool {
         now.saturating_duration_since(*self.last()) <= STANDSTILL
@@ -50,7 +50,7 @@ mod tests {
         assert!(!progress.is_alive(after(61)));
         progress.touch(after(55));
         assert!(progress.is_alive(after(115)));
-        // What was noted late by another thread takes nothing back.
+        // Another thread that notes an earlier time takes nothing back.
         progress.touch(after(40));
         assert!(progress.is_alive(after(115)));
         assert!(!progress.is_alive(after(116)));

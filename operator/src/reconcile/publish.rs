@@ -22,8 +22,8 @@ use crate::workspace_key::WorkspaceKey;
 /// The number of decisions on one map that keeps changing.
 const ATTEMPTS: u32 = 5;
 
-/// Writes the marker if it does not name what the source has. `term` is the lease term in which this reconcile began: in
-/// another one, nothing is written.
+/// Writes the marker if it does not name what the source has. `term` is the lease term in which this reconcile began:
+/// in another one, nothing is written.
 pub(crate) async fn publish(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
@@ -41,8 +41,8 @@ pub(crate) async fn publish(
     }
 }
 
-/// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without an answer
-/// holds up no other workspace.
+/// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without an
+/// answer holds up no other workspace.
 async fn take_turn(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
@@ -52,7 +52,8 @@ async fn take_turn(
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let mut events = Vec::new();
     for _ in 0..ATTEMPTS {
-        // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the next sweep.
+        // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the next
+        // sweep.
         if context.leadership().term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
             return events;
         }
@@ -152,7 +153,8 @@ fn remembered(workspace: &RototoWorkspace, context: &OperatorContext) -> Option<
     kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
 }
 
-/// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide again now.
+/// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide again
+/// now.
 async fn verify_source_and_map(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> bool {
     {
         let mut record = shared.lock();

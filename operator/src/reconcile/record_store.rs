@@ -18,8 +18,8 @@ use crate::workspace_key::WorkspaceKey;
 pub(crate) struct RecordStore(Mutex<HashMap<WorkspaceKey, SharedRecord>>);
 
 impl RecordStore {
-    /// Returns the record of a workspace. A new object gets a new one, also under an old name; `new` returns whether the
-    /// workspace was never published before.
+    /// Returns the record of a workspace. A new object gets a new one, also under an old name; `new` returns whether
+    /// the workspace was never published before.
     pub(crate) fn of(
         &self,
         workspace: &RototoWorkspace,
@@ -49,8 +49,8 @@ impl RecordStore {
         self.lock().iter().map(|(key, record)| (key.clone(), record.clone())).collect()
     }
 
-    /// Forgets all of them: another process has taken over, and everything known here is about to grow old. Returns their
-    /// keys.
+    /// Forgets all of them: another process has taken over, and everything known here is about to grow old. Returns
+    /// their keys.
     pub(crate) fn clear(&self) -> Vec<WorkspaceKey> {
         let keys: Vec<_> = self.all().into_iter().map(|(key, _)| key).collect();
         for key in &keys {

@@ -1,8 +1,8 @@
 //! Brings back published content that the disk has lost.
 //!
-//! A pod that was replaced while lint refuses the newest commit has nothing to serve, and new processes would wait until
-//! somebody mends that commit. Status remembers the commit of the published content, and content that is read there counts
-//! only if it has the fingerprint that the marker names.
+//! A pod that was replaced while lint refuses the newest commit has nothing to serve, and new processes would wait
+//! until somebody mends that commit. Status remembers the commit of the published content, and content that is read
+//! there counts only if it has the fingerprint that the marker names.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Writes the status and its Events, no more often than they say anything new.
 //!
-//! A status is a claim. It is written for the version of the object that it was decided on and in the lease term in which it
-//! was decided. It is compared with the status that the object has, whoever wrote that, and written where they differ.
+//! A status is a claim. It is written for the version of the object that it was decided on and in the lease term in
+//! which it was decided. It is compared with the status that the object has, whoever wrote that, and written where they
+//! differ.
 
 use std::time::{Duration, Instant};
 
@@ -23,28 +24,28 @@ use crate::status::write::{ReportError, StatusWrite};
 use crate::status::{settled, status, worth_writing};
 use crate::workspace_key::WorkspaceKey;
 
-/// A status that still moves is written at most this often.
+/// The shortest time between two writes of a status that still changes.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// A conflict is settled by the object's next version, which rings when it comes; and so long after at the latest.
+/// The wait after a conflict. The object's next version requeues the workspace too, and mostly earlier.
 const AFTER_CONFLICT: Duration = Duration::from_secs(1);
-/// How long a reconcile that nobody asks for is put off at most.
+/// The longest time until a reconcile that nothing asks for.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
 
-/// A status that was decided, beside the one that the object has.
+/// A decided status, beside the one that the object has.
 struct StatusDecision {
     next: RototoWorkspaceStatus,
-    /// As the object has it, as far as this process knows.
+    /// The status that the object has, as far as this process knows.
     actual: RototoWorkspaceStatus,
-    /// The version that has it.
+    /// The version of the object that has `actual`.
     resource_version: u64,
-    /// As this process has written it last, whoever changed it since.
+    /// The last status that this process wrote, whoever changed it since.
     remembered: RototoWorkspaceStatus,
-    /// When the answer may change although nothing happens.
+    /// The time at which the status may change although nothing happens.
     wake: Instant,
 }
 
-/// Writes the status if it says anything new, and answers when it may change by itself. `term` is the lease term in which
-/// this reconcile began.
+/// Writes the status if it says anything new. Returns the time at which it may change by itself. `term` is the lease
+/// term in which this reconcile began.
 pub(crate) async fn report(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
@@ -57,7 +58,7 @@ pub(crate) async fn report(
     if !worth_writing(&actual, &next) {
         return Ok(wake);
     }
-    // A status that comes to rest is written at once; one that moves, or moves on from rest, about once a second.
+    // A status that comes to rest is written at once; one that changes, also from rest, about once a second.
     let comes_to_rest = settled(&next) && !settled(&actual);
     if let Some(earliest) = wrote.map(|wrote| wrote + STATUS_EVERY).filter(|earliest| *earliest > now && !comes_to_rest)
     {
@@ -94,7 +95,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     StatusDecision { next, actual, resource_version, remembered, wake }
 }
 
-/// The answer to whoever asks now whether what is published runs everywhere.
+/// Returns the answer to the question whether what is published runs everywhere.
 pub(crate) fn convergence(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
@@ -164,8 +165,8 @@ fn facts<'a>(
     }
 }
 
-/// The request for a reconcile that is answered by this status: for a suspended workspace, whose source is not asked, the
-/// last one.
+/// Returns the request for a reconcile that this status answers: for a suspended workspace, whose source is not polled,
+/// the last one.
 fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a WorkspaceRecord) -> Option<&'a str> {
     if workspace.spec.suspend {
         return workspace.annotations().get(ANNOTATION_RECONCILE).map(String::as_str);
@@ -180,7 +181,7 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
     }
 }
 
-/// When the answer may change although nothing happens.
+/// The time at which the status may change although nothing happens.
 fn next_wake(workspace: &RototoWorkspace, record: &WorkspaceRecord, fleet: &FleetView, now: Instant) -> Instant {
     let within = workspace.spec.converge_within();
     let deadline = behind_for(fleet).filter(|since| *since <= within);

@@ -1,7 +1,8 @@
 //! Removes what is left of workspaces that are gone: their markers, their records, and their snapshots.
 //!
-//! There are no finalizers: a workspace can be deleted while the operator is away, and the sweep at the next start finds it.
-//! Nothing is removed because a cache lacks it: a watch may be behind, and the API server itself has the word.
+//! There are no finalizers: a workspace can be deleted while the operator is away, and the sweep at the next start
+//! finds it. Nothing is removed because a cache lacks it: a watch may be behind, and the API server itself has the
+//! word.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -19,7 +20,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::workspace_key::WorkspaceKey;
 
-/// How many namespaces are swept at once: one whose questions get no answer holds up no other.
+/// The number of namespaces that are swept at once: one whose requests get no answer holds up no other.
 const AT_ONCE: usize = 8;
 
 /// Removes what belongs to no workspace in the scope of `caches`. Returns whether nothing is left over.
@@ -46,7 +47,7 @@ async fn suspects(
         names.map(move |name| WorkspaceKey { namespace: namespace.clone(), name })
     });
     let known = context.records().all().into_iter().map(|(key, _)| key);
-    // Also those of a namespace that was deleted together with its map.
+    // The disk also knows the workspaces of a namespace that was deleted together with its map.
     let kept = context.sources().snapshots().keys().await?;
     let mut suspects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for key in marked.chain(known).chain(kept) {
@@ -66,8 +67,8 @@ async fn sweep_namespace(context: &Arc<OperatorContext>, namespace: String, susp
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => info!(namespace, ?removed, "removed the markers of workspaces that are gone"),
         Err(error) => {
-            warn!(namespace, %error, "markers of removed workspaces could not be removed; tried again");
-            // What a marker still names is kept.
+            warn!(namespace, %error, "markers of removed workspaces could not be removed; the sweep is repeated");
+            // Content that a marker still names is kept.
             return false;
         }
     }
@@ -79,11 +80,12 @@ async fn sweep_namespace(context: &Arc<OperatorContext>, namespace: String, susp
 #[derive(Debug, PartialEq, Eq)]
 struct Confirmed {
     gone: BTreeSet<String>,
-    /// Whether that is all of those in doubt.
+    /// The API server has confirmed all of the suspects.
     all: bool,
 }
 
-/// Asks for each suspect by name. One that exists stays, and what was not answered is asked again another time.
+/// Asks for each suspect by name. A workspace that exists stays, and a request without an answer is repeated by the
+/// next sweep.
 async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -> Confirmed {
     let workspaces: Api<RototoWorkspace> = Api::namespaced(client.clone(), namespace);
     let mut confirmed = Confirmed { gone: BTreeSet::new(), all: true };
@@ -97,9 +99,9 @@ async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -
                 confirmed.all = false;
             }
             Err(error) => {
-                warn!(namespace, name, %error, "whether a workspace is gone could not be asked; tried again");
+                warn!(namespace, name, %error, "it is unknown whether a workspace is gone; the sweep is repeated");
                 confirmed.all = false;
-                // The next questions would hardly fare better.
+                // The next requests would hardly fare better.
                 break;
             }
         }
@@ -113,10 +115,10 @@ fn says_gone(error: &kube::Error, name: &str) -> bool {
     status.code == 404 && status.details.as_ref().is_some_and(|of| of.name == name)
 }
 
-/// First each marker says that its workspace is gone, then it goes. So a listener is told, and need not conclude it from
-/// an absence. A workspace that was known and never published says so too: to take away what is not there would be no
-/// event, and somebody may be waiting for its first publish. What is left of a sweep that was interrupted in between is
-/// taken away by the next.
+/// Removes markers in two writes: first each marker says that its workspace is gone, then it is deleted. So a process
+/// reads it, and need not conclude it from an absence. A workspace that was known and never published gets such a
+/// marker too, because the deletion of nothing is no event, and a process may wait for the first publish. If the sweep
+/// is interrupted between the two writes, the next sweep deletes the rest.
 async fn remove_markers(
     context: &OperatorContext,
     namespace: &str,
@@ -146,7 +148,7 @@ async fn remove_markers(
 fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<String>) {
     for name in gone {
         let key = WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
-        // It may have been created again meanwhile.
+        // The workspace may have been created again meanwhile.
         if !context.exists(&key) {
             context.records().remove(&key);
             context.metrics().forget(&key);
@@ -159,7 +161,7 @@ async fn forget_snapshots(context: &Arc<OperatorContext>, namespace: String, gon
     let gone = move |key: &WorkspaceKey| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
     let forgotten = context.sources().snapshots().forget(gone).await;
     if let Err(error) = &forgotten {
-        warn!(%error, "the snapshots of removed workspaces could not be deleted; tried again");
+        warn!(%error, "the snapshots of removed workspaces could not be deleted; the sweep is repeated");
     }
     forgotten.is_ok()
 }
@@ -175,8 +177,8 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// An API server on which `alive` exists, `gone` does not, `unserved` is of a resource that it does not know yet, and
-    /// any other name gets no answer.
+    /// An API server on which `alive` exists, `gone` does not, `unserved` is of a resource that it does not know yet,
+    /// and any other name gets no answer.
     fn server() -> Client {
         let answer = async |request: http::Request<Body>| {
             let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();

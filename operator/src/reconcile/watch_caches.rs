@@ -1,7 +1,7 @@
 //! The watch caches of one scope, and the ways to ask its watches for work.
 //!
-//! The watches of [`crate::reconcile::watches`] fill the caches; everything else only reads them, and asks for reconciles and
-//! sweeps.
+//! The watches of [`crate::reconcile::watches`] fill the caches; everything else only reads them, and asks for
+//! reconciles and sweeps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

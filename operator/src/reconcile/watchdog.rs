@@ -1,5 +1,6 @@
-//! Watches over each reconcile. Kube runs one reconcile of a workspace at a time, so one that never ended would freeze
-//! its workspace: one that takes long is noticed, and one that takes too long is given up and tried again.
+//! Limits the time of each reconcile. Kube runs one reconcile of a workspace at a time, so one that never ended would
+//! freeze its workspace. [`watch`] logs and counts a reconcile that takes long, and gives up one that takes too long,
+//! to be tried again.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub struct ReconcileTimeout {
     pub name: String,
 }
 
-/// Runs one reconcile of a workspace to its end, but not for ever.
+/// Runs one reconcile of a workspace to its end, or gives it up.
 pub(crate) async fn watch<T>(
     key: &WorkspaceKey,
     metrics: &Metrics,

@@ -1,4 +1,7 @@
-//! The watches, and the reconciles and sweeps that they cause. One set per watched namespace, or one for all of them.
+//! Runs the watches, and the reconciles and sweeps that they cause: one set for each watched namespace, or one for all
+//! of them.
+//!
+//! [`Watches::run`] is the entry point. Its functions say which events requeue which workspaces.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -24,12 +27,13 @@ use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::{ReconcileError, reconcile};
 use crate::workspace_key::WorkspaceKey;
 
-/// How long to wait after a reconcile that failed.
+/// The wait after a failed reconcile, or an incomplete sweep.
 const RETRY: Duration = Duration::from_secs(5);
-/// How long to wait after a sweep that left nothing over.
+/// The wait after a complete sweep.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-/// How many seconds one watch request lasts. It has to be less than 295, where proxies commonly give up by themselves,
-/// and a half-open connection may go unnoticed for as long. The spread keeps the watches from being renewed together.
+/// The number of seconds that one watch request lasts. It has to be less than 295, because proxies commonly give up
+/// then, and a half-open connection may go unnoticed for as long. The range keeps the watches from being renewed
+/// together.
 pub(crate) const WATCH_LASTS: RangeInclusive<u32> = 210..=270;
 
 /// The watches of one scope, before they run.
@@ -112,13 +116,13 @@ impl Watches {
     }
 }
 
-/// How long to wait before a watch that failed is tried again: an API server that is back is noticed within seconds.
+/// Returns the backoff of a failed watch: it notices within seconds that an API server is back.
 fn watch_backoff() -> watcher::ExponentialBackoff {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
     backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
 }
 
-/// A watch that failed goes on by itself after a while.
+/// Passes an event on. A failed watch goes on by itself after a while.
 fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed: impl FnOnce(&watcher::Event<K>)) {
     match event {
         Ok(event) => changed(&event),
@@ -130,12 +134,14 @@ fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> i
     stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
 }
 
-/// A list, and then watches. Each page of a list has its end in the client, and a list that failed begins anew.
+/// Configures a watch: a list, and then watch requests. The client limits the time of each page of a list, and a failed
+/// list begins again.
 fn watched() -> watcher::Config {
     watcher::Config::default().timeout(fastrand::u32(WATCH_LASTS))
 }
 
-/// The grant on ConfigMaps is for this one name, and covers a list or watch only with this selector.
+/// Configures the watch of the marker maps. The grant on ConfigMaps is for this one name, and covers a list or watch
+/// only with this selector.
 fn named_markers() -> watcher::Config {
     watched().fields(&format!("metadata.name={MARKERS}"))
 }
@@ -144,7 +150,8 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
     match event {
         watcher::Event::Apply(map) => {
             let namespace = map.namespace().unwrap_or_default();
-            // One's own writes come back too: only who sees something else than it knows has something to do.
+            // This process's own writes come back too: only a workspace for which the map says something new is
+            // reconciled.
             requeue_each(context, caches, |workspace| {
                 workspace.namespace().as_deref() == Some(&namespace) && !context.knows(workspace, map)
             });
@@ -154,7 +161,7 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
             context.markers().deleted(&namespace);
             requeue_each(context, caches, |workspace| workspace.namespace().as_deref() == Some(&namespace));
         }
-        // A list tells of a deletion only by what is not in it.
+        // A list shows a deletion only by the absence of the map.
         watcher::Event::InitDone => {
             context.markers().listed();
             requeue_each(context, caches, |_| true);
@@ -167,7 +174,7 @@ fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, cac
 fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, caches: &WatchCaches) {
     let pod = match event {
         watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
-        // A list tells of an end only by what is not in it.
+        // A list shows an end only by the absence of the pod.
         watcher::Event::InitDone => return requeue_each(context, caches, |_| true),
         watcher::Event::Init | watcher::Event::InitApply(_) => return,
     };

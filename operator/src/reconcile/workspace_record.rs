@@ -1,8 +1,8 @@
-//! The memory of one workspace, while the operator runs. Nothing in it is the truth: git, the marker, and the next reports of
-//! the processes have all of it.
+//! The memory of one workspace, while the operator runs. Nothing in it is the truth: git, the marker, and the next
+//! reports of its processes have all of it.
 //!
-//! [`WorkspaceRecord`] keeps the parts under one lock. Each part changes itself, through methods that name what happened;
-//! the methods here are those that need several parts at once.
+//! [`WorkspaceRecord`] keeps the parts under one lock. Each part changes itself, through methods that name what
+//! happened; the methods here are those that need several parts at once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,7 +56,8 @@ pub(crate) struct ReportReceipt {
     pub(crate) applied_first: Option<Duration>,
 }
 
-/// One record, shared between the reconciler and requests over HTTP. It is locked for moments only, never across an await.
+/// One record, shared between the reconciler and requests over HTTP. It is locked for moments only, never across an
+/// await.
 #[derive(Clone)]
 pub(crate) struct SharedRecord(Arc<Mutex<WorkspaceRecord>>);
 
@@ -100,7 +101,8 @@ impl WorkspaceRecord {
         self.webhook = spec.webhook.as_ref().map(|webhook| webhook.secret_ref.name.clone());
     }
 
-    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it happened.
+    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
+    /// happened.
     pub(super) fn map_observed(&mut self, map: &MarkerMap) -> Option<AcceptedPublish> {
         self.marker.map_observed(map, &mut self.fleet, clock::now())
     }
@@ -115,8 +117,8 @@ impl WorkspaceRecord {
         self.marker.confirmed(published, &mut self.fleet, clock::now());
     }
 
-    /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait, because the
-    /// same write has just failed.
+    /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait,
+    /// because the same write has just failed.
     pub(super) fn begin_write(&mut self, publish: Publish, at: &MapVersion, reason: WriteReason, pods: Pods) -> bool {
         if !self.marker.may_write(publish.fingerprint, Instant::now()) {
             return false;
@@ -139,8 +141,8 @@ impl WorkspaceRecord {
         self.fleet.listening_interrupted(clock::now());
     }
 
-    /// The snapshots that must not be deleted: of what the marker names or is about to, of what processes run, and of what
-    /// status remembers.
+    /// The snapshots that must not be deleted: of what the marker names or is about to, of what processes run, and of
+    /// what status remembers.
     pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
         let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
         let publishes = self.marker.published().into_iter().chain(self.marker.attempted());

@@ -10,10 +10,11 @@ use rototo_connection::api_server;
 use crate::reconcile::watches::WATCH_LASTS;
 use crate::run::error::StartError;
 
-/// A connection on which nothing comes for longer than any watch lasts is dead.
+/// The time without a byte after which a connection is dead: longer than any watch lasts.
 const IDLE: Duration = Duration::from_secs(*WATCH_LASTS.end() as u64 + 15);
 
-/// Makes the client that a kubeconfig describes; by default the one that kubectl would use, then that of a pod.
+/// Makes the client that a kubeconfig describes. The default is kubectl's kubeconfig, and then the environment of a
+/// pod.
 pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, StartError> {
     let config = match kubeconfig {
         Some(path) => {

@@ -7,34 +7,34 @@ use rototo_source::SourceError;
 
 use crate::http::tls::TlsError;
 
-/// Why the operator does not start.
+/// The reason why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The kubeconfig can't be used.
     #[error("the kubeconfig can't be used: {0}")]
     Kubeconfig(#[from] KubeconfigError),
-    /// There is no way to an API server.
+    /// Neither a kubeconfig nor a pod's environment names an API server.
     #[error("no way to an API server was found (give --kubeconfig, or run in a pod): {0}")]
     NoCluster(#[from] kube::config::InferConfigError),
     /// A client could not be made.
     #[error("the API server can't be used: {0}")]
     Client(#[from] kube::Error),
-    /// The advertised URL is not one that processes can use.
+    /// Processes can't use the advertised URL.
     #[error("--advertise-url `{0}` must be https://HOST[:PORT]")]
     AdvertiseUrl(String),
     /// There is no certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// This program can't be found, to be started once more for Lua.
+    /// The path of this program is unknown, so it can't be started again for Lua.
     #[error("this program can't be found, to run rules in Lua (--no-lua does without them): {0}")]
     Program(#[source] std::io::Error),
     /// The data directory can't be used.
     #[error("--data-dir can't be used: {0}")]
     DataDir(#[source] std::io::Error),
-    /// The git objects in it can't be used.
+    /// The git objects in the data directory can't be used.
     #[error("--data-dir can't be used: {0}")]
     Sources(#[from] SourceError),
-    /// An address can't be listened on.
+    /// The operator can't listen on an address.
     #[error("can't listen on {0}: {1}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }

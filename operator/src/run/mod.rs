@@ -42,21 +42,22 @@ use crate::source::sources::Sources;
 
 pub use crate::run::error::StartError;
 
-/// How often it is asked whether the certificate has to be renewed.
+/// The time between two checks whether the certificate has to be renewed.
 const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
-/// How long to wait before the API server is asked again at the start.
+/// The wait before the API server is asked again at the start.
 const START_AGAIN: Duration = Duration::from_secs(2);
-/// When the operator ends: how long reconciles may go on that have begun. Then the Lease is given up.
+/// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
 const LAST_DECISIONS: Duration = Duration::from_millis(600);
-/// How long requests may still take that are being answered then.
+/// The time for which the requests that are being answered then may still take.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
-/// How long the end may take in all. It is longer than its parts, and never waited for in vain.
+/// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
+/// earlier.
 pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
 
 /// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {
     let (health, handle) = (Arc::new(Health::new(Instant::now())), Handle::new());
-    // A task of its own: it has to answer above all when everything else stands still.
+    // The probes have a task of their own: they have to answer above all when everything else stands still.
     let health_server = AbortOnDropHandle::new(tokio::spawn(serve_health(&options, &health, &handle)?));
     let started = tokio::select! {
         biased;
@@ -73,7 +74,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
     Ok(())
 }
 
-/// What the operator has before it begins to work.
+/// The parts of the operator before it begins to work.
 struct Started {
     context: Arc<OperatorContext>,
     watches: Vec<Watches>,
@@ -103,7 +104,7 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
     Ok(Started { context: Arc::new(context), watches, names, identity, serving })
 }
 
-/// The way to the sources, with the data directory for what is read from them.
+/// Makes the way to the sources, with the data directory for what is read from them.
 fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
@@ -151,7 +152,8 @@ async fn operate(
     let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, changed, asked);
     let work = async {
         tokio::join!(work, leading);
-        // Processes may still fetch and report while the last decision is written; afterwards nobody would answer.
+        // Processes may still fetch and report while the last decision is written; no operator would answer them
+        // afterwards.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
     let renewals = renew(context.client(), options, &names, identity, &serving);
@@ -187,7 +189,7 @@ fn note_end(listener: &str, ended: Result<std::io::Result<()>, JoinError>) {
     }
 }
 
-/// The identity in the Secret, as soon as the API server gives it.
+/// Returns the identity in the Secret, as soon as the API server answers.
 async fn first_identity(
     client: &Client,
     options: &Options,
@@ -236,7 +238,8 @@ async fn renew(
         match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
             Ok(next) if next == identity => {}
             Ok(next) if next.authority != identity.authority => {
-                // Processes trust what stands on the marker maps, and that is written at the start.
+                // Processes trust the authority on the marker maps, and that is written with the authority of the
+                // start.
                 error!("the Secret has another authority now: restart the operator to serve under it");
             }
             Ok(next) => {
@@ -247,7 +250,7 @@ async fn renew(
                 }
                 identity = next;
             }
-            Err(error) => warn!(%error, "whether the certificate has to be renewed could not be asked"),
+            Err(error) => warn!(%error, "the Secret with the operator's certificate could not be checked"),
         }
     }
 }

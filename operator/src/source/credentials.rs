@@ -1,4 +1,4 @@
-//! The Secret of `spec.secretRef`, read by its name at each look, so that a rotated one is used at once.
+//! Reads the Secret of `spec.secretRef`, by its name and at each poll, so that a rotated one is used at once.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,36 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use rototo_source::{Credentials, InvalidCredentials};
 
-/// Why there are no credentials.
+/// The reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// There is no such Secret.
+    /// The Secret does not exist.
     #[error("the Secret `{name}` of spec.secretRef does not exist in namespace {namespace}")]
     Missing {
-        /// Where it should be.
+        /// The namespace of the workspace.
         namespace: String,
-        /// Its name.
+        /// The Secret's name.
         name: String,
     },
-    /// The API server does not give it.
+    /// The API server does not return it.
     #[error("the Secret `{name}` of spec.secretRef can't be read: {source}")]
     Unreadable {
-        /// Its name.
+        /// The Secret's name.
         name: String,
-        /// What the API server says.
+        /// The API server's answer.
         source: Box<kube::Error>,
     },
-    /// What is in it opens nothing.
+    /// The Secret has no usable credentials.
     #[error("the Secret `{name}` of spec.secretRef can't be used: {source}")]
     Unusable {
-        /// Its name.
+        /// The Secret's name.
         name: String,
-        /// What is wrong with it.
+        /// The fault in it.
         source: InvalidCredentials,
     },
 }
 
-/// The credentials in a Secret; none where the spec names none.
+/// Returns the credentials in a Secret; none where the spec names none.
 pub async fn credentials(client: &Client, namespace: &str, name: Option<&str>) -> Result<Credentials, SecretError> {
     let Some(name) = name else { return Ok(Credentials::default()) };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);

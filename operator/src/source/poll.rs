@@ -1,7 +1,7 @@
-//! One look at the source of a workspace: pin the ref, fetch the files, lint them, keep them as a snapshot.
+//! Polls the source of a workspace: pins the ref, fetches the files, lints them, and keeps them as a snapshot.
 //!
-//! What comes out is the [`Candidate`]: the newest content that the source names, and lint's verdict on it. A look at a
-//! source that has not moved costs one question to the git host and gives the head that was known.
+//! [`Poll::run`] returns the [`Candidate`]: the newest content of the source, with lint's verdict on it. A poll of a
+//! source that has not moved costs one request to the git host, and returns the known candidate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,64 +15,64 @@ use rototo_source::{
 use crate::source::credentials::SecretError;
 use crate::source::custom_rules::CustomRules;
 
-/// How many findings a status names.
+/// The largest number of findings in a status.
 const NAMED_FINDINGS: usize = 10;
 
 /// The newest content of a source.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// From where it is, the source itself last.
+    /// The layers that the content comes from, the source itself last.
     pub layers: Vec<SourceLayer>,
     /// The commit, where the source has commits.
     pub revision: Option<Revision>,
-    /// The source can't name anything else.
+    /// The source can't ever name other content.
     pub immutable: bool,
-    /// The name of the content.
+    /// The fingerprint of the content.
     pub fingerprint: Fingerprint,
-    /// What it consists of.
+    /// The numbers of variables, qualifiers, resources, and documents.
     pub contents: WorkspaceStatus,
-    /// From which severity on lint refuses; another policy is another verdict.
+    /// The lowest severity that lint refuses. Another severity needs another verdict.
     pub fail_on: FailOn,
-    /// What lint says.
+    /// Lint's verdict.
     pub verdict: LintVerdict,
-    /// Whether rules of the workspace were left out for lack of time or of a process: the next look judges anew.
+    /// Custom rules were left out for lack of time or of a process, so the next poll lints again.
     pub provisional: bool,
-    /// When the steps up to here were done.
+    /// The times of the steps of the poll.
     pub times: PollTimes,
 }
 
-/// What lint says of a head.
+/// Lint's verdict on a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LintVerdict {
-    /// It may be published.
+    /// The candidate may be published.
     Accepted,
-    /// It may not.
+    /// The candidate may not be published.
     Refused(LintRefusal),
 }
 
-/// Why lint refuses a head.
+/// The reasons why lint refuses a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LintRefusal {
-    /// How many errors it found.
+    /// The number of errors.
     pub errors: u32,
-    /// How many warnings it found.
+    /// The number of warnings.
     pub warnings: u32,
-    /// The first of them, without values.
+    /// The first findings, without values.
     pub findings: Vec<RejectedDiagnostic>,
 }
 
-/// When the steps of a look were done, on this process's monotonic clock.
+/// The times of the steps of a poll, on this process's monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct PollTimes {
-    /// The source answered which commit it is at.
+    /// The source named its commit.
     pub detected: Instant,
     /// The files had been read.
     pub fetched: Instant,
-    /// Lint was through, and what it accepts was on disk.
+    /// Lint had ended, and content that it accepts was on disk.
     pub linted: Instant,
 }
 
-/// Why a look gave nothing.
+/// The reason why a poll failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
     /// The text of the spec names no source.
@@ -90,13 +90,13 @@ pub enum PollError {
     /// The snapshot could not be written.
     #[error("the snapshot could not be kept: {0}")]
     Store(#[from] StoreError),
-    /// The work was ended from outside.
-    #[error("the look was interrupted")]
+    /// The work was ended from outside, as when the process ends.
+    #[error("the poll of the source was interrupted")]
     Interrupted,
 }
 
 impl PollError {
-    /// A code that explains the failure, for conditions and metrics.
+    /// Returns a code for the failure, for metrics and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl PollError {
         }
     }
 
-    /// How long the host asks to be left alone.
+    /// Returns the time that the host asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -118,7 +118,7 @@ impl PollError {
         }
     }
 
-    /// Whether the same look may succeed later without anybody changing the spec.
+    /// Returns whether the same poll may succeed later without a change of the spec.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -130,37 +130,37 @@ impl PollError {
     }
 }
 
-/// What one look is for.
+/// One poll.
 #[derive(Clone, Debug)]
 pub struct Poll {
-    /// Where to look, and what opens it.
+    /// The source, and the credentials that open it.
     pub access: Access,
-    /// How old an answer of the git host to somebody else may be, so that a thousand workspaces of one repository cost
-    /// one question an interval. Zero asks anew.
+    /// The age up to which the git host's answer to somebody else is good enough, so that a thousand workspaces of one
+    /// repository cost one request an interval. Zero asks again.
     pub age: Duration,
-    /// How long it may take.
+    /// The longest time that the poll may take.
     pub timeout: Duration,
-    /// From which severity on lint refuses.
+    /// The lowest severity that lint refuses.
     pub fail_on: FailOn,
-    /// Runs the workspace's own rules.
+    /// Runs the custom rules of the workspace.
     pub custom_rules: CustomRules,
-    /// What the last look saw.
+    /// The result of the last poll.
     pub known: Option<PollResult>,
 }
 
-/// What a look saw.
+/// The result of a poll.
 #[derive(Clone, Debug)]
 pub struct PollResult {
     /// The content.
     pub candidate: Arc<Candidate>,
-    /// From which layers it is, each at which commit.
+    /// The layers that the content comes from, each with its version.
     pub pinned: PinnedSource,
-    /// What lint knows of it, so that the next head costs what it changes.
+    /// The lint of the content, so that the next candidate costs only its changes.
     pub linted: Arc<Linted>,
 }
 
 impl Poll {
-    /// Looks. What was known comes back when no layer of the source has moved.
+    /// Polls. Returns the known result when no layer of the source has moved.
     pub async fn run(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<PollResult, PollError> {
         let timeout = self.timeout;
         let read =
@@ -168,12 +168,12 @@ impl Poll {
         match read {
             Fetch::Known(found) => Ok(*found),
             Fetch::New(fetched) => {
-                // Linting and fsync would hold up every other workspace of this process.
+                // Lint and fsync would hold up every other workspace of this process.
                 let turn = self.custom_rules.turn(&fetched.tree).await;
                 let lint_fetched = move || {
-                    let judged = self.lint_fetched(*fetched, &store);
+                    let result = self.lint_fetched(*fetched, &store);
                     drop(turn);
-                    judged
+                    result
                 };
                 tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
             }
@@ -182,7 +182,7 @@ impl Poll {
 
     async fn read(&self, reader: &Reader) -> Result<Fetch, SourceError> {
         let pinned = reader.pin_within(self.access.clone(), self.age).await?;
-        // The clock of a change runs since its commit was named first, also if a fetch has failed since.
+        // The time of a change counts from the first answer that named its commit, also if a fetch has failed since.
         let answered = Instant::now();
         let detected = reader.named_since(&pinned).await.map_or(answered, |named| named.min(answered));
         if let Some(known) = &self.known

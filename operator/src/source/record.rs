@@ -84,8 +84,8 @@ impl SourceRecord {
         self.schedule.begin(trigger, now);
     }
 
-    /// The poll that began at `began` has ended with `result`, which counts unless that poll was superseded. `jitter` lies
-    /// between 0 and 1.
+    /// The poll that began at `began` has ended with `result`, which counts unless that poll was superseded. `jitter`
+    /// lies between 0 and 1.
     pub(crate) fn poll_ended(
         &mut self,
         began: Instant,

@@ -1,14 +1,14 @@
-//! When the source of a workspace is looked at. Pure: times come in, and "now" or "later" goes out.
+//! Decides when the source of a workspace is polled. Pure: every method takes the time.
 //!
-//! One rule carries it: a look answers what was wanted before it began. So whoever wants news says since when, and nothing
-//! that was on its way already counts.
+//! A poll answers the requests that were made before it began. So a request has a time, and a poll that was already
+//! running at that time does not answer it.
 
 use std::time::{Duration, Instant};
 
-/// After a call of a webhook. Hosts call before the commit can be read everywhere.
+/// The times of the polls after a call of a webhook. Hosts call before the commit can be read everywhere.
 const AFTER_A_CALL: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
-/// What the user asks for by changing the object. A change of it ends a look that is on its way.
+/// The requests that a user makes by changing the object. A change of them supersedes a running poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollTrigger {
     /// The generation of the spec.
@@ -17,17 +17,17 @@ pub struct PollTrigger {
     pub request: Option<String>,
 }
 
-/// When to look.
+/// The schedule of one workspace's polls.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    /// When the interval is over; `None` before the first look.
+    /// The end of the interval; `None` before the first poll.
     next: Option<Instant>,
     requested: Vec<PollRequest>,
     running: Option<StartedPoll>,
     answered: Option<StartedPoll>,
 }
 
-/// A look that is to begin at `due` or later.
+/// The request for a poll that begins at `due` or later.
 #[derive(Clone, Copy, Debug)]
 struct PollRequest {
     since: Instant,
@@ -40,24 +40,24 @@ struct StartedPoll {
     trigger: PollTrigger,
 }
 
-/// Why a look is due.
+/// The reason why a poll is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollReason {
-    /// Somebody wants to know what is there now.
+    /// Somebody asks for what is newest now.
     Requested,
-    /// The interval is over: what a neighbour learned of late will do.
+    /// The interval is over: a recent answer to a neighbour is good enough.
     Interval,
 }
 
 impl Schedule {
-    /// Whether to begin a look now, and why.
+    /// Returns the reason to begin a poll now, if there is one.
     #[must_use]
     pub fn due(&self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
         let last = self.running.as_ref().or(self.answered.as_ref());
         if last.is_none_or(|last| last.trigger != *trigger) {
             return Some(PollReason::Requested);
         }
-        // What is wanted waits for the look that is on its way: who calls all the time must not keep it from ending.
+        // Requests wait for the running poll: a host that calls all the time must not keep it from ending.
         if self.running.is_some() {
             return None;
         }
@@ -67,7 +67,7 @@ impl Schedule {
         self.next.is_none_or(|next| next <= now).then_some(PollReason::Interval)
     }
 
-    /// When a look is due that is not yet; `None` while one is on its way, which rings when it ends.
+    /// Returns the time of the next poll; `None` while one is running, which requeues the workspace at its end.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         if self.running.is_some() {
@@ -76,24 +76,24 @@ impl Schedule {
         self.requested.iter().map(|requested| requested.due).chain(self.next).min()
     }
 
-    /// Wants an answer that is younger than `now`.
+    /// Requests an answer that is younger than `now`.
     pub fn request(&mut self, now: Instant) {
         self.requested.push(PollRequest { since: now, due: now });
     }
 
-    /// A webhook has called: wants an answer now, and again shortly after unless there is news before.
+    /// A webhook has called: requests an answer now, and more shortly after unless a poll finds news before.
     pub fn called(&mut self, now: Instant) {
-        // However often it calls, only the last call's looks are still to come.
+        // However often a host calls, only the polls of the last call are still to come.
         self.requested.retain(|requested| requested.due <= now);
         self.requested.extend(AFTER_A_CALL.map(|after| PollRequest { since: now, due: now + after }));
     }
 
-    /// A look has begun. An earlier one is superseded: what it finds does not count.
+    /// A poll has begun. It supersedes a running one, whose result then does not count.
     pub fn begin(&mut self, trigger: PollTrigger, now: Instant) {
         self.running = Some(StartedPoll { at: now, trigger });
     }
 
-    /// The look that began at `began` has ended. `false` if it was superseded.
+    /// The poll that began at `began` has ended. Returns `false` if it was superseded.
     pub fn end(&mut self, began: Instant, found_news: bool, next: Instant) -> bool {
         let Some(running) = self.running.take_if(|running| running.at == began) else { return false };
         let settled = |requested: &PollRequest| requested.due <= began || found_news && requested.since <= began;
@@ -103,23 +103,23 @@ impl Schedule {
         true
     }
 
-    /// The look on its way has ended without a word.
+    /// The running poll has ended without a result.
     pub fn abandon(&mut self) {
         self.running = None;
     }
 
-    /// Looks again at `then`, whatever is known.
+    /// Makes the next poll due at `then`.
     pub fn poll_at(&mut self, then: Instant) {
         self.next = Some(then);
     }
 
-    /// What the last look that ended was for.
+    /// The trigger of the last poll that has ended.
     #[must_use]
     pub fn answered(&self) -> Option<&PollTrigger> {
         self.answered.as_ref().map(|answered| &answered.trigger)
     }
 
-    /// When the last look began that has ended.
+    /// The beginning of the last poll that has ended.
     #[must_use]
     pub fn answered_at(&self) -> Option<Instant> {
         self.answered.as_ref().map(|answered| answered.at)
@@ -140,7 +140,7 @@ mod tests {
     }
 
     impl Timeline {
-        /// A workspace whose first look has ended, with an interval of 30 seconds.
+        /// A workspace whose first poll has ended, with an interval of 30 seconds.
         fn polled() -> Self {
             let start = Instant::now();
             let mut timeline = Self { schedule: Schedule::default(), start };
@@ -157,7 +157,7 @@ mod tests {
             self.schedule.due(&trigger(1), self.at(millis))
         }
 
-        /// A look that begins and ends at once.
+        /// A poll that begins and ends at once.
         fn poll(&mut self, millis: u64, news: bool) {
             let (began, next) = (self.at(millis), self.at(millis + 30_000));
             self.schedule.begin(trigger(1), began);

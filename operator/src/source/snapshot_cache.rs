@@ -8,12 +8,12 @@ use tokio::sync::OnceCell;
 
 use crate::workspace_key::WorkspaceKey;
 
-/// How many bytes stay in memory. What was asked for longest ago goes first.
+/// The number of bytes that stay in memory. The snapshot that was asked for longest ago goes first.
 const LIMIT: usize = 64 * 1024 * 1024;
-/// What an answer takes beside its bytes.
+/// The memory of an entry beside its bytes.
 const OVERHEAD: usize = 512;
 
-/// An answer that one request packs while the others wait for it.
+/// A packed snapshot. One request packs it while the others wait.
 pub(crate) type PackedSnapshot = Arc<OnceCell<Option<Arc<[u8]>>>>;
 
 /// A process's request for a snapshot.
@@ -33,7 +33,7 @@ pub(crate) struct SnapshotCache {
 }
 
 impl SnapshotCache {
-    /// The answer to `request`, which may have to be packed yet.
+    /// Returns the entry for `request`, which may not be packed yet.
     pub(crate) fn entry(&mut self, request: &SnapshotRequest) -> PackedSnapshot {
         self.requests += 1;
         let (packed, requested) = self.entries.entry(request.clone()).or_default();
@@ -41,7 +41,7 @@ impl SnapshotCache {
         packed.clone()
     }
 
-    /// Makes room, `newest` having been packed. That one stays, however large.
+    /// Makes room after `newest` was packed. That one stays, however large it is.
     pub(crate) fn evict(&mut self, newest: &SnapshotRequest) {
         let size =
             |packed: &PackedSnapshot| OVERHEAD + packed.get().and_then(Option::as_ref).map_or(0, |bytes| bytes.len());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_longest_ago_makes_room() {
+    fn the_snapshot_that_was_asked_for_longest_ago_makes_room() {
         let mut entries = SnapshotCache::default();
         for text in ["a", "b", "c"] {
             pack(&mut entries, text, LIMIT / 4);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_larger_than_all_room_stays_until_the_next() {
+    fn a_snapshot_larger_than_all_room_stays_until_the_next() {
         let mut entries = SnapshotCache::default();
         pack(&mut entries, "large", LIMIT + 1);
         assert!(has(&entries, "large"));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_ones_fit() {
+    fn many_small_snapshots_fit() {
         let mut entries = SnapshotCache::default();
         for number in 0..1000 {
             pack(&mut entries, &number.to_string(), 1000);

@@ -1,6 +1,7 @@
-//! Content by fingerprint, as the processes ask for it: stores on disk, one per workspace, and packed answers in memory.
+//! Keeps content by fingerprint, as processes ask for it: stores on disk, one per workspace, and packed snapshots in
+//! memory.
 //!
-//! A derived cache and no second truth: all of it can be had from git again.
+//! [`Snapshots`] is a derived cache and no second truth: all of it can be read from git again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -21,28 +22,28 @@ pub struct Snapshots {
     packed: Mutex<SnapshotCache>,
 }
 
-/// Why a snapshot could not be served.
+/// The reason why a snapshot could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeSnapshotError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It could not be packed.
+    /// The content could not be packed.
     #[error(transparent)]
     Pack(#[from] snapshot::SnapshotError),
-    /// The work was ended from outside.
+    /// The work was ended from outside, as when the process ends.
     #[error("packing was interrupted")]
     Interrupted,
 }
 
 impl Snapshots {
-    /// Snapshots below `folder`.
+    /// Keeps snapshots below `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, stores: Mutex::default(), packed: Mutex::default() }
     }
 
-    /// The store of one workspace.
+    /// Returns the store of one workspace.
     pub fn store(&self, key: &WorkspaceKey) -> Result<Arc<SnapshotStore>, StoreError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(key) {
@@ -54,13 +55,13 @@ impl Snapshots {
         Ok(store)
     }
 
-    /// Whether the disk has this content of a workspace.
+    /// Returns whether the disk has this content of a workspace.
     #[must_use]
     pub fn has(&self, key: &WorkspaceKey, fingerprint: &Fingerprint) -> bool {
         self.store(key).is_ok_and(|store| store.contains(fingerprint))
     }
 
-    /// The packed answer, or `None` where the workspace has no such content.
+    /// Returns the packed snapshot, or `None` where the workspace has no such content.
     pub async fn packed(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
         let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = answers().entry(request);
@@ -70,7 +71,7 @@ impl Snapshots {
         let packed = cell.get_or_try_init(|| self.pack(request)).await.cloned();
         match packed {
             Ok(Some(_)) => answers().evict(request),
-            // What is unknown now may be known in a moment.
+            // Content that is unknown now may be known in a moment.
             _ => answers().forget(request),
         }
         packed
@@ -81,14 +82,14 @@ impl Snapshots {
         let SnapshotRequest { fingerprint, base, .. } = request.clone();
         let pack = move || {
             let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
-            // A base that is not here any more costs the process a larger answer, nothing else.
+            // A base that is gone costs the process a larger answer, nothing else.
             let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
             Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
         };
         tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
-    /// The workspaces that the disk has a place for.
+    /// Returns the workspaces that have a folder on the disk.
     pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<WorkspaceKey>> {
         let snapshots = self.clone();
         tokio::task::spawn_blocking(move || snapshots.keys_now()).await.map_err(io::Error::other)?
@@ -103,7 +104,7 @@ impl Snapshots {
         Ok(keys)
     }
 
-    /// Forgets all content of workspaces that `gone` says are gone.
+    /// Deletes all content of the workspaces for which `gone` returns `true`.
     pub async fn forget(self: &Arc<Self>, gone: impl Fn(&WorkspaceKey) -> bool + Send + 'static) -> io::Result<()> {
         let snapshots = self.clone();
         let forget = move || snapshots.forget_now(&gone);
@@ -112,20 +113,20 @@ impl Snapshots {
 
     fn forget_now(&self, gone: &impl Fn(&WorkspaceKey) -> bool) -> io::Result<()> {
         for key in self.keys_now()? {
-            // Held meanwhile, so that nobody opens what is about to go.
+            // The lock is held meanwhile, so that nobody opens a store that is about to go.
             let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
             if gone(&key) {
                 stores.remove(&key);
                 self.packed.lock().unwrap_or_else(PoisonError::into_inner).forget_all_of(&key);
                 fs::remove_dir_all(self.folder.join(&key.namespace).join(&key.name))?;
             }
-            // Only an empty one can be removed.
+            // Only an empty folder can be removed.
             let _ = fs::remove_dir(self.folder.join(&key.namespace));
         }
         Ok(())
     }
 
-    /// Forgets all content of a workspace but this.
+    /// Deletes all content of a workspace but `kept`.
     pub async fn retain(&self, key: &WorkspaceKey, kept: BTreeSet<Fingerprint>) -> Result<(), ServeSnapshotError> {
         let store = self.store(key)?;
         let retain = move || store.retain(&kept);

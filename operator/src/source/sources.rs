@@ -1,6 +1,6 @@
 //! Reads sources over the network: polls them, and reads published content again that the disk has lost.
 //!
-//! [`Sources`] alone has the reader, the credentials' way, the sandbox of custom rules, and the snapshots.
+//! [`Sources`] alone has what that needs: the reader, the Secrets, the sandbox of custom rules, and the snapshots.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,55 +10,55 @@ use rototo_protocol::fleet::FleetView;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::Candidate;
 
-/// What is known of a workspace at one moment.
+/// The facts about a workspace at one moment.
 #[derive(Debug)]
 pub struct StatusInput<'a> {
-    /// What the user asks for.
+    /// The spec of the workspace.
     pub spec: &'a RototoWorkspaceSpec,
     /// The generation of `spec`.
     pub generation: Option<i64>,
-    /// The operator's clock.
+    /// The time by the operator's clock.
     pub now: Timestamp,
-    /// What the source says.
+    /// The state of the source.
     pub source: SourceInput<'a>,
-    /// What the marker says, as the API server has accepted it.
+    /// The publish that the API server has accepted.
     pub published: Option<Publish>,
-    /// Why the marker could not be written.
+    /// The reason why the marker is not what it should be.
     pub problem: Option<&'a PublishProblem>,
-    /// Who runs what.
+    /// The fleet as it was counted.
     pub fleet: &'a FleetView,
-    /// The time since which somebody is behind, if somebody is.
+    /// The time for which a process has been behind, if one is.
     pub behind_for: Option<Duration>,
-    /// Whether `spec.fleet.selector` can be understood.
+    /// `spec.fleet.selector` is a valid selector.
     pub selector_usable: bool,
-    /// The request for a reconcile that was answered last.
+    /// The last request for a reconcile that was answered.
     pub handled_request: Option<&'a str>,
-    /// The status as it stands in the API server.
+    /// The status that this process wrote last, or else the one that the object has.
     pub previous: &'a RototoWorkspaceStatus,
 }
 
-/// What the source says.
+/// The state of the source.
 #[derive(Debug)]
 pub struct SourceInput<'a> {
     /// The newest content, if it was read since the operator started.
     pub candidate: Option<&'a Candidate>,
-    /// When the source last answered.
+    /// The time of the source's last answer.
     pub last_success: Option<Timestamp>,
-    /// How long ago that is, by the monotonic clock.
+    /// The age of that answer, by the monotonic clock.
     pub verified_ago: Option<Duration>,
-    /// How often it has failed since.
+    /// The number of failures since that answer.
     pub failures: u32,
     /// The last failure, if it has not answered since.
     pub error: Option<SourceProblem>,
-    /// Whether `poll` or `error` belongs to the spec as it is now.
+    /// `candidate` or `error` belongs to the spec as it is now.
     pub current: bool,
 }
 
-/// Why the source could not be read.
+/// The reason why the source could not be read.
 #[derive(Debug)]
 pub struct SourceProblem {
-    /// A sentence.
+    /// One sentence.
     pub message: String,
-    /// Whether the same look may succeed later.
+    /// The same poll may succeed later.
     pub transient: bool,
 }

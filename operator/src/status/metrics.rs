@@ -1,4 +1,5 @@
-//! What Prometheus is told. Labels are names and codes, never values.
+//! The metrics of the operator. [`Metrics`] has a method for each thing that is counted. Labels are names and codes,
+//! never values.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::source::poll::{PollError, PollResult};
 use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
 
-/// From five milliseconds to a minute and a half.
+/// The buckets of durations, in seconds: from five milliseconds to a minute and a half.
 const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
 
 /// All metrics of the operator.
@@ -34,7 +35,7 @@ pub struct Metrics {
     reconciles_given_up: Counter,
 }
 
-/// One overdue reconcile. Dropped, it is overdue no more.
+/// One overdue reconcile. It counts as overdue until this is dropped.
 pub(crate) struct Overdue(Gauge);
 
 impl Drop for Overdue {
@@ -122,7 +123,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The text that Prometheus reads. The reader counts what it asks of git hosts by itself.
+    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself.
     #[must_use]
     pub fn text(&self, reader: &Reader) -> String {
         for (GitRequest { kind, outcome }, count) in reader.git_requests() {
@@ -135,7 +136,7 @@ impl Metrics {
         text
     }
 
-    /// A look at a source has ended.
+    /// A poll of a source has ended.
     pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
         if result.is_ok() {
             self.verified.get_or_create(&workspace(key)).set(now.as_second());
@@ -153,7 +154,7 @@ impl Metrics {
         }
     }
 
-    /// A process has applied a publish for the first time, so long after its detection.
+    /// A process has applied a publish for the first time, this long `after` its detection.
     pub fn applied(&self, after: Duration) {
         self.observe("applied", Moment::ZERO, after);
     }
@@ -167,12 +168,12 @@ impl Metrics {
         self.publish_refused.inc();
     }
 
-    /// Somebody else's change of a marker was undone.
+    /// A marker that somebody else had changed was put back.
     pub fn put_back(&self) {
         self.put_back.inc();
     }
 
-    /// A reconcile takes long. It counts as overdue until what this returns is dropped.
+    /// A reconcile takes long. It counts as overdue until the returned value is dropped.
     pub(crate) fn reconcile_is_overdue(&self) -> Overdue {
         self.reconciles_overdue.inc();
         Overdue(self.reconciles_overdue.clone())

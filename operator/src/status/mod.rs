@@ -1,8 +1,8 @@
 //! Shows what is known of a workspace: as status and conditions, as Events, and as metrics.
 //!
-//! [`status()`] derives the status from facts, and [`events()`] finds what changed between two statuses, so that a restart of the
-//! operator repeats no Event; both are pure. `conditions` has one function for each condition, and derives `Ready`, which
-//! nothing else does; `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
+//! [`status()`] derives the status from facts, and [`events::events`] the Events from two statuses; both are pure.
+//! `conditions` has one function for each condition, and derives `Ready`, which nothing else does;
+//! `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
 
 mod conditions;
 pub(crate) mod events;
@@ -26,12 +26,12 @@ use crate::source::poll::LintVerdict;
 use crate::status::input::StatusInput;
 use crate::status::short::{short_fingerprint, short_revision};
 
-/// How many publishes a status remembers.
+/// The number of publishes that a status remembers.
 const HISTORY: usize = 10;
-/// How many revisions of the published content a status names.
+/// The number of revisions of the published content that a status names.
 const REVISIONS: usize = 10;
 
-/// Derives the status.
+/// Derives the status of a workspace.
 #[must_use]
 pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
     let published = published(facts);
@@ -62,8 +62,8 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         fleet: Some(fleet(facts.fleet, facts.now)),
         summary: Some(summary),
     };
-    // A figure that was shown stays as it is. One that was measured before a restart of the operator is still true for the
-    // same publish.
+    // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
+    // publish.
     if let (Some(summary), Some(entry)) = (&mut status.summary, status.history.first())
         && status.published.as_ref().is_some_and(|published| published.updated_at == entry.updated_at)
     {
@@ -104,7 +104,8 @@ fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
     })
 }
 
-/// Commits that change nothing in the workspace follow each other; whoever waits for one of them finds it here.
+/// Adds the newest revision. Commits that change nothing in the workspace follow each other, and somebody may wait for
+/// any of them.
 fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<String> {
     if let Some(newest) = newest {
         revisions.retain(|revision| revision != newest);
@@ -177,9 +178,9 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
     history
 }
 
-/// Whether writing `next` would tell anybody anything. The time of the last verification, and the time that all this speaks
-/// of, are worth a write by themselves only every ten minutes: metrics and fleet answers carry the first exactly, and
-/// whoever needs the second asks for it.
+/// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,
+/// are worth a write by themselves only every ten minutes: metrics and answers to reports have the first exactly, and
+/// the endpoint for convergence has the second.
 #[must_use]
 pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> bool {
     const DATED_EVERY: Duration = Duration::from_secs(600);
@@ -198,7 +199,7 @@ pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceSta
     {
         after.as_of.clone_from(&before.as_of);
     }
-    // Nor is it news how often in a row a host that is away was asked.
+    // The number of requests in a row to a host that is away is no news either.
     if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)
         && before.consecutive_failures > 0
         && after.consecutive_failures > 0
@@ -208,7 +209,7 @@ pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceSta
     aligned != *previous
 }
 
-/// Whether a status is at rest: nothing in it is expected to change soon.
+/// Returns whether a status is at rest: nothing in it is expected to change soon.
 #[must_use]
 pub fn settled(status: &RototoWorkspaceStatus) -> bool {
     use rototo_api::condition::RECONCILING;

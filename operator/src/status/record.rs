@@ -1,7 +1,7 @@
 //! The memory of one workspace's status: the last write.
 //!
-//! [`StatusRecord`] alone changes it. The watch is behind this process's own writes for a moment, so both are compared by
-//! version to find the status that the object has.
+//! [`StatusRecord`] alone changes it. The watch is behind this process's own writes for a moment, so both are compared
+//! by version to find the status that the object has.
 
 use std::time::Instant;
 

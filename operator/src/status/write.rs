@@ -1,7 +1,7 @@
 //! Writes statuses and Events to the API server.
 //!
-//! A status is a claim: [`StatusWriter::write`] writes it for the version of the object that it was decided on, and for no
-//! other.
+//! A status is a claim: [`StatusWriter::write`] writes it for the version of the object that it was decided on, and for
+//! no other.
 
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
