@@ -393,7 +393,8 @@ mod tests {
 
     #[test]
     fn an_init_container_that_ends_by_itself_does_not_count() {
-        let init = json!([{ "name": "migrate", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": runs() }]);
+        let init = json!([{ "name": "migrate", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "state": runs() }]);
         let mut object = pod("a", "Pending", json!({ "waiting": {} }));
         object.status.as_mut().unwrap().init_container_statuses = serde_json::from_value(init).unwrap();
         object.spec.as_mut().unwrap().init_containers = serde_json::from_value(json!([{ "name": "migrate" }])).unwrap();

@@ -67,8 +67,8 @@ pub enum Denied {
     BadToken(String),
     /// The token is good, and its owner lacks the grant.
     #[error(
-        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on {resource} \
-         of group {GROUP} with resourceNames [{name}]"
+        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on \
+         {resource} of group {GROUP} with resourceNames [{name}]"
     )]
     Forbidden {
         /// The owner of the token.

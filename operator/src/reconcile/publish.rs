@@ -82,34 +82,63 @@ async fn take_turn(
             MarkerPlan::Readdress { publish, at } => (publish, at, None),
             MarkerPlan::Write { publish, at, reason } => (publish, at, Some(reason)),
         };
-        if reason.is_some_and(|reason| !begin_write(workspace, shared, context, publish, &at, reason)) {
-            return events;
-        }
-        match context.markers().publish(&namespace, &name, publish, &at).await {
-            Ok(()) => {
-                if reason.is_some() {
-                    events.extend(accepted(workspace, shared, context));
-                } else {
-                    shared.lock().marker_confirmed(Some(publish));
-                }
-                delete_old_snapshots(workspace, shared, context).await;
+        match write(workspace, shared, context, publish, &at, reason).await {
+            Attempt::Ended(event) => {
+                events.extend(event);
                 return events;
             }
-            Err(WriteError::Refused(message)) => {
-                failed(shared, context, PublishProblem::Refused(message));
-                return events;
-            }
-            // The map shows what has become of the write.
-            Err(WriteError::Conflict | WriteError::Unavailable(_)) => {
-                if let Err(problem) = context.markers().refresh(&namespace).await {
-                    failed(shared, context, problem);
-                    return events;
-                }
-            }
+            Attempt::Unclear => {}
         }
     }
     failed(shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
     events
+}
+
+/// The outcome of one attempt to write the marker.
+enum Attempt {
+    /// Nothing more is to be done now. A write that happened may have an Event.
+    Ended(Option<WorkspaceEvent>),
+    /// The map shows what has become of the write, so the decision is made again.
+    Unclear,
+}
+
+/// Writes the marker, if that makes sense now. Without a `reason`, only the contents of the map beside the markers
+/// change.
+async fn write(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    publish: Publish,
+    at: &MapVersion,
+    reason: Option<WriteReason>,
+) -> Attempt {
+    if reason.is_some_and(|reason| !begin_write(workspace, shared, context, publish, at, reason)) {
+        return Attempt::Ended(None);
+    }
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    match context.markers().publish(&namespace, &name, publish, at).await {
+        Ok(()) => {
+            let event = if reason.is_some() {
+                accepted(workspace, shared, context)
+            } else {
+                shared.lock().marker_confirmed(Some(publish));
+                None
+            };
+            delete_old_snapshots(workspace, shared, context).await;
+            Attempt::Ended(event)
+        }
+        Err(WriteError::Refused(message)) => {
+            failed(shared, context, PublishProblem::Refused(message));
+            Attempt::Ended(None)
+        }
+        Err(WriteError::Conflict | WriteError::Unavailable(_)) => match context.markers().refresh(&namespace).await {
+            Ok(()) => Attempt::Unclear,
+            Err(problem) => {
+                failed(shared, context, problem);
+                Attempt::Ended(None)
+            }
+        },
+    }
 }
 
 /// Notices in the map that an earlier write happened whose answer was lost.

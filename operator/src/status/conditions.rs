@@ -5,8 +5,7 @@ use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
 use rototo_api::workspace::RototoWorkspaceStatus;
-
-use rototo_protocol::fleet::Verdict as Fleet;
+use rototo_protocol::fleet::{FleetView, Verdict as Fleet};
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
@@ -161,18 +160,34 @@ fn published(facts: &StatusInput<'_>) -> ConditionState {
     }
 }
 
+/// Parts of sentences about a fleet.
+struct FleetInWords {
+    /// The number of processes that run what is published.
+    count: String,
+    /// The names of the processes that are behind, if there are any.
+    named: String,
+    /// The number of processes that are no longer waited for, if there are any.
+    dropped: String,
+}
+
+fn fleet_in_words(view: &FleetView) -> FleetInWords {
+    let total = view.expected.unwrap_or(view.processes);
+    let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
+    FleetInWords {
+        count: format!("{} of {total} processes run what is published", view.applied),
+        named: if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) },
+        dropped: match view.lost {
+            0 => String::new(),
+            lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
+        },
+    }
+}
+
 /// The claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
 /// workspace from being ready, because it says nothing against the claim.
 fn converged(facts: &StatusInput<'_>) -> ConditionState {
     let view = facts.fleet;
-    let total = view.expected.unwrap_or(view.processes);
-    let count = format!("{} of {total} processes run what is published", view.applied);
-    let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
-    let named = if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) };
-    let dropped = match view.lost {
-        0 => String::new(),
-        lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
-    };
+    let FleetInWords { count, named, dropped } = fleet_in_words(view);
     let unknown =
         |reason, message: String| ConditionState { hinders: false, ..ConditionState::unknown(reason, message) };
     let within = facts.spec.converge_within();
