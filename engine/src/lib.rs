@@ -18,50 +18,31 @@
 #![deny(missing_docs, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod attribute;
-pub mod bucket;
 pub mod compile;
-mod compiled;
-mod constraint;
-pub mod context;
 pub mod diagnostic;
-mod evaluation;
-mod facts;
-pub mod fingerprint;
+pub mod document;
 mod graph;
-mod infer;
 pub mod lint;
-mod memory;
-mod number;
 pub mod parse;
-mod paths;
-mod pattern;
-mod prepared;
 pub mod resolve;
-mod schema_cost;
-pub mod shared;
-mod table;
-pub mod text;
-pub mod trace;
-pub mod tree;
-mod violation;
+pub mod value;
 
-pub use attribute::Attribute;
-pub use bucket::bucket;
-pub use compile::{CompileError, compile, compile_after};
-pub use compiled::Compiled;
-pub use context::{Context, ContextError};
-pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
-pub use facts::{Attributes, Facts};
-pub use fingerprint::{Digest, Fingerprint};
-pub use infer::infer_context_schema;
-pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
-pub use parse::{Parsed, Summary, parse, parse_after};
-pub use prepared::Prepared;
-pub use resolve::{Resolution, ResolveError, ResolveOptions};
-pub use text::{Position, Range};
-pub use trace::{QualifierTrace, VariableTrace};
-pub use tree::{Document, DocumentKind, Tree};
+pub use crate::compile::compiled::Compiled;
+pub use crate::compile::{CompileError, compile, compile_after};
+pub use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+pub use crate::document::fingerprint::{Digest, Fingerprint};
+pub use crate::document::text::{Position, Range};
+pub use crate::document::tree::{Document, DocumentKind, Tree};
+pub use crate::lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
+pub use crate::parse::infer::infer_context_schema;
+pub use crate::parse::{Parsed, Summary, parse, parse_after};
+pub use crate::resolve::context::{Context, ContextError};
+pub use crate::resolve::facts::{Attributes, Facts};
+pub use crate::resolve::prepared::Prepared;
+pub use crate::resolve::trace::{QualifierTrace, VariableTrace};
+pub use crate::resolve::{Resolution, ResolveError, ResolveOptions};
+pub use crate::value::attribute::Attribute;
+pub use crate::value::bucket::bucket;
 
 /// What this engine understands. It grows when a workspace may hold something that older engines would read differently.
 pub const ENGINE_LEVEL: u64 = 1;

@@ -1,6 +1,6 @@
 //! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
 //!
-//! A rule is a file in `rules/` and a line in its table. Most look at one document and at what it names, so what did not
+//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts beside it. Most look at one document and at what it names, so what did not
 //! change, and names nothing that did, need not be looked at again: see [`lint_after`].
 
 mod affected;
@@ -14,16 +14,16 @@ mod rules;
 mod uses;
 mod workspace_index;
 
-use check::{Check, DocumentEntry, ObjectEntry};
-use custom::ScriptFaultKind;
-pub use custom::{
+use crate::lint::check::{Check, DocumentEntry, ObjectEntry};
+use crate::lint::custom::ScriptFaultKind;
+pub use crate::lint::custom::{
     Call, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
 };
-use findings::{Finding, Findings};
-pub use linted::{Linted, lint_after, lint_after_with};
-pub use manual::manual;
-use references::References;
-use workspace_index::WorkspaceIndex;
+use crate::lint::findings::{Finding, Findings};
+pub use crate::lint::linted::{Linted, lint_after, lint_after_with};
+pub use crate::lint::manual::manual;
+use crate::lint::references::References;
+use crate::lint::workspace_index::WorkspaceIndex;
 
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
@@ -49,7 +49,6 @@ pub struct LintRule {
     pub bad: &'static [Example],
     /// The same workspace without it.
     pub good: &'static [Example],
-    checks: &'static [Check],
 }
 
 /// A path in a workspace, and the text of the file there.
