@@ -84,9 +84,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let now = Instant::now();
     let pods = context.pods(workspace);
     let mut record = shared.lock();
-    record.fleet.turned_away(context.last_turned_away());
-    record.fleet.observe(pods);
-    let fleet = record.fleet.view(clock::now());
+    let fleet = record.count_fleet(pods, context.last_turned_away());
     context.metrics().fleet(&WorkspaceKey::of(workspace), &fleet);
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);

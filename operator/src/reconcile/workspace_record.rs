@@ -13,7 +13,7 @@ use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{Fleet, Moment, PodIdentity, Pods, ReportOutcome};
+use rototo_protocol::fleet::{Fleet, FleetView, Moment, PodIdentity, Pods, ReportOutcome};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use rototo_protocol::windows::Windows;
@@ -34,7 +34,7 @@ pub(crate) struct WorkspaceRecord {
     /// The marker and the write under way.
     pub(super) marker: MarkerRecord,
     /// The evidence of who runs what.
-    pub(super) fleet: Fleet,
+    fleet: Fleet,
     /// The status as it was written last.
     pub(super) status: StatusRecord,
     /// `spec.staleAfter`, for requests over HTTP.
@@ -134,6 +134,13 @@ impl WorkspaceRecord {
     pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
         self.fleet.observe(pods);
         self.marker.accepted(&mut self.fleet, clock::now())
+    }
+
+    /// Counts the fleet, which has these pods. The last report without a known sender was turned away at `turned_away`.
+    pub(super) fn count_fleet(&mut self, pods: Pods, turned_away: Moment) -> FleetView {
+        self.fleet.turned_away(turned_away);
+        self.fleet.observe(pods);
+        self.fleet.view(clock::now())
     }
 
     /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
