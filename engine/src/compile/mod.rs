@@ -6,6 +6,7 @@ pub(crate) mod constraint;
 pub(crate) mod paths;
 pub(crate) mod table;
 
+pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -24,9 +25,6 @@ use crate::graph;
 use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
-
-/// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
-pub const MAX_QUALIFIER_CHAIN: usize = 128;
 
 /// A workspace that cannot be resolved; trying again does not help, changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]
