@@ -230,7 +230,7 @@ impl<'a> Compiler<'a> {
     /// The value of that key, if `variable` has it as its type says.
     fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
         match (variable.value_type()?, &variable.values, &variable.schema) {
-            (Type::Resource(resource), parse::Values::Missing, Field::Missing(_)) => {
+            (Type::Resource(resource), values, Field::Missing(_)) if has_none(values) => {
                 self.parsed.resources.get(resource)?.content()?;
                 let (key, object) = self.parsed.objects.get(resource)?.get_key_value(key)?;
                 Some((key, &object.content()?.value))
@@ -262,4 +262,13 @@ fn references(qualifier: &CompiledQualifier) -> Vec<usize> {
         PredicateSubject::Path(_) => None,
     };
     qualifier.predicates.iter().filter_map(target).collect()
+}
+
+/// Returns whether a variable names no values of its own. An empty `[values]` names none, as lint has it.
+fn has_none(values: &parse::Values) -> bool {
+    match values {
+        parse::Values::Missing => true,
+        parse::Values::Table(_, values) => values.is_empty(),
+        parse::Values::Invalid(_) => false,
+    }
 }
