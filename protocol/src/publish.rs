@@ -8,6 +8,6 @@ use rototo_engine::Fingerprint;
 pub struct Publish {
     /// The content's fingerprint.
     pub fingerprint: Fingerprint,
-    /// The name: a time that is later than that of every earlier publish of the workspace.
+    /// The name: a time. The operator gives each publish of a workspace a later one than the publish before.
     pub updated_at: UpdatedAt,
 }
