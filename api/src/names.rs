@@ -1,6 +1,7 @@
 //! The labels, annotations, object names, and paths that the operator and its clients must spell alike.
 
-/// The environment variable that gives a process the name of its container, and marks the container as one that follows.
+/// The environment variable that gives a process the name of its container, and marks the container as one whose
+/// processes follow a workspace.
 pub const CONTAINER_VARIABLE: &str = "ROTOTO_CONTAINER";
 
 /// The ConfigMap with the markers, one per namespace.

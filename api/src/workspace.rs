@@ -311,8 +311,8 @@ pub struct PublishedStatus {
     /// The time at which it was published. It also distinguishes two publishes of the same content.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
-    /// The last ten revisions that were seen to have this content, the newest first: commits that change nothing in the
-    /// workspace publish nothing.
+    /// The last ten revisions that were seen to have this content, the newest first. A commit that changes nothing in
+    /// the workspace publishes nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<String>,
 }

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marker_of_a_removed_namesake_is_replaced_under_a_later_name() {
+    fn the_marker_of_a_removed_workspace_of_the_same_name_is_replaced_under_a_later_name() {
         let removed = MarkerEntry::Removed(time(40));
         let (publish, _) = written(observed(Some(A), ours(removed)));
         assert!(publish.updated_at > time(40));

@@ -9,7 +9,7 @@
 //! | `heartbeat` | max(floor, n / 200 s) | the longest time that the operator lets a process wait between two reports |
 //! | `silence` | 3 heartbeats | a process that has not reported for this long is silent |
 //! | `grace` | max(4 floors, silence) | a new pod has this long until its first report is due |
-//! | `recount` | 4 heartbeats | an operator that has just started, or received no reports for a time, claims nothing for this long |
+//! | `recount` | 4 heartbeats | an operator claims nothing for this long after its start or a lapse of its lease |
 //! | `forget` | max(40 floors, 6 heartbeats) | the operator waits this long for a process whose end can't be seen |
 //! | `approval` | 2 heartbeats + 60 s | the operator remembers an approval of a token or a grant for this long |
 //! | `renewal` | 1.5 heartbeats | a report renews an approval that would expire sooner than this |
@@ -30,7 +30,7 @@ pub struct Windows {
     pub silence: Duration,
     /// A new pod has this long until its first report is due.
     pub grace: Duration,
-    /// An operator that has just started, or received no reports for a time, claims nothing for this long.
+    /// An operator claims nothing for this long after its start or a lapse of its lease.
     pub recount: Duration,
     /// The operator waits this long for a process whose end can't be seen.
     pub forget: Duration,

@@ -129,7 +129,8 @@ impl HistoryRun<'_> {
         self.environment.undo(undo).await
     }
 
-    /// Undoes everything that is left, at its time, and ends processes of which nobody can hear any more.
+    /// Undoes everything that is still pending, each at its time, and ends the processes of pods that are gone. Then it
+    /// pushes a commit that lint accepts.
     async fn heal(&mut self) -> anyhow::Result<()> {
         while let Some(last) = self.pending.iter().map(|pending| pending.at).max() {
             self.wait_until(last).await?;

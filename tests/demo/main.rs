@@ -25,9 +25,9 @@ struct DemoOptions {
     processes: u16,
 }
 
-/// Bucket 2329 of the trial: outside 10 %, inside 30 %.
+/// An account in bucket 2329 of the trial: outside of 10 %, inside of 30 %.
 const WIDENED: &str = "acct-006";
-/// Bucket 5274: outside both.
+/// An account in bucket 5274: outside of both.
 const OUTSIDE: &str = "acct-0001";
 
 #[tokio::main]

@@ -116,7 +116,7 @@ async fn a_pod_that_its_kubelet_has_ended_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_process_that_hangs_makes_the_claim_turn_back_and_its_publish_wait() {
+async fn a_process_that_hangs_turns_the_claim_back_and_delays_the_next_publish() {
     let (scene, app, _) = converged("hangs").await;
     app.process().unwrap().freeze().unwrap();
     wait_for_converged(&scene, "Unknown/Silent").await;
@@ -150,7 +150,7 @@ async fn a_status_that_somebody_else_wrote_is_written_again() {
 }
 
 #[tokio::test]
-async fn a_publish_that_nobody_can_get_is_not_said_to_be_had() {
+async fn a_publish_whose_snapshot_was_lost_is_not_shown_as_published() {
     let (mut scene, app, _) = converged("lost-snapshot").await;
     scene.operator.kill().unwrap();
     scene.operator.forget_everything().unwrap();

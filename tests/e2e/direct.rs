@@ -8,7 +8,7 @@ use crate::scene::{Scene, TRIAL};
 
 /// Returns the settings of a service that can reach the repository, but not the operator's endpoint.
 fn without_the_endpoint(scene: &Scene) -> AppSettings {
-    // Nobody listens on that port.
+    // No server listens on this port.
     scene
         .app()
         .environment("ROTOTO_SNAPSHOTS_URL", "https://127.0.0.1:9")

@@ -83,7 +83,7 @@ async fn a_report_response_alone_is_not_followed() {
     proxy.freeze();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
-    app.wait_for_state("listing in vain", |state| state["last_error"].is_string()).unwrap();
+    app.wait_for_state("failing to list", |state| state["last_error"].is_string()).unwrap();
     assert_eq!(app.state().unwrap()["fingerprint"], before["fingerprint"]);
     proxy.clear();
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();

@@ -244,7 +244,7 @@ async fn a_report_appears_in_the_status_under_the_pod_that_its_token_is_bound_to
 
 /// Every operator can serve the content of a fingerprint; only the one that writes knows the current publish.
 #[tokio::test]
-async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_has() {
+async fn an_operator_that_lost_its_lease_still_serves_its_snapshots() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     let scene = Scene::with_flags(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;

@@ -100,7 +100,7 @@ async fn the_marker_of_a_deleted_workspace_is_removed_and_others_stay() {
 
     scene.apply().await;
     let published = |marker: Option<&Marker>| marker.is_some_and(|marker| marker.updated_at() > original.updated_at());
-    wait_for_marker(&scene, "published anew", published).await;
+    wait_for_marker(&scene, "published again", published).await;
 }
 
 /// Returns the changes of a marker from now on.

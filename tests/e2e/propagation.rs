@@ -35,7 +35,7 @@ async fn a_commit_reaches_every_process_and_the_status_shows_it() {
 
 /// All names that the chart derives from the name of the release must fit together.
 #[tokio::test]
-async fn a_release_of_another_name_works_as_well() {
+async fn a_release_with_another_name_works_too() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "renamed").await.unwrap();
     let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
     let operator = Operator::start_as(&namespace, "config-rollout", &[]).unwrap();

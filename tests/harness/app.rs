@@ -168,7 +168,7 @@ impl App {
         self.process.take().context("the service is not running")?.terminate(PATIENCE).map(drop)
     }
 
-    /// Returns whether its `/readyz` says that it has a workspace.
+    /// Returns whether `/readyz` shows that the service has a workspace.
     pub fn is_ready(&self) -> anyhow::Result<bool> {
         Ok(http::get(&self.address, "/readyz")?.status == 200)
     }

@@ -118,7 +118,7 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={}", file("tokens.csv")),
-            // There is nothing behind the Service `kubernetes` that a pod could reach.
+            // The Service `kubernetes` has no endpoints, because no pod could reach them.
             "--endpoint-reconciler-type=none".to_owned(),
         ]
     }

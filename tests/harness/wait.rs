@@ -58,7 +58,7 @@ pub async fn until_async<T>(
 }
 
 fn timed_out(what: &impl Display, within: Duration, seen: &str) -> String {
-    format!("waited {} s for {what}; seen last: {seen}", within.as_secs())
+    format!("waited {} s for {what}; last seen: {seen}", within.as_secs())
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
             observations += 1;
             Ok(Observation::<()>::NotYet(format!("policy {observations}")))
         });
-        assert_eq!(error.unwrap_err().to_string(), "waited 0 s for the third policy; seen last: policy 1");
+        assert_eq!(error.unwrap_err().to_string(), "waited 0 s for the third policy; last seen: policy 1");
     }
 
     #[tokio::test]

@@ -144,7 +144,7 @@ impl Witness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is stopped from now on.
+    /// Records that the process is stopped from now on.
     pub fn stopped(&self) {
         self.life().stops.push(Stop { from: Timestamp::now(), until: None });
     }

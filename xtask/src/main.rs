@@ -10,7 +10,7 @@ use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
 enum Command {
     /// Show how one configuration change reaches a fleet, on a real control plane of its own.
     Demo(demo::DemoArguments),
-    /// Build everything once, then run every test.
+    /// Build every program once, then run every test.
     Test(test::TestArguments),
     /// Write the files that are generated from code: the CRD, its copy in the chart, and the page on lint rules.
     Generate(generate::GenerateArguments),

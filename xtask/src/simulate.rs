@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_has_exactly_one_place_in_the_code() {
+    fn every_fault_has_its_one_place_in_the_code() {
         let places = |mutant: &Mutant| {
             let code = fs::read_to_string(cargo::root().join(mutant.file)).unwrap();
             code.matches(mutant.instead_of).count()

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use xtask::cargo;
 
-/// Doc lines that open with one of these name no subject: "What was written last" says less than "The last written status".
+/// The question words. A doc line that opens with one names no subject: "What was written last" says less than "The
+/// last written status".
 const QUESTION_WORDS: [&str; 12] =
     ["What", "Who", "How", "Whether", "That", "Those", "Which", "Whose", "Whatever", "Whoever", "Whence", "Whom"];
 /// The allowed share of such lines, in percent.

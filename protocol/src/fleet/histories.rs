@@ -82,7 +82,7 @@ mod restarts_and_lapses {
     }
 
     #[test]
-    fn a_recount_ends_after_its_window_and_names_who_is_missing() {
+    fn a_recount_ends_after_its_window_and_names_the_missing_pods() {
         let mut history = History::new();
         history.pod("p1").pod("p2").restarts(publish(A, 1), 2).all_run_for(50, &["p1"], publish(A, 1));
         assert_eq!(history.verdict(), Verdict::Recounting);
@@ -112,7 +112,7 @@ mod restarts_and_lapses {
     }
 
     #[test]
-    fn a_publish_during_a_recount_has_a_figure_of_all_who_were_there() {
+    fn the_figure_of_a_publish_during_a_recount_covers_all_who_were_there() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(A, 1), 1).after(5_000).publishes(publish(B, 2)).after(80);
         history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), old());
@@ -143,7 +143,7 @@ mod unaccounted {
     }
 
     #[test]
-    fn a_recount_in_which_all_report_ends_with_its_window() {
+    fn a_recount_in_which_all_report_converges_when_its_window_ends() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).all_run_for(60, &["p1/a", "p1/b"], publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Converged);
@@ -172,12 +172,12 @@ mod after_the_verdict {
     }
 
     #[test]
-    fn a_process_that_starts_from_an_old_copy_contradicts() {
+    fn a_process_that_starts_from_an_old_copy_ends_convergence() {
         assert!(converged().pod("p2").says("p2", ProcessState::Stale, publish(A, 1)).is_progressing());
     }
 
     #[test]
-    fn a_later_refusal_contradicts() {
+    fn a_later_refusal_ends_convergence() {
         assert_eq!(converged().pod("p2").says("p2", ProcessState::Rejected, publish(B, 2)).verdict(), Verdict::Refused);
     }
 
@@ -197,7 +197,7 @@ mod after_the_verdict {
     }
 
     #[test]
-    fn a_process_that_follows_an_edited_marker_contradicts() {
+    fn a_process_that_follows_an_edited_marker_ends_convergence() {
         assert!(converged().applied("p1", publish(A, 9)).is_progressing());
     }
 }
@@ -457,7 +457,7 @@ mod figures {
     }
 
     #[test]
-    fn a_process_that_was_known_when_the_patch_was_sent_is_of_the_cohort() {
+    fn a_process_that_was_known_when_the_patch_was_sent_belongs_to_the_cohort() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("p1/b", publish(A, 1));
         let (now, known) = (history.now, history.fleet.known(history.now));

@@ -6,8 +6,9 @@
 //! [`Fleet::turned_away`]). [`Fleet::view`] returns the answer: the verdict, the figures, the stragglers, and the time
 //! at which they may change next.
 //!
-//! Invariant: a fleet stores evidence, and no verdict. Each view computes its verdict anew, so a verdict can turn back.
-//! Only the figure of a publish is kept once it is complete. `docs/convergence.md` defines the meaning of both.
+//! Invariant: a fleet stores evidence, and no verdict. Each view computes its verdict from that evidence, so a verdict
+//! can turn back. Only the figure of a publish is kept once it is complete. `docs/convergence.md` defines the meaning
+//! of both.
 //!
 //! - `process`: one process, its last report, and whether it still counts.
 //! - [`pods`]: pods by the state of their containers, and the ends that the kubelet has reported.

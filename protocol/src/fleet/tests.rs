@@ -245,7 +245,7 @@ fn a_pod_that_starts_after_the_publish_counts_once_its_grace_is_over() {
 }
 
 #[test]
-fn a_process_that_has_just_started_and_runs_nothing_does_not_contradict() {
+fn a_process_that_has_just_started_and_runs_nothing_does_not_end_convergence() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2)).after(1000);
     let young = Report { started_ms_ago: Some(10), ..Report::default() };

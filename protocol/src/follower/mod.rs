@@ -31,7 +31,7 @@ mod reporting;
 /// The marker of this workspace, as the doorbell shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObservedMarker {
-    /// The namespace has no map of markers.
+    /// The namespace has no marker map.
     NoMap,
     /// The map has no key for this workspace.
     NoMarker,
@@ -39,7 +39,7 @@ pub enum ObservedMarker {
     Removed(UpdatedAt),
     /// The marker names this publish.
     Published(Publish),
-    /// There is a marker, and this process can't read it.
+    /// The workspace has a marker that this process can't read.
     Unreadable(Fault),
 }
 

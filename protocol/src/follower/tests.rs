@@ -242,8 +242,7 @@ fn a_marker_that_the_watch_shows_is_followed_however_old_its_name_is() {
 }
 
 #[test]
-fn a_marker_that_was_edited_by_hand_and_put_back_is_followed_back() {
-    // History F9.
+fn a_marker_that_was_edited_and_put_back_is_followed_each_time() {
     let mut process = TestProcess::running("b@2");
     process.check(changed("a@9"), &["fetch a on b"]);
     process.check(loaded("a"), &["swap a@9", "report Applied a@9"]);
@@ -265,7 +264,7 @@ fn a_marker_that_was_edited_and_put_back_during_the_fetch_causes_no_swap() {
 
 #[test]
 fn a_workspace_that_is_recreated_under_an_earlier_clock_is_followed() {
-    // History S2: of a removal, a missing marker, and b@1, a resumed watch shows only the last.
+    // Of a removal, a missing marker, and b@1, a resumed watch shows only the last.
     let mut process = TestProcess::running("a@5");
     process.check(changed("b@1"), &["fetch b on a"]);
     process.check(loaded("b"), &["swap b@1", "report Applied b@1"]);
@@ -339,7 +338,6 @@ fn refused_content_is_reported_and_replaces_nothing() {
 
 #[test]
 fn refused_content_is_fetched_again_under_a_new_name() {
-    // History S9.
     let mut process = refusing();
     process.check(changed("b@3"), &["fetch b on a"]);
     assert_eq!(process.stands(), "Pending a@1");
@@ -350,7 +348,7 @@ fn refused_content_is_fetched_again_under_a_new_name() {
 
 #[test]
 fn refused_content_is_fetched_again_when_the_application_requests_a_refresh() {
-    // History S9. The process refuses until the check has passed.
+    // The process refuses until the check has passed.
     let mut process = refusing();
     process.check(FollowerEvent::RefreshRequested, &["fetch b on a", "report Rejected b@2 not_compiled"]);
     process.check(answered("b@2"), &[]);
@@ -366,7 +364,7 @@ fn refused_content_is_fetched_again_when_the_application_requests_a_refresh() {
 
 #[test]
 fn refused_content_is_fetched_again_after_a_growing_wait() {
-    // History S9: 30 s after the first refusal, and up to 300 s after later ones.
+    // The wait is 30 s after the first refusal, and grows to 300 s.
     let mut process = refusing();
     for seconds in [30, 60, 120, 240, 300, 300] {
         let due = process.now + Duration::from_secs(seconds);
@@ -417,7 +415,7 @@ fn a_swap_without_content_is_reported_and_the_content_is_fetched_again() {
 }
 
 #[test]
-fn a_first_swap_without_content_leaves_the_process_with_nothing() {
+fn a_process_whose_first_swap_had_no_content_runs_nothing() {
     let mut process = TestProcess::new();
     process.check(hydrated("a@1"), &["fetch a"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
@@ -475,7 +473,7 @@ fn a_server_that_asks_for_a_wait_gets_no_request_until_it_is_over() {
 
 #[test]
 fn a_response_that_names_another_publish_makes_the_process_list_the_markers_once() {
-    // History C5. A report response alone fetches nothing, whether it names a later or an earlier publish.
+    // A report response alone fetches nothing, whether it names a later or an earlier publish.
     for other in ["c@3", "a@1"] {
         let mut process = TestProcess::running("b@2");
         process.wait(15.0);
@@ -632,7 +630,7 @@ fn a_heartbeat_comes_at_the_time_that_the_operator_asked_for_within_limits() {
 
 #[test]
 fn a_healthy_process_is_never_stale_between_two_reports() {
-    // History N2: `staleAfter: 10s` with an interval of 5 s, and a heartbeat of 15 s.
+    // The case is `staleAfter: 10s` with an interval of 5 s and a heartbeat of 15 s.
     let answer = || {
         FollowerEvent::Answered(ReportResponse {
             verified_ms_ago: Some(5_000),
@@ -717,7 +715,7 @@ fn the_application_can_set_the_time_after_which_it_counts_as_stale() {
 }
 
 #[test]
-fn a_lost_watch_is_trouble_until_it_is_restored_or_shows_a_change() {
+fn a_lost_watch_is_a_fault_until_it_is_restored_or_shows_a_marker() {
     let lost = || FollowerEvent::WatchLost(Fault::transient("api_unreachable", "gone"));
     let mut process = TestProcess::running("a@1");
     process.check(lost(), &[]);
@@ -831,7 +829,6 @@ fn reported_states(texts: &[&str]) -> Vec<ReportedState> {
 
 #[test]
 fn a_process_reports_the_worst_state_of_its_handles() {
-    // History F13.
     for (handles, expected) in [
         (&["Applied b@2"] as &[_], "Applied b@2"),
         (&["Applied b@2", "Applied b@2"], "Applied b@2"),
