@@ -154,8 +154,8 @@ fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
         return Some(end.map_or(rest.len(), |(at, _)| at + 1));
     }
     let character = rest.strip_prefix('\'')?;
-    let length = if character.starts_with('\\') {
-        character[1..].find('\'').map(|at| at + 2).filter(|length| *length < 12)
+    let length = if let Some(escaped) = character.strip_prefix('\\') {
+        escaped.find('\'').map(|at| at + 2).filter(|length| *length < 12)
     } else {
         character.chars().next().map(char::len_utf8).filter(|length| character[*length..].starts_with('\''))
     };
@@ -165,7 +165,7 @@ fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
 /// Returns the Rust files of the repository with their paths in it.
 fn rust_files() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    collect(&cargo::root(), &mut files);
+    collect(cargo::root(), &mut files);
     let named = files.into_iter().map(|file| {
         let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
         (path, fs::read_to_string(&file).unwrap())

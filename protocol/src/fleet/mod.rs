@@ -47,7 +47,7 @@ pub use view::FleetView;
 /// A point in time: the time since the operator process started, by its monotonic clock.
 pub type Moment = Duration;
 
-/// The processes of a fleet spread their reports of a change over this time for each process.
+/// The time that each process adds to the spread of the reports of a change.
 const REPORT_SPREAD_PER_PROCESS: Duration = Duration::from_micros(500);
 /// A fleet whose spread is shorter than this reports at once.
 const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
@@ -56,8 +56,8 @@ const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
 const MAX_REPORT_SPREAD: Duration = Duration::from_millis(250);
 /// The number of silent siblings that the operator asks a process about at a time.
 const ASKED_AT_ONCE: usize = 8;
-/// The number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod, or an
-/// attack from it.
+/// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
+/// or an attack from it.
 pub const PROCESSES_PER_POD: usize = 32;
 
 /// The pod that a verified token names.
@@ -218,8 +218,7 @@ impl Fleet {
         self.aim(publish, Some(Cohort::of(times, members)), now);
     }
 
-    /// Records that the marker names a publish of another operator process. The publish that is the goal already
-    /// changes nothing.
+    /// Records that the marker names a publish of another operator process. If it is the goal already, nothing changes.
     pub fn adopt(&mut self, publish: Publish, now: Moment) {
         if self.goal.as_ref().is_none_or(|goal| goal.publish != publish) {
             self.aim(publish, None, now);
@@ -232,7 +231,7 @@ impl Fleet {
         self.unknown_publish = None;
     }
 
-    /// Records that the marker was compared with the API server's, and written anew where it differed, because a
+    /// Records that the marker was compared with the API server's, and written again where it differed, because a
     /// process reported [`Fleet::unknown_publish`].
     pub fn dealt_with_unknown_publish(&mut self, now: Moment) {
         if let Some(unknown) = self.unknown_publish.take() {

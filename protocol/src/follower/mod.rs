@@ -46,7 +46,7 @@ pub enum ObservedMarker {
 /// An event that the follower reacts to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowerEvent {
-    /// The marker map was listed again, and shows this.
+    /// The marker map was listed, and shows this.
     Hydrated(ObservedMarker),
     /// The map changed within one watch, and now shows this.
     Changed(ObservedMarker),
@@ -126,7 +126,7 @@ pub struct StepTime {
 /// The time after which configuration counts as stale until the operator answers; also the default of `staleAfter` of
 /// the resource.
 const STALE_AFTER: Duration = Duration::from_secs(300);
-/// The time after which a watch counts as dead that does not show what a report response has named.
+/// The time within which the watch must show what a report response has named. After it the watch counts as dead.
 const WATCH_LAG: Duration = Duration::from_secs(2);
 /// The wait between attempts when somebody has to act first.
 const SLOW_BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
@@ -152,14 +152,21 @@ pub enum DiskCache {
 #[derive(Clone, Debug)]
 pub struct FollowerState {
     desired: Desired,
+    /// The publish that the handle resolves from.
     running: Option<Publish>,
+    /// The revision of the running publish, if the operator has named it.
     revision: Option<String>,
+    /// The fetch of the desired content, under way or waiting for its next attempt.
     fetch: Option<FetchProgress>,
+    /// The last publish that this process refused.
     refused: Option<RefusedPublish>,
+    /// The fault of the watch while it is interrupted.
     watch: Option<Fault>,
     /// The time by which the watch should have shown what a report response has named.
     watch_due: Option<Duration>,
+    /// The application's own `staleAfter`, which overrides the operator's.
     stale_after: Option<Duration>,
+    /// The time at which the running content becomes stale.
     fresh_until: Duration,
     report: Reporting,
     /// The time at which the disk cache is used, if no marker is seen before.
