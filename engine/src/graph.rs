@@ -102,6 +102,9 @@ impl Search<'_> {
     }
 }
 
+/// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
+pub const MAX_QUALIFIER_CHAIN: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;

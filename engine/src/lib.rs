@@ -33,14 +33,15 @@ pub use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Sta
 pub use crate::document::fingerprint::{Digest, Fingerprint};
 pub use crate::document::text::{Position, Range};
 pub use crate::document::tree::{Document, DocumentKind, Tree};
-pub use crate::lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
+pub use crate::lint::report::Lint;
+pub use crate::lint::{Linted, lint, lint_after, lint_after_with, lint_with};
 pub use crate::parse::infer::infer_context_schema;
 pub use crate::parse::{Parsed, Summary, parse, parse_after};
 pub use crate::resolve::context::{Context, ContextError};
 pub use crate::resolve::facts::{Attributes, Facts};
+pub use crate::resolve::outcome::{Resolution, ResolveError, ResolveOptions};
 pub use crate::resolve::prepared::Prepared;
 pub use crate::resolve::trace::{QualifierTrace, VariableTrace};
-pub use crate::resolve::{Resolution, ResolveError, ResolveOptions};
 pub use crate::value::attribute::Attribute;
 pub use crate::value::bucket::bucket;
 

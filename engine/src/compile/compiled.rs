@@ -1,5 +1,6 @@
 //! The tables that resolution walks: names are numbers, values are shared, and nothing is left to check.
 
+use crate::parse;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -104,5 +105,13 @@ impl Compiled {
     /// The qualifier of that number.
     pub(crate) fn qualifier(&self, number: u32) -> Option<&CompiledQualifier> {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
+    }
+}
+
+impl Compiled {
+    /// A predicate as it was written.
+    pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
+        let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;
+        document.content()?.predicates().get(predicate)
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod constraint;
 pub(crate) mod paths;
 pub(crate) mod table;
 
+pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -24,9 +25,6 @@ use crate::graph;
 use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
-
-/// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
-pub const MAX_QUALIFIER_CHAIN: usize = 128;
 
 /// A workspace that cannot be resolved; trying again does not help, changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -232,7 +230,7 @@ impl<'a> Compiler<'a> {
     /// The value of that key, if `variable` has it as its type says.
     fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
         match (variable.value_type()?, &variable.values, &variable.schema) {
-            (Type::Resource(resource), parse::Values::Missing, Field::Missing(_)) => {
+            (Type::Resource(resource), values, Field::Missing(_)) if has_none(values) => {
                 self.parsed.resources.get(resource)?.content()?;
                 let (key, object) = self.parsed.objects.get(resource)?.get_key_value(key)?;
                 Some((key, &object.content()?.value))
@@ -264,4 +262,13 @@ fn references(qualifier: &CompiledQualifier) -> Vec<usize> {
         PredicateSubject::Path(_) => None,
     };
     qualifier.predicates.iter().filter_map(target).collect()
+}
+
+/// Returns whether a variable names no values of its own. An empty `[values]` names none, as lint has it.
+fn has_none(values: &parse::Values) -> bool {
+    match values {
+        parse::Values::Missing => true,
+        parse::Values::Table(_, values) => values.is_empty(),
+        parse::Values::Invalid(_) => false,
+    }
 }
