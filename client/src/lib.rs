@@ -34,34 +34,26 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod change_listeners;
-mod changed_variables;
-mod checks;
-mod counters;
 mod current;
-mod custom_rules;
 mod error;
-mod file_watcher;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-mod options;
-mod polling;
 mod reading;
 mod refreshing;
-mod status;
 pub mod testing;
-mod typed;
-mod typed_values;
 mod workspace;
 
-pub use change_listeners::{Change, Changes};
-pub use counters::Counters;
-pub use error::{Error, Result, RototoError};
+pub use crate::current::change_listeners::{Change, Changes};
+pub use crate::current::counters::Counters;
+pub use crate::current::status::RefreshStatus;
+pub use crate::error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::Cluster;
-pub use options::{LintMode, LoadOptions, RefreshOptions, SourceAuth};
-pub use reading::SourceFingerprint;
-pub use refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
+pub use crate::kubernetes::Cluster;
+pub use crate::reading::SourceFingerprint;
+pub use crate::refreshing::options::{LintMode, LoadOptions, RefreshOptions, SourceAuth};
+pub use crate::refreshing::typed::{Typed, TypedResolution};
+pub use crate::refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
+pub use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
@@ -69,9 +61,6 @@ pub use rototo_engine::{
     Resolution, ResolveOptions, Severity, VariableTrace,
 };
 pub use rototo_source::ReaderOptions;
-pub use status::RefreshStatus;
-pub use typed::{Typed, TypedResolution};
-pub use workspace::{QualifierResolution, VariableResolution, Workspace};
 
 /// The examples of the page on this library are code that compiles.
 #[cfg(doctest)]

@@ -11,9 +11,9 @@ use rototo_protocol::follower::{DiskCache, FollowerEvent, FollowerState, StepTim
 use rototo_source::{Limits, snapshot};
 use serde_json::json;
 
-use super::cluster::Cluster;
-use super::endpoint::{Endpoint, refusal};
-use super::watch_cache::{WatchCache, observed_marker};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::cluster::endpoint::{Endpoint, refusal};
+use crate::kubernetes::cluster::watch_cache::{WatchCache, observed_marker};
 use rototo_connection::{Address, Trust};
 
 const DIGEST: &str = "sha256:9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d";

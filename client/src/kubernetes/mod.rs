@@ -7,32 +7,17 @@
 //!
 //! [`rototo_protocol::follower`] decides and touches nothing; everything else touches the world and decides nothing.
 
-mod access;
 #[cfg(test)]
 mod any_bytes;
-mod cache;
 mod cluster;
-mod direct;
-mod doorbell;
-mod drained;
-mod endpoint;
-mod follower;
-#[cfg(test)]
-mod follower_tests;
-mod handles;
-mod in_flight;
-mod messages;
-mod process;
-mod reports;
-mod snapshots;
-mod target;
-mod watch_cache;
+pub(crate) mod following;
+pub(crate) mod reporting;
 
 /// Where each step of a change on its way through this process is told, for benches; nobody else listens.
 const PATH: &str = "rototo::path";
 
-pub use cluster::Cluster;
-pub(crate) use direct::Direct;
-pub(crate) use follower::follow;
-pub(crate) use handles::HandleRegistration;
-pub(crate) use target::{EndpointOverrides, FollowTarget};
+pub use crate::kubernetes::cluster::Cluster;
+pub(crate) use crate::kubernetes::following::direct::Direct;
+pub(crate) use crate::kubernetes::following::follow;
+pub(crate) use crate::kubernetes::following::target::{EndpointOverrides, FollowTarget};
+pub(crate) use crate::kubernetes::reporting::handles::HandleRegistration;

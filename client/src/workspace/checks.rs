@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::typed_values::TypedValues;
 use crate::workspace::Workspace;
+use crate::workspace::typed_values::TypedValues;
 
 type WorkspaceCheck = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
 

@@ -8,7 +8,7 @@ use rototo_api::fleet::{Pid, SiblingState, Testimony};
 use rototo_api::names::CONTAINER_VARIABLE;
 use uuid::Uuid;
 
-use crate::options::from_environment;
+use crate::refreshing::options::from_environment;
 
 /// This process. What is in it stays the same for as long as the process runs.
 pub(crate) struct Process {
@@ -110,22 +110,22 @@ mod kernel {
     use super::Stat;
 
     /// This process; `None` where `/proc` is that of another PID namespace.
-    pub(super) fn own() -> Option<Stat> {
+    pub(crate) fn own() -> Option<Stat> {
         let stat = Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
         (stat.pid == std::process::id()).then_some(stat)
     }
 
-    pub(super) fn namespace() -> Option<u64> {
+    pub(crate) fn namespace() -> Option<u64> {
         super::inode(fs::read_link("/proc/self/ns/pid").ok()?.to_str()?)
     }
 
-    pub(super) fn age(own: &Stat) -> Option<Duration> {
+    pub(crate) fn age(own: &Stat) -> Option<Duration> {
         let uptime = fs::read_to_string("/proc/uptime").ok()?;
         super::age(&uptime, own.started, rustix::param::clock_ticks_per_second())
     }
 
     /// `None` where the kernel does not tell: a `/proc` with `hidepid` hides the living, too.
-    pub(super) fn fate(asked: Pid) -> Option<SiblingState> {
+    pub(crate) fn fate(asked: Pid) -> Option<SiblingState> {
         let pid = i32::try_from(asked.pid).ok().and_then(rustix::process::Pid::from_raw)?;
         match rustix::process::test_kill_process(pid) {
             Err(Errno::SRCH) => Some(SiblingState::Gone),
@@ -147,19 +147,19 @@ mod kernel {
 
     use super::Stat;
 
-    pub(super) fn own() -> Option<Stat> {
+    pub(crate) fn own() -> Option<Stat> {
         None
     }
 
-    pub(super) fn namespace() -> Option<u64> {
+    pub(crate) fn namespace() -> Option<u64> {
         None
     }
 
-    pub(super) fn age(_: &Stat) -> Option<Duration> {
+    pub(crate) fn age(_: &Stat) -> Option<Duration> {
         None
     }
 
-    pub(super) fn fate(_: Pid) -> Option<SiblingState> {
+    pub(crate) fn fate(_: Pid) -> Option<SiblingState> {
         None
     }
 }

@@ -1,5 +1,8 @@
 //! A workspace that keeps itself current, whatever its source.
 
+pub(crate) mod options;
+pub(crate) mod typed;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -13,14 +16,16 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::change_listeners::Changes;
 use crate::current::Current;
+use crate::current::change_listeners::Changes;
+use crate::current::status::RefreshStatus;
 use crate::error::{Error, Result};
-use crate::options::{LoadOptions, RefreshOptions, from_environment};
-use crate::polling::{self, PollConfig};
-use crate::reading::{self, LoadRequirements};
-use crate::status::RefreshStatus;
-use crate::typed::Typed;
+use crate::reading;
+use crate::reading::LoadRequirements;
+use crate::reading::polling;
+use crate::reading::polling::PollConfig;
+use crate::refreshing::options::{LoadOptions, RefreshOptions, from_environment};
+use crate::refreshing::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
 
 /// The environment variable that says where the workspace is.

@@ -72,13 +72,13 @@ mod running {
     const AT_LAST: Duration = Duration::from_secs(1);
 
     /// A watch that is running.
-    pub(super) struct RunningWatch {
+    pub(crate) struct RunningWatch {
         changed: Arc<Notify>,
         _watcher: RecommendedWatcher,
     }
 
     impl RunningWatch {
-        pub(super) fn on(directory: &Path) -> notify::Result<Self> {
+        pub(crate) fn on(directory: &Path) -> notify::Result<Self> {
             let changed = Arc::new(Notify::new());
             let notifier = Arc::clone(&changed);
             let mut watcher = recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -91,7 +91,7 @@ mod running {
             Ok(Self { changed, _watcher: watcher })
         }
 
-        pub(super) async fn changed(&self) {
+        pub(crate) async fn changed(&self) {
             self.changed.notified().await;
             let settled = async { while timeout(QUIET, self.changed.notified()).await.is_ok() {} };
             let _ = timeout_at(Instant::now() + AT_LAST, settled).await;

@@ -18,8 +18,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::access;
-use super::watch_cache::WatchCache;
+use crate::kubernetes::cluster::access;
+use crate::kubernetes::cluster::watch_cache::WatchCache;
 
 /// The connection to the API server, and the namespace that is watched.
 #[derive(Clone)]

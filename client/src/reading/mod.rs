@@ -1,12 +1,15 @@
 //! From a source to a loaded workspace, once: pin, fetch, lint, compile.
 
+pub(crate) mod file_watcher;
+pub(crate) mod polling;
+
 use std::sync::Arc;
 
 use rototo_source::{Access, Credentials, Layer, PinnedSource, Reader, Source, Version};
 
-use crate::checks::Checks;
 use crate::error::{Error, Result};
-use crate::options::{LintMode, LoadOptions, SourceAuth};
+use crate::refreshing::options::{LintMode, LoadOptions, SourceAuth};
+use crate::workspace::checks::Checks;
 use crate::workspace::{Content, Workspace};
 
 /// The name that a source has for one version of a workspace.

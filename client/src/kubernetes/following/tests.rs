@@ -21,18 +21,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{Cluster, NamespaceWatch};
-use super::doorbell::Doorbell;
-use super::endpoint::Endpoint;
-use super::follower::Follower;
-use super::handles::HandleRegistration;
-use super::process::PROCESS;
-use super::target::{EndpointOverrides, FollowTarget};
-use super::watch_cache::WatchCache;
-use crate::checks::Checks;
 use crate::current::Current;
+use crate::current::status::RefreshStatus;
+use crate::kubernetes::cluster::doorbell::Doorbell;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::cluster::watch_cache::WatchCache;
+use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
+use crate::kubernetes::following::Follower;
+use crate::kubernetes::following::target::{EndpointOverrides, FollowTarget};
+use crate::kubernetes::reporting::handles::HandleRegistration;
+use crate::kubernetes::reporting::process::PROCESS;
 use crate::refreshing::{RefreshOutcome, RefreshRequest};
-use crate::status::RefreshStatus;
+use crate::workspace::checks::Checks;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

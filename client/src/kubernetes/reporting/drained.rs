@@ -7,9 +7,9 @@ use std::time::Duration;
 use rototo_protocol::follower::heartbeat;
 use tokio::time::sleep;
 
-use super::endpoint::Endpoint;
-use super::handles::HandleRegistration;
-use super::reports;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::reporting;
+use crate::kubernetes::reporting::handles::HandleRegistration;
 
 /// The time until a report is repeated that got no answer.
 pub(crate) const REPEATED_AFTER: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ impl Drained {
         loop {
             sleep(pause).await;
             let Some(combined) = self.registration.drained() else { return };
-            let answer = reports::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
+            let answer = reporting::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
             pause = match answer {
                 Ok(answer) => heartbeat(&answer),
                 Err(fault) => {

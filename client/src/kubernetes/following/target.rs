@@ -7,11 +7,11 @@ use std::time::Duration;
 use rototo_protocol::backoff::Backoff;
 use tokio::time::sleep;
 
-use super::cluster::{Cluster, NamespaceWatch};
-use super::direct::Direct;
-use super::handles::HandleRegistration;
-use crate::checks::Checks;
 use crate::current::Current;
+use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
+use crate::kubernetes::following::direct::Direct;
+use crate::kubernetes::reporting::handles::HandleRegistration;
+use crate::workspace::checks::Checks;
 use rototo_connection::{Address, Trust};
 
 /// What to follow, and by which means.

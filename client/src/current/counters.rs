@@ -3,7 +3,7 @@
 use rototo_api::fleet::ProcessState;
 use serde::Serialize;
 
-use crate::status::RefreshStatus;
+use crate::current::status::RefreshStatus;
 
 /// How often things happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -12,12 +12,12 @@ use rototo_protocol::follower::fault::Fault;
 use rototo_source::Limits;
 use rototo_source::snapshot::{self, SnapshotError};
 
-use super::PATH;
-use super::cache::Cache;
-use super::direct::Direct;
-use super::endpoint::Endpoint;
-use crate::checks::Checks;
+use crate::kubernetes::PATH;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::following::cache::Cache;
+use crate::kubernetes::following::direct::Direct;
 use crate::reading::{Origin, SourceFingerprint};
+use crate::workspace::checks::Checks;
 use crate::workspace::{Content, Workspace};
 
 /// How long one fetch may take.

@@ -1,5 +1,10 @@
 //! One loaded version of a workspace. It never changes, so everything that is resolved from it fits together.
 
+pub(crate) mod changed_variables;
+pub(crate) mod checks;
+pub(crate) mod custom_rules;
+pub(crate) mod typed_values;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,12 +17,12 @@ use rototo_engine::{
 use serde::Serialize;
 
 use crate::ResolveContext;
-use crate::changed_variables::changed_variables;
-use crate::custom_rules;
 use crate::error::{Error, Result};
-use crate::options::{LintMode, LoadOptions};
-use crate::reading::{self, Origin, SourceFingerprint};
-use crate::typed_values::TypedValues;
+use crate::reading;
+use crate::reading::{Origin, SourceFingerprint};
+use crate::refreshing::options::{LintMode, LoadOptions};
+use crate::workspace::changed_variables::changed_variables;
+use crate::workspace::typed_values::TypedValues;
 
 /// A loaded workspace.
 ///

@@ -14,7 +14,7 @@ use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
 use rototo_source::SnapshotStore;
 
-use super::watch_cache::observed_marker;
+use crate::kubernetes::cluster::watch_cache::observed_marker;
 
 /// The directory of one workspace. All of it blocks on the disk.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::current::Current;
 use crate::error::{Error, Result};
 use crate::refreshing::FollowGuard;
-use crate::typed_values::{TypedValues, TypedVariable};
+use crate::workspace::typed_values::{TypedValues, TypedVariable};
 use crate::workspace::{Content, Workspace};
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
 use crate::error::Result;
-use crate::file_watcher::FileWatcher;
-use crate::reading::{self, LoadRequirements};
+use crate::reading;
+use crate::reading::LoadRequirements;
+use crate::reading::file_watcher::FileWatcher;
 use crate::refreshing::{RefreshOutcome, RefreshRequest};
 
 /// What to ask for, and how often.

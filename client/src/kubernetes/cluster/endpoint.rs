@@ -112,7 +112,7 @@ impl Endpoint {
 }
 
 /// What an answer that is no success means.
-pub(super) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
+pub(crate) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
     let (code, kind) = match status {
         StatusCode::UNAUTHORIZED => ("operator_unauthorized", FaultKind::Persistent),
         StatusCode::FORBIDDEN => ("operator_forbidden", FaultKind::Persistent),

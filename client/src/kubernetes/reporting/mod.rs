@@ -1,5 +1,9 @@
 //! Telling the operator how this process stands, and being told what it should run.
 
+pub(crate) mod drained;
+pub(crate) mod handles;
+pub(crate) mod process;
+
 use std::time::Duration;
 
 use http::Request;
@@ -7,9 +11,9 @@ use rototo_api::fleet::{Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
 
-use super::endpoint::Endpoint;
-use super::handles::CombinedState;
-use super::process::PROCESS;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::reporting::handles::CombinedState;
+use crate::kubernetes::reporting::process::PROCESS;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -1,5 +1,9 @@
 //! What an application resolves from right now, and how that came about: one writer, any number of readers.
 
+pub(crate) mod change_listeners;
+pub(crate) mod counters;
+pub(crate) mod status;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,8 +11,8 @@ use arc_swap::ArcSwapOption;
 use rototo_api::fleet::ProcessState;
 use tokio::sync::watch;
 
+use crate::current::status::RefreshStatus;
 use crate::error::Error;
-use crate::status::RefreshStatus;
 use crate::workspace::Workspace;
 
 /// The workspace that was swapped in last. Reading it takes no lock and never waits for a swap.

@@ -1,5 +1,10 @@
 //! The way into a cluster, and what all followers of this process share on it: doorbells and connections.
 
+pub(crate) mod access;
+pub(crate) mod doorbell;
+pub(crate) mod endpoint;
+pub(crate) mod watch_cache;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -10,8 +15,8 @@ use rototo_connection::{Address, api_server, with_causes};
 use rototo_protocol::follower::fault::Fault;
 use tokio::runtime::{Handle, Id};
 
-use super::doorbell::{self, Doorbell};
-use super::endpoint::Endpoint;
+use crate::kubernetes::cluster::doorbell::Doorbell;
+use crate::kubernetes::cluster::endpoint::Endpoint;
 
 /// The API server whose markers are followed. Clones share one watch per namespace.
 ///

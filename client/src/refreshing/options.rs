@@ -6,9 +6,9 @@ use std::time::Duration;
 use rototo_source::ReaderOptions;
 use serde::de::DeserializeOwned;
 
-use crate::change_listeners::{Change, Listeners};
-use crate::checks::{Checks, fits};
+use crate::current::change_listeners::{Change, Listeners};
 use crate::workspace::Workspace;
+use crate::workspace::checks::{Checks, fits};
 
 /// How a workspace is loaded.
 #[derive(Clone, Debug, Default)]

@@ -68,7 +68,7 @@ impl Versions<'_> {
                 || value(self.before, before, key) != value(self.after, after, key)
         };
         before.type_name.value() != after.type_name.value()
-            || self::choices(before) != choices
+            || crate::workspace::changed_variables::choices(before) != choices
             || choices.iter().any(chosen_otherwise)
     }
 }

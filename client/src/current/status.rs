@@ -7,7 +7,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::fleet::ProcessState;
 use serde::{Serialize, Serializer};
 
-use crate::counters::Counters;
+use crate::current::counters::Counters;
 use crate::reading::SourceFingerprint;
 use crate::workspace::Workspace;
 

@@ -2,6 +2,15 @@
 //!
 //! Everything runs in one task, so there is one place where a workspace is swapped in, and ending that task ends it all.
 
+pub(crate) mod cache;
+pub(crate) mod direct;
+pub(crate) mod in_flight;
+pub(crate) mod messages;
+pub(crate) mod snapshots;
+pub(crate) mod target;
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +27,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::Cache;
-use super::cluster::NamespaceWatch;
-use super::doorbell::Doorbell;
-use super::drained::{Drained, REPEATED_AFTER};
-use super::endpoint::Endpoint;
-use super::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
-use super::in_flight::InFlight;
-use super::process::PROCESS;
-use super::snapshots::{LoadError, Loaded, SnapshotLoader};
-use super::target::FollowTarget;
-use super::watch_cache::WatchCache;
-use super::{PATH, messages, reports};
 use crate::current::Current;
 use crate::error::Error;
+use crate::kubernetes::cluster::NamespaceWatch;
+use crate::kubernetes::cluster::doorbell::Doorbell;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::cluster::watch_cache::WatchCache;
+use crate::kubernetes::following::cache::Cache;
+use crate::kubernetes::following::in_flight::InFlight;
+use crate::kubernetes::following::snapshots::{LoadError, Loaded, SnapshotLoader};
+use crate::kubernetes::following::target::FollowTarget;
+use crate::kubernetes::reporting::drained::{Drained, REPEATED_AFTER};
+use crate::kubernetes::reporting::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
+use crate::kubernetes::reporting::process::PROCESS;
+use crate::kubernetes::{PATH, reporting};
 use crate::refreshing::{RefreshOutcome, RefreshRequest};
 use crate::workspace::Workspace;
 
@@ -300,7 +309,7 @@ impl Follower {
         let endpoint = self.endpoint();
         let testimony = PROCESS.testify(&self.siblings.0);
         self.siblings.1.clone_from(&testimony);
-        async move { reports::send(&*endpoint?, &namespace, &workspace, combined, testimony).await }
+        async move { reporting::send(&*endpoint?, &namespace, &workspace, combined, testimony).await }
     }
 
     fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
