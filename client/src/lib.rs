@@ -35,6 +35,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod current;
+mod environment;
 mod error;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
@@ -43,17 +44,17 @@ mod refreshing;
 pub mod testing;
 mod workspace;
 
-pub use crate::current::change_listeners::{Change, Changes};
-pub use crate::current::counters::Counters;
-pub use crate::current::status::RefreshStatus;
-pub use crate::error::{Error, Result, RototoError};
+pub use current::change_listeners::{Change, Changes};
+pub use current::counters::Counters;
+pub use current::refresh_request::RefreshOutcome;
+pub use current::status::RefreshStatus;
+pub use error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]
-pub use crate::kubernetes::Cluster;
-pub use crate::reading::SourceFingerprint;
-pub use crate::refreshing::options::{LintMode, LoadOptions, RefreshOptions, SourceAuth};
-pub use crate::refreshing::typed::{Typed, TypedResolution};
-pub use crate::refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
-pub use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
+pub use kubernetes::Cluster;
+pub use reading::options::{LintMode, LoadOptions, SourceAuth};
+pub use refreshing::options::RefreshOptions;
+pub use refreshing::typed::{Typed, TypedResolution};
+pub use refreshing::{RefreshingWorkspace, WORKSPACE_SOURCE};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
@@ -61,6 +62,8 @@ pub use rototo_engine::{
     Resolution, ResolveOptions, Severity, VariableTrace,
 };
 pub use rototo_source::ReaderOptions;
+pub use workspace::origin::SourceFingerprint;
+pub use workspace::{QualifierResolution, VariableResolution, Workspace};
 
 /// The examples of the page on this library are code that compiles.
 #[cfg(doctest)]

@@ -33,9 +33,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ResolveContext;
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
+use rototo_engine::Context as ResolveContext;
 
 const SUITE: &str = "rototo-fixtures.toml";
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod change_listeners;
 pub(crate) mod counters;
+pub(crate) mod refresh_request;
 pub(crate) mod status;
 
 use std::sync::Arc;

@@ -17,7 +17,8 @@ pub(crate) mod reporting;
 const PATH: &str = "rototo::path";
 
 pub use crate::kubernetes::cluster::Cluster;
+pub(crate) use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
 pub(crate) use crate::kubernetes::following::direct::Direct;
 pub(crate) use crate::kubernetes::following::follow;
-pub(crate) use crate::kubernetes::following::target::{EndpointOverrides, FollowTarget};
+pub(crate) use crate::kubernetes::following::target::FollowTarget;
 pub(crate) use crate::kubernetes::reporting::handles::HandleRegistration;

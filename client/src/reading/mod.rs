@@ -1,6 +1,7 @@
 //! From a source to a loaded workspace, once: pin, fetch, lint, compile.
 
 pub(crate) mod file_watcher;
+pub(crate) mod options;
 pub(crate) mod polling;
 
 use std::sync::Arc;
@@ -8,35 +9,32 @@ use std::sync::Arc;
 use rototo_source::{Access, Credentials, Layer, PinnedSource, Reader, Source, Version};
 
 use crate::error::{Error, Result};
-use crate::refreshing::options::{LintMode, LoadOptions, SourceAuth};
+use crate::reading::options::{LintMode, LoadOptions, SourceAuth};
+use crate::workspace::Workspace;
 use crate::workspace::checks::Checks;
-use crate::workspace::{Content, Workspace};
+use crate::workspace::content::Content;
+use crate::workspace::origin::{Origin, SourceFingerprint};
 
-/// The name that a source has for one version of a workspace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceFingerprint {
-    /// A git commit.
-    GitCommit(String),
-    /// What an HTTP server calls the version, such as an ETag.
-    HttpValidator(String),
-    /// A digest of the content.
-    ContentHash(String),
-    /// Those of all layers, the base first.
-    WorkspaceLayers(Vec<Self>),
-}
+/// Loading from a source.
+impl Workspace {
+    /// Loads a directory or a git source. A workspace with lint errors is refused.
+    pub async fn load(source: impl AsRef<str>) -> Result<Self> {
+        Self::load_with_options(source, LoadOptions::default()).await
+    }
 
-/// Where a workspace came from.
-#[derive(Clone)]
-pub(crate) struct Origin {
-    /// As it may be shown: without credentials.
-    pub(crate) source: String,
-    pub(crate) fingerprint: Option<SourceFingerprint>,
-    pub(crate) revision: Option<String>,
-    pub(crate) immutable: bool,
+    /// Loads a workspace as `options` say.
+    pub async fn load_with_options(source: impl AsRef<str>, options: LoadOptions) -> Result<Self> {
+        read_once(source.as_ref(), options).await
+    }
+
+    /// Loads a workspace to look at it, whatever lint says. It does not resolve.
+    pub async fn inspect(source: impl AsRef<str>) -> Result<Self> {
+        Self::load_with_options(source, LoadOptions::new().with_lint(LintMode::Skip)).await
+    }
 }
 
 /// Loads a source that has files.
-pub(crate) async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
+async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
     let source = with_files(source.parse()?)?;
     let reader = Reader::new(options.reader().clone())?;
     let pinned = reader.pin(access(source, options.auth())?).await?;

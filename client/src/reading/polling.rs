@@ -13,11 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
+use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
 use crate::error::Result;
-use crate::reading;
-use crate::reading::LoadRequirements;
 use crate::reading::file_watcher::FileWatcher;
-use crate::refreshing::{RefreshOutcome, RefreshRequest};
+use crate::reading::{self, LoadRequirements};
 
 /// What to ask for, and how often.
 pub(crate) struct PollConfig {

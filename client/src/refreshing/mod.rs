@@ -1,5 +1,6 @@
 //! A workspace that keeps itself current, whatever its source.
 
+pub(crate) mod follow_guard;
 pub(crate) mod options;
 pub(crate) mod typed;
 
@@ -14,17 +15,18 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
 use crate::current::change_listeners::Changes;
+use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
 use crate::current::status::RefreshStatus;
+use crate::environment::from_environment;
 use crate::error::{Error, Result};
-use crate::reading;
-use crate::reading::LoadRequirements;
-use crate::reading::polling;
-use crate::reading::polling::PollConfig;
-use crate::refreshing::options::{LoadOptions, RefreshOptions, from_environment};
+use crate::reading::options::LoadOptions;
+use crate::reading::polling::{self, PollConfig};
+use crate::reading::{self, LoadRequirements};
+use crate::refreshing::follow_guard::FollowGuard;
+use crate::refreshing::options::RefreshOptions;
 use crate::refreshing::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
 
@@ -59,36 +61,6 @@ pub struct RefreshingWorkspace {
     refresh_requests: mpsc::Sender<RefreshRequest>,
     guard: Arc<FollowGuard>,
     task: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Held by a workspace and by each of its typed variables: it is followed until the last of them is gone.
-#[derive(Default)]
-pub(crate) struct FollowGuard {
-    stop: CancellationToken,
-    #[cfg(feature = "kubernetes")]
-    registration: Arc<crate::kubernetes::HandleRegistration>,
-}
-
-impl Drop for FollowGuard {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// What came of [`RefreshingWorkspace::refresh_now`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshOutcome {
-    /// What runs is what should run.
-    Unchanged,
-    /// Something else was swapped in.
-    Refreshed,
-    /// The source names one commit, which never changes.
-    Immutable,
-}
-
-/// The application asks to look now.
-pub(crate) struct RefreshRequest {
-    pub(crate) done: oneshot::Sender<Result<RefreshOutcome>>,
 }
 
 impl RefreshingWorkspace {
@@ -151,7 +123,7 @@ impl RefreshingWorkspace {
         let guard = Arc::new(FollowGuard::default());
         let task = follow(source, load, &options, current.clone(), requested, &guard)?;
         if !options.listeners().is_empty() {
-            tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stop.clone()));
+            tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stopped()));
         }
         Ok(Self { current, source: name, options, refresh_requests, guard, task: Mutex::new(Some(task)) })
     }
@@ -257,7 +229,7 @@ impl RefreshingWorkspace {
     /// # Errors
     /// When that fails. What was loaded before goes on to be used.
     pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
-        if self.refresh_requests.is_closed() && self.status().immutable && !self.guard.stop.is_cancelled() {
+        if self.refresh_requests.is_closed() && self.status().immutable && !self.guard.is_stopped() {
             return Ok(RefreshOutcome::Immutable);
         }
         let (done, outcome) = oneshot::channel();
@@ -325,7 +297,7 @@ impl RefreshingWorkspace {
     /// typed variables fail with [`Error::ShutDown`]. A view that [`current`](Self::current) gave before stays as it is, for
     /// as long as the application holds it.
     pub async fn shutdown(&self) {
-        self.guard.stop.cancel();
+        self.guard.stop();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             // It ends by itself; whether it did so in a panic makes no difference any more.
@@ -334,7 +306,7 @@ impl RefreshingWorkspace {
         // Where no task has done so by itself.
         self.current.close();
         #[cfg(feature = "kubernetes")]
-        self.guard.registration.leave();
+        self.guard.registration().leave();
     }
 }
 
@@ -375,7 +347,7 @@ fn follow(
         period: options.period(),
         backoff: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
     };
-    Ok(tokio::spawn(polling::poll(plan, current, refresh_requests, guard.stop.clone())))
+    Ok(tokio::spawn(polling::poll(plan, current, refresh_requests, guard.stopped())))
 }
 
 #[cfg(feature = "kubernetes")]
@@ -400,9 +372,9 @@ fn follow_marker(
         stale_after: options.max_staleness(),
         checks: options.checks().clone(),
         direct: direct.map(Arc::new),
-        registration: guard.registration.clone(),
+        registration: guard.registration().clone(),
     };
-    Ok(tokio::spawn(crate::kubernetes::follow(target, current, refresh_requests, guard.stop.clone())))
+    Ok(tokio::spawn(crate::kubernetes::follow(target, current, refresh_requests, guard.stopped())))
 }
 
 /// The other way to a workspace of the cluster.

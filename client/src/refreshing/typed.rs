@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::current::Current;
 use crate::error::{Error, Result};
-use crate::refreshing::FollowGuard;
-use crate::workspace::typed_values::{TypedValues, TypedVariable};
-use crate::workspace::{Content, Workspace};
+use crate::refreshing::follow_guard::FollowGuard;
+use crate::workspace::Workspace;
+use crate::workspace::content::Content;
+use crate::workspace::typed_values::TypedVariable;
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
 ///
@@ -105,7 +106,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
         if let Some(version) = last.as_ref().filter(|version| version.is_of(view)) {
             return self.choose(&version.values, view, key);
         }
-        let values = TypedValues::of(view, &self.id);
+        let values = view.content().typed_values(&self.id);
         let resolution = self.choose(&values, view, key);
         self.last.store(Some(Arc::new(TypedVersion { of: Arc::downgrade(view.content()), values })));
         resolution

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::workspace::Workspace;
-use crate::workspace::typed_values::TypedValues;
 
 type WorkspaceCheck = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
 
@@ -38,7 +37,7 @@ where
         return Err(format!("it has no variable `{variable}`"));
     }
     // What serde says may quote the value.
-    match TypedValues::of::<T>(workspace, variable).misfit() {
+    match workspace.content().typed_values::<T>(variable).misfit() {
         Some(key) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
         None => Ok(()),
     }

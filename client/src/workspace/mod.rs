@@ -2,27 +2,25 @@
 
 pub(crate) mod changed_variables;
 pub(crate) mod checks;
+pub(crate) mod content;
 pub(crate) mod custom_rules;
+pub(crate) mod origin;
 pub(crate) mod typed_values;
 
 use std::fmt;
 use std::sync::Arc;
 
 use rototo_api::UpdatedAt;
-use rototo_engine::parse::Type;
 use rototo_engine::{
-    Compiled, Facts, Fingerprint, Lint, Linted, Parsed, Prepared, QualifierTrace, Resolution, ResolveOptions, Summary,
-    Tree, VariableTrace,
+    Compiled, Context as ResolveContext, Facts, Fingerprint, Lint, Prepared, QualifierTrace, Resolution,
+    ResolveOptions, Summary, VariableTrace,
 };
 use serde::Serialize;
 
-use crate::ResolveContext;
 use crate::error::{Error, Result};
-use crate::reading;
-use crate::reading::{Origin, SourceFingerprint};
-use crate::refreshing::options::{LintMode, LoadOptions};
 use crate::workspace::changed_variables::changed_variables;
-use crate::workspace::typed_values::TypedValues;
+use crate::workspace::content::Content;
+use crate::workspace::origin::{Origin, SourceFingerprint};
 
 /// A loaded workspace.
 ///
@@ -65,28 +63,10 @@ pub struct QualifierResolution {
 }
 
 impl Workspace {
-    /// Loads a directory or a git source. A workspace with lint errors is refused.
-    pub async fn load(source: impl AsRef<str>) -> Result<Self> {
-        Self::load_with_options(source, LoadOptions::default()).await
-    }
-
-    /// Loads a workspace as `options` say.
-    pub async fn load_with_options(source: impl AsRef<str>, options: LoadOptions) -> Result<Self> {
-        reading::read_once(source.as_ref(), options).await
-    }
-
-    /// Loads a workspace to look at it, whatever lint says. It does not resolve.
-    pub async fn inspect(source: impl AsRef<str>) -> Result<Self> {
-        Self::load_with_options(source, LoadOptions::new().with_lint(LintMode::Skip)).await
-    }
-
     /// All diagnostics, located.
     pub async fn lint(&self) -> Result<Lint> {
         let content = self.content.clone();
-        let lint = tokio::task::spawn_blocking(move || match &content.linted {
-            Some(linted) => linted.lint().clone(),
-            None => custom_rules::lint_after(&Linted::default(), &content.parsed).into_lint(),
-        });
+        let lint = tokio::task::spawn_blocking(move || content.diagnostics());
         let lint = lint.await;
         lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
     }
@@ -205,39 +185,31 @@ impl Workspace {
 
     /// The ids of all variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.content.compiled.iter().flat_map(Compiled::variables)
+        self.content.compiled().into_iter().flat_map(Compiled::variables)
     }
 
     /// The ids of all qualifiers, in order.
     pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
-        self.content.compiled.iter().flat_map(Compiled::qualifiers)
+        self.content.compiled().into_iter().flat_map(Compiled::qualifiers)
     }
 
     /// All values that a variable may have, by key; `None` if there is no such variable.
     #[must_use]
     pub fn values(&self, variable: &str) -> Option<impl Iterator<Item = (&str, &serde_json::Value)>> {
-        let parsed = &self.content.parsed;
-        let variable = parsed.variables.get(variable)?.content()?;
-        let inline = variable.inline_values().map(|(key, named)| (&**key, &*named.value));
-        let objects = match variable.value_type() {
-            Some(Type::Resource(resource)) => parsed.objects.get(resource),
-            _ => None,
-        };
-        let objects = objects.into_iter().flatten();
-        Some(inline.chain(objects.filter_map(|(key, object)| Some((&**key, &*object.content()?.value)))))
+        self.content.values(variable)
     }
 
     /// The variables that may resolve to something else here than in `before`, in order: those whose rules, qualifiers,
     /// or values differ, that are new, or that are gone.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<String> {
-        changed_variables(&before.content.parsed, &self.content.parsed)
+        changed_variables(before.content.parsed(), self.content.parsed())
     }
 
     /// How much there is in it.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        self.content.parsed.summary()
+        self.content.parsed().summary()
     }
 
     /// The name of its content: equal documents have one fingerprint wherever they came from.
@@ -293,7 +265,7 @@ impl Workspace {
     }
 
     fn compiled(&self) -> Result<&Compiled> {
-        self.content.compiled.as_ref().ok_or_else(|| Error::NotCompiled(self.origin.source.clone()))
+        self.content.compiled().ok_or_else(|| Error::NotCompiled(self.origin.source.clone()))
     }
 }
 
@@ -317,50 +289,5 @@ impl From<Resolution<'_>> for VariableResolution {
             value_key: resolution.value_key.to_owned(),
             value: resolution.value.clone(),
         }
-    }
-}
-
-/// What a workspace holds, apart from where it came from.
-pub(crate) struct Content {
-    pub(crate) parsed: Parsed,
-    /// What lint said, where it was asked.
-    linted: Option<Linted>,
-    compiled: Option<Compiled>,
-    pub(crate) typed: TypedValues,
-}
-
-impl Content {
-    /// Reads documents; what has not changed since `base` is taken from there.
-    pub(crate) fn parse(tree: Tree, base: Option<&Self>) -> Self {
-        let parsed = match base {
-            Some(base) => rototo_engine::parse_after(&base.parsed, tree.after(base.parsed.tree())),
-            None => rototo_engine::parse(tree),
-        };
-        Self { parsed, linted: None, compiled: None, typed: TypedValues::default() }
-    }
-
-    /// Asks lint, which looks at what has changed since `base`.
-    pub(crate) fn lint(&mut self, base: Option<&Self>) -> &Lint {
-        let base = base.and_then(|base| base.linted.as_ref());
-        let linted = custom_rules::lint_after(base.unwrap_or(&Linted::default()), &self.parsed);
-        self.linted.insert(linted).lint()
-    }
-
-    /// Makes it ready to resolve; what has not changed since `base` is taken from there.
-    pub(crate) fn compile(mut self, base: Option<&Self>) -> Result<Self, rototo_engine::CompileError> {
-        self.compiled = Some(match base.and_then(|base| base.compiled.as_ref()) {
-            Some(base) => rototo_engine::compile_after(base, &self.parsed)?,
-            None => rototo_engine::compile(&self.parsed)?,
-        });
-        Ok(self)
-    }
-
-    /// Whether it holds the same, and is ready for the same.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        self.compiled.is_some() == other.compiled.is_some() && self.fingerprint() == other.fingerprint()
-    }
-
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        self.parsed.fingerprint()
     }
 }

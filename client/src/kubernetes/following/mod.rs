@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
+use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
 use crate::error::Error;
 use crate::kubernetes::cluster::NamespaceWatch;
 use crate::kubernetes::cluster::doorbell::Doorbell;
@@ -41,7 +42,6 @@ use crate::kubernetes::reporting::drained::{Drained, REPEATED_AFTER};
 use crate::kubernetes::reporting::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
 use crate::kubernetes::reporting::process::PROCESS;
 use crate::kubernetes::{PATH, reporting};
-use crate::refreshing::{RefreshOutcome, RefreshRequest};
 use crate::workspace::Workspace;
 
 /// A process that ends tells the operator, but does not wait for it for long.

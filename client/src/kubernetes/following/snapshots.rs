@@ -16,9 +16,10 @@ use crate::kubernetes::PATH;
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::following::cache::Cache;
 use crate::kubernetes::following::direct::Direct;
-use crate::reading::{Origin, SourceFingerprint};
+use crate::workspace::Workspace;
 use crate::workspace::checks::Checks;
-use crate::workspace::{Content, Workspace};
+use crate::workspace::content::Content;
+use crate::workspace::origin::{Origin, SourceFingerprint};
 
 /// How long one fetch may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -102,7 +103,7 @@ impl SnapshotLoader {
         if self.cache.is_none() {
             return;
         }
-        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed.tree()));
+        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed().tree()));
         if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
             tracing::warn!(code = fault.code, "{}", fault.message);
         }
@@ -129,7 +130,7 @@ impl SnapshotLoader {
     }
 
     fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, LoadError> {
-        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed.tree()), &Limits::default());
+        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed().tree()), &Limits::default());
         tree.map_err(|error| {
             let name = fingerprint.short();
             not_unpacked(&error, format!("unpacking {name} of workspace `{}` failed: {error}", self.workspace))

@@ -8,11 +8,11 @@ use rototo_protocol::backoff::Backoff;
 use tokio::time::sleep;
 
 use crate::current::Current;
+use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
 use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
 use crate::kubernetes::following::direct::Direct;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 use crate::workspace::checks::Checks;
-use rototo_connection::{Address, Trust};
 
 /// What to follow, and by which means.
 #[derive(Clone)]
@@ -30,25 +30,6 @@ pub(crate) struct FollowTarget {
     pub(crate) direct: Option<Arc<Direct>>,
     /// The handle that is followed for, among the handles of this process.
     pub(crate) registration: Arc<HandleRegistration>,
-}
-
-/// What the process knows better than the map of the markers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EndpointOverrides {
-    pub(crate) url: Option<String>,
-    pub(crate) ca_file: Option<PathBuf>,
-}
-
-impl EndpointOverrides {
-    /// The address to use, where the map says `published`.
-    pub(crate) fn apply(&self, published: Option<&Address>) -> Option<Address> {
-        let url = self.url.clone().or_else(|| published.map(|address| address.url.clone()))?;
-        let ca = match &self.ca_file {
-            Some(file) => Trust::File(file.clone()),
-            None => published.map_or(Trust::System, |address| address.ca.clone()),
-        };
-        Some(Address { url, ca })
-    }
 }
 
 const JOIN_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };

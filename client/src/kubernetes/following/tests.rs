@@ -22,16 +22,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
+use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
 use crate::current::status::RefreshStatus;
 use crate::kubernetes::cluster::doorbell::Doorbell;
 use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
 use crate::kubernetes::cluster::watch_cache::WatchCache;
 use crate::kubernetes::cluster::{Cluster, NamespaceWatch};
 use crate::kubernetes::following::Follower;
-use crate::kubernetes::following::target::{EndpointOverrides, FollowTarget};
+use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 use crate::kubernetes::reporting::process::PROCESS;
-use crate::refreshing::{RefreshOutcome, RefreshRequest};
 use crate::workspace::checks::Checks;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,7 +8,7 @@ use rototo_api::fleet::{Pid, SiblingState, Testimony};
 use rototo_api::names::CONTAINER_VARIABLE;
 use uuid::Uuid;
 
-use crate::refreshing::options::from_environment;
+use crate::environment::from_environment;
 
 /// This process. What is in it stays the same for as long as the process runs.
 pub(crate) struct Process {
