@@ -9,9 +9,13 @@ use crate::workspace::Workspace;
 
 /// The workspaces that are swapped in, one after the other.
 #[derive(Debug)]
-pub struct Changes(pub(crate) watch::Receiver<Option<Arc<Workspace>>>);
+pub struct Changes(watch::Receiver<Option<Arc<Workspace>>>);
 
 impl Changes {
+    pub(crate) fn of(swaps: watch::Receiver<Option<Arc<Workspace>>>) -> Self {
+        Self(swaps)
+    }
+
     /// The next one; `None` when the workspace is not followed any more.
     pub async fn next(&mut self) -> Option<Arc<Workspace>> {
         self.0.changed().await.ok()?;

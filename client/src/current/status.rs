@@ -53,7 +53,7 @@ pub struct RefreshStatus {
 }
 
 impl RefreshStatus {
-    pub(crate) fn starting(source: String) -> Self {
+    pub(super) fn starting(source: String) -> Self {
         Self {
             source,
             state: ProcessState::Starting,
@@ -75,7 +75,7 @@ impl RefreshStatus {
     }
 
     /// Takes in what is resolved from.
-    pub(crate) fn show(&mut self, running: Option<&Workspace>) {
+    pub(super) fn show(&mut self, running: Option<&Workspace>) {
         let Some(running) = running else { return };
         self.fingerprint = Some(running.fingerprint());
         self.current_fingerprint = running.source_fingerprint().cloned();

@@ -10,8 +10,8 @@
 #[cfg(test)]
 mod any_bytes;
 mod cluster;
-pub(crate) mod following;
-pub(crate) mod reporting;
+mod following;
+mod reporting;
 
 /// Where each step of a change on its way through this process is told, for benches; nobody else listens.
 const PATH: &str = "rototo::path";

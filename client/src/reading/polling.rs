@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::fleet::ProcessState;
 use rototo_protocol::backoff::Backoff;
 use rototo_source::{Access, PinnedSource, Reader};
 use tokio::sync::mpsc;
@@ -88,11 +87,7 @@ async fn until(due: Option<Instant>) {
 }
 
 async fn poll_once(plan: &PollConfig, current: &Current, loaded: &mut Option<PinnedSource>) -> Result<RefreshOutcome> {
-    current.set_status(|status| {
-        status.refreshing = true;
-        status.last_attempt = Some(Timestamp::now());
-        status.counters.polls += 1;
-    });
+    current.poll_started(Timestamp::now());
     let pinned = plan.reader.pin(&plan.access).await?;
     if loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
         return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
@@ -106,34 +101,15 @@ async fn poll_once(plan: &PollConfig, current: &Current, loaded: &mut Option<Pin
         current.rename(workspace);
         return Ok(RefreshOutcome::Unchanged);
     }
-    current.swap(workspace);
-    current.set_status(|status| status.applied_at = Some(Timestamp::now()));
+    current.swap(workspace, Timestamp::now());
     Ok(RefreshOutcome::Refreshed)
 }
 
 fn record_outcome(outcome: &Result<RefreshOutcome>, current: &Current) {
-    let running = current.workspace().ok();
-    current.set_status(|status| {
-        status.refreshing = false;
-        status.show(running.as_deref());
-        match outcome {
-            Ok(_) => {
-                status.state = ProcessState::Applied;
-                status.last_success = Some(Timestamp::now());
-                status.consecutive_failures = 0;
-                status.last_error = None;
-            }
-            Err(error) => {
-                status.consecutive_failures += 1;
-                if error.is_refusal() {
-                    status.counters.refusals += 1
-                } else {
-                    status.counters.poll_failures += 1
-                }
-                status.last_error = Some(error.to_string());
-            }
-        }
-    });
+    match outcome {
+        Ok(_) => current.poll_succeeded(Timestamp::now()),
+        Err(error) => current.poll_failed(error),
+    }
     match outcome {
         Ok(RefreshOutcome::Refreshed) => {
             tracing::info!(source = current.status().source, "resolving from a new version of the workspace")

@@ -7,7 +7,6 @@ pub(crate) mod typed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rototo_api::fleet::ProcessState;
 use rototo_engine::{Facts, ResolveOptions};
 use rototo_protocol::backoff::Backoff;
 use rototo_source::{Reader, Source};
@@ -118,7 +117,7 @@ impl RefreshingWorkspace {
     pub fn start(source: impl AsRef<str>, load: LoadOptions, options: RefreshOptions) -> Result<Self> {
         let source: Source = source.as_ref().parse()?;
         let name = source.to_string();
-        let current = Arc::new(Current::new(RefreshStatus::starting(name.clone())));
+        let current = Arc::new(Current::new(name.clone()));
         let (refresh_requests, requested) = mpsc::channel(8);
         let guard = Arc::new(FollowGuard::default());
         let task = follow(source, load, &options, current.clone(), requested, &guard)?;
@@ -143,13 +142,8 @@ impl RefreshingWorkspace {
     /// ```
     #[must_use]
     pub fn fixed(workspace: Workspace) -> Self {
-        let mut status = RefreshStatus::starting(workspace.source().to_owned());
-        status.show(Some(&workspace));
-        status.state = ProcessState::Applied;
-        status.immutable = true;
-        let source = status.source.clone();
-        let current = Arc::new(Current::new(status));
-        current.swap(Arc::new(workspace));
+        let source = workspace.source().to_owned();
+        let current = Arc::new(Current::fixed(workspace));
         // Nobody listens to what is asked.
         let (refresh_requests, _) = mpsc::channel(1);
         let (guard, task) = (Arc::default(), Mutex::new(None));
@@ -210,7 +204,7 @@ impl RefreshingWorkspace {
     /// ```
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes(self.current.swaps())
+        Changes::of(self.current.swaps())
     }
 
     /// How far it is. Never waits.
@@ -382,7 +376,7 @@ fn follow_marker(
 fn direct(source: &str, load: &LoadOptions) -> Result<crate::kubernetes::Direct> {
     let source = reading::with_files(source.parse()?)?;
     let (reader, access) = (Reader::new(load.reader().clone())?, reading::access(source, load.auth())?);
-    Ok(crate::kubernetes::Direct { reader, access })
+    Ok(crate::kubernetes::Direct::new(reader, access))
 }
 
 #[cfg(not(feature = "kubernetes"))]

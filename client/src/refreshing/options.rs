@@ -30,7 +30,7 @@ pub struct RefreshOptions {
     checks: Checks,
     listeners: Listeners,
     #[cfg(feature = "kubernetes")]
-    cluster: crate::Cluster,
+    cluster: crate::kubernetes::Cluster,
     snapshots_url: Option<String>,
     snapshots_ca_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
@@ -155,7 +155,7 @@ impl RefreshOptions {
     /// Follows markers on this cluster rather than on the one that the environment names.
     #[cfg(feature = "kubernetes")]
     #[must_use]
-    pub fn with_cluster(mut self, cluster: crate::Cluster) -> Self {
+    pub fn with_cluster(mut self, cluster: crate::kubernetes::Cluster) -> Self {
         self.cluster = cluster;
         self
     }
@@ -219,7 +219,7 @@ impl Default for RefreshOptions {
             checks: Checks::default(),
             listeners: Listeners::default(),
             #[cfg(feature = "kubernetes")]
-            cluster: crate::Cluster::inferred(),
+            cluster: crate::kubernetes::Cluster::inferred(),
             snapshots_url: None,
             snapshots_ca_file: None,
             token_file: None,
@@ -232,7 +232,7 @@ impl Default for RefreshOptions {
 /// What only following a marker needs, with the environment filled in.
 #[cfg(feature = "kubernetes")]
 impl RefreshOptions {
-    pub(crate) fn cluster(&self) -> &crate::Cluster {
+    pub(crate) fn cluster(&self) -> &crate::kubernetes::Cluster {
         &self.cluster
     }
 

@@ -24,8 +24,8 @@ use crate::kubernetes::cluster::watch_cache::WatchCache;
 /// The connection to the API server, and the namespace that is watched.
 #[derive(Clone)]
 pub(crate) struct Namespace {
-    pub(crate) client: kube::Client,
-    pub(crate) name: String,
+    pub(super) client: kube::Client,
+    pub(super) name: String,
 }
 
 /// A running watch. It ends when the last one who holds it lets go.
@@ -139,7 +139,7 @@ async fn watch_until_stuck(
             }
             Err(_quiet) if list_state == Listing::Done => {
                 failures = 0;
-                showing.send_modify(|watch_cache| watch_cache.trouble = None);
+                showing.send_modify(WatchCache::recovered);
             }
             Ok(None) | Err(_) => {
                 return show_trouble(namespace, access::list_timed_out(namespace, patience), showing);
@@ -153,7 +153,7 @@ fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<WatchCach
     if showing.borrow().trouble.as_ref().is_none_or(|known| known.code != fault.code) {
         tracing::warn!(namespace, code = fault.code, "{}", fault.message);
     }
-    showing.send_modify(|watch_cache| watch_cache.trouble = Some(fault));
+    showing.send_modify(|watch_cache| watch_cache.failed(fault));
 }
 
 /// How far a list has come.
@@ -177,8 +177,7 @@ impl Listing {
             watcher::Event::InitApply(map) => *self = Self::UnderWay(Some(Box::new(map))),
             watcher::Event::InitDone => {
                 if let Self::UnderWay(listed) = std::mem::replace(self, Self::Done) {
-                    watch_cache.hydrates += 1;
-                    watch_cache.show(listed.map(|map| *map));
+                    watch_cache.listed(listed.map(|map| *map));
                     return true;
                 }
             }

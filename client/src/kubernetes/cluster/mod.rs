@@ -39,9 +39,9 @@ struct Shared {
 /// A namespace of a cluster, and what shows its markers.
 pub(crate) struct NamespaceWatch {
     /// The URL of the API server.
-    pub(crate) cluster: String,
-    pub(crate) namespace: String,
-    pub(crate) doorbell: Arc<Doorbell>,
+    pub(in crate::kubernetes) cluster: String,
+    pub(in crate::kubernetes) namespace: String,
+    pub(in crate::kubernetes) doorbell: Arc<Doorbell>,
 }
 
 /// A connection on which nothing comes for longer than a watch lasts is dead.

@@ -15,18 +15,49 @@ use rototo_connection::Address;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WatchCache {
     /// How many lists were completed.
-    pub(crate) hydrates: u64,
+    pub(super) hydrates: u64,
     /// The markers by workspace; `None` while the map does not exist.
-    pub(crate) markers: Option<Arc<BTreeMap<String, String>>>,
+    pub(super) markers: Option<Arc<BTreeMap<String, String>>>,
     /// Where snapshots are served. Outlives the map, so that a process whose map is gone can still say so.
-    pub(crate) address: Option<Arc<Address>>,
+    pub(super) address: Option<Arc<Address>>,
     /// Why the API server can't be watched at the moment.
-    pub(crate) trouble: Option<Fault>,
+    pub(super) trouble: Option<Fault>,
 }
 
 impl WatchCache {
-    /// Takes in what the map is now.
-    pub(crate) fn show(&mut self, map: Option<ConfigMap>) {
+    /// Takes in the map as a completed list shows it.
+    pub(in crate::kubernetes) fn listed(&mut self, map: Option<ConfigMap>) {
+        self.hydrates += 1;
+        self.show(map);
+    }
+
+    /// The watch failed. What it has shown so far stays.
+    pub(super) fn failed(&mut self, fault: Fault) {
+        self.trouble = Some(fault);
+    }
+
+    /// The watch runs again, and nothing has changed.
+    pub(super) fn recovered(&mut self) {
+        self.trouble = None;
+    }
+
+    /// Returns the number of completed lists.
+    pub(crate) fn hydrates(&self) -> u64 {
+        self.hydrates
+    }
+
+    /// Returns the address at which snapshots are served.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        self.address.as_deref()
+    }
+
+    /// Returns why the API server can't be watched at the moment.
+    pub(crate) fn trouble(&self) -> Option<&Fault> {
+        self.trouble.as_ref()
+    }
+
+    /// Takes in the map as it is now; `None` while it does not exist.
+    pub(in crate::kubernetes) fn show(&mut self, map: Option<ConfigMap>) {
         self.trouble = None;
         if let Some(address) = map.as_ref().and_then(Address::of) {
             self.address = Some(Arc::new(address));

@@ -7,11 +7,15 @@ use rototo_source::{Access, Reader};
 
 /// A source that has the workspace too.
 pub(crate) struct Direct {
-    pub(crate) reader: Reader,
-    pub(crate) access: Access,
+    reader: Reader,
+    access: Access,
 }
 
 impl Direct {
+    pub(crate) fn new(reader: Reader, access: Access) -> Self {
+        Self { reader, access }
+    }
+
     /// The content of that name, after the operator gave none because of `refusal`.
     pub(crate) async fn read(&self, fingerprint: Fingerprint, refusal: Fault) -> Result<Tree, Fault> {
         let also = |reason: String| Fault {

@@ -27,8 +27,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::current::Current;
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
+use crate::current::{Current, FollowerStatus};
 use crate::error::Error;
 use crate::kubernetes::cluster::NamespaceWatch;
 use crate::kubernetes::cluster::doorbell::Doorbell;
@@ -225,13 +225,14 @@ impl Follower {
         tracing::trace!(target: PATH, workspace = self.target.workspace, "heard");
         let watch_cache = self.watch_cache.borrow_and_update().clone();
         let marker = watch_cache.marker(&self.target.workspace);
-        let (hydrates, last) = std::mem::replace(&mut self.last_observed, (watch_cache.hydrates, Some(marker.clone())));
+        let (hydrates, last) =
+            std::mem::replace(&mut self.last_observed, (watch_cache.hydrates(), Some(marker.clone())));
         let marker_event = match marker {
-            _ if watch_cache.hydrates == 0 => None,
-            marker if watch_cache.hydrates > hydrates => Some(FollowerEvent::Hydrated(marker)),
+            _ if watch_cache.hydrates() == 0 => None,
+            marker if watch_cache.hydrates() > hydrates => Some(FollowerEvent::Hydrated(marker)),
             marker => (last.as_ref() != Some(&marker)).then_some(FollowerEvent::Changed(marker)),
         };
-        let watch = watch_cache.trouble.map_or(FollowerEvent::WatchRestored, FollowerEvent::WatchLost);
+        let watch = watch_cache.trouble().cloned().map_or(FollowerEvent::WatchRestored, FollowerEvent::WatchLost);
         marker_event.into_iter().chain([watch]).collect()
     }
 
@@ -242,11 +243,11 @@ impl Follower {
                 FollowerEvent::Loaded(fingerprint, supply)
             }
             Err(LoadError::Fetch(fault)) => {
-                self.current.set_status(|status| status.counters.poll_failures += 1);
+                self.current.fetch_failed();
                 FollowerEvent::FetchFailed(fault)
             }
             Err(LoadError::Refused(fault)) => {
-                self.current.set_status(|status| status.counters.refusals += 1);
+                self.current.content_refused();
                 FollowerEvent::Refused(fingerprint, fault)
             }
         }
@@ -264,10 +265,10 @@ impl Follower {
             tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
         tracing::trace!(target: PATH, workspace = self.target.workspace, "answered");
-        self.current.set_status(|status| match answer {
-            Ok(_) => status.last_success = Some(Timestamp::now()),
-            Err(_) => status.counters.report_failures += 1,
-        });
+        match &answer {
+            Ok(_) => self.current.report_answered(Timestamp::now()),
+            Err(_) => self.current.report_failed(),
+        }
         let answer = answer.map(|answer| self.asked_about_siblings(answer));
         answer.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
     }
@@ -287,17 +288,14 @@ impl Follower {
         let running = self.current.workspace().ok().map(|workspace| workspace.content().clone());
         let base = running.filter(|content| Some(content.fingerprint()) == base);
         let (loader, endpoint) = (self.loader.clone(), self.endpoint());
-        self.current.set_status(|status| {
-            status.last_attempt = Some(Timestamp::now());
-            status.counters.polls += 1;
-        });
+        self.current.poll_started(Timestamp::now());
         self.fetch = InFlight::run(async move { (fingerprint, loader.load(endpoint, fingerprint, base).await) });
     }
 
     /// Reports for all handles of this process.
     fn begin_report(&mut self) {
         let Some(combined) = self.registration.combined() else { return };
-        self.current.set_status(|status| status.counters.reports += 1);
+        self.current.report_sent();
         self.report = InFlight::run(self.reporting(combined));
     }
 
@@ -313,11 +311,10 @@ impl Follower {
     }
 
     fn endpoint(&mut self) -> Result<Arc<Endpoint>, Fault> {
-        let address_in_map = self.watch_cache.borrow().address.clone();
         let address = self
             .target
             .endpoint_overrides
-            .apply(address_in_map.as_deref())
+            .apply(self.watch_cache.borrow().address())
             .ok_or_else(|| messages::no_address(&self.namespace))?;
         let endpoint = self.target.cluster.endpoint(&address, &self.target.token_file)?;
         self.endpoint = Some(endpoint.clone());
@@ -329,12 +326,8 @@ impl Follower {
         let Some(workspace) = loaded else { return };
         self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
-        self.current.swap(Arc::new(workspace.published(publish.updated_at, None)));
+        self.current.swap(Arc::new(workspace.published(publish.updated_at, None)), Timestamp::now());
         tracing::trace!(target: PATH, workspace = self.target.workspace, "swapped");
-        self.current.set_status(|status| {
-            status.applied_at = Some(Timestamp::now());
-            status.last_success = status.applied_at;
-        });
     }
 
     fn rename(&mut self, publish: Publish, revision: Option<String>) {
@@ -358,20 +351,17 @@ impl Follower {
     fn update_status(&mut self, before: &ReportedState) {
         let now = self.now();
         let reported = self.state.reported(now);
-        let running = self.current.workspace().ok();
         let trouble = messages::trouble(&self.state, &self.namespace, &self.target.workspace);
-        let hydrates = self.last_observed.0;
         if reported != *before {
             messages::log(&self.target.source, &reported, trouble.as_deref());
         }
-        self.current.set_status(|status| {
-            status.state = self.state.shown(now);
-            status.show(running.as_deref());
-            status.stale = self.state.is_stale(now);
-            status.refreshing = self.fetch.is_busy();
-            status.consecutive_failures = u64::from(self.state.failures());
-            status.last_error = trouble;
-            status.hydrates = hydrates;
+        self.current.follower_stepped(FollowerStatus {
+            state: self.state.shown(now),
+            stale: self.state.is_stale(now),
+            refreshing: self.fetch.is_busy(),
+            failures: u64::from(self.state.failures()),
+            trouble,
+            hydrates: self.last_observed.0,
         });
         if self.state.is_at_rest() {
             self.answer_refresh_requests();

@@ -26,13 +26,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// What is the same for all snapshots of one workspace.
 pub(crate) struct SnapshotLoader {
-    pub(crate) namespace: String,
-    pub(crate) workspace: String,
+    pub(super) namespace: String,
+    pub(super) workspace: String,
     /// How the application wrote it.
-    pub(crate) source: String,
-    pub(crate) checks: Checks,
-    pub(crate) cache: Option<Cache>,
-    pub(crate) direct: Option<Arc<Direct>>,
+    pub(super) source: String,
+    pub(super) checks: Checks,
+    pub(super) cache: Option<Cache>,
+    pub(super) direct: Option<Arc<Direct>>,
 }
 
 /// Why there is no workspace of that name.

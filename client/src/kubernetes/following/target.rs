@@ -44,7 +44,7 @@ impl FollowTarget {
                 Err(fault) => {
                     failures += 1;
                     tracing::warn!(source = self.source, code = fault.code, "{}", fault.message);
-                    current.set_status(|status| status.last_error = Some(fault.message));
+                    current.cluster_unusable(fault.message);
                     sleep(JOIN_BACKOFF.delay(failures, fastrand::f64())).await;
                 }
             }

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Request;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::ObjectMeta;
 use rototo_api::fleet::{Pid, Report, ReportResponse, SiblingState};
 use rototo_api::marker::Marker;
+use rototo_api::names;
 use rototo_connection::{Address, Trust};
 use rototo_engine::Tree;
 use rototo_protocol::Publish;
@@ -23,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::current::Current;
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
-use crate::current::status::RefreshStatus;
 use crate::kubernetes::cluster::doorbell::Doorbell;
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
@@ -92,11 +94,15 @@ impl TestCluster {
         let Publish { fingerprint, updated_at } = publish(text);
         let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at }.to_json();
         *self.answer.lock().unwrap() = answer(text);
-        let address = Address { url: self.url.clone(), ca: Trust::System };
-        self.showing.send_modify(|watch_cache| {
-            watch_cache.hydrates = 1;
-            watch_cache.address = Some(Arc::new(address));
-            watch_cache.markers = Some(Arc::new(BTreeMap::from([("policy".to_owned(), marker)])));
+        let annotations = BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), self.url.clone())]);
+        let map = ConfigMap {
+            metadata: ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() },
+            data: Some(BTreeMap::from([("policy".to_owned(), marker)])),
+            ..ConfigMap::default()
+        };
+        self.showing.send_modify(|watch_cache| match watch_cache.hydrates() {
+            0 => watch_cache.listed(Some(map)),
+            _ => watch_cache.show(Some(map)),
         });
     }
 
@@ -111,7 +117,7 @@ impl TestCluster {
         &self,
         checks: Checks,
     ) -> (Follower, Arc<Current>, Arc<HandleRegistration>, mpsc::Sender<RefreshRequest>) {
-        let current = Arc::new(Current::new(RefreshStatus::starting("kubernetes://prod/policy".to_owned())));
+        let current = Arc::new(Current::new("kubernetes://prod/policy".to_owned()));
         let registration = Arc::new(HandleRegistration::default());
         let target = FollowTarget {
             // Each handle has one of its own, as an application may.

@@ -16,10 +16,10 @@ pub(crate) const REPEATED_AFTER: Duration = Duration::from_secs(15);
 
 /// The last handle of a workspace in this process, after it was closed. It holds no content and no watch.
 pub(crate) struct Drained {
-    pub(crate) registration: Arc<HandleRegistration>,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) namespace: String,
-    pub(crate) workspace: String,
+    pub(in crate::kubernetes) registration: Arc<HandleRegistration>,
+    pub(in crate::kubernetes) endpoint: Arc<Endpoint>,
+    pub(in crate::kubernetes) namespace: String,
+    pub(in crate::kubernetes) workspace: String,
 }
 
 impl Drained {

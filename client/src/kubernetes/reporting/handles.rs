@@ -17,9 +17,9 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FollowedWorkspace {
     /// The URL of the API server.
-    pub(crate) cluster: String,
-    pub(crate) namespace: String,
-    pub(crate) workspace: String,
+    pub(in crate::kubernetes) cluster: String,
+    pub(in crate::kubernetes) namespace: String,
+    pub(in crate::kubernetes) workspace: String,
 }
 
 /// The place of one handle among the handles of this process. Dropping it takes the handle out.
@@ -29,13 +29,13 @@ pub(crate) struct HandleRegistration(OnceLock<(FollowedWorkspace, u64)>);
 /// What a report says: the standing of all handles at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CombinedState {
-    pub(crate) reported: ReportedState,
+    pub(super) reported: ReportedState,
     /// Since when all of them have run the publish of `reported`, if they do.
-    pub(crate) applied: Option<Instant>,
+    pub(super) applied: Option<Instant>,
     /// The number of handles.
-    pub(crate) handles: u32,
+    pub(super) handles: u32,
     /// Grows with each account of this process: the order of the moments.
-    pub(crate) sequence: u64,
+    pub(super) sequence: u64,
 }
 
 /// The standing of one handle, and what it applied last, with the time.

@@ -13,13 +13,13 @@ use crate::environment::from_environment;
 /// This process. What is in it stays the same for as long as the process runs.
 pub(crate) struct Process {
     /// Names it, whatever it follows.
-    pub(crate) id: String,
+    pub(super) id: String,
     /// The name of its container, where the pod says so.
-    pub(crate) container: Option<String>,
+    pub(super) container: Option<String>,
     /// When it started, by the clock of its node.
-    pub(crate) started_at: Timestamp,
+    pub(super) started_at: Timestamp,
     /// Its name in its PID namespace, where the kernel tells.
-    pub(crate) pid: Option<Pid>,
+    pub(in crate::kubernetes) pid: Option<Pid>,
     /// Its age at a moment.
     age: (Duration, Instant),
 }
