@@ -2,6 +2,7 @@
 
 pub(crate) mod drained;
 pub(crate) mod handles;
+mod kernel;
 pub(crate) mod process;
 
 use std::time::Duration;
