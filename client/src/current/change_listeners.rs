@@ -1,4 +1,7 @@
-//! Who is told that another version of the workspace was swapped in, and what.
+//! Notifies the application of each version that is swapped in.
+//!
+//! Listeners run beside the task that swaps, so no listener holds up a swap, and each gets the newest version rather than
+//! every version.
 
 use std::sync::Arc;
 
@@ -7,7 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::workspace::Workspace;
 
-/// The workspaces that are swapped in, one after the other.
+/// The stream of workspaces that are swapped in, from [`RefreshingWorkspace::changes`](crate::RefreshingWorkspace::changes).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().display().to_string();
+/// # std::fs::write(directory.path().join("rototo-workspace.toml"), "schema_version = 1\n")?;
+/// use rototo::{RefreshOptions, RefreshingWorkspace};
+///
+/// let workspace = RefreshingWorkspace::load(&path, RefreshOptions::new()).await?;
+/// let mut changes = workspace.changes();
+///
+/// # std::fs::write(directory.path().join("rototo-workspace.toml"), "# changed\nschema_version = 1\n")?;
+/// workspace.refresh_now().await?;
+/// let changed = changes.next().await.ok_or("the workspace is not followed any more")?;
+/// assert_eq!(changed.fingerprint(), workspace.current()?.fingerprint());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Changes(watch::Receiver<Option<Arc<Workspace>>>);
 
@@ -16,29 +38,33 @@ impl Changes {
         Self(swaps)
     }
 
-    /// The next one; `None` when the workspace is not followed any more.
+    /// Waits for the next workspace that is swapped in, and returns it. If several were swapped in since the last call,
+    /// returns only the newest. Returns `None` once the [`RefreshingWorkspace`](crate::RefreshingWorkspace) and its typed
+    /// variables are dropped; a workspace that was shut down and is still held has no next version.
+    ///
+    /// Cancellation safe: dropping the future loses no change.
     pub async fn next(&mut self) -> Option<Arc<Workspace>> {
         self.0.changed().await.ok()?;
         self.0.borrow_and_update().clone()
     }
 }
 
-/// One change, as [`RefreshOptions::on_change`](crate::RefreshOptions::on_change) tells it.
+/// One change, as [`RefreshOptions::on_change`](crate::RefreshOptions::on_change) gives it to a listener.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Change {
-    /// What is resolved from now.
+    /// The workspace that is resolved from now.
     pub workspace: Arc<Workspace>,
-    /// What was resolved from before; `None` at the start.
+    /// The workspace that the listener got before; `None` at the start.
     pub before: Option<Arc<Workspace>>,
-    /// The variables that may now resolve to something else, in order: those whose rules, qualifiers, or values changed,
-    /// that are new, or that are gone. At the start, all of them.
+    /// The ids of the variables that may now resolve to something else, in order: variables whose rules, qualifiers, or
+    /// values changed, new variables, and removed ones. At the start, all variables.
     pub variables: Vec<String>,
 }
 
 type Listener = Arc<dyn Fn(&Change) + Send + Sync>;
 
-/// Who is told of changes.
+/// The listeners of the application, in the order in which it added them.
 #[derive(Clone, Default)]
 pub(crate) struct Listeners(Vec<Listener>);
 
@@ -51,8 +77,8 @@ impl Listeners {
         self.0.is_empty()
     }
 
-    /// Tells of each change until `stop`, or the newest of them where they come faster than they are listened to. It is
-    /// beside the task that swaps, so that no listener holds that up.
+    /// Calls the listeners with each change until `stop`, or with the newest where changes come faster than listeners
+    /// return.
     pub(crate) async fn listen(self, mut swaps: watch::Receiver<Option<Arc<Workspace>>>, stop: CancellationToken) {
         let mut before = None;
         swaps.mark_changed();
@@ -64,7 +90,7 @@ impl Listeners {
             let Some(workspace) = swaps.borrow_and_update().clone() else { continue };
             let (newest, listeners) = (workspace.clone(), self.0.clone());
             let previous = before.replace(workspace);
-            // A listener may block, and may panic: the next change is told all the same.
+            // A listener may block, and may panic. The next change is delivered all the same.
             let delivery = tokio::task::spawn_blocking(move || {
                 let change = Change::new(newest, previous);
                 listeners.iter().for_each(|listener| listener(&change));

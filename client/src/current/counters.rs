@@ -1,21 +1,21 @@
-//! What a process counts while it follows a workspace, for whichever metrics library the application uses.
+//! Counters of a process that follows a workspace, for whichever metrics library the application uses.
 
 use serde::Serialize;
 
-/// How often things happened since the start.
+/// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Content was asked for: of the operator, a repository, or a directory.
+    /// The number of requests for content, to the operator, a repository, or a directory.
     pub polls: u64,
-    /// It could not be had.
+    /// The number of requests that brought no content.
     pub poll_failures: u64,
-    /// It was had, and can't be used: lint, the compiler, or the application's own types refuse it.
+    /// The number of versions that lint, the compiler, or the application's own checks refused.
     pub refusals: u64,
-    /// Another version was swapped in.
+    /// The number of versions that were swapped in.
     pub swaps: u64,
-    /// The operator was told what runs.
+    /// The number of reports to the operator.
     pub reports: u64,
-    /// It did not take it.
+    /// The number of reports that the operator did not take.
     pub report_failures: u64,
 }

@@ -1,4 +1,4 @@
-//! How far a process is with following its workspace, for probes, logs, and alerts.
+//! The status of a process that follows a workspace, for probes, logs, and alerts.
 
 use std::future::{IntoFuture, Ready, ready};
 
@@ -11,44 +11,61 @@ use crate::current::counters::Counters;
 use crate::workspace::Workspace;
 use crate::workspace::origin::SourceFingerprint;
 
-/// What runs, since when, and what is wrong, if anything. It holds names, times, and codes, never a value, and may be
-/// shown to anyone.
+/// The status of a [`RefreshingWorkspace`](crate::RefreshingWorkspace): what it resolves from, since when, and the
+/// current failure, if there is one.
+///
+/// The status is a copy that does not change. It holds names, times, and codes, and never a value of the workspace, so
+/// it may be shown to anyone. As JSON it goes well with a debug page:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// use rototo::{ProcessState, RefreshOptions, RefreshingWorkspace};
+///
+/// let workspace = RefreshingWorkspace::load(directory, RefreshOptions::new()).await?;
+/// let status = workspace.status();
+/// assert_eq!((status.state, status.stale, status.last_error.as_deref()), (ProcessState::Applied, false, None));
+/// println!("{}", serde_json::to_string_pretty(&status)?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RefreshStatus {
-    /// Where the workspace comes from, without credentials.
+    /// The source of the workspace, without credentials.
     pub source: String,
-    /// Where the process is on its way to what it should run.
+    /// The progress of the process towards what it should run.
     pub state: ProcessState,
-    /// The content that is resolved from.
+    /// The fingerprint of the content that is resolved from.
     #[serde(serialize_with = "as_text")]
     pub fingerprint: Option<rototo_engine::Fingerprint>,
-    /// The same as the source names it: a commit, or a digest.
+    /// The name that the source has for this content: a commit, or a digest.
     #[serde(skip)]
     pub current_fingerprint: Option<SourceFingerprint>,
-    /// The commit that it came from, as `<ref>@sha1:<commit>`, where that is known.
+    /// The commit of the content, as `<ref>@sha1:<commit>`, where it is known.
     pub revision: Option<String>,
-    /// The publish that it came with, where an operator published it.
+    /// The time of the publish, where an operator published the content.
     pub updated_at: Option<UpdatedAt>,
-    /// When it was swapped in here.
+    /// The time at which this process swapped the content in.
     pub applied_at: Option<Timestamp>,
-    /// Nobody could confirm for too long that this is still what should run.
+    /// Nothing has confirmed for too long that the content is still what should run.
     pub stale: bool,
     /// The source names one commit, which never changes.
     pub immutable: bool,
-    /// Something is being fetched.
+    /// A request for content is in flight.
     pub refreshing: bool,
-    /// When something was last asked for.
+    /// The time of the last request for content.
     pub last_attempt: Option<Timestamp>,
-    /// When it was last confirmed that what runs is what should run.
+    /// The time of the last confirmation that the content is what should run.
     pub last_success: Option<Timestamp>,
-    /// How many attempts failed since.
+    /// The number of attempts that have failed since the last success.
     pub consecutive_failures: u64,
-    /// What is wrong at the moment. Gone as soon as it is not wrong any more.
+    /// The current failure, in one sentence. It disappears as soon as the failure is over.
     pub last_error: Option<String>,
-    /// How often the markers were listed anew; more than one means that a watch was lost for good.
+    /// The number of lists of the markers. More than one means that a watch was lost and could not resume.
     pub hydrates: u64,
-    /// How often things happened since the start; see [`metrics`](Self::metrics).
+    /// Counts since the start; see [`metrics`](Self::metrics).
     pub counters: Counters,
 }
 
@@ -74,7 +91,7 @@ impl RefreshStatus {
         }
     }
 
-    /// Takes in what is resolved from.
+    /// Takes in the names of the workspace that is resolved from.
     pub(super) fn show(&mut self, running: Option<&Workspace>) {
         let Some(running) = running else { return };
         self.fingerprint = Some(running.fingerprint());
@@ -83,25 +100,10 @@ impl RefreshStatus {
         self.updated_at = running.updated_at();
         self.immutable = running.immutable_source();
     }
-}
 
-/// Asking for the status never waits; code that was written when it did, and awaits it, goes on to work.
-impl IntoFuture for RefreshStatus {
-    type Output = Self;
-    type IntoFuture = Ready<Self>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        ready(self)
-    }
-}
-
-fn as_text<S: Serializer>(fingerprint: &Option<rototo_engine::Fingerprint>, serializer: S) -> Result<S::Ok, S::Error> {
-    fingerprint.map(|fingerprint| fingerprint.to_string()).serialize(serializer)
-}
-
-impl RefreshStatus {
-    /// All that can be measured, by name, as Prometheus spells names and units. What means the same at the operator has
-    /// the same name there.
+    /// Returns all metrics by name, as Prometheus spells names and units: counters end with `_total`, times are seconds
+    /// since 1970, `rototo_ready` and `rototo_stale` are 0 or 1. A time that is not known yet is left out. A metric that
+    /// means the same at the operator has the same name there.
     ///
     /// ```
     /// # fn export(workspace: &rototo::RefreshingWorkspace) -> String {
@@ -133,4 +135,18 @@ impl RefreshStatus {
         let stale = ("rototo_stale", f64::from(u8::from(self.stale)));
         counts.chain(times).chain([ready, stale]).collect()
     }
+}
+
+/// Completes at once. Reading the status used to be asynchronous; code that still awaits it compiles.
+impl IntoFuture for RefreshStatus {
+    type Output = Self;
+    type IntoFuture = Ready<Self>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        ready(self)
+    }
+}
+
+fn as_text<S: Serializer>(fingerprint: &Option<rototo_engine::Fingerprint>, serializer: S) -> Result<S::Ok, S::Error> {
+    fingerprint.map(|fingerprint| fingerprint.to_string()).serialize(serializer)
 }

@@ -1,8 +1,10 @@
-//! A bell that the files of a directory ring when they change, where the system can tell: what a laptop has for a watch.
+//! Notifies of changed files in a directory, where the operating system can watch them.
+//!
+//! A notification only causes an early poll. The regular polls find every change that the watch misses.
 
 use std::path::PathBuf;
 
-/// Rings when a file below a directory changes. Looking now and then finds what it misses.
+/// Notifies of changed files below a directory.
 pub(crate) struct FileWatcher {
     directory: Option<PathBuf>,
     #[cfg(feature = "watch")]
@@ -10,7 +12,7 @@ pub(crate) struct FileWatcher {
 }
 
 impl FileWatcher {
-    /// A bell for `directory`, or one that never rings.
+    /// Makes a watcher of `directory`; without a directory it never notifies.
     pub(crate) fn new(directory: Option<PathBuf>) -> Self {
         Self {
             directory,
@@ -33,20 +35,23 @@ impl FileWatcher {
 
 #[cfg(feature = "watch")]
 impl FileWatcher {
-    /// Hangs it up, also anew: the directory may be another than before, under the same name.
+    /// Starts the watch, or restarts it: another directory may have taken the name meanwhile.
     pub(crate) fn start(&mut self) {
         let Some(directory) = &self.directory else { return };
         self.running = match running::RunningWatch::on(directory) {
             Ok(running) => Some(running),
             Err(error) => {
                 let directory = directory.display();
-                tracing::debug!(%directory, "watching for changed files failed, so they are looked for now and then: {error}");
+                tracing::debug!(
+                    %directory,
+                    "watching for changed files failed, so the directory is polled instead: {error}"
+                );
                 None
             }
         };
     }
 
-    /// Waits until it rings and the files are quiet again.
+    /// Waits until a file changes, and then until no file has changed for a moment.
     pub(crate) async fn changed(&self) {
         match &self.running {
             Some(running) => running.changed().await,
@@ -66,10 +71,11 @@ mod running {
     use tokio::sync::Notify;
     use tokio::time::{Instant, timeout, timeout_at};
 
-    /// An editor writes one file in several steps, and a checkout many files: what it leaves is what counts.
+    /// The time without a change after which the files are read. An editor writes one file in several steps, and a
+    /// checkout writes many files; their final state counts.
     const QUIET: Duration = Duration::from_millis(50);
-    /// However much is being written, it is looked at after this time.
-    const AT_LAST: Duration = Duration::from_secs(1);
+    /// The longest wait for the files to become quiet.
+    const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
     /// A watch that is running.
     pub(crate) struct RunningWatch {
@@ -82,7 +88,7 @@ mod running {
             let changed = Arc::new(Notify::new());
             let notifier = Arc::clone(&changed);
             let mut watcher = recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // What can't be told may be anything.
+                // A watch that failed may have missed any change.
                 if event.map_or(true, |event| changes_a_file(&event.kind)) {
                     notifier.notify_one();
                 }
@@ -94,11 +100,11 @@ mod running {
         pub(crate) async fn changed(&self) {
             self.changed.notified().await;
             let settled = async { while timeout(QUIET, self.changed.notified()).await.is_ok() {} };
-            let _ = timeout_at(Instant::now() + AT_LAST, settled).await;
+            let _ = timeout_at(Instant::now() + LONGEST_WAIT, settled).await;
         }
     }
 
-    /// Reading them is none, or each look would cause the next.
+    /// Returns whether an event changes a file. Reading a file does not, or each poll would cause the next.
     fn changes_a_file(kind: &EventKind) -> bool {
         !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
     }

@@ -1,4 +1,7 @@
-//! From a source to a loaded workspace, once: pin, fetch, lint, compile.
+//! Loads a workspace from a source that has files, once ([`load`]) or again and again ([`polling`]).
+//!
+//! The steps are pin, fetch, lint, compile, and the application's own checks. A workspace that fails one of them never
+//! leaves this module.
 
 pub(crate) mod file_watcher;
 pub(crate) mod options;
@@ -15,19 +18,46 @@ use crate::workspace::checks::Checks;
 use crate::workspace::content::Content;
 use crate::workspace::origin::{Origin, SourceFingerprint};
 
-/// Loading from a source.
+/// Loads from a source.
 impl Workspace {
-    /// Loads a directory or a git source. A workspace with lint errors is refused.
+    /// Loads a workspace once, from a directory, a git source, or an archive.
+    ///
+    /// Dropping the future stops the work, except for a step that a thread is at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSource`] and [`Error::OnlyFollowed`] for a source that can't be loaded, [`Error::Source`] for files
+    /// that can't be read, [`Error::Lint`] and [`Error::Compile`] for a workspace that can't be used.
     pub async fn load(source: impl AsRef<str>) -> Result<Self> {
         Self::load_with_options(source, LoadOptions::default()).await
     }
 
-    /// Loads a workspace as `options` say.
+    /// Loads a workspace once, with `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and [`Error::NoToken`] for a token that can't be sent.
     pub async fn load_with_options(source: impl AsRef<str>, options: LoadOptions) -> Result<Self> {
         read_once(source.as_ref(), options).await
     }
 
-    /// Loads a workspace to look at it, whatever lint says. It does not resolve.
+    /// Loads a workspace to inspect it, whatever lint finds. It does not resolve.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// let workspace = rototo::Workspace::inspect(directory).await?;
+    /// for diagnostic in &workspace.lint().await?.diagnostics {
+    ///     println!("{}: {}", diagnostic.location, diagnostic.message);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), without those of lint and the compiler.
     pub async fn inspect(source: impl AsRef<str>) -> Result<Self> {
         Self::load_with_options(source, LoadOptions::new().with_lint(LintMode::Skip)).await
     }
@@ -42,7 +72,7 @@ async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
     load(&reader, &pinned, requirements, None).await.map(|(workspace, _)| workspace)
 }
 
-/// A source that can be read, rather than only followed.
+/// Returns `source` if it has files, and can be read rather than only followed.
 pub(crate) fn with_files(source: Source) -> Result<Source> {
     match source {
         Source::Kubernetes { .. } => Err(Error::OnlyFollowed(source.to_string())),
@@ -50,7 +80,7 @@ pub(crate) fn with_files(source: Source) -> Result<Source> {
     }
 }
 
-/// A source with what opens it.
+/// Joins a source with its credentials.
 pub(crate) fn access(source: Source, auth: &SourceAuth) -> Result<Access> {
     match auth {
         SourceAuth::None => Ok(source.into()),
@@ -61,15 +91,15 @@ pub(crate) fn access(source: Source, auth: &SourceAuth) -> Result<Access> {
     }
 }
 
-/// What is demanded of a workspace before it is used.
+/// The requirements on a workspace before it is used.
 #[derive(Clone)]
 pub(crate) struct LoadRequirements {
     pub(crate) lint: LintMode,
     pub(crate) checks: Checks,
 }
 
-/// Loads what was pinned, and says of which versions of which layers it is. What has not changed since `base` is not
-/// parsed or compiled again.
+/// Loads the pinned version of a source, and returns it with the versions of all layers. Documents that have not changed
+/// since `base` are not parsed or compiled again.
 pub(crate) async fn load(
     reader: &Reader,
     pinned: &PinnedSource,
@@ -80,7 +110,7 @@ pub(crate) async fn load(
     let name = pinned.source().to_string();
     let parsed = tokio::task::spawn_blocking(move || -> Result<_> {
         let content = build(tree, &name, requirements.lint, base.as_deref())?;
-        // The same content stays the same object, with the typed values that were made of it.
+        // Equal content stays the same object, which keeps its typed values.
         Ok(base.filter(|base| base.is_same_as(&content)).unwrap_or_else(|| Arc::new(content)))
     });
     let parsed = parsed.await;

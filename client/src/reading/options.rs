@@ -4,7 +4,21 @@ use rototo_source::ReaderOptions;
 
 use crate::environment::from_environment;
 
-/// How a workspace is loaded.
+/// Options for loading a workspace: lint, credentials, and limits.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rototo::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// use rototo::{LintMode, LoadOptions, Workspace};
+///
+/// // Any workspace, to inspect it. It does not resolve.
+/// let options = LoadOptions::new().with_lint(LintMode::Skip);
+/// let workspace = Workspace::load_with_options(directory, options).await?;
+/// assert!(!workspace.lint().await?.has_errors());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     lint: LintMode,
@@ -12,13 +26,20 @@ pub struct LoadOptions {
     auth: SourceAuth,
 }
 
-/// What opens a source, beyond the user's own set-up for git and ssh.
+/// Credentials for a source, beyond the user's own configuration of git and ssh. [`Debug`] does not show them.
+///
+/// ```
+/// use rototo::{LoadOptions, SourceAuth};
+///
+/// let options = LoadOptions::new().with_source_auth(SourceAuth::Bearer("s3cr3t".to_owned()));
+/// assert!(!format!("{options:?}").contains("s3cr3t"));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum SourceAuth {
-    /// Nothing.
+    /// No credentials.
     #[default]
     None,
-    /// A token, sent over https only.
+    /// A token, which is sent over https only.
     Bearer(String),
 }
 
@@ -31,7 +52,7 @@ impl std::fmt::Debug for SourceAuth {
     }
 }
 
-/// Whether a workspace must pass lint.
+/// The requirement on lint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LintMode {
     /// A workspace with lint errors is refused.
@@ -42,52 +63,52 @@ pub enum LintMode {
 }
 
 impl LoadOptions {
-    /// Lint is required, and sources are read with the default limits.
+    /// Makes options that require lint, and read without credentials and with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For a source that the environment names: opened with the token in `ROTOTO_WORKSPACE_TOKEN`, if there is one.
+    /// Makes options for a source that the environment names, with the token in `ROTOTO_WORKSPACE_TOKEN` if there is one.
     #[must_use]
     pub fn from_env() -> Self {
         let token = from_environment("ROTOTO_WORKSPACE_TOKEN");
         Self::new().with_source_auth(token.map_or(SourceAuth::None, SourceAuth::Bearer))
     }
 
-    /// What opens the source.
+    /// Returns the credentials for the source.
     #[must_use]
     pub fn auth(&self) -> &SourceAuth {
         &self.auth
     }
 
-    /// Whether lint is required.
+    /// Returns the requirement on lint.
     #[must_use]
     pub fn lint(&self) -> LintMode {
         self.lint
     }
 
-    /// How sources are read.
+    /// Returns the options for reading sources.
     #[must_use]
     pub fn reader(&self) -> &ReaderOptions {
         &self.reader
     }
 
-    /// Sets whether lint is required.
+    /// Sets the requirement on lint.
     #[must_use]
     pub fn with_lint(mut self, lint: LintMode) -> Self {
         self.lint = lint;
         self
     }
 
-    /// Opens the source with this. It is sent to no other host than the source's.
+    /// Sets the credentials for the source. They are sent to no other host than the source's.
     #[must_use]
     pub fn with_source_auth(mut self, auth: SourceAuth) -> Self {
         self.auth = auth;
         self
     }
 
-    /// Sets how sources are read: limits, proxy, cache.
+    /// Sets the options for reading sources: limits, proxy, cache.
     #[must_use]
     pub fn with_reader(mut self, reader: ReaderOptions) -> Self {
         self.reader = reader;

@@ -1,4 +1,6 @@
-//! Keeps a directory or a git source current by asking for it now and then.
+//! Keeps the workspace of a directory, a git source, or an archive current by polling it.
+//!
+//! One task per handle polls, swaps, and responds to refresh requests, so polls never overlap.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,51 +19,51 @@ use crate::error::Result;
 use crate::reading::file_watcher::FileWatcher;
 use crate::reading::{self, LoadRequirements};
 
-/// What to ask for, and how often.
+/// The source to poll, and the times between polls.
 pub(crate) struct PollConfig {
     pub(crate) access: Access,
     pub(crate) reader: Reader,
     pub(crate) requirements: LoadRequirements,
+    /// The time between polls; `None` polls only when the application asks.
     pub(crate) period: Option<Duration>,
-    /// The directory whose files ring.
+    /// The directory whose changed files cause a poll.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) backoff: Backoff,
 }
 
 /// Polls until `stop`.
 pub(crate) async fn poll(
-    plan: PollConfig,
+    config: PollConfig,
     current: Arc<Current>,
     mut refresh_requests: mpsc::Receiver<RefreshRequest>,
     stop: CancellationToken,
 ) {
     let mut waiting: Vec<RefreshRequest> = Vec::new();
     let mut failures = 0;
-    let mut file_watcher = FileWatcher::new(plan.directory.clone());
+    let mut file_watcher = FileWatcher::new(config.directory.clone());
     let mut changed = false;
-    // What runs, by the versions of its layers.
+    // The versions of the layers of the running workspace.
     let mut loaded = None;
     loop {
-        // Before the look: what changes during it rings.
+        // The watch starts before the poll, so that it notices a change during the poll.
         if !changed {
             file_watcher.start();
         }
         let outcome = tokio::select! {
-            outcome = poll_once(&plan, &current, &mut loaded) => outcome,
+            outcome = poll_once(&config, &current, &mut loaded) => outcome,
             () = stop.cancelled() => return,
         };
         failures = if outcome.is_err() { failures + 1 } else { 0 };
-        let delay = plan.delay(&current, failures);
+        let delay = config.delay(&current, failures);
         record_outcome(&outcome, &current);
-        // Whoever asked gets the error itself; the others only hear that there was one.
-        answer(outcome, waiting.drain(..));
+        respond(outcome, waiting.drain(..));
         let due = delay.map(|delay| Instant::now() + delay);
         tokio::select! {
             () = until(due) => changed = false,
             () = file_watcher.changed() => changed = true,
-            Some(ask) = refresh_requests.recv() => {
+            Some(request) = refresh_requests.recv() => {
                 changed = false;
-                waiting.push(ask);
+                waiting.push(request);
             }
             () = stop.cancelled() => return,
         }
@@ -69,7 +71,7 @@ pub(crate) async fn poll(
 }
 
 impl PollConfig {
-    /// The wait until the next look; `None` when only the application asks.
+    /// Returns the wait until the next poll; `None` when only the application asks for one.
     fn delay(&self, current: &Current, failures: u32) -> Option<Duration> {
         let status = current.status();
         if failures > 0 && (self.period.is_some() || !current.is_loaded()) {
@@ -86,15 +88,19 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn poll_once(plan: &PollConfig, current: &Current, loaded: &mut Option<PinnedSource>) -> Result<RefreshOutcome> {
+async fn poll_once(
+    config: &PollConfig,
+    current: &Current,
+    loaded: &mut Option<PinnedSource>,
+) -> Result<RefreshOutcome> {
     current.poll_started(Timestamp::now());
-    let pinned = plan.reader.pin(&plan.access).await?;
+    let pinned = config.reader.pin(&config.access).await?;
     if loaded.as_ref().is_some_and(|loaded| pinned.is_same_content(loaded)) {
         return Ok(if pinned.immutable() { RefreshOutcome::Immutable } else { RefreshOutcome::Unchanged });
     }
     let running = current.workspace().ok();
     let base = running.as_ref().map(|running| running.content().clone());
-    let (workspace, pinned) = reading::load(&plan.reader, &pinned, plan.requirements.clone(), base).await?;
+    let (workspace, pinned) = reading::load(&config.reader, &pinned, config.requirements.clone(), base).await?;
     *loaded = Some(pinned);
     let workspace = Arc::new(workspace);
     if running.is_some_and(|running| running.fingerprint() == workspace.fingerprint()) {
@@ -119,13 +125,13 @@ fn record_outcome(outcome: &Result<RefreshOutcome>, current: &Current) {
     }
 }
 
-fn answer(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = RefreshRequest>) {
+fn respond(outcome: Result<RefreshOutcome>, mut waiting: impl Iterator<Item = RefreshRequest>) {
     let copy = outcome.as_ref().ok().copied();
-    // An error can be given to one only; a second asker in the same moment is told to look at the status.
+    // An error can't be cloned, so only the first request gets it. The others find it in the status.
     if let Some(first) = waiting.next() {
         drop(first.done.send(outcome));
     }
     if let Some(outcome) = copy {
-        waiting.for_each(|ask| drop(ask.done.send(Ok(outcome))));
+        waiting.for_each(|request| drop(request.done.send(Ok(outcome))));
     }
 }

@@ -1,4 +1,7 @@
-//! A workspace that keeps itself current, whatever its source.
+//! The workspace that applications hold and that keeps itself current, whatever its source.
+//!
+//! [`RefreshingWorkspace::start`] is the one place where tasks start: a poller or a follower, and the delivery to
+//! listeners. All of them end with [`FollowGuard`].
 
 pub(crate) mod follow_guard;
 pub(crate) mod options;
@@ -29,14 +32,21 @@ use crate::refreshing::options::RefreshOptions;
 use crate::refreshing::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
 
-/// The environment variable that says where the workspace is.
+/// The environment variable that names the source of the workspace.
 pub const WORKSPACE_SOURCE: &str = "ROTOTO_WORKSPACE_SOURCE";
 
-/// A workspace that keeps itself current: `kubernetes://` by following what the operator publishes, a git source or a
-/// directory by looking at it now and then.
+/// A workspace that keeps itself current: `kubernetes://` by following the operator's publishes, a git source or a
+/// directory by polling it.
 ///
-/// What was loaded last goes on to be used through every failure. All methods but [`shutdown`](Self::shutdown) and
-/// [`refresh_now`](Self::refresh_now) answer from memory.
+/// The workspace that was swapped in last stays in use through every failure.
+///
+/// All methods take `&self`, and any number of threads and tasks may call them: put it into an [`Arc`], or share a
+/// reference. [`current`](Self::current), [`status`](Self::status), [`ready`](Self::ready), and the methods that resolve
+/// read memory. [`load`](Self::load), [`until_ready`](Self::until_ready), [`refresh_now`](Self::refresh_now), and
+/// [`shutdown`](Self::shutdown) wait.
+///
+/// Following runs in a task on the Tokio runtime on which the workspace was started, and ends with that runtime. Dropping
+/// the workspace and all its typed variables ends it too; [`shutdown`](Self::shutdown) also waits for the last report.
 ///
 /// ```no_run
 /// # async fn serve() -> rototo::Result<()> {
@@ -64,36 +74,63 @@ pub struct RefreshingWorkspace {
 
 impl RefreshingWorkspace {
     /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names, with the token in `ROTOTO_WORKSPACE_TOKEN` if
-    /// there is one. A git source or a directory is looked at every 30 seconds, and a directory also whenever its files
-    /// change.
+    /// there is one. A git source or a directory is polled every 30 seconds, and a directory also whenever its files
+    /// change. Does not wait: [`until_ready`](Self::until_ready) waits for the first version.
     ///
     /// # Errors
-    /// When the variable is not set, or is no source. That nothing is loaded yet is no error: see
-    /// [`until_ready`](Self::until_ready).
+    ///
+    /// [`Error::NoSource`] if the variable is not set, and the errors of [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
     pub fn from_env() -> Result<Self> {
         Self::from_env_with_options(RefreshOptions::from_env())
     }
 
-    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names, as `options` say.
+    /// Begins to follow the source that `ROTOTO_WORKSPACE_SOURCE` names, with `options`. Does not wait.
     ///
     /// # Errors
+    ///
     /// As [`from_env`](Self::from_env).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
     pub fn from_env_with_options(options: RefreshOptions) -> Result<Self> {
         let source = from_environment(WORKSPACE_SOURCE).ok_or(Error::NoSource(WORKSPACE_SOURCE))?;
         Self::start(source, LoadOptions::from_env(), options)
     }
 
-    /// Loads a workspace and keeps it current.
+    /// Loads a workspace, and keeps it current.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// use rototo::{RefreshOptions, RefreshingWorkspace};
+    ///
+    /// let workspace = RefreshingWorkspace::load(directory, RefreshOptions::new()).await?;
+    /// assert!(workspace.ready());
+    /// workspace.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Dropping the future ends following, too.
     ///
     /// # Errors
-    /// When it can't be loaded, or not in [`RefreshOptions::start_timeout`].
+    ///
+    /// The errors of [`start`](Self::start). For a source with files, the reason why it can't be loaded, at once; for
+    /// `kubernetes://`, [`Error::StartTimedOut`] after [`RefreshOptions::start_timeout`].
     pub async fn load(source: impl AsRef<str>, refresh: RefreshOptions) -> Result<Self> {
         Self::load_with_options(source, LoadOptions::default(), refresh).await
     }
 
-    /// Loads a workspace as `load` says, and keeps it current.
+    /// Loads a workspace with the options in `load`, and keeps it current with those in `refresh`.
     ///
     /// # Errors
+    ///
     /// As [`load`](Self::load).
     pub async fn load_with_options(
         source: impl AsRef<str>,
@@ -104,16 +141,23 @@ impl RefreshingWorkspace {
         if matches!(workspace.source.parse(), Ok(Source::Kubernetes { .. })) {
             workspace.until_ready().await?;
         } else {
-            // What is wrong with files is known at once.
+            // A failure to read files is known at once.
             workspace.refresh_now().await?;
         }
         Ok(workspace)
     }
 
-    /// Begins to follow a source, and waits for nothing. Must be called on a Tokio runtime.
+    /// Begins to follow a source. Does not wait, and a source that can't be reached yet is not an error: see
+    /// [`until_ready`](Self::until_ready).
     ///
     /// # Errors
-    /// When `source` is none that this build can follow.
+    ///
+    /// [`Error::InvalidSource`], [`Error::NoToken`], or [`Error::FeatureMissing`] if this build can't follow `source`, and
+    /// [`Error::Source`] if the options for reading can't be used.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
     pub fn start(source: impl AsRef<str>, load: LoadOptions, options: RefreshOptions) -> Result<Self> {
         let source: Source = source.as_ref().parse()?;
         let name = source.to_string();
@@ -127,7 +171,8 @@ impl RefreshingWorkspace {
         Ok(Self { current, source: name, options, refresh_requests, guard, task: Mutex::new(Some(task)) })
     }
 
-    /// A workspace that stays as it is: for tests of code that takes a `RefreshingWorkspace`, without a source or cluster.
+    /// Makes a workspace that never changes, for tests of code that takes a `RefreshingWorkspace`. It needs no source, no
+    /// cluster, and no runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -144,24 +189,36 @@ impl RefreshingWorkspace {
     pub fn fixed(workspace: Workspace) -> Self {
         let source = workspace.source().to_owned();
         let current = Arc::new(Current::fixed(workspace));
-        // Nobody listens to what is asked.
+        // Nothing receives refresh requests: a fixed workspace is immutable.
         let (refresh_requests, _) = mpsc::channel(1);
         let (guard, task) = (Arc::default(), Mutex::new(None));
         Self { current, source, options: RefreshOptions::new(), refresh_requests, guard, task }
     }
 
-    /// Whether a workspace is loaded: what a readiness probe asks. Once it is, it stays so until it is
+    /// Returns whether a workspace is loaded, for a readiness probe. Once loaded, it stays so until it is
     /// [shut down](Self::shutdown).
     #[must_use]
     pub fn ready(&self) -> bool {
         self.current.is_loaded()
     }
 
-    /// Waits until a workspace is loaded.
+    /// Waits until a workspace is loaded. Returns at once if one is.
+    ///
+    /// ```no_run
+    /// # async fn example(workspace: rototo::RefreshingWorkspace) {
+    /// if let Err(error) = workspace.until_ready().await {
+    ///     // Following goes on: a service may run with its own defaults meanwhile.
+    ///     eprintln!("{error}");
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Cancellation safe: dropping the future changes nothing.
     ///
     /// # Errors
-    /// When that takes longer than [`RefreshOptions::start_timeout`]; the error names the map, grant, or file that is
-    /// missing. Following goes on. When it was shut down.
+    ///
+    /// [`Error::StartTimedOut`] after [`RefreshOptions::start_timeout`]; it names the missing map, grant, or file, and
+    /// following goes on. [`Error::ShutDown`] after a shutdown.
     pub async fn until_ready(&self) -> Result<()> {
         let after = self.options.start_timeout();
         let mut swaps = self.current.swaps();
@@ -177,22 +234,24 @@ impl RefreshingWorkspace {
         }
     }
 
-    /// The workspace as it is now: a view that stays the same for as long as it is held.
+    /// Returns the workspace as it is now: a view that stays the same for as long as it is held. Hold one view per request,
+    /// so that everything that the request resolves fits together.
     ///
     /// # Errors
-    /// When none is loaded yet, or it was shut down.
+    ///
+    /// [`Error::NotLoaded`] with the reason, or [`Error::ShutDown`].
     pub fn current(&self) -> Result<Arc<Workspace>> {
         self.current.workspace()
     }
 
-    /// A variable with its type, whose values are deserialized once per version of the workspace. It need not exist yet.
-    /// The workspace is followed for as long as the variable is held, too.
+    /// Returns a typed variable, whose values are deserialized once per version of the workspace. The variable need not
+    /// exist yet. The workspace is followed for as long as the variable is held. See [`Typed`] for an example.
     #[must_use]
     pub fn variable<T: DeserializeOwned + Send + Sync + 'static>(&self, id: impl Into<String>) -> Typed<T> {
         Typed::new(self.current.clone(), self.guard.clone(), id.into())
     }
 
-    /// Each workspace that is swapped in from now on; a slow reader sees only the newest.
+    /// Returns the stream of workspaces that are swapped in from now on. A slow reader gets only the newest.
     ///
     /// ```no_run
     /// # async fn example(workspace: rototo::RefreshingWorkspace) {
@@ -207,7 +266,7 @@ impl RefreshingWorkspace {
         Changes::of(self.current.swaps())
     }
 
-    /// How far it is. Never waits.
+    /// Returns the status. Never waits.
     #[must_use]
     pub fn status(&self) -> RefreshStatus {
         let mut status = self.current.status();
@@ -218,10 +277,27 @@ impl RefreshingWorkspace {
         status
     }
 
-    /// Looks at the source now, and waits until what it has is loaded.
+    /// Polls the source now, and waits until its newest version is swapped in, for at most
+    /// [`RefreshOptions::start_timeout`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// use rototo::{RefreshOptions, RefreshOutcome, RefreshingWorkspace};
+    ///
+    /// let workspace = RefreshingWorkspace::load(directory, RefreshOptions::new()).await?;
+    /// assert_eq!(workspace.refresh_now().await?, RefreshOutcome::Unchanged);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancellation safe: dropping the future leaves the refresh to finish in the background.
     ///
     /// # Errors
-    /// When that fails. What was loaded before goes on to be used.
+    ///
+    /// The reason of the failure, or [`Error::RefreshFailed`]. The workspace that was loaded before stays in use.
+    /// [`Error::ShutDown`] after a shutdown.
     pub async fn refresh_now(&self) -> Result<RefreshOutcome> {
         if self.refresh_requests.is_closed() && self.status().immutable && !self.guard.is_stopped() {
             return Ok(RefreshOutcome::Immutable);
@@ -240,7 +316,12 @@ impl RefreshingWorkspace {
         Error::RefreshFailed { source_name, reason: last_error.unwrap_or_else(|| "it takes too long".to_owned()) }
     }
 
-    /// Resolves a variable from the current workspace. For several in one request, hold [`current`](Self::current).
+    /// Resolves a variable from the current workspace. For several variables in one request, hold one view from
+    /// [`current`](Self::current).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`current`](Self::current) and [`Workspace::resolve`].
     pub async fn resolve_variable<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -249,7 +330,11 @@ impl RefreshingWorkspace {
         self.current()?.resolve_variable(id, context).await
     }
 
-    /// Resolves a variable from the current workspace, as `options` say.
+    /// Resolves a variable from the current workspace, with `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve_variable`](Self::resolve_variable).
     pub async fn resolve_variable_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -260,6 +345,10 @@ impl RefreshingWorkspace {
     }
 
     /// Decides a qualifier from the current workspace.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`current`](Self::current) and [`Workspace::resolve_qualifier`].
     pub async fn resolve_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -268,7 +357,11 @@ impl RefreshingWorkspace {
         self.current()?.resolve_qualifier(id, context).await
     }
 
-    /// Decides a qualifier from the current workspace, as `options` say.
+    /// Decides a qualifier from the current workspace, with `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve_qualifier`](Self::resolve_qualifier).
     pub async fn resolve_qualifier_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -278,26 +371,42 @@ impl RefreshingWorkspace {
         self.current()?.resolve_qualifier_with_options(id, context, options).await
     }
 
-    /// How it is kept current.
+    /// Returns the options with which it is kept current.
     #[must_use]
     pub fn refresh_options(&self) -> &RefreshOptions {
         &self.options
     }
 
-    /// Ends it for good: nothing can be resolved from it any more, and the operator hears that it need not wait for this
-    /// process, or for the other handles only where there are some. Takes two seconds at most.
+    /// Ends it for good: nothing resolves from it any more, and the operator learns that it need not wait for this process,
+    /// or the state of the other handles where there are some. Takes two seconds at most.
     ///
-    /// Call it when the last request is answered. From then on, [`current`](Self::current), whatever resolves, and its
-    /// typed variables fail with [`Error::ShutDown`]. A view that [`current`](Self::current) gave before stays as it is, for
-    /// as long as the application holds it.
+    /// Call it when the last request is answered. From then on [`current`](Self::current), everything that resolves, and the
+    /// typed variables of this workspace fail with [`Error::ShutDown`]. A view that [`current`](Self::current) returned
+    /// before stays as it is, for as long as the application holds it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// use rototo::{Error, RefreshOptions, RefreshingWorkspace};
+    ///
+    /// let workspace = RefreshingWorkspace::load(directory, RefreshOptions::new()).await?;
+    /// workspace.shutdown().await;
+    /// assert!(matches!(workspace.current(), Err(Error::ShutDown(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Dropping the future leaves following to end in the background; another call completes the shutdown. A second call
+    /// after a complete one returns at once.
     pub async fn shutdown(&self) {
         self.guard.stop();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
-            // It ends by itself; whether it did so in a panic makes no difference any more.
+            // The task ends by itself. A panic in it makes no difference any more.
             let _ = task.await;
         }
-        // Where no task has done so by itself.
+        // A poller does not close it, nor does a follower that never joined its cluster.
         self.current.close();
         #[cfg(feature = "kubernetes")]
         self.guard.registration().leave();
@@ -328,12 +437,12 @@ fn follow(
         }
         source => source,
     };
-    // Who looks only when asked is not rung for either.
+    // A directory that is polled only on request is not watched either.
     let directory = match &source {
         Source::Local(directory) if options.period().is_some() => Some(directory.clone()),
         _ => None,
     };
-    let plan = PollConfig {
+    let config = PollConfig {
         reader: Reader::new(load.reader().clone())?,
         access: reading::access(source, load.auth())?,
         directory,
@@ -341,7 +450,7 @@ fn follow(
         period: options.period(),
         backoff: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
     };
-    Ok(tokio::spawn(polling::poll(plan, current, refresh_requests, guard.stopped())))
+    Ok(tokio::spawn(polling::poll(config, current, refresh_requests, guard.stopped())))
 }
 
 #[cfg(feature = "kubernetes")]
@@ -371,7 +480,7 @@ fn follow_marker(
     Ok(tokio::spawn(crate::kubernetes::follow(target, current, refresh_requests, guard.stopped())))
 }
 
-/// The other way to a workspace of the cluster.
+/// Prepares the source that is read when the operator's endpoint does not give the content.
 #[cfg(feature = "kubernetes")]
 fn direct(source: &str, load: &LoadOptions) -> Result<crate::kubernetes::Direct> {
     let source = reading::with_files(source.parse()?)?;
@@ -386,8 +495,8 @@ fn follow_marker(
     _load: LoadOptions,
     _options: &RefreshOptions,
     current: Arc<Current>,
-    _asked: mpsc::Receiver<RefreshRequest>,
-    _held: &FollowGuard,
+    _refresh_requests: mpsc::Receiver<RefreshRequest>,
+    _guard: &FollowGuard,
 ) -> Result<JoinHandle<()>> {
     Err(Error::FeatureMissing(current.status().source))
 }

@@ -1,4 +1,4 @@
-//! How to load and how to refresh. What is set in code wins over the environment.
+//! Options for keeping a workspace current. A setting in code wins over the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,9 @@ use crate::environment::from_environment;
 use crate::workspace::Workspace;
 use crate::workspace::checks::{Checks, fits};
 
-/// How a workspace is kept current.
+/// Options for keeping a workspace current: polling, checks, listeners, and the way to the operator.
+///
+/// All clones of the options share their checks and listeners.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,65 +41,66 @@ pub struct RefreshOptions {
 }
 
 impl RefreshOptions {
-    /// A git source or a directory is looked at only when [`refresh_now`](crate::RefreshingWorkspace::refresh_now)
-    /// asks; `kubernetes://` is always followed.
+    /// Makes options with which a git source or a directory is polled only when
+    /// [`refresh_now`](crate::RefreshingWorkspace::refresh_now) asks. `kubernetes://` is always followed.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For a source that the environment names: a git source or a directory is looked at every 30 seconds.
+    /// Makes options for a source that the environment names: a git source or a directory is polled every 30 seconds.
     #[must_use]
     pub fn from_env() -> Self {
         Self::new().with_period(Duration::from_secs(30))
     }
 
-    /// How often a git source or a directory is looked at.
+    /// Returns the poll interval of a git source or a directory; `None` polls only on request.
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
         self.period
     }
 
-    /// How long a workspace may go unconfirmed before it counts as stale.
+    /// Returns the age of the last confirmation from which on the workspace counts as stale.
     #[must_use]
     pub fn max_staleness(&self) -> Option<Duration> {
         self.max_staleness
     }
 
-    /// The wait after a first failure.
+    /// Returns the wait after a first failure; 5 seconds by default.
     #[must_use]
     pub fn min_failure_backoff(&self) -> Duration {
         self.min_failure_backoff
     }
 
-    /// The longest wait after failures.
+    /// Returns the longest wait after failures; 300 seconds by default.
     #[must_use]
     pub fn max_failure_backoff(&self) -> Duration {
         self.max_failure_backoff
     }
 
-    /// How long a start may take.
+    /// Returns the time limit for the first workspace, and for a refresh on request; 30 seconds by default.
     #[must_use]
     pub fn start_timeout(&self) -> Duration {
         self.start_timeout
     }
 
-    /// Looks at a git source or a directory this often, and at a directory also whenever its files change.
+    /// Polls a git source or a directory this often, and a directory also whenever its files change.
     #[must_use]
     pub fn with_period(mut self, period: Duration) -> Self {
         self.period = Some(period);
         self
     }
 
-    /// Counts a workspace as stale when it could not be confirmed for this long. For `kubernetes://` the workspace's
-    /// `staleAfter` says so by default.
+    /// Counts a workspace as stale when nothing has confirmed it for this long. The default for `kubernetes://` is the
+    /// workspace's `staleAfter`.
     #[must_use]
     pub fn with_max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = Some(max_staleness);
         self
     }
 
-    /// Waits between these after failures of a git source or a directory.
+    /// Sets the first and the longest wait after failures of a git source or a directory. The wait doubles with each
+    /// failure.
     #[must_use]
     pub fn with_failure_backoff(mut self, min: Duration, max: Duration) -> Self {
         self.min_failure_backoff = min;
@@ -105,23 +108,31 @@ impl RefreshOptions {
         self
     }
 
-    /// Gives up waiting for the first workspace after this time. Following goes on all the same.
+    /// Sets the time limit for the first workspace, and for a refresh on request. Following goes on after it.
     #[must_use]
     pub fn with_start_timeout(mut self, start_timeout: Duration) -> Self {
         self.start_timeout = start_timeout;
         self
     }
 
-    /// Lets the application refuse a workspace before it is swapped in, the first as well as every later one. The
-    /// reason goes to logs and status of this process, not to the operator.
+    /// Adds a check with which the application may refuse a workspace before it is swapped in, the first as well as every
+    /// later one. The reason goes to the log and the status of this process, and not to the operator. A check should
+    /// return soon: other tasks of the runtime may wait for it.
+    ///
+    /// ```
+    /// let options = rototo::RefreshOptions::new().with_check(|workspace| {
+    ///     let known = workspace.variables().any(|id| id == "account-limits");
+    ///     if known { Ok(()) } else { Err("it has no account limits".to_owned()) }
+    /// });
+    /// ```
     #[must_use]
     pub fn with_check(mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.checks.add(check);
         self
     }
 
-    /// Demands that each value of `variable` is a `T`. A workspace where one is not, or that lacks the variable, is
-    /// never swapped in, so what the application resolves always fits its types.
+    /// Requires that each value of `variable` is a `T`. A workspace with another value, or without the variable, is never
+    /// swapped in, so every resolution fits the application's types.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -137,9 +148,12 @@ impl RefreshOptions {
         self.with_check(move |workspace| fits::<T>(workspace, &variable))
     }
 
-    /// Tells of the first workspace and of each that replaces it, with the variables that may now resolve to something
-    /// else. Where changes come faster than `listener` returns, it is told of the newest, compared with the one that it
-    /// was told of before. It runs beside everything else, and may block.
+    /// Calls `listener` with the first workspace and with each that replaces it, and with the variables that may now
+    /// resolve to something else. Where changes come faster than `listener` returns, it gets the newest, compared with the
+    /// one before.
+    ///
+    /// Listeners run one after the other, on a thread that may block, and never hold up a swap. A listener that panics gets
+    /// the next change all the same.
     ///
     /// ```
     /// let options = rototo::RefreshOptions::new().on_change(|change| {
@@ -152,7 +166,7 @@ impl RefreshOptions {
         self
     }
 
-    /// Follows markers on this cluster rather than on the one that the environment names.
+    /// Follows markers on this cluster instead of the one that the environment names.
     #[cfg(feature = "kubernetes")]
     #[must_use]
     pub fn with_cluster(mut self, cluster: crate::kubernetes::Cluster) -> Self {
@@ -160,39 +174,40 @@ impl RefreshOptions {
         self
     }
 
-    /// Pins the operator's address, whatever the markers' map says. In the environment: `ROTOTO_SNAPSHOTS_URL`.
+    /// Pins the operator's address, whatever the marker map has. In the environment: `ROTOTO_SNAPSHOTS_URL`.
     #[must_use]
     pub fn with_snapshots_url(mut self, url: impl Into<String>) -> Self {
         self.snapshots_url = Some(url.into());
         self
     }
 
-    /// Pins the certificates of the operator's address. In the environment: `ROTOTO_SNAPSHOTS_CA_FILE`.
+    /// Pins the certificates for the operator's address to those in this PEM file. In the environment:
+    /// `ROTOTO_SNAPSHOTS_CA_FILE`.
     #[must_use]
     pub fn with_snapshots_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.snapshots_ca_file = Some(file.into());
         self
     }
 
-    /// Where the token for the operator is. In the environment: `ROTOTO_TOKEN_FILE`; by default
-    /// `/var/run/secrets/rototo/token`.
+    /// Sets the file with the token for the operator, which may be rotated. In the environment: `ROTOTO_TOKEN_FILE`; by
+    /// default `/var/run/secrets/rototo/token`.
     #[must_use]
     pub fn with_token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
         self
     }
 
-    /// Keeps a copy of the publish that was applied last in this directory. A process that starts while nobody else
-    /// answers uses it, as stale. In the environment: `ROTOTO_CACHE_DIR`.
+    /// Keeps a copy of the last applied publish in this directory. A process that starts while neither the API server nor
+    /// the operator answers uses it, and counts as stale. In the environment: `ROTOTO_CACHE_DIR`.
     #[must_use]
     pub fn with_cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(directory.into());
         self
     }
 
-    /// Reads the workspace from this source, a git address as a rule, whenever the operator's endpoint does not give what
-    /// the marker names. It is opened with the process's own credentials, and what it has is used only if it is exactly
-    /// what the marker names. In the environment: `ROTOTO_DIRECT_SOURCE`.
+    /// Reads the workspace from this source, usually a git address, whenever the operator's endpoint does not give the
+    /// content that the marker names. The source is opened with the process's own credentials, and its content is used only
+    /// if the marker names exactly that content. In the environment: `ROTOTO_DIRECT_SOURCE`.
     #[must_use]
     pub fn with_direct_source(mut self, source: impl Into<String>) -> Self {
         self.direct_source = Some(source.into());
@@ -229,7 +244,7 @@ impl Default for RefreshOptions {
     }
 }
 
-/// What only following a marker needs, with the environment filled in.
+/// Options that only following a marker needs, with the environment filled in.
 #[cfg(feature = "kubernetes")]
 impl RefreshOptions {
     pub(crate) fn cluster(&self) -> &crate::kubernetes::Cluster {

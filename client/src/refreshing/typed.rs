@@ -1,4 +1,4 @@
-//! A variable with its type: values are deserialized once per version of the workspace, and shared from then on.
+//! A variable with its type. Its values are deserialized once per version of the workspace, and shared from then on.
 
 use std::any::type_name;
 use std::fmt;
@@ -18,10 +18,12 @@ use crate::workspace::typed_values::TypedVariable;
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
 ///
-/// The workspace is followed for as long as it or one of its variables is held. Each version of the workspace has the values of the variable
-/// deserialized once, however many handles and threads ask; a resolution chooses one and shares it. Register the type with
-/// [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too, so that no workspace with a value that is no `T`
-/// is ever swapped in, and nobody has to wait for it.
+/// The workspace is followed for as long as it or one of its variables is held. The values of the variable are deserialized
+/// once per version of the workspace, for all handles and threads together; a resolution chooses one and shares it.
+/// Register the type with [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too: then no workspace with a
+/// value that is not a `T` is ever swapped in, and values are deserialized before the swap instead of in the first request.
+///
+/// It may be shared between threads and tasks.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -47,7 +49,7 @@ use crate::workspace::typed_values::TypedVariable;
 /// ```
 pub struct Typed<T> {
     current: Arc<Current>,
-    _held: Arc<FollowGuard>,
+    _guard: Arc<FollowGuard>,
     id: String,
     last: ArcSwapOption<TypedVersion<T>>,
 }
@@ -55,9 +57,9 @@ pub struct Typed<T> {
 /// A value of a [`Typed`] variable, which it dereferences to, and its key.
 #[derive(Debug)]
 pub struct TypedResolution<T> {
-    /// The key of the value that was chosen.
+    /// The key of the chosen value.
     pub value_key: Arc<str>,
-    /// The value, shared by all who resolved to it.
+    /// The value, which all resolutions to it share.
     pub value: Arc<T>,
 }
 
@@ -69,29 +71,30 @@ impl<T> Deref for TypedResolution<T> {
     }
 }
 
-/// The values of the version that was resolved from last.
+/// The values of the version that the last resolution used.
 struct TypedVersion<T> {
-    /// Not held: a version that was replaced need not stay for a variable that nobody asks for.
+    /// A weak reference, so that an unused variable does not keep a version that was replaced.
     of: Weak<Content>,
     values: Arc<TypedVariable<T>>,
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
-    pub(crate) fn new(current: Arc<Current>, held: Arc<FollowGuard>, id: String) -> Self {
-        Self { current, _held: held, id, last: ArcSwapOption::empty() }
+    pub(crate) fn new(current: Arc<Current>, guard: Arc<FollowGuard>, id: String) -> Self {
+        Self { current, _guard: guard, id, last: ArcSwapOption::empty() }
     }
 
-    /// The variable.
+    /// Returns the id of the variable.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Resolves it from the workspace as it is now. For several variables in one request, hold one
-    /// [`current`](crate::RefreshingWorkspace::current), and see [`resolve_in`](Self::resolve_in).
+    /// Resolves it from the workspace as it is now. For several variables in one request, hold one view from
+    /// [`current`](crate::RefreshingWorkspace::current), and use [`resolve_in`](Self::resolve_in).
     ///
     /// # Errors
-    /// When no workspace is loaded yet or it was shut down, the variable can't be resolved, or the value is no `T`.
+    ///
+    /// [`Error::NotLoaded`], [`Error::ShutDown`], and the errors of [`resolve_in`](Self::resolve_in).
     pub fn resolve<F: Facts + ?Sized>(&self, facts: &F) -> Result<TypedResolution<T>> {
         self.resolve_in(&*self.current.workspace()?, facts)
     }
@@ -99,7 +102,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     /// Resolves it from `view`.
     ///
     /// # Errors
-    /// When the variable can't be resolved, or the value is no `T`.
+    ///
+    /// [`Error::Resolve`] if the variable has no result for these facts, and [`Error::Misfit`] if the chosen value is not a
+    /// `T`.
     pub fn resolve_in<F: Facts + ?Sized>(&self, view: &Workspace, facts: &F) -> Result<TypedResolution<T>> {
         let key = view.resolve(&self.id, facts)?.value_key;
         let last = self.last.load();
@@ -129,7 +134,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
 
 impl<T> TypedVersion<T> {
     fn is_of(&self, view: &Workspace) -> bool {
-        // As long as the weak reference is there, its address is nobody else's.
+        // While the weak reference exists, no other content has its address.
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(view.content()))
     }
 }

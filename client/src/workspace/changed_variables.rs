@@ -1,5 +1,7 @@
-//! Which variables decide differently in one version of a workspace than in another. What decides is compared, not what
-//! it is written in: a comment, a description, or a value that nothing selects changes nothing.
+//! Finds the variables that may resolve differently in one version of a workspace than in another.
+//!
+//! The comparison covers everything that takes part in a resolution, and nothing else: a comment, a description, or a value
+//! that no rule selects is no change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,14 +10,14 @@ use rototo_engine::Parsed;
 use rototo_engine::parse::{Field, Predicate, Qualifier, Type, Variable};
 use serde_json::Value;
 
-/// The variables that may decide differently `after` than `before`, in order.
+/// Returns the ids of the variables that may resolve differently `after` than `before`, in order.
 pub(crate) fn changed_variables(before: &Parsed, after: &Parsed) -> Vec<String> {
     let versions = Versions { before, after, qualifiers: changed_qualifiers(before, after) };
     let ids: BTreeSet<&str> = before.variables.keys().chain(after.variables.keys()).map(|id| &**id).collect();
     ids.into_iter().filter(|id| versions.differ_at(id)).map(str::to_owned).collect()
 }
 
-/// The qualifiers that may decide differently, by themselves or by one that they read.
+/// Returns the qualifiers that may decide differently, by themselves or by a qualifier that they read.
 fn changed_qualifiers<'a>(before: &'a Parsed, after: &'a Parsed) -> BTreeSet<&'a str> {
     let same = |id: &str| {
         let (one, other) = (before.qualifiers.get(id), after.qualifiers.get(id));
@@ -52,7 +54,7 @@ fn decides_alike(one: &Qualifier, other: &Qualifier) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
-/// Two versions, and the qualifiers at which they differ.
+/// Two versions, and the qualifiers in which they differ.
 struct Versions<'a> {
     before: &'a Parsed,
     after: &'a Parsed,
@@ -77,7 +79,7 @@ fn content<'a>(parsed: &'a Parsed, id: &str) -> Option<&'a Variable> {
     parsed.variables.get(id)?.content()
 }
 
-/// The keys that a variable may choose, each with the qualifier that it takes, in order; the default is the last.
+/// Returns the keys that a variable may choose, each with its qualifier, in order. The default is last and has none.
 fn choices(variable: &Variable) -> Vec<(Option<&str>, &str)> {
     let rules = variable.rules().iter().map(|rule| (Some(text(&rule.qualifier)), text(&rule.value)));
     rules.chain(variable.default().map(|default| (None, text(default)))).collect()
@@ -146,16 +148,16 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_nothing_changes_nothing() {
+    fn text_that_takes_no_part_in_a_resolution_is_no_change() {
         check("variables/limit.toml", "schema_version", "# why\nschema_version", &[]);
-        check("variables/limit.toml", "type =", "description = \"How many\"\ntype =", &[]);
+        check("variables/limit.toml", "type =", "description = \"The limit\"\ntype =", &[]);
         check("variables/limit.toml", "spare = 5", "spare = 6", &[]);
         check("resources/policy-objects/wild.toml", "mode = 2", "mode = 3", &[]);
         check("qualifiers/loud.toml", "attribute", "# why\nattribute", &[]);
     }
 
     #[test]
-    fn what_is_new_or_gone_changed() {
+    fn a_new_variable_and_a_removed_one_are_changes() {
         let less = || documents().into_iter().filter(|(path, _)| *path != "variables/limit.toml").collect();
         assert_eq!(changed_variables(&parsed(documents()), &parsed(less())), ["limit"]);
         assert_eq!(changed_variables(&parsed(less()), &parsed(documents())), ["limit"]);

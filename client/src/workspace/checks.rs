@@ -1,4 +1,4 @@
-//! What an application demands of a workspace before it is swapped in.
+//! The application's own checks of a workspace, which each workspace passes before it is swapped in.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 
 type WorkspaceCheck = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
 
-/// What the application demands of each workspace.
+/// The application's own checks, in the order in which it added them.
 #[derive(Clone, Default)]
 pub(crate) struct Checks(Vec<WorkspaceCheck>);
 
@@ -17,6 +17,7 @@ impl Checks {
         self.0.push(Arc::new(check));
     }
 
+    /// Runs the checks up to the first that refuses `workspace`, and returns its reason.
     pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
         self.0.iter().try_for_each(|check| check(workspace))
     }
@@ -28,7 +29,7 @@ impl std::fmt::Debug for Checks {
     }
 }
 
-/// Whether each value of `variable` is a `T`.
+/// Checks that each value of `variable` is a `T`.
 pub(crate) fn fits<T>(workspace: &Workspace, variable: &str) -> Result<(), String>
 where
     T: DeserializeOwned + Send + Sync + 'static,
@@ -36,7 +37,7 @@ where
     if workspace.values(variable).is_none() {
         return Err(format!("it has no variable `{variable}`"));
     }
-    // What serde says may quote the value.
+    // Serde's own message may quote the value, so it is left out.
     match workspace.content().typed_values::<T>(variable).misfit() {
         Some(key) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
         None => Ok(()),

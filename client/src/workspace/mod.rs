@@ -1,4 +1,7 @@
-//! One loaded version of a workspace. It never changes, so everything that is resolved from it fits together.
+//! One loaded version of a workspace.
+//!
+//! A [`Workspace`] never changes, so everything that is resolved from it fits together. This module loads nothing:
+//! `reading` and `kubernetes` build workspaces from trees.
 
 pub(crate) mod changed_variables;
 pub(crate) mod checks;
@@ -22,15 +25,21 @@ use crate::workspace::changed_variables::changed_variables;
 use crate::workspace::content::Content;
 use crate::workspace::origin::{Origin, SourceFingerprint};
 
-/// A loaded workspace.
+/// One loaded version of a workspace.
+///
+/// A workspace never changes. Cloning it is cheap, and any number of threads may resolve from it.
 ///
 /// ```
-/// # async fn example() -> rototo::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rototo::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
 /// use rototo::{ResolveContext, Workspace};
 ///
-/// let workspace = Workspace::load("examples/degradation-config").await?;
-/// let context = ResolveContext::from_json(serde_json::json!({"service": {"queue_pressure": "high"}}))?;
+/// let workspace = Workspace::load(directory).await?;
+/// let facts = serde_json::json!({"service": {"queue_pressure": "high"}, "account": {"id": "acct-001"}});
+/// let context = ResolveContext::from_json(facts)?;
 /// let policy = workspace.resolve("service-degradation-policy", &context)?;
+/// assert_eq!(policy.value_key, "severe");
 /// println!("{} from {}", policy.value_key, workspace.fingerprint());
 /// # Ok(())
 /// # }
@@ -42,28 +51,32 @@ pub struct Workspace {
     updated_at: Option<UpdatedAt>,
 }
 
-/// A variable's value for one context, as a value of its own.
+/// The owned value of a variable for one context.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VariableResolution {
-    /// The variable.
+    /// The id of the variable.
     pub id: String,
-    /// The key of the value that was chosen.
+    /// The key of the chosen value.
     pub value_key: String,
     /// The value.
     pub value: serde_json::Value,
 }
 
-/// Whether a qualifier holds for one context.
+/// The result of a qualifier for one context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QualifierResolution {
-    /// The qualifier.
+    /// The id of the qualifier.
     pub id: String,
-    /// Whether it holds.
+    /// `true` if the qualifier holds.
     pub value: bool,
 }
 
 impl Workspace {
-    /// All diagnostics, located.
+    /// Returns all diagnostics, located. Lint runs unless it ran when the workspace was loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShutDown`] if the Tokio runtime ends meanwhile.
     pub async fn lint(&self) -> Result<Lint> {
         let content = self.content.clone();
         let lint = tokio::task::spawn_blocking(move || content.diagnostics());
@@ -71,15 +84,24 @@ impl Workspace {
         lint.map_err(|_| Error::ShutDown(self.origin.source.clone()))
     }
 
-    /// Resolves a variable, and borrows the value. It never waits, locks, or allocates.
+    /// Resolves a variable, and borrows the value. Never waits, locks, or allocates.
     ///
-    /// `facts` are a [`ResolveContext`], a [`prepared`](Self::prepare) one, or an application's own
+    /// `facts` are a [`ResolveContext`], a context that [`prepare`](Self::prepare) returned, or an application's own
     /// [`Attributes`](crate::Attributes).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resolve`] if there is no such variable, an attribute is missing, or the context does not match the schema;
+    /// [`Error::NotCompiled`] if the workspace was loaded for inspection only.
     pub fn resolve<F: Facts + ?Sized>(&self, id: impl AsRef<str>, facts: &F) -> Result<Resolution<'_>> {
         self.resolve_with_options(id, facts, ResolveOptions::default())
     }
 
-    /// Resolves a variable as `options` say, and borrows the value.
+    /// Resolves a variable with `options`, and borrows the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub fn resolve_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -89,14 +111,15 @@ impl Workspace {
         Ok(self.compiled()?.resolve_variable_with(id.as_ref(), facts, options)?)
     }
 
-    /// Looks up in a context whatever this workspace may read, for many resolutions with the same facts. What is
-    /// prepared answers for every version of the workspace, and is fast for those that read the same attributes.
+    /// Reads the attributes that this workspace may use from a context, for many resolutions with the same facts. Prepared
+    /// facts give the right result for every version of the workspace, and are fast for versions that read the same
+    /// attributes.
     ///
     /// ```
     /// # async fn example(workspace: rototo::RefreshingWorkspace) -> rototo::Result<()> {
     /// let facts = serde_json::json!({"account": {"id": "acct-001"}});
     /// let mut session = workspace.current()?.prepare(rototo::ResolveContext::from_json(facts)?)?;
-    /// // Whenever it is used: nothing to do, unless a version was swapped in that reads something else.
+    /// // At each use. There is nothing to do, unless a version was swapped in that reads other attributes.
     /// let view = workspace.current()?;
     /// view.prepare_again(&mut session)?;
     /// let policy = view.resolve("service-degradation-policy", &session)?;
@@ -105,7 +128,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// When the workspace was loaded only to be looked at.
+    ///
+    /// [`Error::NotCompiled`] if the workspace was loaded for inspection only.
     pub fn prepare(&self, context: ResolveContext) -> Result<Prepared> {
         Ok(self.compiled()?.prepare(context))
     }
@@ -113,13 +137,18 @@ impl Workspace {
     /// Makes a prepared context as fast for this version as for the one that it was prepared for.
     ///
     /// # Errors
+    ///
     /// As [`prepare`](Self::prepare).
     pub fn prepare_again(&self, prepared: &mut Prepared) -> Result<()> {
         self.compiled()?.prepare_again(prepared);
         Ok(())
     }
 
-    /// Resolves a variable to a value of its own.
+    /// Resolves a variable to an owned value. Completes at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub async fn resolve_variable<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -128,7 +157,11 @@ impl Workspace {
         self.resolve_variable_with_options(id, context, ResolveOptions::default()).await
     }
 
-    /// Resolves a variable to a value of its own, as `options` say.
+    /// Resolves a variable to an owned value, with `options`. Completes at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub async fn resolve_variable_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -138,7 +171,11 @@ impl Workspace {
         self.resolve_with_options(id, context, options).map(VariableResolution::from)
     }
 
-    /// Decides a qualifier.
+    /// Decides a qualifier. Completes at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub async fn resolve_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -147,7 +184,11 @@ impl Workspace {
         self.resolve_qualifier_with_options(id, context, ResolveOptions::default()).await
     }
 
-    /// Decides a qualifier as `options` say.
+    /// Decides a qualifier, with `options`. Completes at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub async fn resolve_qualifier_with_options<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -158,7 +199,25 @@ impl Workspace {
         Ok(QualifierResolution { id: id.as_ref().to_owned(), value })
     }
 
-    /// Resolves a variable, and tells every step.
+    /// Resolves a variable, and returns every step of the resolution.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// # let workspace = rototo::Workspace::load(directory).await?;
+    /// # let facts = serde_json::json!({"service": {"queue_pressure": "high"}, "account": {"id": "acct-001"}});
+    /// # let context = rototo::ResolveContext::from_json(facts)?;
+    /// let trace = workspace.trace_variable("service-degradation-policy", &context, Default::default())?;
+    /// let rule = trace.rules.iter().find(|rule| rule.matched);
+    /// println!("{} by {:?}", trace.resolution.value_key, rule.map(|rule| &rule.qualifier));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub fn trace_variable<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -168,7 +227,11 @@ impl Workspace {
         Ok(self.compiled()?.trace_variable(id.as_ref(), context, options)?)
     }
 
-    /// Decides a qualifier, and tells every step.
+    /// Decides a qualifier, and returns every step of the decision.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
     pub fn trace_qualifier<F: Facts + ?Sized>(
         &self,
         id: impl AsRef<str>,
@@ -178,71 +241,76 @@ impl Workspace {
         Ok(self.compiled()?.trace_qualifier(id.as_ref(), context, options)?)
     }
 
-    /// Checks a context against the workspace's context schema, if it has one.
+    /// Checks a context against the workspace's context schema, if it has one. Completes at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resolve`] with all mismatches, and [`Error::NotCompiled`] if the workspace was loaded for inspection
+    /// only.
     pub async fn validate_context(&self, context: &ResolveContext) -> Result<()> {
         Ok(self.compiled()?.validate_context(context)?)
     }
 
-    /// The ids of all variables, in order.
+    /// Returns the ids of all variables, in order; none for a workspace that was loaded for inspection only.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.content.compiled().into_iter().flat_map(Compiled::variables)
     }
 
-    /// The ids of all qualifiers, in order.
+    /// Returns the ids of all qualifiers, in order; none for a workspace that was loaded for inspection only.
     pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
         self.content.compiled().into_iter().flat_map(Compiled::qualifiers)
     }
 
-    /// All values that a variable may have, by key; `None` if there is no such variable.
+    /// Returns all values that a variable may have, by key; `None` if there is no such variable.
     #[must_use]
     pub fn values(&self, variable: &str) -> Option<impl Iterator<Item = (&str, &serde_json::Value)>> {
         self.content.values(variable)
     }
 
-    /// The variables that may resolve to something else here than in `before`, in order: those whose rules, qualifiers,
-    /// or values differ, that are new, or that are gone.
+    /// Returns the ids of the variables that may resolve to something else here than in `before`, in order: variables whose
+    /// rules, qualifiers, or values differ, new variables, and removed ones.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<String> {
         changed_variables(before.content.parsed(), self.content.parsed())
     }
 
-    /// How much there is in it.
+    /// Returns the numbers of variables, qualifiers, and other parts.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.content.parsed().summary()
     }
 
-    /// The name of its content: equal documents have one fingerprint wherever they came from.
+    /// Returns the fingerprint of the content. Equal documents have an equal fingerprint wherever they came from.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.content.fingerprint()
     }
 
-    /// The name that its source has for this version.
+    /// Returns the name that the source has for this version.
     #[must_use]
     pub fn source_fingerprint(&self) -> Option<&SourceFingerprint> {
         self.origin.fingerprint.as_ref()
     }
 
-    /// Where it came from, without credentials.
+    /// Returns the source, without credentials.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.origin.source
     }
 
-    /// The commit that it came from, as `<ref>@sha1:<commit>`, where that is known.
+    /// Returns the commit of the content, as `<ref>@sha1:<commit>`, where it is known.
     #[must_use]
     pub fn revision(&self) -> Option<&str> {
         self.origin.revision.as_deref()
     }
 
-    /// The publish that it came with, where an operator published it.
+    /// Returns the time of the publish, where an operator published the content.
     #[must_use]
     pub fn updated_at(&self) -> Option<UpdatedAt> {
         self.updated_at
     }
 
-    /// Whether its source names one commit, which never changes.
+    /// Returns whether the source names one commit, which never changes.
     #[must_use]
     pub fn immutable_source(&self) -> bool {
         self.origin.immutable
@@ -256,7 +324,7 @@ impl Workspace {
         &self.content
     }
 
-    /// The same content as another publish.
+    /// Gives the same content the names of another publish.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn published(mut self, updated_at: UpdatedAt, revision: Option<String>) -> Self {
         self.updated_at = Some(updated_at);
@@ -271,7 +339,7 @@ impl Workspace {
 
 impl fmt::Debug for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its content is whatever the workspace holds, which belongs in no log.
+        // The content is left out: values of the workspace belong in no log.
         let Origin { source, revision, .. } = &self.origin;
         let fingerprint = self.fingerprint();
         f.debug_struct("Workspace")

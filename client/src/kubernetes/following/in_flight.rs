@@ -1,9 +1,9 @@
-//! Room for one thing under way.
+//! One operation in flight.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-/// Room for one thing under way. Putting another in its place cancels it.
+/// At most one operation in flight. Replacing it cancels the operation that was in flight.
 pub(crate) struct InFlight<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 impl<T> InFlight<T> {
@@ -19,7 +19,8 @@ impl<T> InFlight<T> {
         self.0.is_some()
     }
 
-    /// What comes of it; waits forever while nothing is under way. Loses nothing when it is dropped meanwhile.
+    /// Returns the result of the operation, or waits forever while none is in flight. Cancellation safe: dropping this
+    /// future leaves the operation in flight.
     pub(crate) async fn next(&mut self) -> T {
         let Some(work) = &mut self.0 else { return pending().await };
         let result = work.await;
