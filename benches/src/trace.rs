@@ -10,7 +10,7 @@ use crate::figures::{Spread, Table};
 
 /// The steps of a client, in the order in which it takes them, and what it does until each of them.
 const STEPS: [(&str, &str); 5] =
-    [("heard", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
+    [("notified", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
 
 /// The times that were noted of some changes.
 #[derive(Default)]

@@ -163,7 +163,8 @@ impl Error {
         matches!(self, Self::Lint { .. } | Self::Compile { .. } | Self::CheckFailed { .. })
     }
 
-    /// Returns whether the same call may succeed later although nobody changes the workspace or this process's settings.
+    /// Returns whether the same call may succeed later although nobody changes the workspace or this process's
+    /// settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Resolves reviewed runtime configuration from memory, and keeps it current.
 //!
-//! A workspace is a directory of variables, qualifiers, and resources in git. An application names it once, and resolves
-//! values for the facts of each request:
+//! A workspace is a directory of variables, qualifiers, and resources in git. An application names it once, and
+//! resolves values for the facts of each request:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,8 +37,8 @@
 //! | tests of the application and of its workspace | [`RefreshingWorkspace::fixed`], [`testing`] |
 //!
 //! The environment variable `ROTOTO_WORKSPACE_SOURCE` names the source of a [`RefreshingWorkspace`]: a directory on a
-//! laptop, a commit in a job, and `kubernetes://<namespace>/<workspace>` in a pod, where changes arrive in milliseconds.
-//! The rest of the code stays the same.
+//! laptop, a commit in a job, and `kubernetes://<namespace>/<workspace>` in a pod, where changes arrive in
+//! milliseconds. The rest of the code stays the same.
 //!
 //! # Guarantees
 //!
@@ -46,9 +46,11 @@
 //! - The workspace that was swapped in last stays in use through every failure. [`RefreshStatus`] names the failure and
 //!   the time of the last confirmation.
 //! - A workspace that lint, the compiler, or the application's own checks refuse never replaces a good one.
-//! - No error and no log line holds a value of a workspace or a secret. Errors of [`testing`] hold the values of fixtures.
+//! - No error and no log line holds a value of a workspace or a secret. Errors of [`testing`] hold the values of
+//!   fixtures.
 //! - Every public type is [`Send`] and [`Sync`].
-//! - Dropping a future never harms what is loaded. The documentation of each method says what goes on in the background.
+//! - Dropping a future never harms what is loaded. The documentation of each method says what goes on in the
+//!   background.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,7 +1,7 @@
 //! Fixtures: files with the expected resolutions of a workspace, for tests of workspaces and applications.
 //!
-//! [`assert_fixtures`] checks a suite. A suite is a directory with `rototo-fixtures.toml`, which names files with the cases
-//! of one variable or qualifier each:
+//! [`assert_fixtures`] checks a suite. A suite is a directory with `rototo-fixtures.toml`, which names files with the
+//! cases of one variable or qualifier each:
 //!
 //! ```toml
 //! # rototo-fixtures.toml
@@ -66,8 +66,8 @@ pub struct FixtureAssertionReport {
 ///
 /// # Errors
 ///
-/// [`Error::Fixture`] with a file that can't be read, or with the first case that does not hold: its expected value and the
-/// resolved one.
+/// [`Error::Fixture`] with a file that can't be read, or with the first case that does not hold: its expected value and
+/// the resolved one.
 pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> Result<FixtureAssertionReport> {
     let suite = match suite.as_ref() {
         directory if directory.is_dir() => directory.join(SUITE),

@@ -1,7 +1,7 @@
 //! Notifies the application of each version that is swapped in.
 //!
-//! Listeners run beside the task that swaps, so no listener holds up a swap, and each gets the newest version rather than
-//! every version.
+//! Listeners run beside the task that swaps, so no listener holds up a swap, and each gets the newest version rather
+//! than every version.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::workspace::Workspace;
 
-/// The stream of workspaces that are swapped in, from [`RefreshingWorkspace::changes`](crate::RefreshingWorkspace::changes).
+/// The stream of workspaces that are swapped in, from
+/// [`RefreshingWorkspace::changes`](crate::RefreshingWorkspace::changes).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,8 +40,8 @@ impl Changes {
     }
 
     /// Waits for the next workspace that is swapped in, and returns it. If several were swapped in since the last call,
-    /// returns only the newest. Returns `None` once the [`RefreshingWorkspace`](crate::RefreshingWorkspace) and its typed
-    /// variables are dropped; a workspace that was shut down and is still held has no next version.
+    /// returns only the newest. Returns `None` once the [`RefreshingWorkspace`](crate::RefreshingWorkspace) and its
+    /// typed variables are dropped; a workspace that was shut down and is still held has no next version.
     ///
     /// Cancellation safe: dropping the future loses no change.
     pub async fn next(&mut self) -> Option<Arc<Workspace>> {

@@ -1,4 +1,4 @@
-//! What an application resolves from right now, and how that came about.
+//! The workspace that an application resolves from right now, and its status.
 //!
 //! [`Current`] is the one owner of the workspace that was swapped in last and of the status. One task writes it: the
 //! poller or the follower. Each write is a method that names what happened, and changes the status in one step, so a
@@ -136,7 +136,7 @@ impl Current {
     }
 }
 
-/// What happens to a source that is polled, and what also happens to one that is followed.
+/// Events of a source that is polled. A follower's fetches begin with [`poll_started`](Self::poll_started) too.
 impl Current {
     /// A poll or a fetch began.
     pub(crate) fn poll_started(&self, at: Timestamp) {
@@ -179,7 +179,7 @@ impl Current {
     }
 }
 
-/// What happens to a workspace whose marker is followed.
+/// Events of a workspace whose marker is followed.
 #[cfg(feature = "kubernetes")]
 impl Current {
     /// The cluster can't be used; `reason` says why. Nothing is followed until it can.

@@ -102,8 +102,8 @@ impl RefreshStatus {
     }
 
     /// Returns all metrics by name, as Prometheus spells names and units: counters end with `_total`, times are seconds
-    /// since 1970, `rototo_ready` and `rototo_stale` are 0 or 1. A time that is not known yet is left out. A metric that
-    /// means the same at the operator has the same name there.
+    /// since 1970, `rototo_ready` and `rototo_stale` are 0 or 1. A time that is not known yet is left out. A metric
+    /// that means the same at the operator has the same name there.
     ///
     /// ```
     /// # fn export(workspace: &rototo::RefreshingWorkspace) -> String {

@@ -1,11 +1,12 @@
-//! Following the operator's marker: one watch per process, snapshots verified by their digest, and a report of what
-//! runs.
+//! Follows the operator's marker: one watch per process and namespace, snapshots whose fingerprint is checked, and
+//! reports of what runs.
 //!
 //! ```text
-//! doorbell ──sight──► follower ──event──► protocol::follower::step ──action──► snapshots, swap, presence, reports
+//! doorbell ──watch cache──► follower ──event──► protocol::follower::step ──action──► fetch, swap, report
 //! ```
 //!
-//! [`rototo_protocol::follower`] decides and touches nothing; everything else touches the world and decides nothing.
+//! The entry point is [`follow`]. [`rototo_protocol::follower`] decides and does no I/O; this module does the I/O and
+//! decides nothing. `following` uses `reporting` and `cluster`, `reporting` uses `cluster`, and `cluster` uses neither.
 
 #[cfg(test)]
 mod any_bytes;
@@ -13,7 +14,7 @@ mod cluster;
 mod following;
 mod reporting;
 
-/// Where each step of a change on its way through this process is told, for benches; nobody else listens.
+/// The tracing target of the steps of a change on its way through this process. Benches read them.
 const PATH: &str = "rototo::path";
 
 pub use crate::kubernetes::cluster::Cluster;

@@ -26,8 +26,8 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSource`] and [`Error::OnlyFollowed`] for a source that can't be loaded, [`Error::Source`] for files
-    /// that can't be read, [`Error::Lint`] and [`Error::Compile`] for a workspace that can't be used.
+    /// [`Error::InvalidSource`] and [`Error::OnlyFollowed`] for a source that can't be loaded, [`Error::Source`] for
+    /// files that can't be read, [`Error::Lint`] and [`Error::Compile`] for a workspace that can't be used.
     pub async fn load(source: impl AsRef<str>) -> Result<Self> {
         Self::load_with_options(source, LoadOptions::default()).await
     }
@@ -98,8 +98,8 @@ pub(crate) struct LoadRequirements {
     pub(crate) checks: Checks,
 }
 
-/// Loads the pinned version of a source, and returns it with the versions of all layers. Documents that have not changed
-/// since `base` are not parsed or compiled again.
+/// Loads the pinned version of a source, and returns it with the versions of all layers. Documents that have not
+/// changed since `base` are not parsed or compiled again.
 pub(crate) async fn load(
     reader: &Reader,
     pinned: &PinnedSource,

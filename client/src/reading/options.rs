@@ -69,7 +69,8 @@ impl LoadOptions {
         Self::default()
     }
 
-    /// Makes options for a source that the environment names, with the token in `ROTOTO_WORKSPACE_TOKEN` if there is one.
+    /// Makes options for a source that the environment names, with the token in `ROTOTO_WORKSPACE_TOKEN` if there is
+    /// one.
     #[must_use]
     pub fn from_env() -> Self {
         let token = from_environment("ROTOTO_WORKSPACE_TOKEN");

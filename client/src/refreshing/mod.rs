@@ -41,12 +41,13 @@ pub const WORKSPACE_SOURCE: &str = "ROTOTO_WORKSPACE_SOURCE";
 /// The workspace that was swapped in last stays in use through every failure.
 ///
 /// All methods take `&self`, and any number of threads and tasks may call them: put it into an [`Arc`], or share a
-/// reference. [`current`](Self::current), [`status`](Self::status), [`ready`](Self::ready), and the methods that resolve
-/// read memory. [`load`](Self::load), [`until_ready`](Self::until_ready), [`refresh_now`](Self::refresh_now), and
-/// [`shutdown`](Self::shutdown) wait.
+/// reference. [`current`](Self::current), [`status`](Self::status), [`ready`](Self::ready), and the methods that
+/// resolve read memory. [`load`](Self::load), [`until_ready`](Self::until_ready), [`refresh_now`](Self::refresh_now),
+/// and [`shutdown`](Self::shutdown) wait.
 ///
-/// Following runs in a task on the Tokio runtime on which the workspace was started, and ends with that runtime. Dropping
-/// the workspace and all its typed variables ends it too; [`shutdown`](Self::shutdown) also waits for the last report.
+/// Following runs in a task on the Tokio runtime on which the workspace was started, and ends with that runtime.
+/// Dropping the workspace and all its typed variables ends it too; [`shutdown`](Self::shutdown) also waits for the last
+/// report.
 ///
 /// ```no_run
 /// # async fn serve() -> rototo::Result<()> {
@@ -152,8 +153,8 @@ impl RefreshingWorkspace {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSource`], [`Error::NoToken`], or [`Error::FeatureMissing`] if this build can't follow `source`, and
-    /// [`Error::Source`] if the options for reading can't be used.
+    /// [`Error::InvalidSource`], [`Error::NoToken`], or [`Error::FeatureMissing`] if this build can't follow `source`,
+    /// and [`Error::Source`] if the options for reading can't be used.
     ///
     /// # Panics
     ///
@@ -171,8 +172,8 @@ impl RefreshingWorkspace {
         Ok(Self { current, source: name, options, refresh_requests, guard, task: Mutex::new(Some(task)) })
     }
 
-    /// Makes a workspace that never changes, for tests of code that takes a `RefreshingWorkspace`. It needs no source, no
-    /// cluster, and no runtime.
+    /// Makes a workspace that never changes, for tests of code that takes a `RefreshingWorkspace`. It needs no source,
+    /// no cluster, and no runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -234,8 +235,8 @@ impl RefreshingWorkspace {
         }
     }
 
-    /// Returns the workspace as it is now: a view that stays the same for as long as it is held. Hold one view per request,
-    /// so that everything that the request resolves fits together.
+    /// Returns the workspace as it is now: a view that stays the same for as long as it is held. Hold one view per
+    /// request, so that everything that the request resolves fits together.
     ///
     /// # Errors
     ///
@@ -377,12 +378,12 @@ impl RefreshingWorkspace {
         &self.options
     }
 
-    /// Ends it for good: nothing resolves from it any more, and the operator learns that it need not wait for this process,
-    /// or the state of the other handles where there are some. Takes two seconds at most.
+    /// Ends it for good: nothing resolves from it any more, and the operator learns that it need not wait for this
+    /// process, or the state of the other handles where there are some. Takes two seconds at most.
     ///
-    /// Call it when the last request is answered. From then on [`current`](Self::current), everything that resolves, and the
-    /// typed variables of this workspace fail with [`Error::ShutDown`]. A view that [`current`](Self::current) returned
-    /// before stays as it is, for as long as the application holds it.
+    /// Call it when the last request is answered. From then on [`current`](Self::current), everything that resolves,
+    /// and the typed variables of this workspace fail with [`Error::ShutDown`]. A view that [`current`](Self::current)
+    /// returned before stays as it is, for as long as the application holds it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -397,8 +398,8 @@ impl RefreshingWorkspace {
     /// # }
     /// ```
     ///
-    /// Dropping the future leaves following to end in the background; another call completes the shutdown. A second call
-    /// after a complete one returns at once.
+    /// Dropping the future leaves following to end in the background; another call completes the shutdown. A second
+    /// call after a complete one returns at once.
     pub async fn shutdown(&self) {
         self.guard.stop();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -19,7 +19,10 @@ use crate::workspace::checks::{Checks, fits};
 /// use std::time::Duration;
 /// use rototo::RefreshOptions;
 ///
-/// let options = RefreshOptions::new().with_period(Duration::from_secs(30)).with_start_timeout(Duration::from_secs(10));
+/// let options = RefreshOptions::new()
+///     .with_period(Duration::from_secs(30))
+///     .with_start_timeout(Duration::from_secs(10))
+///     .on_change(|change| println!("{} changed", change.variables.join(", ")));
 /// assert_eq!(options.period(), Some(Duration::from_secs(30)));
 /// ```
 #[derive(Clone, Debug)]
@@ -115,9 +118,9 @@ impl RefreshOptions {
         self
     }
 
-    /// Adds a check with which the application may refuse a workspace before it is swapped in, the first as well as every
-    /// later one. The reason goes to the log and the status of this process, and not to the operator. A check should
-    /// return soon: other tasks of the runtime may wait for it.
+    /// Adds a check with which the application may refuse a workspace before it is swapped in, the first as well as
+    /// every later one. The reason goes to the log and the status of this process, and not to the operator. A check
+    /// should return soon: other tasks of the runtime may wait for it.
     ///
     /// ```
     /// let options = rototo::RefreshOptions::new().with_check(|workspace| {
@@ -131,8 +134,8 @@ impl RefreshOptions {
         self
     }
 
-    /// Requires that each value of `variable` is a `T`. A workspace with another value, or without the variable, is never
-    /// swapped in, so every resolution fits the application's types.
+    /// Requires that each value of `variable` is a `T`. A workspace with another value, or without the variable, is
+    /// never swapped in, so every resolution fits the application's types.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -149,11 +152,11 @@ impl RefreshOptions {
     }
 
     /// Calls `listener` with the first workspace and with each that replaces it, and with the variables that may now
-    /// resolve to something else. Where changes come faster than `listener` returns, it gets the newest, compared with the
-    /// one before.
+    /// resolve to something else. Where changes come faster than `listener` returns, it gets the newest, compared with
+    /// the one before.
     ///
-    /// Listeners run one after the other, on a thread that may block, and never hold up a swap. A listener that panics gets
-    /// the next change all the same.
+    /// Listeners run one after the other, on a thread that may block, and never hold up a swap. A listener that panics
+    /// gets the next change all the same.
     ///
     /// ```
     /// let options = rototo::RefreshOptions::new().on_change(|change| {
@@ -197,8 +200,8 @@ impl RefreshOptions {
         self
     }
 
-    /// Keeps a copy of the last applied publish in this directory. A process that starts while neither the API server nor
-    /// the operator answers uses it, and counts as stale. In the environment: `ROTOTO_CACHE_DIR`.
+    /// Keeps a copy of the last applied publish in this directory. A process that starts while neither the API server
+    /// nor the operator answers uses it, and counts as stale. In the environment: `ROTOTO_CACHE_DIR`.
     #[must_use]
     pub fn with_cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(directory.into());
@@ -206,8 +209,8 @@ impl RefreshOptions {
     }
 
     /// Reads the workspace from this source, usually a git address, whenever the operator's endpoint does not give the
-    /// content that the marker names. The source is opened with the process's own credentials, and its content is used only
-    /// if the marker names exactly that content. In the environment: `ROTOTO_DIRECT_SOURCE`.
+    /// content that the marker names. The source is opened with the process's own credentials, and its content is used
+    /// only if the marker names exactly that content. In the environment: `ROTOTO_DIRECT_SOURCE`.
     #[must_use]
     pub fn with_direct_source(mut self, source: impl Into<String>) -> Self {
         self.direct_source = Some(source.into());

@@ -18,10 +18,11 @@ use crate::workspace::typed_values::TypedVariable;
 
 /// A variable of a [`RefreshingWorkspace`](crate::RefreshingWorkspace) whose values are `T`s.
 ///
-/// The workspace is followed for as long as it or one of its variables is held. The values of the variable are deserialized
-/// once per version of the workspace, for all handles and threads together; a resolution chooses one and shares it.
-/// Register the type with [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too: then no workspace with a
-/// value that is not a `T` is ever swapped in, and values are deserialized before the swap instead of in the first request.
+/// The workspace is followed for as long as it or one of its variables is held. The values of the variable are
+/// deserialized once per version of the workspace, for all handles and threads together; a resolution chooses one and
+/// shares it. Register the type with [`RefreshOptions::expecting`](crate::RefreshOptions::expecting) too: then no
+/// workspace with a value that is not a `T` is ever swapped in, and values are deserialized before the swap instead of
+/// in the first request.
 ///
 /// It may be shared between threads and tasks.
 ///
@@ -103,8 +104,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Typed<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Resolve`] if the variable has no result for these facts, and [`Error::Misfit`] if the chosen value is not a
-    /// `T`.
+    /// [`Error::Resolve`] if the variable has no result for these facts, and [`Error::Misfit`] if the chosen value is
+    /// not a `T`.
     pub fn resolve_in<F: Facts + ?Sized>(&self, view: &Workspace, facts: &F) -> Result<TypedResolution<T>> {
         let key = view.resolve(&self.id, facts)?.value_key;
         let last = self.last.load();

@@ -1,7 +1,7 @@
 //! Finds the variables that may resolve differently in one version of a workspace than in another.
 //!
-//! The comparison covers everything that takes part in a resolution, and nothing else: a comment, a description, or a value
-//! that no rule selects is no change.
+//! The comparison covers everything that takes part in a resolution, and nothing else: a comment, a description, or a
+//! value that no rule selects is no change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -46,7 +46,8 @@ impl Content {
         }
     }
 
-    /// Compiles, so that the content can be resolved from. Parts that have not changed since `base` are taken from there.
+    /// Compiles, so that the content can be resolved from. Parts that have not changed since `base` are taken from
+    /// there.
     pub(crate) fn compile(mut self, base: Option<&Self>) -> Result<Self, rototo_engine::CompileError> {
         self.compiled = Some(match base.and_then(|base| base.compiled.as_ref()) {
             Some(base) => rototo_engine::compile_after(base, &self.parsed)?,

@@ -91,8 +91,8 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::Resolve`] if there is no such variable, an attribute is missing, or the context does not match the schema;
-    /// [`Error::NotCompiled`] if the workspace was loaded for inspection only.
+    /// [`Error::Resolve`] if there is no such variable, an attribute is missing, or the context does not match the
+    /// schema; [`Error::NotCompiled`] if the workspace was loaded for inspection only.
     pub fn resolve<F: Facts + ?Sized>(&self, id: impl AsRef<str>, facts: &F) -> Result<Resolution<'_>> {
         self.resolve_with_options(id, facts, ResolveOptions::default())
     }
@@ -111,9 +111,9 @@ impl Workspace {
         Ok(self.compiled()?.resolve_variable_with(id.as_ref(), facts, options)?)
     }
 
-    /// Reads the attributes that this workspace may use from a context, for many resolutions with the same facts. Prepared
-    /// facts give the right result for every version of the workspace, and are fast for versions that read the same
-    /// attributes.
+    /// Reads the attributes that this workspace may use from a context, for many resolutions with the same facts.
+    /// Prepared facts give the right result for every version of the workspace, and are fast for versions that read the
+    /// same attributes.
     ///
     /// ```
     /// # async fn example(workspace: rototo::RefreshingWorkspace) -> rototo::Result<()> {
@@ -267,8 +267,8 @@ impl Workspace {
         self.content.values(variable)
     }
 
-    /// Returns the ids of the variables that may resolve to something else here than in `before`, in order: variables whose
-    /// rules, qualifiers, or values differ, new variables, and removed ones.
+    /// Returns the ids of the variables that may resolve to something else here than in `before`, in order: variables
+    /// whose rules, qualifiers, or values differ, new variables, and removed ones.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<String> {
         changed_variables(before.content.parsed(), self.content.parsed())

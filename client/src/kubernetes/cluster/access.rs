@@ -1,11 +1,11 @@
-//! What a refusal of the API server or the operator means: which rule or token is missing, or that waiting helps.
+//! Turns errors of a watch into faults: each names the missing rule or credential, or says that waiting helps.
 
 use kube::runtime::watcher;
 use rototo_api::names;
 use rototo_connection::with_causes;
 use rototo_protocol::follower::fault::Fault;
 
-/// Why the markers of a namespace can't be watched.
+/// Returns the reason why the markers of a namespace can't be watched.
 pub(crate) fn watch_fault(namespace: &str, error: &watcher::Error) -> Fault {
     let reason = match error {
         watcher::Error::InitialListFailed(error)
@@ -48,7 +48,7 @@ fn status_fault(namespace: &str, code: u16, message: &str) -> Fault {
     }
 }
 
-/// A list that gets no answer, as from a server that is stopped, or behind a connection that is dead on one side.
+/// Returns the fault of a list without an answer: the server is stopped, or the connection is dead on one side.
 pub(crate) fn list_timed_out(namespace: &str, after: std::time::Duration) -> Fault {
     Fault::transient("watch_failed", format!("listing {} got no answer in {} s", map_of(namespace), after.as_secs()))
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_403_names_the_rule_that_is_missing() {
+    fn a_403_names_the_missing_rule() {
         let fault = status_fault("prod", 403, "configmaps is forbidden");
         assert_eq!(fault.code, "watch_forbidden");
         for part in ["`prod`", "configmaps", "rototo-markers", "\"list\"", "\"watch\""] {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_of_itself_passes() {
+    fn a_503_is_transient() {
         assert_eq!(status_fault("prod", 503, "starting").kind, rototo_protocol::follower::fault::FaultKind::Transient);
     }
 }

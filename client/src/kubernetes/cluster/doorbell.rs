@@ -1,8 +1,8 @@
-//! One watch of the markers' ConfigMap per process and namespace, shared by all workspaces that are followed there.
+//! One watch of the marker map per process and namespace, for all workspaces that are followed there.
 //!
-//! The watch is list-then-watch: start, `410 Gone`, and doubt list anew, while a lost stream resumes where it was. What
-//! it shows is published as a [`WatchCache`], the newest of which replaces the one before: who follows compares it with what
-//! it has, so nothing depends on seeing every event.
+//! The watch lists and then watches: a start, `410 Gone`, and a doubt list anew, while a lost stream resumes where it
+//! was. Each state is published as a [`WatchCache`], and the newest replaces the one before. Followers compare it with
+//! their own state, so nothing depends on seeing every event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct Namespace {
     pub(super) name: String,
 }
 
-/// A running watch. It ends when the last one who holds it lets go.
+/// A running watch. It ends when the last reference to it is dropped.
 pub(crate) struct Doorbell {
     watch_cache: watch::Receiver<WatchCache>,
     doubt: Arc<Notify>,
@@ -36,7 +36,7 @@ pub(crate) struct Doorbell {
 }
 
 impl Doorbell {
-    /// Begins to watch.
+    /// Starts the watch on the current runtime.
     pub(crate) fn start(namespace: Namespace) -> Self {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
         let doubt = Arc::new(Notify::new());
@@ -44,30 +44,30 @@ impl Doorbell {
         Self { watch_cache, doubt, _watching: AbortOnDropHandle::new(watching) }
     }
 
-    /// One that shows what a test says, and tells it when it is doubted.
+    /// Makes a doorbell that shows the watch cache of a test, and notifies it of doubts.
     #[cfg(test)]
     pub(crate) fn showing(watch_cache: watch::Receiver<WatchCache>, doubt: Arc<Notify>) -> Self {
         Self { watch_cache, doubt, _watching: AbortOnDropHandle::new(tokio::spawn(std::future::pending())) }
     }
 
-    /// What it shows, now and in future.
+    /// Returns a receiver of the watch cache, which shows each later state too.
     pub(crate) fn watch_cache(&self) -> watch::Receiver<WatchCache> {
         self.watch_cache.clone()
     }
 
-    /// The watch seems to miss events: list anew.
+    /// Lists anew, because the watch seems to have missed an event.
     pub(crate) fn restart(&self) {
         self.doubt.notify_one();
     }
 }
 
-/// Retries start quickly and never get slow: a fleet that lost its API server should be back seconds after it. It is
-/// the spread, not the length, that spares the server.
+/// The wait after a failure. It is short, because a fleet that lost its API server should be back seconds after the
+/// server. The server is spared by the spread of the waits and not by their length.
 const WATCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
-/// A list of one object that takes longer than this hangs.
+/// The time limit of a list, which has one object.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
-/// The watcher reconnects silently. If no error follows for this long (longer than a connection may take to be made or
-/// refused, see `cluster`), the watch runs again.
+/// The time without an error after which a failed watch counts as running again. The watcher reconnects silently. The
+/// time is longer than a connection takes to be made or refused.
 const QUIET: Duration = Duration::from_secs(8);
 
 async fn keep_watching(namespace: Namespace, showing: watch::Sender<WatchCache>, doubt: Arc<Notify>) {
@@ -77,13 +77,13 @@ async fn keep_watching(namespace: Namespace, showing: watch::Sender<WatchCache>,
     }
 }
 
-/// List most recent, then watch with bookmarks.
+/// Lists the most recent state, then watches with bookmarks.
 ///
-/// A watch lasts about four minutes. It has to be less than 295 s, where client libraries and proxies commonly give up
-/// by themselves, and below the five minutes after which load balancers forget a quiet connection; and a half-open
-/// connection is noticed only after this time, as bookmarks keep a live one busy. On the other hand every renewal is a
-/// request to the API server, 42 a second for 10,000 processes at 240 s. That a dead watch may last so long is made
-/// good by the report's answer, which rings within seconds. The spread keeps processes that started together from
+/// A watch lasts about four minutes. The upper bounds are 295 s, after which client libraries and proxies commonly give
+/// up, and the five minutes after which load balancers forget a quiet connection. A half-open connection is noticed
+/// only when the watch ends, because bookmarks keep a live connection busy. The lower bound is the load: each renewal
+/// is a request to the API server, 42 a second for 10,000 processes at 240 s. A dead watch may last that long because
+/// the report response names the desired publish within seconds. The spread keeps processes that started together from
 /// renewing together.
 fn watch_config() -> watcher::Config {
     watcher::Config::default()
@@ -92,12 +92,13 @@ fn watch_config() -> watcher::Config {
         .timeout(fastrand::u32(210..=WATCH_LIMIT_SECONDS))
 }
 
-/// The longest that one watch request may last.
+/// The longest duration of one watch request, in seconds.
 pub(crate) const WATCH_LIMIT_SECONDS: u32 = 270;
 
 type Events = Result<watcher::Event<ConfigMap>, watcher::Error>;
 
-/// Watches until a list hangs, or a watch is in doubt. A list that is under way is in no doubt: it shows what is there now.
+/// Watches until a list hangs, or a watch is in doubt. A list that is in progress is never in doubt: it shows the
+/// current state.
 async fn watch_until_stuck(
     namespace: &str,
     events: impl Stream<Item = Events>,
@@ -109,7 +110,7 @@ async fn watch_until_stuck(
     let mut list_state = Listing::default();
     loop {
         let patience = match (&list_state, failures) {
-            (Listing::UnderWay(_), _) => LIST_LIMIT,
+            (Listing::InProgress(_), _) => LIST_LIMIT,
             (Listing::Done, 1..) => QUIET,
             (Listing::Done, 0) => Duration::MAX,
         };
@@ -122,13 +123,13 @@ async fn watch_until_stuck(
         };
         match next {
             Ok(Some(Ok(event))) => {
-                // That a list begins is no sign that it will succeed.
+                // The begin of a list does not reset the backoff: the list may still fail.
                 let listed = matches!(event, watcher::Event::InitDone);
                 if showing.send_if_modified(|watch_cache| list_state.take(event, watch_cache)) {
                     failures = 0;
                 }
                 if listed {
-                    // A doubt from before the list is answered by it.
+                    // The list settles a doubt from before it.
                     let _ = doubt.notified().now_or_never();
                 }
             }
@@ -148,7 +149,7 @@ async fn watch_until_stuck(
     }
 }
 
-/// The same trouble again is no news in a log.
+/// Shows a fault, and logs it unless the fault before had the same code.
 fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<WatchCache>) {
     if showing.borrow().trouble.as_ref().is_none_or(|known| known.code != fault.code) {
         tracing::warn!(namespace, code = fault.code, "{}", fault.message);
@@ -156,27 +157,27 @@ fn show_trouble(namespace: &str, fault: Fault, showing: &watch::Sender<WatchCach
     showing.send_modify(|watch_cache| watch_cache.failed(fault));
 }
 
-/// How far a list has come.
+/// The progress of a list.
 #[derive(Debug, PartialEq)]
 enum Listing {
-    UnderWay(Option<Box<ConfigMap>>),
+    InProgress(Option<Box<ConfigMap>>),
     Done,
 }
 
 impl Default for Listing {
     fn default() -> Self {
-        Self::UnderWay(None)
+        Self::InProgress(None)
     }
 }
 
 impl Listing {
-    /// Takes one event in, and says whether there is something new to see.
+    /// Applies one event, and returns whether the watch cache shows something new.
     fn take(&mut self, event: watcher::Event<ConfigMap>, watch_cache: &mut WatchCache) -> bool {
         match event {
-            watcher::Event::Init => *self = Self::UnderWay(None),
-            watcher::Event::InitApply(map) => *self = Self::UnderWay(Some(Box::new(map))),
+            watcher::Event::Init => *self = Self::InProgress(None),
+            watcher::Event::InitApply(map) => *self = Self::InProgress(Some(Box::new(map))),
             watcher::Event::InitDone => {
-                if let Self::UnderWay(listed) = std::mem::replace(self, Self::Done) {
+                if let Self::InProgress(listed) = std::mem::replace(self, Self::Done) {
                     watch_cache.listed(listed.map(|map| *map));
                     return true;
                 }
@@ -220,7 +221,7 @@ mod tests {
     async fn seen(events: Vec<Events>) -> WatchCache {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
         let doubt = Notify::new();
-        // Polled once: what is there is taken, and then it waits.
+        // The future takes all events, and then waits.
         let mut watching =
             std::pin::pin!(watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt));
         let _ = timeout(WATCH_BACKOFF.cap + Duration::from_millis(1), &mut watching).await;
@@ -263,35 +264,35 @@ mod tests {
         };
         let failed: Vec<Events> = listed().into_iter().chain([Err(gone())]).collect();
         let watch_cache = seen(failed).await;
-        assert_eq!(marker(&watch_cache), Some("1"), "what was seen is kept");
+        assert_eq!(marker(&watch_cache), Some("1"), "the markers stay");
         assert!(watch_cache.trouble.is_some());
         let healed = listed().into_iter().chain([Err(gone()), Ok(watcher::Event::Apply(map("2", None)))]).collect();
         assert_eq!(seen(healed).await.trouble, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lists_that_fail_one_after_the_other_are_tried_later_and_later() {
+    async fn the_wait_grows_with_each_list_that_fails() {
         let (showing, _watch_cache) = watch::channel(WatchCache::default());
         let began = tokio::time::Instant::now();
         let events: Vec<Events> = (0..5).flat_map(|_| [Ok(watcher::Event::Init), Err(gone())]).collect();
         watch_until_stuck("prod", stream::iter(events), &showing, &Notify::new()).await;
-        // Half of 200, 400, 800, 1600, and 3200 ms is the least that the spread leaves.
+        // The spread leaves at least half of 200, 400, 800, 1600, and 3200 ms.
         assert!(began.elapsed() >= Duration::from_millis(3100));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quiet_after_an_error_means_that_the_watch_runs_again() {
+    async fn a_watch_without_an_error_for_a_while_runs_again() {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
         let events: Vec<Events> = vec![Ok(watcher::Event::Init), Ok(watcher::Event::InitDone), Err(gone())];
         let doubt = Notify::new();
         let watching = watch_until_stuck("prod", stream::iter(events).chain(stream::pending()), &showing, &doubt);
-        // Time is paused: it passes as soon as everybody waits.
+        // Time is paused, and passes as soon as every task waits.
         assert!(timeout(QUIET * 3, watching).await.is_err());
         assert_eq!(watch_cache.borrow().trouble, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_hangs_is_given_up() {
+    async fn a_list_that_hangs_ends_at_its_limit() {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
         watch_until_stuck("prod", stream::pending(), &showing, &Notify::new()).await;
         assert!(watch_cache.borrow().trouble.is_some());
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_doubt_restarts_a_watch_and_never_a_list_that_is_under_way() {
+    async fn a_doubt_restarts_a_watch_and_never_a_list_in_progress() {
         let doubted = async |events: Vec<Events>| {
             let (showing, _watch_cache) = watch::channel(WatchCache::default());
             let doubt = Notify::new();

@@ -1,7 +1,7 @@
-//! Asks the operator, with the pod's own token.
+//! Sends requests to the operator, with the pod's own token.
 //!
-//! The token is put in here and not by kube's own file support, as this takes a file that ends with a line feed, exists
-//! only later, or was just rotated.
+//! Kube's own support for token files is not used: the file may end with a line feed, may appear only later, or may
+//! have been rotated a moment ago.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,28 +15,33 @@ use rototo_connection::{Address, RequestError, error_message};
 use rototo_protocol::follower::fault::{Fault, FaultKind};
 use tokio::time::Instant;
 
-/// A connection to the operator, and the token to use on it.
+/// A connection to the operator, and the token that authorizes its requests.
 pub(crate) struct Endpoint {
     connection: rototo_connection::Endpoint,
     token_file: PathBuf,
-    /// The token that was read last, and when.
+    /// The token that was read last, and the time of the read.
     token: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
-/// How long a token is used before its file is read again. The kubelet writes a new one long before the old one ends.
+/// The time for which a token is used before its file is read again. The kubelet writes a new token long before the old
+/// one expires.
 const TOKEN_FRESH: Duration = Duration::from_secs(60);
-/// Larger than any answer that the limits on a workspace allow.
+/// The largest accepted answer, in bytes: more than the limits on a workspace allow.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 impl Endpoint {
-    /// Prepares the connection; nothing is sent yet.
+    /// Prepares the connection. Nothing is sent yet.
     pub(crate) fn open(address: &Address, token_file: PathBuf) -> Result<Self, Fault> {
         let connection = rototo_connection::Endpoint::open(address)
             .map_err(|error| Fault::persistent("endpoint_unusable", error.to_string()))?;
         Ok(Self { connection, token_file, token: Mutex::default() })
     }
 
-    /// The body of a successful answer. `what` is what the request does, as in "`what` failed".
+    /// Sends a request, and returns the body of a successful answer. `what` names the operation, as in "`what` failed".
+    ///
+    /// # Errors
+    ///
+    /// The token can't be read, no complete answer comes within `limit`, or the operator refuses the request.
     pub(crate) async fn send(
         &self,
         what: &str,
@@ -55,7 +60,7 @@ impl Endpoint {
             let answer = self.connection.send(request, limit, LARGEST_ANSWER).await;
             answer.map_err(|error| self.unreachable(what, &error))
         };
-        // The token file may be on a disk that hangs, too.
+        // Reading the token is limited too: its file may be on a disk that hangs.
         let answer = match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer?,
             Err(_) => return Err(self.unreachable(what, &RequestError::TimedOut(limit))),
@@ -64,7 +69,7 @@ impl Endpoint {
             return Ok(answer.into_body().into());
         }
         if answer.status() == StatusCode::UNAUTHORIZED {
-            // The file may have another by now.
+            // The file may hold another token by now.
             *self.token() = None;
         }
         let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -72,8 +77,8 @@ impl Endpoint {
         Err(refusal(answer.status(), after.map(Duration::from_secs), answer.body(), &what))
     }
 
-    /// From the file, or as it was there a moment ago: a change that has rung does not wait for a disk. A token that was
-    /// refused is read anew.
+    /// Returns the token as it was in the file within the last minute, so that a change does not wait for a disk. A
+    /// token that was refused is read anew.
     async fn bearer(&self) -> Result<HeaderValue, Fault> {
         let known = self.token().clone().filter(|(_, read)| read.elapsed() < TOKEN_FRESH);
         if let Some((header, _)) = known {
@@ -94,7 +99,8 @@ impl Endpoint {
             Fault::persistent(
                 "token_unreadable",
                 format!(
-                    "reading the token file {file} failed: {reason}; the pod needs a projected token with audience `{}` there, see ROTOTO_TOKEN_FILE",
+                    "reading the token file {file} failed: {reason}; the pod needs a projected token with \
+                     audience `{}` there, see ROTOTO_TOKEN_FILE",
                     names::AUDIENCE
                 ),
             )
@@ -111,7 +117,7 @@ impl Endpoint {
     }
 }
 
-/// What an answer that is no success means.
+/// Turns an answer that is not a success into a fault.
 pub(crate) fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8], what: &str) -> Fault {
     let (code, kind) = match status {
         StatusCode::UNAUTHORIZED => ("operator_unauthorized", FaultKind::Persistent),
@@ -145,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_the_operator_said_and_whether_waiting_helps() {
+    fn a_refusal_has_the_operators_message_and_says_whether_waiting_helps() {
         let body = br#"{"code":"forbidden","message":"grant get on rototoworkspaces/snapshot"}"#;
         let fault = refusal(StatusCode::FORBIDDEN, None, body, "https://o/v1");
         assert_eq!((fault.code, fault.kind), ("operator_forbidden", FaultKind::Persistent));

@@ -1,4 +1,6 @@
-//! The way into a cluster, and what all followers of this process share on it: doorbells and connections.
+//! The connection to a cluster: doorbells and operator connections, which all followers of this process share.
+//!
+//! The entry point is [`Cluster`]. There is at most one doorbell per runtime and namespace.
 
 pub(crate) mod access;
 pub(crate) mod doorbell;
@@ -19,13 +21,17 @@ use tokio::runtime::{Handle, Id};
 use crate::kubernetes::cluster::doorbell::Doorbell;
 use crate::kubernetes::cluster::endpoint::Endpoint;
 
-/// The API server whose markers are followed. Clones share one watch per namespace.
+/// The API server whose markers are followed.
+///
+/// Clones share one watch per namespace. It may be shared between threads and runtimes; a watch that was started on one
+/// runtime is not shared with another, because it ends with its runtime.
 ///
 /// ```
 /// use rototo::Cluster;
 ///
-/// // What a process normally uses: `KUBECONFIG` where there is one, else the pod's own service account.
+/// // The default: the cluster of `KUBECONFIG` if there is one, else the pod's own service account.
 /// let cluster = Cluster::inferred();
+/// let options = rototo::RefreshOptions::new().with_cluster(cluster);
 /// ```
 #[derive(Clone)]
 pub struct Cluster(Arc<Shared>);
@@ -36,7 +42,7 @@ struct Shared {
     endpoints: Registry<(Id, Address, PathBuf), Endpoint>,
 }
 
-/// A namespace of a cluster, and what shows its markers.
+/// A namespace of a cluster, and the doorbell that watches its markers.
 pub(crate) struct NamespaceWatch {
     /// The URL of the API server.
     pub(in crate::kubernetes) cluster: String,
@@ -44,19 +50,20 @@ pub(crate) struct NamespaceWatch {
     pub(in crate::kubernetes) doorbell: Arc<Doorbell>,
 }
 
-/// A connection on which nothing comes for longer than a watch lasts is dead.
+/// The longest silence on a connection. One that is silent for longer than a watch lasts is dead.
 const IDLE: Duration = Duration::from_secs(doorbell::WATCH_LIMIT_SECONDS as u64 + 15);
 
 static INFERRED: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(None));
 
 impl Cluster {
-    /// The cluster that the environment names, looked for when it is needed first.
+    /// Returns the cluster that the environment names. The environment is read when the cluster is first used.
     #[must_use]
     pub fn inferred() -> Self {
         INFERRED.clone()
     }
 
-    /// A cluster that the application configured itself. Its default namespace is that of `kubernetes:///<workspace>`.
+    /// Makes a cluster from a configuration of the application. Its default namespace is that of
+    /// `kubernetes:///<workspace>`.
     #[must_use]
     pub fn with_config(config: kube::Config) -> Self {
         Self::new(Some(config))
@@ -66,7 +73,11 @@ impl Cluster {
         Self(Arc::new(Shared { config, doorbells: Registry::default(), endpoints: Registry::default() }))
     }
 
-    /// The doorbell of `namespace`, or of the pod's own.
+    /// Returns the doorbell of `namespace`, or of the pod's own namespace.
+    ///
+    /// # Errors
+    ///
+    /// `cluster_unusable`: the environment names no cluster, or its configuration can't be used.
     pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<NamespaceWatch, Fault> {
         let config = match &self.0.config {
             Some(config) => config.clone(),
@@ -81,7 +92,11 @@ impl Cluster {
         Ok(NamespaceWatch { cluster, namespace, doorbell })
     }
 
-    /// The connection to the operator at `address`.
+    /// Returns the connection to the operator at `address`.
+    ///
+    /// # Errors
+    ///
+    /// `endpoint_unusable`: no connection can be made to such an address.
     pub(crate) fn endpoint(&self, address: &Address, token_file: &Path) -> Result<Arc<Endpoint>, Fault> {
         let key = (Handle::current().id(), address.clone(), token_file.to_owned());
         self.0.endpoints.share(key, || Endpoint::open(address, token_file.to_owned()))
@@ -105,7 +120,8 @@ fn unusable(error: &dyn std::error::Error) -> Fault {
     )
 }
 
-/// What is shared as long as somebody holds it. Keys carry the runtime, as what was started on one ends with it.
+/// Values that are shared as long as somebody holds them. Keys contain the runtime: a task that was started on a
+/// runtime ends with it.
 struct Registry<K, V>(Mutex<HashMap<K, Weak<V>>>);
 
 impl<K, V> Default for Registry<K, V> {
@@ -116,7 +132,7 @@ impl<K, V> Default for Registry<K, V> {
 
 impl<K: Eq + Hash, V> Registry<K, V> {
     fn share<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        // A panic in between leaves no half-made entry behind, so a poisoned lock is as good as any.
+        // A panic while the lock is held leaves no half-made entry, so a poisoned lock may be used.
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {
             return Ok(shared);
@@ -133,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_holds_is_shared_and_what_nobody_holds_is_made_anew() {
+    fn a_value_that_somebody_holds_is_shared_and_any_other_is_made_anew() {
         let registry = Registry::<&str, u8>::default();
         let made = |value: u8| move || Ok::<_, ()>(value);
         let first = registry.share("a", made(1)).unwrap();
@@ -145,7 +161,7 @@ mod tests {
     }
 
     fn local() -> Cluster {
-        // Nobody listens there; a doorbell that can't watch is a doorbell nonetheless.
+        // Nobody listens there. A doorbell that can't watch still exists.
         Cluster::with_config(kube::Config::new("http://127.0.0.1:9".parse().unwrap()))
     }
 

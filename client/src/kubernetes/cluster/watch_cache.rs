@@ -1,26 +1,28 @@
-//! What the watch of the markers shows, and what that means for one workspace.
+//! The watch cache of a namespace's markers, and the marker of one workspace in it.
+//!
+//! Only the doorbell writes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use rototo_api::marker::{Marker, MarkerError};
+use rototo_connection::Address;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
 
-use rototo_connection::Address;
-
-/// What the watch showed last.
+/// The newest state that the watch has shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WatchCache {
-    /// How many lists were completed.
+    /// The number of completed lists.
     pub(super) hydrates: u64,
     /// The markers by workspace; `None` while the map does not exist.
     pub(super) markers: Option<Arc<BTreeMap<String, String>>>,
-    /// Where snapshots are served. Outlives the map, so that a process whose map is gone can still say so.
+    /// The address at which snapshots are served. It outlives the map, so that a process can report that its map is
+    /// gone.
     pub(super) address: Option<Arc<Address>>,
-    /// Why the API server can't be watched at the moment.
+    /// The reason why the API server can't be watched at the moment.
     pub(super) trouble: Option<Fault>,
 }
 
@@ -51,7 +53,7 @@ impl WatchCache {
         self.address.as_deref()
     }
 
-    /// Returns why the API server can't be watched at the moment.
+    /// Returns the reason why the API server can't be watched at the moment.
     pub(crate) fn trouble(&self) -> Option<&Fault> {
         self.trouble.as_ref()
     }
@@ -65,14 +67,14 @@ impl WatchCache {
         self.markers = map.map(|map| Arc::new(map.data.unwrap_or_default()));
     }
 
-    /// What rings for `workspace`.
+    /// Returns the marker of `workspace`.
     pub(crate) fn marker(&self, workspace: &str) -> ObservedMarker {
         let Some(markers) = &self.markers else { return ObservedMarker::NoMap };
         markers.get(workspace).map_or(ObservedMarker::NoMarker, |text| observed_marker(workspace, text))
     }
 }
 
-/// What the marker of `workspace` says.
+/// Parses the marker of `workspace`. A marker that can't be read is an observation and no error.
 pub(crate) fn observed_marker(workspace: &str, marker: &str) -> ObservedMarker {
     match Marker::parse(marker) {
         Ok(Marker::Removed { updated_at }) => ObservedMarker::Removed(updated_at),
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_says_why() {
+    fn a_marker_that_cannot_be_read_has_a_reason() {
         assert_eq!(code(marker(r#"{"schema_version":2}"#)), Some("marker_version_unknown"));
         assert_eq!(code(marker("edited by hand")), Some("marker_malformed"));
         let bad = format!(r#"{{"schema_version":1,"fingerprint":"latest","updated_at":"{TIME}"}}"#);

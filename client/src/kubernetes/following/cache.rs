@@ -1,7 +1,8 @@
-//! The publish that was applied last, on the pod's disk: for a start at which nobody else answers.
+//! The disk cache: a copy of the last applied publish on the pod's disk, for a start at which neither the API server
+//! nor the operator answers.
 //!
-//! It is no second truth: the content is checked against its fingerprint like any other, and as soon as a marker is
-//! seen, only what that names counts.
+//! The copy is no second authority. Its content is checked against its fingerprint like any other, and as soon as a
+//! marker is observed, only the publish that it names counts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,7 @@ use rototo_source::SnapshotStore;
 
 use crate::kubernetes::cluster::watch_cache::observed_marker;
 
-/// The directory of one workspace. All of it blocks on the disk.
+/// The disk cache of one workspace, in a directory of its own. All methods block on the disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
@@ -24,34 +25,39 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The cache of a workspace below `directory`, which need not exist yet.
+    /// Makes the cache of a workspace below `directory`, which need not exist yet.
     pub(crate) fn new(directory: &Path, namespace: &str, workspace: &str) -> Self {
         Self { directory: directory.join(namespace).join(workspace), workspace: workspace.to_owned() }
     }
 
-    /// Keeps `publish`, and nothing else.
+    /// Writes a copy of `publish`, and removes every other.
+    ///
+    /// # Errors
+    ///
+    /// `cache_failed`: the disk refuses a write.
     pub(crate) fn keep(&self, publish: Publish, tree: &Tree) -> Result<(), Fault> {
         let store = self.store()?;
         store.put(tree).map_err(|error| self.failed("keeping", &error))?;
         let Publish { fingerprint, updated_at } = publish;
         let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at };
-        // First the content and then what names it: a crash in between leaves the publish before, or none.
+        // The content is written before the marker that names it: a crash in between leaves the publish before, or
+        // none.
         let unfinished = self.directory.join(".unfinished-marker");
         let named = fs::write(&unfinished, marker.to_json()).and_then(|()| fs::rename(&unfinished, self.marker()));
         named.map_err(|error| self.failed("keeping", &error))?;
         store.retain(&BTreeSet::from([fingerprint])).map_err(|error| self.failed("tidying", &error))
     }
 
-    /// The publish that was kept, if there is one that can still be read.
+    /// Returns the publish that was kept last, if it can still be read.
     pub(crate) fn last(&self) -> Option<(Publish, Tree)> {
         let marker = fs::read_to_string(self.marker()).ok()?;
         let ObservedMarker::Published(publish) = observed_marker(&self.workspace, &marker) else { return None };
         Some((publish, self.get(publish.fingerprint)?))
     }
 
-    /// The content of that name, if it was kept.
+    /// Returns the content with this fingerprint, if it was kept.
     pub(crate) fn get(&self, fingerprint: Fingerprint) -> Option<Tree> {
-        // What can't be read is as good as not kept: it is fetched.
+        // Content that can't be read counts as not kept: it is fetched.
         self.store().ok()?.get(&fingerprint).ok()?
     }
 
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_publish_that_was_kept_last_is_there() {
+    fn the_cache_holds_only_the_publish_that_was_kept_last() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::new(directory.path(), "prod", "policy");
         assert!(cache.last().is_none());
@@ -100,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_copy_is_as_good_as_none() {
+    fn a_damaged_copy_counts_as_not_kept() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::new(directory.path(), "prod", "policy");
         let content = tree("schema_version = 1");

@@ -1,24 +1,26 @@
-//! The sentences in which a follower tells people what it waits for and what went wrong.
+//! The messages of a follower for people: the status, the log, and the remedy for each failure.
 
 use rototo_api::fleet::ProcessState;
 use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{FollowerState, ObservedMarker, ReportedState};
 
-/// What stands between the process and being as it should be, with what to do about it; the most decisive first.
+/// Returns the failure that keeps the process from running the desired publish, with its remedy. Of several failures
+/// the one nearest to the cause wins.
 pub(crate) fn trouble(state: &FollowerState, namespace: &str, workspace: &str) -> Option<String> {
-    let said = |fault: &Fault| fault.message.clone();
+    let message = |fault: &Fault| fault.message.clone();
     let absent = || match state.running() {
         Some(_) => state.absence().map(|_| orphaned(namespace, workspace)),
         None => state.absence().map(|marker| absence(marker, namespace, workspace)),
     };
-    state.trouble().map(said).or_else(absent).or_else(|| state.report_trouble().map(said))
+    state.trouble().map(message).or_else(absent).or_else(|| state.report_trouble().map(message))
 }
 
 fn orphaned(namespace: &str, workspace: &str) -> String {
     let map = names::MARKERS;
     format!(
-        "the marker of workspace `{workspace}` is gone from ConfigMap `{map}` in namespace `{namespace}`: was the workspace deleted?"
+        "the marker of workspace `{workspace}` is gone from ConfigMap `{map}` in namespace `{namespace}`: \
+         was the workspace deleted?"
     )
 }
 
@@ -26,8 +28,8 @@ fn absence(marker: &ObservedMarker, namespace: &str, workspace: &str) -> String 
     let map = names::MARKERS;
     match marker {
         ObservedMarker::NoMap => format!(
-            "namespace `{namespace}` has no ConfigMap `{map}`: the operator creates it with the first workspace that it \
-             publishes there; is RototoWorkspace `{workspace}` applied, and does the operator watch this namespace?"
+            "namespace `{namespace}` has no ConfigMap `{map}`: the operator creates it with the first workspace that \
+             it publishes there; is RototoWorkspace `{workspace}` applied, and does the operator watch this namespace?"
         ),
         ObservedMarker::NoMarker => format!(
             "ConfigMap `{map}` in namespace `{namespace}` has no marker for workspace `{workspace}`: is that its name, \
@@ -37,7 +39,7 @@ fn absence(marker: &ObservedMarker, namespace: &str, workspace: &str) -> String 
     }
 }
 
-/// Neither the map nor the application says where snapshots are served.
+/// Returns the fault of a namespace for which neither the marker map nor the application names the operator's address.
 pub(crate) fn no_address(namespace: &str) -> Fault {
     let (map, annotation) = (names::MARKERS, names::ANNOTATION_SNAPSHOTS);
     Fault::transient(
@@ -49,7 +51,7 @@ pub(crate) fn no_address(namespace: &str) -> Fault {
     )
 }
 
-/// One line per change of where the process stands.
+/// Logs a change of the reported state.
 pub(crate) fn log(source: &str, reported: &ReportedState, trouble: Option<&str>) {
     let fingerprint = reported.publish.map(|publish| publish.fingerprint.short()).unwrap_or_default();
     match (reported.state, trouble) {
@@ -64,9 +66,11 @@ pub(crate) fn log(source: &str, reported: &ReportedState, trouble: Option<&str>)
             );
         }
         (ProcessState::Orphaned | ProcessState::Stale, trouble) => {
-            tracing::warn!(source, fingerprint, state = ?reported.state, "running on with the last workspace: {}", trouble.unwrap_or("its source was not confirmed in time"));
+            let reason = trouble.unwrap_or("its source was not confirmed in time");
+            let state = reported.state;
+            tracing::warn!(source, fingerprint, ?state, "running on with the last workspace: {reason}");
         }
         (_, Some(trouble)) => tracing::warn!(source, code = reported.reason, "{trouble}"),
-        (_, None) => tracing::debug!(source, fingerprint, state = ?reported.state, "on the way"),
+        (_, None) => tracing::debug!(source, fingerprint, state = ?reported.state, "not applied yet"),
     }
 }

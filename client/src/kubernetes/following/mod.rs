@@ -1,6 +1,7 @@
-//! Follows one workspace: turns what the world does into events, lets the state decide, and does what it says.
+//! Follows one workspace: turns observations into events, lets the state decide, and carries out its actions.
 //!
-//! Everything runs in one task, so there is one place where a workspace is swapped in, and ending that task ends it all.
+//! The entry point is [`follow`]. Everything runs in one task, so a workspace is swapped in at one place, and the end
+//! of that task ends every operation.
 
 pub(crate) mod cache;
 pub(crate) mod direct;
@@ -44,10 +45,10 @@ use crate::kubernetes::reporting::process::PROCESS;
 use crate::kubernetes::{PATH, reporting};
 use crate::workspace::Workspace;
 
-/// A process that ends tells the operator, but does not wait for it for long.
+/// The longest wait for the response to the last report.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Follows `target` until `stop`.
+/// Follows `target` until `stop`, and then drains.
 pub(crate) async fn follow(
     target: FollowTarget,
     current: Arc<Current>,
@@ -61,28 +62,30 @@ pub(crate) async fn follow(
     Follower::new(target, joined, current, refresh_requests).follow(stop).await;
 }
 
+/// One handle's follower: the state that decides, and the operations in flight.
 pub(super) struct Follower {
     target: FollowTarget,
     namespace: String,
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
     registration: Arc<HandleRegistration>,
-    /// The processes of this pod that the operator asks about, and what was said of them last.
+    /// The processes of this pod that the operator asks about, and the testimony that was sent last.
     siblings: (Vec<Pid>, Vec<Testimony>),
     watch_cache: watch::Receiver<WatchCache>,
+    /// The number of lists and the marker that were observed last.
     last_observed: (u64, Option<ObservedMarker>),
     refresh_requests: mpsc::Receiver<RefreshRequest>,
-    /// Who asked to look, and what ran then.
+    /// Refresh requests without a response, each with the publish that ran when it came.
     waiting: Vec<(RefreshRequest, Option<Publish>)>,
     began: Instant,
     state: FollowerState,
     loader: Arc<SnapshotLoader>,
-    /// Held so that the connection is kept between requests.
+    /// The endpoint of the last request, held so that its connection stays open between requests.
     endpoint: Option<Arc<Endpoint>>,
     fetch: InFlight<(Fingerprint, Loaded)>,
-    /// What was applied last, and when.
+    /// The last applied publish, and the time of the swap.
     applied: Option<(Publish, Instant)>,
-    /// Loaded, and about to be swapped in.
+    /// A workspace that is loaded, and swapped in by the next step or dropped.
     loaded: Option<Workspace>,
     report: InFlight<Result<ReportResponse, Fault>>,
     recall: InFlight<Option<(Publish, Workspace)>>,
@@ -97,7 +100,7 @@ impl Follower {
         refresh_requests: mpsc::Receiver<RefreshRequest>,
     ) -> Self {
         let mut watch_cache = doorbell.watch_cache();
-        // What the doorbell already shows is news to whoever joins it.
+        // The state that the doorbell already shows is new to this follower.
         watch_cache.mark_changed();
         let cache = target.cache_dir.as_ref().map(|directory| Cache::new(directory, &namespace, &target.workspace));
         let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
@@ -152,19 +155,17 @@ impl Follower {
         }
     }
 
-    /// Decides upon one event. Whatever is told of the outcome, by this handle or another, is told after it has happened.
+    /// Decides on one event, and carries out the actions. Reports of this handle or another mention the result only
+    /// after the swap, because the registration is updated in between.
     pub(super) fn take(&mut self, event: FollowerEvent) {
         let before = self.state.reported(self.now());
         let mut reports = self.step(event);
         let resolves = self.resolves();
         if self.state.running() != resolves {
-            tracing::error!(
-                source = self.target.source,
-                "what was to be swapped in was not there: it is fetched again"
-            );
+            tracing::error!(source = self.target.source, "the content to swap in was missing: it is fetched again");
             reports |= self.step(FollowerEvent::NotSwapped(resolves));
         }
-        // What nobody waits for any more.
+        // Content that this step did not swap in is needed by nothing any more.
         self.loaded = None;
         self.registration.update(self.state.reported(self.now()), self.applied);
         if reports {
@@ -173,7 +174,7 @@ impl Follower {
         self.update_status(&before);
     }
 
-    /// Does everything that is decided but reporting, and says whether a report is due.
+    /// Carries out every action except reports, and returns whether a report is due.
     fn step(&mut self, event: FollowerEvent) -> bool {
         let tick = StepTime { now: self.now(), chance: fastrand::f64() };
         let (state, actions) = step(self.state.clone(), event, tick);
@@ -193,7 +194,7 @@ impl Follower {
         reports
     }
 
-    /// What the application resolves from.
+    /// Returns the publish that the application resolves from.
     fn resolves(&self) -> Option<Publish> {
         let workspace = self.current.workspace().ok()?;
         Some(Publish { fingerprint: workspace.fingerprint(), updated_at: workspace.updated_at()? })
@@ -210,11 +211,11 @@ impl Follower {
         tokio::select! {
             Ok(()) = self.watch_cache.changed() => self.watch_events(),
             fetched = self.fetch.next() => vec![self.fetched(fetched)],
-            answer = self.report.next() => vec![self.answered(answer)],
+            response = self.report.next() => vec![self.answered(response)],
             recalled = self.recall.next() => self.recalled(recalled).into_iter().collect(),
             () = self.keep.next() => Vec::new(),
-            Some(ask) = self.refresh_requests.recv() => {
-                self.waiting.push((ask, self.state.running()));
+            Some(request) = self.refresh_requests.recv() => {
+                self.waiting.push((request, self.state.running()));
                 vec![FollowerEvent::RefreshRequested]
             }
             () = timer => vec![FollowerEvent::Timer],
@@ -222,7 +223,7 @@ impl Follower {
     }
 
     fn watch_events(&mut self) -> Vec<FollowerEvent> {
-        tracing::trace!(target: PATH, workspace = self.target.workspace, "heard");
+        tracing::trace!(target: PATH, workspace = self.target.workspace, "notified");
         let watch_cache = self.watch_cache.borrow_and_update().clone();
         let marker = watch_cache.marker(&self.target.workspace);
         let (hydrates, last) =
@@ -259,29 +260,30 @@ impl Follower {
         Some(FollowerEvent::Recalled(publish))
     }
 
-    fn answered(&mut self, answer: Result<ReportResponse, Fault>) -> FollowerEvent {
-        if let (Err(fault), None) = (&answer, self.state.report_trouble()) {
-            // Said once, until it was better.
+    fn answered(&mut self, response: Result<ReportResponse, Fault>) -> FollowerEvent {
+        if let (Err(fault), None) = (&response, self.state.report_trouble()) {
+            // Logged once, and again only after a report succeeded.
             tracing::warn!(source = self.target.source, code = fault.code, "{}", fault.message);
         }
         tracing::trace!(target: PATH, workspace = self.target.workspace, "answered");
-        match &answer {
+        match &response {
             Ok(_) => self.current.report_answered(Timestamp::now()),
             Err(_) => self.current.report_failed(),
         }
-        let answer = answer.map(|answer| self.asked_about_siblings(answer));
-        answer.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
+        let response = response.map(|response| self.asked_about_siblings(response));
+        response.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
     }
 
-    /// Notes what the operator asks about. A question stays in the answer only where there is something new to say.
-    fn asked_about_siblings(&mut self, mut answer: ReportResponse) -> ReportResponse {
+    /// Notes the siblings that the operator asks about. They stay in the response only if there is new testimony on
+    /// them: then the next report comes soon.
+    fn asked_about_siblings(&mut self, mut response: ReportResponse) -> ReportResponse {
         let (siblings, sent) = &mut self.siblings;
-        siblings.clone_from(&answer.siblings);
+        siblings.clone_from(&response.siblings);
         let testimony = PROCESS.testify(siblings);
         if testimony.is_empty() || testimony == *sent {
-            answer.siblings.clear();
+            response.siblings.clear();
         }
-        answer
+        response
     }
 
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
@@ -292,7 +294,7 @@ impl Follower {
         self.fetch = InFlight::run(async move { (fingerprint, loader.load(endpoint, fingerprint, base).await) });
     }
 
-    /// Reports for all handles of this process.
+    /// Begins a report for all handles of this process.
     fn begin_report(&mut self) {
         let Some(combined) = self.registration.combined() else { return };
         self.current.report_sent();
@@ -342,12 +344,12 @@ impl Follower {
         }
     }
 
-    /// Puts a copy on the disk, for which nothing waits.
+    /// Begins to write a copy to the disk. Nothing waits for it.
     fn keep(&mut self, publish: Publish, workspace: &Workspace) {
         self.keep = InFlight::run(self.loader.clone().keep(publish, workspace.content().clone()));
     }
 
-    /// Shows where the process stands, and logs what changed about it.
+    /// Updates the status, logs a changed state, and responds to refresh requests once nothing is in progress.
     fn update_status(&mut self, before: &ReportedState) {
         let now = self.now();
         let reported = self.state.reported(now);
@@ -371,7 +373,7 @@ impl Follower {
     fn answer_refresh_requests(&mut self) {
         let running = self.state.running();
         let trouble = self.current.status().last_error;
-        for (ask, before) in self.waiting.drain(..) {
+        for (request, before) in self.waiting.drain(..) {
             let outcome = match &trouble {
                 Some(reason) => {
                     Err(Error::RefreshFailed { source_name: self.target.source.clone(), reason: reason.clone() })
@@ -379,21 +381,21 @@ impl Follower {
                 None if running == before => Ok(RefreshOutcome::Unchanged),
                 None => Ok(RefreshOutcome::Refreshed),
             };
-            // Whoever asked may have lost patience.
-            drop(ask.done.send(outcome));
+            // The requester may have stopped waiting.
+            drop(request.done.send(outcome));
         }
     }
 
-    /// Ends the handle: nothing resolves from it any more. The operator learns that it need not wait for this process, or
-    /// the state of the other handles.
+    /// Ends the handle: nothing resolves from it any more. The operator learns that it need not wait for this process,
+    /// or the state of the other handles.
     async fn drain(mut self) {
         self.fetch = InFlight::empty();
         self.report = InFlight::empty();
         self.current.close();
         let Some(combined) = self.registration.leave() else { return };
         let reporting = self.reporting(combined);
-        let answer = match timeout(DRAIN_LIMIT, reporting).await {
-            Ok(Ok(answer)) => Some(answer),
+        let response = match timeout(DRAIN_LIMIT, reporting).await {
+            Ok(Ok(response)) => Some(response),
             Ok(Err(fault)) => {
                 tracing::debug!(source = self.target.source, code = fault.code, "{}", fault.message);
                 None
@@ -403,7 +405,7 @@ impl Follower {
         if let Ok(endpoint) = self.endpoint() {
             let (namespace, workspace) = (self.namespace, self.target.workspace);
             let drained = Drained { registration: self.registration, endpoint, namespace, workspace };
-            tokio::spawn(drained.repeat(answer.as_ref().map_or(REPEATED_AFTER, heartbeat)));
+            tokio::spawn(drained.repeat(response.as_ref().map_or(REPEATED_AFTER, heartbeat)));
         }
     }
 

@@ -1,4 +1,6 @@
-//! From the name of content to content that can be resolved from: fetch, verify, compile.
+//! Loads a snapshot by its fingerprint: fetches, verifies, compiles, and checks it.
+//!
+//! No content leaves this module whose fingerprint is not the one that was asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,35 +23,40 @@ use crate::workspace::checks::Checks;
 use crate::workspace::content::Content;
 use crate::workspace::origin::{Origin, SourceFingerprint};
 
-/// How long one fetch may take.
+/// The time limit of one fetch.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What is the same for all snapshots of one workspace.
+/// Loads the snapshots of one workspace.
 pub(crate) struct SnapshotLoader {
     pub(super) namespace: String,
     pub(super) workspace: String,
-    /// How the application wrote it.
+    /// The source as the application wrote it.
     pub(super) source: String,
     pub(super) checks: Checks,
     pub(super) cache: Option<Cache>,
     pub(super) direct: Option<Arc<Direct>>,
 }
 
-/// Why there is no workspace of that name.
+/// The reason why content could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    /// The content could not be had. Another attempt may get it.
+    /// The content could not be fetched. Another attempt may get it.
     Fetch(Fault),
-    /// The content was had, and can't run in this process.
+    /// The content was fetched, and can't run in this process.
     Refused(Fault),
 }
 
-/// What comes of asking for content: a workspace, and where it was had.
+/// The result of loading: a workspace, and the place from which its content came.
 pub(crate) type Loaded = Result<(Workspace, ContentSource), LoadError>;
 
 impl SnapshotLoader {
-    /// Fetches the snapshot, checks that its content has the fingerprint that was asked for, and compiles it, reusing
-    /// what has not changed since `base`. What the disk still has needs no fetch.
+    /// Loads the content with this fingerprint, from the disk, from the operator, or from the direct source. Documents
+    /// that have not changed since `base` are not compiled again.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Fetch`] if no place gives the content, [`LoadError::Refused`] if it can't be compiled or the
+    /// application refuses it.
     pub(crate) async fn load(
         self: Arc<Self>,
         endpoint: Result<Arc<Endpoint>, Fault>,
@@ -69,8 +76,8 @@ impl SnapshotLoader {
         Ok((workspace.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))?, ContentSource::Current))
     }
 
-    /// What the operator has under that name. Unpacked and compiled in one go: where a whole fleet does this at once,
-    /// each hand-over to another thread is a place at the end of the queue for a processor.
+    /// Loads the snapshot from the operator. Unpacking and compiling share one blocking task: where a whole fleet loads
+    /// at once, each hand-over to another thread waits at the end of the queue for a processor.
     async fn served(
         self: Arc<Self>,
         endpoint: Result<Arc<Endpoint>, Fault>,
@@ -89,7 +96,7 @@ impl SnapshotLoader {
         run_blocking(load).await.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))
     }
 
-    /// The publish that was applied last, from the disk.
+    /// Loads the last applied publish from the disk.
     pub(crate) async fn recall(self: Arc<Self>) -> Option<(Publish, Workspace)> {
         let recalled = run_blocking(move || {
             let (publish, tree) = self.cache.as_ref()?.last()?;
@@ -98,7 +105,7 @@ impl SnapshotLoader {
         recalled.await.ok()?
     }
 
-    /// Puts a copy on the disk, where the application gave one.
+    /// Writes a copy to the disk, if the application named a directory.
     pub(crate) async fn keep(self: Arc<Self>, publish: Publish, content: Arc<Content>) {
         if self.cache.is_none() {
             return;
@@ -109,6 +116,7 @@ impl SnapshotLoader {
         }
     }
 
+    /// Loads the content from the disk.
     async fn kept(self: Arc<Self>, fingerprint: Fingerprint) -> Option<Workspace> {
         self.cache.as_ref()?;
         let kept = run_blocking(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
@@ -161,7 +169,7 @@ fn not_unpacked(error: &SnapshotError, message: String) -> LoadError {
         SnapshotError::EngineTooOld(_) => LoadError::Refused(Fault::persistent("engine_too_old", message)),
         SnapshotError::UnknownVersion(_) => LoadError::Refused(Fault::persistent("snapshot_version_unknown", message)),
         SnapshotError::Refused(_) => LoadError::Refused(Fault::persistent("snapshot_too_large", message)),
-        // Bytes that were altered or cut off on the way: others may come next time, and without a base.
+        // The bytes were altered or cut off on the way. The next fetch may bring others, and has no base.
         SnapshotError::Damaged(_)
         | SnapshotError::Incomplete(_)
         | SnapshotError::Pack(_)
@@ -169,7 +177,7 @@ fn not_unpacked(error: &SnapshotError, message: String) -> LoadError {
     }
 }
 
-/// Disk, unpacking, and compiling take their time, for which other tasks of the application should not wait.
+/// Runs work that takes long, such as compiling, on a thread where no task of the application waits for it.
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Fault::transient("load_interrupted", "loading a snapshot was interrupted"))

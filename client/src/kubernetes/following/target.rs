@@ -1,4 +1,4 @@
-//! What a follower follows, and how it gets to the doorbell and the operator.
+//! The workspace that a follower follows, and the settings with which it reaches the doorbell and the operator.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::kubernetes::following::direct::Direct;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 use crate::workspace::checks::Checks;
 
-/// What to follow, and by which means.
+/// The workspace to follow, and the settings for it.
 #[derive(Clone)]
 pub(crate) struct FollowTarget {
     pub(crate) cluster: Cluster,
     pub(crate) namespace: Option<String>,
     pub(crate) workspace: String,
-    /// How the application wrote it.
+    /// The source as the application wrote it.
     pub(crate) source: String,
     pub(crate) endpoint_overrides: EndpointOverrides,
     pub(crate) token_file: PathBuf,
@@ -28,14 +28,15 @@ pub(crate) struct FollowTarget {
     pub(crate) stale_after: Option<Duration>,
     pub(crate) checks: Checks,
     pub(crate) direct: Option<Arc<Direct>>,
-    /// The handle that is followed for, among the handles of this process.
+    /// The registration of the handle among the handles of this process.
     pub(crate) registration: Arc<HandleRegistration>,
 }
 
+/// The wait after an attempt to find the cluster failed.
 const JOIN_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
 impl FollowTarget {
-    /// The way into the cluster may be missing for a moment, as a kubeconfig that is written later.
+    /// Joins the doorbell of the namespace. Tries again until the cluster is found: a kubeconfig may be written later.
     pub(crate) async fn join(&self, current: &Current) -> NamespaceWatch {
         let mut failures = 0;
         loop {

@@ -1,5 +1,5 @@
-//! Followers against a double of the operator's endpoint, below a doorbell that shows what a test says: what is resolved,
-//! and what is reported of it.
+//! Tests of followers with a double of the operator's endpoint and a doorbell that shows the watch cache of the test:
+//! they compare what each handle resolves with what it reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,13 +39,13 @@ use crate::workspace::checks::Checks;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The content of that name.
+/// Returns the tree of a content name, such as `a`.
 fn tree(content: &str) -> Tree {
     let file = format!("schema_version = 1\n# {content}\n");
     [("rototo-workspace.toml".to_owned(), file.into_bytes())].into_iter().collect()
 }
 
-/// `a@1`: content a, published at second 1.
+/// Returns the publish that a name such as `a@1` means: content a, published at second 1.
 fn publish(text: &str) -> Publish {
     let (content, second) = text.split_once('@').unwrap();
     let updated_at = format!("2026-11-20T18:40:0{second}.000000Z").parse().unwrap();
@@ -62,7 +62,7 @@ fn named(report: &Report) -> String {
     format!("{} {publish} of {}", report.state.name(), report.handles.unwrap())
 }
 
-/// An operator that publishes what the doorbell shows, a namespace where it does, and the handles that follow there.
+/// A double of the operator, the namespace in which it publishes, and the reports that it receives.
 struct TestCluster {
     url: String,
     doorbell: Arc<Doorbell>,
@@ -84,12 +84,12 @@ impl TestCluster {
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "token").unwrap();
         let doorbell = Arc::new(Doorbell::showing(watch_cache, Arc::new(Notify::new())));
-        let world = Self { url, doorbell, showing, answer, reports, received: Vec::new(), token };
-        world.publish(text);
-        world
+        let cluster = Self { url, doorbell, showing, answer, reports, received: Vec::new(), token };
+        cluster.publish(text);
+        cluster
     }
 
-    /// Writes the marker. The doorbell rings.
+    /// Writes the marker, which notifies the followers.
     fn publish(&self, text: &str) {
         let Publish { fingerprint, updated_at } = publish(text);
         let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at }.to_json();
@@ -120,7 +120,7 @@ impl TestCluster {
         let current = Arc::new(Current::new("kubernetes://prod/policy".to_owned()));
         let registration = Arc::new(HandleRegistration::default());
         let target = FollowTarget {
-            // Each handle has one of its own, as an application may.
+            // Each handle has a cluster object of its own, as in an application.
             cluster: Cluster::with_config(kube::Config::new(self.url.parse().unwrap())),
             namespace: None,
             workspace: "policy".to_owned(),
@@ -135,11 +135,11 @@ impl TestCluster {
         };
         let joined =
             NamespaceWatch { cluster: self.url.clone(), namespace: "prod".to_owned(), doorbell: self.doorbell.clone() };
-        let (refresh_requests, asked) = mpsc::channel(1);
-        (Follower::new(target, joined, current.clone(), asked), current, registration, refresh_requests)
+        let (refresh_requests, requested) = mpsc::channel(1);
+        (Follower::new(target, joined, current.clone(), requested), current, registration, refresh_requests)
     }
 
-    /// Takes reports until one says this, and gives it.
+    /// Takes reports until one is the expected one, and returns it.
     async fn receives_report(&mut self, expected: &str) -> Report {
         let mut last = "nothing".to_owned();
         let receiving = timeout(PATIENCE, async {
@@ -223,7 +223,7 @@ async fn serve(
     }
 }
 
-/// The path of a request, without its query, and its body.
+/// Reads a request, and returns its path without the query, and its body.
 async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let header = loop {
@@ -240,7 +240,7 @@ async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     (path.split('?').next().unwrap().to_owned(), bytes)
 }
 
-/// Checks that refuse content b while the flag says so.
+/// Returns checks that refuse content b while the flag is set.
 fn refusing_b(refuses: &Arc<AtomicBool>) -> Checks {
     let (mut checks, refuses, b) = (Checks::default(), refuses.clone(), tree("b").fingerprint());
     checks.add(move |workspace| match refuses.load(Ordering::SeqCst) && workspace.fingerprint() == b {
@@ -253,18 +253,18 @@ fn refusing_b(refuses: &Arc<AtomicBool>) -> Checks {
 #[tokio::test]
 async fn a_refusal_of_one_handle_is_reported_by_all_until_that_handle_ends() {
     // History F13.
-    let mut world = TestCluster::publishing("a@1").await;
-    let refusing = world.handle(refusing_b(&Arc::new(AtomicBool::new(true))));
-    let taking = world.handle(Checks::default());
-    world.receives_report("applied a@1 of 2").await;
-    world.publish("b@2");
-    world.receives_report("rejected b@2 of 2").await;
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let refusing = cluster.handle(refusing_b(&Arc::new(AtomicBool::new(true))));
+    let taking = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 2").await;
+    cluster.publish("b@2");
+    cluster.receives_report("rejected b@2 of 2").await;
     taking.refresh().await;
-    let report = world.receives_report("rejected b@2 of 2").await;
+    let report = cluster.receives_report("rejected b@2 of 2").await;
     assert_eq!((report.reason.as_deref(), report.applied_ms_ago), (Some("check_failed"), None));
     assert!(refusing.resolves("a@1") && taking.resolves("b@2"));
     refusing.end().await;
-    let report = world.receives_report("applied b@2 of 1").await;
+    let report = cluster.receives_report("applied b@2 of 1").await;
     assert!(report.applied_ms_ago.is_some());
     taking.end().await;
 }
@@ -272,117 +272,117 @@ async fn a_refusal_of_one_handle_is_reported_by_all_until_that_handle_ends() {
 #[tokio::test]
 async fn the_last_handle_drains_the_process_once() {
     // History F14.
-    let mut world = TestCluster::publishing("a@1").await;
-    let (first, second) = (world.handle(Checks::default()), world.handle(Checks::default()));
-    world.receives_report("applied a@1 of 2").await;
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let (first, second) = (cluster.handle(Checks::default()), cluster.handle(Checks::default()));
+    cluster.receives_report("applied a@1 of 2").await;
     let current = first.current.clone();
     first.end().await;
-    assert!(current.workspace().is_err(), "what has drained does not resolve again");
-    world.receives_report("applied a@1 of 1").await;
+    assert!(current.workspace().is_err(), "a handle that has drained does not resolve again");
+    cluster.receives_report("applied a@1 of 1").await;
     second.end().await;
-    world.receives_report("draining  of 0").await;
-    assert!(world.reports.is_empty(), "the process drains once");
-    let numbers: BTreeSet<u64> = world.received.iter().copied().collect();
-    assert_eq!((numbers.len(), numbers.last()), (world.received.len(), world.received.last()));
+    cluster.receives_report("draining  of 0").await;
+    assert!(cluster.reports.is_empty(), "the process drains once");
+    let numbers: BTreeSet<u64> = cluster.received.iter().copied().collect();
+    assert_eq!((numbers.len(), numbers.last()), (cluster.received.len(), cluster.received.last()));
 }
 
 #[tokio::test]
-async fn a_process_that_has_drained_and_lives_on_says_so_until_it_follows_again() {
+async fn a_process_that_has_drained_and_lives_on_repeats_it_until_it_follows_again() {
     // History S3: an operator that was restarted must learn of it.
-    let mut world = TestCluster::publishing("a@1").await;
-    world.answer.lock().unwrap().next_report_in_ms = 1_000;
-    let handle = world.handle(Checks::default());
-    world.receives_report("applied a@1 of 1").await;
+    let mut cluster = TestCluster::publishing("a@1").await;
+    cluster.answer.lock().unwrap().next_report_in_ms = 1_000;
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
     handle.end().await;
-    world.receives_report("draining  of 0").await;
-    world.receives_report("draining  of 0").await;
-    world.receives_report("draining  of 0").await;
-    let again = world.handle(Checks::default());
-    world.receives_report("applied a@1 of 1").await;
-    world.receives_report("applied a@1 of 1").await;
+    cluster.receives_report("draining  of 0").await;
+    cluster.receives_report("draining  of 0").await;
+    cluster.receives_report("draining  of 0").await;
+    let again = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
+    cluster.receives_report("applied a@1 of 1").await;
     again.end().await;
 }
 
 #[tokio::test]
 async fn a_handle_whose_follower_is_gone_counts_with_what_it_resolves() {
-    let mut world = TestCluster::publishing("a@1").await;
-    let (dead, living) = (world.handle(Checks::default()), world.handle(Checks::default()));
-    world.receives_report("applied a@1 of 2").await;
-    // As by a panic, or the end of its runtime.
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let (dead, living) = (cluster.handle(Checks::default()), cluster.handle(Checks::default()));
+    cluster.receives_report("applied a@1 of 2").await;
+    // The follower ends as in a panic, or with its runtime.
     dead.task.abort();
-    world.publish("b@2");
-    world.receives_report("pending a@1 of 2").await;
+    cluster.publish("b@2");
+    cluster.receives_report("pending a@1 of 2").await;
     assert!(living.resolves("b@2"));
     drop(dead.registration);
     living.refresh().await;
-    world.receives_report("applied b@2 of 1").await;
+    cluster.receives_report("applied b@2 of 1").await;
     living.end().await;
 }
 
 #[tokio::test]
 async fn a_marker_that_is_put_back_is_resolved_and_reported() {
     // History F9.
-    let mut world = TestCluster::publishing("b@2").await;
-    let handle = world.handle(Checks::default());
-    world.receives_report("applied b@2 of 1").await;
-    world.publish("a@9");
-    world.receives_report("applied a@9 of 1").await;
-    world.publish("b@2");
-    world.receives_report("applied b@2 of 1").await;
+    let mut cluster = TestCluster::publishing("b@2").await;
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied b@2 of 1").await;
+    cluster.publish("a@9");
+    cluster.receives_report("applied a@9 of 1").await;
+    cluster.publish("b@2");
+    cluster.receives_report("applied b@2 of 1").await;
     assert!(handle.resolves("b@2"));
     handle.end().await;
 }
 
 #[tokio::test]
-async fn a_check_that_failed_once_is_asked_again_by_a_refresh() {
+async fn a_refresh_repeats_a_check_that_failed() {
     // History S9.
-    let mut world = TestCluster::publishing("a@1").await;
+    let mut cluster = TestCluster::publishing("a@1").await;
     let refuses = Arc::new(AtomicBool::new(true));
-    let handle = world.handle(refusing_b(&refuses));
-    world.receives_report("applied a@1 of 1").await;
-    world.publish("b@2");
-    world.receives_report("rejected b@2 of 1").await;
+    let handle = cluster.handle(refusing_b(&refuses));
+    cluster.receives_report("applied a@1 of 1").await;
+    cluster.publish("b@2");
+    cluster.receives_report("rejected b@2 of 1").await;
     refuses.store(false, Ordering::SeqCst);
     assert_eq!(handle.refresh().await, RefreshOutcome::Refreshed);
     assert!(handle.resolves("b@2"));
-    world.receives_report("applied b@2 of 1").await;
+    cluster.receives_report("applied b@2 of 1").await;
     handle.end().await;
 }
 
 #[tokio::test]
 async fn content_that_is_lost_before_the_swap_is_never_reported_as_applied() {
-    let mut world = TestCluster::publishing("a@1").await;
-    let (mut follower, current, _presence, _asks) = world.follower(Checks::default());
-    let marker = world.showing.borrow().marker("policy");
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let (mut follower, current, _registration, _requests) = cluster.follower(Checks::default());
+    let marker = cluster.showing.borrow().marker("policy");
     follower.take(FollowerEvent::Hydrated(marker));
-    // Loaded, says the event, and there is nothing.
+    // The event says that content is loaded, and none is.
     follower.take(FollowerEvent::Loaded(publish("a@1").fingerprint, ContentSource::Current));
     assert!(current.workspace().is_err());
     let stop = CancellationToken::new();
     let task = tokio::spawn(follower.follow(stop.clone()));
-    let report = world.reports.recv().await.unwrap();
+    let report = cluster.reports.recv().await.unwrap();
     assert_eq!((named(&report).as_str(), report.reason.as_deref()), ("pending  of 1", Some("not_swapped")));
     stop.cancel();
     task.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_process_that_is_asked_about_a_sibling_says_soon_what_it_sees() {
-    let mut world = TestCluster::publishing("a@1").await;
+async fn a_process_that_is_asked_about_a_sibling_testifies_soon() {
+    let mut cluster = TestCluster::publishing("a@1").await;
     let own = PROCESS.pid.unwrap();
-    // It had the PID of this process, and has ended.
+    // A process that had the PID of this one, and has ended.
     let gone = Pid { started: own.started + 1, ..own };
-    world.answer.lock().unwrap().siblings = vec![gone, Pid { namespace: 0, ..own }];
-    let handle = world.handle(Checks::default());
-    let first = world.receives_report("applied a@1 of 1").await;
+    cluster.answer.lock().unwrap().siblings = vec![gone, Pid { namespace: 0, ..own }];
+    let handle = cluster.handle(Checks::default());
+    let first = cluster.receives_report("applied a@1 of 1").await;
     assert!(first.siblings.is_empty() && first.pid == Some(own) && first.started_ms_ago.is_some());
-    let second = world.receives_report("applied a@1 of 1").await;
+    let second = cluster.receives_report("applied a@1 of 1").await;
     let testimony: Vec<_> = second.siblings.iter().map(|testimony| (testimony.pid, testimony.fate)).collect();
     assert_eq!(testimony, [(gone, SiblingState::Gone)]);
     handle.end().await;
 }
 
-/// An operator that accepts connections, says `answer`, and then nothing any more.
+/// Starts an operator that accepts connections, sends `answer`, and then nothing any more.
 async fn hanging(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -397,7 +397,7 @@ async fn hanging(answer: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_or_never_ends_is_given_up() {
+async fn an_answer_that_never_comes_or_never_ends_reaches_its_time_limit() {
     // History S1.
     let token = tempfile::NamedTempFile::new().unwrap();
     for answer in [b"" as &[u8], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {

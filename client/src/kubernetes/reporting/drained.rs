@@ -1,5 +1,5 @@
-//! Repeats that a process has drained, as long as the process lives. An operator that was restarted remembers nothing of
-//! it, and would wait for its pod.
+//! Repeats the report that a process has drained, as long as the process lives. An operator that restarts forgets the
+//! report, and would wait for the pod.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::reporting;
 use crate::kubernetes::reporting::handles::HandleRegistration;
 
-/// The time until a report is repeated that got no answer.
+/// The time until a report without a response is repeated.
 pub(crate) const REPEATED_AFTER: Duration = Duration::from_secs(15);
 
-/// The last handle of a workspace in this process, after it was closed. It holds no content and no watch.
+/// The last handle of a workspace in this process, after it ended. It holds no content and no watch.
 pub(crate) struct Drained {
     pub(in crate::kubernetes) registration: Arc<HandleRegistration>,
     pub(in crate::kubernetes) endpoint: Arc<Endpoint>,
@@ -28,9 +28,10 @@ impl Drained {
         loop {
             sleep(pause).await;
             let Some(combined) = self.registration.drained() else { return };
-            let answer = reporting::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
-            pause = match answer {
-                Ok(answer) => heartbeat(&answer),
+            let response =
+                reporting::send(&self.endpoint, &self.namespace, &self.workspace, combined, Vec::new()).await;
+            pause = match response {
+                Ok(response) => heartbeat(&response),
                 Err(fault) => {
                     tracing::debug!(workspace = self.workspace, code = fault.code, "{}", fault.message);
                     REPEATED_AFTER

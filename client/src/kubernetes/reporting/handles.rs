@@ -1,9 +1,9 @@
-//! The handles of this process, over all runtimes and all [`Cluster`](super::Cluster) objects: to the operator, all that
-//! follow one workspace are one process, and each report speaks for all of them.
+//! The handles of this process, across all runtimes and all [`Cluster`](crate::kubernetes::Cluster) objects. To the
+//! operator, all handles on one workspace are one process, and each report covers all of them.
 //!
-//! A handle counts from when it begins to follow until nothing can be resolved from it any more. One whose follower has
-//! panicked, or whose runtime has ended, still resolves what it had, and counts with that: the reports of the others say
-//! so, and where there are no others, the process falls silent.
+//! A handle counts from the moment when it begins to follow until nothing can be resolved from it any more. A handle
+//! whose follower has panicked, or whose runtime has ended, still resolves its last publish and counts with it: the
+//! other handles report it. If there are none, the process falls silent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,23 +22,23 @@ pub(crate) struct FollowedWorkspace {
     pub(in crate::kubernetes) workspace: String,
 }
 
-/// The place of one handle among the handles of this process. Dropping it takes the handle out.
+/// The registration of one handle among the handles of this process. Dropping it removes the handle.
 #[derive(Debug, Default)]
 pub(crate) struct HandleRegistration(OnceLock<(FollowedWorkspace, u64)>);
 
-/// What a report says: the standing of all handles at one moment.
+/// The combined state of all handles at one moment, as a report contains it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CombinedState {
     pub(super) reported: ReportedState,
-    /// Since when all of them have run the publish of `reported`, if they do.
+    /// The time since which all handles run the publish of `reported`; `None` if one of them does not.
     pub(super) applied: Option<Instant>,
     /// The number of handles.
     pub(super) handles: u32,
-    /// Grows with each account of this process: the order of the moments.
+    /// The number of this combined state in this process. Later moments have higher numbers.
     pub(super) sequence: u64,
 }
 
-/// The standing of one handle, and what it applied last, with the time.
+/// The state of one handle, and its last applied publish with the time of the swap.
 struct HandleState {
     reported: ReportedState,
     applied: Option<(Publish, Instant)>,
@@ -47,7 +47,7 @@ struct HandleState {
 #[derive(Default)]
 struct Handles {
     followed: HashMap<FollowedWorkspace, BTreeMap<u64, HandleState>>,
-    /// The handle that was the last to close, of each workspace that this process has drained.
+    /// The last handle to leave, for each workspace that this process has drained.
     drained: HashMap<FollowedWorkspace, u64>,
     opened: u64,
     reports: u64,
@@ -56,17 +56,17 @@ struct Handles {
 static HANDLES: LazyLock<Mutex<Handles>> = LazyLock::new(Mutex::default);
 
 fn handles() -> MutexGuard<'static, Handles> {
-    // Nothing below panics half-way through a change, so a poisoned lock is as good as any.
+    // No change below can panic half-way, so a poisoned lock may be used.
     HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl HandleRegistration {
-    /// The handle begins to follow. It resolves nothing yet.
+    /// Adds the handle, which begins to follow and resolves nothing yet.
     pub(crate) fn enter(&self, followed: FollowedWorkspace) {
         self.0.get_or_init(|| handles().open(followed));
     }
 
-    /// The handle stands here now. Called after what it resolves from has changed, and before that is reported.
+    /// Records the state of the handle. The caller has already swapped, and has not reported yet.
     pub(crate) fn update(&self, reported: ReportedState, applied: Option<(Publish, Instant)>) {
         let Some((followed, id)) = self.0.get() else { return };
         let mut handles = handles();
@@ -75,21 +75,23 @@ impl HandleRegistration {
         }
     }
 
-    /// What a report says now; `None` where the handle never began to follow.
+    /// Returns the combined state for a report; `None` if the handle never began to follow.
     pub(crate) fn combined(&self) -> Option<CombinedState> {
         let (followed, _) = self.0.get()?;
         Some(handles().combined(followed))
     }
 
-    /// Takes the handle out: nothing will be resolved from it any more. What a report says then: how the others stand, or
-    /// that the process drains where there are none. `None` where the handle was taken out before.
+    /// Removes the handle: nothing will be resolved from it any more. Returns the combined state for a report: that of
+    /// the other handles, or that the process drains if there are none. Returns `None` if the handle was removed
+    /// before.
     pub(crate) fn leave(&self) -> Option<CombinedState> {
         let (followed, id) = self.0.get()?;
         let mut handles = handles();
         handles.close(followed, *id).then(|| handles.combined(followed))
     }
 
-    /// The account of a process that has drained, as long as this handle was the last to close and none opened since.
+    /// Returns the combined state of a process that has drained; `None` if another handle left later, or has been
+    /// added.
     pub(crate) fn drained(&self) -> Option<CombinedState> {
         let (followed, id) = self.0.get()?;
         let mut handles = handles();
@@ -115,7 +117,7 @@ impl Handles {
         (followed, self.opened)
     }
 
-    /// Whether it was open.
+    /// Returns whether the handle was open.
     fn close(&mut self, followed: &FollowedWorkspace, id: u64) -> bool {
         let Some(all) = self.followed.get_mut(followed) else { return false };
         let was_open = all.remove(&id).is_some();
@@ -141,7 +143,7 @@ impl Handles {
     }
 }
 
-/// When the last of the handles applied the publish of `reported`; `None` unless all of them run it.
+/// Returns the time at which the last handle applied the publish of `reported`; `None` unless all of them run it.
 fn applied(all: &BTreeMap<u64, HandleState>, reported: &ReportedState) -> Option<Instant> {
     let publish = reported.publish.filter(|_| reported.state != ProcessState::Rejected)?;
     let times = all.values().map(|handle| handle.applied.filter(|(applied, _)| *applied == publish));
@@ -155,10 +157,10 @@ mod tests {
 
     use super::*;
 
-    /// A workspace that no other test follows.
+    /// Returns a workspace that no other test follows.
     fn workspace(name: &str) -> FollowedWorkspace {
         FollowedWorkspace {
-            cluster: "https://presence".to_owned(),
+            cluster: "https://handles".to_owned(),
             namespace: "prod".to_owned(),
             workspace: name.to_owned(),
         }
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn only_the_last_handle_drains_the_process() {
-        // History F14: on one thread as on two, and whichever runtime and cluster object it came from.
+        // History F14: on one thread as on two, whatever runtime and cluster object the handle came from.
         let (first, second, other) = (opened("drain"), opened("drain"), opened("other"));
         applies(&second, "b@2", Instant::now());
         let leave_twice = move || (first.leave().unwrap(), first.leave());
@@ -268,9 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_accounts_is_the_order_of_their_numbers() {
-        // Two threads take turns with their own handle. The publish that both run only grows, so it has to grow with
-        // the numbers.
+    fn later_states_have_higher_numbers() {
+        // Two threads each update a handle of their own. The publish that both run only grows, so it must grow with the
+        // numbers.
         let publishes = ["a@1", "b@2", "c@3", "d@4", "e@5", "f@6"];
         let run = move || {
             let registration = opened("order");
@@ -296,7 +298,7 @@ mod tests {
         let (first, second) = (opened("held"), opened("held"));
         applies(&first, "a@1", Instant::now());
         applies(&second, "b@2", Instant::now());
-        // The follower of the first is gone, and can say nothing any more: what it resolves still counts.
+        // The follower of the first handle is gone and can't report, and its content still counts.
         assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Pending, "a@1"));
         drop(first);
         assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Applied, "b@2"));

@@ -73,7 +73,8 @@ pub(super) fn age(_: &Stat) -> Option<Duration> {
     None
 }
 
-/// Returns the fate of a process of this PID namespace; `None` also where a `/proc` with `hidepid` hides living processes.
+/// Returns the fate of a process of this PID namespace; `None` also where a `/proc` with `hidepid` hides living
+/// processes.
 #[cfg(target_os = "linux")]
 pub(super) fn fate(asked: Pid) -> Option<SiblingState> {
     use rustix::io::Errno;

@@ -1,4 +1,7 @@
-//! Telling the operator how this process stands, and being told what it should run.
+//! Reports the state of this process to the operator, and receives what the process should run.
+//!
+//! The entry point is [`send`]. To the operator, all handles of a process on one workspace are one process; [`handles`]
+//! combines them.
 
 pub(crate) mod drained;
 pub(crate) mod handles;
@@ -16,10 +19,14 @@ use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::reporting::handles::CombinedState;
 use crate::kubernetes::reporting::process::PROCESS;
 
-/// How long an answer may take.
+/// The time limit of a report.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Sends one report.
+/// Sends one report, and returns the operator's response.
+///
+/// # Errors
+///
+/// The operator can't be reached, refuses the report, or sends a response that can't be read.
 pub(crate) async fn send(
     endpoint: &Endpoint,
     namespace: &str,
