@@ -49,7 +49,7 @@
 //! - No error and no log line holds a value of a workspace or a secret. Errors of [`testing`] hold the values of
 //!   fixtures.
 //! - Every public type is [`Send`] and [`Sync`].
-//! - Dropping a future never harms what is loaded. The documentation of each method says what goes on in the
+//! - Dropping a future never harms what is loaded. The documentation of each method says what continues in the
 //!   background.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

@@ -166,7 +166,7 @@ async fn a_listener_gets_the_start_and_then_which_variables_changed() {
 }
 
 #[tokio::test]
-async fn a_listener_that_panics_gets_the_next_change_all_the_same() {
+async fn a_listener_that_panics_still_gets_the_next_change() {
     let directory = workspace_with("10");
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let options = RefreshOptions::new().on_change(move |change| {

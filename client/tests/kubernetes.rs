@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rototo::{Cluster, Error, RefreshOptions, RefreshingWorkspace};
 
-/// Returns a cluster at a port of this machine on which nobody listens.
+/// Returns a cluster at a port of this machine on which no server listens.
 fn nowhere() -> Cluster {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     Cluster::with_config(kube::Config::new(format!("http://127.0.0.1:{port}").parse().unwrap()))

@@ -91,7 +91,7 @@ impl Listeners {
             let Some(workspace) = swaps.borrow_and_update().clone() else { continue };
             let (newest, listeners) = (workspace.clone(), self.0.clone());
             let previous = before.replace(workspace);
-            // A listener may block, and may panic. The next change is delivered all the same.
+            // A listener may block, and may panic. The next change is delivered nevertheless.
             let delivery = tokio::task::spawn_blocking(move || {
                 let change = Change::new(newest, previous);
                 listeners.iter().for_each(|listener| listener(&change));

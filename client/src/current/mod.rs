@@ -117,7 +117,7 @@ impl Current {
         });
     }
 
-    /// Gives the same content another name, which changes nothing for whoever resolves from it.
+    /// Gives the same content another name, which changes no resolution.
     pub(crate) fn rename(&self, workspace: Arc<Workspace>) {
         self.workspace.store(Some(workspace));
     }

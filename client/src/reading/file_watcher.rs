@@ -35,7 +35,7 @@ impl FileWatcher {
 
 #[cfg(feature = "watch")]
 impl FileWatcher {
-    /// Starts the watch, or restarts it: another directory may have taken the name meanwhile.
+    /// Starts the watch, or restarts it: another directory may have the name now.
     pub(crate) fn start(&mut self) {
         let Some(directory) = &self.directory else { return };
         self.running = match running::RunningWatch::on(directory) {

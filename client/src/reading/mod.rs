@@ -41,7 +41,7 @@ impl Workspace {
         read_once(source.as_ref(), options).await
     }
 
-    /// Loads a workspace to inspect it, whatever lint finds. It does not resolve.
+    /// Loads a workspace to inspect it, also one with lint errors. It does not resolve.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,18 +1,18 @@
-//! The workspace that applications hold and that keeps itself current, whatever its source.
+//! The workspace that applications hold, and that keeps itself current from any kind of source.
 //!
 //! [`RefreshingWorkspace::start`] is the one place where tasks start: a poller or a follower, and the delivery to
 //! listeners. All of them end with [`FollowGuard`].
 
 pub(crate) mod follow_guard;
 pub(crate) mod options;
+mod start;
 pub(crate) mod typed;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rototo_engine::{Facts, ResolveOptions};
-use rototo_protocol::backoff::Backoff;
-use rototo_source::{Reader, Source};
+use rototo_source::Source;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -25,8 +25,6 @@ use crate::current::status::RefreshStatus;
 use crate::environment::from_environment;
 use crate::error::{Error, Result};
 use crate::reading::options::LoadOptions;
-use crate::reading::polling::{self, PollConfig};
-use crate::reading::{self, LoadRequirements};
 use crate::refreshing::follow_guard::FollowGuard;
 use crate::refreshing::options::RefreshOptions;
 use crate::refreshing::typed::Typed;
@@ -165,7 +163,7 @@ impl RefreshingWorkspace {
         let current = Arc::new(Current::new(name.clone()));
         let (refresh_requests, requested) = mpsc::channel(8);
         let guard = Arc::new(FollowGuard::default());
-        let task = follow(source, load, &options, current.clone(), requested, &guard)?;
+        let task = start::follow(source, load, &options, current.clone(), requested, &guard)?;
         if !options.listeners().is_empty() {
             tokio::spawn(options.listeners().clone().listen(current.swaps(), guard.stopped()));
         }
@@ -208,7 +206,7 @@ impl RefreshingWorkspace {
     /// ```no_run
     /// # async fn example(workspace: rototo::RefreshingWorkspace) {
     /// if let Err(error) = workspace.until_ready().await {
-    ///     // Following goes on: a service may run with its own defaults meanwhile.
+    ///     // Following continues, so a service may run with its own defaults until then.
     ///     eprintln!("{error}");
     /// }
     /// # }
@@ -219,7 +217,7 @@ impl RefreshingWorkspace {
     /// # Errors
     ///
     /// [`Error::StartTimedOut`] after [`RefreshOptions::start_timeout`]; it names the missing map, grant, or file, and
-    /// following goes on. [`Error::ShutDown`] after a shutdown.
+    /// following continues. [`Error::ShutDown`] after a shutdown.
     pub async fn until_ready(&self) -> Result<()> {
         let after = self.options.start_timeout();
         let mut swaps = self.current.swaps();
@@ -421,83 +419,4 @@ impl std::fmt::Debug for RefreshingWorkspace {
             .field("current", &self.current().ok())
             .finish()
     }
-}
-
-/// Starts the one task that keeps a workspace current.
-fn follow(
-    source: Source,
-    load: LoadOptions,
-    options: &RefreshOptions,
-    current: Arc<Current>,
-    refresh_requests: mpsc::Receiver<RefreshRequest>,
-    guard: &FollowGuard,
-) -> Result<JoinHandle<()>> {
-    let source = match source {
-        Source::Kubernetes { namespace, workspace } => {
-            return follow_marker(namespace, workspace, load, options, current, refresh_requests, guard);
-        }
-        source => source,
-    };
-    // A directory that is polled only on request is not watched either.
-    let directory = match &source {
-        Source::Local(directory) if options.period().is_some() => Some(directory.clone()),
-        _ => None,
-    };
-    let config = PollConfig {
-        reader: Reader::new(load.reader().clone())?,
-        access: reading::access(source, load.auth())?,
-        directory,
-        requirements: LoadRequirements { lint: load.lint(), checks: options.checks().clone() },
-        period: options.period(),
-        backoff: Backoff { first: options.min_failure_backoff(), cap: options.max_failure_backoff() },
-    };
-    Ok(tokio::spawn(polling::poll(config, current, refresh_requests, guard.stopped())))
-}
-
-#[cfg(feature = "kubernetes")]
-fn follow_marker(
-    namespace: Option<String>,
-    workspace: String,
-    load: LoadOptions,
-    options: &RefreshOptions,
-    current: Arc<Current>,
-    refresh_requests: mpsc::Receiver<RefreshRequest>,
-    guard: &FollowGuard,
-) -> Result<JoinHandle<()>> {
-    let direct = options.direct_source().map(|source| direct(&source, &load)).transpose()?;
-    let target = crate::kubernetes::FollowTarget {
-        cluster: options.cluster().clone(),
-        namespace,
-        workspace,
-        source: current.status().source,
-        endpoint_overrides: options.endpoint_overrides(),
-        token_file: options.token_file(),
-        cache_dir: options.cache_dir(),
-        stale_after: options.max_staleness(),
-        checks: options.checks().clone(),
-        direct: direct.map(Arc::new),
-        registration: guard.registration().clone(),
-    };
-    Ok(tokio::spawn(crate::kubernetes::follow(target, current, refresh_requests, guard.stopped())))
-}
-
-/// Prepares the source that is read when the operator's endpoint does not give the content.
-#[cfg(feature = "kubernetes")]
-fn direct(source: &str, load: &LoadOptions) -> Result<crate::kubernetes::Direct> {
-    let source = reading::with_files(source.parse()?)?;
-    let (reader, access) = (Reader::new(load.reader().clone())?, reading::access(source, load.auth())?);
-    Ok(crate::kubernetes::Direct::new(reader, access))
-}
-
-#[cfg(not(feature = "kubernetes"))]
-fn follow_marker(
-    _namespace: Option<String>,
-    _workspace: String,
-    _load: LoadOptions,
-    _options: &RefreshOptions,
-    current: Arc<Current>,
-    _refresh_requests: mpsc::Receiver<RefreshRequest>,
-    _guard: &FollowGuard,
-) -> Result<JoinHandle<()>> {
-    Err(Error::FeatureMissing(current.status().source))
 }

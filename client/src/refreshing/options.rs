@@ -111,7 +111,7 @@ impl RefreshOptions {
         self
     }
 
-    /// Sets the time limit for the first workspace, and for a refresh on request. Following goes on after it.
+    /// Sets the time limit for the first workspace, and for a refresh on request. Following continues after it.
     #[must_use]
     pub fn with_start_timeout(mut self, start_timeout: Duration) -> Self {
         self.start_timeout = start_timeout;
@@ -156,7 +156,7 @@ impl RefreshOptions {
     /// the one before.
     ///
     /// Listeners run one after the other, on a thread that may block, and never hold up a swap. A listener that panics
-    /// gets the next change all the same.
+    /// still gets the next change.
     ///
     /// ```
     /// let options = rototo::RefreshOptions::new().on_change(|change| {
@@ -177,7 +177,7 @@ impl RefreshOptions {
         self
     }
 
-    /// Pins the operator's address, whatever the marker map has. In the environment: `ROTOTO_SNAPSHOTS_URL`.
+    /// Pins the operator's address, instead of the one in the marker map. In the environment: `ROTOTO_SNAPSHOTS_URL`.
     #[must_use]
     pub fn with_snapshots_url(mut self, url: impl Into<String>) -> Self {
         self.snapshots_url = Some(url.into());

@@ -76,7 +76,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::ShutDown`] if the Tokio runtime ends meanwhile.
+    /// [`Error::ShutDown`] if the Tokio runtime ends before lint does.
     pub async fn lint(&self) -> Result<Lint> {
         let content = self.content.clone();
         let lint = tokio::task::spawn_blocking(move || content.diagnostics());

@@ -83,7 +83,7 @@ async fn policy(
         "service": {"queue_pressure": facts.queue_pressure},
         "account": {"id": facts.account_id},
     }))?;
-    // One view for the whole request: all its resolutions fit together, whatever is swapped in meanwhile.
+    // One view for the whole request: all its resolutions fit together, even if another version is swapped in.
     let view = service.workspace.current()?;
     let policy = service.policy.resolve_in(&view, &context)?;
     Ok(Json(json!({"value_key": *policy.value_key, "policy": *policy.value})).into_response())

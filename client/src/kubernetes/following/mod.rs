@@ -3,11 +3,12 @@
 //! The entry point is [`follow`]. Everything runs in one task, so a workspace is swapped in at one place, and the end
 //! of that task ends every operation.
 
-pub(crate) mod cache;
+mod cache;
 pub(crate) mod direct;
-pub(crate) mod in_flight;
-pub(crate) mod messages;
-pub(crate) mod snapshots;
+mod in_flight;
+mod last_observed;
+mod messages;
+mod snapshots;
 pub(crate) mod target;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::fleet::{Pid, ReportResponse, Testimony};
+use rototo_api::fleet::ReportResponse;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{
-    DiskCache, FollowerAction, FollowerEvent, FollowerState, ObservedMarker, ReportedState, StepTime, heartbeat, step,
+    DiskCache, FollowerAction, FollowerEvent, FollowerState, ReportedState, StepTime, heartbeat, step,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -37,11 +38,12 @@ use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::cluster::watch_cache::WatchCache;
 use crate::kubernetes::following::cache::Cache;
 use crate::kubernetes::following::in_flight::InFlight;
+use crate::kubernetes::following::last_observed::LastObserved;
 use crate::kubernetes::following::snapshots::{LoadError, Loaded, SnapshotLoader};
 use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::drained::{Drained, REPEATED_AFTER};
 use crate::kubernetes::reporting::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
-use crate::kubernetes::reporting::process::PROCESS;
+use crate::kubernetes::reporting::siblings::Siblings;
 use crate::kubernetes::{PATH, reporting};
 use crate::workspace::Workspace;
 
@@ -69,11 +71,9 @@ pub(super) struct Follower {
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
     registration: Arc<HandleRegistration>,
-    /// The processes of this pod that the operator asks about, and the testimony that was sent last.
-    siblings: (Vec<Pid>, Vec<Testimony>),
+    siblings: Siblings,
     watch_cache: watch::Receiver<WatchCache>,
-    /// The number of lists and the marker that were observed last.
-    last_observed: (u64, Option<ObservedMarker>),
+    last_observed: LastObserved,
     refresh_requests: mpsc::Receiver<RefreshRequest>,
     /// Refresh requests without a response, each with the publish that ran when it came.
     waiting: Vec<(RefreshRequest, Option<Publish>)>,
@@ -119,13 +119,13 @@ impl Follower {
             state,
             loader: Arc::new(loader),
             registration,
-            siblings: (Vec::new(), Vec::new()),
+            siblings: Siblings::default(),
             target,
             namespace,
             current,
             doorbell,
             watch_cache,
-            last_observed: (0, None),
+            last_observed: LastObserved::default(),
             refresh_requests,
             waiting: Vec::new(),
             began: Instant::now(),
@@ -225,16 +225,7 @@ impl Follower {
     fn watch_events(&mut self) -> Vec<FollowerEvent> {
         tracing::trace!(target: PATH, workspace = self.target.workspace, "notified");
         let watch_cache = self.watch_cache.borrow_and_update().clone();
-        let marker = watch_cache.marker(&self.target.workspace);
-        let (hydrates, last) =
-            std::mem::replace(&mut self.last_observed, (watch_cache.hydrates(), Some(marker.clone())));
-        let marker_event = match marker {
-            _ if watch_cache.hydrates() == 0 => None,
-            marker if watch_cache.hydrates() > hydrates => Some(FollowerEvent::Hydrated(marker)),
-            marker => (last.as_ref() != Some(&marker)).then_some(FollowerEvent::Changed(marker)),
-        };
-        let watch = watch_cache.trouble().cloned().map_or(FollowerEvent::WatchRestored, FollowerEvent::WatchLost);
-        marker_event.into_iter().chain([watch]).collect()
+        self.last_observed.observe(&watch_cache, &self.target.workspace)
     }
 
     fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> FollowerEvent {
@@ -270,20 +261,8 @@ impl Follower {
             Ok(_) => self.current.report_answered(Timestamp::now()),
             Err(_) => self.current.report_failed(),
         }
-        let response = response.map(|response| self.asked_about_siblings(response));
+        let response = response.map(|response| self.siblings.asked_by(response));
         response.map_or_else(FollowerEvent::ReportFailed, FollowerEvent::Answered)
-    }
-
-    /// Notes the siblings that the operator asks about. They stay in the response only if there is new testimony on
-    /// them: then the next report comes soon.
-    fn asked_about_siblings(&mut self, mut response: ReportResponse) -> ReportResponse {
-        let (siblings, sent) = &mut self.siblings;
-        siblings.clone_from(&response.siblings);
-        let testimony = PROCESS.testify(siblings);
-        if testimony.is_empty() || testimony == *sent {
-            response.siblings.clear();
-        }
-        response
     }
 
     fn begin_fetch(&mut self, fingerprint: Fingerprint, base: Option<Fingerprint>) {
@@ -307,8 +286,7 @@ impl Follower {
     ) -> impl Future<Output = Result<ReportResponse, Fault>> + Send + use<> {
         let (namespace, workspace) = (self.namespace.clone(), self.target.workspace.clone());
         let endpoint = self.endpoint();
-        let testimony = PROCESS.testify(&self.siblings.0);
-        self.siblings.1.clone_from(&testimony);
+        let testimony = self.siblings.testify();
         async move { reporting::send(&*endpoint?, &namespace, &workspace, combined, testimony).await }
     }
 
@@ -363,7 +341,7 @@ impl Follower {
             refreshing: self.fetch.is_busy(),
             failures: u64::from(self.state.failures()),
             trouble,
-            hydrates: self.last_observed.0,
+            hydrates: self.last_observed.hydrates(),
         });
         if self.state.is_at_rest() {
             self.answer_refresh_requests();

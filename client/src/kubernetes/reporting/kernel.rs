@@ -31,7 +31,7 @@ impl Stat {
     }
 
     /// Returns `Alive` if this is the process that started then and it runs. The first thread of a process is a zombie
-    /// once it has ended, as long as other threads run; so is a process that nobody has waited for.
+    /// once it has ended, as long as other threads run; so is a process until its parent waits for it.
     fn fate(&self, started: u64) -> SiblingState {
         let has_ended = matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1;
         if self.started != started || has_ended { SiblingState::Gone } else { SiblingState::Alive }

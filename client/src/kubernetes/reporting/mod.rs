@@ -7,6 +7,7 @@ pub(crate) mod drained;
 pub(crate) mod handles;
 mod kernel;
 pub(crate) mod process;
+pub(crate) mod siblings;
 
 use std::time::Duration;
 

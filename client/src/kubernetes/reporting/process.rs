@@ -15,7 +15,7 @@ use crate::kubernetes::reporting::kernel;
 
 /// A running process. Its fields stay the same for as long as it runs.
 pub(crate) struct Process {
-    /// The id of the process in all its reports, whatever it follows.
+    /// The id of the process in the reports on all its workspaces.
     pub(super) id: String,
     /// The name of its container, where the pod's environment says so.
     pub(super) container: Option<String>,
