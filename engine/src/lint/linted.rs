@@ -156,8 +156,8 @@ fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
 /// What comes of running a check of any rule through `run`, in the order of the rules.
 fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
-    for rule in rules::ALL {
-        findings.of_rule(rule, |findings| rule.checks.iter().for_each(|check| run(check, findings)));
+    for (rule, checks) in rules::TABLE {
+        findings.of_rule(rule, |findings| checks.iter().for_each(|check| run(check, findings)));
     }
     findings.into_diagnostics()
 }
@@ -165,7 +165,14 @@ fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) 
 /// What the workspace's own rules say.
 fn findings_of_scripts(parsed: &Parsed, asked: &[HandlerResult]) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
-    asked.iter().for_each(|asked| findings.of_asked(asked));
+    for asked in asked {
+        match asked {
+            HandlerResult::Objects(found) => findings.of_custom(found),
+            HandlerResult::Failed(fault) => {
+                findings.of_rule(&rules::CUSTOM_LINT_FAILED, |findings| findings.of_script(fault))
+            }
+        }
+    }
     findings.into_diagnostics()
 }
 

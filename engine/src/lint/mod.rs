@@ -1,6 +1,6 @@
 //! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
 //!
-//! A rule is a file in `rules/` and a line in its table. Most look at one document and at what it names, so what did not
+//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts beside it. Most look at one document and at what it names, so what did not
 //! change, and names nothing that did, need not be looked at again: see [`lint_after`].
 
 mod affected;
@@ -49,7 +49,6 @@ pub struct LintRule {
     pub bad: &'static [Example],
     /// The same workspace without it.
     pub good: &'static [Example],
-    checks: &'static [Check],
 }
 
 /// A path in a workspace, and the text of the file there.
