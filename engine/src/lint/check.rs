@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::references::References;
-use super::{Findings, ScriptFaultKind, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::document::tree::DocumentKind;
+use crate::lint::references::References;
+use crate::lint::{Findings, ScriptFaultKind, WorkspaceIndex};
 use crate::parse::{Object, ParseError, Qualifier, Resource, Schema, Variable};
-use crate::tree::DocumentKind;
 
 /// A readable document: its id, its path, and its content.
 pub(super) type DocumentEntry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);

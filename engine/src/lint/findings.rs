@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::LintRule;
-use super::custom::{ScriptFault, ScriptFinding};
 use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+use crate::document::text::{Lines, Span, shortened};
+use crate::document::tree::Tree;
+use crate::lint::LintRule;
+use crate::lint::custom::{ScriptFault, ScriptFinding};
 use crate::parse::{PathStep, Places};
-use crate::text::{Lines, Span, shortened};
-use crate::tree::Tree;
 
 /// The most errors, and the most warnings: far beyond what anybody reads, and not beyond what is kept in memory, told to a
 /// status, and printed.

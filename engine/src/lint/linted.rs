@@ -3,17 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::affected::affected;
-use super::check::{Check, CheckedDocument};
-use super::custom::{self, HandlerResult, ScriptsRun};
-use super::findings::cut;
-use super::references::References;
-use super::uses::Uses;
-use super::{Finding, Findings, Lint, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::diagnostic::{Diagnostic, Severity, Stage};
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
+use crate::lint::affected::affected;
+use crate::lint::check::{Check, CheckedDocument};
+use crate::lint::custom;
+use crate::lint::custom::{HandlerResult, ScriptsRun};
+use crate::lint::findings::cut;
+use crate::lint::references::References;
+use crate::lint::uses::Uses;
+use crate::lint::{Finding, Findings, Lint, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::parse::Parsed;
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// A workspace that was linted: what was found, and what it takes to lint the one that comes next.
 #[derive(Clone, Default)]

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Example, LintRule, rules};
 use crate::diagnostic::{Severity, Stage};
+use crate::lint::{Example, LintRule, rules};
 
 /// All rules as one page of Markdown.
 #[must_use]

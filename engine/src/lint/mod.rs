@@ -14,16 +14,16 @@ mod rules;
 mod uses;
 mod workspace_index;
 
-use check::{Check, DocumentEntry, ObjectEntry};
-use custom::ScriptFaultKind;
-pub use custom::{
+use crate::lint::check::{Check, DocumentEntry, ObjectEntry};
+use crate::lint::custom::ScriptFaultKind;
+pub use crate::lint::custom::{
     Call, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
 };
-use findings::{Finding, Findings};
-pub use linted::{Linted, lint_after, lint_after_with};
-pub use manual::manual;
-use references::References;
-use workspace_index::WorkspaceIndex;
+use crate::lint::findings::{Finding, Findings};
+pub use crate::lint::linted::{Linted, lint_after, lint_after_with};
+pub use crate::lint::manual::manual;
+use crate::lint::references::References;
+use crate::lint::workspace_index::WorkspaceIndex;
 
 use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::check::{CheckedDocument, DocumentEntry};
 use crate::diagnostic::Entity;
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
+use crate::lint::check::{CheckedDocument, DocumentEntry};
 use crate::parse::{
     BadReference, ById, CONTEXT_SCHEMA, Field, Parse, ParseError, Parsed, Schema, Type, Values, Variable, resource_of,
     stem,
 };
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// A parsed workspace.
 pub(super) struct WorkspaceIndex<'a> {

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
+pub use crate::lint::custom::port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
 
 use crate::diagnostic::{Entity, Severity, Stage};
+use crate::document::text::{Lines, Span};
+use crate::lint::custom::declare::Declaration;
+use crate::lint::custom::field::TargetField;
+use crate::lint::custom::targets::Target;
 use crate::parse::{Parsed, Places};
-use crate::text::{Lines, Span};
-use declare::Declaration;
-use field::TargetField;
-use targets::Target;
 
 /// How many findings the rules of one workspace may make together. More of them help nobody, and have to be kept.
 const MOST_FINDINGS: usize = 5_000;

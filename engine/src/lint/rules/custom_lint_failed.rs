@@ -1,5 +1,5 @@
 //! A rule of the workspace's own that cannot be run.
 
-use super::super::{Check, ScriptFaultKind};
+use crate::lint::{Check, ScriptFaultKind};
 
 pub(super) const CHECKS: &[Check] = &[Check::Scripts(ScriptFaultKind::Failed)];

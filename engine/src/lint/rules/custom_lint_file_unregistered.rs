@@ -1,5 +1,5 @@
 //! A file of rules that registers none.
 
-use super::super::{Check, ScriptFaultKind};
+use crate::lint::{Check, ScriptFaultKind};
 
 pub(super) const CHECKS: &[Check] = &[Check::Scripts(ScriptFaultKind::Unregistered)];

@@ -1,5 +1,5 @@
 //! A registration that is there twice.
 
-use super::super::{Check, ScriptFaultKind};
+use crate::lint::{Check, ScriptFaultKind};
 
 pub(super) const CHECKS: &[Check] = &[Check::Scripts(ScriptFaultKind::Duplicate)];

@@ -1,5 +1,5 @@
 //! A `lint:on` that cannot be followed.
 
-use super::super::{Check, ScriptFaultKind};
+use crate::lint::{Check, ScriptFaultKind};
 
 pub(super) const CHECKS: &[Check] = &[Check::Scripts(ScriptFaultKind::Invalid)];

@@ -1,5 +1,5 @@
 //! One rule with two meanings.
 
-use super::super::{Check, ScriptFaultKind};
+use crate::lint::{Check, ScriptFaultKind};
 
 pub(super) const CHECKS: &[Check] = &[Check::Scripts(ScriptFaultKind::Conflict)];

@@ -72,8 +72,8 @@ mod variable_value_unused;
 
 use serde_json::Value;
 
-use super::{Check, LintRule};
 use crate::diagnostic::{Severity, Stage};
+use crate::lint::{Check, LintRule};
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, Finding, Findings, References};
 use crate::compile::MAX_QUALIFIER_CHAIN;
 use crate::diagnostic::Entity;
+use crate::document::text::Span;
 use crate::graph::{depths, is_cycle};
+use crate::lint::{Check, Finding, Findings, References};
 use crate::parse::{Parse, Qualifier};
-use crate::text::Span;
 
 pub(super) const CHECKS: &[Check] = &[Check::References(check)];
 

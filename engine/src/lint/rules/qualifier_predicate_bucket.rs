@@ -1,9 +1,9 @@
 //! A bucket lacks its salt or has an impossible range.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BucketRange, Field, Op, Predicate, Qualifier};
-use crate::text::Span;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use super::context_field;
 use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::lint::rules::context_field;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
-use crate::text::Span;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 

@@ -1,7 +1,7 @@
 //! A qualifier has no predicate.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Predicates, Qualifier};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];

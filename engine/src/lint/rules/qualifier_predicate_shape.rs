@@ -1,7 +1,7 @@
 //! A predicate is no table, or lacks what every predicate has.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Predicates, Qualifier};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];

@@ -1,7 +1,7 @@
 //! A predicate has nothing to compare with, or something its operator cannot use.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Qualifier};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];

@@ -1,7 +1,7 @@
 //! A qualifier is used, but only by qualifiers that nothing uses.
 
-use super::super::{Check, Finding, Findings, References};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, References};
 
 pub(super) const CHECKS: &[Check] = &[Check::References(check)];
 

@@ -1,7 +1,7 @@
 //! Nothing uses a qualifier.
 
-use super::super::{Check, Finding, Findings, References};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, References};
 
 pub(super) const CHECKS: &[Check] = &[Check::References(check)];
 

@@ -1,6 +1,6 @@
 //! An object of a resource is not TOML, or holds what JSON cannot say.
 
-use super::super::Check;
-use crate::tree::DocumentKind;
+use crate::document::tree::DocumentKind;
+use crate::lint::Check;
 
 pub(super) const CHECKS: &[Check] = &[Check::Unreadable(DocumentKind::ResourceObject)];

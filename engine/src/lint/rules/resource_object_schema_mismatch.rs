@@ -1,8 +1,8 @@
 //! An object is not as the schema of its resource says.
 
-use super::super::{Check, Finding, Findings, ObjectEntry, WorkspaceIndex};
 use crate::diagnostic::Entity;
-use crate::violation::Violation;
+use crate::lint::{Check, Finding, Findings, ObjectEntry, WorkspaceIndex};
+use crate::parse::violation::Violation;
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check)];
 

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
+use crate::parse::violation::join;
 use crate::parse::{PathStep, Variable};
-use crate::violation::join;
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
 

@@ -1,6 +1,6 @@
 //! A resource is not TOML.
 
-use super::super::Check;
-use crate::tree::DocumentKind;
+use crate::document::tree::DocumentKind;
+use crate::lint::Check;
 
 pub(super) const CHECKS: &[Check] = &[Check::Unreadable(DocumentKind::Resource)];

@@ -1,7 +1,7 @@
 //! A resource names no schema, or one that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BadReference, Field, Resource};
 
 pub(super) const CHECKS: &[Check] = &[Check::Resource(check)];

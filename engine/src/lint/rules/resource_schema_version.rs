@@ -1,7 +1,7 @@
 //! A resource does not say that it is written in version 1.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Resource;
 
 pub(super) const CHECKS: &[Check] = &[Check::Resource(check)];

@@ -1,7 +1,7 @@
 //! A JSON document is no JSON Schema, or needs another one.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
 
 pub(super) const CHECKS: &[Check] = &[Check::Schema(check)];

@@ -1,7 +1,7 @@
 //! A schema checks nothing.
 
-use super::super::{Check, Finding, Findings, References};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, References};
 use crate::parse::CONTEXT_SCHEMA;
 
 pub(super) const CHECKS: &[Check] = &[Check::References(check)];

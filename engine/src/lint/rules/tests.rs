@@ -1,9 +1,9 @@
 //! Every rule finds its fault in its bad example and leaves its good example alone.
 
-use super::super::{Example, lint, rules};
 use crate::diagnostic::{Severity, Stage};
+use crate::document::tree::Tree;
+use crate::lint::{Example, lint, rules};
 use crate::parse::parse;
-use crate::tree::Tree;
 
 /// An example as a workspace. Examples of rules about the manifest are complete; the others understand one.
 fn tree(rule: &str, files: &[Example]) -> Tree {

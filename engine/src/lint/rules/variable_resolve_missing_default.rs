@@ -1,7 +1,7 @@
 //! A variable has no default.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Resolve, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

@@ -1,7 +1,7 @@
 //! `resolve` is no table.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Resolve, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

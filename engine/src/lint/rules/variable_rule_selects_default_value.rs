@@ -1,7 +1,7 @@
 //! A rule selects what would be selected anyway.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Variable;
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use super::repeats;
 use crate::diagnostic::Entity;
+use crate::lint::rules::repeats;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Variable;
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

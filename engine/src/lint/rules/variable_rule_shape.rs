@@ -1,7 +1,7 @@
 //! A rule of a variable lacks its qualifier or its value.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Resolve, Rules, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

@@ -1,8 +1,8 @@
 //! A rule names a qualifier that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use super::nearest;
 use crate::diagnostic::Entity;
+use crate::lint::rules::nearest;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Variable;
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

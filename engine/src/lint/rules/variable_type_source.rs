@@ -1,7 +1,7 @@
 //! A variable does not say what type it has.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BadReference, Field, Primitive, Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

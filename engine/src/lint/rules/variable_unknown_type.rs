@@ -1,7 +1,7 @@
 //! A variable has a type that does not exist.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

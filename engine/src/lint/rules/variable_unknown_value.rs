@@ -1,8 +1,8 @@
 //! A default or a rule selects a value that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use super::nearest;
 use crate::diagnostic::Entity;
+use crate::lint::rules::nearest;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

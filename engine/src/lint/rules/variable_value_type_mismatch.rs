@@ -1,9 +1,9 @@
 //! A value of a variable is not of its type, or not as its schema says.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
+use crate::parse::violation::Violation;
 use crate::parse::{PathStep, Type, Variable};
-use crate::violation::Violation;
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

@@ -1,7 +1,7 @@
 //! A variable of a resource has values of its own.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Values, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

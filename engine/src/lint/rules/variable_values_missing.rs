@@ -1,7 +1,7 @@
 //! A variable has no values.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Values, Variable};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];

@@ -1,8 +1,8 @@
 //! A predicate reads something that the context schema does not declare.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use super::context_field;
 use crate::diagnostic::Entity;
+use crate::lint::rules::context_field;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Qualifier;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];

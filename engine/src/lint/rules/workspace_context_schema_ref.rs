@@ -1,7 +1,7 @@
 //! The context schema cannot be used.
 
-use super::super::{Check, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 use crate::parse::CONTEXT_SCHEMA;
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];

@@ -1,7 +1,7 @@
 //! There are documents, but no manifest among them.
 
-use super::super::{Check, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 

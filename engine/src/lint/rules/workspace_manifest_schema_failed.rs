@@ -1,7 +1,7 @@
 //! The manifest does not say what a manifest must say.
 
-use super::super::{Check, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 use crate::parse::Extends;
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];

@@ -1,7 +1,7 @@
 //! Nothing of a workspace is there at all.
 
-use super::super::{Check, Finding, Findings, WorkspaceIndex};
 use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 
 pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 

@@ -7,11 +7,12 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use serde_json::Value;
 
-use crate::attribute::AttributeValue;
-use crate::bucket::Salted;
-use crate::number::Number;
-use crate::parse::{self, Op};
-use crate::text::same;
+use crate::document::text::same;
+use crate::parse;
+use crate::parse::Op;
+use crate::value::attribute::AttributeValue;
+use crate::value::bucket::Salted;
+use crate::value::number::Number;
 
 /// As many texts are compared one by one; more are hashed.
 const FEW: usize = 8;

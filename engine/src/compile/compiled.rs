@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::constraint::Constraint;
-use crate::fingerprint::Fingerprint;
+use crate::compile::constraint::Constraint;
+use crate::compile::paths::Paths;
+use crate::compile::table::{NameTable, Named};
+use crate::document::fingerprint::Fingerprint;
+use crate::document::shared::SharedMap;
 use crate::parse::{Parse, Parsed, Schema};
-use crate::paths::Paths;
-use crate::shared::SharedMap;
-use crate::table::{NameTable, Named};
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::attribute::{Attribute, AttributeValue};
-use crate::compiled::Compiled;
-use crate::context::Context;
-use crate::memory::Memory;
-use crate::paths::{Path, PathAccess, child};
+use crate::compile::compiled::Compiled;
+use crate::compile::paths::{Path, PathAccess, child};
 use crate::resolve::ResolveError;
+use crate::resolve::context::Context;
+use crate::resolve::memory::Memory;
+use crate::value::attribute::{Attribute, AttributeValue};
 
 /// Facts in a type of the application's own, which resolve without becoming JSON first.
 ///

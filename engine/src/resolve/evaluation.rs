@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::attribute::{Attribute, AttributeValue};
-use crate::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
-use crate::facts::AttributeReader;
-use crate::memory::Memory;
+use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
 use crate::parse;
 use crate::resolve::ResolveError;
-use crate::trace::{PredicateTrace, Tracer};
+use crate::resolve::facts::AttributeReader;
+use crate::resolve::memory::Memory;
+use crate::resolve::trace::{PredicateTrace, Tracer};
+use crate::value::attribute::{Attribute, AttributeValue};
 
 /// One resolution: what has been read and which qualifiers that others refer to are decided already.
 pub(crate) struct Evaluation<'a, F, R> {

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::fingerprint::{Digest, Fingerprint};
-use crate::shared::SharedMap;
+use crate::document::fingerprint::{Digest, Fingerprint};
+use crate::document::shared::SharedMap;
 
 /// What a path in a workspace holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::number::Number;
+use crate::value::number::Number;
 
 /// An attribute of a context, as a qualifier sees it.
 ///

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::attribute::Attribute;
-use crate::bucket::Salted;
-use crate::compiled::Compiled;
+use crate::compile::compiled::Compiled;
 use crate::parse::Op;
 use crate::resolve::Resolution;
+use crate::value::attribute::Attribute;
+use crate::value::bucket::Salted;
 
 /// How a variable was resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]

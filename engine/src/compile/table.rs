@@ -33,7 +33,7 @@ impl<T: Named> NameTable<T> {
         let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
         match shard.find_mut(hash, |known| known.name() == item.name()) {
             Some(known) => *known = Arc::new(item),
-            None => drop(shard.insert_unique(hash, Arc::new(item), |known| self::hash(known.name()))),
+            None => drop(shard.insert_unique(hash, Arc::new(item), |known| crate::compile::table::hash(known.name()))),
         }
     }
 

@@ -5,9 +5,9 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 use serde_json::Value;
 
+use crate::document::text::shortened;
+use crate::parse::schema_cost::{MAX_CHECKS, SchemaCost, checks};
 use crate::parse::{PathStep, Schema};
-use crate::schema_cost::{MAX_CHECKS, SchemaCost, checks};
-use crate::text::shortened;
 
 /// One violation.
 pub(crate) struct Violation {

@@ -1,23 +1,29 @@
 //! A parsed workspace to a [`Compiled`] one. Whatever resolution relies on is checked here, once; what did not change
 //! since an earlier workspace is taken from there.
 
+pub(crate) mod compiled;
+pub(crate) mod constraint;
+pub(crate) mod paths;
+pub(crate) mod table;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::compiled::{
+use crate::compile::compiled::{
     Choice, Compiled, CompiledPredicate, CompiledQualifier, CompiledRule, CompiledVariable, ContextSchema,
     PredicateSubject,
 };
-use crate::constraint::Constraint;
+use crate::compile::constraint::Constraint;
+use crate::compile::paths::Paths;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::document::shared::SharedMap;
 use crate::graph;
 use crate::lint::lint;
-use crate::parse::{self, CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
-use crate::paths::Paths;
-use crate::shared::SharedMap;
+use crate::parse;
+use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
 
 /// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use crate::attribute::{Attribute, AttributeValue};
+use crate::value::attribute::{Attribute, AttributeValue};
 
 /// How many buckets there are.
 pub const BUCKETS: u16 = 10_000;
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_known_answer_holds() {
-        let rows: Vec<Value> = serde_json::from_str(include_str!("../tests/vectors/buckets.json")).unwrap();
+        let rows: Vec<Value> = serde_json::from_str(include_str!("../../tests/vectors/buckets.json")).unwrap();
         assert_eq!(rows.len(), 125);
         for row in rows {
             let salt = row["salt"].as_str().unwrap();

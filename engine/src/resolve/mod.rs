@@ -1,16 +1,23 @@
 //! A compiled workspace and a context to a value. Pure, without waiting, and on the usual path without allocating.
 
+pub mod context;
+pub(crate) mod evaluation;
+pub(crate) mod facts;
+pub(crate) mod memory;
+pub(crate) mod prepared;
+pub mod trace;
+
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::compiled::{Choice, Compiled};
-use crate::context::Context;
-use crate::evaluation::Evaluation;
-use crate::facts::Facts;
-use crate::trace::{QualifierTrace, RuleTrace, Traces, Untraced, VariableTrace};
-use crate::violation::Violation;
+use crate::compile::compiled::{Choice, Compiled};
+use crate::parse::violation::Violation;
+use crate::resolve::context::Context;
+use crate::resolve::evaluation::Evaluation;
+use crate::resolve::facts::Facts;
+use crate::resolve::trace::{QualifierTrace, RuleTrace, Traces, Untraced, VariableTrace};
 
 /// The value that was chosen, borrowed from the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::shared::SharedMap;
-use crate::text::same;
+use crate::document::shared::SharedMap;
+use crate::document::text::same;
 
 /// Paths with more parts than this are read from the root: remembering each part of a longer one is not worth the memory.
 const MAX_SHARED_PARTS: usize = 8;

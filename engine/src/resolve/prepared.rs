@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::attribute::Attribute;
-use crate::compiled::Compiled;
-use crate::context::Context;
-use crate::facts::{AttributeReader, AttributeSource, JsonReader};
-use crate::memory::Memory;
-use crate::paths::Paths;
+use crate::compile::compiled::Compiled;
+use crate::compile::paths::Paths;
 use crate::resolve::ResolveError;
+use crate::resolve::context::Context;
+use crate::resolve::facts::{AttributeReader, AttributeSource, JsonReader};
+use crate::resolve::memory::Memory;
+use crate::value::attribute::Attribute;
 
 /// A [`Context`] with everything looked up in it that a workspace may read.
 ///
