@@ -9,7 +9,7 @@ use crate::compile::paths::Paths;
 use crate::compile::table::{NameTable, Named};
 use crate::document::fingerprint::Fingerprint;
 use crate::document::shared::SharedMap;
-use crate::parse::{Parse, Parsed, Schema};
+use crate::parse::{self, Parse, Parsed, Schema};
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]
@@ -104,5 +104,11 @@ impl Compiled {
     /// The qualifier of that number.
     pub(crate) fn qualifier(&self, number: u32) -> Option<&CompiledQualifier> {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
+    }
+
+    /// A predicate as it was written.
+    pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
+        let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;
+        document.content()?.predicates().get(predicate)
     }
 }

@@ -21,12 +21,10 @@ use crate::compile::paths::Paths;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::document::shared::SharedMap;
 use crate::graph;
+pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
-
-/// How many qualifiers may refer to each other in a row. Resolution follows such a chain on its stack.
-pub const MAX_QUALIFIER_CHAIN: usize = 128;
 
 /// A workspace that cannot be resolved; trying again does not help, changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]

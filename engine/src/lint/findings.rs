@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 use crate::document::text::{Lines, Span, shortened};
 use crate::document::tree::Tree;
-use crate::lint::LintRule;
 use crate::lint::custom::{ScriptFault, ScriptFinding};
+use crate::lint::rule::LintRule;
 use crate::parse::{PathStep, Places};
 
 /// The most errors, and the most warnings: far beyond what anybody reads, and not beyond what is kept in memory, told to a

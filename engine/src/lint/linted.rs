@@ -7,13 +7,15 @@ use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::lint::affected::affected;
-use crate::lint::check::{Check, CheckedDocument};
+use crate::lint::check::Check;
 use crate::lint::custom;
 use crate::lint::custom::{HandlerResult, ScriptsRun};
+use crate::lint::entry::CheckedDocument;
 use crate::lint::findings::cut;
 use crate::lint::references::References;
+use crate::lint::report::Lint;
 use crate::lint::uses::Uses;
-use crate::lint::{Finding, Findings, Lint, Refuse, Scripts, WorkspaceIndex, rules};
+use crate::lint::{Finding, Findings, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::parse::Parsed;
 
 /// A workspace that was linted: what was found, and what it takes to lint the one that comes next.

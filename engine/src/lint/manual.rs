@@ -3,7 +3,8 @@
 use std::fmt::{self, Write};
 
 use crate::diagnostic::{Severity, Stage};
-use crate::lint::{Example, LintRule, rules};
+use crate::lint::rule::{Example, LintRule};
+use crate::lint::rules;
 
 /// All rules as one page of Markdown.
 #[must_use]

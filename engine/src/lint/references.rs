@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Entity, Severity, Stage};
 use crate::document::shared::SharedMap;
 use crate::graph;
 use crate::lint::Findings;
-use crate::lint::check::DocumentEntry;
+use crate::lint::entry::DocumentEntry;
 use crate::lint::uses::Uses;
 use crate::parse::{Parsed, Predicate, Qualifier, Schema};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
 use crate::parse;
-use crate::resolve::ResolveError;
 use crate::resolve::facts::AttributeReader;
 use crate::resolve::memory::Memory;
+use crate::resolve::outcome::ResolveError;
 use crate::resolve::trace::{PredicateTrace, Tracer};
 use crate::value::attribute::{Attribute, AttributeValue};
 
@@ -140,13 +140,5 @@ impl Undecided {
                 }
             }
         }
-    }
-}
-
-impl Compiled {
-    /// A predicate as it was written.
-    pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
-        let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;
-        document.content()?.predicates().get(predicate)
     }
 }

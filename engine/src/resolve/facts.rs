@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::compile::compiled::Compiled;
 use crate::compile::paths::{Path, PathAccess, child};
-use crate::resolve::ResolveError;
 use crate::resolve::context::Context;
 use crate::resolve::memory::Memory;
+use crate::resolve::outcome::ResolveError;
 use crate::value::attribute::{Attribute, AttributeValue};
 
 /// Facts in a type of the application's own, which resolve without becoming JSON first.

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::compile::compiled::Compiled;
 use crate::compile::paths::Paths;
-use crate::resolve::ResolveError;
 use crate::resolve::context::Context;
 use crate::resolve::facts::{AttributeReader, AttributeSource, JsonReader};
 use crate::resolve::memory::Memory;
+use crate::resolve::outcome::ResolveError;
 use crate::value::attribute::Attribute;
 
 /// A [`Context`] with everything looked up in it that a workspace may read.

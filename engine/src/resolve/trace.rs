@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::compile::compiled::Compiled;
 use crate::parse::Op;
-use crate::resolve::Resolution;
+use crate::resolve::outcome::Resolution;
 use crate::value::attribute::Attribute;
 use crate::value::bucket::Salted;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::compile::MAX_QUALIFIER_CHAIN;
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
+use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::graph::{depths, is_cycle};
 use crate::lint::{Check, Finding, Findings, References};
 use crate::parse::{Parse, Qualifier};

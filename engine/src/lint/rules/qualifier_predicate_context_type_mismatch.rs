@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Entity;
 use crate::document::text::Span;
-use crate::lint::rules::context_field;
+use crate::lint::workspace_index::context_field;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
 

@@ -2,7 +2,8 @@
 
 use crate::diagnostic::{Severity, Stage};
 use crate::document::tree::Tree;
-use crate::lint::{Example, lint, rules};
+use crate::lint::rule::Example;
+use crate::lint::{lint, rules};
 use crate::parse::parse;
 
 /// An example as a workspace. Examples of rules about the manifest are complete; the others understand one.

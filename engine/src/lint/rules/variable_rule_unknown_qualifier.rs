@@ -1,7 +1,7 @@
 //! A rule names a qualifier that is not there.
 
 use crate::diagnostic::Entity;
-use crate::lint::rules::nearest;
+use crate::lint::similar::nearest;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Variable;
 

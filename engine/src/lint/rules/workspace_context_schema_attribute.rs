@@ -1,7 +1,7 @@
 //! A predicate reads something that the context schema does not declare.
 
 use crate::diagnostic::Entity;
-use crate::lint::rules::context_field;
+use crate::lint::workspace_index::context_field;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Qualifier;
 
