@@ -15,15 +15,15 @@ use crate::parse::{self, Parse, Parsed, Schema};
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// What it was made from.
-    pub(crate) parsed: Parsed,
-    pub(crate) variables: NameTable<CompiledVariable>,
+    pub(super) parsed: Parsed,
+    pub(super) variables: NameTable<CompiledVariable>,
     /// The numbers of qualifiers. One keeps its number while it is there.
-    pub(crate) qualifier_numbers: SharedMap<u32>,
-    pub(crate) qualifiers: Arc<[Arc<CompiledQualifier>]>,
-    pub(crate) paths: Arc<Paths>,
-    pub(crate) context_schema: Option<ContextSchema>,
+    pub(super) qualifier_numbers: SharedMap<u32>,
+    pub(super) qualifiers: Arc<[Arc<CompiledQualifier>]>,
+    pub(super) paths: Arc<Paths>,
+    pub(super) context_schema: Option<ContextSchema>,
     /// For each resource, the variables whose values are its objects.
-    pub(crate) users: SharedMap<SharedMap<()>>,
+    pub(super) users: SharedMap<SharedMap<()>>,
 }
 
 #[derive(Debug)]
@@ -99,6 +99,31 @@ impl Compiled {
     /// The ids of all qualifiers, in order.
     pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
         self.parsed.qualifiers.keys().map(|id| &**id)
+    }
+
+    /// The compiled variable of that id.
+    pub(crate) fn variable(&self, id: &str) -> Option<&CompiledVariable> {
+        self.variables.get(id)
+    }
+
+    /// The number of the qualifier of that id.
+    pub(crate) fn qualifier_number(&self, id: &str) -> Option<u32> {
+        self.qualifier_numbers.get(id).copied()
+    }
+
+    /// All compiled qualifiers by number.
+    pub(crate) fn compiled_qualifiers(&self) -> &[Arc<CompiledQualifier>] {
+        &self.qualifiers
+    }
+
+    /// The paths that qualifiers read.
+    pub(crate) fn paths(&self) -> &Arc<Paths> {
+        &self.paths
+    }
+
+    /// The schema that contexts must match, if the workspace has one.
+    pub(crate) fn context_schema(&self) -> Option<&ContextSchema> {
+        self.context_schema.as_ref()
     }
 
     /// The qualifier of that number.
