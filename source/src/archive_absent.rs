@@ -8,11 +8,11 @@ use rototo_engine::Tree;
 use crate::credentials::Credentials;
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::Hosts;
+use crate::hosts::proxy::Proxy;
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::proxy::Proxy;
 use crate::spec::ArchiveSource;
-use crate::subdirectory::Subdirectory;
+use crate::spec::subdirectory::Subdirectory;
 
 /// No value of this can exist.
 pub(crate) enum Archive {}

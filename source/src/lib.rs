@@ -26,26 +26,15 @@ mod archive;
 #[cfg(not(feature = "archives"))]
 #[path = "archive_absent.rs"]
 mod archive;
-mod cache;
 mod credentials;
 mod error;
 mod git;
 mod hosts;
-mod layers;
-mod layout;
 mod limits;
-mod local;
 mod pinned_source;
-mod proxy;
 mod reader;
-mod recent;
-mod reference;
-mod remote_url;
-mod single;
 pub mod snapshot;
 mod spec;
-mod store;
-mod subdirectory;
 
 #[cfg(all(fuzzing, feature = "archives"))]
 pub use archive::unpack_archive;
@@ -53,12 +42,12 @@ pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SourceError, SourceFault};
 pub use git::GitRequest;
 pub use hosts::Jitter;
+pub use hosts::proxy::{InvalidProxy, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
-pub use proxy::{InvalidProxy, Proxy};
 pub use reader::{FileSources, Reader, ReaderOptions};
-pub use reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
-pub use remote_url::{InvalidUrl, RemoteUrl};
+pub use snapshot::store::{SnapshotStore, StoreError};
+pub use spec::reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
+pub use spec::remote_url::{InvalidUrl, RemoteUrl};
+pub use spec::subdirectory::{InvalidSubdirectory, Subdirectory};
 pub use spec::{ArchiveFormat, ArchiveSource, GitSource, InvalidSource, Source};
-pub use store::{SnapshotStore, StoreError};
-pub use subdirectory::{InvalidSubdirectory, Subdirectory};

@@ -5,8 +5,8 @@ use std::fmt;
 use rototo_engine::Digest;
 
 use crate::credentials::Access;
-use crate::reference::{Commit, GitReference, Revision};
 use crate::spec::Source;
+use crate::spec::reference::{Commit, GitReference, Revision};
 
 /// What a source was at one time: for git a commit, for an archive what its server calls the version, for a directory
 /// just itself. With it, the same of all workspaces that it extends, as far as they are known.

@@ -7,10 +7,10 @@ use futures::StreamExt;
 use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::operator::{OperatorOptions, answers};
-use super::verdict::{WaitTarget, WaitVerdict};
-use super::wait_state::{QueryResult, WaitState};
-use super::{NamespaceClient, WatchProblem};
+use crate::cluster::operator::{OperatorOptions, answers};
+use crate::cluster::verdict::{WaitTarget, WaitVerdict};
+use crate::cluster::wait_state::{QueryResult, WaitState};
+use crate::cluster::{NamespaceClient, WatchProblem};
 
 /// How a wait ended.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use rototo_api::workspace::RototoWorkspaceStatus;
 use tokio::time::Instant;
 
-use super::claim::{as_of, good_for};
+use crate::cluster::claim::{as_of, good_for};
 
 /// Whether a status is known to be no older than its claim is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,11 +28,13 @@ use rototo_connection::{Address, api_server};
 use serde_json::json;
 use tokio::time::timeout;
 
-use wait_state::{Query, QueryResult};
+use crate::cluster::wait_state::{Query, QueryResult};
 
-pub(crate) use follow::{FinishedWait, follow};
-pub(crate) use operator::OperatorOptions;
-pub(crate) use page::{faults, findings, history, short_fingerprint, short_revision, status, straggler};
+pub(crate) use crate::cluster::follow::{FinishedWait, follow};
+pub(crate) use crate::cluster::operator::OperatorOptions;
+pub(crate) use crate::cluster::page::{
+    faults, findings, history, short_fingerprint, short_revision, status, straggler,
+};
 
 /// Which cluster, and where in it.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use rototo_api::names;
 use rototo_connection::{Address, Endpoint, Trust, error_message};
 use tokio::time::{Instant, sleep};
 
-use super::NamespaceClient;
+use crate::cluster::NamespaceClient;
 
 /// The way to the operator.
 #[derive(Debug, Args)]

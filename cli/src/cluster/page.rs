@@ -9,9 +9,9 @@ use rototo_api::workspace::{
     FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
 };
 
-use super::claim;
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::text::{count, plain};
+use crate::cluster::claim;
+use crate::terminal::wording::{count, plain};
+use crate::terminal::{BAD, BOLD, DIM, GOOD};
 
 /// One page for each workspace.
 pub(crate) fn status(workspaces: &[RototoWorkspace], now: Timestamp) -> String {
@@ -48,7 +48,7 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
             line("stages", &stages(millis));
         }
         for straggler in &fleet.behind {
-            line("behind", &self::straggler(straggler));
+            line("behind", &crate::cluster::page::straggler(straggler));
         }
     }
     if let Some(rejected) = &status.rejected {

@@ -7,8 +7,8 @@ use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStat
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 
-use super::claim::{Claim, ClaimSource, ConvergedCondition};
-use super::freshness::Freshness;
+use crate::cluster::claim::{Claim, ClaimSource, ConvergedCondition};
+use crate::cluster::freshness::Freshness;
 
 /// What somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]

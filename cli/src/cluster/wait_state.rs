@@ -9,9 +9,9 @@ use rototo_api::convergence::Convergence;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
-use super::claim::{as_of, good_for};
-use super::freshness::{Freshness, Mark, Marks};
-use super::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
+use crate::cluster::claim::{as_of, good_for};
+use crate::cluster::freshness::{Freshness, Mark, Marks};
+use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
 
 /// How a way to a recent claim has turned out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use clap::Args;
 use rototo_api::names;
 use serde_json::{Value, json};
 
-use crate::arguments::GlobalArguments;
 use crate::cluster::ClusterOptions;
-use crate::output;
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,9 +47,9 @@ pub(crate) fn run(arguments: &AccessArguments, global: &GlobalArguments) -> anyh
         namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
     };
     if global.json {
-        output::json(&access.json())?
+        terminal::json(&access.json())?
     } else {
-        output::text(&access.yaml())?
+        terminal::text(&access.yaml())?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use crate::output;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,7 @@ pub(crate) struct CompletionsArguments {
 
 pub(crate) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut crate::arguments::CommandLine::command(), "rototo", &mut script);
-    output::text(&String::from_utf8_lossy(&script))?;
+    generate(arguments.shell, &mut crate::global::CommandLine::command(), "rototo", &mut script);
+    terminal::text(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::arguments::GlobalArguments;
-use crate::context::read_context;
-use crate::diff::{self, ValueVisibility};
+use crate::diff;
+use crate::diff::ValueVisibility;
+use crate::global::GlobalArguments;
+use crate::workspace::context::read_context;
 use crate::workspace::{Workspace, compiled};
-use crate::{fixtures, output};
+use crate::{fixtures, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,11 +67,11 @@ pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> a
         diff.redact();
     }
     if global.json {
-        output::json(&diff)?;
+        terminal::json(&diff)?;
     } else if arguments.markdown {
-        output::text(&diff::markdown(&diff, &old_parsed, &new_parsed, values))?;
+        terminal::text(&diff::markdown(&diff, &old_parsed, &new_parsed, values))?;
     } else if !(global.quiet && diff.is_empty()) {
-        output::text(&diff::text(&diff, &old_parsed, &new_parsed, values))?;
+        terminal::text(&diff::text(&diff, &old_parsed, &new_parsed, values))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,9 +9,11 @@ use clap::Args;
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::output::{self, BOLD, DIM};
-use crate::site::{self, Page};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::site;
+use crate::terminal::site::Page;
+use crate::terminal::{BOLD, DIM};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,12 +135,12 @@ fn print_index(global: &GlobalArguments) -> anyhow::Result<()> {
     if global.json {
         let summary = |(id, markdown): &Page| PageSummary { id, title: title(markdown) };
         let section = |(title, pages): &DocSection| IndexSection { title, pages: pages.iter().map(summary).collect() };
-        return output::json(&Index { sections: SECTIONS.iter().map(section).collect() });
+        return terminal::json(&Index { sections: SECTIONS.iter().map(section).collect() });
     }
     let page = |(id, markdown): &Page| format!("  {BOLD}{id:<14}{BOLD:#} {}\n", title(markdown));
     let section =
         |(title, pages): &DocSection| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
-    output::text(&SECTIONS.iter().map(section).collect::<String>())
+    terminal::text(&SECTIONS.iter().map(section).collect::<String>())
 }
 
 fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
@@ -153,7 +155,11 @@ fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
             bail!("`{prefix}` could be {}: write more of it", names.join(" or "))
         }
     };
-    if global.json { output::json(&WholePage { id, title: title(markdown), markdown }) } else { output::text(markdown) }
+    if global.json {
+        terminal::json(&WholePage { id, title: title(markdown), markdown })
+    } else {
+        terminal::text(markdown)
+    }
 }
 
 fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
@@ -161,10 +167,10 @@ fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
     let pattern = pattern.with_context(|| format!("`{query}` is no regular expression"))?;
     let matches: Vec<_> = pages().flat_map(|page| matches(page, &pattern)).collect();
     if global.json {
-        return output::json(&FoundLines { query, matches });
+        return terminal::json(&FoundLines { query, matches });
     }
     let line = |found: &Match| format!("{BOLD}{}{BOLD:#}:{}: {}\n", found.page, found.line, found.text);
-    output::text(&matches.iter().map(line).collect::<String>())
+    terminal::text(&matches.iter().map(line).collect::<String>())
 }
 
 fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
@@ -198,8 +204,8 @@ fn export(directory: &PathBuf, global: &GlobalArguments) -> anyhow::Result<()> {
         write(id, title(markdown), markdown)?;
     }
     match (global.json, global.quiet) {
-        (true, _) => output::json(&Exported { out: shown.to_string() }),
+        (true, _) => terminal::json(&Exported { out: shown.to_string() }),
         (false, true) => Ok(()),
-        (false, false) => output::text(&format!("{} pages in {shown}\n", pages().count())),
+        (false, false) => terminal::text(&format!("{} pages in {shown}\n", pages().count())),
     }
 }

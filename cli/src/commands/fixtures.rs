@@ -9,10 +9,11 @@ use clap::Args;
 use rototo_engine::{Compiled, Parsed};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
 use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate};
-use crate::output::{self, BAD};
-use crate::selection::{Selection, unknown};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::BAD;
+use crate::workspace::selection::{Selection, unknown};
 use crate::workspace::{Workspace, compiled};
 
 const EXAMPLES: &str = "\
@@ -82,13 +83,13 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
         files,
     };
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else if !global.quiet {
         let written = report.files.iter().map(|file| format!("  wrote {file}\n")).collect::<String>();
-        output::text(&format!("fixtures: {}\n{written}", report.out))?;
+        terminal::text(&format!("fixtures: {}\n{written}", report.out))?;
     }
     for case in missing {
-        output::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
+        terminal::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

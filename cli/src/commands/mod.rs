@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::arguments::GlobalArguments;
+use crate::global::GlobalArguments;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -7,11 +7,12 @@ use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::context::read_context;
-use crate::selection::{Selection, unknown};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::diagnostics;
+use crate::workspace::context::read_context;
+use crate::workspace::selection::{Selection, unknown};
 use crate::workspace::{Workspace, compiled};
-use crate::{output, render};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,9 +78,9 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
         qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,
     };
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else {
-        output::text(&render::resolutions(&report.variables, &report.qualifiers))?;
+        terminal::text(&diagnostics::resolutions(&report.variables, &report.qualifiers))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,12 +9,14 @@ use rototo_engine::{Parsed, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arguments::GlobalArguments;
+use crate::global::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
-use crate::output::{self, BAD, BOLD, DIM};
-use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
-use crate::text::plain;
-use crate::workspace::{self, Workspace};
+use crate::terminal;
+use crate::terminal::wording::plain;
+use crate::terminal::{BAD, BOLD, DIM};
+use crate::workspace;
+use crate::workspace::Workspace;
+use crate::workspace::selection::{BUILT_IN, Selection, Selectors, id_in};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,9 +85,9 @@ pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> a
     selectors.check(&parsed, &own)?;
     let report = report(workspace.full_name(), &parsed, &own, &selectors)?;
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else {
-        output::text(&text(&report, &parsed))?;
+        terminal::text(&text(&report, &parsed))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -97,16 +99,16 @@ fn show_catalog(selectors: &Selectors, global: &GlobalArguments) -> anyhow::Resu
     if !global.json {
         let by_name = matches!(selectors.lint_rules(), Selection::Some(_));
         let shown = rules.iter().chain(authorities.iter().flat_map(|authority| &authority.rules));
-        output::text(&shown.map(|rule| rule_text(rule, by_name)).collect::<String>())?;
+        terminal::text(&shown.map(|rule| rule_text(rule, by_name)).collect::<String>())?;
         return Ok(ExitCode::SUCCESS);
     }
     match selectors.lint_rules() {
         Selection::None => {}
-        Selection::All => output::json(&json!({ "scope": "global", "subject": "global", "diagnostics": rules }))?,
-        Selection::Some(_) => rules.iter().try_for_each(output::json)?,
+        Selection::All => terminal::json(&json!({ "scope": "global", "subject": "global", "diagnostics": rules }))?,
+        Selection::Some(_) => rules.iter().try_for_each(terminal::json)?,
     }
     if !authorities.is_empty() {
-        output::json(&authorities)?;
+        terminal::json(&authorities)?;
     }
     Ok(ExitCode::SUCCESS)
 }

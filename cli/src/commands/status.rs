@@ -8,9 +8,10 @@ use kube::ResourceExt;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::cluster::{self, ClusterOptions, WorkspaceScope};
-use crate::output;
+use crate::cluster;
+use crate::cluster::{ClusterOptions, WorkspaceScope};
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,12 +57,12 @@ pub(crate) async fn run(arguments: StatusArguments, global: &GlobalArguments) ->
     };
     let workspaces = cluster.workspaces(scope).await?;
     if global.json {
-        output::json(&StatusReport { items: workspaces.iter().map(StatusItem::of).collect() })?;
+        terminal::json(&StatusReport { items: workspaces.iter().map(StatusItem::of).collect() })?;
     } else if workspaces.is_empty() {
         let place = if arguments.all_namespaces { "any namespace".to_owned() } else { cluster.namespace };
-        output::text(&format!("there is no RototoWorkspace in {place}\n"))?;
+        terminal::text(&format!("there is no RototoWorkspace in {place}\n"))?;
     } else {
-        output::text(&cluster::status(&workspaces, Timestamp::now()))?;
+        terminal::text(&cluster::status(&workspaces, Timestamp::now()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,6 @@ use rototo_source::{Commit, Revision};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::arguments::GlobalArguments;
 use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::Channel;
@@ -19,8 +18,10 @@ use crate::cluster::{
     ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision,
     straggler,
 };
-use crate::output::{self, GOOD};
-use crate::text::plain;
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::GOOD;
+use crate::terminal::wording::plain;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,16 +108,16 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     let end = WaitOutcome::of(&ended);
     let text = end.text(&ended, timeout);
     if global.json {
-        output::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
+        terminal::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
     } else {
         match &end {
             WaitOutcome::Converged(_) if global.quiet => {}
-            WaitOutcome::Converged(_) => output::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
-            _ => output::print_error(&anyhow!("{text}")),
+            WaitOutcome::Converged(_) => terminal::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
+            _ => terminal::print_error(&anyhow!("{text}")),
         }
         if let WaitOutcome::Refused(rejected) = &end {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
-            output::print_error_text(&findings.collect::<String>())?;
+            terminal::print_error_text(&findings.collect::<String>())?;
         }
     }
     Ok(end.exit_code())

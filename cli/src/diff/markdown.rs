@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use rototo_engine::Parsed;
 
-use super::Diff;
-use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
-use crate::text::{count, plain};
+use crate::diff::Diff;
+use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
+use crate::terminal::wording::{count, plain};
 
 /// The diff of these two workspaces in Markdown. What is quoted from them is code, so that nothing in it links, mentions
 /// somebody, or becomes HTML.

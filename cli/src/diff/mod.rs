@@ -17,13 +17,13 @@ use rototo_engine::Parsed;
 use rototo_engine::parse::Variable;
 use serde::Serialize;
 
-pub(crate) use decisions::{Decisions, decisions};
-pub(crate) use markdown::markdown;
-use qualifiers::QualifierDiff;
-use rules::RuleChange;
-pub(crate) use sections::ValueVisibility;
-pub(crate) use text::text;
-use values::ValueChange;
+pub(crate) use crate::diff::decisions::{Decisions, decisions};
+pub(crate) use crate::diff::markdown::markdown;
+use crate::diff::qualifiers::QualifierDiff;
+use crate::diff::rules::RuleChange;
+pub(crate) use crate::diff::sections::ValueVisibility;
+pub(crate) use crate::diff::text::text;
+use crate::diff::values::ValueChange;
 
 /// Everything that is different. Descriptions and the order of files change nothing for anybody, and are not in it.
 #[derive(Debug, Serialize)]

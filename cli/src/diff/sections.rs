@@ -3,12 +3,12 @@
 use rototo_engine::Parsed;
 use serde_json::Value;
 
-use super::audience::{AudienceTest as Part, audience};
-use super::decisions::{Decision, Flip};
-use super::qualifiers::{Effect, PredicateTest, QualifierDiff, TestChange};
-use super::rules::RuleChange;
-use super::values::{FieldChange, ValueChange};
-use super::{ChangeKind, Diff, OldAndNew, VariableDiff};
+use crate::diff::audience::{AudienceTest as Part, audience};
+use crate::diff::decisions::{Decision, Flip};
+use crate::diff::qualifiers::{Effect, PredicateTest, QualifierDiff, TestChange};
+use crate::diff::rules::RuleChange;
+use crate::diff::values::{FieldChange, ValueChange};
+use crate::diff::{ChangeKind, Diff, OldAndNew, VariableDiff};
 
 /// What belongs under one heading.
 pub(super) struct Section {
@@ -48,7 +48,7 @@ impl Diff {
         variables.for_each(ValueChange::redact);
         let tests = self.qualifiers.iter_mut().flat_map(|qualifier| &mut qualifier.tests);
         tests.for_each(TestChange::redact);
-        self.decisions.iter_mut().for_each(super::Decisions::redact);
+        self.decisions.iter_mut().for_each(crate::diff::Decisions::redact);
     }
 }
 

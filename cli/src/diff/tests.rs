@@ -3,7 +3,7 @@
 use rototo_engine::{Context, Tree, compile, parse};
 use serde_json::json;
 
-use super::*;
+use crate::diff::*;
 
 const FILES: &[(&str, &str)] = &[
     ("rototo-workspace.toml", "schema_version = 1\n"),

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use rototo_engine::Parsed;
 
-use super::Diff;
-use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::text::plain;
+use crate::diff::Diff;
+use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
+use crate::terminal::wording::plain;
+use crate::terminal::{BAD, BOLD, DIM, GOOD};
 
 /// The diff of these two workspaces, a paragraph for each variable.
 pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {

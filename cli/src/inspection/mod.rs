@@ -15,10 +15,10 @@ use rototo_engine::{ResolveOptions, Severity, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::documents::ReportedDocument;
-use crate::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
-use references::{Consumer, Dependencies, References, To};
-pub(crate) use text::text;
+use crate::inspection::references::{Consumer, Dependencies, References, To};
+pub(crate) use crate::inspection::text::text;
+use crate::workspace::documents::ReportedDocument;
+use crate::workspace::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
 
 /// What there is to explain, and with which context, if any.
 pub(crate) struct InspectionInput<'a> {

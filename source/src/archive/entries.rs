@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use rototo_engine::{DocumentKind, Tree};
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::layout::PathEntry;
-use crate::subdirectory::Subdirectory;
+use crate::limits::layout::PathEntry;
+use crate::spec::subdirectory::Subdirectory;
 
 /// What was found of the two places where the workspace may stand.
 pub(super) struct ArchiveEntries<'a> {

@@ -20,15 +20,15 @@ use tokio::io::AsyncWriteExt;
 
 use crate::credentials::{Credentials, Login};
 use crate::error::ArchiveFault;
+use crate::hosts::proxy::Proxy;
 use crate::hosts::{BackedOff, Host, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::proxy::Proxy;
-use crate::remote_url::RemoteUrl;
+use crate::spec::remote_url::RemoteUrl;
 
-use super::redirect::{MAX_STEPS, follow};
-use super::route::Routes;
-use super::tls::Tls;
+use crate::archive::redirect::{MAX_STEPS, follow};
+use crate::archive::route::Routes;
+use crate::archive::tls::Tls;
 
 /// How to get one archive.
 pub(super) struct Http {

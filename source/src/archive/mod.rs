@@ -22,13 +22,13 @@ use tokio::sync::Mutex;
 use crate::credentials::Credentials;
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::Hosts;
+use crate::hosts::proxy::Proxy;
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::proxy::Proxy;
+use crate::spec::subdirectory::Subdirectory;
 use crate::spec::{ArchiveFormat, ArchiveSource};
-use crate::subdirectory::Subdirectory;
 
-use http::{ArchiveResponse, Download, Http};
+use crate::archive::http::{ArchiveResponse, Download, Http};
 
 /// One archive behind one address. The lock is a queue: who waited finds what the one before brought.
 pub(crate) struct Archive {

@@ -13,9 +13,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::ArchiveFault;
-use crate::proxy::Proxy;
+use crate::hosts::proxy::Proxy;
 
-use super::tls;
+use crate::archive::tls;
 
 /// The head of a proxy's answer is not longer than this.
 const MAX_HEADER_BYTES: usize = 8 << 10;

@@ -9,12 +9,12 @@ use rototo_engine::Tree;
 use zip::ZipArchive;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::layout::PathEntry;
+use crate::limits::layout::PathEntry;
 use crate::limits::{Limits, ReadBudget};
 use crate::spec::ArchiveFormat;
-use crate::subdirectory::Subdirectory;
+use crate::spec::subdirectory::Subdirectory;
 
-use super::entries::ArchiveEntries;
+use crate::archive::entries::ArchiveEntries;
 
 /// What one entry may need beyond its bytes.
 const BYTES_PER_ENTRY: u64 = 4096;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
+use crate::credentials::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
 
 /// Keys and values that are no credentials. Names keys, and never what they hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +138,8 @@ fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::super::Credentials;
     use super::*;
+    use crate::credentials::Credentials;
 
     const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----";
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";

@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use rototo_engine::Digest;
 
-use crate::remote_url::RemoteUrl;
 use crate::spec::Source;
+use crate::spec::remote_url::RemoteUrl;
 
-pub use keys::InvalidCredentials;
+pub use crate::credentials::keys::InvalidCredentials;
 
 /// A source together with what opens it. A [`Source`] alone is opened with what the user has set up for git and ssh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,10 +8,10 @@ mod layers;
 
 use std::time::Duration;
 
-pub use archive::ArchiveFault;
-pub use content::ContentFault;
-pub use git::GitFault;
-pub use layers::LayerFault;
+pub use crate::error::archive::ArchiveFault;
+pub use crate::error::content::ContentFault;
+pub use crate::error::git::GitFault;
+pub use crate::error::layers::LayerFault;
 
 /// A source that could not be pinned or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

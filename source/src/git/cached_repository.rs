@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use rototo_engine::Digest;
 
 use crate::error::{GitFault, SourceFault};
-use crate::reference::{Commit, GitReference};
+use crate::spec::reference::{Commit, GitReference};
 
-use super::failure::is_refused_by_name;
-use super::objects::ObjectId;
-use super::program::Program;
+use crate::git::failure::is_refused_by_name;
+use crate::git::objects::ObjectId;
+use crate::git::program::Program;
 
 /// Git writes the filter of a fetch into the configuration, and would then reach for the network whenever an object is
 /// read that isn't there. So this is put back after every fetch.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::credentials::{ClientCertificate, Credentials, Login, SshIdentity};
 use crate::error::GitFault;
-use crate::remote_url::{RemoteUrl, Scheme};
+use crate::spec::remote_url::{RemoteUrl, Scheme};
 
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);

@@ -6,15 +6,15 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::layout::{Visit, join, visit};
+use crate::limits::layout::{Visit, join, visit};
 use crate::limits::{Limits, ReadBudget};
-use crate::reference::{Commit, GitReference};
-use crate::subdirectory::Subdirectory;
+use crate::spec::reference::{Commit, GitReference};
+use crate::spec::subdirectory::Subdirectory;
 
-use super::cached_repository::CachedRepository;
-use super::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
-use super::program::Program;
-use super::trees::{Blobs, NoRoot, ReadTree, Trees};
+use crate::git::cached_repository::CachedRepository;
+use crate::git::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
+use crate::git::program::Program;
+use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
 
 /// A directory above a workspace may be large, as it is not ours to limit, but not larger than this.
 const MAX_PARENT_BYTES: u64 = 16 << 20;

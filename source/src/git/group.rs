@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::error::GitFault;
 
-use super::stderr::{GitStderr, listen};
+use crate::git::stderr::{GitStderr, listen};
 
 /// The answer to a question about refs is short; more than this is not read.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::GitFault;
-use crate::reference::{Commit, GitReference};
+use crate::spec::reference::{Commit, GitReference};
 
-use super::program::{GitOutput, Program};
+use crate::git::program::{GitOutput, Program};
 
 /// A ref that nobody asked for during this time is not asked along any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);

@@ -24,16 +24,16 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
-use crate::reference::{Commit, GitReference};
-use crate::subdirectory::Subdirectory;
+use crate::spec::reference::{Commit, GitReference};
+use crate::spec::subdirectory::Subdirectory;
 
-use cached_repository::CachedRepository;
-use documents::CommitDirectory;
-use ls_remote::RefCache;
-pub(crate) use program::Program;
-pub use requests::GitRequest;
-pub(crate) use requests::Requests;
-use trees::Trees;
+use crate::git::cached_repository::CachedRepository;
+use crate::git::documents::CommitDirectory;
+use crate::git::ls_remote::RefCache;
+pub(crate) use crate::git::program::Program;
+pub use crate::git::requests::GitRequest;
+pub(crate) use crate::git::requests::Requests;
+use crate::git::trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.
 ///

@@ -7,10 +7,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::layout::PathEntry;
+use crate::limits::layout::PathEntry;
 
-use super::group::ProcessGroup;
-use super::program::Program;
+use crate::git::group::ProcessGroup;
+use crate::git::program::Program;
 
 /// The name of an object: 20 bytes of SHA-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,16 +8,16 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
+use crate::hosts::proxy::Proxy;
 use crate::hosts::{BackedOff, Host, Hosts};
 use crate::limits::Limits;
-use crate::proxy::Proxy;
-use crate::remote_url::{RemoteUrl, Scheme};
+use crate::spec::remote_url::{RemoteUrl, Scheme};
 
-use super::credentials::{GitKeyFiles, Setting};
-use super::failure::classify;
-use super::group::ProcessGroup;
-use super::requests::Requests;
-use super::stderr::{GitStderr, TRACE};
+use crate::git::credentials::{GitKeyFiles, Setting};
+use crate::git::failure::classify;
+use crate::git::group::ProcessGroup;
+use crate::git::requests::Requests;
+use crate::git::stderr::{GitStderr, TRACE};
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {

@@ -7,12 +7,12 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::GitFault;
-use crate::layout::PathEntry;
-use crate::recent::Recent;
-use crate::reference::Commit;
-use crate::subdirectory::Subdirectory;
+use crate::hosts::recent::Recent;
+use crate::limits::layout::PathEntry;
+use crate::spec::reference::Commit;
+use crate::spec::subdirectory::Subdirectory;
 
-use super::objects::{ObjectId, tree_entries};
+use crate::git::objects::{ObjectId, tree_entries};
 
 /// The bytes of files by the names of their objects.
 pub(super) type Blobs = HashMap<ObjectId, Arc<[u8]>>;

@@ -12,10 +12,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::output;
+use crate::commands::init::plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
+use crate::global::GlobalArguments;
+use crate::terminal;
 use crate::workspace;
-use plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -195,13 +195,13 @@ fn write(entry: &PlannedEntry, root: &Path) -> anyhow::Result<()> {
 
 fn report(report: &InitReport, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     if global.json {
-        output::json(report)?;
+        terminal::json(report)?;
     } else if !global.quiet {
         let mut text = format!("workspace: {}\n", report.workspace);
         for CreatedEntry { path, action, .. } in &report.files {
             text.push_str(&format!("  {:<15} {path}\n", format!("{}:", action.label())));
         }
-        output::text(&text)?;
+        terminal::text(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

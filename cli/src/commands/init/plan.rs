@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::templates;
+use crate::commands::init::templates;
 
 /// What to make.
 pub(super) enum InitTarget {

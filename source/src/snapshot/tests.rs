@@ -1,4 +1,4 @@
-use super::*;
+use crate::snapshot::*;
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use rototo_engine::{Digest, Tree};
 
 use crate::archive::Archive;
-use crate::cache::CacheDirectory;
 use crate::credentials::{Access, Credentials};
 use crate::error::{SourceError, SourceFault};
 use crate::git::{GitRequest, Program, Remote, Requests};
 use crate::hosts::Hosts;
+use crate::hosts::proxy::Proxy;
+use crate::hosts::recent::Recent;
 use crate::limits::Limits;
-use crate::local;
 use crate::pinned_source::{Layer, Version};
-use crate::proxy::Proxy;
+use crate::reader::cache::CacheDirectory;
+use crate::reader::local;
 use crate::reader::{FileSources, ReaderOptions};
-use crate::recent::Recent;
-use crate::remote_url::RemoteUrl;
+use crate::spec::remote_url::RemoteUrl;
 use crate::spec::{ArchiveSource, GitSource, Source};
 
 /// Everything outside this process that sources are read from.

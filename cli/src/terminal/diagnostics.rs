@@ -8,8 +8,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use rototo_engine::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity, VariableTrace};
 
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::text::{count, plain};
+use crate::terminal::wording::{count, plain};
+use crate::terminal::{BAD, BOLD, DIM, GOOD};
 use crate::workspace::Workspace;
 
 /// What `lint` found, and where.

@@ -1,5 +1,7 @@
 //! How much a source may be, whoever reads it, and the account that is kept while reading.
 
+pub(crate) mod layout;
+
 use std::time::Duration;
 
 use crate::error::ContentFault;

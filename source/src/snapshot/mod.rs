@@ -11,6 +11,8 @@
 //! assert_eq!(same.fingerprint(), tree.fingerprint());
 //! ```
 
+pub(crate) mod store;
+
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
@@ -206,5 +208,4 @@ fn damaged(error: &io::Error) -> SnapshotError {
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

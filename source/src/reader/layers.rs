@@ -9,7 +9,7 @@ use crate::credentials::{Access, Credentials};
 use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
 use crate::spec::Source;
-use crate::subdirectory::Subdirectory;
+use crate::spec::subdirectory::Subdirectory;
 
 /// How many sources one workspace may consist of.
 pub(crate) const MAX_LAYERS: usize = 32;

@@ -12,13 +12,17 @@
 //! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
 //! ```
 
+pub(crate) mod reference;
+pub(crate) mod remote_url;
+pub(crate) mod subdirectory;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::reference::{GitReference, InvalidReference};
-use crate::remote_url::{InvalidUrl, RemoteUrl, Scheme};
-use crate::subdirectory::{InvalidSubdirectory, Subdirectory};
+use crate::spec::reference::{GitReference, InvalidReference};
+use crate::spec::remote_url::{InvalidUrl, RemoteUrl, Scheme};
+use crate::spec::subdirectory::{InvalidSubdirectory, Subdirectory};
 
 /// Where the files of a workspace come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -337,5 +341,4 @@ impl fmt::Display for ArchiveSource {
 }
 
 #[cfg(test)]
-#[path = "spec_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-use super::*;
+use crate::spec::*;
 
 const COMMIT: &str = "2f3c4d5e6f708192aabbccddeeff001122334455";
 

@@ -1,5 +1,8 @@
 //! Leaves a host alone that is in trouble, whoever else wants something from it, and for as long as it says itself.
 
+pub(crate) mod proxy;
+pub(crate) mod recent;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};

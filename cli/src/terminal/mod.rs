@@ -1,11 +1,16 @@
 //! Writes to the terminal or the pipe: colours only where they are seen, and no complaint about a reader that left.
 
+pub(crate) mod advice;
+pub(crate) mod diagnostics;
+pub(crate) mod site;
+pub(crate) mod wording;
+
 use std::io::{self, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::advice::advice;
+use crate::terminal::advice::advice;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();

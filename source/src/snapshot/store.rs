@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rototo_engine::{Fingerprint, Tree};
 
 use crate::limits::Limits;
-use crate::snapshot::{self, SnapshotError};
+use crate::snapshot;
+use crate::snapshot::SnapshotError;
 
 const ENDING: &str = ".tar.zst";
 const UNFINISHED: &str = ".unfinished-";

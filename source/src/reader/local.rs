@@ -9,7 +9,7 @@ use rototo_engine::Tree;
 use rustix::fs::OFlags;
 
 use crate::error::{ContentFault, SourceFault};
-use crate::layout::{PathEntry, Visit, join, visit};
+use crate::limits::layout::{PathEntry, Visit, join, visit};
 use crate::limits::{Limits, ReadBudget};
 
 /// The documents below `root`. Blocks on the disk.

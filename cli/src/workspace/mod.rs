@@ -1,5 +1,9 @@
 //! The workspace that a command is about: from a source string, or the one around the current directory.
 
+pub(crate) mod context;
+pub(crate) mod documents;
+pub(crate) mod selection;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -7,8 +11,9 @@ use rototo_engine::{Compiled, Lint, Parsed, Tree};
 use rototo_lua::{InProcess, ScriptLimits};
 use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
 
-use crate::arguments::GlobalArguments;
-use crate::{output, render};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::diagnostics;
 
 const MANIFEST: &str = "rototo-workspace.toml";
 
@@ -93,7 +98,7 @@ pub(crate) fn compiled(workspace: &Workspace, parsed: &Parsed) -> anyhow::Result
         Ok(compiled) => Ok(compiled),
         Err(error) if error.diagnostics.is_empty() => Err(error.into()),
         Err(error) => {
-            output::print_error_text(&render::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
+            terminal::print_error_text(&diagnostics::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
             bail!("{} can't be resolved before its errors are mended", workspace.shown);
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::*;
+use crate::reader::layers::*;
 
 fn layer(source: &str) -> Layer {
     let keys = BTreeMap::from([("bearerToken".to_owned(), b"hunter2".to_vec())]);

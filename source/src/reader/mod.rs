@@ -1,6 +1,11 @@
 //! Reads sources: first [`Reader::pin`], which finds out what a source is right now, then [`Reader::fetch`], which
 //! brings exactly that.
 
+pub(crate) mod cache;
+pub(crate) mod layers;
+pub(crate) mod local;
+pub(crate) mod single;
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +17,12 @@ use crate::credentials::Access;
 use crate::error::{Operation, SourceError, SourceFault};
 use crate::git::GitRequest;
 use crate::hosts::Jitter;
-use crate::layers::{self, Parent, Walk};
+use crate::hosts::proxy::Proxy;
+use crate::hosts::recent::Recent;
 use crate::limits::{Limits, ReadBudget};
 use crate::pinned_source::{Layer, PinnedSource};
-use crate::proxy::Proxy;
-use crate::recent::Recent;
-use crate::single::SingleReader;
+use crate::reader::layers::{Parent, Walk};
+use crate::reader::single::SingleReader;
 use crate::spec::Source;
 
 /// How a [`Reader`] works.
