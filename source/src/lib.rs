@@ -24,7 +24,7 @@
 #[cfg(feature = "archives")]
 mod archive;
 #[cfg(not(feature = "archives"))]
-#[path = "archive_absent.rs"]
+#[path = "archive/absent.rs"]
 mod archive;
 mod credentials;
 mod error;
@@ -41,13 +41,12 @@ pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SourceError, SourceFault};
 pub use git::GitRequest;
-pub use hosts::Jitter;
-pub use hosts::proxy::{InvalidProxy, Proxy};
+pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
 pub use reader::{FileSources, Reader, ReaderOptions};
-pub use snapshot::store::{SnapshotStore, StoreError};
-pub use spec::reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
-pub use spec::remote_url::{InvalidUrl, RemoteUrl};
-pub use spec::subdirectory::{InvalidSubdirectory, Subdirectory};
-pub use spec::{ArchiveFormat, ArchiveSource, GitSource, InvalidSource, Source};
+pub use snapshot::{SnapshotStore, StoreError};
+pub use spec::{
+    ArchiveFormat, ArchiveSource, Commit, GitReference, GitSource, InvalidCommit, InvalidReference, InvalidRevision,
+    InvalidSource, InvalidSubdirectory, InvalidUrl, RemoteUrl, Revision, Source, Subdirectory,
+};

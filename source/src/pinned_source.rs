@@ -5,8 +5,7 @@ use std::fmt;
 use rototo_engine::Digest;
 
 use crate::credentials::Access;
-use crate::spec::Source;
-use crate::spec::reference::{Commit, GitReference, Revision};
+use crate::spec::{Commit, GitReference, Revision, Source};
 
 /// What a source was at one time: for git a commit, for an archive what its server calls the version, for a directory
 /// just itself. With it, the same of all workspaces that it extends, as far as they are known.

@@ -9,7 +9,7 @@ use rototo_engine::{DocumentKind, Tree};
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
 use crate::limits::layout::PathEntry;
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::Subdirectory;
 
 /// What was found of the two places where the workspace may stand.
 pub(super) struct ArchiveEntries<'a> {

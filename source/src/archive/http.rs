@@ -18,13 +18,13 @@ use rototo_engine::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use crate::credentials::{Credentials, Login};
+use crate::credentials::Credentials;
+use crate::credentials::Login;
 use crate::error::ArchiveFault;
-use crate::hosts::proxy::Proxy;
-use crate::hosts::{BackedOff, Host, retry_after};
+use crate::hosts::{BackedOff, Host, Proxy, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::spec::remote_url::RemoteUrl;
+use crate::spec::RemoteUrl;
 
 use crate::archive::redirect::{MAX_STEPS, follow};
 use crate::archive::route::Routes;

@@ -21,12 +21,10 @@ use tokio::sync::Mutex;
 
 use crate::credentials::Credentials;
 use crate::error::{ArchiveFault, SourceFault};
-use crate::hosts::Hosts;
-use crate::hosts::proxy::Proxy;
+use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::spec::subdirectory::Subdirectory;
-use crate::spec::{ArchiveFormat, ArchiveSource};
+use crate::spec::{ArchiveFormat, ArchiveSource, Subdirectory};
 
 use crate::archive::http::{ArchiveResponse, Download, Http};
 

@@ -1,7 +1,7 @@
 //! Where a redirect leads, if we go there: to https, and not for ever.
 
 use crate::error::ArchiveFault;
-use crate::spec::remote_url::RemoteUrl;
+use crate::spec::RemoteUrl;
 
 /// More steps than this lead nowhere.
 pub(super) const MAX_STEPS: usize = 5;

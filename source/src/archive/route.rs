@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::ArchiveFault;
-use crate::hosts::proxy::Proxy;
+use crate::hosts::Proxy;
 
 use crate::archive::tls;
 

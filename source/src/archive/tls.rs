@@ -7,7 +7,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::credentials::{ClientCertificate, Credentials};
+use crate::credentials::ClientCertificate;
+use crate::credentials::Credentials;
 use crate::error::ArchiveFault;
 
 /// Settings of connections to the archive's own host, and to the hosts that it redirects to, which never see our

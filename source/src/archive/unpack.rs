@@ -11,8 +11,7 @@ use zip::ZipArchive;
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
 use crate::limits::layout::PathEntry;
 use crate::limits::{Limits, ReadBudget};
-use crate::spec::ArchiveFormat;
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{ArchiveFormat, Subdirectory};
 
 use crate::archive::entries::ArchiveEntries;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::credentials::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
+use crate::credentials::parts::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
 
 /// Keys and values that are no credentials. Names keys, and never what they hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +106,7 @@ impl<'a> SecretKeys<'a> {
         if text.chars().any(char::is_control) {
             return Err(InvalidCredentials::NotOneLine(key));
         }
-        Ok(Secret(text.to_owned()))
+        Ok(Secret::new(text.to_owned()))
     }
 
     /// A file of lines. The last one gets its end: without it ssh does not read a key.
@@ -115,7 +115,7 @@ impl<'a> SecretKeys<'a> {
         if text.trim().is_empty() {
             return Err(InvalidCredentials::Empty(key));
         }
-        Ok(Secret(format!("{}\n", text.trim_end())))
+        Ok(Secret::new(format!("{}\n", text.trim_end())))
     }
 
     fn certificate(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {

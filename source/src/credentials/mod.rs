@@ -12,6 +12,7 @@
 //! ```
 
 mod keys;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,10 +20,11 @@ use std::sync::Arc;
 
 use rototo_engine::Digest;
 
-use crate::spec::Source;
-use crate::spec::remote_url::RemoteUrl;
+use crate::spec::{RemoteUrl, Source};
 
 pub use crate::credentials::keys::InvalidCredentials;
+use crate::credentials::parts::CredentialParts;
+pub(crate) use crate::credentials::parts::{ClientCertificate, Login, Secret, SshIdentity};
 
 /// A source together with what opens it. A [`Source`] alone is opened with what the user has set up for git and ssh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,46 +76,6 @@ impl From<&Self> for Access {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials(Arc<CredentialParts>);
 
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct CredentialParts {
-    login: Option<Login>,
-    ssh: Option<SshIdentity>,
-    ca: Option<Secret>,
-    client_certificate: Option<ClientCertificate>,
-}
-
-/// How we say over https who we are.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Login {
-    Basic { username: Secret, password: Secret },
-    Bearer(Secret),
-}
-
-/// A private key, and the hosts that it is shown to.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SshIdentity {
-    pub(crate) key: Secret,
-    pub(crate) known_hosts: Secret,
-}
-
-/// A certificate with its private key, both PEM.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ClientCertificate {
-    pub(crate) certificate: Secret,
-    pub(crate) key: Secret,
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The text, for whom it is meant.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Credentials {
     /// Reads the keys of a Kubernetes Secret: `username` + `password`, `bearerToken`, `identity` + `known_hosts`,
     /// `ca.crt`, `tls.crt` + `tls.key`. Other keys are left alone.
@@ -156,20 +118,20 @@ impl Credentials {
     /// These, and a login that stands in the address itself, which wins.
     pub(crate) fn for_address(&self, url: &RemoteUrl) -> Self {
         let Some((username, password)) = url.login() else { return self.clone() };
-        let login = Login::Basic { username: Secret(username), password: Secret(password) };
+        let login = Login::Basic { username: Secret::new(username), password: Secret::new(password) };
         Self(Arc::new(CredentialParts { login: Some(login), ..(*self.0).clone() }))
     }
 
     /// A name that only the same credentials have, for telling apart what is kept of each.
     pub(crate) fn digest(&self) -> Digest {
-        let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.0.len(), secret.0));
+        let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.reveal().len(), secret.reveal()));
         Digest::of(tagged.collect::<String>().as_bytes())
     }
 
     /// What must not be seen, for scrubbing what other programs print. A short user name is none, and replacing it
     /// everywhere would leave nothing to read.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secret = |(kind, secret): &(&str, &Secret)| *kind != "username" || secret.0.len() > 8;
+        let secret = |(kind, secret): &(&str, &Secret)| *kind != "username" || secret.reveal().len() > 8;
         self.parts().filter(secret).map(|(_, secret)| secret.reveal())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
 /// Why git did not deliver.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

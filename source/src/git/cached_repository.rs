@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rototo_engine::Digest;
 
 use crate::error::{GitFault, SourceFault};
-use crate::spec::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
 use crate::git::failure::is_refused_by_name;
 use crate::git::objects::ObjectId;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::credentials::{ClientCertificate, Credentials, Login, SshIdentity};
+use crate::credentials::Credentials;
+use crate::credentials::{ClientCertificate, Login, SshIdentity};
 use crate::error::GitFault;
-use crate::spec::remote_url::{RemoteUrl, Scheme};
+use crate::spec::{RemoteUrl, Scheme};
 
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);

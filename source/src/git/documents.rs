@@ -8,8 +8,7 @@ use rototo_engine::Tree;
 use crate::error::{ContentFault, GitFault, SourceFault};
 use crate::limits::layout::{Visit, join, visit};
 use crate::limits::{Limits, ReadBudget};
-use crate::spec::reference::{Commit, GitReference};
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::GitFault;
-use crate::spec::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
 use crate::git::program::{GitOutput, Program};
 

@@ -24,8 +24,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
-use crate::spec::reference::{Commit, GitReference};
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::documents::CommitDirectory;

@@ -8,10 +8,9 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
-use crate::hosts::proxy::Proxy;
-use crate::hosts::{BackedOff, Host, Hosts};
+use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
-use crate::spec::remote_url::{RemoteUrl, Scheme};
+use crate::spec::{RemoteUrl, Scheme};
 
 use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::failure::classify;

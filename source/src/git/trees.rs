@@ -7,10 +7,9 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::GitFault;
-use crate::hosts::recent::Recent;
+use crate::hosts::Recent;
 use crate::limits::layout::PathEntry;
-use crate::spec::reference::Commit;
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{Commit, Subdirectory};
 
 use crate::git::objects::{ObjectId, tree_entries};
 

@@ -1,11 +1,14 @@
 //! Leaves a host alone that is in trouble, whoever else wants something from it, and for as long as it says itself.
 
-pub(crate) mod proxy;
-pub(crate) mod recent;
+mod proxy;
+mod recent;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+pub use crate::hosts::proxy::{InvalidProxy, Proxy};
+pub(crate) use crate::hosts::recent::Recent;
 
 /// After the first failure; doubled with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);

@@ -8,8 +8,7 @@ use rototo_engine::Tree;
 use crate::credentials::{Access, Credentials};
 use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
-use crate::spec::Source;
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{Source, Subdirectory};
 
 /// How many sources one workspace may consist of.
 pub(crate) const MAX_LAYERS: usize = 32;

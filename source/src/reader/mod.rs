@@ -1,12 +1,12 @@
 //! Reads sources: first [`Reader::pin`], which finds out what a source is right now, then [`Reader::fetch`], which
 //! brings exactly that.
 
-pub(crate) mod cache;
-pub(crate) mod layers;
-pub(crate) mod local;
-pub(crate) mod single;
+mod cache;
+mod layers;
+mod local;
+mod options;
+mod single;
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,52 +16,13 @@ use rototo_engine::Tree;
 use crate::credentials::Access;
 use crate::error::{Operation, SourceError, SourceFault};
 use crate::git::GitRequest;
-use crate::hosts::Jitter;
-use crate::hosts::proxy::Proxy;
-use crate::hosts::recent::Recent;
-use crate::limits::{Limits, ReadBudget};
+use crate::hosts::Recent;
+use crate::limits::ReadBudget;
 use crate::pinned_source::{Layer, PinnedSource};
 use crate::reader::layers::{Parent, Walk};
+pub use crate::reader::options::{FileSources, ReaderOptions};
 use crate::reader::single::SingleReader;
 use crate::spec::Source;
-
-/// How a [`Reader`] works.
-#[derive(Clone, Debug)]
-pub struct ReaderOptions {
-    /// Where copies of git repositories are kept, for one process at a time. Without it they stand in a temporary
-    /// directory and go with the reader.
-    pub cache_dir: Option<PathBuf>,
-    /// What a source may cost.
-    pub limits: Limits,
-    /// Whether sources on this machine's disk are read at all.
-    pub file_sources: FileSources,
-    /// Which proxy leads to https hosts, instead of what git's settings and the environment (`HTTPS_PROXY`,
-    /// `NO_PROXY`) say.
-    pub proxy: Option<Proxy>,
-    /// Spreads the moments at which hosts that failed are asked again. The default does not.
-    pub jitter: Jitter,
-}
-
-/// Whether bare paths, `file:` and `git+file:` are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileSources {
-    /// As a person or a process does with its own disk.
-    Allowed,
-    /// As an operator does, whose disk is not that of who names the source.
-    Refused,
-}
-
-impl Default for ReaderOptions {
-    fn default() -> Self {
-        Self {
-            cache_dir: None,
-            limits: Limits::default(),
-            file_sources: FileSources::Allowed,
-            proxy: None,
-            jitter: || 0.0,
-        }
-    }
-}
 
 /// Reads sources, however many and at once. Share one: it asks a repository once for all who want to know the same,
 /// and keeps what it has fetched.

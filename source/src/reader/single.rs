@@ -10,16 +10,13 @@ use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::error::{SourceError, SourceFault};
 use crate::git::{GitRequest, Program, Remote, Requests};
-use crate::hosts::Hosts;
-use crate::hosts::proxy::Proxy;
-use crate::hosts::recent::Recent;
+use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
 use crate::reader::local;
-use crate::reader::{FileSources, ReaderOptions};
-use crate::spec::remote_url::RemoteUrl;
-use crate::spec::{ArchiveSource, GitSource, Source};
+use crate::reader::options::{FileSources, ReaderOptions};
+use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
 
 /// Everything outside this process that sources are read from.
 pub(crate) struct SingleReader {

@@ -11,7 +11,7 @@
 //! assert_eq!(same.fingerprint(), tree.fingerprint());
 //! ```
 
-pub(crate) mod store;
+mod store;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
@@ -21,6 +21,7 @@ use rototo_engine::{Digest, DocumentKind, ENGINE_LEVEL, Fingerprint, Tree};
 
 use crate::error::ContentFault;
 use crate::limits::{Limits, ReadBudget};
+pub use crate::snapshot::store::{SnapshotStore, StoreError};
 
 /// Part of what makes the bytes the same everywhere.
 const COMPRESSION_LEVEL: i32 = 3;

@@ -12,17 +12,18 @@
 //! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
 //! ```
 
-pub(crate) mod reference;
-pub(crate) mod remote_url;
-pub(crate) mod subdirectory;
+mod reference;
+mod remote_url;
+mod subdirectory;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::spec::reference::{GitReference, InvalidReference};
-use crate::spec::remote_url::{InvalidUrl, RemoteUrl, Scheme};
-use crate::spec::subdirectory::{InvalidSubdirectory, Subdirectory};
+pub use crate::spec::reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
+pub(crate) use crate::spec::remote_url::Scheme;
+pub use crate::spec::remote_url::{InvalidUrl, RemoteUrl};
+pub use crate::spec::subdirectory::{InvalidSubdirectory, Subdirectory};
 
 /// Where the files of a workspace come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

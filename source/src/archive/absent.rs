@@ -7,12 +7,10 @@ use rototo_engine::Tree;
 
 use crate::credentials::Credentials;
 use crate::error::{ArchiveFault, SourceFault};
-use crate::hosts::Hosts;
-use crate::hosts::proxy::Proxy;
+use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::spec::ArchiveSource;
-use crate::spec::subdirectory::Subdirectory;
+use crate::spec::{ArchiveSource, Subdirectory};
 
 /// No value of this can exist.
 pub(crate) enum Archive {}
