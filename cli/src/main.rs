@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::global::CommandLine;
+use crate::commands::CommandLine;
 
 fn main() -> ExitCode {
     let CommandLine { global, command } = CommandLine::parse();
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(commands::run(command, &global)));
+        .and_then(|runtime| runtime.block_on(command.run(&global)));
     outcome.unwrap_or_else(|error| {
         terminal::print_error(&error);
         ExitCode::FAILURE

@@ -38,7 +38,7 @@ pub(crate) async fn follow(
             change = changes.next() => match change {
                 Some(Ok(Some(workspace))) => wait_state.saw(workspace),
                 Some(Ok(None)) => return Ok(None),
-                Some(Err(WatchProblem::Passing(error))) => wait_state.problem = Some(error),
+                Some(Err(WatchProblem::Passing(error))) => wait_state.watch_failed(error),
                 Some(Err(WatchProblem::Lasting(error))) => return Err(error),
                 None => bail!("the watch of the workspace ended"),
             },

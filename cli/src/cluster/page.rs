@@ -10,8 +10,8 @@ use rototo_api::workspace::{
 };
 
 use crate::cluster::claim;
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
-use crate::terminal::{BAD, BOLD, DIM, GOOD};
 
 /// One page for each workspace.
 pub(crate) fn status(workspaces: &[RototoWorkspace], now: Timestamp) -> String {

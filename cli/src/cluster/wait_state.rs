@@ -54,10 +54,10 @@ pub(crate) struct WaitState {
     /// When the API server was last asked.
     queried: Instant,
     requested: bool,
-    pub(crate) operator: Channel,
-    pub(crate) requests: Channel,
-    /// Why the API server said nothing when it was last heard.
-    pub(crate) problem: Option<anyhow::Error>,
+    operator: Channel,
+    requests: Channel,
+    /// The error of the last query or watch event; `None` once the workspace was seen again.
+    problem: Option<anyhow::Error>,
 }
 
 impl WaitState {
@@ -86,6 +86,26 @@ impl WaitState {
 
     pub(crate) fn status(&self) -> Option<&RototoWorkspaceStatus> {
         self.workspace.as_ref()?.status.as_ref()
+    }
+
+    /// Returns the state of the operator's own answers.
+    pub(crate) fn operator(&self) -> &Channel {
+        &self.operator
+    }
+
+    /// Returns the state of requests for a reconcile.
+    pub(crate) fn requests(&self) -> &Channel {
+        &self.requests
+    }
+
+    /// Returns the error of the last query or watch event.
+    pub(crate) fn problem(&self) -> Option<&anyhow::Error> {
+        self.problem.as_ref()
+    }
+
+    /// Records that the watch failed, and is tried again.
+    pub(crate) fn watch_failed(&mut self, error: anyhow::Error) {
+        self.problem = Some(error);
     }
 
     /// The watch has shown the workspace. Its first word is as good as that of a look at the beginning.

@@ -34,7 +34,7 @@ pub(crate) struct AccessArguments {
     cluster: ClusterOptions,
 }
 
-pub(crate) fn run(arguments: &AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     for (what, name) in [("workspace", Some(&arguments.name)), ("ServiceAccount", arguments.service_account.as_ref())] {
         // What is printed here is applied unread.
         if let Some(name) = name.filter(|name| !is_name(name)) {

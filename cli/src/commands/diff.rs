@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use clap::Args;
 use rototo_engine::Context;
 
+use crate::commands::compiled::compiled;
 use crate::diff;
 use crate::diff::ValueVisibility;
 use crate::global::GlobalArguments;
+use crate::workspace::Workspace;
 use crate::workspace::context::read_context;
-use crate::workspace::{Workspace, compiled};
 use crate::{fixtures, terminal};
 
 const EXAMPLES: &str = "\
@@ -55,7 +56,7 @@ pub(crate) struct DiffArguments {
 pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let (old, new) =
         (Workspace::read(Some(&arguments.old), global).await?, Workspace::read(Some(&arguments.new), global).await?);
-    let (old_parsed, new_parsed) = (rototo_engine::parse(old.tree.clone()), rototo_engine::parse(new.tree.clone()));
+    let (old_parsed, new_parsed) = (old.parse(), new.parse());
     let mut diff = diff::compare(&old_parsed, &new_parsed);
     let contexts = contexts(&arguments)?;
     if !contexts.is_empty() {

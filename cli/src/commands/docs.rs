@@ -13,7 +13,7 @@ use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::site;
 use crate::terminal::site::Page;
-use crate::terminal::{BOLD, DIM};
+use crate::terminal::style::{BOLD, DIM};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,7 +113,7 @@ struct Exported {
     out: String,
 }
 
-pub(crate) fn run(arguments: &DocsArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: DocsArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     match (&arguments.page, &arguments.search, &arguments.export) {
         (Some(page), ..) => print_page(page, global)?,
         (_, Some(query), _) => print_matches(query, global)?,

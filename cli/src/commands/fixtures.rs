@@ -9,12 +9,13 @@ use clap::Args;
 use rototo_engine::{Compiled, Parsed};
 use serde::Serialize;
 
+use crate::commands::compiled::compiled;
 use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate};
 use crate::global::GlobalArguments;
 use crate::terminal;
-use crate::terminal::BAD;
+use crate::terminal::style::BAD;
+use crate::workspace::Workspace;
 use crate::workspace::selection::{Selection, unknown};
-use crate::workspace::{Workspace, compiled};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,7 +65,7 @@ struct FixturesReport {
 
 pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::read(Some(&arguments.source), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let targets = targets(&arguments, &compiled)?;
     let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
@@ -73,12 +74,12 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
         missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
         files.push(path);
     }
-    let suite = Suite { schema_version: 1, workspace: workspace.shown.clone(), fixtures: entries };
+    let suite = Suite { schema_version: 1, workspace: workspace.shown().to_owned(), fixtures: entries };
     write(&arguments.out.join(SUITE), &suite)?;
 
     let report = FixturesReport {
         command: "fixtures",
-        workspace: workspace.shown,
+        workspace: workspace.shown().to_owned(),
         out: arguments.out.display().to_string(),
         files,
     };

@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -
         bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
     selectors.check(&parsed, &lint.custom)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };

@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
             Err(error) => return Err(error),
         },
     };
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let mut lint = workspace::lint(&parsed);
     arguments.selection.check(&parsed, &lint.custom)?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));

@@ -7,12 +7,13 @@ use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
 
+use crate::commands::compiled::compiled;
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::diagnostics;
+use crate::workspace::Workspace;
 use crate::workspace::context::read_context;
 use crate::workspace::selection::{Selection, unknown};
-use crate::workspace::{Workspace, compiled};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,11 +70,11 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
         );
     }
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let context = Context::from_json(read_context(&arguments.context)?)?;
     let report = ResolveReport {
-        workspace: workspace.shown,
+        workspace: workspace.shown().to_owned(),
         variables: trace_variables(&compiled, &variables, &context)?,
         qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,
     };

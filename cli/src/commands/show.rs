@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::global::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
 use crate::terminal;
+use crate::terminal::style::{BAD, BOLD, DIM};
 use crate::terminal::wording::plain;
-use crate::terminal::{BAD, BOLD, DIM};
 use crate::workspace;
 use crate::workspace::Workspace;
 use crate::workspace::selection::{BUILT_IN, Selection, Selectors, id_in};
@@ -80,7 +80,7 @@ pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> a
         return show_catalog(&selectors, global);
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let own = workspace::lint(&parsed).custom;
     selectors.check(&parsed, &own)?;
     let report = report(workspace.full_name(), &parsed, &own, &selectors)?;

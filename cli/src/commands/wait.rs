@@ -20,7 +20,7 @@ use crate::cluster::{
 };
 use crate::global::GlobalArguments;
 use crate::terminal;
-use crate::terminal::GOOD;
+use crate::terminal::style::GOOD;
 use crate::terminal::wording::plain;
 
 const EXAMPLES: &str = "\
@@ -206,7 +206,7 @@ impl WaitOutcome {
             }
             Self::Suspended(what_to_do) => (*what_to_do).to_owned(),
             Self::TimedOut(pending) => {
-                let problem = ended.wait_state.problem.as_ref().map(|problem| format!("{problem:#}"));
+                let problem = ended.wait_state.problem().map(|problem| format!("{problem:#}"));
                 format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending.as_ref())))
             }
         }
@@ -229,16 +229,16 @@ fn date(claim: &Claim) -> String {
 /// Why no way led to a recent claim, and how to open one.
 fn unconfirmed_because(ended: &FinishedWait) -> String {
     let wait_state = &ended.wait_state;
-    let operator = match &wait_state.operator {
+    let operator = match wait_state.operator() {
         Channel::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
         Channel::Untried | Channel::Open => "the operator has not answered for this workspace".to_owned(),
     };
-    let requests = match &wait_state.requests {
+    let requests = match wait_state.requests() {
         Channel::Closed(why) => why.clone(),
         Channel::Open => "it has not handled the request to write the status: does it run?".to_owned(),
         Channel::Untried => "no request could be made".to_owned(),
     };
-    let problem = wait_state.problem.as_ref().map(|problem| format!("; {problem:#}")).unwrap_or_default();
+    let problem = wait_state.problem().map(|problem| format!("; {problem:#}")).unwrap_or_default();
     format!("{operator}; {requests}{problem}")
 }
 
@@ -295,7 +295,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::wait_state::WaitState;
+    use crate::cluster::wait_state::{QueryResult, WaitState};
 
     const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -372,11 +372,13 @@ mod tests {
 
     #[test]
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
-        let mut ended = ended(&[workspace(&[A], json!({}))]);
+        let seen = workspace(&[A], json!({}));
+        let mut ended = ended(&[seen.clone()]);
         let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
-        ended.wait_state.requests = Channel::Closed("you may not patch".to_owned());
+        ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         check(&ended, 5, text);
-        ended.wait_state.requests = Channel::Open;
+        let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));
+        ended.wait_state.queried(Instant::now(), requested);
         let text =
             text.replace("you may not patch", "it has not handled the request to write the status: does it run?");
         check(&ended, 5, &text);

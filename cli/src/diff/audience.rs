@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rototo_engine::Parsed;
 use rototo_engine::parse::{Op, Predicate};
 
-use crate::diff::variable_of;
+use crate::diff::change::variable_of;
 
 /// A line gets no clearer by going on.
 const MAX_TESTS: usize = 12;

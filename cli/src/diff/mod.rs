@@ -3,6 +3,7 @@
 //! [`compare`] makes the differences; [`sections`] puts them into words for text and Markdown; as JSON they are as they are.
 
 mod audience;
+mod change;
 mod decisions;
 mod markdown;
 mod qualifiers;
@@ -17,6 +18,7 @@ use rototo_engine::Parsed;
 use rototo_engine::parse::Variable;
 use serde::Serialize;
 
+use crate::diff::change::{ChangeKind, OldAndNew, variable_of};
 pub(crate) use crate::diff::decisions::{Decisions, decisions};
 pub(crate) use crate::diff::markdown::markdown;
 use crate::diff::qualifiers::QualifierDiff;
@@ -37,22 +39,6 @@ pub(crate) struct Diff {
     /// What contexts get that got something else before; of those that were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) decisions: Option<Decisions>,
-}
-
-/// Whether something is new, gone, or different.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChangeKind {
-    Added,
-    Removed,
-    Changed,
-}
-
-/// Something that was one thing and is another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct OldAndNew<T> {
-    pub(crate) old: T,
-    pub(crate) new: T,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,10 +119,6 @@ fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) 
         && diff.values.is_empty()
         && diff.qualifiers.is_empty();
     (!same).then_some(diff)
-}
-
-fn variable_of<'a>(parsed: &'a Parsed, id: &str) -> Option<&'a Variable> {
-    parsed.variables.get(id)?.content()
 }
 
 fn unreadable(old: &Parsed, new: &Parsed) -> Vec<String> {

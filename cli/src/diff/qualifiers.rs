@@ -7,7 +7,7 @@ use rototo_engine::parse::{BucketRange, Op, Predicate};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::diff::{ChangeKind, OldAndNew};
+use crate::diff::change::{ChangeKind, OldAndNew};
 
 /// A qualifier that is new, gone, or tests something else.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,7 +3,7 @@
 use rototo_engine::Parsed;
 use serde::Serialize;
 
-use crate::diff::variable_of;
+use crate::diff::change::variable_of;
 
 /// Comparing the order of more rules than this takes too long; then all of them count as replaced.
 const MAX_PAIRS: usize = 4_000_000;

@@ -4,11 +4,12 @@ use rototo_engine::Parsed;
 use serde_json::Value;
 
 use crate::diff::audience::{AudienceTest as Part, audience};
+use crate::diff::change::{ChangeKind, OldAndNew};
 use crate::diff::decisions::{Decision, Flip};
 use crate::diff::qualifiers::{Effect, PredicateTest, QualifierDiff, TestChange};
 use crate::diff::rules::RuleChange;
 use crate::diff::values::{FieldChange, ValueChange};
-use crate::diff::{ChangeKind, Diff, OldAndNew, VariableDiff};
+use crate::diff::{Diff, VariableDiff};
 
 /// What belongs under one heading.
 pub(super) struct Section {

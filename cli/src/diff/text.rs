@@ -6,8 +6,8 @@ use rototo_engine::Parsed;
 
 use crate::diff::Diff;
 use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::plain;
-use crate::terminal::{BAD, BOLD, DIM, GOOD};
 
 /// The diff of these two workspaces, a paragraph for each variable.
 pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {

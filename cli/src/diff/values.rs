@@ -7,7 +7,7 @@ use rototo_engine::parse::Type;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::diff::{ChangeKind, variable_of};
+use crate::diff::change::{ChangeKind, variable_of};
 
 /// A value that is new, gone, or different.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use crate::inspection::references::{Consumer, Dependencies};
 use crate::inspection::{Inspection, Predicate, Qualifier, Resource, Runtime, Schema, Variable};
 use crate::terminal::diagnostics;
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
-use crate::terminal::{BAD, BOLD, DIM, GOOD};
 
 /// Everything that was explained, a paragraph each.
 pub(crate) fn text(inspection: &Inspection<'_>) -> String {

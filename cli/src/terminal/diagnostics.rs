@@ -8,8 +8,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use rototo_engine::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity, VariableTrace};
 
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
-use crate::terminal::{BAD, BOLD, DIM, GOOD};
 use crate::workspace::Workspace;
 
 /// What `lint` found, and where.
@@ -22,7 +22,7 @@ pub(crate) struct LintOutcome<'a> {
 /// All diagnostics, and one line that sums them up.
 pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
     let LintOutcome { workspace, parsed, lint } = outcome;
-    let mut text = diagnostics(&lint.diagnostics, parsed, &workspace.shown);
+    let mut text = diagnostics(&lint.diagnostics, parsed, workspace.shown());
     let summary = parsed.summary();
     let found = match (lint.errors(), lint.warnings()) {
         (0, 0) => String::new(),
@@ -32,7 +32,7 @@ pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
     };
     let documents = count(summary.documents, "document");
     let _ = if lint.has_errors() {
-        writeln!(text, "{BAD}failed{BAD:#}: {found} in {documents} of {}", plain(&workspace.shown))
+        writeln!(text, "{BAD}failed{BAD:#}: {found} in {documents} of {}", plain(workspace.shown()))
     } else {
         let parts = [
             count(summary.variables, "variable"),
@@ -42,7 +42,7 @@ pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
         ];
         let fingerprint = parsed.fingerprint().short();
         let parts = parts.join(", ");
-        writeln!(text, "{GOOD}ok{GOOD:#}: {} {DIM}({parts}; {fingerprint}){DIM:#}{found}", plain(&workspace.shown))
+        writeln!(text, "{GOOD}ok{GOOD:#}: {} {DIM}({parts}; {fingerprint}){DIM:#}{found}", plain(workspace.shown()))
     };
     text
 }

@@ -3,19 +3,15 @@
 pub(crate) mod advice;
 pub(crate) mod diagnostics;
 pub(crate) mod site;
+pub(crate) mod style;
 pub(crate) mod wording;
 
 use std::io::{self, Write};
 
-use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::terminal::advice::advice;
-
-pub(crate) const BOLD: Style = Style::new().bold();
-pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+use crate::terminal::style::{BAD, BOLD};
 
 /// Prints text that may have colours.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {

@@ -6,23 +6,19 @@ pub(crate) mod selection;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
-use rototo_engine::{Compiled, Lint, Parsed, Tree};
+use anyhow::Context as _;
+use rototo_engine::{Lint, Parsed, Tree};
 use rototo_lua::{InProcess, ScriptLimits};
 use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
 
 use crate::global::GlobalArguments;
-use crate::terminal;
-use crate::terminal::diagnostics;
 
 const MANIFEST: &str = "rototo-workspace.toml";
 
 /// A workspace that was read.
 pub(crate) struct Workspace {
-    /// As its user named it.
-    pub(crate) shown: String,
-    /// Its documents.
-    pub(crate) tree: Tree,
+    shown: String,
+    tree: Tree,
     pinned: PinnedSource,
 }
 
@@ -59,6 +55,16 @@ impl Workspace {
         }
     }
 
+    /// Returns its name as its user wrote it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Parses its documents.
+    pub(crate) fn parse(&self) -> Parsed {
+        rototo_engine::parse(self.tree.clone())
+    }
+
     /// Its name for programs: where it is, independent of the current directory.
     pub(crate) fn full_name(&self) -> String {
         match self.directory() {
@@ -90,18 +96,6 @@ impl Workspace {
 /// What lint has to say, the workspace's own rules included. The one place where this command asks it.
 pub(crate) fn lint(parsed: &Parsed) -> Lint {
     rototo_engine::lint_with(parsed, &mut InProcess::new(ScriptLimits::default()))
-}
-
-/// Makes a workspace ready to decide. Its errors are shown as `lint` shows them.
-pub(crate) fn compiled(workspace: &Workspace, parsed: &Parsed) -> anyhow::Result<Compiled> {
-    match rototo_engine::compile(parsed) {
-        Ok(compiled) => Ok(compiled),
-        Err(error) if error.diagnostics.is_empty() => Err(error.into()),
-        Err(error) => {
-            terminal::print_error_text(&diagnostics::diagnostics(&error.diagnostics, parsed, &workspace.shown))?;
-            bail!("{} can't be resolved before its errors are mended", workspace.shown);
-        }
-    }
 }
 
 fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {

@@ -149,7 +149,7 @@ async fn context_schema(root: &Path, workspace: WorkspacePresence, global: &Glob
         WorkspacePresence::Missing => None,
         WorkspacePresence::Present => {
             let workspace = workspace::Workspace::read(Some(&root.to_string_lossy()), global).await?;
-            let schema = rototo_engine::infer_context_schema(&rototo_engine::parse(workspace.tree));
+            let schema = rototo_engine::infer_context_schema(&workspace.parse());
             schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()).then_some(schema)
         }
     };
