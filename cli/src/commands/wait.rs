@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
         let seen = workspace(&[A], json!({}));
-        let mut ended = ended(&[seen.clone()]);
+        let mut ended = ended(std::slice::from_ref(&seen));
         let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
         ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         check(&ended, 5, text);

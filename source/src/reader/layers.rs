@@ -58,7 +58,8 @@ fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault>
         (Source::Archive(archive), Source::Local(path)) if path.is_relative() => {
             inside(Source::Archive(archive.at(below(archive.subdirectory())?)))
         }
-        (Source::Git(_) | Source::Archive(_), parent) if parent.is_on_disk() => Err(leaves()),
+        // Only a directory of this machine may lead to its disk, so a new kind of source does not either.
+        (child, parent) if !matches!(child, Source::Local(_)) && parent.is_on_disk() => Err(leaves()),
         (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),
         _ => {
             let credentials = credentials_for(child.access(), &source);
