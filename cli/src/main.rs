@@ -1,4 +1,4 @@
-//! The `rototo` command: looks at workspaces with the same engine that operators and applications run.
+//! The `rototo` command: checks and resolves workspaces with the engine of the operators and applications.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 #[cfg(feature = "kubernetes")]

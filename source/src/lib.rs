@@ -13,9 +13,9 @@
 //! # }
 //! ```
 //!
-//! - [`Source`] is the grammar: pure, and strict about what it lets pass.
-//! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], and what they extend. One question and one transfer per repository
-//!   at a time, however many ask.
+//! - [`Source`] is the grammar: pure, and strict.
+//! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], with the layers that they extend.
+//!   It sends one request and one transfer per repository at a time, however many callers there are.
 //! - [`snapshot`] packs a tree into the archive that the operator serves, and unpacks it without trust.
 //! - [`SnapshotStore`] keeps trees on the disk under their fingerprints.
 #![deny(missing_docs)]

@@ -1,4 +1,5 @@
-//! Follows a workspace until it has what somebody waits for. An edge: it asks, and [`WaitState`] decides.
+//! Follows a workspace until the target of a wait is reached. An edge: it sends the requests, and [`WaitState`]
+//! decides.
 
 use std::pin::pin;
 
@@ -12,15 +13,15 @@ use crate::cluster::verdict::{WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::{QueryResult, WaitState};
 use crate::cluster::{NamespaceClient, WatchProblem};
 
-/// How a wait ended.
+/// A wait that is over.
 #[derive(Debug)]
 pub(crate) struct FinishedWait {
-    /// How it stood at the end; `None` where nothing was ever seen.
+    /// The last verdict; `None` where the workspace was never seen.
     pub(crate) verdict: Option<WaitVerdict>,
     pub(crate) wait_state: WaitState,
 }
 
-/// Listens until the verdict is final, or `deadline`. `None` when there is no such workspace.
+/// Follows the workspace until the verdict is final, or `deadline`. Returns `None` when there is no such workspace.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
     name: &str,

@@ -1,4 +1,4 @@
-//! `rototo access`: what a pod needs to follow a workspace, ready to apply.
+//! `rototo access`: the manifest that a pod needs to follow a workspace, ready to apply.
 
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ pub(crate) struct AccessArguments {
 
 pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     for (what, name) in [("workspace", Some(&arguments.name)), ("ServiceAccount", arguments.service_account.as_ref())] {
-        // What is printed here is applied unread.
+        // Users apply this output unread.
         if let Some(name) = name.filter(|name| !is_name(name)) {
             bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
         }
@@ -62,7 +62,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'))
 }
 
-/// Who is to follow what.
+/// The workspace to follow, and the pods that follow it.
 struct AccessRequest<'a> {
     workspace: &'a str,
     service_account: Option<&'a str>,
@@ -150,7 +150,7 @@ subjects:
 "
         )
     }
-    /// The same for programs: a list that can be applied, and what belongs into the pod's manifest.
+    /// Returns the same as JSON: a list that can be applied, and the fields of the pod's manifest.
     fn json(&self) -> Value {
         let (account, role) = (self.account(), format!("rototo-{}", self.workspace));
         let metadata = |name: &str| match self.namespace {

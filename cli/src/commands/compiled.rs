@@ -1,4 +1,4 @@
-//! Makes a workspace ready to decide, for the commands that resolve.
+//! Compiles a workspace for the commands that resolve.
 
 use anyhow::bail;
 use rototo_engine::{Compiled, Parsed};

@@ -1,4 +1,4 @@
-//! `rototo completions`: what a shell needs to complete the command's words.
+//! `rototo completions`: a script that completes the command's words in a shell.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `rototo diff`: who gets which value from the new workspace that they did not get from the old one.
+//! `rototo diff`: the contexts that get another value from the new workspace than from the old one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,11 +28,11 @@ Descriptions, comments, and moved lines are no difference: nobody gets anything 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DiffArguments {
-    /// What runs: a directory or an address
+    /// The workspace that runs: a directory or an address
     #[arg(value_name = "OLD")]
     old: String,
 
-    /// What is to run
+    /// The workspace that is to run
     #[arg(value_name = "NEW")]
     new: String,
 
@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> a
     Ok(ExitCode::SUCCESS)
 }
 
-/// The contexts by name, those of the command line as one.
+/// Returns the contexts by name; those of the command line are one.
 fn contexts(arguments: &DiffArguments) -> anyhow::Result<Vec<(String, Context)>> {
     let mut contexts = Vec::new();
     if !arguments.context.is_empty() {

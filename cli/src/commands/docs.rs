@@ -1,4 +1,4 @@
-//! `rototo docs`: the documentation that came with this binary.
+//! `rototo docs`: the documentation of this version, which is part of the binary.
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub(crate) struct DocsArguments {
 /// A section's title, and its pages.
 type DocSection = (&'static str, &'static [Page]);
 
-/// In the order of a first reading: a new page is a line.
+/// The pages in the order of a first reading: a new page is a line.
 const SECTIONS: &[DocSection] = &[
     (
         "Use",
@@ -95,13 +95,13 @@ struct FoundLines<'a> {
 struct Match {
     page: &'static str,
     title: &'static str,
-    /// From 1.
+    /// The number of the line, from 1.
     line: usize,
     text: &'static str,
     spans: Vec<LineSpan>,
 }
 
-/// Bytes of the line.
+/// A range of bytes in the line.
 #[derive(Serialize)]
 struct LineSpan {
     start: usize,
@@ -182,7 +182,7 @@ fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
     lines.filter(|found| !found.spans.is_empty()).collect()
 }
 
-/// The first page of the site, in Markdown as all others.
+/// Returns the first page of the site, in Markdown as all others.
 fn index() -> String {
     let page = |(id, markdown): &Page| format!("- [{}]({id}.md)\n", title(markdown));
     let section =

@@ -1,4 +1,4 @@
-//! `rototo fixtures`: contexts for every way in which decisions come out, as files for an application's tests.
+//! `rototo fixtures`: contexts for every case of the decisions, as files for an application's tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ fn write_fixture(
     Ok((path, generated.not_found))
 }
 
-/// What is selected; everything, if nothing is.
+/// Returns the selected ids, or all of them if nothing is selected.
 fn targets<'a>(arguments: &FixturesArguments, compiled: &'a Compiled) -> anyhow::Result<Vec<FixtureTarget<'a>>> {
     let selection = |ids: &Vec<String>, all: bool| Selection::of(ids.clone(), all);
     let (variables, qualifiers) =

@@ -1,4 +1,4 @@
-//! `rototo inspect`: how a workspace hangs together, and what it decides for a context.
+//! `rototo inspect`: the dependencies in a workspace, and its decisions for a context.
 
 use std::process::ExitCode;
 

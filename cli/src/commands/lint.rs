@@ -1,4 +1,4 @@
-//! `rototo lint`: all that is wrong with a workspace, at once.
+//! `rototo lint`: all faults of a workspace at once.
 
 use std::process::ExitCode;
 
@@ -71,7 +71,7 @@ fn exit_code(lint: &Lint) -> ExitCode {
     if lint.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// A directory that isn't there is a finding like any other, so that a script reads one shape.
+/// Reports a missing directory as a finding like any other, so that scripts read one shape.
 fn not_there(at: &str, reason: &str, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {

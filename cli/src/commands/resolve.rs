@@ -1,4 +1,4 @@
-//! `rototo resolve`: what a workspace decides for a context, and why.
+//! `rototo resolve`: the decisions of a workspace for a context, with their steps.
 
 use std::process::ExitCode;
 

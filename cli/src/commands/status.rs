@@ -1,4 +1,4 @@
-//! `rototo status`: what the workspaces of a cluster publish, who runs it, and what is the matter.
+//! `rototo status`: the publishes of a cluster's workspaces, the processes that run them, and the problems.
 
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ pub(crate) struct StatusArguments {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// Those of all namespaces
+    /// All workspaces of all namespaces
     #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
     all_namespaces: bool,
 

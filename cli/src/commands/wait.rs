@@ -29,7 +29,7 @@ Examples:
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
   rototo wait degradation                              whatever is the newest that the operator knows
 
-It believes no status that may be out of date. It asks the operator, if it has a token for it; else it requests a
+A status that may be out of date does not count. It asks the operator, if it has a token for it; else it requests a
 reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the status.
 A commit that changes nothing in the workspace has arrived once it was verified.
 
@@ -39,7 +39,7 @@ Exit codes:
   2  the command line is wrong
   3  lint refuses it
   4  not within --timeout, with who is behind
-  5  the status says that every process runs it, and nobody confirmed within --timeout that this still holds";
+  5  the status says that every process runs it, and this was not confirmed within --timeout";
 
 const REFUSED: u8 = 3;
 const TIMED_OUT: u8 = 4;
@@ -61,7 +61,7 @@ pub(crate) struct WaitArguments {
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
     fingerprint: Option<WaitTarget>,
 
-    /// How long, such as 90s, 5m, or 1h
+    /// The longest time to wait, such as 90s, 5m, or 1h
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
 
@@ -82,13 +82,13 @@ struct WaitReport<'a> {
     message: &'a str,
     behind: &'a [Straggler],
     status: Option<&'a RototoWorkspaceStatus>,
-    /// `operator` or `status`: whose claim it is that every process runs it, if that is confirmed.
+    /// `operator` or `status`: the source of the confirmed claim that every process runs the target.
     confirmed_by: Option<&'static str>,
-    /// The time that the claim speaks of, by the operator's clock.
+    /// The time of the claim, by the operator's clock.
     as_of: Option<String>,
 }
 
-/// How the wait ended.
+/// The outcome of a wait.
 enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
@@ -196,7 +196,7 @@ impl WaitOutcome {
                 format!("{}, as of {}{note}", published(claim, ended.wait_state.target()), date(claim))
             }
             Self::Unconfirmed(claim) => format!(
-                "not confirmed within {seconds} s: {}, says a status as of {}, and nobody says that this still holds: {}",
+                "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still holds: {}",
                 published(claim, ended.wait_state.target()),
                 date(claim),
                 unconfirmed_because(ended)
@@ -213,7 +213,7 @@ impl WaitOutcome {
     }
 }
 
-/// What the fleet runs, by the name under which somebody waits for it.
+/// Returns the published content, by the name that the target of the wait has.
 fn published(claim: &Claim, target: &WaitTarget) -> String {
     let (meant, newest) = (target.revision_in(claim), claim.revisions.first().map(String::as_str));
     let content = short_fingerprint(claim.fingerprint.as_deref().unwrap_or_default());
@@ -221,12 +221,12 @@ fn published(claim: &Claim, target: &WaitTarget) -> String {
     format!("{} is {content}{same}, fleet {}", short_revision(meant), claim.fleet.summary())
 }
 
-/// By the operator's clock, which this machine's may differ from.
+/// Returns the time of the claim by the operator's clock, which may differ from this machine's.
 fn date(claim: &Claim) -> String {
     claim.as_of.map_or_else(|| "an unknown time".to_owned(), |time| time.strftime("%FT%TZ").to_string())
 }
 
-/// Why no way led to a recent claim, and how to open one.
+/// Returns the reasons why no way led to a recent claim, each with its remedy.
 fn unconfirmed_because(ended: &FinishedWait) -> String {
     let wait_state = &ended.wait_state;
     let operator = match wait_state.operator() {
@@ -242,7 +242,7 @@ fn unconfirmed_because(ended: &FinishedWait) -> String {
     format!("{operator}; {requests}{problem}")
 }
 
-/// What is still missing, in words.
+/// Returns the sentence for a pending wait.
 fn missing(pending: Option<&Pending>) -> String {
     match pending {
         Some(Pending::Unseen(why)) => why.clone(),
@@ -254,7 +254,7 @@ fn missing(pending: Option<&Pending>) -> String {
             let names: Vec<_> = behind.iter().map(straggler).collect();
             format!("{applied} of {total} run it; behind: {}", names.join(", "))
         }
-        Some(Pending::Unknown { says, .. }) => format!("nobody knows whether every process runs it: {says}"),
+        Some(Pending::Unknown { says, .. }) => format!("it is unknown whether every process runs it: {says}"),
         None => "the API server has not answered".to_owned(),
     }
 }
@@ -271,7 +271,7 @@ fn fingerprint(text: &str) -> Result<WaitTarget, String> {
     text.parse::<Fingerprint>().map(WaitTarget::Fingerprint).map_err(|error| error.to_string())
 }
 
-/// `90s`, `5m`, `1h`, `500ms`
+/// Parses a duration: `90s`, `5m`, `1h`, `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
@@ -301,7 +301,7 @@ mod tests {
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const TIME: &str = "2026-11-20T18:40:00Z";
 
-    /// A workspace whose fleet runs `revisions`, with all `changes` made to it.
+    /// Makes a workspace whose fleet runs `revisions`, with `changes` to it.
     fn workspace(revisions: &[&str], changes: Value) -> RototoWorkspace {
         let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": TIME});
         let conditions = ["Ready", "Published", "Converged"].map(condition);
@@ -319,7 +319,7 @@ mod tests {
         serde_json::from_value(workspace).unwrap()
     }
 
-    /// How a wait for [`A`] ends that has seen all this.
+    /// Returns a wait for [`A`] that has seen these workspaces.
     fn ended(seen: &[RototoWorkspace]) -> FinishedWait {
         let start = Instant::now();
         let mut wait_state = WaitState::new(revision(A).unwrap(), start);
@@ -374,7 +374,7 @@ mod tests {
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
         let seen = workspace(&[A], json!({}));
         let mut ended = ended(std::slice::from_ref(&seen));
-        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
+        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nothing confirms that this still holds: the operator can't be asked: there is no token; you may not patch";
         ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         check(&ended, 5, text);
         let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));

@@ -1,10 +1,10 @@
-//! What the parts of a difference are made of.
+//! The changes that a difference consists of.
 
 use rototo_engine::Parsed;
 use rototo_engine::parse::Variable;
 use serde::Serialize;
 
-/// Whether something is new, gone, or different.
+/// The kind of a change: new, gone, or different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ChangeKind {
@@ -13,7 +13,7 @@ pub(crate) enum ChangeKind {
     Changed,
 }
 
-/// Something that was one thing and is another.
+/// A value before and after a change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct OldAndNew<T> {
     pub(crate) old: T,

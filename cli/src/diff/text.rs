@@ -1,4 +1,4 @@
-//! A diff for the terminal.
+//! Writes a diff for the terminal.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::plain;
 
-/// The diff of these two workspaces, a paragraph for each variable.
+/// Returns the diff of these two workspaces, a paragraph for each variable.
 pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = String::new();
     if diff.is_empty() {

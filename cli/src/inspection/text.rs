@@ -1,4 +1,4 @@
-//! An inspection as people read it.
+//! Writes an inspection as text.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::terminal::diagnostics;
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
 
-/// Everything that was explained, a paragraph each.
+/// Returns the explanations, a paragraph each.
 pub(crate) fn text(inspection: &Inspection<'_>) -> String {
     let mut text = format!("workspace {BOLD}{}{BOLD:#}\n", plain(&inspection.workspace));
     let _ = match &inspection.runtime {

@@ -1,11 +1,11 @@
-//! What to do about an error, where the error itself does not say so.
+//! The remedies of errors that do not name one themselves.
 
 use rototo_engine::ResolveError;
 use rototo_source::SourceError;
 
 use crate::workspace::NotThere;
 
-/// A way out, in one line.
+/// Returns a remedy, in one line.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ResolveError>() {
         return of_resolution(error);
@@ -28,7 +28,7 @@ fn of_resolution(error: &ResolveError) -> Option<String> {
     }
 }
 
-/// By the code of the error.
+/// Returns the remedy for the code of an error.
 fn of_source(code: &str) -> Option<&'static str> {
     Some(match code {
         "no_reference" => "correct the part after `#`; `git ls-remote` lists the branches and tags",

@@ -1,4 +1,4 @@
-//! What people read: diagnostics with the line that they are about, and the steps of a resolution.
+//! Writes diagnostics with their lines of the documents, and resolutions with their steps.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,14 +12,14 @@ use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
 use crate::terminal::wording::{count, plain};
 use crate::workspace::Workspace;
 
-/// What `lint` found, and where.
+/// The outcome of lint, with the workspace.
 pub(crate) struct LintOutcome<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) parsed: &'a Parsed,
     pub(crate) lint: &'a Lint,
 }
 
-/// All diagnostics, and one line that sums them up.
+/// Returns all diagnostics, and one line that sums them up.
 pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
     let LintOutcome { workspace, parsed, lint } = outcome;
     let mut text = diagnostics(&lint.diagnostics, parsed, workspace.shown());
@@ -47,7 +47,7 @@ pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
     text
 }
 
-/// Diagnostics as a compiler shows them. Paths are shown below `root`.
+/// Returns diagnostics in the form of a compiler. Paths are shown below `root`.
 pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &str) -> String {
     let renderer = Renderer::styled().decor_style(DecorStyle::Unicode);
     let mut text = String::new();
@@ -71,7 +71,7 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &st
     text
 }
 
-/// Adds the lines that are meant, or only the path where there are none to show.
+/// Adds the lines of the diagnostic, or only the path where there are none.
 fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, root: &str) -> Group<'a> {
     // Joining an empty path would end in a slash.
     let path = if location.path.is_empty() { Path::new(root).to_owned() } else { Path::new(root).join(&location.path) };
@@ -87,7 +87,7 @@ fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, roo
     }
 }
 
-/// A span over many lines says no more than its first one.
+/// Only the first line of a span is shown, as many lines would say no more.
 fn first_lines(source: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let lines = source.get(span.clone()).unwrap_or_default();
     match lines.match_indices('\n').next() {
@@ -96,7 +96,7 @@ fn first_lines(source: &str, span: std::ops::Range<usize>) -> std::ops::Range<us
     }
 }
 
-/// Each resolution with the steps that led to it.
+/// Returns each resolution with its steps.
 pub(crate) fn resolutions(variables: &[VariableTrace], qualifiers: &[QualifierTrace]) -> String {
     let variables = variables.iter().map(variable);
     let qualifiers = qualifiers.iter().map(|trace| {

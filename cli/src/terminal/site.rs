@@ -1,4 +1,4 @@
-//! Pages of Markdown as a small site of plain HTML. Pure.
+//! Renders pages of Markdown as a small site of plain HTML. Pure.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ table{border-collapse:collapse}td,th{padding:.3em .6em;border:1px solid #ccc;tex
 /// One page: its name without an ending, and its Markdown.
 pub(crate) type Page = (&'static str, &'static str);
 
-/// The page as a document, with the names of all pages above it. Links to their Markdown lead to their HTML.
+/// Returns the page as a document, with the names of all pages above it. Links to their Markdown lead to their HTML.
 pub(crate) fn page(title: &str, markdown: &str, all: &[Page]) -> String {
     let names: BTreeSet<&str> = all.iter().map(|(name, _)| *name).collect();
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
@@ -41,14 +41,14 @@ fn relinked<'a>(event: Event<'a>, names: &BTreeSet<&str>) -> Event<'a> {
     }
 }
 
-/// `lint-rules.md#x` → `lint-rules.html#x`, if that is one of the pages.
+/// Replaces `lint-rules.md#x` by `lint-rules.html#x`, if that is one of the pages.
 fn html_of(link: &str, names: &BTreeSet<&str>) -> Option<String> {
     let (file, fragment) = link.split_once('#').map_or((link, None), |(file, fragment)| (file, Some(fragment)));
     let name = file.strip_suffix(".md").filter(|name| names.contains(name))?;
     Some(fragment.map_or_else(|| format!("{name}.html"), |fragment| format!("{name}.html#{fragment}")))
 }
 
-/// Headings get the anchors that links on such pages use: their letters in lower case, with dashes for blanks.
+/// Gives headings the anchors that links on such pages use: their letters in lower case, with dashes for blanks.
 fn give_anchors(events: &mut [Event<'_>]) {
     let (mut open, mut text) = (None, String::new());
     for place in 0..events.len() {

@@ -1,4 +1,4 @@
-//! The styles of what commands print. `anstream` drops them where nobody would see them.
+//! The styles of printed text. `anstream` removes them where there is no terminal.
 
 use clap::builder::styling::{AnsiColor, Style};
 

@@ -1,12 +1,12 @@
-//! The context of a resolution, put together from what stands on the command line.
+//! The context of a resolution, from the arguments of the command line.
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
-/// An object nests as deeply as its path has parts, and whoever reads it recurses.
+/// The most parts of a path. An object nests as deeply as its path has parts, and its readers recurse.
 const MAX_PARTS: usize = 64;
 
-/// One object of all `--context` arguments. Objects are merged, and the later argument wins.
+/// Returns one object of all `--context` arguments. Objects are merged, and the later argument wins.
 pub(crate) fn read_context(arguments: &[String]) -> anyhow::Result<Value> {
     let mut context = Map::new();
     for argument in arguments {
@@ -38,7 +38,7 @@ fn parse_object(text: &str) -> anyhow::Result<Map<String, Value>> {
     }
 }
 
-/// `account.id=acct-001` → `{"account": {"id": "acct-001"}}`
+/// Parses `account.id=acct-001` into `{"account": {"id": "acct-001"}}`.
 fn assign(path: &str, value: &str) -> anyhow::Result<Map<String, Value>> {
     if path.split('.').any(str::is_empty) {
         bail!("--context {path}={value} has an empty part in its path: write it as account.id={value}");

@@ -1,4 +1,4 @@
-//! The documents of a workspace as reports list them.
+//! The list of a workspace's documents in reports.
 
 use rototo_engine::{DocumentKind, Parsed};
 use serde::Serialize;
@@ -11,12 +11,12 @@ pub(crate) struct ReportedDocument<'a> {
     id: usize,
     path: &'a str,
     uri: String,
-    // What an editor counts while it edits; a file has none.
+    // The version that an editor counts; a file has none.
     version: Option<u64>,
     kind: &'static str,
 }
 
-/// The documents in the order in which they are read: what others refer to comes first.
+/// Returns the documents in the order in which they are read: the targets of references come first.
 pub(crate) fn documents<'a>(workspace: &Workspace, parsed: &'a Parsed) -> Vec<ReportedDocument<'a>> {
     let mut documents: Vec<_> = parsed.tree().iter().map(|(path, document)| (&**path, document.kind)).collect();
     documents.sort_by_key(|(path, kind)| (rank(*kind), resource_of(path, *kind), *kind, *path));
@@ -43,7 +43,7 @@ fn rank(kind: DocumentKind) -> u8 {
     }
 }
 
-/// Objects stand behind their resource.
+/// Returns the resource of a document, after which its objects are listed.
 fn resource_of(path: &str, kind: DocumentKind) -> &str {
     match kind {
         DocumentKind::Resource => path.strip_suffix(".toml").unwrap_or(path),

@@ -1,4 +1,4 @@
-//! The workspace that a command is about: from a source string, or the one around the current directory.
+//! The workspace of a command: from a source string, or the nearest one around the current directory.
 
 pub(crate) mod context;
 pub(crate) mod documents;
@@ -22,7 +22,7 @@ pub(crate) struct Workspace {
     pinned: PinnedSource,
 }
 
-/// A directory that isn't there.
+/// A directory that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct NotThere {
@@ -65,7 +65,7 @@ impl Workspace {
         rototo_engine::parse(self.tree.clone())
     }
 
-    /// Its name for programs: where it is, independent of the current directory.
+    /// Returns its name for programs, which is independent of the current directory.
     pub(crate) fn full_name(&self) -> String {
         match self.directory() {
             Some(directory) => directory.display().to_string(),
@@ -73,7 +73,7 @@ impl Workspace {
         }
     }
 
-    /// The address of one of its documents.
+    /// Returns the address of one of its documents.
     pub(crate) fn uri(&self, path: &str) -> String {
         match (self.directory(), self.pinned.source(), self.pinned.revision()) {
             (Some(directory), _, _) => format!("file://{}", percent_encoded(&directory.join(path))),
@@ -93,7 +93,7 @@ impl Workspace {
     }
 }
 
-/// What lint has to say, the workspace's own rules included. The one place where this command asks it.
+/// Runs lint, with the workspace's custom rules. Every command lints by this function.
 pub(crate) fn lint(parsed: &Parsed) -> Lint {
     rototo_engine::lint_with(parsed, &mut InProcess::new(ScriptLimits::default()))
 }
@@ -105,7 +105,7 @@ fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The token is for archives alone: git asks its own helpers.
+/// Returns the credentials for a source. The token is for archives alone: git asks its own helpers.
 fn credentials(source: &Source, global: &GlobalArguments) -> anyhow::Result<Credentials> {
     match (source, &global.workspace_token) {
         (Source::Archive(_), Some(token)) => Credentials::bearer(token).context("--workspace-token can't be used"),

@@ -1,4 +1,4 @@
-//! Which parts of a workspace a command is about.
+//! The selection of parts of a workspace by `--variable`, `--lint-rule`, and their like.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use rototo_engine::lint::Custom;
 use rototo_engine::{Diagnostic, Entity, Parsed};
 
-/// The authority of the rules that are built in.
+/// The authority of the built-in rules.
 pub(crate) const BUILT_IN: &str = "rototo";
 
 /// None, some, or all of one kind.
@@ -26,7 +26,7 @@ impl Selection {
         }
     }
 
-    /// Whether it names `id`, or all.
+    /// Returns whether it selects `id`.
     pub(crate) fn has(&self, id: &str) -> bool {
         match self {
             Self::None => false,
@@ -39,7 +39,7 @@ impl Selection {
         matches!(self, Self::None)
     }
 
-    /// The selected ones of `known`, in its order. An id that isn't known is the error.
+    /// Returns the selected ones of `known`, in its order. An unknown id is the error.
     pub(crate) fn among<'a>(&self, known: &[&'a str]) -> Result<Vec<&'a str>, String> {
         match self {
             Self::None => Ok(Vec::new()),
@@ -52,7 +52,7 @@ impl Selection {
     }
 }
 
-/// An id that isn't there, with the one that was probably meant.
+/// Returns the error of an unknown id, with the most similar known one.
 pub(crate) fn unknown(kind: &str, id: &str, known: &[&str]) -> anyhow::Error {
     let similar = known.iter().map(|known| (strsim::jaro_winkler(id, known), known));
     let nearest =
@@ -65,7 +65,7 @@ pub(crate) fn unknown(kind: &str, id: &str, known: &[&str]) -> anyhow::Error {
     }
 }
 
-/// Which parts `lint`, `show`, and `inspect` are about; everything, if nothing is selected. The kinds add up.
+/// The selected parts of `lint`, `show`, and `inspect`; everything, if nothing is selected. The kinds add up.
 #[derive(Debug, Args)]
 pub(crate) struct Selectors {
     /// Only what concerns this variable; may be given several times
@@ -89,13 +89,13 @@ pub(crate) struct Selectors {
     /// Only what this rule finds; may be given several times
     #[arg(long, value_name = "AUTHORITY/RULE")]
     lint_rule: Vec<String>,
-    /// What any rule finds
+    /// Everything that rules find
     #[arg(long)]
     lint_rules: bool,
     /// Only what the rules of this authority find, such as `rototo`; may be given several times
     #[arg(long, value_name = "AUTHORITY")]
     lint_authority: Vec<String>,
-    /// What the rules of any authority find
+    /// Everything that the rules of authorities find
     #[arg(long)]
     lint_authorities: bool,
     /// Only what concerns lint/ID.lua; may be given several times
@@ -107,7 +107,7 @@ pub(crate) struct Selectors {
 }
 
 impl Selectors {
-    /// Whether everything that is selected by name exists; `own` are the workspace's own rules.
+    /// Checks that everything selected by name exists; `own` are the custom rules.
     pub(crate) fn check(&self, parsed: &Parsed, own: &Custom) -> anyhow::Result<()> {
         let paths: Vec<&str> = parsed.tree().iter().map(|(path, _)| &**path).collect();
         for (kind, folder, ending, ids) in [
@@ -124,7 +124,7 @@ impl Selectors {
         self.check_catalog(own)
     }
 
-    /// Whether each rule and authority that is selected by name is built in, or one of the workspace's own.
+    /// Checks that each rule and authority selected by name is built in, or a custom one.
     pub(crate) fn check_catalog(&self, own: &Custom) -> anyhow::Result<()> {
         let built_in = rototo_engine::lint::rules().iter().map(|rule| rule.id);
         let rules: Vec<&str> = built_in.chain(own.rules.keys().map(String::as_str)).collect();
@@ -162,13 +162,13 @@ impl Selectors {
         Selection::of(self.linter.clone(), self.linters)
     }
 
-    /// Whether only rules are asked for, which are the same for any workspace.
+    /// Returns whether only rules are selected, which are the same for any workspace.
     pub(crate) fn is_catalog_alone(&self) -> bool {
         let of_workspace = [self.variables(), self.qualifiers(), self.resources(), self.linters()];
         !self.is_everything() && of_workspace.iter().all(Selection::is_none)
     }
 
-    /// Whether this diagnostic is to be reported.
+    /// Returns whether this diagnostic is selected.
     pub(crate) fn includes(&self, diagnostic: &Diagnostic) -> bool {
         let has = |ids: &[String], id: &str| ids.iter().any(|selected| selected == id);
         let rule = &*diagnostic.rule;
@@ -200,7 +200,7 @@ impl Selectors {
         matches!(subject(diagnostic), DiagnosticSubject::Resource(found) if found == id)
     }
 
-    /// Whether nothing is selected, so that all of it is meant.
+    /// Returns whether nothing is selected, which means everything.
     pub(crate) fn is_everything(&self) -> bool {
         let ids =
             [&self.variable, &self.resource, &self.qualifier, &self.lint_rule, &self.lint_authority, &self.linter];
@@ -210,7 +210,7 @@ impl Selectors {
     }
 }
 
-/// `variables/limit.toml` → `limit`
+/// Returns the id in a path: `limit` of `variables/limit.toml`.
 pub(crate) fn id_in<'a>(path: &'a str, folder: &str, ending: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_suffix(ending).filter(|id| !id.contains('/'))
 }
@@ -223,7 +223,7 @@ enum DiagnosticSubject<'a> {
     Other,
 }
 
-/// What a diagnostic is about: its entity, or else the document it stands in.
+/// Returns the subject of a diagnostic: its entity, or else the document of its location.
 fn subject(diagnostic: &Diagnostic) -> DiagnosticSubject<'_> {
     match &diagnostic.entity {
         Entity::Variable { id } | Entity::Value { variable: id, .. } | Entity::Rule { variable: id, .. } => {
@@ -250,7 +250,7 @@ fn of_path(path: &str) -> DiagnosticSubject<'_> {
     }
 }
 
-/// `team/limit-too-high` → `team`
+/// Returns the authority of a rule: `team` of `team/limit-too-high`.
 pub(crate) fn authority(rule: &str) -> &str {
     rule.split_once('/').map_or(rule, |(authority, _)| authority)
 }

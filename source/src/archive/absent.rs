@@ -1,4 +1,4 @@
-//! Stands for the archives in a build without the feature `archives`: says so, and has nothing.
+//! Replaces the archives in a build without the feature `archives`: every archive is refused with a fault that says so.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveSource, Subdirectory};
 
-/// No value of this can exist.
+/// A type without values: an archive can't be made.
 pub(crate) enum Archive {}
 
 impl Archive {

@@ -1,4 +1,5 @@
-//! Leaves a host alone that is in trouble, whoever else wants something from it, and for as long as it says itself.
+//! Sends no request to a host that failed until its backoff is over, for all workspaces together. The host may set the
+//! time.
 
 mod proxy;
 mod recent;
@@ -10,16 +11,16 @@ use std::time::{Duration, Instant, SystemTime};
 pub use crate::hosts::proxy::{InvalidProxy, Proxy};
 pub(crate) use crate::hosts::recent::Recent;
 
-/// After the first failure; doubled with each further one.
+/// The backoff after the first failure; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Waiting ends after this without a word from the host, so that its return is noticed.
+/// The longest backoff that the host has not asked for, so that its return is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// What a host may ask for.
+/// The longest backoff that a host may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// How long the one who tries first keeps the others waiting.
+/// The time for which the first request after a backoff keeps the others waiting.
 const TRY: Duration = Duration::from_secs(1);
 
-/// Gives a number from 0 to 1, so that not all who wait come back at once.
+/// A source of numbers from 0 to 1, so that the processes that wait do not all come back at once.
 pub type Jitter = fn() -> f64;
 
 /// All hosts that one reader talks to.
@@ -35,55 +36,55 @@ impl Hosts {
 
     pub(crate) fn host(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = || Arc::new(Host { patience: Mutex::default(), jitter: self.jitter });
+        let host = || Arc::new(Host { backoff: Mutex::default(), jitter: self.jitter });
         hosts.entry(name.to_owned()).or_insert_with(host).clone()
     }
 
-    /// How long `name` is still left alone.
+    /// Returns the rest of the backoff of `name`.
     pub(crate) fn wait(&self, name: &str) -> Option<Duration> {
         let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.get(name)?.with(|patience| patience.wait(Instant::now()))
+        hosts.get(name)?.with(|backoff| backoff.wait(Instant::now()))
     }
 
-    /// Forgets hosts that nobody talks to and that are well.
+    /// Forgets hosts that are not in use and have not failed.
     pub(crate) fn forget_idle(&self) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.with(|patience| patience.failures > 0));
+        hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.with(|backoff| backoff.failures > 0));
     }
 }
 
-/// One host, as all see it who talk to it.
+/// One host, shared by all that talk to it.
 pub(crate) struct Host {
-    patience: Mutex<HostBackoff>,
+    backoff: Mutex<HostBackoff>,
     jitter: Jitter,
 }
 
-/// The host is left alone for now.
+/// The refusal of a request because the host is in backoff.
 pub(crate) struct BackedOff;
 
 impl Host {
-    /// Asks whether to talk to the host.
+    /// Asks for permission to send a request.
     pub(crate) fn ask(&self) -> Result<(), BackedOff> {
-        self.with(|patience| patience.ask(Instant::now()))
+        self.with(|backoff| backoff.ask(Instant::now()))
     }
 
-    /// The host is well.
+    /// Records that the host works.
     pub(crate) fn answered(&self) {
-        self.with(|patience| *patience = HostBackoff::default());
+        self.with(|backoff| *backoff = HostBackoff::default());
     }
 
-    /// The host is not there, or wants to be left alone.
+    /// Records that the host is down, or asks for a wait.
     pub(crate) fn refused(&self, retry_after: Option<Duration>) {
         let jitter = (self.jitter)();
-        self.with(|patience| patience.refused(Instant::now(), retry_after, jitter));
+        self.with(|backoff| backoff.refused(Instant::now(), retry_after, jitter));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
-        act(&mut self.patience.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.backoff.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// How often a host failed, and until when it is left alone. Pure.
+/// The number of failures of a host, and the end of its backoff. Pure.
 #[derive(Debug, Default)]
 struct HostBackoff {
     failures: u32,
@@ -95,7 +96,7 @@ impl HostBackoff {
         self.until.and_then(|until| until.checked_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
-    /// Once the time is over, one tries, and the others wait for what that one finds.
+    /// Permits one request once the backoff is over; the others wait for its outcome.
     fn ask(&mut self, now: Instant) -> Result<(), BackedOff> {
         if self.wait(now).is_some() {
             return Err(BackedOff);
@@ -110,7 +111,7 @@ impl HostBackoff {
         let jitter = jitter.clamp(0.0, 1.0);
         let doubled = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
         let wait = match retry_after {
-            // What the host says is the least.
+            // The host's own wait is the minimum.
             Some(asked) => asked.clamp(FIRST_WAIT, LONGEST_RETRY_AFTER).mul_f64(1.0 + jitter / 10.0),
             None => doubled.mul_f64(0.5 + jitter / 2.0),
         };
@@ -119,7 +120,7 @@ impl HostBackoff {
     }
 }
 
-/// The value of a `Retry-After` header: seconds, or a date.
+/// Parses the value of a `Retry-After` header: seconds, or a date.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse() {
@@ -139,38 +140,38 @@ mod tests {
     #[test]
     fn each_failure_doubles_the_wait_up_to_a_limit() {
         let now = Instant::now();
-        let mut patience = HostBackoff::default();
+        let mut backoff = HostBackoff::default();
         let waits: Vec<_> = (0..8)
             .map(|_| {
-                patience.refused(now, None, 1.0);
-                patience.wait(now).unwrap().as_secs()
+                backoff.refused(now, None, 1.0);
+                backoff.wait(now).unwrap().as_secs()
             })
             .collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
-        patience.refused(now, None, 0.0);
-        assert_eq!(patience.wait(now), Some(seconds(15)), "jitter comes early");
+        backoff.refused(now, None, 0.0);
+        assert_eq!(backoff.wait(now), Some(seconds(15)), "jitter comes early");
     }
 
     #[test]
     fn what_the_host_asks_for_is_the_least() {
         let now = Instant::now();
         for (asked, jitter, expected) in [(120, 0.0, 120), (120, 1.0, 132), (0, 0.0, 1), (1_000_000, 0.0, 3600)] {
-            let mut patience = HostBackoff::default();
-            patience.refused(now, Some(seconds(asked)), jitter);
-            assert_eq!(patience.wait(now), Some(seconds(expected)));
+            let mut backoff = HostBackoff::default();
+            backoff.refused(now, Some(seconds(asked)), jitter);
+            assert_eq!(backoff.wait(now), Some(seconds(expected)));
         }
     }
 
     #[test]
     fn after_the_wait_one_tries_and_the_others_wait_for_it() {
         let now = Instant::now();
-        let mut patience = HostBackoff::default();
-        assert!(patience.ask(now).is_ok() && patience.ask(now).is_ok());
-        patience.refused(now, Some(seconds(5)), 0.0);
-        assert!(patience.ask(now + seconds(4)).is_err());
-        assert!(patience.ask(now + seconds(5)).is_ok());
-        assert!(patience.ask(now + seconds(5)).is_err());
-        assert!(patience.ask(now + seconds(6)).is_ok(), "also if the first never came back");
+        let mut backoff = HostBackoff::default();
+        assert!(backoff.ask(now).is_ok() && backoff.ask(now).is_ok());
+        backoff.refused(now, Some(seconds(5)), 0.0);
+        assert!(backoff.ask(now + seconds(4)).is_err());
+        assert!(backoff.ask(now + seconds(5)).is_ok());
+        assert!(backoff.ask(now + seconds(5)).is_err());
+        assert!(backoff.ask(now + seconds(6)).is_ok(), "also if the first never came back");
     }
 
     #[test]

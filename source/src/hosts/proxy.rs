@@ -1,9 +1,9 @@
-//! The way out of a network that has only one.
+//! The proxy of a network that has no other way out.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The address of an HTTP proxy, `http://host:port`, perhaps with `user:password@`, which is never shown.
+/// The address of an HTTP proxy, `http://host:port`, or with `user:password@`, which is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy(String);
 
@@ -28,12 +28,12 @@ impl FromStr for Proxy {
 }
 
 impl Proxy {
-    /// Everything, for the program that connects.
+    /// Returns the whole address, for the program that connects.
     pub(crate) fn with_secrets(&self) -> &str {
         &self.0
     }
 
-    /// What must not be seen.
+    /// Returns the part of the address that must not be shown.
     pub(crate) fn secret(&self) -> Option<&str> {
         let (_, address) = self.0.split_once("://")?;
         address.rsplit_once('@').map(|(userinfo, _)| userinfo)

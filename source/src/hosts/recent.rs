@@ -1,15 +1,15 @@
-//! Keeps what was asked for lately, and forgets the rest. Plain memory; the time comes from outside.
+//! A map that forgets the entries which nobody asks for. Memory only; the caller passes the time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// What nobody asked for during this time is forgotten.
+/// The time after which an entry that nobody asked for is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
-/// How often that is looked after.
+/// The interval between two searches for such entries.
 const CLEAN_EVERY: Duration = Duration::from_secs(300);
 
-/// Values by key, each with the moment when it was wanted last.
+/// Values by key, each with the time of the last request for it.
 pub(crate) struct Recent<K, V> {
     entries: HashMap<K, (V, Instant)>,
     cleaned: Option<Instant>,
@@ -22,24 +22,24 @@ impl<K, V> Default for Recent<K, V> {
 }
 
 impl<K: Eq + Hash, V> Recent<K, V> {
-    /// The value of `key`, which is wanted now.
+    /// Returns the value of `key`, and records the request.
     pub(crate) fn touch(&mut self, key: &K, now: Instant) -> Option<&mut V> {
         let (value, requested) = self.entries.get_mut(key)?;
         *requested = now;
         Some(value)
     }
 
-    /// The value of `key`, for who only looks.
+    /// Returns the value of `key`, without recording a request.
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
-    /// Adds or replaces a value, which is wanted now.
+    /// Adds or replaces a value, and records a request for it.
     pub(crate) fn insert(&mut self, key: K, value: V, now: Instant) {
         self.entries.insert(key, (value, now));
     }
 
-    /// Takes out what was not wanted for a while.
+    /// Removes and returns the values that nobody asked for recently.
     pub(crate) fn forget(&mut self, now: Instant) -> Vec<V> {
         let cleaned = *self.cleaned.get_or_insert(now);
         if now.saturating_duration_since(cleaned) < CLEAN_EVERY {

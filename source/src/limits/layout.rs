@@ -1,10 +1,10 @@
-//! Which entries of a source are read: the documents, the directories that hold them, and nothing else.
+//! Decides which entries of a source are read: the documents, and the directories that hold them.
 
 use rototo_engine::DocumentKind;
 
 use crate::error::ContentFault;
 
-/// What stands at a path of a source, in the words that every kind of source has.
+/// An entry of a source, in terms that every kind of source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathEntry {
     File,
@@ -14,7 +14,7 @@ pub(crate) enum PathEntry {
     Special,
 }
 
-/// What to do with an entry.
+/// The decision on an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
     Read,
@@ -22,8 +22,8 @@ pub(crate) enum Visit {
     Skip,
 }
 
-/// Decides about the entry at `path`, which is relative to the workspace. A link, or anything else that is no plain
-/// file, is nobody's business until it takes the place of a document.
+/// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is no plain file,
+/// is ignored unless it takes the place of a document.
 pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
     let is_document = DocumentKind::at(path).is_some();
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
@@ -37,12 +37,12 @@ pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault>
     }
 }
 
-/// Whether documents can stand directly in this directory.
+/// Returns whether this directory can hold documents itself.
 fn holds_documents(directory: &str) -> bool {
     ["toml", "json", "lua"].iter().any(|extension| DocumentKind::at(&format!("{directory}/x.{extension}")).is_some())
 }
 
-/// The path of `name` in `directory`, where the workspace itself is the empty path.
+/// Returns the path of `name` in `directory`, where the workspace itself is the empty path.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }

@@ -1,4 +1,4 @@
-//! How much a source may be, whoever reads it, and the account that is kept while reading.
+//! The limits of a source, and the account that a reader keeps while it reads.
 
 pub(crate) mod layout;
 
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use crate::error::ContentFault;
 
-/// What a source may cost. A source beyond a limit is refused, and nothing of it is used.
+/// The largest cost of a source. A source beyond a limit is refused, and nothing of it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// One run of the git program. Default: 60 s.
+    /// The time of one run of the git program. Default: 60 s.
     pub git_timeout: Duration,
-    /// One HTTP request. Default: 30 s.
+    /// The time of one HTTP request. Default: 30 s.
     pub http_timeout: Duration,
-    /// What one transfer may bring over the network. Default: 50 MiB.
+    /// The bytes of one transfer over the network. Default: 50 MiB.
     pub download_bytes: u64,
-    /// All documents of a workspace together. Default: 200 MiB.
+    /// The bytes of all documents of a workspace together. Default: 200 MiB.
     pub unpacked_bytes: u64,
-    /// The entries of the directories that hold documents. Default: 10,000.
+    /// The number of entries in the directories of documents. Default: 10,000.
     pub entries: u64,
 }
 
@@ -34,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-/// What is left of the limits while one source is read. Asked before anything is allocated.
+/// The rest of the limits while one source is read. It is asked before anything is allocated.
 pub(crate) struct ReadBudget<'a> {
     limits: &'a Limits,
     entries: u64,
@@ -60,7 +60,7 @@ impl<'a> ReadBudget<'a> {
         Ok(())
     }
 
-    /// Asks for room for the listing of one directory: as many entries as are left, each with a long name.
+    /// Checks the size of a listing of one directory: at most as many entries as are left, each with a long name.
     pub(crate) fn listing(&self, bytes: u64) -> Result<(), ContentFault> {
         if bytes > self.entries.saturating_mul(300) {
             return Err(ContentFault::TooManyEntries { limit: self.limits.entries });

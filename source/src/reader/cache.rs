@@ -1,4 +1,4 @@
-//! The directory where copies of sources are kept: a cache, which may vanish at any time.
+//! The directory of cached repositories and downloads, which may be removed at any time.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::error::{Operation, SourceError, SourceFault};
 
-/// What an earlier process left and nobody touched since then is removed.
+/// The age after which files of an earlier process are removed.
 const LEFT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A directory for one process at a time.
@@ -19,7 +19,7 @@ pub(crate) enum CacheDirectory {
 }
 
 impl CacheDirectory {
-    /// Makes the directory if it isn't there; without one, a temporary one, which goes with the process.
+    /// Makes the directory if it does not exist; without a path, a temporary one, which is removed with the process.
     pub(crate) fn open(given: Option<PathBuf>) -> Result<Self, SourceError> {
         let failed = |path: &Path, error: &io::Error| {
             let path = path.display().to_string();
@@ -46,7 +46,7 @@ impl CacheDirectory {
     }
 }
 
-/// Removes kept repositories that were not written to for long. What else stands there is somebody else's.
+/// Removes cached repositories without a recent write. Other files in the directory are not ours.
 fn remove_old(directory: &Path, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -1,7 +1,7 @@
-//! Workspaces that build upon others (`extends`): which ones a manifest names, and what comes out on top.
+//! Layers of a workspace (`extends`): which parents a manifest names, and which files result.
 //!
-//! A parent is a whole source, with a version of its own. A relative one stands in the same source as its child, at the
-//! same version. Files replace each other as a whole, by path; the base comes first, and the workspace itself last.
+//! A parent is a source with a version of its own. A relative one is in the same source as its child, at the same
+//! version. Files replace each other as a whole, by path; the base comes first, and the workspace itself last.
 
 use rototo_engine::Tree;
 
@@ -10,15 +10,15 @@ use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
 use crate::spec::{Source, Subdirectory};
 
-/// How many sources one workspace may consist of.
+/// The most sources of one workspace.
 pub(crate) const MAX_LAYERS: usize = 32;
 
-/// A parent as its child means it.
+/// A parent, relative to its child.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parent {
-    /// In the same source, so at the same version.
+    /// A parent in the same source, so at the same version.
     Inside(Layer),
-    /// A source of its own, which has to be looked up.
+    /// A source of its own, which has to be pinned.
     Elsewhere(Access),
 }
 
@@ -31,8 +31,8 @@ impl Parent {
     }
 }
 
-/// The parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint says what
-/// is wrong with it.
+/// Returns the parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint
+/// reports the fault.
 pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFault> {
     let manifest = tree.get("rototo-workspace.toml").and_then(|document| std::str::from_utf8(&document.bytes).ok());
     let manifest = manifest.and_then(|text| text.parse::<toml::Table>().ok());
@@ -68,8 +68,8 @@ fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault>
     }
 }
 
-/// What opens a parent: the same as its child, on the same host. Whoever writes the manifest must not be able to send
-/// our credentials anywhere else.
+/// Returns the credentials of a parent: those of its child, if it is on the same host. The author of a manifest must
+/// not be able to send credentials anywhere else.
 fn credentials_for(child: &Access, parent: &Source) -> Credentials {
     match (child.source().host(), parent.host()) {
         (Some(own), Some(host)) if own == host => child.credentials().clone(),
@@ -77,7 +77,7 @@ fn credentials_for(child: &Access, parent: &Source) -> Credentials {
     }
 }
 
-/// A walk through the layers of one workspace: where it stands, and what it has passed.
+/// The layers of one workspace on the way down, and those that are done.
 #[derive(Default)]
 pub(crate) struct Walk {
     below: Vec<Source>,
@@ -85,7 +85,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Goes down into `source`.
+    /// Enters `source`.
     pub(crate) fn enter(&mut self, source: Source) -> Result<(), LayerFault> {
         if let Some(start) = self.below.iter().position(|below| *below == source) {
             let circle = self.below.iter().skip(start).chain([&source]).map(ToString::to_string);
@@ -98,19 +98,19 @@ impl Walk {
         Ok(())
     }
 
-    /// Comes back up, with what was found there.
+    /// Leaves the innermost source, with its documents.
     pub(crate) fn leave(&mut self, layer: Layer) {
         self.below.pop();
         self.passed.push(layer);
     }
 
-    /// All layers, the base first.
+    /// Returns all layers, the base first.
     pub(crate) fn layers(self) -> Vec<Layer> {
         self.passed
     }
 }
 
-/// The fault of a parent, with the parent's name.
+/// Wraps the fault of a parent with the parent's name.
 pub(crate) fn of_parent(parent: &Source, fault: SourceFault) -> SourceFault {
     match fault {
         named @ SourceFault::Parent { .. } => named,

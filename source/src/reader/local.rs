@@ -12,7 +12,7 @@ use crate::error::{ContentFault, SourceFault};
 use crate::limits::layout::{PathEntry, Visit, join, visit};
 use crate::limits::{Limits, ReadBudget};
 
-/// The documents below `root`. Blocks on the disk.
+/// Returns the documents below `root`. Blocks on the disk.
 pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {
         return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
@@ -55,8 +55,8 @@ fn kind_of(kind: FileType) -> PathEntry {
     }
 }
 
-/// Reads what was a plain file a moment ago. It is opened so that a link or a pipe which took its place meanwhile is
-/// neither followed nor waited for.
+/// Reads a file that was a plain file a moment ago. A link that has replaced it is not followed, and a pipe does not
+/// block.
 fn read_file(absolute: &Path, path: &str, budget: &mut ReadBudget<'_>) -> Result<Vec<u8>, SourceFault> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let open = || -> io::Result<(File, u64, bool)> {
@@ -70,7 +70,7 @@ fn read_file(absolute: &Path, path: &str, budget: &mut ReadBudget<'_>) -> Result
     }
     budget.bytes(size)?;
     let mut bytes = Vec::new();
-    // A file that grows while it is read ends where it ended when it was measured.
+    // A file that grows meanwhile is cut at its measured size.
     file.take(size).read_to_end(&mut bytes).map_err(|error| disk(absolute, &error))?;
     Ok(bytes)
 }

@@ -1,5 +1,5 @@
-//! Reads sources: first [`Reader::pin`], which finds out what a source is right now, then [`Reader::fetch`], which
-//! brings exactly that.
+//! Reads sources: [`Reader::pin`] finds the current version of a source, and [`Reader::fetch`] reads the documents of
+//! that version.
 
 mod cache;
 mod layers;
@@ -24,30 +24,30 @@ pub use crate::reader::options::{FileSources, ReaderOptions};
 use crate::reader::single::SingleReader;
 use crate::spec::Source;
 
-/// Reads sources, however many and at once. Share one: it asks a repository once for all who want to know the same,
-/// and keeps what it has fetched.
+/// A reader of any number of sources at once. Share one: callers with the same question share one request, and one
+/// cache.
 pub struct Reader {
     single: SingleReader,
-    /// Which layers the workspace of a source had when it was read last, and at which version.
+    /// The layers of each source's workspace when it was last read, and the version then.
     layers: Mutex<Recent<Access, (Layer, Vec<Layer>)>>,
 }
 
 impl Reader {
-    /// A reader. Fails only if its directory can't be made.
+    /// Makes a reader. Fails only if its directory can't be made.
     pub fn new(options: ReaderOptions) -> Result<Self, SourceError> {
         Ok(Self { single: SingleReader::new(options)?, layers: Mutex::default() })
     }
 
-    /// Finds out what a source is now. A [`Source`] is opened with the user's own set-up, an [`Access`] with the
-    /// credentials in it.
+    /// Finds the current version of a source. A [`Source`] is opened with the user's own settings, an [`Access`] with
+    /// its credentials.
     pub async fn pin(&self, access: impl Into<Access>) -> Result<PinnedSource, SourceError> {
         self.pin_within(access, Duration::ZERO).await
     }
 
-    /// Finds out what a source is, where an answer that another got at most `age` ago will do. So a thousand workspaces
-    /// of one repository cost one question per interval.
+    /// Finds the version of a source, from an answer that is at most `age` old. So a thousand workspaces of one
+    /// repository cost one request per interval.
     ///
-    /// Which sources the workspace extends is known once it has been read. From then on they are looked up too.
+    /// The layers of a workspace are known once it has been read. From then on they are pinned too.
     pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<PinnedSource, SourceError> {
         let access = access.into();
         let failed = |fault| self.failure(Operation::Pin, access.source(), fault);
@@ -63,8 +63,8 @@ impl Reader {
         Ok(PinnedSource::new(own, Some(pinned)))
     }
 
-    /// When this reader first got an answer that names what was pinned: the commit of the layer that moved last, whoever
-    /// asked for it, and whatever became of the fetch that followed. `None` for sources without commits.
+    /// Returns the time when this reader first got an answer that named the pinned version: the commit of the layer
+    /// that moved last, for any caller, and also if the fetch failed. `None` for sources without commits.
     pub async fn named_since(&self, pinned: &PinnedSource) -> Option<Instant> {
         let mut newest = None;
         for layer in pinned.layers() {
@@ -73,13 +73,13 @@ impl Reader {
         newest
     }
 
-    /// Brings the documents of what was pinned.
+    /// Reads the documents of a pinned source.
     pub async fn fetch(&self, pinned: &PinnedSource) -> Result<Tree, SourceError> {
         self.fetch_layers(pinned).await.map(|(_, tree)| tree)
     }
 
-    /// Brings the documents of what was pinned, and says from which layers they are. Parents that nobody has looked up
-    /// so far are what they are now.
+    /// Reads the documents of a pinned source, and returns them with the versions of its layers. Layers that were not
+    /// known are pinned now.
     pub async fn fetch_layers(&self, pinned: &PinnedSource) -> Result<(PinnedSource, Tree), SourceError> {
         let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
         let mut descent = LayerReader {
@@ -99,19 +99,19 @@ impl Reader {
         Ok((PinnedSource::new(own, Some(parents)), tree))
     }
 
-    /// Both at once, for who reads a source a single time.
+    /// Pins and fetches a source, for callers that read it once.
     pub async fn read(&self, access: impl Into<Access>) -> Result<(PinnedSource, Tree), SourceError> {
         let pinned = self.pin(access).await?;
         self.fetch_layers(&pinned).await
     }
 
-    /// What was asked of git hosts since this reader was made, by kind and outcome.
+    /// Returns the number of requests to git hosts since this reader was made, by kind and outcome.
     #[must_use]
     pub fn git_requests(&self) -> Vec<(GitRequest, u64)> {
         self.single.git_requests()
     }
 
-    /// The parents of `own`, if it is what was read last.
+    /// Returns the parents of `own`, if it is the version that was last read.
     fn parents_of(&self, own: &Layer, now: Instant) -> Option<Vec<Layer>> {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         let (read, parents) = layers.touch(own.access(), now)?;
@@ -126,7 +126,7 @@ impl Reader {
     }
 }
 
-/// Reads the layers of one workspace, from the top down.
+/// The reading of the layers of one workspace, from the top down.
 struct LayerReader<'a> {
     single: &'a SingleReader,
     pinned: &'a PinnedSource,
@@ -140,7 +140,7 @@ impl LayerReader<'_> {
         Box::pin(async move {
             self.walk.enter(self.single.place(layer.source()).await)?;
             let tree = self.single.read(&layer).await?;
-            // Each layer is within the limits by itself; so are all together.
+            // Each layer is within the limits by itself, and so are all together.
             for (_, document) in tree.iter() {
                 self.budget.entry()?;
                 self.budget.bytes(u64::try_from(document.bytes.len()).unwrap_or(u64::MAX))?;

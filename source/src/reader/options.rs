@@ -8,26 +8,25 @@ use crate::limits::Limits;
 /// Options of a [`Reader`](crate::Reader).
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
-    /// Where copies of git repositories are kept, for one process at a time. Without it they stand in a temporary
-    /// directory and go with the reader.
+    /// The directory of cached repositories, for one process at a time. Without it, they are in a temporary directory
+    /// and are removed with the reader.
     pub cache_dir: Option<PathBuf>,
-    /// What a source may cost.
+    /// The largest cost of a source.
     pub limits: Limits,
     /// Access to sources on this machine's disk.
     pub file_sources: FileSources,
-    /// Which proxy leads to https hosts, instead of what git's settings and the environment (`HTTPS_PROXY`,
-    /// `NO_PROXY`) say.
+    /// The proxy for https hosts, instead of the one in git's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub proxy: Option<Proxy>,
-    /// Spreads the moments at which hosts that failed are asked again. The default does not.
+    /// Spreads the end of backoffs. The default does not.
     pub jitter: Jitter,
 }
 
 /// Access to sources on this machine's disk: bare paths, `file:`, and `git+file:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSources {
-    /// As a person or a process does with its own disk.
+    /// Allowed, as for a person or a process with a disk of its own.
     Allowed,
-    /// As an operator does, whose disk is not that of who names the source.
+    /// Refused, as for an operator, whose disk is not that of the source's author.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! Reads one source of any kind, without those it extends: one match for each question.
+//! Reads one source of any kind, without its layers: one match for each operation.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
 
-/// Everything outside this process that sources are read from.
+/// The reader of single sources: the cache, the limits, and the hosts that all of them share.
 pub(crate) struct SingleReader {
     directory: CacheDirectory,
     limits: Limits,
@@ -40,7 +40,7 @@ impl SingleReader {
         Ok(Self { directory, limits, file_sources, proxy, hosts, requests, remotes, archives })
     }
 
-    /// What a source is, from an answer to a question that was put at `since` or later.
+    /// Pins a source, by a request that was made at `since` or later.
     pub(crate) async fn pin(&self, access: &Access, since: Instant) -> Result<Layer, SourceFault> {
         self.admit(access.source())?;
         let version = match access.source() {
@@ -55,14 +55,15 @@ impl SingleReader {
         Ok(Layer::new(access.clone(), version))
     }
 
-    /// When the first answer came that names the commit of a layer; `None` where it has none, or was not asked for.
+    /// Returns the time of the first answer that named the commit of a layer; `None` where it has none, or was not
+    /// asked for.
     pub(crate) async fn named_since(&self, layer: &Layer) -> Option<Instant> {
         let (Source::Git(git), Some(commit)) = (layer.source(), layer.commit()) else { return None };
         let remote = self.remote(git, layer.access().credentials()).await;
         remote.named_since(git.reference(), commit).await
     }
 
-    /// The documents of a source at its version.
+    /// Returns the documents of a source at its version.
     pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
         self.admit(layer.source())?;
         match (layer.source(), layer.version()) {
@@ -79,7 +80,7 @@ impl SingleReader {
         }
     }
 
-    /// The one name of what has several, as far as this machine's disk is concerned.
+    /// Returns the canonical name of a source, which on this machine's disk may have several.
     pub(crate) async fn place(&self, source: &Source) -> Source {
         match source {
             Source::Local(path) => Source::Local(tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.clone())),
@@ -87,12 +88,12 @@ impl SingleReader {
         }
     }
 
-    /// How long `host` is left alone.
+    /// Returns the rest of the backoff of `host`.
     pub(crate) fn wait(&self, host: &str) -> Option<Duration> {
         self.hosts.wait(host)
     }
 
-    /// What was asked of git hosts.
+    /// Returns the number of requests to git hosts.
     pub(crate) fn git_requests(&self) -> Vec<(GitRequest, u64)> {
         self.requests.all()
     }
@@ -105,7 +106,7 @@ impl SingleReader {
         self.directory.path()
     }
 
-    /// Whether this reader reads such a source.
+    /// Refuses a source on this machine's disk where that is off.
     fn admit(&self, source: &Source) -> Result<(), SourceFault> {
         match self.file_sources {
             FileSources::Refused if source.is_on_disk() => Err(SourceFault::FileSourcesOff),
@@ -113,7 +114,8 @@ impl SingleReader {
         }
     }
 
-    /// The repository of `source`. Each set of credentials has its own, so nobody gets what another may see.
+    /// Returns the repository of `source`. Each set of credentials has its own, so that nobody gets what another may
+    /// see.
     async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
         let (remote, forgotten) = self.lookup(source, credentials, Instant::now());
         for forgotten in forgotten {
@@ -140,11 +142,11 @@ impl SingleReader {
         (remote, remotes.forget(now))
     }
 
-    /// The archive of `source`, kept for its credentials alone.
+    /// Returns the archive of `source`, which belongs to these credentials alone.
     fn archive(&self, source: &ArchiveSource, credentials: &Credentials) -> Result<Arc<Archive>, SourceFault> {
         let now = Instant::now();
         let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
-        // A file without a name goes with the last who holds it.
+        // A file without a name is removed with its last user.
         archives.forget(now);
         let key = (source.url().clone(), credentials.clone());
         if let Some(archive) = archives.touch(&key, now) {

@@ -1,5 +1,5 @@
-//! Packs a tree into a snapshot, and unpacks one that anybody may have sent. The format is that of
-//! [`rototo_api::snapshot`]; the same tree is always the same bytes.
+//! Packs a tree into a snapshot, and unpacks a snapshot from any sender. The format is that of
+//! [`rototo_api::snapshot`]; equal trees are equal bytes.
 //!
 //! ```
 //! use rototo_engine::Tree;
@@ -23,23 +23,23 @@ use crate::error::ContentFault;
 use crate::limits::{Limits, ReadBudget};
 pub use crate::snapshot::store::{SnapshotStore, StoreError};
 
-/// Part of what makes the bytes the same everywhere.
+/// A fixed level, for equal bytes everywhere.
 const COMPRESSION_LEVEL: i32 = 3;
 /// 8 MiB, so that a sender does not decide how much memory unpacking takes.
 const MAX_WINDOW_LOG: u32 = 23;
-/// What one file may need in the archive and in the manifest beyond its bytes.
+/// The most bytes that a file takes in the archive and the manifest beyond its content.
 const BYTES_PER_ENTRY: u64 = 4096;
 
-/// A snapshot that can't be made, or can't be trusted.
+/// A snapshot that can't be packed, or is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// The compressor failed.
     #[error("the snapshot could not be packed: {0}")]
     Pack(String),
-    /// The bytes are no snapshot, or not a whole one.
+    /// The bytes are no snapshot, or an incomplete one.
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
-    /// More than the limits allow.
+    /// The snapshot exceeds the limits.
     #[error("the snapshot is refused: {0}")]
     Refused(#[from] ContentFault),
     /// A newer operator packed it.
@@ -53,17 +53,17 @@ pub enum SnapshotError {
     /// A file is neither in the snapshot nor in the base it builds on.
     #[error("the snapshot lacks `{0}`, which the base does not have either: ask for the snapshot without a base")]
     Incomplete(String),
-    /// The content is not what its name says.
+    /// The content does not have the expected fingerprint.
     #[error("the snapshot holds {found} instead of {expected}")]
     WrongContent {
-        /// What was asked for.
+        /// The fingerprint that was asked for.
         expected: Fingerprint,
-        /// What it is.
+        /// The fingerprint of the content.
         found: Fingerprint,
     },
 }
 
-/// The snapshot of `tree`; with a `base`, without the files that the base has too.
+/// Packs `tree`; with a `base`, without the files that the base has too.
 pub fn pack(tree: &Tree, base: Option<&Tree>) -> Result<Vec<u8>, SnapshotError> {
     let files = tree.iter().map(|(path, document)| ManifestFile {
         path: path.to_string(),
@@ -99,7 +99,8 @@ fn archive<'a>(entries: impl Iterator<Item = (&'a str, &'a [u8])>) -> io::Result
     archive.into_inner()?.finish()
 }
 
-/// The tree in `bytes`, which is exactly `expected`. Files that `bytes` does not hold are taken from `base`.
+/// Unpacks the tree in `bytes`, whose fingerprint must be `expected`. Files that `bytes` leaves out are taken from
+/// `base`.
 pub fn unpack(
     bytes: &[u8],
     expected: Fingerprint,
@@ -140,7 +141,7 @@ fn read_manifest(entry: tar::Entry<'_, impl Read>, limits: &Limits) -> Result<Sn
     entry.read_to_end(&mut text).map_err(|error| damaged(&error))?;
     let unreadable =
         |error: serde_json::Error| SnapshotError::Damaged(format!("`{MANIFEST}` is not readable: {error}"));
-    // The version alone comes first: a later version may have changed everything else.
+    // The version is read alone and first: a later version may have changed everything else.
     let any: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
     match any.get("schema_version").and_then(serde_json::Value::as_u64) {
         Some(SCHEMA_VERSION) => {}

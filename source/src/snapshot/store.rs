@@ -1,5 +1,5 @@
-//! Keeps trees on the disk, each under its fingerprint. What `put` has returned survives a crash; what `get` returns
-//! has been checked. All of it blocks on the disk.
+//! Keeps trees on the disk, each under its fingerprint. A tree that `put` has stored survives a crash, and a tree from
+//! `get` has been checked. Every operation blocks on the disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -33,17 +33,17 @@ pub struct SnapshotStore {
     limits: Limits,
 }
 
-/// The disk failed, or does not let us.
+/// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// An operation on a file failed. Trying again helps once the disk works.
     #[error("{operation} {path} failed: {error}", path = path.display())]
     Disk {
-        /// What was being done.
+        /// The operation.
         operation: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// The words of the operating system.
+        /// The message of the operating system.
         #[source]
         error: io::Error,
     },
@@ -53,7 +53,7 @@ pub enum StoreError {
 }
 
 impl SnapshotStore {
-    /// Opens the store in `directory`, which is made if it isn't there. What a crash left unfinished is removed.
+    /// Opens the store in `directory`, which is made if it does not exist. Removes incomplete files that a crash left.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { directory: directory.into(), limits: Limits::default() };
         fs::create_dir_all(&store.directory).map_err(|error| disk("making", &store.directory, error))?;
@@ -86,7 +86,8 @@ impl SnapshotStore {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// The tree of this fingerprint, if it is here and whole. A damaged one is removed, so that it is fetched again.
+    /// Returns the tree of this fingerprint, if it is stored and whole. Removes a damaged one, so that it is fetched
+    /// again.
     pub fn get(&self, fingerprint: &Fingerprint) -> Result<Option<Tree>, StoreError> {
         let path = self.path(fingerprint);
         let bytes = match fs::read(&path) {
@@ -105,18 +106,18 @@ impl SnapshotStore {
         }
     }
 
-    /// Whether a snapshot of this fingerprint is here, without checking it.
+    /// Returns whether a snapshot of this fingerprint is stored, without checking it.
     #[must_use]
     pub fn contains(&self, fingerprint: &Fingerprint) -> bool {
         self.path(fingerprint).exists()
     }
 
-    /// All fingerprints that are here.
+    /// Returns all stored fingerprints.
     pub fn list(&self) -> Result<BTreeSet<Fingerprint>, StoreError> {
         Ok(self.entries()?.iter().filter_map(|(name, _)| fingerprint_of(name)).collect())
     }
 
-    /// Removes all others than `kept`.
+    /// Removes all snapshots but `kept`.
     pub fn retain(&self, kept: &BTreeSet<Fingerprint>) -> Result<(), StoreError> {
         for (name, path) in self.entries()? {
             if fingerprint_of(&name).is_some_and(|fingerprint| !kept.contains(&fingerprint)) {

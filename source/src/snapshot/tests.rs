@@ -12,7 +12,7 @@ fn unpacked(bytes: &[u8], expected: &Tree, base: Option<&Tree>) -> Result<Tree, 
     unpack(bytes, expected.fingerprint(), base, &Limits::default())
 }
 
-/// An archive of these entries, as an attacker may make it.
+/// Makes an archive of these entries, as an attacker could.
 fn forged(manifest: &serde_json::Value, files: &[(&str, &str)]) -> Vec<u8> {
     let manifest = manifest.to_string();
     let entries = std::iter::once((MANIFEST, manifest.as_bytes()));
@@ -63,7 +63,7 @@ fn damaged_bytes_are_refused_wherever_the_damage_is() {
     for position in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[position] ^= 0x40;
-        // A change that does not show in the content, as of a header that nobody reads, is harmless.
+        // A change that does not affect the content, as in a header that nobody reads, is harmless.
         if let Ok(unpacked) = unpacked(&changed, &tree, None) {
             assert_eq!(unpacked.fingerprint(), tree.fingerprint());
         }
@@ -85,7 +85,7 @@ fn files_that_are_not_listed_or_are_no_documents_are_refused() {
     let tree = tree(&[("rototo-workspace.toml", "")]);
     let listed = manifest(&tree);
     for path in ["variables/a.toml", "../../etc/passwd", "/etc/passwd"] {
-        // The writer of archives refuses such names itself, so only what it lets pass can be tried.
+        // The writer of archives refuses such names itself, so the test covers only the names that it accepts.
         let entries = [(MANIFEST, listed.to_string()), (path, "x".to_owned())];
         let Ok(bytes) = archive(entries.iter().map(|(path, text)| (*path, text.as_bytes()))) else { continue };
         assert!(matches!(unpacked(&bytes, &tree, None), Err(SnapshotError::Damaged(_))), "{path}");

@@ -1,4 +1,4 @@
-//! The grammar of a source string: where the files of a workspace come from, as an operator writes it.
+//! The grammar of a source string, which names the place of a workspace's files.
 //!
 //! ```
 //! use rototo_source::Source;
@@ -7,7 +7,7 @@
 //! let Source::Git(git) = &source else { unreachable!() };
 //! assert_eq!(git.reference().to_string(), "main");
 //!
-//! // What may be a secret is part of the source and not of its text.
+//! A part that may be a secret belongs to the source, and not to its text.
 //! let source: Source = "git+https://token@git.example.com/acme/runtime-config.git".parse().unwrap();
 //! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
 //! ```
@@ -25,16 +25,17 @@ pub(crate) use crate::spec::remote_url::Scheme;
 pub use crate::spec::remote_url::{InvalidUrl, RemoteUrl};
 pub use crate::spec::subdirectory::{InvalidSubdirectory, Subdirectory};
 
-/// Where the files of a workspace come from.
+/// The place of a workspace's files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A directory of this machine: a bare path, or `file:///path`.
     Local(PathBuf),
-    /// A commit, branch or tag of a git repository: `git+https://`, `git+ssh://`, `git+file://`, with `#ref:subdirectory`.
+    /// A commit, branch or tag of a git repository: `git+https://`, `git+ssh://`, `git+file://`, with
+    /// `#ref:subdirectory`.
     Git(GitSource),
     /// An archive: `https://….tar.gz`, `.tgz` or `.zip`, with `#:subdirectory`.
     Archive(ArchiveSource),
-    /// What the operator published: `kubernetes://namespace/workspace`, or `kubernetes:///workspace`.
+    /// A published workspace: `kubernetes://namespace/workspace`, or `kubernetes:///workspace`.
     Kubernetes {
         /// `None` means the namespace of the process itself.
         namespace: Option<String>,
@@ -44,7 +45,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The host that it is fetched from.
+    /// Returns the host of the source.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Self::Git(git) => Some(git.remote.host()).filter(|host| !host.is_empty()),
@@ -53,7 +54,7 @@ impl Source {
         }
     }
 
-    /// Whether it is read from this machine's disk.
+    /// Returns whether the source is on this machine's disk.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
             Self::Local(_) => true,
@@ -72,24 +73,24 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// The address of the repository.
+    /// Returns the address of the repository.
     #[must_use]
     pub fn remote(&self) -> &RemoteUrl {
         &self.remote
     }
 
-    /// Which commit is meant.
+    /// Returns the reference to the commit.
     #[must_use]
     pub fn reference(&self) -> &GitReference {
         &self.reference
     }
 
-    /// Another directory of the same.
+    /// Returns the source of another directory of the same repository.
     pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
         Self { subdirectory, ..self.clone() }
     }
 
-    /// The directory of the workspace in the repository; `None` for its root.
+    /// Returns the directory of the workspace in the repository; `None` for its root.
     #[must_use]
     pub fn subdirectory(&self) -> Option<&Subdirectory> {
         self.subdirectory.as_ref()
@@ -105,31 +106,31 @@ pub struct ArchiveSource {
 }
 
 impl ArchiveSource {
-    /// The address of the archive.
+    /// Returns the address of the archive.
     #[must_use]
     pub fn url(&self) -> &RemoteUrl {
         &self.url
     }
 
-    /// How it is packed, by the ending of its path.
+    /// Returns the format, which the ending of the path decides.
     #[must_use]
     pub fn format(&self) -> ArchiveFormat {
         self.format
     }
 
-    /// Another directory of the same.
+    /// Returns the source of another directory of the same archive.
     pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
         Self { subdirectory, ..self.clone() }
     }
 
-    /// The directory of the workspace in the archive.
+    /// Returns the directory of the workspace in the archive.
     #[must_use]
     pub fn subdirectory(&self) -> Option<&Subdirectory> {
         self.subdirectory.as_ref()
     }
 }
 
-/// How an archive is packed.
+/// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ArchiveFormat {
     /// `.tar.gz` and `.tgz`
@@ -138,27 +139,27 @@ pub enum ArchiveFormat {
     Zip,
 }
 
-/// A text that is no source. The message never repeats what may be a secret.
+/// A text that is no source. The message never repeats a part that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
-    /// Nothing at all.
+    /// The text is empty.
     #[error("the source is empty: write a directory, or an address such as git+https://host/repository.git#main")]
     Empty,
     /// Whitespace at an end, a line break, or another control character.
     #[error("the source has a control character or surrounding white space in it: remove it")]
     ControlCharacter,
-    /// `http`, `git+http`, `git`.
+    /// The scheme is not encrypted: `http`, `git+http`, `git`.
     #[error("`{0}` is not encrypted and not authenticated: use https, git+https or git+ssh")]
     Insecure(String),
-    /// A scheme that means nothing here.
+    /// The scheme is unknown.
     #[error(
         "`{0}` is not a known scheme: use a directory, file, git+https, git+ssh, git+file, https (archives) or kubernetes"
     )]
     UnknownScheme(String),
-    /// The right address under a neighbouring scheme.
+    /// The address is valid under a similar scheme.
     #[error("{0}")]
     WrongScheme(&'static str),
-    /// The address is not one.
+    /// The address is invalid.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
     /// The part after `#` does not name a ref.
@@ -210,7 +211,7 @@ impl FromStr for Source {
             Some((address, fragment)) => (address, Some(fragment)),
             None => (rest, None),
         };
-        // As it is shown, a source is read again, and an empty fragment is not shown.
+        // The text of a source is read again as the same source, and it leaves out an empty fragment.
         if address.trim_end() != address {
             return Err(InvalidSource::ControlCharacter);
         }
@@ -241,7 +242,7 @@ fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource>
     Ok(Source::Local(PathBuf::from(path)))
 }
 
-/// As it is shown, a source is read again; so white space at its end is none behind a last `/` either.
+/// The text of a source is read again as the same source; so white space at its end is refused behind a last `/` too.
 fn below(subdirectory: &str) -> Result<Option<Subdirectory>, InvalidSource> {
     let parsed = Subdirectory::parse(subdirectory)?;
     match &parsed {
@@ -284,13 +285,13 @@ fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
     Ok(Source::Kubernetes { namespace, workspace: workspace.to_owned() })
 }
 
-/// `ref:subdirectory` → both parts, empty where they are not given.
+/// Splits `ref:subdirectory` into both parts, which are empty where they are not given.
 fn split_fragment(fragment: Option<&str>) -> (&str, &str) {
     let fragment = fragment.unwrap_or_default();
     fragment.split_once(':').unwrap_or((fragment, ""))
 }
 
-/// A workspace's name is also the value of a label, hence the 63 characters.
+/// The name of a workspace is also the value of a label, hence the 63 characters.
 fn is_kubernetes_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
@@ -300,7 +301,7 @@ fn is_kubernetes_name(name: &str) -> bool {
         && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
 }
 
-/// `git@host:path`, which git understands and a source does not.
+/// Returns whether the text is `git@host:path`, which git understands and a source does not.
 fn is_scp_like(text: &str) -> bool {
     let Some((before, path)) = text.split_once(':') else { return false };
     let Some((user, host)) = before.split_once('@') else { return false };

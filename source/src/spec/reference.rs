@@ -1,27 +1,27 @@
-//! Which commit of a repository is meant: a branch or tag that moves, or one commit for good; and the revision that
-//! it turned out to be.
+//! The reference to a commit of a repository, by a branch or tag that moves or by its name; and the revision that
+//! results.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What stands after `#` in a git source.
+/// The reference after `#` in a git source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GitReference {
-    /// Nothing: what the repository's `HEAD` points at.
+    /// No reference, which means the commit of the repository's `HEAD`.
     Default,
     /// A branch or a tag, by its short name, or any ref by its full name (`refs/…`).
     Name(String),
-    /// One commit, all 40 digits of it. It never changes, so nobody has to ask for news of it.
+    /// One commit, by all 40 digits. It never changes, so no request is needed.
     Commit(Commit),
 }
 
 /// A name that git does not allow for a ref.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
-    /// It would be an option to the git program.
+    /// The name would be an option to the git program.
     #[error("the ref `{0}` begins with `-`: no ref does")]
     LeadingDash(String),
-    /// Against git's own rules for names.
+    /// The name violates git's own rules.
     #[error("`{0}` is not a valid name of a branch or tag")]
     Malformed(String),
 }
@@ -73,7 +73,7 @@ impl fmt::Display for GitReference {
 pub struct Commit(String);
 
 impl Commit {
-    /// The digits.
+    /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -109,7 +109,7 @@ impl fmt::Debug for Commit {
     }
 }
 
-/// What a ref was at one time: `<ref>@sha1:<commit>`.
+/// A ref and the commit that it named at one time: `<ref>@sha1:<commit>`.
 ///
 /// ```
 /// use rototo_source::Revision;
@@ -129,13 +129,13 @@ impl Revision {
         Self { reference, commit }
     }
 
-    /// The ref as the source names it; `HEAD` where it names none.
+    /// Returns the ref as the source names it; `HEAD` where it names none.
     #[must_use]
     pub fn reference(&self) -> &GitReference {
         &self.reference
     }
 
-    /// The commit.
+    /// Returns the commit.
     #[must_use]
     pub fn commit(&self) -> &Commit {
         &self.commit

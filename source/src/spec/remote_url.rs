@@ -1,4 +1,4 @@
-//! The address of something on another machine, which may carry a secret and never shows it.
+//! The address of a resource on another machine. It may hold a secret and never shows it.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Scheme {
     }
 }
 
-/// An address that can't be one.
+/// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// `https:///path`, or a host that is no host.
@@ -63,7 +63,7 @@ impl RemoteUrl {
         Self::parse(Scheme::File, path)
     }
 
-    /// Reads what stands after `://`.
+    /// Parses the text after `://`.
     fn parse(scheme: Scheme, address: &str) -> Result<Self, InvalidUrl> {
         let (authority, path) = match address.find('/') {
             Some(slash) => address.split_at(slash),
@@ -101,49 +101,50 @@ impl RemoteUrl {
         self.scheme
     }
 
-    /// The name of the machine, with its port if one is given; empty for a repository on this machine.
+    /// Returns the name of the machine, with its port if one is given; empty for a repository on this machine.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The path without the query.
+    /// Returns the path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What opens it, if both user and password stand in it.
+    /// Returns the login in the address, if it has both user and password.
     pub(crate) fn login(&self) -> Option<(String, String)> {
         self.user.clone().zip(self.password.clone()).filter(|_| self.scheme == Scheme::Https)
     }
 
-    /// The user that stands in it.
+    /// Returns the user in the address.
     pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// What stands after `?`, which signs the address at some hosts.
+    /// Returns the query, which signs the address at some hosts.
     pub(crate) fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
 
-    /// The address for a program whose arguments others may see: the user is in it only with ssh, where it is public.
+    /// Returns the address for a program with public arguments. It holds the user only for ssh, where the user is
+    /// public.
     pub(crate) fn without_secrets(&self) -> String {
         let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Ssh);
         let user = user.map(|user| format!("{user}@")).unwrap_or_default();
         format!("{}://{user}{}{}", self.scheme.as_str(), self.host, self.path)
     }
 
-    /// The parts that must not be seen, for scrubbing what other programs print. A user name alone is public with
-    /// ssh, where it is `git` nearly always, and often a token with https.
+    /// Returns the secrets of the address, to be removed from the output of other programs. A user name alone is public
+    /// with ssh, where it is nearly always `git`, and often a token with https.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Https);
         [user, self.password.as_deref(), self.query.as_deref()].into_iter().flatten()
     }
 }
 
-/// Resolves `%XX`.
+/// Decodes `%XX`.
 fn decoded(scheme: Scheme, text: &str) -> Result<String, InvalidUrl> {
     let invalid = || InvalidUrl::User(scheme.as_str());
     let mut bytes = text.bytes();

@@ -1,4 +1,4 @@
-//! A directory inside a source: always relative, never climbing.
+//! A directory inside a source: always relative, and never outside.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum InvalidSubdirectory {
 }
 
 impl Subdirectory {
-    /// Reads a relative path; an empty one, or `.`, is the root.
+    /// Parses a relative path; an empty one, or `.`, is the root.
     pub(crate) fn parse(text: &str) -> Result<Option<Self>, InvalidSubdirectory> {
         if text.starts_with('/') {
             return Err(InvalidSubdirectory::Absolute(text.to_owned()));
@@ -30,7 +30,7 @@ impl Subdirectory {
         Ok((!parts.is_empty()).then(|| Self(parts.join("/"))))
     }
 
-    /// Follows a relative path from `base`; `None` if it leaves the source.
+    /// Resolves a relative path from `base`; `None` if it leaves the source.
     pub(crate) fn resolve(base: Option<&Self>, path: &str) -> Option<Option<Self>> {
         let mut parts: Vec<&str> = base.map(|base| base.0.split('/').collect()).unwrap_or_default();
         for part in path.split('/') {
@@ -45,12 +45,12 @@ impl Subdirectory {
         Some((!parts.is_empty()).then(|| Self(parts.join("/"))))
     }
 
-    /// The directory above it, which is empty for the root of the source, and its own name.
+    /// Returns the directory above, which is empty for the root of the source, and the name of this one.
     pub(crate) fn split(&self) -> (&str, &str) {
         self.0.rsplit_once('/').unwrap_or(("", &self.0))
     }
 
-    /// The path.
+    /// Returns the path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

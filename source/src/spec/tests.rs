@@ -2,7 +2,7 @@ use crate::spec::*;
 
 const COMMIT: &str = "2f3c4d5e6f708192aabbccddeeff001122334455";
 
-/// A text that is a source, and how it is shown.
+/// Checks that a text is a source, and how it is shown.
 fn shows(text: &str, expected: &str) {
     match text.parse::<Source>() {
         Ok(source) => assert_eq!(source.to_string(), expected, "{text}"),
