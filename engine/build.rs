@@ -1,8 +1,11 @@
-//! Makes the table of lint rules from `src/lint/rules/`. Each `mod` line of its `mod.rs` is a rule:
+//! Generates the table of lint rules from `src/lint/rules/`. Each `mod` line of its `mod.rs` declares a rule:
 //!
-//! - `NAME.rs` holds its `CHECKS`,
-//! - `NAME/doc.md` says what it is about, in the form that [`Doc::read`] reads,
-//! - `NAME/bad/` is a workspace that has the fault, `NAME/good/` the same without it; what both have alike is in `NAME/both/`.
+//! - `NAME.rs` holds its `CHECKS`.
+//! - `NAME/doc.md` explains the rule; [`Doc`] shows the form.
+//! - `NAME/bad/` is a workspace that has the fault, and `NAME/good/` is the same workspace without it. `NAME/both/` holds
+//!   the files that the two share.
+//!
+//! A `doc.md` in another form, or a folder without a `mod` line, stops the build with its path.
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -13,22 +16,25 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/lint/rules");
-    let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where this package is"));
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where to write"));
+    let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let rules = manifest.join("src/lint/rules");
-    fs::write(out.join("rules.rs"), table(&rules)).expect("the table of rules can be written");
+    let names = names(&text(&rules.join("mod.rs")));
+    refuse_undeclared(&rules, &names);
+    fs::write(out.join("rules.rs"), table(&rules, &names)).expect("OUT_DIR is writable");
 }
 
-/// One static for each rule, `ALL` of them for those who read about them, and `TABLE` for those who run them.
-fn table(rules: &Path) -> String {
+/// Writes one static for each rule, `ALL` with the texts of all rules, and `TABLE` with their checks.
+fn table(rules: &Path, names: &[String]) -> String {
     let (mut statics, mut all, mut table) = (String::new(), String::new(), String::new());
-    for name in names(&text(&rules.join("mod.rs"))) {
-        let doc = Doc::read(&rules.join(&name).join("doc.md"));
-        let (both, bad, good) = (files(rules, &name, "both"), files(rules, &name, "bad"), files(rules, &name, "good"));
+    for name in names {
+        let doc = Doc::read(&rules.join(name).join("doc.md"));
+        let (both, bad, good) = (files(rules, name, "both"), files(rules, name, "bad"), files(rules, name, "good"));
         let upper = name.to_uppercase();
         writeln!(
             statics,
-            "pub(super) static {upper}: LintRule = LintRule {{ id: \"rototo/{}\", severity: Severity::{}, entity: {:?}, stage: Stage::{}, \
+            "pub(super) static {upper}: LintRule = LintRule {{ id: \"rototo/{}\", severity: Severity::{}, entity: {:?}, \
+             stage: Stage::{}, \
              title: {:?}, why: {:?}, help: {:?}, bad: {}, good: {} }};",
             name.replace('_', "-"),
             capitalized(&doc.severity),
@@ -45,17 +51,26 @@ fn table(rules: &Path) -> String {
         write!(table, "(&{upper}, {name}::CHECKS), ").unwrap();
     }
     format!(
-        "{statics}\npub(super) static ALL: &[&LintRule] = &[{all}];\n\npub(super) static TABLE: &[(&LintRule, &[Check])] = &[{table}];\n"
+        "{statics}\npub(super) static ALL: &[&LintRule] = &[{all}];\n\n\
+         pub(super) static TABLE: &[(&LintRule, &[Check])] = &[{table}];\n"
     )
 }
 
-/// The rules that `mod.rs` declares, in its order.
+/// The names of the rules that `mod.rs` declares, in its order.
 fn names(module: &str) -> Vec<String> {
     let declared = module.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     declared.filter(|name| *name != "tests").map(str::to_owned).collect()
 }
 
-/// What a rule's `doc.md` says:
+/// Fails if a folder belongs to no declared rule: without its `mod` line a rule would never run.
+fn refuse_undeclared(rules: &Path, names: &[String]) {
+    for entry in fs::read_dir(rules).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(names.contains(&name), "{}: mod.rs lacks the line `mod {name};`", entry.path().display());
+    }
+}
+
+/// The content of a rule's `doc.md`:
 ///
 /// ```markdown
 /// ---
@@ -81,32 +96,34 @@ struct Doc {
 impl Doc {
     fn read(path: &Path) -> Self {
         let text = text(path);
-        let wrong = |what: &str| -> ! { panic!("{}: {what}", path.display()) };
+        let wrong = |reason: &str| -> ! { panic!("{}: {reason}", path.display()) };
         let Some((head, body)) = text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")) else {
-            wrong("it must begin with `severity`, `entity`, and `stage` between two lines `---`")
+            wrong("the file must open with `severity`, `entity`, and `stage` between two lines `---`")
         };
         let field = |name: &str| {
             let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            found.map_or_else(|| wrong(&format!("`{name}` is missing at the top")), str::to_owned)
+            found.map_or_else(|| wrong(&format!("the head lacks `{name}`")), str::to_owned)
         };
         let Some((title, rest)) = body.trim().strip_prefix("# ").and_then(|body| body.split_once("\n\n")) else {
-            wrong("a title must follow, `# the fault in a few words`, and then the reason")
+            wrong("the head must be followed by `# the fault in a few words` and a paragraph with the reason")
         };
-        let Some((why, help)) = rest.rsplit_once("\n\nA way out: ") else { wrong("it must end with `A way out: …`") };
+        let Some((why, help)) = rest.rsplit_once("\n\nA way out: ") else {
+            wrong("the file must end with a paragraph `A way out: …`")
+        };
         let one_line = |text: &str| text.trim().replace('\n', " ");
         Self {
             severity: field("severity"),
             entity: field("entity"),
             stage: field("stage"),
             title: title.trim().to_owned(),
-            // Paragraphs stay; the lines of one are one.
+            // Paragraphs stay apart; the lines of a paragraph are joined.
             why: why.trim().split("\n\n").map(one_line).collect::<Vec<_>>().join("\n\n"),
             help: one_line(help).trim_end_matches('.').to_owned(),
         }
     }
 }
 
-/// The files of one folder of a rule, by their paths in the workspace.
+/// Returns the files in one folder of a rule by their paths in the workspace.
 fn files(rules: &Path, name: &str, folder: &str) -> BTreeMap<String, PathBuf> {
     let root = rules.join(name).join(folder);
     let (mut found, mut open) = (BTreeMap::new(), vec![root.clone()]);
@@ -124,7 +141,7 @@ fn files(rules: &Path, name: &str, folder: &str) -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// A workspace as an expression: what it has alike with the other, and its own.
+/// Writes an example as an expression: the shared files and its own.
 fn examples(both: &BTreeMap<String, PathBuf>, own: &BTreeMap<String, PathBuf>) -> String {
     let all: BTreeMap<_, _> = both.iter().chain(own).collect();
     let files = all.into_iter().map(|(path, file)| format!("({path:?}, include_str!({file:?}))"));

@@ -10,7 +10,7 @@ use crate::figures::{Spread, Table};
 
 /// The steps of a client in their order, each with the name of what the client does until then.
 const STEPS: [(&str, &str); 5] =
-    [("heard", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
+    [("notified", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
 
 /// The recorded times of some changes.
 #[derive(Default)]

@@ -20,30 +20,30 @@
 
 pub mod compile;
 pub mod diagnostic;
-pub mod document;
+mod document;
 mod graph;
 pub mod lint;
 pub mod parse;
 pub mod resolve;
-pub mod value;
+mod value;
 
-pub use crate::compile::compiled::Compiled;
-pub use crate::compile::{CompileError, compile, compile_after};
-pub use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
-pub use crate::document::fingerprint::{Digest, Fingerprint};
-pub use crate::document::text::{Position, Range};
-pub use crate::document::tree::{Document, DocumentKind, Tree};
-pub use crate::lint::report::Lint;
-pub use crate::lint::{Linted, lint, lint_after, lint_after_with, lint_with};
-pub use crate::parse::infer::infer_context_schema;
-pub use crate::parse::{Parsed, Summary, parse, parse_after};
-pub use crate::resolve::context::{Context, ContextError};
-pub use crate::resolve::facts::{Attributes, Facts};
-pub use crate::resolve::outcome::{Resolution, ResolveError, ResolveOptions};
-pub use crate::resolve::prepared::Prepared;
-pub use crate::resolve::trace::{QualifierTrace, VariableTrace};
-pub use crate::value::attribute::Attribute;
-pub use crate::value::bucket::bucket;
+pub use compile::compiled::Compiled;
+pub use compile::{CompileError, compile, compile_after};
+pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+pub use document::fingerprint::{Digest, Fingerprint};
+pub use document::text::{Position, Range};
+pub use document::tree::{Document, DocumentKind, Tree};
+pub use document::{fingerprint, shared, text, tree};
+pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
+pub use parse::infer::infer_context_schema;
+pub use parse::{Parsed, Summary, parse, parse_after};
+pub use resolve::context::{Context, ContextError};
+pub use resolve::facts::{Attributes, Facts};
+pub use resolve::prepared::Prepared;
+pub use resolve::trace::{QualifierTrace, VariableTrace};
+pub use resolve::{Resolution, ResolveError, ResolveOptions, context, trace};
+pub use value::attribute::Attribute;
+pub use value::bucket::{self, bucket};
 
 /// What this engine understands. It grows when a workspace may hold something that older engines would read differently.
 pub const ENGINE_LEVEL: u64 = 1;

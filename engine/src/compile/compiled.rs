@@ -1,6 +1,5 @@
 //! The tables that resolution walks: names are numbers, values are shared, and nothing is left to check.
 
-use crate::parse;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,21 +9,21 @@ use crate::compile::paths::Paths;
 use crate::compile::table::{NameTable, Named};
 use crate::document::fingerprint::Fingerprint;
 use crate::document::shared::SharedMap;
-use crate::parse::{Parse, Parsed, Schema};
+use crate::parse::{self, Parse, Parsed, Schema};
 
 /// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// What it was made from.
-    pub(crate) parsed: Parsed,
-    pub(crate) variables: NameTable<CompiledVariable>,
+    pub(super) parsed: Parsed,
+    pub(super) variables: NameTable<CompiledVariable>,
     /// The numbers of qualifiers. One keeps its number while it is there.
-    pub(crate) qualifier_numbers: SharedMap<u32>,
-    pub(crate) qualifiers: Arc<[Arc<CompiledQualifier>]>,
-    pub(crate) paths: Arc<Paths>,
-    pub(crate) context_schema: Option<ContextSchema>,
+    pub(super) qualifier_numbers: SharedMap<u32>,
+    pub(super) qualifiers: Arc<[Arc<CompiledQualifier>]>,
+    pub(super) paths: Arc<Paths>,
+    pub(super) context_schema: Option<ContextSchema>,
     /// For each resource, the variables whose values are its objects.
-    pub(crate) users: SharedMap<SharedMap<()>>,
+    pub(super) users: SharedMap<SharedMap<()>>,
 }
 
 #[derive(Debug)]
@@ -102,13 +101,36 @@ impl Compiled {
         self.parsed.qualifiers.keys().map(|id| &**id)
     }
 
+    /// The compiled variable of that id.
+    pub(crate) fn variable(&self, id: &str) -> Option<&CompiledVariable> {
+        self.variables.get(id)
+    }
+
+    /// The number of the qualifier of that id.
+    pub(crate) fn qualifier_number(&self, id: &str) -> Option<u32> {
+        self.qualifier_numbers.get(id).copied()
+    }
+
+    /// All compiled qualifiers by number.
+    pub(crate) fn compiled_qualifiers(&self) -> &[Arc<CompiledQualifier>] {
+        &self.qualifiers
+    }
+
+    /// The paths that qualifiers read.
+    pub(crate) fn paths(&self) -> &Arc<Paths> {
+        &self.paths
+    }
+
+    /// The schema that contexts must match, if the workspace has one.
+    pub(crate) fn context_schema(&self) -> Option<&ContextSchema> {
+        self.context_schema.as_ref()
+    }
+
     /// The qualifier of that number.
     pub(crate) fn qualifier(&self, number: u32) -> Option<&CompiledQualifier> {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
     }
-}
 
-impl Compiled {
     /// A predicate as it was written.
     pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
         let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;

@@ -6,7 +6,6 @@ pub(crate) mod constraint;
 pub(crate) mod paths;
 pub(crate) mod table;
 
-pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use crate::compile::paths::Paths;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::document::shared::SharedMap;
 use crate::graph;
+pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};

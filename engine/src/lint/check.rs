@@ -1,8 +1,7 @@
 //! What a rule looks at: one document after the other, or what lies between them.
 
-use crate::lint::entry::{DocumentEntry, ObjectEntry};
-
 use crate::document::tree::DocumentKind;
+use crate::lint::entry::{DocumentEntry, ObjectEntry};
 use crate::lint::references::References;
 use crate::lint::{Findings, ScriptFaultKind, WorkspaceIndex};
 use crate::parse::{Qualifier, Resource, Schema, Variable};

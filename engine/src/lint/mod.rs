@@ -1,20 +1,20 @@
 //! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
 //!
-//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts beside it. Most look at one document and at what it names, so what did not
-//! change, and names nothing that did, need not be looked at again: see [`lint_after`].
+//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts. Most rules read one document and the documents
+//! that it names, so [`lint_after`] skips a document if neither it nor any document that it names changed.
 
 mod affected;
 mod check;
 mod custom;
-pub(crate) mod entry;
+mod entry;
 mod findings;
 mod linted;
 mod manual;
 mod references;
-pub(crate) mod report;
-pub(crate) mod rule;
+mod report;
+mod rule;
 mod rules;
-pub(crate) mod similar;
+mod similar;
 mod uses;
 mod workspace_index;
 

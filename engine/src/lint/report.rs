@@ -1,4 +1,4 @@
-//! The result of lint: the diagnostics, and the custom rules.
+//! [`Lint`]: the result of linting a workspace.
 
 use super::custom::Custom;
 use crate::diagnostic::{Diagnostic, Severity};

@@ -1,4 +1,4 @@
-//! The description of a built-in rule: what it finds, why that matters, and a way out.
+//! [`LintRule`]: the texts and examples of a built-in rule. Its checks are in the table of `rules/`.
 
 use crate::diagnostic::{Severity, Stage};
 

@@ -1,7 +1,7 @@
-//! Comparisons that several rules need: repeated items, and the nearest known word.
+//! Names that repeat, and names that resemble a word.
 
 /// Whether something comes twice. Asked first, as it almost never does.
-pub(crate) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     let mut items: Vec<T> = items.collect();
     items.sort_unstable();
     items.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
@@ -9,7 +9,7 @@ pub(crate) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 
 /// A question after what may have been meant instead of `word`; empty if nothing is close, or if there are so many names
 /// that looking through them for every mistake would cost more than it helps.
-pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
     const MANY: usize = 1_000;
     let tolerated = (word.len() / 3).min(3);
     let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);
@@ -18,7 +18,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> S
 }
 
 /// How many characters must be added, removed, or replaced to make one word the other.
-pub(crate) fn distance(left: &str, right: &str) -> usize {
+fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (above, left) in left.chars().enumerate() {

@@ -30,7 +30,7 @@ enum Undecided {
 impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
     #[inline(always)]
     pub(crate) fn new(compiled: &'a Compiled, facts: F, record: R) -> Self {
-        Self { compiled, qualifiers: &compiled.qualifiers, facts, decided: None, record }
+        Self { compiled, qualifiers: compiled.compiled_qualifiers(), facts, decided: None, record }
     }
 
     /// Whether a qualifier is true.
@@ -127,7 +127,7 @@ impl Undecided {
         let id = |number| compiled.qualifier(number).map_or_else(|| Arc::from(""), |found| Arc::clone(&found.id));
         match self {
             Self::Missing { qualifier, path } => {
-                let path = compiled.paths.items().get(path as usize);
+                let path = compiled.paths().items().get(path as usize);
                 let attribute = path.map_or_else(|| Arc::from(""), |path| Arc::clone(&path.text));
                 ResolveError::MissingAttribute { attribute, qualifier: id(qualifier) }
             }

@@ -141,7 +141,7 @@ impl<T: Attributes + ?Sized> AttributeSource for T {
         compiled: &'a Compiled,
         memory: &'m mut Memory<Attribute<'a>>,
     ) -> AttributesReader<'a, 'm, T> {
-        AttributesReader { paths: compiled.paths.items(), attributes: self, known: memory }
+        AttributesReader { paths: compiled.paths().items(), attributes: self, known: memory }
     }
 
     fn check(&self, _: &Compiled) -> Result<(), ResolveError> {
@@ -159,7 +159,7 @@ pub struct JsonReader<'a, 'm> {
 impl<'a, 'm> JsonReader<'a, 'm> {
     #[inline(always)]
     pub(crate) fn new(root: &'a Value, compiled: &'a Compiled, known: &'m mut Memory<&'a Value>) -> Self {
-        Self { paths: compiled.paths.items(), root, known }
+        Self { paths: compiled.paths().items(), root, known }
     }
 
     #[inline(always)]

@@ -8,13 +8,12 @@ pub(crate) mod outcome;
 pub(crate) mod prepared;
 pub mod trace;
 
-pub use crate::resolve::outcome::{Resolution, ResolveError, ResolveOptions};
-
 use crate::compile::compiled::{Choice, Compiled};
 use crate::parse::violation::Violation;
 use crate::resolve::context::Context;
 use crate::resolve::evaluation::Evaluation;
 use crate::resolve::facts::Facts;
+pub use crate::resolve::outcome::{Resolution, ResolveError, ResolveOptions};
 use crate::resolve::trace::{QualifierTrace, RuleTrace, Traces, Untraced, VariableTrace};
 
 impl Compiled {
@@ -53,7 +52,7 @@ impl Compiled {
         facts: &F,
         options: ResolveOptions,
     ) -> Result<Resolution<'_>, ResolveError> {
-        let variable = self.variables.get(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
+        let variable = self.variable(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
         self.check(facts, options)?;
         let mut memory = F::memory();
         let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), Untraced);
@@ -83,7 +82,7 @@ impl Compiled {
         facts: &F,
         options: ResolveOptions,
     ) -> Result<bool, ResolveError> {
-        let number = *self.qualifier_numbers.get(id).ok_or_else(|| ResolveError::UnknownQualifier(id.to_owned()))?;
+        let number = self.qualifier_number(id).ok_or_else(|| ResolveError::UnknownQualifier(id.to_owned()))?;
         self.check(facts, options)?;
         let mut memory = F::memory();
         Evaluation::new(self, facts.reader(self, &mut memory), Untraced).qualifier(number)
@@ -116,7 +115,7 @@ impl Compiled {
         facts: &F,
         options: ResolveOptions,
     ) -> Result<VariableTrace, ResolveError> {
-        let variable = self.variables.get(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
+        let variable = self.variable(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
         self.check(facts, options)?;
         let (mut traces, mut rules) = (Traces::default(), Vec::new());
         let mut memory = F::memory();
@@ -145,7 +144,7 @@ impl Compiled {
         options: ResolveOptions,
     ) -> Result<QualifierTrace, ResolveError> {
         let unknown = || ResolveError::UnknownQualifier(id.to_owned());
-        let number = *self.qualifier_numbers.get(id).ok_or_else(unknown)?;
+        let number = self.qualifier_number(id).ok_or_else(unknown)?;
         self.check(facts, options)?;
         let (mut traces, mut memory) = (Traces::default(), F::memory());
         Evaluation::new(self, facts.reader(self, &mut memory), &mut traces).qualifier(number)?;
@@ -157,7 +156,7 @@ impl Compiled {
     /// # Errors
     /// When it does not; every violation is named, without the value that violates.
     pub fn validate_context(&self, context: &Context) -> Result<(), ResolveError> {
-        let Some(schema) = &self.context_schema else { return Ok(()) };
+        let Some(schema) = self.context_schema() else { return Ok(()) };
         if context.has_matched(schema.identity) {
             return Ok(());
         }

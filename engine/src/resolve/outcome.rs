@@ -1,8 +1,9 @@
-//! The result of a resolution, its errors, and its options.
+//! The options of a resolution, and its results: a value or an error.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::Arc;
 
 /// The value that was chosen, borrowed from the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -57,15 +57,15 @@ impl Compiled {
     /// Looks up in a context whatever this workspace may read.
     #[must_use]
     pub fn prepare(&self, context: Context) -> Prepared {
-        let values = Prepared::lookup(&context, &self.paths);
-        Prepared { context, paths: Arc::clone(&self.paths), values }
+        let values = Prepared::lookup(&context, self.paths());
+        Prepared { context, paths: Arc::clone(self.paths()), values }
     }
 
     /// Makes it as fast for this workspace as for the one it was prepared for; nothing to do if that reads the same.
     pub fn prepare_again(&self, prepared: &mut Prepared) {
         if !prepared.is_for(self) {
-            prepared.values = Prepared::lookup(&prepared.context, &self.paths);
-            prepared.paths = Arc::clone(&self.paths);
+            prepared.values = Prepared::lookup(&prepared.context, self.paths());
+            prepared.paths = Arc::clone(self.paths());
         }
     }
 }
@@ -82,7 +82,7 @@ impl Prepared {
     #[inline]
     pub fn is_for(&self, compiled: &Compiled) -> bool {
         // As long as it is held here, its address is nobody else's.
-        Arc::ptr_eq(&self.paths, &compiled.paths)
+        Arc::ptr_eq(&self.paths, compiled.paths())
     }
 
     fn lookup(context: &Context, paths: &Paths) -> Box<[PreparedValue]> {

@@ -1,4 +1,6 @@
-//! The values of attributes: how they compare, and the bucket that a value falls into.
+//! Values of attributes: their types, how they compare, and the bucket into which one falls.
+//!
+//! The entry point is [`attribute::Attribute`]. Numbers compare by their mathematical value, however they are written.
 
 pub(crate) mod attribute;
 pub mod bucket;

@@ -1,4 +1,4 @@
-//! A custom rule, as a script declares it.
+//! [`CustomRule`]: the declaration of a rule in a script of the workspace.
 
 use crate::diagnostic::Severity;
 

@@ -1,8 +1,9 @@
-//! The rules. Each is a `mod` line here, `NAME.rs` with its check, and `NAME/` with its texts: `doc.md` says what it is about,
-//! `bad/` is a workspace that has the fault, `good/` the same without it, and `both/` what these have alike.
+//! The lint rules. A rule consists of a `mod` line here, `NAME.rs` with its checks, and the folder `NAME/` with its texts:
+//! `doc.md` explains it, `bad/` is a workspace that has the fault, `good/` is the same workspace without it, and `both/`
+//! holds the files that the two share. `docs/recipes/add-a-lint-rule.md` adds one step by step.
 //!
-//! `build.rs` makes the table from these lines, in their order: stage by stage. A check of references may count on what the
-//! rules above it have found.
+//! `build.rs` generates the table from these lines, in their order: stage by stage, and by name within a stage. A check of
+//! references may rely on the findings of the rules above it.
 
 // Is there a workspace?
 mod workspace_manifest_missing;
@@ -69,7 +70,7 @@ mod variable_rule_selects_default_value;
 mod variable_rule_shadowed;
 mod variable_value_unused;
 
-use super::Check;
+use super::check::Check;
 use super::rule::LintRule;
 use crate::diagnostic::{Severity, Stage};
 
