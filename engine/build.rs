@@ -2,8 +2,8 @@
 //!
 //! - `NAME.rs` holds its `CHECKS`.
 //! - `NAME/doc.md` explains the rule; [`Doc`] shows the form.
-//! - `NAME/bad/` is a workspace that has the fault, and `NAME/good/` is the same workspace without it. `NAME/both/` holds
-//!   the files that the two share.
+//! - `NAME/bad/` is a workspace that has the fault, and `NAME/good/` is the same workspace without it. `NAME/both/`
+//!   holds the files that the two share.
 //!
 //! A `doc.md` in another form, or a folder without a `mod` line, stops the build with its path.
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, clippy::expect_used)]
@@ -33,8 +33,8 @@ fn table(rules: &Path, names: &[String]) -> String {
         let upper = name.to_uppercase();
         writeln!(
             statics,
-            "pub(super) static {upper}: LintRule = LintRule {{ id: \"rototo/{}\", severity: Severity::{}, entity: {:?}, \
-             stage: Stage::{}, \
+            "pub(super) static {upper}: LintRule = LintRule {{ id: \"rototo/{}\", severity: Severity::{}, \
+             entity: {:?}, stage: Stage::{}, \
              title: {:?}, why: {:?}, help: {:?}, bad: {}, good: {} }};",
             name.replace('_', "-"),
             capitalized(&doc.severity),

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cycles_are_found_and_what_is_referred_to_comes_first() {
+    fn cycles_are_found_and_referenced_components_come_first() {
         let edges = vec![vec![1], vec![2], vec![1, 3], vec![], vec![4], vec![0, 3]];
         let components = components(&edges);
         assert_eq!(components, [vec![3], vec![1, 2], vec![0], vec![4], vec![5]]);

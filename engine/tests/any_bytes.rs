@@ -1,4 +1,4 @@
-//! Whatever the bytes, the engine answers: it never panics, lint and compile agree, and every place exists.
+//! The engine answers for any bytes: it never panics, lint and compile agree, and every place exists.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Context, Lint, ResolveOptions, Tree, compile, lint, parse};
@@ -39,7 +39,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What mutations are made of, beside single bytes.
+/// The words that mutations insert, beside single bytes.
 const WORDS: &[&str] = &[
     "\"",
     "'",
@@ -129,7 +129,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     FILES.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// Takes a workspace through the whole engine and checks what must hold for all of them.
+/// Takes a workspace through the whole engine, and checks the properties that hold for every workspace.
 fn check(tree: Tree) -> Lint {
     let parsed = parse(tree);
     let lint = lint(&parsed);
@@ -212,7 +212,7 @@ fn check_document(path: &str, bytes: impl Into<Vec<u8>>, rule: &str, at: &str) {
 }
 
 #[test]
-fn what_is_no_text_is_located() {
+fn bytes_that_are_no_text_are_located() {
     check_document(
         "variables/limit.toml",
         b"a = 1\nb = \"\xff\"\n",
@@ -223,7 +223,7 @@ fn what_is_no_text_is_located() {
 }
 
 #[test]
-fn what_json_cannot_say_is_located() {
+fn values_that_json_cannot_express_are_located() {
     let object = "resources/plan-objects/basic.toml";
     let check = |value: &str| {
         check_document(

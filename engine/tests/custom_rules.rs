@@ -1,10 +1,11 @@
-//! What the engine asks of whoever runs Lua, and what it makes of the answers: with scripts that are plain data.
+//! The calls of the engine to a program that runs Lua, and the effect of their results, with scripts that are plain
+//! data.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::lint::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
 use rototo_engine::{Lint, Tree, lint, lint_with, parse};
 
-/// Answers every question alike, and counts them.
+/// Gives the same result to every call, and counts the calls.
 #[derive(Default)]
 struct Always {
     declared: Vec<Declared>,
@@ -49,14 +50,14 @@ fn tree() -> Tree {
     files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// What is said by or about own rules.
+/// The findings by or about custom rules.
 fn said(lint: &Lint) -> Vec<String> {
     let found = lint.diagnostics.iter().filter(|found| !found.rule.starts_with("rototo/variable"));
     found.map(ToString::to_string).collect()
 }
 
 #[test]
-fn each_handler_is_asked_about_each_target_and_its_findings_stand_there() {
+fn each_handler_runs_on_each_target_and_its_findings_have_that_place() {
     let answer = Some(Ok(vec![Objection { message: "no".to_owned(), field: None }]));
     let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
     let lint = lint_with(&parse(tree()), &mut scripts);
@@ -66,7 +67,7 @@ fn each_handler_is_asked_about_each_target_and_its_findings_stand_there() {
 }
 
 #[test]
-fn a_declaration_that_means_nothing_is_reported_at_its_line() {
+fn an_invalid_declaration_is_reported_at_its_line() {
     let check = |change: fn(&mut Declared), rule: &str, words: &str| {
         let mut one = declared("team/rule", "t");
         change(&mut one);
@@ -91,7 +92,7 @@ fn a_declaration_that_means_nothing_is_reported_at_its_line() {
 }
 
 #[test]
-fn who_gives_no_answer_is_a_fault_that_says_why() {
+fn a_script_without_a_result_is_a_fault_with_a_reason() {
     let answer = Some(Err(ScriptError::new(ScriptErrorKind::Memory, "too much")));
     let mut scripts = Always { declared: vec![declared("team/rule", "t")], answer, ..Always::default() };
     let lint = lint_with(&parse(tree()), &mut scripts);
@@ -106,7 +107,7 @@ fn who_gives_no_answer_is_a_fault_that_says_why() {
 }
 
 #[test]
-fn more_findings_than_anybody_reads_end_the_asking() {
+fn too_many_findings_end_the_run() {
     let many = vec![Objection { message: "no".to_owned(), field: None }; 6_000];
     let mut scripts =
         Always { declared: vec![declared("team/rule", "t")], answer: Some(Ok(many)), ..Always::default() };
@@ -116,7 +117,7 @@ fn more_findings_than_anybody_reads_end_the_asking() {
 }
 
 #[test]
-fn where_nothing_runs_lua_every_script_is_a_fault() {
+fn without_lua_every_script_is_a_fault() {
     let parsed = parse(tree());
     assert_eq!(said(&lint(&parsed)), ["lint/a.lua: rules in Lua are not run here [rototo/custom-lint-failed]"]);
     let refused = lint_with(&parsed, &mut Refuse("not today"));

@@ -1,5 +1,5 @@
-//! The worked example holds, step for step: `examples/degradation-config` resolves as its walkthrough says, and the
-//! mistakes of an incident are refused at the line where they were made.
+//! The example `examples/degradation-config` resolves step by step as its walkthrough says, and the mistakes of an
+//! incident are refused at the line where they were made.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Compiled, Context, Diagnostic, ResolveOptions, Tree, VariableTrace, compile, lint, parse};
@@ -70,7 +70,7 @@ fn refused(tree: Tree, rule: &str, at: &str) -> Diagnostic {
 }
 
 #[test]
-fn the_example_has_nothing_to_complain_about() {
+fn the_example_has_no_findings() {
     let parsed = parse(example());
     assert_eq!(lint(&parsed).diagnostics, []);
     let summary = parsed.summary();
@@ -188,7 +188,7 @@ fn broken_toml_is_refused_at_its_line() {
 }
 
 #[test]
-fn what_cannot_be_compiled_says_where_and_quotes_nothing() {
+fn a_compile_error_has_a_place_and_quotes_nothing() {
     let error = compile(&parse(edited(VARIABLE, "value = \"severe\"", "value = \"sever\""))).unwrap_err();
     let expected = format!(
         "cannot compile: {VARIABLE}:10:9: a variable selects a value that does not exist (at `resolve.rule.value`)"

@@ -1,4 +1,4 @@
-//! Facts decide the same whether they are JSON, were prepared, or stand in an application's own type.
+//! Attributes decide the same in JSON, in a prepared context, and in an application's own type.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ fn qualifier(id: &str, predicates: &[(&str, &str)]) -> (String, String) {
     (format!("qualifiers/{id}.toml"), format!("schema_version = 1\n{}", predicates.collect::<String>()))
 }
 
-/// Facts in a type of their own, which notes what it is asked for.
+/// Attributes in an own type, which records the paths that it is asked for.
 struct RecordingFacts {
     json: Value,
     asked: RefCell<BTreeMap<String, usize>>,
@@ -39,7 +39,7 @@ impl Attributes for RecordingFacts {
     }
 }
 
-/// Decides `q` from all kinds of facts, and from facts that were prepared for another workspace.
+/// Decides `q` from all kinds of attributes, and from a context that was prepared for another workspace.
 #[track_caller]
 fn decide(compiled: &Compiled, json: &Value) -> Result<bool, ResolveError> {
     let context = Context::from_json(json.clone()).unwrap();
@@ -62,7 +62,7 @@ fn decide(compiled: &Compiled, json: &Value) -> Result<bool, ResolveError> {
 }
 
 #[test]
-fn every_operator_sees_the_same_in_all_kinds_of_facts() {
+fn every_operator_decides_the_same_for_all_kinds_of_attributes() {
     let many = (0..20).map(|number| format!("\"t{number}\"")).collect::<Vec<_>>().join(", ");
     let operators = [
         "op = \"eq\"\nvalue = \"a\"".to_owned(),
@@ -98,8 +98,8 @@ fn every_operator_sees_the_same_in_all_kinds_of_facts() {
 }
 
 #[test]
-fn an_own_type_is_asked_for_each_path_at_most_once() {
-    // More paths than are remembered in one place, and each is read by two qualifiers.
+fn an_own_type_is_read_at_most_once_per_path() {
+    // More paths than fit into the first part of the memory, and two qualifiers read each of them.
     let on = |number: usize| (format!("a.b.p{number}"), "op = \"neq\"\nvalue = \"x\"");
     for paths in [3, 31, 40, 90, 300] {
         let names: Vec<_> = (0..paths).map(on).collect();
@@ -117,7 +117,7 @@ fn an_own_type_is_asked_for_each_path_at_most_once() {
 }
 
 #[test]
-fn what_is_prepared_stays_right_when_the_workspace_changes() {
+fn a_prepared_context_stays_correct_when_the_workspace_changes() {
     let version = |value: &str, path: &str| {
         tree(&[qualifier(
             "q",
@@ -158,9 +158,9 @@ fn the_context_schema_is_for_json_only() {
     assert_eq!(compiled.resolve_qualifier("q", &RecordingFacts::new(facts)), Ok(true));
 }
 
-/// A number that is no real one is null, as it is in JSON.
+/// A number that is not real is null, as it is in JSON.
 #[test]
-fn what_is_no_real_number_is_null() {
+fn a_number_that_is_not_real_is_null() {
     struct Odd(f64);
     impl Attributes for Odd {
         fn attribute(&self, _: &str) -> Option<Attribute<'_>> {

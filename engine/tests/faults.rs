@@ -1,4 +1,4 @@
-//! Each way of getting a document wrong is found by its rule, at its place.
+//! Each fault of a document is found by its rule, at its place.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Tree, lint, parse};
@@ -19,7 +19,7 @@ fn tree<'a>(files: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Tree {
     files.into_iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// The rules that object to `text` at `path`, each with its place, beside a workspace without faults.
+/// The rules that object to `text` at `path`, each with its place, in a workspace without other faults.
 fn found(path: &str, text: &str) -> Vec<String> {
     let document = (path, text);
     let tree = tree(FILES.iter().filter(|(other, _)| *other != path).chain([&document]));
@@ -184,7 +184,7 @@ fn a_broken_document_is_not_reported_as_missing_too() {
 }
 
 #[test]
-fn diagnostics_stand_in_the_order_of_documents_and_places() {
+fn diagnostics_are_ordered_by_document_and_place() {
     let files = [
         ("rototo-workspace.toml", "schema_version = 2\nextends = 1\n"),
         ("variables/a.toml", ""),

@@ -1,5 +1,5 @@
-//! Workspaces that somebody wrote to hurt whoever reads them. Each is answered with a diagnostic or an error, soon, on the
-//! stack of an ordinary thread, and without words as large as the workspace.
+//! Workspaces that are written to harm their readers. Each gives a diagnostic or an error, soon, on the stack of an
+//! ordinary thread, and without a message as large as the workspace.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const SCHEMA: &str = "schemas/p.json";
 const OBJECT: &str = "resources/p-objects/a.toml";
 
-/// A workspace of one resource with one object, which is what the context must look like as well.
+/// A workspace with one resource and one object, whose schema the context must match as well.
 fn files(schema: &str, object: &str) -> Tree {
     let variable = "schema_version = 1\ntype = \"resource:p\"\nresolve = { default = \"a\" }\n";
     let files = [
@@ -24,7 +24,7 @@ fn files(schema: &str, object: &str) -> Tree {
     files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// Lints, and takes care that what is found can be kept, sent, and read.
+/// Lints, and checks that the findings can be kept, sent, and read.
 fn found(tree: Tree) -> Lint {
     let lint = lint(&parse(tree));
     assert!(lint.diagnostics.len() <= 2_000, "{}", lint.diagnostics.len());
@@ -41,7 +41,7 @@ fn check(schema: &str, object: &str, rule: &str, message: &str) {
     assert!(lint.has_errors() && lint.diagnostics.iter().any(fits), "expected {rule} {message}: {lint:#?}");
 }
 
-/// Schemas that refer each to the next, `levels` of them; the last is an object.
+/// `levels` schemas, each of which refers to the next; the last is an object.
 fn chain(levels: usize, link: impl Fn(Value) -> Value) -> String {
     let next = |level: usize| json!({ "$ref": format!("#/$defs/a{}", level + 1) });
     let links = (0..levels).map(|level| (format!("a{level}"), link(next(level))));
@@ -75,7 +75,7 @@ fn schemas_whose_alternatives_double_with_each_level_of_the_value() {
 }
 
 #[test]
-fn references_that_go_round_or_on_and_on() {
+fn cyclic_and_endless_references() {
     for schema in ["{\"$ref\": \"#\"}", "{\"allOf\": [{\"$ref\": \"#\"}, {\"$ref\": \"#\"}]}"] {
         assert!(!found(files(schema, "v = 1")).has_errors(), "{schema}");
     }
@@ -100,7 +100,7 @@ fn patterns_that_stand_for_megabytes() {
 }
 
 #[test]
-fn patterns_that_never_come_to_an_end() {
+fn patterns_that_backtrack_without_end() {
     let text = "a".repeat(60);
     for pattern in ["^(a+)+$", "^(?=x?)(a+)+$", r"^(a|a)*\\1(a*)*b$", "^(?:(a*)(?=a))*b$"] {
         let schema = format!("{{\"properties\": {{\"v\": {{\"items\": {{\"pattern\": \"{pattern}\"}}}}}}}}");
@@ -110,7 +110,7 @@ fn patterns_that_never_come_to_an_end() {
 }
 
 #[test]
-fn references_to_elsewhere_are_no_schema() {
+fn a_schema_that_refers_outside_is_invalid() {
     for reference in ["http://127.0.0.1:1/x.json", "https://example.com/x.json", "file:///etc/hostname", "other.json"] {
         check(&json!({ "$ref": reference }).to_string(), "v = 1", INVALID, "");
         check(&json!({ "$schema": format!("{reference}#") }).to_string(), "v = 1", INVALID, "");
@@ -146,7 +146,7 @@ fn qualifiers_that_refer_to_each_other_ten_thousand_times() {
 }
 
 #[test]
-fn numbers_beyond_measure() {
+fn extreme_numbers() {
     let digits = "9".repeat(100_000);
     let parse_failed = "rototo/resource-object-parse-failed";
     check("{}", &format!("v = {digits}"), parse_failed, "does not fit into 64 bits");

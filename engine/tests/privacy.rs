@@ -1,4 +1,4 @@
-//! What others may read (masked messages, errors) holds no value of the workspace and none of the context.
+//! Texts that others may read (masked messages, errors) hold no value of the workspace and none of the context.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Context, Tree, compile, lint, parse};
@@ -18,7 +18,7 @@ op = \"gt\"
 value = 1
 ";
 
-/// Everything that can hold a value is wrong, and holds the secret.
+/// Documents in which everything that can hold a value is invalid and holds the secret.
 const WRONG: &[(&str, &str)] = &[
     (
         "schemas/context.schema.json",

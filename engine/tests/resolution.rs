@@ -1,10 +1,10 @@
-//! What each operator decides, in which order, and what is an error instead.
+//! The decision of each operator, the order of evaluation, and the errors.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Compiled, Context, ResolveError, ResolveOptions, Tree, compile, lint, parse};
 use serde_json::{Value, json};
 
-/// A workspace of these files and a manifest; lint has no errors in it.
+/// Makes a workspace of these files and a manifest, and requires that lint finds no error in it.
 fn workspace(files: &[(&str, &str)]) -> Compiled {
     let manifest = ("rototo-workspace.toml", "schema_version = 1");
     let files = files.iter().copied().chain([manifest]);
@@ -112,7 +112,7 @@ fn every_attribute_of_a_qualifier_must_be_there_even_after_a_false_predicate() {
 }
 
 #[test]
-fn what_later_rules_read_need_not_be_there_once_a_rule_matches() {
+fn attributes_of_later_rules_may_be_missing_once_a_rule_matches() {
     let on = |attribute: &str| {
         format!("schema_version = 1\n[[predicate]]\nattribute = \"{attribute}\"\nop = \"eq\"\nvalue = true\n")
     };
@@ -150,7 +150,7 @@ fn unknown_names_are_errors_that_name_them() {
 }
 
 #[test]
-fn objects_stand_in_the_variable_and_are_checked_against_its_schema() {
+fn object_values_are_inline_and_checked_against_the_schema() {
     let variable = "schema_version = 1
 type = \"object\"
 schema = \"../schemas/policy.schema.json\"

@@ -1,5 +1,5 @@
-//! A workspace that is followed through many changes is the same as one that is read at once: same parts, same faults, same
-//! answers.
+//! A workspace that is updated through many changes equals one that is read at once: the same parts, faults, and
+//! decisions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{
@@ -8,7 +8,7 @@ use rototo_engine::{
 };
 use serde_json::json;
 
-/// For each path the texts that may stand there: a step puts one of them there, or takes the file away.
+/// The possible texts at each path: a step writes one of them, or removes the file.
 const FILES: &[(&str, &[&str])] = &[
     ("rototo-workspace.toml", &["schema_version = 1", "schema_version = 1 # same", "schema_version = 2"]),
     (
@@ -80,7 +80,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("lint/custom.lua", &["function register(lint) end"]),
 ];
 
-/// The same numbers each time.
+/// Pseudo-random numbers, the same each time.
 struct Numbers(u64);
 
 impl Numbers {
@@ -90,7 +90,7 @@ impl Numbers {
     }
 }
 
-/// One file more, less, or other; mostly the workspace stays whole.
+/// Adds, removes, or changes one file; usually the workspace stays complete.
 fn step(tree: &mut Tree, numbers: &mut Numbers) {
     let (path, texts) = FILES[numbers.below(FILES.len())];
     match numbers.below(10) {

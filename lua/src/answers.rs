@@ -1,4 +1,4 @@
-//! What a script says when it is asked: its registrations, and what its handlers object to.
+//! The results of a script: its registrations, and the objections of its handlers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::sandbox::Sandbox;
 
-/// How many registrations or objections one answer may have.
+/// The most registrations or objections in one result.
 const MOST: usize = 1_000;
 
-/// How long each text in it may be.
+/// The most bytes of each text in it.
 const LONGEST: usize = 4_096;
 
-/// Calls `register(lint)`, and gives what it registers.
+/// Calls `register(lint)`, and returns the registrations.
 pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> {
     let declared = Rc::new(RefCell::new(Vec::new()));
     let kept = Rc::clone(&declared);
@@ -40,7 +40,7 @@ pub(crate) fn register(sandbox: &Sandbox) -> Result<Vec<Declared>, ScriptError> 
     })
 }
 
-/// A function of the script. Here and below nothing is asked of metatables: they would run the script where it can't be
+/// A function of the script. Nothing here or below consults metatables: they would run the script where it can't be
 /// stopped.
 fn function(lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
     lua.globals().raw_get(name)
@@ -84,7 +84,7 @@ fn fault(text: &str) -> mlua::Error {
     mlua::Error::runtime(text)
 }
 
-/// Calls a handler, and gives what it returns.
+/// Calls a handler, and returns its objections.
 pub(crate) fn check(sandbox: &Sandbox, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError> {
     let answer = sandbox.within(|lua| {
         let handler = function(lua, call.handler)?.ok_or_else(|| fault("the script has no such function"))?;

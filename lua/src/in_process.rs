@@ -1,4 +1,4 @@
-//! Lua in the process that asks.
+//! Lua in the calling process.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use rototo_engine::lint::{Call, Declared, Objection, Script, ScriptError, Script
 use crate::answers;
 use crate::sandbox::{Sandbox, ScriptLimits};
 
-/// Runs the scripts of one workspace in this process, on the thread that asks: each call in a Lua state of its own. Make
-/// one for each run of lint, since together they may take only so long.
+/// Runs the scripts of one workspace in this process, on the calling thread, with a Lua state for each call. Make one
+/// for each run of lint, because the time limit covers all scripts together.
 #[derive(Debug)]
 pub struct InProcess {
     limits: ScriptLimits,
@@ -16,7 +16,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// From now on scripts may take their total time.
+    /// Starts the time limit of all scripts together.
     #[must_use]
     pub fn new(limits: ScriptLimits) -> Self {
         Self { limits, end: Instant::now() + limits.total_time }

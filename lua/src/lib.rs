@@ -1,7 +1,8 @@
-//! Runs the lint rules that a workspace brings along, `lint/*.lua`, within limits.
+//! Runs the custom rules of a workspace, `lint/*.lua`, within limits.
 //!
-//! The engine asks through [`Scripts`], and knows nothing of Lua. [`InProcess`] answers in the process that asks.
-//! [`Subprocess`] answers from a process of its own, which can open nothing, and is ended when it takes too long.
+//! The engine calls this package through [`Scripts`], and knows nothing of Lua. [`InProcess`] runs scripts in the
+//! calling process. [`Subprocess`] runs them in another process, which can open nothing and is ended when it takes too
+//! long.
 //!
 //! ```
 //! use rototo_engine::{Tree, lint_with, parse};

@@ -1,4 +1,4 @@
-//! What the rules of a workspace see, and where what they find is shown.
+//! The data that custom rules see, and the places of their findings.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Lint, Tree, lint_with, parse};
@@ -22,7 +22,7 @@ fn lint(script: &str) -> Lint {
     lint
 }
 
-/// A script that registers `check` with these words in front of its rule.
+/// A script that registers `check` with this text in front of its rule.
 fn script(registration: &str, check: &str) -> String {
     format!(
         "function register(lint)\n  lint:on({{ {registration}, rule = {{ id = \"team/rule\", title = \"A title\", help = \"A way out.\" }}, handler = \"check\" }})\nend\nfunction check(ctx)\n{check}\nend\n"
@@ -37,7 +37,7 @@ fn check(registration: &str, body: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_finding_stands_where_the_field_stands() {
+fn a_finding_has_the_place_of_its_field() {
     let value = |field: &str| format!("stage = \"value\", entity = \"value\", field = \"{field}\"");
     let body = "if ctx.target.selected ~= nil and ctx.target.name == \"large\" then return { { message = ctx.stage .. \" \" .. ctx.entity .. \" \" .. tostring(ctx.target.selected) } } end";
     check(&value("value.projects"), body, &["variables/limits.toml:10:1: value value 500 [team/rule]"]);
@@ -63,7 +63,7 @@ fn a_finding_stands_where_the_field_stands() {
 }
 
 #[test]
-fn what_goes_wrong_in_a_script_stands_at_its_line() {
+fn an_error_of_a_script_has_its_line() {
     let found = |script: &str| lint(script).diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         found("function register(lint)\n  lint:on(nil)\nend"),
@@ -98,7 +98,7 @@ fn what_goes_wrong_in_a_script_stands_at_its_line() {
 }
 
 #[test]
-fn what_others_may_read_holds_no_value() {
+fn masked_messages_hold_no_value() {
     let lint = lint(&script(
         "stage = \"value\", entity = \"value\"",
         "return { { message = \"secret \" .. ctx.target.value.projects } }",
@@ -107,9 +107,9 @@ fn what_others_may_read_holds_no_value() {
     assert_eq!(lint.custom.registrations.len(), 1);
 }
 
-/// What Lua's own functions give, ours in their places give too.
+/// The replaced functions of Lua's library give the same results as Lua's own.
 #[test]
-fn the_library_answers_as_luas_own_does() {
+fn replaced_functions_equal_luas_own() {
     let cases = [
         ("string.find('hello', 'l')", "3 3"),
         ("string.find('hello', 'l', 4)", "4 4"),

@@ -1,10 +1,10 @@
-//! The example of the page that explains own rules works as the page says.
+//! The example on the page about custom rules works as the page says.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Tree, lint_with, parse};
 use rototo_lua::{InProcess, ScriptLimits};
 
-/// The first block of that language in the page.
+/// The first block of that language on the page.
 fn block(language: &str) -> &'static str {
     let page = include_str!("../../docs/custom-rules.md");
     let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();

@@ -1,10 +1,10 @@
-//! Scripts that mean harm: each is ended by the limit that is for it, within the process that asks.
+//! Malicious scripts: each ends at its limit, in the calling process.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::lint::{Script, ScriptErrorKind, Scripts};
 use rototo_lua::{InProcess, ScriptLimits};
 
-/// What ended a script that does this while it registers.
+/// The limit that ended a script with this body in `register`.
 fn ended_by(body: &str) -> (ScriptErrorKind, String) {
     let text = format!("function register(lint)\n{body}\nend");
     let unable = InProcess::new(ScriptLimits::default()).register(Script { path: "lint/hostile.lua", text: &text });
@@ -88,7 +88,7 @@ fn a_catastrophic_pattern() {
     check("local x = ('x'):rep(5000):match(('.-'):rep(20) .. 'b')", ScriptErrorKind::Instructions);
     check("local x = ('('):rep(100000):gsub('%b()', '')", ScriptErrorKind::Instructions);
     check("for w in ('a'):rep(100):gmatch(('a*'):rep(30) .. 'b') do end", ScriptErrorKind::Instructions);
-    // Without a pattern a search takes as many steps as there are letters, whatever is searched.
+    // Without a pattern, a search takes as many steps as there are letters, whatever the needle is.
     check("local s = ('a'):rep(6 << 20) while true do s:find('b', 1, true) end", ScriptErrorKind::Instructions);
 }
 
@@ -173,7 +173,7 @@ fn a_coroutine_around_the_loop() {
 }
 
 #[test]
-fn nothing_that_reaches_outside_is_there() {
+fn no_function_reaches_outside() {
     for name in [
         "os",
         "io",

@@ -1,4 +1,4 @@
-//! Every built-in rule finds its bad example and leaves its good one alone, also where Lua runs.
+//! Every built-in rule finds its bad example and accepts its good one, also where Lua runs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::lint::{Example, rules};

@@ -1,5 +1,5 @@
-//! Lua in a process of its own: what it answers, what it can't do, and what becomes of one that is lost. This program is
-//! that process, too.
+//! Lua in another process: its results, its confinement, and the loss of a process. This test program is that process,
+//! too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::fs;
@@ -15,11 +15,11 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(SANDBOX) {
         return serve();
     }
-    it_answers_as_lua_in_this_process_does();
+    it_gives_the_same_results_as_in_process();
     it_is_confined();
-    each_hostile_script_is_ended_and_the_next_is_asked();
-    one_that_is_lost_is_said_to_be();
-    one_that_never_answers_is_ended();
+    each_hostile_script_ends_and_the_next_one_runs();
+    a_lost_process_is_reported();
+    a_process_that_never_answers_is_ended();
     println!("test result: ok. 5 passed");
     ExitCode::SUCCESS
 }
@@ -33,7 +33,7 @@ fn register(scripts: &mut dyn Scripts, body: &str) -> Result<Vec<Declared>, Scri
     scripts.register(Script { path: "lint/a.lua", text: &text })
 }
 
-fn it_answers_as_lua_in_this_process_does() {
+fn it_gives_the_same_results_as_in_process() {
     let script = "function register(lint) lint:on({ stage = 'value', entity = 'value', rule = { id = 'a/b', title = 'T', help = 'H' }, handler = 'check' }) end function check(ctx) return { { message = 'é\\n' .. ctx.target.name } } end";
     let files = [
         ("rototo-workspace.toml", "schema_version = 1\n"),
@@ -90,7 +90,7 @@ fn it_is_confined() {
     assert!(most < 64 * 1024, "{most} kB");
 }
 
-fn each_hostile_script_is_ended_and_the_next_is_asked() {
+fn each_hostile_script_ends_and_the_next_one_runs() {
     let mut scripts = subprocess();
     for (body, cause) in [
         ("while true do end", ScriptErrorKind::Instructions),
@@ -112,7 +112,7 @@ fn each_hostile_script_is_ended_and_the_next_is_asked() {
     }
 }
 
-/// A program that does this instead of answering.
+/// A program that runs this script instead of answering.
 fn program(name: &str, script: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("rototo-lua-{}-{name}", std::process::id()));
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -120,7 +120,7 @@ fn program(name: &str, script: &str) -> PathBuf {
     path
 }
 
-fn one_that_is_lost_is_said_to_be() {
+fn a_lost_process_is_reported() {
     let dies = program("dies", "read line; kill -9 $$");
     let unable = register(&mut Subprocess::new(dies.clone()), "").unwrap_err();
     assert!(unable.cause == ScriptErrorKind::Process && unable.message.contains("signal: 9"), "{unable:?}");
@@ -133,7 +133,7 @@ fn one_that_is_lost_is_said_to_be() {
     fs::remove_file(babbles).unwrap();
 }
 
-fn one_that_never_answers_is_ended() {
+fn a_process_that_never_answers_is_ended() {
     let hangs = program("hangs", "read line; exec sleep 600");
     let unable = register(&mut Subprocess::new(hangs.clone()), "").unwrap_err();
     assert_eq!(unable.cause, ScriptErrorKind::Time);

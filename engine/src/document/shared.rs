@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn it_holds_what_a_sorted_map_holds_whatever_is_done_to_it() {
+    fn it_equals_a_sorted_map_after_any_changes() {
         let (mut shared, mut sorted) = (SharedMap::default(), BTreeMap::new());
         for number in numbers().take(20_000) {
             let name = name(number);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_between_two_maps_is_found() {
+    fn changes_between_two_maps_are_found() {
         let before: SharedMap<usize> = numbers().take(600).map(|number| (name(number), number)).collect();
         let (mut after, mut expected) = (before.clone(), BTreeMap::new());
         for number in numbers().skip(600).take(40) {

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_the_same_when_each_byte_is() {
+    fn texts_are_equal_if_all_bytes_are() {
         let text = "0123456789abcdefghij";
         for length in 0..text.len() {
             let one = &text[..length];

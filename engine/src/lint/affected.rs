@@ -1,4 +1,4 @@
-//! Which documents a change may matter for: those that changed, and those that name something that did.
+//! The documents for which a change matters: those that changed, and those that name a changed document.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::lint::uses::schema_path;
 use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
 use crate::parse::{resource_of, stem};
 
-/// What other documents may name, and no longer is what it was.
+/// The changes to names and documents that other documents may refer to.
 #[derive(Default)]
 struct ChangedNames<'a> {
-    /// Ids of qualifiers that came or went.
+    /// Ids of qualifiers that were added or removed.
     qualifiers: BTreeSet<&'a str>,
     /// Ids of resources that changed in any way.
     resources: BTreeSet<&'a str>,
-    /// Ids of resources some of whose objects came or went.
+    /// Ids of resources whose objects were added or removed.
     objects: BTreeSet<&'a str>,
     /// Paths of schemas that changed in any way.
     schemas: BTreeSet<&'a str>,
 }
 
-/// The paths of the documents to look at after the documents at `changed` are no longer as in `before`, in order. What was
-/// `found` before may suggest a similar name, so it is looked at again when names came or went.
+/// The paths of the documents to check after the documents at `changed` differ from `before`, in order. An earlier
+/// finding (`found`) may suggest a similar name, so its document is checked again when names were added or removed.
 pub(super) fn affected(
     before: &Parsed,
     now: &Parsed,
@@ -34,7 +34,7 @@ pub(super) fn affected(
     found: &SharedMap<Arc<[Diagnostic]>>,
 ) -> Vec<Arc<str>> {
     let mut affected = changed.to_vec();
-    // Where everything is new, nothing else is left to look at.
+    // In a new workspace, no other document is left to check.
     if before.summary().documents == 0 {
         return affected;
     }
@@ -85,7 +85,7 @@ impl<'a> ChangedNames<'a> {
         [&self.qualifiers, &self.resources, &self.objects, &self.schemas].into_iter().all(BTreeSet::is_empty)
     }
 
-    /// Whether there are names now that there were not, or the other way round.
+    /// Returns whether names were added or removed.
     fn came_or_went(&self) -> bool {
         !self.qualifiers.is_empty() || self.objects_or_resources()
     }
@@ -125,7 +125,7 @@ impl<'a> ChangedNames<'a> {
     }
 }
 
-/// Whether values under this schema may refer to objects of resources.
+/// Returns whether values of this schema may refer to objects of resources.
 fn refers(schema: &Schema) -> bool {
     let mut open = vec![&schema.json];
     while let Some(value) = open.pop() {

@@ -1,4 +1,4 @@
-//! What a rule looks at: one document after the other, or what lies between them.
+//! The checks of a rule: of one document after the other, or of the references between them.
 
 use crate::document::tree::DocumentKind;
 use crate::lint::entry::{DocumentEntry, ObjectEntry};
@@ -10,14 +10,14 @@ type OfDocument<T> = for<'a> fn(&WorkspaceIndex<'a>, DocumentEntry<'a, T>, &mut 
 type OfObject = for<'a> fn(&WorkspaceIndex<'a>, ObjectEntry<'a>, &mut Findings<'_>);
 type OfWorkspace = fn(&WorkspaceIndex<'_>, &mut Findings<'_>);
 
-/// What a rule looks at, and how it looks at it.
+/// A check, by the thing that it reads.
 ///
-/// A check of a document may ask only for what [`super::affected`] knows of: whether something that the document names is
-/// there, and what stands in a schema that the document, or the resource of an object, names. It may look for similar
-/// names once it has found a fault.
+/// A check of a document may read only what [`super::affected`] knows of: whether the things that the document names
+/// exist, and the content of a schema that the document, or the resource of an object, names. After it has found a
+/// fault, it may also search for similar names.
 #[derive(Debug)]
 pub(super) enum Check {
-    /// Whether documents of that kind could be read.
+    /// Faults in reading documents of that kind.
     Unreadable(DocumentKind),
     /// A variable.
     Variable(OfDocument<Variable>),
@@ -29,11 +29,11 @@ pub(super) enum Check {
     Object(OfObject),
     /// A schema.
     Schema(OfDocument<Schema>),
-    /// What costs next to nothing, and is looked at each time.
+    /// The workspace as a whole. The check is cheap, and runs each time.
     Workspace(OfWorkspace),
-    /// What is wrong with the workspace's own rules.
+    /// Faults in custom rules.
     Scripts(ScriptFaultKind),
-    /// What qualifiers and schemas are used for. Looked at when a qualifier, a schema, or whether something is used at all
-    /// changes.
+    /// The uses of qualifiers and schemas. The check runs when a qualifier or a schema changes, or when anything
+    /// becomes used or unused.
     References(fn(&References<'_>, &mut Findings<'_>)),
 }

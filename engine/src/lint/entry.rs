@@ -12,7 +12,7 @@ pub(super) type DocumentEntry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
 /// A readable object: its resource, its key, its path, and its content.
 pub(super) type ObjectEntry<'a> = (&'a str, &'a Arc<str>, &'a Arc<str>, &'a Object);
 
-/// A document as rules look at it.
+/// A document as rules check it.
 pub(super) enum CheckedDocument<'a> {
     Unreadable(DocumentKind, Entity, &'a ParseError),
     Variable(DocumentEntry<'a, Variable>),

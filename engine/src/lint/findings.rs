@@ -11,11 +11,11 @@ use crate::lint::custom::{ScriptFault, ScriptFinding};
 use crate::lint::rule::LintRule;
 use crate::parse::{PathStep, Places};
 
-/// The most errors, and the most warnings: far beyond what anybody reads, and not beyond what is kept in memory, told to a
-/// status, and printed.
+/// The most errors, and the most warnings. Nobody reads as many, and this many fit into memory, a status, and a
+/// terminal.
 const MOST: usize = 1_000;
 
-/// Leaves out the errors and the warnings beyond the most that are told.
+/// Removes the errors and the warnings beyond the limit.
 pub(super) fn cut(diagnostics: &mut Vec<Diagnostic>) {
     let mut counts = SeverityCount::default();
     diagnostics.retain(|found| counts.one_more(found.severity));
@@ -38,7 +38,7 @@ impl SeverityCount {
     }
 }
 
-/// A fault at a place, before it has a rule.
+/// A fault at a place, before it belongs to a rule.
 pub(super) struct Finding<'a> {
     entity: Entity,
     path: &'a str,
@@ -50,24 +50,24 @@ pub(super) struct Finding<'a> {
 }
 
 impl<'a> Finding<'a> {
-    /// A fault in the document at `path`, as a whole where there is no span.
+    /// A fault in the document at `path`; without a span, in the whole document.
     pub(super) fn new(entity: Entity, path: &'a str, span: Option<Span>, message: impl Into<String>) -> Self {
         Self { entity, path, span, message: message.into(), stage: None, key: None, related: Vec::new() }
     }
 
-    /// Names the key it is about, for those who may not read the message.
+    /// Names the key that the finding is about, for readers who may not see the message.
     pub(super) fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into()).filter(|key| !key.is_empty());
         self
     }
 
-    /// Says in which stage it was found, where that is not the stage of the rule.
+    /// Sets the stage that found it, if that is not the stage of the rule.
     pub(super) fn stage(mut self, stage: Stage) -> Self {
         self.stage = Some(stage);
         self
     }
 
-    /// Points to a second place.
+    /// Adds a second place.
     pub(super) fn related(mut self, path: &'a str, span: Option<Span>, message: impl Into<String>) -> Self {
         self.related.push((path, span, message.into()));
         self
@@ -78,7 +78,7 @@ impl<'a> Finding<'a> {
 pub(super) struct Findings<'a> {
     tree: &'a Tree,
     lines: BTreeMap<Arc<str>, Lines<'a>>,
-    /// Of the document that was asked for last: rules look at one after the other.
+    /// The places of the document that was read last: rules check one document after the other.
     places: Option<(String, Places<'a>)>,
     counts: SeverityCount,
     diagnostics: Vec<Diagnostic>,
@@ -97,7 +97,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Runs `check`; what it adds is of `rule`.
+    /// Runs `check`; its findings belong to `rule`.
     pub(super) fn of_rule(&mut self, rule: &'static LintRule, check: impl FnOnce(&mut Self)) {
         self.rule = Some(rule);
         check(self);
@@ -126,7 +126,7 @@ impl<'a> Findings<'a> {
         });
     }
 
-    /// Reports a fault in one of the workspace's own rules.
+    /// Reports a fault in a custom rule.
     pub(super) fn of_script(&mut self, fault: &ScriptFault) {
         let mut finding = Finding::new(fault.entity.clone(), &fault.path, fault.span, fault.message.clone());
         finding = finding.stage(fault.stage).key(fault.key.unwrap_or_default());
@@ -136,7 +136,7 @@ impl<'a> Findings<'a> {
         self.add(finding);
     }
 
-    /// Reports what one of the workspace's own rules found.
+    /// Reports a finding of a custom rule.
     pub(super) fn of_custom(&mut self, found: &ScriptFinding) {
         if !self.counts.one_more(found.rule.severity) {
             return;
@@ -156,7 +156,7 @@ impl<'a> Findings<'a> {
         });
     }
 
-    /// What was found so far.
+    /// The findings so far.
     pub(super) fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -165,8 +165,8 @@ impl<'a> Findings<'a> {
         self.diagnostics
     }
 
-    /// Where the value stands that `steps` lead to. To find that reads the document again, so it is asked for errors that
-    /// can still be added.
+    /// The span of the value at `steps`. Finding it parses the document again, so callers ask only for errors that are
+    /// within the limit.
     pub(super) fn place(&mut self, path: &str, steps: &[PathStep]) -> Option<Span> {
         if self.counts.errors >= MOST {
             return None;

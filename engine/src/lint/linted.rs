@@ -1,4 +1,4 @@
-//! Linting a workspace at the cost of what differs from the one before it, with the same result as linting all of it.
+//! Lints a workspace at the cost of its differences from an earlier one, with the same result as linting all of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use crate::lint::uses::Uses;
 use crate::lint::{Finding, Findings, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::parse::Parsed;
 
-/// A workspace that was linted: what was found, and what it takes to lint the one that comes next.
+/// A linted workspace: its findings, and the data for linting the next one.
 #[derive(Clone, Default)]
 pub struct Linted {
     parsed: Parsed,
     lint: Lint,
     uses: Uses,
-    /// What was found in single documents, by path; nothing for those that are fine.
+    /// The findings in single documents, by path; documents without findings have no entry.
     in_documents: SharedMap<Arc<[Diagnostic]>>,
-    /// What the checks of references found.
+    /// The findings of the checks of references.
     in_references: Arc<[Diagnostic]>,
     has_early_errors: bool,
-    /// Whether the workspace's own rules found something.
+    /// True if custom rules found something.
     has_own_findings: bool,
 }
 
-/// Holds no value of the workspace.
+/// The text holds no value of the workspace.
 impl fmt::Debug for Linted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Linted").field("documents", &self.parsed.summary().documents).finish_non_exhaustive()
@@ -41,26 +41,27 @@ impl fmt::Debug for Linted {
 }
 
 impl Linted {
-    /// What was found.
+    /// The findings.
     #[must_use]
     pub fn lint(&self) -> &Lint {
         &self.lint
     }
 
-    /// What was found, alone.
+    /// The findings alone.
     #[must_use]
     pub fn into_lint(self) -> Lint {
         self.lint
     }
 
-    /// What was linted.
+    /// The parsed workspace.
     #[must_use]
     pub fn parsed(&self) -> &Parsed {
         &self.parsed
     }
 }
 
-/// As [`super::lint`], with the same result, but looking only at what changed since `previous` and at what names it.
+/// Lints like [`super::lint`], with the same result, but checks only the documents that changed since `previous`, and
+/// those that name them.
 ///
 /// ```
 /// use rototo_engine::{Tree, lint, lint_after, parse, parse_after};
@@ -77,8 +78,9 @@ pub fn lint_after(previous: &Linted, parsed: &Parsed) -> Linted {
     lint_after_with(previous, parsed, &mut Refuse("rules in Lua are not run here"))
 }
 
-/// As [`super::lint_with`], with the same result, but the built-in rules look only at what changed since `previous` and at
-/// what names it. The workspace's own rules are asked about all of it: what they look at is theirs to know.
+/// Lints like [`super::lint_with`], with the same result, but the built-in rules check only the documents that changed
+/// since `previous`, and those that name them. Custom rules run on the whole workspace, because they may read
+/// everything.
 #[must_use]
 pub fn lint_after_with(previous: &Linted, parsed: &Parsed, scripts: &mut dyn Scripts) -> Linted {
     let changed = parsed.tree().changed_since(previous.parsed.tree());
@@ -140,7 +142,7 @@ fn documents_after(previous: &Linted, parsed: &Parsed, again: &[Arc<str>]) -> Sh
     in_documents
 }
 
-/// What the rules find in the document at `path`, whatever kind it is of.
+/// The findings of all rules in the document at `path`, of any kind.
 fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
     let Some(document) = facts.document(path) else { return Vec::new() };
     findings_of(facts.parsed, |check, findings| match (check, &document) {
@@ -156,7 +158,7 @@ fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
     })
 }
 
-/// What comes of running a check of any rule through `run`, in the order of the rules.
+/// The findings of all checks, each run through `run`, in the order of the rules.
 fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
     for (rule, checks) in rules::TABLE {
@@ -165,7 +167,7 @@ fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) 
     findings.into_diagnostics()
 }
 
-/// What the workspace's own rules say.
+/// The findings of custom rules.
 fn findings_of_scripts(parsed: &Parsed, asked: &[HandlerResult]) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
     for asked in asked {
@@ -179,7 +181,7 @@ fn findings_of_scripts(parsed: &Parsed, asked: &[HandlerResult]) -> Vec<Diagnost
     findings.into_diagnostics()
 }
 
-/// Whether anything stands in the way of reading all documents and following what they name.
+/// Returns whether any finding prevents reading all documents and following their references.
 fn has_early_errors<'a>(mut found: impl Iterator<Item = &'a Diagnostic>) -> bool {
     found.any(|found| found.severity == Severity::Error && found.stage <= Stage::Reference)
 }

@@ -1,4 +1,4 @@
-//! The rules as a page of documentation: what each finds, why, an example with and without it, and a way out.
+//! The built-in rules as a page of documentation: the fault, the reason, an example with and without it, and a way out.
 
 use std::fmt::{self, Write};
 
@@ -45,7 +45,7 @@ fn write_rule(page: &mut String, rule: &LintRule) -> fmt::Result {
     writeln!(page, "\nA way out: {}.", rule.help)
 }
 
-/// The files of one example that the other has not, or has differently.
+/// The files of one example that the other lacks or has with another text.
 fn write_examples(page: &mut String, title: &str, shown: &[Example], other: &[Example]) -> fmt::Result {
     for (path, text) in shown.iter().filter(|file| !other.contains(file)) {
         let language = path.rsplit_once('.').map_or("", |(_, extension)| extension);

@@ -1,7 +1,7 @@
-//! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
+//! Finds all faults of a workspace at once: each rule checks the parsed documents and reports its findings.
 //!
-//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts. Most rules read one document and the documents
-//! that it names, so [`lint_after`] skips a document if neither it nor any document that it names changed.
+//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts. Most rules read one document and the
+//! documents that it names, so [`lint_after`] skips a document if neither it nor any document that it names changed.
 
 mod affected;
 mod check;
@@ -35,8 +35,8 @@ use crate::lint::workspace_index::WorkspaceIndex;
 
 use crate::parse::Parsed;
 
-/// Everything that the built-in rules have to say about a workspace. Rules of its own are not asked, and that is said of
-/// each of their files: with something that runs Lua, see [`lint_with`].
+/// Runs the built-in rules on a workspace. Custom rules do not run, and each of their files has a finding that says so;
+/// [`lint_with`] runs them.
 ///
 /// ```
 /// use rototo_engine::{Tree, lint, parse};
@@ -51,7 +51,7 @@ pub fn lint(parsed: &Parsed) -> Lint {
     lint_after(&Linted::default(), parsed).into_lint()
 }
 
-/// Everything that the built-in rules and the workspace's own have to say about it; `scripts` runs the latter.
+/// Runs the built-in rules and the custom rules on a workspace; `scripts` runs the latter.
 #[must_use]
 pub fn lint_with(parsed: &Parsed, scripts: &mut dyn Scripts) -> Lint {
     lint_after_with(&Linted::default(), parsed, scripts).into_lint()
@@ -63,7 +63,7 @@ pub fn rules() -> &'static [&'static LintRule] {
     rules::ALL
 }
 
-/// The rule of that name.
+/// The rule of that id.
 #[must_use]
 pub fn rule(id: &str) -> Option<&'static LintRule> {
     rules::ALL.iter().copied().find(|rule| rule.id == id)

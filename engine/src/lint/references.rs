@@ -1,4 +1,4 @@
-//! What qualifiers and schemas are used for, in the workspace as a whole.
+//! The uses of qualifiers and schemas in the whole workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::lint::entry::DocumentEntry;
 use crate::lint::uses::Uses;
 use crate::parse::{Parsed, Predicate, Qualifier, Schema};
 
-/// A parsed workspace, the references between its qualifiers, and what was found in its documents.
+/// A parsed workspace, the references between its qualifiers, and the findings in its documents.
 pub(super) struct References<'a> {
     pub(super) parsed: &'a Parsed,
     pub(super) uses: &'a Uses,
-    /// For each qualifier, in order of their ids, the numbers of those it refers to.
+    /// The numbers of the qualifiers to which each qualifier refers, in order of their ids.
     pub(super) edges: Vec<Vec<usize>>,
-    /// The cycles and single qualifiers, each after what it refers to.
+    /// The cycles and single qualifiers; each comes after all that it refers to.
     pub(super) components: Vec<Vec<usize>>,
-    /// Whether there are errors in reading the documents or following what they name.
+    /// True if there are errors in reading the documents or in following their references.
     pub(super) has_early_errors: bool,
     in_documents: &'a SharedMap<Arc<[Diagnostic]>>,
-    /// What came of asking the workspace's own rules.
+    /// The findings of custom rules.
     in_scripts: &'a [Diagnostic],
 }
 
@@ -73,7 +73,7 @@ impl<'a> References<'a> {
         reachable
     }
 
-    /// The qualifiers that have something wrong with them or one of their predicates.
+    /// The qualifiers with an error, or with an error in one of their predicates.
     pub(super) fn qualifiers_with_errors(&self, findings: &Findings<'_>) -> BTreeSet<String> {
         let in_documents = self.in_documents.with_prefix("qualifiers/").flat_map(|(_, found)| found.iter());
         let in_scripts = self.in_scripts.iter().filter(|found| found.stage < Stage::Graph);

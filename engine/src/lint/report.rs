@@ -3,29 +3,29 @@
 use super::custom::Custom;
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// What lint found.
+/// The result of lint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lint {
-    /// In the order of documents and places.
+    /// The findings, in the order of documents and places.
     pub diagnostics: Vec<Diagnostic>,
-    /// The workspace's own rules.
+    /// The custom rules of the workspace.
     pub custom: Custom,
 }
 
 impl Lint {
-    /// How many errors.
+    /// The number of errors.
     #[must_use]
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)
     }
 
-    /// How many warnings.
+    /// The number of warnings.
     #[must_use]
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
     }
 
-    /// Whether the workspace may not be published.
+    /// Returns whether an error keeps the workspace from being published.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors() > 0

@@ -2,26 +2,26 @@
 
 use crate::diagnostic::{Severity, Stage};
 
-/// One rule: what it finds, why that matters, and what to do about it.
+/// A built-in rule: the fault, the reason, and a way out.
 #[derive(Debug)]
 pub struct LintRule {
-    /// Its name, `rototo/` and the fault.
+    /// Its id, `rototo/` and the name of the fault.
     pub id: &'static str,
-    /// Whether the fault stands in the way of publishing.
+    /// The severity; an error keeps the workspace from being published.
     pub severity: Severity,
-    /// The kind of thing it is about, in the words of [`crate::Entity`].
+    /// The kind of thing that it is about, in the words of [`crate::Entity`].
     pub entity: &'static str,
-    /// The step of linting it belongs to.
+    /// The stage of lint to which it belongs.
     pub stage: Stage,
-    /// The fault, in a few words that hold nothing of any workspace.
+    /// The fault, in a few words without any text from a workspace.
     pub title: &'static str,
-    /// Why it is a fault.
+    /// The reason for which it is a fault.
     pub why: &'static str,
     /// A way out.
     pub help: &'static str,
-    /// A workspace that has the fault; a manifest is understood, except where the rule is about it.
+    /// A workspace with the fault. It has a manifest in addition, unless the rule is about the manifest.
     pub bad: &'static [Example],
-    /// The same workspace without it.
+    /// The same workspace without the fault.
     pub good: &'static [Example],
 }
 

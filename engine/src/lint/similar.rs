@@ -1,14 +1,14 @@
-//! Names that repeat, and names that resemble a word.
+//! Repeated names, and names that resemble a word.
 
-/// Whether something comes twice. Asked first, as it almost never does.
+/// Returns whether an item occurs twice. Callers ask this first, because it rarely does.
 pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     let mut items: Vec<T> = items.collect();
     items.sort_unstable();
     items.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
 }
 
-/// A question after what may have been meant instead of `word`; empty if nothing is close, or if there are so many names
-/// that looking through them for every mistake would cost more than it helps.
+/// A question for the intended name instead of `word`. It is empty if no name is close, or if there are so many names
+/// that searching them for every mistake would cost more than it helps.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
     const MANY: usize = 1_000;
     let tolerated = (word.len() / 3).min(3);
@@ -17,7 +17,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> S
     near.min().map_or_else(String::new, |(_, known)| format!("; is `{known}` meant?"))
 }
 
-/// How many characters must be added, removed, or replaced to make one word the other.
+/// The number of characters to add, remove, or replace to turn one word into the other.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();

@@ -1,4 +1,4 @@
-//! How often something is named by a document of another kind, kept up to date one document at a time.
+//! The number of uses of each name by documents of another kind, kept up to date one document at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::parse::{Field, Parse, Parsed, stem, target};
 
-/// What variables and resources name.
+/// The names that variables and resources use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
-    /// How many rules of variables name a qualifier, by its id.
+    /// The number of rules of variables that name a qualifier, by its id.
     qualifiers: SharedMap<usize>,
-    /// How many documents name a schema, by its path.
+    /// The number of documents that name a schema, by its path.
     schemas: SharedMap<usize>,
 }
 
 impl Uses {
-    /// Whether a rule of a variable names the qualifier.
+    /// Returns whether a rule of a variable names the qualifier.
     pub(super) fn selects(&self, qualifier: &str) -> bool {
         self.qualifiers.contains_key(qualifier)
     }
 
-    /// Whether a document names the schema at `path`.
+    /// Returns whether a document names the schema at `path`.
     pub(super) fn names_schema(&self, path: &str) -> bool {
         self.schemas.contains_key(path)
     }
 
-    /// What is used once the documents at `changed` are those of `now` instead of those of `before`.
+    /// Returns the uses after the documents at `changed` are those of `now` instead of those of `before`.
     pub(super) fn after(&self, before: &Parsed, now: &Parsed, changed: &[Arc<str>]) -> Self {
         let mut counted = UseCounts::default();
         let had_documents = before.summary().documents > 0;
@@ -45,7 +45,7 @@ impl Uses {
         uses
     }
 
-    /// Whether the same is used, however often.
+    /// Returns whether the same names are used, however often.
     pub(super) fn are_of_the_same(&self, before: &Self) -> bool {
         let any = |_: &usize, _: &usize| true;
         self.qualifiers.changed_since(&before.qualifiers, any).is_empty()
@@ -53,7 +53,7 @@ impl Uses {
     }
 }
 
-/// How many more uses there are than before.
+/// The change in the number of uses.
 #[derive(Default)]
 struct UseCounts<'a> {
     qualifiers: HashMap<&'a str, isize, FixedState>,

@@ -1,4 +1,4 @@
-//! What rules ask about a document's surroundings: what is there to be referred to, and what it says.
+//! A parsed workspace as rules ask about it: the things that a document may refer to, and their content.
 
 use serde_json::Value;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl<'a> WorkspaceIndex<'a> {
         Self { parsed }
     }
 
-    /// The document at `path`, if there is something to look at in it alone.
+    /// The document at `path`, if a check of it alone is possible.
     pub(super) fn document(&self, path: &str) -> Option<CheckedDocument<'a>> {
         let parsed: &'a Parsed = self.parsed;
         let kind = DocumentKind::at(path)?;
@@ -57,18 +57,18 @@ impl<'a> WorkspaceIndex<'a> {
         }
     }
 
-    /// Whether a resource has an object of that key, readable or not.
+    /// Returns whether a resource has an object of that key, readable or not.
     pub(super) fn has_object(&self, resource: &str, key: &str) -> bool {
         self.parsed.objects.get(resource).is_some_and(|objects| objects.contains_key(key))
     }
 
-    /// The context schema, if there is one and it is a schema.
+    /// The context schema, if it exists and is a valid schema.
     pub(super) fn context_schema(&self) -> Option<&'a Schema> {
         let schema = self.parsed.schemas.get(CONTEXT_SCHEMA)?.content()?;
         schema.validator().is_ok().then_some(schema)
     }
 
-    /// The schema that a resource or an `object` variable names, where that leads to one.
+    /// The schema that a resource or an `object` variable names, if it exists.
     pub(super) fn named_schema(
         &self,
         path: &str,
@@ -78,7 +78,7 @@ impl<'a> WorkspaceIndex<'a> {
         reference.value().map(|reference| parsed.schema_at(path, reference))
     }
 
-    /// The schema that the objects of a resource must match, if it names one that is there.
+    /// The schema that the objects of a resource must match, if the resource names one that exists.
     pub(super) fn schema_of_objects(&self, resource: &str) -> Option<&'a Parse<Schema>> {
         let document = self.parsed.resources.get(resource)?;
         self.named_schema(&document.path, &document.content()?.schema)?.ok()
@@ -98,7 +98,7 @@ impl<'a> WorkspaceIndex<'a> {
         }
     }
 
-    /// Whether a variable may select the value of that key.
+    /// Returns whether a variable may select the value of that key.
     pub(super) fn has_key(&self, variable: &Variable, key: &str) -> bool {
         match (variable.value_type(), &variable.values) {
             (Some(Type::Resource(resource)), _) => self.has_object(resource, key),
@@ -108,13 +108,13 @@ impl<'a> WorkspaceIndex<'a> {
     }
 }
 
-/// The document of that id: its content, or why it has none.
+/// The document of that id: its content, or the reason for which it has none.
 fn readable<'a, T>(documents: &'a ById<T>, id: &str) -> Option<Result<DocumentEntry<'a, T>, Option<&'a ParseError>>> {
     let (id, document) = documents.get_key_value(id)?;
     Some(document.content().map(|content| (id, &document.path, content)).ok_or_else(|| document.fault()))
 }
 
-/// What the context schema declares at a dotted path.
+/// The declaration of the context schema at a dotted path.
 pub(crate) fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {
     path.split('.').try_fold(schema, |schema, segment| schema.get("properties")?.as_object()?.get(segment))
 }

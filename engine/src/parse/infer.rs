@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_about_a_type_adds_nothing() {
+    fn predicates_without_a_type_add_nothing() {
         let long = format!("attribute = '{}'\nop = 'eq'\nvalue = 1", vec!["a"; 50_000].join("."));
         check(
             &[

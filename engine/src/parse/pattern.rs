@@ -117,7 +117,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn patterns_that_people_write_are_light() {
+    fn usual_patterns_are_light() {
         for pattern in [
             r"^\d{4}-\d{2}-\d{2}$",
             r"^(?=.*[A-Z])(?=.*\d)[A-Za-z\d]{8,64}$",
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_counts_as_often() {
+    fn a_repeated_part_counts_as_often_as_it_repeats() {
         assert_eq!(weight("a{10}") - EACH, 10);
         assert_eq!(weight("(a{10}){2,3}b") - EACH, 34);
         assert_eq!(weight(r"\pL{0,2}") - EACH, 2 * UNICODE_CLASS);

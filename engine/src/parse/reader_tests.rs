@@ -98,7 +98,7 @@ fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 #[test]
-fn what_is_read_is_what_the_whole_language_means() {
+fn plain_documents_are_read_as_the_toml_crate_reads_them() {
     let plain_pieces: Vec<&str> = PIECES.iter().copied().filter(|piece| read(piece).is_some()).collect();
     let (mut plain, mut other) = (0, 0);
     for seed in 0..40_000 {
@@ -133,7 +133,7 @@ fn usual_documents_are_plain() {
 }
 
 #[test]
-fn what_nests_deeply_is_left_to_others() {
+fn deeply_nested_documents_are_not_plain() {
     assert!(read(&format!("a = {}", "[".repeat(100_000))).is_none());
     assert!(read(&format!("a = {}{}", "[".repeat(100), "]".repeat(100))).is_none());
 }

@@ -76,7 +76,8 @@ impl Checker {
         let cost = SchemaCost::of(schema);
         if cost == SchemaCost::Boundless {
             return too_much(
-                "its references lead to more than a million schemas: name the same schema less often in `anyOf`, `oneOf`, and `allOf`",
+                "its references lead to more than a million schemas: name the same schema less often in `anyOf`, \
+                 `oneOf`, and `allOf`",
             );
         }
         let patterns = PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS).dfa_size_limit(MAX_PATTERN_CACHE);

@@ -163,7 +163,7 @@ impl<'s> Parts<'s, '_> {
     }
 }
 
-/// The schemas that are applied to the members of a value again, for those that the others left over.
+/// The factor of the cost of the other keywords: an `unevaluated…` keyword applies them to the members again.
 fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
     let left_over = |key: &&str| members.contains_key(*key);
     if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
@@ -251,7 +251,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn schemas_that_people_write_are_little_work() {
+    fn usual_schemas_are_cheap() {
         let plain = json!({ "type": "object", "properties": { "a": { "anyOf": [{ "$ref": "#/$defs/b" }, { "$ref": "#/$defs/b" }] } }, "$defs": { "b": { "minimum": 1 } } });
         assert_eq!(SchemaCost::of(&plain), SchemaCost::Proportional);
         assert_eq!(SchemaCost::of(&json!(true)), SchemaCost::Proportional);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_doubles_with_each_step_is_counted_without_doing_it() {
+    fn doubling_checks_are_counted_without_being_run() {
         let double = |levels: usize, keyword: &str| {
             let mut all: serde_json::Map<String, Value> = (0..levels)
                 .map(|level| {

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_found_however_much_it_is() {
+    fn remembered_items_are_found_in_any_number() {
         // Numbers that share places, and more of them than places.
         for step in [1, 7, 64] {
             let mut memory = Memory::new();

@@ -1,20 +1,20 @@
-//! What a script may use up: instructions, and time.
+//! The budget of a script: instructions and time.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rototo_engine::lint::ScriptErrorKind;
 
-/// Within which limits scripts run. The default is what the format promises them.
+/// The limits of scripts. The default is the one that the format promises.
 #[derive(Clone, Copy, Debug)]
 pub struct ScriptLimits {
-    /// How many bytes the Lua of one call may hold.
+    /// The most bytes of memory for the Lua state of one call.
     pub memory: usize,
-    /// How many instructions one call may run.
+    /// The most instructions of one call.
     pub instructions: u64,
-    /// How long one call may take.
+    /// The longest time of one call.
     pub time: Duration,
-    /// How long all calls for one workspace may take together.
+    /// The longest time of all calls for one workspace together.
     pub total_time: Duration,
 }
 
@@ -29,14 +29,14 @@ impl Default for ScriptLimits {
     }
 }
 
-/// What is left of it for one call.
+/// The remaining budget of one call.
 pub(super) struct ScriptBudget {
     instructions: Cell<u64>,
     end: Instant,
     spent: Cell<Option<ScriptErrorKind>>,
 }
 
-/// Nothing is left.
+/// The budget is spent.
 #[derive(Debug)]
 pub(super) struct BudgetSpent;
 
@@ -45,7 +45,7 @@ impl ScriptBudget {
         Self { instructions: Cell::new(limits.instructions), end: Instant::now() + limits.time, spent: Cell::new(None) }
     }
 
-    /// Takes so many instructions off.
+    /// Subtracts that many instructions.
     pub(super) fn spend(&self, instructions: u64) -> Result<(), BudgetSpent> {
         match self.instructions.get().checked_sub(instructions) {
             _ if self.spent.get().is_some() => {}
@@ -60,7 +60,7 @@ impl ScriptBudget {
         self.instructions.get()
     }
 
-    /// What was used up, if something was.
+    /// The exhausted limit, if there is one.
     pub(super) fn cause(&self) -> Option<ScriptErrorKind> {
         self.spent.get()
     }

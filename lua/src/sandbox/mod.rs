@@ -1,8 +1,9 @@
-//! One Lua state for one call: its library without what reaches outside, and its limits.
+//! One Lua state for one call: Lua's library without access to the outside, and limits.
 //!
-//! Scripts run as coroutines. Instructions are counted by a hook, and where they are used up the coroutine yields and is
-//! never resumed: unlike an error, that can't be caught, and nothing of the script runs after it. C code passes no hook
-//! and can't yield, so whatever of Lua's library runs long in C or calls a script from there is replaced by `prelude.lua`.
+//! Scripts run as coroutines. A hook counts instructions. When they are spent, the coroutine yields and is never
+//! resumed: unlike an error, a yield can't be caught, and nothing of the script runs after it. C code calls no hook and
+//! can't yield, so `prelude.lua` replaces every function of Lua's library that runs long in C or calls a script from
+//! there.
 
 mod budget;
 mod pattern;
@@ -17,16 +18,16 @@ use rototo_engine::lint::{ScriptError, ScriptErrorKind};
 use budget::ScriptBudget;
 pub use budget::ScriptLimits;
 
-/// After how many instructions they are counted.
+/// The number of instructions between two counts.
 const COUNTED: u32 = 100;
 
-/// How long a script may be.
+/// The most bytes of a script.
 const LONGEST_SCRIPT: usize = 1024 * 1024;
 
-/// How much of an error is quoted.
+/// The most quoted bytes of an error.
 const LONGEST_ERROR: usize = 500;
 
-/// The name under which errors know a script: its path is known anyway, and Lua would cut it.
+/// The name of a script in errors: its path is known, and Lua would truncate it.
 const SCRIPT: &str = "rule";
 
 /// A Lua state that has run a script.
@@ -61,14 +62,14 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Calls a function of the script. Whoever gets `Ok` asks [`Sandbox::within`] whether it came to its end.
+    /// Calls a function of the script. After `Ok`, [`Sandbox::within`] shows whether the call completed.
     pub(crate) fn call<T: FromLuaMulti>(&self, function: Function, arguments: impl IntoLuaMulti) -> mlua::Result<T> {
         let mut arguments = arguments.into_lua_multi(&self.lua)?;
         arguments.push_front(Value::Function(function));
         self.lua.create_thread(self.runner.clone())?.resume(arguments)
     }
 
-    /// Does something with the state, and says what went wrong in a user's words.
+    /// Runs `work` on the state, and translates errors into a user's words.
     pub(crate) fn within<T>(&self, work: impl FnOnce(&Lua) -> mlua::Result<T>) -> Result<T, ScriptError> {
         let done = work(&self.lua);
         match (self.budget.cause(), done) {
@@ -104,7 +105,7 @@ impl Sandbox {
     }
 }
 
-/// What an error is about beneath the layers that callbacks put around it.
+/// The original error beneath the layers that callbacks add.
 fn root(error: &mlua::Error) -> &mlua::Error {
     match error {
         mlua::Error::CallbackError { cause, .. } | mlua::Error::WithContext { cause, .. } => root(cause),
@@ -135,12 +136,12 @@ fn confine(lua: &Lua, budget: &Rc<ScriptBudget>, limits: &ScriptLimits) -> mlua:
         let left = counted.spend(COUNTED.into());
         Ok(if left.is_ok() { VmState::Continue } else { VmState::Yield })
     })?;
-    // Where chance is used, it is the same chance each time.
+    // The random numbers are the same each time.
     lua.globals().get::<Table>("math")?.get::<Function>("randomseed")?.call::<()>(0)?;
     Ok(runner)
 }
 
-/// Whether a table is only what is in it.
+/// Returns whether the metatable of a table changes neither its elements nor its length.
 fn is_plain(table: &Table) -> bool {
     let Some(metatable) = table.metatable() else { return true };
     ["__index", "__newindex", "__len"]
@@ -148,7 +149,7 @@ fn is_plain(table: &Table) -> bool {
         .all(|name| metatable.raw_get::<Value>(name).is_ok_and(|value| value.is_nil()))
 }
 
-/// What a script wants to have called for `tostring` of this value.
+/// The function of the script that implements `tostring` for this value.
 fn to_string_of(value: &Value) -> Option<Value> {
     let metatable = value.as_table()?.metatable()?;
     metatable.raw_get::<Value>("__tostring").ok().filter(|convert| !convert.is_nil())

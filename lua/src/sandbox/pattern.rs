@@ -1,41 +1,41 @@
-//! Lua's patterns, with each step counted. The ones of Lua's own library run for hours on a short text with the right
-//! pattern, and nothing can interrupt them.
+//! Lua's patterns, with each step counted. The implementation in Lua's own library can run for hours on a short text,
+//! and nothing can interrupt it.
 
-/// How many items and repetitions may wait for each other. Lua's own has the same limit.
+/// The most nested items and repetitions. Lua's own limit is the same.
 const DEEPEST: usize = 200;
 
-/// How many parts of a match may be captured. Lua's own has the same limit.
+/// The most captures of a match. Lua's own limit is the same.
 const MOST_CAPTURES: usize = 32;
 
-/// Why a pattern gave no answer.
+/// The reason for which a pattern gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PatternError {
-    /// It is no pattern.
+    /// The pattern is invalid.
     Malformed(&'static str),
-    /// It took more steps than there were.
+    /// The match needs more steps than remain.
     Exhausted,
 }
 
-/// A pattern that was read.
+/// A parsed pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
     items: Vec<PatternItem>,
-    /// Whether it begins with `^`.
+    /// True if the pattern begins with `^`.
     pub(super) anchored: bool,
 }
 
-/// A part of the text.
+/// A capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Capture {
-    /// From one byte up to another.
+    /// The bytes from one position up to another.
     Text(usize, usize),
-    /// `()`: a place.
+    /// `()`: a position.
     Place(usize),
-    /// Not closed yet.
+    /// A capture that is not closed yet.
     Open(usize),
 }
 
-/// A part of the text that fits.
+/// A match.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PatternMatch {
     pub(super) start: usize,
@@ -49,7 +49,7 @@ enum PatternItem {
     Open,
     /// `()`
     Place,
-    /// `)`, and which capture it closes
+    /// `)`, with the number of the capture that it closes
     Close(usize),
     /// `%b()`
     Balanced(u8, u8),
@@ -59,7 +59,7 @@ enum PatternItem {
     Again(usize),
     /// `$` at the end
     End,
-    /// One byte of a set, so many times.
+    /// A number of bytes of a set.
     Bytes(Set, Times),
 }
 
@@ -72,7 +72,7 @@ enum Times {
     Fewest,
 }
 
-/// Some of the 256 bytes.
+/// A set of bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Set([u64; 4]);
 
@@ -101,7 +101,7 @@ impl Set {
         set
     }
 
-    /// What `%` and this letter stand for.
+    /// The set for `%` and this letter.
     fn class(letter: u8) -> Self {
         let set = match letter.to_ascii_lowercase() {
             b'a' => Self::of(|byte| byte.is_ascii_alphabetic()),
@@ -120,16 +120,16 @@ impl Set {
     }
 }
 
-/// Reads a pattern byte by byte.
+/// Parses a pattern byte by byte.
 struct PatternParser<'p> {
     rest: &'p [u8],
-    /// The captures that are open, and how many there are in all.
+    /// The open captures, and the number of all captures.
     open: Vec<usize>,
     captures: usize,
 }
 
 impl Pattern {
-    /// Reads a pattern. A leading `^` is an anchor only where `anchors` says so.
+    /// Parses a pattern. A leading `^` is an anchor only if `anchors` is true.
     pub(super) fn read(text: &[u8], anchors: bool) -> Result<Self, PatternError> {
         let anchored = anchors && text.first() == Some(&b'^');
         let mut read = PatternParser {
@@ -148,7 +148,8 @@ impl Pattern {
         }
     }
 
-    /// The first match that begins at `from` or, unless it is anchored, behind, and does not end at `but`.
+    /// The first match that begins at `from` or, unless the pattern is anchored, after it, and that does not end at
+    /// `but`.
     pub(super) fn find(
         &self,
         text: &[u8],
@@ -238,7 +239,7 @@ impl PatternParser<'_> {
         Ok(PatternItem::Open)
     }
 
-    /// What stands between `[` and `]`. A `]` that comes first is meant literally.
+    /// Parses the set between `[` and `]`. A `]` in first position is literal.
     fn set(&mut self) -> Result<Set, PatternError> {
         const UNFINISHED: PatternError = PatternError::Malformed("malformed pattern (missing ']')");
         let others = self.next_is(b'^');
@@ -263,7 +264,7 @@ impl PatternParser<'_> {
     }
 }
 
-/// One attempt to fit a pattern from one place on.
+/// One attempt to match a pattern at one position.
 struct MatchAttempt<'t, 's> {
     text: &'t [u8],
     captures: Vec<Capture>,
@@ -281,8 +282,8 @@ impl MatchAttempt<'_, '_> {
         Ok(self.text.get(at).is_some_and(|byte| set.has(*byte)))
     }
 
-    /// Where the match of all `items` ends, if they fit from `at` on. Whoever calls it again after a failure finds the
-    /// captures as they were.
+    /// The end of the match of all `items`, if they match from `at` on. After a failure, the captures are as they were
+    /// before the call.
     fn fits(&mut self, items: &[PatternItem], mut at: usize, depth: usize) -> Result<Option<usize>, PatternError> {
         if depth > DEEPEST {
             return Err(PatternError::Malformed("pattern too complex"));
@@ -356,7 +357,7 @@ impl MatchAttempt<'_, '_> {
         Ok(Some(at))
     }
 
-    /// As many bytes of a set as there are, or fewer, but not less than up to `least`.
+    /// Matches as many bytes of a set as possible, or fewer, but at least `least`.
     fn most(
         &mut self,
         set: &Set,
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_pattern_says_why() {
+    fn an_invalid_pattern_has_a_reason() {
         for (pattern, why) in [
             ("%", "ends with"),
             ("[a", "missing ']'"),
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_captured_and_given_back_when_a_way_fails() {
+    fn captures_are_restored_when_a_branch_fails() {
         assert_eq!(
             find("key = value", "(%w+)%s*=%s*(%w+)"),
             Some((0, 11, vec![Capture::Text(0, 3), Capture::Text(6, 11)]))
@@ -461,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catastrophe_ends_when_its_steps_are_spent() {
+    fn catastrophic_backtracking_ends_when_the_steps_are_spent() {
         let text = "a".repeat(40);
         let pattern = Pattern::read(format!("{}b", "a*".repeat(30)).as_bytes(), true).unwrap();
         assert_eq!(pattern.find(text.as_bytes(), 0, None, &mut 1_000_000), Err(PatternError::Exhausted));

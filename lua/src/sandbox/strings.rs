@@ -1,4 +1,4 @@
-//! The functions of Lua's library that search in strings, paid for by the step.
+//! The functions of Lua's library that search in strings. Each step costs a part of the budget.
 
 use std::rc::Rc;
 
@@ -8,13 +8,13 @@ use super::budget::ScriptBudget;
 use super::pattern::{Capture, Pattern, PatternError, PatternMatch};
 use super::spent;
 
-/// How many steps of a search cost as much as one instruction.
+/// The number of search steps that cost as much as one instruction.
 const STEPS: u64 = 10;
 
 type SeekArguments = (String, mlua::LuaString, mlua::LuaString, Option<i64>, Option<i64>, bool);
 
-/// `seek(for, text, pattern, from, but, literally)` → where the next match begins and ends, and what it captures; for
-/// `match` only the latter. Matches that end before `but` don't count.
+/// `seek(for, text, pattern, from, but, literally)` → the beginning and the end of the next match, and its captures;
+/// for `match` only the captures. Matches that end before `but` don't count.
 pub(super) fn seek(lua: &Lua, budget: &Rc<ScriptBudget>) -> mlua::Result<Function> {
     let budget = Rc::clone(budget);
     lua.create_function(move |lua, (purpose, text, pattern, from, but, literally): SeekArguments| {
@@ -39,7 +39,7 @@ pub(super) fn seek(lua: &Lua, budget: &Rc<ScriptBudget>) -> mlua::Result<Functio
     })
 }
 
-/// `expand(replacement, whole, captures…)` → the replacement with `%0` to `%9` in it replaced.
+/// `expand(replacement, whole, captures…)` → the replacement, with `%0` to `%9` replaced.
 pub(super) fn expand(lua: &Lua) -> mlua::Result<Function> {
     lua.create_function(|lua, (replacement, whole, captures): (mlua::LuaString, mlua::LuaString, MultiValue)| {
         let replacement = replacement.as_bytes();
@@ -69,7 +69,7 @@ fn steps(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX) / (STEPS * 8)
 }
 
-/// The byte of a place that is counted from 1, or from the end if it is negative; `None` is behind the end.
+/// The byte at a position that is counted from 1, or from the end if it is negative; `None` is beyond the end.
 fn offset(place: i64, length: usize) -> Option<usize> {
     let length_or_most = i64::try_from(length).unwrap_or(i64::MAX);
     let place = if place < 0 { length_or_most.saturating_add(place) } else { place.saturating_sub(1) };
@@ -81,7 +81,7 @@ fn literal(text: &[u8], needle: &[u8], from: usize) -> Option<PatternMatch> {
     Some(PatternMatch { start, end: start + needle.len(), captures: Vec::new() })
 }
 
-/// Matches of `each` and `replace` without captures have themselves as the one capture, as Lua has it.
+/// Without captures, a match of `each` and `replace` captures itself, as in Lua.
 fn answer(lua: &Lua, purpose: &str, text: &[u8], found: &PatternMatch) -> mlua::Result<MultiValue> {
     let number = |place: usize| i64::try_from(place).unwrap_or(i64::MAX);
     let part = |from: usize, to: usize| lua.create_string(text.get(from..to).unwrap_or_default());
@@ -107,7 +107,7 @@ fn explain(failure: PatternError, budget: &ScriptBudget) -> mlua::Error {
     match failure {
         PatternError::Malformed(why) => mlua::Error::runtime(why),
         PatternError::Exhausted => {
-            // All that was left is spent, and one more.
+            // This exceeds the rest of the budget.
             let _ = budget.spend(u64::MAX);
             mlua::Error::runtime("the pattern needs too many steps")
         }

@@ -1,15 +1,15 @@
-//! Takes from this process, for good, whatever a script could do harm with if it got out of Lua.
+//! Removes from this process, for good, every permission with which a script could do harm if it escaped from Lua.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// The most memory: 16 MiB for Lua, some for the program, a question, and an answer.
+/// The most memory: 16 MiB for Lua, and some for the program, a request, and a result.
 const MEMORY: u64 = 256 * 1024 * 1024;
 
-/// The most seconds on a processor, for all that one workspace asks.
+/// The most seconds of processor time for all requests of one workspace.
 const SECONDS: u64 = 30;
 
-/// No file or socket can be opened from here on, no process started, no file written; memory and time are bounded. On
-/// Linux only those calls to the kernel are left that computing and the two pipes need.
+/// After this call, the process can open no file or socket, start no process, and write no file; memory and time are
+/// limited. On Linux, it may only make the system calls that computing and the two pipes need.
 pub(super) fn confine() -> Result<(), String> {
     let limits = [
         (Resource::Nofile, 0),
@@ -41,7 +41,7 @@ mod filter {
         BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
     };
 
-    /// What memory, time, chance, and signals take.
+    /// The system calls for memory, time, randomness, and signals.
     const ALLOWED: &[libc::c_long] = &[
         libc::SYS_brk,
         libc::SYS_munmap,
@@ -60,14 +60,14 @@ mod filter {
         libc::SYS_exit_group,
     ];
 
-    /// Reading is for questions, writing for answers, and mapping for memory; each with the argument that says so. Whatever
-    /// else this process was started with is out of reach.
+    /// Reading is permitted for requests, writing for results, and mapping for memory, each with the argument that
+    /// restricts it. Everything else that this process inherited is out of reach.
     const ALLOWED_WITH: &[(libc::c_long, u8, u64)] =
         &[(libc::SYS_read, 0, 0), (libc::SYS_write, 0, 1), (libc::SYS_mmap, 4, 0xFFFF_FFFF)];
 
-    /// Everything else fails as if it were not permitted.
+    /// All other system calls fail as if they were not permitted.
     pub(super) fn apply() -> Result<(), String> {
-        // Other machines keep to the limits above.
+        // On other architectures, the limits above must suffice.
         let Ok(machine) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
         let not_permitted = SeccompAction::Errno(libc::EPERM.unsigned_abs());
         let program = rules().and_then(|allowed| {

@@ -1,7 +1,7 @@
-//! Lua in a process of its own: it can open nothing, has a limit of everything, and is ended when it takes too long.
+//! Lua in another process, which can open nothing, has a limit for everything, and is ended when it takes too long.
 //!
-//! The process is a program that calls [`serve`] when it is started with the one argument [`SANDBOX`]. It gets questions
-//! as lines of JSON, and answers each with one.
+//! The process is a program that calls [`serve`] when its only argument is [`SANDBOX`]. It receives requests as lines
+//! of JSON, and answers each with one line.
 
 mod confine;
 mod process;
@@ -21,21 +21,21 @@ use crate::sandbox::ScriptLimits;
 use process::{SandboxProcess, SubprocessError};
 pub use serve::serve;
 
-/// What makes a program the process in which Lua runs.
+/// The argument that turns a program into the process in which Lua runs.
 pub const SANDBOX: &str = "lua-sandbox";
 
-/// How much longer than a script may take its process may take to answer: it has to be started, and to be scheduled.
+/// The time that a process may take to answer beyond the time limit of the script: it must start and be scheduled.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What is asked of the process.
+/// A request to the process.
 #[derive(Serialize, Deserialize)]
 enum SandboxRequest<'a> {
     Register { script: &'a str },
     Check { script: &'a str, handler: &'a str, stage: Stage, entity: &'a str, target: Value },
 }
 
-/// Runs the scripts of one workspace in a process of its own. Make one for each run of lint, since together they may take
-/// only so long.
+/// Runs the scripts of one workspace in another process. Make one for each run of lint, because the time limit covers
+/// all scripts together.
 #[derive(Debug)]
 pub struct Subprocess {
     program: PathBuf,
@@ -45,15 +45,15 @@ pub struct Subprocess {
 }
 
 impl Subprocess {
-    /// Starts `program` with the argument [`SANDBOX`] once there is something to ask. From now on scripts may take their
-    /// total time. The limits for one call are those of the process, which knows them itself.
+    /// Starts `program` with the argument [`SANDBOX`] at the first request. The time limit of all scripts together
+    /// starts now. The process itself knows the limits of one call.
     #[must_use]
     pub fn new(program: PathBuf) -> Self {
         let limits = ScriptLimits::default();
         Self { program, limits, end: Instant::now() + limits.total_time, process: None }
     }
 
-    /// The answer to one question. A process that is lost is replaced once: that it was lost may be another's fault.
+    /// The result of one request. A lost process is replaced once, because something else may have ended it.
     fn ask<T: DeserializeOwned>(&mut self, question: &SandboxRequest<'_>) -> Result<T, ScriptError> {
         let question = serde_json::to_string(question).unwrap_or_default();
         let answer = match self.try_once(&question) {
@@ -83,7 +83,7 @@ impl Subprocess {
             None => SandboxProcess::start(&self.program)?,
         };
         let answer = process.ask(question, left.min(self.limits.time + GRACE))?;
-        // Only one that has answered is asked again; any other ends as it is dropped.
+        // Only a process that has answered is used again; any other ends when it is dropped.
         self.process = Some(process);
         Ok(answer)
     }

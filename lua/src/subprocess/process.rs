@@ -1,4 +1,4 @@
-//! The process in which Lua runs, seen from outside.
+//! The process in which Lua runs, as its parent sees it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::SANDBOX;
 
-/// How long an answer may be. What the process itself allows is less.
+/// The most bytes of a result. The process itself has a lower limit.
 const LONGEST_ANSWER: u64 = 32 * 1024 * 1024;
 
-/// One process. It ends with this value.
+/// One process. It ends when this value is dropped.
 #[derive(Debug)]
 pub(super) struct SandboxProcess {
     child: Child,
@@ -20,16 +20,16 @@ pub(super) struct SandboxProcess {
     answers: Receiver<String>,
 }
 
-/// Why there is no answer.
+/// The reason for which there is no result.
 pub(super) enum SubprocessError {
-    /// It did not come in time.
+    /// The result did not arrive in time.
     Late,
-    /// The process has ended, or was never there: how.
+    /// The process has ended, or did not start; with the reason.
     Ended(String),
 }
 
 impl SandboxProcess {
-    /// Starts it: without an environment, and with nothing open but three pipes.
+    /// Starts the process without an environment, and with only three pipes open.
     pub(super) fn start(program: &Path) -> Result<Self, SubprocessError> {
         let mut command = Command::new(program);
         command.arg(SANDBOX).env_clear().current_dir("/");
@@ -41,7 +41,7 @@ impl SandboxProcess {
         };
         let (questions, to_ask) = channel();
         let (answered, answers) = channel();
-        // Ends when the process does, or when nobody asks any more.
+        // This thread ends when the process ends, or when no more requests can arrive.
         let exchange = move || exchange(stdin, stdout, &to_ask, &answered);
         match thread::Builder::new().name("lua".to_owned()).spawn(exchange) {
             Ok(_) => Ok(Self { child, questions, answers }),
@@ -53,9 +53,9 @@ impl SandboxProcess {
         }
     }
 
-    /// The answer to a question, if it comes within `time`.
+    /// The result of a request, if it arrives within `time`.
     pub(super) fn ask(&mut self, question: &str, time: Duration) -> Result<String, SubprocessError> {
-        // If nobody takes it, nobody answers.
+        // If the send fails, no result arrives either.
         let _ = self.questions.send(question.to_owned());
         self.answers.recv_timeout(time).map_err(|error| match error {
             RecvTimeoutError::Timeout => SubprocessError::Late,

@@ -1,4 +1,4 @@
-//! The process in which Lua runs, from inside.
+//! The process in which Lua runs, as it sees itself.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -11,15 +11,15 @@ use super::confine::confine;
 use crate::answers;
 use crate::sandbox::{Sandbox, ScriptLimits};
 
-/// The questions as they are read: texts with escapes can't be borrowed.
+/// A request as it is parsed: texts with escapes can't be borrowed.
 #[derive(Deserialize)]
 enum SandboxRequest {
     Register { script: String },
     Check { script: String, handler: String, stage: rototo_engine::Stage, entity: String, target: Value },
 }
 
-/// Confines this process, and answers questions until there are no more. To be called first thing in `main`, before there
-/// are other threads.
+/// Confines this process, and answers requests until there are no more. Call it first in `main`, before there are other
+/// threads.
 #[must_use]
 pub fn serve() -> ExitCode {
     let (mut questions, mut answers) = (std::io::stdin().lock(), std::io::stdout().lock());

@@ -1,4 +1,4 @@
-//! Whether a `lint:on` says something that can be done.
+//! Checks the calls of `lint:on`: each must describe a registration that can be carried out.
 
 use crate::diagnostic::{Severity, Stage};
 use crate::lint::custom::Declared;
@@ -13,7 +13,7 @@ const STAGES: [(&str, Stage); 5] = [
     ("policy", Stage::Policy),
 ];
 
-/// What a [`Declared`] means.
+/// A valid [`Declared`].
 pub(super) struct Declaration {
     pub(super) rule: CustomRule,
     pub(super) stage: Stage,
@@ -70,7 +70,8 @@ fn check_id(id: &str) -> Result<(), String> {
         Some(("rototo", _)) => Err(format!("`{id}` can't be declared: `rototo/` is for the rules that are built in")),
         Some((authority, rule)) if plain(authority) && plain(rule) => Ok(()),
         _ => Err(format!(
-            "`{id}` is no name for a rule: it is an authority, a slash, and a fault, each of lowercase letters, digits, and hyphens"
+            "`{id}` is no name for a rule: it is an authority, a slash, and a fault, each of \
+             lowercase letters, digits, and hyphens"
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! What a rule can be about: the kinds of targets, and the parts of each.
+//! The subjects of custom rules: the kinds of targets, and the fields of each.
 
 /// A kind of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl TargetKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The names of its parts; one that ends in `.` is followed by a path of keys.
+    /// The names of its fields. A name that ends in `.` is followed by a path of keys.
     pub(super) fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Workspace => &["extends"],
@@ -39,7 +39,7 @@ impl TargetKind {
     }
 }
 
-/// A part of a target: its name, and for `value.a.b` the keys below.
+/// A field of a target: its name, and for `value.a.b` the keys below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TargetField {
     pub(super) name: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct TargetField {
 }
 
 impl TargetField {
-    /// The part of that name, if the kind of target has it.
+    /// The field of that name, if the kind of target has it.
     pub(super) fn of(kind: TargetKind, text: &str) -> Option<Self> {
         let mut fields = kind.fields().iter();
         fields.find_map(|name| match name.strip_suffix('.') {
@@ -59,7 +59,7 @@ impl TargetField {
         })
     }
 
-    /// The same for an entity by its name.
+    /// The field of an entity, by the entity's name.
     pub(super) fn read(entity: &str, text: &str) -> Option<Self> {
         Self::of(TargetKind::named(entity)?, text)
     }

@@ -1,5 +1,5 @@
-//! The workspace's own rules, `lint/*.lua`: what they declare, which parts of the workspace they are asked about, and
-//! where their objections belong. The Lua itself runs elsewhere, behind [`Scripts`].
+//! Custom rules, `lint/*.lua`: their declarations, the targets on which their handlers run, and the places of their
+//! objections. Lua itself runs behind [`Scripts`].
 
 mod declare;
 mod field;
@@ -22,34 +22,35 @@ use crate::lint::custom::field::TargetField;
 use crate::lint::custom::targets::Target;
 use crate::parse::{Parsed, Places};
 
-/// How many findings the rules of one workspace may make together. More of them help nobody, and have to be kept.
+/// The most findings of all custom rules of one workspace. More findings help nobody, and would have to be kept.
 const MOST_FINDINGS: usize = 5_000;
 
-/// What the scripts of a workspace have declared.
+/// The declarations of a workspace's scripts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Custom {
     /// The rules by id.
     pub rules: BTreeMap<String, CustomRule>,
-    /// Who is called for what, in the order of files and calls of `lint:on`.
+    /// The registrations, in the order of files and of calls of `lint:on`.
     pub registrations: Vec<Registration>,
-    /// Whether time, or the loss of a process, is why something was not asked: another run may find something else.
+    /// True if a time limit, or the loss of a process, is the reason for which a handler did not run: another run may
+    /// have other findings.
     pub interrupted: bool,
 }
 
-/// A handler, and what it is called for.
+/// A handler, and the targets on which it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registration {
     /// The script.
     #[serde(skip)]
     pub path: Arc<str>,
-    /// After which step of linting it is called.
+    /// The stage of lint after which it runs.
     pub stage: Stage,
-    /// Once for each of these.
+    /// The kind of its targets; it runs once for each.
     pub entity: &'static str,
-    /// Which part of them it is about.
+    /// The field of the targets that it checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// The rule that its objections belong to.
+    /// The rule of its objections.
     pub rule: String,
     /// The name of the function.
     pub handler: String,
@@ -59,7 +60,7 @@ pub struct Registration {
     span: Option<Span>,
 }
 
-/// What is wrong with a script.
+/// The kind of a fault of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScriptFaultKind {
     Failed,
@@ -69,7 +70,7 @@ pub(super) enum ScriptFaultKind {
     Duplicate,
 }
 
-/// Something that a built-in rule has to say about a script.
+/// A fault of a script, which a built-in rule reports.
 pub(super) struct ScriptFault {
     pub(super) kind: ScriptFaultKind,
     pub(super) stage: Stage,
@@ -81,7 +82,7 @@ pub(super) struct ScriptFault {
     pub(super) related: Option<(Arc<str>, Option<Span>, &'static str)>,
 }
 
-/// What came of asking a handler.
+/// The result of running a handler.
 pub(super) enum HandlerResult {
     Objects(ScriptFinding),
     Failed(ScriptFault),
@@ -96,7 +97,7 @@ impl HandlerResult {
     }
 }
 
-/// What a script objects to.
+/// An objection of a script.
 pub(super) struct ScriptFinding {
     pub(super) rule: CustomRule,
     pub(super) stage: Stage,
@@ -106,17 +107,17 @@ pub(super) struct ScriptFinding {
     pub(super) message: String,
 }
 
-/// All that came of running the scripts.
+/// The results of running all scripts.
 #[derive(Default)]
 pub(super) struct ScriptsRun {
     pub(super) custom: Custom,
-    /// What is wrong with the declarations.
+    /// Faults in the declarations.
     pub(super) faults: Vec<ScriptFault>,
-    /// What came of asking, in the order of stages.
+    /// The results of the handlers, in the order of stages.
     pub(super) asked: Vec<HandlerResult>,
 }
 
-/// Lets every script declare its rules, and asks every handler about what it registered for.
+/// Lets every script declare its rules, and runs every handler on its targets.
 pub(super) fn run(parsed: &Parsed, scripts: &mut dyn Scripts) -> ScriptsRun {
     let mut run =
         Run { parsed, scripts, texts: BTreeMap::new(), outcome: ScriptsRun::default(), places: None, given_up: false };
@@ -136,9 +137,9 @@ struct Run<'a> {
     scripts: &'a mut dyn Scripts,
     texts: BTreeMap<&'a str, &'a str>,
     outcome: ScriptsRun,
-    /// Of the document that was asked for last: targets come one document after the other.
+    /// The places of the document that was read last: targets come one document after the other.
     places: Option<(Arc<str>, Places<'a>)>,
-    /// Nothing more can be asked, and that has been said.
+    /// True if no further handler can run, and that has been reported.
     given_up: bool,
 }
 
@@ -218,7 +219,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Calls a handler for each of its targets.
+    /// Runs a handler on each of its targets.
     fn ask(&mut self, registration: &Registration) {
         let rule = self.outcome.custom.rules.get(&registration.rule).cloned();
         let (Some(rule), Some(text)) = (rule, self.texts.get(&*registration.path).copied()) else { return };
@@ -246,7 +247,7 @@ impl<'a> Run<'a> {
             if self.outcome.asked.len() >= MOST_FINDINGS {
                 self.given_up = true;
                 let message = format!(
-                    "the workspace's own rules object to more than {MOST_FINDINGS} things: no further one was asked"
+                    "the workspace's custom rules have more than {MOST_FINDINGS} findings: no further rule was run"
                 );
                 return self.fault(ScriptFaultKind::Failed, &of.path, of.span, message);
             }
@@ -314,7 +315,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The text of a line that is counted from 1.
+/// The span of a line, which is counted from 1.
 fn line_of(text: &str, lines: &Lines<'_>, line: usize) -> Option<Span> {
     let from = lines.byte_at(line, 1);
     let rest = text.get(from..)?;

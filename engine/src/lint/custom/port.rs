@@ -1,23 +1,23 @@
-//! What the engine asks of whoever runs Lua, and what it gets: plain data.
+//! The port of the engine to a program that runs Lua: requests and results as plain data.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::diagnostic::Stage;
 
-/// Runs the Lua of a workspace. Whoever implements it decides where and within which limits; each call starts afresh,
-/// so that no answer depends on an earlier one.
+/// Runs the Lua of a workspace. The implementation decides where and within which limits. Each call begins afresh, so
+/// that no result depends on an earlier one.
 pub trait Scripts {
     /// Runs a script and its `register(lint)`.
     ///
     /// # Errors
-    /// When the script has a fault, or goes beyond its limits.
+    /// When the script has a fault, or exceeds its limits.
     fn register(&mut self, script: Script<'_>) -> Result<Vec<Declared>, ScriptError>;
 
     /// Runs a script and one of its handlers.
     ///
     /// # Errors
-    /// When the script has a fault, or goes beyond its limits.
+    /// When the script has a fault, or exceeds its limits.
     fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError>;
 }
 
@@ -26,16 +26,16 @@ pub trait Scripts {
 pub struct Script<'a> {
     /// Its path in the workspace.
     pub path: &'a str,
-    /// What stands in it.
+    /// Its text.
     pub text: &'a str,
 }
 
-/// One question to a handler.
+/// One call of a handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// Where the handler stands.
+    /// The script that defines the handler.
     pub script: Script<'a>,
-    /// Its name.
+    /// The name of the handler.
     pub handler: &'a str,
     /// `ctx.stage`
     pub stage: Stage,
@@ -45,7 +45,7 @@ pub struct Call<'a> {
     pub target: &'a Value,
 }
 
-/// What one `lint:on` says, as it stands there.
+/// One call of `lint:on`, as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// `stage`
@@ -64,25 +64,25 @@ pub struct Declared {
     pub severity: Option<String>,
     /// `handler`
     pub handler: String,
-    /// Whether the script has a function of that name.
+    /// True if the script has a function of that name.
     pub callable: bool,
     /// The line of the call, counted from 1.
     pub line: Option<usize>,
 }
 
-/// One thing that a handler returns.
+/// One objection that a handler returns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objection {
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// With which part of the target.
+    /// The field of the target with the fault.
     pub field: Option<String>,
 }
 
-/// Why a script gave no answer.
+/// The reason for which a script gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptError {
-    /// The kind of reason.
+    /// The kind of the reason.
     pub cause: ScriptErrorKind,
     /// The reason, in one sentence; it may quote the script.
     pub message: String,
@@ -91,35 +91,35 @@ pub struct ScriptError {
 }
 
 impl ScriptError {
-    /// A reason without a place.
+    /// A reason without a line.
     pub fn new(cause: ScriptErrorKind, message: impl Into<String>) -> Self {
         Self { cause, message: message.into(), line: None }
     }
 }
 
-/// Why a script gave no answer, in a word.
+/// The kind of reason for which a script gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScriptErrorKind {
     /// The script itself has a fault.
     Fault,
-    /// It wanted more memory than it may have.
+    /// The script exceeded its memory limit.
     Memory,
-    /// It did more steps than it may do.
+    /// The script exceeded its instruction limit.
     Instructions,
-    /// It took longer than it may take.
+    /// The script exceeded its time limit.
     Time,
-    /// It returned more than it may return.
+    /// The result exceeds its size limit.
     Answer,
-    /// The process in which it ran was lost.
+    /// The process that ran the script was lost.
     Process,
-    /// All scripts of the workspace together took longer than they may take.
+    /// All scripts of the workspace together exceeded their time limit.
     TotalTime,
-    /// Lua is not run here at all.
+    /// Lua does not run here.
     Off,
 }
 
 impl ScriptErrorKind {
-    /// A word for it that holds nothing of any workspace.
+    /// A word for the kind, which holds nothing of any workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -134,20 +134,20 @@ impl ScriptErrorKind {
         }
     }
 
-    /// Whether the same script may answer another time.
+    /// Returns whether the same script may give a result another time.
     #[must_use]
     pub fn may_pass(self) -> bool {
         matches!(self, Self::Time | Self::TotalTime | Self::Process)
     }
 
-    /// Whether asking anything else of the same workspace is of no use.
+    /// Returns whether further calls for the same workspace are useless.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::TotalTime | Self::Process)
     }
 }
 
-/// Runs nothing, and says why: every script of the workspace is a fault with that reason.
+/// Runs no script, and gives a reason: every script of the workspace has a fault with that reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Refuse(pub &'static str);
 

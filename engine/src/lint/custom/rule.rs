@@ -5,9 +5,9 @@ use crate::diagnostic::Severity;
 /// A rule that a script declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomRule {
-    /// Its name, an authority and the fault: `payments/limit-too-high`.
+    /// Its id, an authority and the fault: `payments/limit-too-high`.
     pub id: String,
-    /// Whether the fault stands in the way of publishing.
+    /// The severity; an error keeps the workspace from being published.
     pub severity: Severity,
     /// The fault, in a few words.
     pub title: String,

@@ -1,4 +1,4 @@
-//! What handlers are asked about: each target as the table `ctx.target`, and where its parts stand.
+//! The targets of handlers: each as the table `ctx.target`, with the places of its fields.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::document::tree::{DocumentKind, Tree};
 use crate::lint::custom::field::TargetField;
 use crate::parse::{Extends, Parsed, PathStep, toml_as_json};
 
-/// One thing to ask about.
+/// One target.
 pub(super) struct Target {
     pub(super) entity: Entity,
     pub(super) path: Arc<str>,
@@ -18,7 +18,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// What leads to a part of it in its document, if that is less than the whole.
+    /// The path of a field in the target's document; `None` for the whole target.
     pub(super) fn steps(&self, field: Option<&TargetField>) -> Option<Vec<PathStep>> {
         let key = |name: &str| PathStep::Key(name.to_owned());
         Some(match (&self.entity, field) {
@@ -59,7 +59,7 @@ fn workspace(parsed: &Parsed) -> Option<Target> {
     };
     let data = json!({
         "kind": "workspace",
-        // The same content gets the same verdict wherever it lies.
+        // Equal content gets an equal verdict, wherever it is stored.
         "root": ".",
         "manifest": { "uri": &*document.path, "path": &*document.path, "toml": toml(parsed, &document.path) },
         "extends": sources,
@@ -136,14 +136,14 @@ fn schemas<'a>(parsed: &'a Parsed, field: Option<&'a TargetField>) -> impl Itera
     })
 }
 
-/// What the keys of a field lead to; `null` where they lead nowhere.
+/// The value at the keys of a field; `null` if there is none.
 fn selected<'v>(value: &'v Value, field: Option<&TargetField>) -> &'v Value {
     let mut keys = field.map(|field| field.keys.iter()).into_iter().flatten();
     keys.try_fold(value, |value, key| value.get(key)).unwrap_or(&Value::Null)
 }
 
-/// The variables in order, with the places of their documents in the order in which documents are read: the manifest,
-/// qualifiers, variables.
+/// The variables in order, each with the number of its document. Documents are read in the order manifest, qualifiers,
+/// variables.
 fn document_numbers(tree: &Tree) -> impl Iterator<Item = (&Arc<str>, usize)> {
     let before =
         tree.iter().filter(|(_, document)| matches!(document.kind, DocumentKind::Manifest | DocumentKind::Qualifier));

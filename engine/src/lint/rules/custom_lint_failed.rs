@@ -1,4 +1,4 @@
-//! A rule of the workspace's own that cannot be run.
+//! A custom rule cannot run.
 
 use crate::lint::{Check, ScriptFaultKind};
 

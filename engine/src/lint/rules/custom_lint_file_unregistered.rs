@@ -1,4 +1,4 @@
-//! A file of rules that registers none.
+//! A file of custom rules registers none.
 
 use crate::lint::{Check, ScriptFaultKind};
 

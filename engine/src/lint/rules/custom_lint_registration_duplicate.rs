@@ -1,4 +1,4 @@
-//! A registration that is there twice.
+//! A custom rule is registered twice.
 
 use crate::lint::{Check, ScriptFaultKind};
 

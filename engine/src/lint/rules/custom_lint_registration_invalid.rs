@@ -1,4 +1,4 @@
-//! A `lint:on` that cannot be followed.
+//! A `lint:on` cannot be carried out.
 
 use crate::lint::{Check, ScriptFaultKind};
 

@@ -1,4 +1,4 @@
-//! One rule with two meanings.
+//! One custom rule has two meanings.
 
 use crate::lint::{Check, ScriptFaultKind};
 

@@ -1,9 +1,9 @@
-//! The lint rules. A rule consists of a `mod` line here, `NAME.rs` with its checks, and the folder `NAME/` with its texts:
-//! `doc.md` explains it, `bad/` is a workspace that has the fault, `good/` is the same workspace without it, and `both/`
-//! holds the files that the two share. `docs/recipes/add-a-lint-rule.md` adds one step by step.
+//! The lint rules. A rule consists of a `mod` line here, `NAME.rs` with its checks, and the folder `NAME/` with its
+//! texts: `doc.md` explains it, `bad/` is a workspace that has the fault, `good/` is the same workspace without it, and
+//! `both/` holds the files that the two share. `docs/recipes/add-a-lint-rule.md` adds one step by step.
 //!
-//! `build.rs` generates the table from these lines, in their order: stage by stage, and by name within a stage. A check of
-//! references may rely on the findings of the rules above it.
+//! `build.rs` generates the table from these lines, in their order: stage by stage, and by name within a stage. A check
+//! of references may rely on the findings of the rules above it.
 
 // Is there a workspace?
 mod workspace_manifest_missing;

@@ -1,4 +1,4 @@
-//! Qualifiers refer to each other in a circle, or in a chain without a reasonable end.
+//! Qualifiers refer to each other in a cycle, or in too long a chain.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn check(references: &References<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Where a qualifier first refers to one that `is_member`.
+/// The place of the first reference of a qualifier to one that `is_member`.
 fn reference_to(document: &Parse<Qualifier>, is_member: impl Fn(&str) -> bool) -> Option<Span> {
     let predicates = document.content().map(Qualifier::predicates).unwrap_or_default();
     let reference = predicates.iter().find(|predicate| predicate.qualifier_reference().is_some_and(&is_member));

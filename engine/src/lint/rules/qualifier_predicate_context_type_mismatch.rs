@@ -1,4 +1,4 @@
-//! A predicate compares an attribute with something of another type.
+//! A predicate compares an attribute with a value of another type.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qu
     }
 }
 
-/// The types that a schema names with the `type` keyword, in order; `None` where it does not restrict them so.
+/// The types that a schema names with the `type` keyword, in order; `None` if the keyword does not restrict them.
 fn declared_types(schema: &Value) -> Option<Vec<&str>> {
     match schema.get("type")? {
         Value::String(name) => Some(vec![name.as_str()]),

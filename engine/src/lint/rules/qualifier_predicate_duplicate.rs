@@ -1,4 +1,4 @@
-//! A qualifier says the same twice.
+//! A qualifier has the same predicate twice.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualif
     }
 }
 
-/// A text that is the same for predicates that decide the same.
+/// A text that is equal for predicates with the same decision.
 fn meaning(predicate: &Predicate) -> Option<String> {
     let (attribute, op) = (predicate.attribute.value()?, predicate.op.value()?);
     let operand = if predicate.operator() == Some(Op::Bucket) {

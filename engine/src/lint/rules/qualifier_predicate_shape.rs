@@ -1,4 +1,4 @@
-//! A predicate is no table, or lacks what every predicate has.
+//! A predicate is no table, or lacks a required field.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

@@ -1,4 +1,4 @@
-//! A predicate compares in a way that does not exist.
+//! A predicate has an operator that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

@@ -1,4 +1,4 @@
-//! A predicate reads a qualifier that is not there.
+//! A predicate reads a qualifier that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::nearest;

@@ -1,4 +1,4 @@
-//! A predicate has nothing to compare with, or something its operator cannot use.
+//! A predicate has no operand, or one that its operator cannot use.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

@@ -1,4 +1,4 @@
-//! An object of a resource is not TOML, or holds what JSON cannot say.
+//! An object of a resource is not TOML, or holds a value that JSON cannot express.
 
 use crate::document::tree::DocumentKind;
 use crate::lint::Check;

@@ -1,4 +1,4 @@
-//! An object is not as the schema of its resource says.
+//! An object does not match the schema of its resource.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, ObjectEntry, WorkspaceIndex};

@@ -1,4 +1,4 @@
-//! A value refers to an object that is not there.
+//! A value refers to an object that does not exist.
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ fn report(
     }
 }
 
-/// Collects the references in `value`: the way there, the resource, and the key.
+/// Collects the references in `value`: the path, the resource, and the key.
 fn follow<'v>(
     schema: &'v Value,
     value: &'v Value,

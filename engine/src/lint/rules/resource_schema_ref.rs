@@ -1,4 +1,4 @@
-//! A resource names no schema, or one that is not there.
+//! A resource names no schema, or one that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

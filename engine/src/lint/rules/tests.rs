@@ -6,7 +6,7 @@ use crate::lint::rule::Example;
 use crate::lint::{lint, rules};
 use crate::parse::parse;
 
-/// An example as a workspace. Examples of rules about the manifest are complete; the others understand one.
+/// Makes a workspace of an example. The examples of rules about the manifest are complete; the others get a manifest.
 fn tree(rule: &str, files: &[Example]) -> Tree {
     let complete = ["rototo/workspace-not-found", "rototo/workspace-manifest-"];
     let understood = !complete.iter().any(|prefix| rule.starts_with(prefix));
@@ -17,7 +17,7 @@ fn tree(rule: &str, files: &[Example]) -> Tree {
 
 #[test]
 fn every_rule_finds_its_bad_example_and_leaves_its_good_one_alone() {
-    // The examples about Lua need something that runs it: `lua/tests/rules.rs` tests all rules once more, with that.
+    // Examples in Lua need a program that runs it: `lua/tests/rules.rs` tests all rules again with one.
     for rule in rules().iter().filter(|rule| rule.stage != Stage::Register) {
         let bad = lint(&parse(tree(rule.id, rule.bad)));
         let found = bad.diagnostics.iter().find(|found| found.rule == rule.id);

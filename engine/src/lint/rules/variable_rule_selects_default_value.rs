@@ -1,4 +1,4 @@
-//! A rule selects what would be selected anyway.
+//! A rule selects the default value.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

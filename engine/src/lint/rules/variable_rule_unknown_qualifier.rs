@@ -1,4 +1,4 @@
-//! A rule names a qualifier that is not there.
+//! A rule names a qualifier that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::nearest;

@@ -1,4 +1,4 @@
-//! A variable does not say that it is written in version 1.
+//! A variable does not declare version 1 of the format.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

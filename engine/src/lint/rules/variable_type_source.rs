@@ -1,4 +1,4 @@
-//! A variable does not say what type it has.
+//! A variable does not declare its type.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

@@ -1,4 +1,4 @@
-//! A variable has the type of a resource that is not there.
+//! The type of a variable is a resource that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::nearest;

@@ -1,4 +1,4 @@
-//! A default or a rule selects a value that is not there.
+//! A default or a rule selects a value that does not exist.
 
 use crate::diagnostic::Entity;
 use crate::lint::similar::nearest;
@@ -9,7 +9,7 @@ pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let resource = match variable.value_type() {
-        // Other rules say that there is no such resource, or that there are no values at all.
+        // Other rules report a missing resource, or missing values.
         Some(Type::Resource(resource)) if !facts.parsed.resources.contains_key(resource) => return,
         Some(Type::Resource(resource)) => Some(resource),
         _ if variable.inline_values().next().is_none() => return,

@@ -1,4 +1,4 @@
-//! A value of a variable is not of its type, or not as its schema says.
+//! A value of a variable does not have its type, or does not match its schema.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

@@ -9,7 +9,7 @@ use crate::parse::{Type, Variable};
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
-    // Where the values are objects of a resource, what is selected is never one that stands here.
+    // If the values are objects of a resource, no inline value can be selected.
     let inline = !matches!(variable.value_type(), Some(Type::Resource(_)));
     let selected = variable.rules().iter().map(|rule| &rule.value).chain(variable.default());
     let mut selected: Vec<&Arc<str>> = selected.filter(|_| inline).filter_map(|field| field.value()).collect();

@@ -1,4 +1,4 @@
-//! A variable of a resource has values of its own.
+//! A variable whose type is a resource has inline values.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};

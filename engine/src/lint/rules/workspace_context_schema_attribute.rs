@@ -1,4 +1,4 @@
-//! A predicate reads something that the context schema does not declare.
+//! A predicate reads an attribute that the context schema does not declare.
 
 use crate::diagnostic::Entity;
 use crate::lint::workspace_index::context_field;

@@ -1,4 +1,4 @@
-//! Qualifiers read the context, and nothing says what is in it.
+//! Qualifiers read the context, and no schema describes it.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, References};

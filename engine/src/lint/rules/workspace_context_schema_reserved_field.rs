@@ -1,4 +1,4 @@
-//! The context schema declares the name that stands for other qualifiers.
+//! The context schema declares the name that is reserved for qualifiers.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, WorkspaceIndex};

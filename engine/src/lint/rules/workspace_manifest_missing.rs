@@ -1,4 +1,4 @@
-//! There are documents, but no manifest among them.
+//! The workspace has documents, but no manifest.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, WorkspaceIndex};

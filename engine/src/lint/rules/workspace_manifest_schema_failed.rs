@@ -1,4 +1,4 @@
-//! The manifest does not say what a manifest must say.
+//! The manifest lacks required content.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, WorkspaceIndex};

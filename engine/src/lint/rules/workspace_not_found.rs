@@ -1,4 +1,4 @@
-//! Nothing of a workspace is there at all.
+//! The directory holds no part of a workspace.
 
 use crate::diagnostic::Entity;
 use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
