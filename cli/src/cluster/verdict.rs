@@ -88,9 +88,7 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     let (status, claim) = (known.status(), known.claim());
     let generation = known.workspace.metadata.generation;
     if claim.observed_generation != generation {
-        return WaitVerdict::Pending(Pending::Unseen(
-            "the operator has not reconciled the current spec".to_owned(),
-        ));
+        return WaitVerdict::Pending(Pending::Unseen("the operator has not reconciled the current spec".to_owned()));
     }
     // The status holds only the newest refused revision, so an old refusal says nothing about another commit.
     let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
