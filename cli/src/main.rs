@@ -1,28 +1,21 @@
-//! The `rototo` command: looks at workspaces with the same engine that operators and applications run.
+//! The `rototo` command: checks and resolves workspaces with the engine of the operators and applications.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod advice;
-mod arguments;
 #[cfg(feature = "kubernetes")]
 mod cluster;
 mod commands;
-mod context;
 mod diff;
-mod documents;
 mod fixtures;
+mod global;
 mod inspection;
-mod output;
-mod render;
-mod selection;
-mod site;
-mod text;
+mod terminal;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::CommandLine;
+use crate::commands::CommandLine;
 
 fn main() -> ExitCode {
     let CommandLine { global, command } = CommandLine::parse();
@@ -30,9 +23,9 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(commands::run(command, &global)));
+        .and_then(|runtime| runtime.block_on(command.run(&global)));
     outcome.unwrap_or_else(|error| {
-        output::print_error(&error);
+        terminal::print_error(&error);
         ExitCode::FAILURE
     })
 }

@@ -194,7 +194,7 @@ fn a_repository_is_read_at_a_ref_and_below_a_subdirectory() {
     let source = format!("git+file://{}#main:workspaces/prod", repository.path().display());
     let text = prints(repository.path(), &["lint", &source]);
     assert!(text.starts_with(&format!("ok: {source} (1 variable")), "{text}");
-    // As a hook of another repository would leave it.
+    // The environment of a hook of another repository.
     let mut command = Command::new(env!("CARGO_BIN_EXE_rototo"));
     command
         .env("GIT_DIR", "/nonexistent")

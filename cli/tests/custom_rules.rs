@@ -1,4 +1,4 @@
-//! Rules that a workspace brings along in Lua, as the command shows them.
+//! Custom rules in Lua, as the command shows them.
 #![allow(clippy::unwrap_used)]
 
 mod support;

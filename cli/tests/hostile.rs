@@ -1,4 +1,5 @@
-//! What somebody wrote to make the command reach out or fall over: refused in words, and nobody was asked.
+//! Workspaces and arguments that try to make the command reach out or crash are refused with a message, and without a
+//! request.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -20,7 +21,7 @@ fn a_schema_elsewhere_is_not_fetched() {
             let workspace =
                 changed(schema, "\"type\": \"object\",", &format!("\"type\": \"object\", \"{key}\": \"{reference}\","));
             let text = std::fs::read_to_string(workspace.path().join(schema)).unwrap();
-            // Where the key stands twice, the last counts; so the other one goes.
+            // Of two equal keys the last counts, so the other one is removed.
             let kept: Vec<&str> = text.lines().filter(|line| !line.contains("2020-12")).collect();
             std::fs::write(workspace.path().join(schema), kept.join("\n")).unwrap();
             let lint = json(workspace.path(), &["lint", "."]);

@@ -15,7 +15,7 @@ const PREAMBLE: &str = "# What lint prints\n\n\
     one. Other faults of the same example are shown too, as they are to whoever makes them. Made by\n\
     `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages`.\n";
 
-/// Everything that is printed about the bad example of `rule`, which is found in it.
+/// Returns the output for the bad example of `rule`, which reports it.
 fn printed(rule: &LintRule) -> String {
     let directory = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
@@ -23,7 +23,7 @@ fn printed(rule: &LintRule) -> String {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    // Without one a directory is no workspace, and so no subject of the rules but of the two that are about this.
+    // Without a manifest a directory is no workspace, and only two rules apply to it.
     if !matches!(rule.id, "rototo/workspace-manifest-missing" | "rototo/workspace-not-found") {
         write("rototo-workspace.toml", "schema_version = 1\n");
     }

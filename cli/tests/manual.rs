@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use support::{copy, example, replace, rototo};
 
-/// What the transcripts run on: the example, the example with a wider trial, and one with ten mistakes in five files.
+/// Makes the workspaces of the transcripts: the example, the example with a wider trial, and one with ten mistakes in
+/// five files.
 fn scratch_directory() -> tempfile::TempDir {
     let scratch_directory = tempfile::tempdir().unwrap();
     for name in ["degradation-config", "proposed", "broken"] {
@@ -34,7 +35,7 @@ fn scratch_directory() -> tempfile::TempDir {
     scratch_directory
 }
 
-/// The words of a command line; single quotes hold blanks together.
+/// Splits a command line into words; single quotes hold blanks together.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -48,7 +49,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The page with what its commands print now.
+/// Returns the page with the current output of its commands.
 fn rewritten(page: &str, scratch_directory: &Path) -> String {
     let (mut text, mut inside) = (String::new(), false);
     for line in page.lines() {

@@ -1,4 +1,4 @@
-//! What somebody typed wrong is told in one clear sentence: what, where, and what to do.
+//! Mistakes in arguments and files get one clear sentence: the fault, the place, and the way out.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -64,7 +64,7 @@ fn a_source_that_does_not_hold_what_is_asked_for_says_what_is_missing_there() {
     }
 }
 
-/// A workspace whose variable `a` is what `make` puts there.
+/// Makes a workspace whose variable `a` is the result of `make`.
 fn with_variable(make: impl Fn(&Path)) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join("variables");

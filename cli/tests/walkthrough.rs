@@ -1,4 +1,4 @@
-//! The walkthrough of the degradation policy, step by step, with the commands that it tells its reader to run.
+//! The walkthrough of the degradation policy, step by step, with the commands on its page.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ const POLICY: &str = "service-degradation-policy";
 const OBJECTS: &str = "resources/service-degradation-policy-objects";
 const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
 
-/// The directory in which the walkthrough happens.
+/// The directory of the walkthrough.
 struct Walkthrough(tempfile::TempDir);
 
 impl Walkthrough {
@@ -47,7 +47,7 @@ impl Walkthrough {
         serde_json::from_str(&fs::read_to_string(self.path(CONTEXT_SCHEMA)).unwrap()).unwrap()
     }
 
-    /// The lines that `resolve` ends with for this context, and the bucket if there is one.
+    /// Returns the last lines of `resolve` for this context, and the bucket if there is one.
     fn resolve(&self, context: &[&str]) -> (String, Value, Option<String>) {
         let context = context.iter().flat_map(|fact| ["--context", fact]);
         let arguments: Vec<&str> = ["resolve", CONFIG, "--variable", POLICY].into_iter().chain(context).collect();
@@ -118,7 +118,7 @@ fn the_walkthrough_holds_step_by_step() {
     walkthrough.write_as_in_the_example("qualifiers/severe-recovery-trial.toml");
     walkthrough.write_as_in_the_example(&variable);
 
-    // Regenerate the context contract: what is there is overwritten only when that is asked for.
+    // Regenerate the context contract: `--force` overwrites the existing one.
     let before = fs::read(walkthrough.path(CONTEXT_SCHEMA)).unwrap();
     let refusal = walkthrough.fails(&["init", CONFIG, "--context"]);
     assert!(refusal.contains("file already exists") && refusal.contains("--force"), "{refusal}");
@@ -141,7 +141,7 @@ fn the_walkthrough_holds_step_by_step() {
     let severe = json!({"background_jobs_enabled":false,"fallback_provider":"secondary","max_concurrency":10,"mode":"severe","non_critical_fanout":"pause"});
     assert_eq!(value, severe);
 
-    // A mistake in a hurry is caught before it is released.
+    // Lint catches a mistake in a hurry before it is released.
     let object = walkthrough.path(&format!("{OBJECTS}/degraded.toml"));
     let text = fs::read_to_string(&object).unwrap().replace("max_concurrency = 30", "max_concurrency = 0");
     fs::write(&object, text).unwrap();

@@ -28,7 +28,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rototo_engine::trace::PredicateTrace;
+use rototo_engine::resolve::trace::PredicateTrace;
 use rototo_engine::{QualifierTrace, ResolveOptions, VariableTrace};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

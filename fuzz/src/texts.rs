@@ -6,7 +6,7 @@ use rototo_source::Source;
 
 // The command is a program without a library; this part of it stands alone.
 #[allow(dead_code, reason = "its tests stay with the command")]
-#[path = "../../cli/src/context.rs"]
+#[path = "../../cli/src/workspace/context.rs"]
 mod context;
 
 /// A source that is written as text is read as the same source.

@@ -13,9 +13,9 @@
 //! # }
 //! ```
 //!
-//! - [`Source`] is the grammar: pure, and strict about what it lets pass.
-//! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], and what they extend. One question and one transfer per repository
-//!   at a time, however many ask.
+//! - [`Source`] is the grammar: pure, and strict.
+//! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], with the layers that they extend.
+//!   It sends one request and one transfer per repository at a time, however many callers there are.
 //! - [`snapshot`] packs a tree into the archive that the operator serves, and unpacks it without trust.
 //! - [`SnapshotStore`] keeps trees on the disk under their fingerprints.
 #![deny(missing_docs)]
@@ -24,41 +24,29 @@
 #[cfg(feature = "archives")]
 mod archive;
 #[cfg(not(feature = "archives"))]
-#[path = "archive_absent.rs"]
+#[path = "archive/absent.rs"]
 mod archive;
-mod cache;
 mod credentials;
 mod error;
 mod git;
 mod hosts;
-mod layers;
-mod layout;
 mod limits;
-mod local;
 mod pinned_source;
-mod proxy;
 mod reader;
-mod recent;
-mod reference;
-mod remote_url;
-mod single;
 pub mod snapshot;
 mod spec;
-mod store;
-mod subdirectory;
 
 #[cfg(all(fuzzing, feature = "archives"))]
 pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SourceError, SourceFault};
 pub use git::GitRequest;
-pub use hosts::Jitter;
+pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
-pub use proxy::{InvalidProxy, Proxy};
 pub use reader::{FileSources, Reader, ReaderOptions};
-pub use reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
-pub use remote_url::{InvalidUrl, RemoteUrl};
-pub use spec::{ArchiveFormat, ArchiveSource, GitSource, InvalidSource, Source};
-pub use store::{SnapshotStore, StoreError};
-pub use subdirectory::{InvalidSubdirectory, Subdirectory};
+pub use snapshot::{SnapshotStore, StoreError};
+pub use spec::{
+    ArchiveFormat, ArchiveSource, Commit, GitReference, GitSource, InvalidCommit, InvalidReference, InvalidRevision,
+    InvalidSource, InvalidSubdirectory, InvalidUrl, RemoteUrl, Revision, Source, Subdirectory,
+};

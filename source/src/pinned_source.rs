@@ -1,37 +1,36 @@
-//! What a source was at one time: the exact version of each of its layers.
+//! The exact version of a source, and of each of its layers, at one time.
 
 use std::fmt;
 
 use rototo_engine::Digest;
 
 use crate::credentials::Access;
-use crate::reference::{Commit, GitReference, Revision};
-use crate::spec::Source;
+use crate::spec::{Commit, GitReference, Revision, Source};
 
-/// What a source was at one time: for git a commit, for an archive what its server calls the version, for a directory
-/// just itself. With it, the same of all workspaces that it extends, as far as they are known.
+/// A source with its version at one time: for git a commit, for an archive the server's validator, for a directory
+/// none. It holds the versions of all workspaces that the source extends, as far as they are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedSource {
     own: Layer,
-    /// Those it extends, the base first; `None` until the workspace has been read.
+    /// The layers that the source extends, the base first; `None` until the workspace has been read.
     parents: Option<Vec<Layer>>,
 }
 
-/// One source of those that a workspace consists of, and what it was.
+/// One source of those that a workspace consists of, with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     access: Access,
     version: Option<Version>,
 }
 
-/// The name that a source has for what it holds.
+/// The name that a source has for its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// A commit of a git repository.
     Commit(Commit),
-    /// What the server of an archive says: its `ETag`, else its `Last-Modified`.
+    /// The validator of an archive's server: its `ETag`, or else its `Last-Modified`.
     Validator(String),
-    /// The digest of an archive whose server says nothing.
+    /// The digest of an archive whose server sends no validator.
     Content(Digest),
 }
 
@@ -54,19 +53,19 @@ impl Layer {
         &self.access
     }
 
-    /// The source.
+    /// Returns the source.
     #[must_use]
     pub fn source(&self) -> &Source {
         self.access.source()
     }
 
-    /// What it was; `None` for a directory.
+    /// Returns the version; `None` for a directory.
     #[must_use]
     pub fn version(&self) -> Option<&Version> {
         self.version.as_ref()
     }
 
-    /// The commit, if it is in a repository.
+    /// Returns the commit, if the source is a git repository.
     #[must_use]
     pub fn commit(&self) -> Option<&Commit> {
         match &self.version {
@@ -93,38 +92,38 @@ impl PinnedSource {
         self.parents.as_deref()
     }
 
-    /// The source.
+    /// Returns the source.
     #[must_use]
     pub fn source(&self) -> &Source {
         self.own.source()
     }
 
-    /// What the source itself was, without those it extends; `None` for a directory.
+    /// Returns the version of the source itself, without its layers; `None` for a directory.
     #[must_use]
     pub fn version(&self) -> Option<&Version> {
         self.own.version()
     }
 
-    /// The ref and its commit; `None` for sources that have no history.
+    /// Returns the ref and its commit; `None` for sources without a history.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
         let Source::Git(git) = self.source() else { return None };
         Some(Revision::new(git.reference().clone(), self.own.commit()?.clone()))
     }
 
-    /// All layers, the base first, the source itself last. As long as nobody has read the workspace, the source is the
-    /// only one that is known.
+    /// Returns all layers, the base first, the source itself last. Until the workspace has been read, the source is the
+    /// only known layer.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.parents.iter().flatten().chain([&self.own])
     }
 
-    /// Whether every layer that is known names its commit, so that there is never news of it.
+    /// Returns whether every known layer names its commit, so that the source can't change.
     #[must_use]
     pub fn immutable(&self) -> bool {
         self.layers().all(Layer::immutable)
     }
 
-    /// Whether `other` is certainly the same content: all layers are known, and each has the same version.
+    /// Returns whether `other` is certainly the same content: all layers are known, and each has the same version.
     #[must_use]
     pub fn is_same_content(&self, other: &Self) -> bool {
         self.parents.is_some() && self == other && self.layers().all(|layer| layer.version.is_some())

@@ -1,4 +1,4 @@
-//! Archives behind real HTTPS servers, honest and otherwise.
+//! Archives behind real HTTPS servers, honest and dishonest ones.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -28,7 +28,7 @@ fn tar_gz(files: &[(&str, &str)]) -> Vec<u8> {
     archive.into_inner().unwrap().finish().unwrap()
 }
 
-/// A tar archive with one entry more, of any kind, name, and size.
+/// Makes a tar archive with one additional entry, of any kind, name, and size.
 fn tar_gz_with(kind: tar::EntryType, path: &str, size: u64) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_ustar();
@@ -213,7 +213,7 @@ async fn a_server_that_stalls_is_given_up() {
         Box::new(move |_| {
             Box::new(move |to: &mut dyn Write| {
                 to.write_all(head)?;
-                // Until whoever listens has gone.
+                // Until the client has gone.
                 loop {
                     to.write_all(b"1")?;
                     to.flush()?;
@@ -272,7 +272,7 @@ async fn bombs_are_refused_before_they_go_off() {
     let huge = tar_gz_with(tar::EntryType::Regular, "variables/a.toml", 300 * MIB);
     assert!(huge.len() < 4 << 20);
     assert_eq!(code(&serve(huge), "a.tar.gz").await, "too_large");
-    // Outside of what is read, and before the first entry: a name that does not end.
+    // A name without an end, before the first entry and outside of the documents.
     let aside = tar_gz_with(tar::EntryType::Regular, "docs/a", 300 * MIB);
     assert_eq!(code(&serve(aside), "a.tar.gz").await, "too_large");
     let limits = Limits { unpacked_bytes: MIB, entries: 10, ..Limits::default() };
@@ -287,7 +287,7 @@ async fn bombs_are_refused_before_they_go_off() {
     let zeros = "0".repeat(2 << 20);
     let honest = zip(&[MANIFEST, ("variables/a.toml", &zeros)]);
     assert_eq!(failure(&serve(honest.clone()), "a.zip", limits.clone()).await.code(), "too_large");
-    // The same, which claims in both of its directories to hold 10 bytes.
+    // The same, with a claim of 10 bytes in both of its directories.
     let mut lying = honest;
     let size = (2_u32 << 20).to_le_bytes();
     while let Some(place) = lying.windows(4).position(|bytes| bytes == size) {

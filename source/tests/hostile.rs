@@ -1,5 +1,5 @@
-//! Sources that somebody made to hurt whoever reads them: refused by the limits that everybody has, before they cost
-//! anything. The other bombs are in `archives.rs`, and the file of 300 MiB in `large.rs`.
+//! Sources made to do harm are refused by the default limits before they cost anything. The other bombs are in
+//! `archives.rs`, and the file of 300 MiB in `large.rs`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,14 +29,14 @@ async fn code_of_archive(name: &str, bytes: Vec<u8>) -> &'static str {
 
 #[tokio::test]
 async fn an_archive_of_a_hundred_thousand_entries_is_refused() {
-    // A thousand entries, a hundred times: members of a gzip file follow each other.
+    // A thousand entries, a hundred times: a gzip file may have many members.
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = tar::Header::new_ustar();
     header.set_size(0);
     for name in names().take(MANY / 100) {
         tar.append_data(&mut header, name, std::io::empty()).unwrap();
     }
-    // Dropped without the blocks that end an archive.
+    // The archive is dropped without the blocks that end it.
     let member = std::mem::replace(tar.get_mut(), GzEncoder::new(Vec::new(), Compression::fast())).finish().unwrap();
     assert_eq!(code_of_archive("a.tar.gz", member.repeat(100)).await, "too_many_entries");
 

@@ -1,4 +1,4 @@
-//! Repositories behind real HTTPS servers: who is let in, who is trusted, and where secrets go.
+//! Repositories behind real HTTPS servers: access, trust, and the places where secrets go.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -16,7 +16,7 @@ use support::{MANIFEST, Repository, credentials, reader, tree};
 /// `user:hunter2`, as HTTP writes it.
 const BASIC: &str = "Basic dXNlcjpodW50ZXIy";
 
-/// A repository behind a server that lets in who says `authorization`.
+/// Makes a repository behind a server that requires `authorization`.
 fn guarded(authorization: Option<&'static str>) -> (Repository, HttpsServer) {
     let (repository, answer) = repository_for(authorization);
     (repository, HttpsServer::start(answer))
@@ -56,7 +56,7 @@ async fn user_and_password_open_a_repository_behind_a_private_authority() {
     reader().read(Access::new(in_the_address, credentials(&[("ca.crt", &ca)]))).await.unwrap();
 }
 
-/// What the kernel shows of every process: its arguments, and its environment.
+/// Returns the public data of every process in the kernel: its arguments, and its environment.
 fn processes() -> Vec<(String, String)> {
     let read =
         |path: std::path::PathBuf| std::fs::read(path).map(|content| String::from_utf8_lossy(&content).into_owned());
@@ -180,7 +180,7 @@ async fn a_host_that_refuses_commits_by_name_is_asked_for_refs() {
     let (repository, answer) = repository_for(None);
     let old = repository.head();
     let new = repository.commit(&[("variables/b.toml", "b")]);
-    // Without this header git speaks its first protocol, in which a host sends only what refs point at.
+    // Without this header git speaks its first protocol, in which a host sends only the commits of its refs.
     let server = HttpsServer::start(move |request| {
         let mut request = request.clone();
         request.headers.remove("git-protocol");
@@ -196,7 +196,7 @@ async fn a_host_that_refuses_commits_by_name_is_asked_for_refs() {
         assert_eq!(read.iter().count(), documents, "{fragment}");
     }
 
-    // The branch moves on, or back, between the question and the transfer.
+    // The branch moves on, or back, between the pin and the fetch.
     let reader = reader();
     let pinned = reader.pin(at("main")).await.unwrap();
     repository.git(&["reset", "--hard", "--quiet", &old]);
@@ -232,7 +232,7 @@ async fn a_server_that_hangs_is_given_up_with_all_that_git_started() {
             .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
             .any(|content| runs(&content))
     };
-    // A killed process is gone once the kernel has got round to it.
+    // The kernel removes a killed process a little later.
     while !is_over() {
         tokio::task::yield_now().await;
     }

@@ -1,5 +1,5 @@
-//! A file of 300 MiB is refused by its size, before anybody reads it. The only test of its process, whose memory is
-//! what it measures.
+//! A file of 300 MiB is refused by its size, before anybody reads it. The test is the only one of its process, as it
+//! measures the memory of the process.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ use support::{MANIFEST, Repository, credentials, read, reader};
 
 const MIB: u64 = 1 << 20;
 
-/// The most memory that this process has had at once.
+/// Returns the peak memory of this process.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -27,7 +27,7 @@ async fn a_file_of_300_mib_is_refused_before_it_is_read() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     std::fs::create_dir(repository.path().join("variables")).unwrap();
-    // Sparse, so that it costs nothing.
+    // The file is sparse, so that it costs nothing.
     File::create(repository.path().join("variables/a.toml")).unwrap().set_len(300 * MIB).unwrap();
     repository.commit(&[]);
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));

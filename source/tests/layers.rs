@@ -1,4 +1,4 @@
-//! Workspaces that extend others, over real directories and repositories.
+//! Workspaces that extend others, in real directories and repositories.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -67,7 +67,7 @@ async fn a_change_in_any_layer_is_noticed() {
     let (_directory, root) = write_directory(&[("rototo-workspace.toml", &extends(&[&address]))]);
     let reader = reader();
 
-    // From a repository, a parent on the disk is refused; from a directory it is not.
+    // A repository may not extend a directory of this machine; a directory may.
     own.commit(&[("rototo-workspace.toml", &extends(&[&address]))]);
     assert_eq!(read(&reader, &own.source("main")).await.unwrap_err().code(), "extends_leaves_source");
 

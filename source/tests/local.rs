@@ -35,7 +35,7 @@ async fn links_are_refused_where_a_document_would_stand() {
 #[tokio::test]
 async fn limits_are_checked_before_anything_is_read() {
     let (_directory, path) = write_directory(&[MANIFEST, ("variables/a.toml", "a"), ("variables/b.toml", "b")]);
-    // Sparse, so that only its size is large.
+    // The file is sparse, so that only its size is large.
     std::fs::File::create(path.join("variables/c.toml")).unwrap().set_len(1 << 40).unwrap();
     let code = async |limits| {
         let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();

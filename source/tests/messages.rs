@@ -1,4 +1,4 @@
-//! What a person reads who got a source wrong: what failed, where, and what to do about it, in one sentence.
+//! Messages for a person with an invalid source: the failure, the place, and the way out, in one sentence.
 
 #![allow(clippy::unwrap_used)]
 

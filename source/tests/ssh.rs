@@ -1,4 +1,4 @@
-//! Repositories behind a real sshd: the key that opens, and the host that proves who it is.
+//! Repositories behind a real sshd: the key of the user, and the key of the host.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

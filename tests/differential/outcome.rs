@@ -10,7 +10,7 @@ use rototo_lua::{InProcess, ScriptLimits};
 use crate::generate::Files;
 use crate::reference::Reference;
 
-/// The number of times of each finding: rule, severity, path, and, for custom rules, the message.
+/// The number of occurrences of each finding: rule, severity, path, and, for custom rules, the message.
 pub type FindingCounts = BTreeMap<(String, String, String, String), usize>;
 
 /// The result of one resolution: the trace as JSON, or the kind of error.

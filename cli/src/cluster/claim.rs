@@ -1,4 +1,4 @@
-//! A claim about a fleet: what its status says, or what its operator answers when it is asked. Pure.
+//! A claim about a fleet: from a status, or from an answer of its operator. Pure.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use rototo_api::condition::CONVERGED;
 use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
 
-/// For how long a claim is good where the status does not say so.
+/// The validity of a claim where the status does not give it.
 const GOOD_FOR: Duration = Duration::from_secs(45);
 
-/// The one who makes a claim.
+/// The source of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimSource {
-    /// The operator itself, which computes the answer when it is asked.
+    /// The operator itself, which computes the answer on request.
     Operator,
     /// The status of the workspace, which may be old.
     Status,
@@ -28,11 +28,11 @@ impl ClaimSource {
     }
 }
 
-/// What somebody says about the fleet of a workspace.
+/// A claim about the fleet of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) by: ClaimSource,
-    /// The time that it speaks of, by the operator's clock.
+    /// The time of the claim, by the operator's clock.
     pub(crate) as_of: Option<Timestamp>,
     pub(crate) observed_generation: Option<i64>,
     pub(crate) fingerprint: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) struct ConvergedCondition {
     pub(crate) message: String,
 }
 
-/// How many run it, and who doesn't.
+/// The number of processes that run the publish, and the stragglers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FleetCounts {
     pub(crate) applied: u32,
@@ -66,7 +66,7 @@ impl FleetCounts {
         self.expected.unwrap_or(self.processes)
     }
 
-    /// `37/37`, or `37 of 37 that report` where nobody says how many there should be.
+    /// Returns `37/37`, or `37 of 37 that report` where the expected number is unknown.
     pub(crate) fn summary(&self) -> String {
         match self.expected {
             Some(expected) => format!("{}/{expected}", self.applied),
@@ -76,7 +76,7 @@ impl FleetCounts {
 }
 
 impl Claim {
-    /// The claim of a status.
+    /// Makes the claim of a status.
     pub(crate) fn of_status(status: &RototoWorkspaceStatus) -> Self {
         let condition = status.conditions.iter().find(|condition| condition.type_ == CONVERGED);
         let FleetStatus { applied, expected, processes, behind, .. } = status.fleet.clone().unwrap_or_default();
@@ -96,7 +96,7 @@ impl Claim {
         }
     }
 
-    /// The claim in an answer of the operator.
+    /// Makes the claim of an answer of the operator.
     pub(crate) fn of_operator(answer: &Convergence) -> Self {
         Self {
             by: ClaimSource::Operator,
@@ -120,19 +120,19 @@ impl Claim {
     }
 }
 
-/// An older operator wrote only the newest revision.
+/// Returns the published revisions, the newest first. An older operator wrote only the newest.
 fn revisions(status: &RototoWorkspaceStatus) -> Vec<String> {
     let Some(published) = &status.published else { return Vec::new() };
     let newest = published.revision.iter().filter(|revision| !published.revisions.contains(revision));
     newest.chain(&published.revisions).cloned().collect()
 }
 
-/// The time that a status speaks of.
+/// Returns the time of a status.
 pub(crate) fn as_of(status: &RototoWorkspaceStatus) -> Option<Timestamp> {
     status.fleet.as_ref()?.as_of.as_ref().map(|time| time.0)
 }
 
-/// For how long a claim of this fleet is good.
+/// Returns the validity of a claim about this fleet.
 pub(crate) fn good_for(status: &RototoWorkspaceStatus) -> Duration {
     let seconds = status.fleet.as_ref().map_or(0, |fleet| fleet.claim_seconds);
     if seconds == 0 { GOOD_FOR } else { Duration::from_secs(u64::from(seconds)) }

@@ -1,4 +1,5 @@
-//! Follows a workspace until it has what somebody waits for. An edge: it asks, and [`WaitState`] decides.
+//! Follows a workspace until the target of a wait is reached. An edge: it sends the requests, and [`WaitState`]
+//! decides.
 
 use std::pin::pin;
 
@@ -7,20 +8,20 @@ use futures::StreamExt;
 use futures::future::{Fuse, FusedFuture, FutureExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::operator::{OperatorOptions, answers};
-use super::verdict::{WaitTarget, WaitVerdict};
-use super::wait_state::{QueryResult, WaitState};
-use super::{NamespaceClient, WatchProblem};
+use crate::cluster::operator::{OperatorOptions, answers};
+use crate::cluster::verdict::{WaitTarget, WaitVerdict};
+use crate::cluster::wait_state::{QueryResult, WaitState};
+use crate::cluster::{NamespaceClient, WatchProblem};
 
-/// How a wait ended.
+/// A wait that is over.
 #[derive(Debug)]
 pub(crate) struct FinishedWait {
-    /// How it stood at the end; `None` where nothing was ever seen.
+    /// The last verdict; `None` where the workspace was never seen.
     pub(crate) verdict: Option<WaitVerdict>,
     pub(crate) wait_state: WaitState,
 }
 
-/// Listens until the verdict is final, or `deadline`. `None` when there is no such workspace.
+/// Follows the workspace until the verdict is final, or `deadline`. Returns `None` when there is no such workspace.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
     name: &str,
@@ -38,7 +39,7 @@ pub(crate) async fn follow(
             change = changes.next() => match change {
                 Some(Ok(Some(workspace))) => wait_state.saw(workspace),
                 Some(Ok(None)) => return Ok(None),
-                Some(Err(WatchProblem::Passing(error))) => wait_state.problem = Some(error),
+                Some(Err(WatchProblem::Passing(error))) => wait_state.watch_failed(error),
                 Some(Err(WatchProblem::Lasting(error))) => return Err(error),
                 None => bail!("the watch of the workspace ended"),
             },

@@ -1,33 +1,33 @@
-//! Whether a status is known to be recent, without comparing the clocks of two machines. Pure.
+//! Decides whether a status is recent, without comparing the clocks of two machines. Pure.
 //!
-//! A [`Mark`] is a moment of the local clock, and what the API server said of the status after it. A status that has moved on
-//! since was written after that moment, so it is no older than the time that has passed since the mark.
+//! A [`Mark`] is a moment of the local clock, and the time of the status at the API server after it. A status that has
+//! changed since was written after that moment, so it is no older than the time since the mark.
 
 use k8s_openapi::jiff::Timestamp;
 use rototo_api::workspace::RototoWorkspaceStatus;
 use tokio::time::Instant;
 
-use super::claim::{as_of, good_for};
+use crate::cluster::claim::{as_of, good_for};
 
-/// Whether a status is known to be no older than its claim is good for.
+/// The age of a status, compared with the validity of its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Fresh,
     Unknown,
 }
 
-/// A moment, and what was known then.
+/// A moment, and the status that was known then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// A moment before the API server was asked.
+    /// A moment before the request to the API server.
     pub(crate) at: Instant,
-    /// The time that the status spoke of when the API server answered.
+    /// The time of the status in the API server's answer.
     pub(crate) as_of: Option<Timestamp>,
     /// The request for a reconcile that was made then.
     pub(crate) request: Option<String>,
 }
 
-/// The last marks. There is one every third of the time for which a claim is good, so more can't matter.
+/// The last marks. There is one every third of a claim's validity, so more can't matter.
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
@@ -39,7 +39,7 @@ impl Marks {
         self.0.insert(0, mark);
     }
 
-    /// Whether some mark proves that `status` is recent.
+    /// Returns whether some mark proves that `status` is recent.
     pub(crate) fn freshness(&self, status: &RototoWorkspaceStatus, now: Instant) -> Freshness {
         let recent = |mark: &&Mark| now.saturating_duration_since(mark.at) <= good_for(status);
         if self.0.iter().filter(recent).any(|mark| mark.precedes(status)) {
@@ -51,8 +51,8 @@ impl Marks {
 }
 
 impl Mark {
-    /// Whether `status` was written after this mark. Both times are of the operator's clock. A status without a date is no
-    /// claim.
+    /// Returns whether `status` was written after this mark. Both times are of the operator's clock. A status without a
+    /// time is no claim.
     fn precedes(&self, status: &RototoWorkspaceStatus) -> bool {
         let handled = self.request.is_some() && self.request == status.last_handled_reconcile_at;
         as_of(status).is_some_and(|now| handled || self.as_of.is_none_or(|before| now > before))
@@ -90,10 +90,10 @@ mod tests {
         check((Some(OLD), None), &status(Some(OLD), None), 0, Unknown);
         check((Some(OLD), None), &status(Some(NEW), None), 1, Fresh);
         check((None, None), &status(Some(NEW), None), 1, Fresh);
-        // One that came late: nobody knows when within that time it was written.
+        // A status that came late may have been written at any moment of that time.
         check((Some(OLD), None), &status(Some(NEW), None), 60, Fresh);
         check((Some(OLD), None), &status(Some(NEW), None), 61, Unknown);
-        // One from a backup.
+        // A status from a backup.
         check((Some(NEW), None), &status(Some(OLD), None), 1, Unknown);
     }
 

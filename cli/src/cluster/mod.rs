@@ -1,4 +1,4 @@
-//! The way to a cluster and the workspaces in it. It reads, and writes one annotation: a request for a reconcile.
+//! Connects to a cluster and reads its workspaces. It writes one annotation: a request for a reconcile.
 
 pub(crate) mod claim;
 mod follow;
@@ -28,13 +28,15 @@ use rototo_connection::{Address, api_server};
 use serde_json::json;
 use tokio::time::timeout;
 
-use wait_state::{Query, QueryResult};
+use crate::cluster::wait_state::{Query, QueryResult};
 
-pub(crate) use follow::{FinishedWait, follow};
-pub(crate) use operator::OperatorOptions;
-pub(crate) use page::{faults, findings, history, short_fingerprint, short_revision, status, straggler};
+pub(crate) use crate::cluster::follow::{FinishedWait, follow};
+pub(crate) use crate::cluster::operator::OperatorOptions;
+pub(crate) use crate::cluster::page::{
+    faults, findings, history, short_fingerprint, short_revision, status, straggler,
+};
 
-/// Which cluster, and where in it.
+/// The cluster, and the namespace in it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct ClusterOptions {
@@ -51,7 +53,7 @@ pub(crate) struct ClusterOptions {
     kube_context: Option<String>,
 }
 
-/// Longer than a watch lasts.
+/// The time limit of an idle connection, which is longer than a watch lasts.
 const IDLE: Duration = Duration::from_secs(310);
 
 /// A namespace, and a client for it.
@@ -88,7 +90,7 @@ impl ClusterOptions {
     }
 }
 
-/// Which workspaces to look at.
+/// The workspaces to read.
 pub(crate) enum WorkspaceScope<'a> {
     Named(&'a str),
     Namespace,
@@ -96,7 +98,7 @@ pub(crate) enum WorkspaceScope<'a> {
 }
 
 impl NamespaceClient {
-    /// The workspaces as they are now, in order of their names.
+    /// Returns the current workspaces, in order of their names.
     pub(crate) async fn workspaces(&self, scope: WorkspaceScope<'_>) -> anyhow::Result<Vec<RototoWorkspace>> {
         let here = || Api::<RototoWorkspace>::namespaced(self.client.clone(), &self.namespace);
         let everything = ListParams::default();
@@ -114,15 +116,15 @@ impl NamespaceClient {
         found.map_err(|error| self.explained(error))
     }
 
-    /// One workspace, now and whenever it changes; `None` while it isn't there. What trying again can mend is tried
-    /// again, and is an item all the same.
+    /// Watches one workspace; an item is `None` while it does not exist. A failure that trying again can mend is
+    /// retried, and is an item too.
     pub(crate) fn watch(&self, name: &str) -> impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>> {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let stream = watch_object(api, name).backoff(watch_backoff());
         stream.map(|item| item.map_err(|error| self.problem(error)))
     }
 
-    /// Asks for a workspace once, and for a reconcile of it if that is what `query` is for.
+    /// Reads a workspace once, and requests a reconcile of it if `query` says so.
     pub(crate) async fn query(&self, name: &str, query: Query) -> QueryResult {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let (request, asked) = match query {
@@ -154,7 +156,7 @@ impl NamespaceClient {
         )
     }
 
-    /// Where the operator of the namespace serves, as the map of the markers tells.
+    /// Returns the address of the operator's endpoint, from the marker map.
     async fn operator_address(&self) -> anyhow::Result<Address> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let (map, namespace) = (names::MARKERS, &self.namespace);
@@ -212,16 +214,16 @@ impl NamespaceClient {
     }
 }
 
-/// One question is not waited for longer.
+/// The time limit of one request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long to wait before a watch that failed is tried again.
+/// Returns the backoff of a watch that failed.
 fn watch_backoff() -> watcher::ExponentialBackoff {
     let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
     backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
 }
 
-/// Why a watch says nothing now.
+/// The failure of a watch.
 pub(crate) enum WatchProblem {
     /// Trying again may help, and is done.
     Passing(anyhow::Error),

@@ -1,7 +1,7 @@
-//! Asks the operator itself whether a change runs everywhere.
+//! Asks the operator itself whether a publish has converged.
 //!
-//! The connection gets a token for the operator and nothing of the kubeconfig, as an operator must not get tokens for the
-//! API server.
+//! The connection gets a token for the operator, and no credentials of the kubeconfig, as an operator must not get
+//! tokens for the API server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,9 +16,9 @@ use rototo_api::names;
 use rototo_connection::{Address, Endpoint, Trust, error_message};
 use tokio::time::{Instant, sleep};
 
-use super::NamespaceClient;
+use crate::cluster::NamespaceClient;
 
-/// The way to the operator.
+/// The address of the operator, and the credentials for it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operator")]
 pub(crate) struct OperatorOptions {
@@ -38,14 +38,14 @@ pub(crate) struct OperatorOptions {
 
 const TOKEN_FILE: &str = "/var/run/secrets/rototo/token";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// How soon an operator that answers is asked again.
+/// The interval of requests to an operator that answers.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
-/// How soon one that does not is tried again.
+/// The interval of requests to an operator that does not answer.
 const TRIED_EVERY: Duration = Duration::from_secs(5);
-/// Larger than any answer is.
+/// The largest answer.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
-/// What the operator says, again and again, or why it can't be asked; and when it was asked.
+/// Returns the operator's answers, one after the other, or the failures; each with the time of its request.
 pub(crate) fn answers<'a>(
     cluster: &'a NamespaceClient,
     options: &'a OperatorOptions,
@@ -65,7 +65,7 @@ pub(crate) fn answers<'a>(
         };
         Some(match asked.await {
             Ok((answer, endpoint)) => ((at, Ok(answer)), (Some(endpoint), ASKED_EVERY)),
-            // The address may be another by then.
+            // The address may be different by then.
             Err(error) => ((at, Err(error)), (None, TRIED_EVERY)),
         })
     })
@@ -84,7 +84,7 @@ impl OperatorOptions {
         })
     }
 
-    /// Read anew each time, as the kubelet replaces it.
+    /// Reads the token for each request, as the kubelet replaces it.
     async fn token(&self) -> anyhow::Result<HeaderValue> {
         let file = self.token_file.as_deref().unwrap_or(Path::new(TOKEN_FILE));
         let shown = file.display();
@@ -106,7 +106,7 @@ fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     Ok(header)
 }
 
-/// Asks `path` of the operator.
+/// Sends a request for `path` to the operator.
 async fn ask(endpoint: &Endpoint, path: &str, token: HeaderValue) -> anyhow::Result<Convergence> {
     let request = Request::get(path).header(AUTHORIZATION, token).body(Vec::new())?;
     let answer = endpoint.send(request, ANSWERS_WITHIN, LARGEST_ANSWER).await;

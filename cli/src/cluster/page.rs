@@ -1,4 +1,4 @@
-//! Status and history of workspaces as people read them. Pure: the status and the time go in, text comes out.
+//! Writes the status and history of workspaces as text. Pure: from a status and the time.
 
 use std::fmt::Write;
 
@@ -9,11 +9,11 @@ use rototo_api::workspace::{
     FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
 };
 
-use super::claim;
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::text::{count, plain};
+use crate::cluster::claim;
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
+use crate::terminal::wording::{count, plain};
 
-/// One page for each workspace.
+/// Returns one page for each workspace.
 pub(crate) fn status(workspaces: &[RototoWorkspace], now: Timestamp) -> String {
     workspaces.iter().map(|workspace| page(workspace, now)).collect::<Vec<_>>().join("\n")
 }
@@ -48,7 +48,7 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
             line("stages", &stages(millis));
         }
         for straggler in &fleet.behind {
-            line("behind", &self::straggler(straggler));
+            line("behind", &crate::cluster::page::straggler(straggler));
         }
     }
     if let Some(rejected) = &status.rejected {
@@ -65,7 +65,7 @@ fn readiness(status: &RototoWorkspaceStatus) -> String {
         Some(ready) => {
             format!("{BAD}not ready{BAD:#}{stale} {DIM}({}){DIM:#} {}", ready.reason, plain(&ready.message))
         }
-        None => format!("{BAD}unknown{BAD:#} no operator has looked at it: does one serve this namespace?"),
+        None => format!("{BAD}unknown{BAD:#} no operator has reconciled it: does one serve this namespace?"),
     }
 }
 
@@ -91,7 +91,7 @@ fn fleet_in_words(fleet: &FleetStatus) -> String {
         (fleet.rejected, "refuse it"),
         (fleet.silent, "silent"),
         (fleet.unbound, "bound to no pod"),
-        (fleet.unaccounted, "not heard since the operator restarted"),
+        (fleet.unaccounted, "no report since the operator restarted"),
         (fleet.lost, "lost and no longer waited for"),
     ];
     for (number, what) in remarks {
@@ -102,10 +102,10 @@ fn fleet_in_words(fleet: &FleetStatus) -> String {
     text
 }
 
-/// An operator that runs dates its claims at least so often, with a little to spare.
+/// The longest age of a running operator's claims, with some reserve.
 const DATED_WITHIN: SignedDuration = SignedDuration::from_mins(11);
 
-/// The age of the claim by this machine's clock: a remark, and no proof.
+/// Returns the age of the claim by this machine's clock, which is a remark and no proof.
 fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
     let Some(time) = claim::as_of(status) else {
         return format!("{BAD}at an unknown time{BAD:#}: ask again with `rototo wait`");
@@ -120,7 +120,7 @@ fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
     }
 }
 
-/// How long a change took to each stage, on one clock.
+/// Returns the times from the commit to each stage of a change, by one clock.
 fn stages(millis: &FleetMillis) -> String {
     let stages = [
         ("fetched", Some(millis.fetched)),
@@ -156,7 +156,7 @@ pub(crate) fn faults(rejected: &RejectedStatus) -> String {
     }
 }
 
-/// What lint found, a line each. They hold no values, so they may be shown to anybody.
+/// Returns the findings of lint, a line each. They hold no values, so they may be shown to anybody.
 pub(crate) fn findings(rejected: &RejectedStatus) -> Vec<String> {
     let finding = |finding: &rototo_api::workspace::RejectedDiagnostic| {
         let path = finding.path.as_deref().map_or_else(String::new, plain);
@@ -166,7 +166,7 @@ pub(crate) fn findings(rejected: &RejectedStatus) -> Vec<String> {
     rejected.diagnostics.iter().map(finding).collect()
 }
 
-/// The last publishes, the newest first.
+/// Returns the last publishes, the newest first.
 pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
     if entries.is_empty() {
         return "nothing has been published yet\n".to_owned();
@@ -187,7 +187,7 @@ pub(crate) fn short_fingerprint(fingerprint: &str) -> String {
     plain(fingerprint.trim_start_matches("sha256:")).chars().take(8).collect()
 }
 
-/// `main@sha1:` and eight digits of the commit.
+/// Returns `main@sha1:` and eight digits of the commit.
 pub(crate) fn short_revision(revision: Option<&str>) -> String {
     match revision.map(|revision| revision.rsplit_once(':').ok_or(revision)) {
         Some(Ok((start, commit))) => format!("{}:{}", plain(start), plain(commit).chars().take(8).collect::<String>()),
@@ -196,7 +196,7 @@ pub(crate) fn short_revision(revision: Option<&str>) -> String {
     }
 }
 
-/// `12 s ago`; clocks of two machines may differ a little, so the future is now.
+/// Returns `12 s ago`. The clocks of two machines may differ a little, so a time in the future counts as now.
 fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(time).max(SignedDuration::ZERO).as_secs();
     match seconds {

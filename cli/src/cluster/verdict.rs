@@ -1,4 +1,4 @@
-//! Whether a fleet has what somebody waits for, told from what is known at one moment. Pure.
+//! Decides whether a fleet has reached the target of a wait, from the facts of one moment. Pure.
 
 use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
 use rototo_api::convergence::{Convergence, Straggler};
@@ -7,70 +7,70 @@ use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStat
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 
-use super::claim::{Claim, ClaimSource, ConvergedCondition};
-use super::freshness::Freshness;
+use crate::cluster::claim::{Claim, ClaimSource, ConvergedCondition};
+use crate::cluster::freshness::Freshness;
 
-/// What somebody waits for.
+/// The target of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WaitTarget {
-    /// That whatever is the newest runs everywhere.
+    /// The newest content of the source runs everywhere.
     Newest,
-    /// That this commit, of whatever ref, does.
+    /// This commit, of any ref, runs everywhere.
     Commit(Commit),
-    /// That this commit of this ref does.
+    /// This commit of this ref runs everywhere.
     Revision(Revision),
-    /// That this content does, wherever it came from.
+    /// This content, of any source, runs everywhere.
     Fingerprint(Fingerprint),
 }
 
-/// What is known of a workspace at one moment.
+/// The facts about a workspace at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitInput<'a> {
     pub(crate) workspace: &'a RototoWorkspace,
-    /// What the operator has just answered, if it can be asked.
+    /// The operator's last answer, if there is one.
     pub(crate) answer: Option<&'a Convergence>,
-    /// Whether the status of `workspace` is known to be recent.
+    /// The freshness of the status of `workspace`.
     pub(crate) status: Freshness,
 }
 
-/// How it stands.
+/// The state of a wait.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum WaitVerdict {
-    /// Every process runs it.
+    /// Every process runs the target.
     Converged(Claim),
-    /// The status says that every process runs it, and nobody knows whether that still holds.
+    /// The status says that every process runs the target, and it is unknown whether that still holds.
     Unconfirmed(Claim),
-    /// Lint refuses it, so it will never run.
+    /// Lint refuses the target, so it will never run.
     Refused(RejectedStatus),
-    /// It will not be published while the workspace is suspended: what to do.
+    /// The target will not be published while the workspace is suspended; with the way out.
     Suspended(&'static str),
-    /// Not yet.
+    /// The target is not reached yet.
     Pending(Pending),
 }
 
-/// What is still missing.
+/// The step that a pending wait is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pending {
-    /// The operator has not seen it: why, or what it has seen instead.
+    /// The operator has not seen the target: the reason, or the revision that it has seen instead.
     Unseen(String),
-    /// It is to be published, or can't be: what the operator says.
+    /// The target is not published: the message of the operator.
     Unpublished(String),
-    /// It is published, and on its way.
+    /// The target is published, and some processes do not run it yet.
     Moving {
-        /// How many run it.
+        /// The number of processes that run it.
         applied: u32,
-        /// How many should.
+        /// The number of processes that should.
         total: u32,
-        /// Who doesn't, the first ten.
+        /// The stragglers, the first ten.
         behind: Vec<Straggler>,
-        /// What the operator says.
+        /// The message of the operator.
         says: String,
     },
-    /// It is published, and nobody knows whether every process runs it.
+    /// The target is published, and it is unknown whether every process runs it.
     Unknown {
-        /// Who is not heard, the first ten.
+        /// The silent ones, the first ten.
         behind: Vec<Straggler>,
-        /// What the operator says, and what to do.
+        /// The message of the operator, and the way out.
         says: String,
     },
 }
@@ -79,7 +79,7 @@ const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is 
 const NEVER_PUBLISHED: &str =
     "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
 
-/// How `target` stands. Success takes a claim that is known to be recent; to go on waiting takes none.
+/// Returns the state of a wait for `target`. Only a recent claim is success; any claim is enough to go on waiting.
 pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict {
     let suspended = known.workspace.spec.suspend;
     if suspended && *target == WaitTarget::Newest {
@@ -89,10 +89,10 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     let generation = known.workspace.metadata.generation;
     if claim.observed_generation != generation {
         return WaitVerdict::Pending(Pending::Unseen(
-            "the operator has not looked at the spec as it is now".to_owned(),
+            "the operator has not reconciled the current spec".to_owned(),
         ));
     }
-    // Only the newest revision stands there, so an old refusal says nothing about another commit.
+    // The status holds only the newest refused revision, so an old refusal says nothing about another commit.
     let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
     if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
         return WaitVerdict::Refused(rejected.clone());
@@ -115,7 +115,8 @@ impl WaitInput<'_> {
         self.workspace.status.clone().unwrap_or_default()
     }
 
-    /// The operator's, if it speaks of this very object: one that was deleted and created anew has another UID.
+    /// Returns the operator's claim, if it is about this very object: one that was deleted and created anew has another
+    /// UID.
     fn claim(&self) -> Claim {
         let uid = self.workspace.metadata.uid.as_deref();
         let answer = self.answer.filter(|answer| uid == Some(&answer.uid));
@@ -136,7 +137,8 @@ impl WaitTarget {
         }
     }
 
-    /// Whether its content is what is published. A newer commit with the same content takes nothing from an older one.
+    /// Returns whether the target's content is published. A newer commit with the same content does not replace an
+    /// older one.
     fn is_published(&self, claim: &Claim) -> bool {
         match self {
             Self::Newest => claim.fingerprint.is_some(),
@@ -145,7 +147,7 @@ impl WaitTarget {
         }
     }
 
-    /// The revision of the published content that is meant.
+    /// Returns the revision of the published content that the target names.
     pub(crate) fn revision_in<'a>(&self, claim: &'a Claim) -> Option<&'a str> {
         let revisions = claim.revisions.iter().map(String::as_str);
         match self {
@@ -166,7 +168,7 @@ fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, target: &WaitTarge
     }
 }
 
-/// What keeps a publish from being everywhere.
+/// Returns the reason why a publish has not converged.
 fn hindrance(
     known: &WaitInput<'_>,
     status: &RototoWorkspaceStatus,
@@ -197,8 +199,8 @@ fn hindrance(
     }
 }
 
-/// Whether the newest revision that the operator knows is the published one. `Ready` says it in a status; in an answer, the
-/// revisions do. An archive has none.
+/// Returns whether the newest revision that the operator knows is published. In a status, `Ready` says it; in an
+/// answer, the revisions do. An archive has none.
 fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
     match (claim.by, &claim.newest) {
         (ClaimSource::Status, _) => true,
@@ -223,7 +225,7 @@ fn is_true(status: &RototoWorkspaceStatus, type_: &str) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
-/// The message of the first of these conditions that is not true.
+/// Returns the message of the first of these conditions that is not true.
 fn says(status: &RototoWorkspaceStatus, types: &[&str]) -> String {
     let of = |type_: &&str| status.conditions.iter().find(|condition| condition.type_ == **type_);
     let hindering = types.iter().filter_map(of).find(|condition| condition.status != "True");
@@ -252,7 +254,8 @@ mod tests {
         WaitTarget::Fingerprint(fingerprint(digit).parse().unwrap())
     }
 
-    /// A workspace in which `newest` was seen last and `published` is published, with all `changes` made to its status.
+    /// Makes a workspace whose newest revision is `newest` and whose published one is `published`, with `changes` to
+    /// its status.
     fn workspace(newest: &str, published: &str, changes: Value) -> RototoWorkspace {
         let conditions = ["Ready", "SourceReady", "LintPassed", "Published", "Converged"];
         let conditions = conditions.map(|type_| condition(type_, "True", "Test", ""));
@@ -281,7 +284,7 @@ mod tests {
         json!({"type": type_, "status": status, "reason": reason, "message": message, "lastTransitionTime": TIME})
     }
 
-    /// All conditions are true but these.
+    /// Makes all conditions true but these.
     fn not(types: &[&str], message: &str) -> Value {
         let condition =
             |type_: &&str| condition(type_, if types.contains(type_) { "False" } else { "True" }, "Test", message);
@@ -323,13 +326,13 @@ mod tests {
         WaitInput { workspace, answer: None, status: Freshness::Fresh }
     }
 
-    /// With a status that is known to be recent.
+    /// Checks the verdict with a recent status.
     fn check(workspace: &RototoWorkspace, target: &WaitTarget, expected: &str) {
         let verdict = verdict(&fresh(workspace), target);
         assert_eq!(name(&verdict), expected, "{target:?}: {verdict:?}");
     }
 
-    /// With a status that may be old.
+    /// Checks the verdict with a status that may be old.
     fn check_answer(workspace: &RototoWorkspace, answer: Option<&Convergence>, target: &WaitTarget, expected: &str) {
         let verdict = verdict(&WaitInput { workspace, answer, status: Freshness::Unknown }, target);
         assert_eq!(name(&verdict), expected, "{target:?}: {verdict:?}");
@@ -348,7 +351,7 @@ mod tests {
         check(&all_is_well, &WaitTarget::Revision(other_branch), "unseen");
     }
 
-    /// History F20: the operator is dead, and its last word stands for days.
+    /// History F20: the operator is dead, and its last status stays for days.
     #[test]
     fn a_claim_that_nobody_has_renewed_is_not_believed() {
         let all_is_well = workspace(A, A, json!({}));
@@ -408,7 +411,7 @@ mod tests {
         check_answer(&well, Some(&other), &WaitTarget::Newest, "moving");
     }
 
-    /// History S6: in a monorepo, the neighbour's commit comes a second later.
+    /// History S6: in a monorepo, a commit of a neighbour follows a second later.
     #[test]
     fn a_revision_whose_content_runs_has_arrived_although_a_newer_commit_follows() {
         let published =
@@ -459,7 +462,7 @@ mod tests {
         check(&all_is_well, &commit(B), "suspended");
         check(&all_is_well, &content('2'), "suspended");
         check(&suspended(workspace(A, A, not(&["Converged"], "1 of 2"))), &commit(A), "moving");
-        // It may have been published just before: the operator will say.
+        // It may have been published just before: the operator's answer will show it.
         check(&suspended(workspace(A, A, json!({ "observedGeneration": 0 }))), &commit(B), "unseen");
         let rejected = json!({"rejected": {"revision": B, "time": TIME, "errors": 1, "warnings": 0}});
         check(&suspended(workspace(B, A, rejected)), &commit(B), "refused");
@@ -510,7 +513,7 @@ mod tests {
         check(&refused, &WaitTarget::Newest, "refused");
         check(&refused, &commit(A), "converged");
         check(&refused, &content('2'), "unseen");
-        // The spec that refused it is not the one that the operator answers for.
+        // The spec that was refused is not the one of the operator's answer.
         let mut other_spec = refused;
         other_spec.metadata.generation = Some(2);
         check_answer(&other_spec, Some(&answer(B, json!({ "observed_generation": 2 }))), &commit(B), "unpublished");

@@ -1,7 +1,7 @@
-//! What is known while somebody waits, and what to ask for next. Pure: what was seen and the time go in.
+//! The state of a wait, and the next query. Pure: observations and the time go in.
 //!
-//! A claim that is known to be recent comes by one of three ways: the operator answers; the operator handles a request that was
-//! made by an annotation; or it writes the status for a reason of its own. The first that works is used.
+//! A recent claim comes by one of three ways: the operator answers; the operator handles a request that was made by an
+//! annotation; or it writes the status for a reason of its own. The first that works is used.
 
 use std::time::Duration;
 
@@ -9,59 +9,59 @@ use rototo_api::convergence::Convergence;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use tokio::time::Instant;
 
-use super::claim::{as_of, good_for};
-use super::freshness::{Freshness, Mark, Marks};
-use super::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
+use crate::cluster::claim::{as_of, good_for};
+use crate::cluster::freshness::{Freshness, Mark, Marks};
+use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
 
-/// How a way to a recent claim has turned out.
+/// The state of one way to a recent claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
     Untried,
     Open,
-    /// Why not.
+    /// The way does not work, with the reason.
     Closed(String),
 }
 
-/// A question to the API server.
+/// A request to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Query {
-    /// For the workspace as it is.
+    /// Read the workspace.
     Read,
-    /// For a reconcile, which dates the status.
+    /// Request a reconcile, which dates the status.
     Request,
 }
 
-/// What became of a look.
+/// The result of a query.
 #[derive(Debug)]
 pub(crate) enum QueryResult {
-    /// The workspace as it is now, and the request that was made.
+    /// The current workspace, and the request for a reconcile that was made.
     Seen(Box<RototoWorkspace>, Option<String>),
     /// There is no such workspace.
     Missing,
-    /// The request may not be made.
+    /// The request for a reconcile is not allowed, with the reason.
     Forbidden(String),
-    /// It did not work this time.
+    /// The query failed.
     Failed(anyhow::Error),
 }
 
-/// All that is known while somebody waits.
+/// The observations of a wait.
 #[derive(Debug)]
 pub(crate) struct WaitState {
     target: WaitTarget,
     workspace: Option<RototoWorkspace>,
     answer: Option<(Convergence, Instant)>,
     marks: Marks,
-    /// When the API server was last asked.
+    /// The time of the last query.
     queried: Instant,
     requested: bool,
-    pub(crate) operator: Channel,
-    pub(crate) requests: Channel,
-    /// Why the API server said nothing when it was last heard.
-    pub(crate) problem: Option<anyhow::Error>,
+    operator: Channel,
+    requests: Channel,
+    /// The error of the last query or watch event; `None` once the workspace was seen again.
+    problem: Option<anyhow::Error>,
 }
 
 impl WaitState {
-    /// Begins before anything is asked.
+    /// Begins a wait, before any observation.
     pub(crate) fn new(target: WaitTarget, now: Instant) -> Self {
         Self {
             target,
@@ -88,7 +88,27 @@ impl WaitState {
         self.workspace.as_ref()?.status.as_ref()
     }
 
-    /// The watch has shown the workspace. Its first word is as good as that of a look at the beginning.
+    /// Returns the state of the operator's own answers.
+    pub(crate) fn operator(&self) -> &Channel {
+        &self.operator
+    }
+
+    /// Returns the state of requests for a reconcile.
+    pub(crate) fn requests(&self) -> &Channel {
+        &self.requests
+    }
+
+    /// Returns the error of the last query or watch event.
+    pub(crate) fn problem(&self) -> Option<&anyhow::Error> {
+        self.problem.as_ref()
+    }
+
+    /// Records that the watch failed, and is tried again.
+    pub(crate) fn watch_failed(&mut self, error: anyhow::Error) {
+        self.problem = Some(error);
+    }
+
+    /// Records an event of the watch. The first one is as good as a query at the beginning.
     pub(crate) fn saw(&mut self, workspace: RototoWorkspace) {
         if self.workspace.is_none() {
             let as_of = workspace.status.as_ref().and_then(as_of);
@@ -97,7 +117,7 @@ impl WaitState {
         self.take(workspace);
     }
 
-    /// A look that began at `at` is over.
+    /// Records the result of a query that began at `at`.
     pub(crate) fn queried(&mut self, at: Instant, queried: QueryResult) {
         self.queried = at;
         match queried {
@@ -115,7 +135,7 @@ impl WaitState {
         }
     }
 
-    /// The operator has answered a question that was put at `at`, or could not.
+    /// Records the operator's answer to a request that was sent at `at`, or its failure.
     pub(crate) fn answered(&mut self, at: Instant, answer: anyhow::Result<Convergence>) {
         match answer {
             Ok(answer) => (self.answer, self.operator) = (Some((answer, at)), Channel::Open),
@@ -125,7 +145,7 @@ impl WaitState {
 
     fn take(&mut self, workspace: RototoWorkspace) {
         self.problem = None;
-        // Of a look and the watch, one is behind the other.
+        // Of a query and the watch, one may be behind the other.
         let version = |workspace: &RototoWorkspace| workspace.metadata.resource_version.as_ref()?.parse::<u64>().ok();
         let same = |known: &RototoWorkspace| known.metadata.uid == workspace.metadata.uid;
         let older = self.workspace.as_ref().is_some_and(|known| same(known) && version(&workspace) < version(known));
@@ -134,7 +154,7 @@ impl WaitState {
         }
     }
 
-    /// How it stands; `None` before the workspace was seen.
+    /// Returns the verdict; `None` before the workspace was seen.
     pub(crate) fn verdict(&self, now: Instant) -> Option<WaitVerdict> {
         let workspace = self.workspace.as_ref()?;
         let status = workspace.status.as_ref();
@@ -145,7 +165,8 @@ impl WaitState {
         Some(verdict(&known, &self.target))
     }
 
-    /// What to ask the API server for next, and when. A request is made only where nothing but the date is missing.
+    /// Returns the next query to the API server, and its time. A reconcile is requested only where nothing but the date
+    /// is missing.
     pub(crate) fn next_query(&self, now: Instant) -> (Instant, Query) {
         let later = self.queried + self.good_for() / 3;
         let unconfirmed = matches!(self.verdict(now), Some(WaitVerdict::Unconfirmed(_)));
@@ -176,7 +197,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// A workspace whose fleet has converged on [`COMMIT`], says a status of that time.
+    /// Makes a workspace whose fleet has converged on [`COMMIT`], by a status of that time.
     fn workspace(version: u64, as_of: &str, handled: Option<&str>) -> RototoWorkspace {
         let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": OLD});
         let conditions = ["Ready", "Published", "Converged"].map(condition);
@@ -204,7 +225,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Somebody waits for [`COMMIT`], and has seen the workspace of [`OLD`].
+    /// Begins a wait for [`COMMIT`] that has seen the workspace of [`OLD`].
     fn begun() -> (WaitState, Instant) {
         let start = Instant::now();
         let mut wait_state = WaitState::new(WaitTarget::Commit(COMMIT.parse().unwrap()), start);

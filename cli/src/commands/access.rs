@@ -1,4 +1,4 @@
-//! `rototo access`: what a pod needs to follow a workspace, ready to apply.
+//! `rototo access`: the manifest that a pod needs to follow a workspace, ready to apply.
 
 use std::process::ExitCode;
 
@@ -7,9 +7,9 @@ use clap::Args;
 use rototo_api::names;
 use serde_json::{Value, json};
 
-use crate::arguments::GlobalArguments;
 use crate::cluster::ClusterOptions;
-use crate::output;
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,9 +34,9 @@ pub(crate) struct AccessArguments {
     cluster: ClusterOptions,
 }
 
-pub(crate) fn run(arguments: &AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     for (what, name) in [("workspace", Some(&arguments.name)), ("ServiceAccount", arguments.service_account.as_ref())] {
-        // What is printed here is applied unread.
+        // Users apply this output unread.
         if let Some(name) = name.filter(|name| !is_name(name)) {
             bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
         }
@@ -47,9 +47,9 @@ pub(crate) fn run(arguments: &AccessArguments, global: &GlobalArguments) -> anyh
         namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
     };
     if global.json {
-        output::json(&access.json())?
+        terminal::json(&access.json())?
     } else {
-        output::text(&access.yaml())?
+        terminal::text(&access.yaml())?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +62,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'))
 }
 
-/// Who is to follow what.
+/// The workspace to follow, and the pods that follow it.
 struct AccessRequest<'a> {
     workspace: &'a str,
     service_account: Option<&'a str>,
@@ -150,7 +150,7 @@ subjects:
 "
         )
     }
-    /// The same for programs: a list that can be applied, and what belongs into the pod's manifest.
+    /// Returns the same as JSON: a list that can be applied, and the fields of the pod's manifest.
     fn json(&self) -> Value {
         let (account, role) = (self.account(), format!("rototo-{}", self.workspace));
         let metadata = |name: &str| match self.namespace {

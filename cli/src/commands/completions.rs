@@ -1,11 +1,13 @@
-//! `rototo completions`: what a shell needs to complete the command's words.
+//! `rototo completions`: a script that completes the command's words in a shell.
 
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use crate::output;
+use crate::commands::CommandLine;
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,9 +24,9 @@ pub(crate) struct CompletionsArguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: CompletionsArguments, _: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut crate::arguments::CommandLine::command(), "rototo", &mut script);
-    output::text(&String::from_utf8_lossy(&script))?;
+    generate(arguments.shell, &mut CommandLine::command(), "rototo", &mut script);
+    terminal::text(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `rototo diff`: who gets which value from the new workspace that they did not get from the old one.
+//! `rototo diff`: the contexts that get another value from the new workspace than from the old one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::arguments::GlobalArguments;
-use crate::context::read_context;
-use crate::diff::{self, ValueVisibility};
-use crate::workspace::{Workspace, compiled};
-use crate::{fixtures, output};
+use crate::commands::compiled::compiled;
+use crate::diff;
+use crate::diff::ValueVisibility;
+use crate::global::GlobalArguments;
+use crate::workspace::Workspace;
+use crate::workspace::context::read_context;
+use crate::{fixtures, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,11 +28,11 @@ Descriptions, comments, and moved lines are no difference: nobody gets anything 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DiffArguments {
-    /// What runs: a directory or an address
+    /// The workspace that runs: a directory or an address
     #[arg(value_name = "OLD")]
     old: String,
 
-    /// What is to run
+    /// The workspace that is to run
     #[arg(value_name = "NEW")]
     new: String,
 
@@ -54,7 +56,7 @@ pub(crate) struct DiffArguments {
 pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let (old, new) =
         (Workspace::read(Some(&arguments.old), global).await?, Workspace::read(Some(&arguments.new), global).await?);
-    let (old_parsed, new_parsed) = (rototo_engine::parse(old.tree.clone()), rototo_engine::parse(new.tree.clone()));
+    let (old_parsed, new_parsed) = (old.parse(), new.parse());
     let mut diff = diff::compare(&old_parsed, &new_parsed);
     let contexts = contexts(&arguments)?;
     if !contexts.is_empty() {
@@ -66,16 +68,16 @@ pub(crate) async fn run(arguments: DiffArguments, global: &GlobalArguments) -> a
         diff.redact();
     }
     if global.json {
-        output::json(&diff)?;
+        terminal::json(&diff)?;
     } else if arguments.markdown {
-        output::text(&diff::markdown(&diff, &old_parsed, &new_parsed, values))?;
+        terminal::text(&diff::markdown(&diff, &old_parsed, &new_parsed, values))?;
     } else if !(global.quiet && diff.is_empty()) {
-        output::text(&diff::text(&diff, &old_parsed, &new_parsed, values))?;
+        terminal::text(&diff::text(&diff, &old_parsed, &new_parsed, values))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The contexts by name, those of the command line as one.
+/// Returns the contexts by name; those of the command line are one.
 fn contexts(arguments: &DiffArguments) -> anyhow::Result<Vec<(String, Context)>> {
     let mut contexts = Vec::new();
     if !arguments.context.is_empty() {

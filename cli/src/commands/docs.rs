@@ -1,4 +1,4 @@
-//! `rototo docs`: the documentation that came with this binary.
+//! `rototo docs`: the documentation of this version, which is part of the binary.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,9 +9,11 @@ use clap::Args;
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::output::{self, BOLD, DIM};
-use crate::site::{self, Page};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::site;
+use crate::terminal::site::Page;
+use crate::terminal::style::{BOLD, DIM};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +42,7 @@ pub(crate) struct DocsArguments {
 /// A section's title, and its pages.
 type DocSection = (&'static str, &'static [Page]);
 
-/// In the order of a first reading: a new page is a line.
+/// The pages in the order of a first reading: a new page is a line.
 const SECTIONS: &[DocSection] = &[
     (
         "Use",
@@ -53,6 +55,7 @@ const SECTIONS: &[DocSection] = &[
     (
         "Reference",
         &[
+            ("format", include_str!("../../../docs/format.md")),
             ("lint-rules", include_str!("../../../docs/lint-rules.md")),
             ("lint-messages", include_str!("../../../docs/lint-messages.md")),
         ],
@@ -93,13 +96,13 @@ struct FoundLines<'a> {
 struct Match {
     page: &'static str,
     title: &'static str,
-    /// From 1.
+    /// The number of the line, from 1.
     line: usize,
     text: &'static str,
     spans: Vec<LineSpan>,
 }
 
-/// Bytes of the line.
+/// A range of bytes in the line.
 #[derive(Serialize)]
 struct LineSpan {
     start: usize,
@@ -111,7 +114,7 @@ struct Exported {
     out: String,
 }
 
-pub(crate) fn run(arguments: &DocsArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: DocsArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     match (&arguments.page, &arguments.search, &arguments.export) {
         (Some(page), ..) => print_page(page, global)?,
         (_, Some(query), _) => print_matches(query, global)?,
@@ -133,12 +136,12 @@ fn print_index(global: &GlobalArguments) -> anyhow::Result<()> {
     if global.json {
         let summary = |(id, markdown): &Page| PageSummary { id, title: title(markdown) };
         let section = |(title, pages): &DocSection| IndexSection { title, pages: pages.iter().map(summary).collect() };
-        return output::json(&Index { sections: SECTIONS.iter().map(section).collect() });
+        return terminal::json(&Index { sections: SECTIONS.iter().map(section).collect() });
     }
     let page = |(id, markdown): &Page| format!("  {BOLD}{id:<14}{BOLD:#} {}\n", title(markdown));
     let section =
         |(title, pages): &DocSection| format!("{DIM}{title}{DIM:#}\n{}", pages.iter().map(page).collect::<String>());
-    output::text(&SECTIONS.iter().map(section).collect::<String>())
+    terminal::text(&SECTIONS.iter().map(section).collect::<String>())
 }
 
 fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
@@ -153,7 +156,11 @@ fn print_page(prefix: &str, global: &GlobalArguments) -> anyhow::Result<()> {
             bail!("`{prefix}` could be {}: write more of it", names.join(" or "))
         }
     };
-    if global.json { output::json(&WholePage { id, title: title(markdown), markdown }) } else { output::text(markdown) }
+    if global.json {
+        terminal::json(&WholePage { id, title: title(markdown), markdown })
+    } else {
+        terminal::text(markdown)
+    }
 }
 
 fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
@@ -161,10 +168,10 @@ fn print_matches(query: &str, global: &GlobalArguments) -> anyhow::Result<()> {
     let pattern = pattern.with_context(|| format!("`{query}` is no regular expression"))?;
     let matches: Vec<_> = pages().flat_map(|page| matches(page, &pattern)).collect();
     if global.json {
-        return output::json(&FoundLines { query, matches });
+        return terminal::json(&FoundLines { query, matches });
     }
     let line = |found: &Match| format!("{BOLD}{}{BOLD:#}:{}: {}\n", found.page, found.line, found.text);
-    output::text(&matches.iter().map(line).collect::<String>())
+    terminal::text(&matches.iter().map(line).collect::<String>())
 }
 
 fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
@@ -176,7 +183,7 @@ fn matches(page: &'static Page, pattern: &Regex) -> Vec<Match> {
     lines.filter(|found| !found.spans.is_empty()).collect()
 }
 
-/// The first page of the site, in Markdown as all others.
+/// Returns the first page of the site, in Markdown as all others.
 fn index() -> String {
     let page = |(id, markdown): &Page| format!("- [{}]({id}.md)\n", title(markdown));
     let section =
@@ -198,8 +205,8 @@ fn export(directory: &PathBuf, global: &GlobalArguments) -> anyhow::Result<()> {
         write(id, title(markdown), markdown)?;
     }
     match (global.json, global.quiet) {
-        (true, _) => output::json(&Exported { out: shown.to_string() }),
+        (true, _) => terminal::json(&Exported { out: shown.to_string() }),
         (false, true) => Ok(()),
-        (false, false) => output::text(&format!("{} pages in {shown}\n", pages().count())),
+        (false, false) => terminal::text(&format!("{} pages in {shown}\n", pages().count())),
     }
 }

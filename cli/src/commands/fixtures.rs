@@ -1,4 +1,4 @@
-//! `rototo fixtures`: contexts for every way in which decisions come out, as files for an application's tests.
+//! `rototo fixtures`: contexts for every case of the decisions, as files for an application's tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,13 @@ use clap::Args;
 use rototo_engine::{Compiled, Parsed};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
+use crate::commands::compiled::compiled;
 use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate};
-use crate::output::{self, BAD};
-use crate::selection::{Selection, unknown};
-use crate::workspace::{Workspace, compiled};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::style::BAD;
+use crate::workspace::Workspace;
+use crate::workspace::selection::{Selection, unknown};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,7 +65,7 @@ struct FixturesReport {
 
 pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::read(Some(&arguments.source), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let targets = targets(&arguments, &compiled)?;
     let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
@@ -72,23 +74,23 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
         missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
         files.push(path);
     }
-    let suite = Suite { schema_version: 1, workspace: workspace.shown.clone(), fixtures: entries };
+    let suite = Suite { schema_version: 1, workspace: workspace.shown().to_owned(), fixtures: entries };
     write(&arguments.out.join(SUITE), &suite)?;
 
     let report = FixturesReport {
         command: "fixtures",
-        workspace: workspace.shown,
+        workspace: workspace.shown().to_owned(),
         out: arguments.out.display().to_string(),
         files,
     };
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else if !global.quiet {
         let written = report.files.iter().map(|file| format!("  wrote {file}\n")).collect::<String>();
-        output::text(&format!("fixtures: {}\n{written}", report.out))?;
+        terminal::text(&format!("fixtures: {}\n{written}", report.out))?;
     }
     for case in missing {
-        output::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
+        terminal::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +112,7 @@ fn write_fixture(
     Ok((path, generated.not_found))
 }
 
-/// What is selected; everything, if nothing is.
+/// Returns the selected ids, or all of them if nothing is selected.
 fn targets<'a>(arguments: &FixturesArguments, compiled: &'a Compiled) -> anyhow::Result<Vec<FixtureTarget<'a>>> {
     let selection = |ids: &Vec<String>, all: bool| Selection::of(ids.clone(), all);
     let (variables, qualifiers) =

@@ -7,9 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use rototo_api::workspace::HistoryEntry;
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::cluster::{self, ClusterOptions, WorkspaceScope};
-use crate::output;
+use crate::cluster;
+use crate::cluster::{ClusterOptions, WorkspaceScope};
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 /// See the last ten publishes of a workspace: when, which revision, and how long they took to run everywhere.
 #[derive(Debug, Args)]
@@ -35,9 +36,9 @@ pub(crate) async fn run(arguments: HistoryArguments, global: &GlobalArguments) -
     let found = cluster.workspaces(WorkspaceScope::Named(&arguments.name)).await?;
     let history: Vec<_> = found.into_iter().filter_map(|workspace| workspace.status).flat_map(|s| s.history).collect();
     if global.json {
-        output::json(&HistoryReport { namespace: cluster.namespace, name: arguments.name, history })?;
+        terminal::json(&HistoryReport { namespace: cluster.namespace, name: arguments.name, history })?;
     } else {
-        output::text(&cluster::history(&history, Timestamp::now()))?;
+        terminal::text(&cluster::history(&history, Timestamp::now()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `rototo inspect`: how a workspace hangs together, and what it decides for a context.
+//! `rototo inspect`: the dependencies in a workspace, and its decisions for a context.
 
 use std::process::ExitCode;
 
@@ -6,13 +6,15 @@ use anyhow::bail;
 use clap::Args;
 use rototo_engine::Context;
 
-use crate::arguments::GlobalArguments;
-use crate::context::read_context;
-use crate::documents::documents;
-use crate::inspection::{self, InspectionInput};
-use crate::output;
-use crate::selection::Selectors;
-use crate::workspace::{self, Workspace};
+use crate::global::GlobalArguments;
+use crate::inspection;
+use crate::inspection::InspectionInput;
+use crate::terminal;
+use crate::workspace;
+use crate::workspace::Workspace;
+use crate::workspace::context::read_context;
+use crate::workspace::documents::documents;
+use crate::workspace::selection::Selectors;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +44,7 @@ pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -
         bail!("--context decides what is selected: name a --variable ID or a --qualifier ID, or take all of them");
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let (lint, compiled) = (workspace::lint(&parsed), rototo_engine::compile(&parsed));
     selectors.check(&parsed, &lint.custom)?;
     let context = if context.is_empty() { None } else { Some(Context::from_json(read_context(&context)?)?) };
@@ -55,9 +57,9 @@ pub(crate) async fn run(arguments: InspectArguments, global: &GlobalArguments) -
     };
     let inspection = subject.inspect(workspace.full_name(), documents(&workspace, &parsed))?;
     if global.json {
-        output::json(&inspection)?;
+        terminal::json(&inspection)?;
     } else {
-        output::text(&inspection::text(&inspection))?;
+        terminal::text(&inspection::text(&inspection))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `rototo lint`: all that is wrong with a workspace, at once.
+//! `rototo lint`: all faults of a workspace at once.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,14 @@ use clap::Args;
 use rototo_engine::{Diagnostic, Lint, Parsed};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::documents::{ReportedDocument, documents};
-use crate::output;
-use crate::render::{self, LintOutcome};
-use crate::selection::Selectors;
-use crate::workspace::{self, NotThere, Workspace};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::diagnostics;
+use crate::terminal::diagnostics::LintOutcome;
+use crate::workspace;
+use crate::workspace::documents::{ReportedDocument, documents};
+use crate::workspace::selection::Selectors;
+use crate::workspace::{NotThere, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,17 +52,17 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
             Err(error) => return Err(error),
         },
     };
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let mut lint = workspace::lint(&parsed);
     arguments.selection.check(&parsed, &lint.custom)?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
     if global.json {
         let documents = documents(&workspace, &parsed);
-        output::json(&LintReport { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
+        terminal::json(&LintReport { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
     } else if !lint.diagnostics.is_empty() || !global.quiet {
         let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
-        output::text(&render::lint(&outcome))?;
+        terminal::text(&diagnostics::lint(&outcome))?;
     }
     Ok(exit_code(&lint))
 }
@@ -69,7 +71,7 @@ fn exit_code(lint: &Lint) -> ExitCode {
     if lint.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// A directory that isn't there is a finding like any other, so that a script reads one shape.
+/// Reports a missing directory as a finding like any other, so that scripts read one shape.
 fn not_there(at: &str, reason: &str, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
@@ -77,9 +79,13 @@ fn not_there(at: &str, reason: &str, global: &GlobalArguments) -> anyhow::Result
         at.clone_into(&mut diagnostic.location.path);
     }
     if global.json {
-        output::json(&LintReport { workspace: at.to_owned(), documents: Vec::new(), diagnostics: &lint.diagnostics })?;
+        terminal::json(&LintReport {
+            workspace: at.to_owned(),
+            documents: Vec::new(),
+            diagnostics: &lint.diagnostics,
+        })?;
     } else {
-        output::text(&render::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
+        terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
     }
     Ok(exit_code(&lint))
 }

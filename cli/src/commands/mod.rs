@@ -1,7 +1,11 @@
-//! The commands, one file each: a new one is a file and a line in each of the two lists below.
+//! The command line and its commands, one file each. [`CommandLine`] is what clap parses, and [`Command::run`] runs it.
+//! A new command is a file, its `mod`, and a line in the table below.
+//!
+//! `completions` refers back to [`CommandLine`], as its script completes every command, itself included.
 
 #[cfg(feature = "kubernetes")]
 mod access;
+mod compiled;
 mod completions;
 mod diff;
 mod docs;
@@ -20,51 +24,76 @@ mod wait;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
-use crate::arguments::GlobalArguments;
+use crate::global::GlobalArguments;
 
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Init(init::InitArguments),
-    Lint(lint::LintArguments),
-    Resolve(resolve::ResolveArguments),
-    Show(show::ShowArguments),
-    Inspect(inspect::InspectArguments),
-    Diff(diff::DiffArguments),
-    Fixtures(fixtures::FixturesArguments),
-    Docs(docs::DocsArguments),
-    Completions(completions::CompletionsArguments),
-    #[cfg(feature = "kubernetes")]
-    Status(status::StatusArguments),
-    #[cfg(feature = "kubernetes")]
-    History(history::HistoryArguments),
-    #[cfg(feature = "kubernetes")]
-    Wait(wait::WaitArguments),
-    #[cfg(feature = "kubernetes")]
-    Access(access::AccessArguments),
+const EXAMPLES: &str = "\
+Examples:
+  rototo lint                                   the workspace around the current directory
+  rototo lint examples/degradation-config
+  rototo resolve --variable service-degradation-policy --context service.queue_pressure=high
+  rototo lint 'git+https://git.example.com/acme/runtime-config.git#main:workspaces/prod'
+
+A SOURCE is a directory, or one of
+  git+https://host/repository.git#REF:SUBDIRECTORY   a branch, a tag, or a full commit; both parts may be left out
+  git+ssh://git@host/repository.git#REF:SUBDIRECTORY
+  git+file:///path/repository.git#REF:SUBDIRECTORY
+  file:///path
+
+Exit codes: 0 all is well, 1 the command failed or lint found errors, 2 the command line is wrong.";
+
+/// Check rototo workspaces, and see what they decide for whom.
+///
+/// A workspace is a directory with a rototo-workspace.toml that says which value of a variable applies to which
+/// context. This command reads it with the same engine as the operator and the applications.
+#[derive(Debug, Parser)]
+#[command(name = "rototo", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
 }
 
-/// Does it.
-pub(crate) async fn run(command: Command, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Init(arguments) => init::run(arguments, global).await,
-        Command::Lint(arguments) => lint::run(arguments, global).await,
-        Command::Resolve(arguments) => resolve::run(arguments, global).await,
-        Command::Show(arguments) => show::run(arguments, global).await,
-        Command::Inspect(arguments) => inspect::run(arguments, global).await,
-        Command::Diff(arguments) => diff::run(arguments, global).await,
-        Command::Fixtures(arguments) => fixtures::run(arguments, global).await,
-        Command::Docs(arguments) => docs::run(&arguments, global),
-        Command::Completions(arguments) => completions::run(&arguments),
-        #[cfg(feature = "kubernetes")]
-        Command::Status(arguments) => status::run(arguments, global).await,
-        #[cfg(feature = "kubernetes")]
-        Command::History(arguments) => history::run(arguments, global).await,
-        #[cfg(feature = "kubernetes")]
-        Command::Wait(arguments) => wait::run(arguments, global).await,
-        #[cfg(feature = "kubernetes")]
-        Command::Access(arguments) => access::run(&arguments, global),
-    }
+/// Makes the subcommands of the command line, and their dispatch, from the table of modules. A module has
+/// `async fn run(arguments, &GlobalArguments) -> anyhow::Result<ExitCode>`.
+macro_rules! commands {
+    ($($(#[$feature:meta])? $module:ident => $name:ident($arguments:ident),)*) => {
+        /// The subcommands, in the order of the help.
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$feature])? $name($module::$arguments),)*
+        }
+
+        impl Command {
+            /// Runs the command and returns its exit code.
+            pub(crate) async fn run(self, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+                match self {
+                    $($(#[$feature])? Self::$name(arguments) => $module::run(arguments, global).await,)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    init => Init(InitArguments),
+    lint => Lint(LintArguments),
+    resolve => Resolve(ResolveArguments),
+    show => Show(ShowArguments),
+    inspect => Inspect(InspectArguments),
+    diff => Diff(DiffArguments),
+    fixtures => Fixtures(FixturesArguments),
+    docs => Docs(DocsArguments),
+    completions => Completions(CompletionsArguments),
+    #[cfg(feature = "kubernetes")]
+    status => Status(StatusArguments),
+    #[cfg(feature = "kubernetes")]
+    history => History(HistoryArguments),
+    #[cfg(feature = "kubernetes")]
+    wait => Wait(WaitArguments),
+    #[cfg(feature = "kubernetes")]
+    access => Access(AccessArguments),
 }

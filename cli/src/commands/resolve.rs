@@ -1,4 +1,4 @@
-//! `rototo resolve`: what a workspace decides for a context, and why.
+//! `rototo resolve`: the decisions of a workspace for a context, with their steps.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,13 @@ use clap::Args;
 use rototo_engine::{Compiled, Context, QualifierTrace, ResolveOptions, VariableTrace};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::context::read_context;
-use crate::selection::{Selection, unknown};
-use crate::workspace::{Workspace, compiled};
-use crate::{output, render};
+use crate::commands::compiled::compiled;
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::diagnostics;
+use crate::workspace::Workspace;
+use crate::workspace::context::read_context;
+use crate::workspace::selection::{Selection, unknown};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,18 +70,18 @@ pub(crate) async fn run(arguments: ResolveArguments, global: &GlobalArguments) -
         );
     }
     let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let context = Context::from_json(read_context(&arguments.context)?)?;
     let report = ResolveReport {
-        workspace: workspace.shown,
+        workspace: workspace.shown().to_owned(),
         variables: trace_variables(&compiled, &variables, &context)?,
         qualifiers: trace_qualifiers(&compiled, &qualifiers, &context)?,
     };
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else {
-        output::text(&render::resolutions(&report.variables, &report.qualifiers))?;
+        terminal::text(&diagnostics::resolutions(&report.variables, &report.qualifiers))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `rototo show`: what stands in a workspace, and which lint rules there are.
+//! `rototo show`: the files of a workspace, and the lint rules.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -9,12 +9,14 @@ use rototo_engine::{Parsed, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arguments::GlobalArguments;
+use crate::global::GlobalArguments;
 use crate::inspection::{CatalogRule, by_authority, catalog, catalog_in_reports};
-use crate::output::{self, BAD, BOLD, DIM};
-use crate::selection::{BUILT_IN, Selection, Selectors, id_in};
-use crate::text::plain;
-use crate::workspace::{self, Workspace};
+use crate::terminal;
+use crate::terminal::style::{BAD, BOLD, DIM};
+use crate::terminal::wording::plain;
+use crate::workspace;
+use crate::workspace::Workspace;
+use crate::workspace::selection::{BUILT_IN, Selection, Selectors, id_in};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,7 +62,7 @@ struct ShownFile {
     id: String,
     uri: String,
     path: String,
-    /// The file as JSON, where it was asked for by name.
+    /// The file as JSON, if it was selected by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
 }
@@ -78,35 +80,35 @@ pub(crate) async fn run(arguments: ShowArguments, global: &GlobalArguments) -> a
         return show_catalog(&selectors, global);
     }
     let workspace = Workspace::read(source.as_deref(), global).await?;
-    let parsed = rototo_engine::parse(workspace.tree.clone());
+    let parsed = workspace.parse();
     let own = workspace::lint(&parsed).custom;
     selectors.check(&parsed, &own)?;
     let report = report(workspace.full_name(), &parsed, &own, &selectors)?;
     if global.json {
-        output::json(&report)?;
+        terminal::json(&report)?;
     } else {
-        output::text(&text(&report, &parsed))?;
+        terminal::text(&text(&report, &parsed))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rules alone, for which nobody needs a workspace.
+/// Prints the rules alone, for which no workspace is needed.
 fn show_catalog(selectors: &Selectors, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     let none = Custom::default();
     let (rules, authorities) = (rules(catalog(), selectors), authorities(catalog_in_reports(&none), selectors));
     if !global.json {
         let by_name = matches!(selectors.lint_rules(), Selection::Some(_));
         let shown = rules.iter().chain(authorities.iter().flat_map(|authority| &authority.rules));
-        output::text(&shown.map(|rule| rule_text(rule, by_name)).collect::<String>())?;
+        terminal::text(&shown.map(|rule| rule_text(rule, by_name)).collect::<String>())?;
         return Ok(ExitCode::SUCCESS);
     }
     match selectors.lint_rules() {
         Selection::None => {}
-        Selection::All => output::json(&json!({ "scope": "global", "subject": "global", "diagnostics": rules }))?,
-        Selection::Some(_) => rules.iter().try_for_each(output::json)?,
+        Selection::All => terminal::json(&json!({ "scope": "global", "subject": "global", "diagnostics": rules }))?,
+        Selection::Some(_) => rules.iter().try_for_each(terminal::json)?,
     }
     if !authorities.is_empty() {
-        output::json(&authorities)?;
+        terminal::json(&authorities)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -156,7 +158,7 @@ impl ShownFile {
     }
 }
 
-/// The objects of a resource by key.
+/// Returns the objects of a resource by key.
 fn objects(id: &str, parsed: &Parsed) -> anyhow::Result<Value> {
     let folder = format!("resources/{id}-objects/");
     let documents = parsed.tree().iter();
@@ -164,7 +166,7 @@ fn objects(id: &str, parsed: &Parsed) -> anyhow::Result<Value> {
     named.map(|(key, path)| Ok((key.to_owned(), as_json(path, parsed)?))).collect()
 }
 
-/// A file as JSON, whatever stands in it.
+/// Returns a file as JSON, whatever its content is.
 fn as_json(path: &str, parsed: &Parsed) -> anyhow::Result<Value> {
     let bytes = parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
     toml::from_slice(bytes).map_err(|_| anyhow::anyhow!("{path} is not readable TOML: `rototo lint` shows where"))
@@ -175,7 +177,7 @@ fn rules(catalog: Vec<CatalogRule>, selectors: &Selectors) -> Vec<CatalogRule> {
     catalog.into_iter().filter(|rule| selection.has(&rule.rule)).collect()
 }
 
-/// Those that are selected; if nothing is, the workspace's own.
+/// Returns the selected rules, or the workspace's own if nothing is selected.
 fn authorities(rules: Vec<CatalogRule>, selectors: &Selectors) -> Vec<Authority> {
     let selection = selectors.lint_authorities();
     let own = |authority: &str| selectors.is_everything() && authority != BUILT_IN;
@@ -207,7 +209,7 @@ fn text(report: &ShowReport, parsed: &Parsed) -> String {
     text
 }
 
-/// The text of a file without what would steer a terminal.
+/// Returns the text of a file without control characters for a terminal.
 fn source(path: &str, parsed: &Parsed) -> String {
     let bytes = parsed.tree().get(path).map(|document| &*document.bytes).unwrap_or_default();
     let text = String::from_utf8_lossy(bytes);

@@ -1,4 +1,4 @@
-//! `rototo status`: what the workspaces of a cluster publish, who runs it, and what is the matter.
+//! `rototo status`: the publishes of a cluster's workspaces, the processes that run them, and the problems.
 
 use std::process::ExitCode;
 
@@ -8,9 +8,10 @@ use kube::ResourceExt;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::cluster::{self, ClusterOptions, WorkspaceScope};
-use crate::output;
+use crate::cluster;
+use crate::cluster::{ClusterOptions, WorkspaceScope};
+use crate::global::GlobalArguments;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +27,7 @@ pub(crate) struct StatusArguments {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// Those of all namespaces
+    /// All workspaces of all namespaces
     #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
     all_namespaces: bool,
 
@@ -56,12 +57,12 @@ pub(crate) async fn run(arguments: StatusArguments, global: &GlobalArguments) ->
     };
     let workspaces = cluster.workspaces(scope).await?;
     if global.json {
-        output::json(&StatusReport { items: workspaces.iter().map(StatusItem::of).collect() })?;
+        terminal::json(&StatusReport { items: workspaces.iter().map(StatusItem::of).collect() })?;
     } else if workspaces.is_empty() {
         let place = if arguments.all_namespaces { "any namespace".to_owned() } else { cluster.namespace };
-        output::text(&format!("there is no RototoWorkspace in {place}\n"))?;
+        terminal::text(&format!("there is no RototoWorkspace in {place}\n"))?;
     } else {
-        output::text(&cluster::status(&workspaces, Timestamp::now()))?;
+        terminal::text(&cluster::status(&workspaces, Timestamp::now()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

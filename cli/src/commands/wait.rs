@@ -11,7 +11,6 @@ use rototo_source::{Commit, Revision};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::arguments::GlobalArguments;
 use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::Channel;
@@ -19,8 +18,10 @@ use crate::cluster::{
     ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision,
     straggler,
 };
-use crate::output::{self, GOOD};
-use crate::text::plain;
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::style::GOOD;
+use crate::terminal::wording::plain;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +29,7 @@ Examples:
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
   rototo wait degradation                              whatever is the newest that the operator knows
 
-It believes no status that may be out of date. It asks the operator, if it has a token for it; else it requests a
+A status that may be out of date does not count. It asks the operator, if it has a token for it; else it requests a
 reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the status.
 A commit that changes nothing in the workspace has arrived once it was verified.
 
@@ -38,7 +39,7 @@ Exit codes:
   2  the command line is wrong
   3  lint refuses it
   4  not within --timeout, with who is behind
-  5  the status says that every process runs it, and nobody confirmed within --timeout that this still holds";
+  5  the status says that every process runs it, and this was not confirmed within --timeout";
 
 const REFUSED: u8 = 3;
 const TIMED_OUT: u8 = 4;
@@ -60,7 +61,7 @@ pub(crate) struct WaitArguments {
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
     fingerprint: Option<WaitTarget>,
 
-    /// How long, such as 90s, 5m, or 1h
+    /// The longest time to wait, such as 90s, 5m, or 1h
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
 
@@ -81,13 +82,13 @@ struct WaitReport<'a> {
     message: &'a str,
     behind: &'a [Straggler],
     status: Option<&'a RototoWorkspaceStatus>,
-    /// `operator` or `status`: whose claim it is that every process runs it, if that is confirmed.
+    /// `operator` or `status`: the source of the confirmed claim that every process runs the target.
     confirmed_by: Option<&'static str>,
-    /// The time that the claim speaks of, by the operator's clock.
+    /// The time of the claim, by the operator's clock.
     as_of: Option<String>,
 }
 
-/// How the wait ended.
+/// The outcome of a wait.
 enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
@@ -107,16 +108,16 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
     let end = WaitOutcome::of(&ended);
     let text = end.text(&ended, timeout);
     if global.json {
-        output::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
+        terminal::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
     } else {
         match &end {
             WaitOutcome::Converged(_) if global.quiet => {}
-            WaitOutcome::Converged(_) => output::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
-            _ => output::print_error(&anyhow!("{text}")),
+            WaitOutcome::Converged(_) => terminal::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
+            _ => terminal::print_error(&anyhow!("{text}")),
         }
         if let WaitOutcome::Refused(rejected) = &end {
             let findings = findings(rejected).into_iter().map(|finding| format!("  {finding}\n"));
-            output::print_error_text(&findings.collect::<String>())?;
+            terminal::print_error_text(&findings.collect::<String>())?;
         }
     }
     Ok(end.exit_code())
@@ -195,7 +196,7 @@ impl WaitOutcome {
                 format!("{}, as of {}{note}", published(claim, ended.wait_state.target()), date(claim))
             }
             Self::Unconfirmed(claim) => format!(
-                "not confirmed within {seconds} s: {}, says a status as of {}, and nobody says that this still holds: {}",
+                "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still holds: {}",
                 published(claim, ended.wait_state.target()),
                 date(claim),
                 unconfirmed_because(ended)
@@ -205,14 +206,14 @@ impl WaitOutcome {
             }
             Self::Suspended(what_to_do) => (*what_to_do).to_owned(),
             Self::TimedOut(pending) => {
-                let problem = ended.wait_state.problem.as_ref().map(|problem| format!("{problem:#}"));
+                let problem = ended.wait_state.problem().map(|problem| format!("{problem:#}"));
                 format!("not converged within {seconds} s: {}", problem.unwrap_or_else(|| missing(pending.as_ref())))
             }
         }
     }
 }
 
-/// What the fleet runs, by the name under which somebody waits for it.
+/// Returns the published content, by the name that the target of the wait has.
 fn published(claim: &Claim, target: &WaitTarget) -> String {
     let (meant, newest) = (target.revision_in(claim), claim.revisions.first().map(String::as_str));
     let content = short_fingerprint(claim.fingerprint.as_deref().unwrap_or_default());
@@ -220,28 +221,28 @@ fn published(claim: &Claim, target: &WaitTarget) -> String {
     format!("{} is {content}{same}, fleet {}", short_revision(meant), claim.fleet.summary())
 }
 
-/// By the operator's clock, which this machine's may differ from.
+/// Returns the time of the claim by the operator's clock, which may differ from this machine's.
 fn date(claim: &Claim) -> String {
     claim.as_of.map_or_else(|| "an unknown time".to_owned(), |time| time.strftime("%FT%TZ").to_string())
 }
 
-/// Why no way led to a recent claim, and how to open one.
+/// Returns the reasons why no way led to a recent claim, each with its remedy.
 fn unconfirmed_because(ended: &FinishedWait) -> String {
     let wait_state = &ended.wait_state;
-    let operator = match &wait_state.operator {
+    let operator = match wait_state.operator() {
         Channel::Closed(why) => format!("the operator can't be asked: {}", plain(why)),
         Channel::Untried | Channel::Open => "the operator has not answered for this workspace".to_owned(),
     };
-    let requests = match &wait_state.requests {
+    let requests = match wait_state.requests() {
         Channel::Closed(why) => why.clone(),
         Channel::Open => "it has not handled the request to write the status: does it run?".to_owned(),
         Channel::Untried => "no request could be made".to_owned(),
     };
-    let problem = wait_state.problem.as_ref().map(|problem| format!("; {problem:#}")).unwrap_or_default();
+    let problem = wait_state.problem().map(|problem| format!("; {problem:#}")).unwrap_or_default();
     format!("{operator}; {requests}{problem}")
 }
 
-/// What is still missing, in words.
+/// Returns the sentence for a pending wait.
 fn missing(pending: Option<&Pending>) -> String {
     match pending {
         Some(Pending::Unseen(why)) => why.clone(),
@@ -253,7 +254,7 @@ fn missing(pending: Option<&Pending>) -> String {
             let names: Vec<_> = behind.iter().map(straggler).collect();
             format!("{applied} of {total} run it; behind: {}", names.join(", "))
         }
-        Some(Pending::Unknown { says, .. }) => format!("nobody knows whether every process runs it: {says}"),
+        Some(Pending::Unknown { says, .. }) => format!("it is unknown whether every process runs it: {says}"),
         None => "the API server has not answered".to_owned(),
     }
 }
@@ -270,7 +271,7 @@ fn fingerprint(text: &str) -> Result<WaitTarget, String> {
     text.parse::<Fingerprint>().map(WaitTarget::Fingerprint).map_err(|error| error.to_string())
 }
 
-/// `90s`, `5m`, `1h`, `500ms`
+/// Parses a duration: `90s`, `5m`, `1h`, `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
@@ -294,13 +295,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::wait_state::WaitState;
+    use crate::cluster::wait_state::{QueryResult, WaitState};
 
     const A: &str = "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const TIME: &str = "2026-11-20T18:40:00Z";
 
-    /// A workspace whose fleet runs `revisions`, with all `changes` made to it.
+    /// Makes a workspace whose fleet runs `revisions`, with `changes` to it.
     fn workspace(revisions: &[&str], changes: Value) -> RototoWorkspace {
         let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": TIME});
         let conditions = ["Ready", "Published", "Converged"].map(condition);
@@ -318,7 +319,7 @@ mod tests {
         serde_json::from_value(workspace).unwrap()
     }
 
-    /// How a wait for [`A`] ends that has seen all this.
+    /// Returns a wait for [`A`] that has seen these workspaces.
     fn ended(seen: &[RototoWorkspace]) -> FinishedWait {
         let start = Instant::now();
         let mut wait_state = WaitState::new(revision(A).unwrap(), start);
@@ -371,11 +372,13 @@ mod tests {
 
     #[test]
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
-        let mut ended = ended(&[workspace(&[A], json!({}))]);
-        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nobody says that this still holds: the operator can't be asked: there is no token; you may not patch";
-        ended.wait_state.requests = Channel::Closed("you may not patch".to_owned());
+        let seen = workspace(&[A], json!({}));
+        let mut ended = ended(std::slice::from_ref(&seen));
+        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nothing confirms that this still holds: the operator can't be asked: there is no token; you may not patch";
+        ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         check(&ended, 5, text);
-        ended.wait_state.requests = Channel::Open;
+        let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));
+        ended.wait_state.queried(Instant::now(), requested);
         let text =
             text.replace("you may not patch", "it has not handled the request to write the status: does it run?");
         check(&ended, 5, &text);

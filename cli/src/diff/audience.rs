@@ -1,17 +1,17 @@
-//! For whom a qualifier is true, in one line; and what it takes to know.
+//! The audience of a qualifier in one line, and the attributes that it depends on.
 
 use std::collections::BTreeSet;
 
 use rototo_engine::Parsed;
 use rototo_engine::parse::{Op, Predicate};
 
-use super::variable_of;
+use crate::diff::change::variable_of;
 
-/// A line gets no clearer by going on.
+/// The longest line that is still clear.
 const MAX_TESTS: usize = 12;
 
-/// The tests that a qualifier comes down to, those of the qualifiers it refers to included:
-/// `service.queue_pressure eq "high"`, and 10 % of `account.id`.
+/// Returns the tests of a qualifier, with those of the qualifiers that it refers to: `service.queue_pressure eq
+/// "high"`, and 10 % of `account.id`.
 pub(super) fn audience(parsed: &Parsed, qualifier: &str) -> Vec<AudienceTest> {
     let mut tests = Vec::new();
     collect(parsed, qualifier, &mut BTreeSet::new(), &mut tests);
@@ -28,7 +28,7 @@ pub(super) enum AudienceTest {
 }
 
 fn collect(parsed: &Parsed, qualifier: &str, seen: &mut BTreeSet<String>, tests: &mut Vec<AudienceTest>) {
-    // A qualifier counts once, also in a cycle or where many refer to it.
+    // A qualifier counts once, also in a cycle or with many references.
     if !seen.insert(qualifier.to_owned()) || seen.len() > MAX_TESTS * 2 {
         return;
     }
@@ -68,7 +68,7 @@ impl AudienceTest {
     }
 }
 
-/// All qualifiers that a variable's rules rely on.
+/// Returns all qualifiers that a variable's rules depend on.
 pub(super) fn qualifiers_of(parsed: &Parsed, variable: &str) -> BTreeSet<String> {
     let rules = variable_of(parsed, variable).map(|variable| variable.rules()).unwrap_or_default();
     let mut open: Vec<&str> = rules.iter().filter_map(|rule| rule.qualifier.value()).map(|id| &**id).collect();
@@ -83,7 +83,7 @@ pub(super) fn qualifiers_of(parsed: &Parsed, variable: &str) -> BTreeSet<String>
     found
 }
 
-/// All that rules of variables read from the context.
+/// Returns all attributes that rules of variables read.
 pub(super) fn attributes(parsed: &Parsed) -> BTreeSet<String> {
     let used: BTreeSet<String> = parsed.variables.keys().flat_map(|id| qualifiers_of(parsed, id)).collect();
     let contents = used.iter().filter_map(|id| parsed.qualifiers.get(id)?.content());

@@ -1,4 +1,4 @@
-//! Which decisions flip: what a context gets from the new workspace that it did not get from the old one.
+//! The decisions that flip: contexts that get another value from the new workspace than from the old one.
 
 use std::collections::BTreeSet;
 
@@ -6,25 +6,25 @@ use rototo_engine::{Compiled, Context, ResolveError};
 use serde::Serialize;
 use serde_json::Value;
 
-/// The decisions for all contexts that were given.
+/// The decisions for the given contexts.
 #[derive(Debug, Serialize)]
 pub(crate) struct Decisions {
-    /// How many pairs of a context and a variable were decided.
+    /// The number of decided pairs of a context and a variable.
     pub(crate) compared: usize,
     pub(crate) flipped: Vec<Flip>,
 }
 
-/// A decision that came out differently.
+/// A decision with a different result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Flip {
-    /// What the context is called: a file and a case, or `--context`.
+    /// The name of the context: a file and a case, or `--context`.
     pub(crate) context: String,
     pub(crate) variable: String,
     pub(crate) old: Decision,
     pub(crate) new: Decision,
 }
 
-/// What a context gets.
+/// The result of a decision.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Decision {
@@ -33,7 +33,7 @@ pub(crate) enum Decision {
         #[serde(skip_serializing_if = "Option::is_none")]
         value: Option<Value>,
     },
-    /// Why there is no answer; it holds no value.
+    /// The reason why there is no result; it holds no value.
     Error { message: String },
     /// The workspace has no such variable.
     Nothing,
@@ -73,7 +73,7 @@ impl Decision {
 }
 
 impl Decisions {
-    /// The same without values.
+    /// Returns the same without values.
     pub(super) fn redact(&mut self) {
         for flip in &mut self.flipped {
             flip.old.redact();

@@ -1,15 +1,15 @@
-//! A diff as a comment on a pull request.
+//! Writes a diff as a comment on a pull request.
 
 use std::fmt::Write;
 
 use rototo_engine::Parsed;
 
-use super::Diff;
-use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
-use crate::text::{count, plain};
+use crate::diff::Diff;
+use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
+use crate::terminal::wording::{count, plain};
 
-/// The diff of these two workspaces in Markdown. What is quoted from them is code, so that nothing in it links, mentions
-/// somebody, or becomes HTML.
+/// Returns the diff of these two workspaces in Markdown. Quotes from the workspaces are code, so that nothing in them
+/// links, mentions somebody, or becomes HTML.
 pub(crate) fn markdown(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = match diff.variables.len() {
         0 => "### Runtime configuration: nothing changes for anybody\n".to_owned(),
@@ -38,7 +38,7 @@ fn line(line: &Line) -> String {
     line.0.iter().map(piece).collect()
 }
 
-/// Inline code whose fence is longer than any run of backticks in it.
+/// Returns inline code whose fence is longer than any run of backticks in it.
 fn code(text: &str) -> String {
     let text = plain(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

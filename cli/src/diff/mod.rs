@@ -1,8 +1,10 @@
-//! What is different between two workspaces, in terms of variables and rules: who gets which value now. Pure.
+//! The differences between two workspaces, in terms of variables, rules, and audiences. Pure.
 //!
-//! [`compare`] makes the differences; [`sections`] puts them into words for text and Markdown; as JSON they are as they are.
+//! [`compare`] finds the differences; [`sections`] puts them into words for text and Markdown; JSON shows them as they
+//! are.
 
 mod audience;
+mod change;
 mod decisions;
 mod markdown;
 mod qualifiers;
@@ -17,42 +19,27 @@ use rototo_engine::Parsed;
 use rototo_engine::parse::Variable;
 use serde::Serialize;
 
-pub(crate) use decisions::{Decisions, decisions};
-pub(crate) use markdown::markdown;
-use qualifiers::QualifierDiff;
-use rules::RuleChange;
-pub(crate) use sections::ValueVisibility;
-pub(crate) use text::text;
-use values::ValueChange;
+use crate::diff::change::{ChangeKind, OldAndNew, variable_of};
+pub(crate) use crate::diff::decisions::{Decisions, decisions};
+pub(crate) use crate::diff::markdown::markdown;
+use crate::diff::qualifiers::QualifierDiff;
+use crate::diff::rules::RuleChange;
+pub(crate) use crate::diff::sections::ValueVisibility;
+pub(crate) use crate::diff::text::text;
+use crate::diff::values::ValueChange;
 
-/// Everything that is different. Descriptions and the order of files change nothing for anybody, and are not in it.
+/// All differences. Descriptions and the order of files affect nobody, and are left out.
 #[derive(Debug, Serialize)]
 pub(crate) struct Diff {
     pub(crate) variables: Vec<VariableDiff>,
-    /// Qualifiers that test something else now, each once, however many variables rely on it.
+    /// Qualifiers whose tests changed, each once, however many variables depend on them.
     pub(crate) qualifiers: Vec<QualifierDiff>,
     pub(crate) context: ContextDiff,
-    /// Files that can't be read, so that nothing is said about them.
+    /// Files that can't be read, so that nothing is known about them.
     pub(crate) unreadable: Vec<String>,
-    /// What contexts get that got something else before; of those that were given.
+    /// The decisions that flip, for the given contexts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) decisions: Option<Decisions>,
-}
-
-/// Whether something is new, gone, or different.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChangeKind {
-    Added,
-    Removed,
-    Changed,
-}
-
-/// Something that was one thing and is another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct OldAndNew<T> {
-    pub(crate) old: T,
-    pub(crate) new: T,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,16 +48,16 @@ pub(crate) struct VariableDiff {
     pub(crate) change: ChangeKind,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(crate) type_name: Option<OldAndNew<String>>,
-    /// The key that is chosen when no rule matches.
+    /// The key that applies when no rule matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) default: Option<OldAndNew<Option<String>>>,
     pub(crate) rules: Vec<RuleChange>,
     pub(crate) values: Vec<ValueChange>,
-    /// Those of the changed qualifiers that its rules rely on.
+    /// The changed qualifiers that its rules depend on.
     pub(crate) qualifiers: Vec<String>,
 }
 
-/// What an application has to send.
+/// The changes to the attributes that an application sends.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct ContextDiff {
     /// Attributes that some rule reads now, and none did before.
@@ -93,7 +80,7 @@ pub(crate) fn compare(old: &Parsed, new: &Parsed) -> Diff {
 }
 
 impl Diff {
-    /// Whether nobody gets anything else.
+    /// Returns whether every context gets the same values as before.
     pub(crate) fn is_empty(&self) -> bool {
         self.variables.is_empty() && self.qualifiers.is_empty() && self.unreadable.is_empty()
     }
@@ -133,10 +120,6 @@ fn variable(id: &str, old: &Parsed, new: &Parsed, qualifiers: &[QualifierDiff]) 
         && diff.values.is_empty()
         && diff.qualifiers.is_empty();
     (!same).then_some(diff)
-}
-
-fn variable_of<'a>(parsed: &'a Parsed, id: &str) -> Option<&'a Variable> {
-    parsed.variables.get(id)?.content()
 }
 
 fn unreadable(old: &Parsed, new: &Parsed) -> Vec<String> {

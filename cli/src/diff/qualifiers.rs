@@ -1,4 +1,4 @@
-//! What became of qualifiers: for whom they are true now.
+//! The changes of qualifiers, and of their audiences.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use rototo_engine::parse::{BucketRange, Op, Predicate};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ChangeKind, OldAndNew};
+use crate::diff::change::{ChangeKind, OldAndNew};
 
-/// A qualifier that is new, gone, or tests something else.
+/// A qualifier that is new, gone, or has other tests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct QualifierDiff {
     pub(crate) id: String,
@@ -24,14 +24,14 @@ pub(crate) enum TestChange {
     Added(PredicateTest),
     Removed(PredicateTest),
     Changed(OldAndNew<PredicateTest>),
-    /// The range of a bucket: the same salt, so everybody keeps the place that they have.
+    /// The range of a bucket changed with the same salt, so everybody keeps their place.
     Bucket {
         attribute: String,
         effect: Effect,
         old: [i64; 2],
         new: [i64; 2],
     },
-    /// The salt of a bucket: everybody is assigned anew.
+    /// The salt of a bucket changed, so everybody gets another place.
     Reassigned {
         attribute: String,
         old: [i64; 2],
@@ -39,19 +39,19 @@ pub(crate) enum TestChange {
     },
 }
 
-/// What another range of a bucket does.
+/// The effect of another range of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Effect {
-    /// Some come in, nobody goes out.
+    /// Some join, and nobody leaves.
     Widened,
-    /// Some go out, nobody comes in.
+    /// Some leave, and nobody joins.
     Narrowed,
-    /// Some come in, and others go out.
+    /// Some join, and others leave.
     Moved,
 }
 
-/// A predicate as it stands.
+/// A predicate as it is written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct PredicateTest {
     pub(crate) attribute: String,
@@ -86,7 +86,7 @@ fn tests(parsed: &Parsed, id: &str) -> Vec<PredicateTest> {
     content.map(|qualifier| qualifier.predicates()).unwrap_or_default().iter().map(PredicateTest::of).collect()
 }
 
-/// Tests of the same attribute are compared with each other, in their order; the order itself decides nothing.
+/// Compares tests of the same attribute with each other, in their order; the order itself decides nothing.
 fn changes(old: Vec<PredicateTest>, mut new: Vec<PredicateTest>) -> Vec<TestChange> {
     let mut left = Vec::new();
     for test in old {
@@ -120,7 +120,7 @@ impl TestChange {
         }
     }
 
-    /// The same without what is compared with. Ranges say how many, not who, and stay.
+    /// Returns the same without constraints. Ranges are shares, not persons, and stay.
     pub(super) fn redact(&mut self) {
         match self {
             Self::Added(test) | Self::Removed(test) => test.value = None,

@@ -1,11 +1,11 @@
-//! What became of a variable's rules: added, removed, moved, or selecting something else.
+//! The changes of a variable's rules: added, removed, moved, or with another result.
 
 use rototo_engine::Parsed;
 use serde::Serialize;
 
-use super::variable_of;
+use crate::diff::change::variable_of;
 
-/// Comparing the order of more rules than this takes too long; then all of them count as replaced.
+/// The most rules that are compared; beyond it the comparison takes too long, and all of them count as replaced.
 const MAX_PAIRS: usize = 4_000_000;
 
 /// One difference. Rules are counted from 0, in the order in which they are tried.
@@ -33,7 +33,7 @@ fn rules(parsed: &Parsed, variable: &str) -> Vec<Rule> {
 fn changes(old: &[Rule], new: &[Rule]) -> Vec<RuleChange> {
     let (mut gone, mut come) = unmatched(old, new);
     let mut changes = Vec::new();
-    // What is the same at another place has moved.
+    // The same rule at another place has moved.
     gone.retain(|&from| match come.iter().position(|&to| old.get(from) == new.get(to)) {
         Some(place) => {
             let to = come.remove(place);
@@ -44,7 +44,7 @@ fn changes(old: &[Rule], new: &[Rule]) -> Vec<RuleChange> {
         }
         None => true,
     });
-    // What asks the same and answers something else.
+    // A rule with the same qualifier has another result.
     let qualifier = |rules: &[Rule], index: usize| rules.get(index).map(|(qualifier, _)| qualifier.clone());
     gone.retain(|&from| match come.iter().position(|&to| qualifier(old, from) == qualifier(new, to)) {
         Some(place) => {
@@ -64,7 +64,7 @@ fn changes(old: &[Rule], new: &[Rule]) -> Vec<RuleChange> {
     changes
 }
 
-/// The places of the rules that are not part of the longest run of rules that both have in this order.
+/// Returns the places of the rules outside of the longest sequence that both sides have in this order.
 fn unmatched(old: &[Rule], new: &[Rule]) -> (Vec<usize>, Vec<usize>) {
     let prefix = old.iter().zip(new).take_while(|(old, new)| old == new).count();
     let (old_rest, new_rest) = (old.get(prefix..).unwrap_or_default(), new.get(prefix..).unwrap_or_default());
@@ -90,7 +90,7 @@ fn unmatched(old: &[Rule], new: &[Rule]) -> (Vec<usize>, Vec<usize>) {
     (gone, come)
 }
 
-/// For each pair of places, how many rules both have in the same order from there on.
+/// Returns for each pair of places the length of the longest common sequence from there on.
 fn common(old: &[Rule], new: &[Rule]) -> Vec<Vec<u32>> {
     if old.len().saturating_mul(new.len()) > MAX_PAIRS {
         return Vec::new();

@@ -1,22 +1,23 @@
-//! A diff in words: sections of lines, whose quoted parts text and Markdown each write in their own way.
+//! A diff in words: sections of lines. Text and Markdown each write the quoted parts in their own way.
 
 use rototo_engine::Parsed;
 use serde_json::Value;
 
-use super::audience::{AudienceTest as Part, audience};
-use super::decisions::{Decision, Flip};
-use super::qualifiers::{Effect, PredicateTest, QualifierDiff, TestChange};
-use super::rules::RuleChange;
-use super::values::{FieldChange, ValueChange};
-use super::{ChangeKind, Diff, OldAndNew, VariableDiff};
+use crate::diff::audience::{AudienceTest as Part, audience};
+use crate::diff::change::{ChangeKind, OldAndNew};
+use crate::diff::decisions::{Decision, Flip};
+use crate::diff::qualifiers::{Effect, PredicateTest, QualifierDiff, TestChange};
+use crate::diff::rules::RuleChange;
+use crate::diff::values::{FieldChange, ValueChange};
+use crate::diff::{Diff, VariableDiff};
 
-/// What belongs under one heading.
+/// A heading and its lines.
 pub(super) struct Section {
     pub(super) heading: Line,
     pub(super) lines: Vec<(LineKind, Line)>,
 }
 
-/// What a line tells of.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     New,
@@ -24,7 +25,7 @@ pub(super) enum LineKind {
     Different,
 }
 
-/// Our words, and what is quoted from the workspaces.
+/// A part of a line: our words, or a quote from the workspaces.
 #[derive(Debug, Default)]
 pub(super) struct Line(pub(super) Vec<Piece>);
 
@@ -34,7 +35,7 @@ pub(super) enum Piece {
     Quoted(String),
 }
 
-/// Whether values may be shown.
+/// The visibility of values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValueVisibility {
     Shown,
@@ -42,17 +43,17 @@ pub(crate) enum ValueVisibility {
 }
 
 impl Diff {
-    /// The same without any value of the workspaces or contexts.
+    /// Returns the same without any value of the workspaces or contexts.
     pub(crate) fn redact(&mut self) {
         let variables = self.variables.iter_mut().flat_map(|variable| &mut variable.values);
         variables.for_each(ValueChange::redact);
         let tests = self.qualifiers.iter_mut().flat_map(|qualifier| &mut qualifier.tests);
         tests.for_each(TestChange::redact);
-        self.decisions.iter_mut().for_each(super::Decisions::redact);
+        self.decisions.iter_mut().for_each(crate::diff::Decisions::redact);
     }
 }
 
-/// The story of a diff between these two workspaces.
+/// Returns the sections of a diff between these two workspaces.
 pub(super) fn sections(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> Vec<Section> {
     let writer = SectionWriter { diff, old, new, values };
     let variables = diff.variables.iter().map(|variable| writer.variable(variable));
@@ -126,7 +127,7 @@ impl SectionWriter<'_> {
         }
     }
 
-    /// For whom a qualifier is true, and its name.
+    /// Returns the audience of a qualifier, and its name.
     fn audience(&self, parsed: &Parsed, qualifier: &str) -> Line {
         let mut line = Line::default();
         for (number, part) in audience(parsed, qualifier).into_iter().enumerate() {
@@ -224,7 +225,7 @@ impl SectionWriter<'_> {
 
     fn unreadable(&self) -> Option<Section> {
         let line = |path: &String| (LineKind::Different, Line::default().quoted(path));
-        let heading = Line::words("nothing can be said about these: `rototo lint` tells why");
+        let heading = Line::words("these can't be compared: `rototo lint` shows why");
         let lines: Vec<_> = self.diff.unreadable.iter().map(line).collect();
         (!lines.is_empty()).then_some(Section { heading, lines })
     }
@@ -260,7 +261,7 @@ fn default(old: Option<&str>, new: Option<&str>) -> (LineKind, Line) {
     }
 }
 
-/// `12.5 %` of a range of the ten thousand buckets.
+/// Returns `12.5 %` for a range of the ten thousand buckets.
 fn share([start, end]: [i64; 2]) -> String {
     let buckets = end.saturating_sub(start);
     match (buckets / 100, buckets % 100) {

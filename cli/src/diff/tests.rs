@@ -1,9 +1,9 @@
-//! Diffs as their readers see them.
+//! Tests of diffs as text, as readers see them.
 
 use rototo_engine::{Context, Tree, compile, parse};
 use serde_json::json;
 
-use super::*;
+use crate::diff::*;
 
 const FILES: &[(&str, &str)] = &[
     ("rototo-workspace.toml", "schema_version = 1\n"),
@@ -23,7 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The workspace with `changes`: a path, what stands there, and what is to stand there.
+/// Returns the workspace with `changes`: a path, the old text, and the new text.
 fn workspace(changes: &[(&str, &str, &str)]) -> Parsed {
     let mut tree = Tree::default();
     for (path, text) in FILES {

@@ -1,15 +1,15 @@
-//! A diff for the terminal.
+//! Writes a diff for the terminal.
 
 use std::fmt::Write;
 
 use rototo_engine::Parsed;
 
-use super::Diff;
-use super::sections::{Line, LineKind, Piece, ValueVisibility, sections};
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::text::plain;
+use crate::diff::Diff;
+use crate::diff::sections::{Line, LineKind, Piece, ValueVisibility, sections};
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
+use crate::terminal::wording::plain;
 
-/// The diff of these two workspaces, a paragraph for each variable.
+/// Returns the diff of these two workspaces, a paragraph for each variable.
 pub(crate) fn text(diff: &Diff, old: &Parsed, new: &Parsed, values: ValueVisibility) -> String {
     let mut text = String::new();
     if diff.is_empty() {

@@ -1,4 +1,4 @@
-//! What became of the values that a variable can have, field by field.
+//! The changes of the values of a variable, field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use rototo_engine::parse::Type;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ChangeKind, variable_of};
+use crate::diff::change::{ChangeKind, variable_of};
 
 /// A value that is new, gone, or different.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,15 +17,15 @@ pub(crate) struct ValueChange {
     pub(crate) fields: Vec<FieldChange>,
 }
 
-/// One field of it; the whole, if the value is no object.
+/// A changed field of the value; the whole, if the value is no object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct FieldChange {
-    /// `limits.daily`; empty for the value as a whole.
+    /// The path of the field, such as `limits.daily`; empty for the value as a whole.
     pub(crate) path: String,
-    /// What was there; absent where nothing was, or where it is redacted.
+    /// The old value; absent where there was none, or where it is redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) old: Option<Value>,
-    /// What is there.
+    /// The new value; absent where there is none, or where it is redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) new: Option<Value>,
     pub(crate) change: ChangeKind,
@@ -44,7 +44,7 @@ pub(super) fn compare(variable: &str, old: &Parsed, new: &Parsed) -> Vec<ValueCh
         .collect()
 }
 
-/// The values by key, whether they stand in the variable or are the objects of its resource.
+/// Returns the values by key, from the variable itself or from the objects of its resource.
 fn values<'a>(parsed: &'a Parsed, variable: &str) -> BTreeMap<&'a str, &'a Value> {
     let Some(variable) = variable_of(parsed, variable) else { return BTreeMap::new() };
     match variable.value_type() {
@@ -85,7 +85,7 @@ fn change(old: Option<&Value>, new: Option<&Value>) -> ChangeKind {
 }
 
 impl ValueChange {
-    /// The same without what was and is there.
+    /// Returns the same without old and new values.
     pub(super) fn redact(&mut self) {
         for field in &mut self.fields {
             (field.old, field.new) = (None, None);

@@ -1,5 +1,5 @@
-//! A workspace explained: what there is, what it depends on, who depends on it, and what lint says about it. Pure, and
-//! in the JSON that existing automation reads.
+//! Explains a workspace: its parts, their dependencies in both directions, and the findings of lint. Pure, and in the
+//! JSON that existing automation reads.
 
 mod references;
 mod text;
@@ -15,12 +15,12 @@ use rototo_engine::{ResolveOptions, Severity, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::documents::ReportedDocument;
-use crate::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
-use references::{Consumer, Dependencies, References, To};
-pub(crate) use text::text;
+use crate::inspection::references::{Consumer, Dependencies, References, To};
+pub(crate) use crate::inspection::text::text;
+use crate::workspace::documents::ReportedDocument;
+use crate::workspace::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
 
-/// What there is to explain, and with which context, if any.
+/// The workspace to explain, with a context, if any.
 pub(crate) struct InspectionInput<'a> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) lint: &'a Lint,
@@ -155,7 +155,7 @@ struct CheckedRule<'a> {
 pub(crate) struct CatalogRule {
     pub(crate) rule: Cow<'static, str>,
     pub(crate) severity: Severity,
-    /// What it is about; rules of a workspace are about whatever they register for.
+    /// The subject of the rule; custom rules have the subject that they register for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entity: Option<&'static str>,
     pub(crate) title: Cow<'static, str>,
@@ -176,8 +176,8 @@ struct Linter<'a> {
     diagnostics: Vec<&'a Diagnostic>,
 }
 
-/// The rules that are built in and the workspace's own, in order of their names, as reports on a workspace spell them:
-/// there, and only there, a kind of two words is one.
+/// Returns the built-in and the custom rules, in order of their names, as reports on a workspace spell them: only there
+/// is a kind of two words written as one.
 pub(crate) fn catalog_in_reports(own: &Custom) -> Vec<CatalogRule> {
     let in_one_word = |entity| if entity == "resource_object" { "resourceobject" } else { entity };
     let built_in = catalog().into_iter();
@@ -187,7 +187,7 @@ pub(crate) fn catalog_in_reports(own: &Custom) -> Vec<CatalogRule> {
     rules
 }
 
-/// Rules by their authorities, those that `selected` names.
+/// Groups rules by the authorities that `selected` names.
 pub(crate) fn by_authority(
     rules: Vec<CatalogRule>,
     selected: impl Fn(&str) -> bool,
@@ -199,7 +199,7 @@ pub(crate) fn by_authority(
     authorities
 }
 
-/// The rules that are built in, in order of their names.
+/// Returns the built-in rules, in order of their names.
 pub(crate) fn catalog() -> Vec<CatalogRule> {
     let mut rules: Vec<_> = rototo_engine::lint::rules().iter().map(|rule| CatalogRule::of(rule)).collect();
     rules.sort_by(|one, other| one.rule.cmp(&other.rule));
@@ -220,7 +220,7 @@ impl CatalogRule {
 }
 
 impl<'a> InspectionInput<'a> {
-    /// Explains what is selected; if nothing is, everything but the rules that are built in.
+    /// Explains the selection; if nothing is selected, everything but the built-in rules.
     pub(crate) fn inspect(
         &self,
         workspace: String,

@@ -1,4 +1,4 @@
-//! What in a workspace refers to what. Pure.
+//! The references between the parts of a workspace. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use rototo_engine::Parsed;
 use rototo_engine::parse::{Field, Type};
 use serde::Serialize;
 
-/// Something that refers to something else.
+/// A part that refers to another.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum From<'a> {
     Predicate { qualifier: &'a str, index: usize },
@@ -16,7 +16,7 @@ pub(super) enum From<'a> {
     ResourceSchema(&'a str),
 }
 
-/// What is referred to.
+/// The target of a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To<'a> {
     Qualifier(&'a str),
@@ -25,10 +25,10 @@ pub(super) enum To<'a> {
     Schema(&'a str),
 }
 
-/// All references whose target exists, or is in the context.
+/// All references with an existing target, or one in the context.
 pub(super) struct References<'a>(Vec<(From<'a>, To<'a>)>);
 
-/// What something depends on, directly or not.
+/// A direct or indirect dependency.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Dependencies<'a> {
     pub(super) qualifiers: BTreeSet<&'a str>,
@@ -37,7 +37,7 @@ pub(crate) struct Dependencies<'a> {
     pub(super) resources: BTreeSet<&'a str>,
 }
 
-/// Something that depends on the subject.
+/// A part that depends on the subject.
 #[derive(Debug, Serialize)]
 pub(crate) struct Consumer {
     kind: &'static str,
@@ -90,7 +90,7 @@ impl<'a> References<'a> {
         }
     }
 
-    /// Everything that `target` would be missed by.
+    /// Returns every part that depends on `target`.
     pub(super) fn consumers(&self, target: To<'_>) -> Vec<Consumer> {
         let named = self.0.iter().filter(|(_, to)| *to == target);
         named.map(|(from, _)| Consumer { kind: from.kind(), label: from.label() }).collect()
@@ -119,7 +119,7 @@ impl<'a> References<'a> {
         found
     }
 
-    /// What the references that `own` picks lead to, and those of the qualifiers on the way.
+    /// Returns the targets of the references that `own` picks, and of those of the qualifiers on the way.
     fn collect(&self, own: impl Fn(&From<'_>) -> bool, found: &mut Dependencies<'a>) {
         let mut open: Vec<To<'a>> = self.0.iter().filter(|(from, _)| own(from)).map(|(_, to)| *to).collect();
         while let Some(target) = open.pop() {

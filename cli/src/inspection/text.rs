@@ -1,14 +1,14 @@
-//! An inspection as people read it.
+//! Writes an inspection as text.
 
 use std::fmt::Write;
 
-use super::references::{Consumer, Dependencies};
-use super::{Inspection, Predicate, Qualifier, Resource, Runtime, Schema, Variable};
-use crate::output::{BAD, BOLD, DIM, GOOD};
-use crate::render;
-use crate::text::{count, plain};
+use crate::inspection::references::{Consumer, Dependencies};
+use crate::inspection::{Inspection, Predicate, Qualifier, Resource, Runtime, Schema, Variable};
+use crate::terminal::diagnostics;
+use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
+use crate::terminal::wording::{count, plain};
 
-/// Everything that was explained, a paragraph each.
+/// Returns the explanations, a paragraph each.
 pub(crate) fn text(inspection: &Inspection<'_>) -> String {
     let mut text = format!("workspace {BOLD}{}{BOLD:#}\n", plain(&inspection.workspace));
     let _ = match &inspection.runtime {
@@ -19,10 +19,10 @@ pub(crate) fn text(inspection: &Inspection<'_>) -> String {
         let found = count(inspection.diagnostics.len(), "finding");
         let _ = writeln!(text, "{BAD}{found}{BAD:#}: `rototo lint` shows them");
     }
-    inspection.variables.iter().for_each(|variable| self::variable(&mut text, variable));
-    inspection.qualifiers.iter().for_each(|qualifier| self::qualifier(&mut text, qualifier));
-    inspection.resources.iter().for_each(|resource| self::resource(&mut text, resource));
-    inspection.schemas.iter().for_each(|schema| self::schema(&mut text, schema));
+    inspection.variables.iter().for_each(|variable| crate::inspection::text::variable(&mut text, variable));
+    inspection.qualifiers.iter().for_each(|qualifier| crate::inspection::text::qualifier(&mut text, qualifier));
+    inspection.resources.iter().for_each(|resource| crate::inspection::text::resource(&mut text, resource));
+    inspection.schemas.iter().for_each(|schema| crate::inspection::text::schema(&mut text, schema));
     let authorities = inspection.lint_authorities.iter().flat_map(|authority| &authority.rules);
     for rule in inspection.lint_rules.iter().chain(authorities) {
         let _ = writeln!(text, "\nlint rule {BOLD}{}{BOLD:#}: {}", rule.rule.rule, rule.rule.title);
@@ -55,19 +55,19 @@ fn variable(text: &mut String, variable: &Variable<'_>) {
     line(text, "default", &format!("-> {}", variable.resolve.default_value.unwrap_or("?")));
     depends(text, &variable.dependencies);
     if let Some(trace) = &variable.trace {
-        indented(text, &render::resolutions(std::slice::from_ref(trace), &[]));
+        indented(text, &diagnostics::resolutions(std::slice::from_ref(trace), &[]));
     }
 }
 
 fn qualifier(text: &mut String, qualifier: &Qualifier<'_>) {
     heading(text, "qualifier", qualifier.id, qualifier.path);
     for predicate in &qualifier.predicates {
-        line(text, &format!("test[{}]", predicate.index), &self::predicate(predicate));
+        line(text, &format!("test[{}]", predicate.index), &crate::inspection::text::predicate(predicate));
     }
     depends(text, &qualifier.dependencies);
     used(text, &qualifier.consumers);
     if let Some(trace) = &qualifier.trace {
-        indented(text, &render::resolutions(&[], std::slice::from_ref(trace)));
+        indented(text, &diagnostics::resolutions(&[], std::slice::from_ref(trace)));
     }
 }
 

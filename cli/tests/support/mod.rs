@@ -10,7 +10,7 @@ pub fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/degradation-config").canonicalize().unwrap()
 }
 
-/// A copy of the example in which `from` stands as `to`.
+/// Copies the example, with `from` replaced by `to`.
 pub fn changed(path: &str, from: &str, to: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     copy(&example(), directory.path());
@@ -42,14 +42,14 @@ pub fn rototo(directory: &Path, arguments: &[&str]) -> Output {
     command.current_dir(directory).env_remove("ROTOTO_WORKSPACE_TOKEN").args(arguments).output().unwrap()
 }
 
-/// Runs with success and returns what was printed.
+/// Runs the command, which must succeed, and returns its output.
 pub fn prints(directory: &Path, arguments: &[&str]) -> String {
     let output = rototo(directory, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs without success and returns the exit code and everything that was printed.
+/// Runs the command, which must fail, and returns the exit code and all output.
 pub fn fails(directory: &Path, arguments: &[&str]) -> (i32, String) {
     let output = rototo(directory, arguments);
     assert!(!output.status.success(), "{arguments:?}");

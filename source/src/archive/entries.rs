@@ -1,17 +1,17 @@
-//! Which entries of an archive are documents, and of which workspace. Pure.
+//! Selects the documents of one workspace from the entries of an archive. Pure.
 //!
-//! Archives of repositories have one directory around everything, whose name nobody wants to write. So a workspace
-//! stands at the root, or in the only directory of the root; and so does what a subdirectory is relative to.
+//! Archives of repositories have one directory around everything, and sources leave out its name. So a workspace is at
+//! the root, or in the only directory of the root; a subdirectory is relative to either.
 
 use std::collections::BTreeSet;
 
 use rototo_engine::{DocumentKind, Tree};
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::layout::PathEntry;
-use crate::subdirectory::Subdirectory;
+use crate::limits::layout::PathEntry;
+use crate::spec::Subdirectory;
 
-/// What was found of the two places where the workspace may stand.
+/// The documents found at the two places where the workspace may be.
 pub(super) struct ArchiveEntries<'a> {
     subdirectory: Option<&'a Subdirectory>,
     tops: BTreeSet<String>,
@@ -35,7 +35,7 @@ impl<'a> ArchiveEntries<'a> {
         }
     }
 
-    /// Looks at the next entry; its path comes back if it is wanted.
+    /// Checks the next entry, and returns its path if its bytes are needed.
     pub(super) fn admit(&mut self, path: &[u8], kind: PathEntry) -> Result<Option<String>, ContentFault> {
         let shown = || String::from_utf8_lossy(path).into_owned();
         let text = std::str::from_utf8(path).map_err(|_| ContentFault::NotUtf8 { path: shown() })?;
@@ -65,7 +65,7 @@ impl<'a> ArchiveEntries<'a> {
         Ok(wanted.then_some(path))
     }
 
-    /// Takes what a wanted entry holds.
+    /// Takes the bytes of an entry whose path [`Self::admit`] returned.
     pub(super) fn keep(&mut self, path: &str, bytes: Vec<u8>) {
         let (root, below) = self.names(path);
         let (root, below) = (root.map(str::to_owned), below.map(str::to_owned));
@@ -78,7 +78,7 @@ impl<'a> ArchiveEntries<'a> {
         }
     }
 
-    /// The workspace.
+    /// Returns the documents of the place where the workspace is.
     pub(super) fn choose(self) -> Result<Tree, SourceFault> {
         let Self { subdirectory, tops, at_root, below_top } = self;
         let has_manifest = |place: &DocumentLocation| place.tree.get("rototo-workspace.toml").is_some();
@@ -92,7 +92,7 @@ impl<'a> ArchiveEntries<'a> {
         }
     }
 
-    /// What `path` is called in the workspace, if that stands at the root, and if it stands in a directory there.
+    /// Returns the name of `path` in a workspace at the root, and in one in a directory of the root.
     fn names<'p>(&self, path: &'p str) -> (Option<&'p str>, Option<&'p str>) {
         let within = |path: &'p str| match self.subdirectory {
             None => Some(path),

@@ -1,4 +1,4 @@
-//! One GET request: conditional, limited in time and size, and careful about whom it tells what.
+//! Sends one GET request: conditional, limited in time and size, and with credentials for the source's own host alone.
 
 use std::fs::File;
 use std::path::Path;
@@ -18,19 +18,19 @@ use rototo_engine::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use crate::credentials::{Credentials, Login};
+use crate::credentials::Credentials;
+use crate::credentials::Login;
 use crate::error::ArchiveFault;
-use crate::hosts::{BackedOff, Host, retry_after};
+use crate::hosts::{BackedOff, Host, Proxy, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::proxy::Proxy;
-use crate::remote_url::RemoteUrl;
+use crate::spec::RemoteUrl;
 
-use super::redirect::{MAX_STEPS, follow};
-use super::route::Routes;
-use super::tls::Tls;
+use crate::archive::redirect::{MAX_STEPS, follow};
+use crate::archive::route::Routes;
+use crate::archive::tls::Tls;
 
-/// How to get one archive.
+/// A client for one archive.
 pub(super) struct Http {
     url: RemoteUrl,
     login: Option<Login>,
@@ -41,11 +41,11 @@ pub(super) struct Http {
     download_bytes: u64,
 }
 
-/// What the server says.
+/// The outcome of a request that worked.
 pub(super) enum ArchiveResponse {
-    /// What we have is what there is.
+    /// The server confirms that the archive is the known one.
     Unchanged,
-    /// This is what there is.
+    /// The server sent the archive.
     Fresh(Download),
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// The server's name for it, else ours.
+    /// Returns the server's validator, or the digest of the bytes where the server sends none.
     pub(super) fn version(&self) -> Version {
         let Validators { etag, last_modified } = &self.validators;
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -69,20 +69,20 @@ impl Download {
     }
 }
 
-/// What to say to a server, so that it does not send again what we have.
+/// The validators of a download, which make the next request conditional.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Validators {
     etag: Option<HeaderValue>,
     last_modified: Option<HeaderValue>,
 }
 
-/// Where one request led.
+/// The outcome of one request on the way through redirects.
 enum RedirectStep {
     Done(ArchiveResponse),
     To(RemoteUrl),
 }
 
-/// A fault, and how long the host wants to be left alone.
+/// A fault, and the wait that the host asked for.
 type HostFault = (ArchiveFault, Option<Duration>);
 
 impl Http {
@@ -108,7 +108,7 @@ impl Http {
         })
     }
 
-    /// Gets the archive into a file in `directory`, unless it is what is `known`, or the host is left alone.
+    /// Downloads the archive into a file in `directory`, unless it is still the `known` one, or the host is in backoff.
     pub(super) async fn get(
         &self,
         known: Option<&Validators>,
@@ -121,7 +121,7 @@ impl Http {
                 self.host.refused(retry_after);
                 Err(fault)
             }
-            // It says nothing about the host that we were not patient enough.
+            // Our time limit says nothing about the health of the host.
             Err((fault @ ArchiveFault::TimedOut(_), _)) => Err(fault),
             other => {
                 self.host.answered();
@@ -167,7 +167,7 @@ impl Http {
         tokio::select! {
             biased;
             step = &mut exchange => return step,
-            // Whatever ended it: what has arrived is still to be read, and the exchange finds out.
+            // Bytes that arrived before the connection ended are still to be read, and the exchange reports the fault.
             _ = &mut connection => {}
         }
         exchange.await
@@ -188,7 +188,7 @@ impl Http {
             .body(Empty::new())
             .map_err(|_| ArchiveFault::Unreachable("its address is not written as one".to_owned()))?;
         let headers = request.headers_mut();
-        // Only the host that they are meant for.
+        // Credentials are for the host of the source, and not for one that it redirects to.
         if let Some(login) = self.login.as_ref().filter(|_| own) {
             headers.insert(header::AUTHORIZATION, authorization(login)?);
         }

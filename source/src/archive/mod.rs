@@ -1,8 +1,8 @@
 //! Reads workspaces out of archives behind HTTPS addresses.
 //!
-//! [`Archive`] is one archive behind one address, opened with one set of credentials. Asking what it is now brings it
-//! along, unless its server says that it is what we have. It is kept in a file without a name, which goes with us, and
-//! is only ever read as a stream: nothing of it is unpacked on the disk.
+//! [`Archive`] is one archive behind one address, opened with one set of credentials. A pin downloads it, unless its
+//! server confirms the last download. The download is a file without a name, which ends with the process, and it is
+//! read as a stream: nothing of it is unpacked on the disk.
 
 mod entries;
 mod http;
@@ -21,16 +21,14 @@ use tokio::sync::Mutex;
 
 use crate::credentials::Credentials;
 use crate::error::{ArchiveFault, SourceFault};
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
-use crate::proxy::Proxy;
-use crate::spec::{ArchiveFormat, ArchiveSource};
-use crate::subdirectory::Subdirectory;
+use crate::spec::{ArchiveFormat, ArchiveSource, Subdirectory};
 
-use http::{ArchiveResponse, Download, Http};
+use crate::archive::http::{ArchiveResponse, Download, Http};
 
-/// One archive behind one address. The lock is a queue: who waited finds what the one before brought.
+/// One archive behind one address. The lock is a queue: a caller that waited finds the result of the one before.
 pub(crate) struct Archive {
     http: Http,
     format: ArchiveFormat,
@@ -45,7 +43,7 @@ struct ArchiveState {
     kept: Option<CachedArchive>,
 }
 
-/// What was downloaded last, and what was read of it.
+/// The last download, and the trees that were read from it.
 struct CachedArchive {
     version: Version,
     download: Download,
@@ -53,7 +51,7 @@ struct CachedArchive {
 }
 
 impl Archive {
-    /// The archive of `source`, which is kept in `directory`.
+    /// Makes the archive of `source`, whose downloads are in `directory`.
     pub(crate) fn new(
         source: &ArchiveSource,
         credentials: &Credentials,
@@ -66,7 +64,7 @@ impl Archive {
         Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
     }
 
-    /// What the archive is, asked for at `since` or later.
+    /// Returns the version of the archive, from a request that was made at `since` or later.
     pub(crate) async fn pin(&self, since: Instant) -> Result<Version, ArchiveFault> {
         let mut state = self.state.lock().await;
         match &state.last {
@@ -75,7 +73,7 @@ impl Archive {
         }
     }
 
-    /// The documents of `version` below `subdirectory`.
+    /// Returns the documents of `version` below `subdirectory`.
     pub(crate) async fn fetch(
         &self,
         version: &Version,
@@ -113,7 +111,7 @@ impl Archive {
                 state.kept.as_ref().map(|kept| kept.version.clone()).ok_or(ArchiveFault::Status(304))
             }
             Err(ArchiveFault::LeftAlone) => {
-                // Not an answer. What was said last says more.
+                // A backoff is no answer of the host. The last fault says more.
                 let last = state.last.as_ref().and_then(|(_, answer)| answer.clone().err());
                 return Err(last.unwrap_or(ArchiveFault::LeftAlone));
             }
@@ -135,10 +133,10 @@ impl Archive {
     }
 }
 
-/// Reads the documents of an archive that is in memory: what fuzzing gets at.
+/// Reads the documents of an archive in memory. For fuzzing.
 ///
 /// # Errors
-/// When it is no archive, or holds what is refused.
+/// When the bytes are no archive, or hold an entry that is refused.
 #[cfg(fuzzing)]
 pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, SourceFault> {
     let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());

@@ -1,12 +1,12 @@
-//! Where a redirect leads, if we go there: to https, and not for ever.
+//! Decides whether to follow a redirect: only to https, and a limited number of times.
 
 use crate::error::ArchiveFault;
-use crate::remote_url::RemoteUrl;
+use crate::spec::RemoteUrl;
 
-/// More steps than this lead nowhere.
+/// The most redirects of one request.
 pub(super) const MAX_STEPS: usize = 5;
 
-/// The address that `location` means at `from`. It may be signed, so no fault repeats it.
+/// Returns the address that `location` means at `from`. It may be signed, so no fault repeats it.
 pub(super) fn follow(from: &RemoteUrl, location: &str) -> Result<RemoteUrl, ArchiveFault> {
     let location = location.split('#').next().unwrap_or_default().trim();
     let elsewhere = || ArchiveFault::Redirected("to what is no https address");

@@ -1,4 +1,4 @@
-//! The way to a host: directly, or through an HTTP proxy.
+//! Connects to a host: directly, or through an HTTP proxy.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::ArchiveFault;
-use crate::proxy::Proxy;
+use crate::hosts::Proxy;
 
-use super::tls;
+use crate::archive::tls;
 
-/// The head of a proxy's answer is not longer than this.
+/// The largest header of a proxy's response.
 const MAX_HEADER_BYTES: usize = 8 << 10;
 
-/// A connection to somewhere.
+/// A connection, with or without TLS.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// Knows which hosts are reached through which proxy.
+/// The proxies of all hosts.
 pub(super) struct Routes(Matcher);
 
 impl Routes {
-    /// The given proxy, else what the environment says (`HTTPS_PROXY`, `NO_PROXY`, and their like).
+    /// Takes the given proxy, or those of the environment (`HTTPS_PROXY`, `NO_PROXY`, and their like).
     pub(super) fn new(proxy: Option<&Proxy>) -> Self {
         Self(match proxy {
             Some(proxy) => Matcher::builder().all(proxy.with_secrets()).build(),
@@ -36,7 +36,7 @@ impl Routes {
         })
     }
 
-    /// Connects to a host, which proves that it is the one.
+    /// Connects to a host, and checks its certificate.
     pub(super) async fn connect(
         &self,
         to: &Authority,
@@ -101,7 +101,7 @@ async fn tunnel(
     stream.write_all(&header).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
 
-    // One byte at a time: what follows the head belongs to the host.
+    // One byte at a time: the bytes after the header belong to the host.
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() >= MAX_HEADER_BYTES {

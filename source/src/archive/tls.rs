@@ -1,4 +1,4 @@
-//! Whom we trust, and how we prove who we are.
+//! Decides which certificates are trusted, and which client certificate is shown.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::credentials::{ClientCertificate, Credentials};
+use crate::credentials::ClientCertificate;
+use crate::credentials::Credentials;
 use crate::error::ArchiveFault;
 
-/// Settings of connections to the archive's own host, and to the hosts that it redirects to, which never see our
+/// TLS settings for the archive's own host, and for the hosts that it redirects to, which never get the client
 /// certificate.
 pub(super) struct Tls {
     pub(super) own: Arc<ClientConfig>,
@@ -39,7 +40,7 @@ impl Tls {
     }
 }
 
-/// The given authority alone, else those of this machine.
+/// Returns the given authority alone, or those of this machine.
 fn roots(credentials: &Credentials) -> Result<RootCertStore, ArchiveFault> {
     let mut roots = RootCertStore::empty();
     match credentials.ca() {
@@ -63,7 +64,7 @@ fn unusable(error: &impl ToString) -> ArchiveFault {
     ArchiveFault::UnusableCertificates(error.to_string())
 }
 
-/// What a failed handshake means.
+/// Returns the fault of a failed handshake.
 pub(super) fn failure(error: &io::Error) -> ArchiveFault {
     let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match reason {

@@ -1,4 +1,4 @@
-//! Reads the documents out of a packed archive, as a stream and within limits, whatever the archive claims.
+//! Reads the documents out of a packed archive, as a stream and within limits, whatever sizes the archive claims.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -9,17 +9,16 @@ use rototo_engine::Tree;
 use zip::ZipArchive;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::layout::PathEntry;
+use crate::limits::layout::PathEntry;
 use crate::limits::{Limits, ReadBudget};
-use crate::spec::ArchiveFormat;
-use crate::subdirectory::Subdirectory;
+use crate::spec::{ArchiveFormat, Subdirectory};
 
-use super::entries::ArchiveEntries;
+use crate::archive::entries::ArchiveEntries;
 
-/// What one entry may need beyond its bytes.
+/// The most bytes that an entry takes beyond its content.
 const BYTES_PER_ENTRY: u64 = 4096;
 
-/// The documents below `subdirectory`. Blocks on the disk.
+/// Returns the documents below `subdirectory`. Blocks on the disk.
 pub(super) fn unpack(
     mut file: File,
     format: ArchiveFormat,
@@ -50,7 +49,7 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
         let mut entry = entry.map_err(failed)?;
         budget.entry()?;
         let kind = match entry.header().entry_type() {
-            // What holds for all entries: git writes the commit there.
+            // A header for all entries, in which git writes the commit.
             tar::EntryType::XGlobalHeader => continue,
             tar::EntryType::Regular => PathEntry::File,
             tar::EntryType::Directory => PathEntry::Directory,
@@ -68,7 +67,7 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
             entries.keep(&path, bytes);
         }
     }
-    // At its very end stands the checksum.
+    // The checksum is at the very end of the stream.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
     Ok(())
 }
@@ -91,7 +90,7 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
         budget.bytes(size)?;
         if let Some(path) = entries.admit(&path, kind)? {
             let mut bytes = Vec::new();
-            // One byte more than it claims to have tells that it lies.
+            // One byte more than the entry claims proves the claim wrong.
             (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
             if u64::try_from(bytes.len()) != Ok(size) {
                 return Err(ArchiveFault::Damaged(format!("`{path}` is not as large as it claims")).into());
@@ -102,7 +101,7 @@ fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> R
     Ok(())
 }
 
-/// Counts the entries of the directory before anybody builds a list of them.
+/// Counts the entries of the directory before a list of them is allocated.
 fn count_entries(file: &mut File, limits: &Limits) -> Result<(), SourceFault> {
     const ENTRY: &[u8] = b"PK\x01\x02";
     let mut budget = ReadBudget::new(limits);
@@ -117,7 +116,7 @@ fn count_entries(file: &mut File, limits: &Limits) -> Result<(), SourceFault> {
         for _ in window.windows(ENTRY.len()).filter(|bytes| *bytes == ENTRY) {
             budget.entry()?;
         }
-        // What may be the beginning of one that goes on in the next chunk.
+        // The last bytes may be the beginning of an entry that goes on in the next chunk.
         let done = window.len().saturating_sub(ENTRY.len() - 1);
         window.drain(..done);
     }
@@ -125,7 +124,7 @@ fn count_entries(file: &mut File, limits: &Limits) -> Result<(), SourceFault> {
     Ok(())
 }
 
-/// Ends a stream that goes on for longer than it may.
+/// A stream that ends with an error beyond a limit.
 struct Bounded<'a, R> {
     stream: R,
     left: u64,

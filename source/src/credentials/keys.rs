@@ -1,48 +1,48 @@
-//! Reads credentials from the keys of a Kubernetes Secret, and says which key is missing or wrong.
+//! Reads credentials from the keys of a Kubernetes Secret, and names the key that is missing or invalid.
 
 use std::collections::BTreeMap;
 
-use super::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
+use crate::credentials::parts::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
 
-/// Keys and values that are no credentials. Names keys, and never what they hold.
+/// Keys and values that are no credentials. The messages name keys, and never their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCredentials {
-    /// None of the keys that mean something.
+    /// None of the known keys is there.
     #[error(
         "it has none of the keys username + password, bearerToken, identity + known_hosts, ca.crt, or tls.crt + tls.key"
     )]
     Nothing,
-    /// Half of a pair.
+    /// One key of a pair is missing.
     #[error("it has the key `{present}` and lacks `{missing}`: both are needed")]
     Half {
-        /// What is there.
+        /// The key that is there.
         present: &'static str,
-        /// What is not.
+        /// The key that is missing.
         missing: &'static str,
     },
-    /// Two ways to say who we are.
+    /// Two logins.
     #[error("it has both a password and a bearerToken: keep one of them")]
     TwoLogins,
-    /// Nothing but white space.
+    /// The value is empty, or white space.
     #[error("its key `{0}` is empty")]
     Empty(&'static str),
-    /// Binary, or with line breaks inside.
+    /// The value is binary, or has line breaks inside.
     #[error("its key `{0}` is not one line of plain text")]
     NotOneLine(&'static str),
-    /// Binary.
+    /// The value is binary.
     #[error("its key `{0}` is not text")]
     NotText(&'static str),
-    /// No PEM block where one has to be.
+    /// The value has no PEM block of the required kind.
     #[error("its key `{key}` holds no PEM block `{block}`")]
     NotPem {
         /// The key.
         key: &'static str,
-        /// What is looked for.
+        /// The title of the required block.
         block: &'static str,
     },
 }
 
-/// What the keys of a Secret hold.
+/// Reads the credentials from the keys of a Secret.
 pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts, InvalidCredentials> {
     let keys = SecretKeys(secret);
     let basic = keys.pair("username", "password", SecretKeys::line)?;
@@ -72,7 +72,7 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts
     if parts == CredentialParts::default() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
 }
 
-/// The keys of a Secret, by what they have to be.
+/// The keys of a Secret, with a reader for each form of value.
 struct SecretKeys<'a>(&'a BTreeMap<String, Vec<u8>>);
 
 type Read<'a> = fn(&SecretKeys<'a>, &'static str, &[u8]) -> Result<Secret, InvalidCredentials>;
@@ -96,7 +96,7 @@ impl<'a> SecretKeys<'a> {
         }
     }
 
-    /// One line. A line break at its end is what `echo` left there; one inside would begin another header.
+    /// Reads one line. A line break at its end is what `echo` left there; one inside would begin another header.
     fn line(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotOneLine(key))?;
         let text = text.trim_end_matches(['\r', '\n']);
@@ -106,16 +106,16 @@ impl<'a> SecretKeys<'a> {
         if text.chars().any(char::is_control) {
             return Err(InvalidCredentials::NotOneLine(key));
         }
-        Ok(Secret(text.to_owned()))
+        Ok(Secret::new(text.to_owned()))
     }
 
-    /// A file of lines. The last one gets its end: without it ssh does not read a key.
+    /// Reads a file of lines, and ends the last one: ssh does not read a key without it.
     fn text(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotText(key))?;
         if text.trim().is_empty() {
             return Err(InvalidCredentials::Empty(key));
         }
-        Ok(Secret(format!("{}\n", text.trim_end())))
+        Ok(Secret::new(format!("{}\n", text.trim_end())))
     }
 
     fn certificate(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
@@ -125,7 +125,7 @@ impl<'a> SecretKeys<'a> {
     }
 }
 
-/// Whether a text has a PEM block whose title ends in `block`.
+/// Returns whether a text has a PEM block whose title ends in `block`.
 fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<(), InvalidCredentials> {
     let title = |line: &str| {
         line.trim()
@@ -138,8 +138,8 @@ fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::super::Credentials;
     use super::*;
+    use crate::credentials::Credentials;
 
     const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----";
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";

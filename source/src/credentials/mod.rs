@@ -1,4 +1,4 @@
-//! What opens a source that is not open to everybody: a value that comes with the question, and shows no secret.
+//! Credentials for a source: a value that comes with each request, and never shows a secret.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -12,6 +12,7 @@
 //! ```
 
 mod keys;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 use rototo_engine::Digest;
 
-use crate::remote_url::RemoteUrl;
-use crate::spec::Source;
+use crate::spec::{RemoteUrl, Source};
 
-pub use keys::InvalidCredentials;
+pub use crate::credentials::keys::InvalidCredentials;
+use crate::credentials::parts::CredentialParts;
+pub(crate) use crate::credentials::parts::{ClientCertificate, Login, Secret, SshIdentity};
 
-/// A source together with what opens it. A [`Source`] alone is opened with what the user has set up for git and ssh.
+/// A source together with its credentials. A [`Source`] alone is opened with the user's own git and ssh settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     source: Source,
@@ -32,19 +34,19 @@ pub struct Access {
 }
 
 impl Access {
-    /// `source`, opened with `credentials`.
+    /// Combines `source` with `credentials`.
     #[must_use]
     pub fn new(source: Source, credentials: Credentials) -> Self {
         Self { source, credentials }
     }
 
-    /// The source.
+    /// Returns the source.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// What opens it.
+    /// Returns the credentials.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
@@ -69,70 +71,30 @@ impl From<&Self> for Access {
     }
 }
 
-/// User and password, a token, a key, certificates: as much of it as there is. The default is nothing at all, which
-/// leaves everything to the user's own set-up.
+/// User and password, a token, a key, or certificates, in any combination that [`Self::from_keys`] accepts. The default
+/// is empty, which leaves everything to the user's own git and ssh settings.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials(Arc<CredentialParts>);
 
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct CredentialParts {
-    login: Option<Login>,
-    ssh: Option<SshIdentity>,
-    ca: Option<Secret>,
-    client_certificate: Option<ClientCertificate>,
-}
-
-/// How we say over https who we are.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Login {
-    Basic { username: Secret, password: Secret },
-    Bearer(Secret),
-}
-
-/// A private key, and the hosts that it is shown to.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SshIdentity {
-    pub(crate) key: Secret,
-    pub(crate) known_hosts: Secret,
-}
-
-/// A certificate with its private key, both PEM.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ClientCertificate {
-    pub(crate) certificate: Secret,
-    pub(crate) key: Secret,
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The text, for whom it is meant.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Credentials {
     /// Reads the keys of a Kubernetes Secret: `username` + `password`, `bearerToken`, `identity` + `known_hosts`,
-    /// `ca.crt`, `tls.crt` + `tls.key`. Other keys are left alone.
+    /// `ca.crt`, `tls.crt` + `tls.key`. Ignores other keys.
     pub fn from_keys(keys: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidCredentials> {
         keys::read(keys).map(|parts| Self(Arc::new(parts)))
     }
 
-    /// A token, as `Authorization: Bearer`.
+    /// Makes credentials of a token, which is sent as `Authorization: Bearer`.
     pub fn bearer(token: &str) -> Result<Self, InvalidCredentials> {
         Self::from_keys(&BTreeMap::from([("bearerToken".to_owned(), token.as_bytes().to_vec())]))
     }
 
-    /// Whether there is nothing in it, so that the user's own set-up is used.
+    /// Returns whether there are no credentials, so that the user's own settings apply.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self.0 == CredentialParts::default()
     }
 
-    /// Whether anything in it is for https.
+    /// Returns whether any of the credentials are for https.
     pub(crate) fn opens_https(&self) -> bool {
         self.0.login.is_some() || self.0.ca.is_some() || self.0.client_certificate.is_some()
     }
@@ -153,23 +115,23 @@ impl Credentials {
         self.0.client_certificate.as_ref()
     }
 
-    /// These, and a login that stands in the address itself, which wins.
+    /// Returns these credentials with the login in the address itself, which takes precedence.
     pub(crate) fn for_address(&self, url: &RemoteUrl) -> Self {
         let Some((username, password)) = url.login() else { return self.clone() };
-        let login = Login::Basic { username: Secret(username), password: Secret(password) };
+        let login = Login::Basic { username: Secret::new(username), password: Secret::new(password) };
         Self(Arc::new(CredentialParts { login: Some(login), ..(*self.0).clone() }))
     }
 
-    /// A name that only the same credentials have, for telling apart what is kept of each.
+    /// Returns a digest that only equal credentials have. It keeps the caches of different credentials apart.
     pub(crate) fn digest(&self) -> Digest {
-        let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.0.len(), secret.0));
+        let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.reveal().len(), secret.reveal()));
         Digest::of(tagged.collect::<String>().as_bytes())
     }
 
-    /// What must not be seen, for scrubbing what other programs print. A short user name is none, and replacing it
-    /// everywhere would leave nothing to read.
+    /// Returns the secrets, to be removed from the output of other programs. A short user name is not one of them:
+    /// replacing it everywhere would leave nothing to read.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secret = |(kind, secret): &(&str, &Secret)| *kind != "username" || secret.0.len() > 8;
+        let secret = |(kind, secret): &(&str, &Secret)| *kind != "username" || secret.reveal().len() > 8;
         self.parts().filter(secret).map(|(_, secret)| secret.reveal())
     }
 
@@ -187,7 +149,7 @@ impl Credentials {
     }
 }
 
-/// Says what kinds there are, and nothing of what they hold.
+/// Shows the kinds of credentials, and nothing of their values.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = &*self.0;

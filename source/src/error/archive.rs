@@ -1,67 +1,67 @@
-//! Why an archive over HTTPS could not be had.
+//! Faults of archives over HTTPS.
 
 use std::time::Duration;
 
-/// Why an archive could not be had.
+/// A failure to get an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveFault {
     /// This build has no HTTP client.
     #[error("archives are left out of this build: the feature `archives` of rototo-source reads them")]
     NotBuilt,
-    /// Credentials for something else.
+    /// The credentials are for another kind of source.
     #[error(
         "the credentials do not open it: https wants username + password, bearerToken, ca.crt, or tls.crt + tls.key"
     )]
     UnusableCredentials,
-    /// Certificates that are none.
+    /// The certificates are invalid.
     #[error("the certificates among the credentials can't be used: {0}")]
     UnusableCertificates(String),
-    /// The server does not let us in.
+    /// The server denies access.
     #[error("the host refused access: check the credentials, and that they may read this archive ({0})")]
     AccessDenied(String),
-    /// The server does not prove who it is.
+    /// The server does not prove its identity.
     #[error("the host's identity could not be verified: check its certificate ({0})")]
     NotTrusted(String),
-    /// There is no such file.
+    /// The server has no such file.
     #[error("there is no such archive, or these credentials may not see it (it answered {0})")]
     NotThere(u16),
-    /// An answer that means nothing to us.
+    /// The server answered with another status.
     #[error("the host answered {0}, which is not an archive")]
     Status(u16),
-    /// The server points to where we don't go.
+    /// The server redirects to an address that is not followed.
     #[error("the host redirects {0}, which is not followed: write the address of the archive itself")]
     Redirected(&'static str),
-    /// More than allowed.
+    /// The archive exceeds the limit.
     #[error("the archive is larger than {limit} bytes: pack the workspace alone")]
     TooLarge {
         /// The limit.
         limit: u64,
     },
-    /// The server is not there, or the way to it isn't.
+    /// The server, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
-    /// The server failed, or the connection did, in the middle.
+    /// The server failed, or the connection broke, during the transfer.
     #[error("the host failed, or the connection to it broke ({0})")]
     Interrupted(String),
-    /// The server wants to be left alone.
+    /// The server asks for a wait.
     #[error("the host has too much to do and wants to be asked later ({0})")]
     Throttled(String),
-    /// The server failed for another workspace a moment ago.
-    #[error("the host failed a moment ago, and is left alone for a while")]
+    /// The server failed for another workspace a moment ago, and its backoff is not over.
+    #[error("the host failed a moment ago, and no request is sent to it until its backoff is over")]
     LeftAlone,
-    /// It took too long.
+    /// The request exceeded its time limit.
     #[error("the host took longer than {} s and was given up", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// It is another one by now.
-    #[error("the archive has changed meanwhile: it heals itself once it is looked up again")]
+    /// The archive changed between pin and fetch.
+    #[error("the archive changed while it was read: the next poll reads it again")]
     Changed,
     /// The disk of this machine failed.
     #[error("the archive could not be kept while it is read: {0}")]
     NotKept(String),
-    /// No archive, or a broken one.
+    /// The file is no archive, or a broken one.
     #[error("the archive is damaged, or packed in another way than its name says: {0}")]
     Damaged(String),
-    /// No manifest where one could be.
+    /// The archive has no manifest where a workspace may be.
     #[error(
         "there is no rototo-workspace.toml at the root of the archive or in its only directory: name the directory \
          after `#:`"

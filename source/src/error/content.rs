@@ -1,41 +1,41 @@
-//! What a source holds and may not, whatever kind of source it is.
+//! Faults of the content of a source, of any kind of source.
 
-/// What a source holds and may not.
+/// Content that a source must not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentFault {
-    /// The directories that hold documents have too many entries.
+    /// The directories of documents have too many entries.
     #[error("it has more than {limit} entries in the directories of its documents")]
     TooManyEntries {
         /// The limit.
         limit: u64,
     },
-    /// The documents are too large together.
+    /// The documents together are too large.
     #[error("its documents are larger than {limit} bytes together: keep what is no configuration elsewhere")]
     TooLarge {
         /// The limit.
         limit: u64,
     },
-    /// A link, device, or directory where a document would stand.
+    /// A document is a link, a device, or a directory.
     #[error("`{path}` is {what}: a document is a plain file, and links are not followed")]
     NotAFile {
         /// The path in the workspace.
         path: String,
-        /// What it is instead.
+        /// The kind of the entry.
         what: &'static str,
     },
-    /// A name that is no text.
+    /// A name is not text.
     #[error("`{path}` has a name that is not UTF-8: rename it")]
     NotUtf8 {
         /// The path in the workspace, with replacement characters.
         path: String,
     },
-    /// An entry of an archive that points out of it.
+    /// An entry of an archive points out of it.
     #[error("`{path}` is absolute or climbs: an archive holds only what stands below its root")]
     Unsafe {
         /// The path in the archive.
         path: String,
     },
-    /// The directory is not there.
+    /// The directory does not exist.
     #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
     NoDirectory {
         /// The directory.

@@ -1,38 +1,38 @@
-//! Why git did not deliver.
+//! Faults of git repositories.
 
 use std::time::Duration;
 
-use crate::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
-/// Why git did not deliver.
+/// A failure to read a git repository.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitFault {
-    /// No git on this machine.
+    /// This machine has no git.
     #[error("the program `git` is not installed or not on PATH")]
     NoGit,
-    /// It took too long and was ended.
+    /// The run exceeded its time limit and was ended.
     #[error("git took longer than {} s and was stopped", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// The credentials that came along are of another kind.
+    /// The credentials are for another kind of source.
     #[error("the credentials do not open it: {0}")]
     UnusableCredentials(&'static str),
-    /// The host does not let us in.
+    /// The host denies access.
     #[error("the host refused access: check the credentials, and that they may read this repository ({0})")]
     AccessDenied(String),
-    /// The host does not prove who it is.
+    /// The host does not prove its identity.
     #[error("the host's identity could not be verified: check its certificate or host key ({0})")]
     NotTrusted(String),
-    /// The host points elsewhere, to where we don't go.
+    /// The host redirects to another address, which is not followed.
     #[error("the host redirects to another address, which is not followed: write that address in the source ({0})")]
     Redirected(String),
-    /// There is no such repository, or it is hidden from us.
+    /// The repository does not exist, or is hidden from these credentials.
     #[error("there is no such repository, or these credentials may not see it ({0})")]
     NoRepository(String),
-    /// There is no such branch or tag.
+    /// The branch or tag does not exist.
     #[error("it has no branch or tag named exactly `{0}`{hint}", hint = hint(.0))]
     NoReference(GitReference),
-    /// The commit is not there, or not any more.
-    #[error("the commit {0} is not there (any more): it heals itself once the ref is looked up again")]
+    /// The commit does not exist, or not any more.
+    #[error("the commit {0} is not in the repository (any more): the next poll of the ref finds the current one")]
     NoCommit(Commit),
     /// The transfer exceeds the limit.
     #[error("the transfer is larger than {limit} bytes: keep workspaces in a small repository")]
@@ -40,22 +40,22 @@ pub enum GitFault {
         /// The limit.
         limit: u64,
     },
-    /// The host is not there, or the way to it isn't.
+    /// The host, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
-    /// The host failed, or the connection did, in the middle.
+    /// The host failed, or the connection broke, during the transfer.
     #[error("the host failed, or the connection to it broke ({0})")]
     Interrupted(String),
-    /// The host wants to be left alone.
+    /// The host asks for a wait.
     #[error("the host has too much to do and wants to be asked later ({0})")]
     Throttled(String),
-    /// The host failed for another workspace a moment ago.
-    #[error("the host failed a moment ago, and is left alone for a while")]
+    /// The host failed for another workspace a moment ago, and its backoff is not over.
+    #[error("the host failed a moment ago, and no request is sent to it until its backoff is over")]
     LeftAlone,
-    /// The kept copy on this machine's disk is damaged. It is thrown away.
+    /// The cached repository on this machine's disk is damaged. It is removed.
     #[error("the kept copy of the repository is not usable ({0})")]
     KeptCopy(String),
-    /// Anything else, in git's words.
+    /// Any other failure, in git's words.
     #[error("git says: {0}")]
     Other(String),
 }

@@ -1,28 +1,28 @@
-//! What is wrong with what a workspace extends.
+//! Faults of the layers that a workspace extends.
 
 use crate::spec::InvalidSource;
 
-/// Why what a workspace extends can't be followed.
+/// An entry of `extends` that can't be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayerFault {
-    /// An entry of `extends` that can't be one.
+    /// The entry is no source.
     #[error("entry {number} of `extends` is no source: {reason}")]
     NoSource {
-        /// Which entry, counted from 1.
+        /// The number of the entry, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The fault of the entry.
         reason: InvalidSource,
     },
-    /// A parent outside of what was fetched.
+    /// The parent is outside of the source.
     #[error("it extends `{0}`, which leaves the source: name a directory of the same source, or an address")]
     Leaves(String),
-    /// A `kubernetes://` parent.
+    /// The parent is a `kubernetes://` source.
     #[error("it extends {0}, which has no files: name the source that is published there")]
     Followed(String),
-    /// A workspace below itself.
+    /// The workspace extends itself, directly or not.
     #[error("it extends itself: {0}")]
     Cycle(String),
-    /// More than anybody can follow.
+    /// The workspace has too many layers.
     #[error("it consists of more than {limit} layers")]
     TooMany {
         /// The limit.

@@ -1,5 +1,5 @@
-//! What can go wrong between a source and its files: which operation failed, on which source, and whether trying again
-//! helps. No message carries a secret: addresses are shown without user, password, and query.
+//! The errors of reading a source: which operation failed, on which source, and whether trying again helps. No message
+//! holds a secret: addresses are shown without user, password, and query.
 
 mod archive;
 mod content;
@@ -8,10 +8,10 @@ mod layers;
 
 use std::time::Duration;
 
-pub use archive::ArchiveFault;
-pub use content::ContentFault;
-pub use git::GitFault;
-pub use layers::LayerFault;
+pub use crate::error::archive::ArchiveFault;
+pub use crate::error::content::ContentFault;
+pub use crate::error::git::GitFault;
+pub use crate::error::layers::LayerFault;
 
 /// A source that could not be pinned or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ pub struct SourceError {
     retry_after: Option<Duration>,
 }
 
-/// What was being done.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Prepare,
@@ -46,44 +46,45 @@ impl SourceError {
         Self { operation, at: at.to_string(), fault: fault.into(), retry_after: None }
     }
 
-    /// The same, of a host that is left alone for so long.
+    /// Makes the error of a host in backoff, with the rest of the wait.
     pub(crate) fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
     }
 
-    /// The source, as it may be shown.
+    /// Returns the source, without secrets.
     #[must_use]
     pub fn at(&self) -> &str {
         &self.at
     }
 
-    /// What went wrong.
+    /// Returns the fault.
     #[must_use]
     pub fn fault(&self) -> &SourceFault {
         &self.fault
     }
 
-    /// Whether the same request may succeed later although nobody changes the source, its content, or the settings.
+    /// Returns whether the same request may succeed later although nobody changes the source, its content, or the
+    /// settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.fault.is_transient()
     }
 
-    /// How long there is no use in trying again, where that is known: the host said so, or it has failed too often.
-    /// Meanwhile it is not asked.
+    /// Returns the wait before trying again makes sense, where it is known: the host asked for it, or has failed too
+    /// often. No request is sent to the host before.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// A short name of the fault, for conditions, metrics, and tests.
+    /// Returns a short name of the fault, for conditions, metrics, and tests.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.fault.code()
     }
 }
 
-/// What went wrong, apart from where.
+/// The fault of a source, without its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceFault {
     /// A path of this machine, where only addresses are allowed.
@@ -92,32 +93,32 @@ pub enum SourceFault {
     /// A `kubernetes://` source.
     #[error("a kubernetes source is followed by a running process and has no files to read")]
     Followed,
-    /// The disk of this machine failed, or does not let us.
+    /// The disk of this machine failed, or denies access.
     #[error("{path}: {error}")]
     Disk {
         /// The file or directory.
         path: String,
-        /// The words of the operating system.
+        /// The message of the operating system.
         error: String,
     },
-    /// What the source holds is refused.
+    /// The content of the source is refused.
     #[error(transparent)]
     Content(#[from] ContentFault),
-    /// Git did not deliver.
+    /// The git repository could not be read.
     #[error(transparent)]
     Git(#[from] GitFault),
-    /// An archive could not be had.
+    /// The archive could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveFault),
-    /// What the workspace extends can't be followed.
+    /// An entry of `extends` can't be followed.
     #[error(transparent)]
     Layers(#[from] LayerFault),
-    /// A workspace that it extends could not be read.
+    /// A workspace that this one extends could not be read.
     #[error("it extends {at}, and {fault}")]
     Parent {
-        /// The source of the parent, as it may be shown.
+        /// The source of the parent, without secrets.
         at: String,
-        /// What is wrong with that.
+        /// The fault of the parent.
         fault: Box<SourceFault>,
     },
 }

@@ -1,4 +1,4 @@
-//! The bare repository that is kept on this machine's disk for one remote: a cache, never a truth.
+//! The bare repository of one remote on this machine's disk: a cache, which is never the truth.
 
 use std::fs;
 use std::io;
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use rototo_engine::Digest;
 
 use crate::error::{GitFault, SourceFault};
-use crate::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
-use super::failure::is_refused_by_name;
-use super::objects::ObjectId;
-use super::program::Program;
+use crate::git::failure::is_refused_by_name;
+use crate::git::objects::ObjectId;
+use crate::git::program::Program;
 
-/// Git writes the filter of a fetch into the configuration, and would then reach for the network whenever an object is
-/// read that isn't there. So this is put back after every fetch.
+/// Git writes the filter of a fetch into the configuration, and would then use the network whenever an object is
+/// missing. So every fetch restores this configuration.
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
-/// Every fetch leaves a pack or two, and git looks through all of them. Beyond this many fetches a fresh copy is
-/// cheaper than tidying up.
+/// Every fetch leaves a pack or two, and git searches all of them. Beyond this many fetches a fresh copy is cheaper
+/// than repacking.
 const MAX_FETCHES: usize = 200;
 
-/// Objects of one remote, as far as they were needed.
+/// The objects of one remote, as far as they were needed.
 pub(super) struct CachedRepository {
     path: PathBuf,
 }
@@ -35,7 +35,7 @@ impl CachedRepository {
         &self.path
     }
 
-    /// Makes the repository if it isn't there, and makes it anew if it is worn.
+    /// Makes the repository if it does not exist, or has had too many fetches.
     pub(super) fn prepare(&self) -> Result<(), SourceFault> {
         if self.packs() > 2 * MAX_FETCHES {
             self.discard()?;
@@ -43,7 +43,7 @@ impl CachedRepository {
         self.create().map_err(|error| self.disk(&error))
     }
 
-    /// What makes a directory a bare repository. `git init` would copy the user's templates and hooks too.
+    /// Writes the files of a bare repository. `git init` would copy the user's templates and hooks too.
     fn create(&self) -> io::Result<()> {
         if self.path.join("HEAD").exists() {
             return Ok(());
@@ -54,7 +54,7 @@ impl CachedRepository {
         fs::write(self.path.join("HEAD"), "ref: refs/heads/none\n")
     }
 
-    /// Throws everything away.
+    /// Removes the repository.
     pub(super) fn discard(&self) -> Result<(), SourceFault> {
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.disk(&error)),
@@ -67,8 +67,8 @@ impl CachedRepository {
         files.filter(|file| file.path().extension().is_some_and(|extension| extension == "pack")).count()
     }
 
-    /// Brings `commit` with its directories. Files come along only as far as they changed since an earlier commit of
-    /// the same ref: they are cheap, and it saves asking for them.
+    /// Fetches `commit` with its directories. Files come along only if they changed since an earlier commit of the same
+    /// ref: they are small, and it saves another request.
     pub(super) async fn bring_commit(
         &self,
         program: &Program,
@@ -86,8 +86,8 @@ impl CachedRepository {
         }
     }
 
-    /// For hosts that send only what a ref points at. If the ref has moved on, the commit stays missing, and the next
-    /// question about the ref heals that.
+    /// Fetches a ref instead of a commit, for hosts that do not send commits by name. If the ref has moved on, the
+    /// commit stays missing, and the next poll of the ref finds the current one.
     async fn bring_reference(
         &self,
         program: &Program,
@@ -99,7 +99,7 @@ impl CachedRepository {
             GitReference::Default => vec!["HEAD".to_owned()],
             GitReference::Name(name) if name.starts_with("refs/") => vec![name.clone()],
             GitReference::Name(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
-            // Somewhere in the history of any branch or tag, so all of it is needed.
+            // The commit is somewhere in the history of any branch or tag, so the fetch takes all of it.
             GitReference::Commit(_) => Vec::new(),
         };
         for source in &sources {
@@ -118,7 +118,7 @@ impl CachedRepository {
         Err(GitFault::NoCommit(commit.clone()).into())
     }
 
-    /// Brings single objects, in one request.
+    /// Fetches single objects, in one request.
     pub(super) async fn bring_objects(&self, program: &Program, objects: &[ObjectId]) -> Result<(), SourceFault> {
         let list: String = objects.iter().map(|object| format!("{object}\n")).collect();
         self.fetch(program, &["--stdin", "--filter=blob:none"], &[], list.as_bytes()).await.map_err(SourceFault::from)
@@ -131,10 +131,10 @@ impl CachedRepository {
         refspecs: &[&str],
         stdin: &[u8],
     ) -> Result<(), GitFault> {
-        // The fetch has to know that objects which the filter left out can be had from this remote.
+        // The fetch has to know that this remote has the objects which the filter left out.
         let mut arguments = vec!["-c", "remote.origin.promisor=true"];
-        // Of a commit that we have, the host thinks that we have its files too. So nothing is said about what we have
-        // when files are asked for.
+        // For a commit that we have, the host assumes that we have its files too. So a fetch of files does not name our
+        // commits.
         if !stdin.is_empty() {
             arguments.extend(["-c", "fetch.negotiationAlgorithm=noop"]);
         }

@@ -1,5 +1,5 @@
-//! Hands credentials to one run of git: through its environment, or in files that only this user can read and that go
-//! when the run is over. Never in arguments, and never for a run that does not talk to the host.
+//! Passes credentials to one run of git: by its environment, or in files that only this user can read and that are
+//! removed after the run. They are never in arguments, and no run without a request to the host gets them.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -8,30 +8,31 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::credentials::{ClientCertificate, Credentials, Login, SshIdentity};
+use crate::credentials::Credentials;
+use crate::credentials::{ClientCertificate, Login, SshIdentity};
 use crate::error::GitFault;
-use crate::remote_url::{RemoteUrl, Scheme};
+use crate::spec::{RemoteUrl, Scheme};
 
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);
 
-/// Unknown and changed host keys are refused, and nobody is asked anything.
+/// Ssh refuses unknown and changed host keys, and prompts nobody.
 const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15";
 
-/// Answers git's question for user and password, and nothing else that git may say to it.
+/// Answers git's prompt for user and password, and no other prompt.
 const HELPER: &str =
     r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$ROTOTO_USERNAME" "$ROTOTO_PASSWORD"; }; f"#;
 
-/// What one run of git is given.
+/// The settings and files of one run of git.
 pub(super) struct GitKeyFiles {
     settings: Vec<Setting>,
     environment: Vec<(&'static str, String)>,
-    // Removes the files when it goes.
+    // Removes the files when it is dropped.
     files: Option<TempDir>,
 }
 
 impl GitKeyFiles {
-    /// Prepares what git needs to open `url`. Without credentials the user's own set-up does.
+    /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply.
     pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
         match url.scheme() {
@@ -63,7 +64,7 @@ impl GitKeyFiles {
                 "https wants username + password, bearerToken, ca.crt, or tls.crt + tls.key",
             ));
         }
-        // No helper of this machine is asked, or told.
+        // No credential helper of this machine is asked, or gets the credentials.
         self.set("credential.helper", "");
         self.set("http.sslVerify", "true");
         match credentials.login() {
@@ -75,7 +76,7 @@ impl GitKeyFiles {
             }
             Some(Login::Bearer(token)) => {
                 self.set("http.extraHeader", &format!("Authorization: Bearer {}", token.reveal()));
-                // Git would send that header wherever it is redirected to.
+                // Git would send that header to every address that it is redirected to.
                 self.set("http.followRedirects", "false");
             }
             None => {}
@@ -99,7 +100,7 @@ impl GitKeyFiles {
             Some(SshIdentity { key, known_hosts }) => {
                 let key = quoted(&self.file("identity", key.reveal())?);
                 let known_hosts = quoted(&self.file("known_hosts", known_hosts.reveal())?);
-                // This key and these hosts alone: no agent, no other key, no file of this machine.
+                // Ssh uses this key and these hosts alone: no agent, no other key, no file of this machine.
                 format!(
                     "{SSH} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
                      -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null"
@@ -131,7 +132,7 @@ impl GitKeyFiles {
     }
 }
 
-/// A path for the shell that git starts ssh with.
+/// Quotes a path for the shell that starts ssh.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! Reads the documents of one commit out of the kept repository.
+//! Reads the documents of one commit from the cached repository.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -6,20 +6,19 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::layout::{Visit, join, visit};
+use crate::limits::layout::{Visit, join, visit};
 use crate::limits::{Limits, ReadBudget};
-use crate::reference::{Commit, GitReference};
-use crate::subdirectory::Subdirectory;
+use crate::spec::{Commit, GitReference, Subdirectory};
 
-use super::cached_repository::CachedRepository;
-use super::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
-use super::program::Program;
-use super::trees::{Blobs, NoRoot, ReadTree, Trees};
+use crate::git::cached_repository::CachedRepository;
+use crate::git::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
+use crate::git::program::Program;
+use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
 
-/// A directory above a workspace may be large, as it is not ours to limit, but not larger than this.
+/// The largest directory above a workspace. Its size is not limited otherwise, as it holds more than the workspace.
 const MAX_PARENT_BYTES: u64 = 16 << 20;
 
-/// What is read: a directory of a commit, and the ref where the commit was found.
+/// A directory of a commit, and the ref where the commit was found.
 #[derive(Clone, Copy)]
 pub(super) struct CommitDirectory<'a> {
     pub(super) commit: &'a Commit,
@@ -27,7 +26,7 @@ pub(super) struct CommitDirectory<'a> {
     pub(super) subdirectory: Option<&'a Subdirectory>,
 }
 
-/// Lists the documents of `place`, brings what is missing of them, and reads what wasn't read before.
+/// Lists the documents of `place`, fetches the missing ones, and reads those that were not read before.
 pub(super) async fn read(
     program: &Program,
     limits: &Limits,
@@ -79,7 +78,7 @@ impl Reading<'_> {
         Ok(answer.iter().all(Option::is_some))
     }
 
-    /// The object of the workspace's directory; `None` for the root of the repository.
+    /// Returns the object of the workspace's directory; `None` for the root of the repository.
     async fn root(&mut self, trees: &mut Trees, place: CommitDirectory<'_>) -> Result<Option<ObjectId>, SourceFault> {
         let Some(subdirectory) = place.subdirectory else { return Ok(None) };
         if trees.root(place.commit, subdirectory).is_none() {
@@ -96,7 +95,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The paths and objects of all documents, one level of directories after the other.
+    /// Returns the paths and objects of all documents, one level of directories after the other.
     async fn list(
         &mut self,
         place: CommitDirectory<'_>,
@@ -127,7 +126,7 @@ impl Reading<'_> {
         Ok(documents)
     }
 
-    /// Adds the objects that are here to `blobs`, and returns those that aren't.
+    /// Adds the objects of the cached repository to `blobs`, and returns the missing ones.
     async fn read_blobs(&mut self, ids: &[ObjectId], blobs: &mut Blobs) -> Result<Vec<ObjectId>, SourceFault> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -147,7 +146,7 @@ impl Reading<'_> {
     }
 }
 
-/// The directory at `path` of `commit`, as git understands it.
+/// Returns git's expression for the directory at `path` of `commit`.
 fn directory_name(commit: &Commit, path: &str) -> String {
     if path.is_empty() { format!("{commit}^{{tree}}") } else { format!("{commit}:{path}") }
 }
@@ -163,7 +162,7 @@ fn no_directory(place: CommitDirectory<'_>) -> ContentFault {
     ContentFault::NoDirectory { path: place.subdirectory.map_or_else(String::new, ToString::to_string) }
 }
 
-/// The tree, with the limit counted over all paths: several may share one object.
+/// Builds the tree. The limit counts each path, although several may share one object.
 fn assemble(listing: Vec<(String, ObjectId)>, blobs: &Blobs, limits: &Limits) -> Result<Tree, SourceFault> {
     let mut budget = ReadBudget::new(limits);
     let mut tree = Tree::default();

@@ -1,21 +1,22 @@
-//! What git's complaints mean. Git has one exit status for everything, so its words decide.
+//! Classifies git's failures by its messages, as git has one exit status for all of them.
 
 use crate::error::GitFault;
 
-/// The kind of a failure, from what git wrote to stderr in the C locale. Secrets have been taken out before.
+/// Returns the kind of a failure, from git's stderr in the C locale. The caller has removed secrets.
 pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
     let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
     let said = essence(complaint);
-    // Said together with a connection that is hung up, so it has to be looked for first.
+    // This message comes together with one on a closed connection, so it is tested first.
     if is_refused_by_name(complaint) {
         return GitFault::Other(said);
     }
-    // A limit on the size of files ends whoever writes the transfer to the disk.
+    // A limit on file sizes ends the process that writes the transfer to the disk.
     if has(&["died of signal 25", "File too large"]) {
         return GitFault::TransferTooLarge { limit: download_bytes };
     }
     if has(&[
-        ".lock': File exists",
+        // A git that was killed leaves its locks behind.
+        "File exists",
         "not a git repository: '",
         "object file",
         "packfile",
@@ -92,14 +93,14 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
     GitFault::Other(said)
 }
 
-/// Whether the host refuses to send a commit by its name, or does not have it.
+/// Returns whether the host refuses to send a commit by its name, or does not have it.
 pub(super) fn is_refused_by_name(complaint: &str) -> bool {
     ["not our ref", "unadvertised object", "couldn't find remote ref", "no such remote ref"]
         .iter()
         .any(|words| complaint.contains(words))
 }
 
-/// The lines that say something, without git's prefixes, as one short line.
+/// Returns the lines with content, without git's prefixes, as one short line.
 fn essence(complaint: &str) -> String {
     let lines = complaint.lines().map(str::trim).filter_map(|line| {
         let line =
@@ -156,6 +157,7 @@ mod tests {
             ("fatal: '/r.git' does not appear to be a git repository", "NoRepository"),
             ("error: index-pack died of signal 25\nfatal: index-pack failed", "TransferTooLarge"),
             ("fatal: Unable to create '/c/shallow.lock': File exists.", "KeptCopy"),
+            ("error: could not lock config file /c/config: File exists", "KeptCopy"),
             ("fatal: something new", "Other"),
         ] {
             assert_eq!(code(complaint), expected, "{complaint}");

@@ -1,4 +1,4 @@
-//! A running git with all that it starts: fed, listened to, kept within bounds, and ended together.
+//! Runs git with every process that it starts: writes to it, reads from it, limits it, and ends all of them together.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -8,12 +8,12 @@ use tokio::process::{Child, Command};
 
 use crate::error::GitFault;
 
-use super::stderr::{GitStderr, listen};
+use crate::git::stderr::{GitStderr, listen};
 
-/// The answer to a question about refs is short; more than this is not read.
+/// The most bytes that are read of a listing of refs.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
-/// A running git with everything that it starts (ssh, the https helper). All of it ends when this is dropped.
+/// A running git with every process that it starts (ssh, the https helper). All of them end when this is dropped.
 pub(super) struct ProcessGroup {
     child: Child,
     id: Option<Pid>,
@@ -30,7 +30,7 @@ impl ProcessGroup {
         Ok(Self { child, id })
     }
 
-    /// A transfer that is larger than allowed ends by a signal instead of filling the disk.
+    /// A transfer that is larger than allowed ends by a signal before it fills the disk.
     pub(super) fn limit_file_size(&self, bytes: u64) {
         #[cfg(target_os = "linux")]
         if let Some(id) = self.id {
@@ -52,7 +52,7 @@ impl ProcessGroup {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // A git that stops reading says why on stderr.
+                // A git that stops reading writes the reason to stderr.
                 let _ = stdin.write_all(input).await;
             }
         };
@@ -77,7 +77,7 @@ async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // Once git has been waited for, its number may belong to another.
+        // Once git has been waited for, its process id may belong to another process.
         if self.child.id().is_some()
             && let Some(id) = self.id
         {

@@ -1,22 +1,22 @@
-//! Asks a repository which commits its refs are: exactly the named ref, and one question for all who wait for it.
+//! Asks a repository for the commits of its refs: exactly the named refs, with one request for all callers that wait.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::error::GitFault;
-use crate::reference::{Commit, GitReference};
+use crate::spec::{Commit, GitReference};
 
-use super::program::{GitOutput, Program};
+use crate::git::program::{GitOutput, Program};
 
-/// A ref that nobody asked for during this time is not asked along any more.
+/// A ref that nobody asked for during this time is left out of further requests.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
-/// What the repository said last about each ref that is followed.
+/// The last answer of the repository for each ref in use.
 #[derive(Default)]
 pub(super) struct RefCache {
     last: HashMap<GitReference, CachedRef>,
-    /// The commit that each ref was last known to be, and when the first answer with it came: failures in between do not
-    /// change that.
+    /// The last known commit of each ref, and the time of the first answer with it. Failures in between do not change
+    /// it.
     named: HashMap<GitReference, (Commit, Instant)>,
 }
 
@@ -27,8 +27,8 @@ struct CachedRef {
 }
 
 impl RefCache {
-    /// The commit of `reference`, from an answer to a question that was put at `since` or later. A failed question is
-    /// an answer too, so that a host which is down is not asked once for each who waited.
+    /// Returns the commit of `reference`, from a request that was made at `since` or later. A failed request is an
+    /// answer too, so that callers who wait for a host that is down do not each send a request.
     pub(super) async fn answer(
         &mut self,
         program: &Program,
@@ -42,7 +42,7 @@ impl RefCache {
                 return answer.commit.clone();
             }
         }
-        // Whoever follows another ref of this repository is spared a question of their own.
+        // One request answers for every ref of this repository that is in use.
         self.last.retain(|_, answer| now.duration_since(answer.requested) < FORGOTTEN_AFTER);
         let mut references: Vec<GitReference> = self.last.keys().cloned().collect();
         if !self.last.contains_key(reference) {
@@ -50,7 +50,7 @@ impl RefCache {
         }
         let outcome = ask(program, &references).await;
         if outcome == Err(GitFault::LeftAlone) {
-            // Not an answer. What this ref last failed with says more.
+            // A backoff is no answer of the host. The last fault of this ref says more.
             let last = self.last.get(reference).and_then(|answer| answer.commit.clone().err());
             return Err(last.unwrap_or(GitFault::LeftAlone));
         }
@@ -76,17 +76,17 @@ impl RefCache {
         }
     }
 
-    /// When the first answer came that names `commit` as what `reference` is, if that is what it is now.
+    /// Returns the time of the first answer that named `commit` as the commit of `reference`, if it still is.
     pub(super) fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
         self.named.get(reference).filter(|(known, _)| known == commit).map(|(_, since)| *since)
     }
 }
 
-/// The listing of all refs that may be meant.
+/// Lists all refs that `references` may mean.
 async fn ask(program: &Program, references: &[GitReference]) -> Result<String, GitFault> {
     let names: Vec<String> = references.iter().flat_map(full_names).collect();
     let mut arguments = vec!["ls-remote", "--quiet"];
-    // With these a server lists branches and tags alone, which matters where it has 100,000 pull requests.
+    // With these options a server lists branches and tags alone, which matters where it has 100,000 pull requests.
     if names.iter().all(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) {
         arguments.extend(["--heads", "--tags"]);
     }
@@ -96,8 +96,8 @@ async fn ask(program: &Program, references: &[GitReference]) -> Result<String, G
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// The full names that `reference` may have, best first. A branch comes before a tag. What an annotated tag points at
-/// (`^{}`) comes before the tag object itself.
+/// Returns the full names that `reference` may have, best first. A branch comes before a tag. The commit of an
+/// annotated tag (`^{}`) comes before the tag object itself.
 fn full_names(reference: &GitReference) -> Vec<String> {
     match reference {
         GitReference::Default | GitReference::Commit(_) => vec!["HEAD".to_owned()],
@@ -108,7 +108,7 @@ fn full_names(reference: &GitReference) -> Vec<String> {
     }
 }
 
-/// The commit of `reference`. Git matches the ends of names, so the listing may hold others.
+/// Returns the commit of `reference`. Git matches the ends of names, so the listing may hold others.
 fn choose(reference: &GitReference, listing: &str) -> Result<Commit, GitFault> {
     let listed: HashMap<&str, &str> =
         listing.lines().filter_map(|line| line.split_once('\t')).map(|(object, name)| (name, object)).collect();

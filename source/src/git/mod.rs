@@ -1,8 +1,8 @@
 //! Reads workspaces out of git repositories with the `git` program.
 //!
-//! [`Remote`] is one repository behind one address, opened with one set of credentials: it answers which commit a ref is
-//! ([`Remote::pin`]), and brings the documents of one commit ([`Remote::fetch`]). Nothing is ever checked out: a bare
-//! repository is kept on the disk, so that a new commit costs the transfer of what changed.
+//! [`Remote`] is one repository behind one address, opened with one set of credentials: it finds the commit of a ref
+//! ([`Remote::pin`]), and reads the documents of one commit ([`Remote::fetch`]). Nothing is checked out: a bare
+//! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
 mod cached_repository;
 mod credentials;
@@ -24,21 +24,20 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
-use crate::reference::{Commit, GitReference};
-use crate::subdirectory::Subdirectory;
+use crate::spec::{Commit, GitReference, Subdirectory};
 
-use cached_repository::CachedRepository;
-use documents::CommitDirectory;
-use ls_remote::RefCache;
-pub(crate) use program::Program;
-pub use requests::GitRequest;
-pub(crate) use requests::Requests;
-use trees::Trees;
+use crate::git::cached_repository::CachedRepository;
+use crate::git::documents::CommitDirectory;
+use crate::git::ls_remote::RefCache;
+pub(crate) use crate::git::program::Program;
+pub use crate::git::requests::GitRequest;
+pub(crate) use crate::git::requests::Requests;
+use crate::git::trees::Trees;
 
 /// One repository behind one address, opened with one set of credentials.
 ///
-/// The two locks are queues: one question and one transfer at a time. Who waited finds the answer, or the objects,
-/// that the one before brought.
+/// The two locks are queues: one request for refs and one transfer at a time. A caller that waited finds the answer, or
+/// the objects, of the one before.
 pub(crate) struct Remote {
     program: Program,
     limits: Limits,
@@ -52,13 +51,13 @@ struct Contents {
 }
 
 impl Remote {
-    /// The repository that `program` talks to, whose objects are kept in the directory `cached_repository`.
+    /// Makes the repository that `program` talks to, with its cache in the directory `cached_repository`.
     pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
         let contents = Contents { kept: CachedRepository::new(kept), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }
 
-    /// The commit that `reference` is, asked for at `since` or later.
+    /// Returns the commit of `reference`, from a request that was made at `since` or later.
     pub(crate) async fn pin(&self, reference: &GitReference, since: Instant) -> Result<Commit, GitFault> {
         if let GitReference::Commit(commit) = reference {
             return Ok(commit.clone());
@@ -66,12 +65,12 @@ impl Remote {
         self.answers.lock().await.answer(&self.program, reference, since).await
     }
 
-    /// When the first answer came that names `commit` as what `reference` is now.
+    /// Returns the time of the first answer that named `commit` as the commit of `reference`, if it still is.
     pub(crate) async fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
         self.answers.lock().await.named_since(reference, commit)
     }
 
-    /// The documents of `commit` below `subdirectory`. `reference` is where the commit was found.
+    /// Returns the documents of `commit` below `subdirectory`. `reference` is where the commit was found.
     pub(crate) async fn fetch(
         &self,
         commit: &Commit,
@@ -83,23 +82,32 @@ impl Remote {
             return Ok(tree);
         }
         let place = CommitDirectory { commit, reference, subdirectory };
-        match documents::read(&self.program, &self.limits, kept, trees, place).await {
-            // Whatever happened to the copy: it is only a copy.
-            Err(SourceFault::Git(GitFault::KeptCopy(reason))) => {
-                tracing::warn!(reason, "the kept copy of a repository is fetched anew");
-                kept.discard()?;
-                documents::read(&self.program, &self.limits, kept, trees, place).await
-            }
-            other => other,
-        }
+        let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
+        let Some(reason) = fault_of_the_copy(&outcome, kept) else { return outcome };
+        // Whatever damaged the cached repository, it can be fetched again.
+        tracing::warn!(reason, "the kept copy of a repository is fetched anew");
+        kept.discard()?;
+        documents::read(&self.program, &self.limits, kept, trees, place).await
     }
 
-    /// Takes what is kept on the disk along with it.
+    /// Removes the cached repository from the disk.
     pub(crate) async fn forget(&self) {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
         *trees = Trees::default();
         if let Err(error) = kept.discard() {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }
+    }
+}
+
+/// The reason of a failure that the kept copy may have caused: one that is known to be, and any other in which git names
+/// the directory of the copy.
+fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
+    match outcome {
+        Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),
+        Err(SourceFault::Git(GitFault::Other(reason))) => {
+            reason.contains(&*kept.path().to_string_lossy()).then(|| reason.clone())
+        }
+        _ => None,
     }
 }

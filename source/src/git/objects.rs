@@ -1,4 +1,4 @@
-//! Reads objects of the kept repository through one `git cat-file --batch`: their sizes first, then their bytes.
+//! Reads objects of the cached repository through one `git cat-file --batch`: their sizes first, then their bytes.
 
 use std::fmt;
 use std::path::Path;
@@ -7,10 +7,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::layout::PathEntry;
+use crate::limits::layout::PathEntry;
 
-use super::group::ProcessGroup;
-use super::program::Program;
+use crate::git::group::ProcessGroup;
+use crate::git::program::Program;
 
 /// The name of an object: 20 bytes of SHA-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// What git says about an object before its bytes.
+/// Git's header of an object.
 #[derive(Clone, Copy)]
 pub(super) struct ObjectHeader {
     pub(super) is_tree: bool,
@@ -37,19 +37,19 @@ pub(super) struct TreeEntry<'a> {
     pub(super) id: ObjectId,
 }
 
-/// A conversation with git about objects. It never touches the network: what isn't here is answered with `None`.
+/// A running `git cat-file`. It never uses the network: a missing object is answered with `None`.
 pub(super) struct ObjectReader<'a> {
     program: &'a Program,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    // Ends the program when the reader goes.
+    // Ends the program when the reader is dropped.
     _git: ProcessGroup,
 }
 
 impl<'a> ObjectReader<'a> {
     pub(super) fn start(program: &'a Program, repository: &Path) -> Result<Self, GitFault> {
         let mut git = program.read(repository, &["cat-file", "--batch"])?;
-        // Nothing that it complains about helps anybody, and a full pipe would stop it.
+        // Its messages help nobody, and a full pipe would stop it.
         git.child().stderr.take();
         let (Some(stdin), Some(stdout)) = (git.child().stdin.take(), git.child().stdout.take()) else {
             return Err(GitFault::Other("git was started without pipes".to_owned()));
@@ -57,7 +57,7 @@ impl<'a> ObjectReader<'a> {
         Ok(Self { program, stdin, stdout: BufReader::new(stdout), _git: git })
     }
 
-    /// The objects of these names, in order. `allow` is asked about each object's kind and size before it is read.
+    /// Returns the objects of these names, in order. `allow` checks each object's kind and size before it is read.
     pub(super) async fn read(
         &mut self,
         names: &[String],
@@ -79,7 +79,7 @@ impl<'a> ObjectReader<'a> {
             }
             Ok::<_, SourceFault>(objects)
         };
-        // Both at once: with many names both pipes fill up.
+        // Writes and reads concurrently: with many names both pipes fill up.
         let both = async {
             let (asked, objects) = tokio::join!(asking, answering);
             let objects = objects?;
@@ -117,7 +117,7 @@ async fn read_object(
     Ok(Some(bytes))
 }
 
-/// Takes a tree object apart: `<mode> <name>\0<20 bytes>`, again and again.
+/// Parses a tree object: `<mode> <name>\0<20 bytes>`, repeated.
 pub(super) fn tree_entries(mut bytes: &[u8]) -> Result<Vec<TreeEntry<'_>>, GitFault> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! Runs the `git` program: what it may see of our environment, what it may do, how long, and how much it may write.
+//! Runs the `git` program, and limits its environment, its abilities, its time, and its output.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,30 +8,29 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, Hosts};
+use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
-use crate::proxy::Proxy;
-use crate::remote_url::{RemoteUrl, Scheme};
+use crate::spec::{RemoteUrl, Scheme};
 
-use super::credentials::{GitKeyFiles, Setting};
-use super::failure::classify;
-use super::group::ProcessGroup;
-use super::requests::Requests;
-use super::stderr::{GitStderr, TRACE};
+use crate::git::credentials::{GitKeyFiles, Setting};
+use crate::git::failure::classify;
+use crate::git::group::ProcessGroup;
+use crate::git::requests::Requests;
+use crate::git::stderr::{GitStderr, TRACE};
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
     proxy: Option<Proxy>,
-    // None for a repository on this machine.
+    // `None` for a repository on this machine.
     host: Option<Arc<Host>>,
     requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
 }
 
-/// What a successful run wrote.
+/// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
 }
@@ -58,7 +57,7 @@ impl Program {
         }
     }
 
-    /// Runs git to its end with the network allowed, unless the host is left alone. `kind` is the subcommand.
+    /// Runs git to its end with the network allowed, unless the host is in backoff. `kind` is the subcommand.
     pub(super) async fn talk(
         &self,
         kind: &'static str,
@@ -82,12 +81,12 @@ impl Program {
         };
         host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
-            // The host, and not only this repository.
+            // The fault concerns the host, and not only this repository.
             Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
                 host.refused(retry_after);
                 Err(fault)
             }
-            // It says nothing about the host that we were not patient enough.
+            // Our time limit says nothing about the health of the host.
             Err((fault @ GitFault::TimedOut(_), _)) => Err(fault),
             other => {
                 host.answered();
@@ -103,7 +102,7 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
         let without_word = |fault| (fault, None);
-        // Held until git has ended: what was written to files for it goes then.
+        // Held until git has ended, when its files with credentials are removed.
         let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
         let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
@@ -122,21 +121,21 @@ impl Program {
         Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
     }
 
-    /// Starts git to read what is on the disk; it can't reach any network.
+    /// Starts git to read from the disk, without access to any network.
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
         let mut command = self.command(Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
         ProcessGroup::start(&mut command)
     }
 
-    /// How long one run may take.
+    /// Returns the time limit of one run.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
     fn command(&self, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
         let mut command = Command::new("git");
-        // Nothing that a shell, a hook, or an editor left behind may point git elsewhere.
+        // No variable that a shell, a hook, or an editor left behind may point git elsewhere.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
             command.env_remove(name);
         }
@@ -144,7 +143,7 @@ impl Program {
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
         match repository {
             Some(repository) => command.env("GIT_DIR", repository),
-            // A directory without a parent that could be a repository.
+            // A directory whose parents can't be a repository.
             None => command.current_dir("/"),
         };
         let settings: Vec<Setting> = self.settings().into_iter().chain(more).collect();
@@ -155,7 +154,7 @@ impl Program {
         command
     }
 
-    /// Settings go through the environment: arguments are visible to every user of the machine, and files stay.
+    /// Passes settings by the environment: every user of the machine sees arguments, and files stay.
     fn settings(&self) -> Vec<Setting> {
         let settings = [
             ("remote.origin.url", &*self.url.without_secrets()),
@@ -166,9 +165,9 @@ impl Program {
             ("fetch.recurseSubmodules", "false"),
             ("fetch.writeCommitGraph", "false"),
             ("protocol.version", "2"),
-            // What is larger goes through git as a stream.
+            // Git streams larger objects.
             ("core.bigFileThreshold", "1m"),
-            // The kept repository is a cache: what a crash damages is fetched again.
+            // The cached repository is fetched again after a crash damaged it.
             ("core.fsync", "none"),
         ];
         settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into()

@@ -1,9 +1,9 @@
-//! Counts what was asked of git hosts, by kind and outcome. What is counted names neither hosts nor repositories.
+//! Counts the requests to git hosts, by kind and outcome, without names of hosts or repositories.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// How often each kind of request had each outcome.
+/// The number of requests of each kind with each outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Requests(Mutex<BTreeMap<GitRequest, u64>>);
 

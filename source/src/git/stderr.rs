@@ -1,5 +1,4 @@
-//! Listens to what git writes to stderr: what it complains about, and among the headers that it is told to trace, how
-//! long the host wants to be left alone.
+//! Reads git's stderr: its messages, and from the headers that git traces, the wait that the host asks for.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,20 +6,20 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use crate::hosts::retry_after;
 
-/// Makes git write down the headers that it gets. It leaves out those that carry credentials, and we drop all but one.
+/// Makes git trace the headers that it gets. Git leaves out those with credentials, and all but one are dropped here.
 pub(super) const TRACE: [(&str, &str); 2] = [("GIT_TRACE_CURL", "2"), ("GIT_TRACE_CURL_NO_DATA", "1")];
 
-/// Of what git complains, this much is kept.
+/// The most bytes of git's messages that are kept.
 const MAX_BYTES: usize = 8 << 10;
 
-/// What git said.
+/// The content of stderr.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct GitStderr {
     pub(super) text: Vec<u8>,
     pub(super) retry_after: Option<Duration>,
 }
 
-/// Listens to the end.
+/// Reads stderr to the end.
 pub(super) async fn listen(stderr: Option<impl AsyncRead + Unpin>) -> GitStderr {
     let mut output = GitStderr::default();
     let Some(stderr) = stderr else { return output };
@@ -49,7 +48,7 @@ impl GitStderr {
     }
 }
 
-/// `12:00:00.000000 http.c:725              <= Recv header: …` → what stands after the place in git's source.
+/// Returns the traced text of a line such as `12:00:00.000000 http.c:725              <= Recv header: …`.
 fn traced(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?;
     let (time, rest) = line.split_once(' ')?;

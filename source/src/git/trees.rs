@@ -1,4 +1,4 @@
-//! What was read of a repository last, so that the next commit costs only what it changed. Plain memory, no I/O.
+//! Remembers what was last read of a repository, so that a new commit costs only what it changed. Memory only, no I/O.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,17 +7,16 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::GitFault;
-use crate::layout::PathEntry;
-use crate::recent::Recent;
-use crate::reference::Commit;
-use crate::subdirectory::Subdirectory;
+use crate::hosts::Recent;
+use crate::limits::layout::PathEntry;
+use crate::spec::{Commit, Subdirectory};
 
-use super::objects::{ObjectId, tree_entries};
+use crate::git::objects::{ObjectId, tree_entries};
 
 /// The bytes of files by the names of their objects.
 pub(super) type Blobs = HashMap<ObjectId, Arc<[u8]>>;
 
-/// Listings of directories that hold workspaces are kept for this many directories.
+/// The number of directories whose listings are remembered.
 const MAX_PARENTS: usize = 32;
 
 /// The last tree of each workspace of one repository, and the directories above them.
@@ -30,15 +29,15 @@ pub(super) struct Trees {
 /// A tree with the objects that it was read from.
 pub(super) struct ReadTree {
     pub(super) commit: Commit,
-    /// The directory of the workspace; `None` for the root of the repository.
+    /// The object of the workspace's directory; `None` for the root of the repository.
     pub(super) root: Option<ObjectId>,
     pub(super) tree: Tree,
     pub(super) blobs: Blobs,
 }
 
 impl Trees {
-    /// The tree of `commit`, if that is known without reading: it was the last one, or the workspace's directory is
-    /// the same object as in the last one. So of a thousand workspaces in one repository, a commit concerns only those
+    /// Returns the tree of `commit`, if it is known without reading: it was the last one, or the workspace's directory
+    /// is the same object as in the last one. So of a thousand workspaces in one repository, a commit costs only those
     /// that it changes.
     pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>, now: Instant) -> Option<Tree> {
         let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
@@ -50,7 +49,7 @@ impl Trees {
         Some(last.tree.clone())
     }
 
-    /// Where the workspace stands in `commit`, if the directory above it is known.
+    /// Returns the object of the workspace's directory in `commit`, if the directory above it is known.
     pub(super) fn root(&self, commit: &Commit, subdirectory: &Subdirectory) -> Option<Result<ObjectId, NoRoot>> {
         let (parent, name) = subdirectory.split();
         let listing = self.parents.get(&(commit.clone(), parent.to_owned()))?;
@@ -65,19 +64,19 @@ impl Trees {
         self.parents.insert((commit.clone(), parent.to_owned()), listing.into());
     }
 
-    /// The files of the workspace's last tree.
+    /// Returns the files of the workspace's last tree.
     pub(super) fn blobs(&self, subdirectory: Option<&Subdirectory>) -> Option<&Blobs> {
         self.last.get(&subdirectory.cloned()).map(|last| &last.blobs)
     }
 
-    /// Remembers the tree of a workspace instead of the last one, and forgets those that nobody reads any more.
+    /// Replaces the last tree of a workspace, and forgets the workspaces that nobody reads any more.
     pub(super) fn keep(&mut self, subdirectory: Option<&Subdirectory>, read: ReadTree, now: Instant) {
         self.last.insert(subdirectory.cloned(), read, now);
         self.last.forget(now);
     }
 }
 
-/// Why a directory isn't found in the one above it.
+/// The reason why a directory isn't found in the one above it.
 pub(super) enum NoRoot {
     Missing,
     Garbled(GitFault),

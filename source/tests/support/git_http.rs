@@ -1,4 +1,4 @@
-//! Answers requests for a repository with git's own program for that.
+//! Serves a repository over HTTP with git's own program.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::https::{Request, Response, respond};
 
-/// What `git http-backend` says to `request`, for the repositories below `root`.
+/// Returns the response of `git http-backend` to `request`, for the repositories below `root`.
 pub fn serve_git(root: &Path, request: &Request) -> Response {
     let mut command = Command::new("git");
     let header = |name: &str| request.header(name).unwrap_or_default().to_owned();

@@ -11,13 +11,13 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-/// What was asked.
+/// A request that the server got.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
     pub path: String,
     pub query: String,
-    /// By names in lower case.
+    /// By their names in lower case.
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -28,7 +28,7 @@ impl Request {
     }
 }
 
-/// Writes an answer, whatever its worth.
+/// Writes a response, valid or not.
 pub type Response = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 
 pub fn respond(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Response {
@@ -61,7 +61,7 @@ pub struct Certificate {
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Several authorities of one name would be mistaken for each other.
+        // Authorities of one name would be mistaken for each other.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("Test Authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
@@ -88,7 +88,7 @@ pub struct HttpsServer {
     stopped: Arc<AtomicBool>,
 }
 
-/// Whether a client has to show a certificate of the same authority.
+/// The clients that a server accepts: any, or those with a certificate of the same authority.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Clients {
     Any,
@@ -160,7 +160,7 @@ fn serve(
     answer: &dyn Fn(&Request) -> Response,
 ) {
     let mut stream = BufReader::new(StreamOwned::new(ServerConnection::new(config).unwrap(), connection));
-    // Whoever hangs up in the middle is part of what is tested.
+    // A client that hangs up in the middle is part of the tests.
     let Ok(request) = read(&mut stream) else { return };
     seen.lock().unwrap().push(request.clone());
     let stream = stream.get_mut();

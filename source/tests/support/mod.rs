@@ -1,4 +1,4 @@
-//! A git repository in a temporary directory, with verbs for what its users do.
+//! A git repository in a temporary directory, with methods named after the actions of its users.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 pub mod git_http;

@@ -1,4 +1,4 @@
-//! An HTTP proxy that lets `user` with the password `hunter2` CONNECT, and remembers who went through it.
+//! An HTTP proxy that accepts CONNECT from `user` with the password `hunter2`, and records the requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ impl Proxy {
         format!("http://user:hunter2@127.0.0.1:{}", self.port)
     }
 
-    /// The heads of all requests.
+    /// The headers of all requests.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -1,7 +1,7 @@
-//! A real sshd on loopback, for whoever runs the tests.
+//! A real sshd on loopback, which runs as any user.
 //!
-//! It is that of this machine, or Debian's, fetched once into the project's cache (`$ROTOTO_CACHE_DIR`, or
-//! `~/.cache/rototo`). As root sshd wants a user of its own; that one exists only in what it is shown as /etc/passwd.
+//! It is that of this machine, or Debian's, which is downloaded once into the project's cache (`$ROTOTO_CACHE_DIR`, or
+//! `~/.cache/rototo`). As root, sshd needs a user of its own, which exists only in the /etc/passwd that it sees.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Debian's packages with the programs and the libraries that they need.
+/// Debian's packages with the programs and their libraries.
 const PACKAGES: [&str; 3] = ["openssh-server", "libwrap0", "libnss-wrapper"];
 
 pub struct Sshd {
@@ -38,7 +38,7 @@ impl Sshd {
         let mut command = Command::new(root.join("usr/sbin/sshd"));
         command.args(["-D", "-e", "-f"]).arg(at("config")).stderr(Stdio::piped()).stdin(Stdio::null());
         if let Some(libraries) = libraries(&root) {
-            // The directory where sshd locks itself in, which an installed package would have made.
+            // The chroot directory of sshd, which an installed package would have made.
             let _ = fs::create_dir_all("/run/sshd");
             command.env("LD_LIBRARY_PATH", libraries).env("LD_PRELOAD", "libnss_wrapper.so");
             command.env("NSS_WRAPPER_PASSWD", at("passwd")).env("NSS_WRAPPER_GROUP", "/etc/group");
@@ -49,12 +49,12 @@ impl Sshd {
         while !said.contains("Server listening") {
             assert!(log.read_line(&mut said).unwrap() > 0, "sshd does not start: {said}");
         }
-        // Somebody has to read on, or sshd stops at a full pipe.
+        // The output is read to the end, as sshd stops at a full pipe.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, port, directory }
     }
 
-    /// The source of `repository` with this fragment.
+    /// Returns the source of `repository` with this fragment.
     pub fn source(&self, repository: &Path, fragment: &str) -> String {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
         format!("git+ssh://{user}@127.0.0.1:{}{}#{fragment}", self.port, repository.display())
@@ -68,14 +68,14 @@ impl Sshd {
         self.known_as(&self.directory.path().join("host.pub"))
     }
 
-    /// What a client remembers of a server that had another key.
+    /// Returns the known_hosts of a client that has seen another key of the server.
     pub fn known_otherwise(&self) -> String {
         let other = self.directory.path().join("other");
         new_key(&other);
         self.known_as(&other.with_extension("pub"))
     }
 
-    /// A key that the server does not know.
+    /// Makes a key that the server does not know.
     pub fn foreign_identity(&self) -> String {
         let foreign = self.directory.path().join("foreign");
         new_key(&foreign);
@@ -100,7 +100,7 @@ fn new_key(path: &Path) {
     assert!(made.unwrap().success());
 }
 
-/// Where `usr/sbin/sshd` is: this machine's, or that of the cache.
+/// Returns the directory with `usr/sbin/sshd`: this machine's, or that of the cache.
 fn packages() -> PathBuf {
     if Path::new("/usr/sbin/sshd").exists() && Path::new("/run/sshd").exists() {
         return PathBuf::from("/");
@@ -111,7 +111,7 @@ fn packages() -> PathBuf {
     };
     let root = cache.join("openssh-server");
     fs::create_dir_all(&cache).unwrap();
-    // Several tests may be the first.
+    // Several tests may start at once.
     let lock = File::create(cache.join("openssh-server.lock")).unwrap();
     lock.lock().unwrap();
     if !root.exists() {
@@ -134,7 +134,7 @@ fn fetch(directory: &Path) {
         command.arg("download").args(PACKAGES).current_dir(directory);
         command
     };
-    // A machine on which nothing was ever installed has no lists of packages, or old ones.
+    // A fresh machine has no package lists, or old ones.
     if !download().output().is_ok_and(|output| output.status.success()) {
         run(Command::new("apt-get").args(["update", "--quiet"]));
         run(&mut download());
@@ -146,7 +146,7 @@ fn fetch(directory: &Path) {
     }
 }
 
-/// The directory of the fetched libraries; `None` if sshd is that of this machine.
+/// Returns the directory of the downloaded libraries; `None` if sshd is that of this machine.
 fn libraries(root: &Path) -> Option<PathBuf> {
     let directories = fs::read_dir(root.join("usr/lib")).ok()?.flatten().map(|entry| entry.path());
     directories.into_iter().find(|directory| directory.join("libnss_wrapper.so").exists())

@@ -1,4 +1,5 @@
-//! `rototo init`: a new workspace, or a new file in one, from a template; never over what is there, unless told so.
+//! `rototo init`: a new workspace, or a new file in one, from a template. Existing files stay, unless `--force` is
+//! given.
 
 mod plan;
 mod templates;
@@ -12,10 +13,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::GlobalArguments;
-use crate::output;
+use crate::commands::init::plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
+use crate::global::GlobalArguments;
+use crate::terminal;
 use crate::workspace;
-use plan::{EntryKind, InitTarget, MANIFEST, PlannedEntry, WorkspacePresence};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -135,7 +136,7 @@ async fn target(
     }
 }
 
-/// An id that makes the same file name everywhere.
+/// Checks an id: it must be the same file name on every system.
 fn checked(kind: &str, id: &str) -> anyhow::Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if id.split('.').any(str::is_empty) || !id.chars().all(plain) {
@@ -149,7 +150,7 @@ async fn context_schema(root: &Path, workspace: WorkspacePresence, global: &Glob
         WorkspacePresence::Missing => None,
         WorkspacePresence::Present => {
             let workspace = workspace::Workspace::read(Some(&root.to_string_lossy()), global).await?;
-            let schema = rototo_engine::infer_context_schema(&rototo_engine::parse(workspace.tree));
+            let schema = rototo_engine::infer_context_schema(&workspace.parse());
             schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()).then_some(schema)
         }
     };
@@ -157,21 +158,21 @@ async fn context_schema(root: &Path, workspace: WorkspacePresence, global: &Glob
 }
 
 fn is_there(path: &Path) -> anyhow::Result<bool> {
-    path.try_exists().with_context(|| format!("{} can't be looked at", path.display()))
+    path.try_exists().with_context(|| format!("{} can't be read", path.display()))
 }
 
-/// Where an entry stands. The `.` of the workspace itself is dropped: a directory that isn't there has none.
+/// Returns the path of an entry, without the `.` of the workspace itself: a directory that does not exist has no `.`.
 fn place(entry: &PlannedEntry, root: &Path) -> PathBuf {
     root.join(&entry.path).components().collect()
 }
 
-/// What is to be done for one entry, or why it can't be.
+/// Returns the action for one entry, or the reason why it is not possible.
 fn action(entry: &PlannedEntry, root: &Path, arguments: &InitArguments) -> anyhow::Result<InitAction> {
     let path = place(entry, root);
     let found = match fs::metadata(&path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("{} can't be looked at", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
     };
     match (found, entry.kind, arguments.force, arguments.dry_run) {
         (None, _, _, false) => Ok(InitAction::Created),
@@ -195,13 +196,13 @@ fn write(entry: &PlannedEntry, root: &Path) -> anyhow::Result<()> {
 
 fn report(report: &InitReport, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
     if global.json {
-        output::json(report)?;
+        terminal::json(report)?;
     } else if !global.quiet {
         let mut text = format!("workspace: {}\n", report.workspace);
         for CreatedEntry { path, action, .. } in &report.files {
             text.push_str(&format!("  {:<15} {path}\n", format!("{}:", action.label())));
         }
-        output::text(&text)?;
+        terminal::text(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,20 +1,20 @@
-//! Which directories and files `rototo init` makes for what was asked. Pure: what is there already is decided elsewhere.
+//! Plans the directories and files that `rototo init` makes. Pure: the caller checks for existing files.
 
 use serde::Serialize;
 
-use super::templates;
+use crate::commands::init::templates;
 
-/// What to make.
+/// The thing to make.
 pub(super) enum InitTarget {
     Workspace,
     Qualifier(String),
     Variable(String),
     Resource(String),
-    /// With the text of the schema.
+    /// The context schema, with its text.
     ContextSchema(String),
 }
 
-/// Whether there is a workspace already.
+/// The presence of a workspace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkspacePresence {
     Missing,
@@ -29,7 +29,7 @@ pub(super) struct PlannedEntry {
     pub(super) text: Option<String>,
 }
 
-/// What an entry is, in the words of the JSON report.
+/// The kind of an entry, in the words of the JSON report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum EntryKind {
@@ -43,7 +43,7 @@ pub(super) enum EntryKind {
     ContextSchema,
 }
 
-/// What it takes, in the order in which to make it.
+/// Returns the entries that `target` needs, in the order in which to make them.
 pub(super) fn plan(target: InitTarget, workspace: WorkspacePresence) -> Vec<PlannedEntry> {
     let mut entries = match (&target, workspace) {
         (InitTarget::Workspace, _) | (_, WorkspacePresence::Missing) => skeleton(),
@@ -62,7 +62,7 @@ fn skeleton() -> Vec<PlannedEntry> {
 pub(super) const MANIFEST: &str = "rototo-workspace.toml";
 
 impl InitTarget {
-    /// Where its files are to stand.
+    /// The directory of its files.
     fn folders(&self) -> &'static [&'static str] {
         match self {
             Self::Workspace => &[],

@@ -1,4 +1,4 @@
-//! What `rototo init` writes into new files. Each is a working example, and says in comments what else is possible.
+//! The files that `rototo init` writes. Each is a working example, with further possibilities in comments.
 
 use serde_json::{Value, json};
 

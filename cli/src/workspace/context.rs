@@ -1,0 +1,104 @@
+//! The context of a resolution, from the arguments of the command line.
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+
+/// The most parts of a path. An object nests as deeply as its path has parts, and its readers recurse.
+const MAX_PARTS: usize = 64;
+
+/// Returns one object of all `--context` arguments. Objects are merged, and the later argument wins.
+pub(crate) fn read_context(arguments: &[String]) -> anyhow::Result<Value> {
+    let mut context = Map::new();
+    for argument in arguments {
+        merge(&mut context, read_argument(argument)?);
+    }
+    Ok(Value::Object(context))
+}
+
+fn read_argument(argument: &str) -> anyhow::Result<Map<String, Value>> {
+    if let Some(path) = argument.strip_prefix('@') {
+        if path.is_empty() {
+            bail!("--context @ names no file: write --context @FILE");
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("the context file {path} can't be read"))?;
+        return parse_object(&text).with_context(|| format!("the context file {path} is not usable"));
+    }
+    match argument.split_once('=') {
+        Some((path, value)) if !argument.trim_start().starts_with('{') => assign(path, value),
+        _ => parse_object(argument)
+            .with_context(|| format!("--context `{}` is not usable", argument.chars().take(200).collect::<String>())),
+    }
+}
+
+fn parse_object(text: &str) -> anyhow::Result<Map<String, Value>> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => bail!("it must be a JSON object, such as {{\"account\": {{\"id\": \"acct-001\"}}}}"),
+        Err(error) => bail!("it is neither PATH=VALUE nor JSON: {error}"),
+    }
+}
+
+/// Parses `account.id=acct-001` into `{"account": {"id": "acct-001"}}`.
+fn assign(path: &str, value: &str) -> anyhow::Result<Map<String, Value>> {
+    if path.split('.').any(str::is_empty) {
+        bail!("--context {path}={value} has an empty part in its path: write it as account.id={value}");
+    }
+    if path.split('.').count() > MAX_PARTS {
+        let start: String = path.chars().take(40).collect();
+        bail!("--context {start}… has a path with too many dots: it may have at most {MAX_PARTS} parts");
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let mut parts = path.rsplit('.');
+    let innermost = parts.next().unwrap_or_default();
+    let single = |key: &str, value| Map::from_iter([(key.to_owned(), value)]);
+    Ok(parts.fold(single(innermost, value), |inner, part| single(part, Value::Object(inner))))
+}
+
+fn merge(target: &mut Map<String, Value>, source: Map<String, Value>) {
+    for (key, value) in source {
+        match (target.get_mut(&key), value) {
+            (Some(Value::Object(target)), Value::Object(source)) => merge(target, source),
+            (_, value) => {
+                target.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(arguments: &[&str], expected: &Value) {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        assert_eq!(&read_context(&arguments).unwrap(), expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn assignments_make_objects_and_read_json_where_it_is_json() {
+        check(&[], &json!({}));
+        check(&["a.b.c=x"], &json!({"a": {"b": {"c": "x"}}}));
+        check(
+            &["n=1", "b=true", "l=[1]", "t=\"1\"", "e=", "q=a=b"],
+            &json!({"n": 1, "b": true, "l": [1], "t": "1", "e": "", "q": "a=b"}),
+        );
+    }
+
+    #[test]
+    fn objects_are_merged_and_the_later_wins() {
+        check(&["{\"a\": {\"x\": 1, \"y\": 1}}", "a.y=2"], &json!({"a": {"x": 1, "y": 2}}));
+        check(&["a=1", "a.b=2"], &json!({"a": {"b": 2}}));
+        check(&["a.b=2", "a=1"], &json!({"a": 1}));
+        check(&[" {\"a\": \"x=y\"}"], &json!({"a": "x=y"}));
+    }
+
+    #[test]
+    fn what_is_no_context_is_refused() {
+        let too_deep = format!("{}=1", ["a"; 65].join("."));
+        for argument in ["", "@", "[1]", "1", "{", "=x", "a..b=x", ".a=x", "@/nonexistent", &too_deep] {
+            assert!(read_context(&[argument.to_owned()]).is_err(), "{argument}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The workspace of a command: from a source string, or the nearest one around the current directory.
+
+pub(crate) mod context;
+pub(crate) mod documents;
+pub(crate) mod selection;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rototo_engine::{Lint, Parsed, Tree};
+use rototo_lua::{InProcess, ScriptLimits};
+use rototo_source::{Access, ContentFault, Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceFault};
+
+use crate::global::GlobalArguments;
+
+const MANIFEST: &str = "rototo-workspace.toml";
+
+/// A workspace that was read.
+pub(crate) struct Workspace {
+    shown: String,
+    tree: Tree,
+    pinned: PinnedSource,
+}
+
+/// A directory that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct NotThere {
+    pub(crate) at: String,
+    pub(crate) reason: String,
+}
+
+impl Workspace {
+    /// Reads the workspace at `source`, or the nearest one around the current directory.
+    pub(crate) async fn read(source: Option<&str>, global: &GlobalArguments) -> anyhow::Result<Self> {
+        let (shown, source) = match source {
+            Some(text) => {
+                let source: Source = text.parse()?;
+                (if matches!(source, Source::Local(_)) { text.to_owned() } else { source.to_string() }, source)
+            }
+            None => {
+                let root = find_around(&std::env::current_dir().context("the current directory can't be read")?)?;
+                (root.display().to_string(), Source::Local(root))
+            }
+        };
+        let reader = Reader::new(ReaderOptions::default())?;
+        match reader.read(Access::new(source.clone(), credentials(&source, global)?)).await {
+            Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
+            Err(error) => match (&source, error.fault()) {
+                (Source::Local(path), SourceFault::Content(ContentFault::NoDirectory { .. })) => {
+                    Err(NotThere { at: shown, reason: missing(path) }.into())
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Returns its name as its user wrote it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Parses its documents.
+    pub(crate) fn parse(&self) -> Parsed {
+        rototo_engine::parse(self.tree.clone())
+    }
+
+    /// Returns its name for programs, which is independent of the current directory.
+    pub(crate) fn full_name(&self) -> String {
+        match self.directory() {
+            Some(directory) => directory.display().to_string(),
+            None => self.shown.clone(),
+        }
+    }
+
+    /// Returns the address of one of its documents.
+    pub(crate) fn uri(&self, path: &str) -> String {
+        match (self.directory(), self.pinned.source(), self.pinned.revision()) {
+            (Some(directory), _, _) => format!("file://{}", percent_encoded(&directory.join(path))),
+            (None, Source::Git(git), Some(revision)) => {
+                let directory = git.subdirectory().map(|directory| format!("{directory}/")).unwrap_or_default();
+                format!("git+{}#{}:{directory}{path}", git.remote(), revision.commit())
+            }
+            (None, source, _) => format!("{source}/{path}"),
+        }
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        match self.pinned.source() {
+            Source::Local(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// Runs lint, with the workspace's custom rules. Every command lints by this function.
+pub(crate) fn lint(parsed: &Parsed) -> Lint {
+    rototo_engine::lint_with(parsed, &mut InProcess::new(ScriptLimits::default()))
+}
+
+fn find_around(directory: &Path) -> anyhow::Result<PathBuf> {
+    let mut around = directory.ancestors();
+    around.find(|directory| directory.join(MANIFEST).is_file()).map(Path::to_owned).with_context(|| {
+        format!("no {MANIFEST} in {} or above: go into a workspace, or name a SOURCE", directory.display())
+    })
+}
+
+/// Returns the credentials for a source. The token is for archives alone: git asks its own helpers.
+fn credentials(source: &Source, global: &GlobalArguments) -> anyhow::Result<Credentials> {
+    match (source, &global.workspace_token) {
+        (Source::Archive(_), Some(token)) => Credentials::bearer(token).context("--workspace-token can't be used"),
+        _ => Ok(Credentials::default()),
+    }
+}
+
+fn missing(path: &Path) -> String {
+    let what = if path.exists() { "is not a directory" } else { "does not exist" };
+    format!("{} {what}", path.display())
+}
+
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.to_string_lossy().bytes().map(encode).collect()
+}

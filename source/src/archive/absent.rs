@@ -1,0 +1,37 @@
+//! Replaces the archives in a build without the feature `archives`: every archive is refused with a fault that says so.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rototo_engine::Tree;
+
+use crate::credentials::Credentials;
+use crate::error::{ArchiveFault, SourceFault};
+use crate::hosts::{Hosts, Proxy};
+use crate::limits::Limits;
+use crate::pinned_source::Version;
+use crate::spec::{ArchiveSource, Subdirectory};
+
+/// A type without values: an archive can't be made.
+pub(crate) enum Archive {}
+
+impl Archive {
+    pub(crate) fn new(
+        _: &ArchiveSource,
+        _: &Credentials,
+        _: Option<&Proxy>,
+        _: &Hosts,
+        _: PathBuf,
+        _: Limits,
+    ) -> Result<Self, ArchiveFault> {
+        Err(ArchiveFault::NotBuilt)
+    }
+
+    pub(crate) async fn pin(&self, _: Instant) -> Result<Version, ArchiveFault> {
+        match *self {}
+    }
+
+    pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, SourceFault> {
+        match *self {}
+    }
+}

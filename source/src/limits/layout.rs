@@ -1,0 +1,77 @@
+//! Decides which entries of a source are read: the documents, and the directories that hold them.
+
+use rototo_engine::DocumentKind;
+
+use crate::error::ContentFault;
+
+/// An entry of a source, in terms that every kind of source has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathEntry {
+    File,
+    Directory,
+    Link,
+    /// A device, a pipe, a socket, a submodule.
+    Special,
+}
+
+/// The decision on an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visit {
+    Read,
+    Descend,
+    Skip,
+}
+
+/// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is no plain file,
+/// is ignored unless it takes the place of a document.
+pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
+    let is_document = DocumentKind::at(path).is_some();
+    let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
+    match entry {
+        PathEntry::File if is_document => Ok(Visit::Read),
+        PathEntry::Directory if holds_documents(path) => Ok(Visit::Descend),
+        PathEntry::Directory if is_document => Err(fault("a directory")),
+        PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
+        PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
+        PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
+    }
+}
+
+/// Returns whether this directory can hold documents itself.
+fn holds_documents(directory: &str) -> bool {
+    ["toml", "json", "lua"].iter().any(|extension| DocumentKind::at(&format!("{directory}/x.{extension}")).is_some())
+}
+
+/// Returns the path of `name` in `directory`, where the workspace itself is the empty path.
+pub(crate) fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_and_their_directories_are_visited_and_others_are_not() {
+        for directory in ["variables", "qualifiers", "resources", "resources/a-objects", "schemas", "lint"] {
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
+        }
+        for directory in [".git", "docs", "variables/nested", "resources/a", "resources/a-objects/b", "schemas/x"] {
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Skip), "{directory}");
+        }
+        assert_eq!(visit("rototo-workspace.toml", PathEntry::File), Ok(Visit::Read));
+        assert_eq!(visit("variables/README.md", PathEntry::File), Ok(Visit::Skip));
+    }
+
+    #[test]
+    fn links_are_refused_only_where_a_document_would_stand() {
+        for path in ["rototo-workspace.toml", "variables", "variables/a.toml", "resources/a-objects"] {
+            assert!(visit(path, PathEntry::Link).is_err(), "{path}");
+            assert!(visit(path, PathEntry::Special).is_err(), "{path}");
+        }
+        for path in ["README.md", "variables/a.md", "docs"] {
+            assert_eq!(visit(path, PathEntry::Link), Ok(Visit::Skip), "{path}");
+        }
+        assert!(visit("variables/a.toml", PathEntry::Directory).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! The limits of a source, and the account that a reader keeps while it reads.
+
+pub(crate) mod layout;
+
+use std::time::Duration;
+
+use crate::error::ContentFault;
+
+/// The largest cost of a source. A source beyond a limit is refused, and nothing of it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The time of one run of the git program. Default: 60 s.
+    pub git_timeout: Duration,
+    /// The time of one HTTP request. Default: 30 s.
+    pub http_timeout: Duration,
+    /// The bytes of one transfer over the network. Default: 50 MiB.
+    pub download_bytes: u64,
+    /// The bytes of all documents of a workspace together. Default: 200 MiB.
+    pub unpacked_bytes: u64,
+    /// The number of entries in the directories of documents. Default: 10,000.
+    pub entries: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            git_timeout: Duration::from_secs(60),
+            http_timeout: Duration::from_secs(30),
+            download_bytes: 50 * MIB,
+            unpacked_bytes: 200 * MIB,
+            entries: 10_000,
+        }
+    }
+}
+
+/// The rest of the limits while one source is read. It is asked before anything is allocated.
+pub(crate) struct ReadBudget<'a> {
+    limits: &'a Limits,
+    entries: u64,
+    bytes: u64,
+}
+
+impl<'a> ReadBudget<'a> {
+    pub(crate) fn new(limits: &'a Limits) -> Self {
+        Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes }
+    }
+
+    /// Accounts for one more entry of a directory.
+    pub(crate) fn entry(&mut self) -> Result<(), ContentFault> {
+        self.entries =
+            self.entries.checked_sub(1).ok_or(ContentFault::TooManyEntries { limit: self.limits.entries })?;
+        Ok(())
+    }
+
+    /// Accounts for `bytes` more of content.
+    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<(), ContentFault> {
+        self.bytes =
+            self.bytes.checked_sub(bytes).ok_or(ContentFault::TooLarge { limit: self.limits.unpacked_bytes })?;
+        Ok(())
+    }
+
+    /// Checks the size of a listing of one directory: at most as many entries as are left, each with a long name.
+    pub(crate) fn listing(&self, bytes: u64) -> Result<(), ContentFault> {
+        if bytes > self.entries.saturating_mul(300) {
+            return Err(ContentFault::TooManyEntries { limit: self.limits.entries });
+        }
+        Ok(())
+    }
+}

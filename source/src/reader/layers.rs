@@ -1,0 +1,123 @@
+//! Layers of a workspace (`extends`): which parents a manifest names, and which files result.
+//!
+//! A parent is a source with a version of its own. A relative one is in the same source as its child, at the same
+//! version. Files replace each other as a whole, by path; the base comes first, and the workspace itself last.
+
+use rototo_engine::Tree;
+
+use crate::credentials::{Access, Credentials};
+use crate::error::{LayerFault, SourceFault};
+use crate::pinned_source::Layer;
+use crate::spec::{Source, Subdirectory};
+
+/// The most sources of one workspace.
+pub(crate) const MAX_LAYERS: usize = 32;
+
+/// A parent, relative to its child.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parent {
+    /// A parent in the same source, so at the same version.
+    Inside(Layer),
+    /// A source of its own, which has to be pinned.
+    Elsewhere(Access),
+}
+
+impl Parent {
+    pub(crate) fn access(&self) -> &Access {
+        match self {
+            Self::Inside(layer) => layer.access(),
+            Self::Elsewhere(access) => access,
+        }
+    }
+}
+
+/// Returns the parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint
+/// reports the fault.
+pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFault> {
+    let manifest = tree.get("rototo-workspace.toml").and_then(|document| std::str::from_utf8(&document.bytes).ok());
+    let manifest = manifest.and_then(|text| text.parse::<toml::Table>().ok());
+    let extends = manifest.as_ref().and_then(|manifest| manifest.get("extends")).and_then(toml::Value::as_array);
+    let named = extends.into_iter().flatten().filter_map(toml::Value::as_str);
+    named.enumerate().map(|(index, text)| parent(child, index, text)).collect()
+}
+
+fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault> {
+    let source: Source = text.parse().map_err(|reason| LayerFault::NoSource { number: index + 1, reason })?;
+    let leaves = || LayerFault::Leaves(source.to_string());
+    let below = |subdirectory: Option<&Subdirectory>| Subdirectory::resolve(subdirectory, text).ok_or_else(leaves);
+    let inside = |source: Source| {
+        let access = Access::new(source, child.access().credentials().clone());
+        Ok(Parent::Inside(Layer::new(access, child.version().cloned())))
+    };
+    match (child.source(), &source) {
+        // A directory of this machine may name any other.
+        (Source::Local(directory), Source::Local(path)) => inside(Source::Local(directory.join(path))),
+        (Source::Git(git), Source::Local(path)) if path.is_relative() => {
+            inside(Source::Git(git.at(below(git.subdirectory())?)))
+        }
+        (Source::Archive(archive), Source::Local(path)) if path.is_relative() => {
+            inside(Source::Archive(archive.at(below(archive.subdirectory())?)))
+        }
+        // Only a directory of this machine may lead to its disk, so a new kind of source does not either.
+        (child, parent) if !matches!(child, Source::Local(_)) && parent.is_on_disk() => Err(leaves()),
+        (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),
+        _ => {
+            let credentials = credentials_for(child.access(), &source);
+            Ok(Parent::Elsewhere(Access::new(source, credentials)))
+        }
+    }
+}
+
+/// Returns the credentials of a parent: those of its child, if it is on the same host. The author of a manifest must
+/// not be able to send credentials anywhere else.
+fn credentials_for(child: &Access, parent: &Source) -> Credentials {
+    match (child.source().host(), parent.host()) {
+        (Some(own), Some(host)) if own == host => child.credentials().clone(),
+        _ => Credentials::default(),
+    }
+}
+
+/// The layers of one workspace on the way down, and those that are done.
+#[derive(Default)]
+pub(crate) struct Walk {
+    below: Vec<Source>,
+    passed: Vec<Layer>,
+}
+
+impl Walk {
+    /// Enters `source`.
+    pub(crate) fn enter(&mut self, source: Source) -> Result<(), LayerFault> {
+        if let Some(start) = self.below.iter().position(|below| *below == source) {
+            let circle = self.below.iter().skip(start).chain([&source]).map(ToString::to_string);
+            return Err(LayerFault::Cycle(circle.collect::<Vec<_>>().join(" → ")));
+        }
+        if self.below.len() + self.passed.len() >= MAX_LAYERS {
+            return Err(LayerFault::TooMany { limit: MAX_LAYERS });
+        }
+        self.below.push(source);
+        Ok(())
+    }
+
+    /// Leaves the innermost source, with its documents.
+    pub(crate) fn leave(&mut self, layer: Layer) {
+        self.below.pop();
+        self.passed.push(layer);
+    }
+
+    /// Returns all layers, the base first.
+    pub(crate) fn layers(self) -> Vec<Layer> {
+        self.passed
+    }
+}
+
+/// Wraps the fault of a parent with the parent's name.
+pub(crate) fn of_parent(parent: &Source, fault: SourceFault) -> SourceFault {
+    match fault {
+        named @ SourceFault::Parent { .. } => named,
+        fault => SourceFault::Parent { at: parent.to_string(), fault: Box::new(fault) },
+    }
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

@@ -1,0 +1,80 @@
+//! Reads the documents of a directory on this machine.
+
+use std::fs::{File, FileType, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rototo_engine::Tree;
+use rustix::fs::OFlags;
+
+use crate::error::{ContentFault, SourceFault};
+use crate::limits::layout::{PathEntry, Visit, join, visit};
+use crate::limits::{Limits, ReadBudget};
+
+/// Returns the documents below `root`. Blocks on the disk.
+pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
+    if !root.is_dir() {
+        return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
+    }
+    let mut tree = Tree::default();
+    let mut budget = ReadBudget::new(limits);
+    let mut directories = vec![String::new()];
+    while let Some(directory) = directories.pop() {
+        let absolute = root.join(&directory);
+        for entry in std::fs::read_dir(&absolute).map_err(|error| disk(&absolute, &error))? {
+            let entry = entry.map_err(|error| disk(&absolute, &error))?;
+            budget.entry()?;
+            let kind = entry.file_type().map_err(|error| disk(&entry.path(), &error))?;
+            let path = join(&directory, &entry.file_name().to_string_lossy());
+            match visit(&path, kind_of(kind))? {
+                Visit::Read | Visit::Descend if entry.file_name().to_str().is_none() => {
+                    return Err(ContentFault::NotUtf8 { path }.into());
+                }
+                Visit::Read => {
+                    let bytes = read_file(&entry.path(), &path, &mut budget)?;
+                    tree.insert(path, bytes);
+                }
+                Visit::Descend => directories.push(path),
+                Visit::Skip => {}
+            }
+        }
+    }
+    Ok(tree)
+}
+
+fn kind_of(kind: FileType) -> PathEntry {
+    if kind.is_symlink() {
+        PathEntry::Link
+    } else if kind.is_dir() {
+        PathEntry::Directory
+    } else if kind.is_file() {
+        PathEntry::File
+    } else {
+        PathEntry::Special
+    }
+}
+
+/// Reads a file that was a plain file a moment ago. A link that has replaced it is not followed, and a pipe does not
+/// block.
+fn read_file(absolute: &Path, path: &str, budget: &mut ReadBudget<'_>) -> Result<Vec<u8>, SourceFault> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let open = || -> io::Result<(File, u64, bool)> {
+        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(absolute)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata.len(), metadata.is_file()))
+    };
+    let (file, size, is_file) = open().map_err(|error| disk(absolute, &error))?;
+    if !is_file {
+        return Err(ContentFault::NotAFile { path: path.to_owned(), what: "no plain file" }.into());
+    }
+    budget.bytes(size)?;
+    let mut bytes = Vec::new();
+    // A file that grows meanwhile is cut at its measured size.
+    file.take(size).read_to_end(&mut bytes).map_err(|error| disk(absolute, &error))?;
+    Ok(bytes)
+}
+
+fn disk(path: &Path, error: &io::Error) -> SourceFault {
+    SourceFault::Disk { path: path.display().to_string(), error: error.to_string() }
+}

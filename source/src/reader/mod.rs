@@ -1,0 +1,178 @@
+//! Reads sources: [`Reader::pin`] finds the current version of a source, and [`Reader::fetch`] reads the documents of
+//! that version.
+
+mod cache;
+mod layers;
+mod local;
+mod options;
+mod single;
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rototo_engine::Tree;
+
+use crate::credentials::Access;
+use crate::error::{Operation, SourceError, SourceFault};
+use crate::git::GitRequest;
+use crate::hosts::Recent;
+use crate::limits::ReadBudget;
+use crate::pinned_source::{Layer, PinnedSource};
+use crate::reader::layers::{Parent, Walk};
+pub use crate::reader::options::{FileSources, ReaderOptions};
+use crate::reader::single::SingleReader;
+use crate::spec::Source;
+
+/// A reader of any number of sources at once. Share one: callers with the same question share one request, and one
+/// cache.
+pub struct Reader {
+    single: SingleReader,
+    /// The layers of each source's workspace when it was last read, and the version then.
+    layers: Mutex<Recent<Access, (Layer, Vec<Layer>)>>,
+}
+
+impl Reader {
+    /// Makes a reader. Fails only if its directory can't be made.
+    pub fn new(options: ReaderOptions) -> Result<Self, SourceError> {
+        Ok(Self { single: SingleReader::new(options)?, layers: Mutex::default() })
+    }
+
+    /// Finds the current version of a source. A [`Source`] is opened with the user's own settings, an [`Access`] with
+    /// its credentials.
+    pub async fn pin(&self, access: impl Into<Access>) -> Result<PinnedSource, SourceError> {
+        self.pin_within(access, Duration::ZERO).await
+    }
+
+    /// Finds the version of a source, from an answer that is at most `age` old. So a thousand workspaces of one
+    /// repository cost one request per interval.
+    ///
+    /// The layers of a workspace are known once it has been read. From then on they are pinned too.
+    pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<PinnedSource, SourceError> {
+        let access = access.into();
+        let failed = |fault| self.failure(Operation::Pin, access.source(), fault);
+        let now = Instant::now();
+        let since = now.checked_sub(age).unwrap_or(now);
+        let own = self.single.pin(&access, since).await.map_err(failed)?;
+        let Some(parents) = self.parents_of(&own, now) else { return Ok(PinnedSource::new(own, None)) };
+        let mut pinned = Vec::new();
+        for parent in parents {
+            let layer = self.single.pin(parent.access(), since).await;
+            pinned.push(layer.map_err(|fault| failed(layers::of_parent(parent.source(), fault)))?);
+        }
+        Ok(PinnedSource::new(own, Some(pinned)))
+    }
+
+    /// Returns the time when this reader first got an answer that named the pinned version: the commit of the layer
+    /// that moved last, for any caller, and also if the fetch failed. `None` for sources without commits.
+    pub async fn named_since(&self, pinned: &PinnedSource) -> Option<Instant> {
+        let mut newest = None;
+        for layer in pinned.layers() {
+            newest = newest.max(self.single.named_since(layer).await);
+        }
+        newest
+    }
+
+    /// Reads the documents of a pinned source.
+    pub async fn fetch(&self, pinned: &PinnedSource) -> Result<Tree, SourceError> {
+        self.fetch_layers(pinned).await.map(|(_, tree)| tree)
+    }
+
+    /// Reads the documents of a pinned source, and returns them with the versions of its layers. Layers that were not
+    /// known are pinned now.
+    pub async fn fetch_layers(&self, pinned: &PinnedSource) -> Result<(PinnedSource, Tree), SourceError> {
+        let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
+        let mut descent = LayerReader {
+            single: &self.single,
+            pinned,
+            since: Instant::now(),
+            walk: Walk::default(),
+            budget: ReadBudget::new(self.single.limits()),
+        };
+        let tree = descent.read(pinned.own().clone()).await.map_err(failed)?;
+        let mut parents = descent.walk.layers();
+        let own = parents.pop().unwrap_or_else(|| pinned.own().clone());
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        layers.insert(own.access().clone(), (own.clone(), parents.clone()), now);
+        layers.forget(now);
+        Ok((PinnedSource::new(own, Some(parents)), tree))
+    }
+
+    /// Pins and fetches a source, for callers that read it once.
+    pub async fn read(&self, access: impl Into<Access>) -> Result<(PinnedSource, Tree), SourceError> {
+        let pinned = self.pin(access).await?;
+        self.fetch_layers(&pinned).await
+    }
+
+    /// Returns the number of requests to git hosts since this reader was made, by kind and outcome.
+    #[must_use]
+    pub fn git_requests(&self) -> Vec<(GitRequest, u64)> {
+        self.single.git_requests()
+    }
+
+    /// Returns the parents of `own`, if it is the version that was last read.
+    fn parents_of(&self, own: &Layer, now: Instant) -> Option<Vec<Layer>> {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, parents) = layers.touch(own.access(), now)?;
+        (read == own).then(|| parents.clone())
+    }
+
+    fn failure(&self, operation: Operation, source: &Source, fault: SourceFault) -> SourceError {
+        let error = SourceError::new(operation, source, fault);
+        let host = source.host().filter(|_| error.is_transient());
+        let wait = host.and_then(|host| self.single.wait(host));
+        error.with_retry_after(wait)
+    }
+}
+
+/// The reading of the layers of one workspace, from the top down.
+struct LayerReader<'a> {
+    single: &'a SingleReader,
+    pinned: &'a PinnedSource,
+    since: Instant,
+    walk: Walk,
+    budget: ReadBudget<'a>,
+}
+
+impl LayerReader<'_> {
+    fn read(&mut self, layer: Layer) -> Pin<Box<dyn Future<Output = Result<Tree, SourceFault>> + Send + '_>> {
+        Box::pin(async move {
+            self.walk.enter(self.single.place(layer.source()).await)?;
+            let tree = self.single.read(&layer).await?;
+            // Each layer is within the limits by itself, and so are all together.
+            for (_, document) in tree.iter() {
+                self.budget.entry()?;
+                self.budget.bytes(u64::try_from(document.bytes.len()).unwrap_or(u64::MAX))?;
+            }
+            let mut base = Tree::default();
+            for parent in layers::parents(&layer, &tree)? {
+                let source = parent.access().source().clone();
+                let below = self.read_parent(parent).await.map_err(|fault| layers::of_parent(&source, fault))?;
+                base = below.over(&base);
+            }
+            self.walk.leave(layer);
+            Ok(tree.over(&base))
+        })
+    }
+
+    async fn read_parent(&mut self, parent: Parent) -> Result<Tree, SourceFault> {
+        let layer = match parent {
+            Parent::Inside(layer) => layer,
+            Parent::Elsewhere(access) => {
+                let known = self.pinned.parents().into_iter().flatten().find(|layer| *layer.access() == access);
+                match known {
+                    Some(layer) => layer.clone(),
+                    None => self.single.pin(&access, self.since).await?,
+                }
+            }
+        };
+        self.read(layer).await
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("directory", &self.single.directory()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! The options of a [`Reader`](crate::Reader).
+
+use std::path::PathBuf;
+
+use crate::hosts::{Jitter, Proxy};
+use crate::limits::Limits;
+
+/// Options of a [`Reader`](crate::Reader).
+#[derive(Clone, Debug)]
+pub struct ReaderOptions {
+    /// The directory of cached repositories, for one process at a time. Without it, they are in a temporary directory
+    /// and are removed with the reader.
+    pub cache_dir: Option<PathBuf>,
+    /// The largest cost of a source.
+    pub limits: Limits,
+    /// Access to sources on this machine's disk.
+    pub file_sources: FileSources,
+    /// The proxy for https hosts, instead of the one in git's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`).
+    pub proxy: Option<Proxy>,
+    /// Spreads the end of backoffs. The default does not.
+    pub jitter: Jitter,
+}
+
+/// Access to sources on this machine's disk: bare paths, `file:`, and `git+file:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSources {
+    /// Allowed, as for a person or a process with a disk of its own.
+    Allowed,
+    /// Refused, as for an operator, whose disk is not that of the source's author.
+    Refused,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        Self {
+            cache_dir: None,
+            limits: Limits::default(),
+            file_sources: FileSources::Allowed,
+            proxy: None,
+            jitter: || 0.0,
+        }
+    }
+}

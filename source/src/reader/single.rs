@@ -1,0 +1,168 @@
+//! Reads one source of any kind, without its layers: one match for each operation.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rototo_engine::{Digest, Tree};
+
+use crate::archive::Archive;
+use crate::credentials::{Access, Credentials};
+use crate::error::{SourceError, SourceFault};
+use crate::git::{GitRequest, Program, Remote, Requests};
+use crate::hosts::{Hosts, Proxy, Recent};
+use crate::limits::Limits;
+use crate::pinned_source::{Layer, Version};
+use crate::reader::cache::CacheDirectory;
+use crate::reader::local;
+use crate::reader::options::{FileSources, ReaderOptions};
+use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
+
+/// The reader of single sources: the cache, the limits, and the hosts that all of them share.
+pub(crate) struct SingleReader {
+    directory: CacheDirectory,
+    limits: Limits,
+    file_sources: FileSources,
+    proxy: Option<Proxy>,
+    hosts: Hosts,
+    requests: Arc<Requests>,
+    remotes: Mutex<Recent<(RemoteUrl, Credentials), Arc<Remote>>>,
+    archives: Mutex<Recent<(RemoteUrl, Credentials), Arc<Archive>>>,
+}
+
+impl SingleReader {
+    pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
+        let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
+        let directory = CacheDirectory::open(cache_dir)?;
+        let hosts = Hosts::new(jitter);
+        let (remotes, archives) = (Mutex::default(), Mutex::default());
+        let requests = Arc::default();
+        Ok(Self { directory, limits, file_sources, proxy, hosts, requests, remotes, archives })
+    }
+
+    /// Pins a source, by a request that was made at `since` or later.
+    pub(crate) async fn pin(&self, access: &Access, since: Instant) -> Result<Layer, SourceFault> {
+        self.admit(access.source())?;
+        let version = match access.source() {
+            Source::Git(git) => {
+                let remote = self.remote(git, access.credentials()).await;
+                Some(Version::Commit(remote.pin(git.reference(), since).await?))
+            }
+            Source::Local(_) => None,
+            Source::Archive(archive) => Some(self.archive(archive, access.credentials())?.pin(since).await?),
+            Source::Kubernetes { .. } => return Err(SourceFault::Followed),
+        };
+        Ok(Layer::new(access.clone(), version))
+    }
+
+    /// Returns the time of the first answer that named the commit of a layer; `None` where it has none, or was not
+    /// asked for.
+    pub(crate) async fn named_since(&self, layer: &Layer) -> Option<Instant> {
+        let (Source::Git(git), Some(commit)) = (layer.source(), layer.commit()) else { return None };
+        let remote = self.remote(git, layer.access().credentials()).await;
+        remote.named_since(git.reference(), commit).await
+    }
+
+    /// Returns the documents of a source at its version.
+    pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
+        self.admit(layer.source())?;
+        match (layer.source(), layer.version()) {
+            (Source::Git(git), Some(Version::Commit(commit))) => {
+                let remote = self.remote(git, layer.access().credentials()).await;
+                remote.fetch(commit, git.reference(), git.subdirectory()).await
+            }
+            (Source::Local(path), _) => self.read_local(path.clone()).await,
+            (Source::Archive(archive), Some(version)) => {
+                let kept = self.archive(archive, layer.access().credentials())?;
+                kept.fetch(version, archive.subdirectory()).await
+            }
+            (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
+        }
+    }
+
+    /// Returns the canonical name of a source, which on this machine's disk may have several.
+    pub(crate) async fn place(&self, source: &Source) -> Source {
+        match source {
+            Source::Local(path) => Source::Local(tokio::fs::canonicalize(path).await.unwrap_or_else(|_| path.clone())),
+            Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. } => source.clone(),
+        }
+    }
+
+    /// Returns the rest of the backoff of `host`.
+    pub(crate) fn wait(&self, host: &str) -> Option<Duration> {
+        self.hosts.wait(host)
+    }
+
+    /// Returns the number of requests to git hosts.
+    pub(crate) fn git_requests(&self) -> Vec<(GitRequest, u64)> {
+        self.requests.all()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Refuses a source on this machine's disk where that is off.
+    fn admit(&self, source: &Source) -> Result<(), SourceFault> {
+        match self.file_sources {
+            FileSources::Refused if source.is_on_disk() => Err(SourceFault::FileSourcesOff),
+            FileSources::Refused | FileSources::Allowed => Ok(()),
+        }
+    }
+
+    /// Returns the repository of `source`. Each set of credentials has its own, so that nobody gets what another may
+    /// see.
+    async fn remote(&self, source: &GitSource, credentials: &Credentials) -> Arc<Remote> {
+        let (remote, forgotten) = self.lookup(source, credentials, Instant::now());
+        for forgotten in forgotten {
+            forgotten.forget().await;
+        }
+        remote
+    }
+
+    fn lookup(&self, source: &GitSource, credentials: &Credentials, now: Instant) -> (Arc<Remote>, Vec<Arc<Remote>>) {
+        let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source.remote().clone(), credentials.clone());
+        if let Some(remote) = remotes.touch(&key, now).cloned() {
+            return (remote, remotes.forget(now));
+        }
+        let url = source.remote();
+        let opened = credentials.for_address(url).digest();
+        let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
+        let kept = self.directory.path().join(format!("{name}.git"));
+        let (proxy, requests) = (self.proxy.clone(), self.requests.clone());
+        let program = Program::new(url, credentials, proxy, &self.hosts, requests, &self.limits);
+        let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
+        remotes.insert(key, Arc::clone(&remote), now);
+        self.hosts.forget_idle();
+        (remote, remotes.forget(now))
+    }
+
+    /// Returns the archive of `source`, which belongs to these credentials alone.
+    fn archive(&self, source: &ArchiveSource, credentials: &Credentials) -> Result<Arc<Archive>, SourceFault> {
+        let now = Instant::now();
+        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file without a name is removed with its last user.
+        archives.forget(now);
+        let key = (source.url().clone(), credentials.clone());
+        if let Some(archive) = archives.touch(&key, now) {
+            return Ok(Arc::clone(archive));
+        }
+        let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
+        let archive = Archive::new(source, credentials, self.proxy.as_ref(), &self.hosts, directory, limits)?;
+        let archive = Arc::new(archive);
+        archives.insert(key, Arc::clone(&archive), now);
+        Ok(archive)
+    }
+
+    async fn read_local(&self, path: PathBuf) -> Result<Tree, SourceFault> {
+        let limits = self.limits.clone();
+        let shown = path.display().to_string();
+        let reading = tokio::task::spawn_blocking(move || local::read(&path, &limits));
+        reading.await.map_err(|error| SourceFault::Disk { path: shown, error: error.to_string() })?
+    }
+}

@@ -1,0 +1,178 @@
+//! The address of a resource on another machine. It may hold a secret and never shows it.
+
+use std::fmt;
+
+/// An address with scheme, host, and path. Its text leaves out user, password, and query: each may be a secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RemoteUrl {
+    scheme: Scheme,
+    user: Option<String>,
+    password: Option<String>,
+    host: String,
+    path: String,
+    query: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    Https,
+    Ssh,
+    File,
+}
+
+impl Scheme {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Ssh => "ssh",
+            Self::File => "file",
+        }
+    }
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    /// `https:///path`, or a host that is no host.
+    #[error("the address names no valid host: it is written {0}://host/path")]
+    Host(&'static str),
+    /// `https://host`
+    #[error("the address names no path: it is written {0}://host/path")]
+    Path(&'static str),
+    /// A user or password with a broken `%` or a control character.
+    #[error("the user or password in the address is not written as one: use %XX for special characters")]
+    User(&'static str),
+    /// `git+ssh://user:password@host/path`
+    #[error("ssh takes no password from an address: use a key")]
+    SshPassword,
+    /// `git+https://host/path?query`
+    #[error("the address of a repository takes no `?`")]
+    Query,
+}
+
+impl RemoteUrl {
+    pub(crate) fn https(address: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(Scheme::Https, address)
+    }
+
+    pub(crate) fn ssh(address: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(Scheme::Ssh, address)
+    }
+
+    pub(crate) fn file(path: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(Scheme::File, path)
+    }
+
+    /// Parses the text after `://`.
+    fn parse(scheme: Scheme, address: &str) -> Result<Self, InvalidUrl> {
+        let (authority, path) = match address.find('/') {
+            Some(slash) => address.split_at(slash),
+            None => (address, ""),
+        };
+        let (userinfo, host) = match authority.rsplit_once('@') {
+            Some((userinfo, host)) => (Some(userinfo), host),
+            None => (None, authority),
+        };
+        let (user, password) = match userinfo.map(|userinfo| userinfo.split_once(':').ok_or(userinfo)) {
+            Some(Ok((_, password))) if scheme == Scheme::Ssh && !password.is_empty() => {
+                return Err(InvalidUrl::SshPassword);
+            }
+            Some(Ok((user, password))) => (Some(decoded(scheme, user)?), Some(decoded(scheme, password)?)),
+            Some(Err(user)) => (Some(decoded(scheme, user)?), None),
+            None => (None, None),
+        };
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) if scheme == Scheme::Https => (path, Some(query.to_owned())),
+            _ => (path, None),
+        };
+        let is_host =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+        // A host that begins with `-` would be an option to ssh.
+        if scheme != Scheme::File && (host.is_empty() || host.starts_with('-') || !host.bytes().all(is_host)) {
+            return Err(InvalidUrl::Host(scheme.as_str()));
+        }
+        if path.trim_matches('/').is_empty() {
+            return Err(InvalidUrl::Path(scheme.as_str()));
+        }
+        Ok(Self { scheme, user, password, host: host.to_ascii_lowercase(), path: path.to_owned(), query })
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Returns the name of the machine, with its port if one is given; empty for a repository on this machine.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the path without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns the login in the address, if it has both user and password.
+    pub(crate) fn login(&self) -> Option<(String, String)> {
+        self.user.clone().zip(self.password.clone()).filter(|_| self.scheme == Scheme::Https)
+    }
+
+    /// Returns the user in the address.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Returns the query, which signs the address at some hosts.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// Returns the address for a program with public arguments. It holds the user only for ssh, where the user is
+    /// public.
+    pub(crate) fn without_secrets(&self) -> String {
+        let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Ssh);
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        format!("{}://{user}{}{}", self.scheme.as_str(), self.host, self.path)
+    }
+
+    /// Returns the secrets of the address, to be removed from the output of other programs. A user name alone is public
+    /// with ssh, where it is nearly always `git`, and often a token with https.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let user = self.user.as_deref().filter(|_| self.scheme == Scheme::Https);
+        [user, self.password.as_deref(), self.query.as_deref()].into_iter().flatten()
+    }
+}
+
+/// Decodes `%XX`.
+fn decoded(scheme: Scheme, text: &str) -> Result<String, InvalidUrl> {
+    let invalid = || InvalidUrl::User(scheme.as_str());
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next().ok_or_else(invalid)?, bytes.next().ok_or_else(invalid)?];
+            let digits = std::str::from_utf8(&digits).map_err(|_| invalid())?;
+            decoded.push(u8::from_str_radix(digits, 16).map_err(|_| invalid())?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
+    if decoded.chars().any(char::is_control) || (scheme == Scheme::Ssh && decoded.starts_with('-')) {
+        return Err(invalid());
+    }
+    Ok(decoded)
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.host, self.path)
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
