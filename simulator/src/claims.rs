@@ -32,12 +32,12 @@ impl World {
         self.claims += 1;
         let Some(record) = &self.operators[operator].record else { return };
         let Some(publish) = record.publisher.published() else { return };
-        let heard_nobody = record.received_reports.values().all(ReceivedReport::drained);
+        let nobody_reported = record.received_reports.values().all(ReceivedReport::drained);
         let applied = |process: &Process| process.ever_applied(publish) || !process.speaks_for_all_handles();
         if !self.processes.iter().any(applied) {
             self.breaks(Invariant::SomebodyApplied, format!("nobody has applied {}", name(publish)));
         }
-        if heard_nobody {
+        if nobody_reported {
             let what = format!("claimed {} without having heard anybody", name(publish));
             self.breaks(Invariant::RestartClaimsNothing, what);
         }

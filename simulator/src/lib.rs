@@ -15,6 +15,6 @@ mod pods;
 mod process;
 mod rest;
 pub mod script;
-mod story;
+mod steps;
 pub mod violation;
 pub mod world;

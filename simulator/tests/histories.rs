@@ -103,7 +103,7 @@ fn a_workspace_that_comes_back_before_it_was_missed_is_another_one() {
 }
 
 #[test]
-fn an_older_client_that_comes_later_is_heard_more_than_once() {
+fn every_report_of_an_older_client_that_comes_later_counts() {
     let older = PodPlan { sidecar: true, client: Client::Older, ..PodPlan::PLAIN };
     check_fleet(1, &[PodPlan { cache: true, ..LABELLED }], 0, &[(15_691, Act::CreatePod(older))]);
 }

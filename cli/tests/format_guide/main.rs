@@ -38,24 +38,24 @@ fn tried(page: &str) -> Tried {
     let (sections, wrong) = page::read(page);
     let mut tried = Tried { wrong, sections, ..Tried::default() };
     for section in tried.sections.clone() {
-        let desk = desk(&section.files);
+        let directory = directory(&section.files);
         if !section.files.is_empty() {
             for workspace in section.workspaces() {
-                let found = findings(desk.path(), workspace);
+                let found = findings(directory.path(), workspace);
                 tried.compare(section.line, "lint finds", "", &found);
             }
         }
-        section.claims.iter().for_each(|claim| tried.claim(&section, claim, desk.path()));
-        section.tables.iter().for_each(|table| tried.table(table, desk.path()));
+        section.claims.iter().for_each(|claim| tried.claim(&section, claim, directory.path()));
+        section.tables.iter().for_each(|table| tried.table(table, directory.path()));
     }
     tried
 }
 
 /// A directory with a workspace of these files.
-fn desk(files: &BTreeMap<String, String>) -> tempfile::TempDir {
-    let desk = tempfile::tempdir().unwrap();
+fn directory(files: &BTreeMap<String, String>) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
-        let path = desk.path().join(DIRECTORY).join(path);
+        let path = directory.path().join(DIRECTORY).join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
@@ -63,7 +63,7 @@ fn desk(files: &BTreeMap<String, String>) -> tempfile::TempDir {
         write("rototo-workspace.toml", "schema_version = 1\n");
     }
     files.iter().for_each(|(path, text)| write(path, text));
-    desk
+    directory
 }
 
 fn source(workspace: &str) -> String {
@@ -71,8 +71,8 @@ fn source(workspace: &str) -> String {
 }
 
 /// What lint finds in a workspace, as the page writes it.
-fn findings(desk: &Path, workspace: &str) -> String {
-    let report = json(desk, &["lint", &source(workspace)]);
+fn findings(directory: &Path, workspace: &str) -> String {
+    let report = json(directory, &["lint", &source(workspace)]);
     let found =
         report["diagnostics"].as_array().unwrap_or_else(|| panic!("lint says nothing of `{workspace}`: {report}"));
     let words = |found: &Value| {
@@ -102,7 +102,7 @@ impl Tried {
                 }
                 let workspaces = section.workspaces();
                 let workspace = workspaces.iter().find(|workspace| path.starts_with(**workspace)).unwrap();
-                let found = findings(desk(&files).path(), workspace);
+                let found = findings(directory(&files).path(), workspace);
                 self.compare(*line, "lint finds", said, &found);
             }
             Claim::Files { line, list } => {
@@ -132,14 +132,14 @@ impl Tried {
         if !table.says().starts_with("Context") {
             return;
         }
-        let workspace = table.head[0].code.first().map_or("", String::as_str);
+        let workspace = table.heading[0].code.first().map_or("", String::as_str);
         for (line, row) in &table.rows {
-            for (head, cell) in table.head.iter().zip(row).skip(1) {
-                let kind = if head.text.starts_with("qualifier ") { "--qualifier" } else { "--variable" };
+            for (heading, cell) in table.heading.iter().zip(row).skip(1) {
+                let kind = if heading.text.starts_with("qualifier ") { "--qualifier" } else { "--variable" };
                 let arguments =
-                    ["resolve", &source(workspace), kind, &head.code[0], "--context", &row[0].code[0], "--json"];
+                    ["resolve", &source(workspace), kind, &heading.code[0], "--context", &row[0].code[0], "--json"];
                 let real = self.resolved(on, &arguments);
-                self.compare(*line, &format!("{} is", head.text), &cell.text, &real);
+                self.compare(*line, &format!("{} is", heading.text), &cell.text, &real);
                 self.contexts += 1;
             }
         }
@@ -376,7 +376,7 @@ fn the_limits_are_those_of_the_engine() {
             layer => format!("schema_version = 1\nextends = [\"../l{}\"]\n", layer - 1),
         };
         let files = (0..layers).map(|layer| (format!("l{layer}/rototo-workspace.toml"), manifest(layer)));
-        let desk = desk(&files.collect());
-        !rototo(desk.path(), &["lint", &source(&format!("l{}", layers - 1))]).status.success()
+        let directory = directory(&files.collect());
+        !rototo(directory.path(), &["lint", &source(&format!("l{}", layers - 1))]).status.success()
     });
 }

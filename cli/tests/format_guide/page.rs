@@ -4,7 +4,7 @@
 //!   adds to the files that stand right below the last heading of level 2.
 //! - ```` ```toml bad=PATH ```` is the same workspace with this file instead. The ```` ```text lint ```` block after it is all that
 //!   lint finds in it.
-//! - A table whose first head begins with "Context" says what contexts resolve to, one with "Salt" which value is in which
+//! - A table whose first heading begins with "Context" says what contexts resolve to, one with "Salt" which value is in which
 //!   bucket.
 //! - ```` ```text files ```` lists the files, and ```` ```console ```` shows commands and what they print.
 
@@ -48,7 +48,7 @@ pub enum Claim {
 
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    pub head: Vec<Cell>,
+    pub heading: Vec<Cell>,
     pub rows: Vec<(usize, Vec<Cell>)>,
 }
 
@@ -115,7 +115,7 @@ impl Reader<'_> {
             Event::Start(Tag::Table(_)) => self.table = Table::default(),
             Event::End(TagEnd::Table) => self.section.tables.push(std::mem::take(&mut self.table)),
             Event::Start(Tag::TableHead | Tag::TableRow) => self.row = (line, Vec::new()),
-            Event::End(TagEnd::TableHead) => self.table.head = std::mem::take(&mut self.row.1),
+            Event::End(TagEnd::TableHead) => self.table.heading = std::mem::take(&mut self.row.1),
             Event::End(TagEnd::TableRow) => self.table.rows.push(std::mem::take(&mut self.row)),
             Event::Start(Tag::TableCell) => self.cell = Some(Cell::default()),
             Event::End(TagEnd::TableCell) => self.row.1.extend(self.cell.take()),
@@ -203,8 +203,8 @@ impl Section {
 }
 
 impl Table {
-    /// The first head, which says what the table is about.
+    /// The first heading, which says what the table is about.
     pub fn says(&self) -> &str {
-        self.head.first().map_or("", |cell| &cell.text)
+        self.heading.first().map_or("", |cell| &cell.text)
     }
 }

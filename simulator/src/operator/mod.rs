@@ -205,7 +205,7 @@ impl World {
             // The first lists have not come.
             return;
         }
-        self.look_if_due(operator);
+        self.poll_if_due(operator);
         if !self.is_cut() {
             self.publish(operator);
         }

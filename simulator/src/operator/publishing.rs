@@ -26,7 +26,7 @@ impl World {
         }
     }
 
-    pub fn look_if_due(&mut self, operator: usize) {
+    pub fn poll_if_due(&mut self, operator: usize) {
         let Some(record) = &self.operators[operator].record else { return };
         let due = record.polled_at.is_none_or(|asked| self.now >= asked + INTERVAL);
         if due && self.now >= record.asks_at {

@@ -14,7 +14,7 @@ const ABSENT: Duration = Duration::from_millis(1_500);
 /// A sweep says first that the workspace is gone, and takes the marker away then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
-    Tells,
+    ReceivedReports,
     Takes,
 }
 
@@ -77,7 +77,7 @@ impl World {
     pub fn sweep_soon(&mut self, operator: usize) {
         let leader = &mut self.operators[operator];
         if leader.sweeps.is_none() {
-            leader.sweeps = Some(Sweep::Tells);
+            leader.sweeps = Some(Sweep::ReceivedReports);
             self.sweep_again(operator);
         }
     }
@@ -106,7 +106,7 @@ impl World {
         let marker = match (found, stage) {
             (MarkerEntry::Published(publish), _) => removed(Some(publish.updated_at)),
             // It was known and never published: whoever waits for its first publish hears that it is gone.
-            (MarkerEntry::Nothing, Sweep::Tells) if leader.record.is_some() => removed(None),
+            (MarkerEntry::Nothing, Sweep::ReceivedReports) if leader.record.is_some() => removed(None),
             (MarkerEntry::Nothing, _) => {
                 leader.swept |= leader.record.take().is_some() || stage == Sweep::Takes;
                 leader.sweeps = None;

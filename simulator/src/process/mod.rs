@@ -279,7 +279,7 @@ impl World {
             }
             return;
         }
-        let bell = match self.api.marker {
+        let marker = match self.api.marker {
             MarkerEntry::Nothing => ObservedMarker::NoMarker,
             MarkerEntry::Published(publish) => ObservedMarker::Published(publish),
             MarkerEntry::Removed(updated_at) => ObservedMarker::Removed(updated_at),
@@ -290,13 +290,13 @@ impl World {
             self.processes[process].handles.iter().map(|one| (one.id, one.has_listed)).collect();
         for (handle, received_reports) in handles {
             let event = if list || !received_reports {
-                Happened::Hydrated(bell.clone())
+                Happened::Hydrated(marker.clone())
             } else {
-                Happened::Changed(bell.clone())
+                Happened::Changed(marker.clone())
             };
             if let Some(handle) = self.handle_of(process, handle) {
                 handle.has_listed = true;
-                if let ObservedMarker::Published(publish) = bell {
+                if let ObservedMarker::Published(publish) = marker {
                     handle.shown = Some(publish);
                 }
             }
