@@ -209,8 +209,8 @@ pub(crate) fn catalog() -> Vec<CatalogRule> {
 impl CatalogRule {
     fn of(rule: &LintRule) -> Self {
         let LintRule { id, severity, entity, title, help, .. } = rule;
-        let text = |text: &'static str| Cow::Borrowed(text);
-        Self { rule: text(id), severity: *severity, entity: Some(entity), title: text(title), help: text(help) }
+        let (rule, title, help) = (Cow::Borrowed(*id), Cow::Borrowed(*title), Cow::Borrowed(*help));
+        Self { rule, severity: *severity, entity: Some(entity), title, help }
     }
 
     fn own(rule: &CustomRule) -> Self {

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn gits_words_show_what_failed() {
+    fn gits_messages_show_what_failed() {
         for (complaint, expected) in [
             ("fatal: unable to access 'https://h/r/': Could not resolve host: h", "Unreachable"),
             (
@@ -163,9 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reported_is_one_short_line() {
+    fn a_report_is_one_short_line() {
         let fault = classify(
-            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
+            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote \
+                repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
             1,
         );
         assert_eq!(fault, GitFault::NoRepository("'x' does not appear to be a git repository".to_owned()));
