@@ -1,4 +1,4 @@
-//! The files that are made from code: which they are, and what should be in them.
+//! The files of this repository that are generated from code, and their expected content.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use kube::CustomResourceExt;
 use rototo_api::workspace::RototoWorkspace;
 use serde_json::Value;
 
-/// A file of this repository that is made from code.
+/// A file of this repository that is generated from code.
 pub struct Generated {
-    /// Its path from the root.
+    /// The path of the file from the root of the repository.
     pub path: &'static str,
-    /// What should be in it.
+    /// The expected content.
     pub content: String,
 }
 
-/// Every file that is made from code.
+/// Returns every file that is generated from code.
 pub fn all() -> anyhow::Result<Vec<Generated>> {
     let crd = crd()?;
     Ok(vec![
@@ -27,22 +27,22 @@ pub fn all() -> anyhow::Result<Vec<Generated>> {
 }
 
 impl Generated {
-    /// Writes the file, unless it is as it should be.
+    /// Writes the file, unless it already has the expected content.
     pub fn write(&self) -> anyhow::Result<()> {
         let path = self.absolute();
         if self.check().is_ok() {
             return Ok(());
         }
-        let parent = path.parent().context("a generated file stands in a folder")?;
+        let parent = path.parent().context("a generated file is in a folder")?;
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
         fs::write(&path, &self.content).with_context(|| format!("write {}", self.path))
     }
 
-    /// Fails if the file is not as it should be.
+    /// Fails if the file does not have the expected content.
     pub fn check(&self) -> anyhow::Result<()> {
         match fs::read_to_string(self.absolute()) {
             Ok(content) if content == self.content => Ok(()),
-            Ok(_) => bail!("{} is not what the code says: run `cargo xtask generate`", self.path),
+            Ok(_) => bail!("{} does not match the code: run `cargo xtask generate`", self.path),
             Err(error) => bail!("read {}: {error}. `cargo xtask generate` writes it", self.path),
         }
     }
@@ -60,7 +60,7 @@ fn crd() -> anyhow::Result<String> {
     serde_saphyr::to_string(&crd).context("write the CRD as YAML")
 }
 
-/// The lines of a doc comment are as long as our code's; `kubectl explain` breaks them anew.
+/// Joins the lines of each paragraph. A doc comment is wrapped as code is, and `kubectl explain` wraps its text itself.
 fn unwrap_descriptions(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -79,10 +79,11 @@ fn unwrap_descriptions(schema: &mut Value) {
     }
 }
 
-/// The CRD as a template of the chart, so that `helm upgrade` brings new fields, which files in a chart's `crds/` never
-/// get. The annotation keeps it, and with it every RototoWorkspace, when the release is uninstalled.
+/// Returns the CRD as a template of the chart, so that `helm upgrade` brings new fields: Helm never updates files in
+/// the `crds/` of a chart. The annotation keeps the CRD, and with it every RototoWorkspace, when the release is
+/// uninstalled.
 fn chart_template(crd: &str) -> String {
-    // What is between double braces is Helm's.
+    // Helm interprets the text between double braces.
     let escaped = crd.replace("{{", "{{ \"{{\" }}");
     let kept = escaped.replacen("metadata:\n", "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n", 1);
     format!("{{{{- if .Values.crds.install }}}}\n{FROM_API}{kept}{{{{- end }}}}\n")
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generated_files_are_what_the_code_says() {
+    fn generated_files_match_the_code() {
         for generated in all().unwrap() {
             generated.check().unwrap();
         }

@@ -1,8 +1,8 @@
 //! Runs rototo against a real control plane, real git, and real processes.
 //!
-//! - [`harness`] starts and watches all of these; the tests and the demo share it.
-//! - `e2e/` has the tests: one binary, and one file per thing that is proven.
-//! - `demo/` tells one change's story to a person; `generate/` writes the files that are made from code.
+//! - [`harness`] starts these and observes them; the tests, the chaos, and the demo share it.
+//! - `e2e/` has the end-to-end tests: one binary, and one file per property that is tested.
+//! - `demo/` shows one change on its way to a fleet; `generate/` writes the files that are generated from code.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod generated;

@@ -1,6 +1,7 @@
-//! The types and reasons of conditions and Events. `docs/reference/conditions.md` says what each asks a person to do.
+//! The types and reasons of conditions and Events. `docs/reference/conditions.md` describes each, with the action that
+//! it asks for.
 
-/// The newest revision is published and runs in the whole fleet. Derived from the others.
+/// The newest revision is published and runs in the whole fleet. The operator derives this from the other conditions.
 pub const READY: &str = "Ready";
 /// A change is on its way.
 pub const RECONCILING: &str = "Reconciling";
@@ -10,7 +11,7 @@ pub const STALLED: &str = "Stalled";
 pub const SOURCE_READY: &str = "SourceReady";
 /// Lint accepts the newest revision.
 pub const LINT_PASSED: &str = "LintPassed";
-/// The marker names content that can be had.
+/// The marker names content that the operator can serve.
 pub const PUBLISHED: &str = "Published";
 /// The fleet runs what is published.
 pub const CONVERGED: &str = "Converged";
@@ -30,13 +31,13 @@ pub mod reason {
     reasons! {
         /// Ready, Converged: every process that counts runs what is published.
         CONVERGED = "Converged";
-        /// Ready, Published: the marker names content that can be had. As an Event: a new publish.
+        /// Ready, Published: the marker names content that the operator can serve. As an Event: a new publish.
         PUBLISHED = "Published";
         /// SourceReady: the source was read.
         FETCHED = "Fetched";
         /// SourceReady: the host does not answer. It is polled again.
         SOURCE_UNAVAILABLE = "SourceUnavailable";
-        /// SourceReady, Stalled: the source can't be read as it is named, and waiting does not help.
+        /// SourceReady, Stalled: the source can't be read as the spec names it, and waiting does not help.
         SOURCE_REFUSED = "SourceRefused";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";

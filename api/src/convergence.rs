@@ -1,6 +1,7 @@
-//! The answer to *is this change applied?*, straight from the operator: `GET` on [`crate::names::convergence_path`].
+//! The operator's answer to *is this change applied?*: `GET` on [`crate::names::convergence_path`].
 //!
-//! The caller needs a token for the audience [`crate::names::AUDIENCE`], and the right to `get` the `RototoWorkspace`. The answer is computed when it is asked for, so it has no age beyond its own way back.
+//! The caller needs a token for the audience [`crate::names::AUDIENCE`], and the right to `get` the `RototoWorkspace`.
+//! The operator computes the answer for each request, so its age is only the time of its way back.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 use crate::fleet::ProcessState;
 
-/// Whether the fleet of a workspace runs what is published, at the time `as_of`.
+/// The state of a workspace's fleet at the time `as_of`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Convergence {
-    /// When this was computed, by the operator's clock.
+    /// The time at which this was computed, by the operator's clock.
     pub as_of: Timestamp,
-    /// The UID of the workspace that this speaks of.
+    /// The UID of the workspace that this describes.
     pub uid: String,
     /// The generation of the spec whose source was read last; `null` before that.
     pub observed_generation: Option<i64>,
@@ -25,21 +26,21 @@ pub struct Convergence {
     pub revisions: Vec<String>,
     /// The newest revision of the source; `null` before it was read.
     pub source_revision: Option<String>,
-    /// Whether every revision that the source had is dealt with: read, linted, and published or refused.
+    /// True if every revision that the source had is read, linted, and published or refused.
     pub settled: bool,
-    /// Status of the condition `Converged`: `True`, `False`, or `Unknown`.
+    /// The status of the condition `Converged`: `True`, `False`, or `Unknown`.
     pub status: String,
-    /// Reason of the condition `Converged`.
+    /// The reason of the condition `Converged`.
     pub reason: String,
-    /// Message of the condition `Converged`.
+    /// The message of the condition `Converged`.
     pub message: String,
-    /// How many processes should run it.
+    /// The number of processes that should run the publish; `null` where no pod is selected.
     pub expected: Option<u32>,
-    /// How many processes have reported and not left.
+    /// The number of processes that have reported and have not left.
     pub processes: u32,
-    /// How many of them run the publish.
+    /// The number of processes that run the publish.
     pub applied: u32,
-    /// The first ten that do not.
+    /// The first ten, by name, of the processes and pods that do not run it.
     #[serde(default)]
     pub behind: Vec<Straggler>,
 }
@@ -48,9 +49,10 @@ pub struct Convergence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub struct Straggler {
-    /// The pod, or the process where it is bound to none.
+    /// The name of the pod, or the UUID of the process where it is bound to no pod.
     pub name: String,
-    /// The state that its process reports, `silent` where it no longer reports, `missing` where it never has.
+    /// The state that its process reports, `silent` where it no longer reports, or `missing` where no process of the
+    /// pod has reported.
     pub state: String,
     /// A code that explains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,13 +60,13 @@ pub struct Straggler {
 }
 
 impl Straggler {
-    /// A pod that runs and of which no process has reported.
+    /// Returns the straggler for a pod that runs and of which no process has reported.
     #[must_use]
     pub fn missing(pod: &str) -> Self {
         Self { name: pod.to_owned(), state: "missing".to_owned(), reason: None }
     }
 
-    /// A process that has reported.
+    /// Returns the straggler for a process that has reported.
     #[must_use]
     pub fn process(name: &str, state: ProcessState, reason: Option<&str>) -> Self {
         Self { name: name.to_owned(), state: state.name().to_owned(), reason: reason.map(str::to_owned) }

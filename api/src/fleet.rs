@@ -1,57 +1,62 @@
-//! The fleet report: a process says what it applied, and is told what it should have.
+//! The fleet report: a process reports what it applied, and the response names what it should run.
 //!
-//! `POST` to [`crate::names::fleet_path`] at the start, after each apply or refusal, and as a heartbeat. The answer is
-//! a second bell: a watch that died silently costs a process seconds, not the minutes of a watch's time-out.
+//! A process sends a report by `POST` to [`crate::names::fleet_path`] at its start, after each applied or refused
+//! publish, and as a heartbeat. The response also shows when a watch has died silently: that costs a process seconds,
+//! and not the minutes of a watch's time-out.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
 
-/// A process speaks of itself. Pod and node are not in a report: the operator takes them from the verified token.
+/// The report of a process about itself. It does not name pod and node: the operator takes them from the verified
+/// token.
 ///
 /// A process that opened a workspace several times sends one report for all its handles: the oldest publish that any of
 /// them resolves, and the worst state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// A UUID that the process drew when it started.
+    /// A UUID that the process generated when it started.
     pub process: String,
     /// A number that grows with each report of this process for this workspace. A report that arrives after a later one
     /// is ignored. Absent in reports of older clients, which count in the order of their arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
-    /// The number of handles that this report speaks for.
+    /// The number of handles that this report covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handles: Option<u32>,
-    /// The name of the container, from `ROTOTO_CONTAINER`. It tells which container's end is the end of this process.
+    /// The name of the container, from `ROTOTO_CONTAINER`. The end of this container is the end of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The age of the process in milliseconds: whether it existed when something was published.
+    /// The age of the process in milliseconds, from which the operator computes whether the process existed at a
+    /// publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms_ago: Option<u64>,
-    /// When the process started, by the clock of its node, which is also the clock of the kubelet's container times.
+    /// The time at which the process started, by the clock of its node, which is also the clock of the kubelet's
+    /// container times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// The process as its PID namespace knows it.
+    /// The process in its PID namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<Pid>,
-    /// The answers to what the operator asked about other processes of the same pod and PID namespace.
+    /// The testimony that the operator asked for: about other processes of the same pod and PID namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Testimony>,
     /// The version of the client library.
     pub version: String,
     /// The level of the engine in this process.
     pub engine_level: u64,
-    /// What runs in it, or, with state `rejected`, what it refused. Absent before anything was loaded.
+    /// The fingerprint of the content that the process runs, or refuses with the state `rejected`. Absent before
+    /// anything was loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// The publish that the fingerprint came with.
+    /// The name of the publish of that content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<UpdatedAt>,
-    /// Where the process is on its way to that publish.
+    /// The progress of the process on the way to that publish.
     pub state: ProcessState,
-    /// For how many milliseconds it has run what it names, where it does: a large fleet is asked to spread its reports, and
-    /// what was applied is applied meanwhile.
+    /// The time since the process applied the publish that it names, in milliseconds; absent where it has not applied
+    /// it. The operator asks a large fleet to spread its reports, so a report may be later than the swap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_ms_ago: Option<u64>,
     /// A code that explains the state, such as `fetch_failed`. Never a value.
@@ -59,7 +64,7 @@ pub struct Report {
     pub reason: Option<String>,
 }
 
-/// A process as its PID namespace knows it. PIDs are used again, so the start time belongs to the name.
+/// A process in its PID namespace. PIDs are reused, so the start time is part of the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pid {
     /// The process ID within the namespace.
@@ -70,52 +75,52 @@ pub struct Pid {
     pub namespace: u64,
 }
 
-/// A process's word on another process of its own pod and PID namespace.
+/// The testimony of a process about another process of its own pod and PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Testimony {
     /// The process that the operator asked about.
     pub pid: Pid,
-    /// Whether it is gone.
+    /// The state of the sibling.
     pub fate: SiblingState,
 }
 
-/// The fate of a process, as a sibling sees it.
+/// The state of a process, as a sibling observes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SiblingState {
     /// A process with this PID and start time exists and is no zombie.
     Alive,
-    /// No process has this PID, or another one has it now, or it has ended and was not reaped yet.
+    /// No process has this PID, or another process has it now, or the process has ended and is a zombie.
     Gone,
 }
 
-/// Where a process is on its way to what it should run.
+/// The progress of a process on the way to what it should run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", from = "String")]
 pub enum ProcessState {
-    /// It runs, and has nothing loaded yet.
+    /// The process runs, and has loaded nothing yet.
     #[default]
     Starting,
-    /// It has seen a publish and works on it.
+    /// It has seen a publish, and fetches or compiles it.
     Pending,
-    /// It resolves from the publish that it names.
+    /// It resolves from the publish that the report names.
     Applied,
-    /// It refuses the publish that it names, and runs on with what it had.
+    /// It refuses the publish that the report names, and keeps the content that it had.
     Rejected,
-    /// It could not verify for too long that what it runs is still right.
+    /// It could not verify for longer than `staleAfter` that its content is still the published one.
     Stale,
-    /// Its marker is gone. It runs on with what it had.
+    /// Its marker is gone. It keeps the content that it had.
     Orphaned,
-    /// It is about to end, and nobody needs to wait for it.
+    /// It has drained: it is about to end, and nobody needs to wait for it.
     Draining,
-    /// It has not reported for three times as long as it was told to. Only the operator says this.
+    /// It has not reported for three times the time after which its next report was due. Only the operator says this.
     Silent,
-    /// A state that this version does not know. Its reporter is heard, and not counted as having applied anything.
+    /// A state that this version does not know. The process counts, but as having applied nothing.
     Unknown,
 }
 
 impl ProcessState {
-    /// The state as it stands in reports and in status.
+    /// Returns the state's name in reports and in the status.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -148,27 +153,28 @@ impl From<String> for ProcessState {
     }
 }
 
-/// What the operator answers: what this process should run.
+/// The operator's response to a report: the publish that this process should run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportResponse {
-    /// The published content; `null` where nothing is published yet.
+    /// The fingerprint of the published content; `null` where nothing is published yet.
     pub fingerprint: Option<String>,
-    /// The publish.
+    /// The name of the publish.
     pub updated_at: Option<UpdatedAt>,
     /// The commit that it came from, as `<ref>@sha1:<commit>`.
     pub revision: Option<String>,
-    /// How long ago the source last confirmed that this is the newest; `null` before that happened.
+    /// The time since the source last confirmed that this is the newest content, in milliseconds; `null` before the
+    /// first confirmation.
     pub verified_ms_ago: Option<u64>,
-    /// How old a verification may get before the configuration counts as stale.
+    /// The age of a verification at which the configuration counts as stale, in milliseconds.
     pub stale_after_ms: u64,
-    /// When to report again if nothing happens.
+    /// The time until the next report if nothing happens, in milliseconds.
     pub next_report_in_ms: u64,
-    /// Within how many milliseconds of applying a change to report it, anywhere in between: so that a large fleet first
-    /// applies a change and then tells of it.
+    /// The time after applying a change within which to report it, in milliseconds. Each process picks a time in
+    /// between, so that a large fleet first applies a change and then reports it.
     #[serde(default)]
     pub report_applied_within_ms: u64,
-    /// Processes of the reporter's own pod and PID namespace that have fallen silent: the next report says whether they
-    /// still exist.
+    /// Processes of the reporter's own pod and PID namespace that have fallen silent. The next report has testimony
+    /// about each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Pid>,
 }

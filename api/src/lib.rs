@@ -1,13 +1,13 @@
-//! What crosses the wire between the rototo operator, the processes it serves, and the Kubernetes API.
+//! The wire format between the rototo operator, the processes it serves, and the Kubernetes API.
 //!
-//! Types and their (de)serialization only; nothing here does I/O or decides anything. The names are
-//! contract: operators, clients, and tools of different versions meet through them.
+//! This crate has types and their (de)serialization only; it does no I/O and decides nothing. The names are a contract:
+//! operators, clients, and tools of different versions meet through them.
 //!
-//! - [`marker`]: the doorbell, one key of a ConfigMap per workspace.
+//! - [`marker`]: the marker of a workspace, one key of a ConfigMap that processes watch.
 //! - [`snapshot`]: the manifest of the content that a marker's fingerprint names.
-//! - [`fleet`]: what a process says it runs, and the operator's answer.
+//! - [`fleet`]: the report of a process, and the operator's response.
 //! - [`condition`]: types and reasons of conditions.
-//! - [`convergence`]: the operator's answer to whoever asks whether a publish has reached the fleet.
+//! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
 #![deny(missing_docs)]

@@ -1,6 +1,7 @@
-//! The marker: what the operator writes, and every process watches, in the ConfigMap [`crate::names::MARKERS`].
+//! The marker of a workspace, which the operator writes into the ConfigMap [`crate::names::MARKERS`] and every process
+//! watches.
 //!
-//! One key per workspace; the value is compact JSON that names content and never holds any.
+//! The map has one key per workspace. The value is compact JSON that names content and never holds any.
 //!
 //! ```
 //! use rototo_api::marker::Marker;
@@ -18,7 +19,7 @@ use crate::UpdatedAt;
 /// The only version of the marker so far. A reader refuses any other and keeps what it has.
 pub const SCHEMA_VERSION: u64 = 1;
 
-/// The state of one workspace, as its listeners see it.
+/// The marker of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// This content should run.
@@ -28,14 +29,15 @@ pub enum Marker {
         /// The name of this publish.
         updated_at: UpdatedAt,
     },
-    /// The workspace is gone. Written for a moment before the key is removed, so that a listener gets an event.
+    /// The workspace is gone. The operator writes this for a moment before it removes the key, so that a watch gets an
+    /// event.
     Removed {
-        /// When it was removed.
+        /// The time of the removal.
         updated_at: UpdatedAt,
     },
 }
 
-/// Why a marker can't be followed. Its reader keeps what it has and says so.
+/// The reason for which a marker can't be followed. The reader keeps what it has and reports that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarkerError {
     /// A newer operator wrote it.
@@ -43,7 +45,7 @@ pub enum MarkerError {
         "the marker has schema_version {0}, and this process reads only {SCHEMA_VERSION}: update rototo in this process"
     )]
     UnknownVersion(u64),
-    /// Not a marker at all.
+    /// The text is no marker.
     #[error("the marker is not readable ({0}): the operator puts it back at its next reconcile")]
     Malformed(String),
 }
@@ -64,7 +66,7 @@ struct VersionOnly {
 }
 
 impl Marker {
-    /// Reads one value of the map. Unknown fields are ignored; an unknown version is refused.
+    /// Parses a value of the map. Unknown fields are ignored; an unknown version is refused.
     pub fn parse(text: &str) -> Result<Self, MarkerError> {
         let malformed = |error: serde_json::Error| MarkerError::Malformed(error.to_string());
         let VersionOnly { schema_version } = serde_json::from_str(text).map_err(malformed)?;
@@ -79,7 +81,7 @@ impl Marker {
         }
     }
 
-    /// The text of the map's value, compact.
+    /// Returns the value of the map as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let wire = match self.clone() {
@@ -94,7 +96,7 @@ impl Marker {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// The name of the publish, or of the removal.
+    /// Returns the name of the publish, or of the removal.
     #[must_use]
     pub fn updated_at(&self) -> UpdatedAt {
         match self {
@@ -110,19 +112,19 @@ mod tests {
     const TIME: &str = "2026-11-20T18:40:00.123456Z";
 
     #[test]
-    fn ignores_fields_it_does_not_know() {
+    fn unknown_fields_of_a_marker_are_ignored() {
         let text = format!(r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","later":[1]}}"#);
         assert!(matches!(Marker::parse(&text), Ok(Marker::Published { .. })));
     }
 
     #[test]
-    fn refuses_another_version_even_when_nothing_else_is_readable() {
+    fn another_version_is_refused_even_when_nothing_else_is_readable() {
         let error = Marker::parse(r#"{"schema_version":2,"content":"…"}"#).unwrap_err();
         assert_eq!(error, MarkerError::UnknownVersion(2));
     }
 
     #[test]
-    fn refuses_what_is_not_a_marker() {
+    fn a_text_that_is_no_marker_is_refused() {
         for text in
             ["", "{}", "null", r#"{"schema_version":1}"#, &format!(r#"{{"schema_version":1,"updated_at":"{TIME}"}}"#)]
         {

@@ -1,59 +1,61 @@
-//! Labels, annotations, object names, and paths that both sides must spell alike.
+//! The labels, annotations, object names, and paths that the operator and its clients must spell alike.
 
-/// The environment variable that gives a process the name of its container, and marks the container as one that follows.
+/// The environment variable that gives a process the name of its container, and marks the container as one whose
+/// processes follow a workspace.
 pub const CONTAINER_VARIABLE: &str = "ROTOTO_CONTAINER";
 
 /// The ConfigMap with the markers, one per namespace.
 pub const MARKERS: &str = "rototo-markers";
 
-/// Marks the ConfigMap of the markers.
+/// The label that marks the ConfigMap of the markers.
 pub const LABEL_MARKERS: &str = "rototo.dev/markers";
-/// Who manages an object.
+/// The label that names the program that manages an object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`LABEL_MANAGED_BY`] on what the operator writes.
 pub const OPERATOR: &str = "rototo-operator";
-/// `workspace.rototo.dev/<workspace>` on a pod: its processes follow that workspace.
+/// The prefix of the label `workspace.rototo.dev/<workspace>` on a pod: its processes follow that workspace.
 pub const LABEL_WORKSPACE_PREFIX: &str = "workspace.rototo.dev/";
 
-/// On the ConfigMap: the address under which the operator serves snapshots and takes reports.
+/// The annotation of the ConfigMap with the address at which the operator serves snapshots and takes reports.
 pub const ANNOTATION_SNAPSHOTS: &str = "rototo.dev/snapshots";
-/// On the ConfigMap: the PEM certificates that the address's certificate is checked against.
+/// The annotation of the ConfigMap with the PEM certificates against which the certificate of that address is checked.
 pub const ANNOTATION_CA: &str = "rototo.dev/ca";
-/// On the ConfigMap: `<namespace>/<release>` of the install that owns it. Another's is never written.
+/// The annotation of the ConfigMap with `<namespace>/<release>` of the install that owns it. No other install writes
+/// it.
 pub const ANNOTATION_INSTALL: &str = "rototo.dev/install";
-/// On a `RototoWorkspace`: any new value asks for a reconcile now.
+/// The annotation of a `RototoWorkspace` whose every new value requests a reconcile now.
 pub const ANNOTATION_RECONCILE: &str = "rototo.dev/reconcile-requested-at";
 
-/// The audience of the tokens that the operator's endpoints accept.
+/// The audience of the tokens that the operator's endpoint accepts.
 pub const AUDIENCE: &str = "rototo";
 /// The API group of `RototoWorkspace`, and of the subresources that grants name.
 pub const GROUP: &str = "rototo.dev";
-/// The resource in the paths of the Kubernetes API.
+/// The name of the resource in the paths of the Kubernetes API.
 pub const PLURAL: &str = "rototoworkspaces";
 /// The subresource whose `get` allows reading snapshots.
 pub const SUBRESOURCE_SNAPSHOT: &str = "snapshot";
 /// The subresource whose `create` allows reporting.
 pub const SUBRESOURCE_FLEET: &str = "fleet";
 
-/// The label of the pods that follow `workspace`.
+/// Returns the label of the pods that follow `workspace`.
 #[must_use]
 pub fn workspace_label(workspace: &str) -> String {
     format!("{LABEL_WORKSPACE_PREFIX}{workspace}")
 }
 
-/// The path of a snapshot below the operator's address.
+/// Returns the path of a snapshot below the operator's address.
 #[must_use]
 pub fn snapshot_path(namespace: &str, workspace: &str, fingerprint: &str) -> String {
     format!("/v1/namespaces/{namespace}/workspaces/{workspace}/snapshots/{fingerprint}")
 }
 
-/// The path that takes reports below the operator's address.
+/// Returns the path that takes reports, below the operator's address.
 #[must_use]
 pub fn fleet_path(namespace: &str, workspace: &str) -> String {
     format!("/v1/namespaces/{namespace}/workspaces/{workspace}/fleet")
 }
 
-/// The path that answers whether a publish has converged, below the operator's address.
+/// Returns the path that answers whether a publish has converged, below the operator's address.
 #[must_use]
 pub fn convergence_path(namespace: &str, workspace: &str) -> String {
     format!("/v1/namespaces/{namespace}/workspaces/{workspace}/convergence")

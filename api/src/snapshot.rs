@@ -1,9 +1,9 @@
 //! The manifest of a snapshot: the first entry, [`MANIFEST`], of the archive that the operator serves.
 //!
-//! `GET` of [`crate::names::snapshot_path`] answers with a zstd-compressed tar: this manifest, then the files in
-//! bytewise order of their paths. With `?base={fingerprint}` only files that the base lacks follow, while the
-//! manifest still lists all of them: so a file that is listed and not sent stands in the base, and what the base
-//! has beyond the list was removed.
+//! A `GET` of [`crate::names::snapshot_path`] is answered with a zstd-compressed tar: this manifest, then the files in
+//! bytewise order of their paths. With `?base={fingerprint}` the archive has only the files that differ from the base,
+//! and the manifest still lists all files: a file that is listed and not in the archive is taken from the base, and a
+//! file of the base that is not listed was removed.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ pub const MANIFEST: &str = "snapshot.json";
 /// The only version of the manifest so far.
 pub const SCHEMA_VERSION: u64 = 1;
 
-/// What a snapshot consists of.
+/// The content of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotManifest {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u64,
-    /// The digest of the content, computed again by whoever receives it.
+    /// The digest of the content. Every receiver computes it again.
     pub fingerprint: String,
     /// The lowest level of the engine that understands this content.
     pub engine_level: u64,
@@ -37,11 +37,11 @@ pub struct ManifestFile {
     pub size: u64,
 }
 
-/// The body of every answer that is not a success.
+/// The body of every response that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// A code for programs, such as `unknown_fingerprint`.
     pub code: String,
-    /// A sentence for people: what is wrong and what to do.
+    /// A sentence for people: the fault, and the action that helps.
     pub message: String,
 }

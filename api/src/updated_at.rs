@@ -1,4 +1,4 @@
-//! The name of one publish: a time that grows with every publish whatever the clocks do.
+//! The name of a publish: a time that grows with every publish, whatever the clocks do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// When a publish was decided, which also names it: UTC with exactly six fractional digits and a `Z`.
+/// The time at which a publish was decided, which is also its name. Its text is UTC with exactly six fractional digits
+/// and a `Z`.
 ///
 /// ```
 /// use rototo_api::UpdatedAt;
@@ -21,7 +22,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct UpdatedAt(Timestamp);
 
 impl UpdatedAt {
-    /// The name of a publish that is decided at `now`, after the one named `previous`.
+    /// Returns the name of a publish that is decided at `now`, after the one named `previous`: `now`, or one
+    /// microsecond after `previous` where that is later.
     #[must_use]
     pub fn after(previous: Option<Self>, now: Timestamp) -> Self {
         let micros = SignedDuration::from_micros(1);
@@ -30,7 +32,7 @@ impl UpdatedAt {
         Self(earliest.map_or(now, |earliest| earliest.max(now)))
     }
 
-    /// The time itself.
+    /// Returns the time.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
         self.0
@@ -57,7 +59,7 @@ impl FromStr for UpdatedAt {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed = text.parse().ok().map(Self);
-        // The text must be the canonical one, so that equal names are equal texts too.
+        // Only the canonical text is accepted, so that equal names are equal texts.
         parsed.filter(|time| time.to_string() == text).ok_or_else(|| InvalidUpdatedAt(text.to_owned()))
     }
 }
@@ -79,13 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn has_six_fractional_digits_also_when_they_are_zero() {
+    fn a_time_has_six_fractional_digits_even_when_they_are_zero() {
         let time = UpdatedAt::after(None, "2026-11-20T18:40:00Z".parse().unwrap());
         assert_eq!(time.to_string(), "2026-11-20T18:40:00.000000Z");
     }
 
     #[test]
-    fn refuses_any_other_spelling() {
+    fn any_other_spelling_is_refused() {
         for text in ["2026-11-20T18:40:00Z", "2026-11-20T18:40:00.123Z", "2026-11-20T18:40:00.123456+00:00", "now", ""]
         {
             assert!(text.parse::<UpdatedAt>().is_err(), "{text}");
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_the_clock_when_the_clock_is_ahead() {
+    fn a_name_follows_the_clock_when_the_clock_is_ahead() {
         let first = UpdatedAt::after(None, "2026-11-20T18:40:00Z".parse().unwrap());
         let second = UpdatedAt::after(Some(first), "2026-11-20T18:41:00.000001999Z".parse().unwrap());
         assert_eq!(second.to_string(), "2026-11-20T18:41:00.000001Z");

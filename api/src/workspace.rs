@@ -1,4 +1,5 @@
-//! The `RototoWorkspace` custom resource: which configuration a namespace follows, and what became of it.
+//! The `RototoWorkspace` custom resource: its spec names a configuration for a namespace, and its status shows what
+//! became of it.
 //!
 //! The field docs are the manual: `kubectl explain rws.spec` prints them.
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
 
-/// Which workspace to follow, how often to look, and which pods must converge.
+/// The workspace to follow, the interval of polls, and the pods that must converge.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "rototo.dev",
@@ -25,12 +26,12 @@ pub use crate::convergence::Straggler;
     namespaced,
     status = "RototoWorkspaceStatus",
     derive = "PartialEq",
-    doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second: the operator fetches the source, lints it, and only when that passes tells the processes of this namespace which content to run. Only the fingerprint of the content is ever written to the cluster, never a value.",
+    doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second: the operator fetches the source, lints it, and only when that passes publishes it to the processes of this namespace. Only the fingerprint of the content is ever written to the cluster, never a value.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters: it is also part of a label"),
     printcolumn(
         name = "Ready", type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether the newest revision is published and has reached the whole fleet"
+        description = "True when the newest revision is published and runs in the whole fleet"
     ),
     printcolumn(
         name = "Revision", type_ = "string", json_path = ".status.summary.revision",
@@ -42,16 +43,16 @@ pub use crate::convergence::Straggler;
     ),
     printcolumn(
         name = "Fleet", type_ = "string", json_path = ".status.summary.fleet",
-        description = "How many processes run the published content, of how many that should"
+        description = "The number of processes that run the published content, and the number of those that should"
     ),
     printcolumn(
         name = "Converged-In", type_ = "string", json_path = ".status.summary.convergedIn",
-        description = "How long the last change took from being detected to running in the whole fleet"
+        description = "The time that the last change took from its detection to running in the whole fleet"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Claimed", type_ = "date", json_path = ".status.fleet.asOf", priority = 1,
-        description = "How long ago the operator last said how many processes run the published content"
+        description = "The age of the operator's last count of the processes that run the published content"
     ),
     printcolumn(name = "Source", type_ = "string", json_path = ".spec.source", priority = 1),
     printcolumn(
@@ -62,9 +63,9 @@ pub use crate::convergence::Straggler;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RototoWorkspaceSpec {
-    /// Where the workspace is: `git+https://host/repository.git#ref:subdirectory`, the same with `git+ssh://`, or an
-    /// archive, `https://host/file.tar.gz#:subdirectory`. The ref is a branch, a tag, or a full commit, which never
-    /// moves; without one it is the repository's default branch. `file://` and `git+file://` work only where the
+    /// The source of the workspace: `git+https://host/repository.git#ref:subdirectory`, the same with `git+ssh://`, or
+    /// an archive, `https://host/file.tar.gz#:subdirectory`. The ref is a branch, a tag, or a full commit, which never
+    /// moves; by default it is the default branch of the repository. `file://` and `git+file://` work only where the
     /// operator runs with `--allow-file-sources`.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
@@ -75,51 +76,51 @@ pub struct RototoWorkspaceSpec {
     )]
     pub source: String,
 
-    /// How often to ask the git host for the ref's commit: a duration from `5s` to `24h`, 30 seconds by default. A
-    /// webhook, or a new value of the annotation `rototo.dev/reconcile-requested-at`, makes the operator ask at once.
-    /// Ignored when the source names a full commit.
+    /// The interval at which the operator polls the source: a duration from `5s` to `24h`, 30 seconds by default. A
+    /// webhook, or a new value of the annotation `rototo.dev/reconcile-requested-at`, makes the operator poll at once.
+    /// The interval is ignored when the source names a full commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
         .message("interval must lie between 5s and 24h"))]
     pub interval: Option<Duration>,
 
-    /// How long one fetch may take before it counts as failed: a duration from `1s` to `10m`, 60 seconds by default.
+    /// The time limit of one fetch: a duration from `1s` to `10m`, 60 seconds by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('10m')")
         .message("timeout must lie between 1s and 10m"))]
     pub timeout: Option<Duration>,
 
-    /// While `true` the source is not looked at and nothing new is published. What is published stays.
+    /// While `true` the source is not polled and nothing new is published. What is published stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 
-    /// A Secret of this namespace with what the source asks for: `username` and `password`, or `bearerToken`, or
-    /// `identity` and `known_hosts` for ssh; `ca.crt` for a private certificate authority; `tls.crt` and `tls.key` for a
-    /// client certificate.
+    /// A Secret of this namespace with the credentials for the source: `username` and `password`, or `bearerToken`, or
+    /// `identity` and `known_hosts` for ssh; `ca.crt` for a private certificate authority; `tls.crt` and `tls.key` for
+    /// a client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 
-    /// What lint has to find before a revision is refused.
+    /// The findings of lint that refuse a revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lint: Option<LintPolicy>,
 
-    /// When the source did not answer for this long, the configuration counts as stale, here and in every process; it
-    /// goes on being used. A duration from `10s` to `168h`, 5 minutes by default. It is never shorter than two
-    /// intervals, because the source is not asked more often.
+    /// The time without an answer of the source after which the configuration counts as stale, here and in every
+    /// process; the configuration stays in use. A duration from `10s` to `168h`, 5 minutes by default. It is never
+    /// shorter than two intervals, because the source is not polled more often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')")
         .message("staleAfter must lie between 10s and 168h"))]
     pub stale_after: Option<Duration>,
 
-    /// Which pods must run a change before it counts as converged, and how soon.
+    /// The pods that must run a change before it counts as converged, and the time limit for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetSpec>,
 
     /// Lets the git host call when something was pushed: `POST /hooks/<namespace>/<name>` at the operator. A call makes
-    /// the operator look at once; nothing in it is trusted.
+    /// the operator poll the source at once; nothing in it is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
 }
@@ -132,11 +133,12 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// What lint has to find before a revision is refused.
+/// The findings of lint that refuse a revision.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LintPolicy {
-    /// `error` (the default) refuses a revision with errors; `warning` refuses one with warnings, too.
+    /// The least severity that refuses a revision: `error` (the default), or `warning`, which refuses a revision with
+    /// errors or warnings.
     #[serde(default)]
     pub fail_on: FailOn,
 }
@@ -152,17 +154,18 @@ pub enum FailOn {
     Warning,
 }
 
-/// Which pods must run a change before it counts as converged, and how soon.
+/// The pods that must run a change before it counts as converged, and the time limit for it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetSpec {
-    /// The pods that follow this workspace. By default those with the label `workspace.rototo.dev/<name>`, which has an
-    /// empty value.
+    /// The pods that follow this workspace: by default those with the label `workspace.rototo.dev/<name>`, whose value
+    /// is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 
-    /// How long a change may take from being published to running in every process: 1 second by default. A change that
-    /// takes longer turns the condition `Converged` to `False` with reason `DeadlineExceeded` until it has arrived.
+    /// The time limit from publishing a change to its running in every process: 1 second by default. A change that
+    /// takes longer sets the condition `Converged` to `False` with reason `DeadlineExceeded` until every process runs
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
@@ -170,61 +173,61 @@ pub struct FleetSpec {
     pub converge_within: Option<Duration>,
 }
 
-/// How calls of the git host are authenticated.
+/// The authentication of calls of the git host.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSpec {
-    /// A Secret of this namespace. Each of its values is a key that a call may be signed with, so that two can be valid
-    /// while a key is rotated.
+    /// A Secret of this namespace. Each of its values is a key with which a call may be signed, so two keys can be
+    /// valid while one is rotated.
     pub secret_ref: SecretRef,
 }
 
 impl RototoWorkspaceSpec {
-    /// `interval`, or its default.
+    /// Returns `interval`, or its default.
     #[must_use]
     pub fn interval(&self) -> StdDuration {
         self.interval.map_or(StdDuration::from_secs(30), Into::into)
     }
 
-    /// `timeout`, or its default.
+    /// Returns `timeout`, or its default.
     #[must_use]
     pub fn timeout(&self) -> StdDuration {
         self.timeout.map_or(StdDuration::from_secs(60), Into::into)
     }
 
-    /// `staleAfter`, or its default, but at least two intervals.
+    /// Returns `staleAfter`, or its default, but at least two intervals.
     #[must_use]
     pub fn stale_after(&self) -> StdDuration {
         let after = self.stale_after.map_or(StdDuration::from_secs(300), Into::into);
         after.max(self.interval() * 2)
     }
 
-    /// `fleet.convergeWithin`, or its default.
+    /// Returns `fleet.convergeWithin`, or its default.
     #[must_use]
     pub fn converge_within(&self) -> StdDuration {
         let within = self.fleet.as_ref().and_then(|fleet| fleet.converge_within);
         within.map_or(StdDuration::from_secs(1), Into::into)
     }
 
-    /// `lint.failOn`, or its default.
+    /// Returns `lint.failOn`, or its default.
     #[must_use]
     pub fn fail_on(&self) -> FailOn {
         self.lint.as_ref().map_or_else(FailOn::default, |lint| lint.fail_on)
     }
 }
 
-/// What became of the workspace. Written by the operator alone.
+/// The observed state of the workspace. Only the operator writes it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RototoWorkspaceStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What holds of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest revision.
-    /// `Published`: processes are told what to run. `Converged`: all of them run it. `Ready`: all of these. Only while
-    /// they are true: `Reconciling`, a change is on its way; `Stalled`, somebody has to change something first; `Stale`,
-    /// the source has not answered for `staleAfter`.
+    /// The conditions of the workspace. `SourceReady`: the source answers. `LintPassed`: lint accepts the newest
+    /// revision. `Published`: the marker names what processes should run. `Converged`: all of them run it. `Ready`: all
+    /// of these. Three conditions are present only while they are true: `Reconciling`, a change is on its way;
+    /// `Stalled`, somebody has to change something first; `Stale`, the source has not answered for `staleAfter`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
@@ -233,23 +236,23 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
-    /// What the source said last: its newest revision, when it answered, and why it does not.
+    /// The last answer of the source: its newest revision, the time of the answer, and the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceStatus>,
 
-    /// What every process should run: its fingerprint, and the commit that it came from.
+    /// The publish that every process should run: its fingerprint, and the commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedStatus>,
 
-    /// Why lint refuses the newest revision. Absent when it does not.
+    /// The findings for which lint refuses the newest revision. Absent when lint accepts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedStatus>,
 
-    /// What the published workspace consists of.
+    /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
 
-    /// How many processes run what is published, how long that took, and who is behind.
+    /// The fleet: the number of processes that run the publish, the time that took, and the stragglers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetStatus>,
 
@@ -262,7 +265,7 @@ pub struct RototoWorkspaceStatus {
     pub summary: Option<StatusColumns>,
 }
 
-/// What the source said last.
+/// The last answer of the source.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
@@ -272,16 +275,16 @@ pub struct SourceStatus {
     /// The commits of all layers, when the workspace extends others; the last is the workspace itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<SourceLayer>,
-    /// The source names a full commit, so it can't change.
+    /// True if the source names a full commit, so that it can't change.
     #[serde(default)]
     pub immutable: bool,
-    /// When the source last answered.
+    /// The time at which the source last answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
-    /// How often it has failed since then.
+    /// The number of failed polls since then.
     #[serde(default)]
     pub consecutive_failures: u32,
-    /// What the last failure was. Absent while the source answers.
+    /// The last failure. Absent while the source answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -291,12 +294,12 @@ pub struct SourceStatus {
 pub struct SourceLayer {
     /// The source, without credentials.
     pub source: String,
-    /// The commit it was read at.
+    /// The commit at which it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
 
-/// What every process should run.
+/// The publish that every process should run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublishedStatus {
@@ -305,33 +308,33 @@ pub struct PublishedStatus {
     /// The newest revision that was seen to have this content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// When it was published. It also tells two publishes of the same content apart.
+    /// The time at which it was published. It also distinguishes two publishes of the same content.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
-    /// The last ten revisions that were seen to have this content, the newest first: commits that change nothing in the
-    /// workspace publish nothing.
+    /// The last ten revisions that were seen to have this content, the newest first. A commit that changes nothing in
+    /// the workspace publishes nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<String>,
 }
 
-/// Why the newest revision is not published.
+/// The findings for which the newest revision is not published.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct RejectedStatus {
     /// The revision that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// When it was refused.
+    /// The time at which it was refused.
     pub time: Time,
-    /// How many errors lint found.
+    /// The number of errors that lint found.
     pub errors: u32,
-    /// How many warnings lint found.
+    /// The number of warnings that lint found.
     pub warnings: u32,
-    /// The first ten of them.
+    /// The first ten findings.
     #[serde(default)]
     pub diagnostics: Vec<RejectedDiagnostic>,
 }
 
-/// One finding of lint. It names places, never values: `rototo lint` on the source shows the rest.
+/// One finding of lint. It names places, never values; `rototo lint` on the source shows the rest.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct RejectedDiagnostic {
     /// The rule, such as `rototo/resource-object-schema-mismatch`.
@@ -342,71 +345,73 @@ pub struct RejectedDiagnostic {
     /// The line in the file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// What is wrong, without values.
+    /// The message, without values.
     pub message: String,
 }
 
-/// What the published workspace consists of.
+/// The content of the published workspace, in numbers.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub struct WorkspaceStatus {
-    /// How many variables it has.
+    /// The number of variables.
     pub variables: u32,
-    /// How many qualifiers it has.
+    /// The number of qualifiers.
     pub qualifiers: u32,
-    /// How many resources it has.
+    /// The number of resources.
     pub resources: u32,
-    /// How many files it consists of.
+    /// The number of files.
     pub documents: u32,
 }
 
-/// How far the published content has come.
+/// The progress of the published content through the fleet.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetStatus {
-    /// How many running pods should follow this workspace. Absent where no pod has the label.
+    /// The number of processes that should run the published content, with one for each running pod that has not
+    /// reported. Absent where no running pod is selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u32>,
-    /// How many processes report.
+    /// The number of processes that report.
     pub processes: u32,
-    /// How many of them run the published content.
+    /// The number of processes that run the published content.
     pub applied: u32,
-    /// How many refuse it and run on with what they had.
+    /// The number of processes that refuse the published content and keep the content that they had.
     pub rejected: u32,
-    /// How many have not reported for three times as long as they should.
+    /// The number of processes that have not reported for three times the time after which their next report was due.
     pub silent: u32,
-    /// How many of the processes are bound to no pod, so that their end can't be seen.
+    /// The number of processes that are bound to no pod, so that their end can't be seen.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unbound: u32,
-    /// How many processes were counted before the operator was restarted, and have not been heard since.
+    /// The number of processes that were counted before the operator was restarted, and have not reported since.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unaccounted: u32,
-    /// How many processes fell silent without anybody having seen their end, and are no longer waited for.
+    /// The number of processes that fell silent without a seen end, and for which the operator no longer waits.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
-    /// The time that all this, and the condition `Converged`, speaks of. It is written while somebody waits, with each
-    /// change, and every ten minutes: `rototo wait` accepts no older claim than the silence window.
+    /// The time to which these numbers, and the condition `Converged`, refer. The operator writes it while somebody
+    /// waits, with each change, and every ten minutes. `rototo wait` accepts no claim that is older than the silence
+    /// window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,
-    /// For how many seconds a claim of this fleet is good: three heartbeats.
+    /// The number of seconds for which a claim about this fleet is good: three heartbeats.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub claim_seconds: u32,
-    /// Milliseconds on the operator's clock since the change was detected. Absent for a publish that another operator
-    /// process began.
+    /// The time from the detection of the change to each step of its publish, in milliseconds by the operator's clock.
+    /// Absent for a publish that another operator process began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<FleetMillis>,
-    /// The first ten that don't run it yet.
+    /// The first ten processes and pods, by name, that do not run it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behind: Vec<Straggler>,
 }
 
-/// Milliseconds on the operator's clock since the change was detected.
+/// The time from the detection of a change to each step of its publish, in milliseconds by the operator's clock.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct FleetMillis {
     /// Until the files of the new commit had been read.
     pub fetched: u64,
-    /// Until lint was through.
+    /// Until lint ended.
     pub linted: u64,
-    /// Until the API server had accepted it, which tells every process.
+    /// Until the API server had accepted the marker, which notifies every process.
     pub published: u64,
     /// Until the first process had applied it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -433,14 +438,14 @@ fn is_zero(number: &u32) -> bool {
 pub struct HistoryEntry {
     /// The digest of the content.
     pub fingerprint: String,
-    /// The revision it came from.
+    /// The revision that the content came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// When it was published.
+    /// The time at which it was published.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
-    /// How long it took from being detected to running everywhere. Absent where that did not happen or was not measured
-    /// by one operator process from start to end.
+    /// The time from the detection of the change until every process ran it. Absent where that did not happen, or where
+    /// no single operator process measured it from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_millis: Option<u64>,
 }
@@ -455,10 +460,10 @@ pub struct StatusColumns {
     /// The first digits of the published fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// `37/37`, or `37 reporting` where nobody says how many there should be.
+    /// The count of the fleet: `37/37`, or `37 reporting` where the number that there should be is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
-    /// How long the published change took, such as `64ms`.
+    /// The time that the published change took to reach the fleet, such as `64ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_in: Option<String>,
 }
@@ -495,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_left_out_have_their_documented_defaults() {
+    fn omitted_durations_have_their_documented_defaults() {
         let spec: RototoWorkspaceSpec = serde_json::from_str(r#"{"source":"https://example.com/a.zip"}"#).unwrap();
         assert_eq!(spec.interval(), StdDuration::from_secs(30));
         assert_eq!(spec.timeout(), StdDuration::from_secs(60));

@@ -1,4 +1,4 @@
-//! What every bench stands on: a control plane, an operator, a repository, and a workspace that follows it.
+//! The environment of every bench: a control plane, an operator, a repository, and a workspace that follows it.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,15 +13,16 @@ use serde_json::json;
 pub const WORKSPACE: &str = "degradation";
 /// The ServiceAccount of the processes.
 pub const ACCOUNT: &str = "app";
-/// The Secret of the webhook, and the key in it.
+/// The Secret of the webhook, and its key.
 const HOOK: &str = "hook";
 const KEY: &str = "a key of the bench";
-/// What each change changes.
+/// The file that each change edits.
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
-/// What is asked for while a change moves disturbs it. So the first look comes when most are through.
+/// The time before the first request for the status. Such requests disturb a change that is under way, so the first one
+/// comes when most of the change is over.
 const UNDISTURBED: Duration = Duration::from_millis(700);
 
-/// A control plane, an operator, a repository, and a workspace that follows it. Dropped, all of it ends.
+/// A control plane, an operator, a repository, and a workspace that follows it. When it is dropped, all of it ends.
 pub struct BenchEnvironment {
     /// The repository.
     pub repository: GitRepo,
@@ -30,7 +31,7 @@ pub struct BenchEnvironment {
     /// The namespace of the workspace.
     pub namespace: Namespace,
     webhook: Endpoint,
-    /// The control plane: last, so that it ends last.
+    /// The control plane, which is the last field so that it ends last.
     pub plane: ControlPlane,
 }
 
@@ -54,12 +55,12 @@ impl BenchEnvironment {
         Ok(Self { repository, operator, namespace, webhook, plane })
     }
 
-    /// Applies a RototoWorkspace that follows the repository, or changes how often it looks.
+    /// Applies a RototoWorkspace that follows the repository, or changes its poll interval.
     pub async fn follow(&self, name: &str, interval: &str) -> anyhow::Result<()> {
         follow(&self.namespace, &self.repository, name, interval).await
     }
 
-    /// Pushes the `number`th change. Returns when it was pushed, in microseconds.
+    /// Pushes the change with this number. Returns the time of the push in microseconds.
     pub fn push(&self, number: usize) -> anyhow::Result<f64> {
         let (from, to) = (format!("[0, {}]", 1000 + number), format!("[0, {}]", 1001 + number));
         self.repository.edit(TRIAL, &from, &to)?;
@@ -67,7 +68,7 @@ impl BenchEnvironment {
         Ok(micros())
     }
 
-    /// Calls as a git host does.
+    /// Calls the webhook as a git host does.
     pub async fn call_webhook(&self) -> anyhow::Result<()> {
         let body = r#"{"ref":"refs/heads/main"}"#;
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes()), body.as_bytes());
@@ -79,14 +80,14 @@ impl BenchEnvironment {
         Ok(())
     }
 
-    /// Pushes the `number`th change, and calls. Returns when it was pushed, in microseconds.
+    /// Pushes the change with this number, and calls the webhook. Returns the time of the push in microseconds.
     pub async fn change(&self, number: usize) -> anyhow::Result<f64> {
         let pushed = self.push(number)?;
         self.call_webhook().await?;
         Ok(pushed)
     }
 
-    /// Waits until `size` processes run the head of the repository.
+    /// Waits until `size` processes run the newest commit of the repository.
     pub async fn converged(&self, size: usize) -> anyhow::Result<RototoWorkspaceStatus> {
         tokio::time::sleep(UNDISTURBED).await;
         let (head, size) = (self.repository.head()?, u32::try_from(size)?);
@@ -108,7 +109,7 @@ async fn follow(namespace: &Namespace, repository: &GitRepo, name: &str, interva
     namespace.apply_workspace(name, spec).await.map(drop)
 }
 
-/// Now, in microseconds since 1970: the clock that all processes of this machine share.
+/// Returns the time in microseconds since 1970, by the clock that all processes of this machine share.
 #[must_use]
 pub fn micros() -> f64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -1,46 +1,46 @@
-//! Numbers, and tables of them.
+//! Figures, and tables of them.
 
 use anyhow::Context;
 
-/// How measurements are spread. Milliseconds.
+/// The spread of measurements, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
-    /// Half are not above this.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100 are not above this.
+    /// The value that 99 of 100 do not exceed.
     pub p99: f64,
-    /// None is above this.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of no measurements, there is none.
+    /// Returns the spread, or `None` if there are no measurements.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| {
-            // The least value that so many are not above.
+            // The smallest value that this share does not exceed.
             let rank = (share * values.len() as f64).ceil() as usize;
             values.get(rank.max(1) - 1).copied()
         };
         Some(Self { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
     }
 
-    /// As cells of a table.
+    /// Returns the cells of a table.
     #[must_use]
     pub fn cells(self) -> [f64; 3] {
         [self.p50, self.p99, self.max]
     }
 }
 
-/// How many milliseconds the processors have worked for these processes.
+/// Returns the processor time of these processes, in milliseconds.
 #[must_use]
 pub fn processor_millis(processes: &[u32]) -> f64 {
-    // The kernel counts for users in hundredths of a second, whatever it counts in itself.
+    // The kernel reports hundredths of a second, whatever unit it uses itself.
     const MILLIS_PER_TICK: u64 = 10;
     let ticks = processes.iter().filter_map(|id| {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name of the program, in parentheses, may have spaces in it.
+        // The name of the program, in parentheses, may contain spaces.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let mut next = || fields.next()?.parse::<u64>().ok();
         Some(next()? + next()?)
@@ -48,20 +48,20 @@ pub fn processor_millis(processes: &[u32]) -> f64 {
     (ticks.sum::<u64>() * MILLIS_PER_TICK) as f64
 }
 
-/// The resident memory of a process.
+/// Returns the resident memory of a process in MB.
 ///
 /// # Errors
 ///
-/// The process has ended.
+/// Fails if the process has ended.
 pub fn resident_megabytes(process: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{process}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory is shown")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().context("read the memory that is shown")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel shows no VmRSS")?;
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().context("read VmRSS")?;
     Ok(kilobytes / 1024.0)
 }
 
-/// A table of milliseconds, one decimal each.
+/// A table of milliseconds with one decimal each.
 pub struct Table {
     first: &'static str,
     columns: Vec<&'static str>,
@@ -79,13 +79,13 @@ impl Table {
         Self { first, columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Prints a row, and remembers it.
+    /// Prints a row, and keeps it for the summary.
     pub fn row(&mut self, name: &str, values: Vec<f64>) {
         print_row(name, &values);
         self.rows.push(values);
     }
 
-    /// Prints the least, the middle, and the greatest of each column.
+    /// Prints the minimum, the median, and the maximum of each column.
     pub fn close(&self) {
         println!("{}", "-".repeat(self.first.len().max(8) + WIDTH * self.columns.len()));
         let column = |index: usize| {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench idle`: what is asked of git and of the API server while nothing changes.
+//! `cargo xtask bench idle`: counts the requests to git and to the API server while nothing changes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use rototo_benches::environment::BenchEnvironment;
 use rototo_benches::figures::resident_megabytes;
 use rototo_benches::witnesses::{Noted, Witnesses};
 
-/// What is asked of git and of the API server while nothing changes.
+/// Count the requests to git and to the API server while nothing changes.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench idle")]
 struct IdleOptions {
-    /// How many workspaces follow one repository.
+    /// The number of workspaces that follow one repository.
     #[arg(long, default_value_t = 50)]
     workspaces: usize,
-    /// How often each of them is looked at.
+    /// The poll interval of each of them.
     #[arg(long, default_value = "30s")]
     interval: String,
-    /// How many processes follow one of the workspaces.
+    /// The number of processes that follow one of the workspaces.
     #[arg(long, default_value_t = 12)]
     processes: usize,
-    /// How many seconds are counted.
+    /// The number of seconds for which requests are counted.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
     /// A file with a line for each run of git; `cargo xtask bench` sets it up.
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let _clients = Witnesses::follow(&environment, options.processes, Noted::Changes).await?;
     environment.converged(options.processes).await?;
-    // What the start has left to say is said by then.
+    // The requests of the start are over by then.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
     let (git, asked) = (runs_of_git(&options)?, requests(&environment)?);
@@ -52,12 +52,12 @@ async fn main() -> anyhow::Result<()> {
     let (git_after, asked_after) = (runs_of_git(&options)?, requests(&environment)?);
 
     println!(
-        "{} workspaces of one repository, looked at every {}, and {} processes: in {} s",
+        "{} workspaces of one repository, polled every {}, and {} processes: in {} s",
         options.workspaces, options.interval, options.processes, options.seconds
     );
     println!("\nruns of git");
     print(&git, &git_after);
-    println!("\nrequests to the API server that are no reads");
+    println!("\nwrites to the API server");
     print(&asked, &asked_after);
     println!("\nmemory of the operator: {:.0} MB", resident_megabytes(environment.operator.process()?.id())?);
     Ok(())
@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 
 type Counts = BTreeMap<String, u64>;
 
-/// By subcommand.
+/// Counts the runs of git by subcommand.
 fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
     let log = std::fs::read_to_string(&options.git_log);
     let log = log.with_context(|| format!("read {}", options.git_log.display()))?;
@@ -85,7 +85,7 @@ fn runs_of_git(options: &IdleOptions) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// What the API server has counted, by verb and resource, without what only reads.
+/// Reads the API server's own counts of writes, by verb and resource.
 fn requests(environment: &BenchEnvironment) -> anyhow::Result<Counts> {
     let metrics = environment.plane.kubectl(&["get", "--raw", "/metrics"])?;
     let mut counts = Counts::new();

@@ -1,6 +1,6 @@
-//! What the benches share: the ground that they stand on, the witnesses of a change, and figures.
+//! The shared parts of the benches: their environment, the witnesses of a change, and figures.
 //!
-//! Each bench is a binary that `cargo xtask bench` builds and runs. It prints what it found; nothing fails for being slow.
+//! Each bench is a binary that `cargo xtask bench` builds and runs. It prints the figures, and no figure makes it fail.
 
 pub mod environment;
 pub mod figures;

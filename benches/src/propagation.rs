@@ -1,5 +1,6 @@
-//! `cargo xtask bench propagation`: from a commit, and from the marker's patch, to every process of larger fleets; beside
-//! what as many bare watches take to show a patch of a map of their own, in turns with the changes.
+//! `cargo xtask bench propagation`: measures the time from a commit, and from the patch of the marker, to every process
+//! of larger fleets. Between the changes it measures the time that the same number of bare watches take to show a patch
+//! of another map.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,28 +15,28 @@ use rototo_benches::trace::Trace;
 use rototo_benches::witnesses::{Noted, Witnesses};
 use serde_json::json;
 
-/// From a commit to every process of larger fleets, beside the raw watch.
+/// Measure the time from a commit to every process of larger fleets, beside the raw watch.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench propagation")]
 struct PropagationOptions {
-    /// How many clients of the library follow the workspace, each with connections of its own: one run for each number.
+    /// The numbers of clients that follow the workspace, each with its own connections: one run for each number.
     #[arg(long, default_values_t = [50, 300])]
     clients: Vec<usize>,
-    /// How many changes are pushed to each fleet.
+    /// The number of changes that are pushed to each fleet.
     #[arg(long, default_value_t = 10)]
     changes: usize,
-    /// How many seconds lie between two changes. The operator remembers for two minutes whom it lets in; a longer pause
-    /// shows what asking for all of them again costs.
+    /// The number of seconds between two changes. The operator remembers approvals for two minutes, so a longer pause
+    /// shows the cost of requesting all of them again.
     #[arg(long, default_value_t = 0)]
     pause: u64,
-    /// How many further changes are pushed that only polling finds.
+    /// The number of further changes that only polling finds.
     #[arg(long, default_value_t = 0)]
     polled: usize,
-    /// How often the git host is asked then.
+    /// The poll interval for these.
     #[arg(long, default_value = "5s")]
     interval: String,
-    /// Note each step of each change in each client, print where the time goes, and write it to this file, in the format of
-    /// Chrome's and Perfetto's trace viewers.
+    /// Record each step of each change in each client, print the durations, and write them to this file in the format
+    /// of the trace viewers of Chrome and Perfetto.
     #[arg(long)]
     trace: Option<PathBuf>,
 }
@@ -63,7 +64,7 @@ async fn fleet(size: usize, options: &PropagationOptions) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Changes that the git host tells of.
+/// Measures changes that the git host announces.
 async fn published_at(
     environment: &BenchEnvironment,
     baseline: &BaselineMap<'_>,
@@ -107,7 +108,7 @@ async fn published_at(
     Ok(())
 }
 
-/// Changes that nobody tells of.
+/// Measures changes that only polls find.
 async fn polled(
     environment: &BenchEnvironment,
     clients: &mut Witnesses,
@@ -115,10 +116,12 @@ async fn polled(
 ) -> anyhow::Result<()> {
     let (size, interval) = (clients.ids().len(), options.interval.as_str());
     environment.follow(WORKSPACE, interval).await?;
-    println!("\nThe same clients, the git host asked every {interval}. Milliseconds since `git push` had returned.\n");
+    println!(
+        "\nThe same clients; the operator polls the git host every {interval}. Milliseconds since `git push` had returned.\n"
+    );
     let mut table = Table::new("change", &["push p50", "p99", "max"]);
     for number in options.changes..options.changes + options.polled {
-        // Anywhere in the interval.
+        // The push comes at a random time of the interval.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..5000))).await;
         let pushed = environment.push(number)?;
         let decided = environment.converged(size).await?.published.context("nothing is published")?.updated_at;
@@ -129,7 +132,7 @@ async fn polled(
     Ok(())
 }
 
-/// What the processors have worked.
+/// The processor time by program.
 struct ProcessorTime {
     processes: Vec<(&'static str, Vec<u32>, f64)>,
 }
@@ -155,7 +158,7 @@ impl ProcessorTime {
     }
 }
 
-/// A ConfigMap that only the bare watches look at.
+/// A ConfigMap that only the bare watches read.
 struct BaselineMap<'a>(&'a BenchEnvironment);
 
 const FLOOR: &str = "floor";
@@ -169,7 +172,7 @@ impl<'a> BaselineMap<'a> {
         Ok(Self(environment))
     }
 
-    /// Writes as much as a marker has, and waits until all have seen it.
+    /// Writes as many bytes as a marker has, and waits until all watches have shown them.
     async fn patch(&self, watches: &mut Witnesses) -> anyhow::Result<Spread> {
         let value = format!("{:0>150}", fastrand::u64(..));
         let patch = json!({ "data": { KEY: value } });
@@ -182,5 +185,5 @@ impl<'a> BaselineMap<'a> {
 }
 
 fn since(begin: f64, times: &[f64]) -> anyhow::Result<Spread> {
-    Spread::of(times.iter().map(|at| (at - begin) / 1000.0).collect()).context("nothing was seen")
+    Spread::of(times.iter().map(|at| (at - begin) / 1000.0).collect()).context("no watch has shown the patch")
 }

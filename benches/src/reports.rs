@@ -1,7 +1,7 @@
-//! `cargo xtask bench reports`: whether an operator keeps up with the reports of a large fleet.
+//! `cargo xtask bench reports`: measures how an operator handles the reports of a large fleet.
 //!
-//! The processes are simulated: they report as the library does, as often as they are asked to, over a few connections
-//! with TLS. The pods and their tokens are real, so the figures include the reviews of tokens.
+//! The processes are simulated: they report like the library, as often as the operator asks, over a few TLS
+//! connections. The pods and their tokens are real, so the figures include the reviews of tokens.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -23,33 +23,33 @@ use rototo_tests::harness::{CONTAINER, Endpoint, Namespace, Pod};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
-/// Whether an operator keeps up with the reports of a large fleet.
+/// Measure an operator under the reports of a large fleet.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench reports")]
 struct ReportsOptions {
-    /// How many processes report.
+    /// The number of processes that report.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
-    /// How many pods there are, each with a token of its own; by default one for each process.
+    /// The number of pods, each with a token of its own; by default one for each process.
     #[arg(long)]
     pods: Option<usize>,
-    /// Over how many connections.
+    /// The number of connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// How many seconds of heartbeats are counted.
+    /// The number of seconds for which heartbeats are measured.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How many changes are pushed.
+    /// The number of changes that are pushed.
     #[arg(long, default_value_t = 5)]
     changes: usize,
 }
 
 type Publish = (String, UpdatedAt);
 
-/// How many pods are created at once.
+/// The number of pods that are created at once.
 const CREATED_AT_ONCE: usize = 32;
 
-/// Creates pods of the workspace's fleet, and returns their tokens for the operator.
+/// Creates pods of the fleet, and returns their tokens for the operator.
 async fn tokens(namespace: &Namespace, pods: usize) -> anyhow::Result<Vec<String>> {
     let labels = BTreeMap::from([(workspace_label(WORKSPACE), String::new())]);
     let created = (0..pods).map(async |number| {
@@ -99,7 +99,7 @@ async fn main() -> anyhow::Result<()> {
         let all = begin.elapsed().as_secs_f64() * 1e3;
         let used = processor_millis(&operator) - before;
         let memory = resident_megabytes(operator[0])?;
-        let took = Spread::of(took).context("nothing was answered")?;
+        let took = Spread::of(took).context("no report was answered")?;
         table.row(
             name,
             [took.cells().to_vec(), vec![all, used * 1000.0 / count as f64, used * 1000.0 / all, memory]].concat(),
@@ -123,7 +123,7 @@ async fn main() -> anyhow::Result<()> {
         environment.converged(options.processes).await?;
         converged.push(published_at.elapsed().as_secs_f64() * 1e3);
     }
-    println!("\nuntil status said that all run a change, ms: {converged:.0?}");
+    println!("\ntime until the status showed that all run a change, ms: {converged:.0?}");
     println!("reports that were refused: {}", refused.load(Ordering::Relaxed));
     Ok(())
 }
@@ -138,7 +138,7 @@ async fn published(environment: &BenchEnvironment) -> anyhow::Result<Publish> {
 async fn take(answers: &mut mpsc::UnboundedReceiver<f64>, count: usize) -> anyhow::Result<Vec<f64>> {
     let mut took = Vec::with_capacity(count);
     while took.len() < count {
-        took.push(answers.recv().await.context("nobody reports any more")?);
+        took.push(answers.recv().await.context("the simulated processes have ended")?);
     }
     Ok(took)
 }
@@ -147,7 +147,7 @@ async fn take(answers: &mut mpsc::UnboundedReceiver<f64>, count: usize) -> anyho
 struct Share {
     endpoint: Endpoint,
     path: String,
-    /// Of the pods; a process takes that of its number.
+    /// The tokens of the pods. A process takes the one with its number.
     tokens: Arc<Vec<String>>,
     started: (Instant, Timestamp),
     sequence: u64,

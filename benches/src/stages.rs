@@ -1,8 +1,8 @@
-//! `cargo xtask bench stages`: where the time of a change goes, by the operator's clock, beside the raw latency of as
-//! many plain watchers of the same map in the same run.
+//! `cargo xtask bench stages`: measures the steps of a change by the operator's clock, beside the latency of the same
+//! number of plain watchers of the same map in the same run.
 //!
-//! The floor is interleaved: before each change, a patch of a label of the map is timed until the last watcher has seen it.
-//! So both rows were measured on the same machine in the same state.
+//! The floor is measured between the changes: before each change, a patch of a label of the map is timed until the last
+//! watcher has seen it. So both rows are from the same machine in the same state.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ const WORKSPACE: &str = "degradation";
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 const BEAT: &str = "rototo.dev/floor";
 
-/// Where the time of a change goes, beside the raw watch.
+/// Measure the steps of a change, beside the raw watch.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench stages")]
 struct StagesOptions {
-    /// How many processes the fleet has, and how many plain watchers run beside it.
+    /// The number of processes in the fleet, and of plain watchers.
     #[arg(long, default_value_t = 12)]
     processes: usize,
-    /// How many changes are pushed.
+    /// The number of changes that are pushed.
     #[arg(long, default_value_t = 10)]
     changes: u32,
 }
@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
     plane.install_crds()?;
     let namespace = Namespace::create(&plane, "stages").await?;
     let _operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
-    // The policy would keep the floor from touching the map.
+    // The admission policy would not let the bench patch the map for the floor.
     install_chart(&namespace, &["markersPolicy.enabled=false"])?;
     let repository = GitRepo::with_workspace(&xtask::cargo::root().join("examples/degradation-config"), "config")?;
     let spec = json!({ "source": repository.url(), "interval": "1h" });
@@ -75,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
 struct Row {
     millis: FleetMillis,
     all: u64,
-    /// From the accepted marker to the last process.
+    /// The time from the accepted marker to the last process.
     arrived: u64,
     raw: Raw,
 }
@@ -93,7 +93,7 @@ impl std::fmt::Display for Row {
     }
 }
 
-/// The raw watch: milliseconds from sending a patch until half of the watchers, and all of them, have the event.
+/// The raw watch: the milliseconds from sending a patch until half of the watchers, and all of them, have the event.
 #[derive(Clone, Copy)]
 struct Raw {
     half: f64,
@@ -132,7 +132,7 @@ async fn push(
     let head = repository.head()?;
     let ask = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
     let workspaces = namespace.api::<RototoWorkspace>();
-    workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(ask)).await.context("ask for a look")?;
+    workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(ask)).await.context("request a reconcile")?;
     let arrived = |workspace: &RototoWorkspace| {
         workspace.status.as_ref().is_some_and(|status| {
             let named = status.published.as_ref().and_then(|published| published.revision.as_deref());
@@ -146,7 +146,7 @@ async fn push(
     workspace.status.and_then(|status| status.fleet?.millis).context("the status has no times")
 }
 
-/// Plain watchers of the map, each with a connection of its own.
+/// Plain watchers of the map, each with its own connection.
 struct BareWatchers {
     seen: UnboundedReceiver<(String, Instant)>,
     watchers: usize,
@@ -166,7 +166,7 @@ impl BareWatchers {
         Ok(Self { seen, watchers })
     }
 
-    /// Patches the map, and says when the watchers had the event.
+    /// Patches the map, and returns the times until the watchers had the event.
     async fn beat(&mut self, namespace: &Namespace, number: u32) -> anyhow::Result<Raw> {
         let beat = format!("{number}-{:08x}", fastrand::u32(..));
         let patch = json!({ "metadata": { "labels": { BEAT: beat } } });
@@ -176,7 +176,7 @@ impl BareWatchers {
             sent.set(Instant::now());
             Ok(match maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(&patch)).await {
                 Ok(_) => Observation::Done(()),
-                // The policy is in force for a moment longer.
+                // The policy stays in force for a moment.
                 Err(error) => Observation::NotYet(error.to_string()),
             })
         })

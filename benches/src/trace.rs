@@ -1,4 +1,4 @@
-//! Where the time of changes goes, step by step in each process.
+//! The time of changes, step by step in each process.
 
 use std::path::Path;
 
@@ -8,20 +8,21 @@ use serde_json::{Value, json};
 
 use crate::figures::{Spread, Table};
 
-/// The steps of a client, in the order in which it takes them, and what it does until each of them.
+/// The steps of a client in their order, each with the name of what the client does until then.
 const STEPS: [(&str, &str); 5] =
-    [("heard", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
+    [("notified", "watch"), ("received", "fetch"), ("loaded", "load"), ("swapped", "swap"), ("answered", "report")];
 
-/// What was noted of some changes.
+/// The recorded times of some changes.
 #[derive(Default)]
 pub struct Trace {
     events: Vec<Value>,
-    /// For each step, how long it took, in milliseconds; and when it was over, since the marker was decided on.
+    /// The durations of each step, and its ends since the decision on the marker, in milliseconds.
     steps: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Trace {
-    /// Takes a change in: when it was pushed and decided on, what the operator says of it, and what each client noted.
+    /// Adds a change: the times of its push and of the decision, the status of the operator, and the steps of each
+    /// client.
     pub fn change(
         &mut self,
         pushed: f64,
@@ -31,7 +32,7 @@ impl Trace {
     ) {
         self.steps.resize_with(STEPS.len(), Default::default);
         if let Some(millis) = status.fleet.as_ref().and_then(|fleet| fleet.millis.as_ref()) {
-            // The operator's clock runs from the detection, and what is decided on was just linted.
+            // The times of the operator run from the detection, and the decision follows lint immediately.
             let detected = decided - millis.linted as f64 * 1000.0;
             self.span("notice", 0, pushed, detected);
             let mut begin = detected;
@@ -61,11 +62,9 @@ impl Trace {
         self.events.push(json!({ "name": name, "ph": "X", "ts": begin, "dur": duration, "pid": process, "tid": 0 }));
     }
 
-    /// Prints how long each step took, and when it was over.
+    /// Prints the duration of each step, and its end.
     pub fn print(&self) {
-        println!(
-            "\nSteps of all clients in all changes: how long each took, and when it was over since the decision.\n"
-        );
+        println!("\nSteps of all clients in all changes: the duration of each, and its end since the decision.\n");
         let columns = ["took p50", "p99", "max", "over p50", "p99", "max"];
         let mut table = Table::new("step", &columns);
         for ((_, name), (took, over)) in STEPS.iter().zip(&self.steps) {
@@ -75,7 +74,7 @@ impl Trace {
         }
     }
 
-    /// Writes everything in the format of Chrome's and Perfetto's trace viewers.
+    /// Writes all times in the format of the trace viewers of Chrome and Perfetto.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
         let text = json!({ "traceEvents": self.events }).to_string();
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))

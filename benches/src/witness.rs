@@ -1,5 +1,5 @@
-//! A witness of changes: a process that follows a workspace, or that only watches. What it sees is a line on its standard
-//! output: `seen MICROSECONDS VALUE`, with the time since 1970.
+//! A witness of changes: a process that follows a workspace, or that only watches a ConfigMap. It prints a line for
+//! each change that it sees: `seen MICROSECONDS VALUE`, with the time since 1970.
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// A witness of changes.
 #[derive(Parser)]
 enum WitnessCommand {
-    /// Follow a workspace with the client library; what is seen are the times that name publishes, after the swap.
+    /// Follow a workspace with the client library. It sees the names of publishes, after each swap.
     Follow {
         /// The workspace, as `kubernetes://NAMESPACE/NAME`.
         source: String,
         /// A directory with a `kubeconfig` and a `rototo-token`.
         place: PathBuf,
-        /// Also note when each step on the way was done, as `step MICROSECONDS NAME`.
+        /// Also print the time of each step of a change, as `step MICROSECONDS NAME`.
         #[arg(long)]
         steps: bool,
     },
-    /// Watch a ConfigMap and do nothing else; what is seen are the values of a key.
+    /// Watch a ConfigMap and do nothing else. It sees the values of a key.
     Watch {
-        /// Who it is.
+        /// The number of the process.
         kubeconfig: PathBuf,
         /// The namespace of the map.
         namespace: String,
@@ -75,7 +75,7 @@ async fn follow(source: &str, place: &Path) -> anyhow::Result<()> {
 async fn watch(kubeconfig: &Path, namespace: &str, map: &str, key: &str) -> anyhow::Result<()> {
     let client = Client::try_from(config(kubeconfig).await?)?;
     let maps = Api::<ConfigMap>::namespaced(client, namespace);
-    // The first event is the map as it is: it says that the watch runs.
+    // The first event has the present map, and shows that the watch runs.
     let (mut version, limit) = ("0".to_owned(), 290);
     let parameters = WatchParams::default().fields(&format!("metadata.name={map}")).timeout(limit);
     loop {
@@ -93,7 +93,7 @@ fn saw(value: &str) {
     println!("seen {} {value}", micros() as u64);
 }
 
-/// Notes the steps that the library tells of.
+/// Prints the steps that the library traces.
 struct StepRecorder;
 
 impl<S: Subscriber> Layer<S> for StepRecorder {
@@ -114,5 +114,5 @@ impl<S: Subscriber> Layer<S> for StepRecorder {
 async fn config(kubeconfig: &Path) -> anyhow::Result<Config> {
     let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-    config.with_context(|| format!("understand {}", kubeconfig.display()))
+    config.with_context(|| format!("use the kubeconfig {}", kubeconfig.display()))
 }

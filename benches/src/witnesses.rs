@@ -1,4 +1,4 @@
-//! The processes of a bench that note when they see something.
+//! The processes of a bench that record the times at which they see changes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,19 +10,19 @@ use tempfile::TempDir;
 
 use crate::environment::{ACCOUNT, BenchEnvironment, WORKSPACE};
 
-/// As long as many processes may take to start on a busy machine.
+/// The time that many processes may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What followers note.
+/// The observations of the followers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noted {
-    /// Only what they see.
+    /// The changes that they see.
     Changes,
-    /// Also each step on the way, which costs a little.
+    /// The changes, and each step of them, which costs a little time.
     Steps,
 }
 
-/// Processes that note when they see something.
+/// Processes that record the times at which they see changes.
 pub struct Witnesses {
     processes: Vec<ChildProcess>,
     count: usize,
@@ -31,14 +31,15 @@ pub struct Witnesses {
 }
 
 impl Witnesses {
-    /// Watches `key` of a ConfigMap in `count` processes, and does nothing else.
+    /// Starts `count` processes that watch `key` of a ConfigMap and do nothing else.
     pub async fn watch(environment: &BenchEnvironment, count: usize, map: &str, key: &str) -> anyhow::Result<Self> {
         let kubeconfig = environment.plane.admin_kubeconfig().display().to_string();
         let arguments = ["watch", &kubeconfig, environment.namespace.name(), map, key].map(str::to_owned).to_vec();
         Self::start(vec![arguments; count], count, Vec::new()).await
     }
 
-    /// Follows the workspace with the client library, in `count` pods that each have tokens of their own.
+    /// Starts `count` processes that follow the workspace with the client library, in pods that each have their own
+    /// tokens.
     pub async fn follow(environment: &BenchEnvironment, count: usize, noted: Noted) -> anyhow::Result<Self> {
         let labels = [(rototo_api::names::workspace_label(WORKSPACE), String::new())].into();
         let mut pods = Vec::new();
@@ -56,7 +57,7 @@ impl Witnesses {
     }
 
     async fn start(arguments: Vec<Vec<String>>, count: usize, pods: Vec<Pod>) -> anyhow::Result<Self> {
-        let logs = TempDir::new().context("make room for logs")?;
+        let logs = TempDir::new().context("create a folder for logs")?;
         let mut processes = Vec::new();
         for (number, arguments) in arguments.into_iter().enumerate() {
             let mut command = Command::new(program()?);
@@ -65,23 +66,23 @@ impl Witnesses {
             processes.push(ChildProcess::start(&name, command, &logs.path().join(&name))?);
         }
         let mut witnesses = Self { processes, count, _pods: pods, _logs: logs };
-        // Each of them sees what is there when it begins.
+        // Each process sees the present value when it starts.
         witnesses.wait("begin", |_| true).await?;
         Ok(witnesses)
     }
 
-    /// Their process ids.
+    /// Returns their process ids.
     #[must_use]
     pub fn ids(&self) -> Vec<u32> {
         self.processes.iter().map(ChildProcess::id).collect()
     }
 
-    /// When each of them saw `value`, in microseconds; waits until all of them have.
+    /// Waits until all processes have seen `value`. Returns the times at which they saw it, in microseconds.
     pub async fn saw(&mut self, value: &str) -> anyhow::Result<Vec<f64>> {
         self.wait(value, |seen| seen.contains(value)).await
     }
 
-    /// The steps that each of them has noted since `begin`, in microseconds, in order.
+    /// Returns the steps that each process has recorded since `begin`, in microseconds, in order.
     #[must_use]
     pub fn steps(&self, begin: f64) -> Vec<Vec<(f64, String)>> {
         let step = |line: &str| {
@@ -101,7 +102,7 @@ impl Witnesses {
             if times.len() >= self.count {
                 return Ok(Observation::Done(times));
             }
-            // Reading the logs anew costs time that those who are to write them need.
+            // Reading the logs costs time that the processes need to write them.
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(Observation::NotYet(format!("{} of them have", times.len())))
         })
@@ -115,7 +116,7 @@ fn seen(line: &str) -> Option<(f64, &str)> {
 }
 
 fn program() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_exe().context("find the program that runs now")?;
+    let here = std::env::current_exe().context("find the path of this program")?;
     let witness = here.with_file_name("witness");
     ensure!(witness.is_file(), "{} does not exist: `cargo xtask bench` builds it", witness.display());
     Ok(witness)

@@ -1,22 +1,40 @@
-//! What can go wrong for an application: which operation failed, on what, and whether trying again helps.
+//! The errors of this library. Each names the operation that failed, its object, and whether trying again helps.
+//!
+//! Error sources are part of the message and not returned by `source()`, so that a chain prints nothing twice.
 
 use std::time::Duration;
 
 use rototo_engine::{CompileError, ContextError, ResolveError};
 use rototo_source::{InvalidSource, SourceError};
 
-/// Everything that this library refuses. No message holds a secret; those about workspaces hold paths and names of
-/// keys, and no value, but for those of fixtures, which are for tests.
+/// Every error of this library.
+///
+/// No message holds a secret or a value of a workspace; messages about a workspace hold paths and keys. Only
+/// [`Fixture`](Self::Fixture) holds values, because fixtures are for tests.
+///
+/// ```
+/// # async fn example() -> rototo::Result<()> {
+/// use rototo::{Error, Workspace};
+///
+/// match Workspace::load("git+https://git.example.com/acme/config.git#main").await {
+///     Ok(workspace) => println!("{}", workspace.fingerprint()),
+///     Err(error @ Error::Lint { .. }) => panic!("the configuration is broken: {error}"),
+///     Err(error) if error.is_transient() => eprintln!("{error}; trying again helps"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The environment does not say where the workspace is.
+    /// The environment names no workspace. The field is the name of the variable.
     #[error("no workspace is named: set {0} to a directory, a git address, or kubernetes://NAMESPACE/WORKSPACE")]
     NoSource(&'static str),
-    /// The source string means nothing.
+    /// The text is not a source.
     #[error("reading the source string failed: {0}")]
     InvalidSource(InvalidSource),
-    /// What was given as the token for a source is none.
+    /// The token for a source can't be sent.
     #[error("opening {0} failed: its token is empty, or is not one line of plain text")]
     NoToken(String),
     /// The source can't be read once; it can only be followed by [`RefreshingWorkspace`](crate::RefreshingWorkspace).
@@ -25,7 +43,7 @@ pub enum Error {
     /// This build can't follow such a source.
     #[error("following {0} is not possible: this build of rototo lacks its feature `kubernetes`")]
     FeatureMissing(String),
-    /// The files of the source can't be had.
+    /// The files of the source can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The workspace has lint errors.
@@ -33,9 +51,9 @@ pub enum Error {
     Lint {
         /// The source.
         source_name: String,
-        /// How many errors lint found.
+        /// The number of errors that lint found.
         errors: usize,
-        /// Where the first one is, and what is wrong there.
+        /// The place and the message of the first error.
         first: String,
     },
     /// The workspace can't be compiled.
@@ -43,41 +61,41 @@ pub enum Error {
     Compile {
         /// The source.
         source_name: String,
-        /// What stands in the way.
+        /// The reason.
         error: CompileError,
     },
-    /// The application's own check of a workspace refused it.
+    /// A check of the application refused the workspace.
     #[error("loading {source_name} failed: {reason}")]
     CheckFailed {
         /// The source.
         source_name: String,
-        /// What the check says.
+        /// The reason that the check returned.
         reason: String,
     },
-    /// A value is not of the type that the application resolves it to.
+    /// A value does not have the type to which the application resolves it.
     #[error("value `{value_key}` of variable `{variable}` of {source_name} is no {type_name}")]
     Misfit {
         /// The source.
         source_name: String,
-        /// The variable.
+        /// The id of the variable.
         variable: String,
         /// The key of the value.
         value_key: String,
-        /// The type.
+        /// The name of the type.
         type_name: &'static str,
     },
-    /// A fixture can't be read, or does not hold.
+    /// A fixture can't be read, or a case of it does not hold.
     #[error("the fixture {} failed: {reason}", .path.display())]
     Fixture {
         /// The file.
         path: std::path::PathBuf,
-        /// What is wrong, with what was expected and what there is.
+        /// The reason, with the expected value and the resolved one.
         reason: String,
     },
-    /// The context is not one.
+    /// The JSON is not a context.
     #[error("building a context failed: {0}")]
     Context(ContextError),
-    /// The variable or qualifier has no answer for this context.
+    /// The variable or qualifier has no result for this context.
     #[error("resolving failed: {0}")]
     Resolve(ResolveError),
     /// The workspace was loaded for inspection only.
@@ -88,7 +106,7 @@ pub enum Error {
     NotLoaded {
         /// The source.
         source_name: String,
-        /// What stands in the way.
+        /// The reason.
         reason: String,
     },
     /// No workspace was loaded in time.
@@ -96,20 +114,20 @@ pub enum Error {
     StartTimedOut {
         /// The source.
         source_name: String,
-        /// How long was waited.
+        /// The time limit that was reached.
         after: Duration,
-        /// What stands in the way.
+        /// The reason.
         reason: String,
     },
-    /// A refresh failed. What was loaded before goes on to be used.
+    /// A refresh failed. The workspace that was loaded before stays in use.
     #[error("refreshing {source_name} failed: {reason}")]
     RefreshFailed {
         /// The source.
         source_name: String,
-        /// What stands in the way.
+        /// The reason.
         reason: String,
     },
-    /// The workspace is neither followed nor resolved from any more.
+    /// The workspace was shut down: it is not followed any more, and nothing resolves from it.
     #[error("{0} was shut down: it is not followed any more, and nothing resolves from it")]
     ShutDown(String),
 }
@@ -117,10 +135,10 @@ pub enum Error {
 /// The name under which earlier versions knew [`Error`].
 pub type RototoError = Error;
 
-/// What this library returns.
+/// The result of this library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-// Their words are part of ours; given as a source too, they would be printed twice.
+// These messages are part of ours. As an error source too, they would be printed twice.
 impl From<InvalidSource> for Error {
     fn from(error: InvalidSource) -> Self {
         Self::InvalidSource(error)
@@ -140,12 +158,13 @@ impl From<ResolveError> for Error {
 }
 
 impl Error {
-    /// Whether the content was had, and can't be used.
+    /// Returns whether the content was read, and can't be used.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Lint { .. } | Self::Compile { .. } | Self::CheckFailed { .. })
     }
 
-    /// Whether the same call may succeed later although nobody changes the workspace or this process's settings.
+    /// Returns whether the same call may succeed later although nobody changes the workspace or this process's
+    /// settings.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
-//! Resolve reviewed runtime configuration from memory, and have it stay current by itself.
+//! Resolves reviewed runtime configuration from memory, and keeps it current.
 //!
-//! A workspace is a directory of variables, qualifiers, and resources in git. An application names it once and asks
-//! for values with the facts of the request:
+//! A workspace is a directory of variables, qualifiers, and resources in git. An application names it once, and
+//! resolves values for the facts of each request:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -25,43 +25,56 @@
 //! # }
 //! ```
 //!
-//! A service that runs for long uses [`RefreshingWorkspace`]: the environment variable `ROTOTO_WORKSPACE_SOURCE` says
-//! where the workspace is, a directory on a laptop, a commit in a job, and `kubernetes://<namespace>/<workspace>` in a
-//! pod, where changes arrive in milliseconds. The rest of the code stays the same.
+//! # Where to start
 //!
-//! What was loaded last goes on to be used through every failure, and the status says what is wrong and how old the
-//! confirmation is. No error and no log line holds a value of a workspace or a secret.
+//! | for | see |
+//! |---|---|
+//! | a service that runs for long | [`RefreshingWorkspace`], [`RefreshOptions`] |
+//! | a job that reads the configuration once | [`Workspace::load`], [`LoadOptions`] |
+//! | values in the application's own types | [`RefreshingWorkspace::variable`], [`RefreshOptions::expecting`] |
+//! | work to do after a change | [`RefreshOptions::on_change`], [`RefreshingWorkspace::changes`] |
+//! | probes, logs, and metrics | [`RefreshingWorkspace::ready`], [`RefreshStatus`] |
+//! | tests of the application and of its workspace | [`RefreshingWorkspace::fixed`], [`testing`] |
+//!
+//! The environment variable `ROTOTO_WORKSPACE_SOURCE` names the source of a [`RefreshingWorkspace`]: a directory on a
+//! laptop, a commit in a job, and `kubernetes://<namespace>/<workspace>` in a pod, where changes arrive in
+//! milliseconds. The rest of the code stays the same.
+//!
+//! # Guarantees
+//!
+//! - Resolving reads memory, and never waits for I/O or for a version that is being loaded.
+//! - The workspace that was swapped in last stays in use through every failure. [`RefreshStatus`] names the failure and
+//!   the time of the last confirmation.
+//! - A workspace that lint, the compiler, or the application's own checks refuse never replaces a good one.
+//! - No error and no log line holds a value of a workspace or a secret. Errors of [`testing`] hold the values of
+//!   fixtures.
+//! - Every public type is [`Send`] and [`Sync`].
+//! - Dropping a future never harms what is loaded. The documentation of each method says what continues in the
+//!   background.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod change_listeners;
-mod changed_variables;
-mod checks;
-mod counters;
 mod current;
-mod custom_rules;
+mod environment;
 mod error;
-mod file_watcher;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-mod options;
-mod polling;
 mod reading;
 mod refreshing;
-mod status;
 pub mod testing;
-mod typed;
-mod typed_values;
 mod workspace;
 
-pub use change_listeners::{Change, Changes};
-pub use counters::Counters;
+pub use current::change_listeners::{Change, Changes};
+pub use current::counters::Counters;
+pub use current::refresh_request::RefreshOutcome;
+pub use current::status::RefreshStatus;
 pub use error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::Cluster;
-pub use options::{LintMode, LoadOptions, RefreshOptions, SourceAuth};
-pub use reading::SourceFingerprint;
-pub use refreshing::{RefreshOutcome, RefreshingWorkspace, WORKSPACE_SOURCE};
+pub use reading::options::{LintMode, LoadOptions, SourceAuth};
+pub use refreshing::options::RefreshOptions;
+pub use refreshing::typed::{Typed, TypedResolution};
+pub use refreshing::{RefreshingWorkspace, WORKSPACE_SOURCE};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
@@ -69,11 +82,33 @@ pub use rototo_engine::{
     Resolution, ResolveOptions, Severity, VariableTrace,
 };
 pub use rototo_source::ReaderOptions;
-pub use status::RefreshStatus;
-pub use typed::{Typed, TypedResolution};
+pub use workspace::origin::SourceFingerprint;
 pub use workspace::{QualifierResolution, VariableResolution, Workspace};
 
-/// The examples of the page on this library are code that compiles.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page of this crate promises it.
+    #[test]
+    fn public_types_may_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<RefreshingWorkspace>();
+        shared::<Workspace>();
+        shared::<Typed<String>>();
+        shared::<TypedResolution<String>>();
+        shared::<Changes>();
+        shared::<Change>();
+        shared::<RefreshOptions>();
+        shared::<LoadOptions>();
+        shared::<RefreshStatus>();
+        shared::<Error>();
+        #[cfg(feature = "kubernetes")]
+        shared::<Cluster>();
+    }
+}
+
+/// Compiles the examples of the page on this library.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/library.md")]
 struct Library;

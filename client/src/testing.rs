@@ -1,6 +1,7 @@
-//! For tests of applications and workspaces: what should be resolved, written down as files.
+//! Fixtures: files with the expected resolutions of a workspace, for tests of workspaces and applications.
 //!
-//! A suite is a directory with `rototo-fixtures.toml`, which names files, each with the cases of one variable or qualifier:
+//! [`assert_fixtures`] checks a suite. A suite is a directory with `rototo-fixtures.toml`, which names files with the
+//! cases of one variable or qualifier each:
 //!
 //! ```toml
 //! # rototo-fixtures.toml
@@ -14,7 +15,7 @@
 //! # variables/service-degradation-policy.toml
 //! schema_version = 1
 //! target = "variable:service-degradation-policy"
-//! description = "What is chosen under pressure"
+//! description = "The choice under pressure"
 //! [[case]]
 //! id = "high"
 //! title = "Most accounts are degraded"
@@ -22,43 +23,51 @@
 //! expect = { value_key = "degraded", value = { max_concurrency = 30 } }
 //! ```
 //!
-//! For a workspace without any source, see [`RefreshingWorkspace::fixed`](crate::RefreshingWorkspace::fixed).
+//! For a workspace without a source, see [`RefreshingWorkspace::fixed`](crate::RefreshingWorkspace::fixed).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rototo_engine::trace::PredicateTrace;
+use rototo_engine::resolve::trace::PredicateTrace;
 use rototo_engine::{QualifierTrace, ResolveOptions, VariableTrace};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ResolveContext;
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
+use rototo_engine::Context as ResolveContext;
 
 const SUITE: &str = "rototo-fixtures.toml";
 
-/// What [`assert_fixtures`] found.
+/// The result of [`assert_fixtures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FixtureAssertionReport {
-    /// How many cases hold.
+    /// The number of cases, all of which hold.
     pub cases: usize,
 }
 
-/// Resolves every case of a suite, and compares it with what the case expects. `suite` is its directory, or the
+/// Resolves every case of a suite, and compares the result with the case. `suite` is the directory of the suite, or the
 /// `rototo-fixtures.toml` in it.
 ///
-/// ```no_run
-/// # async fn test() -> rototo::Result<()> {
-/// let workspace = rototo::Workspace::load("degradation-config").await?;
-/// rototo::testing::assert_fixtures(&workspace, "fixtures").await?;
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rototo::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// # let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-service/fixtures");
+/// let workspace = rototo::Workspace::load(directory).await?;
+/// let report = rototo::testing::assert_fixtures(&workspace, fixtures).await?;
+/// assert_eq!(report.cases, 6);
 /// # Ok(())
 /// # }
 /// ```
 ///
+/// Dropping the future stops the check.
+///
 /// # Errors
-/// When a file can't be read, or with the first case that does not hold: what it expects and what there is.
+///
+/// [`Error::Fixture`] with a file that can't be read, or with the first case that does not hold: its expected value and
+/// the resolved one.
 pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> Result<FixtureAssertionReport> {
     let suite = match suite.as_ref() {
         directory if directory.is_dir() => directory.join(SUITE),
@@ -74,8 +83,8 @@ pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> 
             return Err(Error::Fixture { path, reason });
         }
         for case in &file.cases {
-            let held = case.check(workspace, &file.target);
-            held.map_err(|reason| Error::Fixture {
+            let result = case.check(workspace, &file.target);
+            result.map_err(|reason| Error::Fixture {
                 path: path.clone(),
                 reason: format!("case {}: {reason}", case.id),
             })?;
@@ -85,7 +94,7 @@ pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> 
     Ok(report)
 }
 
-/// A TOML file of the only version that there is.
+/// Reads a TOML file with schema version 1, the only one.
 async fn read<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T> {
     let failed = |reason: String| Error::Fixture { path: PathBuf::from(path), reason };
     let text = tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! A directory as the source, through the public interface: what a laptop does.
+//! Tests of a directory as the source, through the public interface, as on a laptop.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -23,7 +23,8 @@ fn workspace_with(limit: &str) -> TempDir {
 
 fn set(directory: &Path, limit: &str) {
     let variable = format!(
-        "schema_version = 1\ndescription = \"How many\"\ntype = \"int\"\n[values]\nsmall = {limit}\n[resolve]\ndefault = \"small\"\n"
+        "schema_version = 1\ndescription = \"The limit\"\ntype = \"int\"\n[values]\nsmall = {limit}\n\
+         [resolve]\ndefault = \"small\"\n"
     );
     fs::write(directory.join("variables/limit.toml"), variable).unwrap();
 }
@@ -80,12 +81,12 @@ async fn a_change_is_swapped_in_when_the_application_asks() {
     set(directory.path(), "20");
     assert_eq!(workspace.refresh_now().await.unwrap(), RefreshOutcome::Refreshed);
     assert_eq!(limit(&workspace), 20);
-    assert_eq!(before.resolve("limit", &nothing()).unwrap().value, &json!(10), "a view stays as it was");
+    assert_eq!(before.resolve("limit", &nothing()).unwrap().value, &json!(10), "a view never changes");
     assert_eq!(changes.next().await.unwrap().fingerprint(), workspace.current().unwrap().fingerprint());
 }
 
 #[tokio::test]
-async fn a_broken_change_is_refused_and_the_version_before_goes_on() {
+async fn a_broken_change_is_refused_and_the_version_before_stays() {
     let directory = workspace_with("10");
     let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
     set(directory.path(), "\"ten\"");
@@ -102,7 +103,7 @@ async fn a_broken_change_is_refused_and_the_version_before_goes_on() {
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_fit_the_type_of_the_application_is_never_swapped_in() {
+async fn a_value_that_does_not_fit_the_application_is_never_swapped_in() {
     let expecting = || RefreshOptions::new().expecting::<u8>("limit");
     let directory = workspace_with("10");
     let workspace = RefreshingWorkspace::load(path(&directory), expecting()).await.unwrap();
@@ -117,12 +118,12 @@ async fn a_value_that_does_not_fit_the_type_of_the_application_is_never_swapped_
 }
 
 #[tokio::test]
-async fn a_period_finds_the_change_by_itself() {
+async fn a_change_is_found_by_polling() {
     let directory = workspace_with("10");
     let options = RefreshOptions::new().with_period(Duration::from_millis(1));
     let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
     let mut changes = workspace.changes();
-    // Renamed into place, so that no half of it is ever seen.
+    // The rename replaces the file in one step, so no poll reads half of it.
     let other = workspace_with("20");
     fs::rename(other.path().join("variables/limit.toml"), directory.path().join("variables/limit.toml")).unwrap();
     changes.next().await.unwrap();
@@ -132,7 +133,7 @@ async fn a_period_finds_the_change_by_itself() {
 #[tokio::test]
 async fn a_file_that_changes_is_noticed_without_a_poll() {
     let directory = workspace_with("10");
-    // The next look is an hour away.
+    // The next poll is an hour away.
     let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
     let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
     let mut changes = workspace.changes();
@@ -165,12 +166,12 @@ async fn a_listener_gets_the_start_and_then_which_variables_changed() {
 }
 
 #[tokio::test]
-async fn a_listener_that_panics_gets_the_next_change_all_the_same() {
+async fn a_listener_that_panics_still_gets_the_next_change() {
     let directory = workspace_with("10");
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let options = RefreshOptions::new().on_change(move |change| {
         sender.send(()).unwrap();
-        assert!(change.before.is_some(), "the first one is not welcome");
+        assert!(change.before.is_some(), "the listener panics at the first change");
     });
     let workspace = RefreshingWorkspace::load(path(&directory), options).await.unwrap();
     received.recv().await.unwrap();
@@ -199,7 +200,7 @@ async fn a_typed_variable_deserializes_each_version_once() {
     set(directory.path(), "20");
     workspace.refresh_now().await.unwrap();
     assert_eq!((limit.resolve(&nothing()).unwrap().0, MADE.load(Ordering::Relaxed)), (20, 2));
-    assert_eq!((first.0, limit.resolve_in(&view, &nothing()).unwrap().0), (10, 10), "what is held stays");
+    assert_eq!((first.0, limit.resolve_in(&view, &nothing()).unwrap().0), (10, 10), "a held value stays");
 
     set(directory.path(), "3000");
     workspace.refresh_now().await.unwrap();
@@ -210,7 +211,7 @@ async fn a_typed_variable_deserializes_each_version_once() {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted() {
+async fn polls_swaps_and_refusals_are_counted() {
     let directory = workspace_with("10");
     let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
     set(directory.path(), "\"ten\"");
@@ -224,14 +225,15 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test]
-async fn fixtures_hold_or_say_what_does_not() {
+async fn a_fixture_that_does_not_hold_is_named() {
     let directory = workspace_with("10");
     let suite = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| fs::write(suite.path().join(name), text).unwrap();
     let manifest = "schema_version = 1\n[[fixture]]\npath = \"limit.toml\"\ntarget = \"variable:limit\"\n";
     write("rototo-fixtures.toml", manifest.to_owned());
     let case = |value: u8| {
-        let preamble = "schema_version = 1\ntarget = \"variable:limit\"\ndescription = \"\"\n[[case]]\nid = \"all\"\ntitle = \"All\"\n";
+        let preamble = "schema_version = 1\ntarget = \"variable:limit\"\ndescription = \"\"\n\
+                        [[case]]\nid = \"all\"\ntitle = \"All\"\n";
         format!("{preamble}expect = {{ value = {value}, value_key = \"small\", matched = \"default\" }}\n")
     };
     write("limit.toml", case(10));
@@ -264,7 +266,7 @@ async fn a_directory_that_is_not_there_is_an_error_at_once_and_found_later() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_nothing_resolves_but_the_views_that_are_held() {
+async fn after_a_shutdown_only_held_views_resolve() {
     let directory = workspace_with("10");
     let workspace = RefreshingWorkspace::load(path(&directory), RefreshOptions::new()).await.unwrap();
     let (view, variable) = (workspace.current().unwrap(), workspace.variable::<u64>("limit"));
@@ -303,7 +305,7 @@ async fn a_fixed_workspace_is_ready_and_never_changes() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_none_says_so() {
+async fn a_text_that_is_not_a_source_is_refused() {
     for source in ["", "http://example.com/a.zip", "kubernetes://a/b/c"] {
         assert!(matches!(Workspace::load(source).await, Err(Error::InvalidSource(_))), "{source}");
     }

@@ -1,4 +1,4 @@
-//! A git repository as the source, through the public interface: what a job does, and a service outside a cluster.
+//! Tests of a git repository as the source, through the public interface, as in a job or a service outside a cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! The values of a typed variable are deserialized once per version of the workspace, and shared from then on.
+//! Tests of typed variables: values are deserialized once per version of the workspace, and shared.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -23,7 +23,8 @@ fn write(directory: &Path, small: i64) {
 
 fn set(directory: &Path, small: i64) {
     let variable = format!(
-        "schema_version = 1\ntype = \"int\"\n[values]\nsmall = {small}\nlarge = 100\n[resolve]\ndefault = \"small\"\n[[resolve.rule]]\nqualifier = \"large\"\nvalue = \"large\"\n"
+        "schema_version = 1\ntype = \"int\"\n[values]\nsmall = {small}\nlarge = 100\n\
+         [resolve]\ndefault = \"small\"\n[[resolve.rule]]\nqualifier = \"large\"\nvalue = \"large\"\n"
     );
     fs::write(directory.join("variables/limit.toml"), variable).unwrap();
 }
@@ -33,7 +34,7 @@ fn context(large: bool) -> ResolveContext {
 }
 
 #[tokio::test]
-async fn each_value_is_deserialized_once_per_version_whoever_asks() {
+async fn each_value_is_deserialized_once_per_version_for_all_callers() {
     static READ: AtomicUsize = AtomicUsize::new(0);
     struct CountedValue(i64);
     impl<'de> Deserialize<'de> for CountedValue {
@@ -47,7 +48,7 @@ async fn each_value_is_deserialized_once_per_version_whoever_asks() {
     write(directory.path(), 10);
     let options = RefreshOptions::new().expecting::<CountedValue>("limit");
     let workspace = RefreshingWorkspace::load(directory.path().display().to_string(), options).await.unwrap();
-    assert_eq!(READ.load(Ordering::SeqCst), 2, "the check reads both values before anybody asks");
+    assert_eq!(READ.load(Ordering::SeqCst), 2, "the check reads both values before the first resolution");
     let (one, other) = (workspace.variable::<CountedValue>("limit"), workspace.variable::<CountedValue>("limit"));
     std::thread::scope(|threads| {
         for _ in 0..4 {
@@ -63,7 +64,7 @@ async fn each_value_is_deserialized_once_per_version_whoever_asks() {
     assert!(Arc::ptr_eq(&shared[0], &shared[1]));
     assert_eq!(READ.load(Ordering::SeqCst), 2);
 
-    // A request may hold the version before while others are at the next one.
+    // A request may still hold the version before while others use the next one.
     let before = workspace.current().unwrap();
     set(directory.path(), 20);
     workspace.refresh_now().await.unwrap();
@@ -76,7 +77,7 @@ async fn each_value_is_deserialized_once_per_version_whoever_asks() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_such_type_is_an_error_only_when_it_is_chosen() {
+async fn a_value_of_another_type_is_an_error_only_when_it_is_chosen() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), -1);
     let workspace =

@@ -1,4 +1,4 @@
-//! Makes clients of the API server.
+//! Makes clients of the API server, whose requests end and whose dead connections are noticed.
 
 use std::time::Duration;
 
@@ -23,17 +23,18 @@ const PROBE_AFTER: Duration = Duration::from_secs(15);
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;
 
-/// Makes the client that `config` describes. Every request is tried once and has a time limit. TCP keepalive closes a
-/// connection whose other side is gone; reads that bring nothing for `idle` close one whose other side hangs, so `idle`
-/// must be longer than a watch lasts.
+/// Makes the client that `config` describes. The client tries every request once, with a time limit. TCP keepalive
+/// closes a connection whose other side is gone. A connection that receives nothing for `idle` is closed too, because
+/// its other side hangs; `idle` must be longer than a watch lasts.
 ///
-/// Through an HTTP proxy there is no TCP keepalive: kube makes that connection itself.
+/// A connection through an HTTP proxy has no TCP keepalive, because kube makes it. Clones of the client share
+/// connections and may be used from any thread. Dropping a request's future cancels the request.
 ///
 /// # Errors
 ///
 /// `config` names credentials, certificates, or a proxy that can't be used.
 pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Error> {
-    // Kube's default is up to 15 tries, each after as long as a Retry-After says: a caller would be held for minutes.
+    // Kube's default is up to 15 tries, each after the time in a Retry-After: a caller would wait for minutes.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(idle);
@@ -44,7 +45,7 @@ pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Er
 /// Does what [`Client::try_from`] does, with TCP keepalive and [`Limited`].
 pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
-        // Kube knows which proxies it was built for, and refuses the others.
+        // Kube refuses a proxy of a kind that it was built without.
         return Ok(ClientBuilder::try_from(config)?
             .with_layer(&layer_fn(|service| Limited { service, limits }))
             .build());
@@ -70,7 +71,8 @@ pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube:
     Ok(Client::new(Limited { service, limits }, config.default_namespace))
 }
 
-/// Makes a client over any HTTP service, with the time limits of [`api_server`]: for tests of what uses such a client.
+/// Makes a client over any HTTP service, with the time limits of [`api_server`], for tests of code that uses such a
+/// client.
 pub fn limited<S, B>(service: S, namespace: &str) -> Client
 where
     S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
@@ -90,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the kernel probes the connection to `port` in time: the sixth column holds the kind of the timer, 02 for
-    /// keepalive, and the time until it expires, in hundredths of a second.
+    /// Returns whether the kernel probes the connection to `port` in time. The sixth column holds the kind of the
+    /// timer, 02 for keepalive, and the time until it expires, in hundredths of a second.
     fn has_keepalive(port: u16) -> bool {
         let is_in_time = |timer: &str| {
             let expires = timer.strip_prefix("02:").and_then(|expires| u64::from_str_radix(expires, 16).ok());

@@ -29,16 +29,16 @@ pub struct Address {
 /// The certificate authorities that a server's certificate must come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
-    /// Those of the system.
+    /// The certificate authorities of the system.
     System,
-    /// These, as PEM.
+    /// The certificates in this text, as PEM.
     Pem(String),
-    /// Those in this PEM file, read again now and then.
+    /// The certificates in this PEM file, which is read again from time to time.
     File(PathBuf),
 }
 
 impl Address {
-    /// The address that the operator wrote into the annotations of the marker map.
+    /// Returns the address that the operator wrote into the annotations of the marker map; `None` if it wrote none.
     #[must_use]
     pub fn of(map: &ConfigMap) -> Option<Self> {
         let annotations = map.metadata.annotations.as_ref()?;
@@ -51,13 +51,13 @@ impl Address {
 /// An address that no connection can be made to.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidAddress {
-    /// It is not a URL.
+    /// The text is not a URL.
     #[error("the operator's address `{0}` is not a URL")]
     NotAUrl(String),
-    /// Its text is not shown, as a password may stand in it.
+    /// The URL has a user name. Its text is not shown, because it may contain a password.
     #[error("the operator's address has a user name in it")]
     UserName,
-    /// A token must not be sent unencrypted.
+    /// The URL is not `https://`, and a token must not travel unencrypted.
     #[error("the operator's address `{0}` is not an https:// URL")]
     Unencrypted(String),
     /// The given text is not PEM, or has no certificate.
@@ -68,7 +68,7 @@ pub enum InvalidAddress {
     Unprepared {
         /// The address.
         url: String,
-        /// What the TLS or HTTP library said.
+        /// The error of the TLS or HTTP library.
         reason: String,
     },
 }
@@ -84,18 +84,30 @@ pub enum RequestError {
     Failed(String),
 }
 
-/// A connection to the operator.
+/// A connection to the operator, which is kept alive between requests. It may be shared between threads.
+///
+/// ```
+/// use rototo_connection::{Address, Endpoint, Trust};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rototo_connection::InvalidAddress> {
+/// let address = Address { url: "https://operator.rototo.svc:8443".to_owned(), ca: Trust::System };
+/// let endpoint = Endpoint::open(&address)?;
+/// assert_eq!(endpoint.url(), address.url);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Endpoint {
     client: kube::Client,
     url: Uri,
 }
 
 impl Endpoint {
-    /// Prepares the connection. It is made with the first request.
+    /// Prepares the connection, which the first request makes. Must be called on a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// The address can't be used.
+    /// [`InvalidAddress`] if no connection can be made to `address`.
     pub fn open(address: &Address) -> Result<Self, InvalidAddress> {
         let url = checked(&address.url)?;
         let mut config = kube::Config::new(url.clone());
@@ -111,17 +123,20 @@ impl Endpoint {
         Ok(Self { client, url })
     }
 
-    /// The address, as errors show it.
+    /// Returns the address as errors show it, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         shown(&self.url)
     }
 
-    /// Sends a request, and reads the whole answer, whatever its status.
+    /// Sends a request, and reads the whole answer, whatever its status. `limit` is the largest body, in bytes.
+    ///
+    /// Cancellation safe: dropping the future cancels the request.
     ///
     /// # Errors
     ///
-    /// The connection fails, the answer is not complete after `within`, or its body has more than `limit` bytes.
+    /// [`RequestError::TimedOut`] if the answer is not complete after `within`; [`RequestError::Failed`] if the
+    /// connection fails or the body is too large.
     pub async fn send(
         &self,
         request: Request<Vec<u8>>,
@@ -139,14 +154,15 @@ impl Endpoint {
     }
 }
 
-/// The message in the operator's answer to a request that failed.
+/// Returns the message in the operator's answer to a request that failed, cut to 500 characters.
 #[must_use]
 pub fn error_message(body: &[u8]) -> String {
     let message = serde_json::from_slice(body).map(|ErrorBody { message, .. }| message);
     message.unwrap_or_else(|_| "no reason given".to_owned()).chars().take(500).collect()
 }
 
-/// Refuses addresses to which a token would travel unencrypted. The loopback interface never leaves the machine.
+/// Parses an address, and refuses one to which a token would travel unencrypted. Traffic on the loopback interface
+/// never leaves the machine.
 fn checked(url: &str) -> Result<Uri, InvalidAddress> {
     let uri: Uri = url.parse().map_err(|_| InvalidAddress::NotAUrl(url.to_owned()))?;
     let is_local = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
@@ -203,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_message_is_what_the_operator_said() {
+    fn an_error_message_is_the_operators_own() {
         assert_eq!(error_message(br#"{"code":"forbidden","message":"grant get"}"#), "grant get");
         assert_eq!(error_message(b"<html>"), "no reason given");
         let long = json!({ "code": "x", "message": "a".repeat(10_000) }).to_string();

@@ -1,11 +1,12 @@
-//! Connects the programs of rototo, operator, client library, and command, to the API server and to the operator.
+//! Connects the operator, the client library, and the command to the API server and to the operator's endpoint.
 //!
-//! [`api_server`] makes a client of the API server whose requests all end and whose dead connections are noticed.
-//! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both are a `kube::Client`: a program has one HTTP
-//! and one TLS stack, with one set of proxies, roots, and one crypto provider.
+//! [`api_server`] makes a client of the API server. Every request has a time limit, and dead connections are noticed.
+//! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both use a `kube::Client`, so a program has one
+//! HTTP and one TLS stack with one set of proxies, roots, and one crypto provider.
 //!
-//! Neither retries: each caller comes back by itself.
+//! Neither retries a request: each caller is level-triggered, and sends the next request by itself.
 
+#![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod api_server;
@@ -15,9 +16,26 @@ mod limits;
 pub use api_server::{api_server, limited};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 
-/// An error and its causes in one line: the outermost alone often says no more than "error sending request".
+/// Returns an error and its causes in one line. The outermost error alone often says no more than "error sending
+/// request".
 ///
-/// A cause that the text already names is left out.
+/// A cause whose text is already part of the line is left out.
+///
+/// ```
+/// #[derive(Debug)]
+/// struct Outer(std::fmt::Error);
+/// # impl std::fmt::Display for Outer {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("writing failed") }
+/// # }
+/// impl std::error::Error for Outer {
+///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+///
+/// let text = rototo_connection::with_causes(&Outer(std::fmt::Error));
+/// assert!(text.starts_with("writing failed: "));
+/// ```
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,7 +1,8 @@
 //! Gives every request to the API server a time limit. It is part of the client, so no caller can forget it.
 //!
-//! A server that hangs, or one behind a dead connection, never answers, and one await that never ends would freeze
-//! whatever waits for it. A request that reaches its limit fails like any other, and its level-triggered caller comes back.
+//! A server that hangs, or one behind a dead connection, never answers, and an await that never ends would block every
+//! task that waits for it. A request that reaches its limit fails like any other, and its level-triggered caller sends
+//! the next one.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tower::{BoxError, Service};
 const OBJECT: Duration = Duration::from_secs(10);
 /// The time for a page of a list, which holds up to 500 objects.
 const PAGE: Duration = Duration::from_secs(30);
-/// The time until a watch begins. How long it may be quiet afterwards is the watcher's business.
+/// The time until a watch begins. The watcher limits the time for which it may be quiet afterwards.
 const WATCH_BEGINS: Duration = Duration::from_secs(30);
 
 /// A client's service whose requests have time limits.
@@ -29,7 +30,7 @@ pub(crate) struct Limited<S> {
     pub(crate) limits: TimeLimits,
 }
 
-/// Who limits the time of a request.
+/// The side that limits the time of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeLimits {
     /// The client, by the kind of request that kube sends.
@@ -41,9 +42,9 @@ pub(crate) enum TimeLimits {
 /// The time limit of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimeLimit {
-    /// For the whole answer.
+    /// The limit of the whole answer.
     Whole(Duration),
-    /// For its beginning: the rest is a stream.
+    /// The limit of the beginning of the answer: the rest is a stream.
     Beginning(Duration),
 }
 
@@ -53,13 +54,13 @@ impl TimeLimit {
         if parameters.into_iter().any(|parameter| matches!(parameter, "watch=true" | "watch=1")) {
             return Self::Beginning(WATCH_BEGINS);
         }
-        // This is how kube names its requests. One that it gave another name would have less time, and still an end.
+        // Kube names its requests in this extension. A list with another name would have less time, and still an end.
         let name = request.extensions().get::<&'static str>();
         Self::Whole(if name.is_some_and(|name| name.starts_with("list")) { PAGE } else { OBJECT })
     }
 }
 
-/// The API server did not answer in time.
+/// The API server did not answer within the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server did not answer within {0:?}")]
 struct RequestTimeout(Duration);
@@ -93,7 +94,7 @@ where
     }
 }
 
-/// Reads the whole body, which kube would do anyway.
+/// Reads the whole body, as kube does anyway.
 async fn whole<B>(answer: Response<B>) -> Result<Response<Either<Full<Bytes>, B>>, BoxError>
 where
     B: HttpBody<Data = Bytes>,
@@ -132,7 +133,7 @@ mod tests {
         Client::new(limited(tower::service_fn(|_| pending::<Result<Response<Body>, Infallible>>())), "ns")
     }
 
-    /// A server that answers at once with a head. Its body brings `text` after a while, and never ends.
+    /// A server that sends the status line at once. Its body has `text` after a while, and never ends.
     fn slow(text: &'static str, after: Duration) -> Client {
         let answer = move |_| {
             let text = stream::once(sleep(after)).map(move |()| Ok::<_, Infallible>(text));

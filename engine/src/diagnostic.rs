@@ -5,8 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lint;
-use crate::text::Range;
+use crate::document::text::Range;
 
 /// Whether a workspace with this diagnostic may be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -154,9 +153,9 @@ pub struct Diagnostic {
     /// The name of the key it is about, where naming it helps and reveals no value.
     #[serde(skip)]
     pub key: Option<String>,
-    /// What the rule is called, if it is one of the workspace's own.
+    /// What the rule is called.
     #[serde(skip)]
-    pub title: Option<String>,
+    pub title: Cow<'static, str>,
 }
 
 impl Diagnostic {
@@ -178,11 +177,7 @@ impl Diagnostic {
     /// ```
     #[must_use]
     pub fn masked_message(&self) -> String {
-        let title = match (&self.title, lint::rule(&self.rule)) {
-            (Some(title), _) => one_line(title),
-            (None, Some(rule)) => rule.title.to_owned(),
-            (None, None) => "a rule of the workspace objects".to_owned(),
-        };
+        let title = one_line(&self.title);
         match &self.key {
             Some(key) => format!("{title} (at `{key}`)"),
             None => title,

@@ -1,5 +1,8 @@
 //! Cycles and depth of references, without recursion: a workspace may chain as many as it likes.
 
+/// The longest permitted chain of qualifiers that refer to each other. Resolution follows a chain on its stack.
+pub const MAX_QUALIFIER_CHAIN: usize = 128;
+
 /// The strongly connected components of a graph of `edges[from] = [to, …]`, each after all that it refers to.
 pub(crate) fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut search = Search {

@@ -18,50 +18,32 @@
 #![deny(missing_docs, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod attribute;
-pub mod bucket;
 pub mod compile;
-mod compiled;
-mod constraint;
-pub mod context;
 pub mod diagnostic;
-mod evaluation;
-mod facts;
-pub mod fingerprint;
+mod document;
 mod graph;
-mod infer;
 pub mod lint;
-mod memory;
-mod number;
 pub mod parse;
-mod paths;
-mod pattern;
-mod prepared;
 pub mod resolve;
-mod schema_cost;
-pub mod shared;
-mod table;
-pub mod text;
-pub mod trace;
-pub mod tree;
-mod violation;
+mod value;
 
-pub use attribute::Attribute;
-pub use bucket::bucket;
+pub use compile::compiled::Compiled;
 pub use compile::{CompileError, compile, compile_after};
-pub use compiled::Compiled;
-pub use context::{Context, ContextError};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
-pub use facts::{Attributes, Facts};
-pub use fingerprint::{Digest, Fingerprint};
-pub use infer::infer_context_schema;
+pub use document::fingerprint::{Digest, Fingerprint};
+pub use document::text::{Position, Range};
+pub use document::tree::{Document, DocumentKind, Tree};
+pub use document::{fingerprint, shared, text, tree};
 pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
+pub use parse::infer::infer_context_schema;
 pub use parse::{Parsed, Summary, parse, parse_after};
-pub use prepared::Prepared;
-pub use resolve::{Resolution, ResolveError, ResolveOptions};
-pub use text::{Position, Range};
-pub use trace::{QualifierTrace, VariableTrace};
-pub use tree::{Document, DocumentKind, Tree};
+pub use resolve::context::{Context, ContextError};
+pub use resolve::facts::{Attributes, Facts};
+pub use resolve::prepared::Prepared;
+pub use resolve::trace::{QualifierTrace, VariableTrace};
+pub use resolve::{Resolution, ResolveError, ResolveOptions, context, trace};
+pub use value::attribute::Attribute;
+pub use value::bucket::{self, bucket};
 
 /// What this engine understands. It grows when a workspace may hold something that older engines would read differently.
 pub const ENGINE_LEVEL: u64 = 1;

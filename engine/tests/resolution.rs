@@ -243,3 +243,19 @@ fn workspaces_beyond_the_stack_resolve_the_same() {
     assert_eq!(workspace.resolve_qualifier("q1999", &context(json!({ "a1999": 1999 }))), Ok(true));
     assert_eq!(workspace.resolve_qualifier("q7", &context(json!({ "a7": 8 }))), Ok(false));
 }
+
+#[test]
+fn a_variable_of_a_resource_may_have_an_empty_table_of_values() {
+    // Lint accepts it, so it compiles.
+    let compiled = workspace(&[
+        ("schemas/limits.schema.json", r#"{ "type": "object" }"#),
+        ("resources/limits.toml", "schema_version = 1\nschema = \"../schemas/limits.schema.json\"\n"),
+        ("resources/limits-objects/small.toml", "max = 1\n"),
+        (
+            "variables/v.toml",
+            "schema_version = 1\ntype = \"resource:limits\"\n[values]\n[resolve]\ndefault = \"small\"\n",
+        ),
+    ]);
+    let resolution = compiled.resolve_variable("v", &context(json!({}))).unwrap();
+    assert_eq!(*resolution.value, json!({ "max": 1 }));
+}

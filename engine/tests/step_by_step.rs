@@ -136,7 +136,10 @@ fn a_workspace_followed_step_by_step_is_the_one_that_is_read_at_once() {
                     compiled = next;
                     compiled_steps += 1;
                 }
-                (Err(next), Err(at_once)) => assert_eq!(next.diagnostics.is_empty(), at_once.diagnostics.is_empty()),
+                (Err(next), Err(refused)) => {
+                    assert_eq!(next.diagnostics.is_empty(), refused.diagnostics.is_empty());
+                    assert!(lint(&at_once).has_errors(), "lint accepts what does not compile: {refused}");
+                }
                 (next, at_once) => panic!("followed {:?}, at once {:?}", next.err(), at_once.err()),
             }
         }

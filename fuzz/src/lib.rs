@@ -1,5 +1,5 @@
-//! What the targets do with arbitrary bytes. Whatever these are, there is an answer: no panic, no endless work, and what
-//! must hold for every input is asserted.
+//! The fuzz targets. Arbitrary bytes always get an answer, without a panic and without endless work, and each target
+//! asserts the invariants that hold for every input.
 
 pub mod snapshots;
 pub mod seeds;

@@ -1,4 +1,4 @@
-//! What fuzzing starts from: the fixtures of all lint rules, a workspace that uses the whole format, and valid texts.
+//! The seeds of fuzzing: the examples of all lint rules, a workspace that uses the whole format, and valid texts.
 
 use std::io::Write;
 use std::path::PathBuf;

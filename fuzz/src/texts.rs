@@ -9,7 +9,7 @@ use rototo_source::Source;
 #[path = "../../cli/src/workspace/context.rs"]
 mod context;
 
-/// What a source is written as is read again as the same.
+/// A source that is written as text is read as the same source.
 pub fn source(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(source) = text.parse::<Source>() {
@@ -18,7 +18,7 @@ pub fn source(bytes: &[u8]) {
     }
 }
 
-/// What a marker is written as is read again as the same.
+/// A marker that is written as text is read as the same marker.
 pub fn marker(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(marker) = Marker::parse(text) {
@@ -26,7 +26,7 @@ pub fn marker(bytes: &[u8]) {
     }
 }
 
-/// What a process reports, and what it is answered.
+/// Reports of processes, and the responses to them.
 pub fn fleet_report(bytes: &[u8]) {
     if let Ok(report) = serde_json::from_slice::<Report>(bytes) {
         let written = serde_json::to_vec(&report).unwrap();

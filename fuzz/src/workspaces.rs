@@ -38,7 +38,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What stands before the path of each file where a workspace is one text.
+/// The prefix of each file's path where a workspace is one text.
 pub const FILE_HEADER: &str = "=== ";
 
 /// A document among others that are right.

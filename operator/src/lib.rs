@@ -1,57 +1,33 @@
 //! The rototo operator: follows the sources of `RototoWorkspace`s, publishes what lint accepts, and counts who runs it.
 //!
-//! A change goes through these modules, in this order:
+//! Each folder is a room with one task:
 //!
-//! - [`controller`] watches, and rings for a reconcile; [`reconcile`] tells the story of one workspace: `polling`, `publish`,
-//!   `report`.
-//! - [`schedule`] (pure) says when to look. [`poll`]: one look at the source: pin, fetch, lint, keep as a snapshot. [`secrets`] opens it; `recover` looks at
-//!   what was published when the disk has lost it.
-//! - `rototo_protocol::plan` (pure) decides what the marker must say; [`markers`] writes it; [`sweep`] removes what is left
-//!   over.
-//! - [`serve`] hands out [`snapshots`] and takes reports, to those whom [`access`] lets in; `rototo_protocol::fleet` (pure)
-//!   says whether a publish runs everywhere, from these reports and from [`pods`].
-//! - [`webhook`] lets a git host ring for a look.
-//! - [`status`] (pure) derives conditions, columns, and events.
+//! - `reconcile` is the way of one workspace: its stages poll, publish, and report. It has the watches that requeue
+//!   workspaces, the memory of each of them, and the sweep of what is left over.
+//! - `source` polls a source: pin, fetch, lint, keep as a snapshot. It says when a poll is due.
+//! - `marker` reads and writes the marker maps. `rototo_protocol::plan` (pure) decides what a marker must name.
+//! - `fleet` has the evidence from pods; `rototo_protocol::fleet` (pure) decides from it, and from reports, whether a
+//!   publish runs everywhere.
+//! - `status` (pure but for its edge) derives conditions, columns, and Events, and has the metrics.
+//! - `http` serves snapshots, takes reports and webhook calls, and answers the probes.
+//! - `leader` lets one process write at a time.
+//! - `run` starts all of it, and ends it in order.
 //!
-//! [`leader`] lets one process write at a time. [`workspace_record`] is what the process remembers between two reconciles. None of it is the truth.
-//!
-//! Nothing waits for ever: `cluster` makes the client of the API server, and each of its requests has a time limit;
-//! [`watchdog`] gives one to every reconcile; and `health` says by [`progress`] whether the process still turns.
+//! The leaves `source`, `marker`, `fleet`, and `leader` know nothing of each other; `reconcile` joins them. Nothing
+//! that is remembered here is the truth. And nothing waits for ever: each request to the API server has a time limit in
+//! the client, each reconcile has one in `reconcile::watchdog`, and the probes answer by `reconcile::progress` whether
+//! the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod access;
-mod body;
-pub mod clock;
-mod cluster;
-pub mod context;
-pub mod controller;
-pub mod custom_rules;
-mod health;
-pub mod leader;
-pub mod maps;
-pub mod markers;
-pub mod metrics;
-pub mod options;
-pub mod pods;
-pub mod poll;
-mod polling;
-pub mod progress;
-mod publish;
-pub mod reconcile;
-pub mod record_store;
-mod recover;
-mod report;
+mod fleet;
+mod http;
+mod leader;
+mod marker;
+mod reconcile;
 mod run;
-pub mod schedule;
-pub mod secrets;
-pub mod serve;
-mod snapshot_cache;
-pub mod snapshots;
-pub mod status;
-pub mod sweep;
-pub mod tls;
-pub mod watchdog;
-pub mod webhook;
-pub mod workspace_record;
+mod source;
+mod status;
+mod workspace_key;
 
-pub use run::{ENDS_WITHIN, StartError, run};
+pub use crate::run::options;
+pub use crate::run::{ENDS_WITHIN, StartError, run};

@@ -1,4 +1,4 @@
-//! `rototo-operator`: reads its flags, sets up the log, and runs until it is told to end.
+//! `rototo-operator`: reads its flags, sets up the log, and runs until a signal ends it.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    // Before there are other threads, which would not be confined.
+    // This comes before there are other threads, which would not be confined.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == rototo_lua::SANDBOX) {
         return rototo_lua::serve();
     }
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(operate(options));
-    // A thread that looks up a name, or reads a repository, can't be interrupted, and is not waited for.
+    // Threads that resolve a name or read a repository can't be interrupted, so the end does not wait for them.
     runtime.shutdown_background();
     code
 }
@@ -47,7 +47,7 @@ async fn operate(options: Options) -> ExitCode {
     }
 }
 
-/// Ends when the operator should long have done so.
+/// Waits until the operator should have ended long ago.
 async fn too_late(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(rototo_operator::ENDS_WITHIN).await;

@@ -1,12 +1,12 @@
-//! Decides what the operator must write so that the marker says what the source says.
+//! Decides what the operator must write so that the marker names the content that should run. The entry point is
+//! [`plan`], a pure function from [`PlanInput`] to [`MarkerPlan`].
 //!
-//! The content decides: an accepted head whose fingerprint the marker already names rings nothing, whatever commit it
-//! came from. And the marker decides what is published: what an earlier operator process wrote is as good as our own. But
-//! a change that somebody else made while this process looks on is put back, under a later name and only after the source
-//! was asked again: the stranger may have been in a hurry for a reason that git knows by now.
-//!
-//! A write whose answer got lost is repeated under the name that it had, so that one change has one name whatever becomes
-//! of the answers.
+//! - Only content moves a marker. If the marker already names the fingerprint of the accepted candidate, nothing is
+//!   written, whatever commit the candidate came from.
+//! - The marker is the record of what is published. A marker that an earlier operator process wrote is as good as one
+//!   that this process wrote.
+//! - A write whose answer was lost is repeated under the same name, so that one change has one name, whichever answers
+//!   arrive.
 
 use jiff::{SignedDuration, Timestamp};
 use rototo_api::UpdatedAt;
@@ -15,24 +15,25 @@ use rototo_engine::Fingerprint;
 
 use crate::Publish;
 
-/// A publish that a process reports may lie so far in the future before its name counts as made up.
+/// The longest time by which the name of a reported publish may lie in the future. A name beyond that counts as made
+/// up.
 const FUTURE: SignedDuration = SignedDuration::from_hours(1);
 
-/// The ConfigMap with the markers, as far as one workspace is concerned.
+/// The ConfigMap with the markers, as one workspace sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarkerMap {
-    /// There is none.
+    /// The ConfigMap does not exist.
     Missing,
-    /// It is not of this install, which therefore never writes it.
+    /// It belongs to another install, so this install never writes it.
     Foreign {
-        /// The install that its annotation names, if any.
+        /// The install that its annotation names, if there is one.
         owner: Option<String>,
     },
-    /// It is of this install.
+    /// It belongs to this install.
     Ours {
-        /// What a write must not have changed since.
+        /// The resourceVersion that the map must still have when a write arrives.
         resource_version: String,
-        /// Whether its labels and annotations are what they should be.
+        /// True if its labels and annotations are correct.
         addressed: bool,
         /// The marker of this workspace.
         marker: MarkerEntry,
@@ -42,18 +43,18 @@ pub enum MarkerMap {
 /// The marker of one workspace in its map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerEntry {
-    /// The map has no such key.
+    /// The map has no key for this workspace.
     Nothing,
-    /// It publishes this.
+    /// The marker names this publish.
     Published(Publish),
-    /// It says that the workspace was removed.
+    /// The marker says that the workspace was removed at this time.
     Removed(UpdatedAt),
-    /// Somebody wrote something else there.
+    /// The value is no marker that this version reads.
     Unreadable,
 }
 
 impl MarkerEntry {
-    /// Reads a value of the map.
+    /// Reads the value of the key; `None` means that the map has no such key.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
         match text.map(Marker::parse) {
@@ -68,62 +69,63 @@ impl MarkerEntry {
     }
 }
 
-/// The facts that a decision is made from.
+/// The observations that a plan is made from.
 #[derive(Clone, Debug)]
 pub struct PlanInput {
-    /// The fingerprint of the newest content that lint accepted, if it is to be published.
+    /// The fingerprint of the newest content that lint accepted, if that content is to be published.
     pub accepted: Option<Fingerprint>,
-    /// The map as it was seen last.
+    /// The map as it was read last.
     pub map: MarkerMap,
-    /// What this process knows to be published, from its own write or from its first look at the map.
+    /// The publish that this process knows, from its own write or from its first reading of the map.
     pub known: Option<Publish>,
-    /// A write of this process whose answer got lost, and the state of the map that it was for.
+    /// A write of this process whose answer was lost, and the version of the map that the write was for.
     pub attempted: Option<(Publish, MapVersion)>,
-    /// What status says was published last, if its content can still be served.
+    /// The last publish according to the status, if its content can still be served.
     pub remembered: Option<Publish>,
-    /// The name of the last publish, as status has it.
+    /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
     /// The newest publish that a process reports and that this process does not know.
     pub reported: Option<UpdatedAt>,
-    /// Whether source and map were asked since the map, or a process, was found to say something else than what is known.
+    /// True if source and map were read again since the map, or a process, contradicted the known publish.
     pub verified_again: bool,
-    /// The operator's clock.
+    /// The time on the operator's clock.
     pub now: Timestamp,
 }
 
-/// What to do about the marker.
+/// The decision about the marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarkerPlan {
     /// Nothing is published, and there is nothing to publish.
     Wait,
-    /// The map belongs to somebody else.
+    /// The map belongs to another install, and is not written.
     Forbidden {
-        /// The install that its annotation names, if any.
+        /// The install that its annotation names, if there is one.
         owner: Option<String>,
     },
-    /// Somebody has changed the marker. The source has to be asked before it is put back.
+    /// The marker or a report contradicts the known publish. The source must be polled, and the map read, before the
+    /// marker is put back.
     VerifyAgain,
-    /// The marker is as it should be.
+    /// The marker is correct, and names this publish.
     Keep(Publish),
-    /// The marker is as it should be, and the map's labels and annotations are not.
+    /// The marker is correct, and the map's labels and annotations must be written.
     Readdress {
-        /// What is published.
+        /// The publish that the marker names.
         publish: Publish,
-        /// The version that this was decided on.
+        /// The version of the map that the decision is based on.
         at: MapVersion,
     },
-    /// Ring.
+    /// The marker must be written, which notifies every process.
     Write {
-        /// What to publish.
+        /// The publish to write.
         publish: Publish,
-        /// The version that this was decided on.
+        /// The version of the map that the decision is based on.
         at: MapVersion,
-        /// Why.
+        /// The reason for the write.
         reason: WriteReason,
     },
 }
 
-/// Why a marker is written.
+/// The reason for which a marker is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteReason {
     /// The source has other content.
@@ -132,16 +134,17 @@ pub enum WriteReason {
     PutBack,
 }
 
-/// The state of the map that a write is for. In any other state the decision is made anew.
+/// The version of the map that a write is for. When the map has another version, the write is refused and the decision
+/// is made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MapVersion {
-    /// There is no map.
+    /// The map does not exist.
     Missing,
     /// The map has this resourceVersion.
     Version(String),
 }
 
-/// Decides.
+/// Decides what the operator does about the marker.
 #[must_use]
 pub fn plan(observed: PlanInput) -> MarkerPlan {
     let PlanInput { accepted, map, known, attempted, remembered, last_published_name, reported, verified_again, now } =
@@ -164,7 +167,7 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     if tampered && !verified_again {
         return MarkerPlan::VerifyAgain;
     }
-    // Where the head is refused, what was published before is still right.
+    // When lint refuses the candidate, the content that was published before is still right.
     let lost =
         remembered.filter(|_| known.is_none() && published.is_none() && !matches!(found, MarkerEntry::Removed(_)));
     let fingerprint_to_publish =
@@ -179,8 +182,8 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
             let believable = reported.filter(|reported| reported.timestamp() < now + FUTURE);
             let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);
-            // As long as the map is as it was, the write that got no answer has not happened, and still may. In any other
-            // state of the map it never will, or was overwritten.
+            // While the map has the same version, the write without an answer has not arrived, and may still arrive.
+            // Once the map has another version, the write never arrives any more, or was overwritten.
             let attempted = attempted.map(|(attempted, then)| (attempted, then == at));
             let updated_at = match attempted {
                 Some((attempted, true)) if attempted.fingerprint == fingerprint => attempted.updated_at,
@@ -197,8 +200,8 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     }
 }
 
-/// Whether the marker says what is known to be published, or the right content under a later name: a write of an operator
-/// that died before it had the answer arrives late.
+/// Returns whether the marker names the known publish, or the right content under a later name. The latter is the late
+/// write of an operator that died before it had the answer.
 fn says(published: Option<Publish>, known: Publish, right: Option<Fingerprint>) -> bool {
     published.is_some_and(|published| {
         published == known || right == Some(published.fingerprint) && published.updated_at > known.updated_at
@@ -253,7 +256,7 @@ mod tests {
     fn written(observed: PlanInput) -> (Publish, WriteReason) {
         match plan(observed) {
             MarkerPlan::Write { publish, reason, .. } => (publish, reason),
-            other => panic!("should write, not {other:?}"),
+            other => panic!("the plan should be a write, but is {other:?}"),
         }
     }
 
@@ -266,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_accepted_candidate_is_published_whether_or_not_there_is_a_map() {
+    fn the_first_accepted_candidate_is_published_with_or_without_a_map() {
         check(Some(A), MarkerMap::Missing, &write(publish(A, 30), MapVersion::Missing));
         check(Some(A), ours(MarkerEntry::Nothing), &write(publish(A, 30), at_7()));
     }
 
     #[test]
-    fn content_that_is_published_already_writes_nothing() {
+    fn content_that_is_already_published_causes_no_write() {
         check(Some(A), ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
     }
 
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_changed_is_put_back_after_the_source_was_asked_again() {
+    fn a_marker_that_somebody_else_changed_is_put_back_after_the_source_was_polled_again() {
         let tampered_with = [
             ours(marker(B, 50)),
             ours(marker(A, 30)),
@@ -306,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_candidate_does_not_keep_a_marker_from_being_put_back() {
+    fn a_changed_marker_is_put_back_even_while_the_candidate_is_refused() {
         let known = Some(publish(A, 10));
         let tampered = PlanInput { known, verified_again: true, ..observed(None, ours(marker(B, 20))) };
         assert_eq!(written(tampered).0.fingerprint, content(A));
     }
 
     #[test]
-    fn without_an_accepted_candidate_what_is_published_stays() {
+    fn a_published_marker_stays_when_there_is_no_accepted_candidate() {
         check(None, ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
         check(None, ours(MarkerEntry::Nothing), &MarkerPlan::Wait);
         check(None, MarkerMap::Missing, &MarkerPlan::Wait);
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marker_of_a_removed_namesake_is_replaced_under_a_later_name() {
+    fn the_marker_of_a_removed_workspace_of_the_same_name_is_replaced_under_a_later_name() {
         let removed = MarkerEntry::Removed(time(40));
         let (publish, _) = written(observed(Some(A), ours(removed)));
         assert!(publish.updated_at > time(40));
@@ -344,20 +347,20 @@ mod tests {
     }
 
     #[test]
-    fn a_write_whose_answer_got_lost_is_repeated_under_its_name() {
+    fn a_write_whose_answer_was_lost_is_repeated_under_the_same_name() {
         let attempted = |at: &str| Some((publish(B, 40), MapVersion::Version(at.to_owned())));
         let again = PlanInput { attempted: attempted("7"), ..observed(Some(B), ours(marker(A, 10))) };
         assert_eq!(written(again).0, publish(B, 40));
-        // It happened, and nobody else wrote.
+        // The write arrived, and nobody else wrote.
         let happened = PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(B, 40))) };
         assert_eq!(plan(happened), MarkerPlan::Keep(publish(B, 40)));
-        // It was overwritten, or came too late: its name is not used again.
+        // The write was overwritten or came too late, so its name is not used again.
         let (later, _) = written(PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(A, 10))) });
         assert!(later.updated_at > time(40));
     }
 
     #[test]
-    fn an_edit_that_was_undone_is_put_back_under_a_name_later_than_the_edits() {
+    fn an_edit_that_was_undone_causes_a_write_under_a_later_name_than_that_of_the_edit() {
         let reported = PlanInput {
             known: Some(publish(B, 10)),
             reported: Some(time(50)),
@@ -376,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_a_far_future_is_not_followed() {
+    fn a_reported_name_from_the_far_future_is_ignored() {
         let far: UpdatedAt = "9999-01-01T00:00:00.000000Z".parse().unwrap();
         let verified_again = PlanInput {
             known: Some(publish(B, 10)),
@@ -388,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_that_was_lost_unobserved_comes_back_from_status() {
+    fn a_marker_that_was_lost_while_no_operator_watched_is_restored_from_status() {
         for found in [MarkerEntry::Nothing, MarkerEntry::Unreadable] {
             let (remembered, last_published_name) = (Some(publish(A, 20)), Some(time(40)));
             let (publish, reason) =

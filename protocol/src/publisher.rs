@@ -1,8 +1,12 @@
-//! The operator's memory of what it has published of one workspace, between a decision and the answer to it.
+//! Remembers what this operator process has published of one workspace, and the patch of the marker that has no answer
+//! yet.
 //!
-//! What is published is what the API server has accepted: a publish exists from the answer to the patch on, or from the
-//! moment in which the map is seen to have it. A patch whose answer never came is remembered until the map shows what has
-//! become of it.
+//! [`Publisher::decide`] is the entry point. The caller carries out the [`MarkerPlan`] that it returns, and records the
+//! result with [`Publisher::begin_patch`], [`Publisher::accepted`], [`Publisher::refused`], or
+//! [`Publisher::marker_confirmed`]. It passes each reading of the map to [`Publisher::map_observed`].
+//!
+//! Invariant: a publish exists once the API server has accepted it, and not before. The answer to the patch shows the
+//! acceptance, or else the map does. A patch whose answer was lost is remembered until the map shows its outcome.
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
@@ -12,16 +16,16 @@ use crate::Publish;
 use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes};
 use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, WriteReason, plan};
 
-/// What is known to be published, and what is under way.
+/// The known publish of a workspace, and the patch that is under way.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
     published: Option<Publish>,
     attempt: Option<PatchAttempt>,
-    /// Since when the marker, or a process, says something else than what is known to be published.
+    /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
 }
 
-/// A patch of the marker whose answer has not come, or never came.
+/// A patch of the marker that has no answer yet, or whose answer was lost.
 #[derive(Clone, Debug)]
 struct PatchAttempt {
     publish: Publish,
@@ -31,57 +35,57 @@ struct PatchAttempt {
     known: KnownMembers,
 }
 
-/// When a change was found, read, and linted.
+/// The times at which a change was detected, fetched, and linted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// This operator process first got an answer that names the commit.
+    /// The time at which this operator process first got an answer that names the commit.
     pub detected: Moment,
-    /// Its files had been read.
+    /// The time at which its files had been read.
     pub fetched: Moment,
-    /// Lint was through.
+    /// The time at which lint ended.
     pub linted: Moment,
 }
 
 /// A publish that the API server has accepted.
 #[derive(Clone, Debug)]
 pub struct AcceptedPublish {
-    /// What is published.
+    /// The publish.
     pub publish: Publish,
-    /// Why.
+    /// The reason for the write.
     pub reason: WriteReason,
-    /// When its steps were done.
+    /// The times of its steps.
     pub times: PublishTimes,
 }
 
-/// What the source and the disk say at one moment.
+/// The state of source, status, and disk at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishInput {
-    /// The fingerprint of the newest content that lint accepted, if it is to be published.
+    /// The fingerprint of the newest content that lint accepted, if that content is to be published.
     pub accepted: Option<Fingerprint>,
-    /// What status says was published last, if its content can still be served.
+    /// The last publish according to the status, if its content can still be served.
     pub remembered: Option<Publish>,
-    /// The name of the last publish, as status has it.
+    /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
-    /// The beginning of the last look at the source that has ended.
+    /// The start of the last poll of the source that has ended.
     pub polled_at: Option<Moment>,
-    /// The source is not asked: what is known to be published is what shall be.
+    /// True if the source is not polled. Then the known publish stays.
     pub suspended: bool,
 }
 
 impl Publisher {
-    /// What is known to be published.
+    /// Returns the known publish.
     #[must_use]
     pub fn published(&self) -> Option<Publish> {
         self.published
     }
 
-    /// The content that a patch without an answer publishes.
+    /// Returns the publish of the patch that has no answer yet.
     #[must_use]
     pub fn attempted(&self) -> Option<Publish> {
         self.attempt.as_ref().map(|attempt| attempt.publish)
     }
 
-    /// Decides what to do about the marker.
+    /// Decides what the operator does about the marker `map` at the time `now`.
     #[must_use]
     pub fn decide(&self, fleet: &Fleet, map: MarkerMap, facts: PublishInput, now: Timestamp) -> MarkerPlan {
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
@@ -98,15 +102,16 @@ impl Publisher {
         })
     }
 
-    /// The marker, or a process, says something else than what is known. Says whether that is new, so that source and map
-    /// have to be asked.
+    /// Records that the marker or a report contradicts the known publish. Returns whether that is new: then the caller
+    /// polls the source and reads the map again.
     pub fn doubt(&mut self, now: Moment) -> bool {
         let new = self.doubted_since.is_none();
         self.doubted_since.get_or_insert(now);
         new
     }
 
-    /// A patch is about to be sent, for the map in the state `at`.
+    /// Records that a patch is about to be sent for the map of the version `at`. A patch that is repeated keeps the
+    /// known members of its first attempt.
     pub fn begin_patch(
         &mut self,
         publish: Publish,
@@ -122,15 +127,15 @@ impl Publisher {
         self.attempt = Some(PatchAttempt { publish, at: at.clone(), reason, detection, known });
     }
 
-    /// The API server has refused the patch: it certainly did not happen.
+    /// Records that the API server has refused the patch, which therefore had no effect.
     pub fn refused(&mut self) {
         self.attempt = None;
     }
 
-    /// The API server has accepted the patch.
+    /// Records that the API server has accepted the patch. Returns the publish, or `None` if no patch was under way.
     pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let PatchAttempt { publish, reason, detection, known, .. } = self.attempt.take()?;
-        // A change that is put back was detected by nobody: its clock runs from here.
+        // A put-back has no detected change, so its time runs from now.
         let detection = detection.unwrap_or(Detection { detected: now, fetched: now, linted: now });
         let Detection { detected, fetched, linted } = detection;
         let times = PublishTimes { detected, fetched, linted, published: now };
@@ -142,13 +147,14 @@ impl Publisher {
         Some(AcceptedPublish { publish, reason, times })
     }
 
-    /// The map was looked at. A patch without an answer that it shows has happened.
+    /// Takes a reading of the map. A patch without an answer was accepted if the map shows its publish: then that
+    /// publish is returned.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let MarkerMap::Ours { marker: MarkerEntry::Published(publish), .. } = map else { return None };
         (self.attempted() == Some(*publish)).then(|| self.accepted(fleet, now))?
     }
 
-    /// The marker is as it should be, and says this.
+    /// Records that the marker is correct and names `published`, or nothing. That ends the patch and the contradiction.
     pub fn marker_confirmed(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
         match published {
             Some(publish) => fleet.adopt(publish, now),

@@ -1,46 +1,49 @@
-//! Every period of time that a fleet is judged by, derived from one: how often its processes report.
+//! The periods of time by which the operator judges a fleet, all derived from one: the heartbeat, which is the longest
+//! time between two reports of a process. The entry point is [`Windows::of`].
 //!
-//! The heartbeat grows with the fleet, so that an operator is asked at most [`REPORTS_PER_SECOND`] times a second. All
-//! other windows grow with it and keep their order, from one process to a million:
+//! The heartbeat grows with the fleet, so that an operator receives at most [`REPORTS_PER_SECOND`] reports a second
+//! from one fleet. All other windows grow with it and keep their order, in fleets of one process to a million:
 //!
 //! | window | length | meaning |
 //! |---|---|---|
-//! | `heartbeat` | max(floor, n / 200 s) | the longest time that a process is told to wait between two reports |
-//! | `silence` | 3 heartbeats | a process that has not reported for so long is silent |
-//! | `grace` | max(4 floors, silence) | a new pod may take so long to report first |
-//! | `recount` | 4 heartbeats | an operator that has just started, or could not hear, claims nothing for so long |
-//! | `forget` | max(40 floors, 6 heartbeats) | a process whose end can't be seen is waited for so long |
-//! | `approval` | 2 heartbeats + 60 s | an approval of a token or a grant is remembered for so long |
-//! | `renewal` | 1.5 heartbeats | a report renews an approval that would not last for so long |
+//! | `heartbeat` | max(floor, n / 200 s) | the longest time that the operator lets a process wait between two reports |
+//! | `silence` | 3 heartbeats | a process that has not reported for this long is silent |
+//! | `grace` | max(4 floors, silence) | a new pod has this long until its first report is due |
+//! | `recount` | 4 heartbeats | an operator claims nothing for this long after its start or a lapse of its lease |
+//! | `forget` | max(40 floors, 6 heartbeats) | the operator waits this long for a process whose end can't be seen |
+//! | `approval` | 2 heartbeats + 60 s | the operator remembers an approval of a token or a grant for this long |
+//! | `renewal` | 1.5 heartbeats | a report renews an approval that would expire sooner than this |
 
 use std::time::Duration;
 
 /// The heartbeat of a small fleet.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How many reports a second an operator asks of one fleet at most.
+/// The largest number of reports a second that an operator asks of one fleet.
 pub const REPORTS_PER_SECOND: u32 = 200;
 
 /// The windows of a fleet of a certain size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// The longest time that a process is told to wait between two reports.
+    /// The longest time that the operator lets a process wait between two reports.
     pub heartbeat: Duration,
-    /// A process that has not reported for so long is silent. A claim about a fleet is good for so long.
+    /// A process that has not reported for this long is silent. A claim about a fleet is good for this long.
     pub silence: Duration,
-    /// A new pod may take so long to report first.
+    /// A new pod has this long until its first report is due.
     pub grace: Duration,
-    /// An operator that has just started, or could not hear, claims nothing for so long.
+    /// An operator claims nothing for this long after its start or a lapse of its lease.
     pub recount: Duration,
-    /// A process whose end can't be seen is waited for so long.
+    /// The operator waits this long for a process whose end can't be seen.
     pub forget: Duration,
-    /// An approval of a token or a grant is remembered for so long.
+    /// The operator remembers an approval of a token or a grant for this long.
     pub approval: Duration,
-    /// A report renews an approval that would not last for so long: until the next report, with some to spare.
+    /// A report renews an approval that would expire sooner than this. The time reaches beyond the next report, with
+    /// some to spare.
     pub renewal: Duration,
 }
 
 impl Windows {
-    /// The windows of a fleet of `processes`, whose heartbeat is `min_heartbeat` at least: [`HEARTBEAT`], but for tests.
+    /// Returns the windows of a fleet of `processes` whose heartbeat is at least `min_heartbeat`: [`HEARTBEAT`], except
+    /// in tests.
     #[must_use]
     pub fn of(processes: usize, min_heartbeat: Duration) -> Self {
         let processes = u32::try_from(processes).unwrap_or(u32::MAX);
@@ -57,8 +60,9 @@ impl Windows {
         }
     }
 
-    /// How old a verification may get before configuration counts as stale, where the user asks for `stale_after`. A
-    /// process learns how old it is with each report, so less than three heartbeats would make healthy processes stale.
+    /// Returns the age of a verification at which configuration counts as stale, where the user asks for `stale_after`.
+    /// It is at least the silence window: a process learns the age of its verification with each report, so with less
+    /// than three heartbeats a healthy process would become stale between reports.
     #[must_use]
     pub fn staleness(&self, stale_after: Duration) -> Duration {
         stale_after.max(self.silence)
@@ -69,7 +73,7 @@ impl Windows {
 mod tests {
     use super::*;
 
-    /// What the CRD admits as `staleAfter`, at its ends and at its default.
+    /// The limits that the CRD sets to `staleAfter`, and its default, in seconds.
     const STALE_AFTER: [u64; 3] = [10, 300, 168 * 3600];
 
     fn check(windows: Windows, min_heartbeat: Duration) {

@@ -201,6 +201,25 @@ async fn a_damaged_copy_is_fetched_anew() {
 }
 
 #[tokio::test]
+async fn a_lock_that_a_killed_git_left_behind_blocks_no_fetch() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let cache = tempfile::tempdir().unwrap();
+    let reader = Reader::new(ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() });
+    let (reader, source) = (reader.unwrap(), repository.source("main"));
+    read(&reader, &source).await.unwrap();
+    let kept = std::fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path();
+    let kept_ref = std::fs::read_dir(kept.join("refs/kept")).unwrap().next().unwrap().unwrap().file_name();
+    let kept_ref = format!("refs/kept/{}.lock", kept_ref.to_str().unwrap());
+    for (count, lock) in ["config.lock", "shallow.lock", "HEAD.lock", &kept_ref].into_iter().enumerate() {
+        std::fs::write(kept.join(lock), "").unwrap();
+        repository.commit(&[("variables/a.toml", &"a".repeat(count + 1))]);
+        let fetched = read(&reader, &source).await.map_err(|error| format!("{lock}: {error}"));
+        assert_eq!(paths(&fetched.unwrap()).len(), 2, "{lock}");
+    }
+}
+
+#[tokio::test]
 async fn many_callers_share_one_request_and_one_transfer() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);

@@ -1,4 +1,5 @@
-//! Does to a stage what a script says, and undoes it. Each function says whether it took effect.
+//! Carries out the acts of a script on the environment, and undoes them. Each function returns whether the act took
+//! effect.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::environment::{ChaosEnvironment, Condition, WORKSPACE};
 use crate::script::{Act, NetworkFault, Which};
 use crate::watch::FORGED;
 
-/// What puts an end to something that was done.
+/// The step that ends an act.
 #[derive(Clone, Debug)]
 pub(crate) enum Undo {
     ClearOperator(usize),
@@ -32,10 +33,10 @@ pub(crate) enum Undo {
     WriteMarker(String),
 }
 
-/// What an act came to.
+/// The result of an act.
 pub(crate) struct ActResult {
     pub(crate) took_effect: bool,
-    /// What is to be undone, and after how long.
+    /// The step that undoes it, and the time until then.
     pub(crate) undo: Option<(u64, Undo)>,
 }
 
@@ -110,14 +111,14 @@ impl ChaosEnvironment {
         Ok(())
     }
 
-    /// A service that nothing has been done to, chosen by this number.
+    /// Returns the index of an undisturbed service, chosen by this number.
     fn undisturbed(&self, one: usize) -> Option<usize> {
         let whole = |index: &usize| {
             let service = &self.services[*index];
             service.condition == Condition::Up && !service.leaving
         };
         let whole: Vec<usize> = (0..self.services.len()).filter(whole).collect();
-        // A fleet of nobody proves nothing.
+        // The last undisturbed service stays: a fleet without processes proves nothing.
         (whole.len() > 1).then(|| whole[one % whole.len()])
     }
 
@@ -230,7 +231,7 @@ impl ChaosEnvironment {
         Ok(ActResult::until(millis, Undo::RemovePod(index)))
     }
 
-    /// As a kubelet does after the grace of a terminating pod.
+    /// Ends the process and deletes the pod, as a kubelet does after the grace period of a terminating pod.
     async fn remove_pod(&mut self, index: usize) -> anyhow::Result<()> {
         let service = &mut self.services[index];
         service.witness.ends();
@@ -292,7 +293,7 @@ fn turn(proxy: &Proxy, network_fault: NetworkFault) {
     }
 }
 
-/// Returns when the kernel says that it is stopped.
+/// Stops a process, and returns once the kernel reports that it is stopped.
 fn stop(process: &ChildProcess) -> anyhow::Result<()> {
     process.freeze()?;
     until("a process to be stopped", PATIENCE, || {

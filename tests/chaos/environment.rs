@@ -1,4 +1,4 @@
-//! What a history plays on: operators, a repository, and services, each behind something that can disturb its way.
+//! The environment of a history: operators, a repository, and services, each behind a proxy that can disturb it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ use crate::script::Which;
 pub(crate) const WORKSPACE: &str = "degradation";
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
-/// Every window that a fleet is judged by is a multiple of the heartbeat.
+/// The heartbeat in seconds. Every window of a fleet is a multiple of it.
 pub(crate) const HEARTBEAT: u64 = 1;
 pub(crate) const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT);
 
-/// Whether something can be disturbed, or is already.
+/// The condition of a program: only one that is up can be disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     Up,
@@ -32,7 +32,7 @@ pub(crate) enum Condition {
     Down,
 }
 
-/// An operator, and the ways from and to it.
+/// An operator, and the proxies between it and its partners.
 pub(crate) struct OperatorUnderTest {
     pub(crate) identity: &'static str,
     pub(crate) operator: Operator,
@@ -41,28 +41,28 @@ pub(crate) struct OperatorUnderTest {
     pub(crate) from_processes: Proxy,
 }
 
-/// A service in a pod, and its way to the API server.
+/// A service in a pod, and the proxy to the API server.
 pub(crate) struct Service {
     pub(crate) app: App,
     pub(crate) witness: Witness,
     pub(crate) condition: Condition,
     pub(crate) to_api_server: Proxy,
-    /// The pod is told to go, or gone.
+    /// True if the pod is being deleted, or is gone.
     pub(crate) leaving: bool,
     pub(crate) restarts: u32,
 }
 
-/// Everything. Dropped, all of it ends.
+/// All parts of the system. When it is dropped, all of it ends.
 pub(crate) struct ChaosEnvironment {
     pub(crate) namespace: Namespace,
     pub(crate) repository: GitRepo,
     pub(crate) fellows: Vec<OperatorUnderTest>,
     pub(crate) services: Vec<Service>,
-    /// Every process that ever was.
+    /// Every process that was ever started.
     pub(crate) witnesses: Vec<Witness>,
-    /// The good contents that were pushed, in order.
+    /// The contents that lint accepts and that were pushed, in order.
     pub(crate) pushed: Vec<String>,
-    /// The newest commit that was pushed is one that lint accepts.
+    /// True if lint accepts the newest pushed commit.
     pub(crate) commit_is_good: bool,
     good_policy: String,
 }
@@ -100,7 +100,7 @@ impl ChaosEnvironment {
         Ok(environment)
     }
 
-    /// A new pod with a process.
+    /// Starts a process in a new pod.
     pub(crate) async fn start_service(&mut self) -> anyhow::Result<()> {
         let number = self.witnesses.len();
         let service = Service::start(&self.namespace, &format!("app-{number}")).await?;
@@ -109,7 +109,7 @@ impl ChaosEnvironment {
         Ok(())
     }
 
-    /// The index of the operator that holds the Lease, or of the other one.
+    /// Returns the index of the operator that holds the lease, or of the other one.
     pub(crate) async fn fellow(&self, which: Which) -> usize {
         let lease = self.namespace.api::<Lease>().get("rototo-operator").await;
         let holder = lease.ok().and_then(|lease| lease.spec?.holder_identity);
@@ -121,7 +121,7 @@ impl ChaosEnvironment {
         }
     }
 
-    /// Commits this content, and pushes it if the repository is there.
+    /// Commits this content, and pushes it if the repository is reachable.
     pub(crate) async fn push(&mut self, content: u8) -> anyhow::Result<bool> {
         let range = format!("range = [0, {}]", 1000 + 1000 * u32::from(content));
         let text = self.repository.read(TRIAL)?;
@@ -139,12 +139,12 @@ impl ChaosEnvironment {
     }
 
     pub(crate) async fn push_readme(&mut self) -> anyhow::Result<bool> {
-        self.repository.commit_outside("README.md", &format!("news that are none: {}", fastrand::u64(..)))?;
+        self.repository.commit_outside("README.md", &format!("outside of the workspace: {}", fastrand::u64(..)))?;
         let good = self.repository.read(POLICY)? == self.good_policy;
         self.push_commit(good).await
     }
 
-    /// Pushes what is committed, and asks for a look as a webhook would.
+    /// Pushes the commits, and requests a reconcile as a webhook would.
     pub(crate) async fn push_commit(&mut self, good: bool) -> anyhow::Result<bool> {
         if !self.repository.bare().exists() {
             return Ok(false);
@@ -155,17 +155,17 @@ impl ChaosEnvironment {
         if good && self.pushed.last() != Some(&fingerprint) {
             self.pushed.push(fingerprint);
         }
-        // The API server may be away; then the next look comes by itself.
+        // The API server may be down. Then the operator polls at its interval.
         let _ = self.ask().await;
         Ok(true)
     }
 
-    /// Whether the commit in the clone is one that lint accepts.
+    /// Returns whether lint accepts the commit in the clone.
     pub(crate) fn clone_is_good(&self) -> anyhow::Result<bool> {
         Ok(self.repository.read(POLICY)? == self.good_policy)
     }
 
-    /// Asks for a look, and with it for a new date on status.
+    /// Requests a reconcile, and with it a new date in the status.
     pub(crate) async fn ask(&self) -> anyhow::Result<String> {
         let request = format!("{:016x}", fastrand::u64(..));
         let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
@@ -173,11 +173,11 @@ impl ChaosEnvironment {
         let patch = Patch::Merge(patch);
         let parameters = PatchParams::default();
         let asked = workspaces.patch(WORKSPACE, &parameters, &patch);
-        tokio::time::timeout(Duration::from_secs(2), asked).await.context("nobody answers")??;
+        tokio::time::timeout(Duration::from_secs(2), asked).await.context("the API server does not answer")??;
         Ok(request)
     }
 
-    /// The fingerprint of the workspace in the clone.
+    /// Returns the fingerprint of the workspace in the clone.
     fn fingerprint(&self) -> anyhow::Result<String> {
         let manifest = self.repository.path("");
         let mut tree = Tree::default();
@@ -185,7 +185,7 @@ impl ChaosEnvironment {
         Ok(tree.fingerprint().to_string())
     }
 
-    /// Whether a process exists that does not run what was pushed last.
+    /// Returns whether a process exists that does not run the last pushed content.
     pub(crate) fn publish_is_in_flight(&self) -> bool {
         let target = self.pushed.last();
         let running = self.services.iter().filter(|service| service.condition != Condition::Down);
@@ -193,7 +193,7 @@ impl ChaosEnvironment {
         latest.any(|publish| publish.map(|publish| publish.fingerprint).as_ref() != target)
     }
 
-    /// The marker as a publish.
+    /// Returns the marker as a publish.
     pub(crate) async fn marker(&self) -> anyhow::Result<Option<Publish>> {
         let marker = self.namespace.marker(WORKSPACE).await?;
         Ok(marker.and_then(|marker| match marker {
@@ -204,7 +204,7 @@ impl ChaosEnvironment {
         }))
     }
 
-    /// Where the logs are, for people.
+    /// Returns the paths of the logs, for people.
     pub(crate) fn logs(&self) -> String {
         let operators = self
             .fellows
@@ -227,7 +227,7 @@ impl OperatorUnderTest {
             "--lease-seconds=3".to_owned(),
         ];
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        // Without the policy somebody can do what it prevents.
+        // The admission policy is off, so that a fault can do what it prevents.
         let mut operator = Operator::prepare(namespace, &to_api_server, &["markersPolicy.enabled=false"], &flags)?;
         let from_processes = Proxy::to(operator.address())?;
         operator.advertise(&from_processes.address());
@@ -247,7 +247,7 @@ impl Service {
     }
 }
 
-/// A ServiceAccount that may ask the operator whether a publish has converged.
+/// Creates a ServiceAccount that may ask the operator whether a publish has converged.
 fn grant_reading(namespace: &Namespace) -> anyhow::Result<()> {
     let metadata = json!({ "name": "reader" });
     let rules = json!([{ "apiGroups": ["rototo.dev"], "resources": ["rototoworkspaces"], "verbs": ["get"] }]);

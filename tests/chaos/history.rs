@@ -1,5 +1,5 @@
-//! One history: it happens, everything is healed, all has to come to rest, and every claim is compared with what the
-//! processes said.
+//! Runs one history: the faults happen, everything is repaired, all parts must come to rest, and every claim is
+//! compared with the responses of the processes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::environment::{ChaosEnvironment, Condition, HEARTBEAT, WORKSPACE};
 use crate::script::HistoryScript;
 use crate::watch::{Observed, Watch};
 
-/// Everything has come to rest so long after the last fault at the latest: a process whose end nobody can see is waited
-/// for during 40 heartbeats.
+/// The time within which everything comes to rest after the last fault. The operator waits 40 heartbeats for a process
+/// whose end nobody can see.
 const REST: Duration = Duration::from_secs(90);
 
-/// And so long after it where no process has ended: nobody is waited for.
+/// The time within which everything comes to rest if no process has ended, because the operator then waits for none.
 const SOON: Duration = Duration::from_secs(20 * HEARTBEAT);
 
 const ALLOWANCES: Allowances = Allowances {
@@ -27,25 +27,25 @@ const ALLOWANCES: Allowances = Allowances {
     known_after: Duration::from_millis(1500),
 };
 
-/// What came of a history.
+/// The outcome of a history.
 #[derive(Debug, Default)]
 pub(crate) struct HistoryOutcome {
     pub(crate) seed: u64,
-    /// Faults that took effect, and how many of them while a publish was in flight.
+    /// The number of faults that took effect by kind, and of those that did so while a publish was in flight.
     pub(crate) faults: BTreeMap<String, (usize, usize)>,
     pub(crate) claims: usize,
     pub(crate) read: usize,
     pub(crate) samples: usize,
     pub(crate) publishes: usize,
-    /// A claim about one process, by what became of it.
+    /// The number of comparisons of a claim with a process, by their result.
     pub(crate) findings: BTreeMap<&'static str, usize>,
-    /// From the last thing that was undone until everything had come to rest.
+    /// The time from the last repair until everything had come to rest.
     pub(crate) rest: Duration,
     pub(crate) violations: Vec<String>,
     pub(crate) events: Vec<String>,
 }
 
-/// Something goes on that will be undone.
+/// An act that is under way and will be undone.
 struct PendingUndo {
     at: Instant,
     undo: Undo,
@@ -59,13 +59,13 @@ struct HistoryRun<'a> {
     outcome: HistoryOutcome,
 }
 
-/// Lets the history of a seed happen. An error is one of this program, or of a part that does not start.
+/// Runs the history of a seed. An error is one of this program, or of a part that does not start.
 pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> anyhow::Result<HistoryOutcome> {
     let script = HistoryScript::of(seed);
     let environment = ChaosEnvironment::set(plane, script.operators, script.processes).await?;
     let outcome = HistoryOutcome { seed, ..HistoryOutcome::default() };
     let mut run = HistoryRun { environment, plane, started: Instant::now(), pending: Vec::new(), outcome };
-    run.rest("in the beginning").await;
+    run.rest("at the beginning").await;
     run.environment.witnesses.iter().for_each(Witness::is_counted);
     let watch = Watch::of(&run.environment).await?;
     run.started = Instant::now();
@@ -73,10 +73,12 @@ pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> an
     run.happen(&script).await?;
     run.heal().await?;
     let healed = Instant::now();
-    run.rest("in the end").await;
+    run.rest("at the end").await;
     run.outcome.rest = healed.elapsed();
     if !script.ends_processes() && run.outcome.rest > SOON {
-        run.outcome.violations.push(format!("no process has ended, and rest took {:?}", run.outcome.rest));
+        run.outcome
+            .violations
+            .push(format!("no process has ended, and it took {:?} to come to rest", run.outcome.rest));
     }
     run.judge(&watch, &script, lie);
     Ok(run.outcome)
@@ -107,7 +109,7 @@ impl HistoryRun<'_> {
         Ok(())
     }
 
-    /// Waits for a moment of the history, and undoes what is to be undone before.
+    /// Waits until a moment of the history, and undoes before it what is due.
     async fn wait_until(&mut self, moment: Instant) -> anyhow::Result<()> {
         while let Some(pending) = self.next_before(moment) {
             tokio::time::sleep_until(pending.at.into()).await;
@@ -127,7 +129,8 @@ impl HistoryRun<'_> {
         self.environment.undo(undo).await
     }
 
-    /// Undoes everything that is left, at its time, and ends processes of which nobody can hear any more.
+    /// Undoes everything that is still pending, each at its time, and ends the processes of pods that are gone. Then it
+    /// pushes a commit that lint accepts.
     async fn heal(&mut self) -> anyhow::Result<()> {
         while let Some(last) = self.pending.iter().map(|pending| pending.at).max() {
             self.wait_until(last).await?;
@@ -144,11 +147,11 @@ impl HistoryRun<'_> {
         } else {
             self.environment.push(0).await?;
         }
-        self.note("healed".to_owned());
+        self.note("repaired".to_owned());
         Ok(())
     }
 
-    /// Waits until all agree.
+    /// Waits until all parts agree.
     async fn rest(&mut self, when: &str) {
         let (environment, since) = (&self.environment, Instant::now());
         let mut late = None;
@@ -165,11 +168,11 @@ impl HistoryRun<'_> {
         });
         let rested = rested.await;
         if let Some(late) = late {
-            self.note(format!("after {} s there was still this: {late}", SOON.as_secs()));
+            self.note(format!("after {} s the parts still disagreed: {late}", SOON.as_secs()));
         }
         match rested {
             Ok(()) => self.note(format!("at rest {when}")),
-            Err(error) => self.outcome.violations.push(format!("no rest {when}: {error:#}")),
+            Err(error) => self.outcome.violations.push(format!("the parts did not come to rest {when}: {error:#}")),
         }
     }
 
@@ -208,7 +211,7 @@ impl HistoryRun<'_> {
             ClaimFinding::False => "false",
         };
         *self.outcome.findings.entry(name).or_default() += 1;
-        // One of a kind is enough to read.
+        // One violation of each process is enough to read.
         let noticed = self.outcome.violations.iter().any(|violation| violation.contains(&life.name));
         if finding == ClaimFinding::False && !noticed {
             self.outcome.violations.push(format!("{claim}, but:\n{}", life.around(claim)));
@@ -220,7 +223,7 @@ impl HistoryRun<'_> {
     }
 }
 
-/// What is not as it should be when all is well, if anything.
+/// Returns the first disagreement between the parts after all faults are over, if there is one.
 pub(crate) async fn disagreement(environment: &ChaosEnvironment) -> anyhow::Result<Option<String>> {
     let Some(marker) = environment.marker().await? else { return Ok(Some("nothing is published".to_owned())) };
     if Some(&marker.fingerprint) != environment.pushed.last() {
@@ -242,7 +245,7 @@ async fn status_disagrees(
     marker: &Publish,
     running: usize,
 ) -> anyhow::Result<Option<String>> {
-    // With a new date on it.
+    // The status must have a new date.
     let request = environment.ask().await?;
     let mut status = None;
     let handled = until_async("status to have a new date", Duration::from_secs(5), async || {
@@ -265,7 +268,7 @@ async fn status_disagrees(
         .then(|| format!("{running} run {marker}, and status says {published:?} {fleet:?} {}", conditions.join(" "))))
 }
 
-/// The fingerprints that the marker named, one after the other, also twice if it rang twice.
+/// Returns the fingerprints that the marker named, in order. One appears twice if it was written twice.
 fn published(seen: &Observed) -> Vec<String> {
     let names = seen.markers.iter().filter_map(|(_, marker)| match marker {
         Some(Marker::Published { fingerprint, .. }) => Some(fingerprint.clone()),
@@ -274,11 +277,12 @@ fn published(seen: &Observed) -> Vec<String> {
     names.collect()
 }
 
-/// Nobody but the operator wrote the marker: so it named what was pushed, in that order, and nothing twice in a row.
+/// Returns what is wrong with the publishes. Only the operator wrote the marker, so it must have named the pushed
+/// contents in order, and none twice in a row.
 fn needless_publishes(published: &[String], pushed: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     if published.windows(2).any(|two| two[0] == two[1]) {
-        wrong.push(format!("the marker rang without a change: {published:?}"));
+        wrong.push(format!("the marker was written without a change: {published:?}"));
     }
     let mut rest = pushed.iter();
     if !published.iter().all(|one| rest.any(|other| one == other)) {
@@ -287,7 +291,7 @@ fn needless_publishes(published: &[String], pushed: &[String]) -> Vec<String> {
     wrong
 }
 
-/// So that a violation can be seen.
+/// Falsifies the responses of a process, so that a violation can be seen.
 fn falsify(life: &mut Life) {
     for sample in &mut life.samples {
         if let Some(publish) = &mut sample.publish {

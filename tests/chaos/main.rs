@@ -1,9 +1,11 @@
-//! What `cargo xtask chaos` runs: seeded histories of faults against real parts. A real API server, real operators, real
-//! git, and real processes; each claim that a change runs everywhere is compared with what the processes say themselves.
+//! The program behind `cargo xtask chaos`: seeded histories of faults against a real API server, real operators, real
+//! git, and real processes. It compares each claim that a change runs everywhere with what the processes themselves
+//! report.
 //!
-//! - `script` draws a history from a seed; `environment` is what it plays on, and `acts` does to that what the script says.
-//! - `watch` writes down what is claimed; `history` lets it all happen, and judges; `report` adds up.
-//! - `soak` is another matter: many changes for a long time, and whether anything grows.
+//! - `script` draws a history from a seed; `environment` has the parts of the system, and `acts` disturbs them as the
+//!   script says.
+//! - `watch` records the claims; `history` runs a history and checks the claims; `report` sums up.
+//! - `soak` makes many changes for a long time instead, and checks whether memory, files, or threads grow.
 
 mod acts;
 mod environment;
@@ -25,29 +27,29 @@ use rototo_tests::harness::ControlPlane;
 
 use crate::report::ChaosReport;
 
-/// Random faults happen to a real fleet while it is changed, and every claim that it has converged is checked.
+/// Cause random faults in a real fleet while it is changed, and check every claim that it has converged.
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos")]
 struct ChaosOptions {
-    /// How many histories.
+    /// The number of histories.
     #[arg(long, default_value_t = 20)]
     histories: u64,
-    /// The seed of the first history; the next ones follow. Drawn, where it is not given.
+    /// The seed of the first history; the next ones follow. It is random by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many histories happen at the same time, each with a control plane of its own.
+    /// The number of histories that run at the same time, each with a control plane of its own.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     at_once: u8,
-    /// No history begins after so many minutes.
+    /// The number of minutes after which no further history begins.
     #[arg(long)]
     minutes: Option<u64>,
-    /// Tell each history, and not only those with a violation.
+    /// Print each history, and not only those with a violation.
     #[arg(long)]
     verbose: bool,
-    /// Put a lie into what one process says, to see that it is noticed.
+    /// Falsify the responses of one process, to test that the check notices it.
     #[arg(long, hide = true)]
     lie: bool,
-    /// Change one fleet for so many minutes instead, and see whether anything grows.
+    /// Change one fleet for this number of minutes instead, and check whether memory, files, or threads grow.
     #[arg(long, value_name = "MINUTES")]
     soak: Option<u64>,
 }
@@ -80,7 +82,7 @@ fn exit_code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Lets one history after the other happen, on one control plane.
+/// Runs one history after the other on one control plane.
 fn play(
     options: &ChaosOptions,
     first: u64,
@@ -107,6 +109,6 @@ fn play(
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // The history blocks a thread now and then; what watches it must go on.
+    // A history blocks its thread at times, and the watch of it must continue.
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start a runtime")
 }

@@ -1,4 +1,4 @@
-//! Adds up what the histories came to, and tells it.
+//! Sums up the outcomes of the histories, and prints them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) struct ChaosReport {
     rests: Vec<Duration>,
     violations: usize,
     bad_seeds: Vec<u64>,
-    /// Histories that could not be played to the end.
+    /// The seeds of histories that did not run to their end.
     failed: Vec<String>,
 }
 
@@ -53,12 +53,12 @@ impl ChaosReport {
         if bad {
             self.bad_seeds.push(outcome.seed);
             outcome.violations.iter().for_each(|violation| println!("  VIOLATION {violation}"));
-            println!("  again: cargo xtask chaos --seed {} --histories 1 --tell", outcome.seed);
+            println!("  repeat it: cargo xtask chaos --seed {} --histories 1 --verbose", outcome.seed);
         }
     }
 
     pub(crate) fn failed(&mut self, seed: u64, error: &anyhow::Error) {
-        println!("seed {seed}: could not be played: {error:#}");
+        println!("seed {seed}: did not run to its end: {error:#}");
         self.failed.push(format!("{seed}"));
     }
 
@@ -81,12 +81,15 @@ impl ChaosReport {
             self.read, self.claims, self.samples
         );
         let findings = self.findings.iter().map(|(finding, count)| format!("{count} {finding}"));
-        println!("a claim compared with a process: {}", findings.collect::<Vec<_>>().join(", "));
+        println!("comparisons of a claim with a process: {}", findings.collect::<Vec<_>>().join(", "));
         let mut rests = self.rests.clone();
         rests.sort();
         if let (Some(middle), Some(longest)) = (rests.get(rests.len() / 2), rests.last()) {
             println!("at rest after {:.1} s (median), {:.1} s (longest)", middle.as_secs_f64(), longest.as_secs_f64());
         }
-        println!("{} violations {:?}; not played to the end: {:?}", self.violations, self.bad_seeds, self.failed);
+        println!(
+            "{} violations {:?}; seeds that did not run to the end: {:?}",
+            self.violations, self.bad_seeds, self.failed
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! A history before it happens: what there is in the beginning, and what is done to it, drawn from a seed.
+//! The script of a history: the parts at its beginning and the acts, drawn from a seed.
 
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What is done lasts so long at most, and what is left of it is undone afterwards.
+/// The time in milliseconds within which acts begin. Acts that are then still under way are undone after it.
 const LENGTH: u64 = 13_000;
 
 /// A history.
@@ -13,11 +13,11 @@ const LENGTH: u64 = 13_000;
 pub(crate) struct HistoryScript {
     pub(crate) processes: usize,
     pub(crate) operators: usize,
-    /// In order of time.
+    /// The steps in order of time.
     pub(crate) steps: Vec<Step>,
 }
 
-/// Something that is done at one time.
+/// An act and its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) at: Duration,
@@ -31,21 +31,21 @@ pub(crate) enum Which {
     Other,
 }
 
-/// What happens on the way between two programs.
+/// The faults of the network between two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NetworkFault {
-    /// Connections end, and new ones are refused.
+    /// Connections are closed, and new ones are refused.
     Cut,
-    /// Connections stay, and nothing goes through.
+    /// Connections stay open, and no byte passes.
     Frozen,
-    /// Connections stay, and only new ones work.
+    /// Connections stay open, and only new ones work.
     Stranded,
-    /// Everything comes so many milliseconds later.
+    /// Every piece is delayed by this number of milliseconds.
     Slow(u64),
 }
 
-/// Something that happens to the system from outside. Numbers choose among what there is; the last one is how many
-/// milliseconds it lasts.
+/// An act from outside of the system. A `usize` chooses one of the services; the last `u64` is the duration in
+/// milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// A commit with this content.
@@ -54,48 +54,50 @@ pub(crate) enum Act {
     PushReadme,
     /// A commit that lint refuses.
     PushRefused,
-    /// The repository is away.
+    /// The repository is unreachable.
     HideRepository(u64),
-    /// The way from an operator to the API server.
+    /// A network fault between an operator and the API server.
     OperatorNetworkFault(Which, NetworkFault, u64),
-    /// The way from all processes to an operator.
+    /// A network fault between all processes and an operator.
     ReportsNetworkFault(Which, NetworkFault, u64),
-    /// The way from a process to the API server.
+    /// A network fault between a process and the API server.
     ProcessNetworkFault(usize, NetworkFault, u64),
-    /// SIGKILL, and it is started again later.
+    /// An operator gets SIGKILL, and is started again later.
     KillOperator(Which, u64),
-    /// SIGTERM, and it is started again later.
+    /// An operator gets SIGTERM, and is started again later.
     EndOperator(Which, u64),
-    /// SIGSTOP, and SIGCONT later.
+    /// An operator gets SIGSTOP, and SIGCONT later.
     StopOperator(Which, u64),
-    /// SIGSTOP, and SIGCONT later.
+    /// A process gets SIGSTOP, and SIGCONT later.
     StopProcess(usize, u64),
-    /// SIGKILL, and it is started again in the same pod. The kubelet says so, or is late.
+    /// A process gets SIGKILL, and is started again in the same pod. The flag says whether the kubelet reports the end
+    /// at once.
     KillProcess(usize, bool, u64),
-    /// SIGTERM, and it is started again in the same pod.
+    /// A process gets SIGTERM, and is started again in the same pod.
     EndProcess(usize, u64),
-    /// A new pod with a process.
+    /// A process starts in a new pod.
     StartPod,
-    /// A process is told to end, then its pod is deleted as a kubelet does.
+    /// A process gets SIGTERM, then its pod is deleted as a kubelet does.
     DeletePod(usize),
-    /// A pod is told to go, and its process works on for so long and is killed then.
+    /// The deletion of a pod begins. Its process keeps running for this time, and is killed then.
     TerminatePod(usize, u64),
-    /// A pod's object is removed by force, and its process works on.
+    /// The object of a pod is deleted by force, and its process keeps running.
     LosePod(usize),
-    /// Somebody writes another content into the marker, under a later name or an earlier one, and undoes it.
+    /// Somebody writes other content into the marker, under a later name (true) or an earlier one, and undoes it after
+    /// a time, or not.
     EditMarker(bool, Option<u64>),
     /// Somebody removes the marker.
     RemoveMarker,
-    /// The API server crashes and is started again; etcd has forgotten the past meanwhile, or not.
+    /// The API server crashes and is started again. The flag says whether etcd is compacted in between.
     RestartApiServer(bool),
-    /// Somebody writes a status that says that all is well.
+    /// Somebody writes a status that claims convergence.
     ForgeStatus,
 }
 
 const KINDS: u8 = 22;
 
 impl HistoryScript {
-    /// The history of a seed.
+    /// Draws the script of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (processes, operators) = (rng.usize(3..=6), rng.usize(1..=2));
@@ -103,7 +105,7 @@ impl HistoryScript {
         let mut content = 0;
         for fault in 0..rng.usize(2..=6) {
             let at = if fault == 0 { rng.u64(300..1500) } else { rng.u64(1500..LENGTH) };
-            // The first one meets a publish that is on its way, and so does every other one later.
+            // The first fault meets a publish in flight, and so do about half of the later ones.
             if fault == 0 || rng.bool() {
                 content = (content + rng.u8(1..4)) % 4;
                 steps.push(Step { at: millis(at), act: Act::Push(content) });
@@ -114,7 +116,7 @@ impl HistoryScript {
         Self { processes, operators, steps }
     }
 
-    /// Whether a process ends whose end the operator may not have seen.
+    /// Returns whether a process ends in a way that the operator may not see.
     pub(crate) fn ends_processes(&self) -> bool {
         let ends = |act: &Act| {
             use Act::{DeletePod, EndProcess, KillProcess, LosePod, TerminatePod};
@@ -123,7 +125,7 @@ impl HistoryScript {
         self.steps.iter().any(|step| ends(&step.act))
     }
 
-    /// Whether somebody but the operator writes the marker.
+    /// Returns whether somebody other than the operator writes the marker.
     pub(crate) fn tampers(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.act, Act::EditMarker(..) | Act::RemoveMarker))
     }
@@ -164,12 +166,12 @@ impl Act {
                 }
             }
             19 => Self::RestartApiServer(rng.bool()),
-            // A process that stands still while a change goes by is the plainest way to a false claim.
+            // A process that is stopped during a change is the simplest way to a false claim.
             _ => Self::StopProcess(one, for_long),
         }
     }
 
-    /// What it is counted as.
+    /// Returns the kind under which it is counted.
     pub(crate) fn kind(self) -> String {
         let text = format!("{self:?}");
         let name = text.split('(').next().unwrap_or_default().to_owned();
@@ -182,7 +184,7 @@ impl Act {
         }
     }
 
-    /// Whether it is a fault, and not the work of every day.
+    /// Returns whether it is a fault, and not normal operation.
     pub(crate) fn is_fault(self) -> bool {
         !matches!(self, Self::Push(_))
     }

@@ -1,5 +1,5 @@
-//! A fleet that is changed for a long time, with a fault now and then, and whether anything grows: memory, open files, or
-//! threads, of the operator and of each process.
+//! Changes a fleet for a long time with occasional faults, and checks whether the memory, open files, or threads of the
+//! operator or of any process grow.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::history::disagreement;
 use crate::script::{Act, NetworkFault, Which};
 
 const PROCESSES: usize = 12;
-/// How often a line is printed.
+/// The interval between two printed lines.
 const LINE: Duration = Duration::from_secs(30);
-/// A change runs everywhere after this time at the latest, whatever happened before it.
+/// The time within which a change runs everywhere, whatever happened before it.
 const ARRIVES: Duration = Duration::from_secs(60);
-/// So much more in the last third than in the first, in 100, is still flat.
+/// The growth from the first third to the last, in percent, that still counts as flat.
 const FLAT: u64 = 10;
 
-/// What the kernel says of a program.
+/// The kernel's figures of a program.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     kilobytes: u64,
@@ -31,10 +31,10 @@ struct Figures {
     threads: u64,
 }
 
-/// Figures of one program, by time.
+/// The figures of each program, in order of time.
 type Series = BTreeMap<String, Vec<Figures>>;
 
-/// Changes a fleet for so long. Returns whether everything arrived and nothing grew.
+/// Changes a fleet for this time. Returns whether every change arrived and nothing grew.
 pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
     let mut rng = Rng::with_seed(seed);
     let mut plane = ControlPlane::start()?;
@@ -53,7 +53,7 @@ pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
             late += 1;
             println!("{:>6} s  {error:#}", started.elapsed().as_secs());
         }
-        // A change every few seconds, as the seed says.
+        // The seed determines the pause between two changes, up to a few seconds.
         tokio::time::sleep(Duration::from_millis(rng.u64(500..4000))).await;
         if line.elapsed() >= LINE {
             line = Instant::now();
@@ -67,7 +67,7 @@ pub(crate) async fn soak(length: Duration, seed: u64) -> anyhow::Result<bool> {
         }
     }
     let flat = print_series(&series);
-    println!("{pushes} pushes, {faults} faults, {late} late; {}", if flat { "flat" } else { "it grows" });
+    println!("{pushes} pushes, {faults} faults, {late} late; {}", if flat { "flat" } else { "growing" });
     Ok(flat && late == 0)
 }
 
@@ -82,7 +82,7 @@ async fn arrived(environment: &ChaosEnvironment) -> anyhow::Result<()> {
     arrives.await
 }
 
-/// A fault that leaves every program running, since one that was started anew has the memory of a new one.
+/// Causes a fault that leaves every program running: a restarted program would have the memory of a new one.
 async fn disturb(environment: &mut ChaosEnvironment, plane: &mut ControlPlane, rng: &mut Rng) -> anyhow::Result<bool> {
     let (one, millis) = (rng.usize(0..64), rng.u64(300..2000));
     let network_fault =
@@ -115,12 +115,12 @@ fn measure(environment: &ChaosEnvironment, series: &mut Series) -> anyhow::Resul
 }
 
 fn figures(id: u32) -> anyhow::Result<Figures> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).context("read what a process takes")?;
+    let status = fs::read_to_string(format!("/proc/{id}/status")).context("read the status of a process")?;
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse().ok()
     };
-    let files = fs::read_dir(format!("/proc/{id}/fd")).context("count what a process has open")?.count();
+    let files = fs::read_dir(format!("/proc/{id}/fd")).context("count the open files of a process")?.count();
     Ok(Figures {
         kilobytes: number("VmRSS:").context("no VmRSS")?,
         files: u64::try_from(files)?,
@@ -137,7 +137,8 @@ fn newest(series: &Series) -> String {
     series.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
-/// Least, median, and most of the first third and of the last, for each program.
+/// Prints the minimum, median, and maximum of the first and the last third for each program. Returns whether all are
+/// flat.
 fn print_series(series: &Series) -> bool {
     let mut flat = true;
     for (name, figures) in series {
@@ -146,7 +147,7 @@ fn print_series(series: &Series) -> bool {
             let third = (all.len() / 3).max(1);
             let first = spread(all.get(..third).unwrap_or(&all));
             let last = spread(all.get(all.len().saturating_sub(third)..).unwrap_or(&all));
-            // One file more for each process is no growth: it is a connection that was made anew.
+            // One more open file for each process is no growth: it is a connection that was made again.
             let grows = last.1 * 100 > first.1 * (100 + FLAT) && last.1 > first.1 + PROCESSES as u64;
             flat &= !grows;
             println!(
@@ -164,7 +165,7 @@ fn print_series(series: &Series) -> bool {
     flat
 }
 
-/// A figure, and where it is found.
+/// The name of a figure, and the function that reads it.
 type Kind = (&'static str, fn(&Figures) -> u64);
 
 const KINDS: [Kind; 3] =

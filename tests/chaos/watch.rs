@@ -1,4 +1,4 @@
-//! Writes down what is claimed, and what the marker says, while a history happens.
+//! Records the claims, and the changes of the marker, while a history runs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,26 +18,26 @@ use tokio::time::{sleep, timeout};
 
 use crate::environment::{ChaosEnvironment, SILENCE, WORKSPACE};
 
-/// How long to pause between two questions.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(75);
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What a report may take from the process to the operator, on two busy processors.
+/// The time that a report may take from the process to the operator on two busy processors.
 const ON_THE_WAY: Duration = Duration::from_millis(300);
-/// The message of a status that nobody but this program wrote.
+/// The message of a status that this program forged.
 pub(crate) const FORGED: &str = "forged by cargo xtask chaos";
 
-/// What was seen.
+/// The observations so far.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
-    /// Claims, each once.
+    /// The claims, each once.
     pub(crate) claims: Vec<Claim>,
-    /// How many answers and statuses were read, claims or not.
+    /// The number of answers and statuses that were read, claims or not.
     pub(crate) read: usize,
-    /// The marker, change by change.
+    /// The changes of the marker, in order.
     pub(crate) markers: Vec<(Timestamp, Option<Marker>)>,
 }
 
-/// Watches until it is dropped.
+/// The tasks that record until it is dropped.
 pub(crate) struct Watch {
     seen: Arc<Mutex<Observed>>,
     tasks: Vec<JoinHandle<()>>,
@@ -101,7 +101,7 @@ async fn read_status(namespace: Namespace, seen: Arc<Mutex<Observed>>) {
     }
 }
 
-/// What a status claims, if it is not too old to claim anything.
+/// Returns the claim of a status, unless the status is too old for one.
 fn claim_of_status(status: &RototoWorkspaceStatus) -> Option<Claim> {
     let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged")?;
     let (fleet, published) = (status.fleet.as_ref()?, status.published.as_ref()?);
@@ -114,7 +114,7 @@ fn claim_of_status(status: &RototoWorkspaceStatus) -> Option<Claim> {
         by: "status".to_owned(),
         publish: Publish { fingerprint: published.fingerprint.clone(), updated_at: published.updated_at.to_string() },
         from: dated - good_for - ON_THE_WAY,
-        // It is written in whole seconds, without the rest.
+        // The date of a status is cut to whole seconds.
         as_of: dated + Duration::from_micros(999_999),
     })
 }

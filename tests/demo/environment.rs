@@ -1,4 +1,4 @@
-//! What the story plays on: a control plane, an operator, a repository, and a fleet.
+//! The environment of the demo: a control plane, an operator, a repository, and a fleet.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -12,14 +12,14 @@ use serde_json::json;
 
 use crate::output::{command, say};
 
-/// The RototoWorkspace of the story.
+/// The name of the RototoWorkspace.
 const WORKSPACE: &str = "degradation";
-/// The file with the trial's bucket.
+/// The file with the bucket range of the trial.
 pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 /// The file with the severe policy.
 pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
 
-/// What the story plays on. Dropped, all of it ends.
+/// The environment of the demo. When it is dropped, all of it ends.
 pub(crate) struct DemoEnvironment {
     pub(crate) fleet: Fleet,
     pub(crate) repository: GitRepo,
@@ -53,14 +53,17 @@ impl DemoEnvironment {
         Ok(environment)
     }
 
-    /// Pushes what is committed, and asks for a look as a webhook would. Returns when status names that commit.
+    /// Pushes the commits, and requests a reconcile as a webhook would. Returns when the status names the last commit.
     pub(crate) async fn push(&self, what: &str) -> anyhow::Result<RototoWorkspaceStatus> {
         self.repository.push()?;
         let head = self.repository.head()?;
         say(format_args!("git push  {}  {what}", head.get(..8).unwrap_or(&head)));
         let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: head } } });
         let workspaces = self.namespace.api::<RototoWorkspace>();
-        workspaces.patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch)).await.context("ask for a look")?;
+        workspaces
+            .patch(WORKSPACE, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .context("request a reconcile")?;
         let seen = |status: &RototoWorkspaceStatus| {
             let newest = status.source.as_ref().and_then(|source| source.revision.as_deref());
             newest.is_some_and(|newest| newest.ends_with(&head))
@@ -88,12 +91,13 @@ impl DemoEnvironment {
         let workspace = self.namespace.wait_for_workspace(WORKSPACE, what, holds).await;
         let workspace = workspace.inspect_err(|_| {
             let log = self.operator.process().map(|operator| operator.last_words());
-            eprintln!("the operator's last words:\n{}", log.unwrap_or_default());
+            eprintln!("the end of the operator's log:\n{}", log.unwrap_or_default());
         })?;
         Ok(workspace.status.unwrap_or_default())
     }
 
-    /// The policy that an account's requests follow under high pressure: the key that all processes agree on.
+    /// Returns the policy that the requests of an account follow under high pressure: the keys of all processes, which
+    /// should be one.
     pub(crate) fn policy(&self, account: &str) -> anyhow::Result<String> {
         let keys = self.fleet.apps.iter().map(|app| {
             let policy = app.policy("high", account)?;
@@ -103,27 +107,27 @@ impl DemoEnvironment {
         Ok(keys.into_iter().collect::<Vec<_>>().join(" or "))
     }
 
-    /// What each process runs.
+    /// Returns the fingerprint that each process runs.
     pub(crate) fn fingerprints(&self) -> anyhow::Result<Vec<String>> {
         self.fleet.apps.iter().map(|app| Ok(app.state()?["fingerprint"].to_string())).collect()
     }
 
-    /// The version of the map with the markers: as long as it stays, nothing has rung.
+    /// Returns the version of the marker map. While it stays the same, no process was notified.
     pub(crate) async fn map_version(&self) -> anyhow::Result<String> {
-        let map = self.namespace.markers().await?.context("there are no markers")?;
+        let map = self.namespace.markers().await?.context("the namespace has no marker map")?;
         map.metadata.resource_version.context("the map has no version")
     }
 
-    /// Shows what `kubectl get` says.
+    /// Shows the output of `kubectl get`.
     pub(crate) fn show_table(&self) -> anyhow::Result<()> {
         let table = self.plane.kubectl(&["--namespace", self.namespace.name(), "get", "rws"])?;
         command("kubectl get rws", &table);
         Ok(())
     }
 
-    /// Says what to try while everything goes on running.
+    /// Shows commands to try while everything keeps running.
     pub(crate) fn keep(&self) -> anyhow::Result<()> {
-        say("Everything goes on running. In another terminal:");
+        say("Everything keeps running. Try this in another terminal:");
         let namespace = self.namespace.name();
         command(&format!("export KUBECONFIG={}", self.plane.admin_kubeconfig().display()), "");
         command(&format!("kubectl config set-context --current --namespace={namespace}"), "");

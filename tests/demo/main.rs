@@ -1,5 +1,6 @@
-//! The story that `cargo xtask demo` tells: one change, from `git push` to a fleet that runs it; one that is refused;
-//! and its revert, which rings nothing. On a control plane, an operator, and processes that are all real.
+//! The demo of `cargo xtask demo`, on a real control plane, a real operator, and real processes. It shows one change
+//! from `git push` to a fleet that runs it, one change that lint refuses, and the revert of that, which notifies
+//! nobody.
 
 mod environment;
 mod output;
@@ -16,17 +17,17 @@ use crate::output::{say, timeline, title};
 #[derive(Parser)]
 #[command(name = "cargo xtask demo")]
 struct DemoOptions {
-    /// Leave everything running at the end, and say what to try.
+    /// Keep everything running at the end, and show commands to try.
     #[arg(long)]
     keep: bool,
-    /// How many processes the fleet has.
+    /// The number of processes in the fleet.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=200))]
     processes: u16,
 }
 
-/// Bucket 2329 of the trial: outside 10 %, inside 30 %.
+/// An account in bucket 2329 of the trial: outside of 10 %, inside of 30 %.
 const WIDENED: &str = "acct-006";
-/// Bucket 5274: outside both.
+/// An account in bucket 5274: outside of both.
 const OUTSIDE: &str = "acct-0001";
 
 #[tokio::main]
@@ -43,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     if options.keep {
         environment.keep()?;
         if std::io::stdin().is_terminal() {
-            say("Ctrl-C ends it.");
+            say("Press Ctrl-C to end the demo.");
         }
         tokio::signal::ctrl_c().await?;
     }
@@ -63,7 +64,7 @@ async fn widen_the_trial(environment: &DemoEnvironment) -> anyhow::Result<()> {
         let state = app.state()?;
         ensure!(state["updated_at"].as_str() == published.as_deref(), "{} disagrees: {state}", app.pod().name());
     }
-    say(format_args!("Asked one by one, all {} processes name the same publish.", environment.fleet.apps.len()));
+    say(format_args!("Each of the {} processes reports that it runs this publish.", environment.fleet.apps.len()));
     let after = [environment.policy(WIDENED)?, environment.policy(OUTSIDE)?];
     for ((account, before), after) in [WIDENED, OUTSIDE].iter().zip(before).zip(after) {
         say(format_args!("Under high pressure, {account:<9} follows  {before:<8} -> {after}"));
@@ -82,9 +83,9 @@ async fn break_the_policy(environment: &DemoEnvironment) -> anyhow::Result<()> {
         say(format_args!("REFUSED  {place}\n           {} [{}]", finding.message, finding.rule));
     }
     ensure!(rejected.is_some(), "the commit should have been refused: {status:#?}");
-    ensure!(environment.map_version().await? == map, "a refused commit must ring nothing");
+    ensure!(environment.map_version().await? == map, "a refused commit must not change the marker map");
     ensure!(environment.fingerprints()? == fingerprints, "a refused commit must change no process");
-    say("The marker was not touched, and every process runs on with what it had.");
+    say("The marker did not change, and every process keeps what it runs.");
     environment.show_table()
 }
 
@@ -94,7 +95,7 @@ async fn revert(environment: &DemoEnvironment) -> anyhow::Result<()> {
     environment.repository.revert("HEAD")?;
     let status = environment.push("git revert HEAD").await?;
     ensure!(status.rejected.is_none(), "the revert should pass: {status:#?}");
-    ensure!(environment.map_version().await? == map, "content that runs already must ring nothing");
-    say("Lint passes again. Nothing rang: that content is what the fleet runs already.");
+    ensure!(environment.map_version().await? == map, "content that already runs must not change the marker map");
+    say("Lint passes again. No process was notified, because the fleet already runs this content.");
     environment.show_table()
 }

@@ -1,21 +1,21 @@
-//! How the demo talks.
+//! The output of the demo.
 
 use std::fmt::Display;
 
 use anyhow::Context;
 use rototo_api::workspace::RototoWorkspaceStatus;
 
-/// The heading of a chapter.
+/// Prints the heading of a section.
 pub(crate) fn title(text: &str) {
     println!("\n{text}\n{}", "-".repeat(text.chars().count()));
 }
 
-/// One line.
+/// Prints one line.
 pub(crate) fn say(text: impl Display) {
     println!("  {text}");
 }
 
-/// A command, and what it prints.
+/// Prints a command and its output.
 pub(crate) fn command(line: &str, output: &str) {
     println!("\n  $ {line}");
     for line in output.lines() {
@@ -24,7 +24,7 @@ pub(crate) fn command(line: &str, output: &str) {
     println!();
 }
 
-/// The stages of the newest publish, on the operator's clock.
+/// Prints the stages of the newest publish with their times on the operator's clock.
 pub(crate) fn timeline(status: &RototoWorkspaceStatus) -> anyhow::Result<()> {
     let fleet = status.fleet.as_ref().context("the status has no fleet")?;
     let millis = fleet.millis.context("the status has no times")?;
@@ -33,7 +33,7 @@ pub(crate) fn timeline(status: &RototoWorkspaceStatus) -> anyhow::Result<()> {
     let stages = [
         ("detected", Some(0)),
         ("fetched", Some(millis.fetched)),
-        ("linted, and kept as a snapshot", Some(millis.linted)),
+        ("linted, and stored as a snapshot", Some(millis.linted)),
         ("published: the marker is written", Some(millis.published)),
         ("first process applied it", millis.first),
         ("half of them", millis.p50),

@@ -1,5 +1,5 @@
-//! The commands do what those of the reference do: with the same arguments both succeed or both fail, both write the same
-//! files, and whoever reads the reference's JSON reads ours.
+//! Our commands behave like those of the reference: with the same arguments both succeed or both fail, both write the
+//! same files, and a program that reads the JSON of the reference can read ours.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -15,7 +15,7 @@ fn example() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/degradation-config"))
 }
 
-/// A layer on top of the example, and one on top of that.
+/// Writes a layer on top of the example, another on top of that, and two broken ones.
 fn layers(both: &Both) {
     both.copy(example(), "base");
     both.write("team/rototo-workspace.toml", "schema_version = 1\nextends = [\"../base\"]\n");
@@ -32,7 +32,7 @@ fn layers(both: &Both) {
 const FACTS: [&str; 4] = ["--context", "service.queue_pressure=high", "--context", "account.id=acct-0001"];
 
 #[test]
-fn init_makes_the_same_files() {
+fn both_inits_write_the_same_files() {
     let both = Both::new();
     let mut compared = Comparison::default();
     for arguments in [
@@ -61,14 +61,14 @@ fn init_makes_the_same_files() {
     ] {
         compared.same_exit(&both, arguments);
         compared.same_files(&both, arguments);
-        // Again in JSON: what is there already is said to be so.
+        // The JSON output reports the existing files.
         compared.same_json(&both, &[arguments, &["--json", "--dry-run"]].concat());
     }
     compared.finish();
 }
 
 #[test]
-fn init_infers_the_same_context_schema() {
+fn both_inits_infer_the_same_context_schema() {
     let both = Both::new();
     let mut compared = Comparison::default();
     both.copy(example(), "w");
@@ -79,7 +79,7 @@ fn init_infers_the_same_context_schema() {
 }
 
 #[test]
-fn contexts_are_put_together_in_the_same_way() {
+fn both_commands_combine_contexts_in_the_same_way() {
     let both = Both::new();
     let mut compared = Comparison::default();
     both.copy(example(), "w");
@@ -123,7 +123,7 @@ fn contexts_are_put_together_in_the_same_way() {
 }
 
 #[test]
-fn layers_project_to_the_same_workspace() {
+fn both_commands_merge_layers_to_the_same_workspace() {
     let both = Both::new();
     let mut compared = Comparison::default();
     layers(&both);
@@ -140,7 +140,7 @@ fn layers_project_to_the_same_workspace() {
 }
 
 #[test]
-fn repositories_are_read_at_the_same_place() {
+fn both_commands_read_a_repository_at_the_same_place() {
     let both = Both::new();
     let mut compared = Comparison::default();
     both.copy(example(), "r/envs/prod");
@@ -163,7 +163,7 @@ fn repositories_are_read_at_the_same_place() {
 }
 
 #[test]
-fn what_is_read_by_programs_has_the_same_shape() {
+fn the_json_of_both_commands_has_the_same_shape() {
     let both = Both::new();
     let mut compared = Comparison::default();
     both.copy(example(), "w");

@@ -1,19 +1,19 @@
-//! The differences that are meant, each as narrow as its reason. `docs/decisions/0010-differences-from-the-reference.md`
-//! tells them to people.
+//! The intended differences, each as narrow as its reason. `docs/decisions/0010-differences-from-the-reference.md` has
+//! the reasons.
 
 use crate::outcome::{FindingCounts, ResolutionOutcome};
 
-/// One difference that is meant.
+/// An intended difference.
 pub struct KnownDifference {
     /// Its heading in the decision.
     pub name: &'static str,
     applies: fn(&Difference<'_>) -> bool,
 }
 
-/// One thing that came out differently.
+/// A difference between the results of both engines.
 #[derive(Debug)]
 pub enum Difference<'a> {
-    /// A finding that was made so many times by us, and so many times by them; with all that each found.
+    /// A finding that the engines made a different number of times, with all findings of both.
     Finding {
         rule: &'a str,
         path: &'a str,
@@ -22,18 +22,18 @@ pub enum Difference<'a> {
         all_ours: &'a FindingCounts,
         all_theirs: &'a FindingCounts,
     },
-    /// The answer to one resolution.
+    /// The result of one resolution.
     Answer { ours: &'a ResolutionOutcome, theirs: &'a ResolutionOutcome },
 }
 
-/// All of them.
+/// All intended differences.
 pub const MEANT: &[KnownDifference] = &[
-    KnownDifference { name: "what cannot be ordered is an error", applies: cannot_be_ordered },
+    KnownDifference { name: "values that cannot be ordered are an error", applies: cannot_be_ordered },
     KnownDifference { name: "an unreadable document is reported once", applies: unreadable_once },
-    KnownDifference { name: "without a manifest the other faults are told too", applies: without_manifest },
+    KnownDifference { name: "without a manifest the other faults are reported too", applies: without_manifest },
 ];
 
-/// The reference takes what is no number for false, so a mistake in a context looks like a decision.
+/// The reference treats a value that is no number as false, so a mistake in a context looks like a decision.
 fn cannot_be_ordered(difference: &Difference<'_>) -> bool {
     matches!(
         difference,
@@ -41,10 +41,10 @@ fn cannot_be_ordered(difference: &Difference<'_>) -> bool {
     )
 }
 
-/// The reference also reports everything that refers to the document as referring to nothing.
+/// The reference also reports every reference to the unreadable document as a reference to nothing.
 fn unreadable_once(difference: &Difference<'_>) -> bool {
     let Difference::Finding { rule, path, ours, theirs, all_ours, all_theirs } = difference else { return false };
-    // A variable whose resource is nothing to it is looked at no further.
+    // The reference does not check a variable further whose resource it does not know.
     let of_nothing =
         |(rule, _, at, _): &(String, String, String, String)| rule == "rototo/variable-unknown-resource" && at == *path;
     if *rule == "rototo/variable-unknown-value" && ours > theirs {
@@ -65,7 +65,7 @@ fn unreadable_once(difference: &Difference<'_>) -> bool {
     ours < theirs && all_ours.keys().any(|(rule, _, _, _)| unreadable.contains(&&**rule))
 }
 
-/// The reference stops there, and places the fault at the path of the directory.
+/// The reference stops at the missing manifest, and places the fault at the path of the directory.
 fn without_manifest(difference: &Difference<'_>) -> bool {
     const MISSING: &str = "rototo/workspace-manifest-missing";
     let Difference::Finding { rule, theirs, all_ours, all_theirs, .. } = difference else { return false };
@@ -73,7 +73,7 @@ fn without_manifest(difference: &Difference<'_>) -> bool {
     missing(all_ours) && missing(all_theirs) && (*theirs == 0 || *rule == MISSING)
 }
 
-/// The one that explains `difference`.
+/// Returns the intended difference that explains `difference`.
 pub fn explain(difference: &Difference<'_>) -> Option<&'static KnownDifference> {
     MEANT.iter().find(|meant| (meant.applies)(difference))
 }

@@ -1,4 +1,4 @@
-//! Both engines say the same of every generated workspace, but for the differences that are meant.
+//! Both engines have the same results for every generated workspace, except for the intended differences.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use rototo_differential::generate::{self, Numbers};
 use rototo_differential::outcome::{our_answer, our_lint, their_answer, their_lint, write};
 use rototo_differential::reference::Reference;
 
-/// How many workspaces: the budget of a test run. `ROTOTO_DIFFERENTIAL_CASES` sets another.
+/// The number of workspaces in a test run. `ROTOTO_DIFFERENTIAL_CASES` sets another.
 const CASES: u64 = 400;
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl DifferentialReport {
 }
 
 #[test]
-fn every_generated_workspace_is_the_same_to_both_engines() {
+fn both_engines_have_the_same_results_for_every_generated_workspace() {
     let cases = std::env::var("ROTOTO_DIFFERENTIAL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let (mut report, mut findings, mut answers) = (DifferentialReport::default(), 0, 0);
     let mut reference = Reference::start();
@@ -76,11 +76,11 @@ fn every_generated_workspace_is_the_same_to_both_engines() {
             }
         }
     }
-    println!("{cases} workspaces, {findings} findings, {answers} answers; differences that are meant:");
+    println!("{cases} workspaces, {findings} findings, {answers} answers; intended differences:");
     for meant in MEANT {
         println!("  {:>5}  {}", report.meant.get(meant.name).copied().unwrap_or(0), meant.name);
     }
-    assert!(findings > 100 && answers > 100, "the generator makes too little");
+    assert!(findings > 100 && answers > 100, "the generated workspaces have too few findings or answers");
     assert!(
         report.others.is_empty(),
         "{} differences:\n{}",

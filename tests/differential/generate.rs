@@ -1,4 +1,5 @@
-//! Workspaces and contexts from a seed: whole ones that use every part of the format, and what mistakes make of them.
+//! Generates workspaces and contexts from a seed: valid ones that use every part of the format, and the same with
+//! mistakes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 /// The files of a workspace by path.
 pub type Files = BTreeMap<String, String>;
 
-/// The same numbers for the same seed, everywhere.
+/// A generator of random numbers that gives the same numbers for the same seed on every machine.
 pub struct Numbers(u64);
 
 impl Numbers {
@@ -38,7 +39,7 @@ const QUALIFIERS: &[&str] = &["a", "b", "c", "d"];
 const RESOURCES: &[&str] = &["plan", "tier"];
 const OBJECTS: &[&str] = &["basic", "large"];
 
-/// A workspace that is mostly right.
+/// Generates a workspace that is mostly valid.
 pub fn workspace(numbers: &mut Numbers) -> Files {
     let mut files = Files::from([("rototo-workspace.toml".to_owned(), "schema_version = 1\n".to_owned())]);
     let qualifiers = &QUALIFIERS[..=numbers.below(QUALIFIERS.len())];
@@ -71,7 +72,7 @@ pub fn workspace(numbers: &mut Numbers) -> Files {
     files
 }
 
-/// A script with some rules: handlers that find something, nothing, and that fail.
+/// Generates a script with some rules, whose handlers find something, find nothing, or fail.
 fn script(numbers: &mut Numbers) -> String {
     let mut text = "function register(lint)\n".to_owned();
     let mut handlers = String::new();
@@ -106,7 +107,7 @@ fn script(numbers: &mut Numbers) -> String {
     format!("{text}end\n{handlers}")
 }
 
-/// What a handler does with a target of that kind.
+/// Generates the code of a handler for a target of this kind.
 fn handler(numbers: &mut Numbers, entity: &str) -> &'static str {
     let any = [
         "return nil",
@@ -239,7 +240,7 @@ fn context_schema(numbers: &mut Numbers) -> String {
     schema.to_string()
 }
 
-/// What mistakes replace, and with what.
+/// The mistakes: texts, each with its replacement.
 const SLIPS: &[(&str, &str)] = &[
     ("schema_version = 1", "schema_version = 2"),
     ("schema_version = 1\n", ""),
@@ -308,7 +309,7 @@ const SLIPS: &[(&str, &str)] = &[
     ("\n", "\nextends = [\"../base\"]\n"),
 ];
 
-/// Makes one mistake.
+/// Puts one mistake into a workspace.
 pub fn spoil(files: &mut Files, numbers: &mut Numbers) {
     let paths: Vec<String> = files.keys().cloned().collect();
     let path = numbers.pick(&paths).clone();
@@ -341,7 +342,7 @@ pub fn spoil(files: &mut Files, numbers: &mut Numbers) {
     }
 }
 
-/// A context that mostly has everything.
+/// Generates a context that mostly has all attributes.
 pub fn context(numbers: &mut Numbers) -> Value {
     let scalars = [
         json!("pro"),

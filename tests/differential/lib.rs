@@ -1,7 +1,8 @@
-//! The same workspace and context through our engine and through the reference, and what came out differently.
+//! Resolves the same workspaces and contexts with our engine and with the reference, and explains the differences.
 //!
-//! [`generate`] makes workspaces, [`outcome`] runs both engines, the other one in [`mod@reference`], [`differences`] knows what may
-//! differ and why. [`programs`] runs both commands side by side, and [`meant`] knows the same of these.
+//! [`generate`] makes workspaces. [`outcome`] runs both engines, the reference in [`mod@reference`]. [`differences`]
+//! has the known differences, each with its reason. [`programs`] runs both commands side by side, and [`meant`] has the
+//! known differences between these.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod differences;

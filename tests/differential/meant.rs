@@ -1,20 +1,20 @@
-//! The differences between the commands that are meant, each as narrow as its reason, which stands under its name in
+//! The intended differences between the commands, each as narrow as its reason. The reason is under the same name in
 //! `docs/decisions/0010-differences-from-the-reference.md`.
 
 use serde_json::Value;
 
 use crate::programs::CommandOutput;
 
-/// One thing that came out differently.
+/// A difference between the results of both commands.
 #[derive(Debug)]
 pub enum ObservedDifference<'a> {
     /// The exit code.
     Exit { ours: &'a CommandOutput, theirs: &'a CommandOutput },
-    /// What was printed as JSON.
+    /// The JSON output.
     Values { ours: Option<&'a Value>, theirs: Option<&'a Value> },
-    /// Something that only theirs prints, or of another kind than ours.
+    /// A member that only the reference prints, or prints with another kind of value.
     Missing { at: &'a str, kind: &'a str },
-    /// A file.
+    /// A file that differs.
     File { path: &'a str, difference: &'a str },
 }
 
@@ -22,7 +22,7 @@ type KnownDifference = (&'static str, fn(&[&str], &ObservedDifference<'_>) -> bo
 
 const MEANT: &[KnownDifference] = &[("a source is named as it was written", named_as_written)];
 
-/// The reference names the temporary directory into which it unpacks what is no plain directory.
+/// The reference names the temporary directory into which it unpacks a source that is no plain directory.
 fn named_as_written(arguments: &[&str], seen: &ObservedDifference<'_>) -> bool {
     let ObservedDifference::Values { ours: Some(ours), theirs: Some(theirs) } = seen else { return false };
     let (mut ours, mut theirs) = ((*ours).clone(), (*theirs).clone());
@@ -31,7 +31,7 @@ fn named_as_written(arguments: &[&str], seen: &ObservedDifference<'_>) -> bool {
     arguments.contains(&&*name(&our_name)) && name(&their_name).starts_with('/') && ours == theirs
 }
 
-/// The name of the one that explains `seen`.
+/// Returns the name of the intended difference that explains `seen`.
 pub fn explain(arguments: &[&str], seen: &ObservedDifference<'_>) -> Option<&'static str> {
     MEANT.iter().find(|(_, applies)| applies(arguments, seen)).map(|(name, _)| *name)
 }

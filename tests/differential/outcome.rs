@@ -1,4 +1,4 @@
-//! What an engine says about a workspace and a context, in terms that both engines share.
+//! The result of an engine for a workspace and a context, in terms that both engines share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use rototo_lua::{InProcess, ScriptLimits};
 use crate::generate::Files;
 use crate::reference::Reference;
 
-/// How often each finding was made: rule, severity, path, and the message if it is a rule of the workspace that says it.
+/// The number of occurrences of each finding: rule, severity, path, and, for custom rules, the message.
 pub type FindingCounts = BTreeMap<(String, String, String, String), usize>;
 
-/// What became of one resolution: the trace as JSON, or what kind of error.
+/// The result of one resolution: the trace as JSON, or the kind of error.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResolutionOutcome {
     Trace(Value),

@@ -1,4 +1,4 @@
-//! Both commands, run side by side with the same arguments on the same files.
+//! Runs our command and that of the reference side by side, with the same arguments on the same files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,7 +21,7 @@ struct Side {
     directory: tempfile::TempDir,
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct CommandOutput {
     pub code: Option<i32>,
@@ -68,7 +68,7 @@ impl Both {
     /// Makes a repository of a directory, with one commit, the branch `main`, and the tag `v1`. Returns the commit.
     pub fn commit(&self, path: &str) -> String {
         let commits: BTreeSet<String> = self.sides().iter().map(|side| side.commit(path)).collect();
-        assert_eq!(commits.len(), 1, "the same files at the same time are the same commit");
+        assert_eq!(commits.len(), 1, "the same files at the same time should make the same commit");
         commits.into_iter().next().unwrap()
     }
 
@@ -86,7 +86,7 @@ impl Side {
         self.directory.path().join(path)
     }
 
-    /// `{}` in an argument stands for the directory, and the other way round in what is printed.
+    /// Runs the command. `{}` in an argument stands for the directory, and so does `{}` in the returned output.
     fn run(&self, arguments: &[&str]) -> CommandOutput {
         let root = self.directory.path().display().to_string();
         let arguments = arguments.iter().map(|argument| argument.replace("{}", &root));
@@ -117,7 +117,7 @@ impl Side {
         git(&["rev-parse", "HEAD"])
     }
 
-    /// The kinds of values in each file, by path; `None` for what is neither TOML nor JSON.
+    /// Returns the kinds of values in each file, by path; `None` for a file that is neither TOML nor JSON.
     fn files(&self) -> BTreeMap<String, Option<Shape>> {
         let (mut files, mut open) = (BTreeMap::new(), vec![self.directory.path().to_path_buf()]);
         while let Some(directory) = open.pop() {
@@ -152,7 +152,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The kinds of values by the way to them; all items of a list count as one.
+/// The kinds of values by their path. All items of a list count as one.
 type Shape = BTreeSet<(String, &'static str)>;
 
 fn shape(value: &Value) -> Shape {
@@ -179,7 +179,7 @@ fn describe(value: &Value, at: &str, shape: &mut Shape) {
     shape.insert((at.to_owned(), kind));
 }
 
-/// What came out differently so far.
+/// The differences so far.
 #[derive(Default)]
 pub struct Comparison {
     runs: usize,
@@ -188,13 +188,13 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Both end with the same exit code.
+    /// Checks that both commands end with the same exit code.
     pub fn same_exit(&mut self, both: &Both, arguments: &[&str]) {
         let (ours, theirs) = both.run(arguments);
         self.compare_exit(arguments, &ours, &theirs);
     }
 
-    /// Both end alike, and print the same JSON.
+    /// Checks that both commands end with the same exit code and print the same JSON.
     pub fn same_values(&mut self, both: &Both, arguments: &[&str]) {
         let (ours, theirs) = both.run(arguments);
         if self.compare_exit(arguments, &ours, &theirs) && ours.json != theirs.json {
@@ -205,7 +205,8 @@ impl Comparison {
         }
     }
 
-    /// Both end alike, and all that theirs prints as JSON is in ours, by the same name and of the same kind.
+    /// Checks that both commands end with the same exit code, and that our JSON has every member of theirs, with the
+    /// same name and kind.
     pub fn same_json(&mut self, both: &Both, arguments: &[&str]) {
         let (ours, theirs) = both.run(arguments);
         if !self.compare_exit(arguments, &ours, &theirs) {
@@ -218,7 +219,7 @@ impl Comparison {
         }
     }
 
-    /// The same files are there, with the same keys.
+    /// Checks that both directories have the same files with the same keys.
     pub fn same_files(&mut self, both: &Both, arguments: &[&str]) {
         let (ours, theirs) = (both.ours.files(), both.theirs.files());
         for path in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
@@ -230,7 +231,7 @@ impl Comparison {
         }
     }
 
-    /// One file is the same but for what describes it.
+    /// Checks that one file is equal in both directories, except for descriptions.
     pub fn same_document(&mut self, both: &Both, path: &str) {
         let [ours, theirs] = both.sides().map(|side| document(&side.path(path)).map(without_words));
         if ours != theirs {
@@ -254,9 +255,9 @@ impl Comparison {
         }
     }
 
-    /// Prints what is meant, and fails for what is not.
+    /// Prints the intended differences, and fails if there are others.
     pub fn finish(self) {
-        println!("{} commands run by both; differences that are meant:", self.runs);
+        println!("{} runs of both commands; intended differences:", self.runs);
         for (name, count) in &self.meant {
             println!("  {count:>5}  {name}");
         }
@@ -272,14 +273,14 @@ fn without_words(mut value: Value) -> Value {
     value
 }
 
-/// The command that `cargo xtask test` builds before it runs tests.
+/// Returns the path of our command, which `cargo xtask test` builds before it runs tests.
 fn ours() -> PathBuf {
     let folder = std::env::var_os("ROTOTO_BIN_DIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| xtask::cargo::binaries().unwrap());
     folder.join("rototo")
 }
 
-/// The command of the reference, which is installed the first time.
+/// Returns the path of the command of the reference, which is installed the first time.
 fn reference() -> PathBuf {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| xtask::reference::ensure().unwrap());
     PROGRAM.clone()

@@ -1,4 +1,4 @@
-//! The public crate, asked in a process of its own: its Lua and ours can't be linked into one program.
+//! Runs the public crate in a process of its own, because its Lua and ours can't be linked into one program.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// A running `reference/`.
+/// A running process of `reference/`.
 pub struct Reference {
     process: Child,
     questions: ChildStdin,
@@ -14,7 +14,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Builds it, if it is not built yet, and starts it.
+    /// Builds the program if necessary, and starts it.
     pub fn start() -> Self {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/Cargo.toml");
         let target = target_directory().join("reference");
@@ -29,12 +29,12 @@ impl Reference {
         Self { process, questions, answers }
     }
 
-    /// Its diagnostics for the workspace at `root`.
+    /// Returns its diagnostics for the workspace at `root`.
     pub fn lint(&mut self, root: &Path) -> Value {
         self.ask(&json!({ "lint": { "root": root } })).unwrap()
     }
 
-    /// Its trace of a resolution.
+    /// Returns its trace of a resolution.
     pub fn trace(&mut self, root: &Path, variable: &str, context: &Value) -> Result<Value, String> {
         self.ask(&json!({ "trace": { "root": root, "variable": variable, "context": context } }))
     }
@@ -43,7 +43,7 @@ impl Reference {
         writeln!(self.questions, "{question}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let mut answer: Value = serde_json::from_str(&line).expect("an answer of the reference");
+        let mut answer: Value = serde_json::from_str(&line).expect("read the response of the reference");
         match answer["error"].as_str() {
             Some(error) => Err(error.to_owned()),
             None => Ok(answer["ok"].take()),
@@ -58,7 +58,7 @@ impl Drop for Reference {
     }
 }
 
-/// Where cargo built this test: `target/debug/deps/differential-…`.
+/// Returns the target directory in which cargo built this test: `target` of `target/debug/deps/differential-…`.
 fn target_directory() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()

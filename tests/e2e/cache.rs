@@ -1,11 +1,13 @@
-//! A process that starts while nobody answers begins with what the one before it left on the pod's disk.
+//! The disk cache: a process that starts while nobody answers uses what the process before it left on the disk of the
+//! pod.
 
 use rototo_tests::harness::{App, Proxy};
 use serde_json::Value;
 
 use crate::scene::{Scene, TRIAL};
 
-/// A service with a disk, and a way to the API server that can be cut, after it applied the first commit.
+/// Returns a service with a disk cache that has applied the first commit, and the proxy through which it reaches the
+/// API server.
 async fn with_a_disk(scene: &Scene) -> (Proxy, App, tempfile::TempDir) {
     let proxy = Proxy::to(scene.namespace.cluster().url().trim_start_matches("https://")).unwrap();
     let disk = tempfile::tempdir().unwrap();
@@ -26,7 +28,7 @@ fn is_stale(state: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_process_that_starts_without_the_operator_uses_its_disk_and_says_that_it_is_stale() {
+async fn a_process_that_starts_without_the_operator_uses_its_disk_cache_and_is_stale() {
     let mut scene = Scene::published("disk").await;
     let (_proxy, mut app, _disk) = with_a_disk(&scene).await;
     let before = app.state().unwrap();
@@ -45,7 +47,7 @@ async fn a_process_that_starts_without_the_operator_uses_its_disk_and_says_that_
 }
 
 #[tokio::test]
-async fn a_process_that_starts_without_operator_and_api_server_uses_its_disk_too() {
+async fn a_process_that_starts_without_operator_and_api_server_uses_its_disk_cache_too() {
     let mut scene = Scene::published("alone").await;
     let (proxy, mut app, _disk) = with_a_disk(&scene).await;
     let before = app.state().unwrap();
@@ -60,7 +62,7 @@ async fn a_process_that_starts_without_operator_and_api_server_uses_its_disk_too
 }
 
 #[tokio::test]
-async fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
+async fn the_disk_cache_replaces_nothing_once_a_marker_was_seen() {
     let mut scene = Scene::published("named").await;
     let (_proxy, mut app, _disk) = with_a_disk(&scene).await;
     app.kill().unwrap();
@@ -70,7 +72,7 @@ async fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
     app.start_again().unwrap();
     app.wait_until_listening().unwrap();
 
-    // It tried to get what the marker names, and failed. What it has on the disk is of before.
+    // It failed to fetch the content that the marker names. The content on its disk is older.
     let failed = |state: &Value| state["consecutive_failures"].as_u64() > Some(2);
     let state = app.wait_for_state("without what the marker names", failed).unwrap();
     assert_eq!(state["fingerprint"], Value::Null);

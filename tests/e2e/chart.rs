@@ -1,4 +1,4 @@
-//! The chart installs, upgrades, and leaves, without taking anybody's configuration along.
+//! The chart can be installed, upgraded, and uninstalled without the loss of any configuration.
 
 use rototo_tests::harness::{Cluster, ControlPlane, Namespace};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn get(cluster: &Cluster, arguments: &[&str]) -> Value {
     serde_json::from_str(&cluster.kubectl(&[&["get", "--output=json"], arguments].concat()).unwrap()).unwrap()
 }
 
-/// Reinstalling is as much a part of this as uninstalling: the kept CRD must not stand in its way.
+/// The test reinstalls the chart, too: the kept CRD must not prevent that.
 #[tokio::test]
 async fn the_crd_and_all_workspaces_survive_an_upgrade_an_uninstall_and_a_reinstall() {
     let plane = ControlPlane::start().unwrap();
@@ -47,7 +47,7 @@ async fn two_releases_serve_different_namespaces_of_one_cluster() {
 async fn the_pod_runs_without_any_privilege() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "pod").await.unwrap();
     rototo_tests::harness::install_chart(&namespace, &[]).unwrap();
-    // What the chart sets passes the strictest of the Pod Security Standards.
+    // The settings of the chart pass the strictest of the Pod Security Standards.
     let deployment = get(namespace.cluster(), &["deployment", "rototo-operator", "--namespace", namespace.name()]);
     let pod = &deployment["spec"]["template"];
     namespace
@@ -71,7 +71,7 @@ fn helm_lint_finds_nothing() {
 }
 
 #[test]
-fn a_misspelt_value_is_refused() {
+fn an_unknown_or_invalid_value_is_refused() {
     let cluster = ControlPlane::shared().unwrap();
     for value in
         ["logLevl=info", "watchNamespaces={Not_A_Name}", "advertiseUrl=http://insecure", "rbac.secrets.access=listed"]

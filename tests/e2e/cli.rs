@@ -1,4 +1,4 @@
-//! What the `rototo` command says of a cluster is so, and its exit codes are what a pipeline can rely on.
+//! The `rototo` command reports the true state of a cluster, and its exit codes are reliable in pipelines.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE};
 
-/// `rototo` as somebody who may do everything, in the namespace of the scene.
+/// Returns the command `rototo` as an administrator, in the namespace of the scene.
 fn rototo(scene: &Scene, arguments: &[&str]) -> Command {
     rototo_as(scene.namespace.cluster().admin_kubeconfig(), scene.namespace.name(), arguments)
 }
@@ -24,7 +24,7 @@ fn start(scene: &Scene, arguments: &[&str]) -> Child {
     rototo(scene, arguments).spawn().unwrap()
 }
 
-/// What it printed, once it has ended with this exit code.
+/// Returns the output of a command that ended with this exit code.
 fn ends(output: Output, code: i32) -> String {
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
@@ -43,7 +43,7 @@ async fn wait_ends_when_the_whole_fleet_runs_the_commit_that_was_pushed() {
     assert!(text.starts_with("converged: main@sha1:"), "{text}");
     assert_eq!(app.state().unwrap()["fingerprint"], published.fingerprint);
 
-    // What has arrived already, by other names.
+    // The same content, by its other names, has arrived already.
     let revision = format!("main@sha1:{commit}");
     for wanted in [&["--revision", &revision][..], &["--fingerprint", &published.fingerprint], &[]] {
         ends(rototo(&scene, &[&["wait", WORKSPACE], wanted].concat()).output().unwrap(), 0);
@@ -51,7 +51,7 @@ async fn wait_ends_when_the_whole_fleet_runs_the_commit_that_was_pushed() {
 }
 
 #[tokio::test]
-async fn a_commit_that_changes_nothing_has_arrived_once_it_was_verified() {
+async fn wait_ends_for_a_commit_that_changes_nothing_once_it_was_verified() {
     let scene = Scene::published("wait-same").await;
     let _app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -74,7 +74,7 @@ async fn wait_ends_when_lint_refuses_the_commit_and_says_where() {
 }
 
 #[tokio::test]
-async fn wait_names_who_is_behind_when_its_time_is_up() {
+async fn wait_names_the_stragglers_when_its_time_is_up() {
     let scene = Scene::published("wait-behind").await;
     let (quick, frozen) = (scene.app().start().await.unwrap(), scene.app().start().await.unwrap());
     scene.wait_for_fleet(2).await;
@@ -92,7 +92,7 @@ async fn wait_names_who_is_behind_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn wait_for_what_is_not_there_is_an_error_and_no_wait() {
+async fn wait_fails_at_once_for_a_missing_workspace_or_grant() {
     let scene = Scene::published("wait-missing").await;
     let text = ends(rototo(&scene, &["wait", "none"]).output().unwrap(), 1);
     assert!(text.contains("there is no RototoWorkspace `none` in the namespace"), "{text}");
@@ -104,7 +104,7 @@ async fn wait_for_what_is_not_there_is_an_error_and_no_wait() {
 }
 
 #[tokio::test]
-async fn status_and_history_show_what_the_custom_resource_says() {
+async fn status_and_history_show_the_status_of_the_custom_resource() {
     let scene = Scene::published("status").await;
     let app = scene.app().start().await.unwrap();
     let status = scene.wait_for_fleet(1).await;
@@ -124,7 +124,7 @@ async fn status_and_history_show_what_the_custom_resource_says() {
 }
 
 #[tokio::test]
-async fn what_access_prints_lets_a_process_in() {
+async fn the_manifests_that_access_prints_let_a_process_follow() {
     let scene = Scene::published("access").await;
     let manifests = ends(rototo(&scene, &["access", WORKSPACE]).output().unwrap(), 0);
     scene.namespace.apply(&manifests).unwrap();

@@ -1,4 +1,4 @@
-//! The harness itself: what the other tests take for granted.
+//! The harness itself: properties of the control plane on which the other tests rely.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ async fn the_token_of_a_pod_names_that_pod_and_its_audience() {
 }
 
 #[tokio::test]
-async fn what_was_stored_survives_the_death_of_the_api_server() {
+async fn stored_objects_survive_a_crash_of_the_api_server() {
     let mut plane = ControlPlane::start().unwrap();
     let maps = Api::<ConfigMap>::namespaced(plane.client().await.unwrap(), "default");
     maps.create(&PostParams::default(), &map("kept")).await.unwrap();
@@ -63,12 +63,12 @@ async fn what_was_stored_survives_the_death_of_the_api_server() {
     plane.kill_api_server().unwrap();
     assert!(maps.get("kept").await.is_err());
     plane.start_api_server().unwrap();
-    // The same address and the same certificate: the client of before goes on.
+    // Address and certificate are the same, so the earlier client keeps working.
     assert!(maps.get("kept").await.is_ok());
 }
 
 #[tokio::test]
-async fn a_watch_from_before_a_compaction_is_gone_after_the_api_server_has_restarted() {
+async fn a_watch_from_before_a_compaction_gets_410_after_a_restart_of_the_api_server() {
     let mut plane = ControlPlane::start().unwrap();
     let maps = Api::<ConfigMap>::namespaced(plane.client().await.unwrap(), "default");
     let old = maps.create(&PostParams::default(), &map("first")).await.unwrap().metadata.resource_version.unwrap();
@@ -86,7 +86,7 @@ async fn a_watch_from_before_a_compaction_is_gone_after_the_api_server_has_resta
 }
 
 #[tokio::test]
-async fn a_namespace_is_deleted_with_what_is_in_it_when_the_controllers_run() {
+async fn the_controllers_delete_a_namespace_with_its_objects() {
     let mut plane = ControlPlane::start().unwrap();
     plane.start_controllers().unwrap();
     let namespace = Namespace::create(&plane, "short-lived").await.unwrap();

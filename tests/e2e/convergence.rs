@@ -1,4 +1,4 @@
-//! Convergence is claimed from evidence, and a claim has a date.
+//! The operator claims convergence from evidence, and a claim has a date.
 
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::markers::without_policy;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
-/// `rototo wait` for what is published, as an administrator.
+/// Returns the command `rototo wait` for this content, as an administrator.
 fn wait_for(scene: &Scene, fingerprint: &str, timeout: &str) -> Command {
     let mut command = Command::new(program("rototo").unwrap());
     command.args(["wait", WORKSPACE, "--fingerprint", fingerprint, "--timeout", timeout, "--json"]);
@@ -43,7 +43,7 @@ async fn wait_for_converged(scene: &Scene, expected: &'static str) -> RototoWork
 }
 
 #[tokio::test]
-async fn the_claim_of_an_operator_that_died_is_not_believed() {
+async fn wait_does_not_accept_the_claim_of_an_operator_that_died() {
     let (mut scene, app, fingerprint) = converged("dead-claim").await;
     ends(wait_for(&scene, &fingerprint, "30s").output().unwrap(), 0);
     scene.operator.kill().unwrap();
@@ -57,11 +57,11 @@ async fn the_claim_of_an_operator_that_died_is_not_believed() {
 }
 
 #[tokio::test]
-async fn whoever_may_get_the_workspace_may_ask_the_operator_itself() {
+async fn a_user_who_may_get_the_workspace_may_ask_the_operator_itself() {
     let (scene, app, fingerprint) = converged("ask-operator").await;
     let token = app.pod().rototo_token_file();
     let ask = || wait_for(&scene, &fingerprint, "30s").env("ROTOTO_TOKEN_FILE", &token).output().unwrap();
-    // Without the grant the operator refuses, and status is asked instead.
+    // Without the grant the operator refuses, and the command reads the status instead.
     assert_eq!(ends(ask(), 0)["confirmed_by"], "status");
     let rule = json!({ "apiGroups": [GROUP], "resources": [PLURAL], "resourceNames": [WORKSPACE], "verbs": ["get"] });
     let metadata = json!({ "name": "ask" });
@@ -116,7 +116,7 @@ async fn a_pod_that_its_kubelet_has_ended_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_process_that_hangs_makes_the_claim_turn_back_and_its_publish_wait() {
+async fn a_process_that_hangs_turns_the_claim_back_and_delays_the_next_publish() {
     let (scene, app, _) = converged("hangs").await;
     app.process().unwrap().freeze().unwrap();
     wait_for_converged(&scene, "Unknown/Silent").await;
@@ -150,7 +150,7 @@ async fn a_status_that_somebody_else_wrote_is_written_again() {
 }
 
 #[tokio::test]
-async fn a_publish_that_nobody_can_get_is_not_said_to_be_had() {
+async fn a_publish_whose_snapshot_was_lost_is_not_shown_as_published() {
     let (mut scene, app, _) = converged("lost-snapshot").await;
     scene.operator.kill().unwrap();
     scene.operator.forget_everything().unwrap();
@@ -165,7 +165,7 @@ async fn a_publish_that_nobody_can_get_is_not_said_to_be_had() {
 }
 
 #[tokio::test]
-async fn an_edit_of_the_marker_that_was_undone_leaves_no_process_on_it() {
+async fn no_process_stays_on_a_marker_edit_that_was_undone() {
     let (scene, app, _) = converged("undone").await;
     without_policy(&scene.namespace).await;
     let original = scene.marker().await.unwrap();

@@ -1,4 +1,4 @@
-//! Rules that a workspace brings along in Lua decide what is published, and can do no harm to anybody else.
+//! Custom rules in Lua decide what is published, and can't harm anybody else.
 
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_tests::harness::{ControlPlane, GitRepo};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition, example};
 
-/// A rule of which the operator knows nothing, and what it says.
+/// A custom rule with its finding.
 const RULE: &str = r#"
 function register(lint)
   lint:on({
@@ -27,7 +27,7 @@ function check_trial(ctx)
 end
 "#;
 
-/// Scripts that mean harm, and the limit that ends each.
+/// Hostile scripts, each with the limit that ends it.
 const HOSTILE: [(&str, &str, &str); 8] = [
     ("loop", "while true do end", "instruction limit"),
     ("string", "local s = string.rep('x', 10 * 1024 * 1024 * 1024)", "memory limit"),
@@ -49,7 +49,7 @@ fn findings(status: &RototoWorkspaceStatus) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_rule_of_the_workspace_decides_what_is_published() {
+async fn a_custom_rule_decides_what_is_published() {
     let scene = Scene::published("own-rules").await;
     scene.repository.commit(&[("lint/traffic.lua", RULE)], "Bound trials").unwrap();
     let status = scene.push().await;
@@ -85,7 +85,7 @@ async fn a_hostile_workspace_is_refused_while_another_converges() {
     let spec = json!({ "source": hostile.url(), "interval": "5s" });
     scene.namespace.apply_workspace("hostile", spec).await.unwrap();
 
-    // Meanwhile the other one is served.
+    // Meanwhile the other workspace is served.
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let published = scene.push().await.published.unwrap();
     scene.wait_for_fleet(1).await;
@@ -101,7 +101,7 @@ async fn a_hostile_workspace_is_refused_while_another_converges() {
     }
     assert_eq!((condition(&status, "Published").as_str(), status.published), ("False/NothingPublished", None));
 
-    // And heals once the scripts are gone.
+    // The workspace recovers once the scripts are gone.
     let paths: Vec<&str> = scripts.iter().map(|(path, _)| &**path).collect();
     hostile.remove(&paths, "Mean well").unwrap();
     hostile.push().unwrap();
@@ -109,7 +109,7 @@ async fn a_hostile_workspace_is_refused_while_another_converges() {
 }
 
 #[tokio::test]
-async fn without_lua_a_workspace_with_rules_is_refused_and_says_so() {
+async fn a_workspace_with_custom_rules_is_refused_when_lua_is_off() {
     let scene = Scene::with_flags(ControlPlane::shared().unwrap(), "no-lua", &["--no-lua"]).await;
     scene.repository.commit(&[("lint/traffic.lua", RULE)], "Bound trials").unwrap();
     scene.repository.push().unwrap();

@@ -1,14 +1,14 @@
-//! A process with a way of its own to the repository needs the operator's endpoint for nothing, and still runs only what
-//! the marker names.
+//! A process that reads the repository itself doesn't need the operator's endpoint, and still runs only the content
+//! that the marker names.
 
 use rototo_tests::harness::AppSettings;
 use serde_json::Value;
 
 use crate::scene::{Scene, TRIAL};
 
-/// A service to which the operator's endpoint is off, and the repository is not.
+/// Returns the settings of a service that can reach the repository, but not the operator's endpoint.
 fn without_the_endpoint(scene: &Scene) -> AppSettings {
-    // Nobody listens on that port.
+    // No server listens on this port.
     scene
         .app()
         .environment("ROTOTO_SNAPSHOTS_URL", "https://127.0.0.1:9")
@@ -16,7 +16,7 @@ fn without_the_endpoint(scene: &Scene) -> AppSettings {
 }
 
 #[tokio::test]
-async fn with_the_endpoint_off_the_repository_itself_is_read() {
+async fn a_process_without_the_endpoint_reads_the_repository_itself() {
     let scene = Scene::published("direct").await;
     let app = without_the_endpoint(&scene).start().await.unwrap();
     app.wait_for_policy("high", "acct-0001", "degraded").unwrap();
@@ -29,14 +29,14 @@ async fn with_the_endpoint_off_the_repository_itself_is_read() {
 }
 
 #[tokio::test]
-async fn what_the_repository_has_and_the_marker_does_not_name_is_not_used() {
+async fn content_of_the_repository_that_the_marker_does_not_name_is_not_used() {
     let scene = Scene::published("ahead").await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
-    // The operator does not know yet.
+    // The operator has not polled this commit yet.
     scene.repository.push().unwrap();
     let app = without_the_endpoint(&scene).start().await.unwrap();
     let mismatch = |state: &Value| state["last_error"].as_str().is_some_and(|error| error.contains("the marker names"));
-    let state = app.wait_for_state("told of other content", mismatch).unwrap();
+    let state = app.wait_for_state("aware of other content", mismatch).unwrap();
     assert_eq!(state["fingerprint"], Value::Null);
     assert!(!app.is_ready().unwrap());
     scene.poll().await;

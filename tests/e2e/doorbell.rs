@@ -1,4 +1,4 @@
-//! The doorbell is lost, silent, gone, or unreadable: no change is missed for it, and nothing that runs is lost.
+//! When the doorbell is lost, silent, gone, or unreadable, no change is missed and nothing that runs is lost.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::markers::without_policy;
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
-/// A service that runs the first commit, and reaches the API server, though not the operator, by way of a proxy.
+/// Returns a service that runs the first commit, and the proxy through which it reaches the API server. It reaches the
+/// operator directly.
 async fn by_way_of_a_proxy(scene: &Scene) -> (Proxy, App) {
     let api_server = scene.namespace.cluster().url().trim_start_matches("https://");
     let proxy = Proxy::to(api_server).unwrap();
@@ -38,7 +39,7 @@ async fn a_watch_that_was_cut_resumes_without_a_new_list() {
 }
 
 #[tokio::test]
-async fn a_watch_whose_past_was_compacted_lists_anew() {
+async fn a_watch_whose_version_was_compacted_lists_again() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     let scene = Scene::published_on(&Cluster::clone(&plane), "compacted").await;
@@ -49,7 +50,7 @@ async fn a_watch_whose_past_was_compacted_lists_anew() {
     let published = scene.push().await.published.unwrap();
     plane.kill_api_server().unwrap();
     plane.compact_etcd().unwrap();
-    // Its cache begins here, so it can't serve from before.
+    // The cache of the API server begins here, so it can't serve older versions.
     plane.start_api_server().unwrap();
     proxy.clear();
 
@@ -60,10 +61,10 @@ async fn a_watch_whose_past_was_compacted_lists_anew() {
 }
 
 #[tokio::test]
-async fn behind_a_watch_that_died_silently_the_report_s_answer_makes_the_process_list_anew() {
+async fn a_report_response_makes_a_process_list_again_whose_watch_died_silently() {
     let scene = Scene::published("half-open").await;
     let (proxy, app) = by_way_of_a_proxy(&scene).await;
-    // Not one byte comes over the watch any more, and the connection does not break.
+    // No byte comes over the watch any more, and the connection does not break.
     proxy.strand();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     let published = scene.push().await.published.unwrap();
@@ -74,15 +75,15 @@ async fn behind_a_watch_that_died_silently_the_report_s_answer_makes_the_process
 }
 
 #[tokio::test]
-async fn an_answer_of_the_operator_alone_is_not_followed() {
+async fn a_report_response_alone_is_not_followed() {
     let scene = Scene::published("cut-from-markers").await;
     let (proxy, app) = by_way_of_a_proxy(&scene).await;
     let before = app.state().unwrap();
-    // Nothing comes from the API server, whose marker alone says what to run.
+    // The API server is silent, and its marker alone says what to run.
     proxy.freeze();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
-    app.wait_for_state("listing in vain", |state| state["last_error"].is_string()).unwrap();
+    app.wait_for_state("failing to list", |state| state["last_error"].is_string()).unwrap();
     assert_eq!(app.state().unwrap()["fingerprint"], before["fingerprint"]);
     proxy.clear();
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
@@ -90,13 +91,13 @@ async fn an_answer_of_the_operator_alone_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_process_whose_map_is_deleted_runs_on_as_orphaned_until_it_is_written_again() {
+async fn a_process_whose_marker_map_is_deleted_is_orphaned_until_the_map_is_written_again() {
     let mut scene = Scene::published("orphan").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
     let before = app.state().unwrap();
     without_policy(&scene.namespace).await;
-    // So that it is not put back before anybody can look.
+    // The marker must not be put back before the process has seen that it is gone.
     scene.operator.kill().unwrap();
     scene.namespace.api::<ConfigMap>().delete(MARKERS, &DeleteParams::default()).await.unwrap();
 
@@ -114,7 +115,7 @@ async fn a_process_whose_map_is_deleted_runs_on_as_orphaned_until_it_is_written_
 }
 
 #[tokio::test]
-async fn a_marker_of_a_later_version_is_refused_loudly_and_what_runs_stays() {
+async fn a_marker_of_a_later_version_is_refused_with_an_error_and_the_content_stays() {
     let mut scene = Scene::published("later").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;

@@ -1,5 +1,5 @@
-//! A double of the operator's endpoint, which the process was told to use, can withhold and spoil snapshots. It can't
-//! make a process run anything but what the marker names.
+//! A tampering proxy in place of the operator's endpoint can withhold and damage snapshots. It can't make a process run
+//! anything except the content that the marker names.
 
 use rototo_engine::Tree;
 use rototo_source::snapshot;
@@ -7,7 +7,7 @@ use rototo_tests::harness::{App, TamperingProxy};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
-/// A service that runs the first commit, and has to ask a double for every further snapshot.
+/// Returns a service that runs the first commit, and gets every further snapshot through a tampering proxy.
 async fn behind_a_double(purpose: &str) -> (Scene, TamperingProxy, App) {
     let scene = Scene::published(purpose).await;
     let tampering_proxy = TamperingProxy::before(scene.operator.address()).unwrap();
@@ -20,7 +20,8 @@ async fn behind_a_double(purpose: &str) -> (Scene, TamperingProxy, App) {
     (scene, tampering_proxy, app)
 }
 
-/// Publishes a change that the double spoils: the process keeps what it has, says so, and tells the operator.
+/// Publishes a change whose snapshot the proxy damages. The process keeps what it has, logs the error, and reports it
+/// to the operator.
 async fn check_refused(purpose: &str, spoil: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) {
     let (scene, tampering_proxy, app) = behind_a_double(purpose).await;
     let before = app.state().unwrap();
@@ -36,7 +37,7 @@ async fn check_refused(purpose: &str, spoil: impl Fn(Vec<u8>) -> Vec<u8> + Send 
     assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
 
     let straggler_status =
-        scene.namespace.wait_for_workspace(WORKSPACE, "told which process is behind, and why", |workspace| {
+        scene.namespace.wait_for_workspace(WORKSPACE, "with the straggler and its reason", |workspace| {
             let fleet = workspace.status.as_ref().and_then(|status| status.fleet.as_ref());
             fleet.is_some_and(|fleet| fleet.behind.iter().any(|one| one.reason.as_deref() == Some("snapshot_damaged")))
         });
@@ -52,7 +53,7 @@ async fn check_refused(purpose: &str, spoil: impl Fn(Vec<u8>) -> Vec<u8> + Send 
 }
 
 #[tokio::test]
-async fn a_snapshot_with_other_bytes_is_refused_until_the_right_ones_come() {
+async fn a_snapshot_with_a_changed_byte_is_refused_until_the_right_one_arrives() {
     let flip = |mut bytes: Vec<u8>| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -62,12 +63,12 @@ async fn a_snapshot_with_other_bytes_is_refused_until_the_right_ones_come() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_was_cut_off_is_refused_until_it_is_whole() {
+async fn a_truncated_snapshot_is_refused_until_the_whole_one_arrives() {
     check_refused("cut-off", |bytes| bytes[..bytes.len() / 2].to_vec()).await;
 }
 
 #[tokio::test]
-async fn the_snapshot_of_another_workspace_is_refused_however_sound_it_is() {
+async fn a_valid_snapshot_of_another_workspace_is_refused() {
     let manifest = b"schema_version = 1\n".to_vec();
     let other: Tree = [("rototo-workspace.toml".to_owned(), manifest)].into_iter().collect();
     let other = snapshot::pack(&other, None).unwrap();
@@ -75,7 +76,7 @@ async fn the_snapshot_of_another_workspace_is_refused_however_sound_it_is() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_in_mid_fetch_converges_when_it_starts_anew() {
+async fn a_process_that_is_killed_during_a_fetch_converges_when_it_starts_again() {
     let (scene, tampering_proxy, mut app) = behind_a_double("mid-fetch").await;
     tampering_proxy.stall();
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();

@@ -1,4 +1,5 @@
-//! The operator's two endpoints, over HTTPS and with real tokens: who gets what, and what all others are told.
+//! The two endpoints of the operator over HTTPS with real tokens: the callers that they serve, and the errors that all
+//! others get.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +41,7 @@ impl EndpointSetting {
         self.scene.namespace.name()
     }
 
-    /// Where a snapshot of the workspace is.
+    /// Returns the path of a snapshot of the workspace.
     fn snapshot(&self, fingerprint: &str) -> String {
         snapshot_path(self.namespace(), WORKSPACE, fingerprint)
     }
@@ -53,7 +54,8 @@ impl EndpointSetting {
         self.endpoint.post(path, &self.token, body).await.unwrap()
     }
 
-    /// Asks as anybody: without a token, with one that is none, and with one for the API server.
+    /// Sends requests without a valid token: without a token, with basic authentication, with an invalid token, and
+    /// with a token for the API server.
     async fn get_unauthenticated(&self, path: &str) -> Vec<Reply> {
         let for_another_audience = fs::read_to_string(self.pod.api_token_file()).unwrap();
         vec![
@@ -85,7 +87,7 @@ fn assert_refused(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status, error.code.as_str()), (status, code), "{}", error.message);
 }
 
-/// A fingerprint that nothing has.
+/// Returns a fingerprint that no content has.
 fn unknown() -> String {
     format!("sha256:{}", "0".repeat(64))
 }
@@ -120,7 +122,7 @@ async fn a_snapshot_that_the_process_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn with_a_base_only_what_changed_travels() {
+async fn a_snapshot_with_a_base_has_only_the_changed_files() {
     let setting = EndpointSetting::new("base").await;
     let first = published(&setting.scene).await;
     let whole = setting.get(&setting.snapshot(&first.to_string())).await;
@@ -135,7 +137,7 @@ async fn with_a_base_only_what_changed_travels() {
     let part = setting.get(&format!("{path}?base={first}")).await;
     assert!(part.body.len() < whole.body.len(), "{} < {}", part.body.len(), whole.body.len());
     assert_eq!(unpack(&part, second, Some(&base)).fingerprint(), second);
-    // A base that the operator has forgotten costs bytes, and nothing else.
+    // With a base that the operator no longer has, the whole content is sent.
     let forgotten = setting.get(&format!("{path}?base={}", unknown())).await;
     unpack(&forgotten, second, None);
 }
@@ -176,7 +178,7 @@ async fn a_caller_without_a_valid_token_learns_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_refused_with_a_code_and_a_sentence() {
+async fn an_invalid_request_is_refused_with_a_code_and_a_sentence() {
     let setting = EndpointSetting::new("malformed").await;
     let fingerprint = published(&setting.scene).await.to_string();
     assert_refused(&setting.get(&setting.snapshot(&unknown())).await, 404, "unknown_fingerprint");
@@ -213,7 +215,7 @@ fn report(state: ProcessState, reason: Option<&str>, fingerprint: &str) -> Strin
 }
 
 #[tokio::test]
-async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_bound_to() {
+async fn a_report_appears_in_the_status_under_the_pod_that_its_token_is_bound_to() {
     let setting = EndpointSetting::new("report").await;
     let marker = setting.scene.marker().await.unwrap();
     let Marker::Published { fingerprint, updated_at } = &marker else { panic!("{marker:?}") };
@@ -221,7 +223,7 @@ async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_b
         serde_json::from_str(&report(ProcessState::Rejected, Some("compile_failed"), fingerprint)).unwrap();
     report.updated_at = Some(*updated_at);
     let mut body = json!(report);
-    // What a process says of its own place is not believed.
+    // The report's own statement about its pod and node does not count.
     body["pod"] = json!("another");
     body["node"] = json!("another");
     let reply = setting.post(&fleet_path(setting.namespace(), WORKSPACE), &body.to_string()).await;
@@ -240,9 +242,9 @@ async fn a_report_stands_in_status_under_the_name_of_the_pod_that_the_token_is_b
     assert_eq!(seen, (setting.pod.name(), "rejected", Some("compile_failed")));
 }
 
-/// What a fingerprint names is the same whoever serves it; what is published, only who writes knows.
+/// Every operator can serve the content of a fingerprint; only the one that writes knows the current publish.
 #[tokio::test]
-async fn an_operator_that_lost_its_lease_still_hands_out_the_snapshots_that_it_has() {
+async fn an_operator_that_lost_its_lease_still_serves_its_snapshots() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     let scene = Scene::with_flags(&Cluster::clone(&plane), "leaseless", &["--lease-seconds=3"]).await;
@@ -276,7 +278,7 @@ async fn a_new_grant_works_at_once() {
     assert_refused(&setting.endpoint.get(&path, &token).await.unwrap(), 403, "forbidden");
 
     setting.scene.namespace.grant("late", &["other", WORKSPACE]).unwrap();
-    // The API server's own authorizer takes a moment to see a new Role.
+    // The authorizer of the API server sees a new Role after a moment.
     until_async("the grant to work", PATIENCE, async || {
         let reply = setting.endpoint.get(&path, &token).await?;
         Ok(if reply.status == 200 {
@@ -290,7 +292,7 @@ async fn a_new_grant_works_at_once() {
 }
 
 #[tokio::test]
-async fn the_log_names_neither_tokens_nor_values() {
+async fn the_log_contains_neither_tokens_nor_values() {
     let setting = EndpointSetting::new("log").await;
     let (token, secret) = (&setting.token, "hunter2-is-a-secret");
     let (allowed, is_secret) = ("\"secondary\"", format!("\"{secret}\""));
@@ -309,7 +311,7 @@ async fn the_log_names_neither_tokens_nor_values() {
     let api_token = fs::read_to_string(setting.pod.api_token_file()).unwrap();
     let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();
     for hidden in [secret, "not.a.token", &signature(token), &signature(&api_token)] {
-        assert!(!log.contains(hidden), "{hidden} stands in the log");
+        assert!(!log.contains(hidden), "the log has {hidden}");
     }
-    assert!(log.contains(&fingerprint), "the log says nothing at all:\n{log}");
+    assert!(log.contains(&fingerprint), "the log does not have the fingerprint:\n{log}");
 }

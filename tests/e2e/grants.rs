@@ -1,15 +1,16 @@
-//! Operator and processes may do what they have to, and nothing more. Asked of the API server's own authorizer.
+//! The operator and the processes have the rights that they need, and no others. The tests ask the authorizer of the
+//! API server.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rototo_tests::harness::{Cluster, ControlPlane, Namespace, Observation, PATIENCE, Pod, install_chart, until};
 
-/// One question to the authorizer: a verb, a resource, and what it is narrowed to.
+/// Asks the authorizer one question: a verb, a resource, and optionally a name or a subresource.
 fn may(cluster: &Cluster, who: &Path, namespace: &str, question: &str) -> bool {
     let arguments: Vec<_> =
         ["--namespace", namespace, "auth", "can-i"].into_iter().chain(question.split(' ')).collect();
-    // `no` is a failure to kubectl, with nothing on stderr; anything else that goes wrong says why.
+    // kubectl fails on the answer `no`, with nothing on stderr. Every other failure has a message.
     match cluster.kubectl_as(who, &arguments) {
         Ok(answer) => answer.trim() == "yes",
         Err(error) if error.to_string().ends_with("failed (exit status: 1):") => false,
@@ -77,7 +78,7 @@ async fn the_operator_may_do_its_work_in_the_namespaces_that_it_serves() {
 }
 
 #[tokio::test]
-async fn the_operator_keeps_only_its_certificate_and_its_lease_for_itself() {
+async fn the_operator_may_write_only_its_certificate_and_its_lease_in_its_own_namespace() {
     let home = Namespace::create(ControlPlane::shared().unwrap(), "home").await.unwrap();
     let served = Namespace::create(ControlPlane::shared().unwrap(), "served").await.unwrap();
     install_chart(&home, &[&format!("watchNamespaces={{{}}}", served.name())]).unwrap();
@@ -102,7 +103,7 @@ async fn the_operator_keeps_only_its_certificate_and_its_lease_for_itself() {
 }
 
 #[tokio::test]
-async fn secrets_of_sources_can_be_limited_to_some_or_to_none() {
+async fn access_to_secrets_of_sources_can_be_limited_to_some_or_to_none() {
     let home = Namespace::create(ControlPlane::shared().unwrap(), "home").await.unwrap();
     install_chart(&home, &["rbac.secrets.access=listed", "rbac.secrets.names={git-credentials}"]).unwrap();
     check(&home, &operator(&home), home.name(), &["get secrets/git-credentials"], &["get secrets/another"]);
@@ -155,9 +156,9 @@ async fn a_process_follows_the_workspaces_that_it_was_granted_and_no_others() {
     check(&namespace, pod.kubeconfig(), namespace.name(), &allowed, &refused);
 }
 
-/// Aggregation is a controller's work.
+/// The controllers aggregate roles, so this test starts its own control plane.
 #[tokio::test]
-async fn who_may_view_or_edit_a_namespace_may_do_so_with_its_workspaces() {
+async fn a_user_who_may_view_or_edit_a_namespace_may_view_or_edit_its_workspaces() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     plane.start_controllers().unwrap();

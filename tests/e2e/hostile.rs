@@ -1,4 +1,4 @@
-//! Workspaces that were written to stop the operator are refused in their own status, and all others go on.
+//! Workspaces that are made to stop the operator are refused in their own status, and all others continue.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::scene::{Scene, TRIAL, condition, example};
 const SCHEMA: &str = "schemas/service-degradation-policy.schema.json";
 const POLICY: &str = "resources/service-degradation-policy-objects/normal.toml";
 
-/// Forty schemas, each of which takes twice as long to check as the next.
+/// Returns forty nested schemas, each of which takes twice as long to check as the one inside it.
 fn doubling() -> String {
     let next = |level: usize| json!({ "$ref": format!("#/$defs/a{}", level + 1) });
     let links = (0..40).map(|level| (format!("a{level}"), json!({ "anyOf": [next(level), next(level)] })));
@@ -19,14 +19,14 @@ fn doubling() -> String {
     json!({ "$ref": "#/$defs/a0", "$defs": links.chain([last]).collect::<Map<_, _>>() }).to_string()
 }
 
-/// Patterns of a few characters that take 10 MB each.
+/// Returns short patterns that need 10 MB each when they are compiled.
 fn patterns() -> String {
     let each = |number: usize| (format!("p{number}"), json!({ "pattern": format!("^\\pL{{100}}{number}$") }));
     json!({ "properties": (0..1_000).map(each).collect::<Map<_, _>>() }).to_string()
 }
 
 #[tokio::test]
-async fn hostile_workspaces_are_refused_and_the_others_go_on() {
+async fn hostile_workspaces_are_refused_and_others_continue() {
     let scene = Scene::published("hostile").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -41,7 +41,7 @@ async fn hostile_workspaces_are_refused_and_the_others_go_on() {
         let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
         repository.commit(&[(path, &text)], "Attack").unwrap();
         if name == "large" {
-            // Sparse, so that it costs nothing here.
+            // The file is sparse, so the test does not write it.
             let file = repository.git(&["rev-parse", "--show-toplevel"]).unwrap();
             let file = format!("{}/workspaces/prod/{path}", file.trim());
             fs::File::create(file).unwrap().set_len(300 << 20).unwrap();

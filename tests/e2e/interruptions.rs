@@ -1,4 +1,4 @@
-//! What restarts and comes back goes on from what is, not from what it remembers.
+//! Programs that restart continue from the actual state, and not from memory.
 
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
@@ -7,7 +7,7 @@ use crate::refusal::UpdatesDenied;
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition};
 
 #[tokio::test]
-async fn an_operator_that_was_killed_publishes_no_second_time_and_counts_anew() {
+async fn an_operator_that_was_killed_does_not_publish_again_and_recounts_the_fleet() {
     let mut scene = Scene::published("restart").await;
     let _fleet = Fleet::start(&scene.app(), 3).await.unwrap();
     scene.wait_for_fleet(3).await;
@@ -35,7 +35,7 @@ async fn an_operator_that_was_killed_publishes_no_second_time_and_counts_anew() 
 }
 
 #[tokio::test]
-async fn an_operator_that_lost_its_disk_publishes_nothing_either() {
+async fn an_operator_that_lost_its_disk_does_not_publish_again() {
     let mut scene = Scene::published("diskless").await;
     let version = scene.map_version().await;
     scene.operator.kill().unwrap();
@@ -44,13 +44,13 @@ async fn an_operator_that_lost_its_disk_publishes_nothing_either() {
     scene.operator.wait_until_ready().unwrap();
     scene.poll().await;
     assert_eq!(scene.map_version().await, version);
-    // What the marker names can be had again: a new process gets it.
+    // The content that the marker names is available again: a new process gets it.
     let app = scene.app().start().await.unwrap();
     app.wait_for_policy("high", "acct-001", "severe").unwrap();
 }
 
 #[tokio::test]
-async fn a_fleet_runs_on_while_the_operator_is_away_and_takes_the_change_when_it_is_back() {
+async fn a_fleet_keeps_running_without_the_operator_and_applies_the_change_when_it_is_back() {
     let mut scene = Scene::published("away").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -63,7 +63,7 @@ async fn a_fleet_runs_on_while_the_operator_is_away_and_takes_the_change_when_it
 }
 
 #[tokio::test]
-async fn a_process_that_was_killed_catches_up_when_it_starts_anew() {
+async fn a_process_that_was_killed_catches_up_when_it_starts_again() {
     let scene = Scene::published("catchup").await;
     let mut app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -77,7 +77,7 @@ async fn a_process_that_was_killed_catches_up_when_it_starts_anew() {
 }
 
 #[tokio::test]
-async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
+async fn a_change_is_delayed_by_a_restart_of_the_api_server_and_not_lost() {
     let mut plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     let cluster = Cluster::clone(&plane);
@@ -99,7 +99,7 @@ async fn a_restarted_api_server_costs_nothing_but_the_time_that_it_is_away() {
 }
 
 #[tokio::test]
-async fn published_content_that_the_disk_lost_comes_from_git_again_while_the_newest_is_refused() {
+async fn published_content_that_the_disk_lost_is_fetched_from_git_while_the_newest_is_refused() {
     let mut scene = Scene::published("recovered").await;
     let version = scene.map_version().await;
     scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 0").unwrap();
@@ -134,7 +134,7 @@ async fn an_operator_that_ends_between_snapshot_and_marker_publishes_when_it_is_
 }
 
 #[tokio::test]
-async fn an_operator_that_ends_between_marker_and_status_publishes_no_second_time() {
+async fn an_operator_that_ends_between_marker_and_status_does_not_publish_again() {
     let mut scene = Scene::published("before-status").await;
     let app = scene.app().start().await.unwrap();
     let before = scene.wait_for_fleet(1).await;

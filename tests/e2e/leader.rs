@@ -1,11 +1,11 @@
-//! Two operators never write at the same time, also when one of them does not know that its time is over.
+//! Two operators never write at the same time, even if one of them does not know that its term is over.
 
 use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
 #[tokio::test]
-async fn a_frozen_operator_is_succeeded_and_writes_nothing_when_it_wakes() {
+async fn a_frozen_operator_is_replaced_and_writes_nothing_when_it_continues() {
     let flags = ["--identity=first", "--lease-seconds=3"];
     let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "leader", &flags).await;
     scene.apply().await;
@@ -19,7 +19,7 @@ async fn a_frozen_operator_is_succeeded_and_writes_nothing_when_it_wakes() {
     assert_eq!(status.history.len(), 2);
     let version = scene.map_version().await;
 
-    // The first would write its own address on the map if it wrote at all.
+    // If the first operator wrote at all, it would write its own address into the map.
     first.process().unwrap().thaw().unwrap();
     until("the first to notice", PATIENCE, || {
         let log = first.process()?.log();
@@ -27,22 +27,22 @@ async fn a_frozen_operator_is_succeeded_and_writes_nothing_when_it_wakes() {
         Ok(if noticed { Observation::Done(()) } else { Observation::NotYet(first.process()?.last_words()) })
     })
     .unwrap();
-    scene.repository.commit_outside("README.md", "news that are none").unwrap();
+    scene.repository.commit_outside("README.md", "outside of the workspace").unwrap();
     scene.push().await;
     assert_eq!(scene.map_version().await, version);
 }
 
 #[tokio::test]
-async fn an_operator_that_ends_in_order_is_succeeded_at_once() {
+async fn an_operator_that_ends_in_order_is_replaced_at_once() {
     let flags = ["--identity=first", "--lease-seconds=120"];
     let mut scene = Scene::with_flags(ControlPlane::shared().unwrap(), "handover", &flags).await;
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
     let version = scene.map_version().await;
     scene.operator.terminate().unwrap();
-    // With a Lease of two minutes, waiting for it to grow old would take longer than the test waits.
+    // With a lease of two minutes, the test would time out before the lease expires.
     let second = Operator::start_with(&scene.namespace, &["--identity=second", "--lease-seconds=120"]).unwrap();
     scene.operator = second;
     scene.poll().await;
-    assert_ne!(scene.map_version().await, version, "the successor's address stands on the map");
+    assert_ne!(scene.map_version().await, version, "the map should have the address of the successor");
 }

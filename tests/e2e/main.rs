@@ -1,7 +1,8 @@
-//! Tests against a real control plane, real git, and real processes. One file per thing that is proven.
+//! End-to-end tests against a real control plane, real git, and real processes, with one file per property that is
+//! tested.
 //!
-//! The control plane is shared by all tests of this binary, and each test has a namespace of its own. A test that
-//! kills or freezes a part of it, or changes what has no namespace, starts its own.
+//! All tests of this binary share a control plane, and each test has a namespace of its own. A test that kills or
+//! freezes a part of the control plane, or changes objects outside of namespaces, starts its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cache;

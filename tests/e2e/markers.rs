@@ -1,4 +1,4 @@
-//! Markers are the operator's: what others do to them is put back, and what others own is left alone.
+//! The operator owns the markers: it puts back what others change, and leaves alone what others own.
 
 use std::pin::pin;
 
@@ -15,11 +15,11 @@ use serde_json::json;
 use crate::refusal::UpdatesDenied;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
-/// Takes the admission policy away, so that an administrator can do what it prevents, and waits until that is in force.
+/// Removes the admission policy, so that an administrator can do what it prevents, and waits until that is in force.
 pub(crate) async fn without_policy(namespace: &Namespace) {
     install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
     let touch = json!({ "metadata": { "annotations": { "example.com/touched": "yes" } } });
-    until_async("the markers to be anybody's", PATIENCE, async || {
+    until_async("the policy to be removed", PATIENCE, async || {
         let maps = namespace.api::<ConfigMap>();
         Ok(match maps.patch(MARKERS, &PatchParams::default(), &Patch::Merge(&touch)).await {
             Ok(_) => Observation::Done(()),
@@ -43,7 +43,7 @@ async fn wait_for_marker(scene: &Scene, what: &str, holds: impl Fn(Option<&Marke
 }
 
 #[tokio::test]
-async fn a_hand_edit_is_put_back_and_counted() {
+async fn a_manual_edit_is_put_back_and_counted() {
     let scene = Scene::published("meddled").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -87,7 +87,7 @@ async fn a_deleted_map_is_written_again_under_a_later_name() {
 }
 
 #[tokio::test]
-async fn a_deleted_workspace_takes_its_marker_along_and_leaves_the_others() {
+async fn the_marker_of_a_deleted_workspace_is_removed_and_others_stay() {
     let scene = Scene::published("deleted").await;
     let spec = json!({ "source": scene.repository.url(), "interval": "1h" });
     scene.namespace.apply_workspace("other", spec).await.unwrap();
@@ -100,10 +100,10 @@ async fn a_deleted_workspace_takes_its_marker_along_and_leaves_the_others() {
 
     scene.apply().await;
     let published = |marker: Option<&Marker>| marker.is_some_and(|marker| marker.updated_at() > original.updated_at());
-    wait_for_marker(&scene, "published anew", published).await;
+    wait_for_marker(&scene, "published again", published).await;
 }
 
-/// What the map says of a workspace, change by change, from now on.
+/// Returns the changes of a marker from now on.
 async fn changes(scene: &Scene, workspace: &'static str) -> impl Stream<Item = Option<Marker>> + use<> {
     let maps = scene.namespace.api::<ConfigMap>();
     let parameters = WatchParams::default().fields(&format!("metadata.name={MARKERS}"));
@@ -115,7 +115,7 @@ async fn changes(scene: &Scene, workspace: &'static str) -> impl Stream<Item = O
 }
 
 #[tokio::test]
-async fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
+async fn a_marker_says_that_its_workspace_is_gone_before_it_is_removed() {
     let scene = Scene::published("tombstone").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -127,12 +127,12 @@ async fn a_marker_says_that_its_workspace_is_gone_before_it_goes() {
     let Some(Marker::Removed { updated_at }) = said else { panic!("{said:?}") };
     assert!(updated_at > original.updated_at());
     assert_eq!(changes.next().await.unwrap(), None);
-    // What runs there stays, and says what has become of it.
+    // The process keeps what it runs, and reports that it is orphaned.
     app.wait_for_state("orphaned", |state| state["state"] == "orphaned").unwrap();
     assert_eq!(app.policy("high", "acct-001").unwrap()["value_key"], "severe");
     until("its snapshots to be deleted", PATIENCE, || {
         let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
-        Ok(if kept { Observation::NotYet("they are there".to_owned()) } else { Observation::Done(()) })
+        Ok(if kept { Observation::NotYet("the snapshots still exist".to_owned()) } else { Observation::Done(()) })
     })
     .unwrap();
 
@@ -150,7 +150,7 @@ async fn a_workspace_that_was_never_published_says_that_it_is_gone_too() {
     scene.namespace.wait_for_condition("other", "SourceReady", "False").await.unwrap();
     let mut changes = pin!(changes(&scene, "other").await);
     scene.namespace.api::<RototoWorkspace>().delete("other", &DeleteParams::default()).await.unwrap();
-    // Who waits for its first publish gets an event, which the removal of a key that is not there would not be.
+    // A process that waits for the first publish gets an event. Removing a key that does not exist would cause none.
     let said = changes.next().await.unwrap();
     assert!(matches!(said, Some(Marker::Removed { .. })), "{said:?}");
     assert_eq!(changes.next().await.unwrap(), None);
@@ -169,13 +169,13 @@ async fn a_workspace_that_was_deleted_while_the_operator_was_away_is_swept_at_it
     assert_eq!(changes.next().await.unwrap(), None);
     until("its snapshots to be deleted", PATIENCE, || {
         let kept = scene.operator.keeps_snapshots(&scene.namespace, WORKSPACE);
-        Ok(if kept { Observation::NotYet("they are there".to_owned()) } else { Observation::Done(()) })
+        Ok(if kept { Observation::NotYet("the snapshots still exist".to_owned()) } else { Observation::Done(()) })
     })
     .unwrap();
 }
 
 #[tokio::test]
-async fn there_and_back_again_are_three_publishes() {
+async fn a_change_and_its_revert_make_three_publishes() {
     let scene = Scene::published("aba").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -193,7 +193,7 @@ async fn there_and_back_again_are_three_publishes() {
 }
 
 #[tokio::test]
-async fn the_map_of_somebody_else_is_never_written() {
+async fn a_foreign_marker_map_is_never_written() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "foreign").await;
     without_policy_map(&scene.namespace, r#"{"mine":"yes"}"#).await;
     let version = scene.map_version().await;
@@ -203,12 +203,12 @@ async fn the_map_of_somebody_else_is_never_written() {
         workspace.status.as_ref().is_some_and(|status| condition(status, "Published") == "False/ForeignMarkers")
     };
     if !foreign(&workspace) {
-        scene.namespace.wait_for_workspace(WORKSPACE, "told that the map is foreign", foreign).await.unwrap();
+        scene.namespace.wait_for_workspace(WORKSPACE, "with the reason ForeignMarkers", foreign).await.unwrap();
     }
     assert_eq!(scene.map_version().await, version);
 }
 
-/// Creates a map of the markers' name that no operator owns.
+/// Creates a ConfigMap with the name of the marker map that no operator owns.
 pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
     install_chart(namespace, &["markersPolicy.enabled=false"]).unwrap();
     let map: ConfigMap = serde_json::from_value(json!({
@@ -227,7 +227,7 @@ pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
 }
 
 #[tokio::test]
-async fn a_marker_that_the_api_server_refuses_is_loud_and_tried_again() {
+async fn a_marker_that_the_api_server_refuses_is_reported_and_written_again() {
     let scene = Scene::published("refusing").await;
     let refusal = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
     let version = scene.map_version().await;

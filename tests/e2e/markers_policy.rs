@@ -1,4 +1,4 @@
-//! The chart's admission policy: nobody but the operator writes what processes follow.
+//! The chart's admission policy: only the operator writes the marker map.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use rototo_tests::harness::{ControlPlane, Namespace, Observation, PATIENCE, inst
 const MAP: &str =
     r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"rototo-markers"},"data":{"config":"{}"}}"#;
 
-/// A namespace with the chart, after the policy has begun to be enforced: that takes a moment.
+/// Installs the chart, and waits until the policy is enforced, which takes a moment.
 async fn with_policy(namespace: &Namespace) {
     install_chart(namespace, &[]).unwrap();
     until("the policy to be enforced", PATIENCE, || {
@@ -38,7 +38,7 @@ fn write(namespace: &Namespace, who: &Path, arguments: &[&str]) -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn not_even_an_administrator_writes_markers() {
+async fn an_administrator_can_not_write_markers() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "policy").await.unwrap();
     with_policy(&namespace).await;
     create_as_operator(&namespace);
@@ -68,7 +68,7 @@ async fn not_even_an_administrator_writes_markers() {
 }
 
 #[tokio::test]
-async fn other_maps_and_namespaces_are_none_of_its_business() {
+async fn other_maps_and_namespaces_are_not_affected() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "policy").await.unwrap();
     let elsewhere = Namespace::create(ControlPlane::shared().unwrap(), "elsewhere").await.unwrap();
     with_policy(&namespace).await;

@@ -1,4 +1,4 @@
-//! What a process may not do, it says in one sentence with what to grant, and all else goes on.
+//! A process without a grant names the missing grant in one sentence, and everything else continues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, WORKSPACE};
 
-/// Creates a ServiceAccount that may follow the workspace, but for the rule on `resource`.
+/// Creates a ServiceAccount that may follow the workspace, without the rule for `resource`.
 fn grant_all_but(namespace: &Namespace, service_account: &str, resource: &str) {
     namespace.grant(service_account, &[WORKSPACE]).unwrap();
     let get = ["--namespace", namespace.name(), "get", "role", service_account, "--output=json"];
@@ -22,7 +22,7 @@ fn grant_all_but(namespace: &Namespace, service_account: &str, resource: &str) {
     namespace.apply(&role.to_string()).unwrap();
 }
 
-/// A service that lacks that rule, once it complains.
+/// Returns a service without that rule, once it reports the error.
 async fn without(scene: &Scene, resource: &str) -> (App, String) {
     grant_all_but(&scene.namespace, "less", resource);
     let app = scene.app().service_account("less").start().await.unwrap();
@@ -66,7 +66,7 @@ async fn a_process_that_may_not_report_runs_and_names_the_rule_on_the_fleet() {
     assert!(app.is_ready().unwrap());
 }
 
-/// Why a process in `pod` has no workspace when its time to start is up.
+/// Returns the error of a process in `pod` whose time to start is over.
 async fn start_in(pod: &Pod, workspace: &str) -> String {
     let kubeconfig = Kubeconfig::read_from(pod.kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
@@ -80,7 +80,7 @@ async fn start_in(pod: &Pod, workspace: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_start_whose_time_is_up_names_the_map_the_marker_or_the_grant_that_is_missing() {
+async fn a_start_that_times_out_names_the_missing_map_marker_or_grant() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "start").await;
     let pod = async |account: &str| {
         Pod::create(&scene.namespace, &format!("in-{account}"), account, &BTreeMap::new()).await.unwrap()

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition, example};
 
 #[tokio::test]
-async fn a_commit_reaches_every_process_and_status_says_so() {
+async fn a_commit_reaches_every_process_and_the_status_shows_it() {
     let scene = Scene::published("change").await;
     let fleet = Fleet::start(&scene.app(), 3).await.unwrap();
     let before = scene.wait_for_fleet(3).await;
@@ -19,7 +19,7 @@ async fn a_commit_reaches_every_process_and_status_says_so() {
     fleet.wait_for_fingerprint(&published.fingerprint).unwrap();
     let after = scene.wait_for_fleet(3).await;
     for app in &fleet.apps {
-        // Bucket 5274 was outside the trial before.
+        // This account is in bucket 5274, which was outside of the trial before.
         assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "severe");
         let state = app.state().unwrap();
         assert_eq!(state["state"], "applied");
@@ -33,9 +33,9 @@ async fn a_commit_reaches_every_process_and_status_says_so() {
     assert!(scene.operator.metric("rototo_propagation_seconds_count", &["stage=\"applied\""]).unwrap() >= 3.0);
 }
 
-/// Whatever the release is called, all that the chart names after it fits together.
+/// All names that the chart derives from the name of the release must fit together.
 #[tokio::test]
-async fn a_release_of_another_name_works_as_well() {
+async fn a_release_with_another_name_works_too() {
     let namespace = Namespace::create(ControlPlane::shared().unwrap(), "renamed").await.unwrap();
     let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
     let operator = Operator::start_as(&namespace, "config-rollout", &[]).unwrap();
@@ -63,7 +63,7 @@ async fn the_policies_of_the_walkthrough_hold_in_the_fleet() {
 }
 
 #[tokio::test]
-async fn a_refused_commit_leaves_marker_and_fleet_as_they_are() {
+async fn a_refused_commit_changes_neither_the_marker_nor_the_fleet() {
     let scene = Scene::published("refused").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -81,7 +81,7 @@ async fn a_refused_commit_leaves_marker_and_fleet_as_they_are() {
     assert_eq!(scene.map_version().await, version);
     assert_eq!(app.state().unwrap()["fingerprint"], state["fingerprint"]);
 
-    // The revert brings back what runs: it is the newest, and nothing rings.
+    // The revert brings back the content that runs: it becomes the newest, and no process is notified.
     scene.repository.revert("HEAD").unwrap();
     let status = scene.push().await;
     assert_eq!(status.rejected, None);
@@ -117,7 +117,7 @@ async fn a_commit_outside_the_workspace_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_there_before_the_map_waits_and_then_hydrates() {
+async fn a_process_that_starts_before_the_marker_map_exists_waits_for_it() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "early").await;
     let app = scene.app().start().await.unwrap();
     let state = app.wait_for_state("waiting", |state| state["last_error"].is_string() || state["state"] == "starting");

@@ -1,18 +1,18 @@
-//! An API server that refuses one kind of write, as an admission policy does, so that a story can stop between two steps.
+//! An admission policy that refuses one kind of write, so that a test can stop the operator between two steps.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use rototo_tests::harness::{Namespace, Observation, PATIENCE, until_async};
 use serde_json::json;
 
-/// Updates of one resource in one namespace are refused until this is lifted.
+/// A policy that refuses updates of one resource in one namespace until it is lifted.
 pub(crate) struct UpdatesDenied {
     namespace: Namespace,
     name: String,
 }
 
 impl UpdatesDenied {
-    /// Refuses updates of `resource` of `group`, and of the ConfigMap `probe`, by which it waits until that is in force.
+    /// Refuses updates of `resource` in `group`, and waits until that is in force. The ConfigMap `probe` shows it.
     pub(crate) async fn of(namespace: &Namespace, group: &str, resource: &str) -> Self {
         let name = format!("refuse-{}", namespace.name());
         let rule = |group: &str, resource: &str, names: &[&str]| {
@@ -64,7 +64,7 @@ impl UpdatesDenied {
         Self { namespace: namespace.clone(), name }
     }
 
-    /// Ends it.
+    /// Removes the policy.
     pub(crate) fn lift(self) {
         let both = "validatingadmissionpolicybinding,validatingadmissionpolicy";
         self.namespace.cluster().kubectl(&["delete", both, &self.name]).unwrap();

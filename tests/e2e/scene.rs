@@ -1,4 +1,4 @@
-//! What most stories begin with: a repository, a workspace that follows it, an operator, and services.
+//! The usual set-up of a test: a repository, a workspace that follows it, an operator, and services.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_tests::harness::{AppSettings, Cluster, ControlPlane, GitRepo, Namespace, Operator};
 use serde_json::json;
 
-/// The workspace of every scene.
+/// The name of the workspace in every scene.
 pub(crate) const WORKSPACE: &str = "degradation";
 pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
 pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
@@ -22,12 +22,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A scene on the shared control plane, in which the first commit is published.
+    /// Returns a scene on the shared control plane, in which the first commit is published.
     pub(crate) async fn published(purpose: &str) -> Self {
         Self::published_on(ControlPlane::shared().unwrap(), purpose).await
     }
 
-    /// A scene in which the first commit is published.
+    /// Returns a scene in which the first commit is published.
     pub(crate) async fn published_on(cluster: &Cluster, purpose: &str) -> Self {
         let scene = Self::quiet_on(cluster, purpose).await;
         scene.apply().await;
@@ -35,12 +35,12 @@ impl Scene {
         scene
     }
 
-    /// A scene in which nobody has applied the RototoWorkspace yet.
+    /// Returns a scene without a RototoWorkspace.
     pub(crate) async fn quiet_on(cluster: &Cluster, purpose: &str) -> Self {
         Self::with_flags(cluster, purpose, &[]).await
     }
 
-    /// A quiet scene whose operator has these flags too.
+    /// Returns a scene without a RototoWorkspace, whose operator has these further flags.
     pub(crate) async fn with_flags(cluster: &Cluster, purpose: &str, flags: &[&str]) -> Self {
         let namespace = Namespace::create(cluster, purpose).await.unwrap();
         let repository = GitRepo::with_workspace(&example(), "workspaces/prod").unwrap();
@@ -55,18 +55,18 @@ impl Scene {
         self.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
     }
 
-    /// A service that follows the workspace.
+    /// Returns the settings of a service that follows the workspace.
     pub(crate) fn app(&self) -> AppSettings {
         AppSettings::new(&self.namespace, WORKSPACE)
     }
 
-    /// Pushes what is committed, and asks for a look. Returns when status names that commit as the newest.
+    /// Pushes the commits, and requests a reconcile. Returns when the status names the last commit as the newest.
     pub(crate) async fn push(&self) -> RototoWorkspaceStatus {
         self.repository.push().unwrap();
         self.poll().await
     }
 
-    /// Asks for a look at the repository's head. Returns when status names it as the newest.
+    /// Requests a reconcile. Returns when the status names the last commit of the repository as the newest.
     pub(crate) async fn poll(&self) -> RototoWorkspaceStatus {
         let (head, request) = (self.repository.head().unwrap(), self.ask().await);
         let seen = |workspace: &RototoWorkspace| {
@@ -80,7 +80,7 @@ impl Scene {
         workspace.status.unwrap_or_default()
     }
 
-    /// Asks for a look, without waiting for it. Returns what status repeats when it has ended.
+    /// Requests a reconcile without waiting for it. Returns the value that the status repeats once it was handled.
     pub(crate) async fn ask(&self) -> String {
         let request = format!("{:016x}", fastrand::u64(..));
         let patch = json!({ "metadata": { "annotations": { ANNOTATION_RECONCILE: request } } });
@@ -89,17 +89,17 @@ impl Scene {
         request
     }
 
-    /// The marker of the workspace.
+    /// Returns the marker of the workspace.
     pub(crate) async fn marker(&self) -> Option<Marker> {
         self.namespace.marker(WORKSPACE).await.unwrap()
     }
 
-    /// The version of the map: as long as it stays, nothing has rung.
+    /// Returns the version of the marker map. While it stays the same, no process was notified.
     pub(crate) async fn map_version(&self) -> String {
         self.namespace.markers().await.unwrap().unwrap().metadata.resource_version.unwrap()
     }
 
-    /// Waits until the whole fleet has what is published, and as many processes as this report.
+    /// Waits until the fleet has converged with this number of processes.
     pub(crate) async fn wait_for_fleet(&self, applied: u32) -> RototoWorkspaceStatus {
         let what = format!("applied by {applied} and converged");
         let all = |workspace: &RototoWorkspace| {
@@ -113,12 +113,12 @@ impl Scene {
     }
 }
 
-/// The example workspace.
+/// Returns the path of the example workspace.
 pub(crate) fn example() -> PathBuf {
     xtask::cargo::root().join("examples/degradation-config")
 }
 
-/// One condition as `status/reason`.
+/// Returns a condition as `status/reason`.
 pub(crate) fn condition(status: &RototoWorkspaceStatus, type_: &str) -> String {
     let found = status.conditions.iter().find(|condition| condition.type_ == type_);
     found.map_or_else(|| "absent".to_owned(), |condition| format!("{}/{}", condition.status, condition.reason))

@@ -1,4 +1,4 @@
-//! What is wrong with a source stands in the status, in words that say what to do.
+//! The status names the fault of a source, and the action that helps.
 
 use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::ControlPlane;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, WORKSPACE, condition};
 
-/// Applies a spec, and returns the message of SourceReady once that is False.
+/// Applies a spec. Returns the reason and the message of SourceReady once that is False.
 async fn refused(scene: &Scene, spec: Value) -> (String, String) {
     scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
     let workspace = scene.namespace.wait_for_condition(WORKSPACE, "SourceReady", "False").await.unwrap();
@@ -17,7 +17,7 @@ async fn refused(scene: &Scene, spec: Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn each_way_of_naming_no_source_has_its_own_reason() {
+async fn each_fault_of_a_source_has_its_own_message() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "sources").await;
     let (ready, message) = refused(&scene, json!({ "source": scene.repository.url_at("nowhere") })).await;
     assert_eq!(ready, "False/SourceRefused");
@@ -31,13 +31,13 @@ async fn each_way_of_naming_no_source_has_its_own_reason() {
     let (_, message) = refused(&scene, spec).await;
     assert!(message.contains("Secret `absent`") && message.contains(scene.namespace.name()), "{message}");
 
-    // A ref that appears heals it.
+    // The workspace recovers once the source is right.
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
 }
 
 #[tokio::test]
-async fn what_can_be_refused_at_apply_is() {
+async fn an_invalid_spec_is_refused_at_apply() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "apply").await;
     for (spec, word) in [
         (json!({}), "spec.source"),
@@ -60,7 +60,7 @@ async fn what_can_be_refused_at_apply_is() {
 }
 
 #[tokio::test]
-async fn a_git_host_that_was_away_is_polled_again_without_being_asked() {
+async fn a_git_host_that_was_down_is_polled_again_without_a_request() {
     let scene = Scene::published("githost").await;
     let version = scene.map_version().await;
     scene.repository.take_away().unwrap();
@@ -84,7 +84,7 @@ async fn a_git_host_that_was_away_is_polled_again_without_being_asked() {
 }
 
 #[tokio::test]
-async fn a_change_in_a_layer_below_is_published() {
+async fn a_change_in_a_lower_layer_is_published() {
     let scene = Scene::published("layers").await;
     let base = |path: &str, text: &str| {
         scene.repository.commit(&[(&format!("../base/{path}"), text)], "Change the base").unwrap();

@@ -1,6 +1,6 @@
-//! What `docs/reference/` says that `kubectl` shows, it shows.
+//! The pages in `docs/reference/` show the output of `kubectl`.
 //!
-//! With `ROTOTO_UPDATE=1` the pages are written instead of compared.
+//! With `ROTOTO_UPDATE=1` the tests write the pages, and otherwise they compare them.
 
 use std::env;
 use std::fs;
@@ -12,7 +12,7 @@ use rototo_tests::harness::{Cluster, ControlPlane, Fleet, Namespace, Observation
 
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE};
 
-/// What stands for a source on a page: nobody else has the path of a test's repository.
+/// The source that the pages show in place of the path of the test's repository.
 const SOURCE: &str = "git+https://git.example.com/acme/runtime-config.git";
 const COMMITS: [&str; 3] = [
     "5a76419f3d0c2b6e8f14a97c50de6b18a4c9f032",
@@ -21,9 +21,9 @@ const COMMITS: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn the_fields_are_explained_as_the_reference_says() {
+async fn kubectl_explain_matches_the_reference() {
     let cluster = ControlPlane::shared().unwrap();
-    // A CRD that is served may still be missing among what kubectl discovers.
+    // kubectl may not have discovered a CRD that the API server already serves.
     until("kubectl to know the resource", PATIENCE, || {
         let explained = cluster.kubectl(&["explain", "rws"]);
         Ok(explained.map_or_else(|error| Observation::NotYet(error.to_string()), |_| Observation::Done(())))
@@ -45,7 +45,7 @@ async fn the_fields_are_explained_as_the_reference_says() {
 }
 
 #[tokio::test]
-async fn a_workspace_is_shown_as_the_reference_says() {
+async fn kubectl_get_and_describe_match_the_reference() {
     let scene = Scene::published("docs").await;
     let first = scene.repository.head().unwrap();
     let _fleet = Fleet::start(&scene.app().name("app"), 3).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_workspace_is_shown_as_the_reference_says() {
     page.check();
 }
 
-/// Events are written after the status that they tell of.
+/// The operator writes Events after the status.
 async fn wait_for_events(scene: &Scene, count: usize) {
     until_async(format!("{count} Events"), PATIENCE, async || {
         let events = scene.namespace.api::<Event>().list(&ListParams::default()).await?.items;
@@ -132,7 +132,7 @@ impl Page {
     }
 }
 
-/// Puts values that are always the same in the place of those that differ from run to run.
+/// Replaces values that differ from run to run by fixed ones.
 struct Stable(Vec<(String, String)>);
 
 impl Stable {
@@ -167,7 +167,7 @@ impl Stable {
     }
 }
 
-/// A line of a description, without the numbers and times that nothing decides.
+/// Returns a line of a description with fixed numbers and times.
 fn line(line: &str) -> String {
     let Some((start, value)) = split_field(line) else { return line.to_owned() };
     let stable = match start.trim().trim_end_matches(':') {
@@ -189,7 +189,7 @@ fn is_time(word: &str) -> bool {
     word.len() >= 20 && word.ends_with('Z') && word.as_bytes()[4] == b'-' && word.as_bytes()[10] == b'T'
 }
 
-/// `Name:   value`, cut in front of the value.
+/// Splits `Name:   value` before the value.
 fn split_field(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.split_once(": ")?;
     let value = rest.trim_start();
@@ -197,7 +197,8 @@ fn split_field(line: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then(|| line.split_at(start))
 }
 
-/// Columns as wide as what is in them now, and without ages. No cell is empty, or has two spaces in a row.
+/// Returns a table whose columns are as wide as their new cells, with fixed ages. No cell is empty or has two spaces in
+/// a row.
 fn table(lines: &[String]) -> String {
     let cells = |line: &String| -> Vec<String> {
         line.split("  ").map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()

@@ -1,4 +1,4 @@
-//! One process that follows two workspaces: one doorbell rings for both, and each hears only what is its own.
+//! One process follows two workspaces: one doorbell serves both, and each handle gets only its own changes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, example};
 
-/// How many watches of ConfigMaps the API server serves.
+/// Returns the number of watches of ConfigMaps that the API server serves.
 fn watches(cluster: &Cluster) -> u64 {
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics"]).unwrap();
     let of_maps =
@@ -19,7 +19,7 @@ fn watches(cluster: &Cluster) -> u64 {
     metrics.lines().filter(of_maps).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-/// The options of a process in `pod`.
+/// Returns the options of a process in `pod`.
 async fn options(pod: &Pod) -> RefreshOptions {
     let kubeconfig = Kubeconfig::read_from(pod.kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
@@ -38,7 +38,7 @@ fn policy(workspace: &RefreshingWorkspace) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_one_workspace_reaches_its_handle_and_no_other() {
-    // Of its own, as its watches are counted.
+    // The test counts watches, so it has a control plane of its own.
     let plane = ControlPlane::start().unwrap();
     plane.install_crds().unwrap();
     let scene = Scene::published_on(&plane, "two").await;
@@ -55,7 +55,7 @@ async fn a_change_of_one_workspace_reaches_its_handle_and_no_other() {
     let first = RefreshingWorkspace::load(source(WORKSPACE), options.clone()).await.unwrap();
     let again = RefreshingWorkspace::load(source(WORKSPACE), options.clone()).await.unwrap();
     let second = RefreshingWorkspace::load(source("other"), options).await.unwrap();
-    assert_eq!(watches(&plane), before + 1, "three handles, one watch");
+    assert_eq!(watches(&plane), before + 1, "three handles should share one watch");
 
     let mut changes = first.changes();
     let mut others = second.changes();
@@ -66,19 +66,20 @@ async fn a_change_of_one_workspace_reaches_its_handle_and_no_other() {
     assert_eq!(swapped.fingerprint().to_string(), published.fingerprint);
     assert_eq!(policy(&first), "severe");
 
-    // By now the other was told as well, if it is told at all: it asks the operator itself, and hears that all is well.
+    // By now the second handle would have been notified, too. It asks the operator itself, and learns that nothing
+    // changed.
     assert_eq!(second.refresh_now().await.unwrap(), RefreshOutcome::Unchanged);
     let after = second.status();
     assert_eq!(policy(&second), "degraded");
     assert_eq!((after.fingerprint, after.updated_at), (untouched.fingerprint, untouched.updated_at));
     assert_eq!((after.applied_at, after.last_attempt), (untouched.applied_at, untouched.last_attempt));
     assert_eq!(after.state, ProcessState::Applied);
-    assert!(timeout(std::time::Duration::ZERO, others.next()).await.is_err(), "nothing was swapped in");
+    assert!(timeout(std::time::Duration::ZERO, others.next()).await.is_err(), "the other handle should swap nothing");
 
     for handle in [&first, &again, &second] {
         assert_eq!(handle.status().hydrates, 1);
     }
-    // To the operator all handles are one process, and that goes on as long as one of them does.
+    // The operator counts all handles as one process, which continues while one of them is open.
     again.shutdown().await;
     let status = scene.poll().await;
     assert_eq!(status.fleet.unwrap().processes, 1);

@@ -1,4 +1,4 @@
-//! A request that is never answered holds up nothing but itself, and no end either.
+//! A request that is never answered delays nothing except itself, and does not keep the operator from ending.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use tokio::time::sleep;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, example};
 
-/// A change is published within this time, whatever a request before it met.
+/// The time within which a change is published, whatever happened to a request before it.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(30);
-/// The operator ends within this time of being told to.
+/// The time within which the operator ends after SIGTERM.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// An operator whose requests go through a gate, and which is ready.
+/// Returns a gate, and a scene whose operator is ready and reaches the API server through the gate.
 async fn behind_a_gate(purpose: &str) -> (Gate, Scene) {
     let cluster = ControlPlane::shared().unwrap();
     let namespace = Namespace::create(cluster, purpose).await.unwrap();
@@ -41,7 +41,7 @@ fn until_held(gate: &Gate, count: usize) {
     .unwrap();
 }
 
-/// Pushes a change of a workspace, asks for a look, and waits until its marker has moved.
+/// Pushes a change of a workspace, requests a reconcile, and waits until its marker has changed.
 async fn publish(namespace: &Namespace, name: &str, repository: &GitRepo, from: &str, to: &str) {
     let before: Option<Marker> = namespace.marker(name).await.unwrap();
     repository.edit(TRIAL, from, to).unwrap();
@@ -59,7 +59,7 @@ async fn publish(namespace: &Namespace, name: &str, repository: &GitRepo, from: 
 }
 
 #[tokio::test]
-async fn a_status_that_is_never_written_holds_up_no_publish() {
+async fn a_status_write_without_an_answer_does_not_delay_a_publish() {
     let (gate, scene) = behind_a_gate("unanswered").await;
     let Scene { namespace, repository, .. } = &scene;
     scene.apply().await;
@@ -81,21 +81,21 @@ async fn a_status_that_is_never_written_holds_up_no_publish() {
     scene.poll().await;
 }
 
-/// How much longer than usual a review takes.
+/// The time by which the review of a grant is delayed.
 const REVIEW: Duration = Duration::from_secs(3);
 
 #[tokio::test]
-async fn the_time_that_a_review_takes_is_not_counted_as_time_to_apply() {
+async fn the_time_of_a_review_does_not_count_as_time_to_apply() {
     let (gate, scene) = behind_a_gate("slow-review").await;
     scene.namespace.grant("app", &[WORKSPACE]).unwrap();
     let app = scene.app().start().await.unwrap();
-    // The first is that of the request for the content.
+    // The first review is that of the request for the content.
     let reviews = AtomicUsize::new(0);
     gate.hold(move |_, path| path.contains("/subjectaccessreviews") && reviews.fetch_add(1, Ordering::Relaxed) > 0);
     let began = Instant::now();
     scene.apply().await;
     until_held(&gate, 1);
-    // What it reports has happened by now.
+    // The process has applied the content by now.
     let applied_within = began.elapsed();
     sleep(REVIEW).await;
     gate.release();
@@ -114,7 +114,7 @@ async fn a_successor_whose_watch_is_behind_removes_no_marker() {
     let cluster = ControlPlane::shared().unwrap();
     let mut scene = Scene::with_flags(cluster, "behind", &["--identity=first", "--lease-seconds=3"]).await;
     let gate = Gate::before(cluster).unwrap();
-    // Its list shows no workspace, and its watch never begins.
+    // Its list shows no workspace, and its watch never starts.
     gate.hold(|_, path| path.contains("/rototoworkspaces?") && path.contains("watch=true"));
     let flags = ["--identity=second", "--lease-seconds=3"];
     let successor = Operator::start_behind(&scene.namespace, &gate, &flags).unwrap();
@@ -141,7 +141,7 @@ async fn a_successor_whose_watch_is_behind_removes_no_marker() {
 }
 
 #[tokio::test]
-async fn a_list_that_hangs_is_begun_anew() {
+async fn a_list_that_hangs_is_started_again() {
     let (gate, mut scene) = behind_a_gate("hanging-list").await;
     scene.operator.kill().unwrap();
     gate.hold(|method, path| method == Method::GET && path.contains("/configmaps?"));
@@ -157,20 +157,20 @@ async fn an_operator_ends_while_its_first_lists_hang() {
     scene.operator.kill().unwrap();
     gate.hold(|method, path| method == Method::GET && path.contains("limit="));
     scene.operator.start_again().unwrap();
-    // Of the maps and of the pods: that of the workspaces waits for both.
+    // These are the lists of the maps and of the pods; the list of workspaces waits for both.
     until_held(&gate, 2);
     scene.operator.terminate_within(ENDS_WITHIN).unwrap();
 }
 
 #[tokio::test]
-async fn an_operator_ends_while_nobody_answers_at_all() {
+async fn an_operator_ends_while_the_api_server_answers_nothing() {
     let silent = Silent::listen().unwrap();
     let mut operator = Operator::start_against(silent.url()).unwrap();
     until("a connection to the API server", PATIENCE, || {
         Ok(if silent.accepted() > 0 { Observation::Done(()) } else { Observation::NotYet("none".to_owned()) })
     })
     .unwrap();
-    // It is not ready, and not dead.
+    // The operator is not ready, but it is alive.
     assert_eq!(operator.probe("/readyz").unwrap().status, 503);
     assert_eq!(operator.probe("/healthz").unwrap().status, 200);
     operator.terminate_within(ENDS_WITHIN).unwrap();
@@ -188,7 +188,7 @@ async fn an_operator_ends_while_a_status_is_not_written() {
 }
 
 #[tokio::test]
-async fn an_operator_that_leads_a_fleet_ends_at_once_and_gives_the_lease_up() {
+async fn an_operator_that_leads_ends_at_once_and_releases_the_lease() {
     let mut scene = Scene::published("ends").await;
     let _app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;

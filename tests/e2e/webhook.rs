@@ -1,4 +1,4 @@
-//! A git host that calls is heard at once, and nobody else is.
+//! The webhook: a signed call of the git host makes the operator poll at once, and any other call is refused.
 
 use http::{Request, StatusCode};
 use kube::client::Body;
@@ -13,7 +13,7 @@ use crate::scene::{Scene, TRIAL, WORKSPACE};
 
 const KEY: &str = "It's a Secret to Everybody";
 
-/// A scene whose workspace takes calls that are signed with [`KEY`], and the way to call.
+/// A scene whose workspace takes calls that are signed with [`KEY`], and a client for them.
 struct WebhookHost {
     scene: Scene,
     client: Client,
@@ -88,7 +88,7 @@ async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_poll() {
 }
 
 #[tokio::test]
-async fn calls_that_prove_nothing_are_refused() {
+async fn calls_without_a_valid_signature_are_refused() {
     let host = WebhookHost::of("hook-refused").await;
     let body = b"{}";
     assert_eq!(host.call(&host.path, None, body).await, StatusCode::UNAUTHORIZED);
@@ -97,7 +97,7 @@ async fn calls_that_prove_nothing_are_refused() {
     assert_eq!(host.call(&host.path, Some(&sign(KEY, b"other")), body).await, StatusCode::UNAUTHORIZED);
     let long = vec![b' '; 1024 * 1024 + 1];
     assert_eq!(host.call(&host.path, Some(&sign(KEY, &long)), &long).await, StatusCode::PAYLOAD_TOO_LARGE);
-    // Who does not know a key does not learn which workspaces there are.
+    // A caller without a key does not learn which workspaces exist.
     let elsewhere = host.path.replace(WORKSPACE, "elsewhere");
     assert_eq!(host.call(&elsewhere, Some(&sign(KEY, body)), body).await, StatusCode::NOT_FOUND);
     let log = host.scene.operator.process().unwrap().log();

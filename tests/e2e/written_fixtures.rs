@@ -1,4 +1,4 @@
-//! What `rototo fixtures` writes down of a workspace is what the library finds when it resolves that.
+//! The library resolves to the values that `rototo fixtures` writes.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use rototo_tests::harness::program;
 use crate::scene::example;
 
 #[tokio::test]
-async fn the_library_asserts_what_the_command_wrote() {
+async fn the_library_asserts_the_fixtures_that_the_command_wrote() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(program("rototo").unwrap());
     let output = command.arg("fixtures").arg(example()).arg("--out").arg(directory.path()).output().unwrap();

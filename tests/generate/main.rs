@@ -1,4 +1,4 @@
-//! What `cargo xtask generate [--check]` runs.
+//! The program behind `cargo xtask generate [--check]`.
 
 use anyhow::bail;
 
@@ -7,7 +7,7 @@ fn main() -> anyhow::Result<()> {
     let visit = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => rototo_tests::generated::Generated::write,
         ["--check"] => rototo_tests::generated::Generated::check,
-        _ => bail!("only `--check` is understood"),
+        _ => bail!("the only argument is `--check`"),
     };
     rototo_tests::generated::all()?.iter().try_for_each(visit)
 }

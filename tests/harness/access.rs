@@ -1,4 +1,4 @@
-//! What a pod needs to follow a workspace, as its namespace grants it.
+//! The grants that a pod needs to follow a workspace.
 
 use rototo_api::names;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Namespace;
 
 impl Namespace {
-    /// Creates a ServiceAccount that may follow `workspaces`, and nothing else.
+    /// Creates a ServiceAccount that may follow `workspaces` and may do nothing else.
     pub fn grant(&self, service_account: &str, workspaces: &[&str]) -> anyhow::Result<()> {
         let metadata = json!({ "name": service_account });
         let grants = json!({

@@ -1,4 +1,4 @@
-//! The example service, as the process of a pod.
+//! The example service as a process of a pod.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::namespace::PATIENCE;
 use super::{ChildProcess, Namespace, Observation, Pod, http, programs, until};
 
-/// What an [`App`] is to be, before it starts.
+/// The settings of an [`App`], before it starts.
 #[derive(Clone, Debug)]
 #[must_use = "an app runs only once it is started"]
 pub struct AppSettings {
@@ -23,7 +23,7 @@ pub struct AppSettings {
     api_server: Option<String>,
 }
 
-/// A running example service, with a pod, a ServiceAccount, and a kubeconfig of its own.
+/// A running example service with its own pod, ServiceAccount, and kubeconfig.
 #[derive(Debug)]
 pub struct App {
     pod: Pod,
@@ -34,7 +34,8 @@ pub struct App {
 }
 
 impl AppSettings {
-    /// A service that follows `workspace` as the ServiceAccount `app`, which [`Namespace::grant`] has created.
+    /// Creates the settings of a service that follows `workspace` as the ServiceAccount `app`, which
+    /// [`Namespace::grant`] has created.
     pub fn new(namespace: &Namespace, workspace: &str) -> Self {
         let source = format!("kubernetes://{}/{workspace}", namespace.name());
         let settings = Self {
@@ -52,37 +53,38 @@ impl AppSettings {
         &self.name
     }
 
-    /// Another name for the pod.
+    /// Sets the name of the pod.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Another ServiceAccount.
+    /// Sets the ServiceAccount.
     pub fn service_account(mut self, name: &str) -> Self {
         name.clone_into(&mut self.service_account);
         self
     }
 
-    /// One more label of the pod.
+    /// Adds a label to the pod.
     pub fn label(mut self, name: &str, value: &str) -> Self {
         self.labels.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// One more variable of the environment, or another value for one.
+    /// Sets a variable of the environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// It reaches the API server at `url`, where a [`super::Proxy`] listens.
+    /// Makes the service reach the API server at `url`, where a [`super::Proxy`] listens.
     pub fn by_way_of(mut self, url: &str) -> Self {
         self.api_server = Some(url.to_owned());
         self
     }
 
-    /// Creates the pod, starts the service, and returns when it listens. It may not have a workspace yet.
+    /// Creates the pod, starts the service, and returns when the service listens. The service may have no workspace
+    /// yet.
     pub async fn start(self) -> anyhow::Result<App> {
         let mut app = self.start_without_waiting().await?;
         app.wait_until_listening()?;
@@ -99,7 +101,7 @@ impl AppSettings {
             }
             None => pod.kubeconfig().to_owned(),
         };
-        // What was set on purpose wins.
+        // Settings of the test override these.
         let mut environment = BTreeMap::from([
             ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
             ("ROTOTO_TOKEN_FILE".to_owned(), pod.rototo_token_file().display().to_string()),
@@ -114,7 +116,7 @@ impl AppSettings {
 }
 
 impl App {
-    /// Starts it once more, after [`App::kill`] or [`App::terminate`], in the same pod. Returns at once.
+    /// Starts the service again in the same pod, after [`App::kill`] or [`App::terminate`]. Returns at once.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROTOTO_")) {
@@ -125,7 +127,7 @@ impl App {
         Ok(())
     }
 
-    /// Waits until it says where it listens.
+    /// Waits until the service has logged its address.
     pub fn wait_until_listening(&mut self) -> anyhow::Result<()> {
         let process = self.process.as_mut().context("the service is not running")?;
         self.address = until(format_args!("{} to listen", self.pod.name()), PATIENCE, || {
@@ -138,51 +140,51 @@ impl App {
         Ok(())
     }
 
-    /// Where it listens, as `host:port`.
+    /// Returns the address at which the service listens, as `host:port`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its pod.
+    /// Returns the pod.
     #[must_use]
     pub fn pod(&self) -> &Pod {
         &self.pod
     }
 
-    /// The running process, to freeze it, or to read its log.
+    /// Returns the running process, to freeze it or to read its log.
     pub fn process(&self) -> anyhow::Result<&ChildProcess> {
         self.process.as_ref().context("the service is not running")
     }
 
-    /// Ends it as a crash would.
+    /// Ends the service like a crash.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the service is not running")?.kill();
         Ok(())
     }
 
-    /// Ends it as a rollout does, and waits until it has.
+    /// Ends the service like a rollout, and waits until it has ended.
     pub fn terminate(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the service is not running")?.terminate(PATIENCE).map(drop)
     }
 
-    /// Whether its `/readyz` says that it has a workspace.
+    /// Returns whether `/readyz` shows that the service has a workspace.
     pub fn is_ready(&self) -> anyhow::Result<bool> {
         Ok(http::get(&self.address, "/readyz")?.status == 200)
     }
 
-    /// What its `/state` says.
+    /// Returns the response of `/state`.
     pub fn state(&self) -> anyhow::Result<Value> {
         http::get(&self.address, "/state")?.json()
     }
 
-    /// The policy that it would follow for this pressure and account: `{value_key, policy}`.
+    /// Returns the policy for this pressure and account: `{value_key, policy}`.
     pub fn policy(&self, queue_pressure: &str, account_id: &str) -> anyhow::Result<Value> {
         let query = http::query(&[("queue_pressure", queue_pressure), ("account_id", account_id)]);
         http::get(&self.address, &format!("/policy?{query}"))?.json()
     }
 
-    /// Waits until its state is what `holds` says; `what` names that.
+    /// Waits until `holds` is true for the state; `what` describes that state.
     pub fn wait_for_state(&self, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         until(format_args!("{} to be {what}", self.pod.name()), PATIENCE, || {
             let state = self.state()?;
@@ -190,20 +192,20 @@ impl App {
         })
     }
 
-    /// Waits until it follows the policy `value_key` for this pressure and account.
+    /// Waits until the service follows the policy `value_key` for this pressure and account.
     pub fn wait_for_policy(&self, queue_pressure: &str, account_id: &str, value_key: &str) -> anyhow::Result<Value> {
         until(format_args!("{} to follow the policy {value_key}", self.pod.name()), PATIENCE, || {
             Ok(match self.policy(queue_pressure, account_id) {
                 Ok(policy) if policy["value_key"] == value_key => Observation::Done(policy),
                 Ok(policy) => Observation::NotYet(policy.to_string()),
-                // It says so itself as long as it has no workspace.
+                // The service answers with an error while it has no workspace.
                 Err(error) => Observation::NotYet(format!("{error:#}")),
             })
         })
     }
 }
 
-/// The address in the line `listening on http://ADDRESS`, once it is complete.
+/// Returns the address from the line `listening on http://ADDRESS`, once that line is complete.
 fn listening_on(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("listening on http://")?;
     let (address, _) = rest.split_once('\n')?;

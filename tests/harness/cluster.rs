@@ -1,4 +1,4 @@
-//! A cluster as its users see it: an address, and tools that talk to it.
+//! A cluster from the view of its users: an address, and tools that talk to it.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use xtask::control_plane::Programs;
 
-/// The way to a cluster, and into it as somebody who may do everything.
+/// The access to a cluster with all rights.
 #[derive(Clone, Debug)]
 pub struct Cluster(Arc<AdminAccess>);
 
@@ -25,7 +25,8 @@ struct AdminAccess {
 }
 
 impl Cluster {
-    /// The cluster at `url`, whose certificate is checked against the file `authority`. Files go to `directory`.
+    /// Creates the access to the cluster at `url`, whose certificate is checked against the file `authority`. Files are
+    /// written to `directory`.
     pub(crate) fn new(
         programs: Programs,
         directory: &Path,
@@ -39,36 +40,36 @@ impl Cluster {
         Ok(Self(Arc::new(AdminAccess { programs, directory: directory.to_owned(), url, authority, admin_kubeconfig })))
     }
 
-    /// Where the API server listens.
+    /// Returns the URL of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// The certificate that the API server's is checked against.
+    /// Returns the certificate against which the certificate of the API server is checked.
     #[must_use]
     pub fn authority(&self) -> &Path {
         &self.0.authority
     }
 
-    /// The kubeconfig of somebody who may do everything.
+    /// Returns the kubeconfig of an administrator, who may do everything.
     #[must_use]
     pub fn admin_kubeconfig(&self) -> &Path {
         &self.0.admin_kubeconfig
     }
 
-    /// A kubeconfig for whoever `token` is.
+    /// Writes a kubeconfig for the user of `token`.
     pub fn kubeconfig_for_token(&self, token: &str) -> anyhow::Result<PathBuf> {
         self.kubeconfig(self.url(), &json!({ "token": token }), "default")
     }
 
-    /// A kubeconfig for whoever the token in `file` is, with `namespace` as its own. The file is read again as it
-    /// changes, as one that a kubelet projects.
+    /// Writes a kubeconfig for the user of the token in `file`, with `namespace` as its namespace. The token is read
+    /// again when the file changes, like one that a kubelet projects.
     pub fn kubeconfig_for_token_file(&self, file: &Path, namespace: &str) -> anyhow::Result<PathBuf> {
         self.kubeconfig(self.url(), &json!({ "tokenFile": file }), namespace)
     }
 
-    /// [`Cluster::kubeconfig_for_token_file`], by way of something at `url` that stands before the API server.
+    /// Does the same as [`Cluster::kubeconfig_for_token_file`], with the API server at `url`, where a proxy listens.
     pub fn kubeconfig_by_way_of(&self, url: &str, file: &Path, namespace: &str) -> anyhow::Result<PathBuf> {
         self.kubeconfig(url, &json!({ "tokenFile": file }), namespace)
     }
@@ -78,17 +79,17 @@ impl Cluster {
         write_kubeconfig(path, url, self.authority(), user, namespace)
     }
 
-    /// A client that may do everything.
+    /// Returns a client of an administrator.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         client_of(self.admin_kubeconfig()).await
     }
 
-    /// Runs kubectl as somebody who may do everything, and returns what it prints.
+    /// Runs kubectl as an administrator, and returns its output.
     pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         self.kubectl_as(self.admin_kubeconfig(), arguments)
     }
 
-    /// Runs kubectl as whoever `kubeconfig` says.
+    /// Runs kubectl as the user of `kubeconfig`, and returns its output.
     pub fn kubectl_as(&self, kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.kubectl_command(kubeconfig, arguments);
         standard_output(command.stdin(Stdio::null()).output(), &command)
@@ -112,12 +113,12 @@ impl Cluster {
     fn kubectl_command(&self, kubeconfig: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0.programs.kubectl);
         command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
-        // Discovery is cached on disk, by address; and the next control plane may have this one's.
+        // kubectl caches discovery on disk by address, and the next control plane may have the address of this one.
         command.env("KUBECACHEDIR", self.0.directory.join("kubectl-cache"));
         command
     }
 
-    /// Runs helm as somebody who may do everything, and returns what it prints.
+    /// Runs helm as an administrator, and returns its output.
     pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.0.programs.helm);
         command.args(arguments).stdin(Stdio::null()).env("KUBECONFIG", self.admin_kubeconfig());
@@ -128,7 +129,7 @@ impl Cluster {
         standard_output(command.output(), &command)
     }
 
-    /// Installs the project's CRDs, and returns when they are served.
+    /// Installs the project's CRDs, and returns when the API server serves them.
     pub fn install_crds(&self) -> anyhow::Result<()> {
         let folder = xtask::cargo::root().join("crds");
         self.kubectl(&["apply", "--server-side", "--filename", &folder.display().to_string()])?;
@@ -137,15 +138,15 @@ impl Cluster {
     }
 }
 
-/// A client that is whoever `kubeconfig` says.
+/// Returns a client of the user of `kubeconfig`.
 pub async fn client_of(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
     let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-    let config = config.with_context(|| format!("understand {}", kubeconfig.display()))?;
-    kube::Client::try_from(config).context("make a client of the Kubernetes API")
+    let config = config.with_context(|| format!("use the kubeconfig {}", kubeconfig.display()))?;
+    kube::Client::try_from(config).context("create a client of the Kubernetes API")
 }
 
-/// Writes a kubeconfig. (It is JSON, which is YAML too.)
+/// Writes a kubeconfig. (The file is JSON, which is also YAML.)
 pub(crate) fn write_kubeconfig(
     path: PathBuf,
     url: &str,
@@ -165,7 +166,7 @@ pub(crate) fn write_kubeconfig(
     Ok(path)
 }
 
-/// What a command printed; if it failed, what it complained about.
+/// Returns the output of a command, or an error with its stderr if the command failed.
 pub(crate) fn standard_output(output: std::io::Result<Output>, command: &Command) -> anyhow::Result<String> {
     let output = output.with_context(|| format!("run {command:?}"))?;
     if !output.status.success() {

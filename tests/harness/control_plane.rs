@@ -1,6 +1,6 @@
-//! A real control plane: etcd and kube-apiserver, and the controllers where a test needs them.
+//! A real control plane: etcd and kube-apiserver, with the controllers if a test needs them.
 //!
-//! RBAC is on, and there are no nodes: pods are plain API objects, and what would run in them runs as processes.
+//! RBAC is on, and there are no nodes: pods are plain API objects, and their containers run as processes of the test.
 
 use std::fs;
 use std::ops::Deref;
@@ -16,12 +16,12 @@ use xtask::control_plane::Programs;
 use super::cluster::write_kubeconfig;
 use super::{ChildProcess, Cluster, Observation, http, port, scratch, until};
 
-/// Beyond this, something is broken. On two busy cores it takes about 5 s.
+/// The longest time that a start may take. It takes about 5 s on two busy cores.
 const START: Duration = Duration::from_secs(90);
 
-/// A running control plane. Dropped, it is gone with all that it knew.
+/// A running control plane. When it is dropped, it ends and its data is removed.
 ///
-/// It derefs to the [`Cluster`] that it is to its users.
+/// It derefs to the [`Cluster`] that its users see.
 #[derive(Debug)]
 pub struct ControlPlane {
     programs: Programs,
@@ -30,7 +30,7 @@ pub struct ControlPlane {
     etcd_port: u16,
     controllers_token: String,
     cluster: Cluster,
-    // In the order in which they end.
+    // The processes end in this order.
     controllers: Option<ChildProcess>,
     api_server: Option<ChildProcess>,
     etcd: ChildProcess,
@@ -54,13 +54,14 @@ impl Deref for ControlPlane {
 }
 
 impl ControlPlane {
-    /// The control plane that all tests of a binary share, with the project's CRD. Each test has a namespace of its own.
+    /// Returns the control plane that all tests of a binary share, with the CRD of the project. Each test has a
+    /// namespace of its own.
     pub fn shared() -> anyhow::Result<&'static Cluster> {
         let plane = SHARED.as_ref().map_err(|error| anyhow!("the shared control plane did not start: {error}"))?;
         Ok(&plane.cluster)
     }
 
-    /// Starts a control plane of its own, and returns when it is ready.
+    /// Starts a control plane for one test, and returns when it is ready.
     pub fn start() -> anyhow::Result<Self> {
         let programs = Programs::locate()?;
         let directory = scratch::directory("control-plane")?;
@@ -86,14 +87,15 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// Starts the API server, after [`ControlPlane::kill_api_server`]: at the same address, with the same etcd.
+    /// Starts the API server after [`ControlPlane::kill_api_server`], at the same address and with the same etcd.
     pub fn start_api_server(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.programs.kube_apiserver);
         command.args(self.api_server_flags());
         let mut process = ChildProcess::start("kube-apiserver", command, &self.log("kube-apiserver"))?;
         until("kube-apiserver to be ready", START, || {
             process.check_running()?;
-            // At the first start it makes its certificate; until then there is nothing to check it against.
+            // At its first start the API server creates its certificate. Before that, kubectl has nothing to check it
+            // against.
             Ok(match self.kubectl(&["get", "--raw", "/readyz"]) {
                 Ok(_) => Observation::Done(()),
                 Err(error) => Observation::NotYet(format!("{error:#}")),
@@ -116,23 +118,23 @@ impl ControlPlane {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={}", file("tokens.csv")),
-            // There is nothing behind the Service `kubernetes` that a pod could reach.
+            // The Service `kubernetes` has no endpoints, because no pod could reach them.
             "--endpoint-reconciler-type=none".to_owned(),
         ]
     }
 
-    /// Ends the API server as a crash would. What it stored stays in etcd.
+    /// Ends the API server like a crash. Its data stays in etcd.
     pub fn kill_api_server(&mut self) -> anyhow::Result<()> {
         self.api_server.take().context("the API server is not running")?.kill();
         Ok(())
     }
 
-    /// The process of the API server, to freeze and thaw it.
+    /// Returns the process of the API server, to freeze and thaw it.
     pub fn api_server(&self) -> anyhow::Result<&ChildProcess> {
         self.api_server.as_ref().context("the API server is not running")
     }
 
-    /// The process of etcd, to freeze and thaw it.
+    /// Returns the process of etcd, to freeze and thaw it.
     #[must_use]
     pub fn etcd(&self) -> &ChildProcess {
         &self.etcd
@@ -140,7 +142,7 @@ impl ControlPlane {
 
     /// Starts the controllers that delete namespaces, collect garbage, and aggregate roles.
     ///
-    /// Only a few: the one for pods would delete the pods of nodes that don't exist.
+    /// Other controllers do not run: the pod controller would delete the pods of nodes that don't exist.
     pub fn start_controllers(&mut self) -> anyhow::Result<()> {
         let path = self.directory.join("controllers.kubeconfig");
         let user = json!({ "token": self.controllers_token });
@@ -152,7 +154,7 @@ impl ControlPlane {
         command.arg(format!("--root-ca-file={}", self.authority().display()));
         let controllers = ["namespace", "garbage-collector", "serviceaccount", "clusterrole-aggregation"];
         command.arg(format!("--controllers={}", controllers.map(|name| format!("{name}-controller")).join(",")));
-        // Each controller acts as itself, as in a real cluster: that is whom the chart's admission policy lets through.
+        // Each controller has its own user, as in a real cluster: the admission policy of the chart admits these users.
         command.args(["--use-service-account-credentials=true", "--leader-elect=false", "--secure-port=0"]);
         let log = self.log("kube-controller-manager");
         let mut process = ChildProcess::start("kube-controller-manager", command, &log)?;
@@ -167,8 +169,8 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Makes etcd forget every version but the newest. An API server that starts afterwards answers watches that
-    /// resume from an older one with 410 Gone; one that runs still serves them from its cache.
+    /// Makes etcd forget every version except the newest. An API server that starts after that answers watches that
+    /// resume from an older version with 410 Gone. A running one still serves them from its cache.
     pub fn compact_etcd(&self) -> anyhow::Result<()> {
         let etcd = format!("127.0.0.1:{}", self.etcd_port);
         let newest = http::post(&etcd, "/v3/kv/range", &json!({ "key": "AA==" }))?.json()?;
@@ -189,7 +191,7 @@ fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Resul
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
     command.args(["--initial-cluster", &format!("default={peer}")]);
-    // What it writes has to outlive processes, not the machine.
+    // The data has to survive processes, but not the machine.
     command.args(["--unsafe-no-fsync", "--log-level=warn"]);
     let mut etcd = ChildProcess::start("etcd", command, &directory.join("etcd.log"))?;
     until("etcd to listen", START, || {
@@ -202,13 +204,13 @@ fn start_etcd(programs: &Programs, directory: &Path, port: u16) -> anyhow::Resul
     Ok(etcd)
 }
 
-/// The key that signs the tokens of ServiceAccounts, and the users that are not ServiceAccounts.
+/// Writes the key that signs the tokens of ServiceAccounts, and the users that are no ServiceAccounts.
 fn write_credentials(directory: &Path, admin_token: &str, controllers_token: &str) -> anyhow::Result<()> {
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     };
-    let key = rcgen::KeyPair::generate().context("make the key that signs the tokens of ServiceAccounts")?;
+    let key = rcgen::KeyPair::generate().context("create the key that signs the tokens of ServiceAccounts")?;
     write("service-accounts.key", &key.serialize_pem())?;
     write("service-accounts.pub", &key.public_key_pem())?;
     let admin = format!("{admin_token},admin,admin,\"system:masters\"");

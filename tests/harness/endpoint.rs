@@ -1,5 +1,5 @@
-//! The operator's HTTPS endpoint, asked as a process asks it: at the address, and with the certificates, that the map
-//! of the markers names.
+//! The operator's HTTPS endpoint, used as a process uses it: with the address and the certificates that the marker map
+//! names.
 
 use std::fs;
 
@@ -13,12 +13,12 @@ use rototo_api::snapshot::ErrorBody;
 
 use super::{Namespace, scratch};
 
-/// A way to the operator's endpoint.
+/// A client of the operator's endpoint.
 pub struct Endpoint {
     client: kube::Client,
 }
 
-/// What the operator answered.
+/// A response of the operator.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status code.
@@ -30,9 +30,9 @@ pub struct Reply {
 }
 
 impl Endpoint {
-    /// The endpoint that the map of the markers in `namespace` names.
+    /// Returns the endpoint that the marker map in `namespace` names.
     pub async fn of(namespace: &Namespace) -> anyhow::Result<Self> {
-        let map = namespace.markers().await?.context("there are no markers")?;
+        let map = namespace.markers().await?.context("the namespace has no marker map")?;
         let annotation = |name: &str| {
             let annotations = map.metadata.annotations.as_ref();
             annotations.and_then(|all| all.get(name)).with_context(|| format!("the map has no annotation {name}"))
@@ -41,28 +41,29 @@ impl Endpoint {
         Self::at(url, annotation(names::ANNOTATION_CA)?)
     }
 
-    /// The endpoint at `url`, whose certificate is checked against this one.
+    /// Returns the endpoint at `url`, whose certificate is checked against `certificates`.
     pub fn at(url: &str, certificates: &str) -> anyhow::Result<Self> {
         let authority = scratch::directory("endpoint")?.join("ca.pem");
         fs::write(&authority, certificates).context("write the operator's certificates")?;
-        // A `kube::Client` is an HTTPS client with certificates of one's own; nothing in it is Kubernetes' alone.
+        // A `kube::Client` is an HTTPS client that accepts custom certificates. Nothing in it is specific to
+        // Kubernetes.
         let mut config = kube::Config::new(url.parse().with_context(|| format!("`{url}` is not a URL"))?);
         config.root_cert_file = Some(authority);
         config.default_retry = false;
         Ok(Self { client: kube::Client::try_from(config).context("prepare a connection to the operator")? })
     }
 
-    /// Asks for `path` with a token.
+    /// Sends a GET request for `path` with a token.
     pub async fn get(&self, path: &str, token: &str) -> anyhow::Result<Reply> {
         self.send(Method::GET, path, &[(AUTHORIZATION.as_str(), &format!("Bearer {token}"))], "").await
     }
 
-    /// Posts `body` with a token.
+    /// Sends a POST request with `body` and a token.
     pub async fn post(&self, path: &str, token: &str, body: &str) -> anyhow::Result<Reply> {
         self.send(Method::POST, path, &[(AUTHORIZATION.as_str(), &format!("Bearer {token}"))], body).await
     }
 
-    /// Sends exactly these headers.
+    /// Sends a request with exactly these headers.
     pub async fn send(
         &self,
         method: Method,
@@ -83,7 +84,7 @@ impl Endpoint {
 }
 
 impl Reply {
-    /// What an answer that is no success says. Fails where its body is not `{code, message}`.
+    /// Returns the code and message of an error response. Fails if its body is not `{code, message}`.
     pub fn error(&self) -> anyhow::Result<ErrorBody> {
         let body = String::from_utf8_lossy(&self.body);
         serde_json::from_slice(&self.body).with_context(|| format!("{}: read the error in `{body}`", self.status))

@@ -5,15 +5,15 @@ use anyhow::bail;
 use super::namespace::PATIENCE;
 use super::{App, AppSettings, Observation, until};
 
-/// Several services that follow the same workspace.
+/// A fleet of example services that follow the same workspace.
 #[derive(Debug)]
 pub struct Fleet {
-    /// Its processes.
+    /// The processes of the fleet.
     pub apps: Vec<App>,
 }
 
 impl Fleet {
-    /// Starts `size` services, and returns when each is ready: when it has a workspace.
+    /// Starts `size` services, and returns when each has a workspace and so is ready.
     pub async fn start(settings: &AppSettings, size: usize) -> anyhow::Result<Self> {
         let mut apps = Vec::new();
         for number in 0..size {
@@ -36,10 +36,10 @@ impl Fleet {
         })
     }
 
-    /// Waits until `behind` finds nothing to say of any process.
+    /// Waits until `behind` returns `None` for every process.
     fn wait(&self, what: &str, behind: impl Fn(&App) -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
         if self.apps.is_empty() {
-            bail!("a fleet of no processes is never {what}");
+            bail!("a fleet without processes is never {what}");
         }
         until(format_args!("a fleet of {} to be {what}", self.apps.len()), PATIENCE, || {
             for app in &self.apps {

@@ -1,5 +1,5 @@
-//! Stands in front of the API server, as a TLS server with a certificate of its own, and holds chosen requests for ever.
-//! Everything else it passes on as it is, watches included.
+//! A TLS server in front of the API server, with a certificate of its own, that holds chosen requests without an
+//! answer. It passes everything else on unchanged, including watches.
 
 use std::fs;
 use std::net::TcpListener;
@@ -21,13 +21,13 @@ use tokio::sync::Notify;
 use super::cluster::write_kubeconfig;
 use super::{Cluster, scratch, tampering_proxy};
 
-/// More than any request of a test has.
+/// The largest body of a request. Requests of tests are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Whether a request is held, by its method and its path with the query.
+/// Decides whether a request is held, by its method and its path with the query.
 type RequestFilter = Box<dyn Fn(&Method, &str) -> bool + Send + Sync>;
 
-/// A way to the API server on which requests can get stuck.
+/// A path to the API server on which requests can hang.
 pub struct Gate {
     url: String,
     directory: PathBuf,
@@ -47,11 +47,11 @@ struct Holding {
 }
 
 impl Gate {
-    /// Begins to pass on requests to the API server of `cluster`.
+    /// Starts a gate that passes requests on to the API server of `cluster`.
     pub fn before(cluster: &Cluster) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a gate")?;
         listener.set_nonblocking(true).context("listen as a gate")?;
-        let url = format!("https://{}", listener.local_addr().context("ask where the gate listens")?);
+        let url = format!("https://{}", listener.local_addr().context("read the address of the gate")?);
         let (tls, certificate) = tampering_proxy::certificate()?;
         let directory = scratch::directory("gate")?;
         fs::write(directory.join("ca.crt"), certificate).context("write the gate's certificate")?;
@@ -60,7 +60,7 @@ impl Gate {
         let handle = Handle::new();
         let serving = handle.clone();
         let (ready, made) = std::sync::mpsc::channel();
-        // A runtime of its own: tests block theirs while they wait.
+        // The gate has a runtime of its own, because tests block theirs while they wait.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else { return };
@@ -69,7 +69,7 @@ impl Gate {
                 let routes = line.as_ref().ok().map(|line| Router::new().fallback(pass).with_state(Arc::clone(line)));
                 drop(ready.send(line));
                 if let (Some(routes), Ok(server)) = (routes, from_tcp_rustls(listener, tls)) {
-                    // It ends with its owner, and whoever is connected then sees that.
+                    // The server ends with its owner, and its clients notice that.
                     let _ = server.handle(serving).serve(routes.into_make_service()).await;
                 }
             });
@@ -78,29 +78,30 @@ impl Gate {
         Ok(Self { url, directory, line, handle })
     }
 
-    /// A kubeconfig that leads through the gate, for whoever the token in `file` is.
+    /// Returns a kubeconfig with the gate as the API server, for the user of the token in `file`.
     pub fn kubeconfig_for_token_file(&self, file: &Path, namespace: &str) -> anyhow::Result<PathBuf> {
         let path = self.directory.join("kubeconfig");
         write_kubeconfig(path, &self.url, &self.directory.join("ca.crt"), &json!({ "tokenFile": file }), namespace)
     }
 
-    /// Holds each request from now on that `choice` names. It is not answered unless it is [released](Self::release).
+    /// Holds each new request for which `choice` is true. A held request gets no answer until it is
+    /// [released](Self::release).
     pub fn hold(&self, choice: impl Fn(&Method, &str) -> bool + Send + Sync + 'static) {
         self.line.state().choice = Box::new(choice);
     }
 
-    /// Passes all requests on that come from now on.
+    /// Passes on all new requests.
     pub fn open(&self) {
         self.hold(|_, _| false);
     }
 
-    /// Passes on what is held, and all requests that come from now on.
+    /// Passes on the held requests and all new ones.
     pub fn release(&self) {
         self.open();
         self.line.released.notify_waiters();
     }
 
-    /// How many requests were held so far.
+    /// Returns the number of requests that were held so far.
     #[must_use]
     pub fn held(&self) -> usize {
         self.line.state().held
@@ -128,10 +129,10 @@ impl SharedState {
 
 fn line_to(api_server: &str) -> anyhow::Result<SharedState> {
     let mut config = kube::Config::new(api_server.parse()?);
-    // Whether the API server is the API server is proven elsewhere; here it is whoever listens there.
+    // Other tests check the certificate of the API server; this client accepts any server.
     config.accept_invalid_certs = true;
     config.default_retry = false;
-    let api_server = kube::Client::try_from(config).context("make a client of the API server")?;
+    let api_server = kube::Client::try_from(config).context("create a client of the API server")?;
     Ok(SharedState {
         api_server,
         state: Mutex::new(Holding { choice: Box::new(|_, _| false), held: 0 }),
@@ -146,7 +147,7 @@ async fn pass(State(line): State<Arc<SharedState>>, request: Request) -> Result<
     if line.holds(&head.method, &path) {
         line.released.notified().await;
     }
-    // What is for this server alone: the client of the API server sets its own.
+    // The client of the API server sets its own host.
     head.uri = path.parse().unwrap_or_default();
     head.headers.remove(HOST);
     let answer = line.api_server.send(Request::from_parts(head, body.to_vec().into())).await;

@@ -1,4 +1,4 @@
-//! A git repository with a workspace in it, to push to and to read from.
+//! A git repository with a workspace, for tests that push changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::cluster::standard_output;
 use super::scratch;
 
-/// A bare repository, and a clone of it in which changes are made.
+/// A bare repository, and a clone in which changes are made.
 #[derive(Clone, Debug)]
 pub struct GitRepo {
     bare: PathBuf,
@@ -18,7 +18,7 @@ pub struct GitRepo {
 }
 
 impl GitRepo {
-    /// A repository whose branch `main` has the files of `workspace` in `subdirectory`.
+    /// Creates a repository whose branch `main` has the files of `workspace` in `subdirectory`.
     pub fn with_workspace(workspace: &Path, subdirectory: &str) -> anyhow::Result<Self> {
         let directory = scratch::directory("git")?;
         let (bare, clone) = (directory.join("config.git"), directory.join("clone"));
@@ -32,19 +32,19 @@ impl GitRepo {
         Ok(repository)
     }
 
-    /// The source that names the workspace on `main`.
+    /// Returns the source for the workspace on `main`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_at("main")
     }
 
-    /// The source that names the workspace at another ref.
+    /// Returns the source for the workspace at another ref.
     #[must_use]
     pub fn url_at(&self, reference: &str) -> String {
         format!("git+file://{}#{reference}:{}", self.bare.display(), self.subdirectory)
     }
 
-    /// Where the bare repository is.
+    /// Returns the path of the bare repository.
     #[must_use]
     pub fn bare(&self) -> &Path {
         &self.bare
@@ -55,7 +55,7 @@ impl GitRepo {
         for (path, content) in files {
             let path = self.path(path);
             fs::create_dir_all(path.parent().unwrap_or(&path))
-                .with_context(|| format!("make room for {}", path.display()))?;
+                .with_context(|| format!("create the folder of {}", path.display()))?;
             fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
         }
         self.commit_all(message)
@@ -77,45 +77,46 @@ impl GitRepo {
         self.commit_all(message)
     }
 
-    /// Commits what is not of the workspace: a file at the root of the repository, without pushing. Returns the commit.
+    /// Writes a file at the root of the repository, outside of the workspace, and commits it without pushing. Returns
+    /// the commit.
     pub fn commit_outside(&self, path: &str, content: &str) -> anyhow::Result<String> {
         fs::write(self.clone.join(path), content).with_context(|| format!("write {path}"))?;
         self.commit_all(&format!("Change {path}"))
     }
 
-    /// Undoes a commit by a new one, without pushing. Returns the new one.
+    /// Reverts a commit with a new one, without pushing. Returns the new commit.
     pub fn revert(&self, commit: &str) -> anyhow::Result<String> {
         self.git(&["revert", "--no-edit", commit])?;
         self.head()
     }
 
-    /// A file of the workspace as it is in the clone.
+    /// Reads a file of the workspace from the clone.
     pub fn read(&self, path: &str) -> anyhow::Result<String> {
         let path = self.path(path);
         fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
     }
 
-    /// Pushes `main`, also where that rewrites history.
+    /// Pushes `main`, even if that rewrites history.
     pub fn push(&self) -> anyhow::Result<()> {
         self.git(&["push", "--quiet", "--force", "origin", "main"]).map(drop)
     }
 
-    /// The newest commit of the clone.
+    /// Returns the newest commit of the clone.
     pub fn head(&self) -> anyhow::Result<String> {
         Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
     }
 
-    /// Takes the bare repository away, as a host that is down, until [`GitRepo::bring_back`].
+    /// Removes the bare repository, as if its host were down, until [`GitRepo::bring_back`].
     pub fn take_away(&self) -> anyhow::Result<()> {
-        fs::rename(&self.bare, self.bare.with_extension("away")).context("take the repository away")
+        fs::rename(&self.bare, self.bare.with_extension("away")).context("move the repository away")
     }
 
     /// Puts the bare repository back.
     pub fn bring_back(&self) -> anyhow::Result<()> {
-        fs::rename(self.bare.with_extension("away"), &self.bare).context("bring the repository back")
+        fs::rename(self.bare.with_extension("away"), &self.bare).context("move the repository back")
     }
 
-    /// Runs git in the clone, and returns what it prints.
+    /// Runs git in the clone, and returns its output.
     pub fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {
         git(&self.clone, arguments)
     }
@@ -126,14 +127,14 @@ impl GitRepo {
         self.head()
     }
 
-    /// Where a file of the workspace is in the clone.
+    /// Returns the path of a file of the workspace in the clone.
     #[must_use]
     pub fn path(&self, path: &str) -> PathBuf {
         self.clone.join(&self.subdirectory).join(path)
     }
 }
 
-/// Git without the configuration of whoever runs this.
+/// Runs git without the configuration of the user.
 fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new("git");
     command.args(arguments).current_dir(directory);
@@ -149,7 +150,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
         let entry = entry.with_context(|| format!("list {}", from.display()))?;
         let target = to.join(entry.file_name());
-        if entry.file_type().with_context(|| format!("look at {}", entry.path().display()))?.is_dir() {
+        if entry.file_type().with_context(|| format!("read the type of {}", entry.path().display()))?.is_dir() {
             copy(&entry.path(), &target)?;
         } else {
             fs::copy(entry.path(), &target).with_context(|| format!("copy {}", entry.path().display()))?;
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_push_is_what_readers_of_the_url_see() {
+    fn readers_of_the_url_see_a_commit_once_it_is_pushed() {
         let workspace = scratch::directory("workspace").unwrap();
         fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
         let repository = GitRepo::with_workspace(&workspace, "workspaces/prod").unwrap();

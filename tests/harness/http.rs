@@ -1,4 +1,4 @@
-//! The least that is needed to ask a local server something over plain HTTP.
+//! A minimal client for plain HTTP to a local server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-/// Longer than any answer takes, shorter than any test waits.
+/// The time limit of a request: longer than any answer takes, and shorter than any test waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a server answered.
+/// The response of a server.
 #[derive(Clone, Debug)]
 pub struct HttpResponse {
     /// The status code.
@@ -20,7 +20,7 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// The body as JSON. Fails unless the status is 200.
+    /// Parses the body as JSON. Fails unless the status is 200.
     pub fn json(&self) -> anyhow::Result<Value> {
         if self.status != 200 {
             bail!("the answer is {}: {}", self.status, self.body);
@@ -29,13 +29,13 @@ impl HttpResponse {
     }
 }
 
-/// Asks `address` for `path`.
+/// Sends a GET request for `path` to `address`.
 pub fn get(address: &str, path: &str) -> anyhow::Result<HttpResponse> {
     ask(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
         .with_context(|| format!("GET http://{address}{path}"))
 }
 
-/// Posts JSON.
+/// Sends a POST request with a JSON body.
 pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<HttpResponse> {
     let body = body.to_string();
     let head = format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n");
@@ -43,7 +43,7 @@ pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<HttpRespo
     ask(address, &request).with_context(|| format!("POST http://{address}{path}"))
 }
 
-/// HTTP/1.0: the server neither keeps the connection open nor sends the body in chunks.
+/// Sends a request. With HTTP/1.0 the server neither keeps the connection open nor sends the body in chunks.
 fn ask(address: &str, request: &str) -> anyhow::Result<HttpResponse> {
     let mut stream = TcpStream::connect(address).context("connect")?;
     stream.set_read_timeout(Some(PATIENCE)).context("limit the time to read")?;
@@ -61,7 +61,7 @@ fn parse(answer: &str) -> anyhow::Result<HttpResponse> {
     Ok(HttpResponse { status, body: body.to_owned() })
 }
 
-/// A query with each value percent-encoded.
+/// Returns a query whose values are percent-encoded.
 pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| {
         text.bytes().fold(String::new(), |mut encoded, byte| {
@@ -80,14 +80,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_has_a_status_and_a_body() {
+    fn a_response_has_a_status_and_a_body() {
         let answer = parse("HTTP/1.0 503 Service Unavailable\r\nretry-after: 1\r\n\r\nlater\r\n\r\n").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (503, "later\r\n\r\n"));
         assert!(parse("").is_err() && parse("HTTP/1.0\r\n\r\n").is_err());
     }
 
     #[test]
-    fn a_query_survives_any_value() {
+    fn a_query_encodes_any_value() {
         assert_eq!(query(&[("a", "x y&z=ü"), ("b", "")]), "a=x%20y%26z%3D%C3%BC&b=");
     }
 }

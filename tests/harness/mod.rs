@@ -1,8 +1,9 @@
-//! What the tests and the demo start: real programs, as processes on loopback that are gone when their owner is.
+//! The harness of the tests and the demo. It runs real programs as processes on loopback, which end together with the
+//! process that started them.
 //!
-//! What concerns processes, files, and git is blocking, so that a control plane can be shared between tests, each of
-//! which has a runtime of its own. What asks the Kubernetes API is async. Nothing waits for a time: every wait has a
-//! condition and a deadline, and says on time-out what it waited for and what it saw last.
+//! Operations on processes, files, and git block, so that tests can share a control plane although each has a runtime
+//! of its own. Requests to the Kubernetes API are async. Nothing waits for a fixed time: every wait has a condition and
+//! a deadline, and its time-out error has the condition and the last observation.
 
 mod access;
 mod app;

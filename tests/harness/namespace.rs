@@ -1,4 +1,4 @@
-//! A namespace of a test's own, and what is asked of it again and again.
+//! A namespace for one test, with the requests that many tests need.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Observation, until_async};
 
-/// How long a change may take to arrive before a test gives up. What takes a second here on a quiet machine must not
+/// The time after which a test gives up waiting for a change. A step that takes a second on a quiet machine must not
 /// fail on a busy one.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A namespace, and a client that may do everything in it.
+/// A namespace, with a client of an administrator.
 #[derive(Clone)]
 pub struct Namespace {
     cluster: Cluster,
@@ -39,19 +39,19 @@ impl Namespace {
         Ok(Self { cluster: cluster.clone(), name, client })
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The cluster that it is in.
+    /// Returns the cluster of the namespace.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The objects of one kind in it, for somebody who may do everything.
+    /// Returns the API of one kind of object in the namespace, for an administrator.
     #[must_use]
     pub fn api<K>(&self) -> Api<K>
     where
@@ -61,12 +61,12 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Applies manifests in it.
+    /// Applies manifests in the namespace.
     pub fn apply(&self, manifests: &str) -> anyhow::Result<String> {
         self.cluster.apply(&self.name, manifests)
     }
 
-    /// A token of one of its ServiceAccounts, for the API server, bound to nothing.
+    /// Returns a token of one of its ServiceAccounts for the API server, bound to no pod.
     pub fn token(&self, service_account: &str) -> anyhow::Result<String> {
         let token = self.cluster.kubectl(&["--namespace", &self.name, "create", "token", service_account])?;
         Ok(token.trim().to_owned())
@@ -85,12 +85,12 @@ impl Namespace {
         applied.with_context(|| format!("apply the RototoWorkspace {name}"))
     }
 
-    /// A RototoWorkspace as it is now.
+    /// Reads a RototoWorkspace.
     pub async fn workspace(&self, name: &str) -> anyhow::Result<RototoWorkspace> {
         self.api::<RototoWorkspace>().get(name).await.with_context(|| format!("get the RototoWorkspace {name}"))
     }
 
-    /// Waits until a RototoWorkspace's status is what `holds` says; `what` names that.
+    /// Waits until `holds` is true for a RototoWorkspace; `what` describes that state.
     pub async fn wait_for_workspace(
         &self,
         name: &str,
@@ -120,19 +120,19 @@ impl Namespace {
             let conditions = workspace.status.iter().flat_map(|status| &status.conditions);
             let generation = workspace.metadata.generation;
             let observed = workspace.status.as_ref().and_then(|status| status.observed_generation);
-            // A status that speaks of an older spec proves nothing about this one.
+            // A status of an older spec proves nothing about this one.
             observed == generation && conditions.into_iter().any(|c| c.type_ == condition && c.status == status)
         };
         self.wait_for_workspace(name, &format!("{condition}={status}"), holds).await
     }
 
-    /// The ConfigMap with the markers, if it is there.
+    /// Returns the marker map, if it exists.
     pub async fn markers(&self) -> anyhow::Result<Option<ConfigMap>> {
         let map = self.api::<ConfigMap>().get_opt(names::MARKERS).await;
         map.with_context(|| format!("get the ConfigMap {}", names::MARKERS))
     }
 
-    /// The marker of a workspace, if it has one.
+    /// Returns the marker of a workspace, if it has one.
     pub async fn marker(&self, workspace: &str) -> anyhow::Result<Option<Marker>> {
         let Some(map) = self.markers().await? else { return Ok(None) };
         let Some(text) = map.data.unwrap_or_default().remove(workspace) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The operator: the chart with all that it grants, and the program as a process that has no more than that.
+//! The operator: its chart, and its program as a process with exactly the rights that the chart grants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::cluster::write_kubeconfig;
 use super::namespace::PATIENCE;
 use super::{ChildProcess, Gate, Namespace, Observation, Proxy, http, port, programs, scratch, until};
 
-/// What the chart is installed as. The chart names everything after it.
+/// The name of the release, from which the chart derives all other names.
 const RELEASE: &str = "rototo-operator";
 
-/// An operator that serves one namespace, which it is installed in.
+/// An operator that serves the namespace in which it is installed.
 #[derive(Debug)]
 pub struct Operator {
     program: PathBuf,
@@ -32,12 +32,14 @@ impl Operator {
         Self::start_with(namespace, &[])
     }
 
-    /// [`Operator::start`] with further flags, each as `--name=value`, which replace those of the same name.
+    /// Does the same as [`Operator::start`] with further flags, each as `--name=value`. A flag replaces another of the
+    /// same name.
     pub fn start_with(namespace: &Namespace, flags: &[&str]) -> anyhow::Result<Self> {
         Self::start_as(namespace, RELEASE, flags)
     }
 
-    /// [`Operator::start_with`], installed as `release`: names are those that the chart's Deployment gives it.
+    /// Does the same as [`Operator::start_with`] with the release name `release`. The names of all objects are those in
+    /// the Deployment of the chart.
     pub fn start_as(namespace: &Namespace, release: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
         let mut operator = Self::install(namespace, release, &[], flags, way)?;
@@ -46,7 +48,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// [`Operator::start_with`], with a gate between it and the API server. Returns at once.
+    /// Does the same as [`Operator::start_with`] with a gate between the operator and the API server. Returns at once.
     pub fn start_behind(namespace: &Namespace, gate: &Gate, flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| gate.kubeconfig_for_token_file(token, namespace.name());
         let mut operator = Self::install(namespace, RELEASE, &[], flags, way)?;
@@ -54,21 +56,21 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Installs the chart with these values, and prepares an operator that reaches the API server by way of `proxy`. It is
-    /// started with [`Operator::start_again`].
+    /// Installs the chart with these values, and prepares an operator that reaches the API server through `proxy`.
+    /// [`Operator::start_again`] starts it.
     pub fn prepare(namespace: &Namespace, proxy: &Proxy, values: &[&str], flags: &[&str]) -> anyhow::Result<Self> {
         let url = format!("https://{}", proxy.address());
         let way = |token: &Path| namespace.cluster().kubeconfig_by_way_of(&url, token, namespace.name());
         Self::install(namespace, RELEASE, values, flags, way)
     }
 
-    /// Tells processes, from its next start on, to come to this `host:port`, where something stands before it.
+    /// Makes the operator, from its next start on, advertise this `host:port` to processes, where a proxy listens.
     pub fn advertise(&mut self, address: &str) {
         self.arguments.retain(|flag| !flag.starts_with("--advertise-url="));
         self.arguments.push(format!("--advertise-url=https://{address}"));
     }
 
-    /// Starts an operator whose API server is whatever stands at `url`. Returns at once.
+    /// Starts an operator with the server at `url` as its API server. Returns at once.
     pub fn start_against(url: &str) -> anyhow::Result<Self> {
         let directory = scratch::directory("operator")?;
         let (listen, metrics) = (loopback()?, loopback()?);
@@ -82,7 +84,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Installs the chart, and prepares the program to reach the API server the `way` that a file with its token takes.
+    /// Installs the chart, and prepares the program. `way` returns a kubeconfig for the file with the operator's token.
     fn install(
         namespace: &Namespace,
         release: &str,
@@ -111,8 +113,8 @@ impl Operator {
         Ok(Self { program, arguments, directory, listen, metrics, process: None })
     }
 
-    /// Starts it once more after [`Operator::kill`] or [`Operator::terminate`]: with the same flags, addresses, and data.
-    /// Returns at once.
+    /// Starts the operator again with the same flags, addresses, and data, after [`Operator::kill`] or
+    /// [`Operator::terminate`]. Returns at once.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env("RUST_LOG", "info,rototo_operator=debug").env("RUST_BACKTRACE", "1");
@@ -120,7 +122,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Waits until its `/readyz` says so.
+    /// Waits until `/readyz` reports that the operator is ready.
     pub fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let process = self.process.as_mut().context("the operator is not running")?;
         until("the operator to be ready", PATIENCE, || {
@@ -133,77 +135,79 @@ impl Operator {
         })
     }
 
-    /// Ends it as a crash would. What it stored stays.
+    /// Ends the operator like a crash. Its data stays.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the operator is not running")?.kill();
         Ok(())
     }
 
-    /// Ends it as a rollout does, and waits until it has.
+    /// Ends the operator like a rollout, and waits until it has ended.
     pub fn terminate(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the operator is not running")?.terminate(PATIENCE).map(drop)
     }
 
-    /// [`Operator::terminate`], and fails if that takes longer, or does not end in order.
+    /// Does the same as [`Operator::terminate`], and fails if that takes longer than `limit` or the operator ends with
+    /// an error.
     pub fn terminate_within(&mut self, limit: Duration) -> anyhow::Result<()> {
         let ended = self.process.take().context("the operator is not running")?.terminate(limit)?;
         ensure!(ended.success(), "the operator ended with {ended}");
         Ok(())
     }
 
-    /// Asks for a path of its health and metrics, such as `/healthz`.
+    /// Requests a path of the health and metrics server, such as `/healthz`.
     pub fn probe(&self, path: &str) -> anyhow::Result<http::HttpResponse> {
         http::get(&self.metrics, path)
     }
 
-    /// Removes what it stored, while it is not running: as a pod without a volume that was replaced.
+    /// Removes its data while it is not running, like a replaced pod without a volume.
     pub fn forget_everything(&mut self) -> anyhow::Result<()> {
         fs::remove_dir_all(self.directory.join("data")).context("remove the operator's data")
     }
 
-    /// Where its log and its data are.
+    /// Returns the directory with its log and its data.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The running process, to freeze it, or to read its log.
+    /// Returns the running process, to freeze it or to read its log.
     pub fn process(&self) -> anyhow::Result<&ChildProcess> {
         self.process.as_ref().context("the operator is not running")
     }
 
-    /// Whether it keeps snapshots of a workspace.
+    /// Returns whether it keeps snapshots of a workspace.
     #[must_use]
     pub fn keeps_snapshots(&self, namespace: &Namespace, workspace: &str) -> bool {
         self.directory.join("data/snapshots").join(namespace.name()).join(workspace).exists()
     }
 
-    /// Where it serves snapshots and takes reports, as `host:port`.
+    /// Returns the address at which it serves snapshots and takes reports, as `host:port`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.listen
     }
 
-    /// Its metrics, as text.
+    /// Returns its metrics as text.
     pub fn metrics(&self) -> anyhow::Result<String> {
         Ok(http::get(&self.metrics, "/metrics")?.body)
     }
 
-    /// The sum of a metric over all lines whose labels contain every one of `labels`, such as `stage="applied"`.
+    /// Returns the sum of a metric over all lines whose labels contain every one of `labels`, such as
+    /// `stage="applied"`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
         Ok(sum(&self.metrics()?, name, labels))
     }
 }
 
-/// Installs the chart for one namespace, or upgrades it. The CRD is there already.
+/// Installs or upgrades the chart for one namespace. The CRD must be installed before.
 pub fn install_chart(namespace: &Namespace, values: &[&str]) -> anyhow::Result<()> {
     install_chart_as(namespace, RELEASE, values)
 }
 
-/// What the chart calls the operator's things.
+/// The names that the chart gives to the operator's objects.
 struct Deployed {
     service_account: String,
-    /// The flags with names in them.
+    /// The flags that contain names.
     names: Vec<String>,
 }
 
@@ -240,7 +244,7 @@ fn own_flags(kubeconfig: &Path, directory: &Path, listen: &str, metrics: &str) -
         format!("--advertise-url=https://{listen}"),
         format!("--data-dir={}", directory.join("data").display()),
         "--allow-file-sources".to_owned(),
-        // Every window that a fleet is judged by is a multiple of it: a recount lasts 12 seconds.
+        // Every window of a fleet is a multiple of the heartbeat: a recount lasts 12 seconds.
         "--heartbeat-seconds=3".to_owned(),
     ]
 }
@@ -263,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_summed_over_the_labels_that_are_not_asked_for() {
+    fn a_metric_is_summed_over_the_labels_that_were_not_given() {
         let metrics = "# HELP a b\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\na_total{x=\"2\"} 8\nb 1\n";
         assert_eq!(sum(metrics, "a_total", &["x=\"1\""]), 7.0);
         assert_eq!(sum(metrics, "a_total", &[]), 15.0);

@@ -1,4 +1,4 @@
-//! A pod as far as rototo can tell: an API object, and the tokens that a kubelet would have given its processes.
+//! A pod from the view of rototo: an API object, and the tokens that a kubelet would give to its processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Namespace, scratch};
 
-/// The name of the one container of a [`Pod`].
+/// The name of the only container of a [`Pod`].
 pub const CONTAINER: &str = "service";
 
 /// A running pod with one ServiceAccount.
@@ -58,12 +58,12 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Says as a kubelet does that its container is in this state.
+    /// Writes the status as a kubelet does: the container is in this state.
     pub async fn set_status(&self, phase: &str, state: Value) -> anyhow::Result<()> {
         self.set_states(phase, 0, state, json!({})).await
     }
 
-    /// Says as a kubelet does that its container has ended, at `ended`, and runs again.
+    /// Writes the status as a kubelet does: the container ended at `ended`, and runs again.
     pub async fn restarted(&self, restarts: u32, ended: Timestamp) -> anyhow::Result<()> {
         let last = json!({ "terminated": { "exitCode": 137, "finishedAt": seconds(ended) } });
         self.set_states("Running", restarts, json!({ "running": { "startedAt": now() } }), last).await
@@ -81,53 +81,54 @@ impl Pod {
         written.map(drop).with_context(|| format!("write the status of the pod {}", self.name))
     }
 
-    /// Says as a kubelet does that its container has ended.
+    /// Writes the status as a kubelet does: the container has ended.
     pub async fn end(&self) -> anyhow::Result<()> {
         self.set_status("Succeeded", json!({ "terminated": { "exitCode": 0, "finishedAt": now() } })).await
     }
 
-    /// Its name.
+    /// Returns the name of the pod.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A directory for its files.
+    /// Returns a directory for the files of the pod.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What its processes reach the API server with.
+    /// Returns the kubeconfig of its processes.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// The token with which the API server takes its processes for it.
+    /// Returns the file with the token that identifies its processes to the API server as this pod.
     #[must_use]
     pub fn api_token_file(&self) -> PathBuf {
         self.directory.join("api-token")
     }
 
-    /// The token with which the operator takes its processes for it.
+    /// Returns the file with the token that identifies its processes to the operator as this pod.
     #[must_use]
     pub fn rototo_token_file(&self) -> PathBuf {
         self.directory.join("rototo-token")
     }
 
-    /// Asks for its deletion. It stays as a terminating pod, as there is no kubelet to finish that.
+    /// Requests the deletion of the pod. The pod stays in the state Terminating, because no kubelet completes the
+    /// deletion.
     pub async fn begin_deletion(&self) -> anyhow::Result<()> {
         self.delete_with(&DeleteParams::default()).await
     }
 
-    /// Removes it as a kubelet does: its container has ended.
+    /// Deletes the pod as a kubelet does, after its container has ended.
     pub async fn delete(&self) -> anyhow::Result<()> {
         self.end().await?;
         self.vanish().await
     }
 
-    /// Removes it by force: nobody says what became of its container.
+    /// Deletes the pod by force: the fate of its container stays unknown.
     pub async fn vanish(&self) -> anyhow::Result<()> {
         self.delete_with(&DeleteParams::default().grace_period(0)).await
     }
@@ -138,7 +139,7 @@ impl Pod {
     }
 }
 
-/// The time, as a kubelet writes it.
+/// Returns the time in the format of a kubelet.
 fn now() -> String {
     seconds(Timestamp::now())
 }

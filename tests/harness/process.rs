@@ -11,19 +11,19 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Observation, scratch, until};
 
-/// A running program, in a process group of its own. Dropped, it is killed; dropped by a panic, it prints the end of
-/// its log first.
+/// A running program in a process group of its own. When it is dropped, it is killed; when a panic drops it, it prints
+/// the end of its log before.
 #[derive(Debug)]
 pub struct ChildProcess {
     name: String,
     child: Child,
     log: PathBuf,
-    /// What the log had before this process: it may be the second one to write it.
+    /// The length of the log at the start: an earlier process may have written to the same log.
     log_before: usize,
 }
 
 impl ChildProcess {
-    /// Starts `command`; what it prints is appended to the file `log`.
+    /// Starts `command`. Its output is appended to the file `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("open the log {}", log.display()))?;
@@ -36,20 +36,20 @@ impl ChildProcess {
         Ok(process)
     }
 
-    /// Its process id, which is also that of its group.
+    /// Returns the process id, which is also the id of the process group.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Everything it has printed so far.
+    /// Returns its output so far.
     #[must_use]
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(bytes.get(self.log_before..).unwrap_or_default()).into_owned()
     }
 
-    /// The last lines that it has printed.
+    /// Returns the last lines of its output.
     #[must_use]
     pub fn last_words(&self) -> String {
         const LINES: usize = 30;
@@ -58,20 +58,20 @@ impl ChildProcess {
         log.lines().skip(skipped).collect::<Vec<_>>().join("\n")
     }
 
-    /// Fails, with its last words, if it has ended.
+    /// Fails with the last lines of its output if it has ended.
     pub fn check_running(&mut self) -> anyhow::Result<()> {
-        match self.child.try_wait().with_context(|| format!("look after {}", self.name))? {
+        match self.child.try_wait().with_context(|| format!("read the exit status of {}", self.name))? {
             None => Ok(()),
             Some(status) => bail!("{} ended ({status}). Its last words:\n{}", self.name, self.last_words()),
         }
     }
 
-    /// Ends it as a crash would: SIGKILL.
+    /// Ends it like a crash, with SIGKILL.
     pub fn kill(mut self) {
         self.end();
     }
 
-    /// Asks it to end (SIGTERM), as a kubelet does, and waits until it has.
+    /// Asks it to end with SIGTERM, as a kubelet does, and waits until it has ended.
     pub fn terminate(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         let status = until(format_args!("{} to end after SIGTERM", self.name), within, || {
@@ -83,21 +83,21 @@ impl ChildProcess {
         Ok(status)
     }
 
-    /// Freezes it (SIGSTOP): its connections stay open, and nobody answers on them.
+    /// Freezes it with SIGSTOP: its connections stay open, and it does not answer on them.
     pub fn freeze(&self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`ChildProcess::freeze`].
+    /// Lets it continue after [`ChildProcess::freeze`].
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)
     }
 
-    /// Whether the kernel has frozen it.
+    /// Returns whether the kernel has stopped it.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        // The name before it, in parentheses, may contain anything.
+        // The program's name, in parentheses before the state, may contain anything.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ended_is_reported_with_its_last_words() {
+    fn the_error_about_a_process_that_ended_has_its_last_lines() {
         let mut process = shell("echo 'the disk is on fire'; exit 3");
         let error = until("the shell to end", Duration::from_secs(10), || {
             Ok(process.check_running().map_or_else(Observation::Done, |()| Observation::NotYet("running".to_owned())))
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_process_takes_its_children_with_it() {
+    fn a_dropped_process_ends_together_with_its_children() {
         let process = shell("sleep 1000 & echo $!; wait");
         let child = until("the shell to name its child", Duration::from_secs(10), || {
             Ok(process
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_end_by_itself_when_it_is_asked_to() {
+    fn a_process_can_end_by_itself_after_sigterm() {
         let process = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done");
         until("the trap", Duration::from_secs(10), || {
             Ok(if process.log().contains("ready") { Observation::Done(()) } else { Observation::NotYet(process.log()) })

@@ -1,12 +1,12 @@
-//! Where this workspace's own programs are.
+//! The paths of the programs of this cargo workspace.
 
 use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-/// The path of a binary of this workspace: from `$ROTOTO_BIN_DIR`, which `cargo xtask` sets after it has built them all,
-/// else from beside the program that runs now.
+/// Returns the path of a binary of this cargo workspace. It is in `$ROTOTO_BIN_DIR`, which `cargo xtask` sets after it
+/// has built all binaries, or else beside the running program.
 pub fn ours(name: &str) -> anyhow::Result<PathBuf> {
     let directory = match env::var_os("ROTOTO_BIN_DIR").filter(|directory| !directory.is_empty()) {
         Some(directory) => PathBuf::from(directory),
@@ -23,9 +23,9 @@ pub fn ours(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn beside_this_program() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe().context("find the program that runs now")?;
-    let directory = program.parent().context("the program that runs now stands in no directory")?;
-    // Tests are a level below the binaries that they test.
+    let program = env::current_exe().context("find the path of this program")?;
+    let directory = program.parent().context("this program is in no directory")?;
+    // Tests are one folder below the binaries that they test.
     let directory = if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     Ok(directory.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Stands between a client and a server, and does to their connections what networks do.
+//! A TCP proxy between a client and a server that imitates the faults of networks.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-/// A TCP proxy on loopback. It never looks into what it passes on, so TLS goes through it.
+/// A TCP proxy on loopback. It passes bytes on without reading them, so TLS works through it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     line: Arc<SharedState>,
 }
 
-/// What all its connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 struct SharedState {
     target: String,
@@ -26,40 +26,40 @@ struct SharedState {
 #[derive(Debug)]
 struct State {
     mode: ProxyMode,
-    /// Both ends of every connection that was made, to cut them.
+    /// Both ends of every connection so far, to cut them.
     ends: Vec<TcpStream>,
-    /// How many connections were asked for. Each has the number that it was.
+    /// The number of connections so far, which is also the number of the last connection.
     asked: usize,
-    /// Connections with a smaller number pass nothing on.
+    /// Connections with a smaller number than this pass nothing on.
     stranded: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ProxyMode {
     Clear,
-    /// Connections stay, and nothing goes through.
+    /// Connections stay open, and no byte passes.
     Frozen,
-    /// Everything goes through so much later.
+    /// Every piece passes after this delay.
     Slow(Duration),
-    /// There are no connections.
+    /// All connections are closed, and new ones are refused.
     Cut,
 }
 
 impl Proxy {
-    /// Begins to pass on connections to `target`, a `host:port`.
+    /// Starts a proxy to `target`, a `host:port`.
     pub fn to(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a proxy")?;
-        let address = listener.local_addr().context("ask where the proxy listens")?;
+        let address = listener.local_addr().context("read the address of the proxy")?;
         let state = State { mode: ProxyMode::Clear, ends: Vec::new(), asked: 0, stranded: 0 };
         let line =
             Arc::new(SharedState { target: target.to_owned(), state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&line);
-        // It ends with the process: a listener can't be woken, and costs nothing while it waits.
+        // The thread ends with the process: a listener can't be woken, and costs nothing while it waits.
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { address, line })
     }
 
-    /// Where it listens, as `host:port`.
+    /// Returns the address at which the proxy listens, as `host:port`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
@@ -69,37 +69,37 @@ impl Proxy {
     pub fn cut(&self) {
         let mut state = self.line.state();
         for end in state.ends.drain(..) {
-            // One that has ended can't be ended again.
+            // A connection that has ended can't be shut down again.
             let _ = end.shutdown(Shutdown::Both);
         }
         self.line.turn(state, ProxyMode::Cut);
     }
 
-    /// Passes nothing on and closes nothing: both sides believe that they are connected.
+    /// Passes nothing on, and closes nothing: both sides believe that they are connected.
     pub fn freeze(&self) {
         self.line.turn(self.line.state(), ProxyMode::Frozen);
     }
 
-    /// Passes nothing on over the connections that there are, and closes none of them. New ones work: a load balancer that
-    /// has forgotten what it passed on.
+    /// Passes nothing on over the present connections, and closes none of them. New connections work. A load balancer
+    /// behaves like this that has forgotten its connections.
     pub fn strand(&self) {
         let mut state = self.line.state();
         state.stranded = state.asked + 1;
     }
 
-    /// Passes on each piece so much later.
+    /// Passes each piece on after the delay `by`.
     pub fn slow(&self, by: Duration) {
         self.line.turn(self.line.state(), ProxyMode::Slow(by));
     }
 
-    /// Passes everything on again, first of all what has waited.
+    /// Passes everything on again, beginning with the bytes that have waited.
     pub fn clear(&self) {
         let mut state = self.line.state();
         state.stranded = 0;
         self.line.turn(state, ProxyMode::Clear);
     }
 
-    /// How many connections were asked for since it began.
+    /// Returns the number of connections since the start.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.line.state().asked
@@ -117,7 +117,7 @@ impl SharedState {
         for client in listener.incoming().map_while(Result::ok) {
             let line = Arc::clone(&self);
             thread::spawn(move || {
-                // A connection that can't be made is one that is closed: that is all its client would see anyway.
+                // A connection to the target that fails is closed: the client would notice nothing else anyway.
                 let _ = line.connect(client);
             });
         }
@@ -178,7 +178,7 @@ impl SharedState {
 mod tests {
     use super::*;
 
-    /// A client that is connected, by way of a proxy, to a server that returns what it is sent.
+    /// Returns a client that is connected through a proxy to a server which echoes everything.
     fn echo() -> (Proxy, TcpStream) {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Proxy::to(&server.local_addr().unwrap().to_string()).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_into_a_frozen_connection_arrives_when_it_thaws() {
+    fn bytes_that_were_sent_into_a_frozen_connection_arrive_when_it_thaws() {
         let (proxy, mut client) = echo();
         assert_eq!(exchange(&mut client, "one"), "one");
         proxy.freeze();

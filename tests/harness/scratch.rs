@@ -1,9 +1,10 @@
-//! What must not outlive this process: its scratch directory, and every process group that it starts.
+//! Removes everything that must not outlive this process: its scratch directory, and every process group that it
+//! started.
 //!
-//! An owner that is dropped cleans up behind itself. But nothing is dropped when a process is killed, and statics never
-//! are. So a watchdog, a shell in a process group of its own, holds the reading end of a pipe. When this process ends,
-//! however it does, the watchdog reads the end of that pipe, kills the groups it was told of, and removes the
-//! directory. (`PR_SET_PDEATHSIG` would need unsafe code, and would miss the children's children.)
+//! An owner cleans up when it is dropped. But a killed process drops nothing, and statics are never dropped. So a
+//! watchdog, a shell in a process group of its own, holds the reading end of a pipe. When this process ends for any
+//! reason, the watchdog reads the end of the pipe, kills the process groups that were reported to it, and removes the
+//! directory. (`PR_SET_PDEATHSIG` would need unsafe code, and would miss the children of children.)
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -40,7 +41,8 @@ impl Scratch {
         let root = tempfile::Builder::new().prefix("rototo-").tempdir().context("create the scratch directory")?.keep();
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", WATCHDOG, "watchdog"]).arg(&root).current_dir("/");
-        // A group of its own, so that Ctrl-C ends this process first and the watchdog's work starts then.
+        // The watchdog has a process group of its own, so that Ctrl-C ends this process first, and the watchdog works
+        // after that.
         watchdog.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut watchdog = watchdog.spawn().context("start the watchdog, a `sh`")?;
         let pipe = watchdog.stdin.take().context("open the pipe to the watchdog")?;
@@ -49,7 +51,7 @@ impl Scratch {
 
     fn notify(&self, line: &str) {
         if let Ok(mut watchdog) = self.watchdog.lock() {
-            // A watchdog that is gone can't be told; the owners' drops still clean up.
+            // A watchdog that has ended can't be notified. The owners still clean up when they are dropped.
             let _ = writeln!(watchdog, "{line}");
         }
     }
@@ -59,7 +61,7 @@ fn scratch() -> anyhow::Result<&'static Scratch> {
     SCRATCH.as_ref().map_err(|error| anyhow!("{error}"))
 }
 
-/// A new directory that is removed when this process ends.
+/// Creates a directory that is removed when this process ends.
 pub(crate) fn directory(name: &str) -> anyhow::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -68,20 +70,20 @@ pub(crate) fn directory(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Leaves the scratch directory where it is, for a person to look at.
+/// Keeps the scratch directory, for a person to read.
 pub fn keep() -> Option<&'static Path> {
     let scratch = scratch().ok()?;
     scratch.notify("keep");
     Some(&scratch.root)
 }
 
-/// This process group ends with this process, at the latest.
+/// Makes the watchdog end this process group when this process ends.
 pub(crate) fn started(group: u32) -> anyhow::Result<()> {
     scratch()?.notify(&format!("started {group}"));
     Ok(())
 }
 
-/// This process group has ended; its number may be another's now.
+/// Records that this process group has ended: another one may have its number now.
 pub(crate) fn ended(group: u32) {
     if let Ok(scratch) = scratch() {
         scratch.notify(&format!("ended {group}"));

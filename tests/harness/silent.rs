@@ -1,4 +1,4 @@
-//! A server that accepts connections and never says a word.
+//! A server that accepts connections and never sends a byte.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::Context;
 
-/// A silent server.
+/// A server that never answers.
 #[derive(Debug)]
 pub struct Silent {
     url: String,
@@ -15,13 +15,13 @@ pub struct Silent {
 }
 
 impl Silent {
-    /// Begins to accept.
+    /// Starts the server.
     pub fn listen() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as a silent server")?;
-        let url = format!("http://{}", listener.local_addr().context("ask where the silent server listens")?);
+        let url = format!("http://{}", listener.local_addr().context("read the address of the silent server")?);
         let accepted = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&accepted);
-        // It ends with the process, and keeps every connection open until then.
+        // The thread ends with the process, and keeps every connection open until then.
         thread::spawn(move || {
             let mut connections = Vec::new();
             for connection in listener.incoming() {
@@ -32,13 +32,13 @@ impl Silent {
         Ok(Self { url, accepted })
     }
 
-    /// Where it listens.
+    /// Returns the URL of the server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// How many connections it has accepted.
+    /// Returns the number of accepted connections.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)

@@ -1,5 +1,5 @@
-//! Stands in for the operator's endpoint, as a TLS server with a certificate of its own, and does to snapshots what a
-//! disk, a cache, or an attacker on the way might do. Everything else it passes on as it is.
+//! A TLS server in place of the operator's endpoint, with a certificate of its own, that damages snapshots as a disk, a
+//! cache, or an attacker might. It passes everything else on unchanged.
 
 use std::fs;
 use std::net::TcpListener;
@@ -22,13 +22,13 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::scratch;
 
-/// More than any request or snapshot of a test has.
+/// The largest body. Requests and snapshots of tests are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// What it makes of a snapshot.
+/// A change of the bytes of a snapshot.
 type Alteration = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
-/// A server that alters or withholds the snapshots that it passes on.
+/// A proxy that alters or withholds snapshots.
 #[derive(Debug)]
 pub struct TamperingProxy {
     address: String,
@@ -50,20 +50,20 @@ enum TamperMode {
 }
 
 impl TamperingProxy {
-    /// Begins to serve before the operator at `address`, a `host:port`. At first it alters nothing.
+    /// Starts a proxy in front of the operator at `address`, a `host:port`. At first it alters nothing.
     pub fn before(address: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listen as a meddler")?;
-        listener.set_nonblocking(true).context("listen as a meddler")?;
-        let own_address = listener.local_addr().context("ask where the meddler listens")?.to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").context("listen as a tampering proxy")?;
+        listener.set_nonblocking(true).context("listen as a tampering proxy")?;
+        let own_address = listener.local_addr().context("read the address of the tampering proxy")?.to_string();
         let (tls, certificate) = certificate()?;
-        let authority = scratch::directory("meddler")?.join("ca.crt");
-        fs::write(&authority, certificate).context("write the meddler's certificate")?;
+        let authority = scratch::directory("tampering-proxy")?.join("ca.crt");
+        fs::write(&authority, certificate).context("write the certificate of the tampering proxy")?;
 
         let target = format!("https://{address}");
         let handle = Handle::new();
         let serving = handle.clone();
         let (ready, made) = std::sync::mpsc::channel();
-        // A runtime of its own: tests block theirs while they wait.
+        // The proxy has a runtime of its own, because tests block theirs while they wait.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else { return };
@@ -72,38 +72,38 @@ impl TamperingProxy {
                 let routes = line.as_ref().ok().map(|line| Router::new().fallback(pass).with_state(Arc::clone(line)));
                 drop(ready.send(line));
                 if let (Some(routes), Ok(server)) = (routes, from_tcp_rustls(listener, tls)) {
-                    // It ends with its owner, and whoever is connected then sees that.
+                    // The server ends with its owner, and its clients notice that.
                     let _ = server.handle(serving).serve(routes.into_make_service()).await;
                 }
             });
         });
-        let line = made.recv().context("start the meddler")??;
+        let line = made.recv().context("start the tampering proxy")??;
         Ok(Self { address: own_address, authority, line, handle })
     }
 
-    /// Where it serves.
+    /// Returns the URL of the proxy.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// The certificate that its own is checked against.
+    /// Returns the certificate against which the certificate of the proxy is checked.
     #[must_use]
     pub fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// Passes snapshots on as they are.
+    /// Passes snapshots on unchanged.
     pub fn be_honest(&self) {
         self.turn(TamperMode::Honest);
     }
 
-    /// Passes on what `alteration` makes of each snapshot.
+    /// Passes on the result of `alteration` in place of each snapshot.
     pub fn alter(&self, alteration: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) {
         self.turn(TamperMode::Altering(Arc::new(alteration)));
     }
 
-    /// Sends the first half of each snapshot, and then nothing for as long as the process waits.
+    /// Sends the first half of each snapshot, and then nothing while the process waits.
     pub fn stall(&self) {
         self.turn(TamperMode::Stalling);
     }
@@ -121,35 +121,34 @@ impl Drop for TamperingProxy {
 
 impl std::fmt::Debug for SharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").finish_non_exhaustive()
+        f.debug_struct("SharedState").finish_non_exhaustive()
     }
 }
 
-/// A TLS server's set-up for 127.0.0.1, and the certificate that it is checked against.
+/// Returns the TLS configuration of a server on 127.0.0.1, and the certificate against which it is checked.
 pub(super) fn certificate() -> anyhow::Result<(RustlsConfig, String)> {
-    let made =
-        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("make the meddler's certificate")?;
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("create a certificate")?;
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|tls| tls.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key));
-    let mut tls = tls.context("use the meddler's certificate")?;
+    let mut tls = tls.context("use the certificate")?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((RustlsConfig::from_config(Arc::new(tls)), made.cert.pem()))
 }
 
 fn line_to(operator: &str) -> anyhow::Result<SharedState> {
     let mut config = kube::Config::new(operator.parse()?);
-    // Whether the operator is the operator is proven elsewhere; here it is whoever listens there.
+    // Other tests check the certificate of the operator; this client accepts any server.
     config.accept_invalid_certs = true;
-    let operator = kube::Client::try_from(config).context("make a client of the operator")?;
+    let operator = kube::Client::try_from(config).context("create a client of the operator")?;
     Ok(SharedState { operator, state: Mutex::new(TamperMode::Honest) })
 }
 
 async fn pass(State(line): State<Arc<SharedState>>, request: Request) -> Result<Response<Body>, StatusCode> {
     let (mut head, body) = request.into_parts();
     let snapshot = head.uri.path().contains("/snapshots/");
-    // What is for this server alone: the client of the operator sets its own.
+    // The client of the operator sets its own host.
     head.uri = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default().parse().unwrap_or_default();
     head.headers.remove(HOST);
     let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| StatusCode::BAD_REQUEST)?;

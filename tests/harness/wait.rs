@@ -1,4 +1,4 @@
-//! Waits for a condition, never for a time.
+//! Waits for conditions, and never for a fixed time. The entry points are [`until`] and [`until_async`].
 
 use std::fmt::Display;
 use std::thread;
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// How long to pause between two looks.
+/// The pause between two observations.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What one look at a condition found.
+/// The result of one observation of a condition.
 #[derive(Debug)]
 pub enum Observation<T> {
-    /// It holds.
+    /// The condition holds, with this result.
     Done(T),
-    /// It does not hold yet; this is what there is instead.
+    /// The condition does not hold yet; the text describes the observation.
     NotYet(String),
 }
 
-/// Looks again and again until `what` is there. An error of `observe` ends the waiting at once.
+/// Observes until the condition `what` holds, for at most `within`. An error of `observe` ends the wait at once.
 pub fn until<T>(
     what: impl Display,
     within: Duration,
@@ -34,13 +34,14 @@ pub fn until<T>(
     }
 }
 
-/// [`until`] for a `observe` that asks a server. A look that does not come back counts as a time-out too.
+/// Does the same as [`until`] for an `observe` that sends requests. An observation that does not return is ended by the
+/// time-out, too.
 pub async fn until_async<T>(
     what: impl Display,
     within: Duration,
     mut observe: impl AsyncFnMut() -> anyhow::Result<Observation<T>>,
 ) -> anyhow::Result<T> {
-    let mut latest = "nothing: the first look did not come back".to_owned();
+    let mut latest = "nothing: the first observation did not return".to_owned();
     let waiting = async {
         loop {
             match observe().await? {
@@ -57,7 +58,7 @@ pub async fn until_async<T>(
 }
 
 fn timed_out(what: &impl Display, within: Duration, seen: &str) -> String {
-    format!("waited {} s for {what}; seen last: {seen}", within.as_secs())
+    format!("waited {} s for {what}; last seen: {seen}", within.as_secs())
 }
 
 #[cfg(test)]
@@ -65,26 +66,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_out_says_what_was_waited_for_and_what_was_seen_last() {
+    fn the_error_of_a_time_out_has_the_condition_and_the_last_observation() {
         let mut observations = 0;
         let error = until("the third policy", Duration::ZERO, || {
             observations += 1;
             Ok(Observation::<()>::NotYet(format!("policy {observations}")))
         });
-        assert_eq!(error.unwrap_err().to_string(), "waited 0 s for the third policy; seen last: policy 1");
+        assert_eq!(error.unwrap_err().to_string(), "waited 0 s for the third policy; last seen: policy 1");
     }
 
     #[tokio::test]
-    async fn a_condition_that_never_returns_is_a_time_out() {
+    async fn an_observation_that_never_returns_is_a_time_out() {
         let error = until_async("an answer", Duration::ZERO, async || {
             std::future::pending::<()>().await;
             Ok(Observation::Done(()))
         });
-        assert!(error.await.unwrap_err().to_string().contains("the first look did not come back"));
+        assert!(error.await.unwrap_err().to_string().contains("the first observation did not return"));
     }
 
     #[test]
-    fn an_error_is_not_waited_out() {
+    fn an_error_ends_the_wait_at_once() {
         let error = until("anything", Duration::from_secs(1000), || {
             bail!("the server is gone") as anyhow::Result<Observation<()>>
         });

@@ -1,7 +1,7 @@
-//! What a process says of itself, again and again, and whether a claim about it was true.
+//! The statements of a process about itself over time, and the check of a claim against them.
 //!
-//! A witness asks one process for its `/state` all the time and keeps the answers with their times. All processes run on
-//! one machine, so their times and those of the operator are of one clock.
+//! A witness polls `/state` of one process continuously and keeps the responses with their times. All processes run on
+//! one machine, so their times and those of the operator are from one clock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use super::http;
 
-/// How long a witness waits between two questions.
+/// The pause between two requests of a witness.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Beyond this without an answer, nobody can tell what the process ran meanwhile.
+/// The longest time between two responses. If it is exceeded, it is unknown what the process ran in between.
 const DISTANCE: Duration = Duration::from_millis(500);
 
 /// Content and the name of its publish.
@@ -23,94 +23,95 @@ const DISTANCE: Duration = Duration::from_millis(500);
 pub struct Publish {
     /// The digest of the content.
     pub fingerprint: String,
-    /// The name.
+    /// The name of the publish.
     pub updated_at: String,
 }
 
-/// One answer of a process.
+/// One response of a process.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// When it was asked.
+    /// The time of the request.
     pub asked: Timestamp,
-    /// When it had answered.
+    /// The time of the response.
     pub answered: Timestamp,
-    /// What it runs.
+    /// The publish that it runs.
     pub publish: Option<Publish>,
-    /// Where it is on its way.
+    /// The state that it reports.
     pub state: String,
 }
 
 /// A time during which the kernel kept a process from running.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
-    /// It was stopped for sure from here on.
+    /// The time from which it was certainly stopped.
     pub from: Timestamp,
-    /// And until here.
+    /// The end of that time; `None` while it is stopped.
     pub until: Option<Timestamp>,
 }
 
-/// One process from its start to its end.
+/// The observed life of one process, from its start to its end.
 #[derive(Clone, Debug)]
 pub struct Life {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: String,
-    /// When it was started.
+    /// The time of its start.
     pub started: Timestamp,
-    /// When the operator had counted it, if that was seen.
+    /// The time at which the operator had counted it, if that was observed.
     pub counted: Option<Timestamp>,
-    /// When it was told to end, or was killed.
+    /// The time at which it was asked to end, or was killed.
     pub ended: Option<Timestamp>,
-    /// When its pod's object was removed by force, so that nobody can see its end.
+    /// The time at which its pod's object was deleted by force, so that nobody can see its end.
     pub lost: Option<Timestamp>,
-    /// When it was stopped.
+    /// The times during which it was stopped.
     pub stops: Vec<Stop>,
-    /// Its answers, in order.
+    /// Its responses, in order.
     pub samples: Vec<Sample>,
 }
 
-/// Somebody says that every process runs a publish.
+/// A claim that every process runs a publish.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who says so.
+    /// The source of the claim.
     pub by: String,
-    /// Which publish.
+    /// The publish.
     pub publish: Publish,
-    /// Every process should have run it at some moment from here.
+    /// The start of the time in which every process should have run the publish at some moment.
     pub from: Timestamp,
-    /// To here: the time of which the claim speaks.
+    /// The end of that time, to which the claim refers.
     pub as_of: Timestamp,
 }
 
-/// How long a process is given, and how long it is waited for.
+/// The time limits of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowances {
-    /// A new process need not count for so long.
+    /// The time for which a new process does not have to count.
     pub grace: Duration,
-    /// One whose end can't be seen need not count after so long.
+    /// The time after which a process whose end can't be seen no longer has to count.
     pub forget: Duration,
-    /// A process that ran something so long before a publish was known when it was made.
+    /// The time after which the operator knows a process: a process that ran content for this long before a publish was
+    /// known at the publish.
     pub known_after: Duration,
 }
 
-/// What became of a claim about one process.
+/// The result of checking a claim against one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimFinding {
-    /// It ran the publish in that time, or can have.
+    /// The process ran the publish in that time, or may have run it.
     True,
-    /// The claim need not speak of it.
+    /// The claim does not have to cover the process.
     Excused,
-    /// It was not asked often enough to tell.
+    /// The process was not asked often enough to decide.
     Unclear,
-    /// It did not run the publish at any moment of that time.
+    /// The process did not run the publish at any moment of that time.
     False,
 }
 
-/// Asks one process until it ends.
+/// A witness, which polls one process until it ends.
 #[derive(Clone, Debug)]
 pub struct Witness(Arc<Mutex<Life>>);
 
 impl Witness {
-    /// Begins to ask the process that listens at `address` and was started at `started`.
+    /// Starts to poll the process that listens at `address` and was started at `started`.
     #[must_use]
     pub fn of(name: &str, address: &str, started: Timestamp) -> Self {
         let name = name.to_owned();
@@ -132,52 +133,52 @@ impl Witness {
         let Ok(answer) = http::get(address, "/state").and_then(|answer| answer.json()) else { return };
         let sample = sample(asked, &answer);
         let mut life = self.life();
-        // A process that was told to end says what it likes.
+        // The responses of a process that was asked to end do not count.
         if life.ended.is_none() {
             life.samples.push(sample);
         }
     }
 
-    /// What is known so far.
+    /// Returns the record so far.
     pub fn life(&self) -> MutexGuard<'_, Life> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is stopped from now on.
+    /// Records that the process is stopped from now on.
     pub fn stopped(&self) {
         self.life().stops.push(Stop { from: Timestamp::now(), until: None });
     }
 
-    /// It is about to go on.
+    /// Records that the process is about to continue.
     pub fn goes_on(&self) {
         if let Some(stop) = self.life().stops.last_mut() {
             stop.until.get_or_insert_with(Timestamp::now);
         }
     }
 
-    /// The operator has counted it.
+    /// Records that the operator has counted the process.
     pub fn is_counted(&self) {
         self.life().counted.get_or_insert_with(Timestamp::now);
     }
 
-    /// It is about to end.
+    /// Records that the process is about to end.
     pub fn ends(&self) {
         self.life().ended.get_or_insert_with(Timestamp::now);
     }
 
-    /// Its pod's object is about to be removed by force.
+    /// Records that the object of its pod is about to be deleted by force.
     pub fn is_lost(&self) {
         self.life().lost.get_or_insert_with(Timestamp::now);
     }
 
-    /// Keeps only the last answer, where nobody will ask for the others.
+    /// Keeps only the last response, where the others are not needed.
     pub fn forget_all_but_the_last(&self) {
         let mut life = self.life();
         let all = life.samples.len();
         life.samples.drain(..all.saturating_sub(1));
     }
 
-    /// What it said last.
+    /// Returns the publish of its last response.
     #[must_use]
     pub fn latest(&self) -> Option<Publish> {
         self.life().samples.last().and_then(|sample| sample.publish.clone())
@@ -191,7 +192,7 @@ fn sample(asked: Timestamp, answer: &Value) -> Sample {
     Sample { asked, answered: Timestamp::now(), publish, state: text("state").unwrap_or_default() }
 }
 
-/// A time in which a process can have run this.
+/// A time in which a process may have run this publish.
 struct RunSpan<'a> {
     from: Timestamp,
     until: Timestamp,
@@ -199,14 +200,14 @@ struct RunSpan<'a> {
 }
 
 impl Life {
-    /// Whether it ran what is claimed when that is claimed.
+    /// Checks whether the process ran the claimed publish at the time of the claim.
     #[must_use]
     pub fn judge(&self, claim: &Claim, allowances: &Allowances) -> ClaimFinding {
         if self.is_excused(claim, allowances) {
             return ClaimFinding::Excused;
         }
         let from = match claim.publish.updated_at.parse::<Timestamp>() {
-            // Nobody has run it before it was published.
+            // No process ran it before it was published.
             Ok(published) if published <= claim.as_of => published.max(claim.from),
             _ => claim.from,
         };
@@ -236,14 +237,14 @@ impl Life {
         !known && self.started + allowances.grace > claim.as_of
     }
 
-    /// What it can have run, and when: around each answer as far as the next one.
+    /// Returns the publishes that it may have run, with times. Each response holds until the next one.
     fn spans(&self) -> Vec<RunSpan<'_>> {
         let mut spans = Vec::new();
         let mut before: Option<(Timestamp, &Sample)> = None;
         for sample in &self.samples {
             let answered_from = self.answered_from(sample);
             let publish = sample.publish.as_ref();
-            // Between two answers it ran what the first says, or what the second says.
+            // Between two responses it ran what the first says or what the second says.
             let since = before.map_or(self.started, |(until, _)| until);
             if let Some((until, last)) = before {
                 spans.push(RunSpan { from: until, until: answered_from, publish: last.publish.as_ref() });
@@ -265,7 +266,7 @@ impl Life {
         spans
     }
 
-    /// The earliest moment at which it can have given this answer: not while it was stopped.
+    /// Returns the earliest time at which it can have sent this response: it can't while it is stopped.
     fn answered_from(&self, sample: &Sample) -> Timestamp {
         let stop = self
             .stops
@@ -283,7 +284,7 @@ impl Life {
         })
     }
 
-    /// The answers around a claim, for people.
+    /// Describes the responses around a claim, for people.
     #[must_use]
     pub fn around(&self, claim: &Claim) -> String {
         let mut lines = vec![format!("{} started {}, ended {:?}", self.name, self.started, self.ended)];
@@ -300,7 +301,7 @@ impl Life {
     }
 }
 
-/// Whether anybody can have run this publish at that time.
+/// Returns whether a process may have run this publish at that time.
 fn could_have_had(publish: &Publish, at: Timestamp) -> bool {
     publish.updated_at.parse::<Timestamp>().is_ok_and(|published| published <= at)
 }
@@ -346,7 +347,7 @@ mod tests {
         Publish { fingerprint: name.to_owned(), updated_at: format!("{:.6}", at(millis)) }
     }
 
-    /// A process that is asked every 50 ms from 0 to 20 s, and runs each of these from its time on.
+    /// Returns a process that is asked every 50 ms from 0 to 20 s, and runs each of these publishes from its time on.
     fn life(runs: &[(i64, Publish)], stops: &[(i64, i64)]) -> Life {
         let asked_in_vain = |time: i64| stops.iter().any(|(from, until)| *from <= time && time < *until);
         let runs_at = |time: i64| runs.iter().rfind(|(from, _)| *from <= time).map(|(_, publish)| publish.clone());
@@ -371,24 +372,24 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_true_of_what_ran_at_some_moment_of_its_window() {
+    fn a_claim_is_true_if_the_publish_ran_at_some_moment_of_its_window() {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
         let life = life(&[(-5000, a.clone()), (5080, b.clone())], &[]);
         assert_eq!(judge(&life, &b, 5120), ClaimFinding::True);
         assert_eq!(judge(&life, &b, 5020), ClaimFinding::False);
-        // What it said a moment ago still counts, and no longer.
+        // The last response still counts for a moment, and no longer.
         assert_eq!(judge(&life, &a, 8000), ClaimFinding::True);
         assert_eq!(judge(&life, &a, 8200), ClaimFinding::False);
     }
 
     #[test]
-    fn a_stopped_process_counts_with_what_it_said_last() {
+    fn a_stopped_process_counts_with_its_last_response() {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
-        // It applies b when it goes on, and answers only then what it was asked meanwhile.
+        // It applies b when it continues, and only then answers the requests that came in the meantime.
         let stopped = life(&[(-5000, a.clone()), (9001, b.clone())], &[(4900, 9000)]);
         assert_eq!(judge(&stopped, &b, 7000), ClaimFinding::False);
         assert_eq!(judge(&stopped, &b, 9100), ClaimFinding::True);
-        // It was stopped after the publish, and may have had it for some milliseconds before.
+        // It was stopped after the publish, and may have run it for some milliseconds before.
         let later = life(&[(-5000, a), (5075, b.clone())], &[(5080, 9000)]);
         assert_eq!(judge(&later, &b, 7000), ClaimFinding::True);
     }
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_ran_that_was_not_asked_is_unclear() {
+    fn a_claim_is_unclear_for_a_process_that_was_not_asked() {
         let (a, b) = (publish("a", -9000), publish("b", 5000));
         let mut life = life(&[(-5000, a)], &[]);
         life.samples.retain(|sample| sample.asked < at(5000) || sample.asked > at(6000));

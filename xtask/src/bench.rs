@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: measures, and prints what it found. Nothing fails for being slow.
+//! `cargo xtask bench NAME`: measures, and prints the figures. No figure makes a bench fail.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,30 +13,30 @@ use clap::{Args, ValueEnum};
 use crate::cargo::{self, cargo};
 use crate::control_plane::Programs;
 
-/// What `cargo xtask bench` takes.
+/// The arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub struct BenchArguments {
-    /// What to measure.
+    /// The bench to run.
     bench: Bench,
-    /// Passed on to the bench.
+    /// Arguments for the bench.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// What can be measured.
+/// The benches.
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
-    /// Where the time of a change goes, beside the raw watch.
+    /// The time of each step of a change, beside the raw watch.
     Stages,
-    /// From a commit to every process of larger fleets, beside the raw watch.
+    /// The time from a commit to every process of larger fleets, beside the raw watch.
     Propagation,
-    /// What is asked of git and of the API server while nothing changes.
+    /// Requests to git and to the API server while nothing changes.
     Idle,
-    /// Whether an operator keeps up with the reports of a large fleet.
+    /// The load of an operator under the reports of a large fleet.
     Reports,
-    /// Decisions, beside the reference and a hand-written floor.
+    /// The time of a decision, beside the reference and a hand-written minimum.
     Resolve,
-    /// Loading and reloading workspaces, beside the reference.
+    /// The time of loading and reloading workspaces, beside the reference.
     Load,
 }
 
@@ -61,7 +61,7 @@ fn fleet(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     let directory = cargo::binaries()?.with_file_name("measured");
     let mut program = Command::new(directory.join(bench));
     program.args(arguments).env("ROTOTO_BIN_DIR", &directory);
-    // Elsewhere counting would only cost time.
+    // In other benches the count would only cost time.
     if bench == "idle" {
         let counted = CountedGit::prepare(&directory)?;
         program.env("PATH", &counted.path).env("ROTOTO_GIT_LOG", &counted.log);
@@ -77,9 +77,9 @@ fn engine(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
     cargo::run(program)
 }
 
-/// A `git` that notes each run in a file, and then is the real one.
+/// A `git` that appends a line to a file for each run, and then runs the real git.
 struct CountedGit {
-    /// A `PATH` in which it comes first.
+    /// A `PATH` that has it first.
     path: OsString,
     log: PathBuf,
 }
@@ -95,7 +95,7 @@ impl CountedGit {
         fs::write(&log, "").with_context(|| format!("empty {}", log.display()))?;
         let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}' \"$@\"\n", log.display(), real.display());
         fs::write(&program, script).with_context(|| format!("write {}", program.display()))?;
-        fs::set_permissions(&program, Permissions::from_mode(0o755)).context("make the counting git a program")?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).context("make the counting git executable")?;
         let path = env::join_paths(std::iter::once(folder).chain(env::split_paths(&before)))?;
         Ok(Self { path, log })
     }

@@ -1,4 +1,4 @@
-//! Asks and runs cargo for this workspace.
+//! Runs cargo for this cargo workspace, and reads its metadata.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,37 +7,37 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-/// The root of this workspace.
+/// Returns the root of this cargo workspace.
 #[must_use]
 pub fn root() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
 }
 
-/// What `cargo metadata` says of this workspace's own packages.
+/// Returns the output of `cargo metadata` for the packages of this cargo workspace.
 pub fn metadata() -> anyhow::Result<Value> {
     let output = cargo(["metadata", "--format-version=1", "--no-deps"]).output().context("run `cargo metadata`")?;
     if !output.status.success() {
         bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    serde_json::from_slice(&output.stdout).context("read what `cargo metadata` says")
+    serde_json::from_slice(&output.stdout).context("read the output of `cargo metadata`")
 }
 
-/// Where cargo puts the binaries of a development build.
+/// Returns the directory in which cargo puts the binaries of a development build.
 pub fn binaries() -> anyhow::Result<PathBuf> {
     let metadata = metadata()?;
     let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
     Ok(Path::new(target).join("debug"))
 }
 
-/// A cargo command at the root of this workspace: the same cargo that runs this program.
+/// Returns a cargo command at the root of this cargo workspace, with the same cargo that runs this program.
 pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
     command
 }
 
-/// Runs a command with this program's own output, and fails when it does.
+/// Runs a command whose output goes to this program's own, and fails if the command fails.
 pub fn run(mut command: Command) -> anyhow::Result<()> {
     let status = command.status().with_context(|| format!("run {command:?}"))?;
     if !status.success() {

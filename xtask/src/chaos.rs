@@ -1,25 +1,27 @@
-//! `cargo xtask chaos`: seeded histories of faults against a real API server, operators, git, and processes, in which each
-//! claim that a change runs everywhere is compared with the processes themselves.
+//! `cargo xtask chaos`: runs seeded histories of faults against a real API server, operators, git, and processes, and
+//! compares each claim that a change runs everywhere with the processes themselves.
 //!
-//! This prepares, as `demo` does. What happens is the binary `chaos` of `rototo-tests`, which has the harness.
+//! This module only prepares the programs, as `demo` does. The histories run in the binary `chaos` of `rototo-tests`,
+//! which has the harness.
 
 use clap::Args;
 
 use crate::cargo::{self, binaries, cargo};
 use crate::control_plane::Programs;
 
-/// What `cargo xtask chaos` takes.
+/// The arguments of `cargo xtask chaos`.
 #[derive(Args)]
 pub struct ChaosArguments {
-    /// Passed on, such as `--histories 100 --seed 1`; `--soak 30` changes one fleet for half an hour instead.
+    /// Arguments for the program, such as `--histories 100 --seed 1`; `--soak 30` changes one fleet for half an hour
+    /// instead.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     chaos: Vec<String>,
 }
 
-/// What every `cargo xtask test` runs.
+/// The arguments of the histories that every `cargo xtask test` runs.
 const SHARE: [&str; 4] = ["--histories", "20", "--minutes", "6"];
 
-/// Builds the programs, and lets it happen.
+/// Builds the programs, and runs the histories.
 pub fn run(arguments: &ChaosArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
     let packages = ["rototo-operator", "degradation-service", "rototo-tests"];
@@ -32,7 +34,7 @@ pub fn run(arguments: &ChaosArguments) -> anyhow::Result<()> {
     cargo::run(chaos)
 }
 
-/// Some histories, from a seed that is new each time, for some minutes at most.
+/// Runs some histories from a new seed, for some minutes at most.
 pub fn share() -> anyhow::Result<()> {
     run(&ChaosArguments { chaos: SHARE.map(str::to_owned).to_vec() })
 }

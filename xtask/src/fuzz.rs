@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: arbitrary bytes into everything that reads bytes, each for a while, from seeds that are valid.
+//! `cargo xtask fuzz`: feeds arbitrary bytes to every parser for a while, starting from valid seeds.
 //!
 //! The targets are in `fuzz/`, a workspace of its own: libFuzzer needs a nightly compiler, and the project does not.
 
@@ -11,23 +11,23 @@ use clap::Args;
 use crate::cargo;
 use crate::control_plane::cache_directory;
 
-/// What reads the coverage of a program.
+/// The version of cargo-fuzz.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// What `cargo xtask fuzz` takes.
+/// The arguments of `cargo xtask fuzz`.
 #[derive(Args)]
 pub struct FuzzArguments {
-    /// How long each target runs.
+    /// The number of seconds for which each target runs.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Print the names of the targets and end.
+    /// Print the names of the targets, and run none.
     #[arg(long)]
     list: bool,
-    /// The targets to run; all, if none is named.
+    /// The targets to run; all by default.
     targets: Vec<String>,
 }
 
-/// Runs the targets one after the other, and fails when one of them found something.
+/// Runs the targets one after the other, and fails if one of them found something.
 pub fn run(arguments: &FuzzArguments) -> anyhow::Result<()> {
     let all = targets()?;
     if arguments.list {
@@ -47,13 +47,16 @@ pub fn run(arguments: &FuzzArguments) -> anyhow::Result<()> {
         }
     }
     if !found.is_empty() {
-        bail!("found in {}: the inputs are in fuzz/artifacts; make a test of each where it belongs", found.join(", "));
+        bail!(
+            "the fuzzer found inputs that fail in {}: they are in fuzz/artifacts; write a test for each",
+            found.join(", ")
+        );
     }
-    println!("{} targets, {} seconds each: nothing found", selected.len(), arguments.seconds);
+    println!("{} targets ran for {} seconds each and found nothing", selected.len(), arguments.seconds);
     Ok(())
 }
 
-/// The names of the files in `fuzz/targets`.
+/// Returns the names of the files in `fuzz/targets`.
 pub fn targets() -> anyhow::Result<Vec<String>> {
     let folder = cargo::root().join("fuzz/targets");
     let entries = std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
@@ -71,7 +74,7 @@ struct CargoFuzz {
 }
 
 impl CargoFuzz {
-    /// Installs cargo-fuzz where it is not, and says what else is missing.
+    /// Installs cargo-fuzz if necessary, and fails with the command that helps if a compiler is missing.
     fn ensure() -> anyhow::Result<Self> {
         if !succeeds(Command::new("rustc").args(["+nightly", "--version"])) {
             bail!("fuzzing needs a nightly compiler: rustup toolchain install nightly --profile minimal");
@@ -90,12 +93,13 @@ impl CargoFuzz {
         Ok(Self { program })
     }
 
-    /// No sanitizer: nothing of ours is unsafe, and without one it is twice as fast.
+    /// Returns a command of cargo-fuzz without a sanitizer: our code has no unsafe block, and runs twice as fast
+    /// without one.
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["fuzz", verb, "--sanitizer", "none"]).current_dir(cargo::root());
-        // The rustup proxies take it for the toolchain of cargo and of the compiler alike. What the cargo of this program
-        // set would bring back its own.
+        // The rustup proxies use this toolchain for cargo and for the compiler. `CARGO` and `RUSTC`, which the cargo of
+        // this program sets, would bring back its own toolchain.
         command.env("RUSTUP_TOOLCHAIN", "nightly").env_remove("CARGO").env_remove("RUSTC");
         command
     }
@@ -109,7 +113,7 @@ impl CargoFuzz {
         Ok(())
     }
 
-    /// Whether `target` found nothing.
+    /// Returns whether `target` found nothing.
     fn run(&self, target: &str, seconds: u32) -> anyhow::Result<bool> {
         let corpus = cargo::root().join("fuzz/corpus").join(target);
         std::fs::create_dir_all(&corpus).with_context(|| format!("create {}", corpus.display()))?;
@@ -121,7 +125,7 @@ impl CargoFuzz {
     }
 }
 
-/// What counts as found besides a panic: an input that takes 10 seconds, or 1 GiB.
+/// The limits that count as findings besides a panic: an input that takes 10 seconds, or 1 GiB.
 fn limits(seconds: u32) -> [String; 5] {
     [
         format!("-max_total_time={seconds}"),

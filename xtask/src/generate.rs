@@ -1,15 +1,15 @@
-//! `cargo xtask generate`: writes the files that are made from code.
+//! `cargo xtask generate`: writes the files that are generated from code.
 //!
-//! They are made from types that need Kubernetes' own, so `rototo-tests` has the generator; this builds and runs it.
+//! The generator needs types of Kubernetes, so it is in `rototo-tests`; this module builds and runs it.
 
 use clap::Args;
 
 use crate::cargo::{self, cargo};
 
-/// What `cargo xtask generate` takes.
+/// The arguments of `cargo xtask generate`.
 #[derive(Args)]
 pub struct GenerateArguments {
-    /// Write nothing; fail if a file is not what it should be.
+    /// Write nothing, and fail if a file does not match the code.
     #[arg(long)]
     check: bool,
 }

@@ -1,6 +1,6 @@
-//! The project's own commands, and what its tests share with them: where a real control plane comes from.
+//! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | fuzz | generate | control-plane`; `main.rs` lists them.
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | control-plane`; `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod bench;

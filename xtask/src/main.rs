@@ -1,4 +1,4 @@
-//! `cargo xtask COMMAND`: everything that a contributor runs.
+//! `cargo xtask COMMAND`: the commands of this project for contributors.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
@@ -8,21 +8,21 @@ use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 enum Command {
-    /// Show one configuration change reach a fleet, on a real control plane of its own.
+    /// Show how one configuration change reaches a fleet, on a real control plane of its own.
     Demo(demo::DemoArguments),
-    /// Build everything once, then run every test.
+    /// Build every program once, then run every test.
     Test(test::TestArguments),
-    /// Write the files that are made from code: the CRD, the chart's copy of it, and the page on lint rules.
+    /// Write the files that are generated from code: the CRD, its copy in the chart, and the page on lint rules.
     Generate(generate::GenerateArguments),
-    /// Feed arbitrary bytes to everything that reads bytes.
+    /// Feed arbitrary bytes to every parser.
     Fuzz(fuzz::FuzzArguments),
-    /// Let random histories try to make the answer false.
+    /// Run random histories that try to make the answer false.
     Simulate(simulate::SimulateArguments),
-    /// Let random faults happen to real parts, and check every claim against the processes.
+    /// Cause random faults in real parts, and check every claim against the processes.
     Chaos(chaos::ChaosArguments),
-    /// Measure how fast a change arrives.
+    /// Measure the time that a change takes.
     Bench(bench::BenchArguments),
-    /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print where they are.
+    /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
     ControlPlane,
 }
 

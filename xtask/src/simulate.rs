@@ -1,7 +1,7 @@
-//! `cargo xtask simulate`: random histories against the decision code of operator and client.
+//! `cargo xtask simulate`: runs random histories against the decision code of operator and client.
 //!
-//! With `--mutants` it proves that the simulator would notice: each of the faults in [`mutants`] is put into a copy of the
-//! code, and a history has to find it.
+//! With `--mutants` it proves that the simulator finds mistakes: each of the faults in [`mutants`] is put into a copy
+//! of the code, and a history has to find it.
 
 mod mutants;
 
@@ -15,23 +15,23 @@ use clap::Args;
 use crate::cargo::{self, cargo};
 use mutants::{MUTANTS, Mutant};
 
-/// What `cargo xtask simulate` takes.
+/// The arguments of `cargo xtask simulate`.
 #[derive(Args)]
 pub struct SimulateArguments {
-    /// Put faults into a copy of the code, and see which histories find them.
+    /// Put faults into a copy of the code, and show which history finds each.
     #[arg(long)]
     mutants: bool,
-    /// Only the faults whose number or name contains this.
+    /// Only the faults with this number, or with this text in their name.
     #[arg(long, requires = "mutants")]
     only: Option<String>,
-    /// Passed on to the simulator, such as `--histories 200000 --seed 1`; `--tell SEED` tells one history.
+    /// Arguments for the simulator, such as `--histories 200000 --seed 1`; `--replay SEED` prints one history.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     simulator: Vec<String>,
 }
 
-/// A fault is looked for in so many histories.
+/// The number of histories that may find a fault.
 const HISTORIES: &str = "20000";
-/// The packages that the simulator consists of.
+/// The packages of which the simulator consists.
 const PACKAGES: [&str; 4] = ["api", "engine", "protocol", "simulator"];
 
 /// Runs the simulator.
@@ -48,7 +48,7 @@ fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
     let copy = Copy::make()?;
     copy.build()?;
     if let Some(failure) = copy.finds()? {
-        bail!("the simulator finds fault with the code as it is:\n{failure}");
+        bail!("the simulator finds a violation in the code without a planted fault:\n{failure}");
     }
     let mut survivors = Vec::new();
     let chosen = MUTANTS.iter().enumerate().map(|(index, mutant)| (index + 1, mutant));
@@ -73,12 +73,12 @@ fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
     }
     println!("{killed} killed, {} survive", survivors.len());
     if !survivors.is_empty() {
-        bail!("these faults are found by nothing: {}", survivors.join("; "));
+        bail!("nothing finds these faults: {}", survivors.join("; "));
     }
     Ok(())
 }
 
-/// A copy of the simulator and of all that it runs, to put faults into.
+/// A copy of the simulator and of all its code, into which faults are put.
 struct Copy {
     root: PathBuf,
 }
@@ -117,7 +117,7 @@ impl Copy {
         Ok(())
     }
 
-    /// The first history that breaks an invariant, made short.
+    /// Returns the first history that breaks an invariant, shortened.
     fn finds(&self) -> anyhow::Result<Option<String>> {
         let program = self.root.with_file_name("build").join("measured/rototo-simulator");
         let output =
@@ -137,7 +137,7 @@ impl Copy {
         let path = self.root.join(mutant.file);
         let code = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         if code.matches(mutant.instead_of).count() != 1 {
-            bail!("the fault `{}` has no one place in {}: bring its text up to date", mutant.name, mutant.file);
+            bail!("the text of the fault `{}` is not exactly once in {}: update it", mutant.name, mutant.file);
         }
         fs::write(&path, code.replace(mutant.instead_of, mutant.put))
             .with_context(|| format!("write {}", path.display()))
@@ -146,12 +146,12 @@ impl Copy {
     fn restore(&self, mutant: &Mutant) -> anyhow::Result<()> {
         let (from, to) = (cargo::root().join(mutant.file), self.root.join(mutant.file));
         let code = fs::read(&from).with_context(|| format!("read {}", from.display()))?;
-        // Written anew rather than copied, so that cargo sees a newer file.
+        // The file is written and not copied, so that cargo sees a newer one.
         fs::write(&to, code).with_context(|| format!("write {}", to.display()))
     }
 }
 
-/// The manifest of a workspace with these packages alone.
+/// Returns the manifest of a cargo workspace with these packages alone.
 fn reduced(manifest: &str) -> String {
     let members = PACKAGES.map(|package| format!("\"{package}\"")).join(", ");
     let line = |line: &str| match line.split_once(" = ").map(|(key, _)| key) {
@@ -189,7 +189,15 @@ mod tests {
         let misplaced: Vec<String> = MUTANTS
             .iter()
             .filter(|mutant| places(mutant) != 1)
-            .map(|mutant| format!("{}: {} has {} times\n{}", mutant.name, mutant.file, places(mutant), mutant.instead_of))
+            .map(|mutant| {
+                format!(
+                    "{}: {} has this text {} times:\n{}",
+                    mutant.name,
+                    mutant.file,
+                    places(mutant),
+                    mutant.instead_of
+                )
+            })
             .collect();
         assert!(misplaced.is_empty(), "{}", misplaced.join("\n\n"));
         assert!(MUTANTS.len() >= 40);

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: builds every program once, makes sure of a control plane, and runs every test.
+//! `cargo xtask test`: builds every program once, makes sure that the programs of a control plane exist, and runs every
+//! test.
 
 use clap::Args;
 
@@ -6,18 +7,18 @@ use crate::cargo::{self, binaries, cargo};
 use crate::chaos;
 use crate::control_plane::Programs;
 
-/// What `cargo xtask test` takes.
+/// The arguments of `cargo xtask test`.
 #[derive(Args)]
 pub struct TestArguments {
-    /// Passed on to `cargo test`, such as `-p rototo-tests --test e2e`.
+    /// Arguments for `cargo test`, such as `-p rototo-tests --test e2e`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo_test: Vec<String>,
 }
 
-/// Runs the tests.
+/// Runs the tests, and after a complete run a share of the chaos histories.
 pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
-    // The tests run the operator, the example service, and the CLI as the processes that they are.
+    // The tests start the operator, the example service, and the CLI as processes.
     let programs = ["rototo-operator", "degradation-service", "rototo-cli"];
     cargo::run(cargo(
         ["build", "--bins"].into_iter().chain(programs.iter().flat_map(|program| ["--package", program])),

@@ -1,4 +1,4 @@
-//! Holds the code to the page on architecture: who may import whom, and what may appear where.
+//! Checks the code against ARCHITECTURE.md: the dependencies between our packages, and those on foreign crates.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use xtask::cargo;
 
-/// Which of our packages each of our packages may import. One that is not listed may import any.
+/// The packages of ours that each package of ours may import. A package that is not listed may import any.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-engine", &[]),
     ("rototo-lua", &["rototo-engine"]),
@@ -20,14 +20,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-operator", EVERY_LIBRARY),
     ("rototo-cli", EVERY_LIBRARY),
     ("degradation-service", &["rototo-client"]),
-    // xtask is compiled before anything else shows a sign of life.
+    // A contributor waits for xtask to compile before any output appears.
     ("xtask", &[]),
 ];
 
 const EVERY_LIBRARY: &[&str] =
     &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
 
-/// Where a foreign crate may be a dependency. `Optional`: only behind a feature.
+/// The packages that may depend on a foreign crate. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
     ("mlua", &[("rototo-lua", Always)]),
     // A service that links the client compiles Lua only if it asks for it.
@@ -76,11 +76,12 @@ const KUBERNETES: &[(&str, Needed)] = &[
     ("rototo-benches", Always),
 ];
 
-/// What the engine may depend on: nothing that does I/O, or knows the time, chance, or the environment.
+/// The crates on which the engine may depend: none that does I/O, or reads the time, random numbers, or the
+/// environment.
 const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
-/// The libraries, whose errors somebody has to decide upon. In a program such as the CLI they are only printed.
+/// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
 const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator"];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -96,7 +97,7 @@ struct Dependency {
     optional: bool,
 }
 
-/// What our packages depend on outside of their tests.
+/// Returns the dependencies of our packages outside of their tests.
 fn dependencies() -> Vec<Dependency> {
     let metadata = cargo::metadata().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -115,7 +116,7 @@ fn dependencies() -> Vec<Dependency> {
 }
 
 #[test]
-fn our_packages_import_each_other_only_along_the_drawn_arrows() {
+fn our_packages_import_each_other_only_as_the_page_allows() {
     let dependencies = dependencies();
     let ours: BTreeSet<_> = cargo::metadata().unwrap()["packages"]
         .as_array()
@@ -130,7 +131,7 @@ fn our_packages_import_each_other_only_along_the_drawn_arrows() {
 }
 
 #[test]
-fn kubernetes_and_loose_errors_stay_where_they_belong() {
+fn kubernetes_and_anyhow_stay_in_the_packages_that_may_use_them() {
     for Dependency { of, on, optional } in dependencies() {
         let Some((_, places)) = ONLY_IN.iter().find(|(name, _)| *name == on) else { continue };
         let place = places.iter().find(|(package, _)| *package == of);
@@ -140,9 +141,12 @@ fn kubernetes_and_loose_errors_stay_where_they_belong() {
 }
 
 #[test]
-fn the_engine_depends_on_nothing_that_reaches_outside() {
+fn the_engine_depends_on_no_crate_that_reaches_outside() {
     for Dependency { on, .. } in dependencies().iter().filter(|dependency| dependency.of == "rototo-engine") {
-        assert!(ENGINE_MAY_USE.contains(&on.as_str()), "rototo-engine depends on {on}, which nobody has looked at");
+        assert!(
+            ENGINE_MAY_USE.contains(&on.as_str()),
+            "rototo-engine depends on {on}, which ENGINE_MAY_USE does not list"
+        );
     }
 }
 

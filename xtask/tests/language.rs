@@ -1,5 +1,5 @@
-//! Holds code and documentation to plain technical English: no retired words in names, and few doc lines that open with a
-//! question word in place of a subject.
+//! Checks that names and doc lines are plain technical English: no retired words in names, and few doc lines that open
+//! with a question word in place of a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use xtask::cargo;
 
-/// Doc lines that open with one of these name no subject: "What was written last" says less than "The last written status".
+/// The question words. A doc line that opens with one names no subject: "What was written last" says less than "The
+/// last written status".
 const QUESTION_WORDS: [&str; 12] =
     ["What", "Who", "How", "Whether", "That", "Those", "Which", "Whose", "Whatever", "Whoever", "Whence", "Whom"];
-/// The share of such lines that is allowed, in percent.
+/// The allowed share of such lines, in percent.
 const ALLOWED_PERCENT: usize = 2;
 
 #[test]
@@ -66,14 +67,15 @@ fn names_are_split_into_words_and_comments_and_texts_are_left_out() {
     assert_eq!(names, ["let", "a", "let", "b", "x", "loop"]);
 }
 
-/// A word that no name may have.
+/// A word that no name may contain.
 struct Retired {
     instead: String,
-    /// Folders, files, and names in which it stays.
+    /// The folders, files, and names in which it may stay.
     except: Vec<String>,
 }
 
-/// The list at the end of the page on vocabulary: "- `look` → poll", "- `head` → candidate; except `source/tests/`: git's HEAD".
+/// Returns the list at the end of the page on vocabulary: "- `look` → poll", "- `head` → candidate; except
+/// `source/tests/`: git's HEAD".
 fn retired() -> BTreeMap<String, Retired> {
     let page = fs::read_to_string(cargo::root().join("docs/vocabulary.md")).unwrap();
     let (_, list) = page.split_once("\n## Retired words\n").expect("docs/vocabulary.md has a list of retired words");
@@ -90,7 +92,7 @@ fn names(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|name| name.starts_with(|c: char| !c.is_numeric()))
 }
 
-/// The words of a name in snake case or camel case, in lower case.
+/// Returns the words of a name in snake case or camel case, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = Vec::new();
     let letters: Vec<char> = name.chars().collect();
@@ -110,7 +112,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The text without comments, strings, and characters. Lines stay where they are.
+/// Returns the text without comments, strings, and characters. Line numbers stay the same.
 fn code_of(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -126,7 +128,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The length of the comment, string, or character at the beginning of `rest`, if there is one.
+/// Returns the length of the comment, string, or character at the beginning of `rest`, if there is one.
 fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
     let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
     if rest.starts_with("//") {
@@ -152,23 +154,23 @@ fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
         return Some(end.map_or(rest.len(), |(at, _)| at + 1));
     }
     let character = rest.strip_prefix('\'')?;
-    let length = if character.starts_with('\\') {
-        character[1..].find('\'').map(|at| at + 2).filter(|length| *length < 12)
+    let length = if let Some(escaped) = character.strip_prefix('\\') {
+        escaped.find('\'').map(|at| at + 2).filter(|length| *length < 12)
     } else {
         character.chars().next().map(char::len_utf8).filter(|length| character[*length..].starts_with('\''))
     };
     Some(length? + 2)
 }
 
-/// The Rust files of the repository, by their paths in it.
+/// Returns the Rust files of the repository with their paths in it.
 fn rust_files() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    collect(&cargo::root(), &mut files);
+    collect(cargo::root(), &mut files);
     let named = files.into_iter().map(|file| {
         let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
         (path, fs::read_to_string(&file).unwrap())
     });
-    // This one is about the words.
+    // This file contains the words themselves.
     named.filter(|(path, _)| path != "xtask/tests/language.rs").collect()
 }
 

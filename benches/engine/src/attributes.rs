@@ -1,4 +1,4 @@
-//! The facts of [`shapes::context`](crate::shapes::context) in a type of their own, which never becomes JSON.
+//! The attributes of [`shapes::context`](crate::shapes::context) in a type of their own, which never becomes JSON.
 
 use rototo_engine::{Attribute, Attributes};
 

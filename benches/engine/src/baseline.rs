@@ -1,4 +1,5 @@
-//! What no engine can be much faster than: the same decision written by hand, with the same guard, lookup, and context.
+//! The minimum that no engine can beat by much: the same decision written by hand, with the same guard, lookup, and
+//! context.
 
 use std::collections::HashMap;
 
@@ -68,7 +69,7 @@ impl Predicate {
     }
 }
 
-/// The hash after a salt and its colon.
+/// Returns the state of the hash after a salt and its colon.
 pub fn salted(salt: &str) -> u64 {
     hash(14_695_981_039_346_656_037, &format!("{salt}:"))
 }

@@ -1,7 +1,8 @@
-//! Loading a workspace and following changes of one file each: instructions as callgrind counts them, wall time, and
-//! memory, beside the reference.
+//! Measures loading a workspace and following changes of one file each: instructions as callgrind counts them, wall
+//! time, and memory, beside the reference.
 //!
-//! Each part is done by processes of its own that do nothing else; instructions are the difference between two of them.
+//! Each part runs in processes of its own that do nothing else. The number of instructions is the difference between
+//! two of them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -12,10 +13,10 @@ use stats_alloc::Region;
 
 use crate::{ALLOCATOR, shapes};
 
-/// How many changes are followed, one after the other.
+/// The number of changes that are followed, one after the other.
 const CHANGES: usize = 1_000;
 
-/// How many processes load, for the best wall time among them.
+/// The number of processes that load. The best wall time among them counts.
 const RUNS: usize = 5;
 
 pub fn run() {
@@ -32,11 +33,11 @@ pub fn run() {
     }
 }
 
-/// Prints what a load costs, and returns the instructions of ours in millions.
+/// Prints the cost of a load, and returns our instructions in millions.
 fn load(directory: &Path, with_reference: bool) -> f64 {
     println!("  load                              M instructions  best ms  allocations  live MB  peak resident MB");
     let nothing = instructions("nothing", directory, 1);
-    // Each load of the large one takes the reference minutes, and half an hour under callgrind.
+    // Each load of the large workspace takes the reference minutes, and half an hour under callgrind.
     let names: &[(&str, &str)] = &[
         ("parse + lint + compile", "engine"),
         ("the same with the fingerprint", "engine-fingerprint"),
@@ -56,7 +57,7 @@ fn load(directory: &Path, with_reference: bool) -> f64 {
     first
 }
 
-/// Prints what it costs to follow changes of one file each.
+/// Prints the cost of following changes of one file each.
 fn follow_changes(directory: &Path) {
     println!(
         "  {CHANGES} changes of one file          M instructions   mean µs    p99 µs    max µs  allocations, mean  max"
@@ -116,7 +117,7 @@ fn instructions(what: &str, directory: &Path, times: usize) -> u64 {
     line.1.trim().parse().unwrap()
 }
 
-/// Does one thing, in a process of its own, and prints its figures.
+/// Runs one part in this process, and prints its figures.
 pub fn once(what: &str, directory: &Path, times: usize) {
     let load = Measured::start();
     match what {
@@ -146,7 +147,7 @@ pub fn once(what: &str, directory: &Path, times: usize) {
     }
 }
 
-/// What one load has cost so far.
+/// The cost of one load so far.
 struct Measured {
     region: Region<'static, std::alloc::System>,
     started: Instant,
@@ -165,14 +166,14 @@ impl Measured {
     }
 }
 
-/// The most memory that this process has had, in MB, as the kernel counts it.
+/// Returns the peak of the resident memory of this process in MB, as the kernel counts it.
 fn peak_resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1e3
 }
 
-/// What one process keeps from one change to the next.
+/// The state that one process keeps between changes.
 struct FollowedProcess {
     parsed: Parsed,
     linted: Linted,
@@ -185,7 +186,7 @@ fn follow(what: &str, directory: &Path, times: usize) {
     let (linted, compiled) = (lint_after(&Linted::default(), &parsed), compile(&parsed).unwrap());
     let variables = parsed.summary().variables;
     let mut followed = FollowedProcess { parsed, linted, compiled };
-    // Its names are known before, as those of a process that runs are.
+    // The names are known before, as they are in a running process.
     std::hint::black_box(followed.parsed.fingerprint());
     let (mut elapsed, mut allocations) = (Vec::new(), Vec::new());
     for edition in 1..=times {
@@ -208,7 +209,7 @@ fn follow(what: &str, directory: &Path, times: usize) {
 }
 
 impl FollowedProcess {
-    /// From the bytes of one changed file to what is swapped in.
+    /// Follows one change, from the bytes of the changed file to the swap.
     fn follow(&mut self, path: String, bytes: Vec<u8>, what: &str) {
         let mut tree: Tree = self.parsed.tree().clone();
         tree.insert(path, bytes);

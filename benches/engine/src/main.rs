@@ -1,9 +1,10 @@
-//! `cargo xtask bench resolve | load`: the engine beside the reference, other engines, and a hand-written floor.
+//! `cargo xtask bench resolve | load`: measures the engine beside the reference, other engines, and a hand-written
+//! minimum.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attributes;
 mod baseline;
 mod load;
-mod attributes;
 mod peers;
 mod resolve;
 mod shapes;

@@ -1,7 +1,8 @@
-//! The same decisions by other engines, each as its users would write them; contexts and rules are built beforehand.
+//! The same decisions in other engines, each written as its users would write them. Contexts and rules are built before
+//! the measurement.
 //!
-//! None of them has what a qualifier is, a condition with a name, so conditions stand in the rules. What else differs is
-//! said at each.
+//! None of these engines has qualifiers, which are conditions with a name, so the conditions are in the rules. Each
+//! engine below lists its other differences.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,14 +19,14 @@ use unleash_yggdrasil::{EngineState, UpdateMessage};
 use crate::baseline::{bucket_of, salted};
 use crate::shapes;
 
-/// The op and the value of a comparison.
+/// The operator and the value of a comparison.
 fn parts(comparison: &str) -> (&str, Value) {
     let (op, value) = comparison.split_once('\n').unwrap();
     let op = op.strip_prefix("op = \"").unwrap().strip_suffix('"').unwrap();
     (op, serde_json::from_str(value.strip_prefix("value = ").unwrap()).unwrap())
 }
 
-/// The state after the salt, and the range, of each qualifier: what our bucket keeps, too.
+/// The state of the hash after the salt, and the range, of each qualifier. Our buckets keep the same.
 fn buckets() -> Arc<[(u64, u64, u64)]> {
     let bucket = |number| {
         let (_, salt, (start, end)) = shapes::parts(number);
@@ -34,9 +35,9 @@ fn buckets() -> Arc<[(u64, u64, u64)]> {
     (0..shapes::QUALIFIERS).map(bucket).collect()
 }
 
-/// `unleash-yggdrasil`: a flag with five strategies of two constraints and a gradual rollout each, whose variant says which
-/// one matched. The context is a flat map of texts. Its rollout hashes with murmur3 into 100 groups, so the rollout is
-/// all or nothing here; and a variant that was chosen is hashed for once more and returned as a copy.
+/// `unleash-yggdrasil`: a flag with five strategies, each with two constraints and a gradual rollout. The variant says
+/// which one matched. The context is a flat map of texts. The rollout hashes with murmur3 into 100 groups, so it is all
+/// or nothing here. A chosen variant costs one more hash and is returned as a copy.
 pub struct Yggdrasil {
     engine: EngineState,
     context: unleash_types::client_features::Context,
@@ -70,7 +71,7 @@ impl Yggdrasil {
         Self { engine, context }
     }
 
-    /// The rule that matched, from 0; 5 if none did.
+    /// Returns the number of the rule that matched, from 0, or 5 if none did.
     pub fn decide(&self, id: &str) -> Value {
         let variant = self.engine.get_variant(id, &self.context, &None);
         if variant.enabled { variant.name.parse::<i64>().unwrap().into() } else { 5.into() }
@@ -111,8 +112,8 @@ fn constraint(attribute: &str, comparison: &str) -> Value {
     constraint
 }
 
-/// `datalogic-rs`: `if` with five conditions in a row, and an operator of our own for the bucket, with the same hash. One
-/// rule for each variable stands in a map; the context is in its arena already, and the arena is emptied in between.
+/// `datalogic-rs`: `if` with five conditions in a row, and a custom operator for the bucket with the same hash. A map
+/// has one rule for each variable. The context is already in its arena, and the arena is emptied between decisions.
 pub struct Datalogic {
     engine: Engine,
     rules: HashMap<String, Logic, FixedState>,
@@ -152,7 +153,7 @@ impl Datalogic {
         Self { engine, rules, facts: facts.to_string() }
     }
 
-    /// Calls `with` with something that decides, as often as it likes, from facts that were read once.
+    /// Calls `with` with a function that decides on attributes that were read once.
     pub fn with<T>(&self, with: impl FnOnce(&dyn Fn(&str) -> i64) -> T) -> T {
         let held = Bump::new();
         let facts: &DataValue<'_> = held.alloc(DataValue::from_str(&self.facts, &held).unwrap());
@@ -182,8 +183,8 @@ fn json_logic(attribute: &str, comparison: &str) -> Value {
     }
 }
 
-/// `cel`: a chain of `? :`, and a function of our own for the bucket, with the same hash. One program for each variable
-/// stands in a map.
+/// `cel`: a chain of `? :`, and a custom function for the bucket with the same hash. A map has one program for each
+/// variable.
 pub struct Cel {
     programs: HashMap<String, Program, FixedState>,
     context: CelContext<'static, 'static>,

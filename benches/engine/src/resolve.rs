@@ -1,4 +1,5 @@
-//! One decision through each engine, interleaved in one process; outcomes first, then time and allocations.
+//! Measures one decision in each engine, interleaved in one process. It compares the outcomes first, then measures time
+//! and allocations.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -12,12 +13,12 @@ use serde_json::Value;
 use stats_alloc::Region;
 use tokio::runtime::Runtime;
 
-use crate::baseline::Baseline;
 use crate::attributes::Request;
+use crate::baseline::Baseline;
 use crate::peers::{Cel, Datalogic, Yggdrasil};
 use crate::{ALLOCATOR, load, shapes};
 
-/// Many short rounds: where something else interrupts one, the median does not notice.
+/// The number of rounds. With many short rounds an interruption of one does not change the median.
 const ROUNDS: usize = 401;
 const ROUND_NS: f64 = 40_000.0;
 
@@ -51,7 +52,7 @@ impl Engines {
         let source = directory.path().to_str().unwrap();
         let tree = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         let facts = shapes::context();
-        // The large one has more files than a source may have by default.
+        // The large workspace has more files than a source may have by default.
         let mut reader = ReaderOptions::default();
         reader.limits.entries = 100_000;
         Self {
@@ -130,11 +131,11 @@ fn compare(
     report(decision, variables, &contenders);
 }
 
-/// What a future that waits for nothing gives, without a runtime around it.
+/// Returns the output of a future that never waits, without a runtime.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop())) {
         task::Poll::Ready(output) => output,
-        task::Poll::Pending => panic!("it waits"),
+        task::Poll::Pending => panic!("the future should never wait"),
     }
 }
 
@@ -164,7 +165,7 @@ fn report(decision: &str, variables: usize, contenders: &[Contender<'_>]) {
     }
 }
 
-/// For each contender the nanoseconds of one decision in each round.
+/// Returns the nanoseconds of one decision in each round, for each contender.
 fn measure(contenders: &[Contender<'_>]) -> Vec<Vec<f64>> {
     let iterations: Vec<u32> = contenders.iter().map(iterations).collect();
     let mut times = vec![Vec::with_capacity(ROUNDS); contenders.len()];
@@ -176,7 +177,7 @@ fn measure(contenders: &[Contender<'_>]) -> Vec<Vec<f64>> {
     times
 }
 
-/// How often it decides in one round.
+/// Returns the number of decisions in one round.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn iterations(contender: &Contender<'_>) -> u32 {
     let one = median((0..21).map(|_| time(contender, 20)));

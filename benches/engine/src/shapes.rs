@@ -1,11 +1,11 @@
-//! The workspaces and the context that are measured: so many variables over 500 qualifiers and 200 objects.
+//! The workspaces and the context of the benches: some number of variables over 500 qualifiers and 200 objects.
 
 use serde_json::{Value, json};
 
 pub const QUALIFIERS: usize = 500;
 const RESOURCES: usize = 20;
 
-/// Attributes of the context and a comparison that holds for it.
+/// The attributes of the context, each with a comparison that is true for it.
 const TRUE: &[(&str, &str)] = &[
     ("account.plan", "op = \"eq\"\nvalue = \"enterprise\""),
     ("account.region.code", "op = \"in\"\nvalue = [\"us\", \"eu\"]"),
@@ -28,12 +28,12 @@ pub fn context() -> Value {
     })
 }
 
-/// Whether a qualifier is true in [`context`]: each third is.
+/// Returns whether a qualifier is true in [`context`]: every third one is.
 pub fn holds(qualifier: usize) -> bool {
     qualifier % 3 == 0
 }
 
-/// The two comparisons of a qualifier, and its salt and range.
+/// Returns the two comparisons of a qualifier, its salt, and its range.
 pub fn parts(qualifier: usize) -> ([(&'static str, &'static str); 2], String, (u16, u16)) {
     let salt = format!("rollout-{qualifier}");
     let bucket = rototo_engine::bucket(&salt, &"acct-0001".into());
@@ -45,7 +45,8 @@ pub fn parts(qualifier: usize) -> ([(&'static str, &'static str); 2], String, (u
     ([TRUE[qualifier % TRUE.len()], TRUE[(qualifier / 10 + qualifier + 1) % TRUE.len()]], salt, range)
 }
 
-/// The qualifiers of a variable's five rules. Of variables with an even number none is true; of the others the first is.
+/// Returns the qualifiers of the five rules of a variable. For a variable with an even number none is true; for the
+/// others the first is.
 pub fn rules(variable: usize) -> [usize; 5] {
     let place = variable * 7;
     std::array::from_fn(|rule| {
@@ -80,7 +81,7 @@ pub fn workspace(variables: usize) -> Vec<(String, String)> {
     files
 }
 
-/// A qualifier and its path; `edition` changes its description.
+/// Returns a qualifier and its path; `edition` changes its description.
 pub fn changed_qualifier(number: usize, edition: usize) -> (String, String) {
     let number = number % QUALIFIERS;
     let (comparisons, salt, (start, end)) = parts(number);
@@ -94,7 +95,7 @@ pub fn changed_qualifier(number: usize, edition: usize) -> (String, String) {
     (format!("qualifiers/q{number:04}.toml"), text)
 }
 
-/// An object and its path; `edition` changes one of its values.
+/// Returns an object and its path; `edition` changes one of its values.
 pub fn changed_object(number: usize, edition: usize) -> (String, String) {
     let (resource, key) = (number / 10 % RESOURCES, number % 10);
     let text = format!(
@@ -103,12 +104,12 @@ pub fn changed_object(number: usize, edition: usize) -> (String, String) {
     (format!("resources/r{resource:02}-objects/o{key}.toml"), text)
 }
 
-/// A variable and its path; `edition` changes its values.
+/// Returns a variable and its path; `edition` changes its values.
 pub fn changed_variable(number: usize, edition: usize) -> (String, String) {
     (format!("variables/v{number:05}.toml"), variable(number, edition))
 }
 
-/// A variable; `edition` changes one of its values.
+/// Returns a variable; `edition` changes one of its values.
 fn variable(number: usize, edition: usize) -> String {
     let (kind, keys) = match number % 5 {
         4 => (format!("resource:r{:02}", number / 5 % RESOURCES), ["o0", "o1", "o2", "o3", "o4", "o5"]),

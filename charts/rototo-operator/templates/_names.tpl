@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of everything in the release's namespace. At most 52 characters, so that `-tls` and the like fit. */}}
+{{/* The name of all objects in the release's namespace, of at most 52 characters, so that suffixes such as `-tls` fit. */}}
 {{- define "rototo-operator.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trimSuffix "-" }}
@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The name of what has no namespace. Releases of the same name in two namespaces don't meet in it. */}}
+{{/* The name of objects without a namespace. It differs between releases of the same name in two namespaces. */}}
 {{- define "rototo-operator.clusterName" -}}
 {{- printf "%s.%s" (include "rototo-operator.fullname" .) .Release.Namespace }}
 {{- end }}
@@ -46,7 +46,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{/* The user that the operator is, as admission sees it. */}}
+{{/* The user name of the operator in admission requests. */}}
 {{- define "rototo-operator.user" -}}
 {{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "rototo-operator.fullname" .) }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* What the operator may do in the namespaces that it serves. */}}
+{{/* The rights of the operator in the namespaces that it serves. */}}
 {{- define "rototo-operator.servedRules" -}}
 - apiGroups: [rototo.dev]
   resources: [rototoworkspaces]
@@ -6,17 +6,17 @@
 - apiGroups: [rototo.dev]
   resources: [rototoworkspaces/status]
   verbs: [get, patch, update]
-# One ConfigMap of each namespace, and no other. A list or watch with the field selector metadata.name=rototo-markers
-# is authorized by this.
+# One ConfigMap of each namespace, and no other. This rule authorizes a list or watch with the field selector
+# metadata.name=rototo-markers.
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [rototo-markers]
   verbs: [get, list, watch, patch]
-# `create` can't be limited by name: when it is authorized, the object has none yet.
+# `create` can't be limited by name, because the object has no name yet when it is authorized.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [create]
-# How many processes a fleet should have.
+# The operator counts the pods of a fleet.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
@@ -24,7 +24,7 @@
   resources: [events]
   verbs: [create, patch]
 {{- if ne .Values.rbac.secrets.access "none" }}
-# What spec.secretRef and spec.webhook.secretRef name. Without `list`, a name has to be known.
+# The Secrets that spec.secretRef and spec.webhook.secretRef name. Without `list`, the operator has to know the name.
 - apiGroups: [""]
   resources: [secrets]
   {{- with .Values.rbac.secrets.names }}

@@ -55,6 +55,7 @@ const SECTIONS: &[DocSection] = &[
     (
         "Reference",
         &[
+            ("format", include_str!("../../../docs/format.md")),
             ("lint-rules", include_str!("../../../docs/lint-rules.md")),
             ("lint-messages", include_str!("../../../docs/lint-messages.md")),
         ],

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use rototo_engine::trace::{PredicateTrace, RuleTrace};
+use rototo_engine::resolve::trace::{PredicateTrace, RuleTrace};
 use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity, VariableTrace};
 
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};

@@ -1,5 +1,5 @@
-//! Whatever arrives, the client answers: nothing that the API server, the operator, a disk, or a person can hand it makes
-//! it panic, and nothing but the content that was asked for comes out of a snapshot.
+//! Tests with arbitrary bytes: no input from the API server, the operator, a disk, or a person makes the client panic,
+//! and no snapshot unpacks to content with another fingerprint than the requested one.
 
 use http::StatusCode;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,15 +11,15 @@ use rototo_protocol::follower::{DiskCache, FollowerEvent, FollowerState, StepTim
 use rototo_source::{Limits, snapshot};
 use serde_json::json;
 
-use super::cluster::Cluster;
-use super::endpoint::{Endpoint, refusal};
-use super::watch_cache::{WatchCache, observed_marker};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::cluster::endpoint::{Endpoint, refusal};
+use crate::kubernetes::cluster::watch_cache::{WatchCache, observed_marker};
 use rototo_connection::{Address, Trust};
 
 const DIGEST: &str = "sha256:9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d9f2c1a7d";
 const TIME: &str = "2026-11-20T18:40:00.123456Z";
 
-/// What mutations are made of, beside single bytes.
+/// Texts that mutations insert, beside single bytes.
 const WORDS: &[&str] = &[
     "\"",
     "'",
@@ -119,7 +119,7 @@ fn any_marker_is_read_or_refused() {
 }
 
 #[test]
-fn any_map_is_seen_and_any_address_on_it_is_opened_or_refused() {
+fn any_map_is_read() {
     let annotations =
         json!({ names::ANNOTATION_SNAPSHOTS: "https://operator.rototo.svc:8443", names::ANNOTATION_CA: "x" });
     let map = json!({ "metadata": { "annotations": annotations }, "data": { "prod": marker() } });
@@ -146,7 +146,8 @@ async fn any_address_is_opened_or_refused() {
 fn any_answer_to_a_report_is_taken_or_refused() {
     let answer = json!({
         "fingerprint": DIGEST, "updated_at": TIME, "revision": "main@sha1:00",
-        "verified_ms_ago": u64::MAX, "stale_after_ms": u64::MAX, "next_report_in_ms": u64::MAX, "report_applied_within_ms": u64::MAX,
+        "verified_ms_ago": u64::MAX, "stale_after_ms": u64::MAX, "next_report_in_ms": u64::MAX,
+        "report_applied_within_ms": u64::MAX,
     });
     each(answer.to_string().as_bytes(), 5000, |bytes| {
         if let Ok(answer) = serde_json::from_slice::<ReportResponse>(bytes) {
@@ -156,7 +157,7 @@ fn any_answer_to_a_report_is_taken_or_refused() {
 }
 
 #[test]
-fn any_refusal_of_the_operator_has_a_sentence() {
+fn any_refusal_of_the_operator_has_a_message() {
     each(br#"{"code":"forbidden","message":"grant get"}"#, 2000, |bytes| {
         for status in [400, 401, 403, 404, 500, 503] {
             let fault = refusal(StatusCode::from_u16(status).unwrap(), None, bytes, "fetching");
@@ -166,7 +167,7 @@ fn any_refusal_of_the_operator_has_a_sentence() {
 }
 
 #[test]
-fn nothing_comes_out_of_a_snapshot_but_what_was_asked_for() {
+fn a_snapshot_unpacks_only_to_the_requested_content() {
     let files = [("rototo-workspace.toml", "schema_version = 1\n"), ("variables/a.toml", "type = \"int\"\n")];
     let tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect();
     let packed = snapshot::pack(&tree, None).unwrap();
@@ -180,7 +181,10 @@ fn nothing_comes_out_of_a_snapshot_but_what_was_asked_for() {
 #[tokio::test]
 async fn any_kubeconfig_is_used_or_refused() {
     let kubeconfig = json!({
-        "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:6443", "certificate-authority-data": "eA==" } }],
+        "clusters": [{
+            "name": "c",
+            "cluster": { "server": "https://127.0.0.1:6443", "certificate-authority-data": "eA==" },
+        }],
         "users": [{ "name": "u", "user": { "token": "t" } }],
         "contexts": [{ "name": "x", "context": { "cluster": "c", "user": "u", "namespace": "prod" } }],
         "current-context": "x",
@@ -190,7 +194,7 @@ async fn any_kubeconfig_is_used_or_refused() {
         read.extend(Kubeconfig::from_yaml(&String::from_utf8_lossy(bytes)));
     });
     for kubeconfig in read {
-        // A program that it names would be run.
+        // Using the kubeconfig would run a program that it names.
         let runs_a_program = |user: &kube::config::NamedAuthInfo| {
             user.auth_info.as_ref().is_some_and(|auth| auth.exec.is_some() || auth.auth_provider.is_some())
         };

@@ -1,38 +1,25 @@
-//! Following the operator's marker: one watch per process, snapshots verified by their digest, and a report of what
-//! runs.
+//! Follows the operator's marker: one watch per process and namespace, snapshots whose fingerprint is checked, and
+//! reports of what runs.
 //!
 //! ```text
-//! doorbell ──sight──► follower ──event──► protocol::follower::step ──action──► snapshots, swap, presence, reports
+//! doorbell ──watch cache──► follower ──event──► protocol::follower::step ──action──► fetch, swap, report
 //! ```
 //!
-//! [`rototo_protocol::follower`] decides and touches nothing; everything else touches the world and decides nothing.
+//! The entry point is [`follow`]. [`rototo_protocol::follower`] decides and does no I/O; this module does the I/O and
+//! decides nothing. `following` uses `reporting` and `cluster`, `reporting` uses `cluster`, and `cluster` uses neither.
 
-mod access;
 #[cfg(test)]
 mod any_bytes;
-mod cache;
 mod cluster;
-mod direct;
-mod doorbell;
-mod drained;
-mod endpoint;
-mod follower;
-#[cfg(test)]
-mod follower_tests;
-mod handles;
-mod in_flight;
-mod messages;
-mod process;
-mod reports;
-mod snapshots;
-mod target;
-mod watch_cache;
+mod following;
+mod reporting;
 
-/// Where each step of a change on its way through this process is told, for benches; nobody else listens.
+/// The tracing target of the steps of a change on its way through this process. Benches read them.
 const PATH: &str = "rototo::path";
 
-pub use cluster::Cluster;
-pub(crate) use direct::Direct;
-pub(crate) use follower::follow;
-pub(crate) use handles::HandleRegistration;
-pub(crate) use target::{EndpointOverrides, FollowTarget};
+pub use crate::kubernetes::cluster::Cluster;
+pub(crate) use crate::kubernetes::cluster::endpoint_overrides::EndpointOverrides;
+pub(crate) use crate::kubernetes::following::direct::Direct;
+pub(crate) use crate::kubernetes::following::follow;
+pub(crate) use crate::kubernetes::following::target::FollowTarget;
+pub(crate) use crate::kubernetes::reporting::handles::HandleRegistration;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::uses::schema_path;
 use crate::diagnostic::Diagnostic;
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
+use crate::lint::uses::schema_path;
 use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
 use crate::parse::{resource_of, stem};
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// What other documents may name, and no longer is what it was.
 #[derive(Default)]

@@ -1,18 +1,10 @@
 //! What a rule looks at: one document after the other, or what lies between them.
 
-use std::sync::Arc;
-
-use super::references::References;
-use super::{Findings, ScriptFaultKind, WorkspaceIndex};
-use crate::diagnostic::Entity;
-use crate::parse::{Object, ParseError, Qualifier, Resource, Schema, Variable};
-use crate::tree::DocumentKind;
-
-/// A readable document: its id, its path, and its content.
-pub(super) type DocumentEntry<'a, T> = (&'a Arc<str>, &'a Arc<str>, &'a T);
-
-/// A readable object: its resource, its key, its path, and its content.
-pub(super) type ObjectEntry<'a> = (&'a str, &'a Arc<str>, &'a Arc<str>, &'a Object);
+use crate::document::tree::DocumentKind;
+use crate::lint::entry::{DocumentEntry, ObjectEntry};
+use crate::lint::references::References;
+use crate::lint::{Findings, ScriptFaultKind, WorkspaceIndex};
+use crate::parse::{Qualifier, Resource, Schema, Variable};
 
 type OfDocument<T> = for<'a> fn(&WorkspaceIndex<'a>, DocumentEntry<'a, T>, &mut Findings<'_>);
 type OfObject = for<'a> fn(&WorkspaceIndex<'a>, ObjectEntry<'a>, &mut Findings<'_>);
@@ -44,14 +36,4 @@ pub(super) enum Check {
     /// What qualifiers and schemas are used for. Looked at when a qualifier, a schema, or whether something is used at all
     /// changes.
     References(fn(&References<'_>, &mut Findings<'_>)),
-}
-
-/// A document as rules look at it.
-pub(super) enum CheckedDocument<'a> {
-    Unreadable(DocumentKind, Entity, &'a ParseError),
-    Variable(DocumentEntry<'a, Variable>),
-    Qualifier(DocumentEntry<'a, Qualifier>),
-    Resource(DocumentEntry<'a, Resource>),
-    Object(ObjectEntry<'a>),
-    Schema(DocumentEntry<'a, Schema>),
 }

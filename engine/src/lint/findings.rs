@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::LintRule;
-use super::custom::{HandlerResult, ScriptFault, ScriptFinding};
-use super::rules::CUSTOM_LINT_FAILED;
 use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+use crate::document::text::{Lines, Span, shortened};
+use crate::document::tree::Tree;
+use crate::lint::custom::{ScriptFault, ScriptFinding};
+use crate::lint::rule::LintRule;
 use crate::parse::{PathStep, Places};
-use crate::text::{Lines, Span, shortened};
-use crate::tree::Tree;
 
 /// The most errors, and the most warnings: far beyond what anybody reads, and not beyond what is kept in memory, told to a
 /// status, and printed.
@@ -123,7 +122,7 @@ impl<'a> Findings<'a> {
             location,
             related,
             key: finding.key,
-            title: None,
+            title: Cow::Borrowed(rule.title),
         });
     }
 
@@ -137,15 +136,8 @@ impl<'a> Findings<'a> {
         self.add(finding);
     }
 
-    /// Reports what came of asking one of the workspace's own rules.
-    pub(super) fn of_asked(&mut self, asked: &HandlerResult) {
-        match asked {
-            HandlerResult::Objects(found) => self.of_custom(found),
-            HandlerResult::Failed(fault) => self.of_rule(&CUSTOM_LINT_FAILED, |findings| findings.of_script(fault)),
-        }
-    }
-
-    fn of_custom(&mut self, found: &ScriptFinding) {
+    /// Reports what one of the workspace's own rules found.
+    pub(super) fn of_custom(&mut self, found: &ScriptFinding) {
         if !self.counts.one_more(found.rule.severity) {
             return;
         }
@@ -160,7 +152,7 @@ impl<'a> Findings<'a> {
             location,
             related: Vec::new(),
             key: None,
-            title: Some(found.rule.title.clone()),
+            title: Cow::Owned(found.rule.title.clone()),
         });
     }
 

@@ -3,17 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::affected::affected;
-use super::check::{Check, CheckedDocument};
-use super::custom::{self, HandlerResult, ScriptsRun};
-use super::findings::cut;
-use super::references::References;
-use super::uses::Uses;
-use super::{Finding, Findings, Lint, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::diagnostic::{Diagnostic, Severity, Stage};
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
+use crate::lint::affected::affected;
+use crate::lint::check::Check;
+use crate::lint::custom;
+use crate::lint::custom::{HandlerResult, ScriptsRun};
+use crate::lint::entry::CheckedDocument;
+use crate::lint::findings::cut;
+use crate::lint::references::References;
+use crate::lint::report::Lint;
+use crate::lint::uses::Uses;
+use crate::lint::{Finding, Findings, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::parse::Parsed;
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// A workspace that was linted: what was found, and what it takes to lint the one that comes next.
 #[derive(Clone, Default)]
@@ -156,8 +159,8 @@ fn in_document(facts: &WorkspaceIndex<'_>, path: &str) -> Vec<Diagnostic> {
 /// What comes of running a check of any rule through `run`, in the order of the rules.
 fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
-    for rule in rules::ALL {
-        findings.of_rule(rule, |findings| rule.checks.iter().for_each(|check| run(check, findings)));
+    for (rule, checks) in rules::TABLE {
+        findings.of_rule(rule, |findings| checks.iter().for_each(|check| run(check, findings)));
     }
     findings.into_diagnostics()
 }
@@ -165,7 +168,14 @@ fn findings_of(parsed: &Parsed, mut run: impl FnMut(&Check, &mut Findings<'_>)) 
 /// What the workspace's own rules say.
 fn findings_of_scripts(parsed: &Parsed, asked: &[HandlerResult]) -> Vec<Diagnostic> {
     let mut findings = Findings::new(parsed.tree());
-    asked.iter().for_each(|asked| findings.of_asked(asked));
+    for asked in asked {
+        match asked {
+            HandlerResult::Objects(found) => findings.of_custom(found),
+            HandlerResult::Failed(fault) => {
+                findings.of_rule(&rules::CUSTOM_LINT_FAILED, |findings| findings.of_script(fault))
+            }
+        }
+    }
     findings.into_diagnostics()
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::{Example, LintRule, rules};
 use crate::diagnostic::{Severity, Stage};
+use crate::lint::rule::{Example, LintRule};
+use crate::lint::rules;
 
 /// All rules as one page of Markdown.
 #[must_use]

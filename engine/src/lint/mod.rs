@@ -1,92 +1,39 @@
 //! All that is wrong with a workspace, at once: each rule looks at the parsed documents and reports what it finds.
 //!
-//! A rule is a file in `rules/` and a line in its table. Most look at one document and at what it names, so what did not
-//! change, and names nothing that did, need not be looked at again: see [`lint_after`].
+//! A rule is a line in `rules/mod.rs`, a file, and a folder with its texts. Most rules read one document and the documents
+//! that it names, so [`lint_after`] skips a document if neither it nor any document that it names changed.
 
 mod affected;
 mod check;
 mod custom;
+mod entry;
 mod findings;
 mod linted;
 mod manual;
 mod references;
+mod report;
+mod rule;
 mod rules;
+mod similar;
 mod uses;
 mod workspace_index;
 
-use check::{Check, DocumentEntry, ObjectEntry};
-use custom::ScriptFaultKind;
-pub use custom::{
-    Call, Custom, CustomRule, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
+use crate::lint::check::Check;
+use crate::lint::custom::ScriptFaultKind;
+pub use crate::lint::custom::rule::CustomRule;
+pub use crate::lint::custom::{
+    Call, Custom, Declared, Objection, Refuse, Registration, Script, ScriptError, ScriptErrorKind, Scripts,
 };
-use findings::{Finding, Findings};
-pub use linted::{Linted, lint_after, lint_after_with};
-pub use manual::manual;
-use references::References;
-use workspace_index::WorkspaceIndex;
+use crate::lint::entry::{DocumentEntry, ObjectEntry};
+use crate::lint::findings::{Finding, Findings};
+pub use crate::lint::linted::{Linted, lint_after, lint_after_with};
+pub use crate::lint::manual::manual;
+use crate::lint::references::References;
+pub use crate::lint::report::Lint;
+pub use crate::lint::rule::{Example, LintRule};
+use crate::lint::workspace_index::WorkspaceIndex;
 
-use crate::diagnostic::{Diagnostic, Severity, Stage};
 use crate::parse::Parsed;
-
-/// One rule: what it finds, why that matters, and what to do about it.
-#[derive(Debug)]
-pub struct LintRule {
-    /// Its name, `rototo/` and the fault.
-    pub id: &'static str,
-    /// Whether the fault stands in the way of publishing.
-    pub severity: Severity,
-    /// The kind of thing it is about, in the words of [`crate::Entity`].
-    pub entity: &'static str,
-    /// The step of linting it belongs to.
-    pub stage: Stage,
-    /// The fault, in a few words that hold nothing of any workspace.
-    pub title: &'static str,
-    /// Why it is a fault.
-    pub why: &'static str,
-    /// A way out.
-    pub help: &'static str,
-    /// A workspace that has the fault; a manifest is understood, except where the rule is about it.
-    pub bad: &'static [Example],
-    /// The same workspace without it.
-    pub good: &'static [Example],
-    checks: &'static [Check],
-}
-
-/// A path in a workspace, and the text of the file there.
-pub type Example = (&'static str, &'static str);
-
-/// What lint found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lint {
-    /// In the order of documents and places.
-    pub diagnostics: Vec<Diagnostic>,
-    /// The workspace's own rules.
-    pub custom: Custom,
-}
-
-impl Lint {
-    /// How many errors.
-    #[must_use]
-    pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
-    }
-
-    /// How many warnings.
-    #[must_use]
-    pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
-    }
-
-    /// Whether the workspace may not be published.
-    #[must_use]
-    pub fn has_errors(&self) -> bool {
-        self.errors() > 0
-    }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|found| found.severity == severity).count()
-    }
-}
 
 /// Everything that the built-in rules have to say about a workspace. Rules of its own are not asked, and that is said of
 /// each of their files: with something that runs Lua, see [`lint_with`].

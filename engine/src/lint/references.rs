@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Findings;
-use super::check::DocumentEntry;
-use super::uses::Uses;
 use crate::diagnostic::{Diagnostic, Entity, Severity, Stage};
+use crate::document::shared::SharedMap;
 use crate::graph;
+use crate::lint::Findings;
+use crate::lint::entry::DocumentEntry;
+use crate::lint::uses::Uses;
 use crate::parse::{Parsed, Predicate, Qualifier, Schema};
-use crate::shared::SharedMap;
 
 /// A parsed workspace, the references between its qualifiers, and what was found in its documents.
 pub(super) struct References<'a> {

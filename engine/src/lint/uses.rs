@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
 use crate::parse::{Field, Parse, Parsed, stem, target};
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// What variables and resources name.
 #[derive(Clone, Debug, Default)]

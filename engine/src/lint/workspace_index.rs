@@ -1,15 +1,16 @@
 //! What rules ask about a document's surroundings: what is there to be referred to, and what it says.
 
+use serde_json::Value;
 use std::sync::Arc;
 
-use super::check::{CheckedDocument, DocumentEntry};
 use crate::diagnostic::Entity;
+use crate::document::shared::SharedMap;
+use crate::document::tree::DocumentKind;
+use crate::lint::entry::{CheckedDocument, DocumentEntry};
 use crate::parse::{
     BadReference, ById, CONTEXT_SCHEMA, Field, Parse, ParseError, Parsed, Schema, Type, Values, Variable, resource_of,
     stem,
 };
-use crate::shared::SharedMap;
-use crate::tree::DocumentKind;
 
 /// A parsed workspace.
 pub(super) struct WorkspaceIndex<'a> {
@@ -111,4 +112,9 @@ impl<'a> WorkspaceIndex<'a> {
 fn readable<'a, T>(documents: &'a ById<T>, id: &str) -> Option<Result<DocumentEntry<'a, T>, Option<&'a ParseError>>> {
     let (id, document) = documents.get_key_value(id)?;
     Some(document.content().map(|content| (id, &document.path, content)).ok_or_else(|| document.fault()))
+}
+
+/// What the context schema declares at a dotted path.
+pub(crate) fn context_field<'s>(schema: &'s Value, path: &str) -> Option<&'s Value> {
+    path.split('.').try_fold(schema, |schema, segment| schema.get("properties")?.as_object()?.get(segment))
 }

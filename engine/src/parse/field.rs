@@ -1,6 +1,6 @@
 //! A field of a document as it was written: there, of the wrong type, or not there; and where.
 
-use crate::text::Span;
+use crate::document::text::Span;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::toml::TomlTable;
-use super::{Field, ParseError, Spanned};
-use crate::text::Span;
+use crate::document::text::Span;
+use crate::parse::toml::TomlTable;
+use crate::parse::{Field, ParseError, Spanned};
 
 /// The manifest as it was written.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Extends {
     fn of(root: TomlTable<'_, '_>) -> Self {
         let Some(node) = root.get("extends") else { return Self::Missing };
         let Some(items) = node.kind.as_array() else { return Self::Invalid(node.span) };
-        let source = |item: &super::toml::Node<'_>| match item.kind.as_str() {
+        let source = |item: &crate::parse::toml::Node<'_>| match item.kind.as_str() {
             Some(text) => Field::Present(Spanned { value: text.into(), span: item.span }),
             None => Field::Invalid(item.span),
         };

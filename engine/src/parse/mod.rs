@@ -4,38 +4,42 @@
 
 mod as_json;
 mod field;
+pub(crate) mod infer;
 mod locate;
 mod manifest;
 mod node;
 mod parse_result;
+pub(crate) mod pattern;
 mod qualifier;
 mod reader;
 mod reference;
 mod resource;
 mod schema;
+pub(crate) mod schema_cost;
 mod toml;
 mod types;
 mod variable;
+pub(crate) mod violation;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(crate) use as_json::toml_as_json;
-pub use field::{Field, Spanned};
-pub(crate) use locate::{PathStep, Places};
-pub use manifest::{Extends, Manifest};
-pub use parse_result::{Parse, ParseError};
-pub use qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
-pub use reference::BadReference;
-pub(crate) use reference::target;
-pub use resource::{Object, Resource};
-pub use schema::{InvalidSchema, Schema};
-pub use types::{Primitive, Type};
-pub use variable::{NamedValue, NamedValues, Resolve, Rule, Rules, Values, Variable};
+pub(crate) use crate::parse::as_json::toml_as_json;
+pub use crate::parse::field::{Field, Spanned};
+pub(crate) use crate::parse::locate::{PathStep, Places};
+pub use crate::parse::manifest::{Extends, Manifest};
+pub use crate::parse::parse_result::{Parse, ParseError};
+pub use crate::parse::qualifier::{BucketRange, Op, Predicate, Predicates, Qualifier};
+pub use crate::parse::reference::BadReference;
+pub(crate) use crate::parse::reference::target;
+pub use crate::parse::resource::{Object, Resource};
+pub use crate::parse::schema::{InvalidSchema, Schema};
+pub use crate::parse::types::{Primitive, Type};
+pub use crate::parse::variable::{NamedValue, NamedValues, Resolve, Rule, Rules, Values, Variable};
 
-use crate::fingerprint::Fingerprint;
-use crate::shared::SharedMap;
-use crate::tree::{Document, DocumentKind, Tree};
+use crate::document::fingerprint::Fingerprint;
+use crate::document::shared::SharedMap;
+use crate::document::tree::{Document, DocumentKind, Tree};
 
 /// The schema that describes the context of every resolution.
 pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::text::Span;
+use crate::document::text::Span;
 
 /// A value and where it stands.
 #[derive(Debug, PartialEq)]

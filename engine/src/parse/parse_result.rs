@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::text::Span;
+use crate::document::text::Span;
 
 /// Why a document could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

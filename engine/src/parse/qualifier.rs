@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::{Node, TomlTable, integer, to_json};
-use super::{Field, ParseError, Spanned};
-use crate::text::Span;
+use crate::document::text::Span;
+use crate::parse::toml::{Node, TomlTable, integer, to_json};
+use crate::parse::{Field, ParseError, Spanned};
 
 /// A qualifier as it was written.
 #[derive(Clone, Debug)]
@@ -160,7 +160,7 @@ impl BucketRange {
     #[must_use]
     pub fn bounds(self) -> Option<(u16, u16)> {
         match self {
-            Self::Bounds(start, end) if start < end && end <= i64::from(crate::bucket::BUCKETS) => {
+            Self::Bounds(start, end) if start < end && end <= i64::from(crate::value::bucket::BUCKETS) => {
                 Some((u16::try_from(start).ok()?, u16::try_from(end).ok()?))
             }
             _ => None,

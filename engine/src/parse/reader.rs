@@ -7,8 +7,8 @@
 
 use std::borrow::Cow;
 
-use super::node::{Node, TableEntries, TableEntry, ValueKind};
-use crate::text::Span;
+use crate::document::text::Span;
+use crate::parse::node::{Node, TableEntries, TableEntry, ValueKind};
 
 /// Beyond this a table is looked up in a way that this reader does not know.
 const MANY_ENTRIES: usize = 256;

@@ -1,7 +1,7 @@
 //! Whatever the reader reads is what the `toml` crate reads, and what documents usually look like is plain.
 
-use super::super::toml::read_all;
-use super::read;
+use crate::parse::reader::read;
+use crate::parse::toml::read_all;
 
 /// Pieces that documents are put together from, plain or not, right or wrong.
 const PIECES: &[&str] = &[

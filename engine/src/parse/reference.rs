@@ -1,6 +1,6 @@
 //! References from one document to a schema in another: relative paths that stay inside the workspace.
 
-use super::{Parse, Parsed, Schema};
+use crate::parse::{Parse, Parsed, Schema};
 
 /// Why a reference leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

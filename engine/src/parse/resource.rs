@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::TomlTable;
-use super::{Field, ParseError};
+use crate::parse::toml::TomlTable;
+use crate::parse::{Field, ParseError};
 
 /// A resource as it was written.
 #[derive(Clone, Debug)]

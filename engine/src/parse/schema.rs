@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::ParseError;
-use crate::pattern;
-use crate::schema_cost::SchemaCost;
-use crate::text::{Lines, Span, shortened};
+use crate::document::text::{Lines, Span, shortened};
+use crate::parse::ParseError;
+use crate::parse::pattern;
+use crate::parse::schema_cost::SchemaCost;
 
 /// How often a pattern with lookaround may change its mind about one string. Other patterns never do.
 const MAX_BACKTRACKS: usize = 20_000;

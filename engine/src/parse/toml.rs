@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
-pub(super) use super::node::{Node, ValueKind};
-use super::node::{TableEntries, TableEntry};
-use super::reader;
-use super::{Field, ParseError, Spanned};
-use crate::text::Span;
+use crate::document::text::Span;
+pub(super) use crate::parse::node::{Node, ValueKind};
+use crate::parse::node::{TableEntries, TableEntry};
+use crate::parse::reader;
+use crate::parse::{Field, ParseError, Spanned};
 
 /// How deep values may nest; far beyond configuration, far below what a stack holds.
 const MAX_DEPTH: usize = 64;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::toml::{Node, TomlTable, to_json};
-use super::{Field, ParseError, Type};
-use crate::text::Span;
+use crate::document::text::Span;
+use crate::parse::toml::{Node, TomlTable, to_json};
+use crate::parse::{Field, ParseError, Type};
 
 /// A variable as it was written.
 #[derive(Clone, Debug)]

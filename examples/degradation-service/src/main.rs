@@ -1,6 +1,6 @@
-//! A service that asks rototo, for each request, how hard it may work.
+//! A service that resolves its degradation policy for each request.
 //!
-//! `ROTOTO_WORKSPACE_SOURCE` says where the policy comes from: a directory on a laptop, a git address in a job, or
+//! `ROTOTO_WORKSPACE_SOURCE` names the source of the policy: a directory on a laptop, a git address in a job, or
 //! `kubernetes://<namespace>/<workspace>` in a pod. The code is the same for all of them.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 /// The variable that this service resolves.
 const POLICY: &str = "service-degradation-policy";
 
-/// What it expects of each value of that variable. A workspace with a value that does not fit is never swapped in.
+/// The type that each value of the variable must have. A workspace with a value that does not fit is never swapped in.
 #[derive(Serialize, Deserialize)]
 struct DegradationPolicy {
     mode: String,
@@ -31,7 +31,7 @@ struct DegradationPolicy {
     fallback_provider: String,
 }
 
-/// What all requests share.
+/// The state that all requests share.
 struct Service {
     workspace: RefreshingWorkspace,
     policy: Typed<DegradationPolicy>,
@@ -51,12 +51,13 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     let options = RefreshOptions::from_env().expecting::<DegradationPolicy>(POLICY).on_change(|change| {
-        tracing::info!(fingerprint = %change.workspace.fingerprint(), variables = ?change.variables, "configuration changed");
+        let (fingerprint, variables) = (change.workspace.fingerprint(), &change.variables);
+        tracing::info!(%fingerprint, ?variables, "configuration changed");
     });
     let workspace = RefreshingWorkspace::from_env_with_options(options)?;
     let service = Arc::new(Service { policy: workspace.variable(POLICY), workspace });
 
-    // It listens before anything is loaded, so that the readiness probe can say that it is not.
+    // The service listens before anything is loaded, so that the readiness probe can answer that nothing is.
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&address).await.with_context(|| format!("listening on {address} failed"))?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -82,7 +83,7 @@ async fn policy(
         "service": {"queue_pressure": facts.queue_pressure},
         "account": {"id": facts.account_id},
     }))?;
-    // One view for the whole request: what is resolved from it fits together, whatever is swapped in meanwhile.
+    // One view for the whole request: all its resolutions fit together, even if another version is swapped in.
     let view = service.workspace.current()?;
     let policy = service.policy.resolve_in(&view, &context)?;
     Ok(Json(json!({"value_key": *policy.value_key, "policy": *policy.value})).into_response())
@@ -92,7 +93,7 @@ async fn state(State(service): State<Arc<Service>>) -> Json<RefreshStatus> {
     Json(service.workspace.status())
 }
 
-/// What Prometheus scrapes. A service that has a metrics library hands it the same pairs.
+/// Returns the metrics for Prometheus. A service with a metrics library gives it the same pairs.
 async fn metrics(State(service): State<Arc<Service>>) -> String {
     service.workspace.status().metrics().into_iter().map(|(name, value)| format!("{name} {value}\n")).collect()
 }
@@ -101,7 +102,7 @@ async fn readyz(State(service): State<Arc<Service>>) -> StatusCode {
     if service.workspace.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// Why there is no policy: none is loaded yet, or it can't be told from these facts.
+/// The reason why there is no policy: none is loaded yet, or these facts don't resolve.
 struct PolicyError(anyhow::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for PolicyError {
@@ -118,7 +119,7 @@ impl IntoResponse for PolicyError {
     }
 }
 
-/// Completes when the pod, or the person at the terminal, wants the process to end.
+/// Returns a future that completes when the kubelet or the person at the terminal ends the process.
 fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

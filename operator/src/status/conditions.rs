@@ -1,17 +1,18 @@
-//! The conditions: one function each, and `Ready` from the others.
+//! Derives the conditions, with one function for each. [`conditions`] lists them, and `Ready` follows from the others.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
 use rototo_api::workspace::RototoWorkspaceStatus;
+use rototo_protocol::fleet::{FleetView, Verdict as Fleet};
 
-use rototo_protocol::fleet::Verdict as Fleet;
+use crate::marker::problem::PublishProblem;
+use crate::source::poll::LintVerdict;
+use crate::status::input::StatusInput;
+use crate::status::short::{short_fingerprint, short_revision};
 
-use super::{PublishProblem, StatusInput, short_fingerprint, short_revision};
-use crate::poll::LintVerdict;
-
-/// The conditions that hold, those of `status` in front of which the rest of it stands.
+/// Returns the conditions of `status`, whose other fields are set.
 pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
     let source = source_ready(facts);
     let lint = lint_passed(facts, status);
@@ -34,11 +35,11 @@ pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus
     all.into_iter().filter_map(|(type_, verdict)| Some(verdict?.condition(type_, facts, status))).collect()
 }
 
-/// What one condition says.
+/// The state of one condition.
 #[derive(Clone, Debug)]
 struct ConditionState {
     status: &'static str,
-    /// Whether this status keeps the workspace from being ready.
+    /// This status keeps the workspace from being ready.
     hinders: bool,
     reason: &'static str,
     message: String,
@@ -57,7 +58,7 @@ impl ConditionState {
         Self { status: "Unknown", hinders: true, reason, message: message.into() }
     }
 
-    /// A condition that exists only while something is the matter.
+    /// A condition that exists only while something is wrong.
     fn warns(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: "True", hinders: true, reason, message: message.into() }
     }
@@ -92,7 +93,7 @@ fn source_ready(facts: &StatusInput<'_>) -> ConditionState {
 
 fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> ConditionState {
     let Some(candidate) = facts.source.candidate else {
-        // What an earlier operator process found still stands, as long as nobody has looked again.
+        // The verdict that an earlier operator process found holds until the source is polled again.
         return match &status.rejected {
             Some(_) => {
                 ConditionState::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why")
@@ -142,13 +143,14 @@ fn published(facts: &StatusInput<'_>) -> ConditionState {
         ),
         (Some(PublishProblem::Lost), _) => ConditionState::fails(
             reason::SNAPSHOT_LOST,
-            "the operator's disk has lost the published content and gets it from git again; until then new processes wait",
+            "the operator's disk has lost the published content and gets it from git again; until then new processes \
+             wait",
         ),
         (None, Some(publish)) => {
             let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
             ConditionState::well(
                 reason::PUBLISHED,
-                format!("every process is told to run {fingerprint}, and can get it"),
+                format!("the marker names {fingerprint}, and its snapshot is served"),
             )
         }
         (None, None) if facts.spec.suspend => {
@@ -158,26 +160,41 @@ fn published(facts: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// The claim that every process runs what is published. What nobody knows is `Unknown`, and does not keep the workspace from
-/// being ready: it says nothing against it.
+/// Parts of sentences about a fleet.
+struct FleetInWords {
+    /// The number of processes that run what is published.
+    count: String,
+    /// The names of the processes that are behind, if there are any.
+    named: String,
+    /// The number of processes that are no longer waited for, if there are any.
+    dropped: String,
+}
+
+fn fleet_in_words(view: &FleetView) -> FleetInWords {
+    let total = view.expected.unwrap_or(view.processes);
+    let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
+    FleetInWords {
+        count: format!("{} of {total} processes run what is published", view.applied),
+        named: if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) },
+        dropped: match view.lost {
+            0 => String::new(),
+            lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
+        },
+    }
+}
+
+/// The claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
+/// workspace from being ready, because it says nothing against the claim.
 fn converged(facts: &StatusInput<'_>) -> ConditionState {
     let view = facts.fleet;
-    let total = view.expected.unwrap_or(view.processes);
-    let count = format!("{} of {total} processes run what is published", view.applied);
-    let behind: Vec<_> = view.behind.iter().map(|one| format!("{} ({})", one.name, one.state)).collect();
-    let named = if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) };
-    let dropped = match view.lost {
-        0 => String::new(),
-        lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
-    };
+    let FleetInWords { count, named, dropped } = fleet_in_words(view);
     let unknown =
         |reason, message: String| ConditionState { hinders: false, ..ConditionState::unknown(reason, message) };
     let within = facts.spec.converge_within();
     match view.verdict {
-        _ if !facts.selector_usable => unknown(
-            reason::SELECTOR_INVALID,
-            "spec.fleet.selector can't be understood, so nobody knows which pods are meant".to_owned(),
-        ),
+        _ if !facts.selector_usable => {
+            unknown(reason::SELECTOR_INVALID, "spec.fleet.selector is invalid, so no pods can be selected".to_owned())
+        }
         Fleet::NothingPublished => unknown(reason::NOTHING_PUBLISHED, "there is nothing to converge on yet".to_owned()),
         Fleet::NoProcesses if view.processes == 0 => {
             unknown(reason::NO_PROCESSES, format!("no process follows this workspace{dropped}"))
@@ -188,14 +205,15 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
         Fleet::Recounting => unknown(
             reason::RECOUNTING,
             format!(
-                "the operator listens for {} s before it claims anything, as it has just started or held no lease: {count}",
+                "the operator listens for {} s before it claims anything, as it has just started or held no lease: \
+                 {count}",
                 view.windows.recount.as_secs()
             ),
         ),
         Fleet::Unprovable if view.unaccounted > 0 => unknown(
             reason::UNPROVABLE,
             format!(
-                "{count}; {} that were counted before the operator was restarted have not been heard since",
+                "{count}; {} that were counted before the operator was restarted have not reported since",
                 view.unaccounted
             ),
         ),
@@ -229,7 +247,7 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
 fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
     let after = facts.spec.stale_after();
     facts.published?;
-    // What an earlier operator process has confirmed counts too.
+    // A confirmation by an earlier operator process counts too.
     let remembered = || {
         let source = facts.previous.source.as_ref().filter(|source| !source.immutable && !facts.spec.suspend)?;
         Some(facts.now.duration_since(source.last_success.as_ref()?.0).unsigned_abs())
@@ -260,11 +278,12 @@ fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))
 }
 
-/// The first condition that keeps the workspace from being ready, in order of what to mend first.
+/// Derives `Ready` from the first condition that keeps the workspace from being ready, in the order of what to mend
+/// first.
 fn ready(facts: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> ConditionState {
     let hindrance = in_order.iter().copied().flatten().find(|says| says.hinders);
     match hindrance {
-        // Before anything was read, the source says more than "nothing is published".
+        // Before the first read, the condition of the source says more than "nothing is published".
         Some(_) if facts.published.is_none() && facts.source.candidate.is_none() => {
             let source = source_ready(facts);
             ConditionState {

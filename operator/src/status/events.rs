@@ -1,31 +1,31 @@
-//! What is worth an Event: the difference between two statuses.
+//! Derives Events from the difference between two statuses, so that each change is one Event, also after a restart.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, reason};
 use rototo_api::workspace::RototoWorkspaceStatus;
 
-/// Something that a person who runs `kubectl describe` should read.
+/// An Event for people who run `kubectl describe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceEvent {
-    /// Whether somebody should look.
+    /// The severity, which Kubernetes calls the Event's type.
     pub severity: EventSeverity,
     /// One of [`reason`].
     pub reason: &'static str,
-    /// What happened.
+    /// One sentence.
     pub message: String,
 }
 
-/// Whether somebody should look.
+/// The severity, which Kubernetes calls the Event's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventSeverity {
-    /// All is well.
+    /// Nobody has to act.
     Normal,
-    /// Somebody should look.
+    /// Somebody should read it.
     Warning,
 }
 
 impl WorkspaceEvent {
-    /// The one event that no status shows: afterwards all is as it was.
+    /// The Event of a marker that was put back. No status shows that change: afterwards all is as it was.
     #[must_use]
     pub fn marker_put_back(fingerprint: &str) -> Self {
         let message = format!("somebody else had changed the marker; it names {fingerprint} again, under a new time");
@@ -33,7 +33,7 @@ impl WorkspaceEvent {
     }
 }
 
-/// What happened between two statuses.
+/// Returns the Events of the changes between two statuses.
 #[must_use]
 pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<WorkspaceEvent> {
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
@@ -84,7 +84,7 @@ fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceSta
         .map(|condition| warning(reason::CONVERGE_DEADLINE_EXCEEDED, condition.message.clone()))
 }
 
-/// The condition, if it has one of these reasons now and had another before.
+/// Returns the condition, if it has one of these reasons now and had another before.
 fn became<'a>(
     previous: &RototoWorkspaceStatus,
     next: &'a RototoWorkspaceStatus,

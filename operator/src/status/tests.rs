@@ -1,4 +1,4 @@
-//! Each test gives facts and reads the conditions, as a person would.
+//! Tests of the status. Each gives facts and reads the conditions, as a person would.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
-
+use rototo_protocol::Publish;
 use rototo_protocol::fleet::Verdict as Fleet;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
 use super::*;
-use crate::poll::{LintRefusal, PollTimes};
+use crate::marker::problem::PublishProblem;
+use crate::source::poll::{Candidate, LintRefusal, PollTimes};
+use crate::status::events::events;
+use crate::status::input::{SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -103,7 +106,7 @@ impl StatusCase {
 
     fn status(&self) -> RototoWorkspaceStatus {
         let time = "2026-11-20T18:40:00Z".parse().unwrap();
-        let error = self.error.map(|(code, transient)| SourceProblem { code, message: code.to_owned(), transient });
+        let error = self.error.map(|(code, transient)| SourceProblem { message: code.to_owned(), transient });
         status(&StatusInput {
             spec: &self.spec,
             generation: Some(1),
@@ -126,7 +129,7 @@ impl StatusCase {
         })
     }
 
-    /// One line a condition: `Ready=True/Converged`.
+    /// Returns one line for each condition: `Ready=True/Converged`.
     fn conditions(&self) -> Vec<String> {
         let status = self.status();
         status.conditions.iter().map(|one| format!("{}={}/{}", one.type_, one.status, one.reason)).collect()
@@ -174,7 +177,8 @@ fn a_refused_candidate_leaves_what_is_published_and_says_where_the_errors_are() 
     assert_eq!(status.published.unwrap().revision.unwrap(), format!("main@sha1:{}", "a".repeat(40)));
     assert_eq!(
         status.conditions[0].message,
-        "main@sha1:bbbbbbbb is refused: variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 more); what was published before runs on"
+        "main@sha1:bbbbbbbb is refused: variables/limit.toml:3: the value has another type [rototo/some-rule] (and 1 \
+         more); what was published before runs on"
     );
     assert_eq!(world.events(), ["LintRefused"]);
 }
@@ -330,7 +334,7 @@ fn a_claim_has_a_date_and_the_time_for_which_it_is_good() {
 }
 
 #[test]
-fn what_nobody_knows_is_unknown_and_does_not_keep_the_workspace_from_being_ready() {
+fn an_unknown_convergence_does_not_keep_the_workspace_from_being_ready() {
     let unknown = [
         (Fleet::NoProcesses, "NoProcesses"),
         (Fleet::Recounting, "Recounting"),
@@ -347,7 +351,7 @@ fn what_nobody_knows_is_unknown_and_does_not_keep_the_workspace_from_being_ready
 }
 
 #[test]
-fn a_selector_that_nobody_understands_makes_no_claim() {
+fn an_invalid_selector_makes_no_claim() {
     let mut world = StatusCase::new();
     world.selector_usable = false;
     assert_eq!(world.conditions().last().unwrap(), "Converged=Unknown/SelectorInvalid");
@@ -377,7 +381,7 @@ fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
 }
 
 #[test]
-fn published_content_that_the_operator_lost_is_not_said_to_be_had() {
+fn published_content_that_the_operator_lost_does_not_count_as_published() {
     let mut world = StatusCase::new();
     world.problem = Some(PublishProblem::Lost);
     assert!(world.conditions().contains(&"Published=False/SnapshotLost".to_owned()));

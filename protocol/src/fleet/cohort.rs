@@ -1,8 +1,8 @@
-//! The processes that a publish had to reach, and how long it took.
+//! The past: the processes and pods that a publish had to reach, and the time that it took.
 //!
-//! The cohort is everyone who was known when the patch was sent or when its acceptance was learned. The figure is frozen the
-//! first time that all of them have applied the publish. A member that left before it had leaves no figure at all: then
-//! the publish has not reached everybody who was there.
+//! The cohort is everyone who was known when the patch was sent or when its acceptance was learned. The figure is fixed
+//! the first time that all members have applied the publish. A member that leaves before it has applied the publish
+//! leaves no figure at all: the publish has not reached everybody who was there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use std::time::Duration;
 use super::process::{Liveness, ProcessId};
 use super::{Fleet, Moment};
 
-/// When the steps towards one publish were done.
+/// The times at which the steps of one publish were done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PublishTimes {
-    /// This operator process first got an answer that names the commit.
+    /// The time at which this operator process first got an answer that names the commit.
     pub detected: Moment,
-    /// Its files had been read.
+    /// The time at which its files had been read.
     pub fetched: Moment,
-    /// Lint was through.
+    /// The time at which lint ended.
     pub linted: Moment,
-    /// The API server had accepted the marker.
+    /// The time at which the API server had accepted the marker.
     pub published: Moment,
 }
 
-/// Milliseconds since the change was detected.
+/// The time from the detection of a change to each step of its publish, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Millis {
     /// Until the files had been read.
     pub fetched: u64,
-    /// Until lint was through.
+    /// Until lint ended.
     pub linted: u64,
     /// Until the API server had accepted the marker.
     pub published: u64,
     /// Until the first of the cohort had applied it.
     pub first: Option<u64>,
-    /// Until half of the cohort had.
+    /// Until half of the cohort had applied it.
     pub p50: Option<u64>,
-    /// Until 99 of 100 had.
+    /// Until 99 of 100 had applied it.
     pub p99: Option<u64>,
-    /// Until all had. Absent before that, and where a member was lost.
+    /// Until all had applied it. Absent before that, and where a member was lost.
     pub all: Option<u64>,
 }
 
@@ -51,21 +51,22 @@ pub(super) enum Member {
     Pod(String),
 }
 
+/// The members of one publish, with the times at which they applied it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cohort {
     times: PublishTimes,
-    /// Each member, and when it had applied the publish.
+    /// Each member, and the time at which it applied the publish.
     members: BTreeMap<Member, Option<Moment>>,
     outcome: CohortOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum CohortOutcome {
-    /// Some have not applied it yet.
+    /// Some members have not applied the publish yet.
     Open,
-    /// All have, and this is how long it took.
+    /// All members have applied it, and it took this long.
     Reached(Millis),
-    /// A member left before it had, or the operator did not see it all.
+    /// A member left before it had applied it, or the operator did not see the publish to its end.
     Lost,
 }
 
@@ -78,7 +79,7 @@ impl Cohort {
         self.times.published
     }
 
-    /// There will be no figure: this operator has not seen it all.
+    /// Gives up the figure, because this operator does not see the publish to its end.
     pub(super) fn lose(&mut self) {
         if self.outcome == CohortOutcome::Open {
             self.outcome = CohortOutcome::Lost;
@@ -89,20 +90,21 @@ impl Cohort {
         self.outcome == CohortOutcome::Open
     }
 
-    /// Whether a pod was there at the publish, had not reported, and has not applied it since.
+    /// Returns whether a pod was there at the publish, had not reported then, and has not applied the publish since.
     pub(super) fn waits_for_pod(&self, uid: &str) -> bool {
         self.members.get(&Member::Pod(uid.to_owned())).is_some_and(Option::is_none)
     }
 
-    /// A process that reports first during a recount, and existed at the publish, is a member.
+    /// Makes a process a member that existed at the publish and reports for the first time during a recount.
     pub(super) fn admit(&mut self, id: &ProcessId) {
         if self.is_open() {
             self.members.entry(Member::Process(id.clone())).or_default();
         }
     }
 
-    /// Notes that a process applied the publish `at`, and gives the time since detection if it is of the cohort. One of a
-    /// pod that is a member, and had not reported at the publish, is one if it existed then.
+    /// Notes that a process applied the publish `at`. Returns the time since detection if the process is a member and
+    /// had not applied it before. A process becomes a member if it existed at the publish and its pod is a member that
+    /// had not reported then.
     pub(super) fn applied(&mut self, id: &ProcessId, was_there: Option<bool>, at: Moment) -> Option<Duration> {
         let pod = id.pod.clone().map(Member::Pod);
         if was_there != Some(false) && pod.is_some_and(|pod| self.members.contains_key(&pod)) {
@@ -116,7 +118,7 @@ impl Cohort {
         Some(at.saturating_sub(self.times.detected))
     }
 
-    /// When each process of the cohort had applied the publish, in milliseconds since detection, the first in front.
+    /// Returns the time from detection until each process of the cohort applied the publish, in milliseconds, sorted.
     fn applied_millis(&self) -> Vec<u64> {
         let applied = self.members.iter().filter(|(member, _)| matches!(member, Member::Process(_)));
         let applied = applied.filter_map(|(_, at)| *at).map(|at| millis(at.saturating_sub(self.times.detected)));
@@ -125,7 +127,7 @@ impl Cohort {
         applied
     }
 
-    /// The figures of a publish that has not reached everyone.
+    /// Returns the figures of a publish that has not reached everyone.
     fn begun(&self) -> Millis {
         let since = |time: Moment| millis(time.saturating_sub(self.times.detected));
         let (fetched, linted, published) =
@@ -133,7 +135,7 @@ impl Cohort {
         Millis { fetched, linted, published, first: self.applied_millis().first().copied(), ..Millis::default() }
     }
 
-    /// The figures of a publish that everyone has applied. Percentiles say something about a fleet only then.
+    /// Returns the figures of a publish that everyone has applied. Only then do percentiles describe the fleet.
     fn reached(&self) -> Millis {
         let applied = self.applied_millis();
         let last = self.members.values().flatten().max().map(|at| millis(at.saturating_sub(self.times.detected)));
@@ -142,7 +144,8 @@ impl Cohort {
 }
 
 impl Fleet {
-    /// Everyone who is known now: each process that has not left, and each pod that runs and has not been heard of.
+    /// Returns everyone who is known now: each process that has not left, and each running pod of which no process has
+    /// reported.
     pub(super) fn members(&self, now: Moment) -> BTreeMap<Member, Option<Moment>> {
         let present = self.processes.iter().filter(|(id, process)| self.liveness(id, process, now).counts());
         let processes = present.map(|(id, _)| Member::Process(id.clone()));
@@ -150,7 +153,7 @@ impl Fleet {
         processes.chain(pods).map(|member| (member, None)).collect()
     }
 
-    /// Notes who of the cohort has applied the publish, who was lost, and whether that is all.
+    /// Notes which members have applied the publish, which are lost, and whether the publish has reached all.
     pub(super) fn settle_cohort(&mut self, now: Moment) {
         let Some(mut cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.take()) else { return };
         self.settle_members(&mut cohort, now);
@@ -186,7 +189,8 @@ impl Fleet {
         }
     }
 
-    /// When a pod had applied the goal: every process that is known in it has, and one at least.
+    /// Returns the time at which a pod had applied the goal: at least one process of it is known, and all known ones
+    /// have applied it.
     fn pod_applied(&self, uid: &str, now: Moment) -> Option<Moment> {
         let known = self.of_pod(Some(uid)).filter(|(id, process)| self.liveness(id, process, now) != Liveness::Left);
         let applied: Option<Vec<Moment>> = known.map(|(_, process)| process.applied).collect();
@@ -206,7 +210,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The value that at least `percent` of 100 don't exceed (nearest rank).
+/// Returns the smallest value that at least `percent` of 100 values do not exceed (nearest rank).
 fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).copied()

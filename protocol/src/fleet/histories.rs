@@ -1,15 +1,15 @@
-//! Histories in which a simpler count would claim what is not so, or would never end. `docs/convergence.md` tells the rule
-//! behind each.
+//! Histories in which a simpler count would make a false claim, or would never end. `docs/convergence.md` states the
+//! rule behind each.
 
 use super::tests::{A, B, History, publish, straggler};
 use super::*;
 
-/// A process that is of the fleet since before the last publish.
+/// The report of a process that is older than the last publish.
 fn old() -> Report {
     Report { started_ms_ago: Some(3_600_000), ..Report::default() }
 }
 
-mod nobody {
+mod empty_fleets {
     use super::*;
 
     #[test]
@@ -41,7 +41,7 @@ mod nobody {
     }
 
     #[test]
-    fn mute_pods_that_nobody_selects_any_more_leave_nobody() {
+    fn pods_without_reports_do_not_count_once_they_are_no_longer_selected() {
         let mut history = History::new();
         history.publishes(publish(B, 2)).after(1_000).pod("mute").after(120_000);
         assert!(history.is_progressing());
@@ -49,22 +49,22 @@ mod nobody {
     }
 }
 
-mod deafness {
+mod restarts_and_lapses {
     use super::*;
 
     #[test]
-    fn a_publish_right_after_a_start_is_not_claimed_before_everybody_could_report() {
+    fn a_publish_right_after_a_restart_has_not_converged_before_everybody_could_report() {
         let mut history = History::new();
         history.restarts(publish(A, 1), 37).after(1_500).publishes(publish(B, 2)).after(2_000);
         history.applied("p1", publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Recounting);
-        // One that was there, and is heard only now.
+        // This process was there, and reports only now.
         history.after(10_000).reports("p2", ProcessState::Pending, Some(publish(A, 1)), old());
         assert!(history.is_progressing());
     }
 
     #[test]
-    fn of_several_processes_in_a_pod_the_first_to_report_does_not_speak_for_the_others() {
+    fn the_first_process_of_a_pod_to_report_does_not_speak_for_the_others() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(A, 1), 2).publishes(publish(B, 2)).after(50);
         assert_eq!(history.applied("p1/a", publish(B, 2)).verdict(), Verdict::Recounting);
@@ -73,7 +73,7 @@ mod deafness {
     }
 
     #[test]
-    fn a_restart_turns_nothing_that_is_false_into_true() {
+    fn a_restart_does_not_turn_a_false_condition_into_a_true_one() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).applied("p1/a", publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Recounting);
@@ -82,7 +82,7 @@ mod deafness {
     }
 
     #[test]
-    fn a_recount_ends_after_its_window_and_names_who_is_missing() {
+    fn a_recount_ends_after_its_window_and_names_the_missing_pods() {
         let mut history = History::new();
         history.pod("p1").pod("p2").restarts(publish(A, 1), 2).all_run_for(50, &["p1"], publish(A, 1));
         assert_eq!(history.verdict(), Verdict::Recounting);
@@ -93,7 +93,7 @@ mod deafness {
     }
 
     #[test]
-    fn a_recount_of_a_large_fleet_lasts_as_long_as_that_fleets_own_heartbeat_asks_for() {
+    fn a_recount_of_a_large_fleet_is_as_long_as_its_heartbeat_requires() {
         let mut history = History::new();
         history.restarts(publish(B, 2), 10_000).all_run_for(60, &["p1"], publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Recounting);
@@ -101,7 +101,7 @@ mod deafness {
     }
 
     #[test]
-    fn a_lapse_of_the_lease_is_a_recount_and_its_publish_has_no_figure() {
+    fn a_lapse_of_the_lease_causes_a_recount_and_leaves_no_figure() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).after(20_000);
         let now = history.now;
@@ -112,12 +112,12 @@ mod deafness {
     }
 
     #[test]
-    fn a_publish_during_a_recount_has_a_figure_of_all_who_were_there() {
+    fn the_figure_of_a_publish_during_a_recount_covers_all_who_were_there() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(A, 1), 1).after(5_000).publishes(publish(B, 2)).after(80);
         history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), old());
         history.after(9_920);
-        // It reports late, and says when it had applied it.
+        // It reports late, with the time at which it had applied it.
         let late = Report { applied_ms_ago: Some(9_900), ..old() };
         history.reports("-/p2", ProcessState::Applied, Some(publish(B, 2)), late);
         let view = history.all_run_for(50, &["p1", "-/p2"], publish(B, 2)).view();
@@ -129,12 +129,12 @@ mod unaccounted {
     use super::*;
 
     #[test]
-    fn a_process_that_hung_before_a_restart_is_missed_by_number() {
+    fn a_process_that_hung_before_a_restart_is_missing_from_the_count() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).all_run_for(70, &["p1/a"], publish(B, 2));
         let view = history.view();
         assert_eq!((view.verdict, view.unaccounted), (Verdict::Unprovable, 1));
-        // One that started since does not stand in for it.
+        // A process that started since does not stand in for it.
         let young = Report { started_ms_ago: Some(100), ..Report::default() };
         history.reports("p1/c", ProcessState::Applied, Some(publish(B, 2)), young);
         assert_eq!(history.verdict(), Verdict::Unprovable);
@@ -143,7 +143,7 @@ mod unaccounted {
     }
 
     #[test]
-    fn a_recount_in_which_all_report_ends_with_its_window() {
+    fn a_recount_in_which_all_report_converges_when_its_window_ends() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).all_run_for(60, &["p1/a", "p1/b"], publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Converged);
@@ -162,7 +162,7 @@ mod after_the_verdict {
     }
 
     #[test]
-    fn a_restart_of_all_refusers_leaves_a_refused_publish() {
+    fn a_publish_stays_refused_when_all_processes_that_refuse_it_restart() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         history.says("p1", ProcessState::Rejected, publish(B, 2)).after(5_000);
@@ -172,17 +172,17 @@ mod after_the_verdict {
     }
 
     #[test]
-    fn a_start_from_an_old_copy_contradicts() {
+    fn a_process_that_starts_from_an_old_copy_ends_convergence() {
         assert!(converged().pod("p2").says("p2", ProcessState::Stale, publish(A, 1)).is_progressing());
     }
 
     #[test]
-    fn a_later_refusal_contradicts() {
+    fn a_later_refusal_ends_convergence() {
         assert_eq!(converged().pod("p2").says("p2", ProcessState::Rejected, publish(B, 2)).verdict(), Verdict::Refused);
     }
 
     #[test]
-    fn silence_is_not_known_to_be_anything() {
+    fn a_silent_process_makes_the_verdict_silent_until_it_reports() {
         let mut history = converged();
         let view = history.after(60_000).view();
         assert_eq!((view.verdict, view.silent, view.millis.unwrap().all), (Verdict::Silent, 1, Some(60)));
@@ -190,14 +190,14 @@ mod after_the_verdict {
     }
 
     #[test]
-    fn a_container_that_crashes_leaves_nobody() {
+    fn a_fleet_whose_only_container_crashes_has_no_processes() {
         let mut history = converged();
         history.container_restarts("p1").change("p1", |pod| pod.containers[0].running = false);
         assert_eq!(history.verdict(), Verdict::NoProcesses);
     }
 
     #[test]
-    fn an_edit_of_the_marker_that_the_processes_follow_contradicts() {
+    fn a_process_that_follows_an_edited_marker_ends_convergence() {
         assert!(converged().applied("p1", publish(A, 9)).is_progressing());
     }
 }
@@ -206,7 +206,7 @@ mod members {
     use super::*;
 
     #[test]
-    fn a_hung_process_is_waited_for_however_long_its_neighbours_report() {
+    fn a_hung_process_keeps_the_publish_from_converging_however_long_its_siblings_report() {
         let mut history = History::new();
         history
             .pod("p1")
@@ -247,7 +247,7 @@ mod members {
     }
 
     #[test]
-    fn a_process_of_a_pod_that_no_watch_has_brought_counts() {
+    fn a_process_counts_before_the_watch_has_shown_its_pod() {
         let mut history = History::new();
         history.applied("new", publish(A, 1)).after(11_000).applied("new", publish(A, 1)).publishes(publish(B, 2));
         assert!(history.is_progressing());
@@ -255,7 +255,7 @@ mod members {
     }
 
     #[test]
-    fn the_successor_of_a_process_that_crashed_is_counted_by_itself() {
+    fn the_successor_of_a_crashed_process_counts_separately() {
         let mut history = History::new();
         history
             .pod("p1")
@@ -270,7 +270,7 @@ mod members {
     }
 
     #[test]
-    fn a_pod_is_not_satisfied_by_a_process_that_has_ended() {
+    fn a_process_that_has_ended_does_not_speak_for_its_pod() {
         let mut history = History::new();
         history.pod("p1").publishes(publish(B, 2)).after(100).applied("p1/c0", publish(B, 2)).after(2_000);
         history.container_restarts("p1").after(100).says("p1/c1", ProcessState::Stale, publish(A, 1));
@@ -292,7 +292,7 @@ mod members {
         let numbered = |sequence| Report { sequence: Some(sequence), ..Report::default() };
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         history.reports("p1", ProcessState::Pending, Some(publish(A, 1)), numbered(8));
-        // A handle was closed and opened again; the word of its end comes last.
+        // A handle was closed and opened again; the report that it drained comes last.
         history.reports("p1", ProcessState::Draining, Some(publish(A, 1)), numbered(7));
         assert!(history.is_progressing());
         history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), numbered(9));
@@ -302,7 +302,7 @@ mod members {
     }
 
     #[test]
-    fn a_copied_process_id_speaks_for_its_own_pod_alone() {
+    fn a_copied_process_id_does_not_speak_for_another_pod() {
         let mut history = History::new();
         history.pod("p1").pod("p2").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         let report = Report {
@@ -323,7 +323,7 @@ mod ends {
     use super::*;
 
     #[test]
-    fn a_process_that_is_bound_to_no_pod_can_not_be_proven_gone_and_is_dropped_in_the_end() {
+    fn a_process_that_is_bound_to_no_pod_is_unprovable_and_then_dropped() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
         history.all_run_for(60, &["p1"], publish(B, 2));
@@ -335,7 +335,7 @@ mod ends {
     }
 
     #[test]
-    fn one_that_reports_again_counts_again() {
+    fn a_dropped_process_that_reports_again_counts_again() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
         history.all_run_for(700, &["p1"], publish(B, 2));
@@ -343,7 +343,7 @@ mod ends {
     }
 
     #[test]
-    fn time_in_which_reports_were_turned_away_is_no_silence() {
+    fn time_in_which_reports_were_turned_away_does_not_count_as_silence() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(B, 2));
         history.all_run_for(590, &["p1"], publish(B, 2));
@@ -414,7 +414,7 @@ mod ends {
     }
 
     #[test]
-    fn a_report_that_comes_after_the_end_was_seen_outweighs_it_while_it_is_fresh() {
+    fn a_report_after_a_seen_end_outweighs_it_while_the_report_is_fresh() {
         let mut history = History::new();
         history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
         history.applied("p1", publish(B, 2)).pod_ends("p2").after(100).says("p2", ProcessState::Pending, publish(A, 1));
@@ -427,7 +427,7 @@ mod figures {
     use super::*;
 
     #[test]
-    fn a_figure_is_frozen_whoever_leaves_afterwards() {
+    fn a_complete_figure_stays_whoever_leaves_afterwards() {
         let mut history = History::new();
         history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
         history.after(60).applied("p1", publish(B, 2)).after(840).applied("p2", publish(B, 2));
@@ -448,7 +448,7 @@ mod figures {
     }
 
     #[test]
-    fn a_process_that_starts_later_is_not_a_slow_one() {
+    fn a_process_that_starts_later_does_not_count_as_slow() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2));
         history.after(86_400_000).pod("late");
@@ -457,7 +457,7 @@ mod figures {
     }
 
     #[test]
-    fn whoever_was_known_when_the_patch_was_sent_is_of_the_cohort() {
+    fn a_process_that_was_known_when_the_patch_was_sent_belongs_to_the_cohort() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).applied("p1/b", publish(A, 1));
         let (now, known) = (history.now, history.fleet.known(history.now));
@@ -465,7 +465,11 @@ mod figures {
         let times = PublishTimes { detected: now, fetched: now, linted: now, published: now };
         history.fleet.published(publish(B, 2), times, known, now);
         let view = history.applied("p1", publish(B, 2)).view();
-        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None), "one left unapplied");
+        assert_eq!(
+            (view.verdict, view.millis.unwrap().all),
+            (Verdict::Converged, None),
+            "one left before it had applied the publish"
+        );
     }
 }
 
@@ -473,14 +477,14 @@ mod unnamed_refusals {
     use super::*;
 
     #[test]
-    fn a_refusal_of_a_pod_that_had_not_reported_is_a_refusal() {
+    fn a_refusal_from_a_pod_that_had_not_reported_counts() {
         let mut history = History::new();
         history.pod("p1").publishes(publish(B, 2)).says("p1", ProcessState::Rejected, publish(B, 2));
         assert_eq!(history.verdict(), Verdict::Refused);
     }
 
     #[test]
-    fn a_process_that_can_not_read_the_marker_refuses_what_it_says() {
+    fn a_process_that_can_not_read_the_marker_refuses_the_publish() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         history.reports("p1", ProcessState::Rejected, None, Report::default());
@@ -489,7 +493,7 @@ mod unnamed_refusals {
     }
 
     #[test]
-    fn a_state_that_is_not_known_here_is_accepted_and_applies_nothing() {
+    fn a_report_with_an_unknown_state_is_accepted_and_applies_nothing() {
         let mut history = History::new();
         history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
         let view = history.says("p1", ProcessState::Unknown, publish(B, 2)).view();
@@ -501,7 +505,7 @@ mod unnamed_refusals {
 mod sizes_and_orders {
     use super::*;
 
-    /// The verdict on a fleet in which one process has this fault, after everyone else has applied the publish.
+    /// Returns the verdict on a fleet in which one process has this fault and all others have applied the publish.
     fn verdict(
         processes: usize,
         faulty: usize,
@@ -524,7 +528,7 @@ mod sizes_and_orders {
     }
 
     #[test]
-    fn one_fault_decides_in_a_fleet_of_any_size_under_any_names() {
+    fn one_fault_decides_the_verdict_in_a_fleet_of_any_size_and_with_any_names() {
         let faults = [Some(ProcessState::Rejected), Some(ProcessState::Pending), Some(ProcessState::Stale), None];
         for (processes, faults) in [(2, &faults[..]), (300, &faults[..]), (100_000, &faults[..1])] {
             for fault in faults.iter().copied() {
@@ -574,7 +578,7 @@ mod sizes_and_orders {
         let expected = deliver(&[0, 1, 2, 3, 4, 5]);
         assert_eq!(expected.0, Verdict::Converged);
         let mut order = [0, 1, 2, 3, 4, 5];
-        // All orders, by Heap's algorithm; each with its first message repeated at the end.
+        // All orders by Heap's algorithm, each with its first message repeated at the end.
         let mut counts = [0; 6];
         let mut at = 0;
         while at < order.len() {

@@ -1,15 +1,20 @@
-//! The fleet of one workspace: from evidence to the answer whether a publish runs everywhere.
+//! The fleet of one workspace: computes from evidence whether every process runs what is published.
 //!
-//! Evidence goes in as events: reports of processes, pods by the state of their containers, publishes that the API server
-//! accepted, and times when the operator could not hear. The answer, the figures, and the time of the next change come
-//! out. Nothing is remembered but evidence: the answer is computed from it whenever somebody asks, so that it can turn
-//! back. `docs/convergence.md` defines what it means.
+//! Evidence comes in through the methods of [`Fleet`]: reports of processes ([`Fleet::report`]), pods by the state of
+//! their containers ([`Fleet::observe`]), publishes that the API server accepted ([`Fleet::published`],
+//! [`Fleet::adopt`]), and times in which the operator received no reports ([`Fleet::listening_interrupted`],
+//! [`Fleet::turned_away`]). [`Fleet::view`] returns the answer: the verdict, the figures, the stragglers, and the time
+//! at which they may change next.
 //!
-//! - `process`: one process, its last word, and whether it still counts.
-//! - [`pods`]: pods by containers, and the ends that the kubelet has seen.
-//! - `verdict`: the present tense, *every process that counts runs the publish*.
-//! - `cohort`: the past tense, *it took so long to reach those who were there*.
-//! - `view`: both, and who is behind, for status and metrics.
+//! Invariant: a fleet stores evidence, and no verdict. Each view computes its verdict from that evidence, so a verdict
+//! can turn back. Only the figure of a publish is kept once it is complete. `docs/convergence.md` defines the meaning
+//! of both.
+//!
+//! - `process`: one process, its last report, and whether it still counts.
+//! - [`pods`]: pods by the state of their containers, and the ends that the kubelet has reported.
+//! - `verdict`: the present, *every process that counts runs the publish*.
+//! - `cohort`: the past, *the publish took this long to reach everyone who was there*.
+//! - `view`: both, with counts and stragglers, for status and metrics.
 
 mod cohort;
 #[cfg(test)]
@@ -39,106 +44,111 @@ pub use process::ProcessId;
 pub use verdict::Verdict;
 pub use view::FleetView;
 
-/// A moment: the time since the operator process started, by its monotonic clock.
+/// A point in time: the time since the operator process started, by its monotonic clock.
 pub type Moment = Duration;
 
-/// Each process beyond the first lets a fleet take so much longer to tell of a change; below `MIN_REPORT_SPREAD` and above `MAX_REPORT_SPREAD` in
-/// all it makes no difference. `MAX_REPORT_SPREAD` is a quarter of the second in which a change should converge, so that none is
-/// called late for it.
+/// The time that each process adds to the spread of the reports of a change.
 const REPORT_SPREAD_PER_PROCESS: Duration = Duration::from_micros(500);
+/// A fleet whose spread is shorter than this reports at once.
 const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
+/// The longest spread: a quarter of the second in which a change should converge, so that no change counts as late
+/// because of it.
 const MAX_REPORT_SPREAD: Duration = Duration::from_millis(250);
-/// A process is asked about so many silent siblings at a time.
+/// The number of silent siblings that the operator asks a process about at a time.
 const ASKED_AT_ONCE: usize = 8;
-/// So many processes of one pod are counted. A pod has a few workers; more are a fault or an attack of that pod.
+/// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
+/// or an attack from it.
 pub const PROCESSES_PER_POD: usize = 32;
 
-/// A pod, as a verified token names it.
+/// The pod that a verified token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodIdentity {
     /// The pod's name.
     pub name: String,
-    /// The pod's UID, which a pod of the same name does not share.
+    /// The UID of the pod, which distinguishes it from other pods of the same name.
     pub uid: String,
 }
 
-/// All that is known of the processes of one workspace.
+/// Everything that is known about the processes of one workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fleet {
     min_heartbeat: Duration,
     processes: BTreeMap<ProcessId, Process>,
     pods: Pods,
     goal: Option<Goal>,
-    /// Since when this operator hears whoever reports.
+    /// The time since which this operator receives reports without a lapse of its lease.
     listening_since: Moment,
-    /// Whether it claims nothing yet, because somebody may exist whom it has not heard.
+    /// True while the operator claims nothing, because a process may exist that has not reported.
     recounting: bool,
-    /// How many processes an earlier operator counted, of which nothing else is known. Zero once they are waited for no
-    /// longer.
+    /// The number of processes that an earlier operator counted. Zero once the operator no longer waits for those that
+    /// have not reported.
     counted_before: usize,
-    /// When this operator began to listen, and how long before that those processes were counted.
+    /// The time at which this operator began to receive reports of this fleet.
     began: Moment,
+    /// The age of the earlier operator's count at that time.
     counted_ago: Duration,
-    /// How many processes have been heard that existed when they were counted.
+    /// The number of processes that have reported and that existed when the earlier operator counted.
     recounted: usize,
-    /// How many processes there were before a lapse: with those of an earlier operator they set the length of the recount.
+    /// The number of processes before the restart or the lapse, which sets the length of the recount.
     known_before: usize,
-    /// When a report was turned away last, whoever sent it.
+    /// The time at which the operator last turned away a report, whoever sent it.
     turned_away: Moment,
-    /// How many processes were dropped since the goal was published.
+    /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported and that is later than the goal.
     unknown_publish: Option<UpdatedAt>,
-    /// The last one that was dealt with, and when.
+    /// The last unknown publish that was dealt with, and when.
     dealt_with: Option<(UpdatedAt, Moment)>,
 }
 
-/// What is known of a fleet when its workspace is first reconciled.
+/// The knowledge about a fleet when its workspace is first reconciled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FleetStart {
-    /// The workspace is new, and was never published: nobody can run anything of it.
+    /// The workspace is new and was never published, so no process can run content of it.
     New,
-    /// It was published before, and status says how many processes an earlier operator counted.
+    /// The workspace was published before, and its status has the number of processes that an earlier operator counted.
     Known {
-        /// How many.
+        /// The number of processes.
         processes: usize,
-        /// How long ago that was.
+        /// The time since the count.
         counted_ago: Duration,
     },
 }
 
-/// The publish that the fleet is on its way to.
+/// The publish that the fleet should reach.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Goal {
     publish: Publish,
-    /// When it became the goal.
+    /// The time at which it became the goal.
     since: Moment,
-    /// `None` for a publish that another operator process made: who existed then is not known.
+    /// The processes and pods that the publish had to reach. `None` for a publish of another operator process: its
+    /// members are not known.
     cohort: Option<Cohort>,
 }
 
-/// Everyone who is known at one moment.
+/// The processes and pods that are known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KnownMembers(BTreeMap<Member, Option<Moment>>);
 
 /// The outcome of a report.
 #[derive(Clone, Debug)]
 pub struct ReportOutcome {
-    /// When the next one is due.
+    /// The time until the next report is due.
     pub next: Duration,
-    /// Within which time of applying the next change to report it.
+    /// The time after applying the next change within which to report it.
     pub applied_within: Duration,
-    /// Whether the counts may have changed by it.
+    /// True if the counts may have changed.
     pub news: bool,
-    /// The time from detection until this process applied the publish, where it is of the cohort and says so first.
+    /// The time from detection until this process applied the publish. Present when a process of the cohort reports
+    /// that for the first time.
     pub applied_first: Option<Duration>,
-    /// Silent processes of the reporter's pod and PID namespace, to be asked about.
+    /// Silent processes of the reporter's pod and PID namespace. The reporter is asked whether they are gone.
     pub siblings: Vec<Pid>,
 }
 
 impl Fleet {
-    /// A fleet of which no process has been heard yet. `min_heartbeat` is the shortest heartbeat:
-    /// [`crate::windows::HEARTBEAT`], but for tests.
+    /// Creates a fleet of which no process has reported yet. `min_heartbeat` is the shortest heartbeat:
+    /// [`crate::windows::HEARTBEAT`], except in tests.
     #[must_use]
     pub fn new(start: FleetStart, min_heartbeat: Duration, now: Moment) -> Self {
         let (recounting, counted_before, counted_ago) = match start {
@@ -164,15 +174,15 @@ impl Fleet {
         }
     }
 
-    /// The windows of this fleet at its present size.
+    /// Returns the windows of this fleet at its present size.
     #[must_use]
     pub fn windows(&self) -> Windows {
         let before = if self.recounting { self.known_before } else { 0 };
         Windows::of(self.processes.len().max(before), self.min_heartbeat)
     }
 
-    /// The operator held no lease until `now`. Whatever it knows may have changed since, so it claims nothing for the
-    /// length of a recount.
+    /// Records that the operator held no lease until `now`. Everything that it knows may have changed since, so it
+    /// claims nothing for the length of a recount.
     pub fn listening_interrupted(&mut self, now: Moment) {
         self.known_before = self.known_before.max(self.processes.len());
         self.listening_since = now;
@@ -182,53 +192,54 @@ impl Fleet {
         }
     }
 
-    /// The operator turned a report away at `then`, before it knew whose it was: it was busy, or could not ask who sent
-    /// it. A process that is not heard may have been that one, so it is waited for longer.
+    /// Records that the operator turned away a report at `then` before it knew the sender: it was busy, or could not
+    /// verify the token. A process that seems silent may be that sender, so the operator waits longer for it.
     pub fn turned_away(&mut self, then: Moment) {
         self.turned_away = self.turned_away.max(then);
     }
 
-    /// The pods, as they are now.
+    /// Takes the present pods in place of the earlier ones.
     pub fn observe(&mut self, pods: Pods) {
         self.pods = pods;
     }
 
-    /// Everyone who is known now, to be given to [`Fleet::published`] by whoever is about to send the patch.
+    /// Returns everyone who is known now. A caller that is about to send a patch passes them to [`Fleet::published`]
+    /// later.
     #[must_use]
     pub fn known(&self, now: Moment) -> KnownMembers {
         KnownMembers(self.members(now))
     }
 
-    /// The API server has accepted the marker. The cohort is everyone who is known now, and who was `known` when the patch
-    /// was sent.
+    /// Records that the API server has accepted the marker with `publish`. The cohort is everyone who is known now, and
+    /// everyone who was `known` when the patch was sent.
     pub fn published(&mut self, publish: Publish, times: PublishTimes, known: KnownMembers, now: Moment) {
         let mut members = known.0;
         members.extend(self.members(now));
         self.aim(publish, Some(Cohort::of(times, members)), now);
     }
 
-    /// The marker names a publish that another operator process made. A known one changes nothing.
+    /// Records that the marker names a publish of another operator process. If it is the goal already, nothing changes.
     pub fn adopt(&mut self, publish: Publish, now: Moment) {
         if self.goal.as_ref().is_none_or(|goal| goal.publish != publish) {
             self.aim(publish, None, now);
         }
     }
 
-    /// Nothing is published any more.
+    /// Records that nothing is published any more.
     pub fn unpublished(&mut self) {
         self.goal = None;
         self.unknown_publish = None;
     }
 
-    /// The marker was compared with the API server's, and written anew where it differed, because a process reported
-    /// [`Fleet::unknown_publish`].
+    /// Records that the marker was compared with the API server's, and written again where it differed, because a
+    /// process reported [`Fleet::unknown_publish`].
     pub fn dealt_with_unknown_publish(&mut self, now: Moment) {
         if let Some(unknown) = self.unknown_publish.take() {
             self.dealt_with = Some((unknown, now));
         }
     }
 
-    /// The fingerprints that processes run or refuse, as far as they say.
+    /// Returns the fingerprints that processes run or refuse, according to their reports.
     pub fn named(&self) -> impl Iterator<Item = rototo_engine::Fingerprint> {
         self.processes.values().filter_map(|process| process.last_report.publish).map(|publish| publish.fingerprint)
     }
@@ -246,7 +257,8 @@ impl Fleet {
         self.goal = Some(Goal { publish, since: now, cohort });
     }
 
-    /// Takes a report. `jitter` lies between 0 and 1.
+    /// Takes a report, unless a later one of the same process came before. `jitter`, from 0.0 to 1.0, spreads the time
+    /// of the next report.
     pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Moment, jitter: f64) -> ReportOutcome {
         let windows = self.windows();
         let next = windows.heartbeat.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0));
@@ -265,11 +277,11 @@ impl Fleet {
         let process =
             self.processes.entry(id.clone()).or_insert_with(|| Process::of(report, pod.map(|pod| pod.name), now));
         if report.sequence.zip(process.sequence).is_some_and(|(this, last)| this <= last) {
-            // It was overtaken by a later one, or is a copy.
+            // A later report has overtaken this one, or this one is a copy.
             return taken;
         }
         let last_report = last_report(report);
-        // A process that was silent is back.
+        // The report of a process that was silent is news, too.
         let news = new || process.last_report != last_report || now >= process.silent_at();
         process.sequence = report.sequence.or(process.sequence);
         process.last_report = last_report;
@@ -290,7 +302,7 @@ impl Fleet {
         ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken }
     }
 
-    /// How many of the processes that an earlier operator counted have not been heard by this one. Which ones, nobody knows.
+    /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
     fn unaccounted(&self) -> usize {
         self.counted_before.saturating_sub(self.recounted)
     }
@@ -308,7 +320,9 @@ impl Fleet {
         self.processes.range(first..).take_while(move |(id, _)| id.pod.as_deref() == pod)
     }
 
-    /// Notes whether a process runs the goal, and since when.
+    /// Notes whether a process runs the goal, and since when. `age` is the time since it started, `ago` the time since
+    /// it applied what it runs. Returns the time from detection where a process of the cohort applies the goal for the
+    /// first time.
     fn applies(
         &mut self,
         id: &ProcessId,
@@ -334,7 +348,7 @@ impl Fleet {
         if process.applied.is_some() {
             return None;
         }
-        // Nobody has applied it before it was published, or after having said so.
+        // A process applies a publish after the publish was made, and before the report that says so.
         let at = now.checked_sub(ago.unwrap_or_default()).unwrap_or(since).max(since).min(now);
         process.applied = Some(at);
         let cohort = goal.cohort.as_mut()?;
@@ -366,8 +380,9 @@ impl Fleet {
         named.take(ASKED_AT_ONCE).collect()
     }
 
-    /// A process that names a later publish than the goal has seen a marker that is not known here. One that was dealt with
-    /// is no news, and others have to wait, so that no process can make the operator write again and again.
+    /// Notes a publish that a process names and that is later than the goal: the process has seen a marker that this
+    /// operator does not know. A publish that was dealt with is not noted again, and another one has to wait for the
+    /// silence window, so that no process can make the operator write again and again.
     fn notice_unknown_publish(&mut self, id: &ProcessId, now: Moment) {
         let (Some(goal), Some(process)) = (&self.goal, self.processes.get(id)) else { return };
         let Some(named) = process.last_report.publish.map(|publish| publish.updated_at) else { return };
@@ -378,21 +393,23 @@ impl Fleet {
         }
     }
 
-    /// The name of the newest publish that a process names and that is not known here: somebody else wrote the marker.
+    /// Returns the name of the newest publish that a process names and that this operator does not know: somebody else
+    /// wrote the marker.
     #[must_use]
     pub fn unknown_publish(&self) -> Option<UpdatedAt> {
         self.unknown_publish
     }
 
-    /// The time that it takes to hear from all, at most: so the processors of a machine, and the operator's, first apply a
-    /// change everywhere, and nobody waits long to hear that it has.
+    /// Returns the time over which the processes spread their reports of a change. The nodes and the operator then have
+    /// their processors for applying the change first. The time is so short that nobody waits long for the result.
     fn applied_within(&self) -> Duration {
         let processes = u32::try_from(self.processes.len()).unwrap_or(u32::MAX);
         let spread = REPORT_SPREAD_PER_PROCESS.saturating_mul(processes);
         if spread < MIN_REPORT_SPREAD { Duration::ZERO } else { spread.min(MAX_REPORT_SPREAD) }
     }
 
-    /// Brings everything up to `now` that time or new evidence has decided: the end of a recount, who left, and the figure.
+    /// Applies what time or new evidence has decided up to `now`: the end of a recount, the departure of processes, and
+    /// the figure.
     fn settle(&mut self, now: Moment) {
         if self.recounting && now >= self.listening_since + self.windows().recount {
             self.recounting = false;
@@ -406,8 +423,8 @@ impl Fleet {
         self.forget(now);
     }
 
-    /// Forgets processes that left. A drained one is kept as long as its pod exists, as it excuses the pod; any is kept
-    /// for the length of a recount, so that a report which was held up is known to be an old one.
+    /// Forgets processes that left. A drained process is kept while its pod runs, because it excuses the pod. Every
+    /// process is kept for the length of a recount, so that a delayed report of it is recognized as an old one.
     fn forget(&mut self, now: Moment) {
         let recount = self.windows().recount;
         let gone = |(id, process): (&ProcessId, &Process)| match self.liveness(id, process, now) {

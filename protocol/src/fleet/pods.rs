@@ -1,8 +1,10 @@
-//! The pods of a workspace's namespace, by the state of their containers, and what that says of the processes in them.
+//! The pods of a workspace's namespace by the state of their containers, and the evidence that they give about the
+//! processes in them.
 //!
-//! A pod counts by its containers and not by its phase: one that is Pending with a container running, or Terminating,
-//! may run an application. Its end is known when the kubelet has said so. A pod whose object vanishes otherwise, because
-//! it was deleted by force or its node was lost, may run on: that is [`PodObjectState::Vanished`].
+//! A pod counts by its containers and not by its phase: a pod that is Pending with a running container, or Terminating,
+//! may run an application. A pod has ended when the kubelet has reported it. A pod whose object vanishes without that
+//! report, because the pod was deleted by force or its node was lost, may still run: that is
+//! [`PodObjectState::Vanished`].
 
 use std::collections::BTreeMap;
 
@@ -13,76 +15,77 @@ use super::Moment;
 /// The pods of one namespace, by UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pods {
-    /// Those that exist, and those that are remembered for their end.
+    /// The pods that exist, and those that are remembered for their end.
     pub by_uid: BTreeMap<String, Pod>,
 }
 
 /// A pod, as the kubelet and the API server describe it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
-    /// Its name.
+    /// The name of the pod.
     pub name: String,
-    /// Whether its processes should follow the workspace.
+    /// True if its processes should follow the workspace.
     pub selected: bool,
-    /// Whether it is about to be deleted.
+    /// True if it is being deleted.
     pub terminating: bool,
-    /// When this operator first saw one of its containers run; `None` where it did already when the operator began to
-    /// look.
+    /// The time at which this operator first saw one of its containers run; `None` where one ran already when the
+    /// operator began to watch.
     pub seen_running: Option<Moment>,
-    /// Its containers that can run an application: those of the pod, and init containers that are restarted.
+    /// Its containers that can run an application: regular containers, and init containers that are restarted
+    /// (sidecars).
     pub containers: Vec<Container>,
-    /// Whether the object exists.
+    /// The state of the pod's object.
     pub object_state: PodObjectState,
 }
 
 /// A container of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Container {
-    /// Its name.
+    /// The name of the container.
     pub name: String,
-    /// Whether it runs.
+    /// True while it runs.
     pub running: bool,
-    /// Whether a process that follows is expected in it.
+    /// True if a process that follows the workspace is expected in it.
     pub expected: bool,
-    /// The last end of it that the kubelet has seen.
+    /// The last end of a run of it that the kubelet has reported.
     pub ended: Option<ContainerEnd>,
 }
 
 /// The end of one run of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerEnd {
-    /// When it ended, by the clock of its node, in whole seconds.
+    /// The time of the end by the clock of its node, in whole seconds.
     pub at: Timestamp,
-    /// When this operator learned of it.
+    /// The time at which this operator learned of it.
     pub seen: Moment,
 }
 
-/// What became of the object of a pod.
+/// The state of the object of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PodObjectState {
-    /// It exists.
+    /// The object exists.
     #[default]
     Exists,
-    /// All its containers had ended when it was seen last, or it went after they had.
+    /// All its containers had ended when the object was seen last, or the object was removed after they had.
     Ended {
-        /// When this operator learned of it.
+        /// The time at which this operator learned of it.
         seen: Moment,
     },
-    /// It is gone, and nobody has seen its containers end.
+    /// The object is gone, and nobody has seen its containers end.
     Vanished {
-        /// When this operator learned of it.
+        /// The time at which this operator learned of it.
         seen: Moment,
     },
 }
 
 impl Pods {
-    /// The pod of this UID.
+    /// Returns the pod of this UID.
     #[must_use]
     pub fn get(&self, uid: &str) -> Option<&Pod> {
         self.by_uid.get(uid)
     }
 
-    /// The pods that exist, should follow the workspace, and run something.
+    /// Returns the pods that exist, should follow the workspace, and run something.
     pub fn expected(&self) -> impl Iterator<Item = (&str, &Pod)> {
         let pods = self.by_uid.iter().filter(|(_, pod)| pod.selected && pod.runs());
         pods.map(|(uid, pod)| (uid.as_str(), pod))
@@ -90,15 +93,16 @@ impl Pods {
 }
 
 impl Pod {
-    /// Whether a container runs in which a process that follows is expected.
+    /// Returns whether it exists and a container runs in which a process that follows is expected.
     #[must_use]
     pub fn runs(&self) -> bool {
         self.object_state == PodObjectState::Exists
             && self.containers.iter().any(|container| container.running && container.expected)
     }
 
-    /// When the kubelet's word on the end of a process in this pod was learned, if there is one. `container` is the name
-    /// that the process gives, `started` its start by the clock of the node, `last_report_at` the time of its last report.
+    /// Returns the time at which this operator learned from the kubelet that a process in this pod has ended, if it
+    /// has. `container` is the name that the process reports, `started` its start by the clock of the node,
+    /// `last_report_at` the time of its last report.
     pub(super) fn end_of(
         &self,
         container: Option<&str>,
@@ -111,7 +115,8 @@ impl Pod {
         let ended = |container: &Container| container.end_of(started, last_report_at);
         match container.and_then(|name| self.containers.iter().find(|container| container.name == name)) {
             Some(own) => ended(own),
-            // Whichever of them it was in: all that ran have ended since.
+            // The process may have been in any container, so it has ended once all containers that ran have ended
+            // since.
             None => {
                 let ran = self.containers.iter().filter(|container| container.running || container.ended.is_some());
                 let ends: Option<Vec<Moment>> = ran.map(ended).collect();
@@ -120,7 +125,7 @@ impl Pod {
         }
     }
 
-    /// When the last run of any of its containers was seen to end.
+    /// Returns the time at which this operator last saw a run of one of its containers end.
     pub(super) fn last_end(&self) -> Option<Moment> {
         self.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max()
     }
@@ -130,11 +135,11 @@ impl Container {
     fn end_of(&self, started: Option<Timestamp>, last_report_at: Moment) -> Option<Moment> {
         let end = self.ended?;
         match started {
-            // Both times are of the node's clock. The kubelet's are cut to seconds, so a process that started within
-            // the last second of its container's run is not known to have ended with it.
+            // Both times are by the node's clock. The kubelet cuts its times to seconds, so a process that started
+            // within the last second of its container's run is not known to have ended with it.
             Some(started) => (started < end.at).then_some(end.seen),
-            // A process of an older client. The end may be that of an earlier run than its own, so it counts once the
-            // process has not reported since.
+            // A process of an older client reports no start. The end may be that of an earlier run than its own, so the
+            // end counts only if it was seen after the last report of the process.
             None => (end.seen > last_report_at).then_some(end.seen),
         }
     }
@@ -167,15 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn a_process_ends_with_the_run_of_the_container_that_it_was_in() {
+    fn a_process_ends_with_its_own_run_of_its_container() {
         let restarted = pod(vec![container("app", true, Some((50, 101)))]);
         assert!(ends(&restarted, Some("app"), 10), "it started before that end");
-        assert!(!ends(&restarted, Some("app"), 51), "it is of the next run");
+        assert!(!ends(&restarted, Some("app"), 51), "it belongs to the next run");
         assert!(ends(&restarted, None, 10), "there is only one container");
     }
 
     #[test]
-    fn a_process_that_names_no_container_ends_when_all_containers_have() {
+    fn a_process_that_names_no_container_ends_when_all_containers_have_ended() {
         let one = pod(vec![container("app", true, Some((50, 101))), container("sidecar", true, None)]);
         assert!(!ends(&one, None, 10));
         assert!(ends(&one, Some("app"), 10));
@@ -184,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_older_clients_process_is_one_that_was_seen_after_its_last_report() {
+    fn a_process_that_reports_no_start_ends_with_an_end_that_was_seen_after_its_last_report() {
         let seen = |second| pod(vec![container("app", true, Some((50, second)))]).end_of(None, None, LAST_REPORT_AT);
         assert_eq!(seen(99), None);
         assert_eq!(seen(101), Some(Duration::from_secs(101)));
     }
 
     #[test]
-    fn a_pod_runs_by_its_containers_and_while_it_exists() {
+    fn a_pod_runs_while_it_exists_and_one_of_its_containers_runs() {
         assert!(pod(vec![container("app", true, None)]).runs());
         assert!(!pod(vec![container("app", false, Some((50, 101)))]).runs());
         let terminating = Pod { terminating: true, ..pod(vec![container("app", true, None)]) };

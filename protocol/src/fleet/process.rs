@@ -1,4 +1,4 @@
-//! One process of a fleet: its last word, and whether it still counts.
+//! One process of a fleet: its last report, and whether the process still counts.
 
 use jiff::Timestamp;
 use rototo_api::fleet::{Pid, ProcessState, Report};
@@ -7,45 +7,45 @@ use super::{Fleet, Moment, Pods};
 use crate::Publish;
 use crate::windows::Windows;
 
-/// A process misses so many promised reports before it is silent.
+/// The number of promised reports after whose absence a process is silent.
 const MISSED_REPORTS: u32 = 3;
 
-/// The identity of a process. A UUID alone is not enough: whoever copies it from one pod to another must not speak for
-/// the first.
+/// The identity of a process. The UUID alone is not enough: somebody who copies it from one pod to another must not
+/// speak for the first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId {
-    /// The UID of the pod that its token is bound to.
+    /// The UID of the pod that its token is bound to; `None` where it is bound to none.
     pub pod: Option<String>,
-    /// The UUID that it drew when it started.
+    /// The UUID that it generated when it started.
     pub process: String,
 }
 
-/// What is known of a process.
+/// The evidence about a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Process {
     pub(super) pod_name: Option<String>,
     pub(super) sequence: Option<u64>,
     pub(super) last_report: LastReport,
-    /// When its last report came.
+    /// The time at which its last report arrived.
     pub(super) last_report_at: Moment,
-    /// When it was told to report again, at the latest.
+    /// The latest time at which its next report is due.
     pub(super) promised: Moment,
-    /// Whether it existed at the moment of the goal's publish: `None` where it does not tell its age.
+    /// True if it existed when the goal was published; `None` where that is not known.
     pub(super) was_there: Option<bool>,
-    /// When its first report came.
+    /// The time at which its first report arrived.
     pub(super) first_report_at: Moment,
     pub(super) container: Option<String>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) pid: Option<Pid>,
-    /// When it had applied the goal first. It may have lost it since.
+    /// The time at which it applied the goal; `None` while its last report does not say that it runs the goal.
     pub(super) applied: Option<Moment>,
-    /// Since when its word is not that it runs the goal.
+    /// The time since which its reports do not say that it runs the goal.
     pub(super) behind_since: Moment,
-    /// When a sibling said that it is gone.
+    /// The time at which a sibling testified that it is gone.
     pub(super) testified_gone: Option<Moment>,
 }
 
-/// The last word of a process.
+/// The content of the last report of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LastReport {
     pub(super) state: ProcessState,
@@ -53,22 +53,23 @@ pub(super) struct LastReport {
     pub(super) reason: Option<String>,
 }
 
-/// Whether a process counts.
+/// The state of a process with respect to the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
     /// It reports in time.
     Live,
-    /// It does not report, and its pod exists: it may hang, or be cut off.
+    /// It is silent, and its pod exists: the process may hang, or be cut off.
     Silent,
-    /// It does not report, and nobody can see its end: it is bound to no pod, or its pod vanished.
+    /// It is silent, and nobody can see its end: it is bound to no pod, or its pod vanished.
     Unprovable,
-    /// It was [`Liveness::Unprovable`] for the whole window, and is waited for no longer.
+    /// It was [`Liveness::Unprovable`] for the whole *forget* window, and the operator no longer waits for it.
     Dropped,
-    /// It has drained, or was seen to end.
+    /// It has drained, or its end was seen.
     Left,
 }
 
 impl Liveness {
+    /// Returns whether a publish has to reach the process.
     pub(super) fn counts(self) -> bool {
         matches!(self, Self::Live | Self::Silent | Self::Unprovable)
     }
@@ -81,7 +82,8 @@ impl Fleet {
         }
         let silent = now >= process.silent_at();
         let end = process.end(id, &self.pods);
-        // A report that came after the end was seen outweighs it, as long as it is fresh: a watch can lag behind.
+        // A report that came after the end was seen outweighs it while the process is not silent: a watch can lag
+        // behind.
         if end.is_some_and(|seen| seen >= process.last_report_at || silent) {
             return Liveness::Left;
         }
@@ -94,8 +96,8 @@ impl Fleet {
         if now < self.drops_at(process) { Liveness::Unprovable } else { Liveness::Dropped }
     }
 
-    /// When a process whose end can't be seen is no longer waited for. Time in which the operator could not hear does not
-    /// count.
+    /// Returns the time at which the operator no longer waits for a process whose end can't be seen. Time in which the
+    /// operator received no reports does not count.
     pub(super) fn drops_at(&self, process: &Process) -> Moment {
         process.last_report_at.max(self.listening_since).max(self.turned_away) + self.windows().forget
     }
@@ -120,39 +122,43 @@ impl Process {
         }
     }
 
-    /// When it counts as silent, unless it reports before.
+    /// Returns the time at which it counts as silent, unless it reports before.
     pub(super) fn silent_at(&self) -> Moment {
         self.last_report_at + self.promised.saturating_sub(self.last_report_at) * MISSED_REPORTS
     }
 
-    /// When its end was learned of, if it was.
+    /// Returns the time at which the operator learned of its end, if it did.
     fn end(&self, id: &ProcessId, pods: &Pods) -> Option<Moment> {
         let pod = id.pod.as_ref().and_then(|uid| pods.get(uid));
         let kubelet = pod.and_then(|pod| pod.end_of(self.container.as_deref(), self.started_at, self.last_report_at));
         kubelet.into_iter().chain(self.testified_gone).max()
     }
 
-    /// A process whose verification is old, or whose marker is gone, still runs what it names.
+    /// Returns whether it runs `publish`. A process whose verification is old, or whose marker is gone, still runs the
+    /// publish that it names.
     pub(super) fn runs(&self, publish: &Publish) -> bool {
         let resolves =
             matches!(self.last_report.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
         resolves && self.last_report.publish.as_ref() == Some(publish)
     }
 
-    /// Refusing an older publish says nothing about this one. A marker that can't be read is refused without a name.
+    /// Returns whether it refuses `publish`. The refusal of an older publish does not count. A process that can't read
+    /// the marker refuses without a name, and that counts.
     pub(super) fn refuses(&self, publish: &Publish) -> bool {
         self.last_report.state == ProcessState::Rejected
             && self.last_report.publish.is_none_or(|refused| refused == *publish)
     }
 
-    /// It has just started and runs nothing yet, which contradicts nothing.
+    /// Returns whether it started after the publish, runs nothing yet, and is within its grace. Such a process
+    /// contradicts nothing.
     pub(super) fn is_starting(&self, windows: &Windows, now: Moment) -> bool {
         let later = self.was_there == Some(false);
         let nothing = matches!(self.last_report.state, ProcessState::Starting | ProcessState::Pending);
         later && nothing && self.last_report.publish.is_none() && now < self.first_report_at + windows.grace
     }
 
-    /// The word for people: a process that has applied an older publish has not said anything about this one yet.
+    /// Returns the state to show to people. A process that has applied an older publish is shown as pending, as it has
+    /// not reported anything about this one yet.
     pub(super) fn state(&self, silent: bool) -> ProcessState {
         match self.last_report.state {
             _ if silent => ProcessState::Silent,

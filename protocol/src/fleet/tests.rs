@@ -1,4 +1,4 @@
-//! Each test is a history of reports and pods, on a clock that only the test moves.
+//! Tests of the fleet. Each test is a history of reports and pods, on a clock that only the test moves.
 
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::Testimony;
@@ -9,7 +9,7 @@ use crate::windows::HEARTBEAT;
 pub(super) const A: char = 'a';
 pub(super) const B: char = 'b';
 
-/// A history: events happen to a fleet, and the test asks what it says.
+/// A history: the test makes events happen to a fleet, and asks for its view.
 pub(super) struct History {
     pub(super) fleet: Fleet,
     pub(super) pods: Pods,
@@ -26,13 +26,13 @@ pub(super) fn straggler(name: &str, state: &str) -> Straggler {
 }
 
 impl History {
-    /// A workspace that is new, with an operator that listens.
+    /// A new workspace, whose operator receives reports.
     pub(super) fn new() -> Self {
         let now = Duration::from_secs(1000);
         Self { fleet: Fleet::new(FleetStart::New, HEARTBEAT, now), pods: Pods::default(), now }
     }
 
-    /// The operator starts anew, and finds this published; status says how many processes were counted.
+    /// The operator restarts and finds this publish; the status has this number of processes.
     pub(super) fn restarts(&mut self, goal: Publish, processes: usize) -> &mut Self {
         self.fleet = Fleet::new(FleetStart::Known { processes, counted_ago: Duration::ZERO }, HEARTBEAT, self.now);
         for pod in self.pods.by_uid.values_mut() {
@@ -67,7 +67,7 @@ impl History {
         self.observed()
     }
 
-    /// The kubelet says that all containers of the pod have ended.
+    /// The kubelet reports that all containers of the pod have ended.
     pub(super) fn pod_ends(&mut self, name: &str) -> &mut Self {
         let seen = self.now;
         self.change(name, |pod| {
@@ -128,7 +128,7 @@ impl History {
         self.says(process, ProcessState::Applied, publish)
     }
 
-    /// Every one of `processes` says every ten seconds, for so long, that it runs this.
+    /// Each of `processes` reports every ten seconds, for this long, that it runs the publish.
     pub(super) fn all_run_for(&mut self, seconds: u64, processes: &[&str], publish: Publish) -> &mut Self {
         for _ in 0..seconds.div_ceil(10) {
             self.after(10_000);
@@ -169,12 +169,12 @@ fn a_publish_converges_when_the_last_process_has_applied_it() {
 }
 
 #[test]
-fn the_time_of_a_process_is_when_it_applied_and_not_when_it_said_so() {
+fn the_figure_counts_when_a_process_applied_a_publish_and_not_when_it_reported_that() {
     let mut history = History::new();
     history.applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2)).after(100);
     let ago = |ago| Report { applied_ms_ago: Some(ago), ..Report::default() };
     history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), ago(70));
-    // Nobody has applied it before it was published, whatever a process says.
+    // A process can't have applied it before it was published, whatever it reports.
     history.reports("p2", ProcessState::Applied, Some(publish(B, 2)), ago(u64::MAX));
     let millis = history.view().millis.unwrap();
     assert_eq!((millis.first, millis.all), (Some(0), Some(30)));
@@ -204,7 +204,7 @@ fn a_report_for_an_older_publish_of_the_same_content_does_not_count() {
 }
 
 #[test]
-fn a_refusal_is_not_an_application() {
+fn a_process_that_refuses_a_publish_has_not_applied_it() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
     let view = history.says("p1", ProcessState::Rejected, publish(B, 2)).view();
@@ -212,7 +212,7 @@ fn a_refusal_is_not_an_application() {
 }
 
 #[test]
-fn the_refusal_of_an_older_publish_says_nothing_about_its_mend() {
+fn the_refusal_of_an_older_publish_does_not_count_against_its_fix() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2));
     history.says("p1", ProcessState::Rejected, publish(B, 2)).publishes(publish(A, 3));
@@ -232,7 +232,7 @@ fn a_pod_that_never_reported_keeps_the_publish_from_converging_until_it_is_seen_
 }
 
 #[test]
-fn a_pod_that_starts_after_the_publish_may_take_its_time_and_then_counts() {
+fn a_pod_that_starts_after_the_publish_counts_once_its_grace_is_over() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2)).after(1000);
     history.pod("late");
@@ -245,19 +245,19 @@ fn a_pod_that_starts_after_the_publish_may_take_its_time_and_then_counts() {
 }
 
 #[test]
-fn a_process_that_has_just_started_with_nothing_contradicts_nothing() {
+fn a_process_that_has_just_started_and_runs_nothing_does_not_end_convergence() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1)).publishes(publish(B, 2)).applied("p1", publish(B, 2)).after(1000);
     let young = Report { started_ms_ago: Some(10), ..Report::default() };
     history.pod("late").reports("late", ProcessState::Starting, None, young.clone());
     assert_eq!(history.verdict(), Verdict::Converged);
-    // One that runs something else does, however young it is.
+    // A process that runs something else contradicts, however young it is.
     history.reports("late", ProcessState::Stale, Some(publish(A, 1)), young);
     assert!(history.is_progressing());
 }
 
 #[test]
-fn a_draining_process_is_not_waited_for_and_leaves_no_figure() {
+fn a_draining_process_does_not_delay_the_verdict_and_leaves_no_figure() {
     let mut history = History::new();
     history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).publishes(publish(B, 2));
     let view = history.applied("p1", publish(B, 2)).says("p2", ProcessState::Draining, publish(A, 1)).view();
@@ -276,7 +276,7 @@ fn a_process_is_silent_after_three_missed_reports_and_stays_behind() {
 }
 
 #[test]
-fn the_view_says_when_silence_would_change_it() {
+fn the_view_has_the_time_at_which_silence_would_change_it() {
     let mut history = History::new();
     history.pod("p1").applied("p1", publish(A, 1));
     let now = history.now;
@@ -284,7 +284,7 @@ fn the_view_says_when_silence_would_change_it() {
 }
 
 #[test]
-fn several_processes_of_one_pod_all_count() {
+fn every_process_of_a_pod_counts() {
     let mut history = History::new();
     history.pod("p1").applied("p1/a", publish(A, 1)).after(5).applied("p1/b", publish(A, 1)).publishes(publish(B, 2));
     assert!(history.applied("p1/a", publish(B, 2)).is_progressing());
@@ -326,7 +326,7 @@ fn a_later_publish_that_a_process_names_is_noticed_once() {
     let now = history.now;
     history.fleet.dealt_with_unknown_publish(now);
     assert_eq!(history.applied("p1", publish(A, 9)).fleet.unknown_publish(), None);
-    // Another one has to wait, so that no process makes the operator write again and again.
+    // Another name has to wait, so that no process makes the operator write again and again.
     assert_eq!(history.applied("p1", publish(A, 10)).fleet.unknown_publish(), None);
     assert_eq!(
         history.after(45_000).applied("p1", publish(A, 11)).fleet.unknown_publish(),
@@ -355,7 +355,7 @@ fn a_silent_process_whose_sibling_says_that_it_is_gone_has_left() {
 }
 
 #[test]
-fn nobody_testifies_about_another_pod_or_namespace() {
+fn testimony_about_another_pod_or_namespace_is_ignored() {
     let mut history = History::new();
     let pid = |namespace| Some(Pid { pid: 10, started: 7, namespace });
     history.pod("p1").pod("p2");

@@ -1,6 +1,6 @@
-//! The present tense: does every process that counts run what is published, as far as anybody can know?
+//! The present: does every process that counts run what is published, as far as anybody can know?
 //!
-//! It is never latched. Each verdict is computed from the evidence as it is at one moment, and can turn back at the next.
+//! A verdict is never stored. It is computed from the evidence at one moment, and can turn back at the next.
 
 use rototo_api::fleet::ProcessState;
 
@@ -13,26 +13,29 @@ use super::{Fleet, Moment};
 pub enum Verdict {
     /// Nothing is published.
     NothingPublished,
-    /// A process refuses it.
+    /// A process that counts refuses the publish.
     Refused,
-    /// A process that counts, or a pod that should have reported, is known not to run it, the first of them since then.
+    /// A process that counts, or a pod that should have reported, is known not to run the publish.
     Progressing {
-        /// Since when it is behind: the publish, or the time when it came to run something else.
+        /// The time since which the first of them is behind: that of the publish, or that at which it came to run
+        /// something else.
         since: Moment,
     },
     /// Nobody is known not to run it, but the operator has not listened for long enough to know everybody.
     Recounting,
-    /// All run it that can be heard. Of others nobody can know: they are bound to no pod, or vanished with their pod.
+    /// All processes that report run it. About others nobody can know: they are bound to no pod, vanished with their
+    /// pod, or were counted before the operator was restarted.
     Unprovable,
-    /// All had applied it, and some of them have not reported since for too long.
+    /// All have applied it, and some of them have not reported for the silence window.
     Silent,
-    /// Nobody is known who could run it.
+    /// No process is known that runs it.
     NoProcesses,
-    /// Every process that counts runs it, and has said so within its silence window.
+    /// Every process that counts runs it, and has reported so within its silence window.
     Converged,
 }
 
 impl Fleet {
+    /// Returns the verdict on the goal at the time `now`.
     pub(super) fn verdict(&self, now: Moment) -> Verdict {
         let Some(goal) = &self.goal else { return Verdict::NothingPublished };
         let windows = self.windows();
@@ -72,12 +75,12 @@ impl Fleet {
         }
     }
 
-    /// The pods that should follow the workspace, run something, and of which no process is heard. A pod all of whose
-    /// processes have drained is excused until one of its containers ends.
+    /// Returns the pods that should follow the workspace, run something, and of which no process counts. A pod all of
+    /// whose processes have drained is excused until one of its containers ends.
     pub(super) fn unreported(&self, now: Moment) -> Vec<(&str, &Pod)> {
         let cohort = self.goal.as_ref().and_then(|goal| goal.cohort.as_ref());
         let running = self.pods.by_uid.iter().filter(|(_, pod)| pod.runs());
-        // A pod of the cohort stays one when its labels change.
+        // A pod of the cohort stays a member when its labels change.
         let counted =
             running.filter(|(uid, pod)| pod.selected || cohort.is_some_and(|cohort| cohort.waits_for_pod(uid)));
         let unreported = counted.map(|(uid, pod)| (uid.as_str(), pod)).filter(|(uid, pod)| {
@@ -91,8 +94,8 @@ impl Fleet {
         unreported.collect()
     }
 
-    /// The pods that should follow the workspace, were never heard, and whose object vanished while they ran: until when
-    /// each of them is waited for.
+    /// Returns a time for each pod that should follow the workspace, never reported, and vanished while it ran: the
+    /// time until which the operator waits for it.
     pub(super) fn vanished_unreported(&self, now: Moment) -> impl Iterator<Item = Moment> {
         let forget = self.windows().forget;
         self.pods.by_uid.iter().filter_map(move |(uid, pod)| {
@@ -103,7 +106,8 @@ impl Fleet {
         })
     }
 
-    /// Since when a pod that is not heard keeps the publish from having converged; `None` while it has just started.
+    /// Returns the time since which an unreported pod keeps the publish from having converged; `None` during the grace
+    /// of a new pod.
     fn missing_since(&self, uid: &str, pod: &Pod, now: Moment) -> Option<Moment> {
         let goal = self.goal.as_ref()?;
         let of_cohort = goal.cohort.as_ref().is_some_and(|cohort| cohort.waits_for_pod(uid));

@@ -1,4 +1,4 @@
-//! The fleet at one moment, counted for status and metrics.
+//! Counts a fleet at one moment, for status and metrics. [`Fleet::view`] is the only way to read a verdict.
 
 use rototo_api::convergence::Straggler;
 
@@ -6,42 +6,42 @@ use super::process::{Liveness, ProcessId};
 use super::{Fleet, Millis, Moment, Verdict};
 use crate::windows::Windows;
 
-/// A status names so many stragglers.
+/// The number of stragglers that a status names.
 const NAMED_STRAGGLERS: usize = 10;
 
-/// The fleet at one moment.
+/// The counts of a fleet at one moment, and the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetView {
-    /// How many there should be, where pods are selected.
+    /// The number of processes that there should be; `None` where no pod is selected.
     pub expected: Option<u32>,
-    /// How many processes have reported and not left.
+    /// The number of processes that have reported and have not left.
     pub processes: u32,
-    /// How many of them run the publish.
+    /// The number of them that run the publish.
     pub applied: u32,
-    /// How many of them refuse it.
+    /// The number of them that refuse it.
     pub rejected: u32,
-    /// How many of them no longer report.
+    /// The number of them that no longer report.
     pub silent: u32,
-    /// How many of them are bound to no pod.
+    /// The number of them that are bound to no pod.
     pub unbound: u32,
-    /// How many processes were counted by an earlier operator and have not been heard by this one.
+    /// The number of processes that an earlier operator counted and that have not reported to this one.
     pub unaccounted: u32,
-    /// How many processes fell silent without a seen end, and are waited for no longer.
+    /// The number of processes that fell silent without a seen end, and for which the operator no longer waits.
     pub lost: u32,
-    /// Those that don't run the publish, the first ten by name.
+    /// The stragglers, which do not run the publish: the first ten by name.
     pub behind: Vec<Straggler>,
-    /// Whether the publish runs everywhere.
+    /// The verdict on the publish.
     pub verdict: Verdict,
-    /// The figures of a publish that this operator process made.
+    /// The figures of the publish, if this operator process made it.
     pub millis: Option<Millis>,
-    /// When the answer may change although nobody reports.
+    /// The time at which the view may change although nobody reports.
     pub next_change: Option<Moment>,
     /// The windows of the fleet at this size.
     pub windows: Windows,
 }
 
 impl Fleet {
-    /// Brings the fleet up to `now`, and counts it.
+    /// Brings the fleet up to `now`, and returns its counts.
     pub fn view(&mut self, now: Moment) -> FleetView {
         self.settle(now);
         let mut view = FleetView {

@@ -1,37 +1,37 @@
-//! What went wrong on the way to a publish: a code for the fleet, a sentence for people, and whether waiting helps.
+//! A fault on the way to a publish: a code for the fleet, a sentence for people, and whether waiting helps.
 
 use std::time::Duration;
 
-/// One failure. The code goes into reports, status, and metrics; the message into logs and the process's own status.
-/// Neither ever holds a value of the workspace or a secret.
+/// A failure. Its code goes into reports, status, and metrics; its message goes into logs and the status that the
+/// process shows itself. Neither holds a value of the workspace or a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The code.
+    /// The code, such as `operator_unreachable`.
     pub code: &'static str,
-    /// The sentence.
+    /// The sentence for people.
     pub message: String,
-    /// Whether waiting helps.
+    /// The kind of the fault, which decides when to try again.
     pub kind: FaultKind,
 }
 
-/// Whether trying again can help.
+/// The kinds of faults, by what helps against them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It passes by itself: try again soon.
+    /// It passes by itself: try again soon, with a growing wait.
     Transient,
-    /// The server said when to come back.
+    /// The server asks for this wait.
     Busy(Duration),
-    /// Somebody has to act, and may: try again at leisure.
+    /// Somebody has to act first: try again with the slow backoff.
     Persistent,
 }
 
 impl Fault {
-    /// A failure that passes by itself.
+    /// Creates a failure that passes by itself.
     pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), kind: FaultKind::Transient }
     }
 
-    /// A failure that somebody has to do something about.
+    /// Creates a failure that somebody has to do something about.
     pub fn persistent(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), kind: FaultKind::Persistent }
     }

@@ -1,13 +1,14 @@
-//! Decides what one process does about one workspace of the cluster: `step` takes its state and an event, and gives the
-//! next state and the actions to take.
+//! Decides what one process does about one workspace of the cluster. [`step`] is the entry point: it takes the state of
+//! a handle and an event, and returns the next state and the actions to carry out.
 //!
-//! Every step ends by comparing what runs with what is wanted, so no step depends on an earlier event having been seen:
-//! a missed notification, a repeated one, and one that overtook another all lead to the same place. Invariants:
+//! Every step ends by comparing what runs with what is desired, so no step depends on an earlier event having been
+//! seen. A missed notification, a repeated one, and one that overtook another all lead to the same state. Invariants:
 //!
-//! - What runs is replaced only by content that was fetched, verified, and compiled. Nothing else ever removes it.
-//! - At most one fetch and one report are under way. Work on a superseded publish is cancelled.
-//! - What is wanted comes from the marker alone, and whatever the watch shows is accepted. An answer of the operator that
-//!   names something else makes the process list the marker anew.
+//! - The content that runs is replaced only by content that was fetched or recalled from the disk, verified, and
+//!   compiled. Nothing else removes it.
+//! - At most one fetch and one report are under way. The fetch of a superseded publish is cancelled.
+//! - The desired publish comes from the marker alone, and whatever the watch shows is accepted. A report response that
+//!   names something else makes the process list the marker again.
 
 use std::time::Duration;
 
@@ -27,92 +28,93 @@ pub mod fault;
 mod reported_state;
 mod reporting;
 
-/// What the doorbell shows for this workspace.
+/// The marker of this workspace, as the doorbell shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObservedMarker {
-    /// The namespace has no map of markers.
+    /// The namespace has no marker map.
     NoMap,
     /// The map has no key for this workspace.
     NoMarker,
     /// The workspace was removed at that time.
     Removed(UpdatedAt),
-    /// This is published.
+    /// The marker names this publish.
     Published(Publish),
-    /// There is a marker, and this process can't read it.
+    /// The workspace has a marker that this process can't read.
     Unreadable(Fault),
 }
 
-/// What happened.
+/// An event that the follower reacts to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowerEvent {
-    /// The map was listed anew, and shows this.
+    /// The marker map was listed, and shows this.
     Hydrated(ObservedMarker),
     /// The map changed within one watch, and now shows this.
     Changed(ObservedMarker),
-    /// The API server can't be reached or refuses.
+    /// The watch is interrupted: the API server can't be reached, or refuses.
     WatchLost(Fault),
     /// The watch runs again.
     WatchRestored,
-    /// This content was had from there, verified, and compiled.
+    /// This content was loaded from this place, verified, and compiled.
     Loaded(Fingerprint, ContentSource),
-    /// This publish was found on the disk, and compiled.
+    /// This publish was found in the disk cache, and compiled.
     Recalled(Publish),
     /// The fetch that was under way failed.
     FetchFailed(Fault),
-    /// This process refuses to run this content. It asks again later.
+    /// This process refuses to run this content. It tries again later.
     Refused(Fingerprint, Fault),
-    /// The content of the last [`FollowerAction::Swap`] or [`FollowerAction::Rename`] was not there, and this is still resolved from. It
-    /// happens only by a fault of the caller, and is reported and made good.
+    /// The content of the last [`FollowerAction::Swap`] or [`FollowerAction::Rename`] was not there, and the handle
+    /// still resolves from this publish. Only an error of the caller causes that. It is reported, and the content is
+    /// fetched again.
     NotSwapped(Option<Publish>),
-    /// The operator took the report.
+    /// The operator took the report, and sent this response.
     Answered(ReportResponse),
     /// The operator did not take the report.
     ReportFailed(Fault),
-    /// The application asks to look now.
+    /// The application requests a refresh.
     RefreshRequested,
     /// The time of [`FollowerState::wake_at`] has come.
     Timer,
 }
 
-/// Where content was had.
+/// The place from which content was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentSource {
-    /// From somebody who knows what is published now.
+    /// A source that knows what is published now.
     Current,
-    /// From what an earlier process left on the disk.
+    /// The disk cache, as an earlier process left it.
     Disk,
 }
 
-/// What is to be done.
+/// An action for the caller to carry out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FollowerAction {
-    /// Fetch, verify, and compile this content, instead of whatever is under way; `base` can be built upon.
+    /// Fetch, verify, and compile this content, in place of any fetch that is under way.
     Fetch {
         /// The content.
         fingerprint: Fingerprint,
-        /// The content that runs, of which the fetched one may share documents.
+        /// The content that runs, if the fetch may omit documents that are equal in it.
         base: Option<Fingerprint>,
     },
-    /// Drop the fetch that is under way.
+    /// Cancel the fetch that is under way.
     CancelFetch,
     /// Resolve from the content that was just loaded.
     Swap(Publish),
-    /// What runs is now known as this publish, of this revision.
+    /// Keep the running content, which now is this publish and of this revision.
     Rename {
         /// The publish.
         publish: Publish,
         /// The revision, where the operator has named it.
         revision: Option<String>,
     },
-    /// Tell the operator.
+    /// Report this to the operator.
     Report(ReportedState),
-    /// The watch missed something: list anew.
+    /// List the marker map again, because the watch has missed a change.
     RestartWatch,
-    /// Look for the last publish on the disk.
+    /// Look for the last publish in the disk cache.
     Recall,
 }
 
-/// The moment of a step: the time since the process began to follow, and a random number in `0.0..1.0`.
+/// The time of a step, and a random number for it.
 #[derive(Clone, Copy, Debug)]
 pub struct StepTime {
     /// The time since the process began to follow.
@@ -121,68 +123,77 @@ pub struct StepTime {
     pub chance: f64,
 }
 
-/// Assumed until the operator answers; also the default of the resource's `staleAfter`.
+/// The time after which configuration counts as stale until the operator answers; also the default of `staleAfter` of
+/// the resource.
 const STALE_AFTER: Duration = Duration::from_secs(300);
-/// How long the watch may lag behind the report's answer before it counts as silently dead.
+/// The time within which the watch must show what a report response has named. After it the watch counts as dead.
 const WATCH_LAG: Duration = Duration::from_secs(2);
-/// Between attempts when somebody has to act first.
+/// The wait between attempts when somebody has to act first.
 const SLOW_BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), cap: Duration::from_secs(10) };
-/// Between attempts at content that was refused.
+/// The wait between attempts at content that this process refused.
 const REFUSAL_BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), cap: Duration::from_secs(300) };
+/// The wait between attempts at a fetch whose failure passes by itself.
 const FETCH_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(5) };
-/// How long a start waits for the doorbell before it uses what it has on the disk.
+/// The time for which a start waits for the doorbell before it uses the disk cache.
 const RECALL_AFTER: Duration = Duration::from_secs(3);
-/// However long a server asks to stay away.
+/// The longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Whether the process may keep what it applied last on a disk.
+/// The permission to keep the last applied publish on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskCache {
-    /// It may.
+    /// The process may use the disk cache.
     Enabled,
-    /// It may not.
+    /// The process has no disk cache.
     None,
 }
 
-/// What is known.
+/// The state of one follower. [`step`] is the only function that changes it.
 #[derive(Clone, Debug)]
 pub struct FollowerState {
     desired: Desired,
+    /// The publish that the handle resolves from.
     running: Option<Publish>,
+    /// The revision of the running publish, if the operator has named it.
     revision: Option<String>,
+    /// The fetch of the desired content, under way or waiting for its next attempt.
     fetch: Option<FetchProgress>,
+    /// The last publish that this process refused.
     refused: Option<RefusedPublish>,
+    /// The fault of the watch while it is interrupted.
     watch: Option<Fault>,
-    /// When the watch should have shown what an answer already told.
+    /// The time by which the watch should have shown what a report response has named.
     watch_due: Option<Duration>,
+    /// The application's own `staleAfter`, which overrides the operator's.
     stale_after: Option<Duration>,
+    /// The time at which the running content becomes stale.
     fresh_until: Duration,
     report: Reporting,
-    /// When to use what is on the disk, if nothing else is heard until then.
+    /// The time at which the disk cache is used, if no marker is seen before.
     recall_due: Option<Duration>,
 }
 
-/// What this process should run.
+/// The publish that this process should run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Desired {
-    /// The doorbell has not been heard yet.
+    /// The doorbell has not listed the marker map yet.
     NotListed,
-    /// The doorbell was heard, and nothing is published: `NoMap`, `NoMarker`, or `Removed`.
+    /// The doorbell has listed the marker map, and nothing is published: `NoMap`, `NoMarker`, or `Removed`.
     Nothing(ObservedMarker),
-    /// This.
+    /// The marker names this publish.
     Publish(Publish),
-    /// Whatever it was before the marker became unreadable.
+    /// The marker is unreadable; `before` is the publish that was desired before.
     Unreadable { before: Option<Publish>, fault: Fault },
 }
 
-/// The way to the content that is wanted.
+/// The fetch of the desired content.
 #[derive(Clone, Debug)]
 struct FetchProgress {
     fingerprint: Fingerprint,
     failures: u32,
-    /// Why the last attempt failed, and when the next is due; `None` while an attempt is under way.
+    /// The fault of the last attempt, and the time of the next; `None` while an attempt is under way.
     waiting: Option<(Fault, Duration)>,
-    /// Why the last attempt failed, also while the next is under way.
+    /// The fault of the last attempt, also while the next is under way.
     trouble: Option<Fault>,
 }
 
@@ -191,14 +202,14 @@ struct FetchProgress {
 struct RefusedPublish {
     publish: Publish,
     fault: Fault,
-    /// How often in a row it was refused.
+    /// The number of refusals in a row.
     times: u32,
-    /// When to ask again: a check of the application may fail for a reason that passes.
+    /// The time of the next attempt: a check of the application may fail for a reason that passes.
     again: Duration,
 }
 
 impl FollowerState {
-    /// A process that begins to follow at time zero. `stale_after` overrides what the operator says.
+    /// Creates the state of a process that begins to follow at time zero. `stale_after` overrides the operator's value.
     pub fn new(stale_after: Option<Duration>, disk: DiskCache) -> Self {
         Self {
             desired: Desired::NotListed,
@@ -216,7 +227,7 @@ impl FollowerState {
     }
 }
 
-/// Takes one event in, and says what is to be done about it, in this order.
+/// Takes one event. Returns the next state, and the actions to carry out in this order.
 pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (FollowerState, Vec<FollowerAction>) {
     let mut actions = Vec::new();
     match event {
@@ -259,12 +270,13 @@ impl FollowerState {
         tick: StepTime,
         actions: &mut Vec<FollowerAction>,
     ) {
-        // The work is always on what is wanted, so content that nobody waits for any more finds none.
+        // The fetch is always one of the desired content, so content that is no longer desired finds no fetch here.
         let Some(publish) = self.desired.publish() else { return };
         if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint
         {
             if supply == ContentSource::Disk && self.running.is_none() {
-                // That it is right, the marker says. How old that is, nobody has said yet.
+                // The marker shows that the content is right, but the age of that is unknown until the operator
+                // answers.
                 self.fresh_until = tick.now;
             }
             self.running = Some(publish);
@@ -293,7 +305,8 @@ impl FollowerState {
         }
     }
 
-    /// What runs is what is resolved from, whatever was decided. What is wanted is fetched once more, at leisure.
+    /// Sets the running publish to the one that the handle really resolves from. If the desired content is missing, it
+    /// is fetched once more, with the slow backoff.
     fn undo_swap(&mut self, resolves: Option<Publish>, tick: StepTime) {
         self.running = resolves;
         let missing = self.desired.publish().map(|desired| desired.fingerprint);
@@ -317,7 +330,7 @@ impl FollowerState {
         }
     }
 
-    /// Compares what runs with what is wanted. The only place that begins or ends work.
+    /// Compares what runs with what is desired. No other function begins or ends a fetch because of what is desired.
     fn reconcile_desired(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         let missing = self.desired.publish().filter(|desired| !self.is_settled(*desired, tick));
         let Some(desired) = missing else {
@@ -326,10 +339,11 @@ impl FollowerState {
         };
         let base = self.running.map(|running| running.fingerprint);
         match &mut self.fetch {
-            // Work on the same content serves a later publish of it, too.
+            // The fetch of the same content also serves a later publish of it.
             Some(fetch) if fetch.fingerprint == desired.fingerprint => {
                 if let Some((fault, _)) = fetch.waiting.take_if(|(_, due)| *due <= tick.now) {
-                    // What failed for good may have failed because of the base: then ask for the whole.
+                    // A persistent failure may have its cause in the base, so the next attempt asks for the whole
+                    // content.
                     let base = base.filter(|_| fault.kind != FaultKind::Persistent);
                     actions.push(FollowerAction::Fetch { fingerprint: desired.fingerprint, base });
                 }
@@ -342,7 +356,8 @@ impl FollowerState {
         }
     }
 
-    /// Nothing needs to be fetched for it: its content runs, or was refused and is not to be asked again yet.
+    /// Returns whether nothing needs to be fetched for `desired`: its content runs, or was refused and the time of the
+    /// next attempt has not come.
     fn is_settled(&self, desired: Publish, tick: StepTime) -> bool {
         let runs = self.running.is_some_and(|running| running.fingerprint == desired.fingerprint);
         let asks_again = self.fetch.as_ref().is_some_and(|fetch| fetch.fingerprint == desired.fingerprint);
@@ -360,25 +375,25 @@ impl FollowerState {
         }
     }
 
-    /// A new publish of the content that runs costs no fetch, and is applied at once.
+    /// Takes a new publish of the running content, which needs no fetch and is applied at once.
     fn take_new_name(&mut self, actions: &mut Vec<FollowerAction>) {
         let (Some(running), Some(desired)) = (&mut self.running, self.desired.publish()) else { return };
         if running.fingerprint == desired.fingerprint && *running != desired {
             *running = desired;
-            // The revision that was known is the one of the earlier publish.
+            // The known revision belongs to the earlier publish.
             self.revision = None;
             actions.push(FollowerAction::Rename { publish: desired, revision: None });
         }
     }
 
     fn restart_silent_watch(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
-        // A watch that is known to be lost resumes by itself, and then has what it missed.
+        // A watch that is known to be lost resumes by itself, and then shows what it missed.
         if self.watch_due.take_if(|due| *due <= tick.now).is_some() && self.watch.is_none() {
             actions.push(FollowerAction::RestartWatch);
         }
     }
 
-    /// Only as long as no marker was seen: what that names is never replaced by a copy of something else.
+    /// Looks into the disk cache, unless a marker was seen: a copy never replaces what the marker names.
     fn recall_if_no_marker(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         let not_listed = self.desired == Desired::NotListed && self.running.is_none();
         if self.recall_due.take_if(|due| !not_listed || *due <= tick.now).is_some() && not_listed {
@@ -417,41 +432,44 @@ impl FollowerState {
         }
     }
 
-    /// The marker alone says what is wanted. An answer that names something else than the marker did is a hint that the
-    /// watch missed a change, and no more.
+    /// Returns whether the publish of a report response agrees with the marker. The marker alone decides what is
+    /// desired. A response that names something else shows that the watch may have missed a change, and nothing more.
     fn agrees_with_marker(&self, answered_publish: Publish) -> bool {
         match &self.desired {
             Desired::Publish(desired) => *desired == answered_publish,
-            // The list of the markers is still under way.
+            // The list of the marker map is still under way.
             Desired::NotListed => true,
-            // A marker of a later schema means something that this process does not know. It waits for an update.
+            // A marker of a later schema means something that this process does not know. The process waits for an
+            // update.
             Desired::Unreadable { .. } => true,
             Desired::Nothing(_) => false,
         }
     }
 
-    /// The operator knows how old the verification of what is wanted is. What is from the disk stays unconfirmed until the
-    /// marker was seen.
+    /// Takes the age of the last verification of the desired publish from the operator. Content from the disk stays
+    /// unconfirmed until the marker was seen.
     fn confirm(&mut self, answer: &ReportResponse, tick: StepTime) {
         let Some(age) = answer.verified_ms_ago.filter(|_| self.desired != Desired::NotListed) else { return };
-        // A process learns the age with each report, so a shorter time would make it stale in between.
+        // A process learns the age with each report, so a shorter time would make it stale between reports.
         let answered = Duration::from_millis(answer.stale_after_ms);
         let stale_after = self.stale_after.unwrap_or_else(|| answered.max(self.report.heartbeat() * 3));
         self.fresh_until = tick.now + stale_after.saturating_sub(Duration::from_millis(age));
     }
 }
 
-/// The publish that an answer names.
+/// Returns the publish that a report response names.
 fn publish_of(answer: &ReportResponse) -> Option<Publish> {
     let fingerprint = answer.fingerprint.as_ref()?.parse().ok()?;
     Some(Publish { fingerprint, updated_at: answer.updated_at? })
 }
 
+/// Returns the wait after a fault, before the operation is tried again.
 fn delay(fault: &Fault, pace: Backoff, failures: u32, tick: StepTime) -> Duration {
     match fault.kind {
         FaultKind::Transient => pace.delay(failures, tick.chance),
         FaultKind::Persistent => SLOW_BACKOFF.delay(failures, tick.chance),
-        // Everybody else was told the same: come back after it, spread out, and never be sent away for long.
+        // Other processes were sent away for the same time, so each comes back at a random time after it, and after a
+        // limited wait.
         FaultKind::Busy(wait) => wait.min(LONGEST_WAIT) + pace.delay(failures, tick.chance),
     }
 }

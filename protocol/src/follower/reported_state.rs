@@ -1,4 +1,5 @@
-//! The standing of a process, as a function of what it knows: for reports, for status, and for whoever waits.
+//! The state that a process reports, as a function of what its follower knows. Reports, status, and callers that wait
+//! for a publish use it.
 
 use std::time::Duration;
 
@@ -8,20 +9,20 @@ use super::fault::Fault;
 use super::{Desired, FollowerState, ObservedMarker};
 use crate::Publish;
 
-/// The standing of a handle, or of all handles of a process together: what a report says.
+/// The reported state of a handle, or of all handles of a process together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedState {
-    /// Where it is on its way to what it should run.
+    /// The progress on the way to the desired publish.
     pub state: ProcessState,
-    /// What it resolves from, or what it refuses.
+    /// The publish that the handle resolves from, or refuses.
     pub publish: Option<Publish>,
     /// A code that explains the state.
     pub reason: Option<&'static str>,
 }
 
-/// The standing of a process with several handles: the worst state, and the oldest publish that any of them resolves.
-/// Handles that resolve different publishes make the process `pending`, as it runs none of them. `None` where there is no
-/// handle.
+/// Returns the reported state of a process with several handles: the worst state, and the oldest publish that any of
+/// them resolves. A process whose handles resolve different publishes is at best `pending`, as it runs none of them.
+/// Returns `None` if there is no handle.
 pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter: Clone>) -> Option<ReportedState> {
     let handles = handles.into_iter();
     let worst = handles.clone().max_by_key(|reported| severity(reported.state))?;
@@ -32,7 +33,7 @@ pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter
         handles.filter(|reported| reported.state != ProcessState::Draining).map(|reported| reported.publish);
     // A handle that resolves nothing yet comes before any publish.
     let oldest = resolving.clone().min_by_key(|publish| publish.map(|publish| publish.updated_at)).flatten();
-    // A marker may be set back to an older name: that the others run the newer one does not make the older one run.
+    // A marker may be set back to an older name, so handles that run the newer name do not run the older one.
     let differ = resolving.filter(|publish| *publish != oldest).count() > 0;
     let on_the_way = severity(worst.state) >= severity(ProcessState::Pending);
     let state = if differ && !on_the_way { ProcessState::Pending } else { worst.state };
@@ -52,7 +53,7 @@ fn severity(state: ProcessState) -> u8 {
 }
 
 impl FollowerState {
-    /// The standing of this handle.
+    /// Returns the reported state of this handle.
     pub fn reported(&self, now: Duration) -> ReportedState {
         let running = self.running;
         let says = |state, publish, reason| ReportedState { state, publish, reason };
@@ -64,15 +65,15 @@ impl FollowerState {
                 None => says(ProcessState::Pending, running, self.fetch_trouble().map(|fault| fault.code)),
             },
             _ if running.is_none() => says(ProcessState::Starting, None, self.watch.as_ref().map(|fault| fault.code)),
-            // From the disk, and nobody has confirmed it.
+            // The content is from the disk, and nothing has confirmed it.
             Desired::NotListed => says(ProcessState::Stale, running, None),
-            // That it is applied is told first: else the operator would wait for it until the staleness is over.
+            // `Applied` is reported before `Stale`: otherwise the operator would wait until the staleness is over.
             _ if self.is_stale(now) && self.report.is_acknowledged(running) => says(ProcessState::Stale, running, None),
             _ => says(ProcessState::Applied, running, None),
         }
     }
 
-    /// The state as the process shows it itself: stale as soon as it is, whatever was told before.
+    /// Returns the state as the process itself shows it: stale as soon as it is stale, whatever it has reported before.
     pub fn shown(&self, now: Duration) -> ProcessState {
         match self.reported(now).state {
             ProcessState::Applied if self.is_stale(now) => ProcessState::Stale,
@@ -80,12 +81,12 @@ impl FollowerState {
         }
     }
 
-    /// Whether it could not be verified for too long that what runs is still right.
+    /// Returns whether the last verification of the running content is too old.
     pub fn is_stale(&self, now: Duration) -> bool {
         self.running.is_some() && now >= self.fresh_until
     }
 
-    /// What stands between the process and what is published, the most decisive first.
+    /// Returns the fault that keeps the process from the published content, the most decisive one first.
     pub fn trouble(&self) -> Option<&Fault> {
         let unreadable = match &self.desired {
             Desired::Unreadable { fault, .. } => Some(fault),
@@ -96,7 +97,7 @@ impl FollowerState {
         trouble.or(self.watch.as_ref())
     }
 
-    /// Why the operator does not take reports.
+    /// Returns the fault for which the operator does not take reports.
     pub fn report_trouble(&self) -> Option<&Fault> {
         self.report.trouble()
     }
@@ -105,7 +106,7 @@ impl FollowerState {
         self.fetch.as_ref().and_then(|fetch| fetch.trouble.as_ref())
     }
 
-    /// Why nothing is published, as far as the doorbell shows it.
+    /// Returns the marker as the doorbell shows it, if it names no publish.
     pub fn absence(&self) -> Option<&ObservedMarker> {
         match &self.desired {
             Desired::Nothing(marker) => Some(marker),
@@ -113,22 +114,22 @@ impl FollowerState {
         }
     }
 
-    /// What runs.
+    /// Returns the running publish.
     pub fn running(&self) -> Option<Publish> {
         self.running
     }
 
-    /// How often in a row what is wanted could not be fetched.
+    /// Returns the number of failed fetches of the desired content in a row.
     pub fn failures(&self) -> u32 {
         self.fetch.as_ref().map_or(0, |fetch| fetch.failures)
     }
 
-    /// Nothing is under way.
+    /// Returns whether neither a fetch nor a report is under way.
     pub fn is_at_rest(&self) -> bool {
         !self.report.is_under_way() && self.fetch.as_ref().is_none_or(|fetch| fetch.waiting.is_some())
     }
 
-    /// When a step is due even if nothing happens.
+    /// Returns the time at which a step is due even if nothing happens.
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
         let retry = self.fetch.as_ref().and_then(|fetch| fetch.waiting.as_ref()).map(|(_, due)| *due);
         let report = self.report.wake_at();

@@ -1,4 +1,5 @@
-//! When to report: what settles a publish, or stops it, at once; all else as a heartbeat, one report at a time.
+//! Decides when to report, one report at a time: at once what settles a publish or stops it, everything else with the
+//! next heartbeat.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,27 +11,29 @@ use super::{ReportedState, StepTime, delay};
 use crate::Publish;
 use crate::backoff::Backoff;
 
-/// When the first report is due if nothing is applied until then, so that a start that gets stuck is seen.
+/// The time of the first report if nothing is applied before, so that a start that hangs is visible.
 const FIRST: Duration = Duration::from_secs(1);
+/// The wait between attempts at a report.
 const REPORT_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
-/// Bounds on what the operator may ask for, whatever it answers: how long a report is held, and the heartbeat.
+/// The longest time for which a process delays a report, whatever the operator asks for.
 const LONGEST_HELD: Duration = Duration::from_secs(10);
+/// The limits of the heartbeat, whatever the operator asks for.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
-/// The time until the next report that an answer asks for, within sensible bounds.
+/// Returns the time until the next report that a response asks for, limited to 1 s to 1 h.
 #[must_use]
 pub fn heartbeat(answer: &ReportResponse) -> Duration {
     Duration::from_millis(answer.next_report_in_ms).clamp(*INTERVAL.start(), *INTERVAL.end())
 }
 
-/// What was told, and when to tell again.
+/// The last report, and the time of the next.
 #[derive(Clone, Debug)]
 pub(super) struct Reporting {
     under_way: bool,
     sent: Option<ReportedState>,
-    /// Within which time of applying a change the operator wants to hear of it.
+    /// The time after applying a change within which the operator wants the report.
     within: Duration,
-    /// What was applied and is told later, and when.
+    /// An applied state that is reported later, and the time of that report.
     held: Option<(ReportedState, Duration)>,
     /// The publish that the operator knows to be applied here.
     acknowledged: Option<Publish>,
@@ -57,11 +60,11 @@ impl Default for Reporting {
 }
 
 impl Reporting {
-    /// The report to send now, if one is due or `reported` is news.
+    /// Returns the report to send now, if one is due or if `reported` is news.
     pub(super) fn next(&mut self, reported: ReportedState, tick: StepTime) -> Option<ReportedState> {
         let news = self.sent.as_ref() != Some(&reported) && is_worth_a_report(&reported);
         if !news {
-            // What was to be told is no longer so.
+            // The state that was to be reported no longer holds.
             self.held = None;
         }
         let send_now = news && !self.holds(&reported, tick);
@@ -74,7 +77,8 @@ impl Reporting {
         Some(reported)
     }
 
-    /// What was applied is told anywhere within the time that the operator gave. All else is told at once.
+    /// Returns whether the report is delayed. An applied publish is reported at a random time within the limit that the
+    /// operator set; everything else is reported at once.
     fn holds(&mut self, reported: &ReportedState, tick: StepTime) -> bool {
         if reported.state != ProcessState::Applied || self.within.is_zero() {
             self.held = None;
@@ -88,7 +92,7 @@ impl Reporting {
         *until > tick.now
     }
 
-    /// The operator took it, and asks for another after `next`.
+    /// Records that the operator took the report, and asks for another after `next`.
     pub(super) fn delivered(&mut self, next: Duration, within: Duration, tick: StepTime) {
         self.within = within.min(LONGEST_HELD);
         let applied = self.sent.as_ref().filter(|sent| sent.state == ProcessState::Applied);
@@ -100,17 +104,18 @@ impl Reporting {
         self.due = tick.now + self.heartbeat;
     }
 
-    /// The time between two reports, as the operator asked for it last.
+    /// Returns the time between two reports that the operator asked for last.
     pub(super) fn heartbeat(&self) -> Duration {
         self.heartbeat
     }
 
-    /// The operator asks about other processes of the pod: it is told soon, and however often it asks, once a second.
+    /// Schedules a report soon, because the operator asks about other processes of the pod: at most once a second,
+    /// however often it asks.
     pub(super) fn testify(&mut self, tick: StepTime) {
         self.due = self.due.min(tick.now + *INTERVAL.start());
     }
 
-    /// The operator did not take it.
+    /// Records that the operator did not take the report.
     pub(super) fn failed(&mut self, fault: Fault, tick: StepTime) {
         self.under_way = false;
         self.failures = self.failures.saturating_add(1);
@@ -118,12 +123,12 @@ impl Reporting {
         self.trouble = Some(fault);
     }
 
-    /// A report is due now.
+    /// Makes a report due now.
     pub(super) fn send_soon(&mut self, tick: StepTime) {
         self.due = tick.now;
     }
 
-    /// Whether the operator knows that this is applied here.
+    /// Returns whether the operator knows that this publish is applied here.
     pub(super) fn is_acknowledged(&self, publish: Option<Publish>) -> bool {
         self.acknowledged == publish
     }
@@ -142,7 +147,7 @@ impl Reporting {
     }
 }
 
-/// Being on the way is only told when it takes long.
+/// Returns whether a new state is reported at once. A process that is on its way reports that only when it takes long.
 fn is_worth_a_report(reported: &ReportedState) -> bool {
     reported.reason.is_some() || !matches!(reported.state, ProcessState::Starting | ProcessState::Pending)
 }

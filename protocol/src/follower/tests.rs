@@ -1,4 +1,4 @@
-//! The state as tables: what happens on the left, what is done on the right.
+//! Tests of the follower as tables: an event on the left, the expected actions on the right.
 
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::{ProcessState, ReportResponse};
@@ -6,7 +6,7 @@ use rototo_engine::Fingerprint;
 
 use super::*;
 
-/// A process in a test: events go in, and what is to be done comes out as short texts.
+/// A process in a test: it takes events, and turns actions into short texts.
 struct TestProcess {
     state: FollowerState,
     now: Duration,
@@ -17,7 +17,7 @@ impl TestProcess {
         Self { state: FollowerState::new(None, DiskCache::None), now: Duration::ZERO }
     }
 
-    /// A process that runs the publish `content@time`, and has told so.
+    /// A process that runs the publish `content@time`, and has reported it.
     fn running(publish: &str) -> Self {
         let mut process = Self::new();
         let content = publish.split('@').next().unwrap();
@@ -35,15 +35,19 @@ impl TestProcess {
         assert_eq!(actions, expected, "after {event:?}");
     }
 
-    /// Lets time pass up to the next thing that is due.
+    /// Lets time pass until the next step is due.
     #[track_caller]
     fn wait(&mut self, seconds: f64) {
-        let due = self.state.wake_at(self.now).expect("something is due");
-        assert_eq!((due.saturating_sub(self.now)).as_secs_f64(), seconds, "due in seconds");
+        let due = self.state.wake_at(self.now).expect("a step should be due");
+        assert_eq!(
+            (due.saturating_sub(self.now)).as_secs_f64(),
+            seconds,
+            "the next step is due after this many seconds"
+        );
         self.now = due;
     }
 
-    /// As `check`, where a heartbeat may or may not be due at the same moment.
+    /// Does the same as `check`, where a heartbeat may be due at the same moment.
     #[track_caller]
     fn check_but_reports(&mut self, event: FollowerEvent, expected: &[&str]) {
         let (state, actions) = step(self.state.clone(), event.clone(), StepTime { now: self.now, chance: 1.0 });
@@ -107,7 +111,7 @@ fn failed(code: &'static str) -> FollowerEvent {
     FollowerEvent::FetchFailed(Fault::transient(code, "no answer"))
 }
 
-/// The operator says that this is published, was verified just now, and goes stale after 60 s.
+/// The operator answers that this is published, was verified just now, and becomes stale after 60 s.
 fn answered(text: &str) -> FollowerEvent {
     FollowerEvent::Answered(answer(text))
 }
@@ -158,7 +162,7 @@ fn name(publish: &Publish) -> String {
 }
 
 #[test]
-fn a_start_fetches_what_is_published_and_reports_it_applied() {
+fn a_new_process_fetches_what_is_published_and_reports_it_as_applied() {
     let mut process = TestProcess::new();
     process.check(hydrated("a@1"), &["fetch a"]);
     assert_eq!(process.stands(), "Pending");
@@ -169,7 +173,7 @@ fn a_start_fetches_what_is_published_and_reports_it_applied() {
 }
 
 #[test]
-fn a_missing_map_and_a_missing_marker_are_waited_for() {
+fn a_process_waits_for_a_missing_map_or_marker() {
     for absent in ["no map", "no marker"] {
         let mut process = TestProcess::new();
         process.check(hydrated(absent), &[]);
@@ -179,7 +183,7 @@ fn a_missing_map_and_a_missing_marker_are_waited_for() {
 }
 
 #[test]
-fn a_start_that_gets_stuck_is_reported_after_a_second() {
+fn a_start_that_hangs_is_reported_after_a_second() {
     let mut process = TestProcess::new();
     process.check(hydrated("no marker"), &[]);
     process.wait(1.0);
@@ -187,7 +191,7 @@ fn a_start_that_gets_stuck_is_reported_after_a_second() {
 }
 
 #[test]
-fn a_change_is_fetched_on_the_base_of_what_runs() {
+fn a_change_is_fetched_with_the_running_content_as_its_base() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     assert_eq!(process.stands(), "Pending a@1");
@@ -195,14 +199,14 @@ fn a_change_is_fetched_on_the_base_of_what_runs() {
 }
 
 #[test]
-fn the_same_marker_again_changes_nothing() {
+fn a_repeated_marker_changes_nothing() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("a@1"), &[]);
     process.check(hydrated("a@1"), &[]);
 }
 
 #[test]
-fn there_and_back_again_are_three_publishes_and_one_fetch_less() {
+fn a_change_and_its_revert_are_three_publishes_and_need_no_fetch_back() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(changed("a@3"), &["cancel", "rename a@3", "report Applied a@3"]);
@@ -211,7 +215,7 @@ fn there_and_back_again_are_three_publishes_and_one_fetch_less() {
 }
 
 #[test]
-fn a_new_publish_of_the_content_that_is_being_fetched_goes_on_with_the_fetch() {
+fn a_new_publish_of_the_content_that_is_being_fetched_continues_the_fetch() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(changed("b@3"), &[]);
@@ -219,7 +223,7 @@ fn a_new_publish_of_the_content_that_is_being_fetched_goes_on_with_the_fetch() {
 }
 
 #[test]
-fn work_on_a_superseded_publish_is_replaced() {
+fn the_fetch_of_a_superseded_publish_is_replaced() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(changed("c@3"), &["fetch c on a"]);
@@ -228,7 +232,7 @@ fn work_on_a_superseded_publish_is_replaced() {
 }
 
 #[test]
-fn what_the_watch_shows_counts_however_old_its_name_is() {
+fn a_marker_that_the_watch_shows_is_followed_however_old_its_name_is() {
     let mut process = TestProcess::running("b@2");
     process.check(changed("a@1"), &["fetch a on b"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
@@ -238,8 +242,7 @@ fn what_the_watch_shows_counts_however_old_its_name_is() {
 }
 
 #[test]
-fn a_marker_that_was_edited_by_hand_and_put_back_is_followed_back() {
-    // History F9.
+fn a_marker_that_was_edited_and_put_back_is_followed_each_time() {
     let mut process = TestProcess::running("b@2");
     process.check(changed("a@9"), &["fetch a on b"]);
     process.check(loaded("a"), &["swap a@9", "report Applied a@9"]);
@@ -251,7 +254,7 @@ fn a_marker_that_was_edited_by_hand_and_put_back_is_followed_back() {
 }
 
 #[test]
-fn a_marker_that_was_edited_and_put_back_during_the_fetch_costs_no_swap() {
+fn a_marker_that_was_edited_and_put_back_during_the_fetch_causes_no_swap() {
     let mut process = TestProcess::running("b@2");
     process.check(changed("a@9"), &["fetch a on b"]);
     process.check(changed("b@2"), &["cancel"]);
@@ -261,25 +264,25 @@ fn a_marker_that_was_edited_and_put_back_during_the_fetch_costs_no_swap() {
 
 #[test]
 fn a_workspace_that_is_recreated_under_an_earlier_clock_is_followed() {
-    // History S2: of `removed`, no marker, and b@1, a watch that resumes shows only the last.
+    // Of a removal, a missing marker, and b@1, a resumed watch shows only the last.
     let mut process = TestProcess::running("a@5");
     process.check(changed("b@1"), &["fetch b on a"]);
     process.check(loaded("b"), &["swap b@1", "report Applied b@1"]);
 }
 
 #[test]
-fn a_marker_that_is_gone_orphans_the_process_which_runs_on() {
+fn a_process_whose_marker_is_gone_is_orphaned_and_keeps_running_its_content() {
     for gone in ["removed@2", "no marker", "no map"] {
         let mut process = TestProcess::running("a@1");
         process.check(changed(gone), &["report Orphaned a@1"]);
         assert_eq!(process.state.running(), Some(publish("a@1")));
         process.check(answered("a@1"), &[]);
-        assert_eq!(process.stands(), "Orphaned a@1", "{gone}: the answer was on its way already");
+        assert_eq!(process.stands(), "Orphaned a@1", "{gone}: the operator answered before it knew");
     }
 }
 
 #[test]
-fn after_a_removal_a_publish_of_any_time_counts() {
+fn a_publish_after_a_removal_is_followed_whatever_its_time() {
     let mut process = TestProcess::running("b@2");
     process.check(changed("no marker"), &["report Orphaned b@2"]);
     process.check(changed("b@1"), &["rename b@1"]);
@@ -287,14 +290,14 @@ fn after_a_removal_a_publish_of_any_time_counts() {
 }
 
 #[test]
-fn a_removal_cancels_what_is_under_way() {
+fn a_removal_cancels_the_fetch_that_is_under_way() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(changed("removed@3"), &["cancel", "report Orphaned a@1"]);
 }
 
 #[test]
-fn a_marker_that_can_not_be_read_is_refused_and_nothing_else_changes() {
+fn an_unreadable_marker_is_refused_and_changes_nothing_else() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("unreadable"), &["report Rejected marker_version_unknown"]);
     assert_eq!(process.state.running(), Some(publish("a@1")));
@@ -309,7 +312,7 @@ fn an_older_publish_after_an_unreadable_marker_is_followed() {
     process.check(changed("a@1"), &["fetch a on b"]);
 }
 
-/// A process that runs a@1, refuses b@2, and has told so.
+/// A process that runs a@1, refuses b@2, and has reported that.
 fn refusing() -> TestProcess {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
@@ -319,7 +322,7 @@ fn refusing() -> TestProcess {
 }
 
 #[test]
-fn content_that_is_refused_is_reported_and_replaces_nothing() {
+fn refused_content_is_reported_and_replaces_nothing() {
     let mut process = refusing();
     assert_eq!(
         (process.stands().as_str(), process.state.running()),
@@ -328,14 +331,13 @@ fn content_that_is_refused_is_reported_and_replaces_nothing() {
     assert_eq!(process.state.trouble().map(|fault| fault.code), Some("not_compiled"));
     process.check(FollowerEvent::Timer, &[]);
     process.check(hydrated("b@2"), &[]);
-    // Other content is not refused by that.
+    // The refusal does not apply to other content.
     process.check(changed("c@4"), &["fetch c on a"]);
     assert_eq!(process.stands(), "Pending a@1");
 }
 
 #[test]
-fn refused_content_is_asked_for_again_under_a_new_name() {
-    // History S9.
+fn refused_content_is_fetched_again_under_a_new_name() {
     let mut process = refusing();
     process.check(changed("b@3"), &["fetch b on a"]);
     assert_eq!(process.stands(), "Pending a@1");
@@ -346,11 +348,11 @@ fn refused_content_is_asked_for_again_under_a_new_name() {
 
 #[test]
 fn refused_content_is_fetched_again_when_the_application_requests_a_refresh() {
-    // History S9. Until the check has passed, the process refuses.
+    // The process refuses until the check has passed.
     let mut process = refusing();
     process.check(FollowerEvent::RefreshRequested, &["fetch b on a", "report Rejected b@2 not_compiled"]);
     process.check(answered("b@2"), &[]);
-    // Neither the marker again nor time ends the attempt that is under way.
+    // Neither a repeated marker nor a repeated request ends the attempt that is under way.
     process.check(hydrated("b@2"), &[]);
     process.check(FollowerEvent::RefreshRequested, &["report Rejected b@2 not_compiled"]);
     process.check(answered("b@2"), &[]);
@@ -361,8 +363,8 @@ fn refused_content_is_fetched_again_when_the_application_requests_a_refresh() {
 }
 
 #[test]
-fn refused_content_is_asked_for_again_at_leisure() {
-    // History S9: 30 s after the first refusal, and up to 300 s after later ones.
+fn refused_content_is_fetched_again_after_a_growing_wait() {
+    // The wait is 30 s after the first refusal, and grows to 300 s.
     let mut process = refusing();
     for seconds in [30, 60, 120, 240, 300, 300] {
         let due = process.now + Duration::from_secs(seconds);
@@ -373,13 +375,13 @@ fn refused_content_is_asked_for_again_at_leisure() {
         }
         process.now = due;
         process.check_but_reports(FollowerEvent::Timer, &["fetch b on a"]);
-        assert_eq!(process.stands(), "Rejected b@2 not_compiled", "while it asks");
+        assert_eq!(process.stands(), "Rejected b@2 not_compiled", "during the next attempt");
         process.check_but_reports(refused("b"), &[]);
     }
 }
 
 #[test]
-fn a_fetch_that_fails_at_the_next_attempt_leaves_the_refusal_as_it_is() {
+fn a_failed_fetch_of_refused_content_leaves_the_refusal_unchanged() {
     let mut process = refusing();
     process.check(FollowerEvent::RefreshRequested, &["fetch b on a", "report Rejected b@2 not_compiled"]);
     process.check(failed("operator_unreachable"), &[]);
@@ -391,7 +393,7 @@ fn a_fetch_that_fails_at_the_next_attempt_leaves_the_refusal_as_it_is() {
 }
 
 #[test]
-fn a_marker_that_returns_to_what_is_refused_does_not_hasten_the_next_attempt() {
+fn a_marker_that_returns_to_refused_content_does_not_hasten_the_next_attempt() {
     let mut process = refusing();
     process.check(changed("c@3"), &["fetch c on a"]);
     process.check(changed("b@2"), &["cancel"]);
@@ -399,7 +401,7 @@ fn a_marker_that_returns_to_what_is_refused_does_not_hasten_the_next_attempt() {
 }
 
 #[test]
-fn a_swap_without_content_is_reported_and_made_good() {
+fn a_swap_without_content_is_reported_and_the_content_is_fetched_again() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(loaded("b"), &["swap b@2", "report Applied b@2"]);
@@ -413,7 +415,7 @@ fn a_swap_without_content_is_reported_and_made_good() {
 }
 
 #[test]
-fn a_first_swap_without_content_leaves_the_process_with_nothing() {
+fn a_process_whose_first_swap_had_no_content_runs_nothing() {
     let mut process = TestProcess::new();
     process.check(hydrated("a@1"), &["fetch a"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
@@ -422,7 +424,7 @@ fn a_first_swap_without_content_leaves_the_process_with_nothing() {
 }
 
 #[test]
-fn a_failed_fetch_is_retried_later_and_later() {
+fn a_failed_fetch_is_retried_after_a_growing_wait() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(failed("operator_unreachable"), &["report Pending a@1 operator_unreachable"]);
@@ -439,7 +441,7 @@ fn a_failed_fetch_is_retried_later_and_later() {
 }
 
 #[test]
-fn what_failed_for_good_is_asked_for_without_a_base() {
+fn a_fetch_that_failed_persistently_is_retried_without_a_base() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(
@@ -452,7 +454,7 @@ fn what_failed_for_good_is_asked_for_without_a_base() {
 }
 
 #[test]
-fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+fn a_server_that_asks_for_a_wait_gets_no_request_until_it_is_over() {
     let busy = |seconds| Fault {
         code: "operator_unavailable",
         message: String::new(),
@@ -464,14 +466,14 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
     process.check(answered("b@2"), &[]);
     process.wait(2.2);
     process.check(FollowerEvent::Timer, &["fetch b on a"]);
-    // An hour is more than a fleet should be sent away for, and none at all is no licence to hurry.
+    // A server that asks for no wait at all is still asked only after the backoff.
     process.check(FollowerEvent::FetchFailed(busy(0)), &[]);
     process.wait(0.4);
 }
 
 #[test]
-fn an_answer_that_names_another_publish_makes_the_process_list_the_markers_once() {
-    // History C5. An answer alone fetches nothing, whether it names a later or an earlier publish.
+fn a_response_that_names_another_publish_makes_the_process_list_the_markers_once() {
+    // A report response alone fetches nothing, whether it names a later or an earlier publish.
     for other in ["c@3", "a@1"] {
         let mut process = TestProcess::running("b@2");
         process.wait(15.0);
@@ -480,7 +482,7 @@ fn an_answer_that_names_another_publish_makes_the_process_list_the_markers_once(
         process.wait(2.0);
         process.check(FollowerEvent::Timer, &["restart watch"]);
         process.check(FollowerEvent::Timer, &[]);
-        // The list shows what it showed before: the answer was late, or the next one says it again.
+        // The list shows the same marker as before: the response was late, or the next one repeats it.
         process.check(hydrated("b@2"), &[]);
         process.wait(13.0);
         process.check(FollowerEvent::Timer, &["report Applied b@2"]);
@@ -492,7 +494,7 @@ fn an_answer_that_names_another_publish_makes_the_process_list_the_markers_once(
 }
 
 #[test]
-fn a_watch_that_shows_what_the_answer_named_is_not_restarted() {
+fn a_watch_that_shows_what_the_response_named_is_not_restarted() {
     let mut process = TestProcess::running("a@1");
     process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
     process.check(answered("b@2"), &[]);
@@ -503,7 +505,7 @@ fn a_watch_that_shows_what_the_answer_named_is_not_restarted() {
 }
 
 #[test]
-fn an_answer_that_agrees_ends_the_doubt() {
+fn a_response_that_agrees_with_the_marker_ends_the_doubt() {
     let mut process = TestProcess::running("a@1");
     process.check(FollowerEvent::RefreshRequested, &["report Applied a@1"]);
     process.check(answered("b@2"), &[]);
@@ -513,7 +515,7 @@ fn an_answer_that_agrees_ends_the_doubt() {
 }
 
 #[test]
-fn an_answer_that_names_something_else_does_not_confirm_what_runs() {
+fn a_response_that_names_another_publish_does_not_confirm_what_runs() {
     let mut process = TestProcess::running("a@1");
     process.now += Duration::from_secs(50);
     process.check(FollowerEvent::Timer, &["report Applied a@1"]);
@@ -524,7 +526,7 @@ fn an_answer_that_names_something_else_does_not_confirm_what_runs() {
 }
 
 #[test]
-fn an_answer_before_the_first_list_fetches_nothing_and_leaves_the_list_alone() {
+fn a_response_before_the_first_list_fetches_nothing_and_does_not_restart_the_list() {
     let mut process = TestProcess::new();
     process.wait(1.0);
     process.check(FollowerEvent::Timer, &["report Starting"]);
@@ -534,7 +536,7 @@ fn an_answer_before_the_first_list_fetches_nothing_and_leaves_the_list_alone() {
 }
 
 #[test]
-fn a_marker_that_is_gone_while_the_operator_names_a_publish_is_listed_anew() {
+fn a_missing_marker_is_listed_again_when_the_operator_names_a_publish() {
     let mut process = TestProcess::running("a@1");
     process.check(changed("no marker"), &["report Orphaned a@1"]);
     process.check(answered("a@1"), &[]);
@@ -544,7 +546,7 @@ fn a_marker_that_is_gone_while_the_operator_names_a_publish_is_listed_anew() {
 }
 
 #[test]
-fn a_watch_that_is_known_to_be_lost_is_left_to_resume() {
+fn a_watch_that_is_known_to_be_lost_is_not_restarted() {
     let mut process = TestProcess::running("a@1");
     process.check(FollowerEvent::WatchLost(Fault::transient("api_unreachable", "gone")), &[]);
     process.wait(15.0);
@@ -562,13 +564,13 @@ fn a_question_about_siblings_is_answered_a_second_later() {
     process.check(asks(), &[]);
     process.wait(1.0);
     process.check(FollowerEvent::Timer, &["report Applied a@1"]);
-    // However often it asks.
+    // The wait is the same however often the operator asks.
     process.check(asks(), &[]);
     process.wait(1.0);
 }
 
 #[test]
-fn an_answer_without_a_publish_changes_nothing() {
+fn a_response_without_a_publish_changes_nothing() {
     let mut process = TestProcess::running("a@1");
     let nothing = ReportResponse { fingerprint: None, updated_at: None, verified_ms_ago: None, ..answer("a@1") };
     process.check(FollowerEvent::Answered(nothing), &[]);
@@ -578,7 +580,7 @@ fn an_answer_without_a_publish_changes_nothing() {
 }
 
 #[test]
-fn a_revision_is_learned_from_the_answer_and_forgotten_with_the_publish() {
+fn a_revision_comes_from_the_response_and_is_forgotten_with_the_publish() {
     let mut process = TestProcess::running("a@1");
     let known = ReportResponse { revision: Some("main@sha1:1".to_owned()), ..answer("a@1") };
     process.check(FollowerEvent::Answered(known.clone()), &["rename a@1 main@sha1:1"]);
@@ -591,7 +593,7 @@ fn a_revision_is_learned_from_the_answer_and_forgotten_with_the_publish() {
 }
 
 #[test]
-fn a_report_waits_for_the_one_before_and_says_the_newest() {
+fn a_report_waits_for_the_one_before_and_has_the_newest_state() {
     let mut process = TestProcess::new();
     process.check(hydrated("a@1"), &["fetch a"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
@@ -603,7 +605,7 @@ fn a_report_waits_for_the_one_before_and_says_the_newest() {
 }
 
 #[test]
-fn a_report_that_failed_is_repeated_with_spread_and_a_new_one_goes_out_at_once() {
+fn a_failed_report_is_repeated_after_a_backoff_and_a_new_one_is_sent_at_once() {
     let mut process = TestProcess::new();
     process.check(hydrated("a@1"), &["fetch a"]);
     process.check(loaded("a"), &["swap a@1", "report Applied a@1"]);
@@ -618,7 +620,7 @@ fn a_report_that_failed_is_repeated_with_spread_and_a_new_one_goes_out_at_once()
 }
 
 #[test]
-fn a_heartbeat_comes_when_the_operator_asked_for_it_within_reason() {
+fn a_heartbeat_comes_at_the_time_that_the_operator_asked_for_within_limits() {
     for (asked, seconds) in [(15_000, 15.0), (0, 1.0), (u64::MAX, 3600.0)] {
         let mut process = TestProcess::running("a@1");
         process.check(FollowerEvent::Answered(ReportResponse { next_report_in_ms: asked, ..answer("a@1") }), &[]);
@@ -628,7 +630,7 @@ fn a_heartbeat_comes_when_the_operator_asked_for_it_within_reason() {
 
 #[test]
 fn a_healthy_process_is_never_stale_between_two_reports() {
-    // History N2: `staleAfter: 10s` with an interval of 5 s, and a heartbeat of 15 s.
+    // The case is `staleAfter: 10s` with an interval of 5 s and a heartbeat of 15 s.
     let answer = || {
         FollowerEvent::Answered(ReportResponse {
             verified_ms_ago: Some(5_000),
@@ -647,7 +649,7 @@ fn a_healthy_process_is_never_stale_between_two_reports() {
 }
 
 #[test]
-fn in_a_large_fleet_a_change_is_reported_a_moment_after_it_was_applied() {
+fn a_change_in_a_large_fleet_is_reported_a_moment_after_it_was_applied() {
     let answer = |text| FollowerEvent::Answered(ReportResponse { report_applied_within_ms: 150, ..answer(text) });
     let mut process = TestProcess::running("a@1");
     process.check(answer("a@1"), &[]);
@@ -656,24 +658,24 @@ fn in_a_large_fleet_a_change_is_reported_a_moment_after_it_was_applied() {
     process.wait(0.15);
     process.check(FollowerEvent::Timer, &["report Applied b@2"]);
     process.check(answer("b@2"), &[]);
-    // What stops a change is told at once.
+    // A refusal is reported at once.
     process.check(changed("c@3"), &["fetch c on b"]);
     process.check(refused("c"), &["report Rejected c@3 not_compiled"]);
 }
 
 #[test]
-fn what_was_to_be_reported_and_is_no_longer_so_wakes_nobody() {
+fn a_delayed_report_that_no_longer_holds_causes_no_step() {
     let mut process = TestProcess::running("a@1");
     process.check(FollowerEvent::Answered(ReportResponse { report_applied_within_ms: 150, ..answer("a@1") }), &[]);
     process.check(changed("b@2"), &["fetch b on a"]);
     process.check(loaded("b"), &["swap b@2"]);
     process.check(changed("c@3"), &["fetch c on b"]);
-    // The next that is due is the heartbeat, and not the report of b.
+    // The next step is the heartbeat, and not the report of b.
     process.wait(15.0);
 }
 
 #[test]
-fn what_is_not_confirmed_for_too_long_is_stale_until_it_is() {
+fn content_that_is_not_confirmed_for_too_long_is_stale_until_it_is_confirmed() {
     let mut process = TestProcess::running("a@1");
     let old = ReportResponse { verified_ms_ago: Some(50_000), ..answer("a@1") };
     process.check(FollowerEvent::Answered(old), &[]);
@@ -685,7 +687,7 @@ fn what_is_not_confirmed_for_too_long_is_stale_until_it_is() {
 }
 
 #[test]
-fn one_more_silent_operator_makes_it_stale_too() {
+fn a_process_whose_operator_is_unreachable_becomes_stale() {
     let mut process = TestProcess::running("a@1");
     process.now += Duration::from_secs(60);
     process.check(FollowerEvent::ReportFailed(Fault::transient("operator_unreachable", "")), &["report Stale a@1"]);
@@ -702,7 +704,7 @@ fn a_stale_process_still_reports_a_new_publish_as_applied() {
 }
 
 #[test]
-fn the_application_may_say_itself_when_it_counts_as_stale() {
+fn the_application_can_set_the_time_after_which_it_counts_as_stale() {
     let mut process =
         TestProcess { state: FollowerState::new(Some(Duration::from_secs(5)), DiskCache::None), now: Duration::ZERO };
     process.check(hydrated("a@1"), &["fetch a"]);
@@ -713,12 +715,12 @@ fn the_application_may_say_itself_when_it_counts_as_stale() {
 }
 
 #[test]
-fn a_lost_watch_is_trouble_until_it_is_restored_or_shows_a_change() {
+fn a_lost_watch_is_a_fault_until_it_is_restored_or_shows_a_marker() {
     let lost = || FollowerEvent::WatchLost(Fault::transient("api_unreachable", "gone"));
     let mut process = TestProcess::running("a@1");
     process.check(lost(), &[]);
     assert_eq!(process.state.trouble().map(|fault| fault.code), Some("api_unreachable"));
-    assert_eq!(process.stands(), "Applied a@1", "it runs on");
+    assert_eq!(process.stands(), "Applied a@1", "it keeps running what it has");
     process.check(FollowerEvent::WatchRestored, &[]);
     assert_eq!(process.state.trouble(), None);
     process.check(lost(), &[]);
@@ -727,7 +729,7 @@ fn a_lost_watch_is_trouble_until_it_is_restored_or_shows_a_change() {
 }
 
 #[test]
-fn a_start_that_may_not_watch_says_so() {
+fn a_new_process_that_may_not_watch_reports_so() {
     let mut process = TestProcess::new();
     process.check(
         FollowerEvent::WatchLost(Fault::persistent("watch_forbidden", "grant it")),
@@ -747,7 +749,7 @@ fn starting_with_a_disk() -> TestProcess {
 }
 
 #[test]
-fn a_start_at_which_nobody_answers_uses_what_is_on_the_disk_as_stale() {
+fn a_start_at_which_nobody_answers_uses_the_disk_cache_and_is_stale() {
     let mut process = starting_with_a_disk();
     process.check(FollowerEvent::Recalled(publish("a@1")), &["swap a@1"]);
     assert!(process.state.is_stale(process.now));
@@ -775,11 +777,11 @@ fn a_start_from_the_disk_is_stale_until_the_operator_answers() {
     process.wait(15.0);
     process.check(FollowerEvent::Timer, &["report Applied a@1"]);
     process.check(unreachable(), &[]);
-    assert_eq!(process.state.shown(process.now), ProcessState::Applied, "what was confirmed lasts a while");
+    assert_eq!(process.state.shown(process.now), ProcessState::Applied, "a confirmation lasts for `staleAfter`");
 }
 
 #[test]
-fn what_is_from_the_disk_stays_stale_until_the_marker_was_seen_whatever_the_operator_answers() {
+fn content_from_the_disk_stays_stale_until_the_marker_was_seen_whatever_the_operator_answers() {
     for shown in ["a@1", "b@2"] {
         let mut process = starting_with_a_disk();
         process.check(FollowerEvent::Recalled(publish("a@1")), &["swap a@1"]);
@@ -793,7 +795,7 @@ fn what_is_from_the_disk_stays_stale_until_the_marker_was_seen_whatever_the_oper
 }
 
 #[test]
-fn once_a_marker_was_seen_nothing_on_the_disk_replaces_what_it_names() {
+fn the_disk_cache_replaces_nothing_once_a_marker_was_seen() {
     let mut process = starting_with_a_disk();
     process.check(hydrated("b@2"), &["fetch b"]);
     process.check(FollowerEvent::Recalled(publish("a@1")), &[]);
@@ -826,28 +828,27 @@ fn reported_states(texts: &[&str]) -> Vec<ReportedState> {
 }
 
 #[test]
-fn a_process_stands_where_the_worst_of_its_handles_does() {
-    // History F13.
+fn a_process_reports_the_worst_state_of_its_handles() {
     for (handles, expected) in [
         (&["Applied b@2"] as &[_], "Applied b@2"),
         (&["Applied b@2", "Applied b@2"], "Applied b@2"),
-        // A refusal wins, whatever the other handles say, and in whatever order.
+        // A refusal prevails over all other states, in any order.
         (&["Rejected b@2", "Applied b@2"], "Rejected b@2 not_compiled"),
         (&["Applied b@2", "Rejected b@2"], "Rejected b@2 not_compiled"),
         (&["Rejected b@2", "Starting"], "Rejected b@2 not_compiled"),
-        // The oldest publish that any of them resolves.
+        // The oldest publish counts that any handle resolves.
         (&["Pending a@1", "Applied b@2"], "Pending a@1"),
         (&["Applied b@2", "Pending a@1"], "Pending a@1"),
-        // Handles that differ run no publish together, whichever of the names is the newer.
+        // Handles with different publishes run none together, whichever name is the newer.
         (&["Applied a@1", "Applied b@2"], "Pending a@1"),
         (&["Applied b@2", "Stale a@9"], "Pending b@2"),
-        // One that has just been opened resolves nothing.
+        // A handle that has just been opened resolves nothing.
         (&["Applied b@2", "Starting"], "Starting"),
         (&["Starting", "Pending a@1"], "Starting"),
         (&["Applied b@2", "Pending"], "Pending"),
         (&["Stale b@2", "Applied b@2"], "Stale b@2"),
         (&["Orphaned b@2", "Stale b@2"], "Orphaned b@2"),
-        // One that has left speaks for nobody.
+        // A draining handle does not count.
         (&["Draining a@1", "Applied b@2"], "Applied b@2"),
         (&["Draining a@1"], "Draining"),
     ] {
@@ -858,7 +859,7 @@ fn a_process_stands_where_the_worst_of_its_handles_does() {
 }
 
 #[test]
-fn no_order_of_events_removes_what_runs_or_leaves_two_fetches() {
+fn no_order_of_events_removes_the_running_content_or_leaves_two_fetches() {
     let events = || {
         let markers = ["a@1", "b@2", "c@3", "a@4", "removed@5", "no marker", "no map", "unreadable"];
         let mut events: Vec<FollowerEvent> = markers.iter().flat_map(|text| [changed(text), hydrated(text)]).collect();
@@ -877,7 +878,7 @@ fn no_order_of_events_removes_what_runs_or_leaves_two_fetches() {
         ]);
         events
     };
-    // A small deterministic walk: every event after every other, in many mixtures.
+    // A deterministic walk brings every event after every other, in many combinations.
     let mut seed = 1_u64;
     let mut process = TestProcess::running("a@1");
     let mut fetching: Option<Fingerprint> = None;
@@ -885,7 +886,7 @@ fn no_order_of_events_removes_what_runs_or_leaves_two_fetches() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let all = events();
         let event = all[(seed >> 33) as usize % all.len()].clone();
-        // A fetch answers only for what is under way.
+        // The result of a fetch comes only while that fetch is under way.
         match &event {
             FollowerEvent::Loaded(content, _) | FollowerEvent::Refused(content, _) if fetching != Some(*content) => {
                 continue;
@@ -899,7 +900,9 @@ fn no_order_of_events_removes_what_runs_or_leaves_two_fetches() {
         for action in &actions {
             match action {
                 FollowerAction::Fetch { fingerprint, .. } => fetching = Some(*fingerprint),
-                FollowerAction::CancelFetch => assert!(fetching.take().is_some(), "cancelled what was not under way"),
+                FollowerAction::CancelFetch => {
+                    assert!(fetching.take().is_some(), "a fetch was cancelled that was not under way")
+                }
                 _ => {}
             }
         }

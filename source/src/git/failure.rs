@@ -15,7 +15,8 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
         return GitFault::TransferTooLarge { limit: download_bytes };
     }
     if has(&[
-        ".lock': File exists",
+        // A git that was killed leaves its locks behind.
+        "File exists",
         "not a git repository: '",
         "object file",
         "packfile",
@@ -156,6 +157,7 @@ mod tests {
             ("fatal: '/r.git' does not appear to be a git repository", "NoRepository"),
             ("error: index-pack died of signal 25\nfatal: index-pack failed", "TransferTooLarge"),
             ("fatal: Unable to create '/c/shallow.lock': File exists.", "KeptCopy"),
+            ("error: could not lock config file /c/config: File exists", "KeptCopy"),
             ("fatal: something new", "Other"),
         ] {
             assert_eq!(code(complaint), expected, "{complaint}");

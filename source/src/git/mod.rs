@@ -82,15 +82,12 @@ impl Remote {
             return Ok(tree);
         }
         let place = CommitDirectory { commit, reference, subdirectory };
-        match documents::read(&self.program, &self.limits, kept, trees, place).await {
-            // Whatever damaged the cached repository, it can be fetched again.
-            Err(SourceFault::Git(GitFault::KeptCopy(reason))) => {
-                tracing::warn!(reason, "the kept copy of a repository is fetched anew");
-                kept.discard()?;
-                documents::read(&self.program, &self.limits, kept, trees, place).await
-            }
-            other => other,
-        }
+        let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
+        let Some(reason) = fault_of_the_copy(&outcome, kept) else { return outcome };
+        // Whatever damaged the cached repository, it can be fetched again.
+        tracing::warn!(reason, "the kept copy of a repository is fetched anew");
+        kept.discard()?;
+        documents::read(&self.program, &self.limits, kept, trees, place).await
     }
 
     /// Removes the cached repository from the disk.
@@ -100,5 +97,17 @@ impl Remote {
         if let Err(error) = kept.discard() {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }
+    }
+}
+
+/// The reason of a failure that the kept copy may have caused: one that is known to be, and any other in which git names
+/// the directory of the copy.
+fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
+    match outcome {
+        Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),
+        Err(SourceFault::Git(GitFault::Other(reason))) => {
+            reason.contains(&*kept.path().to_string_lossy()).then(|| reason.clone())
+        }
+        _ => None,
     }
 }

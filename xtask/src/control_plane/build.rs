@@ -1,4 +1,4 @@
-//! Builds one Go module into the cache: once, whoever asks, and whole or not at all.
+//! Builds one Go module into the cache: once, even if several processes ask, and either completely or not at all.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 use super::go_module::GoModule;
 
-/// Builds `module`, unless another process does that at this moment; then waits for it.
+/// Builds `module`, or waits if another process is building it.
 pub(crate) fn build(module: &GoModule, cache: &Path) -> anyhow::Result<()> {
     let finished = module.directory(cache);
     fs::create_dir_all(cache).with_context(|| format!("create {}", cache.display()))?;
@@ -21,7 +21,11 @@ pub(crate) fn build(module: &GoModule, cache: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("Building {} from Go modules: {}.", module.versions().join(" and "), module.programs.join(", "));
-    eprintln!("Once only: it takes about {} on 2 cores, and the result stays in {}.", module.duration, cache.display());
+    eprintln!(
+        "This happens only once: it takes about {} on 2 cores, and the result stays in {}.",
+        module.duration,
+        cache.display()
+    );
 
     let staging = cache.join("building");
     discard(&staging)?;
@@ -32,7 +36,7 @@ pub(crate) fn build(module: &GoModule, cache: &Path) -> anyhow::Result<()> {
     fs::rename(&staging, &finished).with_context(|| format!("move the programs to {}", finished.display()))
 }
 
-/// Held until it is dropped; the kernel lets go of it when this process ends, however that happens.
+/// Returns a lock that is held until it is dropped. The kernel releases it when this process ends for any reason.
 fn lock(path: &Path) -> anyhow::Result<File> {
     let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
     if file.try_lock().is_err() {
@@ -52,19 +56,19 @@ fn discard(directory: &Path) -> anyhow::Result<()> {
 fn compile(module: &GoModule, destination: &Path) -> anyhow::Result<()> {
     let mut go = Command::new("go");
     go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &module.linker_flags(), "-o"]);
-    // Go takes what ends in a slash for a directory, and creates it.
+    // Go treats a path that ends in a slash as a directory, and creates it.
     go.arg(destination.join("")).arg("tool").current_dir(module.folder());
     go.env("CGO_ENABLED", "0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = go.spawn().context(
         "run `go`: the control plane is built with it. Install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a \
          directory that has the programs, and run `cargo xtask control-plane` again",
     )?;
-    let output = child.stderr.take().context("read what `go` says")?;
+    let output = child.stderr.take().context("read the output of `go`")?;
     let said = show_progress(&lines_of(output));
     let status = child.wait().context("wait for `go`")?;
     if !status.success() {
         bail!(
-            "`go build` in {} failed ({status}). It said:\n{said}\n`cargo xtask control-plane` tries again.",
+            "`go build` in {} failed ({status}). Its output:\n{said}\n`cargo xtask control-plane` tries again.",
             module.folder
         );
     }
@@ -83,8 +87,8 @@ fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Shows what `go build -v` is at, until it ends: one line that is redrawn on a terminal, else a line now and then.
-/// Returns what it said beside the names of packages.
+/// Shows the progress of `go build -v` until it ends: on a terminal as one line that is redrawn, otherwise as a line
+/// every 15 seconds. Returns its output without the names of packages.
 fn show_progress(lines: &Receiver<String>) -> String {
     let terminal = std::io::stderr().is_terminal();
     let every = if terminal { Duration::from_millis(250) } else { Duration::from_secs(15) };

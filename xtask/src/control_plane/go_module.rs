@@ -1,4 +1,4 @@
-//! The Go modules that the programs are built from, and what their `go.mod` files pin.
+//! The Go modules from which the programs are built, and the versions that their `go.mod` files pin.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use std::path::Path;
 pub(crate) struct GoModule {
     /// The folder with its `go.mod` and `go.sum`.
     pub(crate) folder: &'static str,
-    /// What its build leaves behind, by the names that they are looked up with.
+    /// The programs that its build makes, by their final names.
     pub(crate) programs: &'static [&'static str],
-    /// What Go calls a program, where that is not the name it is looked up with.
+    /// The programs that Go gives another name: Go's name and the final one.
     pub(crate) renamed: &'static [(&'static str, &'static str)],
-    /// How long a build from nothing takes, measured on 2 cores.
+    /// The time of a build from scratch, measured on 2 cores.
     pub(crate) duration: &'static str,
-    /// The parts whose versions name the result: a short name and the Go module's path.
+    /// The parts whose versions name the directory: a short name and the path of the Go module.
     parts: &'static [(&'static str, &'static str)],
     go_mod: &'static str,
 }
@@ -39,18 +39,19 @@ pub(crate) const GO_MODULES: &[GoModule] = &[
 const KUBERNETES: &str = "k8s.io/kubernetes";
 
 impl GoModule {
-    /// Its parts with their versions, such as `kubernetes-1.36.3`.
+    /// Returns its parts with their versions, such as `kubernetes-1.36.3`.
     pub(crate) fn versions(&self) -> Vec<String> {
         let version = |module| required_version(self.go_mod, module).unwrap_or("unknown");
         self.parts.iter().map(|(name, module)| format!("{name}-{}", version(module))).collect()
     }
 
-    /// The folder that `go` runs in.
+    /// Returns the folder in which `go` runs.
     pub(crate) fn folder(&self) -> &'static Path {
         Path::new(self.folder)
     }
 
-    /// What the linker is told. Without its version, kubectl can't read the API server's.
+    /// Returns the flags of the linker. They set the version of kubectl, without which kubectl can't read that of the
+    /// API server.
     pub(crate) fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
         if let Some(version) = required_version(self.go_mod, KUBERNETES) {
@@ -64,7 +65,7 @@ impl GoModule {
     }
 }
 
-/// The version that a `go.mod` requires of `module`, without its `v`.
+/// Returns the version of `module` that a `go.mod` requires, without its `v`.
 fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     go_mod.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word == "require");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_module_pins_every_part_that_names_it() {
+    fn every_module_pins_every_part_of_its_directory_name() {
         for module in GO_MODULES {
             for version in module.versions() {
                 assert!(!version.ends_with("unknown"), "{}: {version}", module.folder);

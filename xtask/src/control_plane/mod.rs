@@ -1,8 +1,8 @@
 //! Supplies the programs of a real control plane: etcd, kube-apiserver, kube-controller-manager, kubectl, and helm.
 //!
-//! Each is taken from `$KUBEBUILDER_ASSETS`, else from the project's cache, else built into that cache with Go, once.
-//! The cache is `$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`; below it, a directory is named by the versions it holds,
-//! and exists only when it is complete.
+//! Each program is taken from `$KUBEBUILDER_ASSETS`, or else from the cache of the project, or else built into that
+//! cache with Go, once. The cache is `$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`. A directory below it is named by the
+//! versions that it holds, and exists only when it is complete.
 
 mod build;
 mod go_module;
@@ -15,18 +15,18 @@ use anyhow::{Context, bail};
 
 use go_module::{GO_MODULES, GoModule};
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// Keeps what the API server is told.
+    /// The path of etcd, which stores the data of the API server.
     pub etcd: PathBuf,
-    /// The API server.
+    /// The path of the API server.
     pub kube_apiserver: PathBuf,
-    /// Collects garbage and deletes namespaces.
+    /// The path of the controllers, which collect garbage and delete namespaces.
     pub kube_controller_manager: PathBuf,
-    /// Talks to the API server.
+    /// The path of kubectl.
     pub kubectl: PathBuf,
-    /// Installs the chart.
+    /// The path of helm, which installs the chart.
     pub helm: PathBuf,
 }
 
@@ -37,7 +37,7 @@ impl Programs {
         Self::lookup(|program| places.find(program))
     }
 
-    /// Finds the programs, and builds those that are nowhere: once, in minutes, with progress on stderr.
+    /// Finds the programs, and builds the missing ones: once, in minutes, with progress on stderr.
     pub fn ensure() -> anyhow::Result<Self> {
         let places = ProgramDirectories::from_environment()?;
         for module in GO_MODULES {
@@ -72,16 +72,16 @@ impl fmt::Display for Programs {
     }
 }
 
-/// Where programs are kept that were built once.
+/// Returns the directory for programs that are built once.
 pub fn cache_directory() -> anyhow::Result<PathBuf> {
     match (env::var_os("ROTOTO_CACHE_DIR"), env::home_dir()) {
         (Some(directory), _) if !directory.is_empty() => Ok(PathBuf::from(directory)),
         (_, Some(home)) => Ok(home.join(".cache/rototo")),
-        (_, None) => bail!("there is no home directory to keep programs in: set ROTOTO_CACHE_DIR"),
+        (_, None) => bail!("there is no home directory for the cache: set ROTOTO_CACHE_DIR"),
     }
 }
 
-/// The directories in which programs are looked for.
+/// The directories in which the programs may be.
 struct ProgramDirectories {
     assets: Option<PathBuf>,
     cache: PathBuf,
@@ -101,7 +101,7 @@ impl ProgramDirectories {
 }
 
 impl GoModule {
-    /// Where its programs are kept, named by their versions.
+    /// Returns the directory of its programs, which is named by their versions.
     fn directory(&self, cache: &Path) -> PathBuf {
         cache.join(self.versions().join("_"))
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_from_the_assets_directory_wins_over_the_cached_one() {
+    fn a_program_from_the_assets_directory_takes_precedence_over_the_cached_one() {
         let root = tempfile::tempdir().unwrap();
         let places = ProgramDirectories { assets: Some(root.path().join("assets")), cache: root.path().join("cache") };
         let cached = put(&GO_MODULES[0].directory(&places.cache), "etcd");

@@ -1,6 +1,6 @@
-//! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
+//! The faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
 
-/// A fault: in one file, one text is put in the place of another.
+/// A fault: the replacement of one text in one file.
 pub struct Mutant {
     pub name: &'static str,
     pub file: &'static str,
@@ -31,23 +31,28 @@ const PROCESS_EDGE: &str = "simulator/src/process.rs";
 pub const MUTANTS: &[Mutant] = &[
     // The verdict.
     mutant(
-        "a verdict is latched once it was reached",
+        "a verdict stays once it was reached",
         VIEW,
         "verdict: self.verdict(now),",
         "verdict: if self.millis().is_some_and(|millis| millis.all.is_some()) { Verdict::Converged } else { self.verdict(now) },",
     ),
     mutant("an empty fleet has converged", VERDICT, "None if !applied => Verdict::NoProcesses,", ""),
     mutant("a silent process has converged", VERDICT, "None if silent => Verdict::Silent,", ""),
-    mutant("what nobody can know is claimed", VERDICT, "None if unprovable => Verdict::Unprovable,", ""),
-    mutant("a recount claims", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
-    mutant("a refusal is overlooked", VERDICT, "return Verdict::Refused;", "continue;"),
+    mutant(
+        "a claim covers processes of which nobody can know",
+        VERDICT,
+        "None if unprovable => Verdict::Unprovable,",
+        "",
+    ),
+    mutant("an operator claims during a recount", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
+    mutant("a refusal does not count", VERDICT, "return Verdict::Refused;", "continue;"),
     mutant(
         "a process that runs nothing yet is starting for ever",
         PROCESS,
         "later && nothing && self.last_report.publish.is_none() && now < self.first_report_at + windows.grace",
         "later && nothing && now < self.first_report_at + windows.grace * 1000",
     ),
-    mutant("pods that are not heard don't count", VERDICT, "if !self.recounting {", "if false {"),
+    mutant("pods that have not reported don't count", VERDICT, "if !self.recounting {", "if false {"),
     mutant(
         "a new pod never counts before it reports",
         VERDICT,
@@ -55,7 +60,7 @@ pub const MUTANTS: &[Mutant] = &[
         "None",
     ),
     mutant(
-        "a pod that was never heard and vanished is forgotten",
+        "a pod that never reported and vanished is forgotten",
         VERDICT,
         "unprovable |= self.vanished_unreported(now).next().is_some() || self.unaccounted() > 0;",
         "unprovable |= self.unaccounted() > 0;",
@@ -67,7 +72,7 @@ pub const MUTANTS: &[Mutant] = &[
         "unprovable |= self.vanished_unreported(now).next().is_some();",
     ),
     mutant(
-        "a drained pod is excused also when its container runs anew",
+        "a drained pod is excused even after its container restarted",
         VERDICT,
         "drained && pod.last_end().is_none_or(|end| end <= process.last_report_at)",
         "drained",
@@ -85,7 +90,7 @@ pub const MUTANTS: &[Mutant] = &[
         "return Liveness::Silent;",
         "return if now < self.drops_at(process) { Liveness::Silent } else { Liveness::Dropped };",
     ),
-    mutant("silence is the end", PROCESS, "return Liveness::Silent;", "return Liveness::Left;"),
+    mutant("a silent process has left", PROCESS, "return Liveness::Silent;", "return Liveness::Left;"),
     mutant(
         "a process of no pod leaves when it is silent",
         PROCESS,
@@ -100,7 +105,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant("time in which reports were turned away counts as silence", PROCESS, ".max(self.turned_away)", ""),
     mutant(
-        "the name of a publish is not looked at",
+        "the name of a publish does not count",
         PROCESS,
         "resolves && self.last_report.publish.as_ref() == Some(publish)",
         "resolves && self.last_report.publish.is_some_and(|runs| runs.fingerprint == publish.fingerprint)",
@@ -112,7 +117,7 @@ pub const MUTANTS: &[Mutant] = &[
         "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned | ProcessState::Rejected);\n        resolves",
     ),
     mutant(
-        "a pod that terminates runs nothing",
+        "a terminating pod runs nothing",
         PODS,
         "self.object_state == PodObjectState::Exists",
         "self.object_state == PodObjectState::Exists && !self.terminating",
@@ -136,20 +141,20 @@ pub const MUTANTS: &[Mutant] = &[
         "Some(_) => Some(end.seen),",
     ),
     mutant(
-        "a container that ends takes every process of its pod along",
+        "a container that ends ends every process of its pod",
         PODS,
         "let ends: Option<Vec<Moment>> = ran.map(ended).collect();\n                ends?.into_iter().max()",
         "ran.filter_map(ended).max()",
     ),
     // Reports.
     mutant(
-        "the word of an end is taken out of order",
+        "a draining report is taken out of order",
         FLEET,
         "is_some_and(|(this, last)| this <= last) {",
         "is_some_and(|(this, last)| this <= last && report.state != ProcessState::Draining) {",
     ),
     mutant(
-        "reports are taken as they arrive",
+        "reports are taken in the order of their arrival",
         FLEET,
         "is_some_and(|(this, last)| this <= last) {",
         "is_some_and(|(this, last)| this < last && this > last) {",
@@ -161,19 +166,19 @@ pub const MUTANTS: &[Mutant] = &[
         "ProcessId { pod: None, process: report.process.clone() }",
     ),
     mutant(
-        "who has applied an older publish has applied the next",
+        "a process that has applied an older publish has applied the next",
         FLEET,
         "process.applied = process.runs(&publish).then_some(now);",
         "process.applied = process.applied.or(process.runs(&publish).then_some(now));",
     ),
     mutant(
-        "who has applied the publish runs it for ever",
+        "a process that has applied a publish runs it for ever",
         FLEET,
         "if process.applied.take().is_some() {",
         "if process.applied.is_some() {",
     ),
     mutant(
-        "a witness may speak of any namespace",
+        "a process may testify about any PID namespace",
         FLEET,
         "if about.namespace != own.namespace || about == own {",
         "if about == own {",
@@ -199,13 +204,13 @@ pub const MUTANTS: &[Mutant] = &[
         "        self.listening_since = now;",
     ),
     mutant(
-        "a recount is as long as a small fleet asks for",
+        "a recount is always as short as that of a small fleet",
         FLEET,
         "Windows::of(self.processes.len().max(before), self.min_heartbeat)",
         "Windows::of(before.min(0), self.min_heartbeat)",
     ),
     mutant(
-        "whoever starts during a recount stands in for one that is missing",
+        "a process that starts during a recount stands in for a missing one",
         FLEET,
         "age.is_none_or(|age| age + self.began >= now + self.counted_ago)",
         "age.is_none_or(|age| age < Duration::MAX)",
@@ -217,7 +222,12 @@ pub const MUTANTS: &[Mutant] = &[
         "self.liveness(id, process, now).counts());\n        let processes",
         "self.liveness(id, process, now) == Liveness::Live);\n        let processes",
     ),
-    mutant("a member that is forgotten has applied", COHORT, "None => lost = true,", "None => *applied = Some(now),"),
+    mutant(
+        "a member that is forgotten has applied the publish",
+        COHORT,
+        "None => lost = true,",
+        "None => *applied = Some(now),",
+    ),
     mutant(
         "a member that left is left out of the figure",
         COHORT,
@@ -250,7 +260,7 @@ pub const MUTANTS: &[Mutant] = &[
         "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.published)",
     ),
     mutant(
-        "the marker is patched whatever it says by then",
+        "the marker is patched even if it changed in the meantime",
         OPERATOR_EDGE,
         "let accepted = version == Some(self.api.map_version);",
         "let accepted = version.is_some();",
@@ -268,7 +278,7 @@ pub const MUTANTS: &[Mutant] = &[
         "Some((attempted, true)) if attempted.fingerprint == fingerprint => UpdatedAt::after(Some(attempted.updated_at), now),",
     ),
     mutant(
-        "names follow the marker alone",
+        "new names are later than the marker only",
         PLAN,
         "let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);",
         "let last = seen.max(believable);",
@@ -302,16 +312,16 @@ pub const MUTANTS: &[Mutant] = &[
         "a process reports before it has swapped",
         REPORTED_STATE,
         "None => says(ProcessState::Pending, running, self.fetch_trouble().map(|fault| fault.code)),",
-        "None => says(ProcessState::Applied, Some(*wanted), self.fetch_trouble().map(|fault| fault.code)),",
+        "None => says(ProcessState::Applied, Some(*desired), self.fetch_trouble().map(|fault| fault.code)),",
     ),
     mutant(
-        "an older name from the watch is ignored",
+        "a marker with an older name is ignored",
         FOLLOWER,
         "    fn observe_marker(&mut self, marker: ObservedMarker) {\n",
-        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.wanted.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
+        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.desired.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
     ),
     mutant(
-        "content that nobody waits for any more is swapped in",
+        "content that is no longer desired is swapped in",
         FOLLOWER,
         "if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint",
         "if self.fetch.take().is_some()",
@@ -323,26 +333,31 @@ pub const MUTANTS: &[Mutant] = &[
         "if self.desired != Desired::NotListed || self.running.is_none() {\n            self.running = Some(publish);",
     ),
     mutant(
-        "another publish of the same name runs",
+        "other content runs under the name of the desired publish",
         FOLLOWER,
         "if running.fingerprint == desired.fingerprint && *running != desired {",
         "if *running != desired {",
     ),
     mutant(
-        "a new name is taken by the report alone",
+        "a new name of the running content is only reported",
         FOLLOWER,
         "            actions.push(FollowerAction::Rename { publish: desired, revision: None });",
         "",
     ),
     mutant(
-        "a refusal is for ever, whatever is published",
+        "a refusal lasts for ever, whatever is published",
         FOLLOWER,
         "self.refused.as_ref().filter(|refused| refused.publish == desired)",
         "self.refused.as_ref().filter(|refused| refused.publish != desired || refused.publish == desired)",
     ),
-    mutant("a watch that missed a change is trusted", FOLLOWER, "            actions.push(FollowerAction::RestartWatch);", ""),
     mutant(
-        "a heartbeat that failed was the last",
+        "a watch that missed a change is trusted",
+        FOLLOWER,
+        "            actions.push(FollowerAction::RestartWatch);",
+        "",
+    ),
+    mutant(
+        "no heartbeat follows one that failed",
         REPORTING,
         "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick);",
         "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick) + Duration::from_secs(1_000_000);",
@@ -360,7 +375,7 @@ pub const MUTANTS: &[Mutant] = &[
         ".max_by_key(|publish| publish.map(|publish| publish.updated_at)).flatten();",
     ),
     mutant(
-        "each handle that closes takes its process along",
+        "a process ends with each handle that closes",
         PROCESS_EDGE,
         "if self.processes[process].handles.is_empty() {\n            let publish",
         "if self.now > Moment::ZERO {\n            let publish",

@@ -1,8 +1,9 @@
 //! Whether a `lint:on` says something that can be done.
 
-use super::field::{TargetField, TargetKind};
-use super::{CustomRule, Declared};
 use crate::diagnostic::{Severity, Stage};
+use crate::lint::custom::Declared;
+use crate::lint::custom::field::{TargetField, TargetKind};
+use crate::lint::custom::rule::CustomRule;
 
 const STAGES: [(&str, Stage); 5] = [
     ("project", Stage::Project),

@@ -4,21 +4,23 @@
 mod declare;
 mod field;
 mod port;
+pub(crate) mod rule;
 mod targets;
 
+pub use crate::lint::custom::rule::CustomRule;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
+pub use crate::lint::custom::port::{Call, Declared, Objection, Refuse, Script, ScriptError, ScriptErrorKind, Scripts};
 
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::{Entity, Stage};
+use crate::document::text::{Lines, Span};
+use crate::lint::custom::declare::Declaration;
+use crate::lint::custom::field::TargetField;
+use crate::lint::custom::targets::Target;
 use crate::parse::{Parsed, Places};
-use crate::text::{Lines, Span};
-use declare::Declaration;
-use field::TargetField;
-use targets::Target;
 
 /// How many findings the rules of one workspace may make together. More of them help nobody, and have to be kept.
 const MOST_FINDINGS: usize = 5_000;
@@ -32,19 +34,6 @@ pub struct Custom {
     pub registrations: Vec<Registration>,
     /// Whether time, or the loss of a process, is why something was not asked: another run may find something else.
     pub interrupted: bool,
-}
-
-/// A rule that a script declares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CustomRule {
-    /// Its name, an authority and the fault: `payments/limit-too-high`.
-    pub id: String,
-    /// Whether the fault stands in the way of publishing.
-    pub severity: Severity,
-    /// The fault, in a few words.
-    pub title: String,
-    /// A way out.
-    pub help: String,
 }
 
 /// A handler, and what it is called for.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::field::TargetField;
 use crate::diagnostic::Entity;
+use crate::document::tree::{DocumentKind, Tree};
+use crate::lint::custom::field::TargetField;
 use crate::parse::{Extends, Parsed, PathStep, toml_as_json};
-use crate::tree::{DocumentKind, Tree};
 
 /// One thing to ask about.
 pub(super) struct Target {

@@ -2,67 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, Finding, Findings, LintRule, References};
-use crate::compile::MAX_QUALIFIER_CHAIN;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::graph::{depths, is_cycle};
+use crate::lint::{Check, Finding, Findings, References};
 use crate::parse::{Parse, Qualifier};
-use crate::text::Span;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-cycle",
-    severity: Severity::Error,
-    entity: "qualifier",
-    stage: Stage::Graph,
-    title: "qualifiers refer to each other in a circle or an overlong chain",
-    why: "A circle can never be decided. A chain of more than 128 would exhaust the stack of the process that follows it.",
-    help: "remove one of the references; what both need can be a qualifier of its own",
-    bad: &[
-        (
-            "qualifiers/a.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "qualifier.b"
-op = "eq"
-value = true
-"#,
-        ),
-        (
-            "qualifiers/b.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "qualifier.a"
-op = "eq"
-value = true
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "qualifiers/a.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "qualifier.b"
-op = "eq"
-value = true
-"#,
-        ),
-        (
-            "qualifiers/b.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-    ],
-    checks: &[Check::References(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::References(check)];
 
 fn check(references: &References<'_>, findings: &mut Findings<'_>) {
     let qualifiers: Vec<_> = references.parsed.qualifiers.iter().collect();

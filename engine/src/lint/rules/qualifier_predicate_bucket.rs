@@ -1,42 +1,11 @@
 //! A bucket lacks its salt or has an impossible range.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BucketRange, Field, Op, Predicate, Qualifier};
-use crate::text::Span;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-predicate-bucket",
-    severity: Severity::Error,
-    entity: "qualifier",
-    stage: Stage::Project,
-    title: "a bucket has no salt or no range within 0 to 10000",
-    why: "The salt decides who falls into which of the 10,000 buckets, and the range who is in. Without both, nobody could say who is.",
-    help: "give the predicate a `salt` and a `range = [start, end]` with 0 <= start < end <= 10000, and no `value`",
-    bad: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.id"
-op = "bucket"
-salt = "trial-2026-06"
-range = [0, 20000]
-"#,
-    )],
-    good: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.id"
-op = "bucket"
-salt = "trial-2026-06"
-range = [0, 1000]
-"#,
-    )],
-    checks: &[Check::Qualifier(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     for (index, predicate) in qualifier.predicates().iter().enumerate() {

@@ -2,100 +2,13 @@
 
 use serde_json::Value;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use super::context_field;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::lint::workspace_index::context_field;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
-use crate::text::Span;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-predicate-context-type-mismatch",
-    severity: Severity::Error,
-    entity: "qualifier",
-    stage: Stage::Reference,
-    title: "a predicate does not fit the type that the context schema declares",
-    why: "Comparing a text with a number is never true, and ordering a text is an error when it happens, far from the review.",
-    help: "change the operator or the value to fit the type in schemas/context.schema.json, or correct the type there",
-    bad: &[
-        (
-            "schemas/context.schema.json",
-            r#"{
-  "type": "object",
-  "properties": {
-    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
-  }
-}
-"#,
-        ),
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = 7
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "schemas/context.schema.json",
-            r#"{
-  "type": "object",
-  "properties": {
-    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
-  }
-}
-"#,
-        ),
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    checks: &[Check::Qualifier(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };

@@ -2,104 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use super::repeats;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::similar::repeats;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-predicate-duplicate",
-    severity: Severity::Warning,
-    entity: "qualifier",
-    stage: Stage::Graph,
-    title: "a predicate repeats an earlier one",
-    why: "All predicates must hold, so a repeated one changes nothing; most often one of the two was meant to be different.",
-    help: "remove the predicate, or make it what it was meant to be",
-    bad: &[
-        (
-            "schemas/context.schema.json",
-            r#"{
-  "type": "object",
-  "properties": {
-    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
-  }
-}
-"#,
-        ),
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "schemas/context.schema.json",
-            r#"{
-  "type": "object",
-  "properties": {
-    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
-  }
-}
-"#,
-        ),
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    checks: &[Check::Qualifier(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let comparisons =

@@ -1,38 +1,10 @@
 //! A predicate is no table, or lacks what every predicate has.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Predicates, Qualifier};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-predicate-shape",
-    severity: Severity::Error,
-    entity: "qualifier",
-    stage: Stage::Project,
-    title: "a predicate lacks `attribute` or `op`",
-    why: "A predicate compares an attribute of the context; without the attribute or the operator there is nothing to decide.",
-    help: "write a [[predicate]] table with `attribute` and `op` as strings",
-    bad: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-value = "pro"
-"#,
-    )],
-    good: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-    )],
-    checks: &[Check::Qualifier(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     if let Predicates::Invalid(span) = qualifier.predicates {

@@ -1,39 +1,10 @@
 //! A predicate has nothing to compare with, or something its operator cannot use.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Qualifier};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/qualifier-predicate-value",
-    severity: Severity::Error,
-    entity: "qualifier",
-    stage: Stage::Project,
-    title: "a predicate has no value that its operator can use",
-    why: "`in` and `not_in` look into a list; `gt`, `gte`, `lt`, and `lte` order numbers; every comparison needs a value.",
-    help: "add a `value`: a list for in and not_in, a number for gt, gte, lt, and lte, anything for eq and neq",
-    bad: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "in"
-value = "pro"
-"#,
-    )],
-    good: &[(
-        "qualifiers/pro.toml",
-        r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "in"
-value = ["pro"]
-"#,
-    )],
-    checks: &[Check::Qualifier(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     for (index, predicate) in qualifier.predicates().iter().enumerate() {

@@ -1,55 +1,10 @@
 //! An object is not as the schema of its resource says.
 
-use super::super::{Check, Finding, Findings, LintRule, ObjectEntry, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
-use crate::violation::Violation;
+use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, ObjectEntry, WorkspaceIndex};
+use crate::parse::violation::Violation;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/resource-object-schema-mismatch",
-    severity: Severity::Error,
-    entity: "resource_object",
-    stage: Stage::Value,
-    title: "a resource object does not match its schema",
-    why: "Applications read objects as the schema describes them. One that differs would be refused, or misread, by every process at once.",
-    help: "change the value to what the schema allows, or the schema, if applications understand it",
-    bad: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-        (
-            "resources/plan-objects/basic.toml",
-            r#"seats = 0
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-        (
-            "resources/plan-objects/basic.toml",
-            r#"seats = 5
-"#,
-        ),
-    ],
-    checks: &[Check::Object(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Object(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (resource, key, path, object): ObjectEntry<'_>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.schema_of_objects(resource) else { return };

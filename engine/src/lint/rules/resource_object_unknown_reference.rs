@@ -2,89 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, ObjectEntry, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
+use crate::parse::violation::join;
 use crate::parse::{PathStep, Variable};
-use crate::violation::join;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/resource-object-unknown-reference",
-    severity: Severity::Error,
-    entity: "resource_object",
-    stage: Stage::Value,
-    title: "a value refers to an object that does not exist",
-    why: "A string under `x-rototo-resource` is the key of an object of that resource. An application that follows it must find something.",
-    help: "create the object, or correct the key",
-    bad: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-        (
-            "resources/plan-objects/basic.toml",
-            r#"seats = 5
-"#,
-        ),
-        (
-            "resources/offer.toml",
-            r#"schema_version = 1
-schema = "../schemas/offer.schema.json"
-"#,
-        ),
-        (
-            "schemas/offer.schema.json",
-            r#"{"properties": {"plan": {"type": "string", "x-rototo-resource": "plan"}}}
-"#,
-        ),
-        (
-            "resources/offer-objects/spring.toml",
-            r#"plan = "basics"
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-        (
-            "resources/plan-objects/basic.toml",
-            r#"seats = 5
-"#,
-        ),
-        (
-            "resources/offer.toml",
-            r#"schema_version = 1
-schema = "../schemas/offer.schema.json"
-"#,
-        ),
-        (
-            "schemas/offer.schema.json",
-            r#"{"properties": {"plan": {"type": "string", "x-rototo-resource": "plan"}}}
-"#,
-        ),
-        (
-            "resources/offer-objects/spring.toml",
-            r#"plan = "basic"
-"#,
-        ),
-    ],
-    checks: &[Check::Object(check_object), Check::Variable(check_variable)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
 
 fn check_object(
     facts: &WorkspaceIndex<'_>,

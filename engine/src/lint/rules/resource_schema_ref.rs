@@ -1,38 +1,10 @@
 //! A resource names no schema, or one that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BadReference, Field, Resource};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/resource-schema-ref",
-    severity: Severity::Error,
-    entity: "resource",
-    stage: Stage::Reference,
-    title: "a resource does not name a schema of the workspace",
-    why: "The schema is what makes the objects of a resource safe to change in a hurry: lint refuses what an application would not understand.",
-    help: "set `schema` to the path of a file in `schemas`, relative to this file, such as \"../schemas/plan.schema.json\"",
-    bad: &[(
-        "resources/plan.toml",
-        r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-    )],
-    good: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-    ],
-    checks: &[Check::Resource(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Resource(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, resource): DocumentEntry<'_, Resource>, findings: &mut Findings<'_>) {
     let message = match (&resource.schema, facts.named_schema(path, &resource.schema)) {

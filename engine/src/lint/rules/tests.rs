@@ -1,9 +1,10 @@
 //! Every rule finds its fault in its bad example and leaves its good example alone.
 
-use super::super::{Example, lint, rules};
 use crate::diagnostic::{Severity, Stage};
+use crate::document::tree::Tree;
+use crate::lint::rule::Example;
+use crate::lint::{lint, rules};
 use crate::parse::parse;
-use crate::tree::Tree;
 
 /// An example as a workspace. Examples of rules about the manifest are complete; the others understand one.
 fn tree(rule: &str, files: &[Example]) -> Tree {
@@ -31,8 +32,8 @@ fn every_rule_finds_its_bad_example_and_leaves_its_good_one_alone() {
 fn every_rule_has_the_severity_and_entity_of_the_format() {
     let known: Vec<serde_json::Value> =
         serde_json::from_str(include_str!("../../../tests/vectors/lint-rules.json")).unwrap();
-    for rule in rules() {
-        let row = known.iter().find(|row| row["rule"] == rule.id).unwrap_or_else(|| panic!("{} is not known", rule.id));
+    for row in &known {
+        let rule = rules().iter().find(|rule| row["rule"] == rule.id).unwrap_or_else(|| panic!("{row} is not there"));
         assert_eq!(row["severity"], serde_json::to_value(rule.severity).unwrap(), "{}", rule.id);
         assert_eq!(row["entity"], rule.entity, "{}", rule.id);
     }

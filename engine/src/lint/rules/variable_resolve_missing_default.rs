@@ -1,42 +1,10 @@
 //! A variable has no default.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Resolve, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-resolve-missing-default",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Project,
-    title: "a variable has no default",
-    why: "When no rule matches, the default is the answer. With it, every context has one.",
-    help: "add `default` to [resolve], with the key of a value",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-"#,
-    )],
-    good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let (span, message) = match &variable.resolve {

@@ -1,76 +1,10 @@
 //! A rule of a variable lacks its qualifier or its value.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Field, Resolve, Rules, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-rule-shape",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Project,
-    title: "a rule lacks its qualifier or its value",
-    why: "A rule selects a value when a qualifier is true; it needs to name both.",
-    help: "write a [[resolve.rule]] table with `qualifier` and `value` as strings",
-    bad: &[
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     if let Resolve::Table { rules: Rules::Invalid(span), .. } = variable.resolve {

@@ -1,78 +1,11 @@
 //! A rule names a qualifier that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use super::nearest;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::similar::nearest;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Variable;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-rule-unknown-qualifier",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Reference,
-    title: "a rule names a qualifier that does not exist",
-    why: "A rule whose qualifier does not exist could never be decided.",
-    help: "create the qualifier, or correct the id",
-    bad: &[
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "prof"
-value = "large"
-"#,
-        ),
-    ],
-    good: &[
-        (
-            "qualifiers/pro.toml",
-            r#"schema_version = 1
-
-[[predicate]]
-attribute = "account.plan"
-op = "eq"
-value = "pro"
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-
-[[resolve.rule]]
-qualifier = "pro"
-value = "large"
-"#,
-        ),
-    ],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.qualifiers;

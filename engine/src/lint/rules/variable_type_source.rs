@@ -1,42 +1,10 @@
 //! A variable does not say what type it has.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{BadReference, Field, Primitive, Type, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-type-source",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Project,
-    title: "a variable does not declare a usable type",
-    why: "The type says what an application may rely on. A schema beside it is for variables of type `object`, whose values stand in the file.",
-    help: "declare `type` as bool, int, number, string, list, object, or resource:<id>; keep `schema` for type object, relative to this file",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let mut add = |span, key, message: String| {

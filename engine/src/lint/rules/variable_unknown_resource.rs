@@ -1,56 +1,11 @@
 //! A variable has the type of a resource that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use super::nearest;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::similar::nearest;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-unknown-resource",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Reference,
-    title: "a variable is of a resource that does not exist",
-    why: "The objects of the resource are the values of the variable; without it there are none.",
-    help: "create the resource, or correct the id after `resource:`",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "resource:plan"
-
-[resolve]
-default = "basic"
-"#,
-    )],
-    good: &[
-        (
-            "resources/plan.toml",
-            r#"schema_version = 1
-schema = "../schemas/plan.schema.json"
-"#,
-        ),
-        (
-            "schemas/plan.schema.json",
-            r#"{"type": "object", "properties": {"seats": {"type": "integer", "minimum": 1}}}
-"#,
-        ),
-        (
-            "resources/plan-objects/basic.toml",
-            r#"seats = 5
-"#,
-        ),
-        (
-            "variables/limit.toml",
-            r#"schema_version = 1
-type = "resource:plan"
-
-[resolve]
-default = "basic"
-"#,
-        ),
-    ],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let known = &facts.parsed.resources;

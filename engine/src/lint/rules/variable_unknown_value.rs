@@ -1,44 +1,11 @@
 //! A default or a rule selects a value that is not there.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use super::nearest;
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::similar::nearest;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-unknown-value",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Reference,
-    title: "a variable selects a value that does not exist",
-    why: "The selected key must be an entry of [values], or an object of the resource; otherwise there is nothing to hand out.",
-    help: "add the value, or correct the key",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "smal"
-"#,
-    )],
-    good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let resource = match variable.value_type() {

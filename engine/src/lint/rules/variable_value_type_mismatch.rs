@@ -1,44 +1,11 @@
 //! A value of a variable is not of its type, or not as its schema says.
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
+use crate::parse::violation::Violation;
 use crate::parse::{PathStep, Type, Variable};
-use crate::violation::Violation;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-value-type-mismatch",
-    severity: Severity::Error,
-    entity: "variable",
-    stage: Stage::Value,
-    title: "a value does not match the type of its variable",
-    why: "Applications read the variable as its type says. A value of another type would fail in every process that is handed it.",
-    help: "change the value to fit the type and the schema of the variable",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = "10"
-
-[resolve]
-default = "small"
-"#,
-    )],
-    good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     let Some(Type::Primitive(primitive)) = variable.value_type() else { return };

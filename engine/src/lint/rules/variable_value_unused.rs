@@ -2,45 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::{Check, DocumentEntry, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Type, Variable};
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/variable-value-unused",
-    severity: Severity::Warning,
-    entity: "value",
-    stage: Stage::Graph,
-    title: "nothing selects a value",
-    why: "It looks as if it could be handed out, but it cannot.",
-    help: "select it in a rule or as the default, or remove it",
-    bad: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-large = 50
-
-[resolve]
-default = "small"
-"#,
-    )],
-    good: &[(
-        "variables/limit.toml",
-        r#"schema_version = 1
-type = "int"
-
-[values]
-small = 10
-
-[resolve]
-default = "small"
-"#,
-    )],
-    checks: &[Check::Variable(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
 fn check(_: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Variable>, findings: &mut Findings<'_>) {
     // Where the values are objects of a resource, what is selected is never one that stands here.

@@ -1,34 +1,10 @@
 //! The context schema declares the name that stands for other qualifiers.
 
-use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 use crate::parse::CONTEXT_SCHEMA;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/workspace-context-schema-reserved-field",
-    severity: Severity::Error,
-    entity: "workspace",
-    stage: Stage::Project,
-    title: "the context schema declares the reserved field `qualifier`",
-    why: "In a predicate, `qualifier.<id>` reads another qualifier. A field of the context with that name can never be read.",
-    help: "give the field of the context another name",
-    bad: &[(
-        "schemas/context.schema.json",
-        r#"{"type": "object", "properties": {"qualifier": {"type": "string"}}}
-"#,
-    )],
-    good: &[(
-        "schemas/context.schema.json",
-        r#"{
-  "type": "object",
-  "properties": {
-    "account": { "type": "object", "properties": { "plan": { "type": "string" } } }
-  }
-}
-"#,
-    )],
-    checks: &[Check::Workspace(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(schema) = facts.context_schema() else { return };

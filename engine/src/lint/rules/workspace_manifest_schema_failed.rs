@@ -1,30 +1,10 @@
 //! The manifest does not say what a manifest must say.
 
-use super::super::{Check, Finding, Findings, LintRule, WorkspaceIndex};
-use crate::diagnostic::{Entity, Severity, Stage};
+use crate::diagnostic::Entity;
+use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 use crate::parse::Extends;
 
-pub(super) static RULE: LintRule = LintRule {
-    id: "rototo/workspace-manifest-schema-failed",
-    severity: Severity::Error,
-    entity: "workspace",
-    stage: Stage::Project,
-    title: "the manifest lacks its version or misuses `extends`",
-    why: "The version tells every reader how to understand the rest; `extends` names the layers below, and a mistake in it would leave one out.",
-    help: "write `schema_version = 1`, and `extends` as a list of sources, if there are any",
-    bad: &[(
-        "rototo-workspace.toml",
-        r#"schema_version = 2
-"#,
-    )],
-    good: &[(
-        "rototo-workspace.toml",
-        r#"schema_version = 1
-extends = ["../base"]
-"#,
-    )],
-    checks: &[Check::Workspace(check)],
-};
+pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 
 fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(document) = &facts.parsed.manifest else { return };

@@ -1,4 +1,4 @@
-//! Reads a question a line, and answers it with the public crate.
+//! Reads one question per line, and answers each with the public crate.
 
 use std::error::Error;
 use std::io::{BufRead, Write};

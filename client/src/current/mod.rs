@@ -1,0 +1,228 @@
+//! The workspace that an application resolves from right now, and its status.
+//!
+//! [`Current`] is the one owner of the workspace that was swapped in last and of the status. One task writes it: the
+//! poller or the follower. Each write is a method that names what happened, and changes the status in one step, so a
+//! reader never sees half of it. Any number of readers read without waiting.
+
+pub(crate) mod change_listeners;
+pub(crate) mod counters;
+pub(crate) mod refresh_request;
+pub(crate) mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use rototo_api::fleet::ProcessState;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::workspace::Workspace;
+use status::RefreshStatus;
+
+/// The workspace that was swapped in last, and the status. Reading the workspace takes no lock and never waits for a
+/// swap.
+pub(crate) struct Current {
+    workspace: ArcSwapOption<Workspace>,
+    swaps: watch::Sender<Option<Arc<Workspace>>>,
+    status: watch::Sender<RefreshStatus>,
+    closed: AtomicBool,
+}
+
+/// The state of a follower, as the status shows it.
+#[cfg(feature = "kubernetes")]
+pub(crate) struct FollowerStatus {
+    pub(crate) state: ProcessState,
+    pub(crate) stale: bool,
+    /// A fetch is in flight.
+    pub(crate) refreshing: bool,
+    pub(crate) failures: u64,
+    pub(crate) trouble: Option<String>,
+    /// The number of completed lists of the markers.
+    pub(crate) hydrates: u64,
+}
+
+impl Current {
+    /// Makes the state of a workspace that is not loaded yet. `source` has no credentials.
+    pub(crate) fn new(source: String) -> Self {
+        Self::with_status(RefreshStatus::starting(source))
+    }
+
+    /// Makes the state of a workspace that never changes. It was never swapped in at any time.
+    pub(crate) fn fixed(workspace: Workspace) -> Self {
+        let mut status = RefreshStatus::starting(workspace.source().to_owned());
+        status.show(Some(&workspace));
+        status.state = ProcessState::Applied;
+        status.immutable = true;
+        let current = Self::with_status(status);
+        current.replace(Arc::new(workspace), |status| status.counters.swaps += 1);
+        current
+    }
+
+    fn with_status(status: RefreshStatus) -> Self {
+        Self {
+            workspace: ArcSwapOption::empty(),
+            swaps: watch::Sender::new(None),
+            status: watch::Sender::new(status),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the workspace.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotLoaded`] with the reason, or [`Error::ShutDown`].
+    pub(crate) fn workspace(&self) -> Result<Arc<Workspace>, Error> {
+        self.workspace.load_full().ok_or_else(|| self.not_loaded())
+    }
+
+    /// Returns whether a workspace is loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.workspace.load().is_some()
+    }
+
+    /// Returns whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Returns a receiver of each workspace that is swapped in from now on.
+    pub(crate) fn swaps(&self) -> watch::Receiver<Option<Arc<Workspace>>> {
+        self.swaps.subscribe()
+    }
+
+    pub(crate) fn status(&self) -> RefreshStatus {
+        self.status.borrow().clone()
+    }
+
+    fn not_loaded(&self) -> Error {
+        let RefreshStatus { source, last_error, .. } = self.status();
+        if self.is_closed() {
+            return Error::ShutDown(source);
+        }
+        Error::NotLoaded { source_name: source, reason: last_error.unwrap_or_else(|| "it is being loaded".to_owned()) }
+    }
+}
+
+/// Changes of the workspace.
+impl Current {
+    /// Resolves from `workspace` from now on, and notifies everyone who waits for changes.
+    pub(crate) fn swap(&self, workspace: Arc<Workspace>, at: Timestamp) {
+        self.replace(workspace, |status| {
+            status.counters.swaps += 1;
+            status.applied_at = Some(at);
+            status.last_success = Some(at);
+        });
+    }
+
+    /// Gives the same content another name, which changes no resolution.
+    pub(crate) fn rename(&self, workspace: Arc<Workspace>) {
+        self.workspace.store(Some(workspace));
+    }
+
+    /// Ends it: nothing resolves from it any more. The caller has ended the task that swaps.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.workspace.store(None);
+        self.status.send_modify(|status| status.state = ProcessState::Draining);
+    }
+
+    fn replace(&self, workspace: Arc<Workspace>, change: impl FnOnce(&mut RefreshStatus)) {
+        self.workspace.store(Some(workspace.clone()));
+        self.status.send_modify(change);
+        self.swaps.send_replace(Some(workspace));
+    }
+}
+
+/// Events of a source that is polled. A follower's fetches begin with [`poll_started`](Self::poll_started) too.
+impl Current {
+    /// A poll or a fetch began.
+    pub(crate) fn poll_started(&self, at: Timestamp) {
+        self.status.send_modify(|status| {
+            status.refreshing = true;
+            status.last_attempt = Some(at);
+            status.counters.polls += 1;
+        });
+    }
+
+    /// A poll confirmed that the workspace, which may just have been swapped in, is the newest.
+    pub(crate) fn poll_succeeded(&self, at: Timestamp) {
+        self.poll_ended(|status| {
+            status.state = ProcessState::Applied;
+            status.last_success = Some(at);
+            status.consecutive_failures = 0;
+            status.last_error = None;
+        });
+    }
+
+    /// A poll got no content, or content that can't be used. The workspace stays as it is.
+    pub(crate) fn poll_failed(&self, error: &Error) {
+        self.poll_ended(|status| {
+            status.consecutive_failures += 1;
+            match error.is_refusal() {
+                true => status.counters.refusals += 1,
+                false => status.counters.poll_failures += 1,
+            }
+            status.last_error = Some(error.to_string());
+        });
+    }
+
+    fn poll_ended(&self, change: impl FnOnce(&mut RefreshStatus)) {
+        let running = self.workspace.load_full();
+        self.status.send_modify(|status| {
+            status.refreshing = false;
+            status.show(running.as_deref());
+            change(status);
+        });
+    }
+}
+
+/// Events of a workspace whose marker is followed.
+#[cfg(feature = "kubernetes")]
+impl Current {
+    /// The cluster can't be used; `reason` says why. Nothing is followed until it can.
+    pub(crate) fn cluster_unusable(&self, reason: String) {
+        self.status.send_modify(|status| status.last_error = Some(reason));
+    }
+
+    /// The content could not be fetched.
+    pub(crate) fn fetch_failed(&self) {
+        self.status.send_modify(|status| status.counters.poll_failures += 1);
+    }
+
+    /// The content was fetched, and can't be used.
+    pub(crate) fn content_refused(&self) {
+        self.status.send_modify(|status| status.counters.refusals += 1);
+    }
+
+    /// A report was sent.
+    pub(crate) fn report_sent(&self) {
+        self.status.send_modify(|status| status.counters.reports += 1);
+    }
+
+    /// The operator responded to a report, which confirms what runs.
+    pub(crate) fn report_answered(&self, at: Timestamp) {
+        self.status.send_modify(|status| status.last_success = Some(at));
+    }
+
+    /// The operator did not take a report.
+    pub(crate) fn report_failed(&self) {
+        self.status.send_modify(|status| status.counters.report_failures += 1);
+    }
+
+    /// The follower took a step.
+    pub(crate) fn follower_stepped(&self, follower: FollowerStatus) {
+        let running = self.workspace.load_full();
+        self.status.send_modify(|status| {
+            status.state = follower.state;
+            status.show(running.as_deref());
+            status.stale = follower.stale;
+            status.refreshing = follower.refreshing;
+            status.consecutive_failures = follower.failures;
+            status.last_error = follower.trouble;
+            status.hydrates = follower.hydrates;
+        });
+    }
+}

@@ -1,0 +1,76 @@
+//! The messages of a follower for people: the status, the log, and the remedy for each failure.
+
+use rototo_api::fleet::ProcessState;
+use rototo_api::names;
+use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::follower::{FollowerState, ObservedMarker, ReportedState};
+
+/// Returns the failure that keeps the process from running the desired publish, with its remedy. Of several failures
+/// the one nearest to the cause wins.
+pub(crate) fn trouble(state: &FollowerState, namespace: &str, workspace: &str) -> Option<String> {
+    let message = |fault: &Fault| fault.message.clone();
+    let absent = || match state.running() {
+        Some(_) => state.absence().map(|_| orphaned(namespace, workspace)),
+        None => state.absence().map(|marker| absence(marker, namespace, workspace)),
+    };
+    state.trouble().map(message).or_else(absent).or_else(|| state.report_trouble().map(message))
+}
+
+fn orphaned(namespace: &str, workspace: &str) -> String {
+    let map = names::MARKERS;
+    format!(
+        "the marker of workspace `{workspace}` is gone from ConfigMap `{map}` in namespace `{namespace}`: \
+         was the workspace deleted?"
+    )
+}
+
+fn absence(marker: &ObservedMarker, namespace: &str, workspace: &str) -> String {
+    let map = names::MARKERS;
+    match marker {
+        ObservedMarker::NoMap => format!(
+            "namespace `{namespace}` has no ConfigMap `{map}`: the operator creates it with the first workspace that \
+             it publishes there; is RototoWorkspace `{workspace}` applied, and does the operator watch this namespace?"
+        ),
+        ObservedMarker::NoMarker => format!(
+            "ConfigMap `{map}` in namespace `{namespace}` has no marker for workspace `{workspace}`: is that its name, \
+             and does `rototo status {workspace} -n {namespace}` say that it is published?"
+        ),
+        _ => format!("workspace `{workspace}` was removed from namespace `{namespace}`"),
+    }
+}
+
+/// Returns the fault of a namespace for which neither the marker map nor the application names the operator's address.
+pub(crate) fn no_address(namespace: &str) -> Fault {
+    let (map, annotation) = (names::MARKERS, names::ANNOTATION_SNAPSHOTS);
+    Fault::transient(
+        "no_address",
+        format!(
+            "ConfigMap `{map}` in namespace `{namespace}` does not say where snapshots are served (annotation \
+             `{annotation}`); set ROTOTO_SNAPSHOTS_URL to pin the address"
+        ),
+    )
+}
+
+/// Logs a change of the reported state.
+pub(crate) fn log(source: &str, reported: &ReportedState, trouble: Option<&str>) {
+    let fingerprint = reported.publish.map(|publish| publish.fingerprint.short()).unwrap_or_default();
+    match (reported.state, trouble) {
+        (ProcessState::Applied, _) => tracing::info!(source, fingerprint, "resolving from this workspace"),
+        (ProcessState::Rejected, trouble) => {
+            tracing::error!(
+                source,
+                fingerprint,
+                code = reported.reason,
+                "keeping the workspace as it is: {}",
+                trouble.unwrap_or_default()
+            );
+        }
+        (ProcessState::Orphaned | ProcessState::Stale, trouble) => {
+            let reason = trouble.unwrap_or("its source was not confirmed in time");
+            let state = reported.state;
+            tracing::warn!(source, fingerprint, ?state, "running on with the last workspace: {reason}");
+        }
+        (_, Some(trouble)) => tracing::warn!(source, code = reported.reason, "{trouble}"),
+        (_, None) => tracing::debug!(source, fingerprint, state = ?reported.state, "not applied yet"),
+    }
+}

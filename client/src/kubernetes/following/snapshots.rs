@@ -1,0 +1,184 @@
+//! Loads a snapshot by its fingerprint: fetches, verifies, compiles, and checks it.
+//!
+//! No content leaves this module whose fingerprint is not the one that was asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use rototo_api::names;
+use rototo_engine::{Fingerprint, Tree};
+use rototo_protocol::Publish;
+use rototo_protocol::follower::ContentSource;
+use rototo_protocol::follower::fault::Fault;
+use rototo_source::Limits;
+use rototo_source::snapshot::{self, SnapshotError};
+
+use crate::kubernetes::PATH;
+use crate::kubernetes::cluster::endpoint::Endpoint;
+use crate::kubernetes::following::cache::Cache;
+use crate::kubernetes::following::direct::Direct;
+use crate::workspace::Workspace;
+use crate::workspace::checks::Checks;
+use crate::workspace::content::Content;
+use crate::workspace::origin::{Origin, SourceFingerprint};
+
+/// The time limit of one fetch.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Loads the snapshots of one workspace.
+pub(crate) struct SnapshotLoader {
+    pub(super) namespace: String,
+    pub(super) workspace: String,
+    /// The source as the application wrote it.
+    pub(super) source: String,
+    pub(super) checks: Checks,
+    pub(super) cache: Option<Cache>,
+    pub(super) direct: Option<Arc<Direct>>,
+}
+
+/// The reason why content could not be loaded.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// The content could not be fetched. Another attempt may get it.
+    Fetch(Fault),
+    /// The content was fetched, and can't run in this process.
+    Refused(Fault),
+}
+
+/// The result of loading: a workspace, and the place from which its content came.
+pub(crate) type Loaded = Result<(Workspace, ContentSource), LoadError>;
+
+impl SnapshotLoader {
+    /// Loads the content with this fingerprint, from the disk, from the operator, or from the direct source. Documents
+    /// that have not changed since `base` are not compiled again.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Fetch`] if no place gives the content, [`LoadError::Refused`] if it can't be compiled or the
+    /// application refuses it.
+    pub(crate) async fn load(
+        self: Arc<Self>,
+        endpoint: Result<Arc<Endpoint>, Fault>,
+        fingerprint: Fingerprint,
+        base: Option<Arc<Content>>,
+    ) -> Loaded {
+        if let Some(workspace) = self.clone().kept(fingerprint).await {
+            return Ok((workspace, ContentSource::Disk));
+        }
+        let workspace = match (self.clone().served(endpoint, fingerprint, base.clone()).await, self.direct.clone()) {
+            (Err(LoadError::Fetch(fault)), Some(direct)) => {
+                let tree = direct.read(fingerprint, fault).await.map_err(LoadError::Fetch)?;
+                run_blocking(move || self.compile(tree, fingerprint, base.as_deref())).await
+            }
+            (served, _) => Ok(served),
+        };
+        Ok((workspace.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))?, ContentSource::Current))
+    }
+
+    /// Loads the snapshot from the operator. Unpacking and compiling share one blocking task: where a whole fleet loads
+    /// at once, each hand-over to another thread waits at the end of the queue for a processor.
+    async fn served(
+        self: Arc<Self>,
+        endpoint: Result<Arc<Endpoint>, Fault>,
+        fingerprint: Fingerprint,
+        base: Option<Arc<Content>>,
+    ) -> Result<Workspace, LoadError> {
+        let endpoint = endpoint.map_err(LoadError::Fetch)?;
+        let bytes = self.fetch(&endpoint, fingerprint, base.as_deref()).await.map_err(LoadError::Fetch)?;
+        tracing::trace!(target: PATH, workspace = self.workspace, "received");
+        let load = move || {
+            let tree = self.unpack(&bytes, fingerprint, base.as_deref())?;
+            let loaded = self.compile(tree, fingerprint, base.as_deref());
+            tracing::trace!(target: PATH, workspace = self.workspace, "loaded");
+            loaded
+        };
+        run_blocking(load).await.unwrap_or_else(|fault| Err(LoadError::Fetch(fault)))
+    }
+
+    /// Loads the last applied publish from the disk.
+    pub(crate) async fn recall(self: Arc<Self>) -> Option<(Publish, Workspace)> {
+        let recalled = run_blocking(move || {
+            let (publish, tree) = self.cache.as_ref()?.last()?;
+            Some((publish, self.compile(tree, publish.fingerprint, None).ok()?))
+        });
+        recalled.await.ok()?
+    }
+
+    /// Writes a copy to the disk, if the application named a directory.
+    pub(crate) async fn keep(self: Arc<Self>, publish: Publish, content: Arc<Content>) {
+        if self.cache.is_none() {
+            return;
+        }
+        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed().tree()));
+        if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
+            tracing::warn!(code = fault.code, "{}", fault.message);
+        }
+    }
+
+    /// Loads the content from the disk.
+    async fn kept(self: Arc<Self>, fingerprint: Fingerprint) -> Option<Workspace> {
+        self.cache.as_ref()?;
+        let kept = run_blocking(move || self.compile(self.cache.as_ref()?.get(fingerprint)?, fingerprint, None).ok());
+        kept.await.ok()?
+    }
+
+    async fn fetch(
+        &self,
+        endpoint: &Endpoint,
+        fingerprint: Fingerprint,
+        base: Option<&Content>,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut path = names::snapshot_path(&self.namespace, &self.workspace, &fingerprint.to_string());
+        if let Some(base) = base {
+            path = format!("{path}?base={}", base.fingerprint());
+        }
+        let what = format!("fetching {} of workspace `{}`", fingerprint.short(), self.workspace);
+        endpoint.send(&what, Request::get(path), Vec::new(), LIMIT).await
+    }
+
+    fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, LoadError> {
+        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed().tree()), &Limits::default());
+        tree.map_err(|error| {
+            let name = fingerprint.short();
+            not_unpacked(&error, format!("unpacking {name} of workspace `{}` failed: {error}", self.workspace))
+        })
+    }
+
+    fn compile(&self, tree: Tree, fingerprint: Fingerprint, base: Option<&Content>) -> Result<Workspace, LoadError> {
+        let refused = |code, reason: &dyn std::fmt::Display| {
+            let (name, workspace) = (fingerprint.short(), &self.workspace);
+            let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
+            LoadError::Refused(Fault::persistent(code, message))
+        };
+        let content = Content::parse(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
+        let origin = Origin {
+            source: self.source.clone(),
+            fingerprint: Some(SourceFingerprint::ContentHash(fingerprint.to_string())),
+            revision: None,
+            immutable: false,
+        };
+        let workspace = Workspace::new(Arc::new(content), origin);
+        self.checks.pass(&workspace).map_err(|reason| refused("check_failed", &reason))?;
+        Ok(workspace)
+    }
+}
+
+fn not_unpacked(error: &SnapshotError, message: String) -> LoadError {
+    match error {
+        SnapshotError::EngineTooOld(_) => LoadError::Refused(Fault::persistent("engine_too_old", message)),
+        SnapshotError::UnknownVersion(_) => LoadError::Refused(Fault::persistent("snapshot_version_unknown", message)),
+        SnapshotError::Refused(_) => LoadError::Refused(Fault::persistent("snapshot_too_large", message)),
+        // The bytes were altered or cut off on the way. The next fetch may bring others, and has no base.
+        SnapshotError::Damaged(_)
+        | SnapshotError::Incomplete(_)
+        | SnapshotError::Pack(_)
+        | SnapshotError::WrongContent { .. } => LoadError::Fetch(Fault::persistent("snapshot_damaged", message)),
+    }
+}
+
+/// Runs work that takes long, such as compiling, on a thread where no task of the application waits for it.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Fault::transient("load_interrupted", "loading a snapshot was interrupted"))
+}

@@ -1,0 +1,306 @@
+//! The handles of this process, across all runtimes and all [`Cluster`](crate::kubernetes::Cluster) objects. To the
+//! operator, all handles on one workspace are one process, and each report covers all of them.
+//!
+//! A handle counts from the moment when it begins to follow until nothing can be resolved from it any more. A handle
+//! whose follower has panicked, or whose runtime has ended, still resolves its last publish and counts with it: the
+//! other handles report it. If there are none, the process falls silent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rototo_api::fleet::ProcessState;
+use rototo_protocol::Publish;
+use rototo_protocol::follower::{ReportedState, combine};
+use tokio::time::Instant;
+
+/// The workspace that a handle follows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FollowedWorkspace {
+    /// The URL of the API server.
+    pub(in crate::kubernetes) cluster: String,
+    pub(in crate::kubernetes) namespace: String,
+    pub(in crate::kubernetes) workspace: String,
+}
+
+/// The registration of one handle among the handles of this process. Dropping it removes the handle.
+#[derive(Debug, Default)]
+pub(crate) struct HandleRegistration(OnceLock<(FollowedWorkspace, u64)>);
+
+/// The combined state of all handles at one moment, as a report contains it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CombinedState {
+    pub(super) reported: ReportedState,
+    /// The time since which all handles run the publish of `reported`; `None` if one of them does not.
+    pub(super) applied: Option<Instant>,
+    /// The number of handles.
+    pub(super) handles: u32,
+    /// The number of this combined state in this process. Later moments have higher numbers.
+    pub(super) sequence: u64,
+}
+
+/// The state of one handle, and its last applied publish with the time of the swap.
+struct HandleState {
+    reported: ReportedState,
+    applied: Option<(Publish, Instant)>,
+}
+
+#[derive(Default)]
+struct Handles {
+    followed: HashMap<FollowedWorkspace, BTreeMap<u64, HandleState>>,
+    /// The last handle to leave, for each workspace that this process has drained.
+    drained: HashMap<FollowedWorkspace, u64>,
+    opened: u64,
+    reports: u64,
+}
+
+static HANDLES: LazyLock<Mutex<Handles>> = LazyLock::new(Mutex::default);
+
+fn handles() -> MutexGuard<'static, Handles> {
+    // No change below can panic half-way, so a poisoned lock may be used.
+    HANDLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HandleRegistration {
+    /// Adds the handle, which begins to follow and resolves nothing yet.
+    pub(crate) fn enter(&self, followed: FollowedWorkspace) {
+        self.0.get_or_init(|| handles().open(followed));
+    }
+
+    /// Records the state of the handle. The caller has already swapped, and has not reported yet.
+    pub(crate) fn update(&self, reported: ReportedState, applied: Option<(Publish, Instant)>) {
+        let Some((followed, id)) = self.0.get() else { return };
+        let mut handles = handles();
+        if let Some(handle) = handles.followed.get_mut(followed).and_then(|all| all.get_mut(id)) {
+            *handle = HandleState { reported, applied };
+        }
+    }
+
+    /// Returns the combined state for a report; `None` if the handle never began to follow.
+    pub(crate) fn combined(&self) -> Option<CombinedState> {
+        let (followed, _) = self.0.get()?;
+        Some(handles().combined(followed))
+    }
+
+    /// Removes the handle: nothing will be resolved from it any more. Returns the combined state for a report: that of
+    /// the other handles, or that the process drains if there are none. Returns `None` if the handle was removed
+    /// before.
+    pub(crate) fn leave(&self) -> Option<CombinedState> {
+        let (followed, id) = self.0.get()?;
+        let mut handles = handles();
+        handles.close(followed, *id).then(|| handles.combined(followed))
+    }
+
+    /// Returns the combined state of a process that has drained; `None` if another handle left later, or has been
+    /// added.
+    pub(crate) fn drained(&self) -> Option<CombinedState> {
+        let (followed, id) = self.0.get()?;
+        let mut handles = handles();
+        (handles.drained.get(followed) == Some(id)).then(|| handles.combined(followed))
+    }
+}
+
+impl Drop for HandleRegistration {
+    fn drop(&mut self) {
+        if let Some((followed, id)) = self.0.get() {
+            handles().close(followed, *id);
+        }
+    }
+}
+
+impl Handles {
+    fn open(&mut self, followed: FollowedWorkspace) -> (FollowedWorkspace, u64) {
+        self.opened += 1;
+        let reported = ReportedState { state: ProcessState::Starting, publish: None, reason: None };
+        self.drained.remove(&followed);
+        let all = self.followed.entry(followed.clone()).or_default();
+        all.insert(self.opened, HandleState { reported, applied: None });
+        (followed, self.opened)
+    }
+
+    /// Returns whether the handle was open.
+    fn close(&mut self, followed: &FollowedWorkspace, id: u64) -> bool {
+        let Some(all) = self.followed.get_mut(followed) else { return false };
+        let was_open = all.remove(&id).is_some();
+        if all.is_empty() {
+            self.followed.remove(followed);
+            self.drained.insert(followed.clone(), id);
+        }
+        was_open
+    }
+
+    fn combined(&mut self, followed: &FollowedWorkspace) -> CombinedState {
+        self.reports += 1;
+        let none = BTreeMap::new();
+        let all = self.followed.get(followed).unwrap_or(&none);
+        let drained = ReportedState { state: ProcessState::Draining, publish: None, reason: None };
+        let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
+        CombinedState {
+            applied: applied(all, &reported),
+            reported,
+            handles: u32::try_from(all.len()).unwrap_or(u32::MAX),
+            sequence: self.reports,
+        }
+    }
+}
+
+/// Returns the time at which the last handle applied the publish of `reported`; `None` unless all of them run it.
+fn applied(all: &BTreeMap<u64, HandleState>, reported: &ReportedState) -> Option<Instant> {
+    let publish = reported.publish.filter(|_| reported.state != ProcessState::Rejected)?;
+    let times = all.values().map(|handle| handle.applied.filter(|(applied, _)| *applied == publish));
+    let times: Option<Vec<Instant>> = times.map(|applied| applied.map(|(_, at)| at)).collect();
+    times?.into_iter().max()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Returns a workspace that no other test follows.
+    fn workspace(name: &str) -> FollowedWorkspace {
+        FollowedWorkspace {
+            cluster: "https://handles".to_owned(),
+            namespace: "prod".to_owned(),
+            workspace: name.to_owned(),
+        }
+    }
+
+    fn opened(name: &str) -> HandleRegistration {
+        let registration = HandleRegistration::default();
+        registration.enter(workspace(name));
+        registration
+    }
+
+    /// `a@1`: content a, published at second 1.
+    fn publish(text: &str) -> Publish {
+        let (content, second) = text.split_once('@').unwrap();
+        Publish {
+            fingerprint: format!("sha256:{}", content.repeat(64)).parse().unwrap(),
+            updated_at: format!("2026-11-20T18:40:0{second}.000000Z").parse().unwrap(),
+        }
+    }
+
+    fn reported(state: ProcessState, named: &str) -> ReportedState {
+        let reason = (state == ProcessState::Rejected).then_some("check_failed");
+        ReportedState { state, publish: Some(publish(named)), reason }
+    }
+
+    fn applies(registration: &HandleRegistration, named: &str, at: Instant) {
+        registration.update(reported(ProcessState::Applied, named), Some((publish(named), at)));
+    }
+
+    #[test]
+    fn a_refusal_of_one_handle_is_in_every_report_until_that_handle_leaves() {
+        // History F13.
+        let (first, second) = (opened("refusal"), opened("refusal"));
+        first.update(reported(ProcessState::Rejected, "b@2"), Some((publish("a@1"), Instant::now())));
+        applies(&second, "b@2", Instant::now());
+        for registration in [&first, &second] {
+            let combined = registration.combined().unwrap();
+            assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Rejected, "b@2"), 2));
+            assert_eq!(combined.applied, None);
+        }
+        let combined = first.leave().unwrap();
+        assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+    }
+
+    #[test]
+    fn a_handle_that_has_just_been_opened_runs_nothing_yet() {
+        let first = opened("just-opened");
+        applies(&first, "b@2", Instant::now());
+        let second = opened("just-opened");
+        let combined = first.combined().unwrap();
+        assert_eq!((combined.reported.state, combined.reported.publish), (ProcessState::Starting, None));
+        drop(second);
+        assert_eq!(first.combined().unwrap().reported, reported(ProcessState::Applied, "b@2"));
+    }
+
+    #[test]
+    fn the_process_has_applied_a_publish_when_its_last_handle_has() {
+        let (first, second) = (opened("last"), opened("last"));
+        let (early, late) = (Instant::now(), Instant::now() + Duration::from_secs(5));
+        applies(&first, "b@2", late);
+        applies(&second, "a@1", early);
+        assert_eq!(first.combined().unwrap().applied, None, "the second runs something else");
+        applies(&second, "b@2", early);
+        assert_eq!(first.combined().unwrap().applied, Some(late));
+    }
+
+    #[test]
+    fn only_the_last_handle_drains_the_process() {
+        // History F14: on one thread as on two, whatever runtime and cluster object the handle came from.
+        let (first, second, other) = (opened("drain"), opened("drain"), opened("other"));
+        applies(&second, "b@2", Instant::now());
+        let leave_twice = move || (first.leave().unwrap(), first.leave());
+        let (combined, again) = std::thread::spawn(leave_twice).join().unwrap();
+        assert_eq!(again, None, "it has left");
+        assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+        let combined = second.leave().unwrap();
+        assert_eq!((combined.reported.state, combined.handles), (ProcessState::Draining, 0));
+        assert_eq!(second.leave(), None, "the process drains once");
+        assert_eq!(other.combined().unwrap().handles, 1);
+    }
+
+    #[test]
+    fn a_process_has_drained_until_another_handle_opens() {
+        let (first, second) = (opened("drained"), opened("drained"));
+        first.leave();
+        assert_eq!(first.drained(), None);
+        second.leave();
+        assert_eq!(first.drained(), None, "another handle closed later");
+        let combined = second.drained().unwrap();
+        assert_eq!((combined.reported.state, combined.handles), (ProcessState::Draining, 0));
+        let third = opened("drained");
+        assert_eq!(second.drained(), None);
+        third.leave();
+        assert_eq!(second.drained(), None);
+        assert!(third.drained().is_some());
+    }
+
+    #[test]
+    fn a_handle_that_is_opened_again_reports_after_the_one_that_drained() {
+        // History F14b.
+        let first = opened("again");
+        let before = first.combined().unwrap();
+        let drained = first.leave().unwrap();
+        let again = opened("again").combined().unwrap();
+        assert!(before.sequence < drained.sequence && drained.sequence < again.sequence);
+        assert_eq!((again.reported.state, again.handles), (ProcessState::Starting, 1));
+    }
+
+    #[test]
+    fn later_states_have_higher_numbers() {
+        // Two threads each update a handle of their own. The publish that both run only grows, so it must grow with the
+        // numbers.
+        let publishes = ["a@1", "b@2", "c@3", "d@4", "e@5", "f@6"];
+        let run = move || {
+            let registration = opened("order");
+            let mut reports = Vec::new();
+            for named in publishes.into_iter().cycle().take(6) {
+                applies(&registration, named, Instant::now());
+                reports.push(registration.combined().unwrap());
+            }
+            (registration, reports)
+        };
+        let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(run)).collect();
+        let (handles, reports): (Vec<_>, Vec<_>) = threads.into_iter().map(|thread| thread.join().unwrap()).unzip();
+        let mut reports: Vec<CombinedState> =
+            reports.into_iter().flatten().filter(|combined| combined.handles == 2).collect();
+        reports.sort_by_key(|combined| combined.sequence);
+        let named = reports.iter().map(|combined| combined.reported.publish.map(|publish| publish.updated_at));
+        assert!(named.is_sorted());
+        drop(handles);
+    }
+
+    #[test]
+    fn a_handle_counts_as_long_as_somebody_holds_it() {
+        let (first, second) = (opened("held"), opened("held"));
+        applies(&first, "a@1", Instant::now());
+        applies(&second, "b@2", Instant::now());
+        // The follower of the first handle is gone and can't report, and its content still counts.
+        assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Pending, "a@1"));
+        drop(first);
+        assert_eq!(second.combined().unwrap().reported, reported(ProcessState::Applied, "b@2"));
+    }
+}

@@ -1,0 +1,45 @@
+//! The application's own checks of a workspace, which each workspace passes before it is swapped in.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::workspace::Workspace;
+
+type WorkspaceCheck = Arc<dyn Fn(&Workspace) -> Result<(), String> + Send + Sync>;
+
+/// The application's own checks, in the order in which it added them.
+#[derive(Clone, Default)]
+pub(crate) struct Checks(Vec<WorkspaceCheck>);
+
+impl Checks {
+    pub(crate) fn add(&mut self, check: impl Fn(&Workspace) -> Result<(), String> + Send + Sync + 'static) {
+        self.0.push(Arc::new(check));
+    }
+
+    /// Runs the checks up to the first that refuses `workspace`, and returns its reason.
+    pub(crate) fn pass(&self, workspace: &Workspace) -> Result<(), String> {
+        self.0.iter().try_for_each(|check| check(workspace))
+    }
+}
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} checks", self.0.len())
+    }
+}
+
+/// Checks that each value of `variable` is a `T`.
+pub(crate) fn fits<T>(workspace: &Workspace, variable: &str) -> Result<(), String>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    if workspace.values(variable).is_none() {
+        return Err(format!("it has no variable `{variable}`"));
+    }
+    // Serde's own message may quote the value, so it is left out.
+    match workspace.content().typed_values::<T>(variable).misfit() {
+        Some(key) => Err(format!("value `{key}` of variable `{variable}` is no {}", std::any::type_name::<T>())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,72 @@
+//! Things by name behind a hash, in shards that clones share: a lookup costs the same among ten and ten thousand, and a
+//! change copies one shard.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+/// A power of two. With ten thousand names a shard holds about forty.
+const SHARDS: usize = 256;
+
+/// Something with a name.
+pub(crate) trait Named {
+    fn name(&self) -> &str;
+}
+
+/// Things by name, in no order.
+#[derive(Debug)]
+pub(crate) struct NameTable<T> {
+    shards: Vec<Arc<HashTable<Arc<T>>>>,
+}
+
+impl<T: Named> NameTable<T> {
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+        let hash = hash(name);
+        let shard = self.shards.get(shard_of(hash))?;
+        shard.find(hash, |item| item.name() == name).map(|item| &**item)
+    }
+
+    pub(crate) fn insert(&mut self, item: T) {
+        let hash = hash(item.name());
+        let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
+        match shard.find_mut(hash, |known| known.name() == item.name()) {
+            Some(known) => *known = Arc::new(item),
+            None => drop(shard.insert_unique(hash, Arc::new(item), |known| crate::compile::table::hash(known.name()))),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        let hash = hash(name);
+        let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };
+        if let Ok(entry) = shard.find_entry(hash, |known| known.name() == name) {
+            entry.remove();
+        }
+    }
+}
+
+impl<T> Default for NameTable<T> {
+    fn default() -> Self {
+        let empty = Arc::new(HashTable::new());
+        Self { shards: std::iter::repeat_n(empty, SHARDS).collect() }
+    }
+}
+
+impl<T> Clone for NameTable<T> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone() }
+    }
+}
+
+/// Always the same hash: the names are those of a reviewed workspace, not of an attacker.
+fn hash(name: &str) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+/// A shard looks at the first and the last bits of the hash; this takes some between them.
+fn shard_of(hash: u64) -> usize {
+    usize::try_from(hash >> 32).unwrap_or_default() % SHARDS
+}

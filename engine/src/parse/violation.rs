@@ -1,0 +1,117 @@
+//! How a value breaks a JSON Schema: where, which keyword, and in words with or without the value.
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::LocationSegment;
+use serde_json::Value;
+
+use crate::document::text::shortened;
+use crate::parse::schema_cost::{MAX_CHECKS, SchemaCost, checks};
+use crate::parse::{PathStep, Schema};
+
+/// One violation.
+pub(crate) struct Violation {
+    /// The way from the root to the value, or to the key that should not be there.
+    pub(crate) steps: Vec<PathStep>,
+    /// What is wrong; may quote the value and the schema.
+    pub(crate) message: String,
+    keyword: String,
+    missing: Option<String>,
+}
+
+/// How many violations of one value are worth telling; each is looked up in its document.
+const MAX_VIOLATIONS: usize = 50;
+
+/// Beyond so many checks it takes too much memory to collect all that went wrong in each.
+const MAX_COLLECTED: u64 = 20_000;
+
+/// What a value that takes too many checks breaks: not the schema, but the patience of whoever reads it.
+const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name the same schema less often in `anyOf`, \
+                               `oneOf`, and `allOf`, and let references follow each other less deeply";
+
+impl Violation {
+    /// The ways in which `value` breaks `schema`, up to a number that nobody reads beyond; none for what is no schema.
+    pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
+        let (Ok(validator), Some(cost)) = (schema.validator(), schema.cost()) else { return Vec::new() };
+        if cost == SchemaCost::PerValue && checks(&schema.json, value) > MAX_CHECKS {
+            return vec![Self::at_root(TOO_MANY_CHECKS, "$ref")];
+        }
+        if validator.is_valid(value) {
+            return Vec::new();
+        }
+        if checks(&schema.json, value) > MAX_COLLECTED {
+            return Self::first(schema, value, cost).into_iter().collect();
+        }
+        validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
+    }
+
+    /// The first violation, or at least that there is one.
+    fn first(schema: &Schema, value: &Value, cost: SchemaCost) -> Option<Self> {
+        match cost {
+            SchemaCost::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
+            SchemaCost::PerValue | SchemaCost::Boundless => Some(Self::at_root("it is not as the schema says", "$ref")),
+        }
+    }
+
+    fn at_root(message: &str, keyword: &str) -> Self {
+        Self { steps: Vec::new(), message: message.to_owned(), keyword: keyword.to_owned(), missing: None }
+    }
+
+    fn of(error: &ValidationError<'_>) -> Self {
+        let mut steps: Vec<PathStep> =
+            error.instance_path().into_iter().map(|segment| PathStep::of(&segment)).collect();
+        let unexpected = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.first(),
+            _ => None,
+        };
+        steps.extend(unexpected.cloned().map(PathStep::Key));
+        let missing = match error.kind() {
+            ValidationErrorKind::Required { property: Value::String(name) } => Some(name.clone()),
+            _ => None,
+        };
+        Self {
+            steps,
+            message: shortened(&error.to_string()).into_owned(),
+            keyword: error.kind().keyword().to_owned(),
+            missing,
+        }
+    }
+
+    /// The way to the value as one text; empty at the root.
+    pub(crate) fn key(&self) -> String {
+        join(&self.steps)
+    }
+
+    /// What is wrong in words that hold neither the value nor anything the schema compares it with.
+    pub(crate) fn masked(&self) -> String {
+        let at = if self.steps.is_empty() { "at its root".to_owned() } else { format!("at `{}`", self.key()) };
+        let masked = match &self.missing {
+            Some(name) => format!("`{name}` is missing {at}"),
+            None => format!("`{}` is violated {at}", self.keyword),
+        };
+        shortened(&masked).into_owned()
+    }
+}
+
+impl PathStep {
+    fn of(segment: &LocationSegment<'_>) -> Self {
+        match segment {
+            LocationSegment::Property(name) => Self::Key(name.to_string()),
+            LocationSegment::Index(index) => Self::Index(*index),
+        }
+    }
+}
+
+/// `limits.tiers[2].name`
+pub(crate) fn join(steps: &[PathStep]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => text.extend([".", key]),
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}

@@ -1,0 +1,144 @@
+//! Decides qualifiers against facts, without allocating: each attribute is read at most once, and what several qualifiers
+//! refer to is decided at most once for all of them.
+
+use std::sync::Arc;
+
+use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
+use crate::parse;
+use crate::resolve::facts::AttributeReader;
+use crate::resolve::memory::Memory;
+use crate::resolve::outcome::ResolveError;
+use crate::resolve::trace::{PredicateTrace, Tracer};
+use crate::value::attribute::{Attribute, AttributeValue};
+
+/// One resolution: what has been read and which qualifiers that others refer to are decided already.
+pub(crate) struct Evaluation<'a, F, R> {
+    compiled: &'a Compiled,
+    qualifiers: &'a [Arc<CompiledQualifier>],
+    facts: F,
+    decided: Option<Memory<bool>>,
+    record: R,
+}
+
+/// Why a qualifier is neither true nor false; in numbers, because it goes through every step and hardly ever happens.
+#[derive(Clone, Copy)]
+enum Undecided {
+    Missing { qualifier: u32, path: u32 },
+    NotANumber { qualifier: u32, predicate: u32 },
+}
+
+impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
+    #[inline(always)]
+    pub(crate) fn new(compiled: &'a Compiled, facts: F, record: R) -> Self {
+        Self { compiled, qualifiers: compiled.compiled_qualifiers(), facts, decided: None, record }
+    }
+
+    /// Whether a qualifier is true.
+    #[inline(always)]
+    pub(crate) fn qualifier(&mut self, number: u32) -> Result<bool, ResolveError> {
+        self.decide(number).map_err(|fault| fault.in_words(self.compiled))
+    }
+
+    fn decide(&mut self, number: u32) -> Result<bool, Undecided> {
+        let qualifier = &*self.qualifiers[number as usize];
+        let mut steps = R::Steps::default();
+        let mut value = true;
+        for (index, predicate) in qualifier.predicates.iter().enumerate() {
+            let result = self.predicate(number, index, predicate, &mut steps);
+            if let Ok(true) = result {
+                continue;
+            }
+            // Whatever comes out, all attributes have to be there.
+            if !matches!(result, Err(Undecided::Missing { qualifier, .. }) if qualifier == number) {
+                self.require(number, &qualifier.predicates[index + 1..])?;
+            }
+            value = result?;
+            break;
+        }
+        self.record.decided(&qualifier.id, value, steps);
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn predicate(
+        &mut self,
+        qualifier: u32,
+        index: usize,
+        predicate: &CompiledPredicate,
+        steps: &mut R::Steps,
+    ) -> Result<bool, Undecided> {
+        match predicate.subject {
+            PredicateSubject::Path(path) => {
+                let found = self.facts.read(path).ok_or(Undecided::Missing { qualifier, path })?;
+                self.test(qualifier, index, predicate, found, steps)
+            }
+            PredicateSubject::Qualifier(other) => {
+                let found = Attribute::Bool(self.reference(other)?);
+                self.test(qualifier, index, predicate, found, steps)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn test(
+        &self,
+        qualifier: u32,
+        index: usize,
+        predicate: &CompiledPredicate,
+        found: impl AttributeValue<'a>,
+        steps: &mut R::Steps,
+    ) -> Result<bool, Undecided> {
+        let Some(held) = predicate.constraint.holds(found) else {
+            return Err(Undecided::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
+        };
+        let result = held != predicate.negated;
+        R::step(steps, || PredicateTrace::of(self.compiled, qualifier, index, found.attribute(), result));
+        Ok(result)
+    }
+
+    /// Whether a qualifier is true that others refer to. References are no cycle and no long chain: compiling has seen
+    /// to that.
+    #[inline(never)]
+    fn reference(&mut self, number: u32) -> Result<bool, Undecided> {
+        if let Some(value) = self.decided.as_ref().and_then(|decided| decided.get(number)) {
+            return Ok(value);
+        }
+        let value = self.decide(number)?;
+        self.decided.get_or_insert_with(Memory::new).insert(number, value);
+        Ok(value)
+    }
+
+    #[inline]
+    fn require(&mut self, qualifier: u32, predicates: &[CompiledPredicate]) -> Result<(), Undecided> {
+        for predicate in predicates {
+            if let PredicateSubject::Path(path) = predicate.subject
+                && self.facts.read(path).is_none()
+            {
+                return Err(Undecided::Missing { qualifier, path });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Undecided {
+    #[cold]
+    fn in_words(self, compiled: &Compiled) -> ResolveError {
+        let id = |number| compiled.qualifier(number).map_or_else(|| Arc::from(""), |found| Arc::clone(&found.id));
+        match self {
+            Self::Missing { qualifier, path } => {
+                let path = compiled.paths().items().get(path as usize);
+                let attribute = path.map_or_else(|| Arc::from(""), |path| Arc::clone(&path.text));
+                ResolveError::MissingAttribute { attribute, qualifier: id(qualifier) }
+            }
+            Self::NotANumber { qualifier, predicate } => {
+                let written = compiled.written(qualifier, predicate as usize);
+                ResolveError::NotANumber {
+                    attribute: written.and_then(|written| written.attribute.value().cloned()).unwrap_or_default(),
+                    qualifier: id(qualifier),
+                    op: written.and_then(parse::Predicate::operator).map_or("", parse::Op::name),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Why a resolution came out as it did, step by step, in the JSON that existing automation reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::compile::compiled::Compiled;
+use crate::parse::Op;
+use crate::resolve::outcome::Resolution;
+use crate::value::attribute::Attribute;
+use crate::value::bucket::Salted;
+
+/// How a variable was resolved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VariableTrace {
+    /// The outcome.
+    pub resolution: OwnedResolution,
+    /// The key that would have been chosen without a match.
+    pub default_value: String,
+    /// The rules that were looked at, in order.
+    pub rules: Vec<RuleTrace>,
+    /// The qualifiers that were decided on the way, by id.
+    pub qualifier_traces: Vec<QualifierTrace>,
+}
+
+/// A [`Resolution`] of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OwnedResolution {
+    /// The variable.
+    pub id: String,
+    /// The key of the value.
+    pub value_key: String,
+    /// The value.
+    pub value: Value,
+}
+
+/// How one rule fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleTrace {
+    /// Its place among the rules, from 0.
+    pub index: usize,
+    /// Its qualifier.
+    pub qualifier: String,
+    /// The key it selects.
+    pub value: String,
+    /// Whether it matched.
+    pub matched: bool,
+}
+
+/// How one qualifier was decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QualifierTrace {
+    /// The qualifier.
+    pub id: String,
+    /// Whether it is true.
+    pub value: bool,
+    /// The predicates that were looked at, in order; the first false one is the last.
+    pub predicates: Vec<PredicateTrace>,
+}
+
+/// How one predicate came out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PredicateTrace {
+    /// Its place in the qualifier, from 0.
+    pub index: usize,
+    /// `compare` or `bucket`.
+    pub kind: &'static str,
+    /// What it looked at.
+    pub attribute: String,
+    /// How it compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<&'static str>,
+    /// What it compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Value>,
+    /// What was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<Value>,
+    /// The bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketTrace>,
+    /// The qualifier it looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qualifier: Option<String>,
+    /// Whether it held.
+    pub result: bool,
+}
+
+/// Where a value fell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BucketTrace {
+    /// The salt.
+    pub salt: String,
+    /// The first bucket of the range.
+    pub start: u16,
+    /// The bucket after the last.
+    pub end: u16,
+    /// The bucket of the value.
+    pub value: u16,
+}
+
+/// Somebody who listens to an evaluation, or nobody: then listening costs nothing.
+pub(crate) trait Tracer {
+    type Steps: Default;
+    fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace);
+    fn decided(&mut self, id: &Arc<str>, value: bool, steps: Self::Steps);
+}
+
+pub(crate) struct Untraced;
+
+impl Tracer for Untraced {
+    type Steps = ();
+    fn step((): &mut (), _: impl FnOnce() -> PredicateTrace) {}
+    fn decided(&mut self, _: &Arc<str>, _: bool, (): ()) {}
+}
+
+#[derive(Default)]
+pub(crate) struct Traces(BTreeMap<Arc<str>, QualifierTrace>);
+
+impl Tracer for &mut Traces {
+    type Steps = Vec<PredicateTrace>;
+
+    fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace) {
+        steps.push(step());
+    }
+
+    fn decided(&mut self, id: &Arc<str>, value: bool, predicates: Self::Steps) {
+        self.0.insert(Arc::clone(id), QualifierTrace { id: id.to_string(), value, predicates });
+    }
+}
+
+impl Traces {
+    pub(crate) fn take(mut self, id: &str) -> Option<QualifierTrace> {
+        self.0.remove(id)
+    }
+}
+
+impl VariableTrace {
+    pub(crate) fn new(resolution: Resolution<'_>, default: &str, rules: Vec<RuleTrace>, traces: Traces) -> Self {
+        Self {
+            resolution: OwnedResolution {
+                id: resolution.id.to_owned(),
+                value_key: resolution.value_key.to_owned(),
+                value: resolution.value.clone(),
+            },
+            default_value: default.to_owned(),
+            rules,
+            qualifier_traces: traces.0.into_values().collect(),
+        }
+    }
+}
+
+impl RuleTrace {
+    pub(crate) fn new(index: usize, qualifier: &str, value: &str, matched: bool) -> Self {
+        Self { index, qualifier: qualifier.to_owned(), value: value.to_owned(), matched }
+    }
+}
+
+impl PredicateTrace {
+    /// How a predicate of a qualifier came out. What it demands is told as it was written.
+    pub(crate) fn of(compiled: &Compiled, qualifier: u32, index: usize, actual: Attribute<'_>, result: bool) -> Self {
+        let written = compiled.written(qualifier, index);
+        let op = written.and_then(|written| written.operator());
+        let bucket = op.filter(|op| *op == Op::Bucket).and(written).and_then(|written| {
+            let (salt, (start, end)) = (written.salt.value()?, written.range.as_ref()?.value.bounds()?);
+            Some(BucketTrace { salt: salt.to_string(), start, end, value: Salted::new(salt).bucket(actual) })
+        });
+        let referred = written.filter(|_| bucket.is_none()).and_then(|written| written.qualifier_reference());
+        let attribute = written.and_then(|written| written.attribute.value());
+        Self {
+            index,
+            kind: if bucket.is_some() { "bucket" } else { "compare" },
+            attribute: attribute.map(|attribute| attribute.to_string()).unwrap_or_default(),
+            op: op.filter(|_| bucket.is_none()).map(Op::name),
+            expected: written.and_then(|written| Some(Value::clone(&written.value.as_ref()?.value))),
+            actual: Some(actual.to_json()),
+            bucket,
+            qualifier: referred.map(str::to_owned),
+            result,
+        }
+    }
+}

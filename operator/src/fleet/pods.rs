@@ -1,0 +1,444 @@
+//! The pods of the watched namespaces, by the state of their containers.
+//!
+//! [`PodIndex`] takes what a watch brings, and remembers the end of a pod whose object is gone: either the kubelet had
+//! said that its containers ended, or nobody knows. A cache alone proves nothing: a pod that it lacks and never had is
+//! unknown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, ContainerStatus, Pod as Object};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+use kube::runtime::watcher::Event;
+use rototo_api::names::{CONTAINER_VARIABLE, workspace_label};
+use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState, Pods};
+use tokio::sync::watch;
+
+use crate::fleet::clock;
+
+/// The time for which the end of a pod is remembered. It is longer than the wait for any process of it.
+const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
+
+/// The pods that one watch has brought.
+#[derive(Default)]
+pub struct PodIndex {
+    known: Mutex<PodCache>,
+    listed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct PodCache {
+    namespaces: Namespaces,
+    /// A list that is being received. When it is complete, a known pod that is not in it has ended.
+    listing: Vec<Object>,
+    /// A list was completed.
+    listed: bool,
+}
+
+/// Pods by namespace and by UID.
+type Namespaces = HashMap<String, BTreeMap<String, IndexedPod>>;
+
+/// A pod, and the labels that select it.
+struct IndexedPod {
+    labels: BTreeMap<String, String>,
+    pod: Pod,
+}
+
+/// The selection of the pods that should follow a workspace.
+pub enum PodSelection {
+    /// The pods with this label, whatever its value.
+    Labelled(String),
+    /// The pods of the workspace's own selector. An invalid one selects nothing, rather than everything.
+    Custom(Option<Selector>),
+}
+
+impl PodSelection {
+    /// Selects the pods that have the label of the workspace.
+    #[must_use]
+    pub fn labelled(workspace: &str) -> Self {
+        Self::Labelled(workspace_label(workspace))
+    }
+
+    /// Selects the pods of `spec.fleet.selector`.
+    #[must_use]
+    pub fn custom(selector: LabelSelector) -> Self {
+        Self::Custom(Selector::try_from(selector).ok())
+    }
+
+    /// Selects the pods that should follow a workspace.
+    #[must_use]
+    pub fn of(workspace: &RototoWorkspace) -> Self {
+        let custom = workspace.spec.fleet.as_ref().and_then(|fleet| fleet.selector.clone());
+        custom.map_or_else(|| Self::labelled(&workspace.name_any()), Self::custom)
+    }
+
+    /// Returns whether the selector is invalid.
+    #[must_use]
+    pub fn is_unusable(&self) -> bool {
+        matches!(self, Self::Custom(None))
+    }
+
+    fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::Labelled(label) => labels.contains_key(label),
+            Self::Custom(selector) => selector.as_ref().is_some_and(|selector| selector.matches(labels)),
+        }
+    }
+}
+
+impl PodIndex {
+    /// Takes an event of the watch.
+    pub fn apply(&self, event: &Event<Object>) {
+        self.apply_at(event, clock::now());
+    }
+
+    fn apply_at(&self, event: &Event<Object>, now: Moment) {
+        let mut known = self.lock();
+        match event {
+            Event::Init => known.listing.clear(),
+            Event::InitApply(pod) => known.listing.push(pod.clone()),
+            Event::InitDone => {
+                known.complete_list(now);
+                drop(known);
+                self.listed.send_replace(true);
+            }
+            Event::Apply(pod) => known.keep(pod, now),
+            Event::Delete(pod) => {
+                known.keep(pod, now);
+                known.end(&pod.namespace().unwrap_or_default(), &pod.uid().unwrap_or_default(), now);
+            }
+        }
+    }
+
+    /// Waits until the first list is complete.
+    pub async fn wait_until_listed(&self) {
+        // The wait fails only at the end of the index.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// Adds all pods of a namespace to `pods`, and marks the selected ones.
+    pub fn add(&self, namespace: &str, selection: &PodSelection, pods: &mut Pods) {
+        let known = self.lock();
+        for (uid, seen) in known.namespaces.get(namespace).into_iter().flatten() {
+            let selected = selection.covers(&seen.labels);
+            pods.by_uid.insert(uid.clone(), Pod { selected, ..seen.pod.clone() });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PodCache> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PodCache {
+    fn keep(&mut self, object: &Object, now: Moment) {
+        let Some(uid) = object.uid() else { return };
+        let pods = self.namespaces.entry(object.namespace().unwrap_or_default()).or_default();
+        let before = pods.get(&uid).map(|seen| &seen.pod);
+        let pod = describe(object, before, self.listed.then_some(now), now);
+        pods.insert(uid, IndexedPod { labels: object.labels().clone(), pod });
+    }
+
+    /// The object of a pod is gone.
+    fn end(&mut self, namespace: &str, uid: &str, now: Moment) {
+        let Some(pods) = self.namespaces.get_mut(namespace) else { return };
+        if let Some(seen) = pods.get_mut(uid)
+            && seen.pod.object_state == PodObjectState::Exists
+        {
+            let running = seen.pod.containers.iter().any(|container| container.running);
+            seen.pod.object_state =
+                if running { PodObjectState::Vanished { seen: now } } else { PodObjectState::Ended { seen: now } };
+        }
+        pods.retain(|_, seen| !is_forgotten(seen.pod.object_state, now));
+        if pods.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+    }
+
+    /// A list is complete: it shows a deletion only by the absence of a pod.
+    fn complete_list(&mut self, now: Moment) {
+        let listing = std::mem::take(&mut self.listing);
+        let listed: std::collections::HashSet<String> = listing.iter().filter_map(ResourceExt::uid).collect();
+        for object in &listing {
+            self.keep(object, now);
+        }
+        self.listed = true;
+        let all = self.namespaces.iter().flat_map(|(namespace, pods)| pods.keys().map(move |uid| (namespace, uid)));
+        let gone = all.filter(|(_, uid)| !listed.contains(*uid));
+        let gone: Vec<(String, String)> = gone.map(|(namespace, uid)| (namespace.clone(), uid.clone())).collect();
+        for (namespace, uid) in gone {
+            self.end(&namespace, &uid, now);
+        }
+    }
+}
+
+fn is_forgotten(object_state: PodObjectState, now: Moment) -> bool {
+    match object_state {
+        PodObjectState::Exists => false,
+        PodObjectState::Ended { seen } | PodObjectState::Vanished { seen } => now >= seen + REMEMBERED,
+    }
+}
+
+/// Describes a pod from its object. `first` is the moment at which a pod that was not known is first seen; `None`
+/// during the first list, as a pod in it may have run for long.
+fn describe(object: &Object, before: Option<&Pod>, first: Option<Moment>, now: Moment) -> Pod {
+    let containers: Vec<Container> = containers(object, before, now);
+    let ran =
+        |containers: &[Container]| containers.iter().any(|container| container.running || container.ended.is_some());
+    let running = containers.iter().any(|container| container.running);
+    let begun = |containers: &[Container]| {
+        let mut expected = containers.iter().filter(|container| container.expected);
+        expected.any(|container| container.running || container.ended.is_some())
+    };
+    let terminating = object.metadata.deletion_timestamp.is_some();
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    let over =
+        matches!(phase, Some("Succeeded" | "Failed")) || terminating && ran(&containers) && all_terminated(object);
+    let object_state = match before.map(|before| before.object_state) {
+        Some(ended @ PodObjectState::Ended { .. }) => ended,
+        _ if over && !running => PodObjectState::Ended { seen: now },
+        _ => PodObjectState::Exists,
+    };
+    let seen_running = match before {
+        Some(before) if begun(&before.containers) => before.seen_running,
+        // The pod was known before it began to run, so its start was seen.
+        Some(_) => begun(&containers).then_some(now),
+        None => first.filter(|_| begun(&containers)),
+    };
+    Pod { name: object.name_any(), selected: false, terminating, seen_running, containers, object_state }
+}
+
+fn all_terminated(object: &Object) -> bool {
+    let terminated = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    statuses(object).iter().all(|status| terminated(status))
+}
+
+/// Returns the statuses of the containers that can run an application: those of the pod, and init containers that are
+/// restarted (sidecars). Other init containers end before the application starts.
+fn statuses(object: &Object) -> Vec<&ContainerStatus> {
+    let status = object.status.as_ref();
+    let init = object.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let sidecars: Vec<&str> = init
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"))
+        .map(|container| container.name.as_str())
+        .collect();
+    let own = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let init = status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    own.chain(init.filter(|status| sidecars.contains(&status.name.as_str()))).collect()
+}
+
+/// Returns the containers that have [`CONTAINER_VARIABLE`] in their environment. A pod that marks any of them expects
+/// no follower in the others.
+fn marked(object: &Object) -> Vec<&str> {
+    let spec = object.spec.as_ref();
+    let all = spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let is_marked =
+        |container: &&ContainerSpec| container.env.iter().flatten().any(|variable| variable.name == CONTAINER_VARIABLE);
+    all.filter(is_marked).map(|container| container.name.as_str()).collect()
+}
+
+fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Container> {
+    let statuses = statuses(object);
+    let marked = marked(object);
+    let expected = |name: &str| marked.is_empty() || marked.contains(&name);
+    if statuses.is_empty() {
+        // A kubelet describes each container that it runs. A status that only says Running means all of them.
+        let running = object.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        let named = object.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
+        return named.map(|name| Container { expected: expected(&name), name, running, ended: None }).collect();
+    }
+    let known = |name: &str| before?.containers.iter().find(|container| container.name == name)?.ended;
+    let described = statuses.into_iter().map(|status| {
+        let at = ended_at(status);
+        let ended = at.map(|at| match known(&status.name) {
+            Some(end) if end.at == at => end,
+            _ => ContainerEnd { at, seen: now },
+        });
+        let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        let name = status.name.clone();
+        Container { expected: expected(&name), ended: ended.or_else(|| known(&name)), name, running }
+    });
+    described.collect()
+}
+
+/// Returns the end of the last run of a container, by the clock of its node.
+fn ended_at(status: &ContainerStatus) -> Option<Timestamp> {
+    let states = [&status.state, &status.last_state].into_iter().flatten();
+    states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A pod of namespace `prod` with one container in this state.
+    fn pod(name: &str, phase: &str, state: Value) -> Object {
+        let labels = json!({ workspace_label("config"): "" });
+        let metadata = json!({ "namespace": "prod", "name": name, "uid": name, "labels": labels });
+        let statuses =
+            json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state }]);
+        let status = json!({ "phase": phase, "containerStatuses": statuses });
+        serde_json::from_value(
+            json!({ "metadata": metadata, "spec": { "containers": [{ "name": "app" }] }, "status": status }),
+        )
+        .unwrap()
+    }
+
+    fn runs() -> Value {
+        json!({ "running": {} })
+    }
+
+    fn ended() -> Value {
+        json!({ "terminated": { "exitCode": 0, "finishedAt": "2026-11-20T18:40:00Z" } })
+    }
+
+    fn deleted(mut pod: Object) -> Object {
+        pod.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+        pod
+    }
+
+    fn after(events: Vec<Event<Object>>) -> Pods {
+        let index = PodIndex::default();
+        for (second, event) in (1..).zip(events) {
+            index.apply_at(&event, Duration::from_secs(second));
+        }
+        let mut pods = Pods::default();
+        index.add("prod", &PodSelection::labelled("config"), &mut pods);
+        pods
+    }
+
+    fn expected(events: Vec<Event<Object>>) -> Vec<String> {
+        after(events).expected().map(|(uid, _)| uid.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_pod_counts_while_a_container_runs_whatever_its_phase_says() {
+        assert_eq!(expected(vec![Event::Apply(pod("a", "Running", runs()))]), ["a"]);
+        assert_eq!(expected(vec![Event::Apply(pod("a", "Pending", runs()))]), ["a"]);
+        assert_eq!(expected(vec![Event::Apply(deleted(pod("a", "Running", runs())))]), ["a"]);
+        let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        assert!(expected(vec![Event::Apply(pod("a", "Running", waiting))]).is_empty());
+    }
+
+    #[test]
+    fn a_pod_has_ended_when_the_kubelet_says_so_and_has_vanished_when_nobody_does() {
+        let object_state = |events| after(events).get("a").unwrap().object_state;
+        let second = Duration::from_secs;
+        let seen_to_end = vec![
+            Event::Apply(pod("a", "Running", runs())),
+            Event::Apply(deleted(pod("a", "Running", ended()))),
+            Event::Delete(deleted(pod("a", "Running", ended()))),
+        ];
+        assert_eq!(object_state(seen_to_end), PodObjectState::Ended { seen: second(2) });
+        let by_force = vec![Event::Apply(pod("a", "Running", runs())), Event::Delete(pod("a", "Running", runs()))];
+        assert_eq!(object_state(by_force), PodObjectState::Vanished { seen: second(2) });
+        // The pod garbage collector writes a phase; the states of the containers are still the kubelet's.
+        let lost_node = vec![Event::Apply(pod("a", "Failed", runs())), Event::Delete(pod("a", "Failed", runs()))];
+        assert_eq!(object_state(lost_node), PodObjectState::Vanished { seen: second(2) });
+        assert_eq!(
+            object_state(vec![Event::Apply(pod("a", "Succeeded", ended()))]),
+            PodObjectState::Ended { seen: second(1) }
+        );
+    }
+
+    #[test]
+    fn a_list_shows_ends_by_what_is_not_in_it() {
+        let before = vec![Event::Apply(pod("old", "Running", runs())), Event::Init];
+        let listed = vec![Event::InitApply(pod("new", "Running", runs()))];
+        let under_way: Vec<_> = before.into_iter().chain(listed).collect();
+        assert_eq!(expected(under_way.clone()), ["old"]);
+        let complete = after(under_way.into_iter().chain([Event::InitDone]).collect());
+        assert_eq!(complete.expected().map(|(uid, _)| uid).collect::<Vec<_>>(), ["new"]);
+        assert_eq!(
+            complete.get("old").unwrap().object_state,
+            PodObjectState::Vanished { seen: Duration::from_secs(4) }
+        );
+    }
+
+    #[test]
+    fn only_a_pod_that_starts_under_the_operators_eyes_is_known_to_be_new() {
+        let listed = vec![Event::Init, Event::InitApply(pod("a", "Running", runs())), Event::InitDone];
+        assert_eq!(after(listed.clone()).get("a").unwrap().seen_running, None);
+        let started = listed.into_iter().chain([Event::Apply(pod("b", "Running", runs()))]);
+        assert_eq!(after(started.collect()).get("b").unwrap().seen_running, Some(Duration::from_secs(4)));
+        let waits = || pod("c", "Pending", json!({ "waiting": {} }));
+        let in_list =
+            vec![Event::Init, Event::InitApply(waits()), Event::InitDone, Event::Apply(pod("c", "Running", runs()))];
+        assert_eq!(after(in_list).get("c").unwrap().seen_running, Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_kept_with_the_moment_in_which_it_was_seen() {
+        let restarted = json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
+            "state": runs(), "lastState": ended() }]);
+        let mut again = pod("a", "Running", runs());
+        again.status = serde_json::from_value(json!({ "phase": "Running", "containerStatuses": restarted })).unwrap();
+        let pods = after(vec![
+            Event::Apply(pod("a", "Running", runs())),
+            Event::Apply(pod("a", "Running", ended())),
+            Event::Apply(again),
+        ]);
+        let container = &pods.get("a").unwrap().containers[0];
+        assert!(container.running);
+        assert_eq!(container.ended.unwrap().seen, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn an_init_container_that_ends_by_itself_does_not_count() {
+        let init = json!([{ "name": "migrate", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "state": runs() }]);
+        let mut object = pod("a", "Pending", json!({ "waiting": {} }));
+        object.status.as_mut().unwrap().init_container_statuses = serde_json::from_value(init).unwrap();
+        object.spec.as_mut().unwrap().init_containers = serde_json::from_value(json!([{ "name": "migrate" }])).unwrap();
+        assert!(expected(vec![Event::Apply(object.clone())]).is_empty());
+        let sidecar = json!([{ "name": "migrate", "restartPolicy": "Always" }]);
+        object.spec.as_mut().unwrap().init_containers = serde_json::from_value(sidecar).unwrap();
+        assert_eq!(expected(vec![Event::Apply(object)]), ["a"]);
+    }
+
+    /// Pod `a` with a container `app`, and a sidecar `mesh` that runs. `app` is in this state.
+    fn beside_a_sidecar(app: Value, environment: Value) -> Event<Object> {
+        let mut object = pod("a", "Running", app);
+        let mesh =
+            json!({ "name": "mesh", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": runs() });
+        let status = object.status.as_mut().unwrap();
+        status.container_statuses.as_mut().unwrap().push(serde_json::from_value(mesh).unwrap());
+        let containers = json!([{ "name": "app", "env": environment }, { "name": "mesh" }]);
+        object.spec.as_mut().unwrap().containers = serde_json::from_value(containers).unwrap();
+        Event::Apply(object)
+    }
+
+    #[test]
+    fn a_sidecar_that_outlives_the_application_is_waited_for_only_if_the_application_is_not_marked() {
+        // History S4.
+        let marked = json!([{ "name": "ROTOTO_CONTAINER", "value": "app" }]);
+        assert_eq!(expected(vec![beside_a_sidecar(ended(), json!([]))]), ["a"]);
+        assert!(expected(vec![beside_a_sidecar(ended(), marked.clone())]).is_empty());
+        assert_eq!(expected(vec![beside_a_sidecar(runs(), marked.clone())]), ["a"]);
+        let object_state = after(vec![beside_a_sidecar(ended(), marked)]).get("a").unwrap().object_state;
+        assert_eq!(object_state, PodObjectState::Exists, "the end of a process without a name is not proven");
+    }
+
+    #[test]
+    fn the_grace_of_a_pod_begins_with_the_container_that_is_marked() {
+        let marked = json!([{ "name": "ROTOTO_CONTAINER", "value": "app" }]);
+        let waits = || beside_a_sidecar(json!({ "waiting": {} }), marked.clone());
+        let events = vec![Event::Init, Event::InitDone, waits(), waits(), beside_a_sidecar(runs(), marked.clone())];
+        assert_eq!(after(events).get("a").unwrap().seen_running, Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn an_invalid_selector_selects_nothing() {
+        let nonsense = json!({ "matchExpressions": [{ "key": "a", "operator": "Resembles" }] });
+        let selection = PodSelection::custom(serde_json::from_value(nonsense).unwrap());
+        assert!(selection.is_unusable() && !selection.covers(&BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+    }
+}

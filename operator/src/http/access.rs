@@ -1,0 +1,421 @@
+//! Authorization of readers and reporters: the API server reviews the token, and the grant is ordinary RBAC on
+//! `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
+//!
+//! [`Authorizer::check`] is the entry point. It remembers an approval for two heartbeats of the fleet and a minute, and
+//! that of a token never longer than the token lives. It remembers no refusal, so that a new grant works at once.
+//! Heartbeats renew an approval that will be forgotten soon, by asking again: a change after a quiet hour costs no
+//! review, and a grant that was taken back is still refused within that time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
+use rototo_api::names::{AUDIENCE, GROUP, PLURAL, SUBRESOURCE_FLEET, SUBRESOURCE_SNAPSHOT};
+use rototo_engine::Digest;
+use rototo_protocol::fleet::PodIdentity;
+use rototo_protocol::windows::Windows;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::workspace_key::WorkspaceKey;
+
+/// The time for which a token without an expiry is believed.
+const UNDATED: Duration = Duration::from_secs(120);
+/// The time within which the API server answers a review.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// The largest number of approvals that are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// A grant on a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grant {
+    /// `get` on `rototoworkspaces/snapshot`.
+    ReadSnapshot,
+    /// `create` on `rototoworkspaces/fleet`.
+    Report,
+    /// `get` on `rototoworkspaces`.
+    ReadWorkspace,
+}
+
+impl Grant {
+    fn verb_and_subresource(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::ReadSnapshot => ("get", Some(SUBRESOURCE_SNAPSHOT)),
+            Self::Report => ("create", Some(SUBRESOURCE_FLEET)),
+            Self::ReadWorkspace => ("get", None),
+        }
+    }
+}
+
+/// The reason for a refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// The request has no token.
+    #[error("send the token of a ServiceAccount with audience `{AUDIENCE}` as `Authorization: Bearer …`")]
+    NoToken,
+    /// The API server does not know the token, or the token is for another audience.
+    #[error("the token is not valid for audience `{AUDIENCE}`: {0}")]
+    BadToken(String),
+    /// The token is good, and its owner lacks the grant.
+    #[error(
+        "{user} may not {verb} {resource} `{name}` in namespace {namespace}: a Role there must allow {verb} on \
+         {resource} of group {GROUP} with resourceNames [{name}]"
+    )]
+    Forbidden {
+        /// The owner of the token.
+        user: String,
+        /// The verb that the owner may not use.
+        verb: &'static str,
+        /// The resource, and the subresource if there is one.
+        resource: String,
+        /// The workspace's namespace.
+        namespace: String,
+        /// The workspace's name.
+        name: String,
+    },
+    /// The API server can't be asked.
+    #[error("the API server can't be asked who this is; try again: {0}")]
+    Unavailable(String),
+}
+
+/// The time for which an approval is remembered, and the time that must be left of it.
+#[derive(Clone, Copy, Debug)]
+struct ApprovalWindow {
+    margin: Duration,
+    lasts: Duration,
+}
+
+/// Asks the API server for reviews, and remembers its approvals.
+pub struct Authorizer {
+    client: Client,
+    tokens: Mutex<HashMap<Digest, ReviewedToken>>,
+    grants: Mutex<HashMap<AccessReview, Arc<Approval>>>,
+}
+
+/// A token that the API server knows.
+struct ReviewedToken {
+    caller: Caller,
+    until: Instant,
+}
+
+/// The question of a review: may this account use this grant on this workspace?
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct AccessReview {
+    account: Arc<RbacSubject>,
+    grant: Grant,
+    key: WorkspaceKey,
+}
+
+/// The API server's approval. One request asks while the others wait: a fleet of one ServiceAccount comes all at once.
+#[derive(Default)]
+struct Approval {
+    until: Mutex<Option<Instant>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// The sender of a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    account: Arc<RbacSubject>,
+    expires: Instant,
+    pod: Option<PodIdentity>,
+}
+
+/// The subject that RBAC knows. It is the same for all pods of a ServiceAccount, so that one review of a grant serves
+/// all of them: it leaves out the facts about the one object that a token is bound to. Other facts of an authenticator
+/// stay, as they may be limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct RbacSubject {
+    name: Option<String>,
+    uid: Option<String>,
+    groups: Option<Vec<String>>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+impl RbacSubject {
+    fn of(user: UserInfo) -> Self {
+        let bound = |name: &str| {
+            let own = name.strip_prefix("authentication.kubernetes.io/");
+            own.is_some_and(|name| ["pod-name", "pod-uid", "node-name", "node-uid", "credential-id"].contains(&name))
+        };
+        let extra = user.extra.unwrap_or_default().into_iter().filter(|(name, _)| !bound(name)).collect();
+        Self { name: user.username, uid: user.uid, groups: user.groups, extra }
+    }
+}
+
+impl Caller {
+    /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.
+    #[must_use]
+    pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
+        let account = self.account.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
+        let (own, _) = account.split_once(':')?;
+        self.pod.clone().filter(|_| own == namespace)
+    }
+}
+
+impl Approval {
+    fn lasts(&self, margin: Duration) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now() + margin)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn was_given(&self) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Authorizer {
+    /// Asks with `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, tokens: Mutex::default(), grants: Mutex::default() }
+    }
+
+    /// Returns the sender of this `Authorization` header, provided that it has `grant` on the workspace. `windows` are
+    /// those of the workspace's fleet.
+    pub async fn check(
+        &self,
+        authorization: Option<&str>,
+        grant: Grant,
+        key: &WorkspaceKey,
+        windows: &Windows,
+    ) -> Result<Caller, Denied> {
+        let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
+        let token = token.filter(|token| !token.is_empty()).ok_or(Denied::NoToken)?;
+        let remembered = ApprovalWindow {
+            margin: if grant == Grant::Report { windows.renewal } else { Duration::ZERO },
+            lasts: windows.approval,
+        };
+        let caller = self.caller(token, remembered).await?;
+        let asked = AccessReview { account: caller.account.clone(), grant, key: key.clone() };
+        self.approve(&asked, remembered).await?;
+        if grant == Grant::Report {
+            self.renew(AccessReview { grant: Grant::ReadSnapshot, ..asked }, remembered).await;
+        }
+        Ok(caller)
+    }
+
+    async fn caller(&self, token: &str, remembered: ApprovalWindow) -> Result<Caller, Denied> {
+        // The token itself is not kept.
+        let digest = Digest::of(token.as_bytes());
+        let known = |margin| {
+            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = tokens.get(&digest).filter(|known| known.until > Instant::now() + margin);
+            known.map(|known| known.caller.clone())
+        };
+        if let Some(caller) = known(remembered.margin) {
+            return Ok(caller);
+        }
+        let caller = match self.review_token(token).await {
+            // An approval that still lasts for a moment also holds while the API server does not answer.
+            Err(unavailable @ Denied::Unavailable(_)) => return known(Duration::ZERO).ok_or(unavailable),
+            reviewed => reviewed?,
+        };
+        let now = Instant::now();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= REMEMBERED {
+            tokens.retain(|_, known| known.until > now);
+        }
+        if tokens.len() < REMEMBERED {
+            tokens.insert(
+                digest,
+                ReviewedToken { caller: caller.clone(), until: caller.expires.min(now + remembered.lasts) },
+            );
+        }
+        Ok(caller)
+    }
+
+    /// Asks for a review, unless a remembered approval lasts for longer than the margin.
+    async fn approve(
+        &self,
+        asked: &AccessReview,
+        ApprovalWindow { margin, lasts }: ApprovalWindow,
+    ) -> Result<(), Denied> {
+        let approval = self.approval(asked);
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        let _turn = approval.turn.lock().await;
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        match self.review_grant(asked).await {
+            Ok(()) => approval.set(Some(Instant::now() + lasts)),
+            Err(Denied::Unavailable(_)) if approval.lasts(Duration::ZERO) => {}
+            Err(unavailable @ Denied::Unavailable(_)) => return Err(unavailable),
+            Err(refused) => {
+                approval.set(None);
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
+    /// hour costs no review.
+    async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
+        if self.approval(&asked).was_given() {
+            // The next reader sees the result.
+            let _ = self.approve(&asked, remembered).await;
+        }
+    }
+
+    fn approval(&self, asked: &AccessReview) -> Arc<Approval> {
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(approval) = grants.get(asked) {
+            return approval.clone();
+        }
+        if grants.len() >= REMEMBERED {
+            grants.retain(|_, approval| approval.lasts(Duration::ZERO));
+        }
+        let approval = Arc::<Approval>::default();
+        if grants.len() < REMEMBERED {
+            grants.insert(asked.clone(), approval.clone());
+        }
+        approval
+    }
+
+    async fn review_token(&self, token: &str) -> Result<Caller, Denied> {
+        let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![AUDIENCE.to_owned()]) };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let review = self.post(&review).await?;
+        let status = review.status.unwrap_or_default();
+        // An API server that does not know audiences leaves them out, and would accept a token for any of them.
+        let meant = status.audiences.iter().flatten().any(|audience| audience == AUDIENCE);
+        match status.user {
+            Some(user) if status.authenticated == Some(true) && meant => {
+                let (pod, expires) = (pod(&user), Instant::now() + lives_for(token));
+                Ok(Caller { pod, expires, account: Arc::new(RbacSubject::of(user)) })
+            }
+            _ => Err(Denied::BadToken(status.error.unwrap_or_else(|| "it is for another audience".to_owned()))),
+        }
+    }
+
+    async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
+        let AccessReview { account, grant, key } = asked;
+        let (verb, subresource) = grant.verb_and_subresource();
+        let spec = SubjectAccessReviewSpec {
+            user: account.name.clone(),
+            uid: account.uid.clone(),
+            groups: account.groups.clone(),
+            extra: Some(account.extra.clone()),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: Some(GROUP.to_owned()),
+                version: Some("*".to_owned()),
+                resource: Some(PLURAL.to_owned()),
+                subresource: subresource.map(str::to_owned),
+                namespace: Some(key.namespace.clone()),
+                name: Some(key.name.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let review = self.post(&review).await?;
+        if review.status.is_some_and(|status| status.allowed) {
+            return Ok(());
+        }
+        Err(Denied::Forbidden {
+            user: account.name.clone().unwrap_or_default(),
+            verb,
+            resource: subresource.map_or_else(|| PLURAL.to_owned(), |subresource| format!("{PLURAL}/{subresource}")),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        })
+    }
+
+    async fn post<K>(&self, review: &K) -> Result<K, Denied>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    {
+        let (api, parameters) = (Api::<K>::all(self.client.clone()), PostParams::default());
+        match timeout(ANSWERS_WITHIN, api.create(&parameters, review)).await {
+            Ok(answer) => answer.map_err(|error| Denied::Unavailable(error.to_string())),
+            Err(_) => Err(Denied::Unavailable(format!("no answer within {ANSWERS_WITHIN:?}"))),
+        }
+    }
+}
+
+fn pod(user: &UserInfo) -> Option<PodIdentity> {
+    let extra: &BTreeMap<_, _> = user.extra.as_ref()?;
+    let first = |name: &str| extra.get(&format!("authentication.kubernetes.io/{name}"))?.first().cloned();
+    Some(PodIdentity { name: first("pod-name")?, uid: first("pod-uid")? })
+}
+
+/// Returns the time that a reviewed token has left, by its own `exp`; [`UNDATED`] for one without.
+fn lives_for(token: &str) -> Duration {
+    let expires = || {
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+        payload.get("exp")?.as_i64()
+    };
+    let left = expires().map(|expires| expires.saturating_sub(Timestamp::now().as_second()));
+    left.map_or(UNDATED, |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_protocol::windows::HEARTBEAT;
+
+    use super::*;
+
+    #[test]
+    fn an_approval_never_outlives_the_token() {
+        let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{}}}"#, Timestamp::now().as_second() + 7));
+        let lives = lives_for(&format!("h.{payload}.s"));
+        assert!(lives <= Duration::from_secs(7), "{lives:?}");
+        let expired = BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp":1}"#);
+        assert_eq!(lives_for(&format!("h.{expired}.s")), Duration::ZERO);
+    }
+
+    #[test]
+    fn pods_of_one_service_account_are_one_account_and_limits_stay() {
+        let user = |pod: &str, scope: &str| {
+            let extra = [("authentication.kubernetes.io/pod-name", pod), ("example.com/scope", scope)];
+            let extra = extra.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
+            UserInfo { username: Some("app".to_owned()), extra: Some(extra), ..UserInfo::default() }
+        };
+        assert_eq!(RbacSubject::of(user("one", "all")), RbacSubject::of(user("two", "all")));
+        assert_ne!(RbacSubject::of(user("one", "all")), RbacSubject::of(user("one", "none")));
+    }
+
+    #[test]
+    fn an_approval_that_ends_soon_is_renewed_by_a_heartbeat_and_by_no_other_request() {
+        let approval = Approval::default();
+        let windows = Windows::of(12, HEARTBEAT);
+        let check = |held: Option<Duration>, heartbeat: bool, read: bool| {
+            approval.set(held.map(|held| Instant::now() + held));
+            assert_eq!(
+                (approval.lasts(windows.renewal), approval.lasts(Duration::ZERO)),
+                (heartbeat, read),
+                "{held:?}"
+            );
+        };
+        check(Some(windows.approval), true, true);
+        check(Some(windows.renewal - Duration::from_secs(5)), false, true);
+        check(Some(Duration::ZERO), false, false);
+        check(None, false, false);
+        // An approval that was refused or never asked for is not renewed.
+        assert!(!approval.was_given());
+    }
+
+    #[test]
+    fn a_token_that_is_no_jwt_is_asked_about_again_soon() {
+        for token in ["", "opaque", "a.b.c", "a.e30.c"] {
+            assert_eq!(lives_for(token), UNDATED, "{token}");
+        }
+    }
+}

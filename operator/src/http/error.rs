@@ -1,0 +1,104 @@
+//! The errors of the endpoints: status, code, and a sentence for each.
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rototo_api::snapshot::ErrorBody;
+use rototo_engine::Fingerprint;
+
+use crate::http::access::Denied;
+use crate::http::webhook::WebhookRefusal;
+use crate::workspace_key::WorkspaceKey;
+
+/// The largest size of a report in bytes. A usual one has some 600.
+pub(crate) const REPORT_LIMIT: usize = 8 * 1024;
+
+/// The reason why a request was refused.
+pub(crate) enum HttpError {
+    Malformed(String),
+    Denied(Denied),
+    UnknownFingerprint(Fingerprint),
+    UnknownWorkspace(WorkspaceKey),
+    NoSuchPath,
+    NoSuchMethod,
+    TooLong,
+    Refused(WebhookRefusal),
+    NotLeading,
+    NotYet,
+    Busy,
+    Internal,
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let (status, code, message) = match self {
+            Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
+            Self::Denied(denied) => denied_parts(&denied),
+            Self::UnknownFingerprint(fingerprint) => {
+                let message = format!("{fingerprint} is not content of this workspace, or not any more");
+                (StatusCode::NOT_FOUND, "unknown_fingerprint", message)
+            }
+            Self::UnknownWorkspace(WorkspaceKey { namespace, name }) => {
+                let message = format!("there is no RototoWorkspace `{name}` in namespace {namespace}");
+                (StatusCode::NOT_FOUND, "unknown_workspace", message)
+            }
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
+            Self::NoSuchMethod => {
+                let message = "snapshots are got, reports and calls of a git host are posted".to_owned();
+                (StatusCode::METHOD_NOT_ALLOWED, "no_such_method", message)
+            }
+            Self::TooLong => {
+                let message = format!("a report may have at most {REPORT_LIMIT} bytes");
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
+            }
+            Self::Refused(refused) => refused_parts(&refused),
+            Self::NotLeading => {
+                let message = "another operator process answers; try again".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "not_leading", message)
+            }
+            Self::NotYet => {
+                let message = "the operator has just started; try again".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "starting", message)
+            }
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again".to_owned()),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the operator could not read its store; its log says why".to_owned(),
+            ),
+        };
+        let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
+        let headers = response.headers_mut();
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+pub(crate) fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String) {
+    let (status, code) = match denied {
+        Denied::NoToken => (StatusCode::UNAUTHORIZED, "no_token"),
+        Denied::BadToken(_) => (StatusCode::UNAUTHORIZED, "bad_token"),
+        Denied::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "reviews_unavailable"),
+    };
+    (status, code, denied.to_string())
+}
+
+pub(crate) fn refused_parts(refused: &WebhookRefusal) -> (StatusCode, &'static str, String) {
+    let (status, code) = match refused {
+        WebhookRefusal::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
+        WebhookRefusal::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
+        WebhookRefusal::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
+        WebhookRefusal::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
+        WebhookRefusal::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
+        WebhookRefusal::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
+        WebhookRefusal::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
+    };
+    (status, code, refused.to_string())
+}

@@ -1,0 +1,158 @@
+//! The Lease: what it says, whether this process may take it, and how it is written.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+
+/// The longest wait for an answer, however long the Lease lasts.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The Lease that a process competes for.
+#[derive(Clone, Debug)]
+pub struct LeaseConfig {
+    /// The Lease's namespace.
+    pub namespace: String,
+    /// The Lease's name.
+    pub name: String,
+    /// The identity of the process. A process that takes the place of one that has ended has the same identity, and
+    /// goes on at once.
+    pub identity: String,
+    /// The time for which the Lease holds without being renewed.
+    pub duration: Duration,
+}
+
+impl LeaseConfig {
+    /// Returns the longest wait for an answer. A later answer would come when the Lease has nearly run out.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        (self.duration / 3).min(ANSWERS_WITHIN)
+    }
+}
+
+/// The Lease as it was read, and the time since which it has not changed.
+#[derive(Clone, Debug)]
+pub(super) struct ObservedLease {
+    pub(super) lease: Lease,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LeaseAction {
+    Create,
+    /// Write the Lease with this process as the holder.
+    Take,
+    /// Somebody else holds the Lease.
+    Wait,
+}
+
+/// One holder's uninterrupted possession, as the Lease itself shows it: the next holder writes another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tenure {
+    pub(super) transitions: Option<i32>,
+    pub(super) acquired: Option<MicroTime>,
+}
+
+impl Tenure {
+    pub(super) fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        Self { transitions: spec.lease_transitions, acquired: spec.acquire_time }
+    }
+}
+
+pub(super) fn observe(before: Option<ObservedLease>, found: Option<Lease>, now: Instant) -> Option<ObservedLease> {
+    let lease = found?;
+    let since = before.filter(|before| before.lease.resource_version() == lease.resource_version());
+    Some(ObservedLease { since: since.map_or(now, |before| before.since), lease })
+}
+
+pub(super) fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, now: Instant) -> LeaseAction {
+    let Some(ObservedLease { lease, since }) = seen else { return LeaseAction::Create };
+    let spec = lease.spec.as_ref();
+    let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+    let duration = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+    let duration = duration.map_or(config.duration, Duration::from_secs);
+    if holder.is_empty() || holder == config.identity || now.saturating_duration_since(*since) > duration {
+        LeaseAction::Take
+    } else {
+        LeaseAction::Wait
+    }
+}
+
+pub(super) fn taken(found: Option<&Lease>, config: &LeaseConfig) -> Lease {
+    let now = MicroTime(Timestamp::now());
+    let before = found.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+    let renewed = before.holder_identity.as_deref() == Some(&config.identity);
+    let spec = LeaseSpec {
+        holder_identity: Some(config.identity.clone()),
+        lease_duration_seconds: Some(i32::try_from(config.duration.as_secs()).unwrap_or(i32::MAX)),
+        acquire_time: if renewed { before.acquire_time } else { Some(now.clone()) },
+        renew_time: Some(now),
+        lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!renewed)),
+        ..LeaseSpec::default()
+    };
+    let metadata = ObjectMeta {
+        name: Some(config.name.clone()),
+        resource_version: found.and_then(ResourceExt::resource_version),
+        ..ObjectMeta::default()
+    };
+    Lease { metadata, spec: Some(spec) }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::leader) fn config() -> LeaseConfig {
+        let text = |text: &str| text.to_owned();
+        LeaseConfig {
+            namespace: text("ns"),
+            name: text("lease"),
+            identity: text("me"),
+            duration: Duration::from_secs(15),
+        }
+    }
+
+    fn lease(holder: &str, version: &str) -> Lease {
+        let mut lease = taken(None, &LeaseConfig { identity: holder.to_owned(), ..config() });
+        lease.metadata.resource_version = Some(version.to_owned());
+        lease
+    }
+
+    fn check(lease: Lease, unchanged_for: u64, expected: LeaseAction) {
+        let since = Instant::now();
+        let observed = ObservedLease { lease, since };
+        assert_eq!(decide(Some(&observed), &config(), since + Duration::from_secs(unchanged_for)), expected);
+    }
+
+    #[test]
+    fn a_lease_is_taken_when_it_is_missing_free_own_or_old() {
+        assert_eq!(decide(None, &config(), Instant::now()), LeaseAction::Create);
+        check(lease("", "1"), 0, LeaseAction::Take);
+        check(lease("me", "1"), 0, LeaseAction::Take);
+        check(lease("other", "1"), 14, LeaseAction::Wait);
+        check(lease("other", "1"), 16, LeaseAction::Take);
+    }
+
+    #[test]
+    fn age_is_the_time_since_this_process_saw_it_change() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(60);
+        let first = observe(None, Some(lease("other", "1")), start);
+        let same = observe(first.clone(), Some(lease("other", "1")), later).unwrap();
+        assert_eq!(same.since, start);
+        let renewed = observe(first, Some(lease("other", "2")), later).unwrap();
+        assert_eq!(renewed.since, later);
+    }
+
+    #[test]
+    fn a_renewal_keeps_the_time_of_the_acquisition_and_a_takeover_counts() {
+        let first = taken(None, &config());
+        let second = taken(Some(&first), &config());
+        assert_eq!(first.spec.as_ref().unwrap().acquire_time, second.spec.as_ref().unwrap().acquire_time);
+        let other = taken(Some(&second), &LeaseConfig { identity: "other".to_owned(), ..config() });
+        assert_eq!(other.spec.unwrap().lease_transitions, Some(2));
+    }
+}

@@ -1,0 +1,118 @@
+//! The way to the marker maps of all namespaces: what they say now, and writes to them.
+//!
+//! [`Markers`] alone reads and writes them. Each write is bound to the version of the map that it was decided on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt};
+use rototo_protocol::Publish;
+use rototo_protocol::plan::{MapVersion, MarkerMap};
+use tokio::time::timeout;
+
+use crate::marker::left_over::{is_of, left_over};
+use crate::marker::map::{self, MapMetadata, WriteError};
+use crate::marker::maps::Maps;
+use crate::marker::problem::PublishProblem;
+
+/// The time within which the API server answers; after it, the map is read to see what has become of a write.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The marker maps.
+pub(crate) struct Markers {
+    client: Client,
+    metadata: MapMetadata,
+    maps: Maps,
+}
+
+impl Markers {
+    /// The maps that `watched` bring, written with `metadata` beside the markers.
+    pub(crate) fn new(client: Client, metadata: MapMetadata, watched: Vec<Store<ConfigMap>>) -> Self {
+        Self { client, metadata, maps: Maps::new(watched) }
+    }
+
+    /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.
+    pub(crate) fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.maps.turn(namespace)
+    }
+
+    /// Returns the newest known map of a namespace, as it concerns the workspace `name`.
+    pub(crate) fn read(&self, namespace: &str, name: &str) -> MarkerMap {
+        self.metadata.read(self.maps.newest(namespace).as_deref(), name)
+    }
+
+    /// Returns `map` as it concerns the workspace `name`.
+    pub(crate) fn read_in(&self, map: &ConfigMap, name: &str) -> MarkerMap {
+        self.metadata.read(Some(map), name)
+    }
+
+    /// Returns the names of the workspaces that the newest known map of a namespace has a key for, if it is this
+    /// install's.
+    pub(crate) fn names(&self, namespace: &str) -> Vec<String> {
+        let map = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata.install));
+        map.iter().flat_map(|map| map.data.iter().flatten()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Writes the marker of one workspace, provided that the map is as it was `at` the decision.
+    pub(crate) async fn publish(
+        &self,
+        namespace: &str,
+        name: &str,
+        publish: Publish,
+        at: &MapVersion,
+    ) -> Result<(), WriteError> {
+        let data = map::published(name, &publish);
+        let written = timeout(ANSWERS_WITHIN, self.metadata.write(&self.client, namespace, data, at)).await;
+        let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
+        self.maps.saw(namespace, Some(Arc::new(map)));
+        Ok(())
+    }
+
+    /// Writes what has to become of the keys of workspaces that are `gone`, as [`left_over`] says. Returns the names of
+    /// these keys; none if nothing is left over. The client ends the write, so a turn is not held for long.
+    pub(crate) async fn remove(
+        &self,
+        namespace: &str,
+        gone: &BTreeSet<String>,
+        without_marker: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, WriteError> {
+        // The watch may be behind this process's own writes.
+        let Some(map) = self.maps.newest(namespace) else { return Ok(BTreeSet::new()) };
+        let left = left_over(&map, &self.metadata.install, gone, without_marker, Timestamp::now());
+        let names: BTreeSet<String> = left.keys().cloned().collect();
+        if !names.is_empty() {
+            let at = MapVersion::Version(map.resource_version().unwrap_or_default());
+            let map = self.metadata.write(&self.client, namespace, left, &at).await?;
+            self.maps.saw(namespace, Some(map.into()));
+        }
+        Ok(names)
+    }
+
+    /// Reads the map of a namespace from the API server.
+    pub(crate) async fn refresh(&self, namespace: &str) -> Result<(), PublishProblem> {
+        match timeout(ANSWERS_WITHIN, map::get(&self.client, namespace)).await {
+            Ok(Ok(map)) => {
+                self.maps.saw(namespace, map.map(Arc::new));
+                Ok(())
+            }
+            Ok(Err(error)) => Err(PublishProblem::Unavailable(error.to_string())),
+            Err(_) => {
+                Err(PublishProblem::Unavailable(format!("the API server did not answer within {ANSWERS_WITHIN:?}")))
+            }
+        }
+    }
+
+    /// The watch shows that the map of a namespace was deleted.
+    pub(crate) fn deleted(&self, namespace: &str) {
+        self.maps.saw(namespace, None);
+    }
+
+    /// The watch has brought a complete list of the maps.
+    pub(crate) fn listed(&self) {
+        self.maps.listed();
+    }
+}

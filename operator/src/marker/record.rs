@@ -1,0 +1,141 @@
+//! The memory of one workspace's marker: what it names, the write under way, and what keeps it from being right.
+//!
+//! [`MarkerRecord`] alone changes it. The publisher in it decides, and this adds when a failed write may be tried
+//! again. Each method that takes the fleet changes both under the one lock of the workspace's record.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
+
+use crate::marker::problem::PublishProblem;
+
+/// The time between two attempts to read lost content from git again.
+const RECOVER_EVERY: Duration = Duration::from_secs(30);
+
+/// The marker of one workspace, as this process has written and seen it.
+#[derive(Debug, Default)]
+pub(crate) struct MarkerRecord {
+    publisher: Publisher,
+    problem: Option<PublishProblem>,
+    /// The number of failed writes in a row.
+    failures: u32,
+    /// The earliest time to send a write again that failed.
+    next_attempt: Option<Instant>,
+    /// The earliest time to read lost content from git again.
+    next_recovery: Option<Instant>,
+}
+
+impl MarkerRecord {
+    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
+    /// happened.
+    pub(crate) fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        self.publisher.map_observed(map, fleet, now)
+    }
+
+    /// The marker is as it should be, and names this.
+    pub(crate) fn confirmed(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
+        self.publisher.marker_confirmed(published, fleet, now);
+        self.settled();
+    }
+
+    /// The API server has accepted the write that was sent.
+    pub(crate) fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        let accepted = self.publisher.accepted(fleet, now);
+        self.settled();
+        accepted
+    }
+
+    fn settled(&mut self) {
+        self.problem = None;
+        self.failures = 0;
+        self.next_attempt = None;
+    }
+
+    /// A write of the marker is about to be sent, for the map in the state `at`.
+    pub(crate) fn begin_write(
+        &mut self,
+        publish: Publish,
+        at: &MapVersion,
+        reason: WriteReason,
+        detection: Option<Detection>,
+        fleet: &Fleet,
+        now: Moment,
+    ) {
+        self.publisher.begin_patch(publish, at, reason, detection, fleet, now);
+    }
+
+    /// A write failed with `problem`. One that the API server refused has certainly not happened.
+    pub(crate) fn write_failed(&mut self, problem: PublishProblem, now: Instant) {
+        if matches!(problem, PublishProblem::Refused(_)) {
+            self.publisher.refused();
+        }
+        self.failures = self.failures.saturating_add(1);
+        let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6) - 1));
+        self.next_attempt = Some(now + wait);
+        self.problem = Some(problem);
+    }
+
+    /// The map belongs to `owner`, and must not be written.
+    pub(crate) fn foreign(&mut self, owner: Option<String>) {
+        self.problem = Some(PublishProblem::Foreign { owner });
+    }
+
+    /// The marker stands, and the disk has lost its content.
+    pub(crate) fn content_lost(&mut self) {
+        self.problem = Some(PublishProblem::Lost);
+    }
+
+    /// Returns whether to read lost content from git now. If so, the next attempt is put off.
+    pub(crate) fn begin_recovery(&mut self, now: Instant) -> bool {
+        if self.next_recovery.is_some_and(|next| now < next) {
+            return false;
+        }
+        self.next_recovery = Some(now + RECOVER_EVERY);
+        true
+    }
+
+    /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source
+    /// and map have to be read again.
+    pub(crate) fn doubt(&mut self, now: Moment) -> bool {
+        self.publisher.doubt(now)
+    }
+
+    /// Decides what to do about the marker.
+    pub(crate) fn decide(&self, fleet: &Fleet, map: MarkerMap, input: PublishInput, now: Timestamp) -> MarkerPlan {
+        self.publisher.decide(fleet, map, input, now)
+    }
+
+    /// The publish that the API server has accepted.
+    pub(crate) fn published(&self) -> Option<Publish> {
+        self.publisher.published()
+    }
+
+    /// The publish of the write that has no answer.
+    pub(crate) fn attempted(&self) -> Option<Publish> {
+        self.publisher.attempted()
+    }
+
+    /// The reason why the marker is not what it should be.
+    pub(crate) fn problem(&self) -> Option<&PublishProblem> {
+        self.problem.as_ref()
+    }
+
+    /// Returns whether a write of this content may be sent now. The same content waits after a failure; other content
+    /// does not.
+    pub(crate) fn may_write(&self, fingerprint: Fingerprint, now: Instant) -> bool {
+        let same = self.attempted().is_some_and(|attempted| attempted.fingerprint == fingerprint);
+        !(same && self.next_attempt.is_some_and(|next| now < next))
+    }
+
+    /// The time of a reconcile that tries again what failed. It lies later than the time from which a write may be sent
+    /// again, which is counted from the failure.
+    pub(crate) fn retry_at(&self, now: Instant) -> Option<Instant> {
+        let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
+        self.problem.as_ref().map(|_| now + wait)
+    }
+}

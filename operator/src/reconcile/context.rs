@@ -1,0 +1,224 @@
+//! The means that every reconcile and every request share.
+//!
+//! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs,
+//! and whatever needs several of these has a method here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Client, ResourceExt};
+use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::fleet::{Moment, Pods};
+use rototo_protocol::plan::{MarkerEntry, MarkerMap};
+
+use crate::fleet::pods::PodSelection;
+use crate::fleet::turned_away::TurnedAway;
+use crate::leader::{Leadership, LeadershipChange};
+use crate::marker::markers::Markers;
+use crate::reconcile::progress::Progress;
+use crate::reconcile::record_store::RecordStore;
+use crate::reconcile::watch_caches::WatchCaches;
+use crate::reconcile::workspace_record::SharedRecord;
+use crate::source::sources::Sources;
+use crate::status::metrics::Metrics;
+use crate::status::write::StatusWriter;
+use crate::workspace_key::WorkspaceKey;
+
+/// The means of the operator.
+pub(crate) struct OperatorContext {
+    client: Client,
+    sources: Sources,
+    markers: Markers,
+    statuses: StatusWriter,
+    metrics: Metrics,
+    records: RecordStore,
+    /// One for each set of watches.
+    caches: Vec<Arc<WatchCaches>>,
+    leadership: Leadership,
+    turned_away: TurnedAway,
+    /// The heartbeat of a small fleet.
+    heartbeat: Duration,
+    progress: Arc<Progress>,
+}
+
+impl OperatorContext {
+    /// The means of a process that holds no Lease yet.
+    pub(crate) fn new(
+        client: Client,
+        sources: Sources,
+        markers: Markers,
+        caches: Vec<Arc<WatchCaches>>,
+        heartbeat: Duration,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            sources,
+            markers,
+            statuses: StatusWriter::new(client.clone()),
+            metrics: Metrics::default(),
+            records: RecordStore::default(),
+            caches,
+            leadership: Leadership::default(),
+            turned_away: TurnedAway::default(),
+            heartbeat,
+            progress,
+            client,
+        }
+    }
+
+    /// The client of the API server.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The way to the sources, and to the content that was read from them.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The way to the marker maps.
+    pub(crate) fn markers(&self) -> &Markers {
+        &self.markers
+    }
+
+    /// Writes statuses and Events.
+    pub(crate) fn statuses(&self) -> &StatusWriter {
+        &self.statuses
+    }
+
+    /// The metrics of the process.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns the metrics as Prometheus reads them.
+    pub(crate) fn metrics_text(&self) -> String {
+        self.metrics.text(self.sources.reader())
+    }
+
+    /// The memory of all workspaces.
+    pub(crate) fn records(&self) -> &RecordStore {
+        &self.records
+    }
+
+    /// The Lease that lets one process write at a time.
+    pub(crate) fn leadership(&self) -> &Leadership {
+        &self.leadership
+    }
+
+    /// The heartbeat of a small fleet.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    /// A loop of the process has turned.
+    pub(crate) fn loop_turned(&self) {
+        self.progress.touch(Instant::now());
+    }
+
+    /// Asks for a reconcile of one workspace.
+    pub(crate) fn requeue(&self, key: &WorkspaceKey) {
+        for caches in &self.caches {
+            caches.requeue(key);
+        }
+    }
+
+    /// Returns whether the watches show a workspace of this name.
+    pub(crate) fn exists(&self, key: &WorkspaceKey) -> bool {
+        self.workspace(key).is_some()
+    }
+
+    /// Returns whether this object, and no namesake, is what the watches have shown last.
+    pub(crate) fn still_exists(&self, workspace: &RototoWorkspace) -> bool {
+        let known = self.workspace(&WorkspaceKey::of(workspace));
+        known.is_some_and(|known| known.metadata.uid == workspace.metadata.uid)
+    }
+
+    /// Returns the workspace of this name, as the watches show it.
+    pub(crate) fn workspace(&self, key: &WorkspaceKey) -> Option<Arc<RototoWorkspace>> {
+        self.caches.iter().find_map(|caches| caches.workspace(key))
+    }
+
+    /// Returns whether all first lists have come.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.caches.iter().all(|caches| caches.are_listed())
+    }
+
+    /// Returns the pods of the workspace's namespace.
+    pub(crate) fn pods(&self, workspace: &RototoWorkspace) -> Pods {
+        let (namespace, selection) = (WorkspaceKey::of(workspace).namespace, PodSelection::of(workspace));
+        let mut pods = Pods::default();
+        for caches in &self.caches {
+            caches.pods().add(&namespace, &selection, &mut pods);
+        }
+        pods
+    }
+
+    /// Returns the record of a workspace, begun if there is none.
+    pub(crate) fn record(&self, workspace: &RototoWorkspace) -> SharedRecord {
+        let never_published = || {
+            let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+            let marker = self.markers.read(&namespace, &name);
+            let marked = !matches!(marker, MarkerMap::Missing | MarkerMap::Ours { marker: MarkerEntry::Nothing, .. });
+            workspace.status.is_none() && !marked
+        };
+        self.records.of(workspace, self.heartbeat, never_published)
+    }
+
+    /// Returns whether `map` says of a workspace just what is known of it.
+    pub(crate) fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
+        let record = self.records.get(&WorkspaceKey::of(workspace));
+        let known = record.and_then(|record| record.lock().marker.published());
+        match (self.markers.read_in(map, &workspace.name_any()), known) {
+            (MarkerMap::Ours { addressed: true, marker: MarkerEntry::Published(publish), .. }, Some(known)) => {
+                publish == known
+            }
+            _ => false,
+        }
+    }
+
+    /// A report was turned away at `now`, before its sender was known.
+    pub(crate) fn report_turned_away(&self, now: Moment) {
+        self.turned_away.note(now);
+    }
+
+    /// The time of the last report that was turned away.
+    pub(crate) fn last_turned_away(&self) -> Moment {
+        self.turned_away.last()
+    }
+
+    /// Another process writes from now on, or this one does.
+    pub(crate) fn leadership_changed(&self, change: LeadershipChange) {
+        match change {
+            LeadershipChange::Gained => self.begin_term(),
+            LeadershipChange::Lapsed => self.recount(),
+            LeadershipChange::Lost => self.forget(),
+        }
+    }
+
+    /// This process writes from now on: every workspace is reconciled, and everything left over is swept.
+    fn begin_term(&self) {
+        for caches in &self.caches {
+            caches.request_sweep();
+        }
+        for workspace in self.caches.iter().flat_map(|caches| caches.workspaces().state()) {
+            self.requeue(&WorkspaceKey::of(&workspace));
+        }
+    }
+
+    /// This process could not write for a while, and nobody else did. Everything known of sources and markers is still
+    /// right; but reports were turned away meanwhile, so who runs what is counted anew.
+    fn recount(&self) {
+        for (_, record) in self.records.all() {
+            record.lock().lapsed();
+        }
+    }
+
+    /// Another process writes from now on: everything known here is about to grow old.
+    fn forget(&self) {
+        for key in self.records.clear() {
+            self.metrics.forget(&key);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Makes the marker name what the source has: decides, writes, and decides again when the map has changed meanwhile.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rototo_api::UpdatedAt;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::Publish;
+use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
+use tracing::{info, warn};
+
+use crate::fleet::clock;
+use crate::marker::map::WriteError;
+use crate::marker::problem::PublishProblem;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::recover::recover_if_lost;
+use crate::reconcile::workspace_record::SharedRecord;
+use crate::status::events::WorkspaceEvent;
+use crate::workspace_key::WorkspaceKey;
+
+/// The number of decisions on one map that keeps changing.
+const ATTEMPTS: u32 = 5;
+
+/// Writes the marker if it does not name what the source has. `term` is the lease term in which this reconcile began:
+/// in another one, nothing is written.
+pub(crate) async fn publish(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Arc<OperatorContext>,
+    term: u64,
+) {
+    // All workspaces of a namespace share one map: taking turns costs less than conflicts.
+    let turn = context.markers().turn(&WorkspaceKey::of(workspace).namespace);
+    let events = {
+        let _turn = turn.lock().await;
+        take_turn(workspace, shared, context, term).await
+    };
+    for event in events {
+        context.statuses().write_event(workspace, event).await;
+    }
+}
+
+/// Decides and writes while [`publish`] has the turn. Returns the Events to write afterwards, so that one without an
+/// answer holds up no other workspace.
+async fn take_turn(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &Arc<OperatorContext>,
+    term: u64,
+) -> Vec<WorkspaceEvent> {
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    let mut events = Vec::new();
+    for _ in 0..ATTEMPTS {
+        // The workspace may have been deleted during the wait for the turn. A marker of it would stay until the next
+        // sweep.
+        if context.leadership().term(Instant::now()) != Some(term) || !context.still_exists(workspace) {
+            return events;
+        }
+        let map = context.markers().read(&namespace, &name);
+        events.extend(landed_before(workspace, shared, context, &map));
+        let (publish, at, reason) = match decide(workspace, shared, context, map) {
+            MarkerPlan::Wait => {
+                shared.lock().marker_confirmed(None);
+                return events;
+            }
+            MarkerPlan::Keep(publish) => {
+                shared.lock().marker_confirmed(Some(publish));
+                recover_if_lost(workspace, shared, context, &publish);
+                return events;
+            }
+            MarkerPlan::Forbidden { owner } => {
+                shared.lock().marker.foreign(owner);
+                return events;
+            }
+            MarkerPlan::VerifyAgain => {
+                if !verify_source_and_map(workspace, shared, context).await {
+                    return events;
+                }
+                continue;
+            }
+            MarkerPlan::Readdress { publish, at } => (publish, at, None),
+            MarkerPlan::Write { publish, at, reason } => (publish, at, Some(reason)),
+        };
+        match write(workspace, shared, context, publish, &at, reason).await {
+            Attempt::Ended(event) => {
+                events.extend(event);
+                return events;
+            }
+            Attempt::Unclear => {}
+        }
+    }
+    failed(shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
+    events
+}
+
+/// The outcome of one attempt to write the marker.
+enum Attempt {
+    /// Nothing more is to be done now. A write that happened may have an Event.
+    Ended(Option<WorkspaceEvent>),
+    /// The map shows what has become of the write, so the decision is made again.
+    Unclear,
+}
+
+/// Writes the marker, if that makes sense now. Without a `reason`, only the contents of the map beside the markers
+/// change.
+async fn write(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    publish: Publish,
+    at: &MapVersion,
+    reason: Option<WriteReason>,
+) -> Attempt {
+    if reason.is_some_and(|reason| !begin_write(workspace, shared, context, publish, at, reason)) {
+        return Attempt::Ended(None);
+    }
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    match context.markers().publish(&namespace, &name, publish, at).await {
+        Ok(()) => {
+            let event = if reason.is_some() {
+                accepted(workspace, shared, context)
+            } else {
+                shared.lock().marker_confirmed(Some(publish));
+                None
+            };
+            delete_old_snapshots(workspace, shared, context).await;
+            Attempt::Ended(event)
+        }
+        Err(WriteError::Refused(message)) => {
+            failed(shared, context, PublishProblem::Refused(message));
+            Attempt::Ended(None)
+        }
+        Err(WriteError::Conflict | WriteError::Unavailable(_)) => match context.markers().refresh(&namespace).await {
+            Ok(()) => Attempt::Unclear,
+            Err(problem) => {
+                failed(shared, context, problem);
+                Attempt::Ended(None)
+            }
+        },
+    }
+}
+
+/// Notices in the map that an earlier write happened whose answer was lost.
+fn landed_before(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    map: &MarkerMap,
+) -> Option<WorkspaceEvent> {
+    let accepted = shared.lock().map_observed(map)?;
+    note(workspace, context, &accepted)
+}
+
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, map: MarkerMap) -> MarkerPlan {
+    let published = shared.lock().marker.published();
+    // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
+    let remembered = if published.is_none() { remembered(workspace, context) } else { None };
+    let record = shared.lock();
+    let input = PublishInput {
+        accepted: record.source.accepted().map(|candidate| candidate.fingerprint),
+        remembered,
+        last_published_name: last_published_name(workspace),
+        polled_at: record.source.answered_at().map(clock::moment),
+        suspended: workspace.spec.suspend,
+    };
+    record.decide(map, input)
+}
+
+/// The last name of a publish that status knows of.
+fn last_published_name(workspace: &RototoWorkspace) -> Option<UpdatedAt> {
+    let status = workspace.status.as_ref()?;
+    let history = status.history.iter().map(|entry| entry.updated_at);
+    history.chain(status.published.as_ref().map(|published| published.updated_at)).max()
+}
+
+/// The last publish by status, if its content is on the disk.
+fn remembered(workspace: &RototoWorkspace, context: &OperatorContext) -> Option<Publish> {
+    let published = workspace.status.as_ref()?.published.as_ref()?;
+    let fingerprint = published.fingerprint.parse().ok()?;
+    let kept = context.sources().snapshots().has(&WorkspaceKey::of(workspace), &fingerprint);
+    kept.then_some(Publish { fingerprint, updated_at: published.updated_at })
+}
+
+/// Polls the source and reads the map again before a change of somebody else is undone. Returns whether to decide again
+/// now.
+async fn verify_source_and_map(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> bool {
+    {
+        let mut record = shared.lock();
+        if !record.marker.doubt(clock::now()) {
+            return false;
+        }
+        record.source.request_poll(Instant::now());
+    }
+    context.requeue(&WorkspaceKey::of(workspace));
+    // The watch may lag behind what processes have seen.
+    context.markers().refresh(&WorkspaceKey::of(workspace).namespace).await.is_ok()
+}
+
+/// Notes that a write is about to be sent. Returns `false` if it must not be sent now.
+fn begin_write(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    publish: Publish,
+    at: &MapVersion,
+    reason: WriteReason,
+) -> bool {
+    // Others use the disk too: a marker must not name content that can't be served.
+    if !context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
+        shared.lock().source.content_lost(Instant::now());
+        let gone = format!("the snapshot {} is gone", publish.fingerprint);
+        failed(shared, context, PublishProblem::Unavailable(gone));
+        return false;
+    }
+    let pods = context.pods(workspace);
+    shared.lock().begin_write(publish, at, reason, pods)
+}
+
+/// The API server has accepted the write: from now on the fleet is counted against this publish.
+fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> Option<WorkspaceEvent> {
+    let pods = context.pods(workspace);
+    let accepted = shared.lock().accepted(pods)?;
+    note(workspace, context, &accepted)
+}
+
+/// Logs and counts a publish. Returns its Event, if it has one.
+fn note(workspace: &RototoWorkspace, context: &OperatorContext, accepted: &AcceptedPublish) -> Option<WorkspaceEvent> {
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    let fingerprint = accepted.publish.fingerprint;
+    match accepted.reason {
+        WriteReason::ContentChanged => {
+            context.metrics().published(&accepted.times);
+            info!(namespace, name, %fingerprint, "published");
+            None
+        }
+        WriteReason::PutBack => {
+            context.metrics().put_back();
+            warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
+            Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
+        }
+    }
+}
+
+async fn delete_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
+    let kept = {
+        let record = shared.lock();
+        // The record does not know yet what a running poll keeps. The next publish deletes old snapshots as well.
+        if record.source.is_polling() {
+            return;
+        }
+        record.kept()
+    };
+    if let Err(error) = context.sources().snapshots().retain(&WorkspaceKey::of(workspace), kept).await {
+        warn!(%error, "old snapshots could not be deleted");
+    }
+}
+
+fn failed(shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
+    warn!(?problem, "the marker could not be written");
+    context.metrics().publish_refused();
+    shared.lock().marker.write_failed(problem, Instant::now());
+}

@@ -1,0 +1,192 @@
+//! Writes the status and its Events, no more often than they say anything new.
+//!
+//! A status is a claim. It is written for the version of the object that it was decided on and in the lease term in
+//! which it was decided. It is compared with the status that the object has, whoever wrote that, and written where they
+//! differ.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use rototo_api::condition::CONVERGED;
+use rototo_api::convergence::Convergence;
+use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_protocol::fleet::{FleetView, Verdict};
+
+use crate::fleet::clock;
+use crate::fleet::pods::PodSelection;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
+use crate::status::events::events;
+use crate::status::input::{SourceInput, SourceProblem, StatusInput};
+use crate::status::write::{ReportError, StatusWrite};
+use crate::status::{settled, status, worth_writing};
+use crate::workspace_key::WorkspaceKey;
+
+/// The shortest time between two writes of a status that still changes.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// The wait after a conflict. The object's next version requeues the workspace too, and mostly earlier.
+const AFTER_CONFLICT: Duration = Duration::from_secs(1);
+/// The longest time until a reconcile that nothing asks for.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(300);
+
+/// A decided status, beside the one that the object has.
+struct StatusDecision {
+    next: RototoWorkspaceStatus,
+    /// The status that the object has, as far as this process knows.
+    actual: RototoWorkspaceStatus,
+    /// The version of the object that has `actual`.
+    resource_version: u64,
+    /// The last status that this process wrote, whoever changed it since.
+    remembered: RototoWorkspaceStatus,
+    /// The time at which the status may change although nothing happens.
+    wake: Instant,
+}
+
+/// Writes the status if it says anything new. Returns the time at which it may change by itself. `term` is the lease
+/// term in which this reconcile began.
+pub(crate) async fn report(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    term: u64,
+) -> Result<Instant, ReportError> {
+    let now = Instant::now();
+    let wrote = shared.lock().status.last_write();
+    let StatusDecision { next, actual, resource_version, remembered, wake } = decide(workspace, shared, context);
+    if !worth_writing(&actual, &next) {
+        return Ok(wake);
+    }
+    // A status that comes to rest is written at once; one that changes, also from rest, about once a second.
+    let comes_to_rest = settled(&next) && !settled(&actual);
+    if let Some(earliest) = wrote.map(|wrote| wrote + STATUS_EVERY).filter(|earliest| *earliest > now && !comes_to_rest)
+    {
+        return Ok(wake.min(earliest));
+    }
+    if context.leadership().term(Instant::now()) != Some(term) {
+        return Ok(wake);
+    }
+    match context.statuses().write(workspace, &next, resource_version).await? {
+        StatusWrite::Written(resource_version) => {
+            for event in events(&remembered, &next) {
+                context.statuses().write_event(workspace, event).await;
+            }
+            shared.lock().status.written(next, resource_version, Instant::now());
+            Ok(wake)
+        }
+        StatusWrite::Conflict => Ok(wake.min(Instant::now() + AFTER_CONFLICT)),
+        StatusWrite::Gone => Ok(wake),
+    }
+}
+
+fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> StatusDecision {
+    let now = Instant::now();
+    let pods = context.pods(workspace);
+    let mut record = shared.lock();
+    let fleet = record.count_fleet(pods, context.last_turned_away());
+    context.metrics().fleet(&WorkspaceKey::of(workspace), &fleet);
+    let (actual, resource_version) = record.status.actual(workspace);
+    let remembered = record.status.remembered(&actual);
+    let next = status(&facts(workspace, &record, &fleet, &remembered, now));
+    let wake = next_wake(workspace, &record, &fleet, now);
+    StatusDecision { next, actual, resource_version, remembered, wake }
+}
+
+/// Returns the answer to the question whether what is published runs everywhere.
+pub(crate) fn convergence(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+) -> Convergence {
+    let StatusDecision { next, .. } = decide(workspace, shared, context);
+    let condition = next.conditions.iter().find(|condition| condition.type_ == CONVERGED);
+    let (status, reason, message) = condition.map_or_else(Default::default, |condition| {
+        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+    });
+    let refused = next.rejected.as_ref().and_then(|rejected| rejected.revision.clone());
+    let source_revision = next.source.and_then(|source| source.revision);
+    let published = next.published;
+    let revisions = published.as_ref().map(|published| published.revisions.clone()).unwrap_or_default();
+    let fleet = next.fleet.unwrap_or_default();
+    Convergence {
+        as_of: Timestamp::now(),
+        uid: workspace.uid().unwrap_or_default(),
+        observed_generation: next.observed_generation,
+        fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
+        updated_at: published.map(|published| published.updated_at),
+        settled: source_revision
+            .as_ref()
+            .is_some_and(|newest| revisions.contains(newest) || refused.as_ref() == Some(newest)),
+        revisions,
+        source_revision,
+        status,
+        reason,
+        message,
+        expected: fleet.expected,
+        processes: fleet.processes,
+        applied: fleet.applied,
+        behind: fleet.behind,
+    }
+}
+
+fn facts<'a>(
+    workspace: &'a RototoWorkspace,
+    record: &'a WorkspaceRecord,
+    fleet: &'a FleetView,
+    previous: &'a RototoWorkspaceStatus,
+    now: Instant,
+) -> StatusInput<'a> {
+    let source = &record.source;
+    StatusInput {
+        spec: &workspace.spec,
+        generation: workspace.metadata.generation,
+        now: Timestamp::now(),
+        source: SourceInput {
+            candidate: source.candidate(),
+            last_success: source.verified().map(|verified| verified.time),
+            verified_ago: record.verified_ago(now),
+            failures: source.failures(),
+            error: source
+                .error()
+                .map(|failure| SourceProblem { message: failure.message.clone(), transient: failure.transient }),
+            current: workspace.spec.suspend
+                || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
+        },
+        published: record.marker.published(),
+        problem: record.marker.problem(),
+        fleet,
+        behind_for: behind_for(fleet),
+        selector_usable: !PodSelection::of(workspace).is_unusable(),
+        handled_request: handled_request(workspace, record),
+        previous,
+    }
+}
+
+/// Returns the request for a reconcile that this status answers: for a suspended workspace, whose source is not polled,
+/// the last one.
+fn handled_request<'a>(workspace: &'a RototoWorkspace, record: &'a WorkspaceRecord) -> Option<&'a str> {
+    if workspace.spec.suspend {
+        return workspace.annotations().get(ANNOTATION_RECONCILE).map(String::as_str);
+    }
+    record.source.answered().and_then(|trigger| trigger.request.as_deref())
+}
+
+fn behind_for(fleet: &FleetView) -> Option<Duration> {
+    match fleet.verdict {
+        Verdict::Progressing { since } => Some(clock::now().saturating_sub(since)),
+        _ => None,
+    }
+}
+
+/// The time at which the status may change although nothing happens.
+fn next_wake(workspace: &RototoWorkspace, record: &WorkspaceRecord, fleet: &FleetView, now: Instant) -> Instant {
+    let within = workspace.spec.converge_within();
+    let deadline = behind_for(fleet).filter(|since| *since <= within);
+    let deadline = deadline.map(|since| now + (within - since) + Duration::from_millis(1));
+    let change = fleet.next_change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
+    let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
+    let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now)];
+    let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
+    wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
+}

@@ -1,0 +1,208 @@
+//! Removes what is left of workspaces that are gone: their markers, their records, and their snapshots.
+//!
+//! There are no finalizers: a workspace can be deleted while the operator is away, and the sweep at the next start
+//! finds it. Nothing is removed because a cache lacks it: a watch may be behind, and the API server itself has the
+//! word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{StreamExt, stream};
+use kube::{Api, Client, ResourceExt};
+use rototo_api::workspace::RototoWorkspace;
+use tracing::{info, warn};
+
+use crate::marker::map::WriteError;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::watch_caches::WatchCaches;
+use crate::workspace_key::WorkspaceKey;
+
+/// The number of namespaces that are swept at once: one whose requests get no answer holds up no other.
+const AT_ONCE: usize = 8;
+
+/// Removes what belongs to no workspace in the scope of `caches`. Returns whether nothing is left over.
+pub(crate) async fn sweep(context: &Arc<OperatorContext>, caches: &WatchCaches) -> bool {
+    let suspects = match suspects(context, caches).await {
+        Ok(suspects) => suspects,
+        Err(error) => {
+            warn!(%error, "the snapshots of removed workspaces could not be listed; the sweep is repeated");
+            return false;
+        }
+    };
+    let sweeps = stream::iter(suspects).map(|(namespace, names)| sweep_namespace(context, namespace, names));
+    sweeps.buffer_unordered(AT_ONCE).fold(true, |all, done| ready(all && done)).await
+}
+
+/// Returns, by namespace, the names of which something is left and for which the watch shows no workspace. That alone
+/// proves nothing, as a watch may be behind.
+async fn suspects(
+    context: &Arc<OperatorContext>,
+    caches: &WatchCaches,
+) -> io::Result<BTreeMap<String, BTreeSet<String>>> {
+    let marked = caches.maps().state().into_iter().filter_map(|map| map.namespace()).flat_map(|namespace| {
+        let names = context.markers().names(&namespace).into_iter();
+        names.map(move |name| WorkspaceKey { namespace: namespace.clone(), name })
+    });
+    let known = context.records().all().into_iter().map(|(key, _)| key);
+    // The disk also knows the workspaces of a namespace that was deleted together with its map.
+    let kept = context.sources().snapshots().keys().await?;
+    let mut suspects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for key in marked.chain(known).chain(kept) {
+        if caches.scope().covers(&key.namespace) && !context.exists(&key) {
+            suspects.entry(key.namespace).or_default().insert(key.name);
+        }
+    }
+    Ok(suspects)
+}
+
+async fn sweep_namespace(context: &Arc<OperatorContext>, namespace: String, suspects: BTreeSet<String>) -> bool {
+    let Confirmed { gone, all } = confirm(context.client(), &namespace, suspects).await;
+    if gone.is_empty() {
+        return all;
+    }
+    match remove_markers(context, &namespace, &gone).await {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => info!(namespace, ?removed, "removed the markers of workspaces that are gone"),
+        Err(error) => {
+            warn!(namespace, %error, "markers of removed workspaces could not be removed; the sweep is repeated");
+            // Content that a marker still names is kept.
+            return false;
+        }
+    }
+    forget_records(context, &namespace, &gone);
+    forget_snapshots(context, namespace, gone).await && all
+}
+
+/// The names that the API server itself says are gone.
+#[derive(Debug, PartialEq, Eq)]
+struct Confirmed {
+    gone: BTreeSet<String>,
+    /// The API server has confirmed all of the suspects.
+    all: bool,
+}
+
+/// Asks for each suspect by name. A workspace that exists stays, and a request without an answer is repeated by the
+/// next sweep.
+async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -> Confirmed {
+    let workspaces: Api<RototoWorkspace> = Api::namespaced(client.clone(), namespace);
+    let mut confirmed = Confirmed { gone: BTreeSet::new(), all: true };
+    for name in suspects {
+        match workspaces.get(&name).await {
+            Err(error) if says_gone(&error, &name) => {
+                confirmed.gone.insert(name);
+            }
+            Ok(_) => {
+                warn!(namespace, name, "a workspace exists that the watch does not show: nothing of it is removed");
+                confirmed.all = false;
+            }
+            Err(error) => {
+                warn!(namespace, name, %error, "it is unknown whether a workspace is gone; the sweep is repeated");
+                confirmed.all = false;
+                // The next requests would hardly fare better.
+                break;
+            }
+        }
+    }
+    confirmed
+}
+
+/// An API server that does not serve the resource yet says 404 too, but names no object.
+fn says_gone(error: &kube::Error, name: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    status.code == 404 && status.details.as_ref().is_some_and(|of| of.name == name)
+}
+
+/// Removes markers in two writes: first each marker says that its workspace is gone, then it is deleted. So a process
+/// reads it, and need not conclude it from an absence. A workspace that was known and never published gets such a
+/// marker too, because the deletion of nothing is no event, and a process may wait for the first publish. If the sweep
+/// is interrupted between the two writes, the next sweep deletes the rest.
+async fn remove_markers(
+    context: &OperatorContext,
+    namespace: &str,
+    gone: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, WriteError> {
+    let key = |name: &String| WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
+    let known = gone.iter().filter(|name| context.records().get(&key(name)).is_some()).cloned().collect();
+    let turn = context.markers().turn(namespace);
+    let _turn = turn.lock().await;
+    let mut removed = BTreeSet::new();
+    for without_marker in [known, BTreeSet::new()] {
+        // The Lease may have been lost during the last wait.
+        if !context.leadership().is_held(Instant::now()) {
+            break;
+        }
+        // A workspace may have been created again since the API server was asked for it.
+        let gone = gone.iter().filter(|name| !context.exists(&key(name))).cloned().collect();
+        let names = context.markers().remove(namespace, &gone, &without_marker).await?;
+        if names.is_empty() {
+            break;
+        }
+        removed.extend(names);
+    }
+    Ok(removed)
+}
+
+fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<String>) {
+    for name in gone {
+        let key = WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
+        // The workspace may have been created again meanwhile.
+        if !context.exists(&key) {
+            context.records().remove(&key);
+            context.metrics().forget(&key);
+        }
+    }
+}
+
+async fn forget_snapshots(context: &Arc<OperatorContext>, namespace: String, gone: BTreeSet<String>) -> bool {
+    let known = context.clone();
+    let gone = move |key: &WorkspaceKey| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
+    let forgotten = context.sources().snapshots().forget(gone).await;
+    if let Err(error) = &forgotten {
+        warn!(%error, "the snapshots of removed workspaces could not be deleted; the sweep is repeated");
+    }
+    forgotten.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::client::Body;
+    use rototo_connection::limited;
+
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// An API server on which `alive` exists, `gone` does not, `unserved` is of a resource that it does not know yet,
+    /// and any other name gets no answer.
+    fn server() -> Client {
+        let answer = async |request: http::Request<Body>| {
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            let status = |details| serde_json::json!({ "code": 404, "reason": "NotFound", "details": details });
+            let (code, answer) = match name.as_str() {
+                "alive" => (200, serde_json::json!({ "metadata": { "name": name }, "spec": { "source": "x" } })),
+                "unserved" => (404, status(serde_json::json!({}))),
+                name if name.starts_with("gone") => (404, status(serde_json::json!({ "name": name }))),
+                _ => std::future::pending().await,
+            };
+            http::Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()))
+        };
+        limited(tower::service_fn(answer), "ns")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_api_server_says_is_gone_is_gone() {
+        let check = async |suspects: &[&str], gone: &[&str], all: bool| {
+            let confirmed = confirm(&server(), "ns", set(suspects)).await;
+            assert_eq!(confirmed, Confirmed { gone: set(gone), all }, "{suspects:?}");
+        };
+        check(&["gone", "gone-too"], &["gone", "gone-too"], true).await;
+        check(&["alive", "gone"], &["gone"], false).await;
+        check(&["gone", "silent"], &["gone"], false).await;
+        check(&["gone", "unserved"], &["gone"], false).await;
+    }
+}

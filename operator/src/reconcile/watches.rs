@@ -1,0 +1,200 @@
+//! Runs the watches, and the reconciles and sweeps that they cause: one set for each watched namespace, or one for all
+//! of them.
+//!
+//! [`Watches::run`] is the entry point. Its functions say which events requeue which workspaces.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::ExponentialBuilder;
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::{self, ObjectRef, store::Writer};
+use kube::runtime::{WatchStreamExt, watcher};
+use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
+use rototo_api::workspace::RototoWorkspace;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::scope::WatchScope;
+use crate::reconcile::sweep::sweep;
+use crate::reconcile::watch_caches::WatchCaches;
+use crate::reconcile::{ReconcileError, reconcile};
+use crate::workspace_key::WorkspaceKey;
+
+/// The wait after a failed reconcile, or an incomplete sweep.
+const RETRY: Duration = Duration::from_secs(5);
+/// The wait after a complete sweep.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// The number of seconds that one watch request lasts. It has to be less than 295, because proxies commonly give up
+/// then, and a half-open connection may go unnoticed for as long. The range keeps the watches from being renewed
+/// together.
+pub(crate) const WATCH_LASTS: RangeInclusive<u32> = 210..=270;
+
+/// The watches of one scope, before they run.
+pub(crate) struct Watches {
+    caches: Arc<WatchCaches>,
+    workspaces: Writer<RototoWorkspace>,
+    maps: Writer<ConfigMap>,
+    requeues: UnboundedReceiver<ObjectRef<RototoWorkspace>>,
+}
+
+impl Watches {
+    /// Watches of `scope`.
+    pub(crate) fn new(scope: WatchScope) -> Self {
+        let (workspaces, workspaces_writer) = reflector::store();
+        let (maps, maps_writer) = reflector::store();
+        let (sender, requeues) = unbounded_channel();
+        let caches = Arc::new(WatchCaches::new(scope, workspaces, maps, sender));
+        Self { caches, workspaces: workspaces_writer, maps: maps_writer, requeues }
+    }
+
+    /// The caches that these watches fill.
+    pub(crate) fn caches(&self) -> &Arc<WatchCaches> {
+        &self.caches
+    }
+
+    /// Watches and reconciles until `shutdown`.
+    pub(crate) async fn run(self, context: Arc<OperatorContext>, shutdown: CancellationToken) {
+        let Self { caches, workspaces, maps, mut requeues } = self;
+        let (client, scope) = (context.client(), caches.scope());
+
+        let maps = watcher(scope.api::<ConfigMap>(client), named_markers()).backoff(watch_backoff()).reflect(maps);
+        let maps = maps.for_each(|event| {
+            note(event, "ConfigMaps", |event| map_changed(event, &context, &caches));
+            future::ready(())
+        });
+        let pods = watcher(scope.api::<Pod>(client), watched()).backoff(watch_backoff());
+        let pods = pods.for_each(|event| {
+            note(event, "Pods", |event| {
+                caches.pods().apply(event);
+                pod_changed(event, &context, &caches);
+            });
+            future::ready(())
+        });
+        let sweeper = async {
+            if !caches.wait_until_listed().await {
+                return;
+            }
+            loop {
+                let all = sweep(&context, &caches).await;
+                caches.wait_for_sweep(if all { SWEEP_EVERY } else { RETRY }).await;
+            }
+        };
+
+        let objects = watcher(scope.api::<RototoWorkspace>(client), watched());
+        let objects = objects.backoff(watch_backoff()).reflect(workspaces).inspect_ok({
+            let caches = caches.clone();
+            move |event| {
+                if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
+                    caches.request_sweep();
+                }
+            }
+        });
+        let ready = {
+            let caches = caches.clone();
+            async move { caches.wait_until_decidable().await }
+        };
+        let controller = Controller::for_stream(after(ready, objects.applied_objects()), caches.workspaces().clone())
+            .reconcile_on(stream::poll_fn(move |task| requeues.poll_recv(task)))
+            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+            .run(reconcile, on_error, context.clone())
+            .for_each(|_| future::ready(()));
+
+        // The watches go on for ever, whatever happens to them. Only the controller ends, and only on shutdown.
+        tokio::select! {
+            () = controller => {}
+            () = maps => {}
+            () = pods => {}
+            () = sweeper => {}
+        }
+    }
+}
+
+/// Returns the backoff of a failed watch: it notices within seconds that an API server is back.
+fn watch_backoff() -> watcher::ExponentialBackoff {
+    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
+    backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
+}
+
+/// Passes an event on. A failed watch goes on by itself after a while.
+fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed: impl FnOnce(&watcher::Event<K>)) {
+    match event {
+        Ok(event) => changed(&event),
+        Err(error) => warn!(%error, what, "a watch was interrupted"),
+    }
+}
+
+fn after<T>(ready: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    stream::once(ready).filter_map(|()| future::ready(None)).chain(stream)
+}
+
+/// Configures a watch: a list, and then watch requests. The client limits the time of each page of a list, and a failed
+/// list begins again.
+fn watched() -> watcher::Config {
+    watcher::Config::default().timeout(fastrand::u32(WATCH_LASTS))
+}
+
+/// Configures the watch of the marker maps. The grant on ConfigMaps is for this one name, and covers a list or watch
+/// only with this selector.
+fn named_markers() -> watcher::Config {
+    watched().fields(&format!("metadata.name={MARKERS}"))
+}
+
+fn map_changed(event: &watcher::Event<ConfigMap>, context: &OperatorContext, caches: &WatchCaches) {
+    match event {
+        watcher::Event::Apply(map) => {
+            let namespace = map.namespace().unwrap_or_default();
+            // This process's own writes come back too: only a workspace for which the map says something new is
+            // reconciled.
+            requeue_each(context, caches, |workspace| {
+                workspace.namespace().as_deref() == Some(&namespace) && !context.knows(workspace, map)
+            });
+        }
+        watcher::Event::Delete(map) => {
+            let namespace = map.namespace().unwrap_or_default();
+            context.markers().deleted(&namespace);
+            requeue_each(context, caches, |workspace| workspace.namespace().as_deref() == Some(&namespace));
+        }
+        // A list shows a deletion only by the absence of the map.
+        watcher::Event::InitDone => {
+            context.markers().listed();
+            requeue_each(context, caches, |_| true);
+        }
+        watcher::Event::Init | watcher::Event::InitApply(_) => return,
+    }
+    caches.request_sweep();
+}
+
+fn pod_changed(event: &watcher::Event<Pod>, context: &OperatorContext, caches: &WatchCaches) {
+    let pod = match event {
+        watcher::Event::Apply(pod) | watcher::Event::Delete(pod) => pod,
+        // A list shows an end only by the absence of the pod.
+        watcher::Event::InitDone => return requeue_each(context, caches, |_| true),
+        watcher::Event::Init | watcher::Event::InitApply(_) => return,
+    };
+    let namespace = pod.namespace();
+    let follows = |name: &str| {
+        pod.labels().keys().any(|label| label.strip_prefix(LABEL_WORKSPACE_PREFIX).is_some_and(|label| label == name))
+    };
+    requeue_each(context, caches, |workspace| {
+        let chosen = workspace.spec.fleet.as_ref().is_some_and(|fleet| fleet.selector.is_some());
+        workspace.namespace() == namespace && (chosen || follows(&workspace.name_any()))
+    });
+}
+
+fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl Fn(&RototoWorkspace) -> bool) {
+    for workspace in caches.workspaces().state().iter().filter(|workspace| affected(workspace)) {
+        context.requeue(&WorkspaceKey::of(workspace));
+    }
+}
+
+fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, _: Arc<OperatorContext>) -> Action {
+    warn!(name = workspace.name_any(), %error, "a reconcile failed, and is tried again in {RETRY:?}");
+    Action::requeue(RETRY)
+}

@@ -1,0 +1,234 @@
+//! The memory of one workspace, while the operator runs. Nothing in it is the truth: git, the marker, and the next
+//! reports of its processes have all of it.
+//!
+//! [`WorkspaceRecord`] keeps the parts under one lock. Each part changes itself, through methods that name what
+//! happened; the methods here are those that need several parts at once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rototo_api::fleet::{Report, ReportResponse};
+use rototo_api::workspace::RototoWorkspaceSpec;
+use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{Fleet, FleetView, Moment, PodIdentity, Pods, ReportOutcome};
+use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
+use rototo_protocol::windows::Windows;
+
+use crate::fleet::clock;
+use crate::marker::record::MarkerRecord;
+use crate::source::poll::PollTimes;
+use crate::source::record::SourceRecord;
+use crate::status::record::StatusRecord;
+
+/// One workspace.
+#[derive(Debug)]
+pub(crate) struct WorkspaceRecord {
+    /// The UID of the object: a namesake created later starts from nothing.
+    uid: String,
+    /// The source and what the polls found.
+    pub(super) source: SourceRecord,
+    /// The marker and the write under way.
+    pub(super) marker: MarkerRecord,
+    /// The evidence of who runs what.
+    fleet: Fleet,
+    /// The status as it was written last.
+    pub(super) status: StatusRecord,
+    /// `spec.staleAfter`, for requests over HTTP.
+    stale_after: Duration,
+    /// The Secret of `spec.webhook`, for calls of a git host.
+    webhook: Option<String>,
+    /// `spec.suspend`: what is published stays published, without being confirmed.
+    suspended: bool,
+    /// A report has said something new, and a reconcile is about to be asked for.
+    requeue_pending: bool,
+}
+
+/// The answer to a report, and what has to be done about it.
+pub(crate) struct ReportReceipt {
+    pub(crate) answer: ReportResponse,
+    /// A reconcile has to be asked for.
+    pub(crate) requeue: bool,
+    /// The time since the detection of a publish that this process applied first with this report.
+    pub(crate) applied_first: Option<Duration>,
+}
+
+/// One record, shared between the reconciler and requests over HTTP. It is locked for moments only, never across an
+/// await.
+#[derive(Clone)]
+pub(crate) struct SharedRecord(Arc<Mutex<WorkspaceRecord>>);
+
+impl SharedRecord {
+    /// Shares a record.
+    pub(super) fn new(record: WorkspaceRecord) -> Self {
+        Self(Arc::new(Mutex::new(record)))
+    }
+
+    /// Locks the record. A panic elsewhere while it was locked leaves facts behind that are still facts.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, WorkspaceRecord> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkspaceRecord {
+    /// A workspace of which no process has reported yet.
+    pub(super) fn new(uid: String, spec: &RototoWorkspaceSpec, fleet: Fleet) -> Self {
+        Self {
+            uid,
+            source: SourceRecord::default(),
+            marker: MarkerRecord::default(),
+            fleet,
+            status: StatusRecord::default(),
+            stale_after: spec.stale_after(),
+            webhook: None,
+            suspended: spec.suspend,
+            requeue_pending: false,
+        }
+    }
+
+    /// Returns whether this is the record of the object with this UID.
+    pub(super) fn is_of(&self, uid: &str) -> bool {
+        self.uid == uid
+    }
+
+    /// The spec of the workspace is this.
+    pub(super) fn follow(&mut self, spec: &RototoWorkspaceSpec) {
+        self.stale_after = spec.stale_after();
+        self.suspended = spec.suspend;
+        self.webhook = spec.webhook.as_ref().map(|webhook| webhook.secret_ref.name.clone());
+    }
+
+    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
+    /// happened.
+    pub(super) fn map_observed(&mut self, map: &MarkerMap) -> Option<AcceptedPublish> {
+        self.marker.map_observed(map, &mut self.fleet, clock::now())
+    }
+
+    /// Decides what to do about the marker.
+    pub(super) fn decide(&self, map: MarkerMap, input: PublishInput) -> MarkerPlan {
+        self.marker.decide(&self.fleet, map, input, Timestamp::now())
+    }
+
+    /// The marker is as it should be, and names this.
+    pub(super) fn marker_confirmed(&mut self, published: Option<Publish>) {
+        self.marker.confirmed(published, &mut self.fleet, clock::now());
+    }
+
+    /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait,
+    /// because the same write has just failed.
+    pub(super) fn begin_write(&mut self, publish: Publish, at: &MapVersion, reason: WriteReason, pods: Pods) -> bool {
+        if !self.marker.may_write(publish.fingerprint, Instant::now()) {
+            return false;
+        }
+        let candidate = self.source.candidate_of(publish.fingerprint);
+        let detection = candidate.map(|candidate| detection(candidate.times));
+        self.fleet.observe(pods);
+        self.marker.begin_write(publish, at, reason, detection, &self.fleet, clock::now());
+        true
+    }
+
+    /// The API server has accepted the write that was sent, and the fleet has these pods.
+    pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
+        self.fleet.observe(pods);
+        self.marker.accepted(&mut self.fleet, clock::now())
+    }
+
+    /// Counts the fleet, which has these pods. The last report without a known sender was turned away at `turned_away`.
+    pub(super) fn count_fleet(&mut self, pods: Pods, turned_away: Moment) -> FleetView {
+        self.fleet.turned_away(turned_away);
+        self.fleet.observe(pods);
+        self.fleet.view(clock::now())
+    }
+
+    /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
+    pub(super) fn lapsed(&mut self) {
+        self.fleet.listening_interrupted(clock::now());
+    }
+
+    /// The snapshots that must not be deleted: of what the marker names or is about to, of what processes run, and of
+    /// what status remembers.
+    pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
+        let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
+        let publishes = self.marker.published().into_iter().chain(self.marker.attempted());
+        remembered
+            .chain(publishes.map(|publish| publish.fingerprint))
+            .chain(self.fleet.named())
+            .chain(self.source.candidate().map(|candidate| candidate.fingerprint))
+            .collect()
+    }
+
+    /// The age of the last confirmation of what is published. Content that can't change, or is not to, never grows old.
+    pub(super) fn verified_ago(&self, now: Instant) -> Option<Duration> {
+        if self.suspended { Some(Duration::ZERO) } else { self.source.verified_ago(now) }
+    }
+
+    /// The time from which on what is published is stale, if the source does not answer before.
+    pub(super) fn stale_at(&self) -> Option<Instant> {
+        self.source.verified().map(|verified| verified.at + self.stale_after)
+    }
+
+    /// A process has reported, at `received`. `jitter` lies between 0 and 1.
+    pub(crate) fn report(
+        &mut self,
+        report: &Report,
+        pod: Option<PodIdentity>,
+        received: Moment,
+        jitter: f64,
+    ) -> ReportReceipt {
+        let taken = self.fleet.report(report, pod, received, jitter);
+        let applied_first = taken.applied_first;
+        // A heartbeat that says nothing new is no reason to count anew.
+        let requeue = taken.news && !std::mem::replace(&mut self.requeue_pending, true);
+        ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first }
+    }
+
+    /// The reconcile that a report made necessary is asked for.
+    pub(crate) fn requeued(&mut self) {
+        self.requeue_pending = false;
+    }
+
+    /// Returns the answer to a report: what a process of this workspace should run.
+    fn answer(&self, taken: ReportOutcome, now: Instant) -> ReportResponse {
+        let published = self.marker.published();
+        let candidate = published.and_then(|publish| self.source.candidate_of(publish.fingerprint));
+        let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
+        let remembered = || self.status.revision_of(published?.updated_at).cloned();
+        ReportResponse {
+            fingerprint: published.map(|publish| publish.fingerprint.to_string()),
+            updated_at: published.map(|publish| publish.updated_at),
+            revision: revision.or_else(remembered),
+            verified_ms_ago: self.verified_ago(now).map(millis),
+            stale_after_ms: millis(self.fleet.windows().staleness(self.stale_after)),
+            next_report_in_ms: millis(taken.next),
+            report_applied_within_ms: millis(taken.applied_within),
+            siblings: taken.siblings,
+        }
+    }
+
+    /// The windows of the fleet.
+    pub(crate) fn windows(&self) -> Windows {
+        self.fleet.windows()
+    }
+
+    /// The Secret of `spec.webhook`.
+    pub(crate) fn webhook(&self) -> Option<&String> {
+        self.webhook.as_ref()
+    }
+
+    /// A git host has called.
+    pub(crate) fn webhook_called(&mut self, now: Instant) {
+        self.source.webhook_called(now);
+    }
+}
+
+fn detection(times: PollTimes) -> Detection {
+    let [detected, fetched, linted] = [times.detected, times.fetched, times.linted].map(clock::moment);
+    Detection { detected, fetched, linted }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

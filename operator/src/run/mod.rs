@@ -1,0 +1,256 @@
+//! Starts the operator, and ends it in order.
+//!
+//! [`run()`] is the entry point: everything is made in `start`, begins in `operate`, and ends on one signal, within
+//! [`ENDS_WITHIN`].
+
+mod connect;
+mod error;
+pub mod options;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::Client;
+use rototo_source::{FileSources, Reader, ReaderOptions};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use crate::http;
+use crate::http::endpoints::Endpoints;
+use crate::http::probes::Health;
+use crate::http::tls::{self, Identity};
+use crate::leader;
+use crate::marker::map::MapMetadata;
+use crate::marker::markers::Markers;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::progress::Progress;
+use crate::reconcile::scope::WatchScope;
+use crate::reconcile::watches::Watches;
+use crate::run::connect::connect;
+use crate::run::options::Options;
+use crate::source::custom_rules::CustomRules;
+use crate::source::snapshots::Snapshots;
+use crate::source::sources::Sources;
+
+pub use crate::run::error::StartError;
+
+/// The time between two checks whether the certificate has to be renewed.
+const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
+/// The wait before the API server is asked again at the start.
+const START_AGAIN: Duration = Duration::from_secs(2);
+/// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
+const LAST_DECISIONS: Duration = Duration::from_millis(600);
+/// The time for which the requests that are being answered then may still take.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
+/// earlier.
+pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
+
+/// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
+pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {
+    let (health, handle) = (Arc::new(Health::new(Instant::now())), Handle::new());
+    // The probes have a task of their own: they have to answer above all when everything else stands still.
+    let health_server = AbortOnDropHandle::new(tokio::spawn(serve_health(&options, &health, &handle)?));
+    let started = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {
+            info!("ended before the start");
+            return Ok(());
+        }
+        started = start(&options, health.progress()) => started?,
+    };
+    health.started(started.context.clone());
+    Box::pin(operate(&options, started, &handle, &shutdown)).await?;
+    note_end("health", health_server.await);
+    info!("ended");
+    Ok(())
+}
+
+/// The parts of the operator before it begins to work.
+struct Started {
+    context: Arc<OperatorContext>,
+    watches: Vec<Watches>,
+    names: Vec<String>,
+    identity: Identity,
+    serving: RustlsConfig,
+}
+
+async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, StartError> {
+    let client = connect(options.kubeconfig.as_deref()).await?;
+    let names = vec![advertised_host(&options.advertise_url)?];
+    std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
+    let sources = sources(&client, options)?;
+    let identity = first_identity(&client, options, &names, progress).await?;
+    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
+    let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
+    let caches: Vec<_> = watches.iter().map(|watches| watches.caches().clone()).collect();
+    let metadata = MapMetadata {
+        install: options.install(),
+        snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
+        ca: identity.authority.clone(),
+    };
+    let maps = caches.iter().map(|caches| caches.maps().clone()).collect();
+    let markers = Markers::new(client.clone(), metadata, maps);
+    let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
+    let context = OperatorContext::new(client, sources, markers, caches, heartbeat, progress.clone());
+    Ok(Started { context: Arc::new(context), watches, names, identity, serving })
+}
+
+/// Makes the way to the sources, with the data directory for what is read from them.
+fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
+    let reader = Reader::new(ReaderOptions {
+        cache_dir: Some(options.data_dir.join("git")),
+        jitter: fastrand::f64,
+        file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
+        ..ReaderOptions::default()
+    })?;
+    let custom_rules = if options.no_lua {
+        CustomRules::off()
+    } else {
+        CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
+    };
+    let snapshots = Snapshots::new(options.data_dir.join("snapshots"));
+    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots))
+}
+
+/// Watches, reconciles, and serves until `shutdown`.
+async fn operate(
+    options: &Options,
+    started: Started,
+    handle: &Handle<SocketAddr>,
+    shutdown: &CancellationToken,
+) -> Result<(), StartError> {
+    let Started { context, watches, names, identity, serving } = started;
+    let endpoints = http::routes(Endpoints::new(context.clone()));
+    let https = axum_server::from_tcp_rustls(bind(options.listen)?, serving.clone())
+        .map_err(|error| StartError::Listen(options.listen, error))?
+        .handle(handle.clone())
+        .serve(endpoints.into_make_service());
+    info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
+
+    let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
+    let given_up = CancellationToken::new();
+    let work = async {
+        // The last decisions are written while the Lease is still held.
+        tokio::select! {
+            _ = work => {}
+            () = ends_after(shutdown, LAST_DECISIONS) => warn!("a reconcile did not end in time, and was given up"),
+        }
+        given_up.cancel();
+    };
+    let terms = options.lease();
+    let changed = |change| context.leadership_changed(change);
+    let asked = || context.loop_turned();
+    let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, changed, asked);
+    let work = async {
+        tokio::join!(work, leading);
+        // Processes may still fetch and report while the last decision is written; no operator would answer them
+        // afterwards.
+        handle.graceful_shutdown(Some(LAST_ANSWERS));
+    };
+    let renewals = renew(context.client(), options, &names, identity, &serving);
+    let https = tokio::select! {
+        (https, ()) = async { tokio::join!(https, work) } => https,
+        never = renewals => match never {},
+    };
+    note_end("endpoint", Ok(https));
+    Ok(())
+}
+
+/// Ends a while after `shutdown`.
+async fn ends_after(shutdown: &CancellationToken, grace: Duration) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+fn serve_health(
+    options: &Options,
+    health: &Arc<Health>,
+    handle: &Handle<SocketAddr>,
+) -> Result<impl Future<Output = std::io::Result<()>> + use<>, StartError> {
+    let server = axum_server::from_tcp(bind(options.metrics_listen)?)
+        .map_err(|error| StartError::Listen(options.metrics_listen, error))?;
+    Ok(server.handle(handle.clone()).serve(health.clone().routes().into_make_service()))
+}
+
+fn note_end(listener: &str, ended: Result<std::io::Result<()>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, listener, "a listener has failed"),
+        Err(error) => error!(%error, listener, "a listener has failed"),
+    }
+}
+
+/// Returns the identity in the Secret, as soon as the API server answers.
+async fn first_identity(
+    client: &Client,
+    options: &Options,
+    names: &[String],
+    progress: &Progress,
+) -> Result<Identity, StartError> {
+    loop {
+        match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
+            Err(error) if error.is_transient() => {
+                warn!(%error, "the operator can't start yet, and tries again in {START_AGAIN:?}");
+            }
+            ended => return Ok(ended?),
+        }
+        progress.touch(Instant::now());
+        tokio::time::sleep(START_AGAIN).await;
+    }
+}
+
+fn advertised_host(url: &str) -> Result<String, StartError> {
+    let refused = || StartError::AdvertiseUrl(url.to_owned());
+    let parsed: axum::http::Uri = url.parse().map_err(|_| refused())?;
+    let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https")).ok_or_else(refused)?;
+    Ok(host.trim_matches(['[', ']']).to_owned())
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address);
+    let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| StartError::Listen(address, error))
+}
+
+async fn serving(identity: &Identity) -> std::io::Result<RustlsConfig> {
+    RustlsConfig::from_pem(identity.certificate.clone().into_bytes(), identity.key.clone().into_bytes()).await
+}
+
+/// Renews the serving certificate while the operator runs. Processes notice nothing, because the authority stays.
+async fn renew(
+    client: &Client,
+    options: &Options,
+    names: &[String],
+    mut identity: Identity,
+    serving: &RustlsConfig,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEWAL_CHECK).await;
+        match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
+            Ok(next) if next == identity => {}
+            Ok(next) if next.authority != identity.authority => {
+                // Processes trust the authority on the marker maps, and that is written with the authority of the
+                // start.
+                error!("the Secret has another authority now: restart the operator to serve under it");
+            }
+            Ok(next) => {
+                let (certificate, key) = (next.certificate.clone().into_bytes(), next.key.clone().into_bytes());
+                match serving.reload_from_pem(certificate, key).await {
+                    Ok(()) => info!("the serving certificate was renewed"),
+                    Err(error) => error!(%error, "the renewed certificate can't be used; the old one stays"),
+                }
+                identity = next;
+            }
+            Err(error) => warn!(%error, "the Secret with the operator's certificate could not be checked"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The operator's flags. Each is also an environment variable `ROTOTO_OPERATOR_…`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use rototo_api::names::OPERATOR;
+
+use crate::leader::LeaseConfig;
+
+/// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rototo-operator", version)]
+pub struct Options {
+    /// The kubeconfig of the API server. The default is kubectl's kubeconfig, and then the environment of a pod.
+    #[arg(long, env = "ROTOTO_OPERATOR_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The operator's own namespace, which has the Secret with its certificate.
+    #[arg(long, env = "ROTOTO_OPERATOR_NAMESPACE", value_name = "NAMESPACE", default_value = "rototo-system")]
+    pub namespace: String,
+
+    /// The Helm release. Together with the namespace it names this install on the marker maps that it owns.
+    #[arg(long, env = "ROTOTO_OPERATOR_RELEASE", value_name = "NAME", default_value = "rototo-operator")]
+    pub release: String,
+
+    /// The address at which processes fetch snapshots and report, over HTTPS.
+    #[arg(long, env = "ROTOTO_OPERATOR_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+
+    /// The address of `/healthz`, `/readyz`, and `/metrics`, over HTTP.
+    #[arg(long, env = "ROTOTO_OPERATOR_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    pub metrics_listen: SocketAddr,
+
+    /// The URL at which processes reach `--listen`. The operator writes it on the marker maps, and its certificate is
+    /// for the URL's host.
+    #[arg(long, env = "ROTOTO_OPERATOR_ADVERTISE_URL", value_name = "URL")]
+    pub advertise_url: String,
+
+    /// The directory for snapshots and git objects. Its loss costs a new fetch, nothing else.
+    #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
+    pub data_dir: PathBuf,
+
+    /// A namespace to watch; may be given several times. The default is all namespaces.
+    #[arg(
+        long = "watch-namespace",
+        env = "ROTOTO_OPERATOR_WATCH_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// The Secret with the operator's certificate, in its own namespace. The operator makes it if it is missing.
+    #[arg(long, env = "ROTOTO_OPERATOR_TLS_SECRET", value_name = "NAME", default_value = "rototo-operator-tls")]
+    pub tls_secret: String,
+
+    /// The identity of this process on the Lease that lets one operator write at a time. A process that takes the place
+    /// of one that has ended should have the same identity. The default is the host's name, which is the pod's name in
+    /// a pod.
+    #[arg(long, env = "ROTOTO_OPERATOR_IDENTITY", value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// The number of seconds for which the Lease holds without being renewed. The operator renews it three times as
+    /// often.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_LEASE_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u16).range(3..=120)
+    )]
+    pub lease_seconds: u16,
+
+    /// The shortest time between two reports of a process, in seconds. For tests: every window of a fleet depends on
+    /// it.
+    #[arg(
+        long,
+        hide = true,
+        env = "ROTOTO_OPERATOR_HEARTBEAT_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u16).range(1..=15)
+    )]
+    pub heartbeat_seconds: u16,
+
+    /// Accept `file:` and `git+file:` sources. Everybody who may create a RototoWorkspace can then read what the
+    /// operator can read. It is meant for tests, demos, and mirrors on a volume.
+    #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
+    pub allow_file_sources: bool,
+
+    /// Run no custom rules. The operator then refuses a workspace that has some.
+    #[arg(long, env = "ROTOTO_OPERATOR_NO_LUA")]
+    pub no_lua: bool,
+
+    /// Write the log as JSON, one object per line.
+    #[arg(long, env = "ROTOTO_OPERATOR_LOG_JSON")]
+    pub log_json: bool,
+}
+
+impl Options {
+    /// Returns the Lease that this install competes for.
+    #[must_use]
+    pub fn lease(&self) -> LeaseConfig {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+        LeaseConfig {
+            namespace: self.namespace.clone(),
+            name: self.release.clone(),
+            identity: self.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| OPERATOR.to_owned()),
+            duration: Duration::from_secs(self.lease_seconds.into()),
+        }
+    }
+
+    /// Returns the name of this install on marker maps.
+    #[must_use]
+    pub fn install(&self) -> String {
+        format!("{}/{}", self.namespace, self.release)
+    }
+}

@@ -1,0 +1,14 @@
+//! Reads the sources of workspaces, lints what they contain, and keeps what lint accepts.
+//!
+//! [`schedule`] (pure) says when a poll is due, [`record`] remembers what the polls found, [`sources`] runs one, and
+//! [`snapshots`] has the content on disk. A poll never changes what is published: the room `reconcile` decides that.
+
+pub(crate) mod credentials;
+pub(crate) mod custom_rules;
+pub(crate) mod poll;
+pub(crate) mod record;
+mod recovery;
+pub(crate) mod schedule;
+pub(crate) mod snapshot_cache;
+pub(crate) mod snapshots;
+pub(crate) mod sources;

@@ -1,0 +1,282 @@
+//! Polls the source of a workspace: pins the ref, fetches the files, lints them, and keeps them as a snapshot.
+//!
+//! [`Poll::run`] returns the [`Candidate`]: the newest content of the source, with lint's verdict on it. A poll of a
+//! source that has not moved costs one request to the git host, and returns the known candidate.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
+use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
+use rototo_source::{
+    Access, InvalidSource, Layer, PinnedSource, Reader, Revision, SnapshotStore, SourceError, StoreError,
+};
+
+use crate::source::credentials::SecretError;
+use crate::source::custom_rules::CustomRules;
+
+/// The largest number of findings in a status.
+const NAMED_FINDINGS: usize = 10;
+
+/// The newest content of a source.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The layers that the content comes from, the source itself last.
+    pub layers: Vec<SourceLayer>,
+    /// The commit, where the source has commits.
+    pub revision: Option<Revision>,
+    /// The source can't ever name other content.
+    pub immutable: bool,
+    /// The fingerprint of the content.
+    pub fingerprint: Fingerprint,
+    /// The numbers of variables, qualifiers, resources, and documents.
+    pub contents: WorkspaceStatus,
+    /// The lowest severity that lint refuses. Another severity needs another verdict.
+    pub fail_on: FailOn,
+    /// Lint's verdict.
+    pub verdict: LintVerdict,
+    /// Custom rules were left out for lack of time or of a process, so the next poll lints again.
+    pub provisional: bool,
+    /// The times of the steps of the poll.
+    pub times: PollTimes,
+}
+
+/// Lint's verdict on a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LintVerdict {
+    /// The candidate may be published.
+    Accepted,
+    /// The candidate may not be published.
+    Refused(LintRefusal),
+}
+
+/// The reasons why lint refuses a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LintRefusal {
+    /// The number of errors.
+    pub errors: u32,
+    /// The number of warnings.
+    pub warnings: u32,
+    /// The first findings, without values.
+    pub findings: Vec<RejectedDiagnostic>,
+}
+
+/// The times of the steps of a poll, on this process's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct PollTimes {
+    /// The source named its commit.
+    pub detected: Instant,
+    /// The files had been read.
+    pub fetched: Instant,
+    /// Lint had ended, and content that it accepts was on disk.
+    pub linted: Instant,
+}
+
+/// The reason why a poll failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The text of the spec names no source.
+    #[error("spec.source: {0}")]
+    Invalid(InvalidSource),
+    /// The Secret that opens it can't be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The source did not answer in the time that the spec gives it.
+    #[error("the source did not answer within {0:?} (spec.timeout)")]
+    TimedOut(Duration),
+    /// The snapshot could not be written.
+    #[error("the snapshot could not be kept: {0}")]
+    Store(#[from] StoreError),
+    /// The work was ended from outside, as when the process ends.
+    #[error("the poll of the source was interrupted")]
+    Interrupted,
+}
+
+impl PollError {
+    /// Returns a code for the failure, for metrics and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_source",
+            Self::Secret(_) => "secret_unusable",
+            Self::Source(error) => error.code(),
+            Self::TimedOut(_) => "timed_out",
+            Self::Store(_) => "snapshot_not_kept",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Returns the time that the host asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the same poll may succeed later without a change of the spec.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Source(error) => error.is_transient(),
+            // A Secret that is created or mended does not change the spec.
+            Self::Secret(_) | Self::TimedOut(_) | Self::Store(_) | Self::Interrupted => true,
+        }
+    }
+}
+
+/// One poll.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// The source, and the credentials that open it.
+    pub access: Access,
+    /// The age up to which the git host's answer to somebody else is good enough, so that a thousand workspaces of one
+    /// repository cost one request an interval. Zero asks again.
+    pub age: Duration,
+    /// The longest time that the poll may take.
+    pub timeout: Duration,
+    /// The lowest severity that lint refuses.
+    pub fail_on: FailOn,
+    /// Runs the custom rules of the workspace.
+    pub custom_rules: CustomRules,
+    /// The result of the last poll.
+    pub known: Option<PollResult>,
+}
+
+/// The result of a poll.
+#[derive(Clone, Debug)]
+pub struct PollResult {
+    /// The content.
+    pub candidate: Arc<Candidate>,
+    /// The layers that the content comes from, each with its version.
+    pub pinned: PinnedSource,
+    /// The lint of the content, so that the next candidate costs only its changes.
+    pub linted: Arc<Linted>,
+}
+
+impl Poll {
+    /// Polls. Returns the known result when no layer of the source has moved.
+    pub async fn run(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<PollResult, PollError> {
+        let timeout = self.timeout;
+        let read =
+            tokio::time::timeout(timeout, self.read(reader)).await.map_err(|_| PollError::TimedOut(timeout))??;
+        match read {
+            Fetch::Known(found) => Ok(*found),
+            Fetch::New(fetched) => {
+                // Lint and fsync would hold up every other workspace of this process.
+                let turn = self.custom_rules.turn(&fetched.tree).await;
+                let lint_fetched = move || {
+                    let result = self.lint_fetched(*fetched, &store);
+                    drop(turn);
+                    result
+                };
+                tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
+            }
+        }
+    }
+
+    async fn read(&self, reader: &Reader) -> Result<Fetch, SourceError> {
+        let pinned = reader.pin_within(self.access.clone(), self.age).await?;
+        // The time of a change counts from the first answer that named its commit, also if a fetch has failed since.
+        let answered = Instant::now();
+        let detected = reader.named_since(&pinned).await.map_or(answered, |named| named.min(answered));
+        if let Some(known) = &self.known
+            && known.candidate.fail_on == self.fail_on
+            && !known.candidate.provisional
+            && known.pinned.is_same_content(&pinned)
+        {
+            return Ok(Fetch::Known(Box::new(known.clone())));
+        }
+        let (pinned, tree) = reader.fetch_layers(&pinned).await?;
+        Ok(Fetch::New(Box::new(Fetched { pinned, tree, detected, fetched: Instant::now() })))
+    }
+
+    fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
+        let Fetched { pinned, tree, detected, fetched } = fetched;
+        let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
+        let tree = tree.after(before.parsed().tree());
+        let fingerprint = tree.fingerprint();
+        let known = self.known.as_ref().map(|known| &known.candidate);
+        let known = known.filter(|known| !known.provisional);
+        let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
+        let (verdict, contents, linted) = match known {
+            Some(known) => (known.verdict.clone(), known.contents, before),
+            None => self.lint_new(tree.clone(), &before),
+        };
+        if verdict == LintVerdict::Accepted {
+            store.put(&tree)?;
+        }
+        let candidate = Candidate {
+            revision: pinned.revision(),
+            layers: pinned.layers().map(layer).collect(),
+            immutable: pinned.immutable(),
+            fingerprint,
+            contents,
+            fail_on: self.fail_on,
+            verdict,
+            provisional: linted.lint().custom.interrupted,
+            times: PollTimes { detected, fetched, linted: Instant::now() },
+        };
+        Ok(PollResult { candidate: Arc::new(candidate), pinned, linted })
+    }
+
+    fn lint_new(&self, tree: Tree, before: &Linted) -> (LintVerdict, WorkspaceStatus, Arc<Linted>) {
+        let parsed = rototo_engine::parse_after(before.parsed(), tree);
+        let linted = self.custom_rules.lint(before, &parsed);
+        let lint = linted.lint();
+        let refused = lint.has_errors() || self.fail_on == FailOn::Warning && lint.warnings() > 0;
+        let verdict = if refused { LintVerdict::Refused(refusal(lint)) } else { LintVerdict::Accepted };
+        (verdict, contents(&parsed), Arc::new(linted))
+    }
+}
+
+enum Fetch {
+    Known(Box<PollResult>),
+    New(Box<Fetched>),
+}
+
+struct Fetched {
+    pinned: PinnedSource,
+    tree: Tree,
+    detected: Instant,
+    fetched: Instant,
+}
+
+fn layer(layer: &Layer) -> SourceLayer {
+    SourceLayer { source: layer.source().to_string(), commit: layer.commit().map(ToString::to_string) }
+}
+
+fn contents(parsed: &Parsed) -> WorkspaceStatus {
+    let summary = parsed.summary();
+    WorkspaceStatus {
+        variables: count(summary.variables),
+        qualifiers: count(summary.qualifiers),
+        resources: count(summary.resources),
+        documents: count(summary.documents),
+    }
+}
+
+fn refusal(lint: &Lint) -> LintRefusal {
+    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().collect();
+    diagnostics.sort_by_key(|diagnostic| diagnostic.severity != Severity::Error);
+    let findings = diagnostics.into_iter().take(NAMED_FINDINGS).map(finding).collect();
+    LintRefusal { errors: count(lint.errors()), warnings: count(lint.warnings()), findings }
+}
+
+fn finding(diagnostic: &Diagnostic) -> RejectedDiagnostic {
+    RejectedDiagnostic {
+        rule: diagnostic.rule.to_string(),
+        path: Some(diagnostic.location.path.to_string()),
+        line: diagnostic.location.range.map(|range| count(range.start.line)),
+        message: diagnostic.masked_message(),
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

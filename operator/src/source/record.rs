@@ -1,0 +1,228 @@
+//! The memory of one workspace's source: the newest content, the last answer, and the next poll.
+//!
+//! [`SourceRecord`] alone changes it. It begins and ends each poll, so the result of a superseded poll never counts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rototo_engine::{Fingerprint, Linted};
+use rototo_source::PinnedSource;
+use tokio::task::AbortHandle;
+
+use crate::source::poll::{Candidate, LintVerdict, PollError, PollResult};
+use crate::source::schedule::{PollReason, PollTrigger, Schedule};
+
+/// The source of one workspace as the polls found it.
+#[derive(Debug, Default)]
+pub(crate) struct SourceRecord {
+    candidate: Option<Arc<Candidate>>,
+    pinned: Option<PinnedSource>,
+    linted: Arc<Linted>,
+    /// The last answer.
+    verified: Option<Verified>,
+    /// The number of failures since the last answer.
+    failures: u32,
+    /// The last failure, if the source has not answered since.
+    error: Option<PollFailure>,
+    schedule: Schedule,
+    /// The running poll.
+    task: Option<AbortHandle>,
+}
+
+/// The time of the source's last answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verified {
+    /// On the monotonic clock, for ages.
+    pub(crate) at: Instant,
+    /// On the wall clock, for people.
+    pub(crate) time: Timestamp,
+}
+
+/// A failed poll.
+#[derive(Clone, Debug)]
+pub(crate) struct PollFailure {
+    /// One sentence.
+    pub(crate) message: String,
+    /// Another poll may succeed without a change of the spec.
+    pub(crate) transient: bool,
+}
+
+/// A poll that is due.
+#[derive(Debug)]
+pub(crate) struct DuePoll {
+    /// The age up to which the git host's answer to somebody else is good enough.
+    pub(crate) age: Duration,
+    /// The result of the last poll.
+    pub(crate) known: Option<PollResult>,
+}
+
+impl SourceRecord {
+    /// Returns the poll to begin now, if one is due.
+    pub(crate) fn due(&mut self, trigger: &PollTrigger, interval: Duration, now: Instant) -> Option<DuePoll> {
+        self.clear_finished_poll();
+        let reason = self.schedule.due(trigger, now)?;
+        // After a failure, the poll asks the host itself: a neighbour's recent failure is no answer.
+        let age = if reason == PollReason::Interval && self.failures == 0 { interval / 2 } else { Duration::ZERO };
+        let known = self.candidate.clone().zip(self.pinned.clone());
+        let known = known.map(|(candidate, pinned)| PollResult { candidate, pinned, linted: self.linted.clone() });
+        Some(DuePoll { age, known })
+    }
+
+    /// Clears a poll whose task ended without a result, as one that panics does.
+    fn clear_finished_poll(&mut self) {
+        if self.task.take_if(|task| task.is_finished()).is_some() {
+            self.schedule.abandon();
+        }
+    }
+
+    /// `task` has begun a poll. It supersedes the running one.
+    pub(crate) fn poll_started(&mut self, task: AbortHandle, trigger: PollTrigger, now: Instant) {
+        if let Some(superseded) = self.task.replace(task) {
+            superseded.abort();
+        }
+        self.schedule.begin(trigger, now);
+    }
+
+    /// The poll that began at `began` has ended with `result`, which counts unless that poll was superseded. `jitter`
+    /// lies between 0 and 1.
+    pub(crate) fn poll_ended(
+        &mut self,
+        began: Instant,
+        result: Result<PollResult, PollError>,
+        verified: Verified,
+        interval: Duration,
+        jitter: f64,
+    ) {
+        let failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        let wait = match &result {
+            Ok(found) if found.candidate.immutable => interval.max(Duration::from_secs(3600)),
+            Ok(_) => interval,
+            Err(error) => error.retry_after().unwrap_or_default().max(retry_after(failures, interval)),
+        };
+        let next = verified.at + wait.mul_f64(0.95 + 0.1 * jitter.clamp(0.0, 1.0));
+        let news = result.as_ref().is_ok_and(|found| self.is_news(&found.candidate));
+        if !self.schedule.end(began, news, next) {
+            return;
+        }
+        self.task = None;
+        self.failures = failures;
+        match result {
+            Ok(PollResult { candidate, pinned, linted }) => {
+                self.linted = linted;
+                self.candidate = Some(candidate);
+                self.pinned = Some(pinned);
+                self.verified = Some(verified);
+                self.error = None;
+            }
+            Err(error) => {
+                self.error = Some(PollFailure { message: error.to_string(), transient: error.is_transient() });
+            }
+        }
+    }
+
+    fn is_news(&self, found: &Candidate) -> bool {
+        let known = self.candidate.as_ref().map(|candidate| candidate.fingerprint);
+        let revision = self.candidate.as_ref().and_then(|candidate| candidate.revision.as_ref());
+        found.revision.as_ref() != revision || Some(found.fingerprint) != known
+    }
+
+    /// The disk no longer has the candidate's content: the next poll is due in a second and reads it again.
+    pub(crate) fn content_lost(&mut self, now: Instant) {
+        self.candidate = None;
+        self.pinned = None;
+        self.schedule.poll_at(now + Duration::from_secs(1));
+    }
+
+    /// Makes a poll due whose answer is younger than `now`.
+    pub(crate) fn request_poll(&mut self, now: Instant) {
+        self.schedule.request(now);
+    }
+
+    /// A webhook has called.
+    pub(crate) fn webhook_called(&mut self, now: Instant) {
+        self.schedule.called(now);
+    }
+
+    /// Ends the running poll, because the workspace is forgotten.
+    pub(crate) fn abort_poll(&mut self) {
+        if let Some(poll) = self.task.take() {
+            poll.abort();
+        }
+    }
+
+    /// The newest content of the source.
+    pub(crate) fn candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_deref()
+    }
+
+    /// The newest content of the source, if lint accepts it.
+    pub(crate) fn accepted(&self) -> Option<&Candidate> {
+        self.candidate().filter(|candidate| candidate.verdict == LintVerdict::Accepted)
+    }
+
+    /// The newest content of the source, if it is that of `fingerprint`.
+    pub(crate) fn candidate_of(&self, fingerprint: Fingerprint) -> Option<&Candidate> {
+        self.candidate().filter(|candidate| candidate.fingerprint == fingerprint)
+    }
+
+    /// Returns whether a poll is running.
+    pub(crate) fn is_polling(&self) -> bool {
+        self.task.is_some()
+    }
+
+    /// The time when the next poll is due; `None` while one is running, which requeues the workspace at its end.
+    pub(crate) fn next_poll(&self) -> Option<Instant> {
+        self.schedule.next()
+    }
+
+    /// The trigger of the last poll that has ended.
+    pub(crate) fn answered(&self) -> Option<&PollTrigger> {
+        self.schedule.answered()
+    }
+
+    /// The beginning of the last poll that has ended.
+    pub(crate) fn answered_at(&self) -> Option<Instant> {
+        self.schedule.answered_at()
+    }
+
+    /// The time of the source's last answer.
+    pub(crate) fn verified(&self) -> Option<Verified> {
+        self.verified
+    }
+
+    /// The age of the source's last answer. A candidate that can't change never grows old.
+    pub(crate) fn verified_ago(&self, now: Instant) -> Option<Duration> {
+        if self.candidate().is_some_and(|candidate| candidate.immutable) {
+            return Some(Duration::ZERO);
+        }
+        self.verified.map(|verified| now.saturating_duration_since(verified.at))
+    }
+
+    /// The number of failures since the source's last answer.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The last failure, if the source has not answered since.
+    pub(crate) fn error(&self) -> Option<&PollFailure> {
+        self.error.as_ref()
+    }
+}
+
+/// The wait after a number of failures in a row: it grows from two seconds to the interval.
+fn retry_after(failures: u32, interval: Duration) -> Duration {
+    let doubled = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(16)));
+    doubled.min(interval.max(Duration::from_secs(5)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_retried_soon_and_then_at_the_interval() {
+        let waits = [1, 2, 3, 4, 5, 60].map(|failures| retry_after(failures, Duration::from_secs(30)).as_secs());
+        assert_eq!(waits, [2, 4, 8, 16, 30, 30]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Keeps content by fingerprint, as processes ask for it: stores on disk, one per workspace, and packed snapshots in
+//! memory.
+//!
+//! [`Snapshots`] is a derived cache and no second truth: all of it can be read from git again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rototo_engine::{Fingerprint, Tree};
+use rototo_source::{SnapshotStore, StoreError, snapshot};
+
+use crate::source::snapshot_cache::{SnapshotCache, SnapshotRequest};
+use crate::workspace_key::WorkspaceKey;
+
+/// The snapshots of all workspaces.
+pub struct Snapshots {
+    folder: PathBuf,
+    stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
+    packed: Mutex<SnapshotCache>,
+}
+
+/// The reason why a snapshot could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeSnapshotError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The content could not be packed.
+    #[error(transparent)]
+    Pack(#[from] snapshot::SnapshotError),
+    /// The work was ended from outside, as when the process ends.
+    #[error("packing was interrupted")]
+    Interrupted,
+}
+
+impl Snapshots {
+    /// Keeps snapshots below `folder`.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, stores: Mutex::default(), packed: Mutex::default() }
+    }
+
+    /// Returns the store of one workspace.
+    pub fn store(&self, key: &WorkspaceKey) -> Result<Arc<SnapshotStore>, StoreError> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(key) {
+            return Ok(store.clone());
+        }
+        // Names of namespaces and objects hold neither `/` nor a leading dot.
+        let store = Arc::new(SnapshotStore::open(self.folder.join(&key.namespace).join(&key.name))?);
+        stores.insert(key.clone(), store.clone());
+        Ok(store)
+    }
+
+    /// Returns whether the disk has this content of a workspace.
+    #[must_use]
+    pub fn has(&self, key: &WorkspaceKey, fingerprint: &Fingerprint) -> bool {
+        self.store(key).is_ok_and(|store| store.contains(fingerprint))
+    }
+
+    /// Returns the packed snapshot, or `None` where the workspace has no such content.
+    pub async fn packed(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
+        let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = answers().entry(request);
+        if let Some(packed) = cell.get() {
+            return Ok(packed.clone());
+        }
+        let packed = cell.get_or_try_init(|| self.pack(request)).await.cloned();
+        match packed {
+            Ok(Some(_)) => answers().evict(request),
+            // Content that is unknown now may be known in a moment.
+            _ => answers().forget(request),
+        }
+        packed
+    }
+
+    async fn pack(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
+        let store = self.store(&request.key)?;
+        let SnapshotRequest { fingerprint, base, .. } = request.clone();
+        let pack = move || {
+            let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
+            // A base that is gone costs the process a larger answer, nothing else.
+            let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
+            Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
+        };
+        tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
+    }
+
+    /// Returns the workspaces that have a folder on the disk.
+    pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<WorkspaceKey>> {
+        let snapshots = self.clone();
+        tokio::task::spawn_blocking(move || snapshots.keys_now()).await.map_err(io::Error::other)?
+    }
+
+    fn keys_now(&self) -> io::Result<Vec<WorkspaceKey>> {
+        let mut keys = Vec::new();
+        for namespace in folders(&self.folder)? {
+            let names = folders(&self.folder.join(&namespace))?;
+            keys.extend(names.into_iter().map(|name| WorkspaceKey { namespace: namespace.clone(), name }));
+        }
+        Ok(keys)
+    }
+
+    /// Deletes all content of the workspaces for which `gone` returns `true`.
+    pub async fn forget(self: &Arc<Self>, gone: impl Fn(&WorkspaceKey) -> bool + Send + 'static) -> io::Result<()> {
+        let snapshots = self.clone();
+        let forget = move || snapshots.forget_now(&gone);
+        tokio::task::spawn_blocking(forget).await.map_err(io::Error::other)?
+    }
+
+    fn forget_now(&self, gone: &impl Fn(&WorkspaceKey) -> bool) -> io::Result<()> {
+        for key in self.keys_now()? {
+            // The lock is held meanwhile, so that nobody opens a store that is about to go.
+            let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+            if gone(&key) {
+                stores.remove(&key);
+                self.packed.lock().unwrap_or_else(PoisonError::into_inner).forget_all_of(&key);
+                fs::remove_dir_all(self.folder.join(&key.namespace).join(&key.name))?;
+            }
+            // Only an empty folder can be removed.
+            let _ = fs::remove_dir(self.folder.join(&key.namespace));
+        }
+        Ok(())
+    }
+
+    /// Deletes all content of a workspace but `kept`.
+    pub async fn retain(&self, key: &WorkspaceKey, kept: BTreeSet<Fingerprint>) -> Result<(), ServeSnapshotError> {
+        let store = self.store(key)?;
+        let retain = move || store.retain(&kept);
+        Ok(tokio::task::spawn_blocking(retain).await.map_err(|_| ServeSnapshotError::Interrupted)??)
+    }
+}
+
+fn folders(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_content_of_workspaces_that_are_gone_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Arc::new(Snapshots::new(folder.path().to_owned()));
+        let tree: Tree = [("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec())].into_iter().collect();
+        let key = |namespace: &str, name: &str| WorkspaceKey { namespace: namespace.to_owned(), name: name.to_owned() };
+        let (alive, gone, alone) = (key("prod", "alive"), key("prod", "gone"), key("deleted", "with-its-namespace"));
+        for key in [&alive, &gone, &alone] {
+            snapshots.store(key).unwrap().put(&tree).unwrap();
+        }
+        snapshots.forget(|key| key.name != "alive").await.unwrap();
+        let has = |key| snapshots.has(key, &tree.fingerprint());
+        assert!(has(&alive));
+        assert!(!folder.path().join("deleted").exists() && !folder.path().join("prod/gone").exists());
+        let request = SnapshotRequest { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };
+        assert!(snapshots.packed(&request).await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads sources over the network: polls them, and reads published content again that the disk has lost.
+//!
+//! [`Sources`] alone has what that needs: the reader, the Secrets, the sandbox of custom rules, and the snapshots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use rototo_api::workspace::RototoWorkspaceSpec;
+use rototo_engine::Fingerprint;
+use rototo_source::{Access, Reader, Source};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::source::credentials::credentials;
+use crate::source::custom_rules::CustomRules;
+use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
+use crate::source::record::DuePoll;
+use crate::source::recovery::{at_revision, recover};
+use crate::source::snapshots::Snapshots;
+use crate::workspace_key::WorkspaceKey;
+
+/// The way to all sources, and the content that was read from them.
+pub(crate) struct Sources {
+    client: Client,
+    reader: Reader,
+    custom_rules: CustomRules,
+    snapshots: Arc<Snapshots>,
+}
+
+impl Sources {
+    /// Reads sources with `reader`, their Secrets with `client`, and keeps snapshots in `snapshots`.
+    pub(crate) fn new(client: Client, reader: Reader, custom_rules: CustomRules, snapshots: Snapshots) -> Self {
+        Self { client, reader, custom_rules, snapshots: Arc::new(snapshots) }
+    }
+
+    /// The content on disk.
+    pub(crate) fn snapshots(&self) -> &Arc<Snapshots> {
+        &self.snapshots
+    }
+
+    /// The reader, which counts its requests to git hosts.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Polls the source of `spec`, and keeps what lint accepts.
+    pub(crate) async fn poll(
+        &self,
+        spec: &RototoWorkspaceSpec,
+        due: DuePoll,
+        key: &WorkspaceKey,
+    ) -> Result<PollResult, PollError> {
+        let result = self.run(spec, due, key).await;
+        log(&result);
+        result
+    }
+
+    async fn run(
+        &self,
+        spec: &RototoWorkspaceSpec,
+        DuePoll { age, known }: DuePoll,
+        key: &WorkspaceKey,
+    ) -> Result<PollResult, PollError> {
+        let source = spec.source.parse().map_err(PollError::Invalid)?;
+        let access = self.access(spec, source, key).await?;
+        let custom_rules = self.custom_rules.clone();
+        let poll = Poll { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };
+        poll.run(&self.reader, self.snapshots.store(key)?).await
+    }
+
+    /// Reads the source of `spec` at `revision`, and keeps its content if that is the content of `fingerprint`. Returns
+    /// whether it is.
+    pub(crate) async fn recover(
+        &self,
+        spec: &RototoWorkspaceSpec,
+        revision: &str,
+        fingerprint: Fingerprint,
+        key: &WorkspaceKey,
+    ) -> Result<bool, PollError> {
+        let limit: Duration = spec.timeout();
+        let recovered = async {
+            let Some(source) = at_revision(&spec.source, revision) else { return Ok(false) };
+            let access = self.access(spec, source, key).await?;
+            recover(access, fingerprint, &self.reader, self.snapshots.store(key)?).await
+        };
+        timeout(limit, recovered).await.unwrap_or(Err(PollError::TimedOut(limit)))
+    }
+
+    /// Returns `source` with the credentials that open it for this workspace.
+    async fn access(
+        &self,
+        spec: &RototoWorkspaceSpec,
+        source: Source,
+        key: &WorkspaceKey,
+    ) -> Result<Access, PollError> {
+        let secret = spec.secret_ref.as_ref().map(|secret| secret.name.as_str());
+        Ok(Access::new(source, credentials(&self.client, &key.namespace, secret).await?))
+    }
+}
+
+fn log(result: &Result<PollResult, PollError>) {
+    match result {
+        Ok(PollResult { candidate, .. }) => {
+            let revision = candidate.revision.as_ref().map(ToString::to_string);
+            let accepted = candidate.verdict == LintVerdict::Accepted;
+            debug!(revision, fingerprint = %candidate.fingerprint, accepted, "polled the source");
+        }
+        Err(error) => warn!(code = error.code(), %error, "the source could not be read"),
+    }
+}

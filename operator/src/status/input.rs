@@ -1,0 +1,64 @@
+//! The facts that a status is derived from.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus};
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::FleetView;
+
+use crate::marker::problem::PublishProblem;
+use crate::source::poll::Candidate;
+
+/// The facts about a workspace at one moment.
+#[derive(Debug)]
+pub struct StatusInput<'a> {
+    /// The spec of the workspace.
+    pub spec: &'a RototoWorkspaceSpec,
+    /// The generation of `spec`.
+    pub generation: Option<i64>,
+    /// The time by the operator's clock.
+    pub now: Timestamp,
+    /// The state of the source.
+    pub source: SourceInput<'a>,
+    /// The publish that the API server has accepted.
+    pub published: Option<Publish>,
+    /// The reason why the marker is not what it should be.
+    pub problem: Option<&'a PublishProblem>,
+    /// The fleet as it was counted.
+    pub fleet: &'a FleetView,
+    /// The time for which a process has been behind, if one is.
+    pub behind_for: Option<Duration>,
+    /// `spec.fleet.selector` is a valid selector.
+    pub selector_usable: bool,
+    /// The last request for a reconcile that was answered.
+    pub handled_request: Option<&'a str>,
+    /// The status that this process wrote last, or else the one that the object has.
+    pub previous: &'a RototoWorkspaceStatus,
+}
+
+/// The state of the source.
+#[derive(Debug)]
+pub struct SourceInput<'a> {
+    /// The newest content, if it was read since the operator started.
+    pub candidate: Option<&'a Candidate>,
+    /// The time of the source's last answer.
+    pub last_success: Option<Timestamp>,
+    /// The age of that answer, by the monotonic clock.
+    pub verified_ago: Option<Duration>,
+    /// The number of failures since that answer.
+    pub failures: u32,
+    /// The last failure, if it has not answered since.
+    pub error: Option<SourceProblem>,
+    /// `candidate` or `error` belongs to the spec as it is now.
+    pub current: bool,
+}
+
+/// The reason why the source could not be read.
+#[derive(Debug)]
+pub struct SourceProblem {
+    /// One sentence.
+    pub message: String,
+    /// The same poll may succeed later.
+    pub transient: bool,
+}

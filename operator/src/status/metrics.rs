@@ -1,0 +1,224 @@
+//! The metrics of the operator. [`Metrics`] has a method for each thing that is counted. Labels are names and codes,
+//! never values.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use rototo_source::{GitRequest, Reader};
+
+use crate::source::poll::{PollError, PollResult};
+use crate::workspace_key::WorkspaceKey;
+use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
+
+/// The buckets of durations, in seconds: from five milliseconds to a minute and a half.
+const BUCKETS: [f64; 15] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0];
+
+/// All metrics of the operator.
+pub struct Metrics {
+    registry: Registry,
+    propagation: Family<StageLabels, Histogram>,
+    processes: Family<ProcessLabels, Gauge>,
+    polls: Family<OutcomeLabels, Counter>,
+    verified: Family<WorkspaceLabels, Gauge>,
+    publishes: Counter,
+    publish_refused: Counter,
+    put_back: Counter,
+    git_requests: Family<GitLabels, Counter>,
+    reconciles_overdue: Gauge,
+    reconciles_given_up: Counter,
+}
+
+/// One overdue reconcile. It counts as overdue until this is dropped.
+pub(crate) struct Overdue(Gauge);
+
+impl Drop for Overdue {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProcessLabels {
+    namespace: String,
+    workspace: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkspaceLabels {
+    namespace: String,
+    workspace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GitLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("rototo");
+        let propagation: Family<_, _> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        registry.register_with_unit(
+            "propagation",
+            "Time from the detection of a new commit to the end of each stage",
+            Unit::Seconds,
+            propagation.clone(),
+        );
+        let processes = Family::default();
+        registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
+        let polls = Family::default();
+        registry.register("polls", "Polls of a source, by outcome", polls.clone());
+        let verified = Family::default();
+        registry.register_with_unit(
+            "source_verified_timestamp",
+            "When the source last confirmed what is known of it, in Unix time",
+            Unit::Seconds,
+            verified.clone(),
+        );
+        let publishes = Counter::default();
+        registry.register("publishes", "Markers written because content changed", publishes.clone());
+        let publish_refused = Counter::default();
+        registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
+        let put_back = Counter::default();
+        registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
+        let git_requests = Family::default();
+        registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
+        let reconciles_overdue = Gauge::default();
+        registry.register("reconciles_overdue", "Reconciles that have taken long so far", reconciles_overdue.clone());
+        let reconciles_given_up = Counter::default();
+        registry.register("reconciles_given_up", "Reconciles that did not end", reconciles_given_up.clone());
+        Self {
+            registry,
+            propagation,
+            processes,
+            polls,
+            verified,
+            publishes,
+            publish_refused,
+            put_back,
+            git_requests,
+            reconciles_overdue,
+            reconciles_given_up,
+        }
+    }
+}
+
+impl Metrics {
+    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself.
+    #[must_use]
+    pub fn text(&self, reader: &Reader) -> String {
+        for (GitRequest { kind, outcome }, count) in reader.git_requests() {
+            let counter = self.git_requests.get_or_create(&GitLabels { kind, outcome });
+            counter.inner().store(count, std::sync::atomic::Ordering::Relaxed);
+        }
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A poll of a source has ended.
+    pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
+        if result.is_ok() {
+            self.verified.get_or_create(&workspace(key)).set(now.as_second());
+        }
+        let outcome = result.as_ref().map_or_else(PollError::code, |_| "success");
+        self.polls.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The API server has accepted a marker.
+    pub fn published(&self, times: &PublishTimes) {
+        self.publishes.inc();
+        let stages = [("fetched", times.fetched), ("linted", times.linted), ("published", times.published)];
+        for (stage, time) in stages {
+            self.observe(stage, times.detected, time);
+        }
+    }
+
+    /// A process has applied a publish for the first time, this long `after` its detection.
+    pub fn applied(&self, after: Duration) {
+        self.observe("applied", Moment::ZERO, after);
+    }
+
+    fn observe(&self, stage: &'static str, since: Moment, time: Moment) {
+        self.propagation.get_or_create(&StageLabels { stage }).observe(time.saturating_sub(since).as_secs_f64());
+    }
+
+    /// A marker could not be written.
+    pub fn publish_refused(&self) {
+        self.publish_refused.inc();
+    }
+
+    /// A marker that somebody else had changed was put back.
+    pub fn put_back(&self) {
+        self.put_back.inc();
+    }
+
+    /// A reconcile takes long. It counts as overdue until the returned value is dropped.
+    pub(crate) fn reconcile_is_overdue(&self) -> Overdue {
+        self.reconciles_overdue.inc();
+        Overdue(self.reconciles_overdue.clone())
+    }
+
+    /// A reconcile did not end, and was given up.
+    pub(crate) fn reconcile_given_up(&self) {
+        self.reconciles_given_up.inc();
+    }
+
+    /// The number of reconciles that are overdue now.
+    #[cfg(test)]
+    pub(crate) fn reconciles_overdue(&self) -> i64 {
+        self.reconciles_overdue.get()
+    }
+
+    /// The number of reconciles that were given up.
+    #[cfg(test)]
+    pub(crate) fn reconciles_given_up(&self) -> u64 {
+        self.reconciles_given_up.get()
+    }
+
+    /// The fleet of a workspace was counted.
+    pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
+        let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
+        let states =
+            [("applied", view.applied), ("rejected", view.rejected), ("silent", view.silent), ("pending", pending)];
+        for (state, count) in states {
+            self.processes.get_or_create(&labels(key, state)).set(i64::from(count));
+        }
+    }
+
+    /// A workspace is gone.
+    pub fn forget(&self, key: &WorkspaceKey) {
+        for state in ["applied", "rejected", "silent", "pending"] {
+            self.processes.remove(&labels(key, state));
+        }
+        self.verified.remove(&workspace(key));
+    }
+}
+
+fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
+    WorkspaceLabels { namespace: key.namespace.clone(), workspace: key.name.clone() }
+}
+
+fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
+    ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
+}

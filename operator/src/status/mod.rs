@@ -1,0 +1,220 @@
+//! Shows what is known of a workspace: as status and conditions, as Events, and as metrics.
+//!
+//! [`status()`] derives the status from facts, and [`events::events`] the Events from two statuses; both are pure.
+//! `conditions` has one function for each condition, and derives `Ready`, which nothing else does;
+//! `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
+
+mod conditions;
+pub(crate) mod events;
+pub(crate) mod input;
+pub(crate) mod metrics;
+pub(crate) mod record;
+mod short;
+pub(crate) mod write;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rototo_api::workspace::{
+    FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceStatus, SourceStatus,
+    StatusColumns,
+};
+use rototo_protocol::fleet::{FleetView, Millis};
+
+use crate::source::poll::LintVerdict;
+use crate::status::input::StatusInput;
+use crate::status::short::{short_fingerprint, short_revision};
+
+/// The number of publishes that a status remembers.
+const HISTORY: usize = 10;
+/// The number of revisions of the published content that a status names.
+const REVISIONS: usize = 10;
+
+/// Derives the status of a workspace.
+#[must_use]
+pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
+    let published = published(facts);
+    let summary = StatusColumns {
+        revision: published.as_ref().and_then(|published| published.revision.as_deref()).map(short_revision),
+        fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
+        fleet: Some(fleet_summary(facts.fleet)),
+        converged_in: facts.fleet.millis.and_then(|millis| millis.all).map(|millis| format!("{millis}ms")),
+    };
+    let accepted_candidate = facts.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
+    let mut status = RototoWorkspaceStatus {
+        observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
+        conditions: Vec::new(),
+        last_handled_reconcile_at: facts
+            .handled_request
+            .map(str::to_owned)
+            .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
+        source: Some(source(facts)),
+        history: history(facts, published.as_ref()),
+        workspace: match (accepted_candidate, &published) {
+            (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
+                Some(candidate.contents)
+            }
+            _ => facts.previous.workspace,
+        },
+        published,
+        rejected: rejected(facts),
+        fleet: Some(fleet(facts.fleet, facts.now)),
+        summary: Some(summary),
+    };
+    // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
+    // publish.
+    if let (Some(summary), Some(entry)) = (&mut status.summary, status.history.first())
+        && status.published.as_ref().is_some_and(|published| published.updated_at == entry.updated_at)
+    {
+        summary.converged_in = entry.converged_millis.map(|millis| format!("{millis}ms"));
+    }
+    status.conditions = conditions::conditions(facts, &status);
+    status
+}
+
+fn source(facts: &StatusInput<'_>) -> SourceStatus {
+    let known = &facts.source;
+    let before = facts.previous.source.clone().unwrap_or_default();
+    let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
+    SourceStatus {
+        revision: revision.map(ToString::to_string).or(before.revision),
+        layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.clone()),
+        immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
+        last_success: known.last_success.map(Time).or(before.last_success),
+        consecutive_failures: known.failures,
+        last_error: known.error.as_ref().map(|error| error.message.clone()),
+    }
+}
+
+fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
+    let publish = facts.published?;
+    let candidate = facts.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
+    let fingerprint = publish.fingerprint.to_string();
+    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    let revision = candidate
+        .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
+        .or_else(|| before.and_then(|before| before.revision.clone()));
+    let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
+    Some(PublishedStatus {
+        fingerprint: publish.fingerprint.to_string(),
+        revisions: with_newest(known, revision.as_ref()),
+        revision,
+        updated_at: publish.updated_at,
+    })
+}
+
+/// Adds the newest revision. Commits that change nothing in the workspace follow each other, and somebody may wait for
+/// any of them.
+fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<String> {
+    if let Some(newest) = newest {
+        revisions.retain(|revision| revision != newest);
+        revisions.insert(0, newest.clone());
+        revisions.truncate(REVISIONS);
+    }
+    revisions
+}
+
+fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
+    let before = facts.previous.rejected.as_ref();
+    let Some(candidate) = facts.source.candidate else { return before.cloned() };
+    let LintVerdict::Refused(refusal) = &candidate.verdict else { return None };
+    let revision = candidate.revision.as_ref().map(ToString::to_string);
+    let same = before.filter(|before| before.revision == revision && before.diagnostics == refusal.findings);
+    Some(RejectedStatus {
+        revision,
+        time: same.map_or(Time(facts.now), |before| before.time.clone()),
+        errors: refusal.errors,
+        warnings: refusal.warnings,
+        diagnostics: refusal.findings.clone(),
+    })
+}
+
+fn fleet(view: &FleetView, now: Timestamp) -> FleetStatus {
+    FleetStatus {
+        unbound: view.unbound,
+        unaccounted: view.unaccounted,
+        lost: view.lost,
+        as_of: Some(Time(now)),
+        claim_seconds: u32::try_from(view.windows.silence.as_secs()).unwrap_or(u32::MAX),
+        expected: view.expected,
+        processes: view.processes,
+        applied: view.applied,
+        rejected: view.rejected,
+        silent: view.silent,
+        millis: view.millis.map(millis),
+        behind: view.behind.clone(),
+    }
+}
+
+fn millis(millis: Millis) -> FleetMillis {
+    let Millis { fetched, linted, published, first, p50, p99, all } = millis;
+    FleetMillis { fetched, linted, published, first, p50, p99, all }
+}
+
+fn fleet_summary(view: &FleetView) -> String {
+    match view.expected {
+        Some(expected) => format!("{}/{expected}", view.applied),
+        None => format!("{} reporting", view.processes),
+    }
+}
+
+fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
+    let mut history = facts.previous.history.clone();
+    let Some(published) = published else { return history };
+    if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {
+        let entry = HistoryEntry {
+            fingerprint: published.fingerprint.clone(),
+            revision: published.revision.clone(),
+            updated_at: published.updated_at,
+            converged_millis: None,
+        };
+        history.insert(0, entry);
+        history.truncate(HISTORY);
+    }
+    if let (Some(newest), Some(millis)) = (history.first_mut(), facts.fleet.millis) {
+        newest.converged_millis = newest.converged_millis.or(millis.all);
+    }
+    history
+}
+
+/// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,
+/// are worth a write by themselves only every ten minutes: metrics and answers to reports have the first exactly, and
+/// the endpoint for convergence has the second.
+#[must_use]
+pub fn worth_writing(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> bool {
+    const DATED_EVERY: Duration = Duration::from_secs(600);
+    let mut aligned = next.clone();
+    let recent = |before: &Option<Time>, after: &Option<Time>| match (before, after) {
+        (Some(before), Some(after)) => after.0.duration_since(before.0).unsigned_abs() < DATED_EVERY,
+        _ => false,
+    };
+    if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)
+        && recent(&before.last_success, &after.last_success)
+    {
+        after.last_success.clone_from(&before.last_success);
+    }
+    if let (Some(before), Some(after)) = (&previous.fleet, &mut aligned.fleet)
+        && recent(&before.as_of, &after.as_of)
+    {
+        after.as_of.clone_from(&before.as_of);
+    }
+    // The number of requests in a row to a host that is away is no news either.
+    if let (Some(before), Some(after)) = (&previous.source, &mut aligned.source)
+        && before.consecutive_failures > 0
+        && after.consecutive_failures > 0
+    {
+        after.consecutive_failures = before.consecutive_failures;
+    }
+    aligned != *previous
+}
+
+/// Returns whether a status is at rest: nothing in it is expected to change soon.
+#[must_use]
+pub fn settled(status: &RototoWorkspaceStatus) -> bool {
+    use rototo_api::condition::RECONCILING;
+    status.conditions.iter().all(|condition| condition.type_ != RECONCILING)
+}
+
+#[cfg(test)]
+mod tests;
