@@ -387,8 +387,8 @@ impl<'a> InspectionInput<'a> {
 
 impl<'a> Rule<'a> {
     fn of(index: usize, rule: &'a parse::Rule) -> Self {
-        let text = |field: &'a parse::Field<Arc<str>>| field.value().map(|text| &**text);
-        Self { index, qualifier: text(&rule.qualifier), value: text(&rule.value) }
+        let content = |field: &'a parse::Field<Arc<str>>| field.value().map(|text| &**text);
+        Self { index, qualifier: content(&rule.qualifier), value: content(&rule.value) }
     }
 }
 

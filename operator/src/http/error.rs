@@ -45,7 +45,7 @@ impl IntoResponse for HttpError {
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
             Self::NoSuchMethod => {
-                let message = "snapshots are got, reports and calls of a git host are posted".to_owned();
+                let message = "GET serves snapshots and convergence, POST takes reports and webhook calls".to_owned();
                 (StatusCode::METHOD_NOT_ALLOWED, "no_such_method", message)
             }
             Self::TooLong => {

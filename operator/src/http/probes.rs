@@ -49,7 +49,7 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
     if health.progress.is_alive(Instant::now()) {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "neither a reconcile nor an attempt to renew the Lease has ended of late")
+        (StatusCode::SERVICE_UNAVAILABLE, "neither a reconcile nor an attempt to renew the Lease has ended recently")
     }
 }
 

@@ -118,7 +118,7 @@ fn apply_transition(
         }
         LeaseTransition::Begin => info!(lease, identity, "this operator writes"),
         LeaseTransition::Resume => {
-            info!(lease, identity, "this operator writes again, after a time in which nobody did");
+            info!(lease, identity, "this operator writes again, after a time in which none wrote");
             changed(LeadershipChange::Lapsed);
         }
         LeaseTransition::Retake => {

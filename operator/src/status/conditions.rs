@@ -98,7 +98,9 @@ fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
             Some(_) => {
                 ConditionState::fails(reason::LINT_REFUSED, "the newest revision was refused: status.rejected says why")
             }
-            None if facts.published.is_some() => ConditionState::well(reason::PASSED, "what is published has passed"),
+            None if facts.published.is_some() => {
+                ConditionState::well(reason::PASSED, "the published revision has no errors")
+            }
             None => ConditionState::unknown(reason::NOT_LINTED, "no revision has been linted yet"),
         };
     };
@@ -219,7 +221,7 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
         ),
         Fleet::Unprovable => unknown(
             reason::UNPROVABLE,
-            format!("{count}; the others no longer report, and nobody can see whether they have ended{named}"),
+            format!("{count}; the others no longer report, and it is unknown whether they have ended{named}"),
         ),
         Fleet::Silent => {
             unknown(reason::SILENT, format!("{count}; the others had applied it and no longer report{named}"))

@@ -90,7 +90,7 @@ impl Default for Metrics {
         let verified = Family::default();
         registry.register_with_unit(
             "source_verified_timestamp",
-            "When the source last confirmed what is known of it, in Unix time",
+            "The last answer of the source, in Unix time",
             Unit::Seconds,
             verified.clone(),
         );
