@@ -87,7 +87,7 @@ impl World {
         (lacking > 0).then(|| format!("has {lacking} handles that did not have it since {} ms", since.as_millis()))
     }
 
-    /// Whether the definition counts a process that lives.
+    /// Returns whether the definition counts a process that lives.
     fn counts(&self, operator: usize, index: usize, view: &FleetView) -> bool {
         let process = &self.processes[index];
         let leader = &self.operators[operator];
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Whether a process that lives ran something before this record began, can be heard, and was not.
+    /// Returns whether a process that lives ran something before this record began, can report, and has not been counted.
     fn is_overlooked(&self, operator: usize, index: usize, publish: Publish) -> bool {
         let Some(record) = &self.operators[operator].record else { return false };
         let process = &self.processes[index];
@@ -143,7 +143,7 @@ impl World {
         lives && old && otherwise && !hindered && !absent && !record.gap && self.network_faults == 0
     }
 
-    /// Who lives, was heard, and has not drained is counted, and leaves by no passing of time.
+    /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
     fn check_counted(&mut self, operator: usize, view: &FleetView) {
         let Some(record) = &self.operators[operator].record else { return };
         let counts = |(index, received_reports): &(&usize, &ReceivedReport)| {

@@ -1,4 +1,4 @@
-//! What happens, each thing at its time.
+//! The events of a history, each at its time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use crate::pods::PodObject;
 use crate::script::Act;
 use crate::world::Claim;
 
-/// What came of asking for content.
+/// The result of a request for content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Had {
     From(ContentSource),
@@ -143,7 +143,7 @@ pub enum Event {
     },
 }
 
-/// What will happen, the next first; what is due at the same time, in the order in which it was put in.
+/// The events to come, the next first; events of the same time in the order in which they were added.
 #[derive(Default)]
 pub struct Queue {
     heap: BinaryHeap<Reverse<Queued>>,

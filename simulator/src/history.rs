@@ -6,13 +6,13 @@ use crate::script::{Client, HistoryScript, PodPlan};
 use crate::violation::InvariantViolation;
 use crate::world::World;
 
-/// What came of one history.
+/// The outcome of one history.
 #[derive(Clone, Debug)]
 pub struct HistoryOutcome {
     pub violation: Option<InvariantViolation>,
-    /// How often convergence was claimed.
+    /// The number of claims of convergence.
     pub claims: u64,
-    /// How many events happened.
+    /// The number of events.
     pub events: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What must hold when the last fault has ended and everything has come to rest.
+//! The invariants that must hold when the last fault has ended and everything has come to rest.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// Whether nobody can see the end of a process as long as its pod runs: an older client does not say which run of a
+    /// Returns whether the end of a process can't be seen while its pod runs: an older client does not report which run of a
     /// container it is of, and has no word on its siblings.
     fn ends_unseen(&self, index: usize) -> bool {
         let process = &self.processes[index];

@@ -15,11 +15,11 @@ pub const FOR_GOOD: u64 = 1_000_000;
 pub struct HistoryScript {
     /// The pods that there are in the beginning.
     pub pods: Vec<PodPlan>,
-    /// How many processes that are bound to no pod.
+    /// The number of processes that are bound to no pod.
     pub unbound: usize,
     /// The steps, in order of time.
     pub steps: Vec<Step>,
-    /// How many messages of 100 are lost, doubled, or late.
+    /// The number of messages of 100 that are lost, doubled, or late.
     pub network_faults: u32,
 }
 
@@ -58,7 +58,7 @@ pub enum Client {
 pub struct Step {
     /// When.
     pub at: Duration,
-    /// What.
+    /// The act.
     pub act: Act,
 }
 

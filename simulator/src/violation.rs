@@ -26,9 +26,9 @@ pub enum Invariant {
     OneName,
     /// A process that lives counts from its first report until it drains, or nobody can see its end for too long.
     LeavesByEvidence,
-    /// Who ran something of an earlier object of the name, and can be heard, is heard before a claim.
+    /// A reachable process that ran something of an earlier object of the name has reported before a claim.
     NobodyOverlooked,
-    /// What an operator wrote in an earlier term is kept only if it is right.
+    /// A write of an operator in an earlier term is kept only if it is right.
     OldTermsLeaveNoTrace,
     /// A process that nothing is in the way of follows; one with a direct source needs no operator for what its source has.
     UndisturbedFollow,

@@ -34,29 +34,29 @@ pub struct World {
     pub api: Api,
     pub git: Git,
     pub operators: Vec<Operator>,
-    /// Who holds the lease, and its term.
+    /// The holder of the lease, and its term.
     pub lease: Option<usize>,
     pub terms: u64,
-    /// How many records operators have begun.
+    /// The number of records that operators have begun.
     pub records: u64,
     pub pods: Vec<PodTruth>,
     pub processes: Vec<Process>,
     pub faults: Faults,
     pub violation: Option<InvariantViolation>,
-    /// Whether the operators' wall clocks have jumped.
+    /// True if the operators' wall clocks have jumped.
     pub clock_jumped: bool,
     /// When something was done last, other than to operators.
     pub disturbed: Moment,
-    /// Whether anybody has left, in whatever way, or the operator has not heard it all.
+    /// True if a process has left, in whatever way, or a report did not reach the operator.
     pub somebody_left: bool,
-    /// What happens, step by step, if somebody wants to read it.
+    /// The steps of the history, if they are to be printed.
     pub trace: Option<Vec<String>>,
-    /// How often a claim was made.
+    /// The number of claims.
     pub claims: u64,
     pub events: u64,
 }
 
-/// What is out of order at the moment.
+/// The faults of the moment.
 #[derive(Default)]
 pub struct Faults {
     /// The operator that leads can't reach the API server until then.
@@ -86,14 +86,14 @@ pub struct Api {
     pub last_name: Option<UpdatedAt>,
     /// Every publish of an operator, in order.
     pub names: Vec<Publish>,
-    /// Whether anybody but an operator has written the marker.
+    /// True if somebody else than an operator has written the marker.
     pub edited: bool,
     /// The UID of the workspace, as long as there is one.
     pub workspace: Option<u64>,
     /// When it was deleted, and when it came back last after so long that its processes report more rarely.
     pub deleted: Moment,
     pub long_absence_ended: Option<Moment>,
-    /// How many workspaces there have been, all of one name.
+    /// The number of workspaces so far, all of one name.
     pub workspaces: u64,
     /// The version of the workspace and its status.
     pub status_version: u64,
@@ -107,9 +107,9 @@ pub struct Claim {
     pub converged: bool,
     /// The figure of each publish, the newest first.
     pub history: Vec<(UpdatedAt, Option<u64>)>,
-    /// How many processes it counts.
+    /// The number of processes that it counts.
     pub counted: usize,
-    /// Which ones: known to the world, not to the operator.
+    /// The processes that it counts: known to the world, not to the operator.
     pub members: Vec<usize>,
     /// The operator's wall clock.
     pub as_of: Timestamp,
@@ -121,7 +121,7 @@ pub struct Git {
     pub since: Moment,
     pub commit: u64,
     pub content: u8,
-    /// How often its content changed.
+    /// The number of changes of its content.
     pub changes: u64,
 }
 
@@ -204,7 +204,7 @@ impl World {
         Duration::from_millis(if late { self.rng.u64(50..4_000) } else { self.rng.u64(1..30) })
     }
 
-    /// Whether a message gets lost.
+    /// Decides whether a message gets lost.
     pub fn is_lost(&mut self) -> bool {
         self.network_faults > 0 && self.now < QUIET_AT && self.rng.u32(0..100) < self.network_faults / 2
     }

@@ -25,7 +25,7 @@ use crate::world::World;
 use record::Record;
 use workspace::Sweep;
 
-/// How often the source is asked when nobody pushes.
+/// The poll interval.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// So long a lease is held without being renewed, by the holder's own clock.
 const HELD: Duration = Duration::from_secs(8);
@@ -33,12 +33,12 @@ const HELD: Duration = Duration::from_secs(8);
 /// An operator process.
 pub struct Operator {
     pub alive: bool,
-    /// Which life of it: messages to an earlier one are lost.
+    /// The number of its life: messages to an earlier one are lost.
     pub life: u64,
     /// The term in which it leads.
     term: Option<u64>,
     pub clock_offset: i64,
-    /// What it remembers of the workspace. Only who leads remembers anything.
+    /// Its record of the workspace. Only the leader has one.
     pub record: Option<Record>,
     /// The UID of the workspace that its watch shows.
     pub marker_confirmed: Option<u64>,
@@ -144,7 +144,7 @@ impl World {
         self.wall().checked_add(offset).unwrap_or_default()
     }
 
-    /// Whether the operator holds the lease, fresh by its own clock.
+    /// Returns whether the operator holds the lease, fresh by its own clock.
     fn leads(&self, operator: usize) -> bool {
         self.lease == Some(operator) && self.operators[operator].alive && self.now >= self.lapsed_until()
     }

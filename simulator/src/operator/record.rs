@@ -1,4 +1,4 @@
-//! What an operator remembers of the workspace, and what the world notes beside it for its checks.
+//! An operator's record of the workspace, with the facts that the world notes beside it for its checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::world::{Claim, MIN_HEARTBEAT, World};
 
 /// The memory of an operator of the workspace, as long as it leads.
 pub struct Record {
-    /// Which one: answers to an earlier one are no longer its business.
+    /// The number of the record: answers to an earlier one are ignored.
     pub number: u64,
     /// The UID of the workspace.
     pub uid: u64,
@@ -57,7 +57,7 @@ pub struct ReceivedReport {
     pub first: Moment,
 }
 
-/// Who was known to an operator when it published.
+/// The processes that an operator knew when it published.
 #[derive(Clone, Debug)]
 pub struct Members {
     pub members: Vec<usize>,
@@ -73,7 +73,7 @@ impl ReceivedReport {
         self.publish.is_none() && matches!(self.state, ProcessState::Starting | ProcessState::Pending)
     }
 
-    /// Whether it says that the process does not run this.
+    /// Returns whether it says that the process does not run this.
     pub fn says_otherwise(&self, publish: Publish) -> bool {
         let resolves = matches!(self.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
         !(self.drained() || self.runs_nothing() || resolves && self.publish == Some(publish))

@@ -1,4 +1,4 @@
-//! What processes say, and what they are answered.
+//! Reports of processes, and the responses to them.
 
 use std::time::Duration;
 

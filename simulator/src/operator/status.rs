@@ -1,4 +1,4 @@
-//! What an operator claims: in its answers at once, and in the status of the object.
+//! The claims of an operator: in its answers at once, and in the status of the object.
 
 use std::time::Duration;
 

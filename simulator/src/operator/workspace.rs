@@ -73,7 +73,7 @@ impl World {
         self.requeue(operator, Duration::from_millis(1));
     }
 
-    /// What is left of a workspace that is gone is removed.
+    /// Removes what is left of a workspace that is gone.
     pub fn sweep_soon(&mut self, operator: usize) {
         let leader = &mut self.operators[operator];
         if leader.sweeps.is_none() {

@@ -1,4 +1,4 @@
-//! What a handle does: the real state machine decides, and its actions happen in the world.
+//! The actions of a handle: the real state machine decides, and its actions happen in the world.
 
 use std::time::Duration;
 

@@ -41,10 +41,10 @@ pub struct Process {
     pub deaf_watch: Moment,
     /// The version of the map that its watch has shown.
     seen_version: u64,
-    /// What its disk keeps.
+    /// The content on its disk.
     disk: Option<Publish>,
     keeps: bool,
-    /// What it was asked about its siblings.
+    /// The operator's questions about its siblings.
     asked: Vec<Pid>,
     /// When all its handles had a publish first.
     applied: Vec<(Publish, Moment)>,
@@ -55,23 +55,23 @@ pub struct Handle {
     pub id: u64,
     pub opened: Moment,
     state: FollowerState,
-    /// What a new call of `current()` gives, and since when.
+    /// The result of a new call of `current()`, and the time since which it is given.
     resolves: Vec<(Moment, Publish)>,
     work: u64,
     armed: u64,
-    /// What its doorbell showed last.
+    /// The marker that its doorbell showed last.
     shown: Option<Publish>,
     loaded: Option<Fingerprint>,
     has_listed: bool,
 }
 
 impl Handle {
-    /// What it resolves from now.
+    /// Returns the publish that it resolves from now.
     pub fn current(&self) -> Option<Publish> {
         self.resolves.last().map(|(_, publish)| *publish)
     }
 
-    /// Whether it resolved from this publish at any time since `since`.
+    /// Returns whether it resolved from this publish at any time since `since`.
     pub fn had(&self, publish: Publish, since: Moment) -> bool {
         self.resolves.iter().enumerate().any(|(index, (_, had))| {
             let until = self.resolves.get(index + 1).map(|(until, _)| *until);
@@ -97,7 +97,7 @@ impl Process {
         }
     }
 
-    /// Whether its reports say when it has what: an older client's handles speak over each other.
+    /// Returns whether its reports are ordered: an older client's handles overwrite each other's.
     pub fn speaks_for_all_handles(&self) -> bool {
         self.client != Client::Older || self.opened < 2
     }
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// Whether the process runs now; if it is stopped, `event` happens when it wakes.
+    /// Returns whether the process runs now; if it is stopped, `event` happens when it wakes.
     fn awake(&mut self, process: usize, event: impl FnOnce() -> Event) -> bool {
         let one = &self.processes[process];
         if !one.alive {

@@ -1,4 +1,4 @@
-//! What a process says of itself, and what it is answered.
+//! The reports of a process, and the responses to them.
 
 use std::time::Duration;
 
