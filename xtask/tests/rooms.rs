@@ -67,6 +67,25 @@ fn the_rooms_of_a_package_are_no_circle() {
     }
 }
 
+#[test]
+fn the_functions_on_the_way_of_a_change_and_of_a_report_exist() {
+    let page = fs::read_to_string(cargo::root().join("ARCHITECTURE.md")).unwrap();
+    let (_, way) = page.split_once("\n## The way of one change").expect("ARCHITECTURE.md has that chapter");
+    let way = way.split("\n## ").next().unwrap();
+    let steps = way.lines().filter_map(|line| {
+        let (file, rest) = line.split_once("[`")?.1.split_once("`](")?;
+        Some((file, rest.split_once(" `")?.1.split_once('`')?.0))
+    });
+    let missing: Vec<_> = steps
+        .filter(|(file, function)| {
+            let code = fs::read_to_string(cargo::root().join(file)).unwrap_or_default();
+            !code.contains(&format!("fn {function}"))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no such file, or no such function in it: {missing:?}");
+    assert!(way.lines().filter(|line| line.contains("[`")).count() > 15, "{way}");
+}
+
 /// By room: the rooms that it imports, each with a place.
 fn imports(src: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     let rooms: BTreeSet<String> =
