@@ -1,4 +1,4 @@
-//! What lint has to say: a [`Diagnostic`] names the rule, the place, what is wrong there, and a way out.
+//! Diagnostics: the findings of lint. A [`Diagnostic`] names the rule, the place, the fault, and a way out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::text::Range;
 
-/// Whether a workspace with this diagnostic may be published.
+/// The severity of a diagnostic. It decides whether the workspace may be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It may not.
+    /// The workspace may not be published.
     Error,
-    /// It may; somebody should still look at it.
+    /// The workspace may be published, but somebody should read the diagnostic.
     Warning,
 }
 
-/// The step of linting that found it.
+/// The stage of lint that found a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Which documents there are.
+    /// The documents of the workspace exist.
     Discover,
-    /// Whether their text is TOML or JSON.
+    /// The text of each document is TOML or JSON.
     Parse,
-    /// Whether each document has the shape of its kind.
+    /// Each document has the shape of its kind.
     Project,
-    /// Whether custom rules are declared as they should be.
+    /// Custom rules are declared correctly.
     Register,
-    /// Whether what documents name exists.
+    /// Everything that documents name exists.
     Reference,
-    /// Whether values fit their types and schemas.
+    /// Values fit their types and schemas.
     Value,
-    /// Whether the rules and qualifiers make sense together.
+    /// Rules and qualifiers make sense together.
     Graph,
-    /// What a team demands of its own workspaces.
+    /// The workspace meets the requirements of its own team.
     Policy,
 }
 
@@ -96,7 +96,7 @@ impl Entity {
 pub struct Location {
     /// The document, relative to the workspace; empty for the workspace as a whole.
     pub path: String,
-    /// Where in the document; `None` for the whole of it.
+    /// The range in the document; `None` for the whole document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
 }
@@ -122,9 +122,9 @@ impl fmt::Display for Location {
 /// A second place that explains the first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Related {
-    /// Where.
+    /// The place.
     pub location: Location,
-    /// What is to be seen there.
+    /// The explanation of the place.
     pub message: String,
 }
 
@@ -135,37 +135,38 @@ pub struct Related {
 pub struct Diagnostic {
     /// The rule, `rototo/…` for those that are built in.
     pub rule: Cow<'static, str>,
-    /// Whether it stands in the way of publishing.
+    /// The severity; an error keeps the workspace from being published.
     pub severity: Severity,
-    /// The step that found it.
+    /// The stage that found it.
     pub stage: Stage,
-    /// What it is about.
+    /// The thing in the workspace that it is about.
     pub entity: Entity,
-    /// What is wrong, in one sentence; it may quote the workspace.
+    /// The fault, in one sentence, which may quote the workspace.
     pub message: String,
     /// A way out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// Where.
+    /// The place of the fault.
     pub location: Location,
-    /// Places that help to understand it.
+    /// Further places that explain the fault.
     pub related: Vec<Related>,
-    /// The name of the key it is about, where naming it helps and reveals no value.
+    /// The name of the key that it is about, if the name helps and reveals no value.
     #[serde(skip)]
     pub key: Option<String>,
-    /// What the rule is called.
+    /// The title of the rule.
     #[serde(skip)]
     pub title: Cow<'static, str>,
 }
 
 impl Diagnostic {
-    /// What diagnostics are ordered by.
+    /// The sort key of diagnostics.
     pub(crate) fn place(&self) -> impl Ord + '_ {
         (&self.location, self.stage, self.severity, &self.rule)
     }
 
-    /// What is wrong without a word from the workspace but its paths, its key names, and the titles of its own rules, which
-    /// are given before any value is shown to them: fit for a status, an event, or a log that others read.
+    /// Describes the fault without any text from the workspace except its paths, its key names, and the titles of its
+    /// custom rules, which are declared before a rule sees any value. The message is fit for a status, an event, or a
+    /// log that others read.
     ///
     /// ```
     /// use rototo_engine::{Tree, lint, parse};
@@ -185,7 +186,7 @@ impl Diagnostic {
     }
 }
 
-/// A title that somebody wrote, as one line of bearable length.
+/// Returns a title from a script as one line of limited length.
 fn one_line(title: &str) -> String {
     const LONGEST: usize = 200;
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };

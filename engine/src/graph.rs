@@ -1,9 +1,10 @@
-//! Cycles and depth of references, without recursion: a workspace may chain as many as it likes.
+//! Cycles and depths of references, computed without recursion, because a workspace may have chains of any length.
 
 /// The longest permitted chain of qualifiers that refer to each other. Resolution follows a chain on its stack.
 pub const MAX_QUALIFIER_CHAIN: usize = 128;
 
-/// The strongly connected components of a graph of `edges[from] = [to, …]`, each after all that it refers to.
+/// The strongly connected components of the graph `edges[from] = [to, …]`; each comes after all components that it
+/// refers to.
 pub(crate) fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut search = Search {
         edges,
@@ -22,7 +23,7 @@ pub(crate) fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     search.components
 }
 
-/// How many references follow each other at most from each node, itself included; nodes on cycles count as one.
+/// The length of the longest chain of references from each node, itself included. Nodes on a cycle count as one.
 pub(crate) fn depths(edges: &[Vec<usize>], components: &[Vec<usize>]) -> Vec<usize> {
     let mut depths = vec![0_usize; edges.len()];
     for node in components.iter().flatten() {
@@ -34,7 +35,7 @@ pub(crate) fn depths(edges: &[Vec<usize>], components: &[Vec<usize>]) -> Vec<usi
     depths
 }
 
-/// Whether a component is a cycle: more than one node, or one that refers to itself.
+/// Returns whether a component is a cycle: more than one node, or one that refers to itself.
 pub(crate) fn is_cycle(component: &[usize], edges: &[Vec<usize>]) -> bool {
     match component {
         [only] => edges.get(*only).is_some_and(|to| to.contains(only)),
@@ -42,7 +43,7 @@ pub(crate) fn is_cycle(component: &[usize], edges: &[Vec<usize>]) -> bool {
     }
 }
 
-/// Tarjan's algorithm with its call stack as a value.
+/// Tarjan's algorithm, with its call stack as a value.
 struct Search<'a> {
     edges: &'a [Vec<usize>],
     found: Vec<Option<usize>>,

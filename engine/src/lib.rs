@@ -45,5 +45,6 @@ pub use resolve::{Resolution, ResolveError, ResolveOptions, context, trace};
 pub use value::attribute::Attribute;
 pub use value::bucket::{self, bucket};
 
-/// What this engine understands. It grows when a workspace may hold something that older engines would read differently.
+/// The level of the format that this engine supports. It rises when a workspace may hold something that older engines
+/// would read differently.
 pub const ENGINE_LEVEL: u64 = 1;

@@ -1,4 +1,4 @@
-//! The tables that resolution walks: names are numbers, values are shared, and nothing is left to check.
+//! The tables that resolution reads. Names are numbers, values are shared, and everything is checked.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::document::fingerprint::Fingerprint;
 use crate::document::shared::SharedMap;
 use crate::parse::{self, Parse, Parsed, Schema};
 
-/// A workspace ready to resolve. What does not differ from the one it was made after is shared with it.
+/// A workspace that is ready to resolve. It shares all unchanged parts with the workspace it was compiled after.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// What it was made from.
+    /// The parsed workspace that it was compiled from.
     pub(super) parsed: Parsed,
     pub(super) variables: NameTable<CompiledVariable>,
-    /// The numbers of qualifiers. One keeps its number while it is there.
+    /// The numbers of qualifiers. A qualifier keeps its number while it exists.
     pub(super) qualifier_numbers: SharedMap<u32>,
     pub(super) qualifiers: Arc<[Arc<CompiledQualifier>]>,
     pub(super) paths: Arc<Paths>,
     pub(super) context_schema: Option<ContextSchema>,
-    /// For each resource, the variables whose values are its objects.
+    /// The variables that take their values from the objects of a resource, by resource.
     pub(super) users: SharedMap<SharedMap<()>>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Choice {
 #[derive(Debug)]
 pub(crate) struct CompiledQualifier {
     pub(crate) id: Arc<str>,
-    /// As many as were written, in that order.
+    /// All predicates as written, in that order.
     pub(crate) predicates: Box<[CompiledPredicate]>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum PredicateSubject {
     Qualifier(u32),
 }
 
-/// The schema of the context. A part of its digest, never 0, is its identity.
+/// The context schema. Its identity is a part of its digest, and never 0.
 #[derive(Clone, Debug)]
 pub(crate) struct ContextSchema {
     pub(crate) document: Parse<Schema>,
@@ -79,13 +79,13 @@ impl Named for CompiledVariable {
 }
 
 impl Compiled {
-    /// The name of the content it was compiled from.
+    /// The fingerprint of the content that it was compiled from.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.parsed.fingerprint()
     }
 
-    /// What it was compiled from.
+    /// The parsed workspace that it was compiled from.
     #[must_use]
     pub fn parsed(&self) -> &Parsed {
         &self.parsed

@@ -1,4 +1,4 @@
-//! What a predicate demands of an attribute, prepared for its type: deciding it looks at no JSON that is no list or object.
+//! The constraint of a predicate, prepared for its type: deciding it reads no JSON except lists and objects.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::value::attribute::AttributeValue;
 use crate::value::bucket::Salted;
 use crate::value::number::Number;
 
-/// As many texts are compared one by one; more are hashed.
+/// Up to this number, texts are compared one by one; more are hashed.
 const FEW: usize = 8;
 
-/// What a predicate demands, apart from its negation.
+/// The constraint of a predicate, without its negation.
 #[derive(Debug)]
 pub(crate) enum Constraint {
     Equal(Operand),
@@ -26,7 +26,7 @@ pub(crate) enum Constraint {
     Bucket { salted: Salted, start: u16, end: u16 },
 }
 
-/// Something to be equal to.
+/// The operand of an equality.
 #[derive(Debug)]
 pub(crate) enum Operand {
     Text(Box<str>),
@@ -35,11 +35,11 @@ pub(crate) enum Operand {
     Json(Arc<Value>),
 }
 
-/// Things to be equal to one of.
+/// The operands of `in`.
 #[derive(Debug)]
 pub(crate) struct OperandList {
     texts: Texts,
-    /// In order.
+    /// Sorted.
     numbers: Box<[Number]>,
     others: Box<[Value]>,
 }
@@ -51,7 +51,7 @@ enum Texts {
 }
 
 impl Constraint {
-    /// What a predicate demands, and whether that is negated; nothing if it is no predicate.
+    /// Returns the constraint of a predicate, and whether it is negated; `None` if the predicate is invalid.
     pub(crate) fn of(predicate: &parse::Predicate) -> Option<(Self, bool)> {
         let op = predicate.operator()?;
         if op == Op::Bucket {
@@ -68,7 +68,7 @@ impl Constraint {
         }
     }
 
-    /// Whether the attribute is as demanded; nothing if it can't be ordered.
+    /// Returns whether the attribute meets the constraint; `None` if it can't be ordered.
     #[inline(always)]
     pub(crate) fn holds<'a>(&self, found: impl AttributeValue<'a>) -> Option<bool> {
         match self {

@@ -1,5 +1,5 @@
-//! A parsed workspace to a [`Compiled`] one. Whatever resolution relies on is checked here, once; what did not change
-//! since an earlier workspace is taken from there.
+//! Compiles a parsed workspace into a [`Compiled`] one. Everything that resolution relies on is checked here, once.
+//! Parts that did not change since an earlier workspace are taken from there.
 
 pub(crate) mod compiled;
 pub(crate) mod constraint;
@@ -26,16 +26,16 @@ use crate::lint::lint;
 use crate::parse;
 use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
 
-/// A workspace that cannot be resolved; trying again does not help, changing the workspace does.
+/// The error of a workspace that cannot be resolved. Trying again does not help; changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct CompileError {
     /// The document at which compiling stopped.
     pub path: String,
-    /// What lint says about the workspace: its errors, those of that document first.
+    /// The errors of lint about the workspace; those of that document come first.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Holds no value of the workspace.
+/// The text holds no value of the workspace.
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.diagnostics.split_first() {
@@ -48,10 +48,11 @@ impl fmt::Display for CompileError {
     }
 }
 
-/// The document that cannot be compiled. Lint finds the words: whatever is refused here is an error there.
+/// The document that cannot be compiled. Everything that is refused here is an error of lint, which has the message.
 struct UncompilableDocument<'a>(&'a str);
 
-/// Makes a workspace ready to resolve. It need not be free of lint errors: only what resolution needs is checked here.
+/// Makes a workspace ready to resolve. The workspace may have lint errors: only the parts that resolution needs are
+/// checked.
 ///
 /// ```
 /// use rototo_engine::{Tree, compile, parse};
@@ -61,13 +62,13 @@ struct UncompilableDocument<'a>(&'a str);
 /// ```
 ///
 /// # Errors
-/// When something that resolution needs is missing or does not hold together.
+/// When something that resolution needs is missing or inconsistent.
 pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
     compile_after(&Compiled::default(), parsed)
 }
 
-/// As [`compile`], with the same result, taking from `previous` what did not change since. The work is proportional to
-/// what changed and what depends on it.
+/// Compiles like [`compile`], with the same result, and takes unchanged parts from `previous`. The work is proportional
+/// to the changes and to everything that depends on them.
 ///
 /// # Errors
 /// As [`compile`].
@@ -83,14 +84,14 @@ pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, C
 struct Compiler<'a> {
     parsed: &'a Parsed,
     changes: ChangedIds,
-    /// The workspace before; what changed is replaced in it.
+    /// The previous workspace, in which changed parts are replaced.
     compiled: Compiled,
 }
 
 impl<'a> Compiler<'a> {
     fn after(previous: &Compiled, parsed: &'a Parsed) -> Self {
         let changes = parsed.changes_since(&previous.parsed);
-        // Others may still refer to a qualifier that is gone, by a number that means nothing any more.
+        // Another qualifier may still refer to a removed one by its number, which has no meaning any more.
         let one_is_gone = changes.qualifiers.iter().any(|id| !parsed.qualifiers.contains_key(id));
         if one_is_gone || previous.paths.too_many_for(parsed.qualifiers.len()) {
             return Self::after(&Compiled::default(), parsed);
@@ -172,7 +173,7 @@ impl<'a> Compiler<'a> {
     fn predicate(&mut self, predicate: &parse::Predicate) -> Option<CompiledPredicate> {
         let attribute = predicate.attribute.value()?;
         let (constraint, negated) = Constraint::of(predicate)?;
-        // A bucket hashes something of the context, even where its name looks like a qualifier's.
+        // A bucket hashes an attribute of the context, even where its name looks like that of a qualifier.
         let subject = match (predicate.qualifier_reference(), &constraint) {
             (Some(id), Constraint::Equal(_) | Constraint::OneOf(_) | Constraint::Ordered { .. }) => {
                 PredicateSubject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
@@ -227,7 +228,7 @@ impl<'a> Compiler<'a> {
         Some(CompiledVariable { id: Arc::clone(id), rules, default })
     }
 
-    /// The value of that key, if `variable` has it as its type says.
+    /// Returns the value of that key, if `variable` has it and its type permits it.
     fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
         match (variable.value_type()?, &variable.values, &variable.schema) {
             (Type::Resource(resource), values, Field::Missing(_)) if has_none(values) => {
@@ -248,7 +249,7 @@ fn require_version<'a>(version: &Field<i64>, path: &'a str) -> Result<(), Uncomp
     if version.value() == Some(&1) { Ok(()) } else { Err(UncompilableDocument(path)) }
 }
 
-/// The resource whose objects are a variable's values.
+/// The resource whose objects are the values of a variable.
 fn resource_of(document: &Parse<parse::Variable>) -> Option<&str> {
     match document.content()?.value_type()? {
         Type::Resource(resource) => Some(resource),

@@ -1,4 +1,4 @@
-//! The paths into the context that qualifiers read, each with a number, so that a resolution can remember them.
+//! The paths into the context that qualifiers read. Each has a number, so that a resolution can remember its value.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use crate::document::shared::SharedMap;
 use crate::document::text::same;
 
-/// Paths with more parts than this are read from the root: remembering each part of a longer one is not worth the memory.
+/// Longer paths are read from the root: remembering each of their parts takes more memory than it is worth.
 const MAX_SHARED_PARTS: usize = 8;
 
-/// Maps up to this size are looked through; comparing lengths first beats searching in order.
+/// Maps up to this size are searched in sequence; comparing lengths first is faster than a binary search.
 const SMALL_MAP: usize = 8;
 
-/// The paths, and those that lead to them. One keeps its number, and none is ever taken out.
+/// The paths and all their prefixes. A path keeps its number, and none is ever removed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     numbers: SharedMap<u32>,
@@ -28,19 +28,19 @@ pub(crate) struct Path {
     pub(crate) way: PathAccess,
 }
 
-/// How to get to what a path leads to.
+/// The access to the value at a path.
 #[derive(Clone, Debug)]
 pub(crate) enum PathAccess {
     /// A key of the context.
     Root(Box<str>),
-    /// A key of what another path leads to.
+    /// A key of the value at another path.
     Below(u32, Box<str>),
-    /// All the way from the root.
+    /// The whole path, from the root.
     Long,
 }
 
 impl Paths {
-    /// The number of a path; a new one if it has none.
+    /// Returns the number of a path, and assigns one if it has none.
     pub(crate) fn number(paths: &mut Arc<Self>, text: &Arc<str>) -> Option<u32> {
         if let Some(number) = paths.numbers.get(text) {
             return Some(*number);
@@ -61,20 +61,20 @@ impl Paths {
         &self.items
     }
 
-    /// Whether those that nothing reads any more must have become many: every change can leave some behind.
+    /// Returns whether too many unused paths must have accumulated: each change may leave some behind.
     pub(crate) fn too_many_for(&self, qualifiers: usize) -> bool {
         self.items.len() > 1_000 + 16 * qualifiers
     }
 }
 
 impl Path {
-    /// What it leads to from the root.
+    /// Returns the value at the path, from the root.
     pub(crate) fn read<'c>(&self, context: &'c Value) -> Option<&'c Value> {
         self.text.split('.').try_fold(context, child)
     }
 }
 
-/// The value of a key.
+/// Returns the value of a key.
 #[inline]
 pub(crate) fn child<'c>(parent: &'c Value, key: &str) -> Option<&'c Value> {
     let map = parent.as_object()?;

@@ -1,4 +1,4 @@
-//! Things by name behind a hash, in shards that clones share: a lookup costs the same among ten and ten thousand, and a
+//! A hash table by name, in shards that clones share. A lookup costs the same among ten and ten thousand names, and a
 //! change copies one shard.
 
 use std::hash::{BuildHasher, Hasher};
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-/// A power of two. With ten thousand names a shard holds about forty.
+/// A power of two. With ten thousand names, a shard holds about forty.
 const SHARDS: usize = 256;
 
-/// Something with a name.
+/// An item with a name.
 pub(crate) trait Named {
     fn name(&self) -> &str;
 }
 
-/// Things by name, in no order.
+/// Items by name, in no order.
 #[derive(Debug)]
 pub(crate) struct NameTable<T> {
     shards: Vec<Arc<HashTable<Arc<T>>>>,
@@ -59,14 +59,14 @@ impl<T> Clone for NameTable<T> {
     }
 }
 
-/// Always the same hash: the names are those of a reviewed workspace, not of an attacker.
+/// A hash with a fixed seed: the names come from a reviewed workspace, not from an attacker.
 fn hash(name: &str) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(name.as_bytes());
     hasher.finish()
 }
 
-/// A shard looks at the first and the last bits of the hash; this takes some between them.
+/// The shard of a hash. The table in a shard uses the first and the last bits, so this uses bits between them.
 fn shard_of(hash: u64) -> usize {
     usize::try_from(hash >> 32).unwrap_or_default() % SHARDS
 }

@@ -1,4 +1,4 @@
-//! Names for content: a [`Digest`] of bytes, and the [`Fingerprint`] of a whole workspace.
+//! Identities of content: a [`Digest`] of bytes, and the [`Fingerprint`] of a whole workspace.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ impl Digest {
         hex
     }
 
-    /// Its first bytes as a number that is never 0: enough to tell the few documents apart that one process meets.
+    /// The first bytes as a number that is never 0. They distinguish the few documents that one process reads.
     pub(crate) fn short_identity(&self) -> u64 {
         self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1)
     }
@@ -65,14 +65,14 @@ impl FromStr for Digest {
     }
 }
 
-/// The name of a workspace's content: identical documents have one fingerprint wherever they came from.
+/// The identity of a workspace's content: identical documents have one fingerprint, wherever they came from.
 ///
 /// It is the SHA-256 over one line per document, in bytewise order of the paths: the path, a zero byte, the hexadecimal
 /// SHA-256 of the document's bytes, and a line feed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(Digest);
 
-/// So many bytes stay in the processor's nearest memory.
+/// The number of bytes that fit into the fastest cache of the processor.
 const HASHED_AT_ONCE: usize = 8 << 10;
 
 impl Fingerprint {
@@ -84,7 +84,7 @@ impl Fingerprint {
             lines.push(0);
             lines.extend_from_slice(&digest.hex());
             lines.push(b'\n');
-            // Many lines at once are hashed faster than one after the other.
+            // Hashing many lines at once is faster than hashing one after the other.
             if lines.len() > HASHED_AT_ONCE {
                 hash.update(&lines);
                 lines.clear();

@@ -1,7 +1,7 @@
 //! Documents: bytes with a path, their positions, their identity, and the maps that hold them.
 //!
-//! The entry point is [`tree::Tree`]. Nothing here knows the meaning of a document: equal documents at equal paths have the same
-//! [`fingerprint::Fingerprint`].
+//! The entry point is [`tree::Tree`]. Nothing here knows the meaning of a document: equal documents at equal paths have
+//! the same [`fingerprint::Fingerprint`].
 
 pub mod fingerprint;
 pub mod shared;

@@ -1,8 +1,8 @@
-//! A sorted map whose clones share what they have in common: a copy, and a change to one entry, cost next to nothing
-//! however many entries there are.
+//! A sorted map whose clones share their common entries: a clone, and a change of one entry, cost very little, however
+//! many entries there are.
 //!
-//! It is a list of sorted chunks. A clone shares all of them, a change copies one, and [`SharedMap::changed_since`]
-//! passes over those that two maps share.
+//! The map is a list of sorted chunks. Clones share all chunks, a change copies one, and [`SharedMap::changed_since`]
+//! skips the chunks that two maps share.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ type Chunk<V> = Arc<Vec<(Arc<str>, V)>>;
 /// Values by name, in bytewise order of the names.
 #[derive(Clone, Debug)]
 pub struct SharedMap<V> {
-    /// None is empty, so each has a first name.
+    /// No chunk is empty, so each has a first name.
     chunks: Vec<Chunk<V>>,
     len: usize,
 }
@@ -26,13 +26,13 @@ impl<V> Default for SharedMap<V> {
 }
 
 impl<V> SharedMap<V> {
-    /// How many there are.
+    /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns whether the map is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -44,7 +44,7 @@ impl<V> SharedMap<V> {
         self.get_key_value(name).map(|(_, value)| value)
     }
 
-    /// The name as it is kept, and its value.
+    /// The stored name, and its value.
     #[must_use]
     pub fn get_key_value(&self, name: &str) -> Option<(&Arc<str>, &V)> {
         let chunk = self.chunks.get(self.chunk_of(name))?;
@@ -52,7 +52,7 @@ impl<V> SharedMap<V> {
         chunk.get(place).map(|(name, value)| (name, value))
     }
 
-    /// Whether there is a value of that name.
+    /// Returns whether the map has a value of that name.
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -73,7 +73,7 @@ impl<V> SharedMap<V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// What begins with `prefix`, in order.
+    /// The entries whose names begin with `prefix`, in order.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
         let from = self.chunk_of(prefix);
         let entries = self.chunks.get(from..).unwrap_or_default().iter().flat_map(|chunk| chunk.iter());
@@ -81,7 +81,7 @@ impl<V> SharedMap<V> {
         entries.take_while(move |(name, _)| name.starts_with(prefix)).map(|(name, value)| (name, value))
     }
 
-    /// The names whose values are not the `same` in `before`, those that are new, and those that are gone, in order.
+    /// The names whose values differ from `before` according to `same`, and those that were added or removed, in order.
     pub(crate) fn changed_since<'a>(&'a self, before: &'a Self, same: impl Fn(&V, &V) -> bool) -> Vec<&'a Arc<str>> {
         let (mut now, mut then) = (Cursor::new(&self.chunks), Cursor::new(&before.chunks));
         let mut changed = Vec::new();
@@ -112,7 +112,8 @@ impl<V> SharedMap<V> {
         }
     }
 
-    /// The chunk in which `name` stands if it is there: the last that begins with it or before it, else the first.
+    /// The chunk that holds `name` if the map has it: the last chunk that begins at or before `name`, or else the
+    /// first.
     fn chunk_of(&self, name: &str) -> usize {
         let starts_by = |chunk: &Chunk<V>| chunk.first().is_some_and(|(first, _)| &**first <= name);
         self.chunks.partition_point(starts_by).saturating_sub(1)
@@ -136,7 +137,7 @@ impl<V: Clone> SharedMap<V> {
                 chunk.insert(place, (name, value));
                 self.len += 1;
                 if chunk.len() > CHUNK {
-                    // What arrives in order fills its chunks.
+                    // Names that arrive in order fill their chunks.
                     let half = if place + 1 == chunk.len() { CHUNK } else { CHUNK / 2 };
                     let rest = chunk.split_off(half);
                     self.chunks.insert(number + 1, Arc::new(rest));
@@ -146,7 +147,7 @@ impl<V: Clone> SharedMap<V> {
         }
     }
 
-    /// Takes a value out.
+    /// Removes a value, and returns it.
     pub fn remove(&mut self, name: &str) -> Option<V> {
         let number = self.chunk_of(name);
         let chunk = self.chunks.get_mut(number)?;
@@ -160,7 +161,7 @@ impl<V: Clone> SharedMap<V> {
         Some(value)
     }
 
-    /// The value of that name, to be changed.
+    /// The value of that name, for changing it.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
         let number = self.chunk_of(name);
         let chunk = self.chunks.get_mut(number)?;
@@ -168,7 +169,7 @@ impl<V: Clone> SharedMap<V> {
         Arc::make_mut(chunk).get_mut(place).map(|(_, value)| value)
     }
 
-    /// The value of that name, to be changed; a new one if there is none.
+    /// The value of that name, for changing it; a new value if there is none.
     pub(crate) fn get_mut_or_default(&mut self, name: &Arc<str>) -> Option<&mut V>
     where
         V: Default,
@@ -203,7 +204,7 @@ impl<V: Clone> FromIterator<(Arc<str>, V)> for SharedMap<V> {
     }
 }
 
-/// A place in a map.
+/// A position in a map.
 struct Cursor<'a, V> {
     chunks: &'a [Chunk<V>],
     place: usize,
@@ -247,7 +248,7 @@ mod tests {
         format!("{:03}", number % 1000).into()
     }
 
-    /// Numbers that look random and are the same each time.
+    /// Pseudo-random numbers, the same each time.
     fn numbers() -> impl Iterator<Item = usize> {
         std::iter::successors(Some(7_usize), |last| Some((last * 1_103_515_245 + 12_345) % 2_147_483_648))
             .map(|n| n >> 8)

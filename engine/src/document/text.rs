@@ -1,11 +1,11 @@
-//! Places in a text: byte spans while parsing, lines and columns once somebody reads them.
+//! Places in a text: byte spans during parsing, lines and columns for readers.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Some bytes of a document, from `start` up to `end`.
+/// A span of bytes in a document, from `start` up to `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The first byte.
@@ -35,7 +35,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Editors count from 0, so JSON does.
+/// JSON counts from 0, as editors do.
 impl Serialize for Position {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -47,14 +47,14 @@ impl Serialize for Position {
     }
 }
 
-/// From one position up to another, and the same in bytes.
+/// The range between two positions, also in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Range {
     /// Its first character.
     pub start: Position,
     /// The character after its last.
     pub end: Position,
-    /// The same as bytes of the document.
+    /// The range as bytes of the document.
     #[serde(skip)]
     pub bytes: Span,
 }
@@ -62,8 +62,7 @@ pub struct Range {
 /// The most characters of a message.
 const MAX_MESSAGE: usize = 600;
 
-/// A message that may quote what somebody wrote, however much that is: its beginning and its end, which says what is
-/// wrong.
+/// Shortens a message that may quote a long text: its beginning stays, and its end, which states the fault.
 pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
     const HALF: usize = MAX_MESSAGE / 2;
     if message.len() <= MAX_MESSAGE || message.chars().nth(MAX_MESSAGE).is_none() {
@@ -74,7 +73,8 @@ pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{} … {}", message.get(..start).unwrap_or(""), message.get(end..).unwrap_or("")))
 }
 
-/// Whether two texts are equal. Most that are compared are short, and for those a call costs more than the comparison.
+/// Returns whether two texts are equal. Most compared texts are short, and for those a call costs more than the
+/// comparison.
 #[inline(always)]
 pub(crate) fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
@@ -92,7 +92,7 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Where the lines of a document begin.
+/// The first byte of each line of a document.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
@@ -121,7 +121,7 @@ impl<'a> Lines<'a> {
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
         let before = self.bytes.get(start..byte).unwrap_or_default();
-        // Long lines are ASCII as a rule, and then need no reading.
+        // Long lines are usually ASCII, and then need no decoding.
         let units =
             if before.is_ascii() { before.len() } else { String::from_utf8_lossy(before).encode_utf16().count() };
         Position { line, column: units + 1 }

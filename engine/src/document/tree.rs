@@ -1,11 +1,11 @@
-//! The documents of a workspace as plain bytes by path, with the digest that names them.
+//! The documents of a workspace as bytes by path, with the digests that identify them.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::document::fingerprint::{Digest, Fingerprint};
 use crate::document::shared::SharedMap;
 
-/// What a path in a workspace holds.
+/// The kind of a document, which its path decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentKind {
     /// `rototo-workspace.toml`
@@ -25,7 +25,7 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    /// What stands at `path`, or `None` where no document is looked for.
+    /// Returns the kind of the document at `path`, or `None` if the format has no document there.
     ///
     /// ```
     /// use rototo_engine::DocumentKind;
@@ -61,7 +61,7 @@ impl DocumentKind {
     }
 }
 
-/// Whether it is the name of a file, in no folder, with that extension and something before it.
+/// Returns whether `name` is the name of a file, in no folder, with that extension and a stem.
 fn is_file(name: &str, extension: &str) -> bool {
     name.strip_suffix(extension).is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
 }
@@ -69,11 +69,11 @@ fn is_file(name: &str, extension: &str) -> bool {
 /// One document: its bytes, shared, and their digest.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// What it holds.
+    /// The kind of the document.
     pub kind: DocumentKind,
     /// The bytes as they stand in the source.
     pub bytes: Arc<[u8]>,
-    /// Hashing costs more than comparing, so it waits until somebody asks for a name.
+    /// Hashing costs more than comparing, so the digest is computed when it is first needed.
     digest: OnceLock<Digest>,
 }
 
@@ -92,8 +92,8 @@ impl Document {
     }
 }
 
-/// All documents of one workspace, by path. Files that are no documents are left out, so two trees with the same
-/// documents are the same workspace.
+/// All documents of one workspace, by path. Other files are left out, so two trees with the same documents are the same
+/// workspace.
 ///
 /// ```
 /// use rototo_engine::Tree;
@@ -113,13 +113,13 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Adds or replaces the file at `path`; what is no document is ignored. Objects whose resource has no file of its
-    /// own are left out when the tree is read, as [`Tree::iter`] does.
+    /// Adds or replaces the file at `path`, and ignores a file that is no document. [`Tree::iter`] leaves out objects
+    /// whose resource has no file of its own.
     pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
         let path = path.into();
         if let Some(kind) = DocumentKind::at(&path) {
             let document = Document { kind, bytes: bytes.into(), digest: OnceLock::new() };
-            // What is there already stays, and what is known of it.
+            // An equal document stays, with the digest that it may have computed.
             if !self.documents.get(&path).is_some_and(|known| known.is_same(&document)) {
                 self.fingerprint = OnceLock::new();
                 self.documents.insert(path, document);
@@ -127,7 +127,7 @@ impl Tree {
         }
     }
 
-    /// Takes the file at `path` out, if it is there.
+    /// Removes the file at `path`, if it exists.
     pub fn remove(&mut self, path: &str) {
         if self.documents.contains_key(path) {
             self.fingerprint = OnceLock::new();
@@ -135,7 +135,7 @@ impl Tree {
         }
     }
 
-    /// This workspace on top of `base`, which it extends: whole files by path, and its own manifest alone.
+    /// Returns this workspace on top of `base`, which it extends: whole files by path, and only its own manifest.
     ///
     /// ```
     /// use rototo_engine::Tree;
@@ -160,7 +160,8 @@ impl Tree {
         self
     }
 
-    /// The same documents, sharing with `base` what both have: bytes are kept once, and names are not computed again.
+    /// Returns the same documents, sharing the common ones with `base`: bytes are kept once, and digests are not
+    /// computed again.
     #[must_use]
     pub fn after(self, base: &Self) -> Self {
         let mut tree = base.clone();
@@ -174,7 +175,7 @@ impl Tree {
         tree
     }
 
-    /// Takes out the files whose paths are not to be kept.
+    /// Removes the files whose paths `keep` rejects.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let gone: Vec<Arc<str>> = self.documents.keys().filter(|path| !keep(path)).cloned().collect();
         gone.iter().for_each(|path| self.remove(path));
@@ -182,7 +183,7 @@ impl Tree {
 
     /// The documents in bytewise order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Document)> {
-        // The objects of one resource follow each other.
+        // The objects of one resource are adjacent.
         let mut last: Option<(&str, bool)> = None;
         self.documents.iter().filter(move |(path, document)| {
             if document.kind != DocumentKind::ResourceObject {
@@ -202,7 +203,7 @@ impl Tree {
         self.documents.get(path)
     }
 
-    /// The name of this content.
+    /// The fingerprint of the content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         *self
@@ -210,14 +211,14 @@ impl Tree {
             .get_or_init(|| Fingerprint::of(self.iter().map(|(path, document)| (&**path, document.digest()))))
     }
 
-    /// The document at `path`, if [`Tree::iter`] finds it.
+    /// The document at `path`, if [`Tree::iter`] yields it.
     pub(crate) fn counted(&self, path: &str) -> Option<&Document> {
         let document = self.documents.get(path)?;
         let counts = document.kind != DocumentKind::ResourceObject || self.has_resource(folder_of(path));
         counts.then_some(document)
     }
 
-    /// The paths at which something else is found than in `before`, in order. What both trees share is not looked at.
+    /// The paths whose documents differ from `before`, in order. Shared parts of the trees are skipped.
     pub(crate) fn changed_since(&self, before: &Self) -> Vec<Arc<str>> {
         let differing = self.documents.changed_since(&before.documents, Document::is_same);
         let mut changed: Vec<Arc<str>> = differing.into_iter().cloned().collect();
@@ -234,7 +235,7 @@ impl Tree {
         changed
     }
 
-    /// Whether the resource of a folder of objects is there.
+    /// Returns whether the resource of a folder of objects exists.
     fn has_resource(&self, folder: &str) -> bool {
         self.documents.contains_key(&format!("{}.toml", folder.strip_suffix("-objects").unwrap_or(folder)))
     }

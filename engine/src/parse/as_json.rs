@@ -1,12 +1,13 @@
-//! A TOML document as one JSON value, for those who read it as it stands.
+//! A TOML document as one JSON value, exactly as it was written.
 
 use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
-/// How deep values are followed. Deeper ones are `null`.
+/// The greatest depth at which values are read. Deeper values are `null`.
 const MAX_DEPTH: usize = 64;
 
-/// A date is a string there, and what JSON can't say is `null`. A document that is not TOML is `null` as a whole.
+/// Converts a document. A date becomes a string, and a value that JSON can't express becomes `null`, as does a document
+/// that is not TOML.
 pub(crate) fn toml_as_json(bytes: &[u8]) -> Value {
     let root = std::str::from_utf8(bytes).ok().and_then(|text| DeTable::parse(text).ok());
     root.map_or(Value::Null, |root| table(root.get_ref(), 1))

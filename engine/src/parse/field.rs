@@ -1,8 +1,8 @@
-//! A field of a document as it was written: there, of the wrong type, or not there; and where.
+//! A field of a document as it was written: present, of the wrong type, or missing; with its place.
 
 use crate::document::text::Span;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spanned<T> {
     /// The value.
@@ -11,25 +11,25 @@ pub struct Spanned<T> {
     pub span: Span,
 }
 
-/// What stands in a field that should hold a `T`.
+/// The content of a field that should hold a `T`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Field<T> {
     /// A `T`.
     Present(Spanned<T>),
-    /// Something else.
+    /// A value of another type.
     Invalid(Span),
-    /// Nothing. With the table it is missing from, or `None` when that is the document.
+    /// Nothing. The span is that of the table without the field, or `None` if that is the document.
     Missing(Option<Span>),
 }
 
 impl<T> Field<T> {
-    /// The value, if it is there.
+    /// The value, if it is present.
     #[must_use]
     pub fn value(&self) -> Option<&T> {
         self.present().map(|present| &present.value)
     }
 
-    /// The value and its place, if it is there.
+    /// The value and its place, if it is present.
     #[must_use]
     pub fn present(&self) -> Option<&Spanned<T>> {
         match self {
@@ -38,7 +38,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// Where it is, or where it is missing; `None` is the document as a whole.
+    /// The place of the field, or of the table without it; `None` is the whole document.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         match self {

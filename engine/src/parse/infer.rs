@@ -1,4 +1,4 @@
-//! What a context must look like for a workspace's qualifiers to read it: the first draft of its context schema.
+//! Infers the first draft of a context schema: the attributes that the qualifiers of a workspace read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::parse::{Op, Parsed, Predicate};
 
-/// Attributes with more parts than this are left out: a schema nests as deeply, and whoever reads it may recurse.
+/// Attributes with more parts are left out: a schema nests as deeply, and a program that reads it may recurse.
 const MAX_PARTS: usize = 64;
 
-/// A JSON Schema of the context that `parsed` reads, inferred from what its qualifiers compare each attribute with. It
-/// has no properties if nothing can be inferred.
+/// Returns a JSON Schema of the context that `parsed` reads, inferred from the operands with which its qualifiers
+/// compare each attribute. The schema has no properties if nothing can be inferred.
 ///
 /// ```
 /// use rototo_engine::{Tree, infer_context_schema, parse};
@@ -36,17 +36,17 @@ pub fn infer_context_schema(parsed: &Parsed) -> Value {
     Value::Object(schema)
 }
 
-/// The facts of one object by name.
+/// The attributes of one object by name.
 #[derive(Default)]
 struct AttributeTree(BTreeMap<String, AttributeNode>);
 
 enum AttributeNode {
     Scalar(BTreeSet<ScalarType>),
-    /// What has parts is an object, whatever else it is compared with.
+    /// An attribute with parts is an object, whatever it is compared with.
     Object(AttributeTree),
 }
 
-/// In the order in which a schema lists them.
+/// Ordered as a schema lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ScalarType {
     Boolean,
@@ -101,7 +101,7 @@ impl AttributeNode {
     }
 }
 
-/// What an attribute may be for this predicate to make sense of it. Nothing, where that cannot be said with one word.
+/// The types of an attribute for which this predicate makes sense. Empty if no single type covers them.
 fn types_of(predicate: &Predicate) -> BTreeSet<ScalarType> {
     use ScalarType::{Boolean, Number, String};
     let value = predicate.value.as_ref().map(|value| &*value.value);

@@ -1,4 +1,4 @@
-//! Finds where a nested value stands in a TOML document: asked only when there is something to say about it.
+//! Finds the place of a nested value in a TOML document. Only diagnostics need it.
 
 use toml::de::{DeTable, DeValue};
 
@@ -11,7 +11,7 @@ pub(crate) enum PathStep {
     Index(usize),
 }
 
-/// Where a value stands, and the key in front of it.
+/// The place of a value, and of the key in front of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) key: Option<Span>,
@@ -19,7 +19,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// From the key to the end of the value where both stand on their own, else the value.
+    /// The span from the key to the end of the value if both are separate, or else that of the value.
     pub(crate) fn span(self) -> Option<Span> {
         match (self.key, self.value) {
             (Some(key), Some(value)) if key.end <= value.start => Some(Span { start: key.start, end: value.end }),
@@ -28,7 +28,7 @@ impl Place {
     }
 }
 
-/// A document that has been read once more, for its places.
+/// A document that was read again for its places.
 pub(crate) struct Places<'i>(Option<DeTable<'i>>);
 
 impl<'i> Places<'i> {
@@ -37,7 +37,7 @@ impl<'i> Places<'i> {
         Self(text.and_then(|text| DeTable::parse(text).ok()).map(toml::Spanned::into_inner))
     }
 
-    /// The place of the value that `steps` lead to; where they lead beyond what is there, the last place on the way.
+    /// The place of the value at `steps`; if the path leads beyond the document, the last place on it.
     pub(crate) fn find(&self, steps: &[PathStep]) -> Place {
         self.0.as_ref().map_or_else(Place::default, |root| follow(root, steps))
     }

@@ -1,4 +1,4 @@
-//! `rototo-workspace.toml`: the version of the format, and the layers below.
+//! `rototo-workspace.toml`: the version of the format, and the layers that the workspace extends.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::parse::{Field, ParseError, Spanned};
 pub struct Manifest {
     /// `schema_version`, which must be 1.
     pub schema_version: Field<i64>,
-    /// `extends`, the sources of the layers below.
+    /// `extends`, the sources of the extended layers.
     pub extends: Extends,
 }
 
-/// What `extends` holds.
+/// The content of `extends`.
 #[derive(Clone, Debug)]
 pub enum Extends {
-    /// Nothing: the workspace stands alone.
+    /// Nothing: the workspace extends no layer.
     Missing,
-    /// Something that is no list.
+    /// A value that is no list.
     Invalid(Span),
     /// One field for each entry of the list.
     Sources(Vec<Field<Arc<str>>>),

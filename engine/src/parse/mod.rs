@@ -1,6 +1,7 @@
-//! Bytes to documents as they were written: every field with its place, faults kept beside what is right.
+//! Parses bytes into documents as they were written: every field has its place, and faults are kept beside correct
+//! parts.
 //!
-//! [`parse`] never fails. A document that cannot be read is a [`ParseError`] in its place, which lint reports.
+//! [`parse`] never fails. A document that cannot be read has a [`ParseError`] in its place, which lint reports.
 
 mod as_json;
 mod field;
@@ -47,7 +48,7 @@ pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
 /// Documents of one kind by id: the file's stem, or for schemas the path.
 pub type ById<T> = SharedMap<Parse<T>>;
 
-/// A workspace that has been read.
+/// A parsed workspace.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
     tree: Tree,
@@ -72,20 +73,20 @@ pub struct Parsed {
 pub(crate) struct ChangedIds {
     pub(crate) qualifiers: Vec<Arc<str>>,
     pub(crate) variables: Vec<Arc<str>>,
-    /// Resources that changed, or of whose objects some did.
+    /// Resources that changed, or some of whose objects changed.
     pub(crate) resources: BTreeSet<Arc<str>>,
 }
 
-/// How much there is in a workspace.
+/// The size of a workspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many variables.
+    /// The number of variables.
     pub variables: usize,
-    /// How many qualifiers.
+    /// The number of qualifiers.
     pub qualifiers: usize,
-    /// How many resources.
+    /// The number of resources.
     pub resources: usize,
-    /// How many documents of any kind.
+    /// The number of documents of any kind.
     pub documents: usize,
 }
 
@@ -102,8 +103,8 @@ pub fn parse(tree: Tree) -> Parsed {
     parse_after(&Parsed::default(), tree)
 }
 
-/// Reads `tree`, and takes from `previous` what has the same bytes at the same path. The work is proportional to what
-/// differs; to find that is, too, where `tree` was made from the tree of `previous`.
+/// Reads `tree`, and takes from `previous` the documents with the same bytes at the same path. The work is proportional
+/// to the differences; so is finding them, if `tree` was made from the tree of `previous`.
 #[must_use]
 pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
     let mut parsed = previous.clone();
@@ -160,7 +161,7 @@ impl Parsed {
         }
     }
 
-    /// What differs from `before` and matters for resolving.
+    /// The differences from `before` that matter for resolving.
     pub(crate) fn changes_since(&self, before: &Self) -> ChangedIds {
         let mut changes = ChangedIds::default();
         for path in self.tree.changed_since(&before.tree) {
@@ -200,13 +201,13 @@ impl Parsed {
         &self.tree
     }
 
-    /// The name of its content.
+    /// The fingerprint of its content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.tree.fingerprint()
     }
 
-    /// How much there is in it.
+    /// The size of the workspace.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {

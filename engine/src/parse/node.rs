@@ -1,4 +1,4 @@
-//! What stands in a TOML document: tables, lists, and scalars, each with its place.
+//! The content of a TOML document: tables, lists, and scalars, each with its place.
 
 use std::borrow::Cow;
 
@@ -6,23 +6,23 @@ use toml::de::{DeTable, DeValue};
 
 use crate::document::text::Span;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Debug, PartialEq)]
 pub(super) struct Node<'i> {
     pub(super) span: Span,
     pub(super) kind: ValueKind<'i>,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, PartialEq)]
 pub(super) enum ValueKind<'i> {
     String(Cow<'i, str>),
-    /// Its digits, and their base.
+    /// The digits of an integer, and their base.
     Integer(Cow<'i, str>, u32),
     Float(Cow<'i, str>),
     Boolean(bool),
     Date,
-    /// A list or a table at a depth that nobody looks at.
+    /// A list or a table at a depth that nothing reads.
     TooDeep,
     Array(Vec<Node<'i>>),
     Table(TableEntries<'i>),
@@ -55,7 +55,7 @@ impl<'i> ValueKind<'i> {
 }
 
 impl<'i> TableEntries<'i> {
-    /// Puts entries into order; `None` if two have the same key.
+    /// Sorts entries by key; `None` if two have the same key.
     pub(super) fn sorted(mut entries: Vec<TableEntry<'i>>) -> Option<Self> {
         entries.sort_by(|one, two| one.key.cmp(&two.key));
         let twice = entries.windows(2).any(|pair| matches!(pair, [one, two] if one.key == two.key));
@@ -85,8 +85,8 @@ impl<'i> TableEntries<'i> {
     }
 }
 
-/// Deeper than any value may nest, and than whatever stands around one. Dotted keys inside of inline tables nest far
-/// deeper, and to follow them takes a stack as deep.
+/// A level deeper than any permitted value and everything around it. Dotted keys in inline tables nest far deeper, and
+/// following them needs as much stack.
 const MAX_LEVELS: usize = 80;
 
 impl<'i> From<DeTable<'i>> for TableEntries<'i> {

@@ -1,15 +1,15 @@
-//! What came of reading one document: its content, or a fault in its place.
+//! The result of reading one document: its content, or an error in its place.
 
 use std::sync::Arc;
 
 use crate::document::text::Span;
 
-/// Why a document could not be read.
+/// The reason for which a document could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
-    /// Where; `None` for the document as a whole.
+    /// The place of the error; `None` for the whole document.
     pub span: Option<Span>,
-    /// What is wrong there.
+    /// The error at that place.
     pub message: String,
 }
 
@@ -19,7 +19,7 @@ impl ParseError {
     }
 }
 
-/// A document of one kind: where it stands, and what was read there.
+/// A document of one kind: its path and its content.
 #[derive(Debug)]
 pub struct Parse<T> {
     /// Its path in the workspace.
@@ -32,19 +32,19 @@ impl<T> Parse<T> {
         Self { path: Arc::clone(path), outcome: Arc::new(outcome) }
     }
 
-    /// What was read, if it could be read.
+    /// The content, if the document could be read.
     #[must_use]
     pub fn content(&self) -> Option<&T> {
         self.outcome.as_ref().as_ref().ok()
     }
 
-    /// Why it could not be read.
+    /// The error, if the document could not be read.
     #[must_use]
     pub fn fault(&self) -> Option<&ParseError> {
         self.outcome.as_ref().as_ref().err()
     }
 
-    /// Whether both are the same document, read once: what did not change is taken over from one workspace to the next.
+    /// Returns whether both are the same document, read once: unchanged documents pass from one workspace to the next.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.outcome, &other.outcome)

@@ -1,23 +1,23 @@
-//! What the patterns of a schema take, estimated before anybody compiles them: a few characters such as `\pL{1000}` can
+//! The cost of the patterns of a schema, estimated before compiling them: a few characters such as `\pL{1000}` can
 //! stand for megabytes.
 
 use serde_json::Value;
 
-/// The most that all patterns of one schema may weigh: some 30 MiB when compiled.
+/// The largest permitted weight of all patterns of one schema: about 30 MiB when compiled.
 const MAX_WEIGHT: u64 = 100_000;
 
-/// What a pattern takes however short it is.
+/// The weight of a pattern, however short it is.
 const EACH: u64 = 50;
 
-/// What a class of Unicode takes, such as all letters, in single characters.
+/// The weight of a class of Unicode, such as all letters, in single characters.
 const UNICODE_CLASS: u64 = 300;
 
-/// Whether the patterns anywhere in `schema` are more than one schema may have.
+/// Returns whether the patterns in `schema` exceed the limit for one schema.
 pub(crate) fn too_heavy(schema: &Value) -> bool {
     all(schema) > MAX_WEIGHT
 }
 
-/// What counts is anything that could be a pattern, wherever it stands.
+/// The weight of everything that could be a pattern, wherever it occurs.
 fn all(schema: &Value) -> u64 {
     match schema {
         Value::Object(members) => members.iter().fold(0, |sum, (key, value)| {
@@ -35,7 +35,7 @@ fn all(schema: &Value) -> u64 {
     }
 }
 
-/// About how many states a pattern has: what is repeated a counted number of times counts as often.
+/// The approximate number of states of a pattern. A part that is repeated a counted number of times counts as often.
 fn weight(pattern: &str) -> u64 {
     let mut rest = pattern.chars().peekable();
     let mut open = Vec::new();
@@ -81,20 +81,20 @@ fn weight(pattern: &str) -> u64 {
     open.iter().fold(sum, |sum, outer| sum.saturating_add(*outer))
 }
 
-/// What the innermost open group holds; `sum` is what stood before it.
+/// The weight of the innermost open group; `sum` is the weight before it.
 fn close(sum: &mut u64, open: &mut Vec<u64>) -> u64 {
     let before = open.pop().unwrap_or(0);
     std::mem::replace(sum, before).saturating_add(1)
 }
 
-/// Goes past the name of a class: `L`, or `{Letter}`.
+/// Skips the name of a class: `L`, or `{Letter}`.
 fn pass_name(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     if rest.next() == Some('{') {
         while rest.next().is_some_and(|next| next != '}') {}
     }
 }
 
-/// The larger number of `2}` or `2,3}`; takes no more than that from `rest`.
+/// The larger number of `2}` or `2,3}`; consumes no more than that from `rest`.
 fn repeats(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<u64> {
     let (mut times, mut largest) = (None, 0);
     while let Some(next) = rest.next_if(|next| next.is_ascii_digit() || matches!(next, ',' | '}' | ' ')) {

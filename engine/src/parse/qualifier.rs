@@ -19,12 +19,12 @@ pub struct Qualifier {
     pub predicates: Predicates,
 }
 
-/// What `predicate` holds.
+/// The content of `predicate`.
 #[derive(Clone, Debug)]
 pub enum Predicates {
     /// Nothing.
     Missing,
-    /// Something that is no list.
+    /// A value that is no list.
     Invalid(Span),
     /// Predicates in the order of the file.
     List(Vec<Predicate>),
@@ -33,15 +33,15 @@ pub enum Predicates {
 /// One `[[predicate]]`.
 #[derive(Clone, Debug)]
 pub struct Predicate {
-    /// Where it stands.
+    /// The place of the predicate.
     pub span: Span,
-    /// Whether it is a table at all; its fields are invalid otherwise.
+    /// True if the predicate is a table; otherwise its fields are invalid.
     pub is_table: bool,
-    /// What it looks at: a path into the context, or `qualifier.<id>`.
+    /// The attribute that it reads: a path into the context, or `qualifier.<id>`.
     pub attribute: Field<Arc<str>>,
-    /// How it compares, as it stands.
+    /// The operator, as it was written.
     pub op: Field<Arc<str>>,
-    /// What it compares with.
+    /// The operand.
     pub value: Option<Spanned<Arc<Value>>>,
     /// The salt of a bucket.
     pub salt: Field<Arc<str>>,
@@ -49,18 +49,18 @@ pub struct Predicate {
     pub range: Option<Spanned<BucketRange>>,
 }
 
-/// What the `range` of a bucket holds.
+/// The content of the `range` of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BucketRange {
     /// Two integers.
     Bounds(i64, i64),
-    /// A list of something else.
+    /// A list of other items.
     NotTwoIntegers,
-    /// No list.
+    /// A value that is no list.
     NotAList,
 }
 
-/// How a predicate compares.
+/// The operator of a predicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Op {
@@ -75,7 +75,7 @@ pub enum Op {
     Bucket,
 }
 
-/// The first part of an attribute that names another qualifier instead of something in the context.
+/// The prefix of an attribute that names another qualifier instead of a path into the context.
 const QUALIFIER_PREFIX: &str = "qualifier.";
 
 impl Qualifier {
@@ -98,7 +98,7 @@ impl Qualifier {
 }
 
 impl Predicate {
-    /// The operator, if there is one and it is known.
+    /// The operator, if it is present and known.
     #[must_use]
     pub fn operator(&self) -> Option<Op> {
         self.op.value().and_then(|name| Op::named(name))
@@ -156,7 +156,7 @@ impl BucketRange {
         }
     }
 
-    /// The bounds, if they are a range of buckets: `0 <= start < end <= 10000`.
+    /// The bounds, if they are a valid range of buckets: `0 <= start < end <= 10000`.
     #[must_use]
     pub fn bounds(self) -> Option<(u16, u16)> {
         match self {
@@ -169,7 +169,7 @@ impl BucketRange {
 }
 
 impl Op {
-    /// All of them.
+    /// All operators.
     pub const ALL: [Self; 9] =
         [Self::Eq, Self::Neq, Self::In, Self::NotIn, Self::Gt, Self::Gte, Self::Lt, Self::Lte, Self::Bucket];
 
@@ -179,7 +179,7 @@ impl Op {
         Self::ALL.into_iter().find(|op| op.name() == name)
     }
 
-    /// Its name in a workspace.
+    /// The name in a workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! Reads a TOML document line by line, if it is as plain as configuration mostly is: bare keys, headers without spaces,
-//! and on one line after each key a text without escapes, a number, a boolean, or a list of these.
+//! Reads a TOML document line by line if it is plain, as most configuration is: bare keys, headers without spaces, and
+//! on one line after each key a text without escapes, a number, a boolean, or a list of these.
 //!
-//! It looks for nothing wrong and decides nothing that the language leaves to think about: whatever is not plain is left to
-//! the `toml` crate, which knows all of TOML and words for every fault. So what is read here is only what is read there
+//! The reader diagnoses no fault and decides no subtle question of the language: it leaves every other document to the
+//! `toml` crate, which knows all of TOML and has a message for every fault. So it accepts only documents that both read
 //! alike, at a fifth of the cost.
 
 use std::borrow::Cow;
@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use crate::document::text::Span;
 use crate::parse::node::{Node, TableEntries, TableEntry, ValueKind};
 
-/// Beyond this a table is looked up in a way that this reader does not know.
+/// The most entries of a table; larger tables need another lookup than this reader has.
 const MANY_ENTRIES: usize = 256;
 
-/// Beyond this lists nest deeper than is plain.
+/// The deepest nesting of lists in a plain document.
 const MANY_LEVELS: usize = 8;
 
-/// So many digits are certainly an integer of 64 bits.
+/// An integer of at most this many digits fits into 64 bits.
 const MANY_DIGITS: usize = 18;
 
 /// The root table of a plain document; `None` if it is not plain.
@@ -37,16 +37,16 @@ pub(super) fn read(text: &str) -> Option<TableEntries<'_>> {
     Some(reader.root)
 }
 
-/// Its methods go over what they read, and give `None` where that is not plain.
+/// A reader whose methods consume what they read, and return `None` if it is not plain.
 struct TomlReader<'i> {
     text: &'i str,
     at: usize,
     root: TableEntries<'i>,
-    /// The tables of the root that have a header of their own.
+    /// The tables of the root that have their own header.
     tables: Vec<&'i str>,
-    /// The lists of tables that headers have begun, each by its table, if it is not the root, and its name.
+    /// The lists of tables that headers have begun: the table that holds each, unless it is the root, and its name.
     lists: Vec<(Option<&'i str>, &'i str)>,
-    /// The header of the table that is being read; none for the root.
+    /// The header of the table that is being read; `None` for the root.
     header: Option<TableHeader<'i>>,
     entries: Vec<TableEntry<'i>>,
 }
@@ -127,7 +127,7 @@ impl<'i> TomlReader<'i> {
         self.expect(b'"')?;
         let inside = self.skip(|byte| is_text(byte) && byte != b'"' && byte != b'\\');
         self.expect(b'"')?;
-        // Two quotes may be half of what begins a text of many lines.
+        // Two quotes may be the beginning of a multi-line text.
         let text = self.text.get(inside.start..inside.end)?;
         (self.next() != Some(b'"')).then_some(ValueKind::String(Cow::Borrowed(text)))
     }
@@ -186,7 +186,7 @@ impl<'i> TomlReader<'i> {
         self.skip(|byte| matches!(byte, b' ' | b'\t'));
     }
 
-    /// Goes over all bytes of a kind.
+    /// Consumes all bytes of a kind.
     fn skip(&mut self, of_kind: impl Fn(u8) -> bool) -> Span {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
@@ -194,7 +194,7 @@ impl<'i> TomlReader<'i> {
         Span { start, end: self.at }
     }
 
-    /// The table that was being read is complete.
+    /// Completes the table that is being read.
     fn end_table(&mut self) -> Option<()> {
         let entries = TableEntries::sorted(std::mem::take(&mut self.entries))?;
         match self.header.take() {
@@ -204,7 +204,8 @@ impl<'i> TomlReader<'i> {
         Some(())
     }
 
-    /// Puts a table where its header says; `None` if that is not plainly the first of its name, or the next of its list.
+    /// Adds a table at the place that its header names; `None` if it is not clearly the first of its name or the next
+    /// of its list.
     fn attach(&mut self, header: TableHeader<'i>, entries: TableEntries<'i>) -> Option<()> {
         let TableHeader { span, is_list, above, name, name_span } = header;
         let parent = match &above {
@@ -238,7 +239,7 @@ impl<'i> TomlReader<'i> {
     }
 }
 
-/// A byte of what may stand in a text or a comment.
+/// Returns whether a text or a comment may contain the byte.
 fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7f
 }

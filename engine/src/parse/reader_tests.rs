@@ -1,9 +1,9 @@
-//! Whatever the reader reads is what the `toml` crate reads, and what documents usually look like is plain.
+//! The reader and the `toml` crate read every plain document alike, and usual documents are plain.
 
 use crate::parse::reader::read;
 use crate::parse::toml::read_all;
 
-/// Pieces that documents are put together from, plain or not, right or wrong.
+/// Pieces from which documents are built: plain or not, valid or not.
 const PIECES: &[&str] = &[
     "schema_version = 1\n",
     "description = \"x\"\n",
@@ -88,7 +88,7 @@ const PIECES: &[&str] = &[
     "é = 1\n",
 ];
 
-/// The same numbers each time.
+/// Pseudo-random numbers, the same each time.
 fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed;
     move |bound| {

@@ -2,12 +2,12 @@
 
 use crate::parse::{Parse, Parsed, Schema};
 
-/// Why a reference leads nowhere.
+/// The reason for which a reference is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadReference {
-    /// It is empty, absolute, or climbs out of the workspace.
+    /// The reference is empty, absolute, or leaves the workspace.
     Outside,
-    /// There is no schema at this path.
+    /// No schema exists at this path.
     NotFound(String),
 }
 
@@ -15,14 +15,14 @@ impl Parsed {
     /// The schema at `reference`, relative to the document at `path`.
     ///
     /// # Errors
-    /// When the reference leaves the workspace, or nothing of that name is there.
+    /// When the reference leaves the workspace, or no schema exists there.
     pub fn schema_at(&self, path: &str, reference: &str) -> Result<&Parse<Schema>, BadReference> {
         let path = target(path, reference).ok_or(BadReference::Outside)?;
         self.schemas.get(&path).ok_or(BadReference::NotFound(path))
     }
 }
 
-/// The path in the workspace that `reference` means in the document at `path`.
+/// The path in the workspace that `reference` names in the document at `path`.
 pub(crate) fn target(path: &str, reference: &str) -> Option<String> {
     if reference.is_empty() || reference.starts_with('/') {
         return None;

@@ -14,7 +14,7 @@ pub struct Resource {
     pub schema_version: Field<i64>,
     /// `description`, for people.
     pub description: Field<Arc<str>>,
-    /// `schema`: where the JSON Schema of its objects stands, relative to this file.
+    /// `schema`: the path of the JSON Schema of its objects, relative to this file.
     pub schema: Field<Arc<str>>,
 }
 

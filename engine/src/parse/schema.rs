@@ -1,4 +1,4 @@
-//! `schemas/<name>.json`: a JSON Schema, compiled when it is first needed and never fetching another.
+//! `schemas/<name>.json`: a JSON Schema. It is compiled when it is first needed, and never fetches another one.
 
 use std::sync::OnceLock;
 
@@ -10,10 +10,10 @@ use crate::parse::ParseError;
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
 
-/// How often a pattern with lookaround may change its mind about one string. Other patterns never do.
+/// The most backtracking steps of a pattern with lookaround on one string. Other patterns never backtrack.
 const MAX_BACKTRACKS: usize = 20_000;
 
-/// The most memory of what a pattern remembers between matches.
+/// The most memory that a pattern may keep between matches.
 const MAX_PATTERN_CACHE: usize = 1 << 20;
 
 /// A schema as it was written.
@@ -24,19 +24,19 @@ pub struct Schema {
     checker: OnceLock<Result<Checker, InvalidSchema>>,
 }
 
-/// A compiled schema, and how much work it can make.
+/// A compiled schema, and its cost.
 #[derive(Debug)]
 struct Checker {
     validator: Validator,
     cost: SchemaCost,
 }
 
-/// Why a document is no JSON Schema.
+/// The reason for which a document is no JSON Schema.
 #[derive(Clone, Debug)]
 pub struct InvalidSchema {
-    /// What is wrong with it.
+    /// The fault.
     pub message: String,
-    /// Where, as keys and indices from its root.
+    /// The place of the fault, as keys and indices from the root.
     pub(crate) pointer: String,
 }
 
@@ -49,15 +49,15 @@ impl Schema {
         Ok(Self { json, checker: OnceLock::new() })
     }
 
-    /// What checks a value against it.
+    /// The validator of this schema.
     ///
     /// # Errors
-    /// When the document is no JSON Schema, refers to one outside of itself, or has patterns beyond all measure.
+    /// When the document is no JSON Schema, refers to another document, or has excessive patterns.
     pub fn validator(&self) -> Result<&Validator, &InvalidSchema> {
         self.checker().map(|checker| &checker.validator)
     }
 
-    /// How much work its checks can make; nothing for what is no schema.
+    /// The cost of its checks; `None` if the document is no schema.
     pub(crate) fn cost(&self) -> Option<SchemaCost> {
         self.checker().ok().map(|checker| checker.cost)
     }

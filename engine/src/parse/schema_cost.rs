@@ -1,29 +1,29 @@
-//! How much work a schema makes, counted before anybody does it.
+//! The cost of a schema, counted before it is used.
 //!
-//! A schema of forty lines can ask for more checks than a machine does in a year: each `anyOf` that names the same schema
-//! twice doubles them. So what branches through references is counted first, and refused beyond a limit.
+//! A schema of forty lines can require more checks than a machine does in a year: each `anyOf` that names the same
+//! schema twice doubles them. So branches through references are counted first, and refused beyond a limit.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// A schema of no more parts than this, references followed, makes little work for any value.
+/// A schema with at most this many parts, including those behind references, is cheap for any value.
 const LITTLE: u64 = 2_000;
 
 /// The most checks of one value.
 pub(crate) const MAX_CHECKS: u64 = 1_000_000;
 
-/// How deep checks may nest, references followed: each level takes stack from whoever follows it.
+/// The greatest depth of nested checks, including references: each level needs stack in the program that follows it.
 const MAX_DEPTH: usize = 512;
 
-/// Whether a value can make a schema do more than it seems.
+/// The relation between the size of a value and the cost of checking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SchemaCost {
-    /// The work is proportional to the value.
+    /// The cost is proportional to the value.
     Proportional,
-    /// The work has to be counted for each value.
+    /// The cost must be counted for each value.
     PerValue,
-    /// Even to read the schema with all that its references lead to is too much.
+    /// Reading the schema with everything behind its references already costs too much.
     Boundless,
 }
 
@@ -40,16 +40,16 @@ impl SchemaCost {
     }
 }
 
-/// How many checks it takes to hold `value` against `schema`, and no more than a little over [`MAX_CHECKS`].
+/// The number of checks of `value` against `schema`. Counting stops a little above [`MAX_CHECKS`].
 pub(crate) fn checks(schema: &Value, value: &Value) -> u64 {
     let targets = Targets::of(schema);
     let mut checks = CheckCounter { targets: &targets, known: HashMap::new(), steps: 0 };
     checks.count(schema, value, 0)
 }
 
-/// What references may lead to.
+/// The possible targets of references.
 struct Targets<'s> {
-    /// The whole schema, and the parts with an address of their own: what `#` can mean.
+    /// The whole schema, and the parts with their own address: the possible meanings of `#`.
     roots: Vec<&'s Value>,
     /// The parts with a name.
     anchors: Vec<(&'s str, &'s Value)>,
@@ -78,7 +78,7 @@ impl<'s> Targets<'s> {
         targets
     }
 
-    /// Everything that the references of `members` can lead to.
+    /// All possible targets of the references in `members`.
     fn named_by(&self, members: &'s serde_json::Map<String, Value>) -> Vec<&'s Value> {
         let references = ["$ref", "$dynamicRef", "$recursiveRef"];
         let texts = references.into_iter().filter_map(|key| members.get(key)?.as_str());
@@ -117,12 +117,12 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The parts of a schema, with all that its references lead to.
+/// The number of parts of a schema, including everything behind its references.
 struct Parts<'s, 't> {
     targets: &'t Targets<'s>,
-    /// By the address of the part; `None` is one that is being counted.
+    /// The counts by the address of the part; `None` while a part is being counted.
     known: HashMap<*const Value, Option<u64>>,
-    /// Whether it depends on the value how often a part counts.
+    /// True if the number of times that a part counts depends on the value.
     unclear: bool,
 }
 
@@ -163,17 +163,17 @@ impl<'s> Parts<'s, '_> {
     }
 }
 
-/// The schemas of a value's members that it has to be looked at again for what the others left over.
+/// The schemas that are applied to the members of a value again, for those that the others left over.
 fn repeated(members: &serde_json::Map<String, Value>) -> u64 {
     let left_over = |key: &&str| members.contains_key(*key);
     if ["unevaluatedProperties", "unevaluatedItems"].iter().any(left_over) { 4 } else { 1 }
 }
 
-/// The checks that a value makes necessary.
+/// The checks that a value requires.
 struct CheckCounter<'s, 't> {
     targets: &'t Targets<'s>,
     known: HashMap<(*const Value, *const Value), Option<u64>>,
-    /// How often this looked at anything, which is bounded as well.
+    /// The number of visited parts, which is limited as well.
     steps: u64,
 }
 
@@ -217,7 +217,7 @@ impl<'s> CheckCounter<'s, '_> {
     }
 }
 
-/// The schemas that a keyword holds against a value or its members; more rather than fewer.
+/// The schemas that a keyword applies to the value or its members; rather too many than too few.
 fn applied<'a, 's: 'a, 'v: 'a>(
     key: &str,
     part: &'s Value,

@@ -1,4 +1,4 @@
-//! TOML text to tables whose values know their places, and from there to fields and JSON values.
+//! Turns TOML text into tables whose values know their places, and those into fields and JSON values.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
 use crate::parse::{Field, ParseError, Spanned};
 
-/// How deep values may nest; far beyond configuration, far below what a stack holds.
+/// The greatest depth of nested values: far more than configuration needs, and far less than a stack holds.
 const MAX_DEPTH: usize = 64;
 
-/// How many parts a dotted key may have.
+/// The most parts of a dotted key.
 const MAX_KEY_PARTS: usize = 16;
 
-/// A table, and where it stands; `None` is the whole document.
+/// A table and its place; `None` is the whole document.
 #[derive(Clone, Copy)]
 pub(super) struct TomlTable<'a, 'i> {
     entries: &'a TableEntries<'i>,
@@ -39,7 +39,7 @@ pub(super) fn parse<T>(
     project(TomlTable { entries: &root, span: None })
 }
 
-/// Reads a document that may use all of the language, and finds the words for what is wrong.
+/// Reads a document that may use the whole language, and describes its faults.
 pub(super) fn read_all(text: &str) -> Result<TableEntries<'_>, ParseError> {
     refuse_long_keys(text)?;
     let root = DeTable::parse(text).map_err(|error| ParseError {
@@ -66,7 +66,7 @@ impl<'a, 'i> TomlTable<'a, 'i> {
         self.field(key, |kind| kind.as_str().map(Arc::from))
     }
 
-    /// A text, shared with one that is `known` and the same.
+    /// A text. It shares the allocation of an equal `known` one.
     pub(super) fn string_like<'k>(&self, key: &str, known: impl Fn(&str) -> Option<&'k Arc<str>>) -> Field<Arc<str>> {
         self.field(key, |kind| kind.as_str().map(|text| known(text).map_or_else(|| Arc::from(text), Arc::clone)))
     }
@@ -97,7 +97,8 @@ pub(super) fn integer(value: &ValueKind<'_>) -> Option<i64> {
     }
 }
 
-/// The JSON value of a TOML value. What JSON cannot say (dates, infinity, not-a-number) is a fault at its place.
+/// Converts a TOML value to JSON. A value that JSON cannot express (a date, infinity, not-a-number) is an error at its
+/// place.
 pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, ParseError> {
     let fault = |message: &str| ParseError::at(node.span, message);
     if depth > MAX_DEPTH || matches!(node.kind, ValueKind::TooDeep) {
@@ -125,7 +126,7 @@ fn object(entries: &TableEntries<'_>, depth: usize) -> Result<Value, ParseError>
 }
 
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
-/// recursively, so what is absurdly long is refused before it is parsed.
+/// recursively, so excessively long keys are refused before parsing.
 fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -138,8 +139,8 @@ fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The most parts of what could be one dotted key in `line`. Where a text begins lines before, its words are taken for
-/// keys; only one with as many dots and nothing else between them would be refused by mistake.
+/// The most parts of a possible dotted key in `line`. In a multi-line text, words count as keys; only a word with as
+/// many dots and nothing else between them would be refused by mistake.
 fn longest_key(line: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
     enum KeyPosition {

@@ -1,8 +1,8 @@
-//! The types that a variable can have, and which values they admit.
+//! The types of variables, and the values that they admit.
 
 use serde_json::Value;
 
-/// What a variable's `type` can say.
+/// The meaning of a variable's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type<'a> {
     /// A primitive.
@@ -37,7 +37,7 @@ impl<'a> Type<'a> {
 }
 
 impl Primitive {
-    /// All of them.
+    /// All primitives.
     pub const ALL: [Self; 6] = [Self::Bool, Self::Int, Self::Number, Self::String, Self::List, Self::Object];
 
     /// The primitive of that name.
@@ -46,7 +46,7 @@ impl Primitive {
         Self::ALL.into_iter().find(|primitive| primitive.name() == name)
     }
 
-    /// Its name in a workspace.
+    /// The name in a workspace.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Primitive {
         }
     }
 
-    /// Whether `value` is one.
+    /// Returns whether `value` has this type.
     #[must_use]
     pub fn admits(self, value: &Value) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! `variables/<id>.toml`: a typed choice between named values, and the rules that choose.
+//! `variables/<id>.toml`: a typed choice between named values, and the rules of the choice.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Variable {
     pub schema_version: Field<i64>,
     /// `description`, for people.
     pub description: Field<Arc<str>>,
-    /// `type`, as it stands.
+    /// `type`, as it was written.
     pub type_name: Field<Arc<str>>,
     /// `schema`, which describes the values of an `object` variable.
     pub schema: Field<Arc<str>>,
@@ -25,18 +25,18 @@ pub struct Variable {
     pub resolve: Resolve,
 }
 
-/// What `[values]` holds.
+/// The content of `[values]`.
 #[derive(Clone, Debug)]
 pub enum Values {
     /// Nothing.
     Missing,
-    /// Something that is no table.
+    /// A value that is no table.
     Invalid(Span),
     /// Values by key; the span is that of the table.
     Table(Span, NamedValues),
 }
 
-/// The entries of `[values]`, in the order of their keys. A list, as most have a handful of them.
+/// The entries of `[values]`, in the order of their keys. A list suffices, because most variables have few values.
 #[derive(Clone, Debug)]
 pub struct NamedValues(Box<[(Arc<str>, NamedValue)]>);
 
@@ -45,32 +45,32 @@ pub struct NamedValues(Box<[(Arc<str>, NamedValue)]>);
 pub struct NamedValue {
     /// The value as JSON, shared with what is compiled from it.
     pub value: Arc<Value>,
-    /// Where its key stands.
+    /// The place of its key.
     pub key_span: Span,
-    /// Where the value stands.
+    /// The place of the value.
     pub span: Span,
 }
 
-/// What `[resolve]` holds.
+/// The content of `[resolve]`.
 #[derive(Clone, Debug)]
 pub enum Resolve {
     /// Nothing.
     Missing,
-    /// Something that is no table.
+    /// A value that is no table.
     Invalid(Span),
     /// A default and rules.
     Table {
-        /// The key of the value that is chosen when no rule matches.
+        /// The key of the value that is chosen if no rule matches.
         default: Field<Arc<str>>,
         /// The rules.
         rules: Rules,
     },
 }
 
-/// What `resolve.rule` holds.
+/// The content of `resolve.rule`.
 #[derive(Clone, Debug)]
 pub enum Rules {
-    /// Something that is no list of tables.
+    /// A value that is no list of tables.
     Invalid(Span),
     /// Rules in the order of the file.
     List(Vec<Rule>),
@@ -79,13 +79,13 @@ pub enum Rules {
 /// One `[[resolve.rule]]`.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Where it stands.
+    /// The place of the rule.
     pub span: Span,
-    /// Whether it is a table at all; its fields are invalid otherwise.
+    /// True if the rule is a table; otherwise its fields are invalid.
     pub is_table: bool,
     /// The qualifier that must be true.
     pub qualifier: Field<Arc<str>>,
-    /// The key of the value that is chosen then.
+    /// The key of the value that the rule chooses.
     pub value: Field<Arc<str>>,
 }
 
@@ -126,7 +126,7 @@ impl Variable {
         }
     }
 
-    /// The default, where there is a `[resolve]` table.
+    /// The default, if there is a `[resolve]` table.
     #[must_use]
     pub fn default(&self) -> Option<&Field<Arc<str>>> {
         match &self.resolve {
@@ -147,7 +147,7 @@ impl Values {
         Ok(Self::Table(node.span, NamedValues(table.entries().map(named).collect::<Result<_, ParseError>>()?)))
     }
 
-    /// One of the keys, to be shared.
+    /// The stored key that equals `text`, for sharing.
     fn key(&self, text: &str) -> Option<&Arc<str>> {
         match self {
             Self::Table(_, values) => values.get_key_value(text).map(|(key, _)| key),
@@ -164,19 +164,19 @@ impl NamedValues {
         self.0.get(place).map(|(key, value)| (key, value))
     }
 
-    /// Whether there is an entry of that key.
+    /// Returns whether there is an entry of that key.
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
         self.get_key_value(key).is_some()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// All entries.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
         self.0.iter().map(|(key, value)| (key, value))
     }

@@ -1,4 +1,4 @@
-//! How a value breaks a JSON Schema: where, which keyword, and in words with or without the value.
+//! The violations of a JSON Schema by a value: the place, the keyword, and a message with or without the value.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
@@ -11,26 +11,26 @@ use crate::parse::{PathStep, Schema};
 
 /// One violation.
 pub(crate) struct Violation {
-    /// The way from the root to the value, or to the key that should not be there.
+    /// The path from the root to the value, or to the key that should not exist.
     pub(crate) steps: Vec<PathStep>,
-    /// What is wrong; may quote the value and the schema.
+    /// The fault; the text may quote the value and the schema.
     pub(crate) message: String,
     keyword: String,
     missing: Option<String>,
 }
 
-/// How many violations of one value are worth telling; each is looked up in its document.
+/// The most reported violations of one value. Each is located in its document.
 const MAX_VIOLATIONS: usize = 50;
 
-/// Beyond so many checks it takes too much memory to collect all that went wrong in each.
+/// Above this number of checks, collecting all violations takes too much memory.
 const MAX_COLLECTED: u64 = 20_000;
 
-/// What a value that takes too many checks breaks: not the schema, but the patience of whoever reads it.
+/// The message about a value that requires too many checks: it violates no schema, but costs too much to read.
 const TOO_MANY_CHECKS: &str = "its schema takes more than a million checks: name the same schema less often in `anyOf`, \
                                `oneOf`, and `allOf`, and let references follow each other less deeply";
 
 impl Violation {
-    /// The ways in which `value` breaks `schema`, up to a number that nobody reads beyond; none for what is no schema.
+    /// The violations of `schema` by `value`, up to a limit; none if the document is no schema.
     pub(crate) fn all(schema: &Schema, value: &Value) -> Vec<Self> {
         let (Ok(validator), Some(cost)) = (schema.validator(), schema.cost()) else { return Vec::new() };
         if cost == SchemaCost::PerValue && checks(&schema.json, value) > MAX_CHECKS {
@@ -45,7 +45,7 @@ impl Violation {
         validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| Self::of(&error)).collect()
     }
 
-    /// The first violation, or at least that there is one.
+    /// The first violation, or at least the fact that there is one.
     fn first(schema: &Schema, value: &Value, cost: SchemaCost) -> Option<Self> {
         match cost {
             SchemaCost::Proportional => schema.validator().ok()?.validate(value).err().map(|error| Self::of(&error)),
@@ -78,12 +78,12 @@ impl Violation {
         }
     }
 
-    /// The way to the value as one text; empty at the root.
+    /// The path to the value as one text; empty at the root.
     pub(crate) fn key(&self) -> String {
         join(&self.steps)
     }
 
-    /// What is wrong in words that hold neither the value nor anything the schema compares it with.
+    /// The fault, in words that hold neither the value nor anything that the schema compares it with.
     pub(crate) fn masked(&self) -> String {
         let at = if self.steps.is_empty() { "at its root".to_owned() } else { format!("at `{}`", self.key()) };
         let masked = match &self.missing {

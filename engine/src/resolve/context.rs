@@ -1,10 +1,10 @@
-//! The facts that an application resolves with.
+//! The context of a resolution.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-/// A JSON object of facts, read by path: `account.id` is the `id` in the `account`.
+/// A JSON object of attributes, read by path: `account.id` is the `id` in the `account`.
 ///
 /// ```
 /// use rototo_engine::Context;
@@ -15,18 +15,18 @@ use serde_json::Value;
 #[derive(Debug)]
 pub struct Context {
     value: Value,
-    /// The identity of the schema that this context was last found to match; 0 is none. A context never changes, so
-    /// many resolutions with one cost one validation.
+    /// The identity of the last schema that this context matched; 0 is none. A context never changes, so many
+    /// resolutions with one context cost one validation.
     matched: AtomicU64,
 }
 
-/// A context that is no JSON object.
+/// The error of a context that is no JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the context must be a JSON object, such as {{\"account\": {{\"id\": \"acct-001\"}}}}")]
 pub struct ContextError;
 
 impl Context {
-    /// The context with the facts of `value`.
+    /// Makes a context of the attributes in `value`.
     ///
     /// # Errors
     /// When `value` is no JSON object.
@@ -37,7 +37,7 @@ impl Context {
         }
     }
 
-    /// The facts.
+    /// The attributes.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value

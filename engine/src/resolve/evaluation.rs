@@ -1,5 +1,5 @@
-//! Decides qualifiers against facts, without allocating: each attribute is read at most once, and what several qualifiers
-//! refer to is decided at most once for all of them.
+//! Decides qualifiers without allocating. Each attribute is read at most once, and a qualifier to which several others
+//! refer is decided at most once.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::resolve::outcome::ResolveError;
 use crate::resolve::trace::{PredicateTrace, Tracer};
 use crate::value::attribute::{Attribute, AttributeValue};
 
-/// One resolution: what has been read and which qualifiers that others refer to are decided already.
+/// One resolution: the attributes that were read, and the decided qualifiers to which others refer.
 pub(crate) struct Evaluation<'a, F, R> {
     compiled: &'a Compiled,
     qualifiers: &'a [Arc<CompiledQualifier>],
@@ -20,7 +20,8 @@ pub(crate) struct Evaluation<'a, F, R> {
     record: R,
 }
 
-/// Why a qualifier is neither true nor false; in numbers, because it goes through every step and hardly ever happens.
+/// The reason for which a qualifier is neither true nor false. It holds numbers, because it passes through every step
+/// and rarely occurs.
 #[derive(Clone, Copy)]
 enum Undecided {
     Missing { qualifier: u32, path: u32 },
@@ -33,7 +34,7 @@ impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
         Self { compiled, qualifiers: compiled.compiled_qualifiers(), facts, decided: None, record }
     }
 
-    /// Whether a qualifier is true.
+    /// Returns whether a qualifier is true.
     #[inline(always)]
     pub(crate) fn qualifier(&mut self, number: u32) -> Result<bool, ResolveError> {
         self.decide(number).map_err(|fault| fault.in_words(self.compiled))
@@ -48,7 +49,7 @@ impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
             if let Ok(true) = result {
                 continue;
             }
-            // Whatever comes out, all attributes have to be there.
+            // All attributes must exist, whatever the result is.
             if !matches!(result, Err(Undecided::Missing { qualifier, .. }) if qualifier == number) {
                 self.require(number, &qualifier.predicates[index + 1..])?;
             }
@@ -96,8 +97,8 @@ impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
         Ok(result)
     }
 
-    /// Whether a qualifier is true that others refer to. References are no cycle and no long chain: compiling has seen
-    /// to that.
+    /// Returns whether a qualifier to which others refer is true. Compiling has ensured that references form no cycle
+    /// and no long chain.
     #[inline(never)]
     fn reference(&mut self, number: u32) -> Result<bool, Undecided> {
         if let Some(value) = self.decided.as_ref().and_then(|decided| decided.get(number)) {

@@ -1,4 +1,4 @@
-//! What a decision can be made from: JSON, JSON that was read beforehand, or an application's own type.
+//! The sources of attributes: JSON, a prepared context, or an application's own type.
 
 use serde_json::Value;
 
@@ -9,11 +9,11 @@ use crate::resolve::memory::Memory;
 use crate::resolve::outcome::ResolveError;
 use crate::value::attribute::{Attribute, AttributeValue};
 
-/// Facts in a type of the application's own, which resolve without becoming JSON first.
+/// Attributes in an application's own type, which resolve without being converted to JSON.
 ///
-/// A path that leads to nothing is `None`, and a qualifier that reads it is the same error as with JSON. Each path is
-/// asked for at most once per resolution. The workspace's context schema is not consulted: it describes JSON, and here
-/// the type says what there is.
+/// A path without a value is `None`, and a qualifier that reads it fails as it does with JSON. Each path is asked for
+/// at most once per resolution. The workspace's context schema is not consulted: it describes JSON, while here the type
+/// defines the attributes.
 ///
 /// ```
 /// # use rototo_engine::{Tree, compile, parse};
@@ -45,30 +45,30 @@ use crate::value::attribute::{Attribute, AttributeValue};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Attributes {
-    /// What is at a path such as `account.id`.
+    /// Returns the attribute at a path such as `account.id`.
     fn attribute(&self, path: &str) -> Option<Attribute<'_>>;
 }
 
-/// What resolves: a [`Context`], a [`Prepared`](crate::Prepared) one, or whatever has [`Attributes`]. It is not
-/// implemented otherwise.
+/// The argument of a resolution: a [`Context`], a [`Prepared`](crate::Prepared) one, or a type with [`Attributes`].
+/// Nothing else implements it.
 pub trait Facts: AttributeSource {}
 
 impl<F: AttributeSource + ?Sized> Facts for F {}
 
-/// Whence attributes come.
+/// Reads attributes: from a context, a prepared context, or an application's own type.
 pub trait AttributeSource {
-    /// What one resolution remembers.
+    /// The attributes that one resolution has read.
     type Memory<'a>
     where
         Self: 'a;
 
-    /// Reads for one resolution.
+    /// The reader for one resolution.
     type AttributeReader<'a, 'm>: AttributeReader<'a>
     where
         Self: 'a,
         'a: 'm;
 
-    /// Nothing remembered yet. It stays where it is made: it is too large to be moved for each resolution.
+    /// An empty memory. It stays where it is made: it is too large to be moved for each resolution.
     fn memory<'a>() -> Self::Memory<'a>
     where
         Self: 'a;
@@ -80,16 +80,16 @@ pub trait AttributeSource {
         memory: &'m mut Self::Memory<'a>,
     ) -> Self::AttributeReader<'a, 'm>;
 
-    /// Whether the workspace's context schema allows them.
+    /// Checks the attributes against the workspace's context schema.
     fn check(&self, compiled: &Compiled) -> Result<(), ResolveError>;
 }
 
-/// One resolution's view of the facts.
+/// The attributes as one resolution reads them.
 pub trait AttributeReader<'a> {
-    /// What it finds.
+    /// The type of an attribute that was read.
     type AttributeValue: AttributeValue<'a>;
 
-    /// The attribute at the path of that number.
+    /// Returns the attribute at the path of that number.
     fn read(&mut self, path: u32) -> Option<Self::AttributeValue>;
 }
 
@@ -149,7 +149,7 @@ impl<T: Attributes + ?Sized> AttributeSource for T {
     }
 }
 
-/// Reads JSON. What leads to several paths is looked up once, too.
+/// Reads JSON. A prefix of several paths is read once.
 pub struct JsonReader<'a, 'm> {
     paths: &'a [Path],
     root: &'a Value,
@@ -170,7 +170,7 @@ impl<'a, 'm> JsonReader<'a, 'm> {
         }
     }
 
-    /// Paths with parents are short, so this ends soon.
+    /// Paths with parents are short, so this recursion ends soon.
     #[inline(never)]
     fn lookup(&mut self, number: u32) -> Option<&'a Value> {
         let path = self.paths.get(number as usize)?;
@@ -193,7 +193,7 @@ impl<'a> AttributeReader<'a> for JsonReader<'a, '_> {
     }
 }
 
-/// Asks an application's own type.
+/// Reads attributes from an application's own type.
 pub struct AttributesReader<'a, 'm, T: ?Sized> {
     paths: &'a [Path],
     attributes: &'a T,

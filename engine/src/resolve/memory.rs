@@ -1,16 +1,18 @@
-//! What one resolution remembers, by number: on the stack up to a point that few resolutions reach, on the heap beyond it.
+//! The memory of one resolution, by number: on the stack up to a size that few resolutions exceed, on the heap beyond
+//! it.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// The numbers below this have a place of their own. What a workspace names first is what it names most often.
+/// The numbers below this have a fixed place. The attributes that a workspace names first are those that it names most
+/// often.
 const LOW: u32 = 32;
-/// How many of the other numbers are remembered without allocating.
+/// The number of other items that are remembered without allocating.
 const INLINE: usize = 32;
-/// Twice as many places, so that there is always a free one.
+/// Twice as many places, so that one is always free.
 const PLACES: usize = 64;
 
-/// Things by number. What has to be cleared for each resolution is small however many numbers there are.
+/// Items by number. The part that is cleared for each resolution is small, however many numbers there are.
 pub struct Memory<T> {
     low: [Option<T>; LOW as usize],
     high: Option<High<T>>,
@@ -30,7 +32,7 @@ impl<T: Copy> Memory<T> {
         }
     }
 
-    /// Remembers a thing under a number that has none yet.
+    /// Remembers an item under a number that has none yet.
     #[inline(always)]
     pub(crate) fn insert(&mut self, number: u32, thing: T) {
         match self.low.get_mut(number as usize) {
@@ -40,9 +42,10 @@ impl<T: Copy> Memory<T> {
     }
 }
 
-/// Things by any number.
+/// Items by any number.
 struct High<T> {
-    /// Where a number stands in `first`, from 1; 0 is nowhere. A number that finds its place taken has the next one.
+    /// The position of each number in `first`, counted from 1; 0 is none. A number whose place is taken gets the next
+    /// one.
     places: [u8; PLACES],
     first: [Option<(u32, T)>; INLINE],
     count: usize,
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_found_however_much_it_is() {
-        // Numbers that share places, and more of them than there are places.
+        // Numbers that share places, and more of them than places.
         for step in [1, 7, 64] {
             let mut memory = Memory::new();
             for count in 0..1_000_u32 {

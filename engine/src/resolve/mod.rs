@@ -1,4 +1,5 @@
-//! A compiled workspace and a context to a value. Pure, without waiting, and on the usual path without allocating.
+//! Resolves variables and qualifiers of a compiled workspace for a context. Resolving is pure, never waits, and usually
+//! does not allocate.
 
 pub mod context;
 pub(crate) mod evaluation;
@@ -37,7 +38,7 @@ impl Compiled {
     /// ```
     ///
     /// # Errors
-    /// When there is no such variable, or the context lacks what deciding it takes.
+    /// When there is no such variable, or the context lacks an attribute that the decision needs.
     pub fn resolve_variable<F: Facts + ?Sized>(&self, id: &str, facts: &F) -> Result<Resolution<'_>, ResolveError> {
         self.resolve_variable_with(id, facts, ResolveOptions::default())
     }
@@ -67,7 +68,7 @@ impl Compiled {
     /// Decides a qualifier.
     ///
     /// # Errors
-    /// When there is no such qualifier, or the context lacks what deciding it takes.
+    /// When there is no such qualifier, or the context lacks an attribute that the decision needs.
     pub fn resolve_qualifier<F: Facts + ?Sized>(&self, id: &str, facts: &F) -> Result<bool, ResolveError> {
         self.resolve_qualifier_with(id, facts, ResolveOptions::default())
     }
@@ -88,7 +89,7 @@ impl Compiled {
         Evaluation::new(self, facts.reader(self, &mut memory), Untraced).qualifier(number)
     }
 
-    /// Resolves a variable and tells every step.
+    /// Resolves a variable and records every step.
     ///
     /// ```
     /// # use rototo_engine::{Tree, parse};
@@ -133,7 +134,7 @@ impl Compiled {
         Ok(VariableTrace::new(choice.resolution(&variable.id), &variable.default.key, rules, traces))
     }
 
-    /// Decides a qualifier and tells every step.
+    /// Decides a qualifier and records every step.
     ///
     /// # Errors
     /// As [`Compiled::resolve_qualifier`].
@@ -151,10 +152,10 @@ impl Compiled {
         traces.take(id).ok_or_else(unknown)
     }
 
-    /// Whether the context matches the workspace's context schema; it does if there is none.
+    /// Checks the context against the workspace's context schema. Without a schema, every context is valid.
     ///
     /// # Errors
-    /// When it does not; every violation is named, without the value that violates.
+    /// When the context does not match. The error names every violation, without the offending value.
     pub fn validate_context(&self, context: &Context) -> Result<(), ResolveError> {
         let Some(schema) = self.context_schema() else { return Ok(()) };
         if context.has_matched(schema.identity) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The value that was chosen, borrowed from the workspace.
+/// The chosen value, borrowed from the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Resolution<'a> {
     /// The variable.
@@ -16,10 +16,10 @@ pub struct Resolution<'a> {
     pub value: &'a Value,
 }
 
-/// How to resolve.
+/// The options of a resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolveOptions {
-    /// Whether the context must match the workspace's context schema, if it has one. It must, by default.
+    /// Requires the context to match the workspace's context schema, if there is one. True by default.
     pub validate_context: bool,
 }
 
@@ -29,8 +29,8 @@ impl Default for ResolveOptions {
     }
 }
 
-/// Why there is no answer. Trying again with the same workspace and context gives the same error. None of them holds a
-/// value of the workspace or the context.
+/// The reason for which there is no result. The same workspace and context give the same error again. No variant holds
+/// a value of the workspace or the context.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// No such variable.
@@ -39,25 +39,25 @@ pub enum ResolveError {
     /// No such qualifier.
     #[error("the workspace has no qualifier `{0}`")]
     UnknownQualifier(String),
-    /// The context lacks something that a qualifier reads.
+    /// The context lacks an attribute that a qualifier reads.
     #[error("the context has no `{attribute}`, which qualifier `{qualifier}` reads")]
     MissingAttribute {
-        /// The path that leads nowhere.
+        /// The path without a value.
         attribute: Arc<str>,
         /// The qualifier that reads it.
         qualifier: Arc<str>,
     },
-    /// A qualifier orders something that is no number.
+    /// A qualifier orders an attribute that is no number.
     #[error("`{attribute}` is not a number, but qualifier `{qualifier}` compares it with `{op}`")]
     NotANumber {
-        /// What should be a number.
+        /// The attribute that should be a number.
         attribute: Arc<str>,
         /// The qualifier that compares it.
         qualifier: Arc<str>,
-        /// The operator it compares with.
+        /// The operator of the comparison.
         op: &'static str,
     },
-    /// The context is not as the workspace's context schema says.
+    /// The context does not match the workspace's context schema.
     #[error("the context does not match the context schema: {}", .0.join("; "))]
     ContextMismatch(Vec<String>),
 }

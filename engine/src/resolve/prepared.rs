@@ -1,4 +1,4 @@
-//! A context whose paths were looked up beforehand, for many resolutions with the same facts.
+//! A context whose paths were read in advance, for many resolutions with the same attributes.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::resolve::memory::Memory;
 use crate::resolve::outcome::ResolveError;
 use crate::value::attribute::Attribute;
 
-/// A [`Context`] with everything looked up in it that a workspace may read.
+/// A [`Context`] with the values of all paths that a workspace may read.
 ///
-/// It answers for every workspace: with one that reads other paths it is as slow as the context, until it is
+/// It resolves with every workspace. With a workspace that reads other paths it is as slow as the context, until it is
 /// [prepared](Compiled::prepare_again) again. Most changes to a workspace read no new path.
 ///
 /// ```
@@ -36,7 +36,7 @@ use crate::value::attribute::Attribute;
 pub struct Prepared {
     context: Context,
     paths: Arc<Paths>,
-    /// What is at each path.
+    /// The value at each path.
     values: Box<[PreparedValue]>,
 }
 
@@ -54,14 +54,14 @@ enum PreparedValue {
 }
 
 impl Compiled {
-    /// Looks up in a context whatever this workspace may read.
+    /// Reads all paths that this workspace may read from a context.
     #[must_use]
     pub fn prepare(&self, context: Context) -> Prepared {
         let values = Prepared::lookup(&context, self.paths());
         Prepared { context, paths: Arc::clone(self.paths()), values }
     }
 
-    /// Makes it as fast for this workspace as for the one it was prepared for; nothing to do if that reads the same.
+    /// Prepares a context for this workspace. Does nothing if it was prepared for the same paths.
     pub fn prepare_again(&self, prepared: &mut Prepared) {
         if !prepared.is_for(self) {
             prepared.values = Prepared::lookup(&prepared.context, self.paths());
@@ -77,11 +77,11 @@ impl Prepared {
         &self.context
     }
 
-    /// Whether it was prepared for the paths that this workspace reads.
+    /// Returns whether it was prepared for the paths that this workspace reads.
     #[must_use]
     #[inline]
     pub fn is_for(&self, compiled: &Compiled) -> bool {
-        // As long as it is held here, its address is nobody else's.
+        // This value holds the paths, so no other allocation can have their address.
         Arc::ptr_eq(&self.paths, compiled.paths())
     }
 
@@ -106,7 +106,7 @@ impl PreparedValue {
 }
 
 impl AttributeSource for Prepared {
-    /// Only what is not ready has to be remembered.
+    /// Only values that were not prepared must be remembered.
     type Memory<'a> = Option<Memory<&'a Value>>;
     type AttributeReader<'a, 'm>
         = PreparedReader<'a, 'm>
@@ -138,11 +138,11 @@ impl AttributeSource for Prepared {
     }
 }
 
-/// Reads what is ready; for a workspace with other paths, the context itself.
+/// Reads prepared values or, for a workspace with other paths, the context itself.
 pub enum PreparedReader<'a, 'm> {
-    /// The slots are of the paths.
+    /// The prepared values belong to the workspace's paths.
     Ready(&'a Prepared),
-    /// They are not.
+    /// The prepared values belong to other paths.
     Other(JsonReader<'a, 'm>),
 }
 

@@ -1,4 +1,4 @@
-//! Why a resolution came out as it did, step by step, in the JSON that existing automation reads.
+//! Every step of one resolution, in the JSON form that existing automation reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::resolve::outcome::Resolution;
 use crate::value::attribute::Attribute;
 use crate::value::bucket::Salted;
 
-/// How a variable was resolved.
+/// The trace of a variable.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VariableTrace {
-    /// The outcome.
+    /// The result.
     pub resolution: OwnedResolution,
-    /// The key that would have been chosen without a match.
+    /// The key that is chosen if no rule matches.
     pub default_value: String,
-    /// The rules that were looked at, in order.
+    /// The rules that were evaluated, in order.
     pub rules: Vec<RuleTrace>,
-    /// The qualifiers that were decided on the way, by id.
+    /// The qualifiers that were decided, by id.
     pub qualifier_traces: Vec<QualifierTrace>,
 }
 
-/// A [`Resolution`] of its own.
+/// A [`Resolution`] that owns its values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OwnedResolution {
     /// The variable.
@@ -36,7 +36,7 @@ pub struct OwnedResolution {
     pub value: Value,
 }
 
-/// How one rule fared.
+/// The trace of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleTrace {
     /// Its place among the rules, from 0.
@@ -45,50 +45,50 @@ pub struct RuleTrace {
     pub qualifier: String,
     /// The key it selects.
     pub value: String,
-    /// Whether it matched.
+    /// True if the rule matched.
     pub matched: bool,
 }
 
-/// How one qualifier was decided.
+/// The trace of one qualifier.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QualifierTrace {
     /// The qualifier.
     pub id: String,
-    /// Whether it is true.
+    /// The decision.
     pub value: bool,
-    /// The predicates that were looked at, in order; the first false one is the last.
+    /// The predicates that were evaluated, in order; the first false one is the last.
     pub predicates: Vec<PredicateTrace>,
 }
 
-/// How one predicate came out.
+/// The trace of one predicate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PredicateTrace {
     /// Its place in the qualifier, from 0.
     pub index: usize,
     /// `compare` or `bucket`.
     pub kind: &'static str,
-    /// What it looked at.
+    /// The attribute that it reads.
     pub attribute: String,
-    /// How it compared.
+    /// The operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub op: Option<&'static str>,
-    /// What it compared with.
+    /// The operand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<Value>,
-    /// What was there.
+    /// The value of the attribute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual: Option<Value>,
     /// The bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket: Option<BucketTrace>,
-    /// The qualifier it looked at.
+    /// The qualifier that it reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qualifier: Option<String>,
-    /// Whether it held.
+    /// True if the predicate held.
     pub result: bool,
 }
 
-/// Where a value fell.
+/// The bucket of a value, and the range that it was compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BucketTrace {
     /// The salt.
@@ -101,7 +101,7 @@ pub struct BucketTrace {
     pub value: u16,
 }
 
-/// Somebody who listens to an evaluation, or nobody: then listening costs nothing.
+/// Records an evaluation. [`Untraced`] records nothing, at no cost.
 pub(crate) trait Tracer {
     type Steps: Default;
     fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace);
@@ -159,7 +159,7 @@ impl RuleTrace {
 }
 
 impl PredicateTrace {
-    /// How a predicate of a qualifier came out. What it demands is told as it was written.
+    /// Describes the result of a predicate. The constraint appears as it was written.
     pub(crate) fn of(compiled: &Compiled, qualifier: u32, index: usize, actual: Attribute<'_>, result: bool) -> Self {
         let written = compiled.written(qualifier, index);
         let op = written.and_then(|written| written.operator());

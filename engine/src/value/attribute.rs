@@ -1,4 +1,4 @@
-//! What one attribute of a context is: a borrowed scalar, or JSON for lists and objects.
+//! One attribute of a context: a borrowed scalar, or JSON for lists and objects.
 
 use serde_json::Value;
 
@@ -14,32 +14,32 @@ use crate::value::number::Number;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Attribute<'a> {
-    /// There, but nothing.
+    /// A value that is `null`.
     Null,
     /// True or false.
     Bool(bool),
     /// An integer.
     Integer(i64),
-    /// An integer that may be beyond the signed ones.
+    /// An integer that may exceed the signed ones.
     Unsigned(u64),
-    /// Any other number. One that is not finite is [`Attribute::Null`], as it is in JSON.
+    /// Any other number. A number that is not finite is [`Attribute::Null`], as it is in JSON.
     Float(f64),
     /// A text.
     Text(&'a str),
-    /// A list or an object; a scalar in JSON is that scalar.
+    /// A list or an object. A scalar in JSON equals that scalar.
     Json(&'a Value),
 }
 
-/// An attribute in the form in which it was found. A comparison asks for the type that it compares, and hardly ever for
-/// all of them.
+/// An attribute in the form in which it was read. A comparison asks for the type that it compares, and rarely for all
+/// of them.
 pub trait AttributeValue<'a>: Copy {
-    /// The text, if it is one.
+    /// The text, if the attribute is one.
     fn text(self) -> Option<&'a str>;
-    /// The number, if it is one.
+    /// The number, if the attribute is one.
     fn number(self) -> Option<Number>;
-    /// Whether it is true, if it is that or false.
+    /// The truth value, if the attribute is one.
     fn truth(self) -> Option<bool>;
-    /// Whatever it is.
+    /// The attribute, of whatever type.
     fn attribute(self) -> Attribute<'a>;
 }
 
@@ -97,7 +97,7 @@ impl<'a> AttributeValue<'a> for Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// As JSON.
+    /// Converts the attribute to JSON.
     #[must_use]
     pub fn to_json(self) -> Value {
         match self {
@@ -111,7 +111,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// The same in the one way that comparisons expect, whatever an application made of it.
+    /// Returns the attribute in the one form that comparisons expect, in whatever form an application gave it.
     #[inline]
     pub(crate) fn normal(self) -> Self {
         match self {
@@ -121,7 +121,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Whether it is that value; numbers are not asked here.
+    /// Returns whether the attribute equals that value; numbers are compared elsewhere.
     pub(crate) fn equals_json(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Null, Value::Null) => true,

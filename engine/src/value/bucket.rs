@@ -1,4 +1,4 @@
-//! Stable buckets: the same salt and value fall into the same one of 10,000, in every process and every version.
+//! Stable buckets: the same salt and value give the same one of 10,000 buckets, in every process and every version.
 
 use std::fmt::{self, Write as _};
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::value::attribute::{Attribute, AttributeValue};
 
-/// How many buckets there are.
+/// The number of buckets.
 pub const BUCKETS: u16 = 10_000;
 
 const OFFSET_BASIS: u64 = 14_695_981_039_346_656_037;
 const PRIME: u64 = 1_099_511_628_211;
 
-/// The bucket of `value` under `salt`: FNV-1a over the salt, a colon, and the value; a string as it is, anything else as
-/// its JSON text.
+/// The bucket of `value` under `salt`: FNV-1a over the salt, a colon, and the value. A string is hashed as it is, and
+/// any other value as its JSON text.
 ///
 /// ```
 /// let bucket = rototo_engine::bucket("service-degradation-recovery-2026-06", &"acct-001".into());
@@ -24,7 +24,7 @@ pub fn bucket(salt: &str, value: &Value) -> u16 {
     Salted::new(salt).bucket(value)
 }
 
-/// The hash after a salt and its colon; what is left to do for each value.
+/// The hash of a salt and its colon, which each value continues.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Salted(Hash);
 

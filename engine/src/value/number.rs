@@ -1,20 +1,20 @@
-//! Numbers compared by their mathematical value: 1 is 1.0, and no large integer is rounded on the way.
+//! Numbers, compared by their mathematical value: 1 equals 1.0, and no large integer is rounded.
 
 use std::cmp::Ordering;
 
-/// A real number; a float in it is finite.
+/// A real number. A float in it is finite.
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
     /// An integer.
     Integer(i64),
-    /// An integer that may be beyond the signed ones.
+    /// An integer that may exceed the signed ones.
     Unsigned(u64),
-    /// Any other.
+    /// Any other number.
     Float(f64),
 }
 
 impl Number {
-    /// `None` only if it is no real number.
+    /// Returns `None` only if the number is not real.
     #[inline(always)]
     pub(crate) fn of(number: &serde_json::Number) -> Option<Self> {
         match number.as_i64() {
@@ -28,7 +28,7 @@ impl Number {
         float.is_finite().then_some(Self::Float(float))
     }
 
-    /// How two numbers are ordered.
+    /// The order of two numbers.
     #[inline]
     pub(crate) fn order(self, other: Self) -> Ordering {
         match (self, other) {
@@ -56,7 +56,7 @@ impl Number {
     }
 }
 
-/// The integers fit into 65 bits, so a float is either beyond them all, or its whole part is one exactly.
+/// Integers fit into 65 bits, so a float is either beyond all of them, or its integral part is exactly one of them.
 fn integer_with_float(integer: i128, float: f64) -> Ordering {
     const BEYOND: f64 = 36_893_488_147_419_103_232.0; // 2^65
     if float.abs() >= BEYOND {
