@@ -1,5 +1,8 @@
 //! The world that the pure parts live in: an API server, a git host, pods with their processes, operators, and messages
 //! between them that take time, get lost, and overtake each other.
+//!
+//! The modules of its parts import this one, and it imports them: [`World`] is one state, and its methods stand in the files of
+//! their subjects.
 
 use std::time::Duration;
 
