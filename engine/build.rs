@@ -97,15 +97,15 @@ impl Doc {
     fn read(path: &Path) -> Self {
         let text = text(path);
         let wrong = |reason: &str| -> ! { panic!("{}: {reason}", path.display()) };
-        let Some((head, body)) = text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")) else {
+        let Some((front_matter, body)) = text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")) else {
             wrong("the file must open with `severity`, `entity`, and `stage` between two lines `---`")
         };
         let field = |name: &str| {
-            let found = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            found.map_or_else(|| wrong(&format!("the head lacks `{name}`")), str::to_owned)
+            let found = front_matter.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.map_or_else(|| wrong(&format!("the front_matter lacks `{name}`")), str::to_owned)
         };
         let Some((title, rest)) = body.trim().strip_prefix("# ").and_then(|body| body.split_once("\n\n")) else {
-            wrong("the head must be followed by `# the fault in a few words` and a paragraph with the reason")
+            wrong("the front_matter must be followed by `# the fault in a few words` and a paragraph with the reason")
         };
         let Some((why, help)) = rest.rsplit_once("\n\nA way out: ") else {
             wrong("the file must end with a paragraph `A way out: …`")

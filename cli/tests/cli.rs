@@ -18,7 +18,7 @@ fn lint_sums_up_a_good_workspace_in_one_line_without_colours() {
 }
 
 #[test]
-fn without_a_source_the_nearest_workspace_is_meant() {
+fn without_a_source_the_nearest_workspace_is_used() {
     let text = prints(&example().join("resources"), &["lint"]);
     assert!(text.contains("degradation-config ("), "{text}");
     let elsewhere = tempfile::tempdir().unwrap();
@@ -80,7 +80,8 @@ fn lint_json_has_the_shape_that_scripts_read() {
     let path = format!("variables/{VARIABLE}.toml");
     assert_eq!(
         document,
-        &serde_json::json!({"id": 4, "path": path, "uri": format!("file://{root}/{path}"), "version": null, "kind": "variable"})
+        &serde_json::json!({"id": 4, "path": path, "uri": format!("file://{root}/{path}"), "version": null,
+            "kind": "variable"})
     );
     let diagnostic = &report["diagnostics"][0];
     assert_eq!(
@@ -140,7 +141,8 @@ fn resolve_json_has_the_shape_that_scripts_read() {
     assert_eq!(
         report["qualifiers"],
         serde_json::json!([{"id": "high-queue-pressure", "value": true, "predicates": [
-            {"index": 0, "kind": "compare", "attribute": "service.queue_pressure", "op": "eq", "expected": "high", "actual": "high", "result": true}
+            {"index": 0, "kind": "compare", "attribute": "service.queue_pressure", "op": "eq", "expected": "high",
+                "actual": "high", "result": true}
         ]}])
     );
 }

@@ -43,7 +43,7 @@ fn workspace(script: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn lint_shows_what_they_find_like_its_own() {
+fn lint_shows_findings_of_custom_rules_like_those_of_built_in_rules() {
     let workspace = workspace(RULES);
     let (code, text) = fails(workspace.path(), &["lint"]);
     assert_eq!(code, 1);
@@ -74,8 +74,10 @@ fn show_and_inspect_list_them() {
     assert_eq!(
         report["linters"][0]["registrations"],
         json!([
-            { "stage": "policy", "entity": "variable", "field": "resolve", "rule": "team/no-default", "handler": "check" },
-            { "stage": "policy", "entity": "qualifier", "field": "predicates", "rule": "team/no-trials", "handler": "check_trial" },
+            { "stage": "policy", "entity": "variable", "field": "resolve", "rule": "team/no-default",
+                "handler": "check" },
+            { "stage": "policy", "entity": "qualifier", "field": "predicates", "rule": "team/no-trials",
+                "handler": "check_trial" },
         ])
     );
     let (_, text) = fails(workspace.path(), &["show", ".", "--lint-rule", "team/no-trial"]);

@@ -8,7 +8,7 @@ use support::{VARIABLE, changed, example, fails, json, prints, replace};
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 
 #[test]
-fn diff_says_for_whom_what_changes() {
+fn diff_shows_the_changes_and_their_audience() {
     let new = changed(TRIAL, "[0, 1000]", "[0, 3000]");
     replace(&new.path().join(format!("resources/{VARIABLE}-objects/severe.toml")), "= 10", "= 5");
     let (old, new) = (example().display().to_string(), new.path().display().to_string());
@@ -52,7 +52,7 @@ fn diff_shows_which_decisions_flip() {
 }
 
 #[test]
-fn fixtures_cover_every_way_in_which_decisions_come_out() {
+fn fixtures_cover_every_result_of_a_decision() {
     let fixtures = tempfile::tempdir().unwrap();
     let out = fixtures.path().display().to_string();
     let report = json(&example(), &["fixtures", ".", "--out", &out]);

@@ -1,5 +1,5 @@
-//! docs/lint-messages.md shows what the command prints about the bad example of each rule. `WRITE_MANUAL=1 cargo test -p
-//! rototo-cli --test lint_messages` writes it anew.
+//! docs/lint-messages.md shows what the command prints about the bad example of each rule.
+//! `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages` writes it anew.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -11,7 +11,8 @@ use rototo_engine::lint::{LintRule, rules};
 use support::rototo;
 
 const PREAMBLE: &str = "# What lint prints\n\n\
-    For each rule, what `rototo lint` prints about the example with the fault in [lint-rules.md](lint-rules.md), which also says why it is\n\
+    For each rule, what `rototo lint` prints about the example with the fault in [lint-rules.md](lint-rules.md), \
+        which also says why it is\n\
     one. Other faults of the same example are shown too, as they are to whoever makes them. Made by\n\
     `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages`.\n";
 
@@ -37,7 +38,7 @@ fn printed(rule: &LintRule) -> String {
 }
 
 #[test]
-fn what_each_rule_prints_is_as_it_was_read_last() {
+fn the_page_on_lint_messages_shows_what_each_rule_prints() {
     let mut page = PREAMBLE.to_owned();
     for rule in rules() {
         write!(page, "\n## {}\n\n```text\n{}\n```\n", rule.id, printed(rule).trim_end()).unwrap();

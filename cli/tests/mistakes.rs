@@ -42,7 +42,7 @@ fn a_source_that_is_never_read_is_refused_by_its_spelling() {
 }
 
 #[test]
-fn a_source_that_does_not_hold_what_is_asked_for_says_what_is_missing_there() {
+fn a_missing_ref_or_directory_of_a_source_is_named() {
     let repository = tempfile::tempdir().unwrap();
     let git = |arguments: &[&str]| {
         let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];

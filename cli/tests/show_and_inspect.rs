@@ -83,7 +83,7 @@ fn inspect_shows_the_steps_for_a_context() {
 }
 
 #[test]
-fn inspect_explains_also_what_cannot_be_resolved() {
+fn inspect_explains_workspaces_that_do_not_resolve() {
     let workspace = changed(&format!("variables/{VARIABLE}.toml"), "default = \"normal\"", "default = \"none\"");
     let report = json(workspace.path(), &["inspect"]);
     assert_eq!(report["runtime"]["status"], "unavailable");

@@ -67,7 +67,8 @@ fn the_walkthrough_holds_step_by_step() {
     walkthrough.succeeds(&["init", CONFIG, "--resource", POLICY]);
     walkthrough.succeeds(&["lint", CONFIG]);
     let variable = format!("variables/{POLICY}.toml");
-    let preamble = "schema_version = 1\ndescription = \"Operating policy selected while the service is under pressure\"\n\
+    let preamble = "schema_version = 1\ndescription = \"Operating policy selected while the service is under \
+        pressure\"\n\
                 type = \"resource:service-degradation-policy\"\n\n[resolve]\ndefault = \"normal\"\n";
     fs::write(walkthrough.path(&variable), preamble).unwrap();
     walkthrough.write_as_in_the_example(&format!("resources/{POLICY}.toml"));
@@ -106,11 +107,13 @@ fn the_walkthrough_holds_step_by_step() {
 
     let (key, value, _) = walkthrough.resolve(&["service.queue_pressure=normal"]);
     assert_eq!(key, "normal");
-    let normal = json!({"background_jobs_enabled":true,"fallback_provider":"primary","max_concurrency":100,"mode":"normal","non_critical_fanout":"send"});
+    let normal = json!({"background_jobs_enabled":true,"fallback_provider":"primary","max_concurrency":100,
+        "mode":"normal","non_critical_fanout":"send"});
     assert_eq!(value, normal);
     let (key, value, _) = walkthrough.resolve(&["service.queue_pressure=high"]);
     assert_eq!(key, "degraded");
-    let degraded = json!({"background_jobs_enabled":false,"fallback_provider":"primary","max_concurrency":30,"mode":"degraded","non_critical_fanout":"defer"});
+    let degraded = json!({"background_jobs_enabled":false,"fallback_provider":"primary","max_concurrency":30,
+        "mode":"degraded","non_critical_fanout":"defer"});
     assert_eq!(value, degraded);
 
     // Try a stronger policy on a bucket.
@@ -138,7 +141,8 @@ fn the_walkthrough_holds_step_by_step() {
     assert_eq!((key.as_str(), bucket), ("degraded", Some(format!("{test}5274"))));
     let (key, value, bucket) = walkthrough.resolve(&["service.queue_pressure=high", "account.id=acct-001"]);
     assert_eq!((key.as_str(), bucket), ("severe", Some(format!("{test}540"))));
-    let severe = json!({"background_jobs_enabled":false,"fallback_provider":"secondary","max_concurrency":10,"mode":"severe","non_critical_fanout":"pause"});
+    let severe = json!({"background_jobs_enabled":false,"fallback_provider":"secondary","max_concurrency":10,
+        "mode":"severe","non_critical_fanout":"pause"});
     assert_eq!(value, severe);
 
     // Lint catches a mistake in a hurry before it is released.
@@ -179,7 +183,7 @@ fn init_says_in_json_what_it_would_do_and_does_not_do_it() {
 }
 
 #[test]
-fn what_init_makes_passes_lint_and_its_context_schema_fits_its_qualifier() {
+fn files_of_init_pass_lint_and_the_context_schema_fits_the_qualifier() {
     let walkthrough = Walkthrough(tempfile::tempdir().unwrap());
     for flag in ["--qualifier", "--variable", "--resource"] {
         walkthrough.succeeds(&["init", CONFIG, flag, "premium-users"]);

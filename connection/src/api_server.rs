@@ -71,7 +71,7 @@ pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube:
     Ok(Client::new(Limited { service, limits }, config.default_namespace))
 }
 
-/// Makes a client over any HTTP service, with the time limits of [`api_server`], for tests of code that uses such a
+/// Makes a client over any HTTP service, with the time limits of [`api_server()`], for tests of code that uses such a
 /// client.
 pub fn limited<S, B>(service: S, namespace: &str) -> Client
 where

@@ -1,6 +1,6 @@
 //! Connects the operator, the client library, and the command to the API server and to the operator's endpoint.
 //!
-//! [`api_server`] makes a client of the API server. Every request has a time limit, and dead connections are noticed.
+//! [`api_server()`] makes a client of the API server. Every request has a time limit, and dead connections are noticed.
 //! [`Endpoint`] is a connection to the operator's own HTTPS endpoint. Both use a `kube::Client`, so a program has one
 //! HTTP and one TLS stack with one set of proxies, roots, and one crypto provider.
 //!

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use crate::script::HistoryScript;
+use crate::script::{Client, HistoryScript, PodPlan};
 use crate::violation::InvariantViolation;
 use crate::world::World;
 
-/// What came of one history.
+/// The outcome of one history.
 #[derive(Clone, Debug)]
 pub struct HistoryOutcome {
     pub violation: Option<InvariantViolation>,
-    /// How often convergence was claimed.
+    /// The number of claims of convergence.
     pub claims: u64,
-    /// How many events happened.
+    /// The number of events.
     pub events: u64,
 }
 
@@ -95,11 +95,12 @@ impl FailedHistory {
             }
         }
         for index in 0..self.script.pods.len() {
-            let mut simpler = self.script.clone();
-            let pod = &mut simpler.pods[index];
-            (pod.second, pod.cache, pod.sidecar, pod.mute) = (false, false, false, false);
-            if simpler.pods[index] != self.script.pods[index] {
-                self.try_instead(simpler);
+            for simpler in simpler_pods(self.script.pods[index]) {
+                if simpler != self.script.pods[index] {
+                    let mut script = self.script.clone();
+                    script.pods[index] = simpler;
+                    self.try_instead(script);
+                }
             }
         }
         let calm = HistoryScript { network_faults: 0, unbound: 0, ..self.script.clone() };
@@ -109,23 +110,24 @@ impl FailedHistory {
     }
 }
 
+/// A pod with less about it: without all of its extras, or without one of them.
+fn simpler_pods(pod: PodPlan) -> [PodPlan; 7] {
+    [
+        PodPlan { labelled: pod.labelled, ..PodPlan::PLAIN },
+        PodPlan { second: false, ..pod },
+        PodPlan { cache: false, ..pod },
+        PodPlan { sidecar: false, ..pod },
+        PodPlan { mute: false, ..pod },
+        PodPlan { direct: false, ..pod },
+        PodPlan { client: Client::Current, ..pod },
+    ]
+}
+
 impl fmt::Display for FailedHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {} breaks {:?}", self.seed, self.violation.invariant)?;
         for (index, pod) in self.script.pods.iter().enumerate() {
-            let extras = [
-                (pod.labelled, "labelled"),
-                (pod.second, "two processes"),
-                (pod.cache, "a disk"),
-                (pod.sidecar, "a sidecar"),
-                (pod.mute, "mute"),
-            ];
-            let extras: Vec<&str> = extras.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect();
-            writeln!(
-                f,
-                "  pod {index}: {}",
-                if extras.is_empty() { "no label".to_owned() } else { extras.join(", ") }
-            )?;
+            writeln!(f, "  pod {index}: {pod}")?;
         }
         if self.script.unbound > 0 {
             writeln!(f, "  {} process bound to no pod", self.script.unbound)?;

@@ -5,10 +5,16 @@
 //! and compares each claim with what the processes really resolve from. A history that breaks an invariant is made as short
 //! as possible and told step by step.
 
+mod acts;
+mod claims;
+mod event;
 pub mod history;
+mod markers;
 mod operator;
 mod pods;
 mod process;
+mod rest;
 pub mod script;
+mod steps;
 pub mod violation;
 pub mod world;

@@ -13,7 +13,7 @@ use rototo_simulator::script::HistoryScript;
 /// Runs random histories against the decision code of operator and client.
 #[derive(Debug, Parser)]
 struct SimulatorArguments {
-    /// How many histories
+    /// The number of histories
     #[arg(long, default_value_t = 10_000)]
     histories: u64,
     /// The seed of the first; the others follow it
@@ -30,7 +30,7 @@ struct SimulatorArguments {
     first: bool,
 }
 
-/// What all threads add to.
+/// The counts that all threads add to.
 #[derive(Default)]
 struct Totals {
     next: AtomicU64,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rototo_protocol::fleet::{Container, ContainerEnd, Pod, PodObjectState};
 
+use crate::event::Event;
 use crate::script::PodPlan;
-use crate::world::{QUIET_AT, World, WorldEvent};
+use crate::world::{QUIET_AT, World};
 
 /// A pod, as it is.
 pub struct PodTruth {
@@ -44,9 +45,9 @@ impl World {
         let truth =
             PodTruth { uid, plan, labelled, exists: true, deleting: false, running: true, ended: None, lost: false };
         self.pods.push(truth);
-        self.start_process(Some(pod), plan.cache);
+        self.start_process(Some(pod));
         if plan.second {
-            self.start_process(Some(pod), plan.cache);
+            self.start_process(Some(pod));
         }
         self.pod_changed(pod);
         pod
@@ -69,7 +70,7 @@ impl World {
                 self.close_all_handles(process);
             }
             let grace = Duration::from_millis(self.rng.u64(10..8_000));
-            self.after(grace, WorldEvent::Die { process });
+            self.after(grace, Event::Die { process });
         }
     }
 
@@ -83,7 +84,7 @@ impl World {
             self.processes[process].cut_from_operator = QUIET_AT;
             self.processes[process].deaf_watch = QUIET_AT;
             // When the node is back, its kubelet ends them.
-            self.at(QUIET_AT, WorldEvent::Die { process });
+            self.at(QUIET_AT, Event::Die { process });
         }
         self.pod_changed(pod);
     }
@@ -123,7 +124,7 @@ impl World {
         } else {
             self.pod_changed(pod);
             let back = Duration::from_millis(self.rng.u64(50..5_000));
-            self.after(back, WorldEvent::Restart { pod });
+            self.after(back, Event::Restart { pod });
         }
     }
 
@@ -132,8 +133,7 @@ impl World {
             return;
         }
         self.pods[pod].running = true;
-        let cache = self.pods[pod].plan.cache;
-        self.start_process(Some(pod), cache);
+        self.start_process(Some(pod));
         self.pod_changed(pod);
     }
 
@@ -162,7 +162,7 @@ impl World {
         let at = (self.now + lag).max(self.faults.stale_pods).max(self.operators[operator].last_pod_event);
         self.operators[operator].last_pod_event = at;
         let life = self.operators[operator].life;
-        self.at(at, WorldEvent::PodSeen { operator, life, pod, facts: Box::new(facts) });
+        self.at(at, Event::PodSeen { operator, life, pod, facts: Box::new(facts) });
     }
 
     pub fn relist_pods(&mut self) {

@@ -3,21 +3,23 @@
 //! Each seed draws a few kinds of fault and how often they come, so that some histories are full of restarts, others of
 //! edits, and others calm. Delays of messages are drawn while the history runs.
 
-use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
+
+/// So many milliseconds are longer than any history.
+pub const FOR_GOOD: u64 = 1_000_000;
 
 /// A history.
 #[derive(Clone, Debug)]
 pub struct HistoryScript {
     /// The pods that there are in the beginning.
     pub pods: Vec<PodPlan>,
-    /// How many processes that are bound to no pod.
+    /// The number of processes that are bound to no pod.
     pub unbound: usize,
     /// The steps, in order of time.
     pub steps: Vec<Step>,
-    /// How many messages of 100 are lost, doubled, or late.
+    /// The number of messages of 100 that are lost, doubled, or late.
     pub network_faults: u32,
 }
 
@@ -34,6 +36,21 @@ pub struct PodPlan {
     pub sidecar: bool,
     /// Its processes can't reach the operator: they have no token, or a policy is in the way.
     pub mute: bool,
+    /// Its processes read the source themselves when the operator gives them nothing.
+    pub direct: bool,
+    /// The version of the client library in its first process. A second one has the current version.
+    pub client: Client,
+}
+
+/// A version of the client library, by what it reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// It reports neither an order, nor an age, nor a container, nor a PID, and each handle for itself.
+    Older,
+    #[default]
+    Current,
+    /// It has a state for being on the way that this operator does not know.
+    Newer,
 }
 
 /// Something that is done at one time.
@@ -41,7 +58,7 @@ pub struct PodPlan {
 pub struct Step {
     /// When.
     pub at: Duration,
-    /// What.
+    /// The act.
     pub act: Act,
 }
 
@@ -100,10 +117,55 @@ pub enum Act {
     ForgeStatus,
     /// The operator turns reports away for so many milliseconds.
     Busy(u64),
+    /// The workspace is deleted, and created again under its name after so many milliseconds.
+    RecreateWorkspace(u64),
+    /// No operator process runs for so many milliseconds.
+    StopOperators(u64),
+    /// The git host answers nobody for so many milliseconds.
+    GitAway(u64),
+    /// The API server answers no process, and no operator, for so many milliseconds.
+    ApiAway(u64),
+    /// The next write of the status arrives only after so many milliseconds.
+    LateStatus(u64),
 }
 
-/// The kinds of [`Act`], for drawing.
-const KINDS: usize = 24;
+type Draw = fn(&mut Rng) -> Act;
+
+/// The kinds of [`Act`]: how often each comes, and how one is drawn.
+const KINDS: &[(u32, Draw)] = &[
+    (4, |rng| Act::Push(content(rng))),
+    (4, |_| Act::PushReadme),
+    (4, |rng| Act::RestartOperator(rng.u64(1..3_000))),
+    (4, |_| Act::ChangeLeader),
+    (4, |rng| Act::CutOperator(rng.u64(1_000..30_000))),
+    (4, |rng| Act::Stop(one(rng), long(rng))),
+    (4, |rng| Act::Kill(one(rng))),
+    (4, |rng| Act::StartProcess(one(rng))),
+    (4, |rng| Act::OpenHandle(one(rng))),
+    (4, |rng| Act::CloseHandle(one(rng))),
+    (4, |rng| Act::CreatePod(PodPlan::draw(rng))),
+    (4, |rng| Act::DeletePod(one(rng))),
+    (4, |rng| Act::LoseNode(one(rng))),
+    (4, |rng| Act::Unlabel(one(rng))),
+    (4, |rng| Act::EditMarker(content(rng), rng.bool())),
+    (4, |_| Act::UndoEdit),
+    (4, |_| Act::RemoveMarker),
+    (4, |rng| Act::Refuse(one(rng), content(rng), rng.u8(0..3) != 0)),
+    (4, |rng| Act::CutFromOperator(one(rng), long(rng))),
+    (4, |rng| Act::DeafWatch(one(rng), long(rng))),
+    (2, |rng| Act::StalePods(rng.u64(1_000..30_000))),
+    (2, |rng| Act::StaleMap(rng.u64(500..10_000))),
+    (4, |rng| Act::LoseAnswer(rng.u64(0..15_000))),
+    (2, |rng| Act::Clock(rng.i64(-100_000..100_000))),
+    (2, |_| Act::ForgeStatus),
+    (4, |rng| Act::Busy(rng.u64(100..15_000))),
+    // Before the watch shows the deletion, or after.
+    (8, |rng| Act::RecreateWorkspace(if rng.bool() { rng.u64(1..150) } else { rng.u64(150..15_000) })),
+    (3, |rng| Act::StopOperators(rng.u64(1_000..40_000))),
+    (6, |rng| Act::GitAway(rng.u64(1_000..40_000))),
+    (3, |rng| Act::ApiAway(rng.u64(1_000..20_000))),
+    (3, |rng| Act::LateStatus(rng.u64(500..15_000))),
+];
 
 impl HistoryScript {
     /// The history of a seed.
@@ -112,7 +174,8 @@ impl HistoryScript {
         let mut rng = Rng::with_seed(seed);
         let pods = (0..rng.usize(1..=3)).map(|_| PodPlan::draw(&mut rng)).collect();
         let unbound = usize::from(rng.u8(0..5) == 0);
-        let kinds: Vec<usize> = (0..rng.usize(2..=6)).map(|_| rng.usize(0..KINDS)).collect();
+        let total = KINDS.iter().map(|(weight, _)| weight).sum();
+        let kinds: Vec<usize> = (0..rng.usize(2..=6)).map(|_| kind(rng.u32(0..total))).collect();
         let count = rng.usize(2..=10);
         let mut steps: Vec<Step> = (0..count).map(|_| Step::draw(&mut rng, &kinds)).collect();
         // Something has to be on its way.
@@ -124,14 +187,33 @@ impl HistoryScript {
 }
 
 impl PodPlan {
+    /// One process of the current version, and nothing beside it.
+    pub const PLAIN: Self = Self {
+        labelled: false,
+        second: false,
+        cache: false,
+        sidecar: false,
+        mute: false,
+        direct: false,
+        client: Client::Current,
+    };
+
     fn draw(rng: &mut Rng) -> Self {
         let one_of = |rng: &mut Rng, of: u8| rng.u8(0..of) == 0;
+        let direct = one_of(rng, 4);
         Self {
             labelled: !one_of(rng, 4),
             second: one_of(rng, 4),
             cache: one_of(rng, 3),
             sidecar: one_of(rng, 6),
-            mute: one_of(rng, 12),
+            // A direct source is given above all to who can't reach the operator.
+            mute: one_of(rng, if direct { 4 } else { 12 }),
+            direct,
+            client: match rng.u8(0..12) {
+                0 | 1 => Client::Older,
+                2 => Client::Newer,
+                _ => Client::Current,
+            },
         }
     }
 }
@@ -139,61 +221,31 @@ impl PodPlan {
 impl Step {
     fn draw(rng: &mut Rng, kinds: &[usize]) -> Self {
         let kind = if rng.u8(0..4) == 0 { 0 } else { kinds[rng.usize(0..kinds.len())] };
-        Self { at: millis(rng.u64(0..60_000)), act: Act::draw(kind, rng) }
+        Self { at: millis(rng.u64(0..60_000)), act: KINDS[kind].1(rng) }
     }
 }
 
-impl Act {
-    fn draw(kind: usize, rng: &mut Rng) -> Self {
-        let one = rng.usize(0..64);
-        let content = rng.u8(0..3);
-        let short = rng.u64(1..3_000);
-        let long = if rng.bool() { rng.u64(1_000..20_000) } else { 1_000_000 };
-        match kind {
-            0 => Self::Push(content),
-            1 => Self::PushReadme,
-            2 => Self::RestartOperator(short),
-            3 => Self::ChangeLeader,
-            4 => Self::CutOperator(rng.u64(1_000..30_000)),
-            5 => Self::Stop(one, long),
-            6 => Self::Kill(one),
-            7 => Self::StartProcess(one),
-            8 => Self::OpenHandle(one),
-            9 => Self::CloseHandle(one),
-            10 => Self::CreatePod(PodPlan::draw(rng)),
-            11 => Self::DeletePod(one),
-            12 => Self::LoseNode(one),
-            13 => Self::Unlabel(one),
-            14 => Self::EditMarker(content, rng.bool()),
-            15 => Self::UndoEdit,
-            16 => Self::RemoveMarker,
-            17 => Self::Refuse(one, content, rng.u8(0..3) != 0),
-            18 => Self::CutFromOperator(one, long),
-            19 => Self::DeafWatch(one, long),
-            20 => {
-                if rng.bool() {
-                    Self::StalePods(rng.u64(1_000..30_000))
-                } else {
-                    Self::StaleMap(rng.u64(500..10_000))
-                }
-            }
-            21 => Self::LoseAnswer(rng.u64(0..15_000)),
-            22 => {
-                if rng.bool() {
-                    Self::Clock(rng.i64(-100_000..100_000))
-                } else {
-                    Self::ForgeStatus
-                }
-            }
-            _ => Self::Busy(rng.u64(100..15_000)),
-        }
-    }
+/// The kind that a number among the sum of all weights stands for.
+fn kind(mut chosen: u32) -> usize {
+    let found = KINDS.iter().position(|(weight, _)| {
+        let here = chosen < *weight;
+        chosen = chosen.saturating_sub(*weight);
+        here
+    });
+    found.unwrap_or(0)
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>7} ms  {:?}", self.at.as_millis(), self.act)
-    }
+fn one(rng: &mut Rng) -> usize {
+    rng.usize(0..64)
+}
+
+fn content(rng: &mut Rng) -> u8 {
+    rng.u8(0..3)
+}
+
+/// A while, or until the last fault has ended.
+fn long(rng: &mut Rng) -> u64 {
+    if rng.bool() { rng.u64(1_000..20_000) } else { FOR_GOOD }
 }
 
 fn millis(millis: u64) -> Duration {

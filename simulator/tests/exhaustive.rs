@@ -35,7 +35,7 @@ struct ModelWorld {
     published: u8,
     processes: Vec<ModelProcess>,
     network: Vec<Message>,
-    /// How many processes status counts.
+    /// The number of processes that status counts.
     counted: usize,
     faults: Vec<InjectedFault>,
 }
@@ -148,7 +148,7 @@ impl ModelWorld {
         self.fleet.observe(self.pods.clone());
     }
 
-    /// Whether a claim of convergence would be false: a process has something else, and has had for longer than the window.
+    /// Returns whether a claim of convergence would be false: a process runs something else, for longer than the window.
     fn has_a_stranger(&self) -> bool {
         self.processes.iter().any(|process| process.runs != self.published)
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rototo_simulator::history::{FailedHistory, run};
-use rototo_simulator::script::{Act, HistoryScript, PodPlan, Step};
+use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
 const HISTORIES: u64 = 6_000;
-const LABELLED: PodPlan = PodPlan { labelled: true, second: false, cache: false, sidecar: false, mute: false };
+const LABELLED: PodPlan = PodPlan { labelled: true, ..PodPlan::PLAIN };
 
 #[test]
 fn no_history_breaks_an_invariant() {
@@ -51,8 +51,12 @@ fn the_same_seed_gives_the_same_history() {
 }
 
 fn check(seed: u64, unbound: usize, steps: &[(u64, Act)]) {
+    check_fleet(seed, &[LABELLED], unbound, steps);
+}
+
+fn check_fleet(seed: u64, pods: &[PodPlan], unbound: usize, steps: &[(u64, Act)]) {
     let steps = steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect();
-    let script = HistoryScript { pods: vec![LABELLED], unbound, steps, network_faults: 0 };
+    let script = HistoryScript { pods: pods.to_vec(), unbound, steps, network_faults: 0 };
     if let Some(violation) = run(&script, seed).violation {
         panic!("{}", FailedHistory { seed, script, violation });
     }
@@ -83,4 +87,58 @@ fn a_new_leader_gives_no_earlier_name_than_the_last_one_did() {
         (37_033, Act::RemoveMarker),
     ];
     check(300_001, 0, &steps);
+}
+
+#[test]
+fn processes_of_a_removed_namesake_are_listened_for_before_a_claim() {
+    let pods = [PodPlan { direct: true, ..PodPlan::PLAIN }, PodPlan { second: true, ..LABELLED }];
+    let steps = [(2_956, Act::RecreateWorkspace(139)), (5_972, Act::Push(1)), (38_443, Act::RecreateWorkspace(1_591))];
+    check_fleet(78, &pods, 0, &steps);
+}
+
+#[test]
+fn a_workspace_that_comes_back_before_it_was_missed_is_another_one() {
+    let steps = [(3_432, Act::Push(2)), (25_876, Act::RecreateWorkspace(69))];
+    check_fleet(36, &[PodPlan { second: true, ..LABELLED }, PodPlan::PLAIN, LABELLED], 1, &steps);
+}
+
+#[test]
+fn every_report_of_an_older_client_that_comes_later_counts() {
+    let older = PodPlan { sidecar: true, client: Client::Older, ..PodPlan::PLAIN };
+    check_fleet(1, &[PodPlan { cache: true, ..LABELLED }], 0, &[(15_691, Act::CreatePod(older))]);
+}
+
+#[test]
+fn an_older_client_of_a_later_run_of_its_container_counts() {
+    let pods = [PodPlan { client: Client::Older, ..LABELLED }, PodPlan { direct: true, ..LABELLED }];
+    let steps = [(11_805, Act::Push(2)), (11_982, Act::Kill(4)), (53_711, Act::LoseNode(32)), (59_712, Act::Push(0))];
+    check_fleet(912, &pods, 0, &steps);
+}
+
+#[test]
+fn a_state_of_a_newer_client_is_no_claim_of_its_own() {
+    let pods = [LABELLED, PodPlan { client: Client::Newer, ..LABELLED }];
+    check_fleet(3, &pods, 0, &[(19_662, Act::Push(2))]);
+}
+
+#[test]
+fn a_direct_source_that_was_away_is_asked_again() {
+    let pods = [PodPlan { mute: true, direct: true, ..LABELLED }];
+    // Whatever comes last has everything looked at.
+    let steps = [(2_000, Act::GitAway(10_000)), (3_000, Act::Kill(0)), (50_000, Act::PushReadme)];
+    check_fleet(1, &pods, 0, &steps);
+}
+
+#[test]
+fn an_older_client_counts_although_the_end_of_the_run_before_its_own_is_seen_late() {
+    let pods = [PodPlan { client: Client::Older, ..LABELLED }, LABELLED];
+    let steps = [
+        (5_000, Act::StalePods(20_000)),
+        (6_000, Act::Kill(0)),
+        (15_000, Act::Refuse(1, 1, true)),
+        (24_600, Act::Push(1)),
+    ];
+    for seed in [2, 26, 79] {
+        check_fleet(seed, &pods, 0, &steps);
+    }
 }

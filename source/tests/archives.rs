@@ -106,7 +106,7 @@ async fn a_workspace_in_a_directory_of_an_archive_may_extend_its_neighbour() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_sent_again() {
+async fn an_unchanged_archive_is_not_sent_again() {
     let text = Arc::new(Mutex::new("1"));
     let now = Arc::clone(&text);
     let server = HttpsServer::start(move |request| {
@@ -231,7 +231,7 @@ async fn a_server_that_stalls_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_server_that_lies_about_the_length_is_not_believed() {
+async fn a_wrong_content_length_is_detected() {
     let raw = |head: String, body: Vec<u8>| {
         HttpsServer::start(move |_| {
             let (head, body) = (head.clone(), body.clone());
@@ -315,7 +315,7 @@ async fn links_devices_and_paths_that_lead_out_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_archive_is_refused() {
+async fn a_file_that_is_no_archive_is_refused() {
     for bytes in [b"<html>".to_vec(), Vec::new(), tar_gz(&FILES)[..40].to_vec()] {
         for path in ["a.tar.gz", "a.zip"] {
             let error = failure(&serve(bytes.clone()), path, Limits::default()).await;
@@ -325,7 +325,7 @@ async fn what_is_no_archive_is_refused() {
 }
 
 #[tokio::test]
-async fn each_answer_means_something() {
+async fn each_status_code_has_its_fault() {
     for (status, expected, transient) in [
         (401, "access_denied", false),
         (403, "access_denied", false),

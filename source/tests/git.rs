@@ -74,7 +74,7 @@ async fn each_new_commit_is_fetched_with_what_changed() {
 }
 
 #[tokio::test]
-async fn a_rewritten_branch_is_followed_and_its_lost_commit_is_an_error_that_heals() {
+async fn a_rewritten_branch_is_followed_and_its_lost_commit_is_a_transient_error() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     let lost = repository.commit(&[("variables/a.toml", "lost")]);
@@ -220,7 +220,7 @@ async fn a_lock_that_a_killed_git_left_behind_blocks_no_fetch() {
 }
 
 #[tokio::test]
-async fn many_callers_share_one_question_and_one_transfer() {
+async fn many_callers_share_one_request_and_one_transfer() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     let reader = Arc::new(reader());
@@ -250,7 +250,7 @@ async fn an_answer_that_is_young_enough_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn one_question_is_about_all_refs_that_are_followed() {
+async fn one_request_covers_all_refs_in_use() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     repository.git(&["branch", "--quiet", "gone"]);
@@ -279,7 +279,7 @@ async fn repositories_on_the_disk_are_refused_where_they_are_switched_off() {
 }
 
 #[tokio::test]
-async fn what_is_no_repository_is_an_error_that_names_it() {
+async fn an_address_without_a_repository_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let source: Source = format!("git+file://{}/none.git#main", directory.path().display()).parse().unwrap();
     let error = reader().pin(&source).await.unwrap_err();
@@ -288,7 +288,7 @@ async fn what_is_no_repository_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_there_is_worth_another_try_and_keeps_secrets_secret() {
+async fn an_unreachable_host_is_a_transient_error_without_secrets() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);

@@ -65,7 +65,7 @@ fn processes() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn secrets_are_in_no_arguments_and_in_no_environment_but_of_who_needs_them() {
+async fn secrets_are_in_no_arguments_and_only_in_the_environment_of_programs_that_need_them() {
     let (_repository, answer) = repository_for(None);
     let seen = Arc::<Mutex<Vec<(String, String)>>>::default();
     let content = Arc::clone(&seen);
@@ -239,7 +239,7 @@ async fn a_server_that_hangs_is_given_up_with_all_that_git_started() {
 }
 
 #[tokio::test]
-async fn what_one_may_read_is_not_shown_to_another() {
+async fn credentials_share_no_cache() {
     let (_repository, server) = guarded(Some(BASIC));
     let ca = server.authority.pem();
     let access = |password: &str| {
@@ -254,7 +254,7 @@ async fn what_one_may_read_is_not_shown_to_another() {
 }
 
 #[tokio::test]
-async fn a_host_that_wants_to_be_left_alone_is_left_alone_by_all() {
+async fn a_backoff_of_a_host_holds_for_all_workspaces() {
     for (status, retry_after) in [(429, "120"), (503, "Fri, 31 Dec 9999 23:59:59 GMT")] {
         let server = HttpsServer::start(move |_| respond(status, &[("Retry-After", retry_after)], ""));
         let keys = credentials(&[("ca.crt", &server.authority.pem())]);

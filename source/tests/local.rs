@@ -56,7 +56,7 @@ async fn a_missing_directory_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_read_is_refused_by_name() {
+async fn kinds_of_source_that_are_not_read_are_refused_by_name() {
     let followed = "kubernetes:///a".parse().unwrap();
     assert_eq!(read(&reader(), &followed).await.unwrap_err().code(), "not_readable");
 }

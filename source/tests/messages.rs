@@ -34,7 +34,7 @@ fn a_text_that_is_no_source_says_how_to_write_one() {
 }
 
 #[tokio::test]
-async fn what_a_repository_does_not_have_is_named() {
+async fn missing_parts_of_a_repository_are_named() {
     let repository = Repository::new();
     let commit = repository.commit(&[MANIFEST]);
     let path = repository.path().display();

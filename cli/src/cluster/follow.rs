@@ -52,7 +52,10 @@ pub(crate) async fn follow(
                 let at = Instant::now();
                 pending_query.set(cluster.query(name, query).map(move |queried| (at, queried)).fuse());
             }
-            () = sleep_until(deadline) => return Ok(Some(FinishedWait { verdict: wait_state.verdict(Instant::now()), wait_state })),
+            () = sleep_until(deadline) => {
+                let verdict = wait_state.verdict(Instant::now());
+                return Ok(Some(FinishedWait { verdict, wait_state }));
+            }
         }
         let verdict = wait_state.verdict(Instant::now());
         if !matches!(verdict, None | Some(WaitVerdict::Pending(_) | WaitVerdict::Unconfirmed(_))) {

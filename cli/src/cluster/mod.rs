@@ -152,7 +152,8 @@ impl NamespaceClient {
     fn may_not_request(&self, name: &str) -> String {
         let namespace = &self.namespace;
         format!(
-            "you may not patch the RototoWorkspace: it takes a Role in the namespace {namespace} with the verb patch on rototoworkspaces.rototo.dev, resourceNames [{name}]"
+            "you may not patch the RototoWorkspace: it takes a Role in the namespace {namespace} with the verb \
+                patch on rototoworkspaces.rototo.dev, resourceNames [{name}]"
         )
     }
 
@@ -204,10 +205,12 @@ impl NamespaceClient {
                 anyhow!("the API server doesn't accept the credentials: log in again, or name another --kube-context")
             }
             kube::Error::Api(status) if status.code == 403 => anyhow!(
-                "you may not read rototoworkspaces.rototo.dev in the namespace {namespace}: it takes a Role with the verbs get, list, watch, such as the ClusterRole `view`"
+                "you may not read rototoworkspaces.rototo.dev in the namespace {namespace}: it takes a Role with \
+                    the verbs get, list, watch, such as the ClusterRole `view`"
             ),
             kube::Error::Api(status) if status.code == 404 => anyhow!(
-                "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another --kube-context"
+                "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another \
+                    --kube-context"
             ),
             _ => anyhow::Error::from(error).context("the API server could not be asked"),
         }

@@ -30,8 +30,8 @@ pub(crate) struct OperatorOptions {
     #[arg(long, value_name = "FILE", env = "ROTOTO_SNAPSHOTS_CA_FILE")]
     operator_ca_file: Option<PathBuf>,
 
-    /// A token with audience `rototo` to ask the operator with; by default /var/run/secrets/rototo/token, if it is there.
-    /// The credentials of the kubeconfig are never sent to the operator
+    /// A token with audience `rototo` to ask the operator with; by default /var/run/secrets/rototo/token, if it is
+    /// there. The credentials of the kubeconfig are never sent to the operator
     #[arg(long, value_name = "FILE", env = "ROTOTO_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_none_says_what_the_operator_said() {
+    fn an_answer_with_an_error_shows_the_operators_message() {
         let body = br#"{"code":"forbidden","message":"grant get on rototoworkspaces"}"#;
         let error = understood(StatusCode::FORBIDDEN, body).unwrap_err().to_string();
         assert_eq!(error, "it answers with 403: grant get on rototoworkspaces");

@@ -222,17 +222,23 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_what_is_published_who_runs_it_and_what_was_refused() {
+    fn a_page_shows_the_publish_the_fleet_and_the_refusal() {
         let workspace: RototoWorkspace = serde_json::from_value(json!({
             "apiVersion": "rototo.dev/v1alpha1", "kind": "RototoWorkspace",
             "metadata": { "namespace": "prod", "name": "degradation" },
             "spec": { "source": "git+https://git.example.com/acme/config.git#main" },
             "status": {
-                "conditions": [{ "type": "Ready", "status": "False", "reason": "LintRefused", "message": "see below", "lastTransitionTime": "2026-11-20T18:40:50Z" }],
-                "source": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "lastSuccess": "2026-11-20T18:40:48Z" },
-                "published": { "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "updatedAt": "2026-11-20T18:38:00.000000Z" },
-                "rejected": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "time": "2026-11-20T18:40:50Z", "errors": 1, "warnings": 0,
-                    "diagnostics": [{ "rule": "rototo/a", "path": "variables/a.toml", "line": 2, "message": "it is wrong" }] },
+                "conditions": [{ "type": "Ready", "status": "False", "reason": "LintRefused",
+                    "message": "see below", "lastTransitionTime": "2026-11-20T18:40:50Z" }],
+                "source": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                    "lastSuccess": "2026-11-20T18:40:48Z" },
+                "published": { "fingerprint": "sha256:9f2c1a7d00",
+                    "revision": "main@sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                        "updatedAt": "2026-11-20T18:38:00.000000Z" },
+                "rejected": { "revision": "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                    "time": "2026-11-20T18:40:50Z", "errors": 1, "warnings": 0,
+                    "diagnostics": [{ "rule": "rototo/a", "path": "variables/a.toml", "line": 2,
+                        "message": "it is wrong" }] },
                 "workspace": { "variables": 1, "qualifiers": 3, "resources": 1, "documents": 11 },
                 "fleet": { "expected": 3, "processes": 3, "applied": 2, "rejected": 0, "silent": 1,
                     "unbound": 2, "lost": 1, "asOf": "2026-11-20T18:40:58Z", "claimSeconds": 45,
@@ -260,7 +266,8 @@ prod/degradation  not ready (LintRefused) see below
     #[test]
     fn a_claim_that_is_older_than_it_is_good_is_marked() {
         let check = |as_of: Option<&str>, seconds: u32, expected: &str| {
-            let fleet = json!({ "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of, "claimSeconds": seconds });
+            let fleet = json!({ "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of,
+                "claimSeconds": seconds });
             let status: RototoWorkspaceStatus = serde_json::from_value(json!({ "fleet": fleet })).unwrap();
             assert_eq!(unstyled(&claimed(&status, now())), expected);
         };
@@ -275,7 +282,8 @@ prod/degradation  not ready (LintRefused) see below
 
     #[test]
     fn history_lists_the_publishes_and_how_long_they_took() {
-        let entry = json!({ "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaa", "updatedAt": "2026-11-20T18:38:00.000000Z", "convergedMillis": 64 });
+        let entry = json!({ "fingerprint": "sha256:9f2c1a7d00", "revision": "main@sha1:aaaaaaaaaaaa",
+            "updatedAt": "2026-11-20T18:38:00.000000Z", "convergedMillis": 64 });
         let entries: Vec<HistoryEntry> = serde_json::from_value(json!([entry])).unwrap();
         let text = unstyled(&history(&entries, now()));
         assert!(

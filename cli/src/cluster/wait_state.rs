@@ -199,7 +199,10 @@ mod tests {
 
     /// Makes a workspace whose fleet has converged on [`COMMIT`], by a status of that time.
     fn workspace(version: u64, as_of: &str, handled: Option<&str>) -> RototoWorkspace {
-        let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": OLD});
+        let condition = |type_: &str| {
+            json!({"type": type_, "status": "True", "reason": "Test", "message": "",
+            "lastTransitionTime": OLD})
+        };
         let conditions = ["Ready", "Published", "Converged"].map(condition);
         let revision = format!("main@sha1:{COMMIT}");
         serde_json::from_value(json!({
@@ -209,8 +212,10 @@ mod tests {
                 "observedGeneration": 1,
                 "conditions": conditions,
                 "lastHandledReconcileAt": handled,
-                "published": { "fingerprint": "sha256:1", "revision": revision, "updatedAt": "2026-11-20T18:00:00.000000Z" },
-                "fleet": { "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of, "claimSeconds": 45 },
+                "published": { "fingerprint": "sha256:1", "revision": revision,
+                    "updatedAt": "2026-11-20T18:00:00.000000Z" },
+                "fleet": { "processes": 1, "applied": 1, "rejected": 0, "silent": 0, "asOf": as_of,
+                    "claimSeconds": 45 },
             },
         }))
         .unwrap()
@@ -249,7 +254,7 @@ mod tests {
 
     /// History F20, invariant G20.
     #[test]
-    fn a_claim_that_stood_before_the_wait_began_is_never_believed() {
+    fn a_claim_from_before_the_wait_is_never_confirmed() {
         let (mut wait_state, start) = without_operator();
         for passed in [0, 15, 60, 600, 86_400] {
             let at = start + seconds(passed);
@@ -261,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_the_operator_has_written_since_is_believed() {
+    fn a_status_written_since_the_wait_began_confirms_the_claim() {
         let (mut wait_state, start) = without_operator();
         wait_state.saw(workspace(2, NEW, None));
         check(&wait_state, start + seconds(1), true);
     }
 
     #[test]
-    fn a_request_that_was_handled_is_believed() {
+    fn a_handled_request_confirms_the_claim() {
         let (mut wait_state, start) = without_operator();
         wait_state.queried(start, QueryResult::Seen(Box::new(workspace(2, OLD, None)), Some("mine".to_owned())));
         check(&wait_state, start, false);
@@ -290,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_operator_is_believed_as_long_as_a_claim_is_good() {
+    fn an_answer_of_the_operator_confirms_for_the_validity_of_a_claim() {
         let (mut wait_state, start) = begun();
         wait_state.answered(start, Ok(answer()));
         check(&wait_state, start + seconds(45), true);
@@ -300,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_waits_for_the_first_word_on_the_operator_and_is_repeated_now_and_then() {
+    fn a_request_waits_for_the_operators_first_answer_and_is_repeated_at_intervals() {
         let (mut wait_state, start) = begun();
         assert_eq!(wait_state.next_query(start), (start + seconds(15), Query::Read));
         wait_state.answered(start, Err(anyhow::anyhow!("there is no token")));
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_is_behind_a_query_takes_nothing_back() {
+    fn a_watch_event_older_than_a_query_is_ignored() {
         let (mut wait_state, start) = without_operator();
         let mut moving = workspace(10, NEW, None);
         moving.status.as_mut().unwrap().conditions[2].status = "False".to_owned();

@@ -157,7 +157,10 @@ subjects:
             Some(namespace) => json!({ "name": name, "namespace": namespace }),
             None => json!({ "name": name }),
         };
-        let rule = |group: &str, resource: String, name: &str, verbs: &[&str]| json!({ "apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": verbs });
+        let rule = |group: &str, resource: String, name: &str, verbs: &[&str]| {
+            json!({ "apiGroups": [group],
+            "resources": [resource], "resourceNames": [name], "verbs": verbs })
+        };
         let of_workspace = |subresource: &str, verb: &str| {
             rule(names::GROUP, format!("{}/{subresource}", names::PLURAL), self.workspace, &[verb])
         };
@@ -195,7 +198,8 @@ subjects:
                             { "name": "ROTOTO_WORKSPACE_SOURCE", "value": source },
                             { "name": "ROTOTO_CONTAINER", "value": "app" },
                         ],
-                        "volumeMounts": [{ "name": "rototo", "mountPath": "/var/run/secrets/rototo", "readOnly": true }],
+                        "volumeMounts": [{ "name": "rototo", "mountPath": "/var/run/secrets/rototo",
+                            "readOnly": true }],
                     }],
                     "volumes": [{ "name": "rototo", "projected": { "sources": [token] } }],
                 },

@@ -22,7 +22,8 @@ Examples:
   rototo resolve --qualifier high-queue-pressure --context '{\"service\": {\"queue_pressure\": \"high\"}}'
   rototo resolve --variables --json | jq '.variables[].resolution'
 
-A value after `=` is JSON if it reads as JSON, and text otherwise: account.seats=12 is a number, account.plan=pro a text.";
+A value after `=` is JSON if it reads as JSON, and text otherwise: account.seats=12 is a number, account.plan=pro a \
+    text.";
 
 /// See which value a variable has for a context, or whether a qualifier holds, and the steps that lead there.
 #[derive(Debug, Args)]

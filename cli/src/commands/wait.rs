@@ -27,18 +27,18 @@ const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
-  rototo wait degradation                              whatever is the newest that the operator knows
+  rototo wait degradation                              the newest revision that the operator knows
 
-A status that may be out of date does not count. It asks the operator, if it has a token for it; else it requests a
-reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the status.
-A commit that changes nothing in the workspace has arrived once it was verified.
+A status that may be out of date does not count. The command asks the operator, if it has a token for it; else it
+requests a reconcile by an annotation, if it may patch the RototoWorkspace; else it waits for the operator to write the
+status. A commit that changes nothing in the workspace has arrived once it was verified.
 
 Exit codes:
   0  every process runs it
-  1  something else failed, or the workspace is suspended and what is wanted is not published
+  1  something else failed, or the workspace is suspended and the target is not published
   2  the command line is wrong
   3  lint refuses it
-  4  not within --timeout, with who is behind
+  4  not within --timeout; the message names the stragglers
   5  the status says that every process runs it, and this was not confirmed within --timeout";
 
 const REFUSED: u8 = 3;
@@ -196,7 +196,8 @@ impl WaitOutcome {
                 format!("{}, as of {}{note}", published(claim, ended.wait_state.target()), date(claim))
             }
             Self::Unconfirmed(claim) => format!(
-                "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still holds: {}",
+                "not confirmed within {seconds} s: {}, says a status as of {}, and nothing confirms that this still \
+                    holds: {}",
                 published(claim, ended.wait_state.target()),
                 date(claim),
                 unconfirmed_because(ended)
@@ -303,7 +304,10 @@ mod tests {
 
     /// Makes a workspace whose fleet runs `revisions`, with `changes` to it.
     fn workspace(revisions: &[&str], changes: Value) -> RototoWorkspace {
-        let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": TIME});
+        let condition = |type_: &str| {
+            json!({"type": type_, "status": "True", "reason": "Test", "message": "",
+            "lastTransitionTime": TIME})
+        };
         let conditions = ["Ready", "Published", "Converged"].map(condition);
         let mut workspace = json!({
             "metadata": { "name": "degradation", "uid": "1", "generation": 1 },
@@ -311,7 +315,8 @@ mod tests {
             "status": {
                 "observedGeneration": 1,
                 "conditions": conditions,
-                "published": { "fingerprint": "sha256:9f2c1a7d00", "updatedAt": "2026-11-20T18:38:00.000000Z", "revisions": revisions },
+                "published": { "fingerprint": "sha256:9f2c1a7d00", "updatedAt": "2026-11-20T18:38:00.000000Z",
+                    "revisions": revisions },
                 "fleet": { "expected": 37, "processes": 37, "applied": 37, "rejected": 0, "silent": 0, "asOf": TIME },
             },
         });
@@ -361,10 +366,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_suspended_workspace_runs_is_success_with_a_remark() {
+    fn the_publish_of_a_suspended_workspace_is_success_with_a_remark() {
         let spec = json!({ "spec": { "source": "git+https://git.example.com/acme/config.git", "suspend": true } });
         let seen = workspace(&[A], spec.clone());
-        let text = "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z; the workspace is suspended, so nothing newer will be published";
+        let text = "main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, as of 2026-11-20T18:40:01Z; the workspace is \
+            suspended, so nothing newer will be published";
         check(&ended(&[seen.clone(), dated(seen)]), 0, text);
         let text = "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
         check(&ended(&[workspace(&[B], spec)]), 1, text);
@@ -374,7 +380,9 @@ mod tests {
     fn an_unconfirmed_claim_has_an_exit_code_of_its_own_and_says_what_is_missing() {
         let seen = workspace(&[A], json!({}));
         let mut ended = ended(std::slice::from_ref(&seen));
-        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of 2026-11-20T18:40:00Z, and nothing confirms that this still holds: the operator can't be asked: there is no token; you may not patch";
+        let text = "not confirmed within 60 s: main@sha1:aaaaaaaa is 9f2c1a7d, fleet 37/37, says a status as of \
+            2026-11-20T18:40:00Z, and nothing confirms that this still holds: the operator can't be asked: there is \
+            no token; you may not patch";
         ended.wait_state.queried(Instant::now(), QueryResult::Forbidden("you may not patch".to_owned()));
         check(&ended, 5, text);
         let requested = QueryResult::Seen(Box::new(seen), Some("mine".to_owned()));
@@ -388,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_came_is_a_time_out() {
+    fn a_target_that_never_came_is_a_time_out() {
         check(&ended(&[]), 4, "not converged within 60 s: the API server has not answered");
         let other = workspace(&[B], json!({}));
         check(&ended(&[other]), 4, "not converged within 60 s: the operator has not said more yet");

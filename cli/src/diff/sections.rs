@@ -235,11 +235,18 @@ impl SectionWriter<'_> {
         let heading = format!("{} of {} decisions flip", decisions.flipped.len(), decisions.compared);
         let line = |flip: &Flip| {
             let line = Line::words("variable ").quoted(&flip.variable).and(" for ").quoted(&flip.context).and(": ");
-            let same_key = matches!((&flip.old, &flip.new), (Decision::Value { value_key: old, .. }, Decision::Value { value_key: new, .. }) if old == new);
+            let same_key = value_key(&flip.old).is_some() && value_key(&flip.old) == value_key(&flip.new);
             let line = line.join(outcome(&flip.old)).and(" -> ").join(outcome(&flip.new));
             (LineKind::Different, if same_key { line.and(" with another value") } else { line })
         };
         Some(Section { heading: Line::words(heading), lines: decisions.flipped.iter().map(line).collect() })
+    }
+}
+
+fn value_key(decision: &Decision) -> Option<&str> {
+    match decision {
+        Decision::Value { value_key, .. } => Some(value_key),
+        Decision::Error { .. } | Decision::Nothing => None,
     }
 }
 

@@ -82,7 +82,8 @@ fn a_rule_is_shown_with_its_audience() {
         &[("variables/limit.toml", "value = \"small\"", "value = \"large\"")],
         &[
             "variable limit",
-            "  ~ rule[0] gives large instead of small to service.pressure eq \"high\" and 10 % of account.id (qualifier trial)",
+            "  ~ rule[0] gives large instead of small to service.pressure eq \"high\" and 10 % of account.id \
+                (qualifier trial)",
         ],
     );
 }
@@ -101,7 +102,7 @@ fn values_are_compared_field_by_field() {
 }
 
 #[test]
-fn what_a_qualifier_asks_for_and_the_default_are_shown() {
+fn constraints_of_qualifiers_and_the_default_are_shown() {
     check(
         &[
             ("qualifiers/high.toml", "\"high\"", "\"extreme\""),

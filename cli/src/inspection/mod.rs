@@ -209,8 +209,8 @@ pub(crate) fn catalog() -> Vec<CatalogRule> {
 impl CatalogRule {
     fn of(rule: &LintRule) -> Self {
         let LintRule { id, severity, entity, title, help, .. } = rule;
-        let text = |text: &'static str| Cow::Borrowed(text);
-        Self { rule: text(id), severity: *severity, entity: Some(entity), title: text(title), help: text(help) }
+        let (rule, title, help) = (Cow::Borrowed(*id), Cow::Borrowed(*title), Cow::Borrowed(*help));
+        Self { rule, severity: *severity, entity: Some(entity), title, help }
     }
 
     fn own(rule: &CustomRule) -> Self {
@@ -387,8 +387,8 @@ impl<'a> InspectionInput<'a> {
 
 impl<'a> Rule<'a> {
     fn of(index: usize, rule: &'a parse::Rule) -> Self {
-        let text = |field: &'a parse::Field<Arc<str>>| field.value().map(|text| &**text);
-        Self { index, qualifier: text(&rule.qualifier), value: text(&rule.value) }
+        let content = |field: &'a parse::Field<Arc<str>>| field.value().map(|text| &**text);
+        Self { index, qualifier: content(&rule.qualifier), value: content(&rule.value) }
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn page(title: &str, markdown: &str, all: &[Page]) -> String {
     html::push_html(&mut body, events.into_iter());
     let links: String = all.iter().map(|(name, _)| format!("<a href=\"{name}.html\">{name}</a>")).collect();
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<nav><a href=\"index.html\">index</a>{links}</nav>\n{body}</body>\n</html>\n",
         escaped(title)
     )
@@ -78,7 +79,8 @@ mod tests {
     #[test]
     fn pages_link_to_each_other_and_to_their_headings() {
         let all = [("cli", ""), ("lint-rules", "")];
-        let text = "# A & B\n\n[rules](lint-rules.md#rototoa-b) [other](other.md) <https://example.com>\n\n## rototo/a-b `x`\n\n| a |\n|---|\n| `<b>` |\n";
+        let text = "# A & B\n\n[rules](lint-rules.md#rototoa-b) [other](other.md) <https://example.com>\n\n## \
+            rototo/a-b `x`\n\n| a |\n|---|\n| `<b>` |\n";
         let html = page("A & B", text, &all);
         for part in [
             "<title>A &amp; B</title>",

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_context_is_refused() {
+    fn an_invalid_context_is_refused() {
         let too_deep = format!("{}=1", ["a"; 65].join("."));
         for argument in ["", "@", "[1]", "1", "{", "=x", "a..b=x", ".a=x", "@/nonexistent", &too_deep] {
             assert!(read_context(&[argument.to_owned()]).is_err(), "{argument}");

@@ -1,5 +1,5 @@
-//! docs/format.md is right: each of its examples lints and resolves as the page says, and it leaves nothing out that the
-//! engine knows. How the page is to be written stands in `page.rs`.
+//! Checks docs/format.md: each example lints and resolves as the page says, and the page names everything that the
+//! engine knows. `page.rs` describes the form of the page.
 #![allow(clippy::unwrap_used)]
 
 mod page;
@@ -15,21 +15,21 @@ use rototo_engine::{DocumentKind, Tree, bucket, lint, parse};
 use serde_json::Value;
 use support::{json, rototo};
 
-/// The directory in which examples stand, as the page names it.
+/// The directory of the examples, as the page names it.
 const DIRECTORY: &str = "my-config";
 
 fn guide() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md")).unwrap()
 }
 
-/// What came of trying a page.
+/// The result of a check of a page.
 #[derive(Default)]
 struct Tried {
-    /// What is not as the page says, each with its line.
+    /// The deviations from the page, each with its line.
     wrong: Vec<String>,
-    /// The operators that were evaluated, and how they came out.
+    /// The operators that were evaluated, with each result.
     outcomes: BTreeSet<(String, bool)>,
-    /// How many contexts were resolved.
+    /// The number of contexts that were resolved.
     contexts: usize,
     sections: Vec<Section>,
 }
@@ -38,24 +38,24 @@ fn tried(page: &str) -> Tried {
     let (sections, wrong) = page::read(page);
     let mut tried = Tried { wrong, sections, ..Tried::default() };
     for section in tried.sections.clone() {
-        let desk = desk(&section.files);
+        let directory = directory(&section.files);
         if !section.files.is_empty() {
             for workspace in section.workspaces() {
-                let found = findings(desk.path(), workspace);
+                let found = findings(directory.path(), workspace);
                 tried.compare(section.line, "lint finds", "", &found);
             }
         }
-        section.claims.iter().for_each(|claim| tried.claim(&section, claim, desk.path()));
-        section.tables.iter().for_each(|table| tried.table(table, desk.path()));
+        section.claims.iter().for_each(|claim| tried.claim(&section, claim, directory.path()));
+        section.tables.iter().for_each(|table| tried.table(table, directory.path()));
     }
     tried
 }
 
-/// A directory with a workspace of these files.
-fn desk(files: &BTreeMap<String, String>) -> tempfile::TempDir {
-    let desk = tempfile::tempdir().unwrap();
+/// Makes a directory with a workspace of these files.
+fn directory(files: &BTreeMap<String, String>) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
-        let path = desk.path().join(DIRECTORY).join(path);
+        let path = directory.path().join(DIRECTORY).join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
@@ -63,16 +63,16 @@ fn desk(files: &BTreeMap<String, String>) -> tempfile::TempDir {
         write("rototo-workspace.toml", "schema_version = 1\n");
     }
     files.iter().for_each(|(path, text)| write(path, text));
-    desk
+    directory
 }
 
 fn source(workspace: &str) -> String {
     Path::new(DIRECTORY).join(workspace).display().to_string()
 }
 
-/// What lint finds in a workspace, as the page writes it.
-fn findings(desk: &Path, workspace: &str) -> String {
-    let report = json(desk, &["lint", &source(workspace)]);
+/// Returns the findings of lint in a workspace, as the page writes them.
+fn findings(directory: &Path, workspace: &str) -> String {
+    let report = json(directory, &["lint", &source(workspace)]);
     let found =
         report["diagnostics"].as_array().unwrap_or_else(|| panic!("lint says nothing of `{workspace}`: {report}"));
     let words = |found: &Value| {
@@ -102,7 +102,7 @@ impl Tried {
                 }
                 let workspaces = section.workspaces();
                 let workspace = workspaces.iter().find(|workspace| path.starts_with(**workspace)).unwrap();
-                let found = findings(desk(&files).path(), workspace);
+                let found = findings(directory(&files).path(), workspace);
                 self.compare(*line, "lint finds", said, &found);
             }
             Claim::Files { line, list } => {
@@ -132,20 +132,20 @@ impl Tried {
         if !table.says().starts_with("Context") {
             return;
         }
-        let workspace = table.head[0].code.first().map_or("", String::as_str);
+        let workspace = table.header[0].code.first().map_or("", String::as_str);
         for (line, row) in &table.rows {
-            for (head, cell) in table.head.iter().zip(row).skip(1) {
-                let kind = if head.text.starts_with("qualifier ") { "--qualifier" } else { "--variable" };
+            for (header, cell) in table.header.iter().zip(row).skip(1) {
+                let kind = if header.text.starts_with("qualifier ") { "--qualifier" } else { "--variable" };
                 let arguments =
-                    ["resolve", &source(workspace), kind, &head.code[0], "--context", &row[0].code[0], "--json"];
+                    ["resolve", &source(workspace), kind, &header.code[0], "--context", &row[0].code[0], "--json"];
                 let real = self.resolved(on, &arguments);
-                self.compare(*line, &format!("{} is", head.text), &cell.text, &real);
+                self.compare(*line, &format!("{} is", header.text), &cell.text, &real);
                 self.contexts += 1;
             }
         }
     }
 
-    /// What a context resolves to, as a cell of a table has it.
+    /// Returns the resolution of a context, as a cell of a table shows it.
     fn resolved(&mut self, on: &Path, arguments: &[&str]) -> String {
         let output = rototo(on, arguments);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -161,7 +161,7 @@ impl Tried {
         }
     }
 
-    /// Looks for predicates in an answer.
+    /// Collects the predicates of an answer.
     fn note(&mut self, answer: &Value) {
         if let (Some(kind), Some(result)) = (answer["kind"].as_str(), answer["result"].as_bool()) {
             self.outcomes.insert((answer["op"].as_str().unwrap_or(kind).to_owned(), result));
@@ -180,7 +180,7 @@ fn sorted(lines: &str) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// JSON on one line, with a blank after each colon and comma.
+/// Returns JSON on one line, with a blank after each colon and comma.
 fn spaced(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
@@ -192,7 +192,7 @@ fn spaced(value: &Value) -> String {
     }
 }
 
-/// The good files of a page, by their paths in the workspace that they belong to.
+/// Returns the good files of a page, by their paths in their workspace.
 fn documents(sections: &[Section]) -> Vec<(String, String)> {
     let all = sections.iter().flat_map(|section| section.files.iter().map(move |(path, text)| (section, path, text)));
     let own = |(section, path, text): (&Section, &String, &String)| {
@@ -203,7 +203,7 @@ fn documents(sections: &[Section]) -> Vec<(String, String)> {
     all.map(own).collect()
 }
 
-/// The cells of the rows of all tables below a heading.
+/// Returns the cells of the rows of all tables below a heading.
 fn rows<'s>(sections: &'s [Section], title: &str) -> Vec<Vec<&'s str>> {
     let section =
         sections.iter().find(|section| section.title == title).unwrap_or_else(|| panic!("no heading {title}"));
@@ -255,7 +255,7 @@ fn every_type_has_a_row_and_an_example() {
     assert!(examples.iter().any(|example| matches!(example, Type::Resource(_))));
 }
 
-/// The path of a kind as the page writes it, and the kind after it: a new one does not compile before it is here.
+/// Returns the path of a kind as the page writes it, and the next kind. A new kind does not compile before it is here.
 fn path_of(kind: DocumentKind) -> (&'static str, Option<DocumentKind>) {
     match kind {
         DocumentKind::Manifest => ("rototo-workspace.toml", Some(DocumentKind::Variable)),
@@ -283,7 +283,7 @@ fn every_kind_of_document_has_a_row_and_an_example() {
     }
 }
 
-/// The part of the page below a heading of level 2.
+/// Returns the part of the page below a heading of level 2.
 fn chapter(page: &str, title: &str) -> String {
     let start = page.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no chapter {title}"));
     let rest = &page[start + 1..];
@@ -324,14 +324,14 @@ fn a_page_that_is_wrong_is_found_wrong() {
     check("Missing attributes", "which qualifier", "that qualifier", "error: `the context has no");
 }
 
-/// The number in the table of limits.
+/// Returns the number in the table of limits.
 fn limit(sections: &[Section], what: &str) -> usize {
     let rows = rows(sections, "Limits");
     let row = rows.iter().find(|row| row[0] == what).unwrap_or_else(|| panic!("there is no limit of {what}"));
     row[1].chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// Whether lint has errors in a workspace of these files and a manifest.
+/// Returns whether lint has errors in a workspace of these files and a manifest.
 fn is_refused(files: impl IntoIterator<Item = (String, String)>) -> bool {
     let manifest = ("rototo-workspace.toml".to_owned(), "schema_version = 1".to_owned());
     let files = files.into_iter().chain([manifest]).map(|(path, text)| (path, text.into_bytes()));
@@ -376,7 +376,7 @@ fn the_limits_are_those_of_the_engine() {
             layer => format!("schema_version = 1\nextends = [\"../l{}\"]\n", layer - 1),
         };
         let files = (0..layers).map(|layer| (format!("l{layer}/rototo-workspace.toml"), manifest(layer)));
-        let desk = desk(&files.collect());
-        !rototo(desk.path(), &["lint", &source(&format!("l{}", layers - 1))]).status.success()
+        let directory = directory(&files.collect());
+        !rototo(directory.path(), &["lint", &source(&format!("l{}", layers - 1))]).status.success()
     });
 }

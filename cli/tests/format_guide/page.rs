@@ -1,35 +1,35 @@
-//! Reads docs/format.md: which files stand under which heading, and what is said of them.
+//! Reads docs/format.md: the files below each heading, and the claims about them.
 //!
-//! - ```` ```toml file=PATH ```` is a file of the workspace. A heading of level 2 begins a new workspace. A heading of level 3
-//!   adds to the files that stand right below the last heading of level 2.
-//! - ```` ```toml bad=PATH ```` is the same workspace with this file instead. The ```` ```text lint ```` block after it is all that
-//!   lint finds in it.
-//! - A table whose first head begins with "Context" says what contexts resolve to, one with "Salt" which value is in which
-//!   bucket.
-//! - ```` ```text files ```` lists the files, and ```` ```console ```` shows commands and what they print.
+//! - ```` ```toml file=PATH ```` is a file of the workspace. A heading of level 2 begins a new workspace. A heading of
+//!   level 3 adds to the files right below the last heading of level 2.
+//! - ```` ```toml bad=PATH ```` is the same workspace with this file instead. The ```` ```text lint ```` block after it
+//!   holds all findings of lint.
+//! - A table whose first header begins with "Context" holds the resolutions of contexts, one with "Salt" the bucket of each
+//!   value.
+//! - ```` ```text files ```` lists the files, and ```` ```console ```` shows commands and their output.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-/// What stands under one heading.
+/// The content below one heading.
 #[derive(Clone, Debug, Default)]
 pub struct Section {
     pub title: String,
     pub line: usize,
     /// The files of the workspace, those of the section above included.
     pub files: BTreeMap<String, String>,
-    /// Whether some of them stand here.
+    /// Set if the section has files of its own.
     pub has_own_files: bool,
     pub claims: Vec<Claim>,
     pub tables: Vec<Table>,
 }
 
-/// Something that is said of a section's workspace.
+/// A claim about a section's workspace.
 #[derive(Clone, Debug)]
 pub enum Claim {
-    /// With `text` at `path`, lint finds what `said` says.
+    /// With `text` at `path`, lint finds `said`.
     Bad {
         line: usize,
         path: String,
@@ -48,18 +48,18 @@ pub enum Claim {
 
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    pub head: Vec<Cell>,
+    pub header: Vec<Cell>,
     pub rows: Vec<(usize, Vec<Cell>)>,
 }
 
-/// The text of a cell, and what of it is code.
+/// The text of a cell, and the part of it that is code.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
     pub text: String,
     pub code: Vec<String>,
 }
 
-/// The sections of a page, and what is wrong with how it is written.
+/// The sections of a page, and the mistakes in its form.
 pub fn read(page: &str) -> (Vec<Section>, Vec<String>) {
     let mut reader = Reader { page, ..Reader::default() };
     for (event, place) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {
@@ -75,16 +75,16 @@ struct Reader<'p> {
     sections: Vec<Section>,
     faults: Vec<String>,
     section: Section,
-    /// Whether the section is one of level 3 or below.
+    /// Set if the section is one of level 3 or below.
     is_below: bool,
     /// The files right below the last heading of level 2.
     above: BTreeMap<String, String>,
     in_heading: bool,
     /// The text since the last block.
     before: String,
-    /// Where a block begins, what follows its fence, and what it holds.
+    /// The line of a block, the text after its fence, and its content.
     block: Option<(usize, String, String)>,
-    /// A bad file that waits for what lint says about it.
+    /// A bad file whose lint block has not come yet.
     bad: Option<(usize, String, String)>,
     table: Table,
     row: (usize, Vec<Cell>),
@@ -115,7 +115,7 @@ impl Reader<'_> {
             Event::Start(Tag::Table(_)) => self.table = Table::default(),
             Event::End(TagEnd::Table) => self.section.tables.push(std::mem::take(&mut self.table)),
             Event::Start(Tag::TableHead | Tag::TableRow) => self.row = (line, Vec::new()),
-            Event::End(TagEnd::TableHead) => self.table.head = std::mem::take(&mut self.row.1),
+            Event::End(TagEnd::TableHead) => self.table.header = std::mem::take(&mut self.row.1),
             Event::End(TagEnd::TableRow) => self.table.rows.push(std::mem::take(&mut self.row)),
             Event::Start(Tag::TableCell) => self.cell = Some(Cell::default()),
             Event::End(TagEnd::TableCell) => self.row.1.extend(self.cell.take()),
@@ -194,7 +194,7 @@ impl Reader<'_> {
 }
 
 impl Section {
-    /// The directories of the workspaces in its files; one without a name where no file says otherwise.
+    /// Returns the directories of the workspaces in its files; one without a name where no file has one.
     pub fn workspaces(&self) -> Vec<&str> {
         let manifests = self.files.keys().filter_map(|path| path.strip_suffix("rototo-workspace.toml"));
         let found: Vec<&str> = manifests.map(|directory| directory.trim_end_matches('/')).collect();
@@ -203,8 +203,8 @@ impl Section {
 }
 
 impl Table {
-    /// The first head, which says what the table is about.
+    /// Returns the first header, which is the subject of the table.
     pub fn says(&self) -> &str {
-        self.head.first().map_or("", |cell| &cell.text)
+        self.header.first().map_or("", |cell| &cell.text)
     }
 }

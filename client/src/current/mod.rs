@@ -122,7 +122,7 @@ impl Current {
         self.workspace.store(Some(workspace));
     }
 
-    /// Ends it: nothing resolves from it any more. The caller has ended the task that swaps.
+    /// Ends it: nothing resolves from it any more. The caller swaps nothing in afterwards.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.workspace.store(None);

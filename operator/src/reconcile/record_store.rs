@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -15,11 +15,23 @@ use crate::workspace_key::WorkspaceKey;
 
 /// The records of all workspaces.
 #[derive(Default)]
-pub(crate) struct RecordStore(Mutex<HashMap<WorkspaceKey, SharedRecord>>);
+pub(crate) struct RecordStore(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    records: HashMap<WorkspaceKey, SharedRecord>,
+    /// The workspaces that were removed, and when. Processes of them may run on.
+    removed: HashMap<WorkspaceKey, Instant>,
+}
+
+/// The time for which a removed workspace is remembered. It is longer than any of its processes waits between two
+/// reports.
+const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 
 impl RecordStore {
     /// Returns the record of a workspace. A new object gets a new one, also under an old name; `new` returns whether
-    /// the workspace was never published before.
+    /// the workspace was never published before. After a
+    /// namesake, processes may run what that one published, so the operator listens for them first.
     pub(crate) fn of(
         &self,
         workspace: &RototoWorkspace,
@@ -27,26 +39,27 @@ impl RecordStore {
         new: impl FnOnce() -> bool,
     ) -> SharedRecord {
         let uid = workspace.uid().unwrap_or_default();
-        let mut records = self.lock();
-        let known = records.get(&WorkspaceKey::of(workspace));
+        let mut all = self.lock();
+        let known = all.records.get(&WorkspaceKey::of(workspace));
         if let Some(record) = known.filter(|record| record.lock().is_of(&uid)) {
             return record.clone();
         }
-        let start = if known.is_none() && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
+        let had_namesake = known.is_some() || all.removed.contains_key(&WorkspaceKey::of(workspace));
+        let start = if !had_namesake && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
         let fleet = Fleet::new(start, heartbeat, clock::now());
         let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet));
-        records.insert(WorkspaceKey::of(workspace), record.clone());
+        all.records.insert(WorkspaceKey::of(workspace), record.clone());
         record
     }
 
     /// Returns the record of a workspace that is known.
     pub(crate) fn get(&self, key: &WorkspaceKey) -> Option<SharedRecord> {
-        self.lock().get(key).cloned()
+        self.lock().records.get(key).cloned()
     }
 
     /// Returns all of them.
     pub(crate) fn all(&self) -> Vec<(WorkspaceKey, SharedRecord)> {
-        self.lock().iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+        self.lock().records.iter().map(|(key, record)| (key.clone(), record.clone())).collect()
     }
 
     /// Forgets all of them: another process has taken over, and everything known here is about to grow old. Returns
@@ -54,19 +67,27 @@ impl RecordStore {
     pub(crate) fn clear(&self) -> Vec<WorkspaceKey> {
         let keys: Vec<_> = self.all().into_iter().map(|(key, _)| key).collect();
         for key in &keys {
-            self.remove(key);
+            self.forget(key);
         }
         keys
     }
 
-    /// Forgets a workspace that is gone, and ends its poll.
+    /// Forgets a workspace that is gone, but not that it existed, and ends its poll.
     pub(crate) fn remove(&self, key: &WorkspaceKey) {
-        if let Some(record) = self.lock().remove(key) {
+        self.forget(key);
+        let now = Instant::now();
+        let removed = &mut self.lock().removed;
+        removed.retain(|_, then| now.saturating_duration_since(*then) < REMEMBERED);
+        removed.insert(key.clone(), now);
+    }
+
+    fn forget(&self, key: &WorkspaceKey) {
+        if let Some(record) = self.lock().records.remove(key) {
             record.lock().source.abort_poll();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<WorkspaceKey, SharedRecord>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,4 +101,43 @@ fn counted(workspace: &RototoWorkspace, now: Timestamp) -> FleetStart {
     // Times in status are cut to seconds: a process that started within the same second was there.
     let counted = fleet.as_of.as_ref().map_or(now, |as_of| (as_of.0 + SignedDuration::from_secs(1)).min(now));
     FleetStart::Known { processes, counted_ago: now.duration_since(counted).try_into().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_protocol::Publish;
+    use rototo_protocol::fleet::{Pods, Verdict};
+
+    use super::*;
+
+    const HEARTBEAT: Duration = Duration::from_secs(15);
+
+    fn workspace(uid: &str) -> RototoWorkspace {
+        let metadata = serde_json::json!({ "namespace": "prod", "name": "policy", "uid": uid });
+        serde_json::from_value(serde_json::json!({ "metadata": metadata, "spec": { "source": "x" } })).unwrap()
+    }
+
+    /// Returns the verdict on a first publish that no process runs yet.
+    fn verdict(record: &SharedRecord) -> Verdict {
+        let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        let updated_at = "2026-11-20T18:40:00.000000Z".parse().unwrap();
+        let mut record = record.lock();
+        record.marker_confirmed(Some(Publish { fingerprint, updated_at }));
+        record.count_fleet(Pods::default(), Duration::ZERO).verdict
+    }
+
+    #[test]
+    fn the_processes_of_a_new_workspace_are_known_at_once() {
+        let records = RecordStore::default();
+        assert_eq!(verdict(&records.of(&workspace("1"), HEARTBEAT, || true)), Verdict::NoProcesses);
+    }
+
+    #[test]
+    fn the_operator_listens_for_processes_of_a_removed_namesake_before_it_claims_anything() {
+        let records = RecordStore::default();
+        let first = workspace("1");
+        records.of(&first, HEARTBEAT, || true);
+        records.remove(&WorkspaceKey::of(&first));
+        assert_eq!(verdict(&records.of(&workspace("2"), HEARTBEAT, || true)), Verdict::Recounting);
+    }
 }

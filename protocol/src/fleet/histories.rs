@@ -192,7 +192,9 @@ mod after_the_verdict {
     #[test]
     fn a_fleet_whose_only_container_crashes_has_no_processes() {
         let mut history = converged();
-        history.container_restarts("p1").change("p1", |pod| pod.containers[0].running = false);
+        let started_at = Some(history.wall());
+        history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), Report { started_at, ..Report::default() });
+        history.after(1_000).container_restarts("p1").change("p1", |pod| pod.containers[0].running = false);
         assert_eq!(history.verdict(), Verdict::NoProcesses);
     }
 
@@ -257,16 +259,27 @@ mod members {
     #[test]
     fn the_successor_of_a_crashed_process_counts_separately() {
         let mut history = History::new();
-        history
-            .pod("p1")
-            .pod("p2")
-            .applied("p1/c0", publish(A, 1))
-            .applied("p2", publish(A, 1))
-            .publishes(publish(B, 2));
+        let first_run = Report { started_at: Some(history.wall()), ..Report::default() };
+        history.after(1_000).pod("p1").pod("p2").applied("p2", publish(A, 1));
+        history.reports("p1/c0", ProcessState::Applied, Some(publish(A, 1)), first_run);
+        history.publishes(publish(B, 2));
         history.applied("p2", publish(B, 2)).after(2_000).container_restarts("p1").after(1_000);
         history.says("p1/c1", ProcessState::Rejected, publish(B, 2));
         let view = history.all_run_for(20, &["p2"], publish(B, 2)).view();
         assert_eq!((view.verdict, view.expected), (Verdict::Refused, Some(2)));
+    }
+
+    #[test]
+    fn the_end_of_a_container_does_not_prove_the_end_of_an_older_client_s_process() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p2", publish(A, 1)).publishes(publish(B, 2)).applied("p2", publish(B, 2));
+        // The watch of the pods is behind: the process is of the run after the one whose end is seen now.
+        history.says("p1/c1", ProcessState::Rejected, publish(B, 2)).after(500).container_restarts("p1");
+        assert_eq!(history.verdict(), Verdict::Refused);
+        history.says("p1/c1", ProcessState::Applied, publish(B, 2)).after(500).container_restarts("p1");
+        assert_eq!(history.all_run_for(50, &["p1/c2", "p2"], publish(B, 2)).verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(560, &["p1/c2", "p2"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.lost), (Verdict::Converged, 1));
     }
 
     #[test]

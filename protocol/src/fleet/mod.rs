@@ -15,6 +15,9 @@
 //! - `verdict`: the present, *every process that counts runs the publish*.
 //! - `cohort`: the past, *the publish took this long to reach everyone who was there*.
 //! - `view`: both, with counts and stragglers, for status and metrics.
+//!
+//! `cohort`, `pods`, and `process` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
+//! the files of their subjects.
 
 mod cohort;
 #[cfg(test)]

@@ -100,6 +100,11 @@ impl Pod {
             && self.containers.iter().any(|container| container.running && container.expected)
     }
 
+    /// Returns whether the whole pod was seen to end.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.object_state, PodObjectState::Ended { .. })
+    }
+
     /// Returns the time at which this operator learned from the kubelet that a process in this pod has ended, if it
     /// has. `container` is the name that the process reports, `started` its start by the clock of the node,
     /// `last_report_at` the time of its last report.

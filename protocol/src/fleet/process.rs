@@ -60,7 +60,8 @@ pub(super) enum Liveness {
     Live,
     /// It is silent, and its pod exists: the process may hang, or be cut off.
     Silent,
-    /// It is silent, and nobody can see its end: it is bound to no pod, or its pod vanished.
+    /// It is silent, and nobody can see its end: it is bound to no pod, its pod vanished, or it is of an older client
+    /// and may be of the run of its container that ended, or of the next.
     Unprovable,
     /// It was [`Liveness::Unprovable`] for the whole *forget* window, and the operator no longer waits for it.
     Dropped,
@@ -82,18 +83,27 @@ impl Fleet {
         }
         let silent = now >= process.silent_at();
         let end = process.end(id, &self.pods);
+        // An older client does not report which run of its container it belongs to: the end may be that of an earlier
+        // run.
+        let is_own = process.started_at.is_some()
+            || process.testified_gone.is_some()
+            || self.pod_of(id).is_some_and(super::Pod::has_ended);
         // A report that came after the end was seen outweighs it while the process is not silent: a watch can lag
         // behind.
-        if end.is_some_and(|seen| seen >= process.last_report_at || silent) {
+        if is_own && end.is_some_and(|seen| seen >= process.last_report_at || silent) {
             return Liveness::Left;
         }
         if !silent {
             return Liveness::Live;
         }
-        if id.pod.as_ref().is_some_and(|uid| self.pods.get(uid).is_some_and(super::Pod::runs)) {
+        if end.is_none() && self.pod_of(id).is_some_and(super::Pod::runs) {
             return Liveness::Silent;
         }
         if now < self.drops_at(process) { Liveness::Unprovable } else { Liveness::Dropped }
+    }
+
+    fn pod_of(&self, id: &ProcessId) -> Option<&super::Pod> {
+        self.pods.get(id.pod.as_ref()?)
     }
 
     /// Returns the time at which the operator no longer waits for a process whose end can't be seen. Time in which the

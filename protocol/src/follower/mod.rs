@@ -9,6 +9,9 @@
 //! - At most one fetch and one report are under way. The fetch of a superseded publish is cancelled.
 //! - The desired publish comes from the marker alone, and whatever the watch shows is accepted. A report response that
 //!   names something else makes the process list the marker again.
+//!
+//! `reported_state` and `reporting` import this module, and it imports them: [`FollowerState`] is one state, and its methods
+//! stand in the files of their subjects.
 
 use std::time::Duration;
 

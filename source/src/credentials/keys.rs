@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_by_its_key_alone() {
+    fn a_missing_or_invalid_value_is_named_by_its_key_alone() {
         for (keys, expected) in [
             (&[][..], "it has none of the keys"),
             (&[("other", "hunter2")], "it has none of the keys"),

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn who_passes_none_uses_the_set_up_of_this_machine() {
+    fn no_credentials_leave_git_to_the_users_settings() {
         assert_eq!(handed("git+https://h/r.git", &[]).unwrap().settings().count(), 0);
         let ssh = handed("git+ssh://git@h/r.git", &[]).unwrap();
         assert_eq!(ssh.environment().collect::<Vec<_>>(), [("GIT_SSH_COMMAND", SSH.to_owned())]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_another_kind_are_refused_with_what_is_wanted() {
+    fn credentials_of_another_kind_are_refused_with_the_kind_that_fits() {
         let error = handed("git+ssh://git@h/r.git", &[("bearerToken", "t")]).err().unwrap().to_string();
         assert!(error.contains("ssh wants identity + known_hosts"), "{error}");
         let ssh = [("identity", PEM), ("known_hosts", "h x y")];

@@ -2,6 +2,94 @@
 
 use crate::error::GitFault;
 
+/// A kind of failure, and the messages of git that mean it.
+type Kind = (fn(String) -> GitFault, &'static [&'static str]);
+
+/// The kinds of failures by the messages that tell them apart. The first row with a message in stderr decides.
+const KINDS: [Kind; 8] = [
+    (
+        GitFault::KeptCopy,
+        &[
+            // A git that was killed leaves its locks behind.
+            "File exists",
+            "not a git repository: '",
+            "object file",
+            "packfile",
+            "bad object",
+            "shallow file has changed",
+        ],
+    ),
+    (
+        GitFault::NotTrusted,
+        &[
+            "Host key verification failed",
+            "SSL certificate problem",
+            "certificate verify failed",
+            "verification failed",
+        ],
+    ),
+    (
+        GitFault::Redirected,
+        &[
+            "disabled in libcurl",
+            "unable to update url base from redirection",
+            "error: 301",
+            "error: 302",
+            "error: 303",
+            "error: 307",
+            "error: 308",
+        ],
+    ),
+    (
+        GitFault::AccessDenied,
+        &[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "Permission denied",
+            "error: 403",
+            "error: 401",
+            "dubious ownership",
+        ],
+    ),
+    (
+        GitFault::Unreachable,
+        &[
+            "Could not resolve host",
+            "Failed to connect",
+            "Couldn't connect",
+            "Connection refused",
+            "Connection timed out",
+            "No route to host",
+            "Network is unreachable",
+        ],
+    ),
+    (GitFault::Throttled, &["error: 429", "error: 503"]),
+    (
+        GitFault::Interrupted,
+        &[
+            "Connection reset",
+            "Connection closed",
+            "Operation timed out",
+            "Operation too slow",
+            "early EOF",
+            "hung up unexpectedly",
+            "unexpected disconnect",
+            "error: 5",
+        ],
+    ),
+    (
+        GitFault::NoRepository,
+        &[
+            "Repository not found",
+            "repository not found",
+            "' not found",
+            "does not appear to be a git repository",
+            "error: 404",
+        ],
+    ),
+];
+
 /// Returns the kind of a failure, from git's stderr in the C locale. The caller has removed secrets.
 pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
     let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
@@ -14,83 +102,8 @@ pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
     if has(&["died of signal 25", "File too large"]) {
         return GitFault::TransferTooLarge { limit: download_bytes };
     }
-    if has(&[
-        // A git that was killed leaves its locks behind.
-        "File exists",
-        "not a git repository: '",
-        "object file",
-        "packfile",
-        "bad object",
-        "shallow file has changed",
-    ]) {
-        return GitFault::KeptCopy(said);
-    }
-    if has(&[
-        "Host key verification failed",
-        "SSL certificate problem",
-        "certificate verify failed",
-        "verification failed",
-    ]) {
-        return GitFault::NotTrusted(said);
-    }
-    if has(&[
-        "disabled in libcurl",
-        "unable to update url base from redirection",
-        "error: 301",
-        "error: 302",
-        "error: 303",
-        "error: 307",
-        "error: 308",
-    ]) {
-        return GitFault::Redirected(said);
-    }
-    if has(&[
-        "Authentication failed",
-        "could not read Username",
-        "could not read Password",
-        "Permission denied",
-        "error: 403",
-        "error: 401",
-        "dubious ownership",
-    ]) {
-        return GitFault::AccessDenied(said);
-    }
-    if has(&[
-        "Could not resolve host",
-        "Failed to connect",
-        "Couldn't connect",
-        "Connection refused",
-        "Connection timed out",
-        "No route to host",
-        "Network is unreachable",
-    ]) {
-        return GitFault::Unreachable(said);
-    }
-    if has(&["error: 429", "error: 503"]) {
-        return GitFault::Throttled(said);
-    }
-    if has(&[
-        "Connection reset",
-        "Connection closed",
-        "Operation timed out",
-        "Operation too slow",
-        "early EOF",
-        "hung up unexpectedly",
-        "unexpected disconnect",
-        "error: 5",
-    ]) {
-        return GitFault::Interrupted(said);
-    }
-    if has(&[
-        "Repository not found",
-        "repository not found",
-        "' not found",
-        "does not appear to be a git repository",
-        "error: 404",
-    ]) {
-        return GitFault::NoRepository(said);
-    }
-    GitFault::Other(said)
+    let kind = KINDS.iter().find(|(_, messages)| has(messages));
+    kind.map_or(GitFault::Other as fn(String) -> GitFault, |(kind, _)| *kind)(said)
 }
 
 /// Returns whether the host refuses to send a commit by its name, or does not have it.
@@ -128,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn gits_words_show_what_failed() {
+    fn gits_messages_show_what_failed() {
         for (complaint, expected) in [
             ("fatal: unable to access 'https://h/r/': Could not resolve host: h", "Unreachable"),
             (
@@ -165,9 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reported_is_one_short_line() {
+    fn a_report_is_one_short_line() {
         let fault = classify(
-            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
+            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote \
+                repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
             1,
         );
         assert_eq!(fault, GitFault::NoRepository("'x' does not appear to be a git repository".to_owned()));

@@ -100,8 +100,8 @@ impl Remote {
     }
 }
 
-/// The reason of a failure that the kept copy may have caused: one that is known to be, and any other in which git names
-/// the directory of the copy.
+/// Returns the reason of a failure that the cached repository may have caused: one that is known to be, and any other
+/// in which git names its directory.
 fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
     match outcome {
         Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_asks_for_is_the_least() {
+    fn the_hosts_own_wait_is_the_minimum() {
         let now = Instant::now();
         for (asked, jitter, expected) in [(120, 0.0, 120), (120, 1.0, 132), (0, 0.0, 1), (1_000_000, 0.0, 3600)] {
             let mut backoff = HostBackoff::default();

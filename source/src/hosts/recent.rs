@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_wants_for_a_while_is_forgotten() {
+    fn values_without_requests_for_a_while_are_forgotten() {
         let start = Instant::now();
         let after = |minutes: u64| start + Duration::from_secs(60 * minutes);
         let mut recent = Recent::default();

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_left_long_ago_is_removed() {
+    fn old_repositories_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         for name in ["a.git", "foreign"] {
             fs::create_dir(directory.path().join(name)).unwrap();

@@ -53,7 +53,7 @@ fn credentials_go_to_parents_on_the_same_host_alone() {
 }
 
 #[test]
-fn what_is_no_source_is_named_by_its_place() {
+fn an_invalid_parent_is_named_by_its_number() {
     let error = named("/srv/prod", "[\"../base\", \"\"]").unwrap_err();
     assert!(error.to_string().contains("entry 2 of `extends`"), "{error}");
     let error = named("/srv/prod", "[\"git+http://hunter2@h/r.git\"]").unwrap_err();

@@ -44,7 +44,8 @@ pub enum SnapshotError {
     Refused(#[from] ContentFault),
     /// A newer operator packed it.
     #[error(
-        "the snapshot has schema_version {0}, and this process reads only {SCHEMA_VERSION}: update rototo in this process"
+        "the snapshot has schema_version {0}, and this process reads only {SCHEMA_VERSION}: update rototo in this \
+            process"
     )]
     UnknownVersion(u64),
     /// Its content needs a newer engine.

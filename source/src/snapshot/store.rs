@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_is_there_after_opening_again() {
+    fn a_stored_tree_survives_a_restart() {
         let (directory, store) = store();
         let fingerprint = store.put(&tree("a")).unwrap();
         assert_eq!(store.put(&tree("a")).unwrap(), fingerprint);

@@ -22,9 +22,13 @@ fn forged(manifest: &serde_json::Value, files: &[(&str, &str)]) -> Vec<u8> {
 fn manifest(tree: &Tree) -> serde_json::Value {
     let files: Vec<_> = tree
         .iter()
-        .map(|(path, document)| serde_json::json!({"path": &**path, "sha256": document.digest().to_string(), "size": document.bytes.len()}))
+        .map(|(path, document)| {
+            serde_json::json!({"path": &**path, "sha256": document.digest().to_string(),
+            "size": document.bytes.len()})
+        })
         .collect();
-    serde_json::json!({"schema_version": 1, "fingerprint": tree.fingerprint().to_string(), "engine_level": 1, "files": files})
+    serde_json::json!({"schema_version": 1, "fingerprint": tree.fingerprint().to_string(), "engine_level": 1,
+        "files": files})
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn files_that_are_not_listed_or_are_no_documents_are_refused() {
 }
 
 #[test]
-fn what_exceeds_the_limits_is_refused_by_the_manifest_alone() {
+fn a_snapshot_beyond_the_limits_is_refused_by_its_manifest_alone() {
     let tree = two_files();
     let limits = |unpacked_bytes, entries| Limits { unpacked_bytes, entries, ..Limits::default() };
     let bytes = pack(&tree, None).unwrap();

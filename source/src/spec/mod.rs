@@ -7,7 +7,7 @@
 //! let Source::Git(git) = &source else { unreachable!() };
 //! assert_eq!(git.reference().to_string(), "main");
 //!
-//! A part that may be a secret belongs to the source, and not to its text.
+//! // A part that may be a secret belongs to the source, and not to its text.
 //! let source: Source = "git+https://token@git.example.com/acme/runtime-config.git".parse().unwrap();
 //! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
 //! ```
@@ -153,7 +153,8 @@ pub enum InvalidSource {
     Insecure(String),
     /// The scheme is unknown.
     #[error(
-        "`{0}` is not a known scheme: use a directory, file, git+https, git+ssh, git+file, https (archives) or kubernetes"
+        "`{0}` is not a known scheme: use a directory, file, git+https, git+ssh, git+file, https (archives) or \
+            kubernetes"
     )]
     UnknownScheme(String),
     /// The address is valid under a similar scheme.

@@ -15,7 +15,7 @@ fn refused(text: &str, expected: &InvalidSource) {
 }
 
 #[test]
-fn what_is_no_address_is_a_directory() {
+fn a_text_without_a_scheme_is_a_directory() {
     for path in ["examples/basic", ".", "/srv/config", "../x", "a:b", "me@home/x", "/x://y", "./git+https://y"] {
         shows(path, path);
     }
@@ -51,9 +51,10 @@ fn a_full_commit_is_distinguished_from_a_ref() {
     assert!(
         matches!(reference(&format!("{base}{COMMIT}:a")), GitReference::Commit(commit) if commit.as_str() == COMMIT)
     );
-    assert!(
-        matches!(reference(&format!("{base}{}", COMMIT.to_uppercase())), GitReference::Commit(commit) if commit.as_str() == COMMIT)
-    );
+    assert!(matches!(
+        reference(&format!("{base}{}", COMMIT.to_uppercase())),
+        GitReference::Commit(commit) if commit.as_str() == COMMIT
+    ));
     assert!(matches!(reference(&format!("{base}{}", &COMMIT[1..])), GitReference::Name(_)));
 }
 

@@ -47,7 +47,8 @@ fn tunnel(client: TcpStream, seen: &Mutex<Vec<String>>) -> Option<()> {
     seen.lock().unwrap().push(head);
     let mut client = client;
     if !known {
-        let answer = b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"test\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let answer = b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"test\"\r\nContent-Length: \
+            0\r\nConnection: close\r\n\r\n";
         return client.write_all(answer).ok();
     }
     let server = TcpStream::connect(target).ok()?;

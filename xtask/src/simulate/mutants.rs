@@ -1,6 +1,6 @@
-//! The faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
+//! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
 
-/// A fault: the replacement of one text in one file.
+/// A fault: in one file, one text is put in the place of another.
 pub struct Mutant {
     pub name: &'static str,
     pub file: &'static str,
@@ -25,34 +25,32 @@ const FOLLOWER: &str = "protocol/src/follower/mod.rs";
 const REPORTED_STATE: &str = "protocol/src/follower/reported_state.rs";
 const REPORTING: &str = "protocol/src/follower/reporting.rs";
 /// The simulated edges, which are as thin as the real ones.
-const OPERATOR_EDGE: &str = "simulator/src/operator.rs";
-const PROCESS_EDGE: &str = "simulator/src/process.rs";
+const OPERATOR_EDGE: &str = "simulator/src/operator/mod.rs";
+const RECORD_EDGE: &str = "simulator/src/operator/record.rs";
+const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
+const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
+const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
 pub const MUTANTS: &[Mutant] = &[
     // The verdict.
     mutant(
-        "a verdict stays once it was reached",
+        "a verdict is latched once it was reached",
         VIEW,
         "verdict: self.verdict(now),",
         "verdict: if self.millis().is_some_and(|millis| millis.all.is_some()) { Verdict::Converged } else { self.verdict(now) },",
     ),
     mutant("an empty fleet has converged", VERDICT, "None if !applied => Verdict::NoProcesses,", ""),
     mutant("a silent process has converged", VERDICT, "None if silent => Verdict::Silent,", ""),
-    mutant(
-        "a claim covers processes of which nobody can know",
-        VERDICT,
-        "None if unprovable => Verdict::Unprovable,",
-        "",
-    ),
-    mutant("an operator claims during a recount", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
-    mutant("a refusal does not count", VERDICT, "return Verdict::Refused;", "continue;"),
+    mutant("what nobody can know is claimed", VERDICT, "None if unprovable => Verdict::Unprovable,", ""),
+    mutant("a recount claims", VERDICT, "None if self.recounting => Verdict::Recounting,", ""),
+    mutant("a refusal is overlooked", VERDICT, "return Verdict::Refused;", "continue;"),
     mutant(
         "a process that runs nothing yet is starting for ever",
         PROCESS,
         "later && nothing && self.last_report.publish.is_none() && now < self.first_report_at + windows.grace",
         "later && nothing && now < self.first_report_at + windows.grace * 1000",
     ),
-    mutant("pods that have not reported don't count", VERDICT, "if !self.recounting {", "if false {"),
+    mutant("pods that are not heard don't count", VERDICT, "if !self.recounting {", "if false {"),
     mutant(
         "a new pod never counts before it reports",
         VERDICT,
@@ -60,7 +58,7 @@ pub const MUTANTS: &[Mutant] = &[
         "None",
     ),
     mutant(
-        "a pod that never reported and vanished is forgotten",
+        "a pod that was never heard and vanished is forgotten",
         VERDICT,
         "unprovable |= self.vanished_unreported(now).next().is_some() || self.unaccounted() > 0;",
         "unprovable |= self.unaccounted() > 0;",
@@ -72,7 +70,7 @@ pub const MUTANTS: &[Mutant] = &[
         "unprovable |= self.vanished_unreported(now).next().is_some();",
     ),
     mutant(
-        "a drained pod is excused even after its container restarted",
+        "a drained pod is excused also when its container runs anew",
         VERDICT,
         "drained && pod.last_end().is_none_or(|end| end <= process.last_report_at)",
         "drained",
@@ -90,7 +88,7 @@ pub const MUTANTS: &[Mutant] = &[
         "return Liveness::Silent;",
         "return if now < self.drops_at(process) { Liveness::Silent } else { Liveness::Dropped };",
     ),
-    mutant("a silent process has left", PROCESS, "return Liveness::Silent;", "return Liveness::Left;"),
+    mutant("silence is the end", PROCESS, "return Liveness::Silent;", "return Liveness::Left;"),
     mutant(
         "a process of no pod leaves when it is silent",
         PROCESS,
@@ -105,7 +103,7 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant("time in which reports were turned away counts as silence", PROCESS, ".max(self.turned_away)", ""),
     mutant(
-        "the name of a publish does not count",
+        "the name of a publish is not looked at",
         PROCESS,
         "resolves && self.last_report.publish.as_ref() == Some(publish)",
         "resolves && self.last_report.publish.is_some_and(|runs| runs.fingerprint == publish.fingerprint)",
@@ -117,7 +115,7 @@ pub const MUTANTS: &[Mutant] = &[
         "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned | ProcessState::Rejected);\n        resolves",
     ),
     mutant(
-        "a terminating pod runs nothing",
+        "a pod that terminates runs nothing",
         PODS,
         "self.object_state == PodObjectState::Exists",
         "self.object_state == PodObjectState::Exists && !self.terminating",
@@ -141,20 +139,20 @@ pub const MUTANTS: &[Mutant] = &[
         "Some(_) => Some(end.seen),",
     ),
     mutant(
-        "a container that ends ends every process of its pod",
+        "a container that ends takes every process of its pod along",
         PODS,
         "let ends: Option<Vec<Moment>> = ran.map(ended).collect();\n                ends?.into_iter().max()",
         "ran.filter_map(ended).max()",
     ),
     // Reports.
     mutant(
-        "a draining report is taken out of order",
+        "the word of an end is taken out of order",
         FLEET,
         "is_some_and(|(this, last)| this <= last) {",
         "is_some_and(|(this, last)| this <= last && report.state != ProcessState::Draining) {",
     ),
     mutant(
-        "reports are taken in the order of their arrival",
+        "reports are taken as they arrive",
         FLEET,
         "is_some_and(|(this, last)| this <= last) {",
         "is_some_and(|(this, last)| this < last && this > last) {",
@@ -166,19 +164,19 @@ pub const MUTANTS: &[Mutant] = &[
         "ProcessId { pod: None, process: report.process.clone() }",
     ),
     mutant(
-        "a process that has applied an older publish has applied the next",
+        "who has applied an older publish has applied the next",
         FLEET,
         "process.applied = process.runs(&publish).then_some(now);",
         "process.applied = process.applied.or(process.runs(&publish).then_some(now));",
     ),
     mutant(
-        "a process that has applied a publish runs it for ever",
+        "who has applied the publish runs it for ever",
         FLEET,
         "if process.applied.take().is_some() {",
         "if process.applied.is_some() {",
     ),
     mutant(
-        "a process may testify about any PID namespace",
+        "a witness may speak of any namespace",
         FLEET,
         "if about.namespace != own.namespace || about == own {",
         "if about == own {",
@@ -188,6 +186,38 @@ pub const MUTANTS: &[Mutant] = &[
         FLEET,
         "(testimony.fate == Testified::Gone).then_some(now)",
         "Some(now)",
+    ),
+    // Clients of other versions.
+    mutant(
+        "a state that is not known says that the publish runs",
+        PROCESS,
+        "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);\n        resolves",
+        "ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned | ProcessState::Unknown);\n        resolves",
+    ),
+    mutant(
+        "of an older client only the first report is taken",
+        FLEET,
+        "report.sequence.zip(process.sequence).is_some_and(|(this, last)| this <= last)",
+        "!new && report.sequence <= process.sequence",
+    ),
+    mutant(
+        "the end of any run of a container ends a process of an older client",
+        PODS,
+        "None => (end.seen > last_report_at).then_some(end.seen),",
+        "None => Some(end.seen),",
+    ),
+    // Namesakes.
+    mutant(
+        "a namesake of a workspace that was removed has no processes",
+        RECORD_EDGE,
+        "leader.record.is_none() && !leader.swept;",
+        "leader.record.is_none();",
+    ),
+    mutant(
+        "what is known of a workspace is known of its namesake",
+        OPERATOR_EDGE,
+        "leader.record.as_ref().is_none_or(|record| record.uid != uid)",
+        "leader.record.is_none()",
     ),
     // Recounts.
     mutant(
@@ -204,13 +234,13 @@ pub const MUTANTS: &[Mutant] = &[
         "        self.listening_since = now;",
     ),
     mutant(
-        "a recount is always as short as that of a small fleet",
+        "a recount is as long as a small fleet asks for",
         FLEET,
         "Windows::of(self.processes.len().max(before), self.min_heartbeat)",
         "Windows::of(before.min(0), self.min_heartbeat)",
     ),
     mutant(
-        "a process that starts during a recount stands in for a missing one",
+        "whoever starts during a recount stands in for one that is missing",
         FLEET,
         "age.is_none_or(|age| age + self.began >= now + self.counted_ago)",
         "age.is_none_or(|age| age < Duration::MAX)",
@@ -222,12 +252,7 @@ pub const MUTANTS: &[Mutant] = &[
         "self.liveness(id, process, now).counts());\n        let processes",
         "self.liveness(id, process, now) == Liveness::Live);\n        let processes",
     ),
-    mutant(
-        "a member that is forgotten has applied the publish",
-        COHORT,
-        "None => lost = true,",
-        "None => *applied = Some(now),",
-    ),
+    mutant("a member that is forgotten has applied", COHORT, "None => lost = true,", "None => *applied = Some(now),"),
     mutant(
         "a member that left is left out of the figure",
         COHORT,
@@ -260,8 +285,8 @@ pub const MUTANTS: &[Mutant] = &[
         "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.published)",
     ),
     mutant(
-        "the marker is patched even if it changed in the meantime",
-        OPERATOR_EDGE,
+        "the marker is patched whatever it says by then",
+        PUBLISHING_EDGE,
         "let accepted = version == Some(self.api.map_version);",
         "let accepted = version.is_some();",
     ),
@@ -278,7 +303,7 @@ pub const MUTANTS: &[Mutant] = &[
         "Some((attempted, true)) if attempted.fingerprint == fingerprint => UpdatedAt::after(Some(attempted.updated_at), now),",
     ),
     mutant(
-        "new names are later than the marker only",
+        "names follow the marker alone",
         PLAN,
         "let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);",
         "let last = seen.max(believable);",
@@ -303,25 +328,25 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "a status that somebody else wrote is not repaired",
-        OPERATOR_EDGE,
-        "self.operators[leader].status = stored;\n            self.requeue",
-        "self.operators[leader].status.0 = stored.0;\n            self.requeue",
+        STATUS_EDGE,
+        "record.status = stored;\n            self.requeue",
+        "record.status.0 = stored.0;\n            self.requeue",
     ),
     // Processes.
     mutant(
         "a process reports before it has swapped",
         REPORTED_STATE,
         "None => says(ProcessState::Pending, running, self.fetch_trouble().map(|fault| fault.code)),",
-        "None => says(ProcessState::Applied, Some(*desired), self.fetch_trouble().map(|fault| fault.code)),",
+        "None => says(ProcessState::Applied, Some(*wanted), self.fetch_trouble().map(|fault| fault.code)),",
     ),
     mutant(
-        "a marker with an older name is ignored",
+        "an older name from the watch is ignored",
         FOLLOWER,
         "    fn observe_marker(&mut self, marker: ObservedMarker) {\n",
-        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.desired.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
+        "    fn observe_marker(&mut self, marker: ObservedMarker) {\n        let known = self.wanted.publish().map(|known| known.updated_at);\n        if let ObservedMarker::Published(publish) = &marker && known.is_some_and(|known| publish.updated_at < known) {\n            return;\n        }\n",
     ),
     mutant(
-        "content that is no longer desired is swapped in",
+        "content that nobody waits for any more is swapped in",
         FOLLOWER,
         "if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint",
         "if self.fetch.take().is_some()",
@@ -333,19 +358,19 @@ pub const MUTANTS: &[Mutant] = &[
         "if self.desired != Desired::NotListed || self.running.is_none() {\n            self.running = Some(publish);",
     ),
     mutant(
-        "other content runs under the name of the desired publish",
+        "another publish of the same name runs",
         FOLLOWER,
         "if running.fingerprint == desired.fingerprint && *running != desired {",
         "if *running != desired {",
     ),
     mutant(
-        "a new name of the running content is only reported",
+        "a new name is taken by the report alone",
         FOLLOWER,
         "            actions.push(FollowerAction::Rename { publish: desired, revision: None });",
         "",
     ),
     mutant(
-        "a refusal lasts for ever, whatever is published",
+        "a refusal is for ever, whatever is published",
         FOLLOWER,
         "self.refused.as_ref().filter(|refused| refused.publish == desired)",
         "self.refused.as_ref().filter(|refused| refused.publish != desired || refused.publish == desired)",
@@ -357,7 +382,7 @@ pub const MUTANTS: &[Mutant] = &[
         "",
     ),
     mutant(
-        "no heartbeat follows one that failed",
+        "a heartbeat that failed was the last",
         REPORTING,
         "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick);",
         "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick) + Duration::from_secs(1_000_000);",
@@ -375,7 +400,7 @@ pub const MUTANTS: &[Mutant] = &[
         ".max_by_key(|publish| publish.map(|publish| publish.updated_at)).flatten();",
     ),
     mutant(
-        "a process ends with each handle that closes",
+        "each handle that closes takes its process along",
         PROCESS_EDGE,
         "if self.processes[process].handles.is_empty() {\n            let publish",
         "if self.now > Moment::ZERO {\n            let publish",

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_that_is_there_gets_only_what_was_asked_for() {
+    fn an_existing_workspace_gets_only_the_requested_files() {
         let resource = [
             "resources",
             "schemas",

@@ -165,7 +165,7 @@ impl Follower {
             tracing::error!(source = self.target.source, "the content to swap in was missing: it is fetched again");
             reports |= self.step(FollowerEvent::NotSwapped(resolves));
         }
-        // Content that this step did not swap in is needed by nothing any more.
+        // Nothing needs content that this step did not swap in.
         self.loaded = None;
         self.registration.update(self.state.reported(self.now()), self.applied);
         if reports {

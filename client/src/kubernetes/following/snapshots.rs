@@ -1,6 +1,6 @@
 //! Loads a snapshot by its fingerprint: fetches, verifies, compiles, and checks it.
 //!
-//! No content leaves this module whose fingerprint is not the one that was asked for.
+//! Content whose fingerprint differs from the requested one never leaves this module.
 
 use std::sync::Arc;
 use std::time::Duration;

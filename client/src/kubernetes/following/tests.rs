@@ -382,7 +382,7 @@ async fn a_process_that_is_asked_about_a_sibling_testifies_soon() {
     handle.end().await;
 }
 
-/// Starts an operator that accepts connections, sends `answer`, and then nothing any more.
+/// Starts an operator that accepts connections, sends `answer`, and then falls silent.
 async fn hanging(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,0 +1,235 @@
+//! Decides whether a fleet has reached the target of a wait, from the facts of one moment. Pure.
+
+use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
+use rototo_api::convergence::{Convergence, Straggler};
+use rototo_api::names::workspace_label;
+use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
+use rototo_engine::Fingerprint;
+use rototo_source::{Commit, Revision};
+
+use crate::cluster::claim::{Claim, ClaimSource, ConvergedCondition};
+use crate::cluster::freshness::Freshness;
+
+/// The target of a wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WaitTarget {
+    /// The newest content of the source runs everywhere.
+    Newest,
+    /// This commit, of any ref, runs everywhere.
+    Commit(Commit),
+    /// This commit of this ref runs everywhere.
+    Revision(Revision),
+    /// This content, of any source, runs everywhere.
+    Fingerprint(Fingerprint),
+}
+
+/// The facts about a workspace at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitInput<'a> {
+    pub(crate) workspace: &'a RototoWorkspace,
+    /// The operator's last answer, if there is one.
+    pub(crate) answer: Option<&'a Convergence>,
+    /// The freshness of the status of `workspace`.
+    pub(crate) status: Freshness,
+}
+
+/// The state of a wait.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum WaitVerdict {
+    /// Every process runs the target.
+    Converged(Claim),
+    /// The status says that every process runs the target, and it is unknown whether that still holds.
+    Unconfirmed(Claim),
+    /// Lint refuses the target, so it will never run.
+    Refused(RejectedStatus),
+    /// The target will not be published while the workspace is suspended; with the way out.
+    Suspended(&'static str),
+    /// The target is not reached yet.
+    Pending(Pending),
+}
+
+/// The step that a pending wait is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// The operator has not seen the target: the reason, or the revision that it has seen instead.
+    Unseen(String),
+    /// The target is not published: the message of the operator.
+    Unpublished(String),
+    /// The target is published, and some processes do not run it yet.
+    Moving {
+        /// The number of processes that run it.
+        applied: u32,
+        /// The number of processes that should.
+        total: u32,
+        /// The stragglers, the first ten.
+        behind: Vec<Straggler>,
+        /// The message of the operator.
+        says: String,
+    },
+    /// The target is published, and it is unknown whether every process runs it.
+    Unknown {
+        /// The silent ones, the first ten.
+        behind: Vec<Straggler>,
+        /// The message of the operator, and the way out.
+        says: String,
+    },
+}
+
+const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is not asked for anything newer: unset \
+    spec.suspend, or name what is published with --revision or --fingerprint";
+const NEVER_PUBLISHED: &str =
+    "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
+
+/// Returns the state of a wait for `target`. Only a recent claim is success; any claim is enough to go on waiting.
+pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict {
+    let suspended = known.workspace.spec.suspend;
+    if suspended && *target == WaitTarget::Newest {
+        return WaitVerdict::Suspended(NEWEST_OF_SUSPENDED);
+    }
+    let (status, claim) = (known.status(), known.claim());
+    let generation = known.workspace.metadata.generation;
+    if claim.observed_generation != generation {
+        return WaitVerdict::Pending(Pending::Unseen("the operator has not reconciled the current spec".to_owned()));
+    }
+    // The status holds only the newest refused revision, so an old refusal says nothing about another commit.
+    let rejected = status.rejected.as_ref().filter(|_| status.observed_generation == generation);
+    if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
+        return WaitVerdict::Refused(rejected.clone());
+    }
+    if !target.is_published(&claim) {
+        let pending = unpublished(&status, &claim, target);
+        return if suspended { WaitVerdict::Suspended(NEVER_PUBLISHED) } else { WaitVerdict::Pending(pending) };
+    }
+    if let Some(pending) = hindrance(known, &status, &claim, target) {
+        return WaitVerdict::Pending(pending);
+    }
+    match (claim.by, known.status) {
+        (ClaimSource::Operator, _) | (ClaimSource::Status, Freshness::Fresh) => WaitVerdict::Converged(claim),
+        (ClaimSource::Status, Freshness::Unknown) => WaitVerdict::Unconfirmed(claim),
+    }
+}
+
+impl WaitInput<'_> {
+    fn status(&self) -> RototoWorkspaceStatus {
+        self.workspace.status.clone().unwrap_or_default()
+    }
+
+    /// Returns the operator's claim, if it is about this very object: one that was deleted and created anew has another
+    /// UID.
+    fn claim(&self) -> Claim {
+        let uid = self.workspace.metadata.uid.as_deref();
+        let answer = self.answer.filter(|answer| uid == Some(&answer.uid));
+        answer.map_or_else(|| Claim::of_status(&self.status()), Claim::of_operator)
+    }
+}
+
+impl WaitTarget {
+    fn is_revision(&self, revision: Option<&str>) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Fingerprint(_) => false,
+            Self::Revision(target) => revision == Some(target.to_string().as_str()),
+            Self::Commit(commit) => {
+                let revision = revision.and_then(|revision| revision.parse::<Revision>().ok());
+                revision.is_some_and(|revision| revision.commit() == commit)
+            }
+        }
+    }
+
+    /// Returns whether the target's content is published. A newer commit with the same content does not replace an
+    /// older one.
+    fn is_published(&self, claim: &Claim) -> bool {
+        match self {
+            Self::Newest => claim.fingerprint.is_some(),
+            Self::Fingerprint(fingerprint) => claim.fingerprint == Some(fingerprint.to_string()),
+            Self::Commit(_) | Self::Revision(_) => claim.fingerprint.is_some() && self.revision_in(claim).is_some(),
+        }
+    }
+
+    /// Returns the revision of the published content that the target names.
+    pub(crate) fn revision_in<'a>(&self, claim: &'a Claim) -> Option<&'a str> {
+        let revisions = claim.revisions.iter().map(String::as_str);
+        match self {
+            Self::Newest | Self::Fingerprint(_) => claim.revisions.first().map(String::as_str),
+            Self::Commit(_) | Self::Revision(_) => {
+                revisions.into_iter().find(|revision| self.is_revision(Some(revision)))
+            }
+        }
+    }
+}
+
+fn unpublished(status: &RototoWorkspaceStatus, claim: &Claim, target: &WaitTarget) -> Pending {
+    match claim.newest.as_deref() {
+        _ if claim.fingerprint.is_none() => Pending::Unpublished(says(status, &[SOURCE_READY, LINT_PASSED, PUBLISHED])),
+        Some(newest) if target.is_revision(Some(newest)) => Pending::Unpublished(says(status, &[PUBLISHED])),
+        Some(newest) => Pending::Unseen(format!("the source is at {newest}{}", source_problem(status))),
+        None => Pending::Unseen(says(status, &[SOURCE_READY])),
+    }
+}
+
+/// Returns the reason why a publish has not converged.
+fn hindrance(
+    known: &WaitInput<'_>,
+    status: &RototoWorkspaceStatus,
+    claim: &Claim,
+    target: &WaitTarget,
+) -> Option<Pending> {
+    let newest = *target == WaitTarget::Newest;
+    let moving = |says: String| Pending::Moving {
+        applied: claim.fleet.applied,
+        total: claim.fleet.total(),
+        behind: claim.fleet.behind.clone(),
+        says,
+    };
+    let required: &[&str] = if newest { &[PUBLISHED, READY] } else { &[PUBLISHED] };
+    let ConvergedCondition { status: converged, reason: why, message } = &claim.converged;
+    match converged.as_str() {
+        "True" if !required.iter().all(|type_| is_true(status, type_)) => Some(moving(says(status, required))),
+        "True" if newest && !has_newest(status, claim) => {
+            Some(moving("the newest revision of the source is not published yet".to_owned()))
+        }
+        "True" => None,
+        "Unknown" => {
+            let hint = if why == reason::NO_PROCESSES { label_hint(known.workspace) } else { String::new() };
+            Some(Pending::Unknown { behind: claim.fleet.behind.clone(), says: format!("{message}{hint}") })
+        }
+        _ if message.is_empty() => Some(moving(says(status, required))),
+        _ => Some(moving(message.clone())),
+    }
+}
+
+/// Returns whether the newest revision that the operator knows is published. In a status, `Ready` says it; in an
+/// answer, the revisions do. An archive has none.
+fn has_newest(status: &RototoWorkspaceStatus, claim: &Claim) -> bool {
+    match (claim.by, &claim.newest) {
+        (ClaimSource::Status, _) => true,
+        (ClaimSource::Operator, Some(newest)) => claim.revisions.contains(newest),
+        (ClaimSource::Operator, None) => {
+            status.published.as_ref().map(|published| &published.fingerprint) == claim.fingerprint.as_ref()
+        }
+    }
+}
+
+fn label_hint(workspace: &RototoWorkspace) -> String {
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    format!("; give the pods that should the label {}: \"\"", workspace_label(name))
+}
+
+fn source_problem(status: &RototoWorkspaceStatus) -> String {
+    let error = status.source.as_ref().and_then(|source| source.last_error.as_ref());
+    error.map_or_else(String::new, |error| format!(", and can't be read now: {error}"))
+}
+
+fn is_true(status: &RototoWorkspaceStatus, type_: &str) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+/// Returns the message of the first of these conditions that is not true.
+fn says(status: &RototoWorkspaceStatus, types: &[&str]) -> String {
+    let of = |type_: &&str| status.conditions.iter().find(|condition| condition.type_ == **type_);
+    let hindering = types.iter().filter_map(of).find(|condition| condition.status != "True");
+    hindering.map_or_else(|| "the operator has not said more yet".to_owned(), |condition| condition.message.clone())
+}
+
+#[cfg(test)]
+mod tests;

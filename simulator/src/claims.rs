@@ -1,0 +1,227 @@
+//! Checks what an operator says at the moment when it says it.
+//!
+//! World truth is known here: for each handle what it resolves from, for each pod what runs, each name that was published.
+
+use std::time::Duration;
+
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::{FleetView, Moment, Pod, Verdict};
+
+use crate::operator::record::ReceivedReport;
+use crate::process::Process;
+use crate::script::Client;
+use crate::violation::{Invariant, name};
+use crate::world::World;
+
+/// A report takes so long at most.
+const LATEST: Duration = Duration::from_millis(4_100);
+/// Nothing was in the way of a process for so long.
+const UNDISTURBED: Duration = Duration::from_secs(5);
+/// The longest time between two reports of a process whose reports fail.
+const RARELY: Duration = Duration::from_secs(15);
+
+impl World {
+    /// Checks what the operator that leads says at this moment.
+    pub fn check_view(&mut self, operator: usize, view: &FleetView) {
+        self.note_dropped(operator, view);
+        self.check_counted(operator, view);
+        self.check_figure(operator, view);
+        if view.verdict != Verdict::Converged {
+            return;
+        }
+        self.claims += 1;
+        let Some(record) = &self.operators[operator].record else { return };
+        let Some(publish) = record.publisher.published() else { return };
+        let nobody_reported = record.received_reports.values().all(ReceivedReport::drained);
+        let applied = |process: &Process| process.ever_applied(publish) || !process.speaks_for_all_handles();
+        if !self.processes.iter().any(applied) {
+            self.breaks(Invariant::SomebodyApplied, format!("nobody has applied {}", name(publish)));
+        }
+        if nobody_reported {
+            let what = format!("claimed {} without having heard anybody", name(publish));
+            self.breaks(Invariant::RestartClaimsNothing, what);
+        }
+        let window = view.windows.silence + LATEST;
+        for index in 0..self.processes.len() {
+            if let Some(why) = self.contradicts(operator, index, publish, window, view) {
+                self.breaks(Invariant::TrueClaim, format!("claimed {}, but process {index} {why}", name(publish)));
+            }
+            if self.is_overlooked(operator, index, publish) {
+                let what = format!("claimed {} before process {index} was heard, which it could be", name(publish));
+                self.breaks(Invariant::NobodyOverlooked, what);
+            }
+            if self.is_unaccounted(operator, index, publish, view) {
+                self.breaks(
+                    Invariant::Accounted,
+                    format!("claimed {}, but process {index} hangs since before the restart", name(publish)),
+                );
+            }
+        }
+    }
+
+    /// Why a process that counts makes the claim false.
+    fn contradicts(
+        &self,
+        operator: usize,
+        index: usize,
+        publish: Publish,
+        window: Duration,
+        view: &FleetView,
+    ) -> Option<String> {
+        let process = &self.processes[index];
+        if !process.alive || !self.counts(operator, index, view) {
+            return None;
+        }
+        let record = self.operators[operator].record.as_ref()?;
+        if let Some(received_reports) = record.received_reports.get(&index)
+            && received_reports.says_otherwise(publish)
+        {
+            return Some(format!("said last that it is {:?}", received_reports.state));
+        }
+        if !process.speaks_for_all_handles() {
+            return None;
+        }
+        let since = self.now.saturating_sub(window);
+        let handles = process.handles.iter().filter(|handle| handle.opened <= since);
+        let lacking = handles.filter(|handle| !handle.had(publish, since)).count();
+        (lacking > 0).then(|| format!("has {lacking} handles that did not have it since {} ms", since.as_millis()))
+    }
+
+    /// Returns whether the definition counts a process that lives.
+    fn counts(&self, operator: usize, index: usize, view: &FleetView) -> bool {
+        let process = &self.processes[index];
+        let leader = &self.operators[operator];
+        let Some(record) = leader.record.as_ref().filter(|_| !process.handles.is_empty()) else { return false };
+        let pod = process.pod.map(|pod| (pod, leader.pods.get(&self.pods[pod].uid)));
+        if let Some(received_reports) = record.received_reports.get(&index) {
+            let dropped = record.dropped.contains(&index);
+            let starting = received_reports.runs_nothing() && self.now < received_reports.first + view.windows.grace;
+            return !received_reports.drained() && !dropped && !starting;
+        }
+        // Nobody has heard it. It counts by its pod, where that is known to run and nobody else of it is heard.
+        let Some((pod, Some(known))) = pod else { return false };
+        let others = record.received_reports.iter().any(|(other, _)| self.processes[*other].pod == Some(pod));
+        let ended = known.containers.iter().filter_map(|container| container.ended).map(|end| end.seen).max();
+        let grace = known.seen_running.max(ended).is_some_and(|since| self.now < since + view.windows.grace);
+        known.selected && known.runs() && !others && !grace
+    }
+
+    /// Notes who is waited for no longer: nobody can see the end of it, and the window is over. Only a report ends that.
+    fn note_dropped(&mut self, operator: usize, view: &FleetView) {
+        let leader = &self.operators[operator];
+        let Some(record) = &leader.record else { return };
+        let dropped = |(index, received_reports): (&usize, &ReceivedReport)| {
+            let pod = self.processes[*index].pod.and_then(|pod| leader.pods.get(&self.pods[pod].uid));
+            // Nobody knows which run of its container an older client is of.
+            let older = self.processes[*index].client == Client::Older;
+            let ended = |known: &Pod| {
+                known.containers.iter().filter_map(|one| one.ended).any(|end| end.seen > received_reports.received)
+            };
+            let unprovable = pod.is_none_or(|known| !known.runs() || older && ended(known));
+            let waited_since = received_reports.received.max(record.listening_since).max(leader.turned_away);
+            (unprovable && self.now >= waited_since + view.windows.forget).then_some(*index)
+        };
+        let dropped: Vec<usize> = record.received_reports.iter().filter_map(dropped).collect();
+        self.somebody_left |= !dropped.is_empty();
+        if let Some(record) = &mut self.operators[operator].record {
+            record.dropped.extend(dropped);
+        }
+    }
+
+    /// Returns whether a process that lives ran something before this record began, can report, and has not been counted.
+    fn is_overlooked(&self, operator: usize, index: usize, publish: Publish) -> bool {
+        let Some(record) = &self.operators[operator].record else { return false };
+        let process = &self.processes[index];
+        let lives = process.alive && !process.handles.is_empty() && !record.received_reports.contains_key(&index);
+        let before = record.began.saturating_sub(UNDISTURBED);
+        let hindered = process.cut_from_operator.max(process.stopped) >= before || self.faults.busy >= before;
+        let old = process.handles.iter().all(|handle| handle.opened < before);
+        let otherwise = process.handles.iter().any(|handle| handle.current().is_some_and(|runs| runs != publish));
+        // Whose reports have failed for longer tries again more rarely than these short windows wait.
+        let back = self.api.long_absence_ended.max(Some(self.faults.operators_down));
+        let absent = back.is_some_and(|back| back > Moment::ZERO && self.now < back + RARELY);
+        lives && old && otherwise && !hindered && !absent && !record.gap && self.network_faults == 0
+    }
+
+    /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.
+    fn check_counted(&mut self, operator: usize, view: &FleetView) {
+        let Some(record) = &self.operators[operator].record else { return };
+        let counts = |(index, received_reports): &(&usize, &ReceivedReport)| {
+            let process = &self.processes[**index];
+            let lives = process.alive && !received_reports.drained() && !record.dropped.contains(index);
+            // Nobody knows which run of its container an older client is of.
+            lives && process.client != Client::Older
+        };
+        let counted = record.received_reports.iter().filter(counts).count();
+        if (view.processes as usize) < counted {
+            let what = format!("{} of {counted} processes count that live and were heard", view.processes);
+            self.breaks(Invariant::LeavesByEvidence, what);
+        }
+    }
+
+    fn is_unaccounted(&self, operator: usize, index: usize, publish: Publish, view: &FleetView) -> bool {
+        let Some(record) = &self.operators[operator].record else { return false };
+        let process = &self.processes[index];
+        let waited = self.now < record.listening_since + view.windows.forget;
+        let unreported = record.inherited.contains(&index) && !record.received_reports.contains_key(&index);
+        // The count of an earlier operator is a number: a process that existed then, and that it had not heard, stands in.
+        let stands_in = |other: &usize| {
+            let process = &self.processes[*other];
+            // An older client does not say how old it is.
+            let may_be_old = process.started < record.listening_since || process.client == Client::Older;
+            !record.inherited.contains(other) && may_be_old
+        };
+        if record.received_reports.keys().any(stands_in) {
+            return false;
+        }
+        let hangs = process.alive && process.handles.iter().any(|handle| !handle.had(publish, self.now));
+        unreported && waited && hangs
+    }
+
+    fn check_figure(&mut self, operator: usize, view: &FleetView) {
+        let Some(record) = &mut self.operators[operator].record else { return };
+        let Some(publish) = record.publisher.published() else { return };
+        let Some(shown) = view.millis.and_then(|millis| millis.all) else { return };
+        let before = record.figures.insert(publish.updated_at, shown);
+        let landed = record.landed.get(&publish.updated_at).cloned();
+        if before.is_some_and(|before| before != shown) {
+            self.breaks(Invariant::FrozenFigure, format!("{} took {before:?} ms and then {shown} ms", name(publish)));
+        }
+        if before.is_some() {
+            return;
+        }
+        let Some(landed) = landed else { return };
+        for index in landed.members {
+            match self.processes[index].applied_at(publish) {
+                _ if !self.processes[index].speaks_for_all_handles() => {}
+                None => {
+                    let what = format!("{} has a figure, and process {index} never applied it", name(publish));
+                    return self.breaks(Invariant::TrueFigure, what);
+                }
+                Some(at) => {
+                    let needed = at.saturating_sub(landed.detected).as_millis();
+                    if needed > u128::from(shown) + 1 {
+                        let what = format!("{} took {shown} ms, and process {index} needed {needed} ms", name(publish));
+                        return self.breaks(Invariant::TrueFigure, what);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks what a report has made of the verdict.
+    pub fn check_report(
+        &mut self,
+        before: Verdict,
+        after: Verdict,
+        received_reports: &ReceivedReport,
+        publish: Publish,
+    ) {
+        if before != Verdict::Converged && after == Verdict::Converged && received_reports.says_otherwise(publish) {
+            self.breaks(
+                Invariant::ReportsOnlyContradict,
+                format!("a report of {:?} turned {before:?} into converged", received_reports.state),
+            );
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The map of markers at the API server, and whoever edits it by hand.
+
+use jiff::SignedDuration;
+use rototo_api::UpdatedAt;
+use rototo_protocol::Publish;
+use rototo_protocol::plan::MarkerEntry;
+
+use crate::world::{Claim, World, content};
+
+impl World {
+    pub fn write_marker(&mut self, marker: MarkerEntry) {
+        self.api.map_version += 1;
+        self.api.marker = marker;
+        self.api.marker_since = self.now;
+        for operator in 0..self.operators.len() {
+            self.show_map(operator);
+        }
+        self.notify_processes();
+    }
+
+    pub fn write_marker_by_hand(&mut self, marker: MarkerEntry) {
+        self.api.edited = true;
+        // A name that nobody has written down, and that is overwritten, is known to nobody.
+        self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
+        self.write_marker(marker);
+    }
+
+    pub fn edit_marker(&mut self, number: u8, later: bool) {
+        let MarkerEntry::Published(publish) = self.api.marker else { return };
+        let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
+        let time = publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
+        let edited = Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) };
+        self.api.before_edit = Some(self.api.marker);
+        self.write_marker_by_hand(MarkerEntry::Published(edited));
+    }
+}

@@ -1,0 +1,229 @@
+//! Operators: the glue between the pure parts, as thin as the real one, in a world in which every step takes time.
+//!
+//! - here: an operator process, its lease, and its reconciles.
+//! - [`record`]: what it remembers of the workspace.
+//! - `publishing`: from the source to the marker.
+//! - `reports`: what processes say, and what they are answered.
+//! - `status`: what is claimed.
+//! - `workspace`: the object comes and goes, and what it leaves is swept.
+
+mod publishing;
+pub mod record;
+mod reports;
+mod status;
+mod workspace;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rototo_protocol::fleet::{Moment, Pod, Pods};
+use rototo_protocol::plan::{MarkerEntry, MarkerMap};
+
+use crate::event::Event;
+use crate::world::World;
+use record::Record;
+use workspace::Sweep;
+
+/// The poll interval.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+/// So long a lease is held without being renewed, by the holder's own clock.
+const HELD: Duration = Duration::from_secs(8);
+
+/// An operator process.
+pub struct Operator {
+    pub alive: bool,
+    /// The number of its life: messages to an earlier one are lost.
+    pub life: u64,
+    /// The term in which it leads.
+    term: Option<u64>,
+    pub clock_offset: i64,
+    /// Its record of the workspace. Only the leader has one.
+    pub record: Option<Record>,
+    /// The UID of the workspace that its watch shows.
+    pub marker_confirmed: Option<u64>,
+    /// It has removed what was left of a workspace of this name.
+    swept: bool,
+    /// The sweep that is under way.
+    sweeps: Option<Sweep>,
+    /// The map as it knows it: from its watch, or from an answer.
+    map: Option<(u64, MarkerEntry)>,
+    pub pods: BTreeMap<String, Pod>,
+    pub last_pod_event: Moment,
+    armed: u64,
+    next_at: Option<Moment>,
+    /// When it turned a report away last.
+    pub turned_away: Moment,
+}
+
+impl Operator {
+    pub fn new() -> Self {
+        Self {
+            alive: false,
+            life: 0,
+            term: None,
+            clock_offset: 0,
+            record: None,
+            marker_confirmed: None,
+            swept: false,
+            sweeps: None,
+            map: None,
+            pods: BTreeMap::new(),
+            last_pod_event: Moment::ZERO,
+            armed: 0,
+            next_at: None,
+            turned_away: Moment::ZERO,
+        }
+    }
+
+    fn observed(&self) -> Pods {
+        Pods { by_uid: self.pods.clone() }
+    }
+
+    fn marker_map(&self) -> Option<MarkerMap> {
+        let (version, marker) = self.map?;
+        Some(MarkerMap::Ours { resource_version: version.to_string(), addressed: true, marker })
+    }
+}
+
+impl World {
+    pub fn start_operator(&mut self, operator: usize) {
+        if self.operators[operator].alive || self.now < self.faults.operators_down {
+            return;
+        }
+        let before = &self.operators[operator];
+        let fresh =
+            Operator { life: before.life + 1, clock_offset: before.clock_offset, alive: true, ..Operator::new() };
+        self.operators[operator] = fresh;
+        self.operators[operator].last_pod_event = self.now;
+        self.operators[operator].marker_confirmed = self.api.workspace;
+        for pod in 0..self.pods.len() {
+            if self.pods[pod].exists {
+                self.show_pod(operator, pod, true);
+            }
+        }
+        self.show_map(operator);
+    }
+
+    pub fn stop_operator(&mut self, operator: usize) {
+        self.operators[operator].alive = false;
+        self.operators[operator].life += 1;
+        if self.lease == Some(operator) {
+            self.take_lease_away();
+        }
+    }
+
+    pub fn take_lease_away(&mut self) {
+        if let Some(operator) = self.lease.take() {
+            let leader = &mut self.operators[operator];
+            leader.term = None;
+            // Whoever leads next looks for itself.
+            leader.record = None;
+            leader.sweeps = None;
+        }
+    }
+
+    /// An operator has won the lease: it knows what the API server says, and has heard nobody.
+    pub fn give_lease(&mut self, operator: usize) {
+        if self.lease.is_some() || !self.operators[operator].alive {
+            return;
+        }
+        self.lease = Some(operator);
+        self.terms += 1;
+        self.operators[operator].term = Some(self.terms);
+        self.operators[operator].turned_away = self.now;
+        match self.operators[operator].marker_confirmed {
+            Some(uid) => self.begin_record(operator, uid),
+            None => self.sweep_soon(operator),
+        }
+        self.requeue(operator, Duration::from_millis(1));
+    }
+
+    fn wall_of(&self, operator: usize) -> Timestamp {
+        let offset = SignedDuration::from_millis(self.operators[operator].clock_offset);
+        self.wall().checked_add(offset).unwrap_or_default()
+    }
+
+    /// Returns whether the operator holds the lease, fresh by its own clock.
+    fn leads(&self, operator: usize) -> bool {
+        self.lease == Some(operator) && self.operators[operator].alive && self.now >= self.lapsed_until()
+    }
+
+    /// An operator that can't reach the API server for long lets its lease lapse.
+    fn lapsed_until(&self) -> Moment {
+        let cut = self.faults.operator_cut;
+        if cut > self.now + HELD { cut } else { Moment::ZERO }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.now < self.faults.operator_cut
+    }
+
+    pub fn somebody_serves(&self) -> bool {
+        self.operators.iter().any(|operator| operator.alive && operator.marker_confirmed.is_some())
+    }
+
+    pub fn requeue_all_operators(&mut self) {
+        for operator in 0..self.operators.len() {
+            self.requeue(operator, Duration::from_millis(1));
+        }
+    }
+
+    /// Asks for a reconcile, if none is due before.
+    pub fn requeue(&mut self, operator: usize, delay: Duration) {
+        let at = self.now + delay;
+        let leader = &mut self.operators[operator];
+        if leader.next_at.is_some_and(|next| next <= at && next >= self.now) {
+            return;
+        }
+        leader.armed += 1;
+        leader.next_at = Some(at);
+        let (life, armed) = (leader.life, leader.armed);
+        self.at(at, Event::Reconcile { operator, life, armed });
+    }
+
+    pub fn reconcile_due(&mut self, operator: usize, life: u64, armed: u64) {
+        let leader = &mut self.operators[operator];
+        if leader.life != life || leader.armed != armed {
+            return;
+        }
+        leader.next_at = None;
+        self.reconcile(operator);
+    }
+
+    fn reconcile(&mut self, operator: usize) {
+        let leader = &self.operators[operator];
+        let Some(uid) = leader.marker_confirmed.filter(|_| self.lease == Some(operator)) else { return };
+        // A new object gets a new record, also under an old name.
+        if leader.record.as_ref().is_none_or(|record| record.uid != uid) {
+            self.begin_record(operator, uid);
+        }
+        if !self.leads(operator) {
+            return self.let_lease_lapse(operator);
+        }
+        if self.operators[operator].map.is_none() {
+            // The first lists have not come.
+            return;
+        }
+        self.poll_if_due(operator);
+        if !self.is_cut() {
+            self.publish(operator);
+        }
+        self.report_status(operator);
+    }
+
+    /// The lease has lapsed. When it is renewed, nothing is known of the time between.
+    fn let_lease_lapse(&mut self, operator: usize) {
+        let until = self.faults.operator_cut;
+        self.somebody_left = true;
+        self.terms += 1;
+        let leader = &mut self.operators[operator];
+        leader.term = Some(self.terms);
+        if let Some(record) = &mut leader.record {
+            record.fleet.listening_interrupted(until);
+            record.listening_since = until;
+        }
+        let (life, armed) = (leader.life, leader.armed);
+        self.at(until + Duration::from_millis(5), Event::Reconcile { operator, life, armed });
+    }
+}

@@ -1,0 +1,225 @@
+//! From the source to the marker: looks, decides, sends the patch, and learns what has become of it.
+
+use std::time::Duration;
+
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::Moment;
+use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
+
+use super::INTERVAL;
+use super::record::{Members, Record};
+use crate::event::Event;
+use crate::violation::{Invariant, name};
+use crate::world::{Claim, World, content};
+
+/// The answer to a request is waited for so long.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// A git host that does not answer is given up after so long, and asked again after as long.
+const TIMES_OUT: Duration = Duration::from_secs(2);
+
+impl World {
+    pub fn pushed(&mut self) {
+        self.git.commit += 1;
+        if let Some(leader) = self.lease {
+            self.poll(leader);
+        }
+    }
+
+    pub fn poll_if_due(&mut self, operator: usize) {
+        let Some(record) = &self.operators[operator].record else { return };
+        let due = record.polled_at.is_none_or(|asked| self.now >= asked + INTERVAL);
+        if due && self.now >= record.asks_at {
+            self.poll(operator);
+        }
+    }
+
+    /// Asks the source, unless it is asked already; then once more afterwards.
+    pub fn poll(&mut self, operator: usize) {
+        let Some(record) = &mut self.operators[operator].record else { return };
+        if record.polling {
+            record.poll_again = true;
+            return;
+        }
+        record.polling = true;
+        let began = self.now;
+        let delay = Duration::from_millis(self.rng.u64(20..400));
+        let number = record.number;
+        let found = (began >= self.faults.git_away).then_some((self.git.commit, self.git.content));
+        let delay = if found.is_some() { delay } else { delay + TIMES_OUT };
+        self.after(delay, Event::PollEnded { operator, record: number, began, found });
+    }
+
+    pub fn poll_ended(&mut self, operator: usize, record: u64, began: Moment, found: Option<(u64, u8)>) {
+        let now = self.now;
+        let Some(record) = self.record_of(operator, record) else { return };
+        let Some((commit, content)) = found else {
+            record.polling = false;
+            record.poll_again = false;
+            // It is asked again a while after the failure.
+            record.asks_at = now + TIMES_OUT;
+            return self.requeue(operator, TIMES_OUT);
+        };
+        if record.named.is_none_or(|(named, _)| named != commit) {
+            record.named = Some((commit, now));
+        }
+        let detected = record.named.map_or(now, |(_, since)| since);
+        record.polling = false;
+        record.polled_at = Some(began);
+        record.candidate = Some(content);
+        record.detection = Some(Detection { detected, fetched: now, linted: now });
+        if std::mem::take(&mut record.poll_again) {
+            self.poll(operator);
+        }
+        self.requeue(operator, Duration::ZERO);
+    }
+
+    pub fn show_map(&mut self, operator: usize) {
+        let lag = Duration::from_millis(self.rng.u64(1..100));
+        let at = (self.now + lag).max(self.faults.stale_map);
+        let life = self.operators[operator].life;
+        self.at(at, Event::MapSeen { operator, life });
+    }
+
+    pub fn map_seen(&mut self, operator: usize, life: u64) {
+        if self.operators[operator].life != life {
+            return;
+        }
+        if self.now < self.faults.stale_map {
+            return self.show_map(operator);
+        }
+        self.learn_map(operator);
+        self.requeue(operator, Duration::ZERO);
+    }
+
+    pub fn learn_map(&mut self, operator: usize) {
+        let now = (self.api.map_version, self.api.marker);
+        let known = &mut self.operators[operator].map;
+        if known.is_none_or(|(version, _)| version < now.0) {
+            *known = Some(now);
+        }
+    }
+
+    pub fn publish(&mut self, operator: usize) {
+        let (now, wall) = (self.now, self.wall_of(operator));
+        let leader = &mut self.operators[operator];
+        let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
+        let Some(record) = leader.record.as_mut().filter(|record| record.patching.is_none()) else { return };
+        record.fleet.observe(observed);
+        let Record { fleet, publisher, .. } = record;
+        let landed = publisher.map_observed(&map, fleet, now);
+        let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
+        let facts = PublishInput {
+            accepted: record.candidate.map(content),
+            remembered,
+            last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
+            polled_at: record.polled_at,
+            suspended: false,
+        };
+        let plan = publisher.decide(fleet, map, facts, wall);
+        let mut doubts = false;
+        let mut patch = None;
+        let strays = matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| content(candidate) != kept.fingerprint));
+        match plan {
+            MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
+            MarkerPlan::Keep(publish) => publisher.marker_confirmed(Some(publish), fleet, now),
+            MarkerPlan::VerifyAgain => doubts = publisher.doubt(now),
+            MarkerPlan::Write { publish, at, reason } => {
+                publisher.begin_patch(publish, &at, reason, record.detection, fleet, now);
+                record.patching = Some(publish);
+                let version = match at {
+                    MapVersion::Version(version) => version.parse().ok(),
+                    MapVersion::Missing => None,
+                };
+                patch = Some((version, publish));
+            }
+            MarkerPlan::Forbidden { .. } | MarkerPlan::Readdress { .. } => {}
+        }
+        if let Some(landed) = landed {
+            self.note_landed(operator, &landed);
+        }
+        if strays {
+            self.breaks(Invariant::OldTermsLeaveNoTrace, "the operator keeps what its source does not say".to_owned());
+        }
+        if doubts {
+            self.poll(operator);
+            // The watch may lag: the map is asked for.
+            self.learn_map(operator);
+            self.requeue(operator, Duration::from_millis(2));
+        }
+        if let Some((version, publish)) = patch {
+            self.send_patch(operator, version, publish);
+        }
+    }
+
+    fn send_patch(&mut self, operator: usize, version: Option<u64>, publish: Publish) {
+        let Some(record) = self.operators[operator].record.as_ref().map(|record| record.number) else { return };
+        let lost = self.faults.lose_answer.take();
+        let delay = lost.unwrap_or(Duration::from_millis(self.rng.u64(1..20)));
+        self.after(delay, Event::Patch { operator, record, version, publish, answered: lost.is_none() });
+        if lost.is_some() {
+            self.after(ANSWERS_WITHIN, Event::PatchAnswer { operator, record, accepted: None });
+        }
+    }
+
+    pub fn patch_arrives(
+        &mut self,
+        operator: usize,
+        record: u64,
+        version: Option<u64>,
+        publish: Publish,
+        answered: bool,
+    ) {
+        let accepted = version == Some(self.api.map_version);
+        if accepted {
+            if self.api.last_name.is_some_and(|last| last >= publish.updated_at) {
+                let what = format!("{} follows {:?}", name(publish), self.api.last_name);
+                self.breaks(Invariant::NamesGrow, what);
+            }
+            self.api.last_name = Some(publish.updated_at);
+            self.api.names.push(publish);
+            self.write_marker(MarkerEntry::Published(publish));
+        }
+        if answered {
+            let delay = Duration::from_millis(self.rng.u64(1..20));
+            self.after(delay, Event::PatchAnswer { operator, record, accepted: Some(accepted) });
+        }
+    }
+
+    pub fn patch_answered(&mut self, operator: usize, record: u64, accepted: Option<bool>) {
+        let now = self.now;
+        let observed = self.operators[operator].observed();
+        let Some(record) = self.record_of(operator, record) else { return };
+        let Some(patched) = record.patching.take() else { return };
+        if accepted == Some(true) {
+            record.fleet.observe(observed);
+            let landed = record.publisher.accepted(&mut record.fleet, now);
+            // The answer has the map as it was after the patch.
+            let version = self.api.map_version;
+            if self.api.marker == MarkerEntry::Published(patched) {
+                self.operators[operator].map = Some((version, MarkerEntry::Published(patched)));
+            }
+            if let Some(landed) = landed {
+                self.note_landed(operator, &landed);
+            }
+        } else {
+            // What has become of it is seen in the map.
+            self.learn_map(operator);
+        }
+        self.requeue(operator, Duration::ZERO);
+    }
+
+    /// Returns the processes that were known when a publish landed: all of them must apply it before it has a figure.
+    fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
+        let Some(record) = &mut self.operators[operator].record else { return };
+        let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();
+        let received_reports = record
+            .received_reports
+            .iter()
+            .filter(|(index, received_reports)| !received_reports.drained() && !record.dropped.contains(index));
+        let received_reports = received_reports.map(|(index, _)| *index);
+        let members = received_reports.filter(lives).collect();
+        let members = Members { members, detected: landed.times.detected };
+        record.landed.insert(landed.publish.updated_at, members);
+    }
+}

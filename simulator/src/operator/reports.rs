@@ -1,0 +1,74 @@
+//! Reports of processes, and the responses to them.
+
+use std::time::Duration;
+
+use rototo_api::fleet::{Report, ReportResponse};
+use rototo_protocol::Publish;
+use rototo_protocol::fleet::PodIdentity;
+
+use super::record::ReceivedReport;
+use crate::event::Event;
+use crate::world::World;
+
+impl World {
+    pub fn report_arrives(&mut self, process: usize, handle: u64, report: &Report) {
+        let now = self.now;
+        let delay = self.delay();
+        let refused = Event::Answer { process, handle, answer: None };
+        let Some(operator) = self.lease.filter(|operator| self.leads(*operator)) else {
+            return self.after(delay, refused);
+        };
+        if now < self.faults.busy {
+            self.operators[operator].turned_away = now;
+            return self.after(delay, refused);
+        }
+        let pod = self.processes[process].pod.map(|pod| self.pods[pod].uid.clone());
+        let pod = pod.map(|uid| PodIdentity { name: uid.clone(), uid });
+        let jitter = self.rng.f64();
+        let Some(record) = &mut self.operators[operator].record else { return self.after(delay, refused) };
+        let published = record.publisher.published();
+        let before = record.fleet.view(now).verdict;
+        let taken = record.fleet.report(report, pod, now, jitter);
+        let after = record.fleet.view(now).verdict;
+        let answer = ReportResponse {
+            fingerprint: published.map(|publish| publish.fingerprint.to_string()),
+            updated_at: published.map(|publish| publish.updated_at),
+            revision: None,
+            verified_ms_ago: Some(0),
+            stale_after_ms: 300_000,
+            next_report_in_ms: u64::try_from(taken.next.as_millis()).unwrap_or(0),
+            report_applied_within_ms: u64::try_from(taken.applied_within.as_millis()).unwrap_or(0),
+            siblings: taken.siblings,
+        };
+        let received_reports = self.note_report(operator, process, report);
+        self.log(|| format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at));
+        if let (Some(received_reports), Some(publish)) = (received_reports, published) {
+            self.check_report(before, after, &received_reports, publish);
+        }
+        if taken.news {
+            self.requeue(operator, Duration::from_millis(20));
+        }
+        if self.is_lost() {
+            return self.after(Duration::from_secs(2), Event::Answer { process, handle, answer: None });
+        }
+        self.after(delay, Event::Answer { process, handle, answer: Some(Box::new(answer)) });
+    }
+
+    fn note_report(&mut self, operator: usize, process: usize, report: &Report) -> Option<ReceivedReport> {
+        let now = self.now;
+        let record = self.operators[operator].record.as_mut()?;
+        let sequence = report.sequence;
+        let known = record.received_reports.get(&process);
+        // Reports of an older client count in the order of their arrival.
+        if known.is_some_and(|known| sequence.zip(known.sequence).is_some_and(|(this, last)| this <= last)) {
+            return None;
+        }
+        let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
+        let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
+        let first = known.map_or(now, |known| known.first);
+        let received_reports = ReceivedReport { sequence, state: report.state, publish, received: now, first };
+        record.received_reports.insert(process, received_reports.clone());
+        record.dropped.remove(&process);
+        Some(received_reports)
+    }
+}

@@ -1,0 +1,132 @@
+//! The claims of an operator: in its answers at once, and in the status of the object.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rototo_protocol::fleet::{FleetView, Verdict};
+
+use super::INTERVAL;
+use super::record::ReceivedReport;
+use crate::event::Event;
+use crate::world::{Claim, World};
+
+/// Status remembers so many publishes.
+const HISTORY: usize = 10;
+
+impl World {
+    pub fn report_status(&mut self, operator: usize) {
+        let (now, wall) = (self.now, self.wall_of(operator));
+        let leader = &mut self.operators[operator];
+        let (busy, observed) = (leader.turned_away, leader.observed());
+        let Some(record) = &mut leader.record else { return };
+        record.fleet.turned_away(busy);
+        record.fleet.observe(observed);
+        let view = record.fleet.view(now);
+        let next = view.next_change;
+        self.check_view(operator, &view);
+        self.log(|| {
+            let millis = view.millis.and_then(|millis| millis.all);
+            format!(
+                "operator {operator}: {:?}, {} of {} processes, {} unaccounted, took {millis:?}",
+                view.verdict, view.applied, view.processes, view.unaccounted
+            )
+        });
+        let Some(claim) = self.claim(operator, &view, wall) else { return };
+        let cut = self.is_cut();
+        let leader = &mut self.operators[operator];
+        let Some(record) = &mut leader.record else { return };
+        let (version, known) = &record.status;
+        let same = known.as_ref().is_some_and(|known| {
+            Claim { as_of: claim.as_of, members: claim.members.clone(), ..known.clone() } == claim
+        });
+        if !same && !record.writing_status && !cut {
+            record.writing_status = true;
+            let (record, version) = (record.number, *version);
+            let delay = self.delay() + self.faults.late_status.take().unwrap_or_default();
+            self.after(delay, Event::StatusPatch { operator, record, version, claim: Box::new(claim) });
+        }
+        let wake = next.unwrap_or(now + INTERVAL).min(now + INTERVAL).max(now + Duration::from_millis(1));
+        self.requeue(operator, wake.saturating_sub(now));
+    }
+
+    fn claim(&self, operator: usize, view: &FleetView, as_of: Timestamp) -> Option<Claim> {
+        let record = self.operators[operator].record.as_ref()?;
+        let published = record.publisher.published();
+        let mut history = record.status.1.as_ref().map(|claim| claim.history.clone()).unwrap_or_default();
+        if let Some(publish) = published {
+            if history.first().is_none_or(|(name, _)| *name != publish.updated_at) {
+                history.insert(0, (publish.updated_at, None));
+                history.truncate(HISTORY);
+            }
+            if let (Some((_, figure)), Some(millis)) = (history.first_mut(), view.millis) {
+                *figure = figure.or(millis.all);
+            }
+        }
+        let counts = |(index, received_reports): (&usize, &ReceivedReport)| {
+            let gone = received_reports.drained() || record.dropped.contains(index) || !self.processes[*index].alive;
+            (!gone).then_some(*index)
+        };
+        let still_unaccounted = record
+            .inherited
+            .iter()
+            .copied()
+            .filter(|index| view.unaccounted > 0 && !record.received_reports.contains_key(index));
+        let members = record.received_reports.iter().filter_map(counts).chain(still_unaccounted).collect();
+        let converged = view.verdict == Verdict::Converged;
+        let counted = (view.processes + view.unaccounted) as usize;
+        Some(Claim { published, converged, history, counted, members, as_of })
+    }
+
+    pub fn status_arrives(&mut self, operator: usize, record: u64, version: u64, claim: Claim) {
+        let accepted = version == self.api.status_version && self.api.workspace.is_some();
+        if accepted {
+            self.api.status_version += 1;
+            self.api.status = Some(claim.clone());
+            let of_another = self.record_of(operator, record).is_none();
+            if let Some(leader) = self.lease.filter(|_| of_another) {
+                // The watch brings what somebody else has written.
+                self.show_status(leader, Duration::from_millis(50));
+            }
+        }
+        let answer = accepted.then(|| Box::new((self.api.status_version, claim)));
+        let delay = self.delay();
+        self.after(delay, Event::StatusAnswer { operator, record, claim: answer });
+    }
+
+    pub fn status_answered(&mut self, operator: usize, record: u64, claim: Option<(u64, Claim)>) {
+        let stored = (self.api.status_version, self.api.status.clone());
+        let workspace = self.api.workspace;
+        let Some(record) = self.record_of(operator, record) else { return };
+        record.writing_status = false;
+        if workspace != Some(record.uid) {
+            // It is gone, or is another one.
+            return;
+        }
+        let known = match claim {
+            Some((version, claim)) if version == stored.0 => (version, Some(claim)),
+            // The watch brings the object as it is.
+            _ => stored,
+        };
+        record.status = known;
+        self.requeue(operator, Duration::from_millis(20));
+    }
+
+    /// The watch of the operator brings the object as it is.
+    fn show_status(&mut self, operator: usize, soon: Duration) {
+        let stored = (self.api.status_version, self.api.status.clone());
+        let workspace = self.api.workspace;
+        if let Some(record) = self.operators[operator].record.as_mut().filter(|record| workspace == Some(record.uid)) {
+            record.status = stored;
+            self.requeue(operator, soon);
+        }
+    }
+
+    pub fn forge_status(&mut self) {
+        let Some(status) = &mut self.api.status else { return };
+        status.converged = true;
+        self.api.status_version += 1;
+        if let Some(leader) = self.lease {
+            self.show_status(leader, Duration::from_millis(20));
+        }
+    }
+}

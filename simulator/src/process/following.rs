@@ -1,0 +1,132 @@
+//! The actions of a handle: the real state machine decides, and its actions happen in the world.
+
+use std::time::Duration;
+
+use rototo_engine::Fingerprint;
+use rototo_protocol::Publish;
+use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::follower::{ContentSource, FollowerAction, FollowerEvent as Happened, StepTime, step};
+
+use crate::event::{Event, Had};
+use crate::world::{World, content, number};
+
+impl World {
+    /// An event happens to a handle: the real state machine says what is to be done.
+    pub fn happens(&mut self, process: usize, id: u64, event: Happened) {
+        let (now, chance) = (self.now, self.rng.f64());
+        let Some(handle) = self.handle_of(process, id) else { return };
+        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
+        let (state, actions) = step(handle.state.clone(), event, tick);
+        handle.state = state;
+        for action in actions {
+            self.take_action(process, id, action);
+        }
+        if let Some(handle) = self.handle_of(process, id) {
+            handle.loaded = None;
+        }
+        self.arm(process, id);
+    }
+
+    fn take_action(&mut self, process: usize, id: u64, action: FollowerAction) {
+        let now = self.now;
+        match action {
+            FollowerAction::Fetch { fingerprint, .. } => self.fetch(process, id, fingerprint),
+            FollowerAction::CancelFetch => {
+                if let Some(handle) = self.handle_of(process, id) {
+                    handle.work += 1;
+                }
+            }
+            FollowerAction::Swap(publish) => {
+                let Some(handle) = self.handle_of(process, id) else { return };
+                // What is resolved from afterwards is what was loaded, whatever the machine calls it.
+                let Some(loaded) = handle.loaded else { return };
+                handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
+                self.processes[process].note_applied(now);
+                if self.processes[process].keeps {
+                    self.processes[process].disk = Some(publish);
+                }
+            }
+            FollowerAction::Rename { publish, .. } => {
+                let Some(handle) = self.handle_of(process, id) else { return };
+                if let Some(current) = handle.current()
+                    && current.updated_at != publish.updated_at
+                {
+                    handle.resolves.push((now, Publish { fingerprint: current.fingerprint, ..publish }));
+                }
+                self.processes[process].note_applied(now);
+            }
+            FollowerAction::Report(_) => self.report(process, id),
+            FollowerAction::RestartWatch => self.list_soon(process),
+            FollowerAction::Recall => {
+                if let Some(disk) = self.processes[process].disk {
+                    if let Some(handle) = self.handle_of(process, id) {
+                        handle.loaded = Some(disk.fingerprint);
+                    }
+                    // It is taken in the same step, as the real one is in its own.
+                    self.recall(process, id, disk);
+                }
+            }
+        }
+    }
+
+    /// Asks the disk, then the operator, and then the source, where the process has one.
+    fn fetch(&mut self, process: usize, id: u64, fingerprint: Fingerprint) {
+        let kept = self.processes[process].disk.is_some_and(|kept| kept.fingerprint == fingerprint);
+        let cut = self.now < self.processes[process].cut_from_operator || !self.somebody_serves();
+        let (mut delay, had) = if kept {
+            (Duration::from_millis(1), Had::From(ContentSource::Disk))
+        } else {
+            let delay = self.delay() + if cut { Duration::from_secs(2) } else { Duration::ZERO };
+            let arrives = !cut && !self.is_lost();
+            (delay, if arrives { Had::From(ContentSource::Current) } else { Had::Nothing })
+        };
+        let had = if had == Had::Nothing && self.processes[process].direct {
+            delay += Duration::from_millis(self.rng.u64(20..400));
+            // What the source has now is used only if it is what the marker names.
+            let has = content(self.git.content) == fingerprint && self.now >= self.faults.git_away;
+            if has { Had::From(ContentSource::Current) } else { Had::NotEvenDirectly }
+        } else {
+            had
+        };
+        let Some(handle) = self.handle_of(process, id) else { return };
+        handle.work += 1;
+        let work = handle.work;
+        self.after(delay, Event::Fetched { process, handle: id, fingerprint, work, had });
+    }
+
+    fn recall(&mut self, process: usize, id: u64, disk: Publish) {
+        let (now, chance) = (self.now, self.rng.f64());
+        let Some(handle) = self.handle_of(process, id) else { return };
+        let tick = StepTime { now: now.saturating_sub(handle.opened), chance };
+        let (state, actions) = step(handle.state.clone(), Happened::Recalled(disk), tick);
+        handle.state = state;
+        for action in actions {
+            self.take_action(process, id, action);
+        }
+    }
+
+    pub fn fetched(&mut self, process: usize, id: u64, fingerprint: Fingerprint, work: u64, had: Had) {
+        if self.handle_of(process, id).is_none_or(|handle| handle.work != work) {
+            return;
+        }
+        if !self.awake(process, || Event::Fetched { process, handle: id, fingerprint, work, had }) {
+            return;
+        }
+        let refuses = self.processes[process].refuses[usize::from(number(fingerprint) % 3)];
+        // One of its handles has a check that the others lack.
+        let refuses = refuses && id.is_multiple_of(2) == process.is_multiple_of(2);
+        let event = match had {
+            Had::Nothing => Happened::FetchFailed(Fault::transient("fetch_failed", "")),
+            // A repository is asked at leisure.
+            Had::NotEvenDirectly => Happened::FetchFailed(Fault::persistent("fetch_failed", "")),
+            Had::From(_) if refuses => Happened::Refused(fingerprint, Fault::persistent("check_failed", "")),
+            Had::From(supply) => {
+                if let Some(handle) = self.handle_of(process, id) {
+                    handle.loaded = Some(fingerprint);
+                }
+                Happened::Loaded(fingerprint, supply)
+            }
+        };
+        self.happens(process, id, event);
+    }
+}
