@@ -1,7 +1,7 @@
 //! A sorted map whose clones share their common entries: a clone, and a change of one entry, cost very little, however
 //! many entries there are.
 //!
-//! The map is a list of sorted chunks. Clones share all chunks, a change copies one, and [`SharedMap::changed_since`]
+//! The map is a list of sorted chunks. Clones share all chunks, a change copies one, and `SharedMap::changed_since`
 //! skips the chunks that two maps share.
 
 use std::sync::Arc;

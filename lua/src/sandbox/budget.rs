@@ -40,6 +40,12 @@ pub(super) struct ScriptBudget {
 #[derive(Debug)]
 pub(super) struct BudgetSpent;
 
+impl From<BudgetSpent> for mlua::Error {
+    fn from(_: BudgetSpent) -> Self {
+        Self::runtime("the limits of the script are passed")
+    }
+}
+
 impl ScriptBudget {
     pub(super) fn new(limits: &ScriptLimits) -> Self {
         Self { instructions: Cell::new(limits.instructions), end: Instant::now() + limits.time, spent: Cell::new(None) }

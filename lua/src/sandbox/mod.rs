@@ -113,10 +113,6 @@ fn root(error: &mlua::Error) -> &mlua::Error {
     }
 }
 
-fn spent(_: budget::BudgetSpent) -> mlua::Error {
-    mlua::Error::runtime("the limits of the script are passed")
-}
-
 fn confine(lua: &Lua, budget: &Rc<ScriptBudget>, limits: &ScriptLimits) -> mlua::Result<Function> {
     lua.set_memory_limit(limits.memory)?;
     let counted = Rc::clone(budget);
@@ -125,7 +121,7 @@ fn confine(lua: &Lua, budget: &Rc<ScriptBudget>, limits: &ScriptLimits) -> mlua:
     let spends = Rc::clone(budget);
     let runner = prelude.call::<Function>((
         lua.create_function(move |_, steps: i64| {
-            spends.spend(u64::try_from(steps).unwrap_or(u64::MAX)).map_err(spent)
+            spends.spend(u64::try_from(steps).unwrap_or(u64::MAX)).map_err(mlua::Error::from)
         })?,
         lua.create_function(|_, table: Table| Ok(is_plain(&table)))?,
         lua.create_function(|_, value: Value| Ok(to_string_of(&value)))?,

@@ -6,7 +6,6 @@ use mlua::{Function, Lua, MultiValue, Value};
 
 use super::budget::ScriptBudget;
 use super::pattern::{Capture, Pattern, PatternError, PatternMatch};
-use super::spent;
 
 /// The number of search steps that cost as much as one instruction.
 const STEPS: u64 = 10;
@@ -21,7 +20,7 @@ pub(super) fn seek(lua: &Lua, budget: &Rc<ScriptBudget>) -> mlua::Result<Functio
         let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
         let Some(from) = offset(from.unwrap_or(1), text.len()) else { return Ok(nothing()) };
         let found = if literally {
-            budget.spend(steps(text.len() + pattern.len())).map_err(spent)?;
+            budget.spend(steps(text.len() + pattern.len()))?;
             literal(&text, &pattern, from)
         } else {
             let pattern = Pattern::read(&pattern, purpose != "each").map_err(|failure| explain(failure, &budget))?;
@@ -29,7 +28,7 @@ pub(super) fn seek(lua: &Lua, budget: &Rc<ScriptBudget>) -> mlua::Result<Functio
             let allowed = budget.left().saturating_mul(STEPS);
             let mut left = allowed;
             let found = pattern.find(&text, from, but, &mut left);
-            budget.spend((allowed - left) / STEPS + 1).map_err(spent)?;
+            budget.spend((allowed - left) / STEPS + 1)?;
             found.map_err(|failure| explain(failure, &budget))?
         };
         match found {

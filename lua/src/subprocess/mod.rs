@@ -1,6 +1,6 @@
 //! Lua in another process, which can open nothing, has a limit for everything, and is ended when it takes too long.
 //!
-//! The process is a program that calls [`serve`] when its only argument is [`SANDBOX`]. It receives requests as lines
+//! The process is a program that calls [`serve()`] when its only argument is [`SANDBOX`]. It receives requests as lines
 //! of JSON, and answers each with one line.
 
 mod confine;
@@ -18,11 +18,9 @@ use serde_json::Value;
 
 use crate::in_process::out_of_time;
 use crate::sandbox::ScriptLimits;
+pub use process::SANDBOX;
 use process::{SandboxProcess, SubprocessError};
 pub use serve::serve;
-
-/// The argument that turns a program into the process in which Lua runs.
-pub const SANDBOX: &str = "lua-sandbox";
 
 /// The time that a process may take to answer beyond the time limit of the script: it must start and be scheduled.
 const GRACE: Duration = Duration::from_secs(3);

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::SANDBOX;
+/// The argument that turns a program into the process in which Lua runs.
+pub const SANDBOX: &str = "lua-sandbox";
 
 /// The most bytes of a result. The process itself has a lower limit.
 const LONGEST_ANSWER: u64 = 32 * 1024 * 1024;
