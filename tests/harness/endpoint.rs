@@ -1,22 +1,23 @@
 //! The operator's HTTPS endpoint, used as a process uses it: with the address and the certificates that the marker map
 //! names.
 
-use std::fs;
+use std::time::Duration;
 
 use anyhow::Context;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, Request};
-use http_body_util::BodyExt;
-use kube::client::Body;
-use rototo_api::names;
 use rototo_api::snapshot::ErrorBody;
+use rototo_connection::{Address, Trust};
 
-use super::{Namespace, scratch};
+use super::Namespace;
+
+/// A request of a test ends after this time.
+const LIMIT: Duration = Duration::from_secs(60);
+/// The largest body. Snapshots of tests are smaller.
+const LARGEST: usize = 64 * 1024 * 1024;
 
 /// A client of the operator's endpoint.
-pub struct Endpoint {
-    client: kube::Client,
-}
+pub struct Endpoint(rototo_connection::Endpoint);
 
 /// A response of the operator.
 #[derive(Clone, Debug)]
@@ -33,24 +34,16 @@ impl Endpoint {
     /// Returns the endpoint that the marker map in `namespace` names.
     pub async fn of(namespace: &Namespace) -> anyhow::Result<Self> {
         let map = namespace.markers().await?.context("the namespace has no marker map")?;
-        let annotation = |name: &str| {
-            let annotations = map.metadata.annotations.as_ref();
-            annotations.and_then(|all| all.get(name)).with_context(|| format!("the map has no annotation {name}"))
-        };
-        let url = annotation(names::ANNOTATION_SNAPSHOTS)?;
-        Self::at(url, annotation(names::ANNOTATION_CA)?)
+        Self::open(&Address::of(&map).context("the map names no address of the operator")?)
     }
 
     /// Returns the endpoint at `url`, whose certificate is checked against `certificates`.
     pub fn at(url: &str, certificates: &str) -> anyhow::Result<Self> {
-        let authority = scratch::directory("endpoint")?.join("ca.pem");
-        fs::write(&authority, certificates).context("write the operator's certificates")?;
-        // A `kube::Client` is an HTTPS client that accepts custom certificates. Nothing in it is specific to
-        // Kubernetes.
-        let mut config = kube::Config::new(url.parse().with_context(|| format!("`{url}` is not a URL"))?);
-        config.root_cert_file = Some(authority);
-        config.default_retry = false;
-        Ok(Self { client: kube::Client::try_from(config).context("prepare a connection to the operator")? })
+        Self::open(&Address { url: url.to_owned(), ca: Trust::Pem(certificates.to_owned()) })
+    }
+
+    fn open(address: &Address) -> anyhow::Result<Self> {
+        Ok(Self(rototo_connection::Endpoint::open(address)?))
     }
 
     /// Sends a GET request for `path` with a token.
@@ -75,11 +68,10 @@ impl Endpoint {
         let request = headers
             .iter()
             .fold(Request::builder().method(method).uri(path), |request, (name, value)| request.header(*name, *value));
-        let request = request.body(Body::from(body.as_bytes().to_vec())).with_context(|| format!("ask {asked}"))?;
-        let answer = self.client.send(request).await.with_context(|| format!("{asked} of the operator"))?;
+        let request = request.body(body.as_bytes().to_vec()).with_context(|| format!("ask {asked}"))?;
+        let answer = self.0.send(request, LIMIT, LARGEST).await.with_context(|| format!("{asked} of the operator"))?;
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.with_context(|| format!("receive the answer to {asked}"))?;
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes().to_vec() })
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_vec() })
     }
 }
 

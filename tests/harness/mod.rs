@@ -24,6 +24,7 @@ mod proxy;
 mod scratch;
 mod silent;
 mod tampering_proxy;
+mod tls_front;
 mod wait;
 pub mod witness;
 

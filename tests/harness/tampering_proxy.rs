@@ -1,26 +1,18 @@
 //! A TLS server in place of the operator's endpoint, with a certificate of its own, that damages snapshots as a disk, a
 //! cache, or an attacker might. It passes everything else on unchanged.
 
-use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
-use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
-use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
-use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
 
-use super::scratch;
+use super::tls_front::TlsFront;
 
 /// The largest body. Requests and snapshots of tests are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -30,12 +22,7 @@ type Alteration = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
 /// A proxy that alters or withholds snapshots.
 #[derive(Debug)]
-pub struct TamperingProxy {
-    address: String,
-    authority: PathBuf,
-    line: Arc<SharedState>,
-    handle: Handle<std::net::SocketAddr>,
-}
+pub struct TamperingProxy(TlsFront<SharedState>);
 
 struct SharedState {
     operator: kube::Client,
@@ -52,45 +39,21 @@ enum TamperMode {
 impl TamperingProxy {
     /// Starts a proxy in front of the operator at `address`, a `host:port`. At first it alters nothing.
     pub fn before(address: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listen as a tampering proxy")?;
-        listener.set_nonblocking(true).context("listen as a tampering proxy")?;
-        let own_address = listener.local_addr().context("read the address of the tampering proxy")?.to_string();
-        let (tls, certificate) = certificate()?;
-        let authority = scratch::directory("tampering-proxy")?.join("ca.crt");
-        fs::write(&authority, certificate).context("write the certificate of the tampering proxy")?;
-
-        let target = format!("https://{address}");
-        let handle = Handle::new();
-        let serving = handle.clone();
-        let (ready, made) = std::sync::mpsc::channel();
-        // The proxy has a runtime of its own, because tests block theirs while they wait.
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let Ok(runtime) = runtime else { return };
-            runtime.block_on(async {
-                let line = line_to(&target).map(Arc::new);
-                let routes = line.as_ref().ok().map(|line| Router::new().fallback(pass).with_state(Arc::clone(line)));
-                drop(ready.send(line));
-                if let (Some(routes), Ok(server)) = (routes, from_tcp_rustls(listener, tls)) {
-                    // The server ends with its owner, and its clients notice that.
-                    let _ = server.handle(serving).serve(routes.into_make_service()).await;
-                }
-            });
-        });
-        let line = made.recv().context("start the tampering proxy")??;
-        Ok(Self { address: own_address, authority, line, handle })
+        let state = |operator| SharedState { operator, state: Mutex::new(TamperMode::Honest) };
+        let routes = |state| Router::new().fallback(pass).with_state(state);
+        Ok(Self(TlsFront::start("tampering-proxy", &format!("https://{address}"), state, routes)?))
     }
 
     /// Returns the URL of the proxy.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        self.0.url()
     }
 
     /// Returns the certificate against which the certificate of the proxy is checked.
     #[must_use]
-    pub fn authority(&self) -> &Path {
-        &self.authority
+    pub fn authority(&self) -> PathBuf {
+        self.0.certificate()
     }
 
     /// Passes snapshots on unchanged.
@@ -109,13 +72,7 @@ impl TamperingProxy {
     }
 
     fn turn(&self, conduct: TamperMode) {
-        *self.line.state.lock().unwrap_or_else(PoisonError::into_inner) = conduct;
-    }
-}
-
-impl Drop for TamperingProxy {
-    fn drop(&mut self) {
-        self.handle.shutdown();
+        *self.0.state().state.lock().unwrap_or_else(PoisonError::into_inner) = conduct;
     }
 }
 
@@ -123,26 +80,6 @@ impl std::fmt::Debug for SharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedState").finish_non_exhaustive()
     }
-}
-
-/// Returns the TLS configuration of a server on 127.0.0.1, and the certificate against which it is checked.
-pub(super) fn certificate() -> anyhow::Result<(RustlsConfig, String)> {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("create a certificate")?;
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|tls| tls.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key));
-    let mut tls = tls.context("use the certificate")?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((RustlsConfig::from_config(Arc::new(tls)), made.cert.pem()))
-}
-
-fn line_to(operator: &str) -> anyhow::Result<SharedState> {
-    let mut config = kube::Config::new(operator.parse()?);
-    // Other tests check the certificate of the operator; this client accepts any server.
-    config.accept_invalid_certs = true;
-    let operator = kube::Client::try_from(config).context("create a client of the operator")?;
-    Ok(SharedState { operator, state: Mutex::new(TamperMode::Honest) })
 }
 
 async fn pass(State(line): State<Arc<SharedState>>, request: Request) -> Result<Response<Body>, StatusCode> {
