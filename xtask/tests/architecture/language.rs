@@ -1,12 +1,11 @@
 //! Checks that names and doc lines are plain technical English: no retired words in names, and few doc lines that open
 //! with a question word in place of a subject.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use xtask::cargo;
+
+use crate::sources::{code_of, rust_files};
 
 /// The question words. A doc line that opens with one names no subject: "What was written last" says less than "The
 /// last written status".
@@ -18,7 +17,7 @@ const ALLOWED_PERCENT: usize = 2;
 #[test]
 fn doc_lines_open_with_a_subject_or_a_verb() {
     let (mut all, mut found) = (0, BTreeMap::<String, Vec<String>>::new());
-    for (path, text) in rust_files() {
+    for (path, text) in all_sources() {
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();
             let Some(line) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else { continue };
@@ -39,7 +38,7 @@ fn no_name_has_a_retired_word() {
     let retired = retired();
     assert!(retired.len() > 10, "docs/vocabulary.md lists no retired words");
     let mut found = Vec::new();
-    for (path, text) in rust_files() {
+    for (path, text) in all_sources() {
         let code = code_of(&text);
         for (number, line) in (1..).zip(code.lines()) {
             for name in names(line) {
@@ -112,76 +111,10 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Returns the text without comments, strings, and characters. Line numbers stay the same.
-fn code_of(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let length = skipped(rest, code.chars().next_back());
-        let (taken, after) = rest.split_at(length.unwrap_or(next.len_utf8()));
-        match length {
-            Some(_) => code.extend(std::iter::once(' ').chain(taken.chars().filter(|c| *c == '\n'))),
-            None => code.push_str(taken),
-        }
-        rest = after;
-    }
-    code
-}
-
-/// Returns the length of the comment, string, or character at the beginning of `rest`, if there is one.
-fn skipped(rest: &str, before: Option<char>) -> Option<usize> {
-    let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
-    if rest.starts_with("//") {
-        return Some(rest.find('\n').unwrap_or(rest.len()));
-    }
-    if rest.starts_with("/*") {
-        return Some(until("*/", 2));
-    }
-    let in_name = before.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    if !in_name && let Some(raw) = rest.strip_prefix('r').or_else(|| rest.strip_prefix("br")) {
-        let hashes = raw.len() - raw.trim_start_matches('#').len();
-        if raw[hashes..].starts_with('"') {
-            return Some(until(&format!("\"{}", &raw[..hashes]), rest.len() - raw.len() + hashes + 1));
-        }
-    }
-    if rest.starts_with('"') {
-        let mut escaped = false;
-        let end = rest.char_indices().skip(1).find(|(_, c)| {
-            let ends = *c == '"' && !escaped;
-            escaped = *c == '\\' && !escaped;
-            ends
-        });
-        return Some(end.map_or(rest.len(), |(at, _)| at + 1));
-    }
-    let character = rest.strip_prefix('\'')?;
-    let length = if let Some(escaped) = character.strip_prefix('\\') {
-        escaped.find('\'').map(|at| at + 2).filter(|length| *length < 12)
-    } else {
-        character.chars().next().map(char::len_utf8).filter(|length| character[*length..].starts_with('\''))
-    };
-    Some(length? + 2)
-}
-
 /// Returns the Rust files of the repository with their paths in it.
-fn rust_files() -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    collect(cargo::root(), &mut files);
-    let named = files.into_iter().map(|file| {
-        let path = file.strip_prefix(cargo::root()).unwrap().display().to_string();
-        (path, fs::read_to_string(&file).unwrap())
-    });
+fn all_sources() -> Vec<(String, String)> {
+    let mut files = rust_files(cargo::root());
     // This file contains the words themselves.
-    named.filter(|(path, _)| path != "xtask/tests/language.rs").collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
+    files.retain(|(path, _)| path != "xtask/tests/architecture/language.rs");
+    files
 }

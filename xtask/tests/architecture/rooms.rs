@@ -2,13 +2,13 @@
 //!
 //! A room is an entry of a package's `src/`: a folder, or a file. Imports are read as text: `crate::ROOM`, `use crate::{ROOM…}`, and
 //! `super::` as far as it leads out of a room. Tests of a module may import anything.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use xtask::cargo;
+
+use crate::sources::{code_of, rust_files};
 
 /// By package folder and room: the rooms that it may import.
 type Table = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -92,7 +92,7 @@ fn imports(src: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
         entries(src).into_iter().filter(|name| !["lib", "main"].contains(&name.as_str())).collect();
     let mut found: BTreeMap<String, BTreeMap<String, String>> =
         rooms.iter().map(|room| (room.clone(), BTreeMap::new())).collect();
-    for (path, text) in files(src, src) {
+    for (path, text) in rust_files(src) {
         let Some(room) = path.split('/').next().map(|first| first.trim_end_matches(".rs").to_owned()) else { continue };
         let Some(imported) = found.get_mut(&room) else { continue };
         if ["tests.rs", "any_bytes.rs"].iter().any(|test| path.ends_with(test)) || path.ends_with("_tests.rs") {
@@ -132,25 +132,10 @@ fn named(line: &str) -> Vec<&str> {
 fn code(text: &str) -> String {
     let mut tests = text.match_indices("\n#[cfg(test)]\nmod ").map(|(at, _)| at);
     let tests = tests.find(|at| text[at + 1..].lines().nth(1).is_some_and(|line| line.ends_with('{')));
-    let text = &text[..tests.unwrap_or(text.len())];
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    code_of(&text[..tests.unwrap_or(text.len())])
 }
 
 fn entries(folder: &Path) -> Vec<String> {
     let all = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     all.map(|name| name.trim_end_matches(".rs").to_owned()).collect()
-}
-
-fn files(root: &Path, folder: &Path) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(root, &path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            found.push((name, fs::read_to_string(&path).unwrap()));
-        }
-    }
-    found
 }

@@ -1,12 +1,16 @@
 //! Checks the code against ARCHITECTURE.md: the dependencies between our packages, and those on foreign crates.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod language;
+mod rooms;
+mod sources;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use xtask::cargo;
+
+use sources::rust_files;
 
 /// The packages of ours that each package of ours may import. A package that is not listed may import any.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -152,22 +156,9 @@ fn the_engine_depends_on_no_crate_that_reaches_outside() {
 
 #[test]
 fn libraries_have_errors_of_their_own() {
-    for file in LIBRARIES.iter().flat_map(|library| rust_files(&cargo::root().join(library).join("src"))) {
-        let path = file.strip_prefix(cargo::root()).unwrap().display();
-        let names_anyhow = fs::read_to_string(&file).unwrap().contains("anyhow");
-        assert!(!names_anyhow || file.ends_with("main.rs"), "{path} names anyhow");
-    }
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+    for library in LIBRARIES {
+        for (path, text) in rust_files(&cargo::root().join(library).join("src")) {
+            assert!(!text.contains("anyhow") || path.ends_with("main.rs"), "{library}/src/{path} names anyhow");
         }
     }
-    files
 }
