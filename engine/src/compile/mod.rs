@@ -231,7 +231,7 @@ impl<'a> Compiler<'a> {
     /// Returns the value of that key, if `variable` has it and its type permits it.
     fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
         match (variable.value_type()?, &variable.values, &variable.schema) {
-            (Type::Resource(resource), values, Field::Missing(_)) if has_none(values) => {
+            (Type::Resource(resource), values, Field::Missing(_)) if values.are_none() => {
                 self.parsed.resources.get(resource)?.content()?;
                 let (key, object) = self.parsed.objects.get(resource)?.get_key_value(key)?;
                 Some((key, &object.content()?.value))
@@ -263,13 +263,4 @@ fn references(qualifier: &CompiledQualifier) -> Vec<usize> {
         PredicateSubject::Path(_) => None,
     };
     qualifier.predicates.iter().filter_map(target).collect()
-}
-
-/// Returns whether a variable names no values of its own. An empty `[values]` names none, as lint has it.
-fn has_none(values: &parse::Values) -> bool {
-    match values {
-        parse::Values::Missing => true,
-        parse::Values::Table(_, values) => values.is_empty(),
-        parse::Values::Invalid(_) => false,
-    }
 }

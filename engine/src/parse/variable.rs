@@ -147,6 +147,15 @@ impl Values {
         Ok(Self::Table(node.span, NamedValues(table.entries().map(named).collect::<Result<_, ParseError>>()?)))
     }
 
+    /// Returns whether the variable names no values of its own: an empty table names none.
+    pub fn are_none(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Table(_, values) => values.is_empty(),
+            Self::Invalid(_) => false,
+        }
+    }
+
     /// The stored key that equals `text`, for sharing.
     fn key(&self, text: &str) -> Option<&Arc<str>> {
         match self {
