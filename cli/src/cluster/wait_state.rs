@@ -252,7 +252,6 @@ mod tests {
         }
     }
 
-    /// History F20, invariant G20.
     #[test]
     fn a_claim_from_before_the_wait_is_never_confirmed() {
         let (mut wait_state, start) = without_operator();

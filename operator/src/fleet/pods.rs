@@ -418,7 +418,6 @@ mod tests {
 
     #[test]
     fn a_sidecar_that_outlives_the_application_is_waited_for_only_if_the_application_is_not_marked() {
-        // History S4.
         let marked = json!([{ "name": "ROTOTO_CONTAINER", "value": "app" }]);
         assert_eq!(expected(vec![beside_a_sidecar(ended(), json!([]))]), ["a"]);
         assert!(expected(vec![beside_a_sidecar(ended(), marked.clone())]).is_empty());

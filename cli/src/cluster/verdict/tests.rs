@@ -119,7 +119,7 @@ fn a_commit_has_converged_once_its_name_is_published_and_the_fleet_runs_it() {
     check(&all_is_well, &WaitTarget::Revision(other_branch), "unseen");
 }
 
-/// History F20: the operator is dead, and its last status stays for days.
+/// The operator is dead, and its last status stays for days.
 #[test]
 fn an_old_claim_is_not_confirmed() {
     let all_is_well = workspace(A, A, json!({}));
@@ -174,7 +174,7 @@ fn the_newest_that_the_operator_knows_must_be_the_published_one() {
     check_answer(&well, Some(&other), &WaitTarget::Newest, "moving");
 }
 
-/// History S6: in a monorepo, a commit of a neighbour follows a second later.
+/// In a monorepo, a commit of a neighbour follows a second later.
 #[test]
 fn a_revision_whose_content_runs_has_arrived_although_a_newer_commit_follows() {
     let published = json!({ "fingerprint": fingerprint('1'), "revision": B, "updatedAt": TIME, "revisions": [B, A] });
@@ -205,7 +205,6 @@ fn a_status_of_an_operator_that_names_no_list_of_revisions_is_understood() {
     check(&workspace(A, A, json!({ "published": published })), &commit(A), "converged");
 }
 
-/// History N6.
 #[test]
 fn a_wait_for_the_newest_of_a_suspended_workspace_says_that_nothing_new_comes() {
     let all_is_well = suspended(workspace(A, A, json!({})));

@@ -371,6 +371,7 @@ impl Follower {
         self.report = InFlight::empty();
         self.current.close();
         let Some(combined) = self.registration.leave() else { return };
+        let is_drained = combined.is_drained();
         let reporting = self.reporting(combined);
         let response = match timeout(DRAIN_LIMIT, reporting).await {
             Ok(Ok(response)) => Some(response),
@@ -380,7 +381,7 @@ impl Follower {
             }
             Err(_) => None,
         };
-        if let Ok(endpoint) = self.endpoint() {
+        if is_drained && let Ok(endpoint) = self.endpoint() {
             let (namespace, workspace) = (self.namespace, self.target.workspace);
             let drained = Drained { registration: self.registration, endpoint, namespace, workspace };
             tokio::spawn(drained.repeat(response.as_ref().map_or(REPEATED_AFTER, heartbeat)));

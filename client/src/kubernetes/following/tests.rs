@@ -252,7 +252,6 @@ fn refusing_b(refuses: &Arc<AtomicBool>) -> Checks {
 
 #[tokio::test]
 async fn a_refusal_of_one_handle_is_reported_by_all_until_that_handle_ends() {
-    // History F13.
     let mut cluster = TestCluster::publishing("a@1").await;
     let refusing = cluster.handle(refusing_b(&Arc::new(AtomicBool::new(true))));
     let taking = cluster.handle(Checks::default());
@@ -271,7 +270,6 @@ async fn a_refusal_of_one_handle_is_reported_by_all_until_that_handle_ends() {
 
 #[tokio::test]
 async fn the_last_handle_drains_the_process_once() {
-    // History F14.
     let mut cluster = TestCluster::publishing("a@1").await;
     let (first, second) = (cluster.handle(Checks::default()), cluster.handle(Checks::default()));
     cluster.receives_report("applied a@1 of 2").await;
@@ -288,7 +286,7 @@ async fn the_last_handle_drains_the_process_once() {
 
 #[tokio::test]
 async fn a_process_that_has_drained_and_lives_on_repeats_it_until_it_follows_again() {
-    // History S3: an operator that was restarted must learn of it.
+    // An operator that was restarted must learn of it.
     let mut cluster = TestCluster::publishing("a@1").await;
     cluster.answer.lock().unwrap().next_report_in_ms = 1_000;
     let handle = cluster.handle(Checks::default());
@@ -321,7 +319,6 @@ async fn a_handle_whose_follower_is_gone_counts_with_what_it_resolves() {
 
 #[tokio::test]
 async fn a_marker_that_is_put_back_is_resolved_and_reported() {
-    // History F9.
     let mut cluster = TestCluster::publishing("b@2").await;
     let handle = cluster.handle(Checks::default());
     cluster.receives_report("applied b@2 of 1").await;
@@ -335,7 +332,6 @@ async fn a_marker_that_is_put_back_is_resolved_and_reported() {
 
 #[tokio::test]
 async fn a_refresh_repeats_a_check_that_failed() {
-    // History S9.
     let mut cluster = TestCluster::publishing("a@1").await;
     let refuses = Arc::new(AtomicBool::new(true));
     let handle = cluster.handle(refusing_b(&refuses));
@@ -398,7 +394,6 @@ async fn hanging(answer: &'static [u8]) -> String {
 
 #[tokio::test]
 async fn an_answer_that_never_comes_or_never_ends_reaches_its_time_limit() {
-    // History S1.
     let token = tempfile::NamedTempFile::new().unwrap();
     for answer in [b"" as &[u8], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
         let address = Address { url: hanging(answer).await, ca: Trust::System };

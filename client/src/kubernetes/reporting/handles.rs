@@ -38,6 +38,13 @@ pub(crate) struct CombinedState {
     pub(super) sequence: u64,
 }
 
+impl CombinedState {
+    /// Returns whether the process has closed its last handle.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.handles == 0
+    }
+}
+
 /// The state of one handle, and its last applied publish with the time of the swap.
 struct HandleState {
     reported: ReportedState,
@@ -192,7 +199,6 @@ mod tests {
 
     #[test]
     fn a_refusal_of_one_handle_is_in_every_report_until_that_handle_leaves() {
-        // History F13.
         let (first, second) = (opened("refusal"), opened("refusal"));
         first.update(reported(ProcessState::Rejected, "b@2"), Some((publish("a@1"), Instant::now())));
         applies(&second, "b@2", Instant::now());
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn only_the_last_handle_drains_the_process() {
-        // History F14: on one thread as on two, whatever runtime and cluster object the handle came from.
+        // On one thread as on two, whatever runtime and cluster object the handle came from.
         let (first, second, other) = (opened("drain"), opened("drain"), opened("other"));
         applies(&second, "b@2", Instant::now());
         let leave_twice = move || (first.leave().unwrap(), first.leave());
@@ -260,7 +266,6 @@ mod tests {
 
     #[test]
     fn a_handle_that_is_opened_again_reports_after_the_one_that_drained() {
-        // History F14b.
         let first = opened("again");
         let before = first.combined().unwrap();
         let drained = first.leave().unwrap();
