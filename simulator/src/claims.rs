@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{FleetView, Moment, Pod, Verdict};
+use rototo_protocol::fleet::{FleetView, Pod, Verdict};
 
 use crate::operator::record::ReceivedReport;
 use crate::process::Process;
@@ -17,8 +17,6 @@ use crate::world::World;
 const LATEST: Duration = Duration::from_millis(4_100);
 /// Nothing was in the way of a process for so long.
 const UNDISTURBED: Duration = Duration::from_secs(5);
-/// The longest time between two reports of a process whose reports fail.
-const RARELY: Duration = Duration::from_secs(15);
 
 impl World {
     /// Checks what the operator that leads says at this moment.
@@ -137,10 +135,7 @@ impl World {
         let hindered = process.cut_from_operator.max(process.stopped) >= before || self.faults.busy >= before;
         let old = process.handles.iter().all(|handle| handle.opened < before);
         let otherwise = process.handles.iter().any(|handle| handle.current().is_some_and(|runs| runs != publish));
-        // Whose reports have failed for longer tries again more rarely than these short windows wait.
-        let back = self.api.long_absence_ended.max(Some(self.faults.operators_down));
-        let absent = back.is_some_and(|back| back > Moment::ZERO && self.now < back + RARELY);
-        lives && old && otherwise && !hindered && !absent && !record.gap && self.network_faults == 0
+        lives && old && otherwise && !hindered && self.network_faults == 0
     }
 
     /// A process that lives, has reported, and has not drained is counted, and does not leave by the passing of time.

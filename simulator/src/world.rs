@@ -93,9 +93,6 @@ pub struct Api {
     pub edited: bool,
     /// The UID of the workspace, as long as there is one.
     pub workspace: Option<u64>,
-    /// When it was deleted, and when it came back last after so long that its processes report more rarely.
-    pub deleted: Moment,
-    pub long_absence_ended: Option<Moment>,
     /// The number of workspaces so far, all of one name.
     pub workspaces: u64,
     /// The version of the workspace and its status.
@@ -148,8 +145,6 @@ impl World {
             edited: false,
             workspace: Some(1),
             workspaces: 1,
-            deleted: Moment::ZERO,
-            long_absence_ended: None,
             status_version: 1,
             status: None,
         };

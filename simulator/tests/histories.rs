@@ -142,3 +142,23 @@ fn an_older_client_counts_although_the_end_of_the_run_before_its_own_is_seen_lat
         check_fleet(seed, &pods, 0, &steps);
     }
 }
+
+#[test]
+fn a_successor_listens_for_processes_of_a_namesake_that_it_never_knew() {
+    let pods = [PodPlan { cache: true, ..LABELLED }, PodPlan { cache: true, second: true, ..LABELLED }];
+    let steps = [
+        (846, Act::Push(1)),
+        (23_486, Act::RecreateWorkspace(8_968)),
+        (31_779, Act::DeafWatch(43, 60_000)),
+        (34_437, Act::RestartOperator(2_292)),
+    ];
+    check_fleet(136_051, &pods, 0, &steps);
+    let steps = [
+        (5_908, Act::Push(2)),
+        (6_003, Act::StopOperators(25_940)),
+        (30_706, Act::StopOperators(39_432)),
+        (43_938, Act::RecreateWorkspace(5_352)),
+        (45_485, Act::EditMarker(2, true)),
+    ];
+    check_fleet(1_018_189, &[PodPlan { cache: true, second: true, ..LABELLED }], 0, &steps);
+}

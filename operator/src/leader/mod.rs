@@ -51,10 +51,13 @@ pub async fn compete(
     let leases: Api<Lease> = Api::namespaced(client.clone(), &config.namespace);
     let mut seen: Option<ObservedLease> = None;
     let mut held: Option<HeldLease> = None;
+    // Whoever deletes a Lease does not end the processes that wrote under it.
+    let mut existed = false;
     // A write without an answer may have succeeded.
     let mut may_hold = false;
     while !shutdown.is_cancelled() {
         let began = now();
+        existed |= seen.is_some();
         let answer = tokio::select! {
             answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen)) => answer,
             () = shutdown.cancelled() => {
@@ -64,16 +67,12 @@ pub async fn compete(
         };
         asked();
         let pause = match answer {
-            Ok(Ok(tenure)) => {
+            Ok(Ok((tenure, created))) => {
                 // Counted from before the request: the answer may have taken long.
                 let until = began + config.duration.mul_f64(0.8);
-                apply_transition(
-                    transition(held.as_ref(), tenure.as_ref(), now()),
-                    until,
-                    config,
-                    leadership,
-                    &changed,
-                );
+                let transition = transition(held.as_ref(), tenure.as_ref(), now());
+                let others_until = if created && !existed { None } else { Some(now()) };
+                apply_transition(transition, until, others_until, config, leadership, &changed);
                 held = tenure.map(|tenure| HeldLease { tenure, until });
                 if held.is_some() { config.duration / 3 } else { config.duration / 15 }
             }
@@ -102,6 +101,7 @@ fn now() -> Instant {
 fn apply_transition(
     transition: LeaseTransition,
     until: Instant,
+    others_until: Option<Instant>,
     config: &LeaseConfig,
     leadership: &Leadership,
     changed: &impl Fn(LeadershipChange),
@@ -120,6 +120,8 @@ fn apply_transition(
         LeaseTransition::Resume => {
             info!(lease, identity, "this operator writes again, after a time in which none wrote");
             changed(LeadershipChange::Lapsed);
+            leadership.resume(until);
+            return changed(LeadershipChange::Gained);
         }
         LeaseTransition::Retake => {
             warn!(lease, identity, "this operator writes again, after another one");
@@ -127,27 +129,29 @@ fn apply_transition(
             changed(LeadershipChange::Lost);
         }
     }
-    leadership.begin(until);
+    leadership.begin(until, others_until);
     changed(LeadershipChange::Gained);
 }
 
-/// Reads the Lease, and takes it if it is free. Returns the tenure of this process, if it holds the Lease.
+/// Reads the Lease, and takes it if it is free. Returns the tenure of this process, if it holds the Lease, and whether
+/// this process has created it.
 async fn round(
     leases: &Api<Lease>,
     config: &LeaseConfig,
     seen: &mut Option<ObservedLease>,
-) -> Result<Option<Tenure>, kube::Error> {
+) -> Result<(Option<Tenure>, bool), kube::Error> {
     let found = leases.get_opt(&config.name).await?;
     *seen = observe(seen.take(), found, now());
     // If another process was faster, the next round shows it.
-    let written = match decide(seen.as_ref(), config, now()) {
-        LeaseAction::Wait => return Ok(None),
+    let action = decide(seen.as_ref(), config, now());
+    let written = match action {
+        LeaseAction::Wait => return Ok((None, false)),
         LeaseAction::Create => leases.create(&PostParams::default(), &taken(None, config)).await,
         LeaseAction::Take => {
             leases.replace(&config.name, &PostParams::default(), &taken(seen.as_ref().map(|s| &s.lease), config)).await
         }
     };
-    Ok(Some(Tenure::of(&written?)))
+    Ok((Some(Tenure::of(&written?)), action == LeaseAction::Create))
 }
 
 /// Gives the Lease up, so that a successor begins at once instead of waiting for the Lease to grow old.
@@ -252,14 +256,22 @@ mod tests {
 
     /// Lets a process compete for `seconds`. Returns the changes with their terms, and the number of attempts.
     async fn compete_for(server: &Arc<Server>, seconds: u64) -> (Vec<(LeadershipChange, Option<u64>)>, usize) {
-        let (leadership, shutdown) = (Leadership::default(), CancellationToken::new());
+        compete_as(&Leadership::default(), server, seconds).await
+    }
+
+    async fn compete_as(
+        leadership: &Leadership,
+        server: &Arc<Server>,
+        seconds: u64,
+    ) -> (Vec<(LeadershipChange, Option<u64>)>, usize) {
+        let shutdown = CancellationToken::new();
         let (changes, attempts) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         let (client, config) = (server.client(), short_config());
         let changed = |change| changes.lock().unwrap().push((change, leadership.term(now())));
         let asked = || {
             attempts.fetch_add(1, Ordering::Relaxed);
         };
-        let competing = compete(&client, &config, &leadership, &shutdown, changed, asked);
+        let competing = compete(&client, &config, leadership, &shutdown, changed, asked);
         let ends = async {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             shutdown.cancel();
@@ -285,6 +297,29 @@ mod tests {
         );
         let holder = server.lease.lock().unwrap().clone().unwrap().spec.unwrap().holder_identity;
         assert_eq!(holder, None, "it was given up at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_has_predecessors_unless_it_is_the_first_that_finds_no_lease() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let server = Server::new(2..9);
+        let first = Leadership::default();
+        compete_as(&first, &server, 12).await;
+        assert!(!first.others_wrote_within(HOUR, now()), "the outage ended its first term");
+        let second = Leadership::default();
+        compete_as(&second, &server, 3).await;
+        assert!(second.others_wrote_within(HOUR, now()));
+        // Somebody deletes the Lease under which another one writes.
+        server.taken_by_another();
+        let third = Leadership::default();
+        let deleted = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            *server.lease.lock().unwrap() = None;
+        };
+        server.lease.lock().unwrap().as_mut().unwrap().spec.as_mut().unwrap().holder_identity =
+            Some("other".to_owned());
+        tokio::join!(compete_as(&third, &server, 3), deleted);
+        assert!(third.others_wrote_within(HOUR, now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //! monotonic clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The right of this process to write.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Leadership(Mutex<Term>);
 struct Term {
     number: u64,
     until: Option<Instant>,
+    /// The time until which another process may have written.
+    others_until: Option<Instant>,
 }
 
 impl Leadership {
@@ -32,9 +34,21 @@ impl Leadership {
         term.until.filter(|until| now < *until).map(|_| term.number)
     }
 
-    pub(super) fn begin(&self, until: Instant) {
+    /// Returns whether another process may have written within the last `ago`.
+    pub(crate) fn others_wrote_within(&self, ago: Duration, now: Instant) -> bool {
+        self.lock().others_until.is_some_and(|ended| now < ended + ago)
+    }
+
+    /// Begins a term. `others_until` is the time until which another process may have written, if any ever did.
+    pub(super) fn begin(&self, until: Instant, others_until: Option<Instant>) {
         let mut term = self.lock();
-        *term = Term { number: term.number + 1, until: Some(until) };
+        *term = Term { number: term.number + 1, until: Some(until), others_until };
+    }
+
+    /// Begins a term of a process that wrote before, where no other has written in between.
+    pub(super) fn resume(&self, until: Instant) {
+        let others_until = self.lock().others_until;
+        self.begin(until, others_until);
     }
 
     pub(super) fn renew(&self, until: Instant) {
@@ -62,14 +76,28 @@ mod tests {
         let after = |seconds| now + Duration::from_secs(seconds);
         let leadership = Leadership::default();
         assert_eq!(leadership.term(now), None);
-        leadership.begin(after(1));
+        leadership.begin(after(1), None);
         assert_eq!((leadership.term(now), leadership.term(after(2))), (Some(1), None));
         assert!(leadership.is_held(now) && !leadership.is_held(after(2)));
         leadership.renew(after(3));
         assert_eq!(leadership.term(after(2)), Some(1));
-        leadership.begin(after(9));
+        leadership.resume(after(9));
         assert_eq!(leadership.term(after(8)), Some(2));
         leadership.end();
         assert_eq!(leadership.term(now), None);
+    }
+
+    #[test]
+    fn a_process_that_never_had_a_predecessor_knows_that_no_other_wrote() {
+        let now = Instant::now();
+        let (hour, after) = (Duration::from_secs(3600), |seconds| now + Duration::from_secs(seconds));
+        let leadership = Leadership::default();
+        leadership.begin(after(1), None);
+        assert!(!leadership.others_wrote_within(hour, now));
+        leadership.begin(after(20), Some(after(10)));
+        assert!(leadership.others_wrote_within(hour, after(10)));
+        leadership.resume(after(40));
+        assert!(leadership.others_wrote_within(hour, after(3_609)));
+        assert!(!leadership.others_wrote_within(hour, after(3_610)));
     }
 }

@@ -17,7 +17,7 @@ use crate::fleet::turned_away::TurnedAway;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::marker::markers::Markers;
 use crate::reconcile::progress::Progress;
-use crate::reconcile::record_store::RecordStore;
+use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::source::sources::Sources;
@@ -157,13 +157,15 @@ impl OperatorContext {
 
     /// Returns the record of a workspace, begun if there is none.
     pub(crate) fn record(&self, workspace: &RototoWorkspace) -> SharedRecord {
-        let never_published = || {
+        let new = || {
             let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
             let marker = self.markers.read(&namespace, &name);
             let marked = !matches!(marker, MarkerMap::Missing | MarkerMap::Ours { marker: MarkerEntry::Nothing, .. });
-            workspace.status.is_none() && !marked
+            // Another operator may have removed a namesake whose processes run on.
+            let removed_by_another = self.leadership.others_wrote_within(NAMESAKES_REMEMBERED, Instant::now());
+            workspace.status.is_none() && !marked && !removed_by_another
         };
-        self.records.of(workspace, self.heartbeat, never_published)
+        self.records.of(workspace, self.heartbeat, new)
     }
 
     /// Returns whether `map` says of a workspace just what is known of it.

@@ -26,12 +26,12 @@ struct Known {
 
 /// The time for which a removed workspace is remembered. It is longer than any of its processes waits between two
 /// reports.
-const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
+pub(crate) const NAMESAKES_REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 
 impl RecordStore {
-    /// Returns the record of a workspace. A new object gets a new one, also under an old name; `new` returns whether
-    /// the workspace was never published before. After a
-    /// namesake, processes may run what that one published, so the operator listens for them first.
+    /// Returns the record of a workspace. A new object gets a new one, also under an old name. `new` returns whether no
+    /// process can run content of a workspace of this name, as far as the caller knows. After a namesake, processes may
+    /// run what that one published, so the operator listens for them first.
     pub(crate) fn of(
         &self,
         workspace: &RototoWorkspace,
@@ -77,7 +77,7 @@ impl RecordStore {
         self.forget(key);
         let now = Instant::now();
         let removed = &mut self.lock().removed;
-        removed.retain(|_, then| now.saturating_duration_since(*then) < REMEMBERED);
+        removed.retain(|_, then| now.saturating_duration_since(*then) < NAMESAKES_REMEMBERED);
         removed.insert(key.clone(), now);
     }
 

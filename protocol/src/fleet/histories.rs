@@ -143,6 +143,18 @@ mod unaccounted {
     }
 
     #[test]
+    fn a_process_that_was_forgotten_and_reports_again_is_accounted_for_once() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").restarts(publish(B, 2), 3).all_run_for(70, &["p1", "p2"], publish(B, 2));
+        assert_eq!(history.view().unaccounted, 1);
+        // The pod's object goes first, and its process reports once more than the operator expects.
+        history.pod_ends("p2").all_run_for(120, &["p1"], publish(B, 2));
+        assert_eq!(history.view().processes, 1);
+        history.reports("p2", ProcessState::Applied, Some(publish(B, 2)), old());
+        assert_eq!((history.view().unaccounted, history.verdict()), (1, Verdict::Unprovable));
+    }
+
+    #[test]
     fn a_recount_in_which_all_report_converges_when_its_window_ends() {
         let mut history = History::new();
         history.pod("p1").restarts(publish(B, 2), 2).all_run_for(60, &["p1/a", "p1/b"], publish(B, 2));

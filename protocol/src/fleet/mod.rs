@@ -29,7 +29,7 @@ mod tests;
 mod verdict;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
@@ -90,8 +90,9 @@ pub struct Fleet {
     began: Moment,
     /// The age of the earlier operator's count at that time.
     counted_ago: Duration,
-    /// The number of processes that have reported and that existed when the earlier operator counted.
-    recounted: usize,
+    /// The processes that have reported and that existed when the earlier operator counted, at most as many as it
+    /// counted. A process stays in it when it is forgotten, so that it is not counted again when it reports again.
+    recounted: BTreeSet<ProcessId>,
     /// The number of processes before the restart or the lapse, which sets the length of the recount.
     known_before: usize,
     /// The time at which the operator last turned away a report, whoever sent it.
@@ -168,7 +169,7 @@ impl Fleet {
             counted_before,
             began: now,
             counted_ago,
-            recounted: 0,
+            recounted: BTreeSet::new(),
             known_before: counted_before,
             turned_away: now,
             dropped: 0,
@@ -295,8 +296,8 @@ impl Fleet {
         process.pid = report.pid;
         process.testified_gone = None;
         let age = report.started_ms_ago.map(Duration::from_millis);
-        if new && age.is_none_or(|age| age + self.began >= now + self.counted_ago) {
-            self.recounted += 1;
+        if new && age.is_none_or(|age| age + self.began >= now + self.counted_ago) && self.unaccounted() > 0 {
+            self.recounted.insert(id.clone());
         }
         let applied_first = self.applies(&id, age, report.applied_ms_ago.map(Duration::from_millis), now);
         self.take_testimony(&id, report, now);
@@ -307,7 +308,7 @@ impl Fleet {
 
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
     fn unaccounted(&self) -> usize {
-        self.counted_before.saturating_sub(self.recounted)
+        self.counted_before.saturating_sub(self.recounted.len())
     }
 
     fn unaccounted_until(&self) -> Moment {
@@ -421,6 +422,7 @@ impl Fleet {
         if !self.recounting && now >= self.unaccounted_until() {
             self.dropped = self.dropped.saturating_add(u32::try_from(self.unaccounted()).unwrap_or(u32::MAX));
             self.counted_before = 0;
+            self.recounted.clear();
         }
         self.settle_cohort(now);
         self.forget(now);

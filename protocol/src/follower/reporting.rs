@@ -13,7 +13,8 @@ use crate::backoff::Backoff;
 
 /// The time of the first report if nothing is applied before, so that a start that hangs is visible.
 const FIRST: Duration = Duration::from_secs(1);
-/// The wait between attempts at a report.
+/// The wait between attempts at a report. No wait is longer than the heartbeat, so that a new operator receives a report
+/// of every process before its recount ends.
 const REPORT_BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(15) };
 /// The longest time for which a process delays a report, whatever the operator asks for.
 const LONGEST_HELD: Duration = Duration::from_secs(10);
@@ -119,8 +120,15 @@ impl Reporting {
     pub(super) fn failed(&mut self, fault: Fault, tick: StepTime) {
         self.under_way = false;
         self.failures = self.failures.saturating_add(1);
-        self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick);
+        self.due = tick.now + delay(&fault, self.backoff(), self.failures, tick);
         self.trouble = Some(fault);
+    }
+
+    fn backoff(&self) -> Backoff {
+        match self.heartbeat {
+            Duration::ZERO => REPORT_BACKOFF,
+            heartbeat => Backoff { cap: REPORT_BACKOFF.cap.min(heartbeat), ..REPORT_BACKOFF },
+        }
     }
 
     /// Makes a report due now.

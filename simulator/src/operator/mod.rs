@@ -42,6 +42,8 @@ pub struct Operator {
     pub record: Option<Record>,
     /// The UID of the workspace that its watch shows.
     pub marker_confirmed: Option<u64>,
+    /// Another operator process led before it.
+    has_predecessor: bool,
     /// It has removed what was left of a workspace of this name.
     swept: bool,
     /// The sweep that is under way.
@@ -65,6 +67,7 @@ impl Operator {
             clock_offset: 0,
             record: None,
             marker_confirmed: None,
+            has_predecessor: false,
             swept: false,
             sweeps: None,
             map: None,
@@ -131,6 +134,7 @@ impl World {
         self.lease = Some(operator);
         self.terms += 1;
         self.operators[operator].term = Some(self.terms);
+        self.operators[operator].has_predecessor = self.terms > 1;
         self.operators[operator].turned_away = self.now;
         match self.operators[operator].marker_confirmed {
             Some(uid) => self.begin_record(operator, uid),

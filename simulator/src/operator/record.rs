@@ -37,8 +37,6 @@ pub struct Record {
     pub status: (u64, Option<Claim>),
     pub listening_since: Moment,
     // Known to the world for its checks.
-    /// Another operator process has swept a namesake, which this one can't know.
-    pub gap: bool,
     pub received_reports: BTreeMap<usize, ReceivedReport>,
     /// The processes that status counted when this record began.
     pub inherited: BTreeSet<usize>,
@@ -90,10 +88,9 @@ impl World {
         let marker = leader.map.map_or(self.api.marker, |(_, marker)| marker);
         let unmarked = status.is_none() && marker == MarkerEntry::Nothing;
         // Processes of a namesake that is gone may run on.
-        let never_published = unmarked && leader.record.is_none() && !leader.swept;
-        let gap = unmarked && leader.record.is_none() && !leader.swept && self.api.workspaces > 1;
+        let new = unmarked && leader.record.is_none() && !leader.swept && !leader.has_predecessor;
         let start = match &status {
-            _ if never_published => FleetStart::New,
+            _ if new => FleetStart::New,
             Some(claim) => {
                 let ago = wall.duration_since(claim.as_of);
                 FleetStart::Known { processes: claim.counted, counted_ago: ago.try_into().unwrap_or_default() }
@@ -108,7 +105,6 @@ impl World {
             number: self.records,
             uid,
             began: now,
-            gap,
             fleet: Fleet::new(start, MIN_HEARTBEAT, now),
             publisher: Publisher::default(),
             candidate: None,

@@ -8,9 +8,6 @@ use rototo_protocol::plan::MarkerEntry;
 use crate::event::Event;
 use crate::world::World;
 
-/// A workspace may be away for so long before its processes report more rarely.
-const ABSENT: Duration = Duration::from_millis(1_500);
-
 /// A sweep says first that the workspace is gone, and takes the marker away then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
@@ -32,7 +29,6 @@ impl World {
                 MarkerEntry::Nothing | MarkerEntry::Unreadable => None,
             };
         }
-        self.api.deleted = self.now;
         self.workspace_changed();
         self.after(gap, Event::CreateWorkspace);
     }
@@ -42,9 +38,6 @@ impl World {
             return;
         }
         self.api.workspaces += 1;
-        if self.now.saturating_sub(self.api.deleted) > ABSENT {
-            self.api.long_absence_ended = Some(self.now);
-        }
         self.api.workspace = Some(self.api.workspaces);
         // What the new one publishes has a name of its own.
         self.git.changes += 1;

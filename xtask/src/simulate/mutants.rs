@@ -210,8 +210,20 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "a namesake of a workspace that was removed has no processes",
         RECORD_EDGE,
-        "leader.record.is_none() && !leader.swept;",
-        "leader.record.is_none();",
+        "leader.record.is_none() && !leader.swept && !leader.has_predecessor;",
+        "leader.record.is_none() && !leader.has_predecessor;",
+    ),
+    mutant(
+        "a workspace without a status was never there before",
+        RECORD_EDGE,
+        "&& !leader.swept && !leader.has_predecessor;",
+        "&& !leader.swept;",
+    ),
+    mutant(
+        "a process whose reports fail tries again more rarely than a recount lasts",
+        REPORTING,
+        "cap: REPORT_BACKOFF.cap.min(heartbeat)",
+        "cap: REPORT_BACKOFF.cap.max(heartbeat)",
     ),
     mutant(
         "what is known of a workspace is known of its namesake",
@@ -384,8 +396,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "a heartbeat that failed was the last",
         REPORTING,
-        "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick);",
-        "self.due = tick.now + delay(&fault, REPORT_BACKOFF, self.failures, tick) + Duration::from_secs(1_000_000);",
+        "self.due = tick.now + delay(&fault, self.backoff(), self.failures, tick);",
+        "self.due = tick.now + delay(&fault, self.backoff(), self.failures, tick) + Duration::from_secs(1_000_000);",
     ),
     mutant(
         "the best of several handles speaks for a process",
