@@ -109,8 +109,23 @@ impl Endpoint {
     ///
     /// [`InvalidAddress`] if no connection can be made to `address`.
     pub fn open(address: &Address) -> Result<Self, InvalidAddress> {
+        Self::prepare(address, None)
+    }
+
+    /// Does the same as [`Endpoint::open`] for a server whose certificate is for `server_name` and not for the host in
+    /// the URL: one of several that have the same certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddress`] if no connection can be made to `address`, or `server_name` is no name of a server.
+    pub fn open_one_of(address: &Address, server_name: &str) -> Result<Self, InvalidAddress> {
+        Self::prepare(address, Some(server_name.to_owned()))
+    }
+
+    fn prepare(address: &Address, server_name: Option<String>) -> Result<Self, InvalidAddress> {
         let url = checked(&address.url)?;
         let mut config = kube::Config::new(url.clone());
+        config.tls_server_name = server_name;
         config.connect_timeout = Some(CONNECT);
         config.default_retry = false;
         match &address.ca {

@@ -24,6 +24,7 @@ mod markers_policy;
 mod missing_grants;
 mod propagation;
 mod refusal;
+mod replicas;
 mod scene;
 mod sources;
 mod transcripts;

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::http::access::{Authorizer, Caller, Grant};
 use crate::http::error::HttpError;
 use crate::http::webhook::Webhooks;
+use crate::leader::peers::Peers;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::workspace_key::WorkspaceKey;
@@ -56,6 +57,30 @@ impl Endpoints {
     /// Takes a place among the requests that are worked on, and gives it back when it is dropped.
     pub(super) fn place(&self) -> Result<SemaphorePermit<'_>, HttpError> {
         self.places.try_acquire().map_err(|_| HttpError::Busy)
+    }
+
+    /// Returns the URL of the process that has to answer a request with these headers, if that is another one. What
+    /// another process has passed on is not passed on again.
+    pub(super) fn leader_for(&self, headers: &HeaderMap) -> Option<String> {
+        let peers = self.peers()?;
+        let leadership = self.context.leadership();
+        if leadership.is_held(Instant::now()) || peers.sent(headers) {
+            return None;
+        }
+        leadership.leader()
+    }
+
+    /// The way to the other replicas, if this install has any.
+    pub(super) fn peers(&self) -> Option<&Peers> {
+        self.context.copies().map(|copies| copies.peers())
+    }
+
+    /// Refuses a request that no other replica of this install has sent.
+    pub(super) fn require_peer(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        match self.peers() {
+            Some(peers) if peers.sent(headers) => Ok(()),
+            _ => Err(HttpError::NotAPeer),
+        }
     }
 
     /// Returns the sender of a request, provided that it has `grant` on the workspace.

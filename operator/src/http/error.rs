@@ -14,6 +14,10 @@ use crate::workspace_key::WorkspaceKey;
 /// The largest size of a report in bytes. A usual one has some 600.
 pub(crate) const REPORT_LIMIT: usize = 8 * 1024;
 
+/// Marks the response to a request that only the leader can answer.
+#[derive(Clone, Copy)]
+pub(super) struct NotLeading;
+
 /// The reason why a request was refused.
 pub(crate) enum HttpError {
     Malformed(String),
@@ -25,6 +29,7 @@ pub(crate) enum HttpError {
     TooLong,
     Refused(WebhookRefusal),
     NotLeading,
+    NotAPeer,
     NotYet,
     Busy,
     Internal,
@@ -32,6 +37,7 @@ pub(crate) enum HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
+        let not_leading = matches!(self, Self::NotLeading);
         let (status, code, message) = match self {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
             Self::Denied(denied) => denied_parts(&denied),
@@ -57,6 +63,10 @@ impl IntoResponse for HttpError {
                 let message = "another operator process answers; try again".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, "not_leading", message)
             }
+            Self::NotAPeer => {
+                let message = "only the replicas of this install may do this".to_owned();
+                (StatusCode::FORBIDDEN, "not_a_peer", message)
+            }
             Self::NotYet => {
                 let message = "the operator has just started; try again".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, "starting", message)
@@ -69,6 +79,9 @@ impl IntoResponse for HttpError {
             ),
         };
         let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
+        if not_leading {
+            response.extensions_mut().insert(NotLeading);
+        }
         let headers = response.headers_mut();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -9,26 +9,39 @@ mod body;
 mod convergence;
 pub(crate) mod endpoints;
 mod error;
+mod forward;
 mod hooks;
 pub(crate) mod probes;
+mod replicas;
 mod reports;
 mod snapshots;
 pub(crate) mod tls;
 mod webhook;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
 
 use crate::http::endpoints::Endpoints;
 use crate::http::error::HttpError;
 
 /// Returns the routes that are served over HTTPS.
 pub(crate) fn routes(endpoints: Endpoints) -> Router {
-    Router::new()
+    let by_any_replica = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshots::snapshot))
+        .route_layer(from_fn_with_state(endpoints.clone(), forward::missing_to_leader));
+    let by_the_leader = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(reports::take_report))
         .route("/v1/namespaces/{namespace}/workspaces/{name}/convergence", get(convergence::convergence))
         .route("/hooks/{namespace}/{name}", post(hooks::hook))
+        .route_layer(from_fn_with_state(endpoints.clone(), forward::to_leader));
+    let between_replicas = Router::new()
+        .route("/v1/replicas", post(replicas::announce))
+        .route("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}", put(replicas::take_copy));
+    Router::new()
+        .merge(by_any_replica)
+        .merge(by_the_leader)
+        .merge(between_replicas)
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::NoSuchMethod)
         .with_state(endpoints)

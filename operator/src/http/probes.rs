@@ -53,17 +53,21 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
     }
 }
 
-/// Only the operator that writes is ready: the Service leads processes to it and to no other.
+/// The leader is ready, and so is every replica that has a copy of all snapshots: the Service leads processes to both.
 async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
     match health.context.get() {
         None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet"),
-        Some(context) if !context.leadership().is_held(Instant::now()) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease")
-        }
         Some(context) if !context.is_watching() => {
             (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
         }
-        Some(_) => (StatusCode::OK, "ok"),
+        Some(context) if context.leadership().is_held(Instant::now()) => (StatusCode::OK, "ok"),
+        Some(context) => match context.copies() {
+            None => (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease"),
+            Some(copies) if !copies.is_complete() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the leader has not sent all snapshots yet")
+            }
+            Some(_) => (StatusCode::OK, "ok"),
+        },
     }
 }
 

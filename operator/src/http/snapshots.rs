@@ -28,7 +28,7 @@ pub(super) async fn snapshot(
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let _place = endpoints.place()?;
-    let request = request(path, base)?;
+    let request = requested(path, base)?;
     endpoints.authorize(&headers, Grant::ReadSnapshot, &request.key).await?;
     endpoints.serves(&request.key)?;
     let (fingerprint, snapshots) = (request.fingerprint, endpoints.context().sources().snapshots());
@@ -50,7 +50,8 @@ pub(super) async fn snapshot(
     Ok((headers, Bytes::from_owner(packed)).into_response())
 }
 
-fn request(
+/// Returns the snapshot that a path and a query name.
+pub(super) fn requested(
     path: Result<Path<(String, String, String)>, PathRejection>,
     base: Result<Query<Base>, QueryRejection>,
 ) -> Result<SnapshotRequest, HttpError> {

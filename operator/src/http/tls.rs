@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -15,6 +17,7 @@ use kube::{Api, Client, ResourceExt};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use ring::hmac;
 use rototo_api::names::{LABEL_MANAGED_BY, OPERATOR};
 
 const AUTHORITY_DAYS: i64 = 3650;
@@ -35,6 +38,8 @@ pub struct Identity {
     pub certificate: String,
     /// The serving certificate's key.
     pub key: String,
+    /// The proof of a process that can read the Secret, which the processes of this install show to each other.
+    pub peer_key: String,
 }
 
 /// The reason why there is no certificate.
@@ -108,8 +113,16 @@ fn usable(secret: &Secret, names: &[String], now: Timestamp) -> Option<Identity>
             authority: text(secret, "ca.crt")?,
             certificate: text(secret, "tls.crt")?,
             key: text(secret, "tls.key")?,
+            peer_key: peer_key(&text(secret, "ca.key")?),
         })
     })?
+}
+
+/// Derives the proof from the authority's key, which stays when the serving certificate is renewed.
+fn peer_key(authority_key: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, authority_key.as_bytes());
+    let tag = hmac::sign(&key, b"peers of this install of the operator");
+    BASE64_URL_SAFE_NO_PAD.encode(tag)
 }
 
 fn renewed(found: Option<&Secret>, name: &str, names: &[String], now: Timestamp) -> Result<Secret, TlsError> {
@@ -194,6 +207,9 @@ mod tests {
         assert!(usable(&secret, &names(), now()).is_some());
         assert!(usable(&secret, &names(), now() + days(SERVING_DAYS - RENEW_DAYS)).is_none());
         assert!(usable(&secret, &["other.example".to_owned()], now()).is_none());
+        let peer_key = usable(&secret, &names(), now()).unwrap().peer_key;
+        let other = usable(&renewed(None, "s", &names(), now()).unwrap(), &names(), now()).unwrap();
+        assert!(peer_key.len() == 43 && peer_key != other.peer_key);
     }
 
     #[test]
@@ -202,6 +218,8 @@ mod tests {
         let second = renewed(Some(&first), "s", &names(), now() + days(300)).unwrap();
         assert_eq!(text(&first, "ca.crt"), text(&second, "ca.crt"));
         assert_ne!(text(&first, "tls.crt"), text(&second, "tls.crt"));
+        let peer_key = |secret, now| usable(secret, &names(), now).map(|identity| identity.peer_key);
+        assert_eq!(peer_key(&first, now()), peer_key(&second, now() + days(300)));
     }
 
     #[test]

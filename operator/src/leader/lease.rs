@@ -10,6 +10,8 @@ use kube::api::ObjectMeta;
 
 /// The longest wait for an answer, however long the Lease lasts.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// The annotation of the Lease with the URL of the process that holds it.
+const ANNOTATION_PEER_URL: &str = "rototo.dev/peer-url";
 
 /// The Lease that a process competes for.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct LeaseConfig {
     pub identity: String,
     /// The time for which the Lease holds without being renewed.
     pub duration: Duration,
+    /// The URL at which the other processes of this install reach this one. `None` if there are none.
+    pub peer_url: Option<String>,
 }
 
 impl LeaseConfig {
@@ -81,6 +85,12 @@ pub(super) fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, now: In
     }
 }
 
+/// Returns the URL of the process that holds the Lease, if one holds it.
+pub(super) fn holder_url(lease: &Lease) -> Option<String> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref().unwrap_or_default();
+    lease.annotations().get(ANNOTATION_PEER_URL).filter(|_| !holder.is_empty()).cloned()
+}
+
 pub(super) fn taken(found: Option<&Lease>, config: &LeaseConfig) -> Lease {
     let now = MicroTime(Timestamp::now());
     let before = found.and_then(|lease| lease.spec.clone()).unwrap_or_default();
@@ -93,8 +103,10 @@ pub(super) fn taken(found: Option<&Lease>, config: &LeaseConfig) -> Lease {
         lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!renewed)),
         ..LeaseSpec::default()
     };
+    let peer_url = config.peer_url.iter().map(|url| (ANNOTATION_PEER_URL.to_owned(), url.clone()));
     let metadata = ObjectMeta {
         name: Some(config.name.clone()),
+        annotations: Some(peer_url.collect()),
         resource_version: found.and_then(ResourceExt::resource_version),
         ..ObjectMeta::default()
     };
@@ -112,6 +124,7 @@ pub(super) mod tests {
             name: text("lease"),
             identity: text("me"),
             duration: Duration::from_secs(15),
+            peer_url: Some(text("https://10.0.0.1:8443")),
         }
     }
 
@@ -153,6 +166,8 @@ pub(super) mod tests {
         let second = taken(Some(&first), &config());
         assert_eq!(first.spec.as_ref().unwrap().acquire_time, second.spec.as_ref().unwrap().acquire_time);
         let other = taken(Some(&second), &LeaseConfig { identity: "other".to_owned(), ..config() });
-        assert_eq!(other.spec.unwrap().lease_transitions, Some(2));
+        assert_eq!(other.spec.as_ref().unwrap().lease_transitions, Some(2));
+        assert_eq!(holder_url(&other).as_deref(), Some("https://10.0.0.1:8443"));
+        assert_eq!(holder_url(&lease("", "1")), None);
     }
 }

@@ -6,6 +6,7 @@
 //! machines are never compared.
 
 mod lease;
+pub(crate) mod peers;
 mod term;
 mod transition;
 
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::leader::lease::{LeaseAction, ObservedLease, Tenure, decide, observe, taken};
+use crate::leader::lease::{LeaseAction, ObservedLease, Tenure, decide, holder_url, observe, taken};
 use crate::leader::transition::{HeldLease, LeaseTransition, transition};
 
 pub use crate::leader::lease::LeaseConfig;
@@ -71,6 +72,8 @@ pub async fn compete(
                 // Counted from before the request: the answer may have taken long.
                 let until = began + config.duration.mul_f64(0.8);
                 let transition = transition(held.as_ref(), tenure.as_ref(), now());
+                let other = seen.as_ref().filter(|_| tenure.is_none());
+                leadership.follow(other.and_then(|seen| holder_url(&seen.lease)));
                 let others_until = if created && !existed { None } else { Some(now()) };
                 apply_transition(transition, until, others_until, config, leadership, &changed);
                 held = tenure.map(|tenure| HeldLease { tenure, until });

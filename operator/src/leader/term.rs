@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 
 /// The right of this process to write.
 #[derive(Debug, Default)]
-pub struct Leadership(Mutex<Term>);
+pub struct Leadership {
+    term: Mutex<Term>,
+    /// The URL of the other process that holds the Lease.
+    leader: Mutex<Option<String>>,
+}
 
 /// The latest time without a gap in which this process may write.
 #[derive(Debug, Default)]
@@ -51,6 +55,15 @@ impl Leadership {
         self.begin(until, others_until);
     }
 
+    /// Returns the URL of the process that holds the Lease, if that is another one.
+    pub(crate) fn leader(&self) -> Option<String> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn follow(&self, leader: Option<String>) {
+        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+    }
+
     pub(super) fn renew(&self, until: Instant) {
         self.lock().until = Some(until);
     }
@@ -60,7 +73,7 @@ impl Leadership {
     }
 
     fn lock(&self) -> MutexGuard<'_, Term> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

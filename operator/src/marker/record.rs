@@ -28,6 +28,8 @@ pub(crate) struct MarkerRecord {
     next_attempt: Option<Instant>,
     /// The earliest time to read lost content from git again.
     next_recovery: Option<Instant>,
+    /// The content that was about to be published when no other replica had a copy of it.
+    alone: Option<Fingerprint>,
 }
 
 impl MarkerRecord {
@@ -97,6 +99,21 @@ impl MarkerRecord {
         }
         self.next_recovery = Some(now + RECOVER_EVERY);
         true
+    }
+
+    /// Notes whether another replica has a copy of this content.
+    pub(crate) fn copied(&mut self, fingerprint: Fingerprint, copied: bool) {
+        if !copied {
+            self.alone = Some(fingerprint);
+        } else if self.alone == Some(fingerprint) {
+            self.alone = None;
+        }
+    }
+
+    /// Returns whether what is published was published before another replica had a copy of it, and none is known to
+    /// have one now.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.is_some() && self.alone == self.published().map(|publish| publish.fingerprint)
     }
 
     /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source

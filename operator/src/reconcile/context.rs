@@ -14,12 +14,14 @@ use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
 use crate::fleet::pods::PodSelection;
 use crate::fleet::turned_away::TurnedAway;
+use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::marker::markers::Markers;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::workspace_record::SharedRecord;
+use crate::source::copies::{Copies, KeptSnapshots};
 use crate::source::sources::Sources;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
@@ -37,6 +39,8 @@ pub(crate) struct OperatorContext {
     caches: Vec<Arc<WatchCaches>>,
     leadership: Leadership,
     turned_away: TurnedAway,
+    /// Copies on other replicas, if this install has any.
+    copies: Option<Arc<Copies>>,
     /// The heartbeat of a small fleet.
     heartbeat: Duration,
     progress: Arc<Progress>,
@@ -49,10 +53,13 @@ impl OperatorContext {
         sources: Sources,
         markers: Markers,
         caches: Vec<Arc<WatchCaches>>,
+        peers: Option<Peers>,
         heartbeat: Duration,
         progress: Arc<Progress>,
     ) -> Self {
+        let copies = peers.map(|peers| Arc::new(Copies::new(Arc::new(peers), sources.snapshots().clone())));
         Self {
+            copies,
             sources,
             markers,
             statuses: StatusWriter::new(client.clone()),
@@ -77,6 +84,16 @@ impl OperatorContext {
         &self.sources
     }
 
+    /// The copies of snapshots on other replicas. `None` if this install has no other replicas.
+    pub(crate) fn copies(&self) -> Option<&Arc<Copies>> {
+        self.copies.as_ref()
+    }
+
+    /// Returns the snapshots of all workspaces that must not be deleted.
+    pub(crate) fn kept_snapshots(&self) -> Vec<(WorkspaceKey, KeptSnapshots)> {
+        self.records.all().into_iter().map(|(key, record)| (key, record.lock().kept())).collect()
+    }
+
     /// The way to the marker maps.
     pub(crate) fn markers(&self) -> &Markers {
         &self.markers
@@ -94,7 +111,7 @@ impl OperatorContext {
 
     /// Returns the metrics as Prometheus reads them.
     pub(crate) fn metrics_text(&self) -> String {
-        self.metrics.text(self.sources.reader())
+        self.metrics.text(self.sources.reader(), self.copies.as_ref().map_or(0, |copies| copies.replicas()))
     }
 
     /// The memory of all workspaces.

@@ -30,6 +30,7 @@ pub(crate) async fn publish(
     context: &Arc<OperatorContext>,
     term: u64,
 ) {
+    copy_to_replicas(workspace, shared, context).await;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.markers().turn(&WorkspaceKey::of(workspace).namespace);
     let events = {
@@ -38,6 +39,25 @@ pub(crate) async fn publish(
     };
     for event in events {
         context.statuses().write_event(workspace, event).await;
+    }
+}
+
+/// Sends accepted content to the other replicas before its marker is written. Only this workspace waits, and for a
+/// second at most.
+async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
+    let Some(copies) = context.copies() else { return };
+    let key = WorkspaceKey::of(workspace);
+    let (accepted, published, kept) = {
+        let record = shared.lock();
+        let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
+        (accepted, record.marker.published().map(|publish| publish.fingerprint), record.kept())
+    };
+    let next = accepted.filter(|accepted| Some(*accepted) != published);
+    if let Some(next) = next.filter(|next| context.sources().snapshots().has(&key, next)) {
+        let copied = copies.copy(&key, next, published, kept).await;
+        shared.lock().marker.copied(next, copied);
+    } else if let Some(published) = published.filter(|published| copies.is_copied(&key, *published)) {
+        shared.lock().marker.copied(published, true);
     }
 }
 
@@ -149,7 +169,7 @@ fn landed_before(
     map: &MarkerMap,
 ) -> Option<WorkspaceEvent> {
     let accepted = shared.lock().map_observed(map)?;
-    note(workspace, context, &accepted)
+    note(workspace, shared, context, &accepted)
 }
 
 fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, map: MarkerMap) -> MarkerPlan {
@@ -221,16 +241,24 @@ fn begin_write(
 fn accepted(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) -> Option<WorkspaceEvent> {
     let pods = context.pods(workspace);
     let accepted = shared.lock().accepted(pods)?;
-    note(workspace, context, &accepted)
+    note(workspace, shared, context, &accepted)
 }
 
 /// Logs and counts a publish. Returns its Event, if it has one.
-fn note(workspace: &RototoWorkspace, context: &OperatorContext, accepted: &AcceptedPublish) -> Option<WorkspaceEvent> {
+fn note(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+    accepted: &AcceptedPublish,
+) -> Option<WorkspaceEvent> {
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
     let fingerprint = accepted.publish.fingerprint;
     match accepted.reason {
         WriteReason::ContentChanged => {
             context.metrics().published(&accepted.times);
+            if shared.lock().marker.is_alone() {
+                context.metrics().published_alone();
+            }
             info!(namespace, name, %fingerprint, "published");
             None
         }

@@ -154,6 +154,7 @@ fn facts<'a>(
                 || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },
         published: record.marker.published(),
+        alone: record.marker.is_alone(),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),

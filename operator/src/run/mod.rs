@@ -6,6 +6,7 @@
 mod connect;
 mod error;
 pub mod options;
+mod standby;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use crate::http::endpoints::Endpoints;
 use crate::http::probes::Health;
 use crate::http::tls::{self, Identity};
 use crate::leader;
+use crate::leader::peers::Peers;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
 use crate::reconcile::context::OperatorContext;
@@ -100,7 +102,11 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
     let maps = caches.iter().map(|caches| caches.maps().clone()).collect();
     let markers = Markers::new(client.clone(), metadata, maps);
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
-    let context = OperatorContext::new(client, sources, markers, caches, heartbeat, progress.clone());
+    let peers = options
+        .peer_host
+        .as_ref()
+        .map(|_| Peers::new(identity.authority.clone(), names.concat(), identity.peer_key.clone()));
+    let context = OperatorContext::new(client, sources, markers, caches, peers, heartbeat, progress.clone());
     Ok(Started { context: Arc::new(context), watches, names, identity, serving })
 }
 
@@ -160,6 +166,7 @@ async fn operate(
     let https = tokio::select! {
         (https, ()) = async { tokio::join!(https, work) } => https,
         never = renewals => match never {},
+        never = standby::announce(&context, &terms) => match never {},
     };
     note_end("endpoint", Ok(https));
     Ok(())

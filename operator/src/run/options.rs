@@ -1,6 +1,6 @@
 //! The operator's flags. Each is also an environment variable `ROTOTO_OPERATOR_…`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,11 @@ pub struct Options {
     /// for the URL's host.
     #[arg(long, env = "ROTOTO_OPERATOR_ADVERTISE_URL", value_name = "URL")]
     pub advertise_url: String,
+
+    /// The host name or IP address at which the other replicas of this install reach `--listen`. Without it, this
+    /// process is the only one that serves: a second one waits, not ready, until the first has ended.
+    #[arg(long, env = "ROTOTO_OPERATOR_PEER_HOST", value_name = "HOST")]
+    pub peer_host: Option<String>,
 
     /// The directory for snapshots and git objects. Its loss costs a new fetch, nothing else.
     #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
@@ -108,7 +113,15 @@ impl Options {
             name: self.release.clone(),
             identity: self.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| OPERATOR.to_owned()),
             duration: Duration::from_secs(self.lease_seconds.into()),
+            peer_url: self.peer_url(),
         }
+    }
+
+    /// Returns the URL at which the other replicas reach this process.
+    fn peer_url(&self) -> Option<String> {
+        let host = self.peer_host.as_ref()?;
+        let host = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.clone() };
+        Some(format!("https://{host}:{}", self.listen.port()))
     }
 
     /// Returns the name of this install on marker maps.

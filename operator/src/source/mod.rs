@@ -3,6 +3,7 @@
 //! [`schedule`] (pure) says when a poll is due, [`record`] remembers what the polls found, [`sources`] runs one, and
 //! [`snapshots`] has the content on disk. A poll never changes what is published: the room `reconcile` decides that.
 
+pub(crate) mod copies;
 pub(crate) mod credentials;
 pub(crate) mod custom_rules;
 pub(crate) mod poll;

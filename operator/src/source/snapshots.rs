@@ -9,8 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use rototo_engine::{Fingerprint, Tree};
-use rototo_source::{SnapshotStore, StoreError, snapshot};
+use rototo_source::{Limits, SnapshotStore, StoreError, snapshot};
 
 use crate::source::snapshot_cache::{SnapshotCache, SnapshotRequest};
 use crate::workspace_key::WorkspaceKey;
@@ -87,6 +88,24 @@ impl Snapshots {
             Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
         };
         tokio::task::spawn_blocking(pack).await.map_err(|_| ServeSnapshotError::Interrupted)?
+    }
+
+    /// Keeps the copy of a snapshot that another replica has sent, packed, and deletes all other content of the
+    /// workspace but `kept`.
+    pub async fn take_copy(
+        &self,
+        request: SnapshotRequest,
+        packed: Bytes,
+        mut kept: BTreeSet<Fingerprint>,
+    ) -> Result<(), ServeSnapshotError> {
+        let store = self.store(&request.key)?;
+        let take = move || {
+            let base: Option<Tree> = request.base.map(|base| store.get(&base)).transpose()?.flatten();
+            let tree = snapshot::unpack(&packed, request.fingerprint, base.as_ref(), &Limits::default())?;
+            kept.insert(store.put(&tree)?);
+            Ok(store.retain(&kept)?)
+        };
+        tokio::task::spawn_blocking(take).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
     /// Returns the workspaces that have a folder on the disk.

@@ -150,9 +150,10 @@ fn published(facts: &StatusInput<'_>) -> ConditionState {
         ),
         (None, Some(publish)) => {
             let fingerprint = short_fingerprint(&publish.fingerprint.to_string());
+            let alone = if facts.alone { "; no other replica of the operator has a copy of it yet" } else { "" };
             ConditionState::well(
                 reason::PUBLISHED,
-                format!("the marker names {fingerprint}, and its snapshot is served"),
+                format!("the marker names {fingerprint}, and its snapshot is served{alone}"),
             )
         }
         (None, None) if facts.spec.suspend => {

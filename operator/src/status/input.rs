@@ -23,6 +23,8 @@ pub struct StatusInput<'a> {
     pub source: SourceInput<'a>,
     /// The publish that the API server has accepted.
     pub published: Option<Publish>,
+    /// What is published was published before another replica had a copy of it, and none is known to have one now.
+    pub alone: bool,
     /// The reason why the marker is not what it should be.
     pub problem: Option<&'a PublishProblem>,
     /// The fleet as it was counted.

@@ -30,6 +30,8 @@ pub struct Metrics {
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
+    published_alone: Counter,
+    replicas: Gauge,
     git_requests: Family<GitLabels, Counter>,
     reconciles_overdue: Gauge,
     reconciles_given_up: Counter,
@@ -100,6 +102,14 @@ impl Default for Metrics {
         registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
         let put_back = Counter::default();
         registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
+        let published_alone = Counter::default();
+        registry.register(
+            "publishes_without_copy",
+            "Markers written before another replica had a copy of the snapshot",
+            published_alone.clone(),
+        );
+        let replicas = Gauge::default();
+        registry.register("replicas", "Other replicas that announce themselves to this one", replicas.clone());
         let git_requests = Family::default();
         registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
         let reconciles_overdue = Gauge::default();
@@ -115,6 +125,8 @@ impl Default for Metrics {
             publishes,
             publish_refused,
             put_back,
+            published_alone,
+            replicas,
             git_requests,
             reconciles_overdue,
             reconciles_given_up,
@@ -123,9 +135,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself.
+    /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, and `replicas` is the
+    /// number of other replicas.
     #[must_use]
-    pub fn text(&self, reader: &Reader) -> String {
+    pub fn text(&self, reader: &Reader, replicas: usize) -> String {
+        self.replicas.set(i64::try_from(replicas).unwrap_or(i64::MAX));
         for (GitRequest { kind, outcome }, count) in reader.git_requests() {
             let counter = self.git_requests.get_or_create(&GitLabels { kind, outcome });
             counter.inner().store(count, std::sync::atomic::Ordering::Relaxed);
@@ -166,6 +180,11 @@ impl Metrics {
     /// A marker could not be written.
     pub fn publish_refused(&self) {
         self.publish_refused.inc();
+    }
+
+    /// A marker was written before another replica had a copy of the snapshot.
+    pub fn published_alone(&self) {
+        self.published_alone.inc();
     }
 
     /// A marker that somebody else had changed was put back.

@@ -1,0 +1,78 @@
+//! Requests that only the leader can answer: another replica passes them on to it, and passes its answer back.
+//!
+//! The leader authorizes them as if they had come to itself, by the token of the one who sent them. A request is passed
+//! on once.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Response};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+
+use crate::http::body::{self, BodyError};
+use crate::http::endpoints::Endpoints;
+use crate::http::error::{HttpError, NotLeading};
+
+/// The largest body that is passed on, in bytes: that of a webhook call.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// The longest time that the leader may take. Processes wait longer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+
+/// Passes a request on to the leader, if that is another process.
+pub(super) async fn to_leader(State(endpoints): State<Endpoints>, request: Request, next: Next) -> Response<Body> {
+    let Some(leader) = endpoints.leader_for(request.headers()) else { return next.run(request).await };
+    let (parts, body) = request.into_parts();
+    pass_on(&endpoints, &leader, parts, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Passes a request for a snapshot on to the leader, if this process does not have the snapshot.
+pub(super) async fn missing_to_leader(
+    State(endpoints): State<Endpoints>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let leader = endpoints.leader_for(request.headers()).filter(|_| request.method() == Method::GET);
+    let Some(leader) = leader else { return next.run(request).await };
+    let (parts, body) = request.into_parts();
+    let answer = next.run(Request::from_parts(parts.clone(), body)).await;
+    if answer.extensions().get::<NotLeading>().is_none() {
+        return answer;
+    }
+    pass_on(&endpoints, &leader, parts, Body::empty()).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn pass_on(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Result<Response<Body>, HttpError> {
+    let _place = endpoints.place()?;
+    let body = body::read(body, BODY_LIMIT).await.map_err(|why| match why {
+        BodyError::TooLong => HttpError::TooLong,
+        BodyError::Incomplete => HttpError::Malformed("the request did not arrive whole".to_owned()),
+    })?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder().method(parts.method).uri(path);
+    if let Some(headers) = request.headers_mut() {
+        *headers = end_to_end(parts.headers);
+    }
+    let answer = endpoints.peers().ok_or(HttpError::NotLeading)?.send(leader, request, body.into(), ANSWERED_WITHIN);
+    let (parts, body) = answer
+        .await
+        .map_err(|error| {
+            tracing::debug!(leader, error, "the leader did not answer");
+            HttpError::NotLeading
+        })?
+        .into_parts();
+    let mut answer = Response::new(Body::from(body));
+    (*answer.status_mut(), *answer.headers_mut()) = (parts.status, end_to_end(parts.headers));
+    Ok(answer)
+}
+
+/// Returns the headers that are not about one connection.
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    for name in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    headers
+}

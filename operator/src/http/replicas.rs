@@ -1,0 +1,74 @@
+//! The requests between the replicas of one install: announcements to the leader, and copies of snapshots from it.
+//!
+//! Both are refused unless the sender shows that it has the install's Secret.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::http::body::{self, BodyError};
+use crate::http::endpoints::Endpoints;
+use crate::http::error::HttpError;
+use crate::http::snapshots::{Base, requested};
+use crate::source::copies::{Announcement, AnnouncementAnswer, KeptSnapshots};
+
+/// The largest packed snapshot, in bytes: more than the limits on a workspace allow.
+const SNAPSHOT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// The snapshots of the workspace that the leader keeps, separated by commas.
+#[derive(Deserialize)]
+pub(super) struct Kept {
+    kept: String,
+}
+
+/// Takes the announcement of a replica.
+pub(super) async fn announce(
+    State(endpoints): State<Endpoints>,
+    headers: HeaderMap,
+    announcement: Result<Json<Announcement>, JsonRejection>,
+) -> Result<Json<AnnouncementAnswer>, HttpError> {
+    endpoints.require_peer(&headers)?;
+    let Json(announcement) = announcement.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let context = endpoints.context();
+    if !context.leadership().is_held(Instant::now()) {
+        return Err(HttpError::NotLeading);
+    }
+    let copies = context.copies().ok_or(HttpError::NoSuchPath)?;
+    Ok(Json(copies.announced(&announcement, || context.kept_snapshots())))
+}
+
+/// Takes the copy of a snapshot.
+pub(super) async fn take_copy(
+    State(endpoints): State<Endpoints>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    base: Result<Query<Base>, QueryRejection>,
+    kept: Result<Query<Kept>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, HttpError> {
+    endpoints.require_peer(&headers)?;
+    let request = requested(path, base)?;
+    let Query(Kept { kept }) = kept.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let kept: Result<KeptSnapshots, _> = kept.split(',').map(str::parse).collect();
+    let kept = kept.map_err(|_| HttpError::Malformed("`kept` must be a list of fingerprints".to_owned()))?;
+    if endpoints.context().leadership().is_held(Instant::now()) {
+        // A former leader still sends its copies.
+        return Err(HttpError::NotLeading);
+    }
+    let body = body::read(body, SNAPSHOT_LIMIT).await.map_err(|why| match why {
+        BodyError::TooLong => HttpError::TooLong,
+        BodyError::Incomplete => HttpError::Malformed("the snapshot did not arrive whole".to_owned()),
+    })?;
+    let fingerprint = request.fingerprint;
+    let stored = endpoints.context().sources().snapshots().take_copy(request, body, kept).await;
+    stored.map_err(|error| {
+        tracing::warn!(%error, %fingerprint, "a copy of a snapshot could not be taken");
+        HttpError::Internal
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}

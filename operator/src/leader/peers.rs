@@ -1,0 +1,92 @@
+//! Connections to the other processes of this install.
+//!
+//! All processes serve with one certificate and have the same Secret, from which they derive a proof that they show to
+//! each other with each request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Response};
+use ring::hmac;
+use rototo_connection::{Address, Endpoint, Trust};
+
+/// The header with the proof.
+const PEER_KEY: &str = "rototo-peer-key";
+/// The largest number of connections that are kept. Each process of a rollout has an address of its own.
+const CONNECTIONS: usize = 8;
+/// The largest accepted answer, in bytes: that of a snapshot.
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// The way to the other processes of this install.
+pub(crate) struct Peers {
+    authority: String,
+    server_name: String,
+    key: String,
+    connections: Mutex<HashMap<String, Arc<Endpoint>>>,
+}
+
+impl Peers {
+    /// Makes connections to processes whose certificate is for `server_name` and comes from `authority`.
+    pub(crate) fn new(authority: String, server_name: String, key: String) -> Self {
+        Self { authority, server_name, key, connections: Mutex::default() }
+    }
+
+    /// Returns whether another process of this install has sent a request with these headers.
+    pub(crate) fn sent(&self, headers: &HeaderMap) -> bool {
+        let Some(shown) = headers.get(PEER_KEY) else { return false };
+        // Two authentication codes are compared in constant time, and two keys are not.
+        let own = hmac::Key::new(hmac::HMAC_SHA256, self.key.as_bytes());
+        let shown = hmac::Key::new(hmac::HMAC_SHA256, shown.as_bytes());
+        hmac::verify(&own, b"", hmac::sign(&shown, b"").as_ref()).is_ok()
+    }
+
+    /// Sends a request to the process at `url`. The URI of the request is a path. Returns the reason if no answer comes
+    /// within `limit`.
+    pub(crate) async fn send(
+        &self,
+        url: &str,
+        request: Builder,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Response<Bytes>, String> {
+        let request = request.header(PEER_KEY, &self.key).body(body).map_err(|error| error.to_string())?;
+        let answer = self.connection(url)?.send(request, limit, LARGEST_ANSWER).await;
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn connection(&self, url: &str) -> Result<Arc<Endpoint>, String> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = connections.get(url) {
+            return Ok(connection.clone());
+        }
+        let address = Address { url: url.to_owned(), ca: Trust::Pem(self.authority.clone()) };
+        let connection = Endpoint::open_one_of(&address, &self.server_name).map_err(|error| error.to_string())?;
+        if connections.len() >= CONNECTIONS {
+            connections.clear();
+        }
+        Ok(connections.entry(url.to_owned()).or_insert(Arc::new(connection)).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(shown: Option<&str>, expected: bool) {
+        let peers = Peers::new(String::new(), "operator".to_owned(), "key".to_owned());
+        let headers = shown.map(|shown| (PEER_KEY.parse().unwrap(), shown.parse().unwrap()));
+        assert_eq!(peers.sent(&headers.into_iter().collect()), expected, "{shown:?}");
+    }
+
+    #[test]
+    fn only_a_process_that_has_the_secret_is_a_peer() {
+        check(None, false);
+        check(Some(""), false);
+        check(Some("ke"), false);
+        check(Some("keys"), false);
+        check(Some("key"), true);
+    }
+}

@@ -1,0 +1,49 @@
+//! Announces this process to the leader while another process leads, so that it gets a copy of every snapshot.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, Request};
+use tracing::{debug, warn};
+
+use crate::leader::LeaseConfig;
+use crate::reconcile::context::OperatorContext;
+use crate::source::copies::{Announcement, AnnouncementAnswer, Copies};
+
+/// The time between two announcements.
+const EVERY: Duration = Duration::from_secs(1);
+/// The longest wait for an answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Announces this process for as long as it runs, if this install has other replicas.
+pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> Infallible {
+    let (Some(copies), Some(url)) = (context.copies(), &lease.peer_url) else { return std::future::pending().await };
+    let announcement = Announcement { identity: lease.identity.clone(), start: fastrand::u64(..), url: url.clone() };
+    let mut reachable = true;
+    loop {
+        if let Some(leader) = context.leadership().leader() {
+            let announced = announce_to(&leader, &announcement, copies).await;
+            match &announced {
+                Ok(AnnouncementAnswer { complete: true }) => copies.completed(),
+                Ok(AnnouncementAnswer { complete: false }) => {}
+                Err(error) if reachable => {
+                    warn!(leader, error, "the leader does not take the announcement of this replica")
+                }
+                Err(error) => debug!(leader, error, "the leader does not take the announcement of this replica"),
+            }
+            reachable = announced.is_ok();
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn announce_to(leader: &str, announcement: &Announcement, copies: &Copies) -> Result<AnnouncementAnswer, String> {
+    let request = Request::builder().method(Method::POST).uri("/v1/replicas").header(CONTENT_TYPE, "application/json");
+    let body = serde_json::to_vec(announcement).map_err(|error| error.to_string())?;
+    let answer = copies.peers().send(leader, request, body, ANSWERED_WITHIN).await?;
+    if !answer.status().is_success() {
+        return Err(format!("{}: {}", answer.status(), rototo_connection::error_message(answer.body())));
+    }
+    serde_json::from_slice(answer.body()).map_err(|error| error.to_string())
+}
