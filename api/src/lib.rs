@@ -15,6 +15,7 @@
 
 pub mod condition;
 pub mod convergence;
+pub mod evidence;
 pub mod fleet;
 pub mod marker;
 pub mod names;

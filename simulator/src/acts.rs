@@ -11,7 +11,7 @@ use crate::world::{Claim, Faults, World};
 impl World {
     pub fn act(&mut self, act: Act) {
         self.check_undisturbed();
-        if !matches!(act, Act::StopOperators(_) | Act::RestartOperator(_) | Act::ChangeLeader) {
+        if !matches!(act, Act::StopOperators(_) | Act::RestartOperator(_) | Act::ChangeLeader | Act::HandOver) {
             self.disturbed = self.now;
         }
         match act {
@@ -38,6 +38,7 @@ impl World {
                     self.after(gap, Event::GiveLease { operator: 1 - operator });
                 }
             }
+            Act::HandOver => self.hand_over(),
             Act::CutOperator(millis) => self.faults.operator_cut = self.now + Duration::from_millis(millis),
             Act::Stop(one, millis) => self.stop_process(one, Duration::from_millis(millis)),
             Act::Kill(one) => {

@@ -73,6 +73,8 @@ pub enum Act {
     RestartOperator(u64),
     /// The other operator takes the lease over.
     ChangeLeader,
+    /// The operator that leads ends in order, passes its evidence on to the other one, and starts again.
+    HandOver,
     /// The operator can't reach the API server for so many milliseconds.
     CutOperator(u64),
     /// A process is stopped for so many milliseconds.
@@ -165,6 +167,7 @@ const KINDS: &[(u32, Draw)] = &[
     (6, |rng| Act::GitAway(rng.u64(1_000..40_000))),
     (3, |rng| Act::ApiAway(rng.u64(1_000..20_000))),
     (3, |rng| Act::LateStatus(rng.u64(500..15_000))),
+    (6, |_| Act::HandOver),
 ];
 
 impl HistoryScript {

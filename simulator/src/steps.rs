@@ -34,6 +34,7 @@ impl fmt::Display for Act {
         match self {
             Self::Push(content) => write!(f, "somebody pushes content {}", letter(content)),
             Self::PushReadme => f.write_str("somebody pushes a commit that leaves the workspace as it is"),
+            Self::HandOver => write!(f, "the operator that leads ends in order, and the other one continues"),
             Self::RestartOperator(gap) => write!(f, "the operator that leads dies, and starts again after {gap} ms"),
             Self::ChangeLeader => f.write_str("the other operator takes the lease over"),
             Self::CutOperator(time) => write!(f, "the operator can't reach the API server {}", lasts(*time)),

@@ -3,7 +3,7 @@
 use http::Method;
 use rototo_api::names::snapshot_path;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{App, ControlPlane, Endpoint, Observation, Operator, PATIENCE, until};
+use rototo_tests::harness::{App, ControlPlane, Endpoint, Observation, Operator, PATIENCE, until, until_async};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
@@ -111,4 +111,42 @@ async fn only_a_replica_may_send_copies_or_announce_itself() {
         // What neither has is asked of the leader, by the rights of the one who asks.
         assert_eq!(endpoint.get(&path, "nobody").await.unwrap().status, 401);
     }
+}
+
+#[tokio::test]
+async fn a_leader_that_ends_in_order_passes_its_evidence_on() {
+    let (mut scene, second) = two_replicas("hands-over").await;
+    let app = app_of(&scene, &second).await;
+    let claimed = scene.wait_for_fleet(1).await.fleet.unwrap().as_of.unwrap();
+    scene.operator.terminate().unwrap();
+    scene.operator = second;
+    // Each status until the successor's first claim is looked at.
+    until_async("the successor to claim", PATIENCE, async || {
+        let status = scene.namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
+        for (type_, expected) in [("Converged", "True/Converged"), ("Ready", "True/")] {
+            let found = condition(&status, type_);
+            anyhow::ensure!(found.starts_with(expected), "{type_} became {found}");
+        }
+        let later = status.fleet.and_then(|fleet| fleet.as_of).is_some_and(|as_of| as_of > claimed);
+        let leads = scene.operator.process()?.log().contains("this operator writes");
+        Ok(if later && leads { Observation::Done(()) } else { Observation::NotYet(format!("{later} {leads}")) })
+    })
+    .await
+    .unwrap();
+    drop(app);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_passes_nothing_on() {
+    let (mut scene, second) = two_replicas("killed-leader").await;
+    let app = app_of(&scene, &second).await;
+    scene.wait_for_fleet(1).await;
+    scene.operator.kill().unwrap();
+    scene.operator = second;
+    let recounts = |workspace: &RototoWorkspace| {
+        workspace.status.as_ref().is_some_and(|status| condition(status, "Converged") == "Unknown/Recounting")
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, "Unknown/Recounting", recounts).await.unwrap();
+    scene.wait_for_fleet(1).await;
+    drop(app);
 }

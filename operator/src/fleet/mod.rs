@@ -1,7 +1,9 @@
-//! The evidence of who runs what, as `rototo_protocol::fleet` judges it: pods, and reports that were turned away.
+//! The evidence of who runs what, as `rototo_protocol::fleet` judges it: pods, reports that were turned away, and what
+//! the last leader has passed on.
 //!
 //! [`pods`] has the pods of the watched namespaces, and [`clock`] is the clock that all evidence is dated by.
 
 pub(crate) mod clock;
+pub(crate) mod inheritance;
 pub(crate) mod pods;
 pub(crate) mod turned_away;

@@ -26,7 +26,8 @@ pub(crate) enum HttpError {
     UnknownWorkspace(WorkspaceKey),
     NoSuchPath,
     NoSuchMethod,
-    TooLong,
+    /// The body has more bytes than this.
+    TooLong(usize),
     Refused(WebhookRefusal),
     NotLeading,
     NotAPeer,
@@ -54,8 +55,8 @@ impl IntoResponse for HttpError {
                 let message = "GET serves snapshots and convergence, POST takes reports and webhook calls".to_owned();
                 (StatusCode::METHOD_NOT_ALLOWED, "no_such_method", message)
             }
-            Self::TooLong => {
-                let message = format!("a report may have at most {REPORT_LIMIT} bytes");
+            Self::TooLong(limit) => {
+                let message = format!("the body may have at most {limit} bytes");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
             }
             Self::Refused(refused) => refused_parts(&refused),

@@ -13,9 +13,10 @@ use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 
-use crate::http::body::{self, BodyError};
+use crate::http::body;
 use crate::http::endpoints::Endpoints;
 use crate::http::error::{HttpError, NotLeading};
+use crate::http::replicas::incomplete;
 
 /// The largest body that is passed on, in bytes: that of a webhook call.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -47,10 +48,7 @@ pub(super) async fn missing_to_leader(
 
 async fn pass_on(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Result<Response<Body>, HttpError> {
     let _place = endpoints.place()?;
-    let body = body::read(body, BODY_LIMIT).await.map_err(|why| match why {
-        BodyError::TooLong => HttpError::TooLong,
-        BodyError::Incomplete => HttpError::Malformed("the request did not arrive whole".to_owned()),
-    })?;
+    let body = body::read(body, BODY_LIMIT).await.map_err(|why| incomplete(why, BODY_LIMIT))?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder().method(parts.method).uri(path);
     if let Some(headers) = request.headers_mut() {

@@ -37,6 +37,7 @@ pub(crate) fn routes(endpoints: Endpoints) -> Router {
         .route_layer(from_fn_with_state(endpoints.clone(), forward::to_leader));
     let between_replicas = Router::new()
         .route("/v1/replicas", post(replicas::announce))
+        .route("/v1/replicas/handover", post(replicas::inherit))
         .route("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}", put(replicas::take_copy));
     Router::new()
         .merge(by_any_replica)

@@ -1,6 +1,7 @@
-//! The requests between the replicas of one install: announcements to the leader, and copies of snapshots from it.
+//! The requests between the replicas of one install: announcements to the leader, and copies of snapshots and the
+//! leader's evidence from it.
 //!
-//! Both are refused unless the sender shows that it has the install's Secret.
+//! All are refused unless the sender shows that it has the install's Secret.
 
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ use crate::source::copies::{Announcement, AnnouncementAnswer, KeptSnapshots};
 
 /// The largest packed snapshot, in bytes: more than the limits on a workspace allow.
 const SNAPSHOT_LIMIT: usize = 64 * 1024 * 1024;
+/// The largest handover, in bytes: that of some 200,000 processes.
+const HANDOVER_LIMIT: usize = 128 * 1024 * 1024;
 
 /// The snapshots of the workspace that the leader keeps, separated by commas.
 #[derive(Deserialize)]
@@ -42,6 +45,27 @@ pub(super) async fn announce(
     Ok(Json(copies.announced(&announcement, || context.kept_snapshots())))
 }
 
+/// Takes the evidence of a leader that is about to end.
+pub(super) async fn inherit(
+    State(endpoints): State<Endpoints>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, HttpError> {
+    endpoints.require_peer(&headers)?;
+    let body = body::read(body, HANDOVER_LIMIT).await.map_err(|why| incomplete(why, HANDOVER_LIMIT))?;
+    let handover = serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
+    endpoints.context().inherit(handover);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the refusal of a request whose body of at most `limit` bytes could not be read.
+pub(super) fn incomplete(why: BodyError, limit: usize) -> HttpError {
+    match why {
+        BodyError::TooLong => HttpError::TooLong(limit),
+        BodyError::Incomplete => HttpError::Malformed("the request did not arrive whole".to_owned()),
+    }
+}
+
 /// Takes the copy of a snapshot.
 pub(super) async fn take_copy(
     State(endpoints): State<Endpoints>,
@@ -60,10 +84,7 @@ pub(super) async fn take_copy(
         // A former leader still sends its copies.
         return Err(HttpError::NotLeading);
     }
-    let body = body::read(body, SNAPSHOT_LIMIT).await.map_err(|why| match why {
-        BodyError::TooLong => HttpError::TooLong,
-        BodyError::Incomplete => HttpError::Malformed("the snapshot did not arrive whole".to_owned()),
-    })?;
+    let body = body::read(body, SNAPSHOT_LIMIT).await.map_err(|why| incomplete(why, SNAPSHOT_LIMIT))?;
     let fingerprint = request.fingerprint;
     let stored = endpoints.context().sources().snapshots().take_copy(request, body, kept).await;
     stored.map_err(|error| {

@@ -55,7 +55,7 @@ async fn accept_report(
     let report = read(body).await?;
     let (record, context) = (endpoints.record(&key)?, endpoints.context());
     let receipt = record.lock().report(&report, caller.pod_in(&key.namespace), received, fastrand::f64());
-    let ReportReceipt { answer, requeue, applied_first } = receipt;
+    let ReportReceipt { answer, requeue, applied_first } = receipt.ok_or(HttpError::NotLeading)?;
     if let Some(after) = applied_first {
         context.metrics().applied(after);
     }
@@ -68,7 +68,7 @@ async fn accept_report(
 async fn read(body: Body) -> Result<Report, HttpError> {
     let malformed = |message: String| HttpError::Malformed(format!("the report could not be read: {message}"));
     let body = body::read(body, REPORT_LIMIT).await.map_err(|why| match why {
-        BodyError::TooLong => HttpError::TooLong,
+        BodyError::TooLong => HttpError::TooLong(REPORT_LIMIT),
         BodyError::Incomplete => malformed("it did not arrive whole".to_owned()),
     })?;
     let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;

@@ -75,7 +75,9 @@ pub async fn compete(
                 let other = seen.as_ref().filter(|_| tenure.is_none());
                 leadership.follow(other.and_then(|seen| holder_url(&seen.lease)));
                 let others_until = if created && !existed { None } else { Some(now()) };
-                apply_transition(transition, until, others_until, config, leadership, &changed);
+                let transitions = tenure.as_ref().and_then(|tenure| tenure.transitions);
+                let begin = || leadership.begin(until, others_until, transitions);
+                apply_transition(transition, until, begin, config, leadership, &changed);
                 held = tenure.map(|tenure| HeldLease { tenure, until });
                 if held.is_some() { config.duration / 3 } else { config.duration / 15 }
             }
@@ -104,7 +106,7 @@ fn now() -> Instant {
 fn apply_transition(
     transition: LeaseTransition,
     until: Instant,
-    others_until: Option<Instant>,
+    begin: impl FnOnce(),
     config: &LeaseConfig,
     leadership: &Leadership,
     changed: &impl Fn(LeadershipChange),
@@ -132,7 +134,7 @@ fn apply_transition(
             changed(LeadershipChange::Lost);
         }
     }
-    leadership.begin(until, others_until);
+    begin();
     changed(LeadershipChange::Gained);
 }
 

@@ -21,6 +21,8 @@ struct Term {
     until: Option<Instant>,
     /// The time until which another process may have written.
     others_until: Option<Instant>,
+    /// The number of changes of the holder until this term, by the Lease.
+    transitions: Option<i32>,
 }
 
 impl Leadership {
@@ -43,16 +45,29 @@ impl Leadership {
         self.lock().others_until.is_some_and(|ended| now < ended + ago)
     }
 
+    /// Returns the number of changes of the holder until this process's latest term.
+    pub(crate) fn transitions(&self) -> Option<i32> {
+        self.lock().transitions
+    }
+
+    /// Ends the term before the Lease is given up: from now on this process takes no reports and writes nothing.
+    pub(crate) fn retire(&self) {
+        self.end();
+    }
+
     /// Begins a term. `others_until` is the time until which another process may have written, if any ever did.
-    pub(super) fn begin(&self, until: Instant, others_until: Option<Instant>) {
+    pub(super) fn begin(&self, until: Instant, others_until: Option<Instant>, transitions: Option<i32>) {
         let mut term = self.lock();
-        *term = Term { number: term.number + 1, until: Some(until), others_until };
+        *term = Term { number: term.number + 1, until: Some(until), others_until, transitions };
     }
 
     /// Begins a term of a process that wrote before, where no other has written in between.
     pub(super) fn resume(&self, until: Instant) {
-        let others_until = self.lock().others_until;
-        self.begin(until, others_until);
+        let (others_until, transitions) = {
+            let term = self.lock();
+            (term.others_until, term.transitions)
+        };
+        self.begin(until, others_until, transitions);
     }
 
     /// Returns the URL of the process that holds the Lease, if that is another one.
@@ -89,7 +104,7 @@ mod tests {
         let after = |seconds| now + Duration::from_secs(seconds);
         let leadership = Leadership::default();
         assert_eq!(leadership.term(now), None);
-        leadership.begin(after(1), None);
+        leadership.begin(after(1), None, None);
         assert_eq!((leadership.term(now), leadership.term(after(2))), (Some(1), None));
         assert!(leadership.is_held(now) && !leadership.is_held(after(2)));
         leadership.renew(after(3));
@@ -105,9 +120,9 @@ mod tests {
         let now = Instant::now();
         let (hour, after) = (Duration::from_secs(3600), |seconds| now + Duration::from_secs(seconds));
         let leadership = Leadership::default();
-        leadership.begin(after(1), None);
+        leadership.begin(after(1), None, None);
         assert!(!leadership.others_wrote_within(hour, now));
-        leadership.begin(after(20), Some(after(10)));
+        leadership.begin(after(20), Some(after(10)), None);
         assert!(leadership.others_wrote_within(hour, after(10)));
         leadership.resume(after(40));
         assert!(leadership.others_wrote_within(hour, after(3_609)));

@@ -12,6 +12,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Moment, Pods};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
+use crate::fleet::inheritance::{Handover, Inheritance};
 use crate::fleet::pods::PodSelection;
 use crate::fleet::turned_away::TurnedAway;
 use crate::leader::peers::Peers;
@@ -39,6 +40,8 @@ pub(crate) struct OperatorContext {
     caches: Vec<Arc<WatchCaches>>,
     leadership: Leadership,
     turned_away: TurnedAway,
+    /// The evidence that the last leader has passed on.
+    inheritance: Inheritance,
     /// Copies on other replicas, if this install has any.
     copies: Option<Arc<Copies>>,
     /// The heartbeat of a small fleet.
@@ -60,6 +63,7 @@ impl OperatorContext {
         let copies = peers.map(|peers| Arc::new(Copies::new(Arc::new(peers), sources.snapshots().clone())));
         Self {
             copies,
+            inheritance: Inheritance::default(),
             sources,
             markers,
             statuses: StatusWriter::new(client.clone()),
@@ -182,7 +186,22 @@ impl OperatorContext {
             let removed_by_another = self.leadership.others_wrote_within(NAMESAKES_REMEMBERED, Instant::now());
             workspace.status.is_none() && !marked && !removed_by_another
         };
-        self.records.of(workspace, self.heartbeat, new)
+        let inherited = |uid: &str| self.inheritance.fleet(uid, self.leadership.transitions(), self.heartbeat);
+        self.records.of(workspace, self.heartbeat, new, inherited)
+    }
+
+    /// Takes the evidence of a leader that is about to end.
+    pub(crate) fn inherit(&self, handover: Handover) {
+        self.inheritance.received(handover);
+    }
+
+    /// Ends this process's term, and passes its evidence on to the other replicas. One of them leads next.
+    pub(crate) async fn hand_over(&self) {
+        let Some(copies) = self.copies.as_ref().filter(|_| self.leadership.is_held(Instant::now())) else { return };
+        self.leadership.retire();
+        let records = self.records.all();
+        let fleets = records.iter().filter_map(|(_, record)| record.lock().hand_over()).collect();
+        copies.hand_over(&Handover { transitions: self.leadership.transitions(), fleets }).await;
     }
 
     /// Returns whether `map` says of a workspace just what is known of it.

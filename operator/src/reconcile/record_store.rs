@@ -31,12 +31,14 @@ pub(crate) const NAMESAKES_REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 impl RecordStore {
     /// Returns the record of a workspace. A new object gets a new one, also under an old name. `new` returns whether no
     /// process can run content of a workspace of this name, as far as the caller knows. After a namesake, processes may
-    /// run what that one published, so the operator listens for them first.
+    /// run what that one published, so the operator listens for them first. `inherited` returns the fleet whose evidence
+    /// the last leader has passed on.
     pub(crate) fn of(
         &self,
         workspace: &RototoWorkspace,
         heartbeat: Duration,
         new: impl FnOnce() -> bool,
+        inherited: impl FnOnce(&str) -> Option<Fleet>,
     ) -> SharedRecord {
         let uid = workspace.uid().unwrap_or_default();
         let mut all = self.lock();
@@ -45,8 +47,8 @@ impl RecordStore {
             return record.clone();
         }
         let had_namesake = known.is_some() || all.removed.contains_key(&WorkspaceKey::of(workspace));
-        let start = if !had_namesake && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
-        let fleet = Fleet::new(start, heartbeat, clock::now());
+        let start = || if !had_namesake && new() { FleetStart::New } else { counted(workspace, Timestamp::now()) };
+        let fleet = inherited(&uid).unwrap_or_else(|| Fleet::new(start(), heartbeat, clock::now()));
         let record = SharedRecord::new(WorkspaceRecord::new(uid, &workspace.spec, fleet));
         all.records.insert(WorkspaceKey::of(workspace), record.clone());
         record
@@ -129,15 +131,15 @@ mod tests {
     #[test]
     fn the_processes_of_a_new_workspace_are_known_at_once() {
         let records = RecordStore::default();
-        assert_eq!(verdict(&records.of(&workspace("1"), HEARTBEAT, || true)), Verdict::NoProcesses);
+        assert_eq!(verdict(&records.of(&workspace("1"), HEARTBEAT, || true, |_| None)), Verdict::NoProcesses);
     }
 
     #[test]
     fn the_operator_listens_for_processes_of_a_removed_namesake_before_it_claims_anything() {
         let records = RecordStore::default();
         let first = workspace("1");
-        records.of(&first, HEARTBEAT, || true);
+        records.of(&first, HEARTBEAT, || true, |_| None);
         records.remove(&WorkspaceKey::of(&first));
-        assert_eq!(verdict(&records.of(&workspace("2"), HEARTBEAT, || true)), Verdict::Recounting);
+        assert_eq!(verdict(&records.of(&workspace("2"), HEARTBEAT, || true, |_| None)), Verdict::Recounting);
     }
 }

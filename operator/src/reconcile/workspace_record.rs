@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
@@ -45,6 +46,8 @@ pub(crate) struct WorkspaceRecord {
     suspended: bool,
     /// A report has said something new, and a reconcile is about to be asked for.
     requeue_pending: bool,
+    /// The evidence was passed on to the next leader, which takes the reports from now on.
+    handed_over: bool,
 }
 
 /// The answer to a report, and what has to be done about it.
@@ -86,6 +89,7 @@ impl WorkspaceRecord {
             webhook: None,
             suspended: spec.suspend,
             requeue_pending: false,
+            handed_over: false,
         }
     }
 
@@ -170,19 +174,29 @@ impl WorkspaceRecord {
         self.source.verified().map(|verified| verified.at + self.stale_after)
     }
 
-    /// A process has reported, at `received`. `jitter` lies between 0 and 1.
+    /// Returns the evidence about the fleet, to be passed on to the next leader, with the UID of the workspace. This
+    /// process takes no report afterwards. `None` during a recount.
+    pub(crate) fn hand_over(&mut self) -> Option<(String, FleetEvidence)> {
+        self.handed_over = true;
+        Some((self.uid.clone(), self.fleet.evidence(clock::now())?))
+    }
+
+    /// A process has reported, at `received`. `jitter` lies between 0 and 1. `None` after [`Self::hand_over`].
     pub(crate) fn report(
         &mut self,
         report: &Report,
         pod: Option<PodIdentity>,
         received: Moment,
         jitter: f64,
-    ) -> ReportReceipt {
+    ) -> Option<ReportReceipt> {
+        if self.handed_over {
+            return None;
+        }
         let taken = self.fleet.report(report, pod, received, jitter);
         let applied_first = taken.applied_first;
         // A heartbeat that says nothing new is no reason to count anew.
         let requeue = taken.news && !std::mem::replace(&mut self.requeue_pending, true);
-        ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first }
+        Some(ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first })
     }
 
     /// The reconcile that a report made necessary is asked for.

@@ -51,7 +51,7 @@ const START_AGAIN: Duration = Duration::from_secs(2);
 /// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
 const LAST_DECISIONS: Duration = Duration::from_millis(600);
 /// The time for which the requests that are being answered then may still take.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
 /// earlier.
 pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
@@ -150,6 +150,8 @@ async fn operate(
             _ = work => {}
             () = ends_after(shutdown, LAST_DECISIONS) => warn!("a reconcile did not end in time, and was given up"),
         }
+        // Before the Lease is given up, so that the next leader has the evidence when its term begins.
+        context.hand_over().await;
         given_up.cancel();
     };
     let terms = options.lease();

@@ -1,5 +1,5 @@
 //! Copies of snapshots on the other replicas, so that the loss of one process, with its disk, loses no published
-//! content.
+//! content; and the handover of the leader's evidence when it ends.
 //!
 //! A replica that holds no Lease announces itself to the one that does ([`Copies::announced`]). The leader sends it
 //! everything that is kept, and then each snapshot before its marker is written ([`Copies::copy`]). A copy is a cache
@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Builder;
 use axum::http::{Method, Request};
+use futures::future::join_all;
 use rototo_engine::Fingerprint;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -28,6 +30,8 @@ const WAITS: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(6);
 /// The longest time that sending one snapshot may take.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
+/// The longest time that a handover may take when the operator ends.
+const HANDED_OVER_WITHIN: Duration = Duration::from_millis(300);
 
 /// A replica's announcement to the leader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,6 +178,24 @@ impl Copies {
         self.lock().values().any(|replica| {
             replica.is_there(now) && replica.holds.get(key).is_some_and(|holds| holds.contains(&fingerprint))
         })
+    }
+
+    /// Sends `handover` to every replica that runs, and waits a moment for them.
+    pub(crate) async fn hand_over(&self, handover: &impl Serialize) {
+        let Ok(body) = serde_json::to_vec(handover) else { return };
+        let sent = self.present().into_iter().map(|(identity, _, url)| {
+            let body = body.clone();
+            async move {
+                let request = Request::builder().method(Method::POST).uri("/v1/replicas/handover");
+                let request = request.header(CONTENT_TYPE, "application/json");
+                match self.peers.send(&url, request, body, HANDED_OVER_WITHIN).await {
+                    Ok(answer) if answer.status().is_success() => info!(replica = identity, "handed over to a replica"),
+                    Ok(answer) => warn!(replica = identity, status = %answer.status(), "a replica took no handover"),
+                    Err(error) => warn!(replica = identity, error, "a replica took no handover"),
+                }
+            }
+        });
+        join_all(sent).await;
     }
 
     async fn send(

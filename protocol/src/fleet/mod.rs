@@ -14,12 +14,14 @@
 //! - [`pods`]: pods by the state of their containers, and the ends that the kubelet has reported.
 //! - `verdict`: the present, *every process that counts runs the publish*.
 //! - `cohort`: the past, *the publish took this long to reach everyone who was there*.
+//! - `handover`: the evidence that one operator process passes on to the next.
 //! - `view`: both, with counts and stragglers, for status and metrics.
 //!
 //! `cohort`, `pods`, and `process` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
 //! the files of their subjects.
 
 mod cohort;
+mod handover;
 #[cfg(test)]
 mod histories;
 pub mod pods;

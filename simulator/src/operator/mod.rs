@@ -2,11 +2,13 @@
 //!
 //! - here: an operator process, its lease, and its reconciles.
 //! - [`record`]: what it remembers of the workspace.
+//! - `handover`: the evidence that one leader passes on to the next.
 //! - `publishing`: from the source to the marker.
 //! - `reports`: what processes say, and what they are answered.
 //! - `status`: what is claimed.
 //! - `workspace`: the object comes and goes, and what it leaves is swept.
 
+mod handover;
 mod publishing;
 pub mod record;
 mod reports;
@@ -42,6 +44,8 @@ pub struct Operator {
     pub record: Option<Record>,
     /// The UID of the workspace that its watch shows.
     pub marker_confirmed: Option<u64>,
+    /// The evidence of the leader that ended last in order.
+    inheritance: Option<handover::Inheritance>,
     /// Another operator process led before it.
     has_predecessor: bool,
     /// It has removed what was left of a workspace of this name.
@@ -67,6 +71,7 @@ impl Operator {
             clock_offset: 0,
             record: None,
             marker_confirmed: None,
+            inheritance: None,
             has_predecessor: false,
             swept: false,
             sweeps: None,

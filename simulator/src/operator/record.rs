@@ -101,7 +101,8 @@ impl World {
         let figures = status.iter().flat_map(|claim| claim.history.iter());
         let figures = figures.filter_map(|(name, all)| Some((*name, (*all)?))).collect();
         self.records += 1;
-        self.operators[operator].record = Some(Record {
+        let inheritance = self.inheritance(operator, uid);
+        let mut record = Record {
             number: self.records,
             uid,
             began: now,
@@ -123,7 +124,11 @@ impl World {
             figures,
             landed: BTreeMap::new(),
             status: (version, status),
-        });
+        };
+        if let Some(inheritance) = inheritance {
+            record.inherit(inheritance, MIN_HEARTBEAT, now);
+        }
+        self.operators[operator].record = Some(record);
         self.poll(operator);
     }
 

@@ -16,6 +16,7 @@ const FLEET: &str = "protocol/src/fleet/mod.rs";
 const VERDICT: &str = "protocol/src/fleet/verdict.rs";
 const PROCESS: &str = "protocol/src/fleet/process.rs";
 const COHORT: &str = "protocol/src/fleet/cohort.rs";
+const HANDOVER: &str = "protocol/src/fleet/handover.rs";
 const PODS: &str = "protocol/src/fleet/pods.rs";
 const VIEW: &str = "protocol/src/fleet/view.rs";
 const PLAN: &str = "protocol/src/plan.rs";
@@ -29,6 +30,7 @@ const OPERATOR_EDGE: &str = "simulator/src/operator/mod.rs";
 const RECORD_EDGE: &str = "simulator/src/operator/record.rs";
 const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
 const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
+const HANDOVER_EDGE: &str = "simulator/src/operator/handover.rs";
 const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
 pub const MUTANTS: &[Mutant] = &[
@@ -224,6 +226,30 @@ pub const MUTANTS: &[Mutant] = &[
         REPORTING,
         "cap: REPORT_BACKOFF.cap.min(heartbeat)",
         "cap: REPORT_BACKOFF.cap.max(heartbeat)",
+    ),
+    mutant(
+        "a handover leaves a process out",
+        HANDOVER,
+        "processes: self.processes.iter().map(",
+        "processes: self.processes.iter().skip(1).map(",
+    ),
+    mutant(
+        "a handover passes a recount on as knowledge",
+        HANDOVER,
+        "if self.recounting {",
+        "if self.processes.len() > 1_000_000 {",
+    ),
+    mutant(
+        "a handover makes every report a new one",
+        HANDOVER,
+        "let last_report_at = before(sent, evidence.reported_ms_ago);",
+        "let last_report_at = sent;",
+    ),
+    mutant(
+        "the evidence of any earlier leader counts",
+        HANDOVER_EDGE,
+        "inheritance.term + 1 == terms",
+        "inheritance.term < terms",
     ),
     mutant(
         "what is known of a workspace is known of its namesake",

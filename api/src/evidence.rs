@@ -1,0 +1,50 @@
+//! The evidence about a fleet, as the leader of the operator's replicas passes it on to the next leader.
+//!
+//! All times are ages at the moment of sending, because two processes have no common monotonic clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::Report;
+
+/// The evidence about the fleet of one workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetEvidence {
+    /// The processes that the operator knows.
+    pub processes: Vec<ProcessEvidence>,
+    /// The time for which the operator has received reports without a gap, in milliseconds.
+    pub listening_ms: u64,
+    /// The number of processes that an earlier operator counted and that have not reported since.
+    pub unaccounted: u32,
+    /// The time since that earlier count, in milliseconds.
+    pub counted_ms_ago: u64,
+    /// The number of processes that were dropped since the last publish.
+    pub dropped: u32,
+}
+
+/// The evidence about one process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessEvidence {
+    /// The pod of the process, by its verified token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodReference>,
+    /// The last report of the process, without its ages and its testimony.
+    pub report: Report,
+    /// The age of that report in milliseconds.
+    pub reported_ms_ago: u64,
+    /// The age of the first report in milliseconds.
+    pub first_reported_ms_ago: u64,
+    /// The time after the last report within which the next one was promised, in milliseconds.
+    pub interval_ms: u64,
+    /// The time since a sibling testified that the process is gone, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub testified_gone_ms_ago: Option<u64>,
+}
+
+/// A pod by name and UID.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodReference {
+    /// The pod's name.
+    pub name: String,
+    /// The pod's UID.
+    pub uid: String,
+}

@@ -1,0 +1,101 @@
+//! Passes the evidence about a fleet on from one operator process to the next.
+//!
+//! The next process continues to count only if nobody else can have received a report in between. Its caller proves
+//! that by the Lease; without that proof it begins with [`Fleet::new`], and recounts.
+
+use std::time::Duration;
+
+use rototo_api::evidence::{FleetEvidence, PodReference, ProcessEvidence};
+use rototo_api::fleet::Report;
+
+use super::process::{Process, ProcessId};
+use super::{Fleet, FleetStart, Moment, last_report};
+
+impl Fleet {
+    /// Returns the evidence. `None` during a recount: the next process then has to count anew as well.
+    pub fn evidence(&mut self, now: Moment) -> Option<FleetEvidence> {
+        self.settle(now);
+        if self.recounting {
+            return None;
+        }
+        Some(FleetEvidence {
+            processes: self.processes.iter().map(|(id, process)| evidence_of(id, process, now)).collect(),
+            listening_ms: age(self.listening_since, now),
+            unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
+            counted_ms_ago: millis(now.saturating_sub(self.began) + self.counted_ago),
+            dropped: self.dropped,
+        })
+    }
+
+    /// Returns the fleet of which another process has sent this evidence at `sent`. Reports that were turned away since
+    /// may be of any process, so the operator waits for silent processes anew.
+    #[must_use]
+    pub fn inherited(evidence: &FleetEvidence, min_heartbeat: Duration, sent: Moment) -> Self {
+        let mut fleet = Self::new(FleetStart::New, min_heartbeat, sent);
+        fleet.listening_since = before(sent, evidence.listening_ms);
+        fleet.counted_before = usize::try_from(evidence.unaccounted).unwrap_or(usize::MAX);
+        fleet.counted_ago = Duration::from_millis(evidence.counted_ms_ago);
+        fleet.dropped = evidence.dropped;
+        fleet.processes = evidence.processes.iter().map(|process| inherited(process, sent)).collect();
+        fleet
+    }
+}
+
+fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidence {
+    let publish = process.last_report.publish;
+    let pod = id
+        .pod
+        .as_ref()
+        .map(|uid| PodReference { name: process.pod_name.clone().unwrap_or_default(), uid: uid.clone() });
+    let report = Report {
+        process: id.process.clone(),
+        sequence: process.sequence,
+        container: process.container.clone(),
+        started_at: process.started_at,
+        pid: process.pid,
+        fingerprint: publish.map(|publish| publish.fingerprint.to_string()),
+        updated_at: publish.map(|publish| publish.updated_at),
+        state: process.last_report.state,
+        reason: process.last_report.reason.clone(),
+        ..Report::default()
+    };
+    ProcessEvidence {
+        pod,
+        report,
+        reported_ms_ago: age(process.last_report_at, now),
+        first_reported_ms_ago: age(process.first_report_at, now),
+        interval_ms: millis(process.promised.saturating_sub(process.last_report_at)),
+        testified_gone_ms_ago: process.testified_gone.map(|then| age(then, now)),
+    }
+}
+
+fn inherited(evidence: &ProcessEvidence, sent: Moment) -> (ProcessId, Process) {
+    let report = &evidence.report;
+    let last_report_at = before(sent, evidence.reported_ms_ago);
+    let process = Process {
+        sequence: report.sequence,
+        last_report: last_report(report),
+        last_report_at,
+        promised: last_report_at + Duration::from_millis(evidence.interval_ms),
+        first_report_at: before(sent, evidence.first_reported_ms_ago),
+        container: report.container.clone(),
+        started_at: report.started_at,
+        pid: report.pid,
+        testified_gone: evidence.testified_gone_ms_ago.map(|ago| before(sent, ago)),
+        ..Process::of(report, evidence.pod.as_ref().map(|pod| pod.name.clone()), sent)
+    };
+    let pod = evidence.pod.as_ref().map(|pod| pod.uid.clone());
+    (ProcessId { pod, process: report.process.clone() }, process)
+}
+
+fn age(then: Moment, now: Moment) -> u64 {
+    millis(now.saturating_sub(then))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn before(moment: Moment, millis: u64) -> Moment {
+    moment.saturating_sub(Duration::from_millis(millis))
+}
