@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use futures::FutureExt;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
@@ -50,6 +51,8 @@ const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
 const START_AGAIN: Duration = Duration::from_secs(2);
 /// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
 const LAST_DECISIONS: Duration = Duration::from_millis(600);
+/// The time, from the signal on, by which the evidence has to be passed on to the other replicas.
+const LAST_HANDOVER: Duration = Duration::from_millis(1000);
 /// The time for which the requests that are being answered then may still take.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
@@ -146,12 +149,18 @@ async fn operate(
     let given_up = CancellationToken::new();
     let work = async {
         // The last decisions are written while the Lease is still held.
+        let signalled = signalled(shutdown).shared();
         tokio::select! {
             _ = work => {}
-            () = ends_after(shutdown, LAST_DECISIONS) => warn!("a reconcile did not end in time, and was given up"),
+            () = ends_after(signalled.clone(), LAST_DECISIONS) => {
+                warn!("a reconcile did not end in time, and was given up");
+            }
         }
         // Before the Lease is given up, so that the next leader has the evidence when its term begins.
-        context.hand_over().await;
+        tokio::select! {
+            () = context.hand_over() => {}
+            () = ends_after(signalled, LAST_HANDOVER) => warn!("no replica took the evidence in time"),
+        }
         given_up.cancel();
     };
     let terms = options.lease();
@@ -174,10 +183,16 @@ async fn operate(
     Ok(())
 }
 
-/// Ends a while after `shutdown`.
-async fn ends_after(shutdown: &CancellationToken, grace: Duration) {
+/// Returns the time of `shutdown`.
+async fn signalled(shutdown: &CancellationToken) -> tokio::time::Instant {
     shutdown.cancelled().await;
-    tokio::time::sleep(grace).await;
+    tokio::time::Instant::now()
+}
+
+/// Ends a while after the signal.
+async fn ends_after(signalled: impl Future<Output = tokio::time::Instant>, grace: Duration) {
+    let end = signalled.await + grace;
+    tokio::time::sleep_until(end).await;
 }
 
 fn serve_health(

@@ -30,8 +30,8 @@ const WAITS: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(6);
 /// The longest time that sending one snapshot may take.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
-/// The longest time that a handover may take when the operator ends.
-const HANDED_OVER_WITHIN: Duration = Duration::from_millis(300);
+/// The longest time that a handover may take.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A replica's announcement to the leader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ impl Copies {
         })
     }
 
-    /// Sends `handover` to every replica that runs, and waits a moment for them.
+    /// Sends `handover` to every replica that runs, and waits for their answers.
     pub(crate) async fn hand_over(&self, handover: &impl Serialize) {
         let Ok(body) = serde_json::to_vec(handover) else { return };
         let sent = self.present().into_iter().map(|(identity, _, url)| {
