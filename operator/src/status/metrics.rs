@@ -27,6 +27,7 @@ pub struct Metrics {
     processes: Family<ProcessLabels, Gauge>,
     polls: Family<OutcomeLabels, Counter>,
     verified: Family<WorkspaceLabels, Gauge>,
+    stale: Family<WorkspaceLabels, Gauge>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -94,6 +95,8 @@ impl Default for Metrics {
             Unit::Seconds,
             verified.clone(),
         );
+        let stale = Family::default();
+        registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
@@ -112,6 +115,7 @@ impl Default for Metrics {
             processes,
             polls,
             verified,
+            stale,
             publishes,
             publish_refused,
             put_back,
@@ -206,12 +210,18 @@ impl Metrics {
         }
     }
 
+    /// The status of a workspace was derived. A pinned or suspended workspace is never stale.
+    pub(crate) fn stale(&self, key: &WorkspaceKey, is_stale: bool) {
+        self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
+    }
+
     /// A workspace is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));
         }
         self.verified.remove(&workspace(key));
+        self.stale.remove(&workspace(key));
     }
 }
 
