@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod cargo;
 pub mod chaos;
+pub mod chart_readme;
 pub mod control_plane;
 pub mod demo;
 pub mod fuzz;

@@ -12,7 +12,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Build every program once, then run every test.
     Test(test::TestArguments),
-    /// Write the files that are generated from code: the CRD, its copy in the chart, and the page on lint rules.
+    /// Write the files that are generated: the CRD, its copy in the chart, the chart's README, and the page on lint rules.
     Generate(generate::GenerateArguments),
     /// Feed arbitrary bytes to every parser.
     Fuzz(fuzz::FuzzArguments),
