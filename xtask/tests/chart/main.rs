@@ -1,6 +1,8 @@
 //! Holds the chart without a cluster: what it renders, and what it brings for people who are on call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alerts;
+mod dashboard;
 mod rendering;
 
 use std::fs;
