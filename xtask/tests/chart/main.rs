@@ -4,6 +4,7 @@
 mod alerts;
 mod dashboard;
 mod rendering;
+mod runbook;
 
 use std::fs;
 use std::path::PathBuf;
