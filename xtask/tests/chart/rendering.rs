@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use xtask::cargo;
 
-use crate::{chart, helm, objects, template};
+use crate::{chart, helm, objects, read, template};
 
 const SETS: [&str; 4] = ["defaults", "everything", "namespaces", "openshift"];
 
@@ -186,16 +186,49 @@ fn the_notes_say_what_comes_next_and_what_stays() {
 
 #[test]
 fn the_readme_is_made_from_the_comments_of_the_values() {
-    let read = |name: &str| fs::read_to_string(chart(name)).unwrap();
+    let read = |name: &str| read(&format!("charts/rototo-operator/{name}"));
     let values = serde_saphyr::from_str(&read("values.yaml")).unwrap();
     let expected = xtask::chart_readme::markdown(&read("README.in.md"), &read("values.yaml"), &values).unwrap();
     assert!(read("README.md") == expected, "the chart's README.md is stale: run `cargo xtask generate`");
 }
 
+/// A command of a page is a line that begins with `helm install` or `helm upgrade`, and its continuations.
+#[test]
+fn the_helm_commands_of_the_pages_render() {
+    let pages = ["docs/quickstart.md", "docs/production.md", "charts/rototo-operator/README.in.md"];
+    for page in pages {
+        let text = read(page).replace("\\\n", " ").replace('$', "");
+        let helm = |line: &&str| line.starts_with("helm install") || line.starts_with("helm upgrade --install");
+        let commands: Vec<&str> = text.lines().filter(helm).collect();
+        assert!(!commands.is_empty(), "{page}");
+        for command in commands {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let values = words.windows(2).filter(|pair| pair[0] == "--set").flatten().copied();
+            template(&values.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{page}: {command}: {error}"));
+        }
+    }
+}
+
+/// Every value that a page names in code exists.
+#[test]
+fn the_values_that_the_page_on_production_names_exist() {
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
+    let mut known = 0;
+    for name in read("docs/production.md").split('`').skip(1).step_by(2) {
+        let path: Vec<&str> = name.split('=').next().unwrap().split('.').collect();
+        if path.len() > 1 && values.get(path[0]).is_some() {
+            let value = path.iter().try_fold(&values, |value, part| value.get(part));
+            assert!(value.is_some(), "docs/production.md names the value `{name}`, which does not exist");
+            known += 1;
+        }
+    }
+    assert!(known > 8, "{known}");
+}
+
 #[test]
 fn the_schema_names_every_value_and_no_other() {
-    let schema: Value = serde_json::from_str(&fs::read_to_string(chart("values.schema.json")).unwrap()).unwrap();
-    let values: Value = serde_saphyr::from_str(&fs::read_to_string(chart("values.yaml")).unwrap()).unwrap();
+    let schema: Value = serde_json::from_str(&read("charts/rototo-operator/values.schema.json")).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
     let names = |of: &Value| of.as_object().unwrap().keys().filter(|name| *name != "global").cloned().collect();
     let (described, there): (BTreeSet<String>, BTreeSet<String>) = (names(&schema["properties"]), names(&values));
     assert_eq!(described, there);
