@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn each_described_value_has_a_row() {
         let values = json!({ "image": { "tag": "" }, "resources": { "limits": { "memory": "1Gi" } } });
-        let head = "| value | default | description |\n|---|---|---|\n";
+        let columns = "| value | default | description |\n|---|---|---|\n";
         let expected = format!(
-            "above\n### Image\n\n{head}| `image.tag` | `\"\"` | The tag. It has a default. |\n\n### Pod\n\n{head}\
+            "above\n### Image\n\n{columns}| `image.tag` | `\"\"` | The tag. It has a default. |\n\n### Pod\n\n{columns}\
              | `resources` | `{{\"limits\":{{\"memory\":\"1Gi\"}}}}` | Its \\| resources. |\nbelow"
         );
         let described = VALUES.strip_suffix("last: [] \n").unwrap();
