@@ -232,3 +232,28 @@ fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
 fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
     ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_stale_workspace_is_shown_until_it_is_gone() {
+        let metrics = Metrics::default();
+        let key = WorkspaceKey { namespace: "checkout".to_owned(), name: "config".to_owned() };
+        let series =
+            |value: &str| format!("rototo_workspace_stale{{namespace=\"checkout\",workspace=\"config\"}} {value}\n");
+        metrics.stale(&key, true);
+        assert!(text(&metrics).contains(&series("1")), "{}", text(&metrics));
+        metrics.stale(&key, false);
+        assert!(text(&metrics).contains(&series("0")), "{}", text(&metrics));
+        metrics.forget(&key);
+        assert!(!text(&metrics).contains("rototo_workspace_stale{"), "{}", text(&metrics));
+    }
+}
