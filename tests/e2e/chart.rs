@@ -1,6 +1,8 @@
 //! The chart can be installed, upgraded, and uninstalled without the loss of any configuration.
 
-use rototo_tests::harness::{Cluster, ControlPlane, Namespace};
+use std::fs;
+
+use rototo_tests::harness::{Cluster, ControlPlane, Namespace, Observation, Operator, PATIENCE, until};
 use serde_json::{Value, json};
 
 fn chart() -> String {
@@ -40,6 +42,122 @@ async fn two_releases_serve_different_namespaces_of_one_cluster() {
     for _ in 0..2 {
         let namespace = Namespace::create(cluster, "two").await.unwrap();
         rototo_tests::harness::install_chart(&namespace, &[]).unwrap();
+    }
+}
+
+/// Follows the printed commands from one install to another one with another name in another namespace.
+#[tokio::test]
+async fn a_second_release_is_refused_before_anything_is_installed_and_can_take_over() {
+    let plane = ControlPlane::start().unwrap();
+    let [first, second] = [Namespace::create(&plane, "first").await, Namespace::create(&plane, "second").await];
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let chart = chart();
+    let install = ["upgrade", "--install", "another", &chart];
+    let refused = |values: &[&str]| {
+        let error = helm(&plane, second.name(), &[&install[..], values].concat()).unwrap_err().to_string();
+        let made = get(&plane, &["serviceaccounts,deployments", "--namespace", second.name()]);
+        assert_eq!(made["items"], json!([]), "{error}");
+        error
+    };
+    let own_namespace = format!("watchNamespaces={{{}}}", second.name());
+
+    helm(&plane, first.name(), &["install", "rototo-operator", &chart]).unwrap();
+    let error = refused(&[]);
+    assert!(
+        error.contains(&format!("rototo-operator in the namespace {} serves all namespaces", first.name())),
+        "{error}"
+    );
+    let error = refused(&["--set", &own_namespace]);
+    assert!(error.contains(&format!("serves {} already", second.name())), "{error}");
+
+    // Different namespaces are served side by side, and one release owns the CRD.
+    let narrowed = format!("watchNamespaces={{{}}}", first.name());
+    helm(&plane, first.name(), &["upgrade", "rototo-operator", &chart, "--set", &narrowed]).unwrap();
+    let error = refused(&["--set", &own_namespace]);
+    assert!(error.contains("set crds.install=false"), "{error}");
+    let beside = [&install[..], &["--set", &own_namespace, "--set", "crds.install=false"]].concat();
+    helm(&plane, second.name(), &beside).unwrap();
+    helm(&plane, second.name(), &["uninstall", "another"]).unwrap();
+
+    // The first release goes, and its markers and its CRD stay.
+    plane
+        .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd/rototoworkspaces.rototo.dev"])
+        .unwrap();
+    let source = json!({ "source": "git+https://git.example.com/acme/config.git#main:prod" });
+    first.apply_workspace("config", source).await.unwrap();
+    helm(&plane, first.name(), &["uninstall", "rototo-operator"]).unwrap();
+    let map = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "rototo-markers",
+            "annotations": { "rototo.dev/install": format!("{}/rototo-operator", first.name()) },
+        },
+    });
+    // The policy of the first release is enforced for a moment longer.
+    until("the markers of the first release to be admitted", PATIENCE, || {
+        Ok(match first.apply(&map.to_string()) {
+            Ok(_) => Observation::Done(()),
+            Err(error) => Observation::NotYet(error.to_string()),
+        })
+    })
+    .unwrap();
+    follow_the_printed_commands(&plane, &refused(&[]), "label --overwrite crd rototoworkspaces.rototo.dev");
+    follow_the_printed_commands(&plane, &refused(&[]), "annotate --overwrite configmap rototo-markers");
+    helm(&plane, second.name(), &install).unwrap();
+    let map = get(&plane, &["configmap", "rototo-markers", "--namespace", first.name()]);
+    assert_eq!(map["metadata"]["annotations"]["rototo.dev/install"], format!("{}/another", second.name()));
+}
+
+/// Runs the lines with kubectl in a message. One of them must have this text.
+fn follow_the_printed_commands(cluster: &Cluster, message: &str, expected: &str) {
+    let commands: Vec<&str> = message.lines().filter_map(|line| line.strip_prefix("  kubectl ")).collect();
+    assert!(commands.iter().any(|command| command.starts_with(expected)), "{message}");
+    for command in commands {
+        cluster.kubectl(&command.split(' ').collect::<Vec<_>>()).unwrap();
+    }
+}
+
+/// Helm removes the rights of the operator before its pod has ended, so the operator can't do it.
+#[tokio::test]
+async fn an_uninstall_gives_the_lease_up_while_the_operator_still_runs() {
+    let cluster = ControlPlane::shared().unwrap();
+    let namespace = Namespace::create(cluster, "uninstall").await.unwrap();
+    let mut operator = Operator::start(&namespace).unwrap();
+    let holder = || {
+        let lease = get(cluster, &["lease", "rototo-operator", "--namespace", namespace.name()]);
+        lease["spec"]["holderIdentity"].clone()
+    };
+    assert!(holder().is_string(), "the operator holds the Lease");
+    helm(cluster, namespace.name(), &["uninstall", "rototo-operator"]).unwrap();
+    assert_eq!(holder(), Value::Null);
+    operator.terminate().unwrap();
+    assert_eq!(holder(), Value::Null, "the operator without rights has not written the Lease again");
+    Operator::start(&namespace).unwrap();
+}
+
+/// Objects of other projects' kinds are left out: their CRDs are not in this cluster.
+#[tokio::test]
+async fn the_api_server_accepts_what_the_chart_renders() {
+    let cluster = ControlPlane::shared().unwrap();
+    let namespace = Namespace::create(cluster, "rendered").await.unwrap();
+    // A controller would create it.
+    cluster.kubectl(&["create", "serviceaccount", "default", "--namespace", namespace.name()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for set in ["defaults", "everything", "openshift"] {
+        let values = xtask::cargo::root().join("xtask/tests/chart/values").join(set).with_extension("yaml");
+        let values = values.display().to_string();
+        let rendered =
+            cluster.helm(&["template", "x", &chart(), "--namespace", namespace.name(), "--values", &values]).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        let foreign = ["monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"];
+        let own = |object: &&Value| !object.is_null() && !foreign.iter().any(|group| object["apiVersion"] == *group);
+        let own: Vec<&Value> = objects.iter().filter(own).collect();
+        assert!(own.len() > 12, "{set}: {}", own.len());
+        let file = directory.path().join(set).with_extension("json");
+        fs::write(&file, json!({ "apiVersion": "v1", "kind": "List", "items": own }).to_string()).unwrap();
+        let file = file.display().to_string();
+        cluster.kubectl(&["apply", "--dry-run=server", "--validate=strict", "--filename", &file]).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
+use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -12,7 +12,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Build every program once, then run every test.
     Test(test::TestArguments),
-    /// Write the files that are generated from code: the CRD, its copy in the chart, and the page on lint rules.
+    /// Write the files that are generated: the CRD, its copy in the chart, the chart's README, and the page on lint rules.
     Generate(generate::GenerateArguments),
     /// Feed arbitrary bytes to every parser.
     Fuzz(fuzz::FuzzArguments),
@@ -22,6 +22,8 @@ enum Command {
     Chaos(chaos::ChaosArguments),
     /// Measure the time that a change takes.
     Bench(bench::BenchArguments),
+    /// Check and test the chart's alerts with promtool.
+    Alerts,
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
     ControlPlane,
 }
@@ -35,6 +37,10 @@ fn main() -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Alerts => {
+            print!("{}", alerts::run()?);
+            Ok(())
+        }
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);
             Ok(())

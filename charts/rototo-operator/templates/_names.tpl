@@ -7,9 +7,9 @@
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trimSuffix "-" }}
 {{- else if contains (include "rototo-operator.name" .) .Release.Name }}
-{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- .Release.Name | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "rototo-operator.name" .) | trunc 52 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "rototo-operator.name" .) | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -30,6 +30,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "rototo-operator.labels" -}}
 {{ include "rototo-operator.selectorLabels" . }}
 app.kubernetes.io/component: operator
+{{ include "rototo-operator.commonLabels" . }}
+{{- end }}
+
+{{/* The labels of a pod that is no operator: the Service must not lead to it. */}}
+{{- define "rototo-operator.testLabels" -}}
+app.kubernetes.io/name: {{ include "rototo-operator.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{ include "rototo-operator.commonLabels" . }}
+{{- end }}
+
+{{- define "rototo-operator.commonLabels" -}}
 app.kubernetes.io/part-of: rototo
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}

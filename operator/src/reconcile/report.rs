@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use rototo_api::condition::CONVERGED;
+use rototo_api::condition::{CONVERGED, STALE};
 use rototo_api::convergence::Convergence;
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
@@ -85,10 +85,13 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let pods = context.pods(workspace);
     let mut record = shared.lock();
     let fleet = record.count_fleet(pods, context.last_turned_away());
-    context.metrics().fleet(&WorkspaceKey::of(workspace), &fleet);
+    let key = WorkspaceKey::of(workspace);
+    context.metrics().fleet(&key, &fleet);
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);
     let next = status(&facts(workspace, &record, &fleet, &remembered, now));
+    let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
+    context.metrics().stale(&key, is_stale);
     let wake = next_wake(workspace, &record, &fleet, now);
     StatusDecision { next, actual, resource_version, remembered, wake }
 }

@@ -27,6 +27,7 @@ pub struct Metrics {
     processes: Family<ProcessLabels, Gauge>,
     polls: Family<OutcomeLabels, Counter>,
     verified: Family<WorkspaceLabels, Gauge>,
+    stale: Family<WorkspaceLabels, Gauge>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -96,6 +97,8 @@ impl Default for Metrics {
             Unit::Seconds,
             verified.clone(),
         );
+        let stale = Family::default();
+        registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
@@ -122,6 +125,7 @@ impl Default for Metrics {
             processes,
             polls,
             verified,
+            stale,
             publishes,
             publish_refused,
             put_back,
@@ -225,12 +229,18 @@ impl Metrics {
         }
     }
 
+    /// The status of a workspace was derived. A pinned or suspended workspace is never stale.
+    pub(crate) fn stale(&self, key: &WorkspaceKey, is_stale: bool) {
+        self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
+    }
+
     /// A workspace is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));
         }
         self.verified.remove(&workspace(key));
+        self.stale.remove(&workspace(key));
     }
 }
 
@@ -240,4 +250,29 @@ fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
 
 fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
     ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_stale_workspace_is_shown_until_it_is_gone() {
+        let metrics = Metrics::default();
+        let key = WorkspaceKey { namespace: "checkout".to_owned(), name: "config".to_owned() };
+        let series =
+            |value: &str| format!("rototo_workspace_stale{{namespace=\"checkout\",workspace=\"config\"}} {value}\n");
+        metrics.stale(&key, true);
+        assert!(text(&metrics).contains(&series("1")), "{}", text(&metrics));
+        metrics.stale(&key, false);
+        assert!(text(&metrics).contains(&series("0")), "{}", text(&metrics));
+        metrics.forget(&key);
+        assert!(!text(&metrics).contains("rototo_workspace_stale{"), "{}", text(&metrics));
+    }
 }

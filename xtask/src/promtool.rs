@@ -1,0 +1,71 @@
+//! Supplies promtool, which checks and tests the alerts of the chart.
+//!
+//! It is that of this machine, or that of Debian's package `prometheus`, which is downloaded once into the cache of the
+//! project (`$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`) and is not installed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::control_plane::cache_directory;
+
+/// Debian's package with the program.
+const PACKAGE: &str = "prometheus";
+/// The path of the program in that package.
+const PROGRAM: &str = "usr/bin/promtool";
+
+/// Finds promtool, or downloads it.
+pub fn ensure() -> anyhow::Result<PathBuf> {
+    let mut installed = Command::new("promtool");
+    if installed.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
+        return Ok(PathBuf::from("promtool"));
+    }
+    let cache = cache_directory()?;
+    fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
+    let place = cache.join("promtool");
+    // Several programs may start at once.
+    let lock = File::create(cache.join("promtool.lock")).context("create the lock of promtool's download")?;
+    lock.lock().context("lock promtool's download")?;
+    let program = place.join(PROGRAM);
+    if !program.is_file() {
+        eprintln!("promtool is not installed: downloading Debian's package `{PACKAGE}` into {}", place.display());
+        let unpacked = cache.join(format!("promtool.{}", std::process::id()));
+        fs::create_dir_all(&unpacked).with_context(|| format!("create {}", unpacked.display()))?;
+        let fetched = fetch(&unpacked).context(
+            "promtool is neither installed nor downloaded: install it (it is part of Prometheus), or see why apt-get \
+             could not download it",
+        );
+        let moved = fetched.and_then(|()| {
+            fs::rename(unpacked.join("root"), &place).with_context(|| format!("write {}", place.display()))
+        });
+        let _ = fs::remove_dir_all(&unpacked);
+        moved?;
+    }
+    Ok(program)
+}
+
+fn fetch(directory: &Path) -> anyhow::Result<()> {
+    // A fresh machine has no package lists, or old ones.
+    if run(directory, "apt-get", &["download", PACKAGE]).is_err() {
+        run(directory, "apt-get", &["update", "--quiet"])?;
+        run(directory, "apt-get", &["download", PACKAGE])?;
+    }
+    let entries = fs::read_dir(directory).with_context(|| format!("read {}", directory.display()))?;
+    let package = entries.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "deb"));
+    let package = package.context("apt-get downloaded no package")?.display().to_string();
+    run(directory, "dpkg-deb", &["--extract", &package, "all"])?;
+    let (from, to) = (directory.join("all").join(PROGRAM), directory.join("root").join(PROGRAM));
+    fs::create_dir_all(to.parent().context("the program is in a folder")?).context("create the program's folder")?;
+    fs::rename(&from, &to).with_context(|| format!("the package `{PACKAGE}` has no {PROGRAM}"))
+}
+
+fn run(directory: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).current_dir(directory).output().with_context(|| format!("run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! The objects that the chart renders from several sets of values, and the values that it refuses.
+//!
+//! A set is a file in `values/`, and `snapshots/` has what it renders. `ROTOTO_UPDATE=1 cargo test -p xtask --test chart`
+//! writes the snapshots.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use xtask::cargo;
+
+use crate::{chart, helm, objects, read, template};
+
+const SETS: [&str; 4] = ["defaults", "everything", "namespaces", "openshift"];
+
+fn set(name: &str) -> String {
+    cargo::root().join("xtask/tests/chart/values").join(name).with_extension("yaml").display().to_string()
+}
+
+fn every_set() -> impl Iterator<Item = (&'static str, Vec<Value>)> {
+    SETS.into_iter().map(|name| (name, objects(&["--values", &set(name)])))
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// Returns the pod of the Deployment.
+fn pod(objects: &[Value]) -> &Value {
+    &of_kind(objects, "Deployment")[0]["spec"]["template"]
+}
+
+#[test]
+fn each_set_of_values_renders_its_snapshot() {
+    let mut differ = Vec::new();
+    for name in SETS {
+        // A test compares the CRD with the code, and the dashboard is a file.
+        let rendered = template(&["--values", &set(name)]).unwrap();
+        let separate = ["rototo-operator/templates/crd.yaml", "rototo-operator/templates/dashboards.yaml"];
+        let kept = rendered.split("---\n# Source: ").filter(|part| !separate.iter().any(|file| part.starts_with(file)));
+        let rendered = kept.collect::<Vec<_>>().join("---\n# Source: ");
+        let path = PathBuf::from("xtask/tests/chart/snapshots").join(name).with_extension("yaml");
+        let absolute = cargo::root().join(&path);
+        if env::var_os("ROTOTO_UPDATE").is_some_and(|value| value == "1") {
+            fs::write(&absolute, &rendered).unwrap();
+        }
+        if fs::read_to_string(&absolute).unwrap_or_default() != rendered {
+            differ.push(path);
+        }
+    }
+    assert!(
+        differ.is_empty(),
+        "the chart renders something else than {differ:?}: `ROTOTO_UPDATE=1 cargo test -p xtask --test chart` writes \
+         them, and `git diff` shows the change"
+    );
+}
+
+#[test]
+fn helm_lint_finds_nothing_in_any_set() {
+    for name in SETS {
+        helm(&["lint", "--strict", &chart("").display().to_string(), "--values", &set(name)]).unwrap();
+    }
+}
+
+#[test]
+fn values_that_would_fail_later_are_refused_with_the_way_out() {
+    let cases = [
+        ("logLevl=info", "additional properties 'logLevl' not allowed"),
+        ("image.pullSecrets[0].name=x", "additional properties 'pullSecrets' not allowed"),
+        ("image.repository=x@sha256:00", "/image/repository"),
+        ("image.repository=registry.example.com/x:1", "/image/repository"),
+        ("image.digest=sha256:00", "/image/digest"),
+        ("extraEnv[0].name=HOME", "the chart sets this variable itself; see `logLevel` and `proxy`"),
+        ("extraEnv[0].name=GIT_SSL_NO_VERIFY", "the operator removes GIT_…"),
+        ("extraEnv[0].value=x", "missing property 'name'"),
+        ("extraVolumes[0].name=tmp", "the chart has a volume of this name"),
+        ("extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/data", "the chart mounts a volume here"),
+        ("extraArgs={--release=other}", "the chart sets this one itself"),
+        ("podLabels.app\\.kubernetes\\.io/name=x", "the chart sets this label itself"),
+        ("persistence.existingClaim=x", "/persistence/enabled"),
+        ("ingress.enabled=true", "/ingress/hosts"),
+        ("httpRoute.enabled=true", "/httpRoute/parentRefs"),
+        ("podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1", "/podDisruptionBudget"),
+        ("rbac.secrets.access=listed", "/rbac/secrets/names"),
+        ("fullnameOverride=Not_A_Name", "/fullnameOverride"),
+        ("prometheusRule.enabled=true,prometheusRule.disabled={RototoNone}", "The alerts are RototoOperatorDown"),
+    ];
+    for (values, expected) in cases {
+        let error = template(&["--set", values]).expect_err(values);
+        assert!(error.contains(expected), "{values}: {error}");
+    }
+}
+
+#[test]
+fn no_name_is_given_twice_in_a_pod() {
+    for (set, objects) in every_set() {
+        let spec = &pod(&objects)["spec"];
+        let container = &spec["containers"][0];
+        let lists = [(container, "env", "name"), (container, "volumeMounts", "mountPath"), (spec, "volumes", "name")];
+        for (of, list, key) in lists {
+            let all = of[list].as_array().unwrap();
+            let names: BTreeSet<&str> = all.iter().map(|entry| entry[key].as_str().unwrap()).collect();
+            assert_eq!(names.len(), all.len(), "{set}: {list}");
+        }
+    }
+}
+
+#[test]
+fn only_webhooks_come_from_outside_of_the_cluster() {
+    let objects = objects(&["--values", &set("everything")]);
+    for rule in of_kind(&objects, "Ingress")[0]["spec"]["rules"].as_array().unwrap() {
+        let paths = rule["http"]["paths"].as_array().unwrap();
+        assert!(paths.iter().all(|path| path["path"] == "/hooks/" && path["pathType"] == "Prefix"), "{rule}");
+    }
+    for rule in of_kind(&objects, "HTTPRoute")[0]["spec"]["rules"].as_array().unwrap() {
+        let path = json!({ "type": "PathPrefix", "value": "/hooks/" });
+        assert_eq!(rule["matches"], json!([{ "method": "POST", "path": path }]));
+    }
+}
+
+#[test]
+fn the_service_leads_to_the_operator_and_not_to_the_pod_of_helm_test() {
+    for (set, objects) in every_set() {
+        let selector = &of_kind(&objects, "Service")[0]["spec"]["selector"];
+        let selects = |labels: &Value| selector.as_object().unwrap().iter().all(|(name, value)| labels[name] == *value);
+        assert!(selects(&pod(&objects)["metadata"]["labels"]), "{set}");
+        assert!(!selects(&of_kind(&objects, "Pod")[0]["metadata"]["labels"]), "{set}");
+    }
+}
+
+#[test]
+fn a_security_context_can_be_removed_in_part_or_as_a_whole() {
+    let objects = objects(&["--values", &set("openshift")]);
+    let spec = &pod(&objects)["spec"];
+    let left = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
+    assert_eq!(spec["securityContext"], left);
+    assert_eq!(spec["containers"][0]["securityContext"], Value::Null);
+}
+
+#[test]
+fn metrics_keep_their_own_namespace_label() {
+    let objects = objects(&["--values", &set("everything")]);
+    assert_eq!(of_kind(&objects, "ServiceMonitor")[0]["spec"]["endpoints"][0]["honorLabels"], true);
+}
+
+/// RBAC goes before the pod has ended, and so does its token. See `lease.yaml`.
+#[test]
+fn an_uninstall_gives_the_lease_up_and_keeps_the_crd() {
+    let objects = objects(&[]);
+    let hook = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].clone();
+    let lease = of_kind(&objects, "Lease")[0];
+    assert_eq!((hook(lease), &lease["metadata"]["name"]), (json!("post-delete"), &json!("rototo")));
+    assert_eq!(lease["spec"]["holderIdentity"], Value::Null);
+    let crd = of_kind(&objects, "CustomResourceDefinition")[0];
+    assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+}
+
+#[test]
+fn the_notes_say_what_comes_next_and_what_stays() {
+    let chart = chart("").display().to_string();
+    let notes = |values: &[&str]| {
+        let install = ["install", "rototo", &chart, "--namespace", "rototo-system", "--dry-run=client"];
+        let printed = helm(&[&install[..], values].concat()).unwrap();
+        printed.split_once("\nNOTES:\n").unwrap().1.to_owned()
+    };
+    let plain = notes(&[]);
+    for text in [
+        "kubectl rollout status deployment/rototo-rototo-operator --namespace rototo-system",
+        "kubectl apply --namespace default",
+        "kubectl get rototoworkspaces --namespace default --watch",
+        "kubectl delete crd rototoworkspaces.rototo.dev",
+        "kubectl delete configmaps --all-namespaces --selector rototo.dev/markers=true",
+        "kubectl delete secret rototo-rototo-operator-tls --namespace rototo-system",
+        "kubectl delete lease rototo --namespace rototo-system",
+    ] {
+        assert!(plain.contains(text), "{text}: {plain}");
+    }
+    assert!(notes(&["--set", "replicas=1"]).contains("--set replicas=2, or --set persistence.enabled=true"));
+    assert!(!plain.contains("persistence.enabled"), "{plain}");
+    let namespaces = notes(&["--values", &set("namespaces")]);
+    assert!(namespaces.contains("kubectl apply --namespace checkout"), "{namespaces}");
+    assert!(!namespaces.contains("persistence.enabled=true"), "{namespaces}");
+    assert!(namespaces.contains("does not install the CRD"), "{namespaces}");
+}
+
+#[test]
+fn the_readme_is_made_from_the_comments_of_the_values() {
+    let read = |name: &str| read(&format!("charts/rototo-operator/{name}"));
+    let values = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let expected = xtask::chart_readme::markdown(&read("README.in.md"), &read("values.yaml"), &values).unwrap();
+    assert!(read("README.md") == expected, "the chart's README.md is stale: run `cargo xtask generate`");
+}
+
+/// A command of a page is a line that begins with `helm install` or `helm upgrade`, and its continuations.
+#[test]
+fn the_helm_commands_of_the_pages_render() {
+    let pages = ["docs/quickstart.md", "docs/production.md", "charts/rototo-operator/README.in.md"];
+    for page in pages {
+        let text = read(page).replace("\\\n", " ").replace('$', "");
+        let helm = |line: &&str| line.starts_with("helm install") || line.starts_with("helm upgrade --install");
+        let commands: Vec<&str> = text.lines().filter(helm).collect();
+        assert!(!commands.is_empty(), "{page}");
+        for command in commands {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let values = words.windows(2).filter(|pair| pair[0] == "--set").flatten().copied();
+            template(&values.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{page}: {command}: {error}"));
+        }
+    }
+}
+
+/// Every value that a page names in code exists.
+#[test]
+fn the_values_that_the_page_on_production_names_exist() {
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
+    let mut known = 0;
+    for name in read("docs/production.md").split('`').skip(1).step_by(2) {
+        let path: Vec<&str> = name.split('=').next().unwrap().split('.').collect();
+        if path.len() > 1 && values.get(path[0]).is_some() {
+            let value = path.iter().try_fold(&values, |value, part| value.get(part));
+            assert!(value.is_some(), "docs/production.md names the value `{name}`, which does not exist");
+            known += 1;
+        }
+    }
+    assert!(known > 8, "{known}");
+}
+
+#[test]
+fn the_schema_names_every_value_and_no_other() {
+    let schema: Value = serde_json::from_str(&read("charts/rototo-operator/values.schema.json")).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("charts/rototo-operator/values.yaml")).unwrap();
+    let names = |of: &Value| of.as_object().unwrap().keys().filter(|name| *name != "global").cloned().collect();
+    let (described, there): (BTreeSet<String>, BTreeSet<String>) = (names(&schema["properties"]), names(&values));
+    assert_eq!(described, there);
+}
