@@ -101,8 +101,8 @@ async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -
                 confirmed.gone.insert(name);
             }
             Ok(_) => {
-                let exists = "exists, and the watch does not show it: nothing of it is removed";
-                confirmed.left.insert(format!("the workspace {namespace}/{name} {exists}"));
+                let kept = "a workspace exists that the watch does not show: nothing is removed of";
+                confirmed.left.insert(format!("{kept} {namespace}/{name}"));
             }
             Err(error) => {
                 let error = api_error(&error);
@@ -217,7 +217,7 @@ mod tests {
             }
         };
         check(&["gone", "gone-too"], &["gone", "gone-too"], &[]).await;
-        check(&["alive", "gone"], &["gone"], &["ns/alive exists"]).await;
+        check(&["alive", "gone"], &["gone"], &["removed of ns/alive"]).await;
         check(&["gone", "silent"], &["gone"], &["ns/silent is gone: "]).await;
         check(&["gone", "unserved"], &["gone"], &["ns/unserved is gone: 404 NotFound"]).await;
     }
