@@ -117,12 +117,11 @@ async fn a_deleted_namespace_hinders_no_other_floods_no_log_and_is_served_when_i
 
     // An operator that starts now is ready, and serves the namespace that is left.
     two.operator.kill().unwrap();
-    two.operator.start_again().unwrap();
-    two.operator.wait_until_ready().unwrap();
     two.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 20").unwrap();
     two.repository.push().unwrap();
     let commit = two.repository.head().unwrap();
-    two.publish_in(&two.home).await;
+    two.operator.start_again().unwrap();
+    two.operator.wait_until_ready().unwrap();
     let newest = |workspace: &RototoWorkspace| {
         let published = workspace.status.as_ref().and_then(|status| status.published.as_ref());
         published.and_then(|published| published.revision.as_ref()).is_some_and(|newest| newest.ends_with(&commit))

@@ -38,13 +38,13 @@ const KINDS: [WatchedKind; 3] = [WatchedKind::Workspaces, WatchedKind::Maps, Wat
 
 /// An answer of the API server that refuses a watch until somebody changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct WatchRefusal {
     code: u16,
     /// Code, reason, and message.
     pub(crate) message: String,
 }
 
-impl Refusal {
+impl WatchRefusal {
     /// Returns the refusal in an error of a watch. Every other error is an interruption.
     pub(crate) fn of(error: &watcher::Error) -> Option<Self> {
         let status: &Status = match error {
@@ -87,21 +87,21 @@ pub(crate) enum HealthChange {
 
 /// The state of the watches of one scope.
 #[derive(Debug, Default)]
-pub(crate) struct WatchHealth(Mutex<Watches>);
+pub(crate) struct WatchHealth(Mutex<WatchAnswers>);
 
 #[derive(Debug, Default)]
-struct Watches {
+struct WatchAnswers {
     /// The last answer to each watch. One that has had none is missing.
-    answers: BTreeMap<WatchedKind, Result<(), Refusal>>,
+    answers: BTreeMap<WatchedKind, Result<(), WatchRefusal>>,
     /// The refusal that is the known state.
-    shown: Option<(WatchedKind, Refusal)>,
+    shown: Option<(WatchedKind, WatchRefusal)>,
     /// All watches have run at once before.
     ran: bool,
 }
 
 impl WatchHealth {
     /// Notes an answer to one watch. Returns the change of state that it causes.
-    pub(crate) fn observe(&self, kind: WatchedKind, answer: Result<(), Refusal>) -> Option<HealthChange> {
+    pub(crate) fn observe(&self, kind: WatchedKind, answer: Result<(), WatchRefusal>) -> Option<HealthChange> {
         let mut watches = self.lock();
         watches.answers.insert(kind, answer);
         watches.change()
@@ -112,12 +112,12 @@ impl WatchHealth {
         self.lock().shown.as_ref().map(|(_, refusal)| refusal.message.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watches> {
+    fn lock(&self) -> MutexGuard<'_, WatchAnswers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watches {
+impl WatchAnswers {
     fn change(&mut self) -> Option<HealthChange> {
         let refused = |kind: &WatchedKind| self.answers.get(kind)?.as_ref().err().cloned();
         // The refusal that is known stands for the others for as long as it lasts.
@@ -154,11 +154,11 @@ mod tests {
     use super::WatchedKind::{Maps, Pods, Workspaces};
     use super::*;
 
-    fn refused(code: u16) -> Result<(), Refusal> {
-        Err(Refusal { code, message: format!("{code}") })
+    fn refused(code: u16) -> Result<(), WatchRefusal> {
+        Err(WatchRefusal { code, message: format!("{code}") })
     }
 
-    fn changes(answers: &[(WatchedKind, Result<(), Refusal>)]) -> Vec<HealthChange> {
+    fn changes(answers: &[(WatchedKind, Result<(), WatchRefusal>)]) -> Vec<HealthChange> {
         let health = WatchHealth::default();
         answers.iter().filter_map(|(kind, answer)| health.observe(*kind, answer.clone())).collect()
     }
@@ -201,10 +201,10 @@ mod tests {
         let check = |code: u16, refuses: bool| {
             let status = Status::failure("no", "Because").with_code(code).boxed();
             assert_eq!(
-                Refusal::of(&watcher::Error::InitialListFailed(kube::Error::Api(status.clone()))).is_some(),
+                WatchRefusal::of(&watcher::Error::InitialListFailed(kube::Error::Api(status.clone()))).is_some(),
                 refuses
             );
-            assert_eq!(Refusal::of(&watcher::Error::WatchError(status)).is_some(), refuses);
+            assert_eq!(WatchRefusal::of(&watcher::Error::WatchError(status)).is_some(), refuses);
         };
         for code in [401, 403, 404] {
             check(code, true);
@@ -212,6 +212,6 @@ mod tests {
         for code in [410, 429, 500, 503] {
             check(code, false);
         }
-        assert_eq!(Refusal::of(&watcher::Error::NoResourceVersion), None);
+        assert_eq!(WatchRefusal::of(&watcher::Error::NoResourceVersion), None);
     }
 }

@@ -12,7 +12,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use crate::reconcile::watch_health::Refusal;
+use crate::reconcile::watch_health::WatchRefusal;
 
 /// The first wait after a failure. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ pub(crate) enum WatchAnswer<'a> {
     /// The watch runs.
     Runs,
     /// The API server refuses it.
-    Refused(Refusal),
+    Refused(WatchRefusal),
     /// It was interrupted, and goes on by itself.
     Interrupted {
         /// The error.
@@ -76,8 +76,8 @@ where
                     return Some((Ok(event), (begin, report, events, backoff)));
                 }
                 Some(Err(error)) => {
-                    let (refusal, first) = (Refusal::of(&error), backoff.is_first(Instant::now()));
-                    let forbidden = refusal.as_ref().is_some_and(Refusal::is_forbidden);
+                    let (refusal, first) = (WatchRefusal::of(&error), backoff.is_first(Instant::now()));
+                    let forbidden = refusal.as_ref().is_some_and(WatchRefusal::is_forbidden);
                     report(match refusal.clone() {
                         Some(refusal) => WatchAnswer::Refused(refusal),
                         None => WatchAnswer::Interrupted { error: &error, first },

@@ -226,6 +226,8 @@ mod killed_processes {
         let first_run = started(&history);
         history.after(1_000).pod("p1").pod("p2").publishes(publish(A, 1)).applied("p2", publish(A, 1));
         history.reports("p1/c0", ProcessState::Applied, Some(publish(A, 1)), first_run);
+        // Each report that is news is counted, as in the operator.
+        assert_eq!(history.verdict(), Verdict::Converged);
         history.after(10_000).applied("p2", publish(A, 1));
         history
     }
