@@ -9,10 +9,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod api_error;
 mod api_server;
 mod endpoint;
 mod limits;
 
+pub use api_error::{api_answer, api_error};
 pub use api_server::{api_server, limited};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
 

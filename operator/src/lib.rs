@@ -29,5 +29,6 @@ mod source;
 mod status;
 mod workspace_key;
 
+pub use crate::run::log::log_to_stderr;
 pub use crate::run::options;
 pub use crate::run::{ENDS_WITHIN, StartError, run};

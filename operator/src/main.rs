@@ -1,13 +1,12 @@
 //! `rototo-operator`: reads its flags, sets up the log, and runs until a signal ends it.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rototo_operator::log_to_stderr;
 use rototo_operator::options::Options;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // This comes before there are other threads, which would not be confined.
@@ -15,7 +14,7 @@ fn main() -> ExitCode {
         return rototo_lua::serve();
     }
     let options = Options::parse();
-    log_to_stderr(options.log_json);
+    log_to_stderr(&options);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,16 +50,6 @@ async fn operate(options: Options) -> ExitCode {
 async fn too_late(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(rototo_operator::ENDS_WITHIN).await;
-}
-
-fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        log.json().init();
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).init();
-    }
 }
 
 async fn cancel_on_signal(shutdown: CancellationToken) {

@@ -30,5 +30,6 @@ mod sources;
 mod transcripts;
 mod two_workspaces;
 mod unanswered;
+mod watched_namespaces;
 mod webhook;
 mod written_fixtures;

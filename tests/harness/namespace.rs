@@ -30,8 +30,12 @@ pub struct Namespace {
 impl Namespace {
     /// Creates a namespace whose name begins with `purpose`.
     pub async fn create(cluster: &Cluster, purpose: &str) -> anyhow::Result<Self> {
-        let client = cluster.client().await?;
-        let name = format!("{purpose}-{:08x}", fastrand::u32(..));
+        Self::create_as(cluster, &format!("{purpose}-{:08x}", fastrand::u32(..))).await
+    }
+
+    /// Creates a namespace with this name.
+    pub async fn create_as(cluster: &Cluster, name: &str) -> anyhow::Result<Self> {
+        let (client, name) = (cluster.client().await?, name.to_owned());
         let object =
             Object { metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() }, ..Object::default() };
         let created = Api::all(client.clone()).create(&PostParams::default(), &object).await;

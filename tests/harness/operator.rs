@@ -117,7 +117,7 @@ impl Operator {
     /// [`Operator::terminate`]. Returns at once.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env("RUST_LOG", "info,rototo_operator=debug").env("RUST_BACKTRACE", "1");
+        command.args(&self.arguments).env("RUST_LOG", "debug").env("RUST_BACKTRACE", "1");
         self.process = Some(ChildProcess::start("rototo-operator", command, &self.directory.join("log"))?);
         Ok(())
     }

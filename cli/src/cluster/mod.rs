@@ -24,7 +24,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_connection::{Address, api_server};
+use rototo_connection::{Address, api_answer, api_error, api_server};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -194,7 +194,10 @@ impl NamespaceClient {
                 let error = self.explained(error);
                 if lasting { WatchProblem::Lasting(error) } else { WatchProblem::Passing(error) }
             }
-            other => WatchProblem::Passing(other.into()),
+            watcher::Error::WatchError(status) => {
+                WatchProblem::Passing(anyhow!("the watch has ended: {}", api_answer(&status)))
+            }
+            other @ watcher::Error::NoResourceVersion => WatchProblem::Passing(other.into()),
         }
     }
 
@@ -212,7 +215,7 @@ impl NamespaceClient {
                 "the cluster knows no RototoWorkspace: install the chart rototo-operator, or name another \
                     --kube-context"
             ),
-            _ => anyhow::Error::from(error).context("the API server could not be asked"),
+            _ => anyhow!("the API server could not be asked: {}", api_error(&error)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `ROTOTO_WORKSPACE_SOURCE` names the source of the policy: a directory on a laptop, a git address in a job, or
 //! `kubernetes://<namespace>/<workspace>` in a pod. The code is the same for all of them.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -47,8 +48,11 @@ struct PolicyQuery {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Kube logs a refused watch with everything that it knows. The library logs the missing rule, in a sentence.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime::watcher=error"));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 
     let options = RefreshOptions::from_env().expecting::<DegradationPolicy>(POLICY).on_change(|change| {
         let (fingerprint, variables) = (change.workspace.fingerprint(), &change.variables);

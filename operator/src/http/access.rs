@@ -343,7 +343,7 @@ impl Authorizer {
     {
         let (api, parameters) = (Api::<K>::all(self.client.clone()), PostParams::default());
         match timeout(ANSWERS_WITHIN, api.create(&parameters, review)).await {
-            Ok(answer) => answer.map_err(|error| Denied::Unavailable(error.to_string())),
+            Ok(answer) => answer.map_err(|error| Denied::Unavailable(rototo_connection::api_error(&error))),
             Err(_) => Err(Denied::Unavailable(format!("no answer within {ANSWERS_WITHIN:?}"))),
         }
     }

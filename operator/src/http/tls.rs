@@ -46,7 +46,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The Secret could not be read or written.
-    #[error("the Secret {secret} with the operator's certificate could not be read or written: {source}")]
+    #[error("the Secret {secret} with the operator's certificate could not be read or written: {}", rototo_connection::api_error(.source))]
     Secret {
         /// The Secret's name.
         secret: String,

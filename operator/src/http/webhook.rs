@@ -127,7 +127,12 @@ impl Webhooks {
         }
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let found = secrets.get(secret).await.map_err(|error| {
-            tracing::warn!(%error, namespace, secret, "the keys of a webhook can't be read");
+            tracing::warn!(
+                error = rototo_connection::api_error(&error),
+                namespace,
+                secret,
+                "the keys of a webhook can't be read"
+            );
             WebhookRefusal::NoKeys(secret.to_owned())
         })?;
         // A key that was saved with an editor ends with a line feed that the host does not know of.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use rototo_connection::api_error;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -54,6 +55,8 @@ pub async fn compete(
     let mut held: Option<HeldLease> = None;
     // Whoever deletes a Lease does not end the processes that wrote under it.
     let mut existed = false;
+    // The reason why the last attempt failed. A reason that stays is logged once.
+    let mut trouble: Option<String> = None;
     // A write without an answer may have succeeded.
     let mut may_hold = false;
     while !shutdown.is_cancelled() {
@@ -69,6 +72,7 @@ pub async fn compete(
         asked();
         let pause = match answer {
             Ok(Ok((tenure, created))) => {
+                trouble = None;
                 // Counted from before the request: the answer may have taken long.
                 let until = began + config.duration.mul_f64(0.8);
                 let transition = transition(held.as_ref(), tenure.as_ref(), now());
@@ -81,12 +85,15 @@ pub async fn compete(
                 held = tenure.map(|tenure| HeldLease { tenure, until });
                 if held.is_some() { config.duration / 3 } else { config.duration / 15 }
             }
-            Ok(Err(error)) => {
-                warn!(%error, lease = config.name, "the Lease could not be asked for");
-                config.duration / 15
-            }
-            Err(_) => {
-                warn!(lease = config.name, "the API server did not answer for the Lease");
+            unanswered => {
+                let error = match unanswered {
+                    Ok(Err(error)) => api_error(&error),
+                    _ => "the API server did not answer".to_owned(),
+                };
+                if trouble.as_ref() != Some(&error) {
+                    warn!(error, lease = config.name, "the Lease can't be read or written");
+                }
+                trouble = Some(error);
                 config.duration / 15
             }
         };
@@ -172,7 +179,9 @@ async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
     };
     match timeout(GIVING_UP, released).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the Lease could not be given up; a successor waits until it is old"),
+        Ok(Err(error)) => {
+            warn!(error = api_error(&error), "the Lease could not be given up; a successor waits until it is old")
+        }
         Err(_) => warn!("the Lease could not be given up in time; a successor waits until it is old"),
     }
 }

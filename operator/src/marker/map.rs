@@ -7,6 +7,7 @@ use rototo_api::marker::Marker;
 use rototo_api::names::{
     ANNOTATION_CA, ANNOTATION_INSTALL, ANNOTATION_SNAPSHOTS, LABEL_MANAGED_BY, LABEL_MARKERS, MARKERS, OPERATOR,
 };
+use rototo_connection::api_error;
 use serde_json::{Map, Value, json};
 
 use rototo_protocol::Publish;
@@ -117,6 +118,6 @@ fn write_error(error: kube::Error) -> WriteError {
         kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
             WriteError::Refused(status.message)
         }
-        error => WriteError::Unavailable(error.to_string()),
+        error => WriteError::Unavailable(api_error(&error)),
     }
 }

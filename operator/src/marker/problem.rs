@@ -1,5 +1,9 @@
 //! The reasons why a marker is not what it should be.
 
+use std::fmt;
+
+use rototo_api::names::MARKERS;
+
 /// The reason why the marker could not be written, or can't be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PublishProblem {
@@ -14,4 +18,15 @@ pub(crate) enum PublishProblem {
     Unavailable(String),
     /// The marker stands, and its content is not on the operator's disk.
     Lost,
+}
+
+impl fmt::Display for PublishProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { owner: Some(owner) } => write!(f, "the ConfigMap {MARKERS} belongs to the install {owner}"),
+            Self::Foreign { owner: None } => write!(f, "the ConfigMap {MARKERS} belongs to no install of the operator"),
+            Self::Refused(message) | Self::Unavailable(message) => f.write_str(message),
+            Self::Lost => f.write_str("the published content is not on the operator's disk"),
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::fleet::turned_away::TurnedAway;
 use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::marker::markers::Markers;
+use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::watch_caches::WatchCaches;
@@ -47,6 +48,7 @@ pub(crate) struct OperatorContext {
     /// The heartbeat of a small fleet.
     heartbeat: Duration,
     progress: Arc<Progress>,
+    failures: ReconcileFailures,
 }
 
 impl OperatorContext {
@@ -74,6 +76,7 @@ impl OperatorContext {
             turned_away: TurnedAway::default(),
             heartbeat,
             progress,
+            failures: ReconcileFailures::default(),
             client,
         }
     }
@@ -133,6 +136,11 @@ impl OperatorContext {
         self.heartbeat
     }
 
+    /// The failures of reconciles that were logged last.
+    pub(crate) fn failures(&self) -> &ReconcileFailures {
+        &self.failures
+    }
+
     /// A loop of the process has turned.
     pub(crate) fn loop_turned(&self) {
         self.progress.touch(Instant::now());
@@ -161,9 +169,17 @@ impl OperatorContext {
         self.caches.iter().find_map(|caches| caches.workspace(key))
     }
 
-    /// Returns whether all first lists have come.
+    /// Returns whether all first lists have come. A namespace that can't be watched hinders no other, so those that the
+    /// API server refuses are not waited for, except if it refuses all.
     pub(crate) fn is_watching(&self) -> bool {
-        self.caches.iter().all(|caches| caches.are_listed())
+        let mut wanted = self.caches.iter().filter(|caches| caches.health().refusal().is_none());
+        wanted.all(|caches| caches.are_listed()) && self.caches.iter().any(|caches| caches.are_listed())
+    }
+
+    /// Returns whether the API server refuses to let a namespace be watched.
+    pub(crate) fn is_refused(&self, namespace: &str) -> bool {
+        let mut covering = self.caches.iter().filter(|caches| caches.scope().covers(namespace));
+        covering.any(|caches| caches.health().refusal().is_some())
     }
 
     /// Returns the pods of the workspace's namespace.

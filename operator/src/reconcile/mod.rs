@@ -5,6 +5,7 @@
 //! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
 pub(crate) mod context;
+mod failures;
 mod poll;
 pub(crate) mod progress;
 mod publish;
@@ -14,6 +15,8 @@ pub(crate) mod report;
 pub(crate) mod scope;
 mod sweep;
 mod watch_caches;
+mod watch_health;
+mod watch_stream;
 mod watchdog;
 pub(crate) mod watches;
 pub(crate) mod workspace_record;
@@ -54,7 +57,9 @@ pub(crate) async fn reconcile(
     let stages = reconcile_workspace(&workspace, &context);
     let done = watchdog::watch(&WorkspaceKey::of(&workspace), context.metrics(), stages).await;
     context.loop_turned();
-    Ok(done??)
+    let done = done??;
+    context.failures().ended(&WorkspaceKey::of(&workspace));
+    Ok(done)
 }
 
 async fn reconcile_workspace(

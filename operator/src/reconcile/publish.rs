@@ -110,7 +110,7 @@ async fn take_turn(
             Attempt::Unclear => {}
         }
     }
-    failed(shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
+    failed(workspace, shared, context, PublishProblem::Unavailable(WriteError::Conflict.to_string()));
     events
 }
 
@@ -148,13 +148,13 @@ async fn write(
             Attempt::Ended(event)
         }
         Err(WriteError::Refused(message)) => {
-            failed(shared, context, PublishProblem::Refused(message));
+            failed(workspace, shared, context, PublishProblem::Refused(message));
             Attempt::Ended(None)
         }
         Err(WriteError::Conflict | WriteError::Unavailable(_)) => match context.markers().refresh(&namespace).await {
             Ok(()) => Attempt::Unclear,
             Err(problem) => {
-                failed(shared, context, problem);
+                failed(workspace, shared, context, problem);
                 Attempt::Ended(None)
             }
         },
@@ -230,7 +230,7 @@ fn begin_write(
     if !context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
         shared.lock().source.content_lost(Instant::now());
         let gone = format!("the snapshot {} is gone", publish.fingerprint);
-        failed(shared, context, PublishProblem::Unavailable(gone));
+        failed(workspace, shared, context, PublishProblem::Unavailable(gone));
         return false;
     }
     let pods = context.pods(workspace);
@@ -280,12 +280,18 @@ async fn delete_old_snapshots(workspace: &RototoWorkspace, shared: &SharedRecord
         record.kept()
     };
     if let Err(error) = context.sources().snapshots().retain(&WorkspaceKey::of(workspace), kept).await {
-        warn!(%error, "old snapshots could not be deleted");
+        let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+        warn!(namespace, name, %error, "old snapshots could not be deleted");
     }
 }
 
-fn failed(shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
-    warn!(?problem, "the marker could not be written");
+fn failed(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext, problem: PublishProblem) {
     context.metrics().publish_refused();
-    shared.lock().marker.write_failed(problem, Instant::now());
+    let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+    let mut record = shared.lock();
+    // A failure that lasts is one line, and a condition.
+    if record.marker.problem() != Some(&problem) {
+        warn!(namespace, name, error = %problem, "the marker could not be written, and is tried again");
+    }
+    record.marker.write_failed(problem, Instant::now());
 }

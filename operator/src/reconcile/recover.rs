@@ -30,14 +30,19 @@ pub(crate) fn recover_if_lost(
     let Some(revisions) = revisions_to_read(workspace, shared, publish) else { return };
     let (spec, context, fingerprint) = (workspace.spec.clone(), context.clone(), publish.fingerprint);
     tokio::spawn(async move {
+        let WorkspaceKey { namespace, name } = &key;
         for revision in revisions {
             match context.sources().recover(&spec, &revision, fingerprint, &key).await {
                 Ok(true) => {
-                    info!(revision, %fingerprint, "read the published content from git again");
+                    info!(namespace, name, revision, %fingerprint, "read the published content from git again");
                     break;
                 }
-                Ok(false) => warn!(revision, %fingerprint, "the published commit does not have the published content"),
-                Err(error) => warn!(revision, %error, "the published content could not be read from git again"),
+                Ok(false) => {
+                    warn!(namespace, name, revision, %fingerprint, "the published commit does not have its content");
+                }
+                Err(error) => {
+                    warn!(namespace, name, revision, %error, "the published content could not be read from git again");
+                }
             }
         }
         context.requeue(&key);

@@ -5,7 +5,6 @@
 //! word.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +12,8 @@ use std::time::Instant;
 use futures::{StreamExt, stream};
 use kube::{Api, Client, ResourceExt};
 use rototo_api::workspace::RototoWorkspace;
-use tracing::{info, warn};
+use rototo_connection::api_error;
+use tracing::info;
 
 use crate::marker::map::WriteError;
 use crate::reconcile::context::OperatorContext;
@@ -23,17 +23,18 @@ use crate::workspace_key::WorkspaceKey;
 /// The number of namespaces that are swept at once: one whose requests get no answer holds up no other.
 const AT_ONCE: usize = 8;
 
-/// Removes what belongs to no workspace in the scope of `caches`. Returns whether nothing is left over.
-pub(crate) async fn sweep(context: &Arc<OperatorContext>, caches: &WatchCaches) -> bool {
+/// Removes what belongs to no workspace in the scope of `caches`. Returns the reasons why something is left over.
+pub(crate) async fn sweep(context: &Arc<OperatorContext>, caches: &WatchCaches) -> BTreeSet<String> {
     let suspects = match suspects(context, caches).await {
         Ok(suspects) => suspects,
-        Err(error) => {
-            warn!(%error, "the snapshots of removed workspaces could not be listed; the sweep is repeated");
-            return false;
-        }
+        Err(error) => return problem(format!("the snapshots of removed workspaces could not be listed: {error}")),
     };
     let sweeps = stream::iter(suspects).map(|(namespace, names)| sweep_namespace(context, namespace, names));
-    sweeps.buffer_unordered(AT_ONCE).fold(true, |all, done| ready(all && done)).await
+    sweeps.buffer_unordered(AT_ONCE).map(stream::iter).flatten().collect().await
+}
+
+fn problem(sentence: String) -> BTreeSet<String> {
+    BTreeSet::from([sentence])
 }
 
 /// Returns, by namespace, the names of which something is left and for which the watch shows no workspace. That alone
@@ -58,49 +59,56 @@ async fn suspects(
     Ok(suspects)
 }
 
-async fn sweep_namespace(context: &Arc<OperatorContext>, namespace: String, suspects: BTreeSet<String>) -> bool {
-    let Confirmed { gone, all } = confirm(context.client(), &namespace, suspects).await;
+async fn sweep_namespace(
+    context: &Arc<OperatorContext>,
+    namespace: String,
+    suspects: BTreeSet<String>,
+) -> BTreeSet<String> {
+    let Confirmed { gone, mut left } = confirm(context.client(), &namespace, suspects).await;
     if gone.is_empty() {
-        return all;
+        return left;
     }
     match remove_markers(context, &namespace, &gone).await {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => info!(namespace, ?removed, "removed the markers of workspaces that are gone"),
         Err(error) => {
-            warn!(namespace, %error, "markers of removed workspaces could not be removed; the sweep is repeated");
             // Content that a marker still names is kept.
-            return false;
+            left.insert(format!("markers of removed workspaces in {namespace} could not be removed: {error}"));
+            return left;
         }
     }
     forget_records(context, &namespace, &gone);
-    forget_snapshots(context, namespace, gone).await && all
+    left.extend(forget_snapshots(context, namespace, gone).await);
+    left
 }
 
 /// The names that the API server itself says are gone.
 #[derive(Debug, PartialEq, Eq)]
 struct Confirmed {
     gone: BTreeSet<String>,
-    /// The API server has confirmed all of the suspects.
-    all: bool,
+    /// The reasons why it has not confirmed all of the suspects.
+    left: BTreeSet<String>,
 }
 
 /// Asks for each suspect by name. A workspace that exists stays, and a request without an answer is repeated by the
 /// next sweep.
 async fn confirm(client: &Client, namespace: &str, suspects: BTreeSet<String>) -> Confirmed {
     let workspaces: Api<RototoWorkspace> = Api::namespaced(client.clone(), namespace);
-    let mut confirmed = Confirmed { gone: BTreeSet::new(), all: true };
+    let mut confirmed = Confirmed { gone: BTreeSet::new(), left: BTreeSet::new() };
     for name in suspects {
         match workspaces.get(&name).await {
             Err(error) if says_gone(&error, &name) => {
                 confirmed.gone.insert(name);
             }
             Ok(_) => {
-                warn!(namespace, name, "a workspace exists that the watch does not show: nothing of it is removed");
-                confirmed.all = false;
+                let kept = "a workspace exists that the watch does not show: nothing is removed of";
+                confirmed.left.insert(format!("{kept} {namespace}/{name}"));
             }
             Err(error) => {
-                warn!(namespace, name, %error, "it is unknown whether a workspace is gone; the sweep is repeated");
-                confirmed.all = false;
+                let error = api_error(&error);
+                confirmed
+                    .left
+                    .insert(format!("it is unknown whether the workspace {namespace}/{name} is gone: {error}"));
                 // The next requests would hardly fare better.
                 break;
             }
@@ -152,18 +160,22 @@ fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<St
         if !context.exists(&key) {
             context.records().remove(&key);
             context.metrics().forget(&key);
+            context.failures().ended(&key);
         }
     }
 }
 
-async fn forget_snapshots(context: &Arc<OperatorContext>, namespace: String, gone: BTreeSet<String>) -> bool {
+async fn forget_snapshots(
+    context: &Arc<OperatorContext>,
+    namespace: String,
+    gone: BTreeSet<String>,
+) -> BTreeSet<String> {
     let known = context.clone();
     let gone = move |key: &WorkspaceKey| key.namespace == namespace && gone.contains(&key.name) && !known.exists(key);
-    let forgotten = context.sources().snapshots().forget(gone).await;
-    if let Err(error) = &forgotten {
-        warn!(%error, "the snapshots of removed workspaces could not be deleted; the sweep is repeated");
+    match context.sources().snapshots().forget(gone).await {
+        Ok(_) => BTreeSet::new(),
+        Err(error) => problem(format!("the snapshots of removed workspaces could not be deleted: {error}")),
     }
-    forgotten.is_ok()
 }
 
 #[cfg(test)]
@@ -196,13 +208,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_what_the_api_server_says_is_gone_is_gone() {
-        let check = async |suspects: &[&str], gone: &[&str], all: bool| {
+        let check = async |suspects: &[&str], gone: &[&str], left: &[&str]| {
             let confirmed = confirm(&server(), "ns", set(suspects)).await;
-            assert_eq!(confirmed, Confirmed { gone: set(gone), all }, "{suspects:?}");
+            assert_eq!(confirmed.gone, set(gone), "{suspects:?}");
+            assert_eq!(confirmed.left.len(), left.len(), "{suspects:?}: {:?}", confirmed.left);
+            for (problem, part) in confirmed.left.iter().zip(left) {
+                assert!(problem.contains(part), "{part}: {problem}");
+            }
         };
-        check(&["gone", "gone-too"], &["gone", "gone-too"], true).await;
-        check(&["alive", "gone"], &["gone"], false).await;
-        check(&["gone", "silent"], &["gone"], false).await;
-        check(&["gone", "unserved"], &["gone"], false).await;
+        check(&["gone", "gone-too"], &["gone", "gone-too"], &[]).await;
+        check(&["alive", "gone"], &["gone"], &["removed of ns/alive"]).await;
+        check(&["gone", "silent"], &["gone"], &["ns/silent is gone: "]).await;
+        check(&["gone", "unserved"], &["gone"], &["ns/unserved is gone: 404 NotFound"]).await;
     }
 }

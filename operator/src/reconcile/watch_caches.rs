@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fleet::pods::PodIndex;
 use crate::reconcile::scope::WatchScope;
+use crate::reconcile::watch_health::WatchHealth;
 use crate::workspace_key::WorkspaceKey;
 
 /// The caches of one set of watches.
@@ -25,6 +26,7 @@ pub(crate) struct WatchCaches {
     pods: PodIndex,
     requeues: UnboundedSender<ObjectRef<RototoWorkspace>>,
     sweeps: Notify,
+    health: WatchHealth,
     /// The first lists have come.
     listed: AtomicBool,
 }
@@ -38,7 +40,7 @@ impl WatchCaches {
         requeues: UnboundedSender<ObjectRef<RototoWorkspace>>,
     ) -> Self {
         let (pods, sweeps, listed) = (PodIndex::default(), Notify::new(), AtomicBool::new(false));
-        Self { scope, workspaces, maps, pods, requeues, sweeps, listed }
+        Self { scope, workspaces, maps, pods, requeues, sweeps, health: WatchHealth::default(), listed }
     }
 
     /// The namespaces that these watches cover.
@@ -59,6 +61,11 @@ impl WatchCaches {
     /// The pods of the scope.
     pub(crate) fn pods(&self) -> &PodIndex {
         &self.pods
+    }
+
+    /// The state of the watches.
+    pub(crate) fn health(&self) -> &WatchHealth {
+        &self.health
     }
 
     /// Returns the workspace of this name.

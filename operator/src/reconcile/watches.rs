@@ -3,11 +3,11 @@
 //!
 //! [`Watches::run`] is the entry point. Its functions say which events requeue which workspaces.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
@@ -18,17 +18,21 @@ use rototo_api::names::{LABEL_WORKSPACE_PREFIX, MARKERS};
 use rototo_api::workspace::RototoWorkspace;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::sweep::sweep;
 use crate::reconcile::watch_caches::WatchCaches;
+use crate::reconcile::watch_health::{HealthChange, WatchedKind, interruption};
+use crate::reconcile::watch_stream::{WatchAnswer, keep_watching};
 use crate::reconcile::{ReconcileError, reconcile};
 use crate::workspace_key::WorkspaceKey;
 
 /// The wait after a failed reconcile, or an incomplete sweep.
 const RETRY: Duration = Duration::from_secs(5);
+/// The wait after either in a namespace in which the operator has no rights.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// The wait after a complete sweep.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// The number of seconds that one watch request lasts. It has to be less than 295, because proxies commonly give up
@@ -61,17 +65,21 @@ impl Watches {
 
     /// Watches and reconciles until `shutdown`.
     pub(crate) async fn run(self, context: Arc<OperatorContext>, shutdown: CancellationToken) {
-        let Self { caches, workspaces, maps, mut requeues } = self;
+        let Self { caches, workspaces, maps: maps_writer, mut requeues } = self;
         let (client, scope) = (context.client(), caches.scope());
 
-        let maps = watcher(scope.api::<ConfigMap>(client), named_markers()).backoff(watch_backoff()).reflect(maps);
-        let maps = maps.for_each(|event| {
-            note(event, "ConfigMaps", |event| map_changed(event, &context, &caches));
+        let report = |kind| {
+            let (context, caches) = (context.clone(), caches.clone());
+            move |answer: WatchAnswer<'_>| answered(kind, answer, &context, &caches)
+        };
+        let maps = keep_watching(scope.api::<ConfigMap>(client), named_markers(), report(WatchedKind::Maps));
+        let maps = maps.reflect(maps_writer).for_each(|event| {
+            event.iter().for_each(|event| map_changed(event, &context, &caches));
             future::ready(())
         });
-        let pods = watcher(scope.api::<Pod>(client), watched()).backoff(watch_backoff());
+        let pods = keep_watching(scope.api::<Pod>(client), watched(), report(WatchedKind::Pods));
         let pods = pods.for_each(|event| {
-            note(event, "Pods", |event| {
+            event.iter().for_each(|event| {
                 caches.pods().apply(event);
                 pod_changed(event, &context, &caches);
             });
@@ -81,16 +89,30 @@ impl Watches {
             if !caches.wait_until_listed().await {
                 return;
             }
+            let mut problems = BTreeSet::new();
             loop {
-                let all = sweep(&context, &caches).await;
-                caches.wait_for_sweep(if all { SWEEP_EVERY } else { RETRY }).await;
+                let left = sweep(&context, &caches).await;
+                // What holds a sweep up is logged once, however often the sweep is repeated.
+                left.difference(&problems).for_each(|problem| warn!("{problem}; the sweep is repeated"));
+                let wait = match caches.health().refusal() {
+                    _ if left.is_empty() => SWEEP_EVERY,
+                    None => RETRY,
+                    Some(_) => RETRY_REFUSED,
+                };
+                problems = left;
+                caches.wait_for_sweep(wait).await;
             }
         };
 
-        let objects = watcher(scope.api::<RototoWorkspace>(client), watched());
-        let objects = objects.backoff(watch_backoff()).reflect(workspaces).inspect_ok({
-            let caches = caches.clone();
+        let objects = scope.api::<RototoWorkspace>(client);
+        let objects = keep_watching(objects, watched(), report(WatchedKind::Workspaces));
+        let objects = objects.reflect(workspaces).inspect_ok({
+            let (context, caches) = (context.clone(), caches.clone());
             move |event| {
+                if let watcher::Event::Delete(workspace) = event {
+                    // The sweep may not be allowed to ask for it any more, where its namespace goes with it.
+                    context.metrics().forget(&WorkspaceKey::of(workspace));
+                }
                 if matches!(event, watcher::Event::Delete(_) | watcher::Event::InitDone) {
                     caches.request_sweep();
                 }
@@ -116,17 +138,27 @@ impl Watches {
     }
 }
 
-/// Returns the backoff of a failed watch: it notices within seconds that an API server is back.
-fn watch_backoff() -> watcher::ExponentialBackoff {
-    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
-    backoff.with_max_delay(Duration::from_secs(5)).with_jitter().without_max_times().into()
-}
-
-/// Passes an event on. A failed watch goes on by itself after a while.
-fn note<K>(event: Result<watcher::Event<K>, watcher::Error>, what: &str, changed: impl FnOnce(&watcher::Event<K>)) {
-    match event {
-        Ok(event) => changed(&event),
-        Err(error) => warn!(%error, what, "a watch was interrupted"),
+/// Notes an answer to a watch. One line is logged, and the metric set, when the state of the scope changes.
+fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContext, caches: &WatchCaches) {
+    let answer = match answer {
+        WatchAnswer::Runs => Ok(()),
+        WatchAnswer::Refused(refusal) => Err(refusal),
+        WatchAnswer::Interrupted { error, first } => {
+            let (error, scope) = (interruption(error), caches.scope());
+            return match first {
+                true => warn!(error, "a watch of {kind} in {scope} was interrupted, and goes on by itself"),
+                false => debug!(error, "a watch of {kind} in {scope} is still interrupted"),
+            };
+        }
+    };
+    let Some(change) = caches.health().observe(kind, answer) else { return };
+    let scope = caches.scope();
+    let namespace = scope.namespace();
+    context.metrics().namespace_watched(namespace, !matches!(change, HealthChange::Refused(_)));
+    match change {
+        HealthChange::Refused(error) => warn!(namespace, "{scope} can't be watched: {error}"),
+        HealthChange::Watched => info!(namespace, "{scope} is watched"),
+        HealthChange::WatchedAgain => info!(namespace, "{scope} is watched again"),
     }
 }
 
@@ -194,7 +226,15 @@ fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl 
     }
 }
 
-fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, _: Arc<OperatorContext>) -> Action {
-    warn!(name = workspace.name_any(), %error, "a reconcile failed, and is tried again in {RETRY:?}");
-    Action::requeue(RETRY)
+fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Arc<OperatorContext>) -> Action {
+    let key = WorkspaceKey::of(&workspace);
+    let wait = if context.is_refused(&key.namespace) { RETRY_REFUSED } else { RETRY };
+    let (new, error) = (context.failures().failed(&key, error.to_string()), error.to_string());
+    let WorkspaceKey { namespace, name } = key;
+    if new {
+        warn!(namespace, name, error, "a reconcile failed, and is tried again in {wait:?}");
+    } else {
+        debug!(namespace, name, error, "a reconcile failed again");
+    }
+    Action::requeue(wait)
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use kube::config::KubeconfigError;
+use rototo_connection::api_error;
 use rototo_source::SourceError;
 
 use crate::http::tls::TlsError;
@@ -17,7 +18,7 @@ pub enum StartError {
     #[error("no way to an API server was found (give --kubeconfig, or run in a pod): {0}")]
     NoCluster(#[from] kube::config::InferConfigError),
     /// A client could not be made.
-    #[error("the API server can't be used: {0}")]
+    #[error("the API server can't be used: {}", api_error(.0))]
     Client(#[from] kube::Error),
     /// Processes can't use the advertised URL.
     #[error("--advertise-url `{0}` must be https://HOST[:PORT]")]

@@ -5,6 +5,7 @@
 
 mod connect;
 mod error;
+pub(crate) mod log;
 pub mod options;
 mod standby;
 

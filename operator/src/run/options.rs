@@ -98,6 +98,12 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_NO_LUA")]
     pub no_lua: bool,
 
+    /// The log level: off, error, warn, info, debug, or trace. It is for the operator's own crates; libraries log warnings
+    /// only. A filter such as `info,kube=debug` is used as it is. A filter in RUST_LOG comes before this flag, and a level
+    /// there is the default of this flag. Otherwise the default is info.
+    #[arg(long, env = "ROTOTO_OPERATOR_LOG_LEVEL", value_name = "LEVEL", value_parser = crate::run::log::check)]
+    pub log_level: Option<String>,
+
     /// Write the log as JSON, one object per line.
     #[arg(long, env = "ROTOTO_OPERATOR_LOG_JSON")]
     pub log_json: bool,

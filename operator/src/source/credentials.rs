@@ -18,7 +18,7 @@ pub enum SecretError {
         name: String,
     },
     /// The API server does not return it.
-    #[error("the Secret `{name}` of spec.secretRef can't be read: {source}")]
+    #[error("the Secret `{name}` of spec.secretRef can't be read: {}", rototo_connection::api_error(.source))]
     Unreadable {
         /// The Secret's name.
         name: String,

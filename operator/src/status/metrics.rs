@@ -36,6 +36,7 @@ pub struct Metrics {
     git_requests: Family<GitLabels, Counter>,
     reconciles_overdue: Gauge,
     reconciles_given_up: Counter,
+    namespaces_watched: Family<NamespaceLabels, Gauge>,
 }
 
 /// One overdue reconcile. It counts as overdue until this is dropped.
@@ -63,6 +64,11 @@ struct ProcessLabels {
 struct WorkspaceLabels {
     namespace: String,
     workspace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NamespaceLabels {
+    namespace: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,6 +125,12 @@ impl Default for Metrics {
         registry.register("reconciles_overdue", "Reconciles that have taken long so far", reconciles_overdue.clone());
         let reconciles_given_up = Counter::default();
         registry.register("reconciles_given_up", "Reconciles that did not end", reconciles_given_up.clone());
+        let namespaces_watched = Family::default();
+        registry.register(
+            "namespace_watched",
+            "1 for each namespace that is watched, and 0 for each that can't be",
+            namespaces_watched.clone(),
+        );
         Self {
             registry,
             propagation,
@@ -134,6 +146,7 @@ impl Default for Metrics {
             git_requests,
             reconciles_overdue,
             reconciles_given_up,
+            namespaces_watched,
         }
     }
 }
@@ -205,6 +218,12 @@ impl Metrics {
     /// A reconcile did not end, and was given up.
     pub(crate) fn reconcile_given_up(&self) {
         self.reconciles_given_up.inc();
+    }
+
+    /// A namespace is watched, or can't be. It has no name where all namespaces are watched together.
+    pub(crate) fn namespace_watched(&self, namespace: &str, watched: bool) {
+        let labels = NamespaceLabels { namespace: namespace.to_owned() };
+        self.namespaces_watched.get_or_create(&labels).set(watched.into());
     }
 
     /// The number of reconciles that are overdue now.

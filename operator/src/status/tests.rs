@@ -387,7 +387,14 @@ fn a_commit_that_is_followed_by_one_of_the_same_content_is_still_named() {
 fn published_content_that_the_operator_lost_does_not_count_as_published() {
     let mut world = StatusCase::new();
     world.problem = Some(PublishProblem::Lost);
-    assert!(world.conditions().contains(&"Published=False/SnapshotLost".to_owned()));
+    for condition in ["Published=False/SnapshotLost", "Ready=False/SnapshotLost"] {
+        assert!(world.conditions().contains(&condition.to_owned()), "{condition}: {:?}", world.conditions());
+    }
+    // The column STATUS and `rototo status` show the message of Ready.
+    let ready = world.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert!(ready.message.ends_with("until then new processes wait"), "{}", ready.message);
+    let served = world.status().conditions.into_iter().find(|condition| condition.message.contains("is served"));
+    assert_eq!(served, None);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use rototo_api::names::OPERATOR;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_connection::api_error;
 use serde_json::json;
 use tracing::warn;
 
@@ -19,7 +20,7 @@ use crate::workspace_key::WorkspaceKey;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
     /// The status could not be written.
-    #[error("the status of {namespace}/{name} could not be written: {source}")]
+    #[error("the status of {namespace}/{name} could not be written: {}", api_error(.source))]
     Status {
         /// The workspace's namespace.
         namespace: String,
@@ -93,7 +94,8 @@ impl StatusWriter {
         // A recorder that is kept would count events of one reason as one, and show only the message of the first.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         if let Err(error) = recorder.publish(&event, &workspace.object_ref(&())).await {
-            warn!(%error, reason, "an Event could not be written");
+            let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+            warn!(namespace, name, reason, error = api_error(&error), "an Event could not be written");
         }
     }
 }

@@ -1,0 +1,210 @@
+//! One watch that goes on for ever, whatever the API server answers.
+//!
+//! [`keep_watching`] is the entry point. A lost stream resumes where it was. A refused one begins with a list: what
+//! happened while nothing was shown is known then, and that the watch runs again is seen in the list.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use kube::Api;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
+
+use crate::reconcile::watch_health::WatchRefusal;
+
+/// The first wait after a failure. Each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait for an API server that does not answer: its return is noticed within seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait where the operator has no rights. A namespace is served this long after it was created, at the
+/// latest.
+const LONGEST_FORBIDDEN: Duration = Duration::from_secs(25);
+/// The time without a failure after which the next one is the first again.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// The state of a watch, for whoever reports on it.
+pub(crate) enum WatchAnswer<'a> {
+    /// The watch runs.
+    Runs,
+    /// The API server refuses it.
+    Refused(WatchRefusal),
+    /// It was interrupted, and goes on by itself.
+    Interrupted {
+        /// The error.
+        error: &'a watcher::Error,
+        /// It is the first of several in a row.
+        first: bool,
+    },
+}
+
+/// Watches for ever. The stream has events only: each answer of the API server goes to `report`, before the event.
+pub(crate) fn keep_watching<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    report: impl FnMut(WatchAnswer<'_>),
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Default,
+{
+    restarting(move || watcher(api.clone(), config.clone()), report)
+}
+
+/// Keeps one of the streams that `begin` makes, and begins another where the API server refuses it.
+fn restarting<K, S>(
+    begin: impl Fn() -> S,
+    report: impl FnMut(WatchAnswer<'_>),
+) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    S: Stream<Item = watcher::Result<Event<K>>> + Send,
+{
+    let events: Pin<Box<S>> = Box::pin(begin());
+    let state = (begin, report, events, Backoff::default());
+    stream::unfold(state, async |(begin, mut report, mut events, mut backoff)| {
+        loop {
+            let (refusal, wait) = match events.next().await {
+                Some(Ok(event)) => {
+                    // A watch begins with this event before it has asked for anything.
+                    if !matches!(event, Event::Init) {
+                        backoff.reset();
+                    }
+                    if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
+                        report(WatchAnswer::Runs);
+                    }
+                    return Some((Ok(event), (begin, report, events, backoff)));
+                }
+                Some(Err(error)) => {
+                    let (refusal, first) = (WatchRefusal::of(&error), backoff.is_first(Instant::now()));
+                    let forbidden = refusal.as_ref().is_some_and(WatchRefusal::is_forbidden);
+                    report(match refusal.clone() {
+                        Some(refusal) => WatchAnswer::Refused(refusal),
+                        None => WatchAnswer::Interrupted { error: &error, first },
+                    });
+                    let longest = if forbidden { LONGEST_FORBIDDEN } else { LONGEST_WAIT };
+                    (refusal.is_some(), backoff.next(longest, fastrand::f64()))
+                }
+                // Watches do not end.
+                None => (true, FIRST_WAIT),
+            };
+            sleep(wait).await;
+            if refusal {
+                events = Box::pin(begin());
+            }
+        }
+    })
+}
+
+/// The growing wait between failures in a row.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Backoff {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Notes a failure. Returns whether it is the first after a success or a quiet time.
+    fn is_first(&mut self, now: Instant) -> bool {
+        // A watch that resumes where it was shows nothing before the next change.
+        if self.last.replace(now).is_some_and(|last| now - last > QUIET) {
+            self.failures = 0;
+        }
+        self.failures == 0
+    }
+
+    /// Returns the next wait. `jitter`, from 0.0 to 1.0, shortens it by up to half.
+    fn next(&mut self, longest: Duration, jitter: f64) -> Duration {
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        wait.mul_f64(1.0 - jitter / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::Status;
+
+    use super::*;
+
+    type Item = watcher::Result<Event<ConfigMap>>;
+
+    fn answer(code: u16) -> Item {
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(
+            Status::failure("no", "Because").with_code(code).boxed(),
+        )))
+    }
+
+    /// Watches that give these items, a list for each watch that is begun. Returns the number of watches that were
+    /// begun until a list was complete, the time, and the answers.
+    async fn watched(watches: Vec<Vec<Item>>) -> (usize, Duration, Vec<String>) {
+        let (begun, answers) = (Mutex::new(0), Mutex::new(Vec::new()));
+        let watches = Mutex::new(VecDeque::from(watches));
+        let begin = || {
+            *begun.lock().unwrap() += 1;
+            stream::iter(watches.lock().unwrap().pop_front().unwrap()).chain(stream::pending())
+        };
+        let report = |answer: WatchAnswer<'_>| {
+            answers.lock().unwrap().push(match answer {
+                WatchAnswer::Runs => "runs".to_owned(),
+                WatchAnswer::Refused(refusal) => refusal.message,
+                WatchAnswer::Interrupted { error, first } => format!("{error} first={first}"),
+            });
+        };
+        let start = Instant::now();
+        let mut events = Box::pin(restarting(begin, report));
+        while !matches!(events.next().await, Some(Ok(Event::InitDone))) {}
+        drop(events);
+        (begun.into_inner().unwrap(), start.elapsed(), answers.into_inner().unwrap())
+    }
+
+    fn done() -> Vec<Item> {
+        vec![Ok(Event::Init), Ok(Event::InitDone)]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_watch_begins_with_a_list_within_half_a_minute() {
+        let refused = || vec![Ok(Event::Init), answer(403)];
+        let mut watches: Vec<_> = std::iter::repeat_with(refused).take(20).collect();
+        watches.push(done());
+        let (begun, time, answers) = watched(watches).await;
+        assert_eq!((begun, answers.len()), (21, 21));
+        assert_eq!((answers[0].as_str(), answers[20].as_str()), ("403 Because: no", "runs"));
+        // The first seven waits grow.
+        assert!(time <= LONGEST_FORBIDDEN * 20 && time >= LONGEST_FORBIDDEN / 2 * 12, "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupted_watch_goes_on_and_only_the_first_interruption_is_news() {
+        let items = vec![Ok(Event::Init), answer(503), answer(503), Ok(Event::Init), Ok(Event::InitDone)];
+        let (begun, time, answers) = watched(vec![items]).await;
+        assert_eq!(begun, 1);
+        assert!(answers[0].ends_with("first=true") && answers[1].ends_with("first=false"), "{answers:?}");
+        assert!(time < Duration::from_secs(1), "{time:?}");
+    }
+
+    #[test]
+    fn waits_grow_to_their_limit_and_begin_anew_after_a_quiet_time() {
+        let (mut backoff, start) = (Backoff::default(), Instant::now());
+        let mut fails = |seconds, jitter| {
+            let first = backoff.is_first(start + Duration::from_secs(seconds));
+            (first, backoff.next(LONGEST_WAIT, jitter).as_millis())
+        };
+        assert_eq!(fails(0, 0.0), (true, 200));
+        assert_eq!(fails(1, 0.0), (false, 400));
+        assert_eq!(fails(2, 1.0), (false, 400));
+        for second in 3..40 {
+            fails(second, 0.0);
+        }
+        assert_eq!(fails(40, 0.0), (false, 5_000));
+        assert_eq!(fails(101, 0.0), (true, 200));
+    }
+}
