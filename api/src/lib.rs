@@ -9,6 +9,7 @@
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
+//! - [`source_scheme`]: the schemes of a source.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -19,6 +20,7 @@ pub mod fleet;
 pub mod marker;
 pub mod names;
 pub mod snapshot;
+pub mod source_scheme;
 mod updated_at;
 #[cfg(feature = "crd")]
 pub mod workspace;

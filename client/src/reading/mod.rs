@@ -76,7 +76,7 @@ async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
 pub(crate) fn with_files(source: Source) -> Result<Source> {
     match source {
         Source::Kubernetes { .. } => Err(Error::OnlyFollowed(source.to_string())),
-        Source::Local(_) | Source::Git(_) | Source::Archive(_) => Ok(source),
+        source => Ok(source),
     }
 }
 
