@@ -2,6 +2,22 @@
 //! became of it.
 //!
 //! The field docs are the manual: `kubectl explain rws.spec` prints them.
+//!
+//! ```
+//! use std::time::Duration;
+//! use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
+//!
+//! let spec: RototoWorkspaceSpec = serde_json::from_value(serde_json::json!({
+//!     "source": "git+https://git.example.com/acme/runtime-config.git#main:workspaces/prod",
+//!     "interval": "10s",
+//! }))?;
+//! let workspace = RototoWorkspace::new("degradation", spec);
+//! assert_eq!(workspace.spec.interval(), Duration::from_secs(10));
+//! // Fields that are not set have their defaults.
+//! assert_eq!(workspace.spec.converge_within(), Duration::from_secs(1));
+//! assert!(workspace.status.is_none());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::time::Duration as StdDuration;
 
