@@ -83,7 +83,7 @@ impl Source {
     }
 }
 
-/// A text that is no source. The message never repeats a part that may be a secret.
+/// A text that is not a source. The message never repeats a part that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
     /// The text is empty.
