@@ -1,5 +1,14 @@
 //! The types and reasons of conditions and Events. `docs/reference/conditions.md` describes each, with the action that
 //! it asks for.
+//!
+//! A reason has one word, and says the same in every condition that has it:
+//!
+//! ```
+//! use rototo_api::condition::{CONVERGED, reason};
+//!
+//! assert_eq!((CONVERGED, reason::DEADLINE_EXCEEDED), ("Converged", "DeadlineExceeded"));
+//! assert!(reason::ALL.contains(&reason::DEADLINE_EXCEEDED));
+//! ```
 
 /// The newest revision is published and runs in the whole fleet. The operator derives this from the other conditions.
 pub const READY: &str = "Ready";

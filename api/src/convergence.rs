@@ -2,6 +2,22 @@
 //!
 //! The caller needs a token for the audience [`crate::names::AUDIENCE`], and the right to `get` the `RototoWorkspace`.
 //! The operator computes the answer for each request, so its age is only the time of its way back.
+//!
+//! ```
+//! use rototo_api::convergence::Convergence;
+//!
+//! let body = r#"{
+//!     "as_of": "2026-11-20T18:40:01Z", "uid": "6a0f", "observed_generation": 1, "fingerprint": "sha256:9f2c",
+//!     "updated_at": "2026-11-20T18:40:00.123456Z", "revisions": ["main@sha1:4d123d61"],
+//!     "source_revision": "main@sha1:4d123d61", "settled": true, "status": "False", "reason": "Progressing",
+//!     "message": "11 of 12 processes run it", "expected": 12, "processes": 12, "applied": 11,
+//!     "behind": [{ "name": "app-7", "state": "pending" }]
+//! }"#;
+//! let answer: Convergence = serde_json::from_str(body)?;
+//! assert!(answer.settled && answer.status == "False");
+//! assert_eq!(answer.behind[0].name, "app-7");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

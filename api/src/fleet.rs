@@ -3,6 +3,28 @@
 //! A process sends a report by `POST` to [`crate::names::fleet_path`] at its start, after each applied or refused
 //! publish, and as a heartbeat. The response also shows when a watch has died silently: that costs a process seconds,
 //! and not the minutes of a watch's time-out.
+//!
+//! ```
+//! use rototo_api::fleet::{ProcessState, Report, ReportResponse};
+//!
+//! let report = Report {
+//!     process: "c0ffee00-0000-4000-8000-000000000000".to_owned(),
+//!     sequence: Some(1),
+//!     version: "0.1.0".to_owned(),
+//!     engine_level: 1,
+//!     fingerprint: Some("sha256:9f2c".to_owned()),
+//!     updated_at: Some("2026-11-20T18:40:00.123456Z".parse()?),
+//!     state: ProcessState::Applied,
+//!     ..Report::default()
+//! };
+//! assert_eq!(serde_json::to_value(&report)?["state"], "applied");
+//!
+//! let body = r#"{ "fingerprint": "sha256:9f2c", "updated_at": "2026-11-20T18:40:00.123456Z", "revision": null,
+//!     "verified_ms_ago": 400, "stale_after_ms": 300000, "next_report_in_ms": 15000 }"#;
+//! let response: ReportResponse = serde_json::from_str(body)?;
+//! assert_eq!(response.updated_at, report.updated_at);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,19 @@
 //! The wire format between the rototo operator, the processes it serves, and the Kubernetes API.
 //!
 //! This crate has types and their (de)serialization only; it does no I/O and decides nothing. The names are a contract:
-//! operators, clients, and tools of different versions meet through them.
+//! operators, clients, and tools of different versions meet through them. A reader ignores fields that it does not know, and a
+//! new field is optional.
+//!
+//! ```
+//! use rototo_api::marker::Marker;
+//!
+//! let text = r#"{"schema_version":1,"fingerprint":"sha256:9f2c","updated_at":"2026-11-20T18:40:00.123456Z","later":true}"#;
+//! assert!(matches!(Marker::parse(text)?, Marker::Published { .. }));
+//! # Ok::<(), rototo_api::marker::MarkerError>(())
+//! ```
+//!
+//! No function panics, whatever text it gets; every type is [`Send`] and [`Sync`]. The names of fields give their units: `_ms`
+//! are milliseconds, and times are UTC by the clock that their documentation names.
 //!
 //! - [`marker`]: the marker of a workspace, one key of a ConfigMap that processes watch.
 //! - [`snapshot`]: the manifest of the content that a marker's fingerprint names.
@@ -9,6 +21,7 @@
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
+//! - [`source_scheme`]: the schemes of a source.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -20,6 +33,7 @@ pub mod fleet;
 pub mod marker;
 pub mod names;
 pub mod snapshot;
+pub mod source_scheme;
 mod updated_at;
 #[cfg(feature = "crd")]
 pub mod workspace;

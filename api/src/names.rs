@@ -1,4 +1,11 @@
 //! The labels, annotations, object names, and paths that the operator and its clients must spell alike.
+//!
+//! ```
+//! use rototo_api::names;
+//!
+//! assert_eq!(names::workspace_label("degradation"), "workspace.rototo.dev/degradation");
+//! assert_eq!(names::fleet_path("shop", "degradation"), "/v1/namespaces/shop/workspaces/degradation/fleet");
+//! ```
 
 /// The environment variable that gives a process the name of its container, and marks the container as one whose
 /// processes follow a workspace.

@@ -4,6 +4,17 @@
 //! bytewise order of their paths. With `?base={fingerprint}` the archive has only the files that differ from the base,
 //! and the manifest still lists all files: a file that is listed and not in the archive is taken from the base, and a
 //! file of the base that is not listed was removed.
+//!
+//! ```
+//! use rototo_api::snapshot::{SCHEMA_VERSION, SnapshotManifest};
+//!
+//! let entry = r#"{ "schema_version": 1, "fingerprint": "sha256:9f2c", "engine_level": 1,
+//!     "files": [{ "path": "rototo-workspace.toml", "sha256": "e3b0", "size": 18 }] }"#;
+//! let manifest: SnapshotManifest = serde_json::from_str(entry)?;
+//! assert_eq!(manifest.schema_version, SCHEMA_VERSION);
+//! assert_eq!(manifest.files[0].path, "rototo-workspace.toml");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,22 @@
 //! became of it.
 //!
 //! The field docs are the manual: `kubectl explain rws.spec` prints them.
+//!
+//! ```
+//! use std::time::Duration;
+//! use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceSpec};
+//!
+//! let spec: RototoWorkspaceSpec = serde_json::from_value(serde_json::json!({
+//!     "source": "git+https://git.example.com/acme/runtime-config.git#main:workspaces/prod",
+//!     "interval": "10s",
+//! }))?;
+//! let workspace = RototoWorkspace::new("degradation", spec);
+//! assert_eq!(workspace.spec.interval(), Duration::from_secs(10));
+//! // Fields that are not set have their defaults.
+//! assert_eq!(workspace.spec.converge_within(), Duration::from_secs(1));
+//! assert!(workspace.status.is_none());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::time::Duration as StdDuration;
 
@@ -13,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
+use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
 /// The workspace to follow, the interval of polls, and the pods that must converge.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -69,9 +86,9 @@ pub struct RototoWorkspaceSpec {
     /// operator runs with `--allow-file-sources`.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
-        validation = Rule::new("!self.startsWith('http://') && !self.startsWith('git+http://') && !self.startsWith('git://')")
+        validation = Rule::new(encrypted())
             .message("an unencrypted source is refused: use git+https://, git+ssh://, or https://"),
-        validation = Rule::new("['git+https://', 'git+ssh://', 'https://', 'file://', 'git+file://', 'http://', 'git+http://', 'git://'].exists(scheme, self.startsWith(scheme))")
+        validation = Rule::new(known_scheme())
             .message("the source must begin with git+https://, git+ssh://, or https:// (for example git+https://git.example.com/acme/config.git#main:workspaces/prod)")
     )]
     pub source: String,
@@ -425,6 +442,18 @@ pub struct FleetMillis {
     /// Until all had applied it. Absent while some have not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<u64>,
+}
+
+/// The rule that refuses an unencrypted source.
+fn encrypted() -> String {
+    UNENCRYPTED.map(|scheme| format!("!self.startsWith('{scheme}://')")).join(" && ")
+}
+
+/// The rule that a source has a scheme. It admits those that [`encrypted`] refuses, so that a person reads one message.
+fn known_scheme() -> String {
+    let readable = SourceScheme::ALL.iter().filter(|scheme| scheme.has_files()).map(|scheme| scheme.name());
+    let schemes: Vec<_> = readable.chain(UNENCRYPTED).map(|scheme| format!("'{scheme}://'")).collect();
+    format!("[{}].exists(scheme, self.startsWith(scheme))", schemes.join(", "))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

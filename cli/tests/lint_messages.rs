@@ -11,9 +11,9 @@ use rototo_engine::lint::{LintRule, rules};
 use support::rototo;
 
 const PREAMBLE: &str = "# What lint prints\n\n\
-    For each rule, what `rototo lint` prints about the example with the fault in [lint-rules.md](lint-rules.md), \
-        which also says why it is\n\
-    one. Other faults of the same example are shown too, as they are to whoever makes them. Made by\n\
+    This page shows, for each rule, the output of `rototo lint` for the example with the fault.\n\
+    [lint-rules.md](lint-rules.md) has the examples, and explains the faults. Where an example has several faults, the\n\
+    output has all of them. The page is written by\n\
     `WRITE_MANUAL=1 cargo test -p rototo-cli --test lint_messages`.\n";
 
 /// Returns the output for the bad example of `rule`, which reports it.

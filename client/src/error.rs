@@ -43,6 +43,9 @@ pub enum Error {
     /// This build can't follow such a source.
     #[error("following {0} is not possible: this build of rototo lacks its feature `kubernetes`")]
     FeatureMissing(String),
+    /// The call was made outside of a Tokio runtime.
+    #[error("opening {0} failed: it needs a Tokio runtime, and this thread has none; call it from async code")]
+    NoRuntime(String),
     /// The files of the source can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -157,6 +160,14 @@ impl From<ResolveError> for Error {
     }
 }
 
+/// Returns an error outside of a Tokio runtime, where Tokio itself would panic.
+pub(crate) fn require_runtime(source: &str) -> Result<()> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::NoRuntime(source.to_owned())),
+    }
+}
+
 impl Error {
     /// Returns whether the content was read, and can't be used.
     pub(crate) fn is_refusal(&self) -> bool {
@@ -175,6 +186,7 @@ impl Error {
             | Self::NoToken(_)
             | Self::OnlyFollowed(_)
             | Self::FeatureMissing(_)
+            | Self::NoRuntime(_)
             | Self::Lint { .. }
             | Self::Compile { .. }
             | Self::CheckFailed { .. }

@@ -48,6 +48,7 @@
 //! - A workspace that lint, the compiler, or the application's own checks refuse never replaces a good one.
 //! - No error and no log line holds a value of a workspace or a secret. Errors of [`testing`] hold the values of
 //!   fixtures.
+//! - No function panics. One that needs a Tokio runtime and has none returns [`Error::NoRuntime`].
 //! - Every public type is [`Send`] and [`Sync`].
 //! - Dropping a future never harms what is loaded. The documentation of each method says what continues in the
 //!   background.

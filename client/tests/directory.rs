@@ -143,6 +143,18 @@ async fn a_file_that_changes_is_noticed_without_a_poll() {
     assert_eq!(limit(&workspace), 20);
 }
 
+#[test]
+fn a_call_outside_of_a_runtime_returns_an_error() {
+    let directory = workspace_with("10");
+    let source = directory.path().display().to_string();
+    let started = RefreshingWorkspace::start(&source, LoadOptions::new(), RefreshOptions::new());
+    assert!(matches!(started, Err(Error::NoRuntime(named)) if named == source));
+    let mut loading = Box::pin(Workspace::load(&source));
+    let mut polling = std::task::Context::from_waker(std::task::Waker::noop());
+    let loaded = loading.as_mut().poll(&mut polling);
+    assert!(matches!(loaded, std::task::Poll::Ready(Err(Error::NoRuntime(_)))));
+}
+
 #[tokio::test]
 async fn a_listener_gets_the_start_and_then_which_variables_changed() {
     let directory = workspace_with("10");

@@ -1,4 +1,19 @@
 //! Diagnostics: the findings of lint. A [`Diagnostic`] names the rule, the place, the fault, and a way out.
+//!
+//! ```
+//! use rototo_engine::{Entity, Severity, Tree, lint, parse};
+//!
+//! # let files = [
+//! #     ("rototo-workspace.toml", "schema_version = 1"),
+//! #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = \"ten\" }\nresolve = { default = \"small\" }"),
+//! # ];
+//! # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+//! let lint = lint(&parse(tree));
+//! let found = &lint.diagnostics[0];
+//! assert_eq!((&*found.rule, found.severity), ("rototo/variable-value-type-mismatch", Severity::Error));
+//! assert_eq!(found.entity, Entity::Value { variable: "limit".to_owned(), key: "small".to_owned() });
+//! assert_eq!(found.location.to_string(), "variables/limit.toml:3:20");
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

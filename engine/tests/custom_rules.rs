@@ -88,7 +88,7 @@ fn an_invalid_declaration_is_reported_at_its_line() {
     check(|one| one.id = "Team/rule".to_owned(), invalid, "no name for a rule");
     check(|one| one.severity = Some("info".to_owned()), invalid, "not `info`");
     check(|one| one.title = "another".to_owned(), "custom-lint-rule-conflict", "another title");
-    check(|_| {}, "custom-lint-registration-duplicate", "a second time");
+    check(|_| {}, "custom-lint-registration-duplicate", "registered twice");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The world that the pure parts live in: an API server, a git host, pods with their processes, operators, and messages
 //! between them that take time, get lost, and overtake each other.
 //!
-//! The modules of its parts import this one, and it imports them: [`World`] is one state, and its methods stand in the files of
-//! their subjects.
+//! [`World`] is one state, and its methods stand in the files of their subjects: `event`, `operator`, `pods`, `process`, and
+//! `violation`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
+//! it, one file would hold the types of all parts, and their private fields would be open to every method.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub(crate) struct Mark {
     pub(crate) request: Option<String>,
 }
 
-/// The last marks. There is one every third of a claim's validity, so more can't matter.
+/// The last marks. One is made every third of a claim's validity, so older ones prove nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
@@ -52,7 +52,7 @@ impl Marks {
 
 impl Mark {
     /// Returns whether `status` was written after this mark. Both times are of the operator's clock. A status without a
-    /// time is no claim.
+    /// time claims nothing.
     fn precedes(&self, status: &RototoWorkspaceStatus) -> bool {
         let handled = self.request.is_some() && self.request == status.last_handled_reconcile_at;
         as_of(status).is_some_and(|now| handled || self.as_of.is_none_or(|before| now > before))

@@ -116,8 +116,8 @@ impl NamespaceClient {
         found.map_err(|error| self.explained(error))
     }
 
-    /// Watches one workspace; an item is `None` while it does not exist. A failure that trying again can mend is
-    /// retried, and is an item too.
+    /// Watches one workspace. An item is `None` while the workspace does not exist. A transient failure is an item, too,
+    /// and the watch is tried again.
     pub(crate) fn watch(&self, name: &str) -> impl Stream<Item = Result<Option<RototoWorkspace>, WatchProblem>> {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let stream = watch_object(api, name).backoff(watch_backoff());
@@ -231,8 +231,8 @@ fn watch_backoff() -> watcher::ExponentialBackoff {
 
 /// The failure of a watch.
 pub(crate) enum WatchProblem {
-    /// Trying again may help, and is done.
+    /// The watch is tried again, which may help.
     Passing(anyhow::Error),
-    /// Somebody has to change something first.
+    /// Trying again does not help before somebody changes something.
     Lasting(anyhow::Error),
 }

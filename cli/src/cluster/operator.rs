@@ -1,7 +1,7 @@
 //! Asks the operator itself whether a publish has converged.
 //!
-//! The connection gets a token for the operator, and no credentials of the kubeconfig, as an operator must not get
-//! tokens for the API server.
+//! The request has a token for the operator. It never has the credentials of the kubeconfig: an operator must not get a
+//! token for the API server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

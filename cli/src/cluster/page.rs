@@ -102,10 +102,10 @@ fn fleet_in_words(fleet: &FleetStatus) -> String {
     text
 }
 
-/// The longest age of a running operator's claims, with some reserve.
+/// The longest age of the claims of an operator that runs, with some reserve.
 const DATED_WITHIN: SignedDuration = SignedDuration::from_mins(11);
 
-/// Returns the age of the claim by this machine's clock, which is a remark and no proof.
+/// Returns the age of the claim by this machine's clock. It is a hint, as the clocks of two machines may differ.
 fn claimed(status: &RototoWorkspaceStatus, now: Timestamp) -> String {
     let Some(time) = claim::as_of(status) else {
         return format!("{BAD}at an unknown time{BAD:#}: ask again with `rototo wait`");

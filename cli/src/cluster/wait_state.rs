@@ -108,7 +108,7 @@ impl WaitState {
         self.problem = Some(error);
     }
 
-    /// Records an event of the watch. The first one is as good as a query at the beginning.
+    /// Records an event of the watch. The first one replaces a query at the beginning.
     pub(crate) fn saw(&mut self, workspace: RototoWorkspace) {
         if self.workspace.is_none() {
             let as_of = workspace.status.as_ref().and_then(as_of);
@@ -165,8 +165,8 @@ impl WaitState {
         Some(verdict(&known, &self.target))
     }
 
-    /// Returns the next query to the API server, and its time. A reconcile is requested only where nothing but the date
-    /// is missing.
+    /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached
+    /// according to a status that may be old.
     pub(crate) fn next_query(&self, now: Instant) -> (Instant, Query) {
         let later = self.queried + self.good_for() / 3;
         let unconfirmed = matches!(self.verdict(now), Some(WaitVerdict::Unconfirmed(_)));

@@ -51,6 +51,13 @@ impl Changes {
 }
 
 /// One change, as [`RefreshOptions::on_change`](crate::RefreshOptions::on_change) gives it to a listener.
+///
+/// ```
+/// let options = rototo::RefreshOptions::new().on_change(|change| match &change.before {
+///     None => println!("started with {}", change.workspace.fingerprint()),
+///     Some(before) => println!("{} of {} changed", change.variables.len(), before.variables().count()),
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Change {

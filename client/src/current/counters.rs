@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// Counts since the start.
+/// Counts since the start, from [`RefreshStatus::counters`](crate::RefreshStatus::counters).
+/// [`RefreshStatus::metrics`](crate::RefreshStatus::metrics) has the same under names that Prometheus knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {

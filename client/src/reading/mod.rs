@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rototo_source::{Access, Credentials, Layer, PinnedSource, Reader, Source, Version};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require_runtime};
 use crate::reading::options::{LintMode, LoadOptions, SourceAuth};
 use crate::workspace::Workspace;
 use crate::workspace::checks::Checks;
@@ -22,17 +22,40 @@ use crate::workspace::origin::{Origin, SourceFingerprint};
 impl Workspace {
     /// Loads a workspace once, from a directory, a git source, or an archive.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// let workspace = rototo::Workspace::load(directory).await?;
+    /// assert!(workspace.variables().any(|id| id == "service-degradation-policy"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Dropping the future stops the work, except for a step that a thread is at.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSource`] and [`Error::OnlyFollowed`] for a source that can't be loaded, [`Error::Source`] for
-    /// files that can't be read, [`Error::Lint`] and [`Error::Compile`] for a workspace that can't be used.
+    /// files that can't be read, [`Error::Lint`] and [`Error::Compile`] for a workspace that can't be used, and
+    /// [`Error::NoRuntime`] outside of a Tokio runtime.
     pub async fn load(source: impl AsRef<str>) -> Result<Self> {
         Self::load_with_options(source, LoadOptions::default()).await
     }
 
     /// Loads a workspace once, with `options`.
+    ///
+    /// ```no_run
+    /// # async fn example(token: String) -> rototo::Result<()> {
+    /// use rototo::{LoadOptions, SourceAuth, Workspace};
+    ///
+    /// let options = LoadOptions::new().with_source_auth(SourceAuth::Bearer(token));
+    /// let source = "git+https://git.example.com/acme/config.git#v1.4.0";
+    /// let workspace = Workspace::load_with_options(source, options).await?;
+    /// println!("{:?}", workspace.revision());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -66,6 +89,7 @@ impl Workspace {
 /// Loads a source that has files.
 async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
     let source = with_files(source.parse()?)?;
+    require_runtime(&source.to_string())?;
     let reader = Reader::new(options.reader().clone())?;
     let pinned = reader.pin(access(source, options.auth())?).await?;
     let requirements = LoadRequirements { lint: options.lint(), checks: Checks::default() };
@@ -76,7 +100,7 @@ async fn read_once(source: &str, options: LoadOptions) -> Result<Workspace> {
 pub(crate) fn with_files(source: Source) -> Result<Source> {
     match source {
         Source::Kubernetes { .. } => Err(Error::OnlyFollowed(source.to_string())),
-        Source::Local(_) | Source::Git(_) | Source::Archive(_) => Ok(source),
+        source => Ok(source),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::current::change_listeners::Changes;
 use crate::current::refresh_request::{RefreshOutcome, RefreshRequest};
 use crate::current::status::RefreshStatus;
 use crate::environment::from_environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require_runtime};
 use crate::reading::options::LoadOptions;
 use crate::refreshing::follow_guard::FollowGuard;
 use crate::refreshing::options::RefreshOptions;
@@ -79,10 +79,6 @@ impl RefreshingWorkspace {
     /// # Errors
     ///
     /// [`Error::NoSource`] if the variable is not set, and the errors of [`start`](Self::start).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
     pub fn from_env() -> Result<Self> {
         Self::from_env_with_options(RefreshOptions::from_env())
     }
@@ -92,10 +88,6 @@ impl RefreshingWorkspace {
     /// # Errors
     ///
     /// As [`from_env`](Self::from_env).
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
     pub fn from_env_with_options(options: RefreshOptions) -> Result<Self> {
         let source = from_environment(WORKSPACE_SOURCE).ok_or(Error::NoSource(WORKSPACE_SOURCE))?;
         Self::start(source, LoadOptions::from_env(), options)
@@ -149,17 +141,28 @@ impl RefreshingWorkspace {
     /// Begins to follow a source. Does not wait, and a source that can't be reached yet is not an error: see
     /// [`until_ready`](Self::until_ready).
     ///
+    /// ```no_run
+    /// # async fn example() -> rototo::Result<()> {
+    /// use std::time::Duration;
+    /// use rototo::{LoadOptions, RefreshOptions, RefreshingWorkspace};
+    ///
+    /// let options = RefreshOptions::new().with_period(Duration::from_secs(10));
+    /// let source = "git+https://git.example.com/acme/config.git#main:workspaces/prod";
+    /// let workspace = RefreshingWorkspace::start(source, LoadOptions::from_env(), options)?;
+    /// assert!(!workspace.ready());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidSource`], [`Error::NoToken`], or [`Error::FeatureMissing`] if this build can't follow `source`,
-    /// and [`Error::Source`] if the options for reading can't be used.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
+    /// [`Error::Source`] if the options for reading can't be used, and [`Error::NoRuntime`] outside of a Tokio runtime.
+    /// The runtime needs its timer and its I/O, as `enable_all` gives it.
     pub fn start(source: impl AsRef<str>, load: LoadOptions, options: RefreshOptions) -> Result<Self> {
         let source: Source = source.as_ref().parse()?;
         let name = source.to_string();
+        require_runtime(&name)?;
         let current = Arc::new(Current::new(name.clone()));
         let (refresh_requests, requested) = mpsc::channel(8);
         let guard = Arc::new(FollowGuard::default());
@@ -234,7 +237,21 @@ impl RefreshingWorkspace {
     }
 
     /// Returns the workspace as it is now: a view that stays the same for as long as it is held. Hold one view per
-    /// request, so that everything that the request resolves fits together.
+    /// request, so that everything that the request resolves fits together. Never waits, and takes no lock.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> rototo::Result<()> {
+    /// # use rototo::{RefreshingWorkspace, ResolveContext, Workspace};
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// # let workspace = RefreshingWorkspace::fixed(Workspace::load(directory).await?);
+    /// let view = workspace.current()?;
+    /// let context = ResolveContext::from_json(serde_json::json!({"service": {"queue_pressure": "low"}, "account": {"id": "a"}}))?;
+    /// let policy = view.resolve("service-degradation-policy", &context)?;
+    /// println!("{} by {}", policy.value_key, view.fingerprint());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

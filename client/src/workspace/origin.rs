@@ -1,6 +1,19 @@
 //! The origin of a loaded workspace: its source, and the version that the source had.
 
 /// The name that a source has for one version of a workspace.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rototo::Result<()> {
+/// use rototo::{SourceFingerprint, Workspace};
+///
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// let workspace = Workspace::load(directory).await?;
+/// let content = Some(SourceFingerprint::ContentHash(workspace.fingerprint().to_string()));
+/// assert_eq!(workspace.source_fingerprint(), content.as_ref());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFingerprint {
     /// A git commit, in hexadecimal digits.

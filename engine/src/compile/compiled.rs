@@ -12,6 +12,25 @@ use crate::document::shared::SharedMap;
 use crate::parse::{self, Parse, Parsed, Schema};
 
 /// A workspace that is ready to resolve. It shares all unchanged parts with the workspace it was compiled after.
+///
+/// It never changes, and resolving takes no lock: share it between threads behind an [`Arc`]. [`compile`](crate::compile)
+/// makes one.
+///
+/// ```
+/// use rototo_engine::{Tree, compile, parse};
+///
+/// # let files = [
+/// #     ("rototo-workspace.toml", "schema_version = 1"),
+/// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+/// #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+/// # ];
+/// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+/// let parsed = parse(tree);
+/// let compiled = compile(&parsed)?;
+/// assert_eq!(compiled.fingerprint(), parsed.fingerprint());
+/// assert_eq!(compiled.qualifiers().collect::<Vec<_>>(), ["pro"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// The parsed workspace that it was compiled from.

@@ -1,5 +1,21 @@
 //! Compiles a parsed workspace into a [`Compiled`] one. Everything that resolution relies on is checked here, once.
 //! Parts that did not change since an earlier workspace are taken from there.
+//!
+//! ```
+//! use rototo_engine::{Context, Tree, compile, parse};
+//!
+//! # let files = [
+//! #     ("rototo-workspace.toml", "schema_version = 1"),
+//! #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+//! #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+//! # ];
+//! # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+//! let compiled = compile(&parse(tree))?;
+//! assert_eq!(compiled.variables().collect::<Vec<_>>(), ["limit"]);
+//! let context = Context::from_json(serde_json::json!({ "plan": "pro" }))?;
+//! assert_eq!(compiled.resolve_variable("limit", &context)?.value, 100);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub(crate) mod compiled;
 pub(crate) mod constraint;
@@ -68,7 +84,27 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 }
 
 /// Compiles like [`compile`], with the same result, and takes unchanged parts from `previous`. The work is proportional
-/// to the changes and to everything that depends on them.
+/// to the changes and to everything that depends on them. `previous` stays as it is, and so does everybody who resolves
+/// from it.
+///
+/// ```
+/// use rototo_engine::{Context, Tree, compile, compile_after, parse, parse_after};
+///
+/// # let files = [
+/// #     ("rototo-workspace.toml", "schema_version = 1"),
+/// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+/// #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+/// # ];
+/// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+/// let first = compile(&parse(tree.clone()))?;
+/// let mut tree = tree;
+/// tree.insert("qualifiers/pro.toml", *b"schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"max\" }]");
+/// let next = compile_after(&first, &parse_after(first.parsed(), tree))?;
+/// let context = Context::from_json(serde_json::json!({ "plan": "pro" }))?;
+/// assert_eq!(first.resolve_variable("limit", &context)?.value, 100);
+/// assert_eq!(next.resolve_variable("limit", &context)?.value, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`compile`].

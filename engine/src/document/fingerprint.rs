@@ -1,4 +1,17 @@
 //! Identities of content: a [`Digest`] of bytes, and the [`Fingerprint`] of a whole workspace.
+//!
+//! ```
+//! use rototo_engine::{Fingerprint, Tree};
+//!
+//! let mut tree = Tree::default();
+//! tree.insert("variables/limit.toml", *b"type = \"int\"");
+//! let fingerprint = tree.fingerprint();
+//! assert_eq!(fingerprint.to_string().parse::<Fingerprint>()?, fingerprint);
+//! assert_eq!(tree.clone().fingerprint(), fingerprint);
+//! tree.remove("variables/limit.toml");
+//! assert_ne!(tree.fingerprint(), fingerprint);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::str::FromStr;

@@ -12,6 +12,16 @@ const CHUNK: usize = 64;
 type Chunk<V> = Arc<Vec<(Arc<str>, V)>>;
 
 /// Values by name, in bytewise order of the names.
+///
+/// ```
+/// use rototo_engine::shared::SharedMap;
+///
+/// let mut limits = SharedMap::default();
+/// limits.insert("small".into(), 10);
+/// let before = limits.clone();
+/// limits.insert("large".into(), 100);
+/// assert_eq!((before.len(), limits.len(), limits.get("large")), (1, 2, Some(&100)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedMap<V> {
     /// No chunk is empty, so each has a first name.

@@ -1,4 +1,15 @@
 //! Places in a text: byte spans during parsing, lines and columns for readers.
+//!
+//! A text shows positions from 1, and JSON from 0:
+//!
+//! ```
+//! use rototo_engine::Position;
+//!
+//! let position = Position { line: 3, column: 20 };
+//! assert_eq!(position.to_string(), "3:20");
+//! assert_eq!(serde_json::to_value(position)?, serde_json::json!({ "line": 2, "character": 19 }));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,16 @@
-//! The documents of a workspace as bytes by path, with the digests that identify them.
+//! The documents of a workspace as bytes by path, with the digests that identify them. A file that is no document of the
+//! format is ignored:
+//!
+//! ```
+//! use rototo_engine::Tree;
+//!
+//! let mut tree = Tree::default();
+//! tree.insert("variables/limit.toml", *b"type = \"int\"");
+//! let fingerprint = tree.fingerprint();
+//! tree.insert("README.md", *b"Limits of the service");
+//! assert_eq!(tree.iter().count(), 1);
+//! assert_eq!(tree.fingerprint(), fingerprint);
+//! ```
 
 use std::sync::{Arc, OnceLock};
 

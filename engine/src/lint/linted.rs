@@ -18,7 +18,8 @@ use crate::lint::uses::Uses;
 use crate::lint::{Finding, Findings, Refuse, Scripts, WorkspaceIndex, rules};
 use crate::parse::Parsed;
 
-/// A linted workspace: its findings, and the data for linting the next one.
+/// A linted workspace: its findings, and the data for linting the next one. [`lint_after`] makes it, and takes the last one.
+/// The default is the empty workspace.
 #[derive(Clone, Default)]
 pub struct Linted {
     parsed: Parsed,

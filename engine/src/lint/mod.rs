@@ -51,13 +51,61 @@ pub fn lint(parsed: &Parsed) -> Lint {
     lint_after(&Linted::default(), parsed).into_lint()
 }
 
-/// Runs the built-in rules and the custom rules on a workspace; `scripts` runs the latter.
+/// Runs the built-in rules and the custom rules on a workspace; `scripts` runs the latter. The package `rototo-lua` has an
+/// implementation.
+///
+/// ```
+/// use rototo_engine::lint::{Call, Declared, Objection, Script, ScriptError, Scripts};
+/// use rototo_engine::{Tree, lint_with, parse};
+///
+/// /// Stands in for a script that allows no variable whose name begins with `tmp`.
+/// struct NoTemporaryNames;
+///
+/// impl Scripts for NoTemporaryNames {
+///     fn register(&mut self, _: Script<'_>) -> Result<Vec<Declared>, ScriptError> {
+///         let text = |text: &str| text.to_owned();
+///         Ok(vec![Declared {
+///             stage: text("policy"),
+///             entity: text("variable"),
+///             id: text("payments/temporary-name"),
+///             title: text("a variable has a temporary name"),
+///             help: text("rename it"),
+///             handler: text("check"),
+///             callable: true,
+///             ..Declared::default()
+///         }])
+///     }
+///
+///     fn check(&mut self, call: &Call<'_>) -> Result<Vec<Objection>, ScriptError> {
+///         let temporary = call.target["id"].as_str().is_some_and(|id| id.starts_with("tmp"));
+///         Ok(temporary.then(|| Objection { message: "the name is temporary".to_owned(), field: None }).into_iter().collect())
+///     }
+/// }
+///
+/// # let files = [
+/// #     ("rototo-workspace.toml", "schema_version = 1"),
+/// #     ("variables/tmp-limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10 }\nresolve = { default = \"small\" }"),
+/// #     ("lint/names.lua", "-- …"),
+/// # ];
+/// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+/// let lint = lint_with(&parse(tree), &mut NoTemporaryNames);
+/// assert_eq!(&*lint.diagnostics[0].rule, "payments/temporary-name");
+/// ```
 #[must_use]
 pub fn lint_with(parsed: &Parsed, scripts: &mut dyn Scripts) -> Lint {
     lint_after_with(&Linted::default(), parsed, scripts).into_lint()
 }
 
 /// All rules, in the order in which they run.
+///
+/// ```
+/// use rototo_engine::lint;
+///
+/// for rule in lint::rules() {
+///     println!("{}: {}. A way out: {}.", rule.id, rule.title, rule.help);
+/// }
+/// assert!(lint::rule("rototo/variable-unknown-value").is_some());
+/// ```
 #[must_use]
 pub fn rules() -> &'static [&'static LintRule] {
     rules::ALL

@@ -2,6 +2,18 @@
 //! parts.
 //!
 //! [`parse`] never fails. A document that cannot be read has a [`ParseError`] in its place, which lint reports.
+//!
+//! ```
+//! use rototo_engine::{Tree, parse};
+//!
+//! let mut tree = Tree::default();
+//! tree.insert("variables/limit.toml", *b"type = \"int\"\nvalues = 7");
+//! tree.insert("variables/broken.toml", *b"type =");
+//! let parsed = parse(tree);
+//! let limit = parsed.variables.get("limit").and_then(|document| document.content()).unwrap();
+//! assert!(limit.value_type().is_some() && limit.inline_values().next().is_none());
+//! assert!(parsed.variables.get("broken").unwrap().fault().is_some());
+//! ```
 
 mod as_json;
 mod field;
@@ -105,6 +117,18 @@ pub fn parse(tree: Tree) -> Parsed {
 
 /// Reads `tree`, and takes from `previous` the documents with the same bytes at the same path. The work is proportional
 /// to the differences; so is finding them, if `tree` was made from the tree of `previous`.
+///
+/// ```
+/// use rototo_engine::{Tree, parse, parse_after};
+///
+/// let mut tree = Tree::default();
+/// tree.insert("qualifiers/pro.toml", *b"schema_version = 1");
+/// let first = parse(tree.clone());
+/// tree.insert("qualifiers/max.toml", *b"schema_version = 1");
+/// let next = parse_after(&first, tree);
+/// let (old, new) = (first.qualifiers.get("pro").unwrap(), next.qualifiers.get("pro").unwrap());
+/// assert!(new.is_same(old) && next.qualifiers.len() == 2);
+/// ```
 #[must_use]
 pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
     let mut parsed = previous.clone();

@@ -1,4 +1,12 @@
-//! The context of a resolution.
+//! The context of a resolution. Whoever resolves often with one context shares it, or [prepares](crate::Compiled::prepare) it:
+//!
+//! ```
+//! use rototo_engine::Context;
+//!
+//! let context = Context::from_json(serde_json::json!({ "account": { "id": "acct-001" } }))?;
+//! assert_eq!(context.value()["account"]["id"], "acct-001");
+//! # Ok::<(), rototo_engine::ContextError>(())
+//! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

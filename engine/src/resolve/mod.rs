@@ -1,5 +1,24 @@
 //! Resolves variables and qualifiers of a compiled workspace for a context. Resolving is pure, never waits, and usually
 //! does not allocate.
+//!
+//! An error names what the context lacks, and holds no value:
+//!
+//! ```
+//! use rototo_engine::resolve::ResolveError;
+//! use rototo_engine::{Context, Tree, compile, parse};
+//!
+//! # let files = [
+//! #     ("rototo-workspace.toml", "schema_version = 1"),
+//! #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+//! #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+//! # ];
+//! # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+//! let compiled = compile(&parse(tree))?;
+//! let error = compiled.resolve_variable("limit", &Context::default()).unwrap_err();
+//! assert_eq!(error.to_string(), "the context has no `plan`, which qualifier `pro` reads");
+//! assert!(matches!(error, ResolveError::MissingAttribute { .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod context;
 pub(crate) mod evaluation;
@@ -66,6 +85,20 @@ impl Compiled {
     }
 
     /// Decides a qualifier.
+    ///
+    /// ```
+    /// # let files = [
+    /// #     ("rototo-workspace.toml", "schema_version = 1"),
+    /// #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+    /// # ];
+    /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+    /// use rototo_engine::{Context, Tree, compile, parse};
+    ///
+    /// let compiled = compile(&parse(tree))?;
+    /// let context = Context::from_json(serde_json::json!({ "plan": "pro" }))?;
+    /// assert!(compiled.resolve_qualifier("pro", &context)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such qualifier, or the context lacks an attribute that the decision needs.
@@ -152,7 +185,22 @@ impl Compiled {
         traces.take(id).ok_or_else(unknown)
     }
 
-    /// Checks the context against the workspace's context schema. Without a schema, every context is valid.
+    /// Checks the context against the workspace's context schema. Without a schema, every context is valid. Resolving does
+    /// this unless [`ResolveOptions`] turn it off; a context remembers that it was valid.
+    ///
+    /// ```
+    /// # let files = [
+    /// #     ("rototo-workspace.toml", "schema_version = 1"),
+    /// #     ("schemas/context.schema.json", "{ \"type\": \"object\", \"required\": [\"plan\"] }"),
+    /// # ];
+    /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+    /// use rototo_engine::{Context, Tree, compile, parse};
+    ///
+    /// let compiled = compile(&parse(tree))?;
+    /// assert!(compiled.validate_context(&Context::default()).is_err());
+    /// assert_eq!(compiled.validate_context(&Context::from_json(serde_json::json!({ "plan": "pro" }))?), Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the context does not match. The error names every violation, without the offending value.

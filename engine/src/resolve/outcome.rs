@@ -17,6 +17,24 @@ pub struct Resolution<'a> {
 }
 
 /// The options of a resolution.
+///
+/// ```
+/// use rototo_engine::{Context, ResolveOptions, Tree, compile, parse};
+///
+/// # let files = [
+/// #     ("rototo-workspace.toml", "schema_version = 1"),
+/// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+/// #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+/// #     ("schemas/context.schema.json", "{ \"type\": \"object\", \"required\": [\"account\"] }"),
+/// # ];
+/// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+/// let compiled = compile(&parse(tree))?;
+/// let context = Context::from_json(serde_json::json!({ "plan": "pro" }))?;
+/// assert!(compiled.resolve_variable("limit", &context).is_err());
+/// let unchecked = ResolveOptions { validate_context: false };
+/// assert_eq!(compiled.resolve_variable_with("limit", &context, unchecked)?.value, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolveOptions {
     /// Requires the context to match the workspace's context schema, if there is one. True by default.

@@ -1,4 +1,22 @@
 //! Every step of one resolution, in the JSON form that existing automation reads.
+//!
+//! ```
+//! use rototo_engine::{Context, ResolveOptions, Tree, compile, parse};
+//!
+//! # let files = [
+//! #     ("rototo-workspace.toml", "schema_version = 1"),
+//! #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10, large = 100 }\n[resolve]\ndefault = \"small\"\nrule = [{ qualifier = \"pro\", value = \"large\" }]"),
+//! #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
+//! # ];
+//! # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+//! let compiled = compile(&parse(tree))?;
+//! let context = Context::from_json(serde_json::json!({ "plan": "basic" }))?;
+//! let trace = compiled.trace_variable("limit", &context, ResolveOptions::default())?;
+//! assert_eq!(trace.resolution.value_key, "small");
+//! assert!(!trace.rules[0].matched);
+//! assert_eq!(trace.qualifier_traces[0].predicates[0].actual, Some("basic".into()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

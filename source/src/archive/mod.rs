@@ -111,7 +111,7 @@ impl Archive {
                 state.kept.as_ref().map(|kept| kept.version.clone()).ok_or(ArchiveFault::Status(304))
             }
             Err(ArchiveFault::LeftAlone) => {
-                // A backoff is no answer of the host. The last fault says more.
+                // A host in backoff was not asked, so the last fault is the better answer.
                 let last = state.last.as_ref().and_then(|(_, answer)| answer.clone().err());
                 return Err(last.unwrap_or(ArchiveFault::LeftAlone));
             }
@@ -136,7 +136,7 @@ impl Archive {
 /// Reads the documents of an archive in memory. For fuzzing.
 ///
 /// # Errors
-/// When the bytes are no archive, or hold an entry that is refused.
+/// When the bytes are not an archive, or hold an entry that is refused.
 #[cfg(fuzzing)]
 pub fn unpack_archive(bytes: &[u8], format: ArchiveFormat, limits: &Limits) -> Result<Tree, SourceFault> {
     let failed = |error: std::io::Error| ArchiveFault::Damaged(error.to_string());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::credentials::parts::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
 
-/// Keys and values that are no credentials. The messages name keys, and never their values.
+/// Keys and values that are not credentials. The messages name keys, and never their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCredentials {
     /// None of the known keys is there.

@@ -58,7 +58,7 @@ pub enum ArchiveFault {
     /// The disk of this machine failed.
     #[error("the archive could not be kept while it is read: {0}")]
     NotKept(String),
-    /// The file is no archive, or a broken one.
+    /// The file is not an archive, or a broken one.
     #[error("the archive is damaged, or packed in another way than its name says: {0}")]
     Damaged(String),
     /// The archive has no manifest where a workspace may be.

@@ -5,7 +5,7 @@ use crate::spec::InvalidSource;
 /// An entry of `extends` that can't be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayerFault {
-    /// The entry is no source.
+    /// The entry is not a source.
     #[error("entry {number} of `extends` is no source: {reason}")]
     NoSource {
         /// The number of the entry, from 1.

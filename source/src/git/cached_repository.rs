@@ -67,8 +67,8 @@ impl CachedRepository {
         files.filter(|file| file.path().extension().is_some_and(|extension| extension == "pack")).count()
     }
 
-    /// Fetches `commit` with its directories. Files come along only if they changed since an earlier commit of the same
-    /// ref: they are small, and it saves another request.
+    /// Fetches `commit` with its directories, and with the files that changed since an earlier commit of the same ref.
+    /// Those files are small, and fetching them at once saves a second request.
     pub(super) async fn bring_commit(
         &self,
         program: &Program,
@@ -133,8 +133,7 @@ impl CachedRepository {
     ) -> Result<(), GitFault> {
         // The fetch has to know that this remote has the objects which the filter left out.
         let mut arguments = vec!["-c", "remote.origin.promisor=true"];
-        // For a commit that we have, the host assumes that we have its files too. So a fetch of files does not name our
-        // commits.
+        // A host assumes that whoever has a commit also has its files. So a fetch of files does not name our commits.
         if !stdin.is_empty() {
             arguments.extend(["-c", "fetch.negotiationAlgorithm=noop"]);
         }

@@ -15,7 +15,7 @@ use crate::git::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
 use crate::git::program::Program;
 use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
 
-/// The largest directory above a workspace. Its size is not limited otherwise, as it holds more than the workspace.
+/// The largest directory above a workspace. The limits of a workspace do not apply to it, as it holds other files too.
 const MAX_PARENT_BYTES: u64 = 16 << 20;
 
 /// A directory of a commit, and the ref where the commit was found.

@@ -50,7 +50,7 @@ impl RefCache {
         }
         let outcome = ask(program, &references).await;
         if outcome == Err(GitFault::LeftAlone) {
-            // A backoff is no answer of the host. The last fault of this ref says more.
+            // A host in backoff was not asked, so the last fault of this ref is the better answer.
             let last = self.last.get(reference).and_then(|answer| answer.commit.clone().err());
             return Err(last.unwrap_or(GitFault::LeftAlone));
         }
@@ -172,7 +172,7 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut answers = RefCache::default();
         answers.name(&main, &commit(A), start);
-        // A question in between that fails names nothing, and forgets nothing.
+        // A failed request in between changes neither the commit nor its time.
         answers.name(&main, &commit(A), after(65));
         assert_eq!(answers.named_since(&main, &commit(A)), Some(start));
         answers.name(&main, &commit(B), after(70));

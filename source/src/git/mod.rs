@@ -84,7 +84,7 @@ impl Remote {
         let place = CommitDirectory { commit, reference, subdirectory };
         let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
         let Some(reason) = fault_of_the_copy(&outcome, kept) else { return outcome };
-        // Whatever damaged the cached repository, it can be fetched again.
+        // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
         documents::read(&self.program, &self.limits, kept, trees, place).await
@@ -100,8 +100,8 @@ impl Remote {
     }
 }
 
-/// Returns the reason of a failure that the cached repository may have caused: one that is known to be, and any other
-/// in which git names its directory.
+/// Returns the reason of a failure that the cached repository may have caused: git's message says that the repository is
+/// damaged, or names its directory.
 fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
     match outcome {
         Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),

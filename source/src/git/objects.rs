@@ -49,7 +49,7 @@ pub(super) struct ObjectReader<'a> {
 impl<'a> ObjectReader<'a> {
     pub(super) fn start(program: &'a Program, repository: &Path) -> Result<Self, GitFault> {
         let mut git = program.read(repository, &["cat-file", "--batch"])?;
-        // Its messages help nobody, and a full pipe would stop it.
+        // Nobody reads its messages, and a full pipe would stop it.
         git.child().stderr.take();
         let (Some(stdin), Some(stdout)) = (git.child().stdin.take(), git.child().stdout.take()) else {
             return Err(GitFault::Other("git was started without pipes".to_owned()));

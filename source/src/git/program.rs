@@ -81,7 +81,7 @@ impl Program {
         };
         host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
-            // The fault concerns the host, and not only this repository.
+            // The fault is the host's, and concerns all of its repositories.
             Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
                 host.refused(retry_after);
                 Err(fault)
@@ -102,7 +102,7 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
         let without_word = |fault| (fault, None);
-        // Held until git has ended, when its files with credentials are removed.
+        // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
         let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
@@ -143,7 +143,7 @@ impl Program {
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
         match repository {
             Some(repository) => command.env("GIT_DIR", repository),
-            // A directory whose parents can't be a repository.
+            // Git searches the parents of its directory for a repository, and finds none above this one.
             None => command.current_dir("/"),
         };
         let settings: Vec<Setting> = self.settings().into_iter().chain(more).collect();
@@ -190,7 +190,7 @@ impl Program {
         let mut secrets: Vec<&str> = self.url.secrets().chain(self.credentials.secrets()).collect();
         secrets.extend(self.proxy.as_ref().and_then(Proxy::secret));
         secrets.retain(|secret| !secret.is_empty());
-        // The longest first: another may be part of it.
+        // Replaces the longest secret first, because a shorter one may be a part of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets {
             text = text.replace(secret, "…");

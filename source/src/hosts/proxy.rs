@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy(String);
 
-/// A text that is no address of a proxy.
+/// A text that is not the address of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a proxy is written http://host:port, or https://host:port")]
 pub struct InvalidProxy;

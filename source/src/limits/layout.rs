@@ -22,7 +22,7 @@ pub(crate) enum Visit {
     Skip,
 }
 
-/// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is no plain file,
+/// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is not a plain file,
 /// is ignored unless it takes the place of a document.
 pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
     let is_document = DocumentKind::at(path).is_some();

@@ -8,7 +8,7 @@ use rototo_engine::Tree;
 use crate::credentials::{Access, Credentials};
 use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
-use crate::spec::{Source, Subdirectory};
+use crate::spec::Source;
 
 /// The most sources of one workspace.
 pub(crate) const MAX_LAYERS: usize = 32;
@@ -44,7 +44,6 @@ pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFa
 fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault> {
     let source: Source = text.parse().map_err(|reason| LayerFault::NoSource { number: index + 1, reason })?;
     let leaves = || LayerFault::Leaves(source.to_string());
-    let below = |subdirectory: Option<&Subdirectory>| Subdirectory::resolve(subdirectory, text).ok_or_else(leaves);
     let inside = |source: Source| {
         let access = Access::new(source, child.access().credentials().clone());
         Ok(Parent::Inside(Layer::new(access, child.version().cloned())))
@@ -52,12 +51,7 @@ fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault>
     match (child.source(), &source) {
         // A directory of this machine may name any other.
         (Source::Local(directory), Source::Local(path)) => inside(Source::Local(directory.join(path))),
-        (Source::Git(git), Source::Local(path)) if path.is_relative() => {
-            inside(Source::Git(git.at(below(git.subdirectory())?)))
-        }
-        (Source::Archive(archive), Source::Local(path)) if path.is_relative() => {
-            inside(Source::Archive(archive.at(below(archive.subdirectory())?)))
-        }
+        (child, Source::Local(path)) if path.is_relative() => inside(child.inside(text).ok_or_else(leaves)?),
         // Only a directory of this machine may lead to its disk, so a new kind of source does not either.
         (child, parent) if !matches!(child, Source::Local(_)) && parent.is_on_disk() => Err(leaves()),
         (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),

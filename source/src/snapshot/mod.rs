@@ -36,7 +36,7 @@ pub enum SnapshotError {
     /// The compressor failed.
     #[error("the snapshot could not be packed: {0}")]
     Pack(String),
-    /// The bytes are no snapshot, or an incomplete one.
+    /// The bytes are not a snapshot, or an incomplete one.
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
     /// The snapshot exceeds the limits.

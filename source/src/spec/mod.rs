@@ -12,6 +12,9 @@
 //! assert_eq!(source.to_string(), "git+https://git.example.com/acme/runtime-config.git");
 //! ```
 
+mod archive;
+mod fragment;
+mod git;
 mod reference;
 mod remote_url;
 mod subdirectory;
@@ -20,6 +23,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rototo_api::source_scheme::{self, SourceScheme};
+
+pub use crate::spec::archive::{ArchiveFormat, ArchiveSource};
+pub use crate::spec::git::GitSource;
 pub use crate::spec::reference::{Commit, GitReference, InvalidCommit, InvalidReference, InvalidRevision, Revision};
 pub(crate) use crate::spec::remote_url::Scheme;
 pub use crate::spec::remote_url::{InvalidUrl, RemoteUrl};
@@ -48,8 +55,20 @@ impl Source {
     /// Returns the host of the source.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
-            Self::Git(git) => Some(git.remote.host()).filter(|host| !host.is_empty()),
-            Self::Archive(archive) => Some(archive.url.host()),
+            Self::Git(git) => Some(git.remote().host()).filter(|host| !host.is_empty()),
+            Self::Archive(archive) => Some(archive.url().host()),
+            Self::Local(_) | Self::Kubernetes { .. } => None,
+        }
+    }
+
+    /// Returns the source that a relative path names inside this one; `None` if the path leaves it, or if a source of
+    /// this kind has no inside.
+    pub(crate) fn inside(&self, path: &str) -> Option<Self> {
+        match self {
+            Self::Git(git) => Some(Self::Git(git.at(Subdirectory::resolve(git.subdirectory(), path)?))),
+            Self::Archive(archive) => {
+                Some(Self::Archive(archive.at(Subdirectory::resolve(archive.subdirectory(), path)?)))
+            }
             Self::Local(_) | Self::Kubernetes { .. } => None,
         }
     }
@@ -58,88 +77,13 @@ impl Source {
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
             Self::Local(_) => true,
-            Self::Git(git) => git.remote.scheme() == Scheme::File,
+            Self::Git(git) => git.remote().scheme() == Scheme::File,
             Self::Archive(_) | Self::Kubernetes { .. } => false,
         }
     }
 }
 
-/// One workspace in a git repository.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct GitSource {
-    remote: RemoteUrl,
-    reference: GitReference,
-    subdirectory: Option<Subdirectory>,
-}
-
-impl GitSource {
-    /// Returns the address of the repository.
-    #[must_use]
-    pub fn remote(&self) -> &RemoteUrl {
-        &self.remote
-    }
-
-    /// Returns the reference to the commit.
-    #[must_use]
-    pub fn reference(&self) -> &GitReference {
-        &self.reference
-    }
-
-    /// Returns the source of another directory of the same repository.
-    pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
-        Self { subdirectory, ..self.clone() }
-    }
-
-    /// Returns the directory of the workspace in the repository; `None` for its root.
-    #[must_use]
-    pub fn subdirectory(&self) -> Option<&Subdirectory> {
-        self.subdirectory.as_ref()
-    }
-}
-
-/// One workspace in an archive behind an HTTPS address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ArchiveSource {
-    url: RemoteUrl,
-    format: ArchiveFormat,
-    subdirectory: Option<Subdirectory>,
-}
-
-impl ArchiveSource {
-    /// Returns the address of the archive.
-    #[must_use]
-    pub fn url(&self) -> &RemoteUrl {
-        &self.url
-    }
-
-    /// Returns the format, which the ending of the path decides.
-    #[must_use]
-    pub fn format(&self) -> ArchiveFormat {
-        self.format
-    }
-
-    /// Returns the source of another directory of the same archive.
-    pub(crate) fn at(&self, subdirectory: Option<Subdirectory>) -> Self {
-        Self { subdirectory, ..self.clone() }
-    }
-
-    /// Returns the directory of the workspace in the archive.
-    #[must_use]
-    pub fn subdirectory(&self) -> Option<&Subdirectory> {
-        self.subdirectory.as_ref()
-    }
-}
-
-/// The format of an archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ArchiveFormat {
-    /// `.tar.gz` and `.tgz`
-    TarGz,
-    /// `.zip`
-    Zip,
-}
-
-/// A text that is no source. The message never repeats a part that may be a secret.
+/// A text that is not a source. The message never repeats a part that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
     /// The text is empty.
@@ -152,10 +96,7 @@ pub enum InvalidSource {
     #[error("`{0}` is not encrypted and not authenticated: use https, git+https or git+ssh")]
     Insecure(String),
     /// The scheme is unknown.
-    #[error(
-        "`{0}` is not a known scheme: use a directory, file, git+https, git+ssh, git+file, https (archives) or \
-            kubernetes"
-    )]
+    #[error("`{0}` is not a known scheme: use a directory, or one of {schemes}", schemes = schemes())]
     UnknownScheme(String),
     /// The address is valid under a similar scheme.
     #[error("{0}")]
@@ -216,20 +157,33 @@ impl FromStr for Source {
         if address.trim_end() != address {
             return Err(InvalidSource::ControlCharacter);
         }
-        match scheme.to_ascii_lowercase().as_str() {
-            "file" => local(address, fragment),
-            "git+https" => git(RemoteUrl::https(address)?, fragment),
-            "git+ssh" => git(RemoteUrl::ssh(address)?, fragment),
-            "git+file" if address.starts_with('/') => git(RemoteUrl::file(address)?, fragment),
-            "git+file" => Err(InvalidSource::NotAbsolute("git+file")),
-            "https" => archive(RemoteUrl::https(address)?, fragment),
-            "kubernetes" if fragment.is_some() => Err(InvalidSource::Fragment("kubernetes")),
-            "kubernetes" => kubernetes(address),
-            insecure @ ("http" | "git+http" | "git" | "git+git") => Err(InvalidSource::Insecure(insecure.to_owned())),
-            "ssh" => Err(InvalidSource::WrongScheme("a repository over ssh is written git+ssh://user@host/path")),
-            unknown => Err(InvalidSource::UnknownScheme(unknown.to_owned())),
+        let scheme = scheme.to_ascii_lowercase();
+        match SourceScheme::from_name(&scheme).ok_or_else(|| unknown(scheme))? {
+            SourceScheme::File => local(address, fragment),
+            SourceScheme::GitHttps => GitSource::parse(RemoteUrl::https(address)?, fragment).map(Self::Git),
+            SourceScheme::GitSsh => GitSource::parse(RemoteUrl::ssh(address)?, fragment).map(Self::Git),
+            SourceScheme::GitFile if !address.starts_with('/') => Err(InvalidSource::NotAbsolute("git+file")),
+            SourceScheme::GitFile => GitSource::parse(RemoteUrl::file(address)?, fragment).map(Self::Git),
+            SourceScheme::Https => ArchiveSource::parse(RemoteUrl::https(address)?, fragment).map(Self::Archive),
+            SourceScheme::Kubernetes if fragment.is_some() => Err(InvalidSource::Fragment("kubernetes")),
+            SourceScheme::Kubernetes => kubernetes(address),
         }
     }
+}
+
+/// Returns the fault of a scheme that no source has.
+fn unknown(scheme: String) -> InvalidSource {
+    match scheme.as_str() {
+        "git+git" => InvalidSource::Insecure(scheme),
+        _ if source_scheme::UNENCRYPTED.contains(&scheme.as_str()) => InvalidSource::Insecure(scheme),
+        "ssh" => InvalidSource::WrongScheme("a repository over ssh is written git+ssh://user@host/path"),
+        _ => InvalidSource::UnknownScheme(scheme),
+    }
+}
+
+/// Lists the schemes of a source for a message.
+fn schemes() -> String {
+    SourceScheme::ALL.iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ")
 }
 
 fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource> {
@@ -243,40 +197,6 @@ fn local(address: &str, fragment: Option<&str>) -> Result<Source, InvalidSource>
     Ok(Source::Local(PathBuf::from(path)))
 }
 
-/// The text of a source is read again as the same source; so white space at its end is refused behind a last `/` too.
-fn below(subdirectory: &str) -> Result<Option<Subdirectory>, InvalidSource> {
-    let parsed = Subdirectory::parse(subdirectory)?;
-    match &parsed {
-        Some(path) if path.as_str().trim_end() != path.as_str() => Err(InvalidSource::ControlCharacter),
-        _ => Ok(parsed),
-    }
-}
-
-fn git(remote: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
-    if remote.query().is_some() {
-        return Err(InvalidUrl::Query.into());
-    }
-    let (reference, subdirectory) = split_fragment(fragment);
-    let reference = reference.parse()?;
-    Ok(Source::Git(GitSource { remote, reference, subdirectory: below(subdirectory)? }))
-}
-
-fn archive(url: RemoteUrl, fragment: Option<&str>) -> Result<Source, InvalidSource> {
-    let path = url.path().to_ascii_lowercase();
-    let format = if path.ends_with(".tar.gz") || path.ends_with(".tgz") {
-        ArchiveFormat::TarGz
-    } else if path.ends_with(".zip") {
-        ArchiveFormat::Zip
-    } else {
-        return Err(InvalidSource::NotAnArchive);
-    };
-    let (reference, subdirectory) = split_fragment(fragment);
-    if !reference.is_empty() {
-        return Err(InvalidSource::ArchiveReference(reference.to_owned()));
-    }
-    Ok(Source::Archive(ArchiveSource { url, format, subdirectory: below(subdirectory)? }))
-}
-
 fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
     let (namespace, workspace) = address.split_once('/').ok_or(InvalidSource::Kubernetes)?;
     if !(namespace.is_empty() || is_kubernetes_name(namespace)) || !is_kubernetes_name(workspace) {
@@ -284,12 +204,6 @@ fn kubernetes(address: &str) -> Result<Source, InvalidSource> {
     }
     let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
     Ok(Source::Kubernetes { namespace, workspace: workspace.to_owned() })
-}
-
-/// Splits `ref:subdirectory` into both parts, which are empty where they are not given.
-fn split_fragment(fragment: Option<&str>) -> (&str, &str) {
-    let fragment = fragment.unwrap_or_default();
-    fragment.split_once(':').unwrap_or((fragment, ""))
 }
 
 /// The name of a workspace is also the value of a label, hence the 63 characters.
@@ -318,27 +232,6 @@ impl fmt::Display for Source {
             Self::Kubernetes { namespace, workspace } => {
                 write!(f, "kubernetes://{}/{workspace}", namespace.as_deref().unwrap_or_default())
             }
-        }
-    }
-}
-
-impl fmt::Display for GitSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "git+{}", self.remote)?;
-        match (&self.reference, &self.subdirectory) {
-            (GitReference::Default, None) => Ok(()),
-            (GitReference::Default, Some(subdirectory)) => write!(f, "#:{subdirectory}"),
-            (reference, None) => write!(f, "#{reference}"),
-            (reference, Some(subdirectory)) => write!(f, "#{reference}:{subdirectory}"),
-        }
-    }
-}
-
-impl fmt::Display for ArchiveSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.subdirectory {
-            None => self.url.fmt(f),
-            Some(subdirectory) => write!(f, "{}#:{subdirectory}", self.url),
         }
     }
 }

@@ -30,10 +30,10 @@ impl Scheme {
     }
 }
 
-/// A text that is no address.
+/// A text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    /// `https:///path`, or a host that is no host.
+    /// `https:///path`, or a host name that is not valid.
     #[error("the address names no valid host: it is written {0}://host/path")]
     Host(&'static str),
     /// `https://host`

@@ -80,7 +80,8 @@ const NEWEST_OF_SUSPENDED: &str = "the workspace is suspended, so its source is 
 const NEVER_PUBLISHED: &str =
     "it is not published, and the workspace is suspended, so it will not be: unset spec.suspend first";
 
-/// Returns the state of a wait for `target`. Only a recent claim is success; any claim is enough to go on waiting.
+/// Returns the state of a wait for `target`. Only a recent claim ends the wait with success; an old one may still show
+/// that the target is not reached.
 pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict {
     let suspended = known.workspace.spec.suspend;
     if suspended && *target == WaitTarget::Newest {

@@ -211,7 +211,8 @@ impl<'a> Run<'a> {
             }
         }
         for (path, span, handler, first) in faults {
-            let message = format!("`{handler}` is registered for the same a second time, and runs twice");
+            let message =
+                format!("`{handler}` is registered twice for the same stage, entity, and rule, and runs twice");
             self.fault(ScriptFaultKind::Duplicate, &path, span, message);
             if let Some(fault) = self.outcome.faults.last_mut() {
                 fault.related = Some((path, first, "the first registration"));
