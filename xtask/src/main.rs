@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
+use xtask::{bench, chaos, control_plane, demo, fuzz, generate, image, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Chaos(chaos::ChaosArguments),
     /// Measure the time that a change takes.
     Bench(bench::BenchArguments),
+    /// Write container images without a container engine, and the same bytes twice.
+    Image(image::ImageArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
     ControlPlane,
 }
@@ -35,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);
             Ok(())
