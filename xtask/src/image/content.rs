@@ -47,9 +47,8 @@ pub(crate) const IMAGES: &[Image] = &[
         description: "Publishes reviewed runtime configuration from git to the running processes of a Kubernetes cluster",
         programs: &[
             "usr/bin/git",
-            // Git finds its parts by these names; they are links to git, but for the helpers of http.
+            // A link to git, by which it serves addresses of the scheme file.
             "usr/bin/git-upload-pack",
-            "usr/lib/git-core/git",
             "usr/lib/git-core/git-remote-http",
             "usr/lib/git-core/git-remote-https",
             "usr/bin/ssh",
@@ -208,13 +207,15 @@ impl Collector<'_> {
             _ => folder.clone(),
         };
         let path = format!("{other}/copyright");
-        let text = self.packages.iter().find_map(|unpacked| {
-            let way = unpacked.files.way_to(&path)?;
-            unpacked.files.get(way.last()?).cloned()
+        let owner = self.packages.iter().find_map(|owner| {
+            let way = owner.files.way_to(&path)?;
+            Some((owner, owner.files.get(way.last()?)?.clone()))
         });
-        let text = text.with_context(|| {
+        let (owner, text) = owner.with_context(|| {
             format!("no package of {} has the licence of {}: run `{}`", lock::PATH, unpacked.package.name, lock::UPDATE)
         })?;
+        self.taken.packages.insert(owner.package.name.clone());
+        self.taken.files.insert(&path, text.clone());
         self.taken.files.insert(&format!("{folder}/copyright"), text);
         Ok(())
     }

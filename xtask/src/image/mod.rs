@@ -44,6 +44,9 @@ pub struct ImageArguments {
     /// A platform; may be given several times. The default is that of this machine.
     #[arg(long = "platform", value_name = "OS/ARCHITECTURE")]
     platforms: Vec<Platform>,
+    /// Take the programs from a directory, and build none. The bytes are then those of that build.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
     /// Push the image. Only one image may be named with it.
     #[arg(long, value_name = "REGISTRY/REPOSITORY:TAG")]
     push: Option<Destination>,
@@ -57,7 +60,7 @@ pub struct ImageArguments {
     #[arg(long)]
     verbose: bool,
     /// Only write the lock file anew, with the newest packages of the release.
-    #[arg(long, conflicts_with_all = ["names", "push", "check", "platforms"])]
+    #[arg(long, conflicts_with_all = ["names", "push", "check", "platforms", "programs"])]
     update: bool,
 }
 
@@ -80,13 +83,19 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
     if platforms.is_empty() {
         bail!("images are for Linux: name a platform by --platform");
     }
+    if arguments.programs.is_some() && platforms.len() > 1 {
+        bail!("--programs has the programs of one platform: name one by --platform");
+    }
     let (lock, revision) = (Lock::read()?, Revision::read()?);
     let mut layouts: BTreeMap<&str, Layout> = BTreeMap::new();
     let mut reports = Vec::new();
     for platform in platforms.iter().copied() {
         let packages = Apt::prepare(platform)?.unpack(&lock.of(platform)?)?;
         debian::must_be_of_the_release(&packages)?;
-        let programs = build::build(&images, platform, &revision)?;
+        let programs = match &arguments.programs {
+            Some(directory) => directory.clone(),
+            None => build::build(&images, platform, &revision)?,
+        };
         for image in &images {
             let content = content(image, platform, &programs, &packages, &revision, arguments.source.as_deref())?;
             let sizes = layouts.entry(image.name).or_default().add(&content)?;
@@ -280,6 +289,7 @@ mod tests {
             names: Vec::new(),
             out: None,
             platforms: Vec::new(),
+            programs: None,
             push: Some("127.0.0.1:1/acme/x:1".parse().unwrap()),
             source: None,
             check: false,
