@@ -15,21 +15,19 @@ use crate::cargo::{self, cargo};
 pub(crate) struct Revision {
     /// The commit, and `-dirty` if files differ from it.
     pub(crate) name: String,
-    /// The time of the commit, in seconds of Unix.
-    pub(crate) seconds: String,
-    /// The same time as RFC 3339.
+    /// The time of the commit, as RFC 3339.
     pub(crate) time: String,
 }
 
 impl Revision {
     /// Reads the commit that is checked out.
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let shown = git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%H %ct %cd"])?;
+        let shown = git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%H %cd"])?;
         let words: Vec<&str> = shown.split_whitespace().collect();
-        let [commit, seconds, time] = words[..] else { bail!("`git log` printed `{shown}`") };
+        let [commit, time] = words[..] else { bail!("`git log` printed `{shown}`") };
         let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
         let name = if changed { format!("{commit}-dirty") } else { commit.to_owned() };
-        Ok(Self { name, seconds: seconds.to_owned(), time: time.to_owned() })
+        Ok(Self { name, time: time.to_owned() })
     }
 }
 
@@ -44,7 +42,7 @@ fn git(arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 /// Builds the programs, and returns the directory in which they are.
-pub(crate) fn build(images: &[&Image], platform: Platform, revision: &Revision) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<PathBuf> {
     let metadata = cargo::metadata()?;
     let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
     let target = Path::new(target).join("image");
@@ -61,7 +59,8 @@ pub(crate) fn build(images: &[&Image], platform: Platform, revision: &Revision) 
     let c: Vec<String> = moved.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
     // A flag of the user's own would give other bytes.
     build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", compiler.join("\u{1f}"));
-    build.env("CFLAGS", c.join(" ")).env("SOURCE_DATE_EPOCH", &revision.seconds);
+    // Not the time of the commit: a program names no time, and every C library would be compiled again.
+    build.env("CFLAGS", c.join(" ")).env("SOURCE_DATE_EPOCH", "0");
     build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
     build.env("ZERO_AR_DATE", "1").env("LC_ALL", "C").env("TZ", "UTC");
     if !platform.is_of_this_machine() {
@@ -86,8 +85,8 @@ fn cross(build: &mut Command, platform: Platform) -> anyhow::Result<()> {
         .status()
         .is_ok_and(|status| status.success())
     {
-        let package = compiler.replace('_', "-");
-        missing.push(format!("a C compiler for it: apt-get install {package}"));
+        let name = compiler.trim_end_matches("-gcc").replace('_', "-");
+        missing.push(format!("a C compiler for it: apt-get install gcc-{name}"));
     }
     if !missing.is_empty() {
         bail!("this machine can't build for {platform}. It needs\n  {}", missing.join("\n  "));

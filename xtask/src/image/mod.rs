@@ -94,7 +94,7 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
         debian::must_be_of_the_release(&packages)?;
         let programs = match &arguments.programs {
             Some(directory) => directory.clone(),
-            None => build::build(&images, platform, &revision)?,
+            None => build::build(&images, platform)?,
         };
         for image in &images {
             let content = content(image, platform, &programs, &packages, &revision, arguments.source.as_deref())?;
