@@ -48,7 +48,7 @@ pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<Pat
     let target = Path::new(target).join("image");
     let names = images.iter().map(|image| image.name);
     eprintln!(
-        "Building {} for {platform} (about six minutes from nothing, on 2 cores).",
+        "Building {} for {platform} (minutes, if nothing was built before).",
         names.clone().collect::<Vec<_>>().join(" and ")
     );
 
