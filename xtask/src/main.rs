@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, simulate, test};
+use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, image, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Check and test the chart's alerts with promtool.
     Alerts,
+    /// Write container images without a container engine, and the same bytes twice.
+    Image(image::ImageArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
     ControlPlane,
 }
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
             print!("{}", alerts::run()?);
             Ok(())
         }
+        Command::Image(arguments) => image::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);
             Ok(())

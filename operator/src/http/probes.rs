@@ -1,6 +1,6 @@
 //! Answers `/healthz`, `/readyz`, and `/metrics`, from the first moment of the process on.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -20,12 +20,14 @@ pub(crate) struct Health {
     progress: Arc<Progress>,
     /// The means of the operator, once it has started.
     context: OnceLock<Arc<OperatorContext>>,
+    /// The reason why it can't start yet, if it is known.
+    obstacle: Mutex<Option<String>>,
 }
 
 impl Health {
     /// A process that has just begun.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { progress: Arc::new(Progress::new(now)), context: OnceLock::new() }
+        Self { progress: Arc::new(Progress::new(now)), context: OnceLock::new(), obstacle: Mutex::default() }
     }
 
     /// The proof that the loops of the process turn.
@@ -36,6 +38,17 @@ impl Health {
     /// The operator has started. It starts once.
     pub(crate) fn started(&self, context: Arc<OperatorContext>) {
         let _ = self.context.set(context);
+    }
+
+    /// The operator waits for something before it starts, or no longer.
+    pub(crate) fn waits_for(&self, obstacle: Option<String>) {
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = obstacle;
+    }
+
+    fn not_started(&self) -> String {
+        let obstacle = self.obstacle.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = obstacle.as_ref().map_or(String::new(), |obstacle| format!(": {obstacle}"));
+        format!("the operator has not started yet{reason}")
     }
 
     /// Returns the three paths.
@@ -54,19 +67,17 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
 }
 
 /// The leader is ready, and so is every replica that has a copy of all snapshots: the Service leads processes to both.
-async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    let not_ready = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned());
+    let ready = (StatusCode::OK, "ok".to_owned());
     match health.context.get() {
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet"),
-        Some(context) if !context.is_watching() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the first lists have not come yet")
-        }
-        Some(context) if context.leadership().is_held(Instant::now()) => (StatusCode::OK, "ok"),
+        None => not_ready(&health.not_started()),
+        Some(context) if !context.is_watching() => not_ready("the first lists have not come yet"),
+        Some(context) if context.leadership().is_held(Instant::now()) => ready,
         Some(context) => match context.copies() {
-            None => (StatusCode::SERVICE_UNAVAILABLE, "another operator holds the Lease"),
-            Some(copies) if !copies.is_complete() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the leader has not sent all snapshots yet")
-            }
-            Some(_) => (StatusCode::OK, "ok"),
+            None => not_ready("another operator holds the Lease"),
+            Some(copies) if !copies.is_complete() => not_ready("the leader has not sent all snapshots yet"),
+            Some(_) => ready,
         },
     }
 }
@@ -74,6 +85,22 @@ async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str)
 async fn metrics(State(health): State<Arc<Health>>) -> Response {
     match health.context.get() {
         Some(context) => ([(CONTENT_TYPE, OPEN_METRICS)], context.metrics_text()).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the operator has not started yet").into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, health.not_started()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_operator_that_waits_is_not_ready_and_says_for_what() {
+        let health = Arc::new(Health::new(Instant::now()));
+        health.waits_for(Some("the operator needs the program `git`".to_owned()));
+        let (status, text) = readyz(State(health.clone())).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "the operator has not started yet: the operator needs the program `git`");
+        health.waits_for(None);
+        assert_eq!(readyz(State(health)).await.1, "the operator has not started yet");
     }
 }

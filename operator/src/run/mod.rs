@@ -41,6 +41,7 @@ use crate::reconcile::watches::Watches;
 use crate::run::connect::connect;
 use crate::run::options::Options;
 use crate::source::custom_rules::CustomRules;
+use crate::source::programs;
 use crate::source::snapshots::Snapshots;
 use crate::source::sources::Sources;
 
@@ -71,7 +72,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
             info!("ended before the start");
             return Ok(());
         }
-        started = start(&options, health.progress()) => started?,
+        started = start(&options, &health) => started?,
     };
     health.started(started.context.clone());
     Box::pin(operate(&options, started, &handle, &shutdown)).await?;
@@ -89,7 +90,9 @@ struct Started {
     serving: RustlsConfig,
 }
 
-async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, StartError> {
+async fn start(options: &Options, health: &Health) -> Result<Started, StartError> {
+    let progress = health.progress();
+    programs(health).await;
     let client = connect(options.kubeconfig.as_deref()).await?;
     let names = vec![advertised_host(&options.advertise_url)?];
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
@@ -112,6 +115,23 @@ async fn start(options: &Options, progress: &Arc<Progress>) -> Result<Started, S
         .map(|_| Peers::new(identity.authority.clone(), names.concat(), identity.peer_key.clone()));
     let context = OperatorContext::new(client, sources, markers, caches, peers, heartbeat, progress.clone());
     Ok(Started { context: Arc::new(context), watches, names, identity, serving })
+}
+
+/// Waits until the programs that every operator needs can be run.
+async fn programs(health: &Health) {
+    programs::name_this_user();
+    let mut shown = None;
+    while let Err(missing) = programs::find_git().await {
+        if shown.as_ref() != Some(&missing) {
+            error!("{missing}; it tries again every {START_AGAIN:?}");
+        }
+        health.waits_for(Some(missing.to_string()));
+        health.progress().touch(Instant::now());
+        shown = Some(missing);
+        tokio::time::sleep(START_AGAIN).await;
+    }
+    health.waits_for(None);
+    programs::find_ssh().await;
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.

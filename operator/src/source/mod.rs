@@ -7,6 +7,7 @@ pub(crate) mod copies;
 pub(crate) mod credentials;
 pub(crate) mod custom_rules;
 pub(crate) mod poll;
+pub(crate) mod programs;
 pub(crate) mod record;
 mod recovery;
 pub(crate) mod schedule;

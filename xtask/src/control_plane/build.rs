@@ -40,7 +40,7 @@ pub(crate) fn build(module: &GoModule, cache: &Path) -> anyhow::Result<()> {
 fn lock(path: &Path) -> anyhow::Result<File> {
     let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
     if file.try_lock().is_err() {
-        eprintln!("Another process is building the control plane; waiting for it.");
+        eprintln!("Another process is building into the same cache; waiting for it.");
         file.lock().with_context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)
@@ -59,18 +59,18 @@ fn compile(module: &GoModule, destination: &Path) -> anyhow::Result<()> {
     // Go treats a path that ends in a slash as a directory, and creates it.
     go.arg(destination.join("")).arg("tool").current_dir(module.folder());
     go.env("CGO_ENABLED", "0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = go.spawn().context(
-        "run `go`: the control plane is built with it. Install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a \
-         directory that has the programs, and run `cargo xtask control-plane` again",
-    )?;
+    let mut child = go.spawn().with_context(|| {
+        format!(
+            "run `go`, which builds {}: install Go 1.26 or newer, and run the command again. (For a control plane, \
+             KUBEBUILDER_ASSETS may instead name a directory that has the programs.)",
+            module.programs.join(", ")
+        )
+    })?;
     let output = child.stderr.take().context("read the output of `go`")?;
     let said = show_progress(&lines_of(output));
     let status = child.wait().context("wait for `go`")?;
     if !status.success() {
-        bail!(
-            "`go build` in {} failed ({status}). Its output:\n{said}\n`cargo xtask control-plane` tries again.",
-            module.folder
-        );
+        bail!("`go build` in {} failed ({status}). Its output:\n{said}\nThe same command tries again.", module.folder);
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ pub(crate) struct GoModule {
     /// The time of a build from scratch, measured on 2 cores.
     pub(crate) duration: &'static str,
     /// The parts whose versions name the directory: a short name and the path of the Go module.
-    parts: &'static [(&'static str, &'static str)],
-    go_mod: &'static str,
+    pub(crate) parts: &'static [(&'static str, &'static str)],
+    /// The content of its `go.mod`.
+    pub(crate) go_mod: &'static str,
 }
 
 pub(crate) const GO_MODULES: &[GoModule] = &[

@@ -7,13 +7,16 @@
 mod build;
 mod go_module;
 
+pub(crate) use build::build;
+pub(crate) use go_module::GoModule;
+
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use go_module::{GO_MODULES, GoModule};
+use go_module::GO_MODULES;
 
 /// The paths of the programs.
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ impl Programs {
         let places = ProgramDirectories::from_environment()?;
         for module in GO_MODULES {
             if module.programs.iter().any(|program| places.find(program).is_none()) {
-                build::build(module, &places.cache)?;
+                build(module, &places.cache)?;
             }
         }
         Self::locate()
@@ -102,7 +105,7 @@ impl ProgramDirectories {
 
 impl GoModule {
     /// Returns the directory of its programs, which is named by their versions.
-    fn directory(&self, cache: &Path) -> PathBuf {
+    pub(crate) fn directory(&self, cache: &Path) -> PathBuf {
         cache.join(self.versions().join("_"))
     }
 }

@@ -1,0 +1,161 @@
+//! Builds the programs of images: optimized, stripped, and without a trace of the machine that builds them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::content::Image;
+use super::platform::Platform;
+use crate::cargo::{self, cargo};
+
+/// The commit of which images are built.
+pub(crate) struct Revision {
+    /// The commit, and `-dirty` if files differ from it.
+    pub(crate) name: String,
+    /// The time of the commit, as RFC 3339.
+    pub(crate) time: String,
+}
+
+impl Revision {
+    /// Reads the commit that is checked out.
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let shown = git(&["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%H %cd"])?;
+        let words: Vec<&str> = shown.split_whitespace().collect();
+        let [commit, time] = words[..] else { bail!("`git log` printed `{shown}`") };
+        let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+        let name = if changed { format!("{commit}-dirty") } else { commit.to_owned() };
+        Ok(Self { name, time: time.to_owned() })
+    }
+}
+
+fn git(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new("git").args(arguments).current_dir(cargo::root()).env("TZ", "UTC").output();
+    let output = output.context("run git: an image names the commit that it is built from")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`git {}` failed in {}: {}", arguments.join(" "), cargo::root().display(), said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Builds the programs, and returns the directory in which they are.
+pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<PathBuf> {
+    let metadata = cargo::metadata()?;
+    let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+    let target = Path::new(target).join("image");
+    let names = images.iter().map(|image| image.name);
+    eprintln!(
+        "Building {} for {platform} (minutes, if nothing was built before).",
+        names.clone().collect::<Vec<_>>().join(" and ")
+    );
+
+    let mut build = cargo(["build", "--release", "--locked", "--bins", "--target", platform.rust_target()]);
+    build.args(names.flat_map(|name| ["--package", name])).arg("--target-dir").arg(&target);
+    let moved = moved_paths(&target)?;
+    let compiler: Vec<String> = moved.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
+    let c: Vec<String> = moved.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
+    // A flag of the user's own would give other bytes.
+    build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", compiler.join("\u{1f}"));
+    // Not the time of the commit: a program names no time, and every C library would be compiled again.
+    build.env("CFLAGS", c.join(" ")).env("SOURCE_DATE_EPOCH", "0");
+    build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
+    build.env("ZERO_AR_DATE", "1").env("LC_ALL", "C").env("TZ", "UTC");
+    if !platform.is_of_this_machine() {
+        cross(&mut build, platform)?;
+    }
+    cargo::run(build)?;
+    Ok(target.join(platform.rust_target()).join("release"))
+}
+
+/// Sets the C compiler and linker of another platform, or fails with what is missing.
+fn cross(build: &mut Command, platform: Platform) -> anyhow::Result<()> {
+    let (target, compiler) = (platform.rust_target(), platform.cross_compiler());
+    let library = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    let mut missing = Vec::new();
+    if !Path::new(library.trim()).is_dir() {
+        missing.push(format!("the standard library of Rust for it: rustup target add {target}"));
+    }
+    if !Command::new(compiler)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        let name = compiler.trim_end_matches("-gcc").replace('_', "-");
+        missing.push(format!("a C compiler for it: apt-get install gcc-{name}"));
+    }
+    if !missing.is_empty() {
+        bail!("this machine can't build for {platform}. It needs\n  {}", missing.join("\n  "));
+    }
+    let variable = target.replace('-', "_");
+    build.env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), compiler);
+    build.env(format!("CC_{variable}"), compiler);
+    Ok(())
+}
+
+/// Returns the paths of this machine that a compiler would write into a program, and what it writes instead.
+fn moved_paths(target: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut moved = vec![(cargo::root().display().to_string(), "/rototo".to_owned())];
+    // The folder is named by the registry, which may be a mirror.
+    for folder in registries()? {
+        moved.push((folder.display().to_string(), "/crates".to_owned()));
+    }
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if let Some(commit) = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")) {
+        // With the component `rust-src`, the compiler finds its own source on this machine.
+        moved.push((format!("{}/lib/rustlib/src/rust", sysroot.trim()), format!("/rustc/{commit}")));
+    }
+    // The last one that fits counts, and the target directory is usually below the root.
+    moved.push((target.display().to_string(), "/target".to_owned()));
+    Ok(moved)
+}
+
+/// Returns the folders in which cargo unpacks crates.
+fn registries() -> anyhow::Result<Vec<PathBuf>> {
+    let metadata = cargo(["metadata", "--format-version=1", "--locked"]).output().context("run `cargo metadata`")?;
+    if !metadata.status.success() {
+        bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&metadata.stderr));
+    }
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).context("read the output of `cargo metadata`")?;
+    let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
+    let foreign = packages.iter().filter(|package| !package["source"].is_null());
+    // …/registry/src/REGISTRY/CRATE-VERSION/Cargo.toml
+    let folders = foreign.filter_map(|package| Path::new(package["manifest_path"].as_str()?).parent()?.parent());
+    let mut folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
+    folders.sort();
+    folders.dedup();
+    Ok(folders)
+}
+
+/// Returns the C flags and versions that matter for the bytes, for people who compare two builds.
+pub(crate) fn compiler() -> anyhow::Result<String> {
+    Ok(output(Command::new("rustc").arg("--version"))?.trim().to_owned())
+}
+
+fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.current_dir(cargo::root()).output().with_context(|| format!("run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Returns the version of a package of this cargo workspace.
+pub(crate) fn version(package: &str) -> anyhow::Result<String> {
+    let metadata = cargo::metadata()?;
+    let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
+    let found = packages.iter().find(|found| found["name"] == package);
+    let version = found.and_then(|package| package["version"].as_str());
+    Ok(version.with_context(|| format!("`cargo metadata` has no version of {package}"))?.to_owned())
+}
+
+/// Returns the file of a built program.
+pub(crate) fn program(directory: &Path, image: &Image) -> anyhow::Result<Vec<u8>> {
+    let path = directory.join(OsString::from(image.name));
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+}

@@ -1,0 +1,118 @@
+//! Pushes a layout to a registry with `crane`, which is built from its Go module into the cache of the project.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use super::layout::Written;
+use crate::control_plane::{self, GoModule, cache_directory};
+
+const CRANE: GoModule = GoModule {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/image/crane"),
+    programs: &["crane"],
+    renamed: &[],
+    duration: "20 seconds",
+    parts: &[("crane", "github.com/google/go-containerregistry")],
+    go_mod: include_str!("../../image/crane/go.mod"),
+};
+
+/// Returns the path of crane. Builds it if necessary.
+pub(crate) fn crane() -> anyhow::Result<PathBuf> {
+    let cache = cache_directory()?.join("crane");
+    let folder = CRANE.directory(&cache);
+    if !folder.join("crane").is_file() {
+        control_plane::build(&CRANE, &cache)?;
+    }
+    Ok(folder.join("crane"))
+}
+
+/// The name under which a registry keeps an image: `HOST[:PORT]/REPOSITORY:TAG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    repository: String,
+    tag: String,
+}
+
+impl std::str::FromStr for Destination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not REGISTRY/REPOSITORY:TAG");
+        let (repository, tag) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let is_tag = !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        let is_repository = repository.split_once('/').is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
+            && repository.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c));
+        if !is_tag || !is_repository || repository.starts_with('-') {
+            return Err(wrong());
+        }
+        Ok(Self { repository: repository.to_owned(), tag: tag.to_owned() })
+    }
+}
+
+/// Pushes the image, and then what is attached to it. Returns the name with the digest that the registry reports.
+pub(crate) fn push(layout: &Written, to: &Destination) -> anyhow::Result<String> {
+    let crane = crane()?;
+    let name = format!("{}:{}", to.repository, to.tag);
+    let folder = tempfile_folder(layout)?;
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(&crane).args(arguments).output().with_context(|| format!("run {}", crane.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("`crane {}` failed: {}\n`crane auth login` logs in to a registry.", arguments.join(" "), said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let pushed = std::iter::once((layout.digest.as_str(), name.clone()))
+        .chain(layout.attached().into_iter().map(|digest| (digest, format!("{}@{digest}", to.repository))));
+    for (digest, name) in pushed {
+        let only = folder.path.join(digest.replace(':', "-"));
+        std::fs::create_dir_all(&only).with_context(|| format!("create {}", only.display()))?;
+        layout.only(digest, &only)?;
+        run(&["push", &only.to_string_lossy(), &name])?;
+    }
+    let there = run(&["digest", &name])?;
+    if there != layout.digest {
+        bail!("the registry reports {there} for {name}, and {} was pushed", layout.digest);
+    }
+    Ok(format!("{}@{there}", to.repository))
+}
+
+/// A folder beside the layout that is removed when this is dropped.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn tempfile_folder(layout: &Written) -> anyhow::Result<Folder> {
+    let path = layout.folder.with_extension(format!("push-{}", std::process::id()));
+    std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+    Ok(Folder { path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_names_registry_repository_and_tag() {
+        let Destination { repository, tag } = "127.0.0.1:5000/acme/rototo-operator:0.1.0".parse().unwrap();
+        assert_eq!((repository.as_str(), tag.as_str()), ("127.0.0.1:5000/acme/rototo-operator", "0.1.0"));
+        for wrong in ["rototo-operator:0.1.0", "h/r", "127.0.0.1:5000/r", "h/r:", "h/R:1", "--insecure/r:1", "h/r:a/b"]
+        {
+            let error = wrong.parse::<Destination>().unwrap_err();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn crane_has_a_version() {
+        assert_eq!(CRANE.versions(), ["crane-0.22.1"]);
+    }
+}
