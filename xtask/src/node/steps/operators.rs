@@ -1,0 +1,121 @@
+//! The operator and the API server are replaced, or away.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::ends::evict;
+use super::install::{HOME, QUICKSTART, RELEASE};
+use crate::node::command::{output, wait_for};
+use crate::node::machine::Machine;
+use crate::node::scene::{SERVICE, SOON, Scene, container_id, container_of, name, set_variable};
+
+pub(super) fn leader(machine: &Machine) -> anyhow::Result<Outcome> {
+    let (home, scene) = (Scene::existing(machine, HOME), Scene::existing(machine, QUICKSTART));
+    let replicas = replicas(&home)?;
+    ensure!(replicas > 1, "{replicas} operator runs");
+    let rolled_out = ["rollout", "status", "deployment", RELEASE, "--timeout=120s"];
+    home.kubectl(&rolled_out)?;
+    scene.change_converges(51, 3)?;
+    let observer = scene.observe()?;
+    let leader = holder(&home)?;
+    let started = Instant::now();
+    evict(&home, &leader)?;
+    let commit = scene.change(52)?;
+    let status = scene.await_fleet(&commit, 3)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let successor = holder(&home)?;
+    ensure!(successor != leader, "{leader} is gone, and holds the Lease");
+    let observed = observer.no_deadline_exceeded()?;
+    let is_touched = |ready: &str| !ready.starts_with("True") && !ready.contains("Progressing");
+    if let Some(one) = observed.iter().find(|one| is_touched(&one.status.condition("Ready"))) {
+        bail!("Ready was touched: {}", one.status.line());
+    }
+    home.kubectl(&rolled_out)?;
+    Ok(Outcome::Passed(format!(
+        "a push ran in 3/3 {seconds:.1} s after the eviction of the leader of {replicas}; {}",
+        status.condition("Converged")
+    )))
+}
+
+/// Returns the number of operators that the chart asks for.
+fn replicas(home: &Scene) -> anyhow::Result<u64> {
+    home.get(&["deployment", RELEASE])?["spec"]["replicas"].as_u64().context("the Deployment has no replicas")
+}
+
+/// Returns the pod that leads.
+fn holder(home: &Scene) -> anyhow::Result<String> {
+    let lease = home.get(&["lease", RELEASE])?;
+    let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    holder.map(str::to_owned).context("nobody holds the Lease")
+}
+
+pub(super) fn outage(machine: &Machine) -> anyhow::Result<Outcome> {
+    let scene = Scene::with_workspace(machine, "outage")?;
+    let mut deployment = scene.deployment()?;
+    let container = container_of(&mut deployment);
+    set_variable(container, "ROTOTO_CACHE_DIR", "/cache");
+    add(&mut container["volumeMounts"], json!({"name": "cache", "mountPath": "/cache"}));
+    add(&mut deployment["spec"]["template"]["spec"]["volumes"], json!({"name": "cache", "emptyDir": {}}));
+    scene.deploy(deployment)?;
+    scene.await_fleet(&scene.commit()?, 3)?;
+    scene.change_converges(61, 3)?;
+    let pod = scene.pod()?;
+    let id = container_id(&pod, SERVICE)?;
+
+    let home = Scene::existing(machine, HOME);
+    // The chart's own number, so that Helm can take the field back.
+    let replicas = format!("--replicas={}", replicas(&home)?);
+    home.kubectl(&["scale", "deployment", RELEASE, "--replicas=0"])?;
+    home.kubectl(&[
+        "wait",
+        "--for=delete",
+        "pods",
+        "--selector=app.kubernetes.io/name=rototo-operator",
+        "--timeout=60s",
+    ])?;
+    let api_server = Stopped::stop(machine, "kube-apiserver")?;
+    let killed = Instant::now();
+    scene.signal(&pod, SERVICE, "KILL")?;
+    wait_for("the process has ended", SOON, || {
+        ensure!(machine.container(&id).is_err(), "its control group exists");
+        Ok(())
+    })?;
+    let value = wait_for("the restarted process resolves", SOON, || scene.policy(&pod))?;
+    let seconds = killed.elapsed().as_secs_f64();
+    ensure!(value == 61, "the process gives {value}, and not what it had");
+    drop(api_server);
+    home.kubectl(&["scale", "deployment", RELEASE, &replicas])?;
+    scene.await_restart(name(&pod), SERVICE, 1)?;
+    scene.change_converges(62, 3)?;
+    Ok(Outcome::Passed(format!(
+        "a killed process resolved from its disk cache after {seconds:.1} s, with nobody there"
+    )))
+}
+
+fn add(list: &mut Value, item: Value) {
+    if let Some(list) = list.as_array_mut() {
+        list.push(item);
+    }
+}
+
+/// A program of the node that does not answer until this is dropped.
+struct Stopped(Vec<String>);
+
+impl Stopped {
+    fn stop(machine: &Machine, program: &str) -> anyhow::Result<Self> {
+        let stopped = Self(machine.processes(program)?);
+        ensure!(!stopped.0.is_empty(), "{program} does not run");
+        output(Command::new("kill").arg("-STOP").args(&stopped.0))?;
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = output(Command::new("kill").arg("-CONT").args(&self.0));
+    }
+}
