@@ -51,6 +51,7 @@ impl<'a> Scene<'a> {
     /// Creates a namespace with a repository, a workspace that follows it, and the grants of the example.
     pub(crate) fn with_workspace(machine: &'a Machine, name: &str) -> anyhow::Result<Self> {
         let scene = Self { machine, cluster: machine.cluster(), namespace: name.to_owned() };
+        scene.remove_earlier()?;
         create_namespace(&scene.cluster, name)?;
         scene.create_repository().context("create a repository")?;
         let key = |name: &str| format!("--from-file={name}={}", machine.state.join("ssh").join(name).display());
@@ -105,6 +106,15 @@ impl<'a> Scene<'a> {
 
     fn checkout(&self) -> PathBuf {
         self.machine.state.join("git").join(&self.namespace)
+    }
+
+    /// Removes what an earlier run of the step has left on a node that was kept.
+    fn remove_earlier(&self) -> anyhow::Result<()> {
+        self.cluster.kubectl(&["delete", "namespace", &self.namespace, "--ignore-not-found", "--timeout=120s"])?;
+        for folder in [self.bare(), self.checkout()].iter().filter(|folder| folder.exists()) {
+            fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+        }
+        Ok(())
     }
 
     fn create_repository(&self) -> anyhow::Result<()> {
