@@ -90,7 +90,16 @@ const STEPS: &[Step] = &[
         proves: "the chart's NetworkPolicy is accepted; nothing enforces it here",
         run: policies::network_policy,
     },
-    Step { name: "leader", proves: "the leading of two operators is evicted during a publish", run: operators::leader },
+    Step {
+        name: "leader",
+        proves: "the leading of two operators is evicted, and the other one publishes",
+        run: operators::leader,
+    },
+    Step {
+        name: "leader-killed",
+        proves: "the leading of two operators is killed, and its container is restarted",
+        run: operators::leader_killed,
+    },
     Step {
         name: "outage",
         proves: "a process restarts from its disk cache while operator and API server are away",
