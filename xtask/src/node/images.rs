@@ -3,10 +3,22 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, Header};
+
+/// The images that a node gets.
+pub(crate) const NAMES: [&str; 2] = ["rototo-operator", "degradation-service"];
+
+/// Fails if a layout is missing.
+pub(crate) fn must_exist(layouts: &Path) -> anyhow::Result<()> {
+    let missing = NAMES.iter().find(|name| !layouts.join(name).join("index.json").is_file());
+    match missing {
+        Some(name) => bail!("{} has no layout {name}: `cargo xtask image --out DIR` writes it", layouts.display()),
+        None => Ok(()),
+    }
+}
 
 /// Writes an archive of a layout that `cargo xtask image` wrote, with the image under the name `localhost/NAME:node`.
 /// What is attached to the image stays out: a node runs nothing of it.

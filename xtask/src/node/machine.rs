@@ -44,8 +44,10 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Starts a node in the place of an earlier one in this state directory, with these images.
-    pub(crate) fn start(state: &Path, images: &[PathBuf]) -> anyhow::Result<Self> {
+    /// Starts a node in the place of an earlier one in this state directory, with the images of which these are the
+    /// layouts.
+    pub(crate) fn start(state: &Path, layouts: &Path) -> anyhow::Result<Self> {
+        images::must_exist(layouts)?;
         let programs = Programs::ensure()?;
         end(state)?;
         if output(Command::new("ip").args(["netns", "list"]))?.split_whitespace().any(|word| word == NAME) {
@@ -56,7 +58,9 @@ impl Machine {
         control_groups().context("make control groups for the pods")?;
         network().context("make the node's network")?;
         machine.run()?;
-        machine.await_ready(images)?;
+        machine
+            .await_ready(layouts)
+            .context("the node does not start; `cargo xtask node down` ends what runs of it")?;
         Ok(machine)
     }
 
@@ -159,16 +163,17 @@ impl Machine {
         fs::write(self.state.join("pid"), child.id().to_string()).context("write the id of the node's process")
     }
 
-    fn await_ready(&self, images: &[PathBuf]) -> anyhow::Result<()> {
+    fn await_ready(&self, layouts: &Path) -> anyhow::Result<()> {
         let cluster = self.cluster();
         let log = |name: &str| self.state.join(format!("log/{name}.log")).display().to_string();
         let minutes = Duration::from_secs(180);
         wait_for(&format!("containerd answers (see {})", log("containerd")), minutes, || {
             output(&mut self.ctr(&["version"]))
         })?;
-        let pause = images::pause(&self.programs.node.join("pause"), &self.state.join("pause.tar"))?;
-        for archive in std::iter::once(&pause).chain(images) {
-            self.import(archive)?;
+        let archive = self.state.join("image.tar");
+        self.import(&images::pause(&self.programs.node.join("pause"), &archive)?)?;
+        for name in images::NAMES {
+            self.import(&images::archive(&layouts.join(name), name, &archive)?)?;
         }
         wait_for(&format!("the API server answers (see {})", log("apiserver")), minutes, || {
             cluster.kubectl(&["get", "--raw", "/readyz"])
@@ -183,7 +188,7 @@ impl Machine {
     }
 
     /// Gives the kubelet the image in an archive.
-    pub(crate) fn import(&self, archive: &Path) -> anyhow::Result<()> {
+    fn import(&self, archive: &Path) -> anyhow::Result<()> {
         let mut ctr = self.ctr(&["--namespace", "k8s.io", "images", "import"]);
         output(ctr.arg(archive)).with_context(|| format!("load {}", archive.display())).map(drop)
     }

@@ -22,9 +22,6 @@ use clap::{Args, Subcommand};
 use crate::cargo;
 use machine::Machine;
 
-/// The images that a node gets.
-const IMAGES: [&str; 2] = ["rototo-operator", "degradation-service"];
-
 /// The arguments of `cargo xtask node`.
 #[derive(Args)]
 pub struct NodeArguments {
@@ -111,7 +108,7 @@ fn up(options: &NodeOptions) -> anyhow::Result<Machine> {
     let state = absolute(&options.state)?;
     let layouts = layouts(options.images.as_deref())?;
     let started = Instant::now();
-    let machine = Machine::start(&state, &archives(&layouts)?)?;
+    let machine = Machine::start(&state, &layouts)?;
     eprintln!("The node is ready after {:.1} s.", started.elapsed().as_secs_f64());
     Ok(machine)
 }
@@ -124,17 +121,10 @@ fn layouts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let folder = cargo::binaries()?.with_file_name("oci");
     let mut image = Command::new(std::env::current_exe().context("find this program")?);
     cargo::run({
-        image.arg("image").args(IMAGES).arg("--out").arg(&folder);
+        image.arg("image").args(images::NAMES).arg("--out").arg(&folder);
         image
     })?;
     Ok(folder)
-}
-
-fn archives(layouts: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    IMAGES
-        .iter()
-        .map(|name| images::archive(&layouts.join(name), name, &layouts.join(format!("{name}.node.tar"))))
-        .collect()
 }
 
 /// Returns the path of a state directory, which scripts, sockets, and mounts name.
