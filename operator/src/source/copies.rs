@@ -118,7 +118,7 @@ impl Copies {
             match copies.send_all(&identity, start).await {
                 Ok(sent) => info!(replica = identity, sent, "a replica has a copy of every snapshot"),
                 Err(error) => {
-                    warn!(replica = identity, error, "a replica could not be sent all snapshots, and is sent them again");
+                    warn!(replica = identity, error, "a replica lacks snapshots, and is sent them again");
                     // Its next announcement is that of a new replica.
                     copies.lock().retain(|name, known| *name != identity || known.start != start);
                 }
