@@ -103,6 +103,7 @@ pub fn run(arguments: &ReleaseArguments) -> anyhow::Result<()> {
     if let Some(key) = &arguments.sign_key {
         sums::sign(&partial, key)?;
     }
+    remove(&out)?;
     fs::rename(&partial, &out).with_context(|| format!("rename {} to {}", partial.display(), out.display()))?;
     for Pushed { path, layout } in &mut pushed {
         layout.folder = out.join("oci").join(path);
@@ -231,7 +232,7 @@ impl Release<'_> {
         let scratch = folder.join("scratch");
         fs::create_dir_all(&scratch).with_context(|| format!("create {}", scratch.display()))?;
         let package = chart::package(self.version, repository.as_deref(), &scratch)?;
-        fs::remove_dir_all(&scratch).with_context(|| format!("remove {}", scratch.display()))?;
+        remove(&scratch)?;
         Ok(package)
     }
 
@@ -282,7 +283,7 @@ fn table(artifacts: &[Artifact]) -> String {
     artifacts.iter().map(line).collect()
 }
 
-/// Removes the files of an earlier release from `out`, and returns an empty folder beside it that will take its place.
+/// Returns an empty folder that will take the place of `out`, if that has nothing but an earlier release.
 fn empty_folder(out: &Path) -> anyhow::Result<PathBuf> {
     let partial = out.with_extension("partial");
     if out.exists() {
@@ -291,13 +292,16 @@ fn empty_folder(out: &Path) -> anyhow::Result<PathBuf> {
             bail!("{} has other files than those of a release: name an empty directory by --out", out.display());
         }
     }
-    for earlier in [out, &partial] {
-        if earlier.exists() {
-            fs::remove_dir_all(earlier).with_context(|| format!("remove {}", earlier.display()))?;
-        }
-    }
+    remove(&partial)?;
     fs::create_dir_all(&partial).with_context(|| format!("create {}", partial.display()))?;
     Ok(partial)
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_an_earlier_release_are_replaced_and_others_are_not() {
+    fn only_the_files_of_an_earlier_release_give_way() {
         let root = tempfile::tempdir().unwrap();
         let out = root.path().join("out");
         fs::create_dir(&out).unwrap();
@@ -340,6 +344,7 @@ mod tests {
         assert!(error.contains("name an empty directory by --out"), "{error}");
         fs::write(out.join(sums::NAME), "").unwrap();
         let partial = empty_folder(&out).unwrap();
-        assert!(!out.exists() && fs::read_dir(partial).unwrap().next().is_none());
+        // An earlier release stays until the next one is complete.
+        assert!(out.exists() && fs::read_dir(partial).unwrap().next().is_none());
     }
 }
