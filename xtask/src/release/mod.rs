@@ -113,7 +113,25 @@ pub fn run(arguments: &ReleaseArguments) -> anyhow::Result<()> {
     print!("{}", table(&artifacts));
     println!("\nrototo {} at {}, in {}", agreed.version, release.revision.name, out.display());
     release.notes(&hindrances)?.iter().for_each(|note| println!("- {note}"));
-    for (Pushed { layout, .. }, destination) in pushed.iter().zip(destinations.iter().flatten()) {
+    push(&pushed, &destinations.unwrap_or_default())
+}
+
+/// Pushes all layouts, unless the registry has something else under one of their names: a version is released once.
+fn push(pushed: &[Pushed], destinations: &[Destination]) -> anyhow::Result<()> {
+    let mut others = Vec::new();
+    for (Pushed { path, layout }, destination) in pushed.iter().zip(destinations) {
+        if let Some(digest) = destination.digest()?.filter(|digest| *digest != layout.digest) {
+            others.push(format!("{path} is {digest} there, and {} here", layout.digest));
+        }
+    }
+    if !others.is_empty() {
+        bail!(
+            "nothing was pushed, because the registry has other content under this version:\n  {}\nRelease a new version, \
+             or, if nobody can have used that one, delete it in the registry.",
+            others.join("\n  ")
+        );
+    }
+    for (Pushed { layout, .. }, destination) in pushed.iter().zip(destinations) {
         println!("pushed {}", push::push(layout, destination)?);
     }
     Ok(())
