@@ -31,9 +31,9 @@ pub(crate) fn package(version: &str, repository: Option<&str>, scratch: &Path) -
         name_image(&copy, repository)?;
         chart = copy;
     }
-    let programs = Programs::ensure()?;
-    helm(&programs.helm, &["lint", "--strict", "--quiet", &chart.to_string_lossy()])?;
-    helm(&programs.helm, &["package", &chart.to_string_lossy(), "--destination", &scratch.to_string_lossy()])?;
+    let program = Programs::ensure_only("helm")?;
+    helm(&program, &["lint", "--strict", "--quiet", &chart.to_string_lossy()])?;
+    helm(&program, &["package", &chart.to_string_lossy(), "--destination", &scratch.to_string_lossy()])?;
     let name = format!("{CHART}-{version}.tgz");
     let path = scratch.join(&name);
     let packed = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
