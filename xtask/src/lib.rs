@@ -1,6 +1,6 @@
 //! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | alerts | control-plane | image`; `main.rs` describes each.
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | alerts | control-plane | image | release`; `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod alerts;
@@ -15,5 +15,6 @@ pub mod generate;
 pub mod image;
 pub mod promtool;
 pub mod reference;
+pub mod release;
 pub mod simulate;
 pub mod test;

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, image, simulate, test};
+use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, image, release, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Alerts,
     /// Write container images without a container engine, and the same bytes twice.
     Image(image::ImageArguments),
+    /// Make all files of a release, the same bytes twice, and push images and chart.
+    Release(release::ReleaseArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
     ControlPlane,
 }
@@ -44,6 +46,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Image(arguments) => image::run(&arguments),
+        Command::Release(arguments) => release::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);
             Ok(())
