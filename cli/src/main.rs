@@ -13,12 +13,10 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::commands::CommandLine;
 
 fn main() -> ExitCode {
-    let CommandLine { global, command } = CommandLine::parse();
+    let CommandLine { global, command } = CommandLine::of_this_process();
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

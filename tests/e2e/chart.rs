@@ -202,7 +202,7 @@ fn an_unknown_or_invalid_value_is_refused() {
 #[test]
 fn every_object_has_the_recommended_labels() {
     let cluster = ControlPlane::shared().unwrap();
-    let all_on = ["--set", "persistence.enabled=true", "--set", "watchNamespaces={a,b}"];
+    let all_on = ["--set", "replicas=1,persistence.enabled=true", "--set", "watchNamespaces={a,b}"];
     let rendered = cluster.helm(&[&["template", "x", &chart(), "--namespace", "n"], &all_on[..]].concat()).unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
     assert!(objects.len() > 12, "{}", objects.len());

@@ -1,7 +1,7 @@
 //! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | alerts | image | node | control-plane`; `main.rs`
-//! describes each.
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | alerts | image | node | release | control-plane`;
+//! `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod alerts;
@@ -17,5 +17,6 @@ pub mod image;
 pub mod node;
 pub mod promtool;
 pub mod reference;
+pub mod release;
 pub mod simulate;
 pub mod test;

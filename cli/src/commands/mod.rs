@@ -14,6 +14,7 @@ mod fixtures;
 mod history;
 mod init;
 mod inspect;
+mod invocation;
 mod lint;
 mod resolve;
 mod show;

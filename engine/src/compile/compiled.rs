@@ -13,7 +13,7 @@ use crate::parse::{self, Parse, Parsed, Schema};
 
 /// A workspace that is ready to resolve. It shares all unchanged parts with the workspace it was compiled after.
 ///
-/// It never changes, and resolving takes no lock: share it between threads behind an [`Arc`]. [`compile`](crate::compile)
+/// It never changes, and resolving takes no lock: share it between threads behind an [`Arc`]. [`compile`](crate::compile())
 /// makes one.
 ///
 /// ```

@@ -42,7 +42,7 @@ pub(super) async fn announce(
         return Err(HttpError::NotLeading);
     }
     let copies = context.copies().ok_or(HttpError::NoSuchPath)?;
-    Ok(Json(copies.announced(&announcement, || context.kept_snapshots())))
+    Ok(Json(copies.announced(&announcement)))
 }
 
 /// Takes the evidence of a leader that is about to end.

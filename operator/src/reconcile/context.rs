@@ -23,7 +23,7 @@ use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::workspace_record::SharedRecord;
-use crate::source::copies::{Copies, KeptSnapshots};
+use crate::source::copies::Copies;
 use crate::source::sources::Sources;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
@@ -94,11 +94,6 @@ impl OperatorContext {
     /// The copies of snapshots on other replicas. `None` if this install has no other replicas.
     pub(crate) fn copies(&self) -> Option<&Arc<Copies>> {
         self.copies.as_ref()
-    }
-
-    /// Returns the snapshots of all workspaces that must not be deleted.
-    pub(crate) fn kept_snapshots(&self) -> Vec<(WorkspaceKey, KeptSnapshots)> {
-        self.records.all().into_iter().map(|(key, record)| (key, record.lock().kept())).collect()
     }
 
     /// The way to the marker maps.

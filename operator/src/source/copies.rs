@@ -2,7 +2,7 @@
 //! content; and the handover of the leader's evidence when it ends.
 //!
 //! A replica that holds no Lease announces itself to the one that does ([`Copies::announced`]). The leader sends it
-//! everything that is kept, and then each snapshot before its marker is written ([`Copies::copy`]). A copy is a cache
+//! everything on its disk, and then each snapshot before its marker is written ([`Copies::copy`]). A copy is a cache
 //! like the original: whoever lacks one can read it from git.
 
 use std::collections::{BTreeSet, HashMap};
@@ -47,7 +47,7 @@ pub(crate) struct Announcement {
 /// The leader's answer to an announcement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AnnouncementAnswer {
-    /// The replica has a copy of everything that was kept when it announced itself first.
+    /// The replica has a copy of everything that the leader had on its disk when the replica announced itself first.
     pub(crate) complete: bool,
 }
 
@@ -99,12 +99,8 @@ impl Copies {
         self.lock().values().filter(|replica| replica.is_there(now)).count()
     }
 
-    /// Takes the announcement of a replica. A new one is sent all that is kept, which `kept` returns.
-    pub(crate) fn announced(
-        self: &Arc<Self>,
-        announcement: &Announcement,
-        kept: impl FnOnce() -> Vec<(WorkspaceKey, KeptSnapshots)>,
-    ) -> AnnouncementAnswer {
+    /// Takes the announcement of a replica. A new one is sent all that this process has on its disk.
+    pub(crate) fn announced(self: &Arc<Self>, announcement: &Announcement) -> AnnouncementAnswer {
         let Announcement { identity, start, url } = announcement;
         let now = Instant::now();
         let mut replicas = self.lock();
@@ -117,32 +113,39 @@ impl Copies {
         let (url, holds) = (url.clone(), HashMap::new());
         replicas.insert(identity.clone(), Replica { start: *start, url, announced: now, holds, complete: false });
         drop(replicas);
-        let (copies, identity, start, kept) = (self.clone(), identity.clone(), *start, kept());
-        info!(replica = identity, workspaces = kept.len(), "a replica is sent all snapshots");
-        tokio::spawn(async move { copies.send_all(&identity, start, kept).await });
+        let (copies, identity, start) = (self.clone(), identity.clone(), *start);
+        tokio::spawn(async move {
+            match copies.send_all(&identity, start).await {
+                Ok(sent) => info!(replica = identity, sent, "a replica has a copy of every snapshot"),
+                Err(error) => {
+                    warn!(replica = identity, error, "a replica lacks snapshots, and is sent them again");
+                    // Its next announcement is that of a new replica.
+                    copies.lock().retain(|name, known| *name != identity || known.start != start);
+                }
+            }
+        });
         AnnouncementAnswer { complete: false }
     }
 
-    async fn send_all(&self, identity: &str, start: u64, kept: Vec<(WorkspaceKey, KeptSnapshots)>) {
-        for (key, kept) in kept {
+    /// Returns the number of snapshots that were sent.
+    async fn send_all(&self, identity: &str, start: u64) -> Result<usize, String> {
+        let mut sent = 0;
+        for (key, kept) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
             for fingerprint in &kept {
-                // A snapshot that this disk does not have is read from git by whoever needs it.
-                if !self.snapshots.has(&key, fingerprint) {
-                    continue;
-                }
-                let Some(replica) = self.find(identity, start) else { return };
+                let replica = self.find(identity, start).ok_or("it no longer announces itself")?;
                 let snapshot = SnapshotRequest { key: key.clone(), fingerprint: *fingerprint, base: None };
-                if let Err(error) = self.send(&replica, snapshot, &kept).await {
-                    warn!(replica = identity, %error, "a replica could not be sent all snapshots, and is sent them again");
-                    // Its next announcement is that of a new replica.
-                    self.lock().retain(|name, known| name != identity || known.start != start);
-                    return;
+                match self.send(&replica, snapshot, &kept).await {
+                    Ok(()) => sent += 1,
+                    // It may have been deleted since.
+                    Err(_) if !self.snapshots.has(&key, fingerprint) => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
         if let Some(replica) = self.lock().get_mut(identity).filter(|replica| replica.start == start) {
             replica.complete = true;
         }
+        Ok(sent)
     }
 
     /// Sends a snapshot to every replica, and waits a second at most until one has it. Returns whether one has.

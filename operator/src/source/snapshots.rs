@@ -29,6 +29,9 @@ pub enum ServeSnapshotError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folder of all stores could not be read.
+    #[error("the folder of the snapshots could not be read: {0}")]
+    Folder(#[from] io::Error),
     /// The content could not be packed.
     #[error(transparent)]
     Pack(#[from] snapshot::SnapshotError),
@@ -112,6 +115,18 @@ impl Snapshots {
     pub async fn keys(self: &Arc<Self>) -> io::Result<Vec<WorkspaceKey>> {
         let snapshots = self.clone();
         tokio::task::spawn_blocking(move || snapshots.keys_now()).await.map_err(io::Error::other)?
+    }
+
+    /// Returns all content on the disk, by workspace.
+    pub async fn everything(
+        self: &Arc<Self>,
+    ) -> Result<Vec<(WorkspaceKey, BTreeSet<Fingerprint>)>, ServeSnapshotError> {
+        let snapshots = self.clone();
+        let list = move || {
+            let with_content = |key: WorkspaceKey| Ok((key.clone(), snapshots.store(&key)?.list()?));
+            snapshots.keys_now()?.into_iter().map(with_content).collect()
+        };
+        tokio::task::spawn_blocking(list).await.map_err(|_| ServeSnapshotError::Interrupted)?
     }
 
     fn keys_now(&self) -> io::Result<Vec<WorkspaceKey>> {

@@ -51,6 +51,18 @@ impl Programs {
         Self::locate()
     }
 
+    /// Finds one program, and builds only its module if it is missing.
+    pub fn ensure_only(program: &str) -> anyhow::Result<PathBuf> {
+        let places = ProgramDirectories::from_environment()?;
+        if let Some(path) = places.find(program) {
+            return Ok(path);
+        }
+        for module in GO_MODULES.iter().filter(|module| module.programs.contains(&program)) {
+            build(module, &places.cache)?;
+        }
+        places.find(program).with_context(|| format!("no Go module of this project has `{program}`"))
+    }
+
     fn lookup(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
         let found = |program: &str| {
             find(program).with_context(|| {

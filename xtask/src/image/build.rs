@@ -1,4 +1,4 @@
-//! Builds the programs of images: optimized, stripped, and without a trace of the machine that builds them.
+//! Builds the programs of images and releases: optimized, stripped, and without a trace of the machine that builds them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,21 +41,43 @@ fn git(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Builds the programs, and returns the directory in which they are.
+/// Programs to build.
+pub(crate) struct Build<'a> {
+    pub(crate) packages: Vec<&'a str>,
+    pub(crate) platform: Platform,
+    /// The target of the Rust compiler.
+    pub(crate) target: &'a str,
+    /// The compiler for C code, if it is not the usual one of the target.
+    pub(crate) c_compiler: Option<&'a str>,
+    /// Flags of the Rust compiler.
+    pub(crate) flags: &'a [&'a str],
+    /// The folder below the target directory. Builds with the same flags may share one.
+    pub(crate) folder: &'a str,
+}
+
+/// Builds the programs of images, and returns the directory in which they are.
 pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<PathBuf> {
+    let packages = images.iter().map(|image| image.name).collect();
+    let target = platform.rust_target();
+    build_programs(&Build { packages, platform, target, c_compiler: None, flags: &[], folder: "image" })
+}
+
+/// Builds programs, and returns the directory in which they are.
+pub(crate) fn build_programs(programs: &Build) -> anyhow::Result<PathBuf> {
     let metadata = cargo::metadata()?;
     let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
-    let target = Path::new(target).join("image");
-    let names = images.iter().map(|image| image.name);
+    let target = Path::new(target).join(programs.folder);
     eprintln!(
-        "Building {} for {platform} (minutes, if nothing was built before).",
-        names.clone().collect::<Vec<_>>().join(" and ")
+        "Building {} for {} (minutes, if nothing was built before).",
+        programs.packages.join(" and "),
+        programs.platform
     );
 
-    let mut build = cargo(["build", "--release", "--locked", "--bins", "--target", platform.rust_target()]);
-    build.args(names.flat_map(|name| ["--package", name])).arg("--target-dir").arg(&target);
+    let mut build = cargo(["build", "--release", "--locked", "--bins", "--target", programs.target]);
+    build.args(programs.packages.iter().flat_map(|name| ["--package", name])).arg("--target-dir").arg(&target);
     let moved = moved_paths(&target)?;
-    let compiler: Vec<String> = moved.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
+    let mut compiler: Vec<String> = moved.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
+    compiler.extend(programs.flags.iter().map(|&flag| flag.to_owned()));
     let c: Vec<String> = moved.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
     // A flag of the user's own would give other bytes.
     build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", compiler.join("\u{1f}"));
@@ -63,28 +85,37 @@ pub(crate) fn build(images: &[&Image], platform: Platform) -> anyhow::Result<Pat
     build.env("CFLAGS", c.join(" ")).env("SOURCE_DATE_EPOCH", "0");
     build.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
     build.env("ZERO_AR_DATE", "1").env("LC_ALL", "C").env("TZ", "UTC");
-    if !platform.is_of_this_machine() {
-        cross(&mut build, platform)?;
+    if !programs.platform.is_of_this_machine() {
+        cross(&mut build, programs.platform, programs.target)?;
+    }
+    if let Some(compiler) = programs.c_compiler {
+        build.env(format!("CC_{}", programs.target.replace('-', "_")), compiler);
     }
     cargo::run(build)?;
-    Ok(target.join(platform.rust_target()).join("release"))
+    Ok(target.join(programs.target).join("release"))
+}
+
+/// Returns whether the standard library of Rust for a target is installed.
+pub(crate) fn has_standard_library(target: &str) -> anyhow::Result<bool> {
+    let library = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    Ok(Path::new(library.trim()).is_dir())
+}
+
+/// Returns whether a program of this machine can be started.
+pub(crate) fn starts(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Sets the C compiler and linker of another platform, or fails with what is missing.
-fn cross(build: &mut Command, platform: Platform) -> anyhow::Result<()> {
-    let (target, compiler) = (platform.rust_target(), platform.cross_compiler());
-    let library = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+fn cross(build: &mut Command, platform: Platform, target: &str) -> anyhow::Result<()> {
+    let compiler = platform.cross_compiler();
     let mut missing = Vec::new();
-    if !Path::new(library.trim()).is_dir() {
+    if !has_standard_library(target)? {
         missing.push(format!("the standard library of Rust for it: rustup target add {target}"));
     }
-    if !Command::new(compiler)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-    {
+    if !starts(compiler) {
         let name = compiler.trim_end_matches("-gcc").replace('_', "-");
         missing.push(format!("a C compiler for it: apt-get install gcc-{name}"));
     }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::content::{Image, USER};
 use super::debian::hexadecimal;
-use super::files::{Files, gzip};
+use super::files::{Entry, Files, gzip};
 use super::platform::Platform;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -36,6 +36,17 @@ pub(crate) struct Content<'a> {
     pub(crate) created: String,
     /// The list of all parts, as CycloneDX.
     pub(crate) parts: Value,
+}
+
+/// One file as an artifact, before it is written.
+pub(crate) struct Artifact {
+    /// The facts about the file, and their media type.
+    pub(crate) config: Value,
+    pub(crate) config_type: &'static str,
+    /// The file, and its media type.
+    pub(crate) content: Vec<u8>,
+    pub(crate) content_type: &'static str,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// A layout in memory.
@@ -74,6 +85,19 @@ impl Layout {
         manifest["platform"] = json!({"os": "linux", "architecture": content.platform.architecture()});
         self.images.push(manifest);
         Ok(Sizes { compressed, unpacked: content.layers.iter().map(Files::bytes).sum() })
+    }
+
+    /// Adds an artifact that is one file, such as the package of a chart.
+    pub(crate) fn add_artifact(&mut self, artifact: &Artifact) -> anyhow::Result<()> {
+        let config = self.json(artifact.config_type, &artifact.config)?;
+        let layer = self.blob(artifact.content_type, artifact.content.clone());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
+            "annotations": artifact.annotations,
+        });
+        let manifest = self.json(MANIFEST, &manifest)?;
+        self.images.push(manifest);
+        Ok(())
     }
 
     /// Attaches the list of parts to the image: registries list it among what refers to the image's digest.
@@ -140,6 +164,23 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// Returns all files of the layout, by their paths in it.
+    pub(crate) fn files(&self) -> anyhow::Result<Files> {
+        let mut files = Files::default();
+        for folder in ["", "blobs/sha256/"] {
+            let path = self.folder.join(folder);
+            for entry in fs::read_dir(&path).with_context(|| format!("read {}", path.display()))? {
+                let entry = entry.with_context(|| format!("read {}", path.display()))?;
+                if entry.path().is_file() {
+                    let bytes = fs::read(entry.path()).with_context(|| format!("read {}", entry.path().display()))?;
+                    files
+                        .insert(&format!("{folder}{}", entry.file_name().to_string_lossy()), Entry::File(0o644, bytes));
+                }
+            }
+        }
+        Ok(files)
+    }
+
     /// Returns the digests of what is attached.
     pub(crate) fn attached(&self) -> Vec<&str> {
         self.manifests.iter().skip(1).filter_map(|manifest| manifest["digest"].as_str()).collect()
@@ -215,7 +256,7 @@ fn configuration(content: &Content, differences: &[String]) -> Value {
 }
 
 /// Sorts the keys of objects, whichever map serde_json was compiled with.
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let keys: BTreeMap<&String, &Value> = object.iter().collect();
@@ -250,7 +291,6 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::content::IMAGES;
-    use super::super::files::Entry;
     use super::*;
 
     fn content(platform: Platform) -> Content<'static> {

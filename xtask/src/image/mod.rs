@@ -4,17 +4,17 @@
 //! the program itself ([`build`]). [`layout`] writes both with their digests, with the list of all [`parts`] attached;
 //! [`check`] runs the result, and [`push`] brings it to a registry.
 
-mod build;
+pub(crate) mod build;
 mod check;
-mod content;
-mod debian;
-mod elf;
-mod files;
-mod layout;
+pub(crate) mod content;
+pub(crate) mod debian;
+pub(crate) mod elf;
+pub(crate) mod files;
+pub(crate) mod layout;
 mod lock;
-mod parts;
-mod platform;
-mod push;
+pub(crate) mod parts;
+pub(crate) mod platform;
+pub(crate) mod push;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use build::Revision;
 use content::{IMAGES, Image};
 use debian::{Apt, Unpacked};
 use files::{Entry, Files};
-use layout::{Content, Layout, Sizes};
+use layout::{Content, Layout, Sizes, Written};
 use lock::{Lock, Package};
 use platform::Platform;
 use push::Destination;
@@ -76,41 +76,22 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
             another.name
         );
     }
-    let platforms = match &arguments.platforms[..] {
-        [] => Platform::ALL.into_iter().filter(|platform| platform.is_of_this_machine()).collect(),
-        platforms => BTreeSet::from_iter(platforms.iter().copied()),
-    };
-    if platforms.is_empty() {
-        bail!("images are for Linux: name a platform by --platform");
-    }
+    let platforms = platforms(&arguments.platforms)?;
     if arguments.programs.is_some() && platforms.len() > 1 {
         bail!("--programs has the programs of one platform: name one by --platform");
-    }
-    let (lock, revision) = (Lock::read()?, Revision::read()?);
-    let mut layouts: BTreeMap<&str, Layout> = BTreeMap::new();
-    let mut reports = Vec::new();
-    for platform in platforms.iter().copied() {
-        let packages = Apt::prepare(platform)?.unpack(&lock.of(platform)?)?;
-        debian::must_be_of_the_release(&packages)?;
-        let programs = match &arguments.programs {
-            Some(directory) => directory.clone(),
-            None => build::build(&images, platform)?,
-        };
-        for image in &images {
-            let content = content(image, platform, &programs, &packages, &revision, arguments.source.as_deref())?;
-            let sizes = layouts.entry(image.name).or_default().add(&content)?;
-            reports.push(report(&content, &sizes, &packages, arguments.verbose));
-        }
     }
     let out = match &arguments.out {
         Some(out) => out.clone(),
         None => cargo::binaries()?.with_file_name("oci"),
     };
-    let mut written = BTreeMap::new();
-    for image in &images {
-        let layout = layouts.remove(image.name).context("an image was not made")?;
-        written.insert(image.name, layout.write(&out.join(image.name), &build::version(image.name)?)?);
-    }
+    let Output { reports, written } = write(&Input {
+        images: &images,
+        platforms: &platforms,
+        programs: arguments.programs.as_deref(),
+        source: arguments.source.as_deref(),
+        out: &out,
+        verbose: arguments.verbose,
+    })?;
     reports.iter().for_each(|report| println!("{report}"));
     for (name, layout) in &written {
         println!("{name}  {}  {}", layout.digest, layout.folder.display());
@@ -128,6 +109,65 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
         println!("pushed {}", push::push(layout, destination)?);
     }
     Ok(())
+}
+
+/// What images are made of.
+pub(crate) struct Input<'a> {
+    pub(crate) images: &'a [&'static Image],
+    pub(crate) platforms: &'a BTreeSet<Platform>,
+    /// The directory that has the programs, if they are not to be built.
+    pub(crate) programs: Option<&'a Path>,
+    /// The address of the repository.
+    pub(crate) source: Option<&'a str>,
+    /// The directory of the layouts.
+    pub(crate) out: &'a Path,
+    pub(crate) verbose: bool,
+}
+
+/// Images on the disk.
+pub(crate) struct Output {
+    /// The content of each image and platform, for people.
+    pub(crate) reports: Vec<String>,
+    /// The layouts by the names of their images.
+    pub(crate) written: BTreeMap<&'static str, Written>,
+}
+
+/// Writes images as layouts.
+pub(crate) fn write(input: &Input) -> anyhow::Result<Output> {
+    let (lock, revision) = (Lock::read()?, Revision::read()?);
+    let mut layouts: BTreeMap<&str, Layout> = BTreeMap::new();
+    let mut reports = Vec::new();
+    for platform in input.platforms.iter().copied() {
+        let packages = Apt::prepare(platform)?.unpack(&lock.of(platform)?)?;
+        debian::must_be_of_the_release(&packages)?;
+        let programs = match input.programs {
+            Some(directory) => directory.to_owned(),
+            None => build::build(input.images, platform)?,
+        };
+        for image in input.images {
+            let content = content(image, platform, &programs, &packages, &revision, input.source)?;
+            let sizes = layouts.entry(image.name).or_default().add(&content)?;
+            reports.push(report(&content, &sizes, &packages, input.verbose));
+        }
+    }
+    let mut written = BTreeMap::new();
+    for image in input.images {
+        let layout = layouts.remove(image.name).context("an image was not made")?;
+        written.insert(image.name, layout.write(&input.out.join(image.name), &build::version(image.name)?)?);
+    }
+    Ok(Output { reports, written })
+}
+
+/// Returns the named platforms, or that of this machine if none is named.
+pub(crate) fn platforms(named: &[Platform]) -> anyhow::Result<BTreeSet<Platform>> {
+    let platforms = match named {
+        [] => Platform::ALL.into_iter().filter(|platform| platform.is_of_this_machine()).collect(),
+        platforms => BTreeSet::from_iter(platforms.iter().copied()),
+    };
+    if platforms.is_empty() {
+        bail!("images are for Linux: name a platform by --platform");
+    }
+    Ok(platforms)
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Image>> {

@@ -1,4 +1,4 @@
-//! The list of what an image consists of, as CycloneDX: the packages of Debian, and the crates that are linked.
+//! The list of what an image or a program consists of, as CycloneDX: the packages of Debian, and the crates that are linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,29 +32,51 @@ pub(crate) fn list(
     revision: &Revision,
     packages: &[&Unpacked],
 ) -> anyhow::Result<Value> {
-    let lock = fs::read_to_string(cargo::root().join("Cargo.lock")).context("read Cargo.lock")?;
-    let checksums = checksums(&lock);
-    let crates = linked(image, platform)?;
+    let crates = crate_components(image.name, platform.rust_target())?;
     let system = json!({"type": "operating-system", "bom-ref": "debian", "name": "debian", "version": RELEASE});
     let packages = packages.iter().map(|unpacked| package(unpacked));
-    let crates = crates.iter().map(|linked| component(linked, &checksums));
     let components: Vec<Value> = std::iter::once(system).chain(packages).chain(crates).collect();
     Ok(json!({
         "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
-        "metadata": {
-            "timestamp": revision.time,
-            "component": {
-                "type": "container", "bom-ref": image.name, "name": image.name, "version": version,
-                "licenses": [{"expression": "MIT OR Apache-2.0"}],
-            },
-            "properties": [
-                {"name": "rototo:revision", "value": revision.name},
-                {"name": "rototo:platform", "value": platform.to_string()},
-                {"name": "rototo:compiler", "value": build::compiler()?},
-            ],
-        },
+        "metadata": metadata("container", image.name, version, revision, &platform.to_string())?,
         "components": components,
     }))
+}
+
+/// Makes the list for a program that needs nothing of the system: the crates of `package`.
+pub(crate) fn list_of_program(
+    program: &str,
+    package: &str,
+    target: &str,
+    version: &str,
+    revision: &Revision,
+) -> anyhow::Result<Value> {
+    Ok(json!({
+        "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
+        "metadata": metadata("application", program, version, revision, target)?,
+        "components": crate_components(package, target)?,
+    }))
+}
+
+fn metadata(kind: &str, name: &str, version: &str, revision: &Revision, platform: &str) -> anyhow::Result<Value> {
+    Ok(json!({
+        "timestamp": revision.time,
+        "component": {
+            "type": kind, "bom-ref": name, "name": name, "version": version,
+            "licenses": [{"expression": "MIT OR Apache-2.0"}],
+        },
+        "properties": [
+            {"name": "rototo:revision", "value": revision.name},
+            {"name": "rototo:platform", "value": platform},
+            {"name": "rototo:compiler", "value": build::compiler()?},
+        ],
+    }))
+}
+
+fn crate_components(package: &str, target: &str) -> anyhow::Result<Vec<Value>> {
+    let lock = fs::read_to_string(cargo::root().join("Cargo.lock")).context("read Cargo.lock")?;
+    let checksums = checksums(&lock);
+    Ok(linked(package, target)?.iter().map(|linked| component(linked, &checksums)).collect())
 }
 
 fn package(unpacked: &Unpacked) -> Value {
@@ -92,11 +114,11 @@ fn component(linked: &Crate, checksums: &BTreeMap<(String, String), String>) -> 
     component
 }
 
-/// Returns the crates that are linked into the program of an image, without procedural macros and build scripts.
-fn linked(image: &Image, platform: Platform) -> anyhow::Result<BTreeSet<Crate>> {
+/// Returns the crates that are linked into the program of a package, without procedural macros and build scripts.
+fn linked(package: &str, target: &str) -> anyhow::Result<BTreeSet<Crate>> {
     let tree = |edges: &str| {
         let mut tree = cargo(["tree", "--locked", "--prefix", "none", "--format", "{p}|{l}", "--edges", edges]);
-        tree.args(["--package", image.name, "--target", platform.rust_target()]);
+        tree.args(["--package", package, "--target", target]);
         let output = tree.output().context("run `cargo tree`")?;
         if !output.status.success() {
             bail!("`cargo tree` failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -167,7 +189,7 @@ mod tests {
     #[test]
     fn each_crate_of_the_operator_has_a_checksum_unless_it_is_ours_and_lua_is_among_them() {
         let lock = fs::read_to_string(cargo::root().join("Cargo.lock")).unwrap();
-        let (checksums, linked) = (checksums(&lock), linked(&IMAGES[0], Platform::Amd64).unwrap());
+        let (checksums, linked) = (checksums(&lock), linked(IMAGES[0].name, Platform::Amd64.rust_target()).unwrap());
         for linked in &linked {
             let key = (linked.name.clone(), linked.version.clone());
             assert_eq!(checksums.contains_key(&key), !linked.is_ours, "{linked:?}");

@@ -1,6 +1,6 @@
 //! Pushes a layout to a registry with `crane`, which is built from its Go module into the cache of the project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -50,29 +50,49 @@ impl std::str::FromStr for Destination {
     }
 }
 
+impl Destination {
+    fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
+    /// Returns the digest of what the registry has under this name, or nothing if it has nothing.
+    pub(crate) fn digest(&self) -> anyhow::Result<Option<String>> {
+        match run(&crane()?, &["digest", &self.name()]) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(error) if is_absent(&error.to_string()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads from the message of crane whether the registry answered that it has no such repository or tag.
+fn is_absent(message: &str) -> bool {
+    ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "404 Not Found"].iter().any(|code| message.contains(code))
+}
+
+fn run(crane: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(crane).args(arguments).output().with_context(|| format!("run {}", crane.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`crane {}` failed: {}\n`crane auth login` logs in to a registry.", arguments.join(" "), said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Pushes the image, and then what is attached to it. Returns the name with the digest that the registry reports.
 pub(crate) fn push(layout: &Written, to: &Destination) -> anyhow::Result<String> {
     let crane = crane()?;
-    let name = format!("{}:{}", to.repository, to.tag);
+    let name = to.name();
     let folder = tempfile_folder(layout)?;
-    let run = |arguments: &[&str]| {
-        let output =
-            Command::new(&crane).args(arguments).output().with_context(|| format!("run {}", crane.display()))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`crane {}` failed: {}\n`crane auth login` logs in to a registry.", arguments.join(" "), said.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
     let pushed = std::iter::once((layout.digest.as_str(), name.clone()))
         .chain(layout.attached().into_iter().map(|digest| (digest, format!("{}@{digest}", to.repository))));
     for (digest, name) in pushed {
         let only = folder.path.join(digest.replace(':', "-"));
         std::fs::create_dir_all(&only).with_context(|| format!("create {}", only.display()))?;
         layout.only(digest, &only)?;
-        run(&["push", &only.to_string_lossy(), &name])?;
+        run(&crane, &["push", &only.to_string_lossy(), &name])?;
     }
-    let there = run(&["digest", &name])?;
+    let there = run(&crane, &["digest", &name])?;
     if there != layout.digest {
         bail!("the registry reports {there} for {name}, and {} was pushed", layout.digest);
     }
@@ -109,6 +129,14 @@ mod tests {
             let error = wrong.parse::<Destination>().unwrap_err();
             assert!(error.contains(wrong), "{error}");
         }
+    }
+
+    #[test]
+    fn a_registry_that_lacks_a_name_differs_from_one_that_does_not_answer() {
+        assert!(is_absent("GET http://h/v2/acme/r/manifests/0.1.0: MANIFEST_UNKNOWN: Unknown manifest"));
+        assert!(is_absent("HEAD http://h/v2/acme/r/manifests/0.1.0: unexpected status code 404 Not Found"));
+        assert!(!is_absent("Get \"http://h/v2/\": dial tcp 127.0.0.1:1: connect: connection refused"));
+        assert!(!is_absent("UNAUTHORIZED: authentication required"));
     }
 
     #[test]

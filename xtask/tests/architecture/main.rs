@@ -4,6 +4,7 @@
 mod language;
 mod rooms;
 mod sources;
+mod workflows;
 
 use std::collections::BTreeSet;
 

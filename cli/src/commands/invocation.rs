@@ -1,0 +1,71 @@
+//! The name under which the command was started. kubectl finds the program `kubectl-rototo` and runs it as
+//! `kubectl rototo`, so the help must show lines that can be typed.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::builder::StyledStr;
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::commands::CommandLine;
+
+/// The file name of the plugin for kubectl.
+const PLUGIN: &str = "kubectl-rototo";
+/// The words before a subcommand when kubectl runs the plugin.
+const AS_PLUGIN: &str = "kubectl rototo";
+
+impl CommandLine {
+    /// Parses the command line of this process. Ends the process if it is wrong, or asks for help.
+    pub(crate) fn of_this_process() -> Self {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let matches = named(arguments.first().map(OsString::as_os_str)).get_matches_from(arguments);
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Returns the parser, in the words of the program's name.
+fn named(program: Option<&OsStr>) -> clap::Command {
+    let command = CommandLine::command();
+    let stem = program.map(Path::new).and_then(Path::file_stem);
+    if stem.is_some_and(|stem| stem == PLUGIN) { as_plugin(command.bin_name(AS_PLUGIN)) } else { command }
+}
+
+/// Replaces the command's own name in the examples of all commands.
+fn as_plugin(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(|text| plugin_words(&text.to_string()));
+    let command = match examples {
+        Some(examples) => command.after_help(StyledStr::from(examples)),
+        None => command,
+    };
+    command.mut_subcommands(as_plugin)
+}
+
+fn plugin_words(examples: &str) -> String {
+    ["  ", "&& ", "`", "| ", "$("].iter().fold(examples.to_owned(), |text, before| {
+        text.replace(&format!("{before}rototo "), &format!("{before}{AS_PLUGIN} "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(program: &str, subcommand: &str) -> String {
+        let mut command = named(Some(OsStr::new(program)));
+        command.build();
+        command.find_subcommand_mut(subcommand).unwrap().render_long_help().to_string()
+    }
+
+    #[test]
+    fn as_a_plugin_the_help_shows_what_is_typed_with_kubectl() {
+        let help = help("/usr/local/bin/kubectl-rototo", "lint");
+        assert!(help.contains("Usage: kubectl rototo lint "), "{help}");
+        assert!(help.contains("\n  kubectl rototo lint") && !help.contains("\n  rototo "), "{help}");
+    }
+
+    #[test]
+    fn under_its_own_name_the_help_stays_as_it_is() {
+        let help = help("rototo", "lint");
+        assert!(help.contains("Usage: rototo lint ") && !help.contains("kubectl rototo"), "{help}");
+    }
+}
