@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, ContainerStatus, Pod as Object};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
@@ -254,9 +254,9 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
     }
     let known = |name: &str| before?.containers.iter().find(|container| container.name == name)?.ended;
     let described = statuses.into_iter().map(|status| {
-        let at = ended_at(status);
-        let ended = at.map(|at| match known(&status.name) {
-            Some(end) if end.at == at => end,
+        let ended = ended_before(status).map(|(at, shown)| match known(&status.name) {
+            // The next run tells more exactly when the same run had ended.
+            Some(end) if end.at == at || end.at == shown => ContainerEnd { at, ..end },
             _ => ContainerEnd { at, seen: now },
         });
         let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
@@ -266,10 +266,19 @@ fn containers(object: &Object, before: Option<&Pod>, now: Moment) -> Vec<Contain
     described.collect()
 }
 
-/// Returns the end of the last run of a container, by the clock of its node.
-fn ended_at(status: &ContainerStatus) -> Option<Timestamp> {
+/// Returns a time by the clock of the node: what started before it belongs to a run of the container that has ended.
+/// Beside it stands the time that the kubelet gave before it started the next run.
+///
+/// The kubelet cuts its times to seconds. While no other run has begun, a run that ended in a second may have had
+/// processes that started in that second. Once another run has begun, the start of that run divides them.
+fn ended_before(status: &ContainerStatus) -> Option<(Timestamp, Timestamp)> {
     let states = [&status.state, &status.last_state].into_iter().flatten();
-    states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()
+    let finished =
+        states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref()).map(|time| time.0).max()?;
+    let shown = finished.saturating_add(SignedDuration::from_secs(1)).unwrap_or(finished);
+    let running = status.state.as_ref().and_then(|state| state.running.as_ref());
+    let at = running.map_or(shown, |running| running.started_at.as_ref().map_or(finished, |time| time.0));
+    Some((at, shown))
 }
 
 #[cfg(test)]
@@ -389,6 +398,26 @@ mod tests {
         let container = &pods.get("a").unwrap().containers[0];
         assert!(container.running);
         assert_eq!(container.ended.unwrap().seen, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_in_the_second_of_its_start_has_ended() {
+        let killed = json!({ "terminated": { "exitCode": 137, "finishedAt": "2026-11-20T18:40:00Z" } });
+        let started: Timestamp = "2026-11-20T18:40:00.5Z".parse().unwrap();
+        let end = |events| after(events).get("a").unwrap().containers[0].ended.unwrap();
+        let waiting =
+            vec![Event::Apply(pod("a", "Running", runs())), Event::Apply(pod("a", "Running", killed.clone()))];
+        assert!(started < end(waiting.clone()).at);
+        for (begun, ended) in [("2026-11-20T18:40:01Z", true), ("2026-11-20T18:40:00Z", false)] {
+            let state = json!({ "running": { "startedAt": begun } });
+            let restarted = json!([{ "name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 1,
+                "state": state, "lastState": killed }]);
+            let mut again = pod("a", "Running", runs());
+            again.status =
+                serde_json::from_value(json!({ "phase": "Running", "containerStatuses": restarted })).unwrap();
+            let end = end([waiting.clone(), vec![Event::Apply(again)]].concat());
+            assert_eq!((started < end.at, end.seen), (ended, Duration::from_secs(2)), "{begun}");
+        }
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub struct LeaseConfig {
 }
 
 impl LeaseConfig {
+    /// Returns the time for which a free Lease is left to the replicas that have every snapshot. They ask for it several
+    /// times meanwhile.
+    fn deference(&self) -> Duration {
+        self.duration / 5
+    }
+
     /// Returns the longest wait for an answer. A later answer would come when the Lease has nearly run out.
     pub(super) fn answer_timeout(&self) -> Duration {
         (self.duration / 3).min(ANSWERS_WITHIN)
@@ -72,13 +78,17 @@ pub(super) fn observe(before: Option<ObservedLease>, found: Option<Lease>, now: 
     Some(ObservedLease { since: since.map_or(now, |before| before.since), lease })
 }
 
-pub(super) fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, now: Instant) -> LeaseAction {
+/// Decides about the Lease. A process that is not `complete` leaves a free Lease to one that is, for a moment.
+pub(super) fn decide(seen: Option<&ObservedLease>, config: &LeaseConfig, complete: bool, now: Instant) -> LeaseAction {
     let Some(ObservedLease { lease, since }) = seen else { return LeaseAction::Create };
     let spec = lease.spec.as_ref();
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     let duration = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
     let duration = duration.map_or(config.duration, Duration::from_secs);
-    if holder.is_empty() || holder == config.identity || now.saturating_duration_since(*since) > duration {
+    let unchanged = now.saturating_duration_since(*since);
+    let deference = if complete { Duration::ZERO } else { config.deference() };
+    let free = holder.is_empty() && unchanged >= deference;
+    if free || holder == config.identity || unchanged > duration + deference {
         LeaseAction::Take
     } else {
         LeaseAction::Wait
@@ -134,15 +144,30 @@ pub(super) mod tests {
         lease
     }
 
-    fn check(lease: Lease, unchanged_for: u64, expected: LeaseAction) {
+    fn check_as(complete: bool, lease: Lease, unchanged_for: u64, expected: LeaseAction) {
         let since = Instant::now();
         let observed = ObservedLease { lease, since };
-        assert_eq!(decide(Some(&observed), &config(), since + Duration::from_secs(unchanged_for)), expected);
+        let now = since + Duration::from_secs(unchanged_for);
+        assert_eq!(decide(Some(&observed), &config(), complete, now), expected);
+    }
+
+    fn check(lease: Lease, unchanged_for: u64, expected: LeaseAction) {
+        check_as(true, lease, unchanged_for, expected);
+    }
+
+    #[test]
+    fn a_process_without_all_snapshots_leaves_a_free_lease_to_others_for_a_moment() {
+        check_as(false, lease("", "1"), 0, LeaseAction::Wait);
+        check_as(false, lease("", "1"), 3, LeaseAction::Take);
+        check_as(false, lease("other", "1"), 16, LeaseAction::Wait);
+        check_as(false, lease("other", "1"), 19, LeaseAction::Take);
+        // Its own disk is that of the process before it.
+        check_as(false, lease("me", "1"), 0, LeaseAction::Take);
     }
 
     #[test]
     fn a_lease_is_taken_when_it_is_missing_free_own_or_old() {
-        assert_eq!(decide(None, &config(), Instant::now()), LeaseAction::Create);
+        assert_eq!(decide(None, &config(), false, Instant::now()), LeaseAction::Create);
         check(lease("", "1"), 0, LeaseAction::Take);
         check(lease("me", "1"), 0, LeaseAction::Take);
         check(lease("other", "1"), 14, LeaseAction::Wait);

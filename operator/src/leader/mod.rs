@@ -41,12 +41,13 @@ pub enum LeadershipChange {
 }
 
 /// Competes for the Lease until `shutdown`, and then gives it up. Calls `changed` at each change, and `asked` at the
-/// end of each attempt, successful or not.
+/// end of each attempt, successful or not. `complete` returns whether this process has what a leader needs.
 pub async fn compete(
     client: &Client,
     config: &LeaseConfig,
     leadership: &Leadership,
     shutdown: &CancellationToken,
+    complete: impl Fn() -> bool,
     changed: impl Fn(LeadershipChange),
     asked: impl Fn(),
 ) {
@@ -63,7 +64,7 @@ pub async fn compete(
         let began = now();
         existed |= seen.is_some();
         let answer = tokio::select! {
-            answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen)) => answer,
+            answer = timeout(config.answer_timeout(), round(&leases, config, &mut seen, complete())) => answer,
             () = shutdown.cancelled() => {
                 may_hold = true;
                 break;
@@ -151,11 +152,12 @@ async fn round(
     leases: &Api<Lease>,
     config: &LeaseConfig,
     seen: &mut Option<ObservedLease>,
+    complete: bool,
 ) -> Result<(Option<Tenure>, bool), kube::Error> {
     let found = leases.get_opt(&config.name).await?;
     *seen = observe(seen.take(), found, now());
     // If another process was faster, the next round shows it.
-    let action = decide(seen.as_ref(), config, now());
+    let action = decide(seen.as_ref(), config, complete, now());
     let written = match action {
         LeaseAction::Wait => return Ok((None, false)),
         LeaseAction::Create => leases.create(&PostParams::default(), &taken(None, config)).await,
@@ -285,7 +287,7 @@ mod tests {
         let asked = || {
             attempts.fetch_add(1, Ordering::Relaxed);
         };
-        let competing = compete(&client, &config, leadership, &shutdown, changed, asked);
+        let competing = compete(&client, &config, leadership, &shutdown, || true, changed, asked);
         let ends = async {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             shutdown.cancel();

@@ -187,7 +187,9 @@ async fn operate(
     let terms = options.lease();
     let changed = |change| context.leadership_changed(change);
     let asked = || context.loop_turned();
-    let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, changed, asked);
+    // A process that is alone has nobody to leave the Lease to.
+    let complete = || context.copies().is_none_or(|copies| copies.is_complete());
+    let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, complete, changed, asked);
     let work = async {
         tokio::join!(work, leading);
         // Processes may still fetch and report while the last decision is written; no operator would answer them

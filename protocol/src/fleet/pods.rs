@@ -54,7 +54,7 @@ pub struct Container {
 /// The end of one run of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerEnd {
-    /// The time of the end by the clock of its node, in whole seconds.
+    /// A time by the clock of the node, in whole seconds: what started before it belongs to a run that has ended.
     pub at: Timestamp,
     /// The time at which this operator learned of it.
     pub seen: Moment,
@@ -140,8 +140,7 @@ impl Container {
     fn end_of(&self, started: Option<Timestamp>, last_report_at: Moment) -> Option<Moment> {
         let end = self.ended?;
         match started {
-            // Both times are by the node's clock. The kubelet cuts its times to seconds, so a process that started
-            // within the last second of its container's run is not known to have ended with it.
+            // Both times are by the node's clock.
             Some(started) => (started < end.at).then_some(end.seen),
             // A process of an older client reports no start. The end may be that of an earlier run than its own, so the
             // end counts only if it was seen after the last report of the process.

@@ -53,8 +53,10 @@ impl World {
         if arrives && self.operators[other].alive {
             self.operators[other].inheritance = inheritance;
         }
-        let gap = sent + Duration::from_millis(self.rng.u64(1..1_500));
-        self.after(gap, Event::GiveLease { operator: other });
+        // Sometimes the sender itself is back before, and what the other one has received is of an earlier term.
+        let (next, gap) = if self.rng.u8(0..4) == 0 { (operator, 1_001..3_000) } else { (other, 1..1_500) };
+        let gap = sent + Duration::from_millis(self.rng.u64(gap));
+        self.after(gap, Event::GiveLease { operator: next });
     }
 
     /// Returns the evidence about a workspace, if its sender led directly before this operator.
