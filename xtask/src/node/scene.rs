@@ -76,7 +76,7 @@ impl<'a> Scene<'a> {
     /// Returns the Deployment of the example, with the image that this node has.
     pub(crate) fn deployment(&self) -> anyhow::Result<Value> {
         let image = images::reference(SERVICE);
-        let text = replaced(&manifest("deployment.yaml")?, "ghcr.io/acme/degradation-service:0.1.0", &image)?;
+        let text = replaced(&manifest("deployment.yaml")?, "registry.example.com/degradation-service:0.1.0", &image)?;
         let json =
             self.cluster.kubectl_with(&["create", "--dry-run=client", "--output=json", "--filename=-"], &text)?;
         let mut deployment: Value = serde_json::from_str(&json).context("read the Deployment")?;
