@@ -117,19 +117,23 @@ async fn only_a_replica_may_send_copies_or_announce_itself() {
 async fn a_leader_that_ends_in_order_passes_its_evidence_on() {
     let (mut scene, second) = two_replicas("hands-over").await;
     let app = app_of(&scene, &second).await;
-    let claimed = scene.wait_for_fleet(1).await.fleet.unwrap().as_of.unwrap();
+    scene.wait_for_fleet(1).await;
     scene.operator.terminate().unwrap();
     scene.operator = second;
-    // Each status until the successor's first claim is looked at.
-    until_async("the successor to claim", PATIENCE, async || {
+    // Only the successor can handle the request, and each status until then is looked at.
+    let request = scene.ask().await;
+    until_async("the successor to write the status", PATIENCE, async || {
         let status = scene.namespace.workspace(WORKSPACE).await?.status.unwrap_or_default();
         for (type_, expected) in [("Converged", "True/Converged"), ("Ready", "True/")] {
             let found = condition(&status, type_);
             anyhow::ensure!(found.starts_with(expected), "{type_} became {found}");
         }
-        let later = status.fleet.and_then(|fleet| fleet.as_of).is_some_and(|as_of| as_of > claimed);
-        let leads = scene.operator.process()?.log().contains("this operator writes");
-        Ok(if later && leads { Observation::Done(()) } else { Observation::NotYet(format!("{later} {leads}")) })
+        let handled = status.last_handled_reconcile_at;
+        Ok(if handled.as_ref() == Some(&request) {
+            Observation::Done(())
+        } else {
+            Observation::NotYet(format!("{handled:?}"))
+        })
     })
     .await
     .unwrap();
