@@ -4,6 +4,9 @@
 use super::tests::{A, B, History, publish, straggler};
 use super::*;
 
+mod handovers;
+mod killed_processes;
+
 /// The report of a process that is older than the last publish.
 fn old() -> Report {
     Report { started_ms_ago: Some(3_600_000), ..Report::default() }
@@ -213,91 +216,6 @@ mod after_the_verdict {
     #[test]
     fn a_process_that_follows_an_edited_marker_ends_convergence() {
         assert!(converged().applied("p1", publish(A, 9)).is_progressing());
-    }
-}
-
-/// Processes that end without a word, by SIGKILL or for want of memory.
-mod killed_processes {
-    use super::*;
-
-    /// A history in which `p1/c0` and `p2` run the first publish. `c0` reports its start, as the clients of today do.
-    fn running() -> History {
-        let mut history = History::new();
-        let first_run = started(&history);
-        history.after(1_000).pod("p1").pod("p2").publishes(publish(A, 1)).applied("p2", publish(A, 1));
-        history.reports("p1/c0", ProcessState::Applied, Some(publish(A, 1)), first_run);
-        // Each report that is news is counted, as in the operator.
-        assert_eq!(history.verdict(), Verdict::Converged);
-        history.after(10_000).applied("p2", publish(A, 1));
-        history
-    }
-
-    /// The report of a process that starts now.
-    fn started(history: &History) -> Report {
-        Report { started_at: Some(history.wall()), started_ms_ago: Some(0), ..Report::default() }
-    }
-
-    /// The process in `p1` ends now. Returns what the kubelet will report of that.
-    fn killed(history: &History) -> ContainerEnd {
-        ContainerEnd { at: history.wall(), seen: history.now }
-    }
-
-    /// The watch of the pods shows the end now, and whether the container runs again.
-    fn shown(history: &mut History, end: ContainerEnd, running: bool) -> FleetView {
-        let end = ContainerEnd { seen: history.now, ..end };
-        history.change("p1", |pod| {
-            pod.containers[0].ended = Some(end);
-            pod.containers[0].running = running;
-        });
-        history.view()
-    }
-
-    #[test]
-    fn a_killed_process_stops_counting_when_the_kubelet_shows_its_end_and_not_before() {
-        let mut history = running();
-        let end = killed(&history);
-        let second_run = started(history.after(1_000));
-        history.reports("p1/c1", ProcessState::Starting, None, second_run.clone());
-        assert_eq!(history.view().expected, Some(3), "the watch of the pods is behind");
-        history.reports("p1/c1", ProcessState::Applied, Some(publish(A, 1)), second_run);
-        let view = history.view();
-        assert_eq!((view.verdict, view.expected, view.applied), (Verdict::Converged, Some(3), 3));
-        let view = shown(&mut history, end, true);
-        assert_eq!((view.verdict, view.expected, view.applied), (Verdict::Converged, Some(2), 2));
-    }
-
-    #[test]
-    fn a_killed_process_counts_for_as_long_as_nobody_shows_its_end() {
-        let mut history = running();
-        history.after(1_000).applied("p1/c1", publish(A, 1));
-        let view = history.all_run_for(3_600, &["p1/c1", "p2"], publish(A, 1)).view();
-        assert_eq!((view.verdict, view.expected, view.silent, view.lost), (Verdict::Silent, Some(3), 1, 0));
-    }
-
-    #[test]
-    fn a_pod_whose_process_was_killed_has_its_grace_before_a_deadline_passes() {
-        let mut history = running();
-        let end = killed(&history);
-        assert_eq!(shown(history.after(1_000), end, false).verdict, Verdict::Converged);
-        assert_eq!(shown(history.after(10_000), end, true).verdict, Verdict::Converged);
-        for _ in 0..4 {
-            assert_eq!(history.after(10_000).applied("p2", publish(A, 1)).verdict(), Verdict::Converged);
-        }
-        assert!(history.after(20_000).applied("p2", publish(A, 1)).is_progressing(), "no process has reported");
-    }
-
-    #[test]
-    fn a_process_that_was_killed_before_it_applied_a_publish_holds_it_up_until_its_end_is_shown() {
-        let mut history = running();
-        history.publishes(publish(B, 2)).after(100).applied("p2", publish(B, 2));
-        let end = killed(&history);
-        assert!(history.is_progressing(), "for all that anybody knows, it runs the old publish");
-        let second_run = started(history.after(1_000));
-        assert_eq!(shown(&mut history, end, true).verdict, Verdict::Converged);
-        history.reports("p1/c1", ProcessState::Starting, None, second_run);
-        let view = history.view();
-        assert_eq!((view.verdict, view.expected), (Verdict::Converged, Some(2)));
-        assert_eq!(view.millis.unwrap().all, None, "the publish did not reach everybody who was there");
     }
 }
 
@@ -702,77 +620,5 @@ mod sizes_and_orders {
                 at += 1;
             }
         }
-    }
-}
-
-mod handovers {
-    use super::*;
-
-    /// The leader ends in order, and passes its evidence on to a process with the same watch of the pods.
-    fn hand_over(history: &mut History, goal: Publish) {
-        let now = history.now;
-        let evidence = history.fleet.evidence(now).unwrap();
-        history.after(300);
-        history.fleet = Fleet::inherited(&evidence, crate::windows::HEARTBEAT, now);
-        history.fleet.turned_away(history.now);
-        history.fleet.observe(history.pods.clone());
-        history.fleet.adopt(goal, history.now);
-    }
-
-    #[test]
-    fn a_fleet_that_has_converged_stays_so() {
-        let mut history = History::new();
-        history.pod("p1").pod("p2").publishes(publish(B, 2)).all_run_for(60, &["p1", "p2"], publish(B, 2));
-        hand_over(&mut history, publish(B, 2));
-        assert_eq!(history.verdict(), Verdict::Converged);
-        assert_eq!(history.all_run_for(60, &["p1", "p2"], publish(B, 2)).verdict(), Verdict::Converged);
-    }
-
-    #[test]
-    fn a_process_that_hangs_or_refuses_does_so_for_the_successor_too() {
-        let mut history = History::new();
-        history.pod("p1").pod("p2").publishes(publish(B, 2)).all_run_for(60, &["p1", "p2"], publish(B, 2));
-        history.all_run_for(60, &["p1"], publish(B, 2));
-        hand_over(&mut history, publish(B, 2));
-        assert_eq!(history.verdict(), Verdict::Silent);
-        history.says("p2", ProcessState::Rejected, publish(B, 2));
-        hand_over(&mut history, publish(B, 2));
-        assert_eq!(history.verdict(), Verdict::Refused);
-    }
-
-    #[test]
-    fn an_earlier_report_that_arrives_after_the_handover_is_ignored() {
-        let mut history = History::new();
-        history.pod("p1").publishes(publish(B, 2));
-        let numbered = |sequence| Report { sequence: Some(sequence), ..Report::default() };
-        history.reports("p1", ProcessState::Rejected, Some(publish(B, 2)), numbered(2));
-        hand_over(&mut history, publish(B, 2));
-        history.reports("p1", ProcessState::Applied, Some(publish(B, 2)), numbered(1));
-        assert_eq!(history.verdict(), Verdict::Refused);
-    }
-
-    #[test]
-    fn a_process_that_drained_excuses_its_pod_for_the_successor_too() {
-        let mut history = History::new();
-        history.pod("p1").pod("p2").publishes(publish(B, 2)).all_run_for(60, &["p1", "p2"], publish(B, 2));
-        history.says("p2", ProcessState::Draining, publish(B, 2));
-        hand_over(&mut history, publish(B, 2));
-        assert_eq!(history.verdict(), Verdict::Converged);
-    }
-
-    #[test]
-    fn a_process_that_was_not_accounted_for_stays_so() {
-        let mut history = History::new();
-        history.pod("p1").restarts(publish(B, 2), 2).all_run_for(70, &["p1"], publish(B, 2));
-        hand_over(&mut history, publish(B, 2));
-        let view = history.view();
-        assert_eq!((view.verdict, view.unaccounted), (Verdict::Unprovable, 1));
-    }
-
-    #[test]
-    fn nothing_is_passed_on_during_a_recount() {
-        let mut history = History::new();
-        history.pod("p1").restarts(publish(B, 2), 1).all_run_for(10, &["p1"], publish(B, 2));
-        assert_eq!(history.fleet.evidence(history.now), None);
     }
 }
