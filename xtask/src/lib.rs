@@ -11,6 +11,7 @@ pub mod chaos;
 pub mod chart_readme;
 pub mod control_plane;
 pub mod demo;
+mod folder;
 pub mod fuzz;
 pub mod generate;
 pub mod image;

@@ -6,13 +6,14 @@
 mod mutants;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::cargo::{self, cargo};
+use crate::folder;
 use mutants::{MUTANTS, Mutant};
 
 /// The arguments of `cargo xtask simulate`.
@@ -91,7 +92,7 @@ impl Copy {
             if to.exists() {
                 fs::remove_dir_all(&to).with_context(|| format!("remove {}", to.display()))?;
             }
-            copy_folder(&from, &to)?;
+            folder::copy(&from, &to)?;
         }
         let manifest = fs::read_to_string(cargo::root().join("Cargo.toml")).context("read Cargo.toml")?;
         fs::write(root.join("Cargo.toml"), reduced(&manifest)).context("write the copy's Cargo.toml")?;
@@ -160,20 +161,6 @@ fn reduced(manifest: &str) -> String {
         _ => line.to_owned(),
     };
     manifest.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type()?.is_dir() {
-            copy_folder(&source, &target)?;
-        } else {
-            fs::copy(&source, &target).with_context(|| format!("copy {}", source.display()))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::files::{Entry, Files};
 use super::layout;
 use super::platform::Platform;
 use crate::cargo;
+use crate::folder;
 
 /// A user id that no image knows.
 const UNKNOWN_USER: u32 = 12345;
@@ -145,7 +146,7 @@ impl<'a> Root<'a> {
             }
             _ => {
                 let config = cargo::root().join("examples/degradation-config");
-                copy(&config, &self.tmp.join("config"))?;
+                folder::copy(&config, &self.tmp.join("config"))?;
                 command.env("ROTOTO_WORKSPACE_SOURCE", "/tmp/config").env("LISTEN", &address);
                 self.started(command, &address, "200 OK")?;
             }
@@ -257,20 +258,6 @@ fn write(path: &Path, entry: &Entry) -> anyhow::Result<()> {
     }
     if !matches!(entry, Entry::Link(_)) {
         chown(path, Some(0), Some(0)).context("give a file to root: the check needs root")?;
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type()?.is_dir() {
-            copy(&from, &to)?;
-        } else {
-            fs::copy(&from, &to).with_context(|| format!("copy {}", from.display()))?;
-        }
     }
     Ok(())
 }

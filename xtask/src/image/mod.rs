@@ -41,18 +41,11 @@ pub struct ImageArguments {
     /// directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A platform; may be given several times. The default is that of this machine.
-    #[arg(long = "platform", value_name = "OS/ARCHITECTURE")]
-    platforms: Vec<Platform>,
-    /// Take the programs from a directory, and build none. The bytes are then those of that build.
-    #[arg(long, value_name = "DIR")]
-    programs: Option<PathBuf>,
+    #[command(flatten)]
+    build: BuildArguments,
     /// Push the image. Only one image may be named with it.
     #[arg(long, value_name = "REGISTRY/REPOSITORY:TAG")]
     push: Option<Destination>,
-    /// The address of the repository, for the label `org.opencontainers.image.source`.
-    #[arg(long, env = "ROTOTO_IMAGE_SOURCE", value_name = "URL")]
-    source: Option<String>,
     /// Run the programs of the images in their root, as two users. This needs root.
     #[arg(long)]
     check: bool,
@@ -62,6 +55,37 @@ pub struct ImageArguments {
     /// Only write the lock file anew, with the newest packages of the release.
     #[arg(long, conflicts_with_all = ["names", "push", "check", "platforms", "programs"])]
     update: bool,
+}
+
+/// The arguments of every command that builds programs for images.
+#[derive(Args, Default)]
+pub(crate) struct BuildArguments {
+    /// A platform; may be given several times. The default is that of this machine.
+    #[arg(long = "platform", value_name = "OS/ARCHITECTURE")]
+    platforms: Vec<Platform>,
+    /// Take the programs from a directory, and build none. The bytes are then those of that build.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
+    /// The address of the repository, for the label `org.opencontainers.image.source` and the krew manifest.
+    #[arg(long, env = "ROTOTO_IMAGE_SOURCE", value_name = "URL")]
+    pub(crate) source: Option<String>,
+}
+
+impl BuildArguments {
+    /// Returns the named platforms, or that of this machine if none is named.
+    pub(crate) fn platforms(&self) -> anyhow::Result<BTreeSet<Platform>> {
+        let platforms = match &self.platforms[..] {
+            [] => Platform::ALL.into_iter().filter(|platform| platform.is_of_this_machine()).collect(),
+            named => BTreeSet::from_iter(named.iter().copied()),
+        };
+        if platforms.is_empty() {
+            bail!("images are for Linux: name a platform by --platform");
+        }
+        if self.programs.is_some() && platforms.len() > 1 {
+            bail!("--programs has the programs of one platform: name one by --platform");
+        }
+        Ok(platforms)
+    }
 }
 
 /// Writes the images, or the lock file.
@@ -76,10 +100,7 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
             another.name
         );
     }
-    let platforms = platforms(&arguments.platforms)?;
-    if arguments.programs.is_some() && platforms.len() > 1 {
-        bail!("--programs has the programs of one platform: name one by --platform");
-    }
+    let platforms = arguments.build.platforms()?;
     let out = match &arguments.out {
         Some(out) => out.clone(),
         None => cargo::binaries()?.with_file_name("oci"),
@@ -87,8 +108,8 @@ pub fn run(arguments: &ImageArguments) -> anyhow::Result<()> {
     let Output { reports, written } = write(&Input {
         images: &images,
         platforms: &platforms,
-        programs: arguments.programs.as_deref(),
-        source: arguments.source.as_deref(),
+        programs: arguments.build.programs.as_deref(),
+        source: arguments.build.source.as_deref(),
         out: &out,
         verbose: arguments.verbose,
     })?;
@@ -156,18 +177,6 @@ pub(crate) fn write(input: &Input) -> anyhow::Result<Output> {
         written.insert(image.name, layout.write(&input.out.join(image.name), &build::version(image.name)?)?);
     }
     Ok(Output { reports, written })
-}
-
-/// Returns the named platforms, or that of this machine if none is named.
-pub(crate) fn platforms(named: &[Platform]) -> anyhow::Result<BTreeSet<Platform>> {
-    let platforms = match named {
-        [] => Platform::ALL.into_iter().filter(|platform| platform.is_of_this_machine()).collect(),
-        platforms => BTreeSet::from_iter(platforms.iter().copied()),
-    };
-    if platforms.is_empty() {
-        bail!("images are for Linux: name a platform by --platform");
-    }
-    Ok(platforms)
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Image>> {
@@ -328,10 +337,8 @@ mod tests {
         let arguments = ImageArguments {
             names: Vec::new(),
             out: None,
-            platforms: Vec::new(),
-            programs: None,
+            build: BuildArguments::default(),
             push: Some("127.0.0.1:1/acme/x:1".parse().unwrap()),
-            source: None,
             check: false,
             verbose: false,
             update: false,

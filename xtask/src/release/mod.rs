@@ -24,7 +24,7 @@ use crate::image::layout::{self, Written};
 use crate::image::parts;
 use crate::image::platform::Platform;
 use crate::image::push::{self, Destination};
-use crate::image::{self, platforms};
+use crate::image::{self, BuildArguments};
 use versions::{Agreed, Stated};
 
 /// The arguments of `cargo xtask release`.
@@ -43,18 +43,11 @@ pub struct ReleaseArguments {
     /// The directory of the files. The default is `release-artifacts` in the target directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A platform; may be given several times. The default is that of this machine.
-    #[arg(long = "platform", value_name = "OS/ARCHITECTURE")]
-    platforms: Vec<Platform>,
-    /// Take the programs from a directory, and build none. The bytes are then those of that build.
-    #[arg(long, value_name = "DIR")]
-    programs: Option<PathBuf>,
+    #[command(flatten)]
+    build: BuildArguments,
     /// Make no images.
     #[arg(long, conflicts_with = "push")]
     skip_images: bool,
-    /// The address of the repository, for the images and the krew manifest.
-    #[arg(long, env = "ROTOTO_IMAGE_SOURCE", value_name = "URL")]
-    source: Option<String>,
     /// Sign the sums with this ssh key.
     #[arg(long, value_name = "FILE")]
     sign_key: Option<PathBuf>,
@@ -79,14 +72,11 @@ pub fn run(arguments: &ReleaseArguments) -> anyhow::Result<()> {
         anyhow::anyhow!("nothing was released, because the versions disagree:\n  {}", wrong.join("\n  "))
     })?;
     let revision = Revision::read()?;
-    let hindrances = hindrances(&agreed, &revision, arguments.source.as_deref());
+    let hindrances = hindrances(&agreed, &revision, arguments.build.source.as_deref());
     if arguments.push.is_some() && !hindrances.is_empty() {
         bail!("nothing was released:\n  {}", hindrances.join("\n  "));
     }
-    let platforms = platforms(&arguments.platforms)?;
-    if arguments.programs.is_some() && platforms.len() > 1 {
-        bail!("--programs has the programs of one platform: name one by --platform");
-    }
+    let platforms = arguments.build.platforms()?;
     let out = match &arguments.out {
         Some(out) => out.clone(),
         None => cargo::binaries()?.with_file_name("release-artifacts"),
@@ -190,8 +180,8 @@ impl Release<'_> {
             let mut images = image::write(&image::Input {
                 images: &IMAGES.iter().collect::<Vec<_>>(),
                 platforms: &self.platforms,
-                programs: self.arguments.programs.as_deref(),
-                source: self.arguments.source.as_deref(),
+                programs: self.arguments.build.programs.as_deref(),
+                source: self.arguments.build.source.as_deref(),
                 out: &layouts,
                 verbose: false,
             })?;
@@ -229,7 +219,7 @@ impl Release<'_> {
         let (version, mut artifacts, mut downloads) = (self.version, Vec::new(), Vec::new());
         for platform in self.platforms.iter().copied() {
             let way = command::way(platform)?;
-            let program = way.program(self.arguments.programs.as_deref())?;
+            let program = way.program(self.arguments.build.programs.as_deref())?;
             let [archive, plugin] = command::archives(version, way.target, &program)?;
             downloads.push(krew::Download { platform, name: plugin.name.clone(), sha256: sums::sha256(&plugin.bytes) });
             let parts = parts::list_of_program("rototo", command::PACKAGE, way.target, version, &self.revision)?;
@@ -238,7 +228,7 @@ impl Release<'_> {
             let name = format!("rototo-{version}-{}.cdx.json", way.target);
             artifacts.extend([archive, plugin, Artifact { name, bytes }]);
         }
-        let addresses = krew::Addresses::of(self.arguments.source.as_deref(), version);
+        let addresses = krew::Addresses::of(self.arguments.build.source.as_deref(), version);
         let bytes = krew::manifest(version, &addresses, &downloads).into_bytes();
         artifacts.push(Artifact { name: krew::NAME.to_owned(), bytes });
         Ok(artifacts)
@@ -270,7 +260,7 @@ impl Release<'_> {
                     .to_owned(),
             );
         }
-        if let Some(programs) = &self.arguments.programs {
+        if let Some(programs) = &self.arguments.build.programs {
             notes.push(format!(
                 "The programs are those in {}; nothing says of which commit they are.",
                 programs.display()
