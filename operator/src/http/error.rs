@@ -8,6 +8,7 @@ use rototo_api::snapshot::ErrorBody;
 use rototo_engine::Fingerprint;
 
 use crate::http::access::Denied;
+use crate::http::body::BodyError;
 use crate::http::webhook::WebhookRefusal;
 use crate::workspace_key::WorkspaceKey;
 
@@ -34,6 +35,16 @@ pub(crate) enum HttpError {
     NotYet,
     Busy,
     Internal,
+}
+
+impl HttpError {
+    /// Returns the refusal of a request whose body of at most `limit` bytes could not be read.
+    pub(super) fn unread(why: BodyError, limit: usize) -> Self {
+        match why {
+            BodyError::TooLong => Self::TooLong(limit),
+            BodyError::Incomplete => Self::Malformed("the request did not arrive whole".to_owned()),
+        }
+    }
 }
 
 impl IntoResponse for HttpError {

@@ -16,7 +16,6 @@ use axum::response::IntoResponse;
 use crate::http::body;
 use crate::http::endpoints::Endpoints;
 use crate::http::error::{HttpError, NotLeading};
-use crate::http::replicas::incomplete;
 
 /// The largest body that is passed on, in bytes: that of a webhook call.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -48,7 +47,7 @@ pub(super) async fn missing_to_leader(
 
 async fn pass_on(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Result<Response<Body>, HttpError> {
     let _place = endpoints.place()?;
-    let body = body::read(body, BODY_LIMIT).await.map_err(|why| incomplete(why, BODY_LIMIT))?;
+    let body = body::read(body, BODY_LIMIT).await.map_err(|why| HttpError::unread(why, BODY_LIMIT))?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder().method(parts.method).uri(path);
     if let Some(headers) = request.headers_mut() {

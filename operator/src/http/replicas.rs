@@ -12,14 +12,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::http::body::{self, BodyError};
+use crate::http::body;
 use crate::http::endpoints::Endpoints;
 use crate::http::error::HttpError;
 use crate::http::snapshots::{Base, requested};
+use crate::leader::peers::LARGEST_SNAPSHOT;
 use crate::source::copies::{Announcement, AnnouncementAnswer, KeptSnapshots};
 
-/// The largest packed snapshot, in bytes: more than the limits on a workspace allow.
-const SNAPSHOT_LIMIT: usize = 64 * 1024 * 1024;
 /// The largest handover, in bytes: that of some 200,000 processes.
 const HANDOVER_LIMIT: usize = 128 * 1024 * 1024;
 
@@ -52,18 +51,10 @@ pub(super) async fn inherit(
     body: Body,
 ) -> Result<StatusCode, HttpError> {
     endpoints.require_peer(&headers)?;
-    let body = body::read(body, HANDOVER_LIMIT).await.map_err(|why| incomplete(why, HANDOVER_LIMIT))?;
+    let body = body::read(body, HANDOVER_LIMIT).await.map_err(|why| HttpError::unread(why, HANDOVER_LIMIT))?;
     let handover = serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
     endpoints.context().inherit(handover);
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Returns the refusal of a request whose body of at most `limit` bytes could not be read.
-pub(super) fn incomplete(why: BodyError, limit: usize) -> HttpError {
-    match why {
-        BodyError::TooLong => HttpError::TooLong(limit),
-        BodyError::Incomplete => HttpError::Malformed("the request did not arrive whole".to_owned()),
-    }
 }
 
 /// Takes the copy of a snapshot.
@@ -84,7 +75,7 @@ pub(super) async fn take_copy(
         // A former leader still sends its copies.
         return Err(HttpError::NotLeading);
     }
-    let body = body::read(body, SNAPSHOT_LIMIT).await.map_err(|why| incomplete(why, SNAPSHOT_LIMIT))?;
+    let body = body::read(body, LARGEST_SNAPSHOT).await.map_err(|why| HttpError::unread(why, LARGEST_SNAPSHOT))?;
     let fingerprint = request.fingerprint;
     let stored = endpoints.context().sources().snapshots().take_copy(request, body, kept).await;
     stored.map_err(|error| {

@@ -11,14 +11,14 @@ use axum::body::Bytes;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Response};
 use ring::hmac;
-use rototo_connection::{Address, Endpoint, Trust};
+use rototo_connection::{Address, Endpoint, Trust, error_message};
 
 /// The header with the proof.
 const PEER_KEY: &str = "rototo-peer-key";
 /// The largest number of connections that are kept. Each process of a rollout has an address of its own.
 const CONNECTIONS: usize = 8;
-/// The largest accepted answer, in bytes: that of a snapshot.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// The largest packed snapshot, in bytes: more than the limits on a workspace allow. No answer is larger.
+pub(crate) const LARGEST_SNAPSHOT: usize = 64 * 1024 * 1024;
 
 /// The way to the other processes of this install.
 pub(crate) struct Peers {
@@ -53,8 +53,23 @@ impl Peers {
         limit: Duration,
     ) -> Result<Response<Bytes>, String> {
         let request = request.header(PEER_KEY, &self.key).body(body).map_err(|error| error.to_string())?;
-        let answer = self.connection(url)?.send(request, limit, LARGEST_ANSWER).await;
+        let answer = self.connection(url)?.send(request, limit, LARGEST_SNAPSHOT).await;
         answer.map_err(|error| error.to_string())
+    }
+
+    /// Does the same as [`Peers::send`], and returns the body of an answer that is a success. Any other is an error.
+    pub(crate) async fn ask(
+        &self,
+        url: &str,
+        request: Builder,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Bytes, String> {
+        let answer = self.send(url, request, body, limit).await?;
+        if !answer.status().is_success() {
+            return Err(format!("{}: {}", answer.status(), error_message(answer.body())));
+        }
+        Ok(answer.into_body())
     }
 
     fn connection(&self, url: &str) -> Result<Arc<Endpoint>, String> {

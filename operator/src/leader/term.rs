@@ -50,11 +50,6 @@ impl Leadership {
         self.lock().transitions
     }
 
-    /// Ends the term before the Lease is given up: from now on this process takes no reports and writes nothing.
-    pub(crate) fn retire(&self) {
-        self.end();
-    }
-
     /// Begins a term. `others_until` is the time until which another process may have written, if any ever did.
     pub(super) fn begin(&self, until: Instant, others_until: Option<Instant>, transitions: Option<i32>) {
         let mut term = self.lock();
@@ -63,11 +58,9 @@ impl Leadership {
 
     /// Begins a term of a process that wrote before, where no other has written in between.
     pub(super) fn resume(&self, until: Instant) {
-        let (others_until, transitions) = {
-            let term = self.lock();
-            (term.others_until, term.transitions)
-        };
-        self.begin(until, others_until, transitions);
+        let mut term = self.lock();
+        term.number += 1;
+        term.until = Some(until);
     }
 
     /// Returns the URL of the process that holds the Lease, if that is another one.
@@ -83,7 +76,8 @@ impl Leadership {
         self.lock().until = Some(until);
     }
 
-    pub(super) fn end(&self) {
+    /// Ends the term, also before the Lease is given up: from now on this process takes no reports and writes nothing.
+    pub(crate) fn end(&self) {
         self.lock().until = None;
     }
 

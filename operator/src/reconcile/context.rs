@@ -62,7 +62,7 @@ impl OperatorContext {
         heartbeat: Duration,
         progress: Arc<Progress>,
     ) -> Self {
-        let copies = peers.map(|peers| Arc::new(Copies::new(Arc::new(peers), sources.snapshots().clone())));
+        let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
             inheritance: Inheritance::default(),
@@ -209,7 +209,7 @@ impl OperatorContext {
     /// Ends this process's term, and passes its evidence on to the other replicas. One of them leads next.
     pub(crate) async fn hand_over(&self) {
         let Some(copies) = self.copies.as_ref().filter(|_| self.leadership.is_held(Instant::now())) else { return };
-        self.leadership.retire();
+        self.leadership.end();
         let records = self.records.all();
         let fleets = records.iter().filter_map(|(_, record)| record.lock().hand_over()).collect();
         copies.hand_over(&Handover { transitions: self.leadership.transitions(), fleets }).await;

@@ -47,16 +47,17 @@ pub(crate) async fn publish(
 async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let Some(copies) = context.copies() else { return };
     let key = WorkspaceKey::of(workspace);
-    let (accepted, published, kept) = {
+    let (accepted, published, alone) = {
         let record = shared.lock();
         let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
-        (accepted, record.marker.published().map(|publish| publish.fingerprint), record.kept())
+        (accepted, record.marker.published().map(|publish| publish.fingerprint), record.marker.is_alone())
     };
     let next = accepted.filter(|accepted| Some(*accepted) != published);
     if let Some(next) = next.filter(|next| context.sources().snapshots().has(&key, next)) {
+        let kept = shared.lock().kept();
         let copied = copies.copy(&key, next, published, kept).await;
         shared.lock().marker.copied(next, copied);
-    } else if let Some(published) = published.filter(|published| copies.is_copied(&key, *published)) {
+    } else if let Some(published) = published.filter(|published| alone && copies.is_copied(&key, *published)) {
         shared.lock().marker.copied(published, true);
     }
 }

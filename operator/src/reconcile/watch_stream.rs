@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt, stream};
 use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
+use rototo_protocol::backoff::Backoff;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
@@ -61,29 +62,29 @@ where
     S: Stream<Item = watcher::Result<Event<K>>> + Send,
 {
     let events: Pin<Box<S>> = Box::pin(begin());
-    let state = (begin, report, events, Backoff::default());
-    stream::unfold(state, async |(begin, mut report, mut events, mut backoff)| {
+    let state = (begin, report, events, Failures::default());
+    stream::unfold(state, async |(begin, mut report, mut events, mut failures)| {
         loop {
             let (refusal, wait) = match events.next().await {
                 Some(Ok(event)) => {
                     // A watch begins with this event before it has asked for anything.
                     if !matches!(event, Event::Init) {
-                        backoff.reset();
+                        failures.reset();
                     }
                     if matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_)) {
                         report(WatchAnswer::Runs);
                     }
-                    return Some((Ok(event), (begin, report, events, backoff)));
+                    return Some((Ok(event), (begin, report, events, failures)));
                 }
                 Some(Err(error)) => {
-                    let (refusal, first) = (WatchRefusal::of(&error), backoff.is_first(Instant::now()));
+                    let (refusal, first) = (WatchRefusal::of(&error), failures.is_first(Instant::now()));
                     let forbidden = refusal.as_ref().is_some_and(WatchRefusal::is_forbidden);
                     report(match refusal.clone() {
                         Some(refusal) => WatchAnswer::Refused(refusal),
                         None => WatchAnswer::Interrupted { error: &error, first },
                     });
                     let longest = if forbidden { LONGEST_FORBIDDEN } else { LONGEST_WAIT };
-                    (refusal.is_some(), backoff.next(longest, fastrand::f64()))
+                    (refusal.is_some(), failures.next(longest, fastrand::f64()))
                 }
                 // Watches do not end.
                 None => (true, FIRST_WAIT),
@@ -96,32 +97,31 @@ where
     })
 }
 
-/// The growing wait between failures in a row.
+/// The failures in a row, and the growing wait between them.
 #[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
+struct Failures {
+    in_a_row: u32,
     last: Option<Instant>,
 }
 
-impl Backoff {
+impl Failures {
     fn reset(&mut self) {
-        self.failures = 0;
+        self.in_a_row = 0;
     }
 
     /// Notes a failure. Returns whether it is the first after a success or a quiet time.
     fn is_first(&mut self, now: Instant) -> bool {
         // A watch that resumes where it was shows nothing before the next change.
         if self.last.replace(now).is_some_and(|last| now - last > QUIET) {
-            self.failures = 0;
+            self.in_a_row = 0;
         }
-        self.failures == 0
+        self.in_a_row == 0
     }
 
     /// Returns the next wait. `jitter`, from 0.0 to 1.0, shortens it by up to half.
     fn next(&mut self, longest: Duration, jitter: f64) -> Duration {
-        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        wait.mul_f64(1.0 - jitter / 2.0)
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        Backoff { first: FIRST_WAIT, cap: longest }.delay(self.in_a_row, 1.0 - jitter)
     }
 }
 
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_limit_and_begin_anew_after_a_quiet_time() {
-        let (mut backoff, start) = (Backoff::default(), Instant::now());
+        let (mut failures, start) = (Failures::default(), Instant::now());
         let mut fails = |seconds, jitter| {
-            let first = backoff.is_first(start + Duration::from_secs(seconds));
-            (first, backoff.next(LONGEST_WAIT, jitter).as_millis())
+            let first = failures.is_first(start + Duration::from_secs(seconds));
+            (first, failures.next(LONGEST_WAIT, jitter).as_millis())
         };
         assert_eq!(fails(0, 0.0), (true, 200));
         assert_eq!(fails(1, 0.0), (false, 400));

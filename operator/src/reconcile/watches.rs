@@ -229,7 +229,8 @@ fn requeue_each(context: &OperatorContext, caches: &WatchCaches, affected: impl 
 fn on_error(workspace: Arc<RototoWorkspace>, error: &ReconcileError, context: Arc<OperatorContext>) -> Action {
     let key = WorkspaceKey::of(&workspace);
     let wait = if context.is_refused(&key.namespace) { RETRY_REFUSED } else { RETRY };
-    let (new, error) = (context.failures().failed(&key, error.to_string()), error.to_string());
+    let error = error.to_string();
+    let new = context.failures().failed(&key, error.clone());
     let WorkspaceKey { namespace, name } = key;
     if new {
         warn!(namespace, name, error, "a reconcile failed, and is tried again in {wait:?}");

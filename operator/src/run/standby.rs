@@ -41,9 +41,6 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
 async fn announce_to(leader: &str, announcement: &Announcement, copies: &Copies) -> Result<AnnouncementAnswer, String> {
     let request = Request::builder().method(Method::POST).uri("/v1/replicas").header(CONTENT_TYPE, "application/json");
     let body = serde_json::to_vec(announcement).map_err(|error| error.to_string())?;
-    let answer = copies.peers().send(leader, request, body, ANSWERED_WITHIN).await?;
-    if !answer.status().is_success() {
-        return Err(format!("{}: {}", answer.status(), rototo_connection::error_message(answer.body())));
-    }
-    serde_json::from_slice(answer.body()).map_err(|error| error.to_string())
+    let answer = copies.peers().ask(leader, request, body, ANSWERED_WITHIN).await?;
+    serde_json::from_slice(&answer).map_err(|error| error.to_string())
 }

@@ -34,7 +34,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(30);
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A replica's announcement to the leader.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Announcement {
     /// The replica's identity on the Lease.
     pub(crate) identity: String,
@@ -56,15 +56,15 @@ pub(crate) type KeptSnapshots = BTreeSet<Fingerprint>;
 
 /// The replicas that this process, as the leader, knows, and whether this process, as a replica, is complete.
 pub(crate) struct Copies {
-    peers: Arc<Peers>,
+    peers: Peers,
     snapshots: Arc<Snapshots>,
     replicas: Mutex<HashMap<String, Replica>>,
     complete: AtomicBool,
 }
 
 struct Replica {
-    start: u64,
-    url: String,
+    announcement: Announcement,
+    /// The time of the last announcement.
     announced: Instant,
     holds: HashMap<WorkspaceKey, KeptSnapshots>,
     complete: bool,
@@ -72,7 +72,7 @@ struct Replica {
 
 impl Copies {
     /// Sends copies of `snapshots` to `peers`.
-    pub(crate) fn new(peers: Arc<Peers>, snapshots: Arc<Snapshots>) -> Self {
+    pub(crate) fn new(peers: Peers, snapshots: Arc<Snapshots>) -> Self {
         Self { peers, snapshots, replicas: Mutex::default(), complete: AtomicBool::new(false) }
     }
 
@@ -101,26 +101,28 @@ impl Copies {
 
     /// Takes the announcement of a replica. A new one is sent all that this process has on its disk.
     pub(crate) fn announced(self: &Arc<Self>, announcement: &Announcement) -> AnnouncementAnswer {
-        let Announcement { identity, start, url } = announcement;
         let now = Instant::now();
-        let mut replicas = self.lock();
-        replicas.retain(|_, replica| replica.is_there(now));
-        if let Some(known) = replicas.get_mut(identity).filter(|known| known.start == *start) {
+        self.lock().retain(|_, replica| replica.is_there(now));
+        let known = self.update(announcement, |known| {
             known.announced = now;
-            known.url.clone_from(url);
-            return AnnouncementAnswer { complete: known.complete };
+            known.complete
+        });
+        if let Some(complete) = known {
+            return AnnouncementAnswer { complete };
         }
-        let (url, holds) = (url.clone(), HashMap::new());
-        replicas.insert(identity.clone(), Replica { start: *start, url, announced: now, holds, complete: false });
-        drop(replicas);
-        let (copies, identity, start) = (self.clone(), identity.clone(), *start);
+        let announcement = announcement.clone();
+        let replica =
+            Replica { announcement: announcement.clone(), announced: now, holds: HashMap::new(), complete: false };
+        self.lock().insert(announcement.identity.clone(), replica);
+        let copies = self.clone();
         tokio::spawn(async move {
-            match copies.send_all(&identity, start).await {
-                Ok(sent) => info!(replica = identity, sent, "a replica has a copy of every snapshot"),
+            let replica = &announcement.identity;
+            match copies.send_all(&announcement).await {
+                Ok(sent) => info!(replica, sent, "a replica has a copy of every snapshot"),
                 Err(error) => {
-                    warn!(replica = identity, error, "a replica lacks snapshots, and is sent them again");
+                    warn!(replica, error, "a replica lacks snapshots, and is sent them again");
                     // Its next announcement is that of a new replica.
-                    copies.lock().retain(|name, known| *name != identity || known.start != start);
+                    copies.lock().retain(|_, known| known.announcement != announcement);
                 }
             }
         });
@@ -128,13 +130,15 @@ impl Copies {
     }
 
     /// Returns the number of snapshots that were sent.
-    async fn send_all(&self, identity: &str, start: u64) -> Result<usize, String> {
+    async fn send_all(&self, replica: &Announcement) -> Result<usize, String> {
         let mut sent = 0;
         for (key, kept) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
             for fingerprint in &kept {
-                let replica = self.find(identity, start).ok_or("it no longer announces itself")?;
+                if !self.present().contains(replica) {
+                    return Err("it no longer announces itself".to_owned());
+                }
                 let snapshot = SnapshotRequest { key: key.clone(), fingerprint: *fingerprint, base: None };
-                match self.send(&replica, snapshot, &kept).await {
+                match self.send(replica, snapshot, &kept).await {
                     Ok(()) => sent += 1,
                     // It may have been deleted since.
                     Err(_) if !self.snapshots.has(&key, fingerprint) => {}
@@ -142,9 +146,7 @@ impl Copies {
                 }
             }
         }
-        if let Some(replica) = self.lock().get_mut(identity).filter(|replica| replica.start == start) {
-            replica.complete = true;
-        }
+        self.update(replica, |replica| replica.complete = true);
         Ok(sent)
     }
 
@@ -162,12 +164,12 @@ impl Copies {
         let (done, mut outcomes) = mpsc::unbounded_channel();
         for replica in self.present() {
             let (copies, done, kept) = (self.clone(), done.clone(), kept.clone());
-            let base = base.filter(|base| copies.holds(&replica.0, key, *base));
+            let base = base.filter(|base| copies.update(&replica, |replica| replica.has(key, *base)) == Some(true));
             let snapshot = SnapshotRequest { key: key.clone(), fingerprint, base };
             tokio::spawn(async move {
                 match copies.send(&replica, snapshot, &kept).await {
                     Ok(()) => drop(done.send(())),
-                    Err(error) => warn!(replica = replica.0, %error, "a replica did not take a snapshot"),
+                    Err(error) => warn!(replica = replica.identity, error, "a replica did not take a snapshot"),
                 }
             });
         }
@@ -178,23 +180,20 @@ impl Copies {
     /// Returns whether a replica that runs has this snapshot.
     pub(crate) fn is_copied(&self, key: &WorkspaceKey, fingerprint: Fingerprint) -> bool {
         let now = Instant::now();
-        self.lock().values().any(|replica| {
-            replica.is_there(now) && replica.holds.get(key).is_some_and(|holds| holds.contains(&fingerprint))
-        })
+        self.lock().values().any(|replica| replica.is_there(now) && replica.has(key, fingerprint))
     }
 
     /// Sends `handover` to every replica that runs, and waits for their answers.
     pub(crate) async fn hand_over(&self, handover: &impl Serialize) {
         let Ok(body) = serde_json::to_vec(handover) else { return };
-        let sent = self.present().into_iter().map(|(identity, _, url)| {
+        let sent = self.present().into_iter().map(|Announcement { identity: replica, url, .. }| {
             let body = body.clone();
             async move {
                 let request = Request::builder().method(Method::POST).uri("/v1/replicas/handover");
                 let request = request.header(CONTENT_TYPE, "application/json");
-                match self.peers.send(&url, request, body, HANDED_OVER_WITHIN).await {
-                    Ok(answer) if answer.status().is_success() => info!(replica = identity, "handed over to a replica"),
-                    Ok(answer) => warn!(replica = identity, status = %answer.status(), "a replica took no handover"),
-                    Err(error) => warn!(replica = identity, error, "a replica took no handover"),
+                match self.peers.ask(&url, request, body, HANDED_OVER_WITHIN).await {
+                    Ok(_) => info!(replica, "handed over to a replica"),
+                    Err(error) => warn!(replica, error, "a replica took no handover"),
                 }
             }
         });
@@ -203,41 +202,31 @@ impl Copies {
 
     async fn send(
         &self,
-        (identity, start, url): &(String, u64, String),
+        replica: &Announcement,
         snapshot: SnapshotRequest,
         kept: &KeptSnapshots,
     ) -> Result<(), String> {
         let packed = self.snapshots.packed(&snapshot).await.map_err(|error| error.to_string())?;
         let packed = packed.ok_or("the snapshot is gone")?;
-        let answer = self.peers.send(url, request(&snapshot, kept), packed.to_vec(), SENT_WITHIN).await?;
-        if !answer.status().is_success() {
-            return Err(format!("{}: {}", answer.status(), rototo_connection::error_message(answer.body())));
-        }
-        let mut replicas = self.lock();
-        let replica = replicas.get_mut(identity).filter(|replica| replica.start == *start);
-        if let Some(replica) = replica {
+        self.peers.ask(&replica.url, request(&snapshot, kept), packed.to_vec(), SENT_WITHIN).await?;
+        self.update(replica, |replica| {
             let holds = replica.holds.entry(snapshot.key).or_default();
             holds.retain(|held| kept.contains(held));
             holds.insert(snapshot.fingerprint);
-        }
+        });
         Ok(())
     }
 
-    fn present(&self) -> Vec<(String, u64, String)> {
+    /// Returns the replicas that run.
+    fn present(&self) -> Vec<Announcement> {
         let now = Instant::now();
         let replicas = self.lock();
-        let present = replicas.iter().filter(|(_, replica)| replica.is_there(now));
-        present.map(|(identity, replica)| (identity.clone(), replica.start, replica.url.clone())).collect()
+        replicas.values().filter(|replica| replica.is_there(now)).map(|replica| replica.announcement.clone()).collect()
     }
 
-    fn find(&self, identity: &str, start: u64) -> Option<(String, u64, String)> {
-        self.present().into_iter().find(|(name, number, _)| name == identity && *number == start)
-    }
-
-    fn holds(&self, identity: &str, key: &WorkspaceKey, fingerprint: Fingerprint) -> bool {
-        let replicas = self.lock();
-        let held = replicas.get(identity).and_then(|replica| replica.holds.get(key));
-        held.is_some_and(|held| held.contains(&fingerprint))
+    /// Changes what is known of a replica. `None` if it is not known, or was started again.
+    fn update<R>(&self, replica: &Announcement, change: impl FnOnce(&mut Replica) -> R) -> Option<R> {
+        self.lock().get_mut(&replica.identity).filter(|known| known.announcement == *replica).map(change)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Replica>> {
@@ -248,6 +237,10 @@ impl Copies {
 impl Replica {
     fn is_there(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.announced) < GONE_AFTER
+    }
+
+    fn has(&self, key: &WorkspaceKey, fingerprint: Fingerprint) -> bool {
+        self.holds.get(key).is_some_and(|holds| holds.contains(&fingerprint))
     }
 }
 
