@@ -54,6 +54,9 @@ pub mod reason {
         PASSED = "Passed";
         /// LintPassed: lint refuses the newest revision. Also an Event.
         LINT_REFUSED = "LintRefused";
+        /// Ready: the newest revision would remove more than half of the published variables, and is held until a person
+        /// allows it. Also an Event.
+        SHRINK_HELD = "ShrinkHeld";
         /// LintPassed: no revision was read yet.
         NOT_LINTED = "NotLinted";
         /// Published, Converged: no revision was published yet.

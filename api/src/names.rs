@@ -33,6 +33,10 @@ pub const ANNOTATION_INSTALL: &str = "rototo.dev/install";
 /// The annotation of a `RototoWorkspace` whose every new value requests a reconcile now.
 pub const ANNOTATION_RECONCILE: &str = "rototo.dev/reconcile-requested-at";
 
+/// The annotation of a `RototoWorkspace` that allows one revision to remove more than half of the published variables.
+/// Its value names the revision.
+pub const ANNOTATION_ALLOW_SHRINK: &str = "rototo.dev/allow-shrink";
+
 /// The audience of the tokens that the operator's endpoint accepts.
 pub const AUDIENCE: &str = "rototo";
 /// The API group of `RototoWorkspace`, and of the subresources that grants name.

@@ -265,6 +265,10 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedStatus>,
 
+    /// The newest revision, if lint accepts it and it is held until a person allows it. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldStatus>,
+
     /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
@@ -364,6 +368,23 @@ pub struct RejectedDiagnostic {
     pub line: Option<u32>,
     /// The message, without values.
     pub message: String,
+}
+
+/// A revision that lint accepts, and that is not published before a person allows it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct HeldStatus {
+    /// The revision that is held; for a source without commits, the fingerprint of its content.
+    pub revision: String,
+    /// The fingerprint of its content.
+    pub fingerprint: String,
+    /// The reason: `ShrinkHeld`.
+    pub reason: String,
+    /// The number of published variables that the revision lacks.
+    pub removes: u32,
+    /// The time since which it is held.
+    pub since: Time,
+    /// The command that releases it.
+    pub release: String,
 }
 
 /// The content of the published workspace, in numbers.

@@ -4,11 +4,12 @@
 //!
 //! # Code map
 //!
-//! The operator asks two questions about each workspace:
+//! The operator asks three questions about each workspace:
 //!
 //! - *Does the marker say what it should?* [`plan::plan`] turns a [`plan::PlanInput`] into a [`plan::MarkerPlan`].
 //!   [`publisher::Publisher`] calls it in [`publisher::Publisher::decide`], and remembers between two plans what is
 //!   published and which write has no answer yet.
+//! - *Would the publish remove most of the variables?* [`hold::Shrink`] says whether a person has to allow it.
 //! - *Does every process run what is published?* [`fleet::Fleet`] takes the evidence, such as reports in
 //!   [`fleet::Fleet::report`] and pods in [`fleet::Fleet::observe`]. [`fleet::Fleet::view`] returns a
 //!   [`fleet::FleetView`] with the [`fleet::Verdict`].
@@ -53,6 +54,7 @@
 pub mod backoff;
 pub mod fleet;
 pub mod follower;
+pub mod hold;
 pub mod plan;
 mod publish;
 pub mod publisher;

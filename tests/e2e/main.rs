@@ -26,6 +26,7 @@ mod propagation;
 mod refusal;
 mod replicas;
 mod scene;
+mod shrink;
 mod sources;
 mod transcripts;
 mod two_workspaces;

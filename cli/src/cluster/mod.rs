@@ -33,7 +33,7 @@ use crate::cluster::wait_state::{Query, QueryResult};
 pub(crate) use crate::cluster::follow::{FinishedWait, follow};
 pub(crate) use crate::cluster::operator::OperatorOptions;
 pub(crate) use crate::cluster::page::{
-    faults, findings, history, short_fingerprint, short_revision, status, straggler,
+    faults, findings, held_in_words, history, short_fingerprint, short_revision, status, straggler,
 };
 
 /// The cluster, and the namespace in it.

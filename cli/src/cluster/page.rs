@@ -6,7 +6,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rototo_api::condition::{READY, STALE};
 use rototo_api::workspace::{
-    FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus, Straggler,
+    FleetMillis, FleetStatus, HeldStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
+    Straggler,
 };
 
 use crate::cluster::claim;
@@ -53,6 +54,9 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
     }
     if let Some(rejected) = &status.rejected {
         refusal(rejected, &mut line);
+    }
+    if let Some(held) = &status.held {
+        line("held", &held_in_words(held));
     }
     text
 }
@@ -146,6 +150,13 @@ fn refusal(rejected: &RejectedStatus, line: &mut impl FnMut(&str, &str)) {
     for finding in findings(rejected) {
         line("", &finding);
     }
+}
+
+/// Returns a sentence on a revision that is held, with the command that releases it.
+pub(crate) fn held_in_words(held: &HeldStatus) -> String {
+    let (revision, removed) =
+        (short_revision(Some(&held.revision)), count(held.removes as usize, "published variable"));
+    format!("{revision} would remove {removed} and is held. To publish it: {}", plain(&held.release))
 }
 
 pub(crate) fn faults(rejected: &RejectedStatus) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
-use rototo_api::workspace::{RejectedStatus, RototoWorkspaceStatus, Straggler};
+use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspaceStatus, Straggler};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 use serde::Serialize;
@@ -15,8 +15,8 @@ use crate::cluster::claim::Claim;
 use crate::cluster::verdict::{Pending, WaitTarget, WaitVerdict};
 use crate::cluster::wait_state::Channel;
 use crate::cluster::{
-    ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, short_fingerprint, short_revision,
-    straggler,
+    ClusterOptions, FinishedWait, OperatorOptions, faults, findings, follow, held_in_words, short_fingerprint,
+    short_revision, straggler,
 };
 use crate::global::GlobalArguments;
 use crate::terminal;
@@ -37,7 +37,7 @@ Exit codes:
   0  every process runs it
   1  something else failed, or the workspace is suspended and the target is not published
   2  the command line is wrong
-  3  lint refuses it
+  3  lint refuses it, or it is held until somebody allows it
   4  not within --timeout; the message names the stragglers
   5  the status says that every process runs it, and this was not confirmed within --timeout";
 
@@ -77,7 +77,7 @@ pub(crate) struct WaitArguments {
 struct WaitReport<'a> {
     namespace: &'a str,
     name: &'a str,
-    /// `converged`, `refused`, `suspended`, `timed_out`, or `unconfirmed`.
+    /// `converged`, `refused`, `held`, `suspended`, `timed_out`, or `unconfirmed`.
     outcome: &'static str,
     message: &'a str,
     behind: &'a [Straggler],
@@ -93,6 +93,7 @@ enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
     Refused(RejectedStatus),
+    Held(HeldStatus),
     Suspended(&'static str),
     TimedOut(Option<Pending>),
 }
@@ -129,6 +130,7 @@ impl WaitOutcome {
             Some(WaitVerdict::Converged(claim)) => Self::Converged(claim),
             Some(WaitVerdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
             Some(WaitVerdict::Refused(rejected)) => Self::Refused(rejected),
+            Some(WaitVerdict::Held(held)) => Self::Held(held),
             Some(WaitVerdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
             Some(WaitVerdict::Pending(pending)) => Self::TimedOut(Some(pending)),
             None => Self::TimedOut(None),
@@ -139,7 +141,7 @@ impl WaitOutcome {
         match self {
             Self::Converged(_) => ExitCode::SUCCESS,
             Self::Suspended(_) => ExitCode::FAILURE,
-            Self::Refused(_) => ExitCode::from(REFUSED),
+            Self::Refused(_) | Self::Held(_) => ExitCode::from(REFUSED),
             Self::TimedOut(_) => ExitCode::from(TIMED_OUT),
             Self::Unconfirmed(_) => ExitCode::from(UNCONFIRMED),
         }
@@ -150,6 +152,7 @@ impl WaitOutcome {
             Self::Converged(_) => "converged",
             Self::Unconfirmed(_) => "unconfirmed",
             Self::Refused(_) => "refused",
+            Self::Held(_) => "held",
             Self::Suspended(_) => "suspended",
             Self::TimedOut(_) => "timed_out",
         }
@@ -202,6 +205,7 @@ impl WaitOutcome {
                 date(claim),
                 unconfirmed_because(ended)
             ),
+            Self::Held(held) => held_in_words(held),
             Self::Refused(rejected) => {
                 format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))
             }

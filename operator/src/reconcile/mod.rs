@@ -6,6 +6,7 @@
 
 pub(crate) mod context;
 mod failures;
+pub(crate) mod hold;
 mod poll;
 pub(crate) mod progress;
 mod publish;

@@ -14,6 +14,7 @@ use crate::fleet::clock;
 use crate::marker::map::WriteError;
 use crate::marker::problem::PublishProblem;
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::status::events::WorkspaceEvent;
@@ -30,6 +31,7 @@ pub(crate) async fn publish(
     context: &Arc<OperatorContext>,
     term: u64,
 ) {
+    hold_if_shrunk(workspace, shared, context).await;
     copy_to_replicas(workspace, shared, context).await;
     // All workspaces of a namespace share one map: taking turns costs less than conflicts.
     let turn = context.markers().turn(&WorkspaceKey::of(workspace).namespace);
@@ -49,7 +51,7 @@ async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, co
     let key = WorkspaceKey::of(workspace);
     let (accepted, published, alone) = {
         let record = shared.lock();
-        let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
+        let accepted = record.publishable();
         (accepted, record.marker.published().map(|publish| publish.fingerprint), record.marker.is_alone())
     };
     let next = accepted.filter(|accepted| Some(*accepted) != published);
@@ -179,7 +181,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let record = shared.lock();
     let input = PublishInput {
-        accepted: record.source.accepted().map(|candidate| candidate.fingerprint),
+        accepted: record.publishable(),
         remembered,
         last_published_name: last_published_name(workspace),
         polled_at: record.source.answered_at().map(clock::moment),

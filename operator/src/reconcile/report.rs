@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use rototo_api::condition::{CONVERGED, STALE};
 use rototo_api::convergence::Convergence;
-use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_RECONCILE};
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, Verdict};
 
@@ -19,7 +19,7 @@ use crate::fleet::pods::PodSelection;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
-use crate::status::input::{SourceInput, SourceProblem, StatusInput};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem, StatusInput};
 use crate::status::write::{ReportError, StatusWrite};
 use crate::status::{settled, status, worth_writing};
 use crate::workspace_key::WorkspaceKey;
@@ -92,6 +92,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let next = status(&facts(workspace, &record, &fleet, &remembered, now));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
+    context.metrics().held(&key, next.held.is_some());
     let wake = next_wake(workspace, &record, &fleet, now);
     StatusDecision { next, actual, resource_version, remembered, wake }
 }
@@ -108,6 +109,7 @@ pub(crate) fn convergence(
         (condition.status.clone(), condition.reason.clone(), condition.message.clone())
     });
     let refused = next.rejected.as_ref().and_then(|rejected| rejected.revision.clone());
+    let held = next.held.as_ref().map(|held| held.revision.clone());
     let source_revision = next.source.and_then(|source| source.revision);
     let published = next.published;
     let revisions = published.as_ref().map(|published| published.revisions.clone()).unwrap_or_default();
@@ -118,9 +120,9 @@ pub(crate) fn convergence(
         observed_generation: next.observed_generation,
         fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
         updated_at: published.map(|published| published.updated_at),
-        settled: source_revision
-            .as_ref()
-            .is_some_and(|newest| revisions.contains(newest) || refused.as_ref() == Some(newest)),
+        settled: source_revision.as_ref().is_some_and(|newest| {
+            revisions.contains(newest) || refused.as_ref() == Some(newest) || held.as_ref() == Some(newest)
+        }),
         revisions,
         source_revision,
         status,
@@ -158,6 +160,7 @@ fn facts<'a>(
         },
         published: record.marker.published(),
         alone: record.marker.is_alone(),
+        held: held(workspace, record),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),
@@ -165,6 +168,23 @@ fn facts<'a>(
         handled_request: handled_request(workspace, record),
         previous,
     }
+}
+
+fn held(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<HeldInput> {
+    let shrink = record.held()?.shrink;
+    let candidate = record.source.accepted()?;
+    let fingerprint = candidate.fingerprint.to_string();
+    let revision = candidate.revision.as_ref();
+    let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
+    let WorkspaceKey { namespace, name: workspace } = WorkspaceKey::of(workspace);
+    Some(HeldInput {
+        revision: revision.map_or_else(|| fingerprint.clone(), ToString::to_string),
+        fingerprint,
+        shrink,
+        release: format!(
+            "kubectl annotate rototoworkspace {workspace} -n {namespace} --overwrite {ANNOTATION_ALLOW_SHRINK}={name}"
+        ),
+    })
 }
 
 /// Returns the request for a reconcile that this status answers: for a suspended workspace, whose source is not polled,

@@ -21,6 +21,7 @@ use rototo_protocol::windows::Windows;
 
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
+use crate::reconcile::hold::{Held, HoldRecord};
 use crate::source::poll::PollTimes;
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;
@@ -34,6 +35,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) source: SourceRecord,
     /// The marker and the write under way.
     pub(super) marker: MarkerRecord,
+    /// The accepted content that is held.
+    pub(super) hold: HoldRecord,
     /// The evidence of who runs what.
     fleet: Fleet,
     /// The status as it was written last.
@@ -83,6 +86,7 @@ impl WorkspaceRecord {
             uid,
             source: SourceRecord::default(),
             marker: MarkerRecord::default(),
+            hold: HoldRecord::default(),
             fleet,
             status: StatusRecord::default(),
             stale_after: spec.stale_after(),
@@ -119,6 +123,7 @@ impl WorkspaceRecord {
     /// The marker is as it should be, and names this.
     pub(super) fn marker_confirmed(&mut self, published: Option<Publish>) {
         self.marker.confirmed(published, &mut self.fleet, clock::now());
+        self.note_variables();
     }
 
     /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait,
@@ -137,7 +142,28 @@ impl WorkspaceRecord {
     /// The API server has accepted the write that was sent, and the fleet has these pods.
     pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
         self.fleet.observe(pods);
-        self.marker.accepted(&mut self.fleet, clock::now())
+        let accepted = self.marker.accepted(&mut self.fleet, clock::now());
+        self.note_variables();
+        accepted
+    }
+
+    /// Notes the variables of what is published while its content is in memory.
+    fn note_variables(&mut self) {
+        let published = self.marker.published().map(|publish| publish.fingerprint);
+        if let Some(published) = published.filter(|published| self.source.candidate_of(*published).is_some()) {
+            self.hold.published(published, self.source.tree());
+        }
+    }
+
+    /// The fingerprint of the newest content, if lint accepts it and it is not held.
+    pub(super) fn publishable(&self) -> Option<Fingerprint> {
+        let accepted = self.source.accepted().filter(|accepted| self.hold.held(accepted).is_none());
+        accepted.map(|candidate| candidate.fingerprint)
+    }
+
+    /// The newest content of the source, if it is held.
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.hold.held(self.source.accepted()?)
     }
 
     /// Counts the fleet, which has these pods. The last report without a known sender was turned away at `turned_away`.

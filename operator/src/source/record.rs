@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rototo_engine::{Fingerprint, Linted};
+use rototo_engine::{Fingerprint, Linted, Tree};
 use rototo_source::PinnedSource;
 use tokio::task::AbortHandle;
 
@@ -159,6 +159,11 @@ impl SourceRecord {
     /// The newest content of the source, if lint accepts it.
     pub(crate) fn accepted(&self) -> Option<&Candidate> {
         self.candidate().filter(|candidate| candidate.verdict == LintVerdict::Accepted)
+    }
+
+    /// The documents of the newest content.
+    pub(crate) fn tree(&self) -> &Tree {
+        self.linted.parsed().tree()
     }
 
     /// The newest content of the source, if it is that of `fingerprint`.

@@ -21,7 +21,9 @@ pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus
     let stale = stale(facts);
     let stalled = stalled(facts);
     let reconciling = reconciling(facts, &converged);
-    let ready = ready(facts, &[stalled.as_ref(), Some(&lint), Some(&published), stale.as_ref(), Some(&converged)]);
+    let held = held(facts, status);
+    let hindrances = [stalled.as_ref(), Some(&lint), held.as_ref(), Some(&published), stale.as_ref(), Some(&converged)];
+    let ready = ready(facts, &hindrances);
     let all = [
         (READY, Some(ready)),
         (RECONCILING, reconciling),
@@ -123,6 +125,21 @@ fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
             )
         }
     }
+}
+
+/// The reason why the newest revision, which lint accepts, is not published. It stands in `Ready` alone: `Published` is
+/// about what the marker names.
+fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
+    let held = status.held.as_ref()?;
+    let of = facts.held.as_ref().map_or_else(String::new, |held| format!(" of {}", held.shrink.published));
+    let (revision, removes, release) = (short_revision(&held.revision), held.removes, &held.release);
+    Some(ConditionState::fails(
+        reason::SHRINK_HELD,
+        format!(
+            "{revision} would remove {removes}{of} published variables and is held; what was published before runs on. \
+             To publish it: {release}"
+        ),
+    ))
 }
 
 fn published(facts: &StatusInput<'_>) -> ConditionState {

@@ -1,7 +1,7 @@
 //! Derives Events from the difference between two statuses, so that each change is one Event, also after a restart.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, reason};
+use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, reason};
 use rototo_api::workspace::RototoWorkspaceStatus;
 
 /// An Event for people who run `kubectl describe`.
@@ -38,7 +38,7 @@ impl WorkspaceEvent {
 pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<WorkspaceEvent> {
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
         .into_iter()
-        .chain([publish_failed(previous, next), deadline_exceeded(previous, next)])
+        .chain([publish_failed(previous, next), deadline_exceeded(previous, next), shrink_held(previous, next)])
         .flatten()
         .collect()
 }
@@ -77,6 +77,15 @@ fn recovered(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> 
 fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     became(previous, next, PUBLISHED, &[reason::PUBLISH_FAILED, reason::FOREIGN_MARKERS])
         .map(|condition| warning(reason::PUBLISH_FAILED, condition.message.clone()))
+}
+
+fn shrink_held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+    let held = next.held.as_ref()?;
+    if previous.held.as_ref().is_some_and(|before| before.revision == held.revision) {
+        return None;
+    }
+    let message = condition(next, READY).filter(|ready| ready.reason == reason::SHRINK_HELD)?.message.clone();
+    Some(warning(reason::SHRINK_HELD, message))
 }
 
 fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::FleetView;
+use rototo_protocol::hold::Shrink;
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::Candidate;
@@ -25,6 +26,8 @@ pub struct StatusInput<'a> {
     pub published: Option<Publish>,
     /// What is published was published before another replica had a copy of it, and none is known to have one now.
     pub alone: bool,
+    /// The newest content, if it is held until a person allows it.
+    pub held: Option<HeldInput>,
     /// The reason why the marker is not what it should be.
     pub problem: Option<&'a PublishProblem>,
     /// The fleet as it was counted.
@@ -37,6 +40,19 @@ pub struct StatusInput<'a> {
     pub handled_request: Option<&'a str>,
     /// The status that this process wrote last, or else the one that the object has.
     pub previous: &'a RototoWorkspaceStatus,
+}
+
+/// Content that is held until a person allows it.
+#[derive(Clone, Debug)]
+pub struct HeldInput {
+    /// The revision; for a source without commits, the fingerprint of its content.
+    pub revision: String,
+    /// The fingerprint of its content.
+    pub fingerprint: String,
+    /// What its publish would remove.
+    pub shrink: Shrink,
+    /// The command that releases it.
+    pub release: String,
 }
 
 /// The state of the source.

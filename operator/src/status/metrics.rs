@@ -28,6 +28,7 @@ pub struct Metrics {
     polls: Family<OutcomeLabels, Counter>,
     verified: Family<WorkspaceLabels, Gauge>,
     stale: Family<WorkspaceLabels, Gauge>,
+    held: Family<WorkspaceLabels, Gauge>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -105,6 +106,8 @@ impl Default for Metrics {
         );
         let stale = Family::default();
         registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
+        let held = Family::default();
+        registry.register("workspace_held", "1 where the newest revision is held, and else 0", held.clone());
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
@@ -138,6 +141,7 @@ impl Default for Metrics {
             polls,
             verified,
             stale,
+            held,
             publishes,
             publish_refused,
             put_back,
@@ -253,6 +257,11 @@ impl Metrics {
         self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
     }
 
+    /// The newest revision of a workspace is held until a person allows it, or is not.
+    pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
+        self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
+    }
+
     /// A workspace is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
@@ -260,6 +269,7 @@ impl Metrics {
         }
         self.verified.remove(&workspace(key));
         self.stale.remove(&workspace(key));
+        self.held.remove(&workspace(key));
     }
 }
 

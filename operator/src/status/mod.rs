@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rototo_api::condition::reason;
 use rototo_api::workspace::{
-    FleetMillis, FleetStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceStatus, SourceStatus,
-    StatusColumns,
+    FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceStatus,
+    SourceStatus, StatusColumns,
 };
 use rototo_protocol::fleet::{FleetView, Millis};
 
@@ -59,6 +60,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         },
         published,
         rejected: rejected(facts),
+        held: held(facts),
         fleet: Some(fleet(facts.fleet, facts.now)),
         summary: Some(summary),
     };
@@ -127,6 +129,24 @@ fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
         errors: refusal.errors,
         warnings: refusal.warnings,
         diagnostics: refusal.findings.clone(),
+    })
+}
+
+fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
+    let before = facts.previous.held.as_ref();
+    // What an earlier operator process held is held until the source is polled again.
+    if facts.source.candidate.is_none() {
+        return before.cloned();
+    }
+    let held = facts.held.as_ref()?;
+    let same = before.filter(|before| before.revision == held.revision);
+    Some(HeldStatus {
+        revision: held.revision.clone(),
+        fingerprint: held.fingerprint.clone(),
+        reason: reason::SHRINK_HELD.to_owned(),
+        removes: u32::try_from(held.shrink.removed).unwrap_or(u32::MAX),
+        since: same.map_or(Time(facts.now), |before| before.since.clone()),
+        release: held.release.clone(),
     })
 }
 

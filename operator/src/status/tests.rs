@@ -8,13 +8,14 @@ use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, Str
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Verdict as Fleet;
+use rototo_protocol::hold::Shrink;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
 use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -23,6 +24,7 @@ struct StatusCase {
     verified_ago: Option<Duration>,
     published: Option<Publish>,
     alone: bool,
+    held: Option<HeldInput>,
     problem: Option<PublishProblem>,
     fleet: FleetView,
     behind_for: Option<Duration>,
@@ -95,6 +97,7 @@ impl StatusCase {
             verified_ago: Some(Duration::from_secs(3)),
             published: Some(publish("A", 1)),
             alone: false,
+            held: None,
             problem: None,
             fleet: fleet(3, 3, Fleet::Converged),
             behind_for: None,
@@ -123,6 +126,7 @@ impl StatusCase {
             },
             published: self.published,
             alone: self.alone,
+            held: self.held.clone(),
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
             behind_for: self.behind_for,
@@ -434,4 +438,45 @@ fn conditions_and_events_take_their_reasons_from_one_list() {
     for reason in reason::ALL {
         assert!(!code.contains(&format!("\"{reason}\"")), "`{reason}` stands in the code as text");
     }
+}
+
+#[test]
+fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.held = Some(HeldInput {
+        revision: format!("main@sha1:{}", "b".repeat(40)),
+        fingerprint: fingerprint("B").to_string(),
+        shrink: Shrink { removed: 12, published: 14 },
+        release: "kubectl annotate".to_owned(),
+    });
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=False/ShrinkHeld",
+            "SourceReady=True/Fetched",
+            "LintPassed=True/Passed",
+            "Published=True/Published",
+            "Converged=True/Converged"
+        ]
+    );
+    let status = world.status();
+    assert_eq!(
+        status.conditions[0].message,
+        "main@sha1:bbbbbbbb would remove 12 of 14 published variables and is held; what was published before runs on. \
+         To publish it: kubectl annotate"
+    );
+    let held = status.held.clone().unwrap();
+    assert_eq!((held.removes, held.reason.as_str()), (12, "ShrinkHeld"));
+    assert_eq!(world.events(), [reason::SHRINK_HELD]);
+    // An operator that has just started has not polled yet, and repeats what is known without another Event.
+    world.previous = status;
+    assert!(world.events().is_empty());
+    (world.candidate, world.held) = (None, None);
+    assert_eq!(world.status().held, Some(held));
+    assert_eq!(world.conditions()[0], "Ready=False/ShrinkHeld");
+    // A newer revision that is not held ends it.
+    world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
+    assert_eq!(world.status().held, None);
+    assert_eq!(world.conditions()[0], "Ready=True/Converged");
 }

@@ -3,7 +3,7 @@
 use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
 use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::workspace_label;
-use rototo_api::workspace::{RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
+use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
 
@@ -42,6 +42,8 @@ pub(crate) enum WaitVerdict {
     Unconfirmed(Claim),
     /// Lint refuses the target, so it will never run.
     Refused(RejectedStatus),
+    /// The target is held until a person allows it.
+    Held(HeldStatus),
     /// The target will not be published while the workspace is suspended; with the way out.
     Suspended(&'static str),
     /// The target is not reached yet.
@@ -97,6 +99,10 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
     if let Some(rejected) = rejected.filter(|rejected| target.is_revision(rejected.revision.as_deref())) {
         return WaitVerdict::Refused(rejected.clone());
     }
+    let held = status.held.as_ref().filter(|_| status.observed_generation == generation);
+    if let Some(held) = held.filter(|held| target.is_held(held)) {
+        return WaitVerdict::Held(held.clone());
+    }
     if !target.is_published(&claim) {
         let pending = unpublished(&status, &claim, target);
         return if suspended { WaitVerdict::Suspended(NEVER_PUBLISHED) } else { WaitVerdict::Pending(pending) };
@@ -134,6 +140,14 @@ impl WaitTarget {
                 let revision = revision.and_then(|revision| revision.parse::<Revision>().ok());
                 revision.is_some_and(|revision| revision.commit() == commit)
             }
+        }
+    }
+
+    /// Returns whether the target is what is held.
+    fn is_held(&self, held: &HeldStatus) -> bool {
+        match self {
+            Self::Fingerprint(fingerprint) => held.fingerprint == fingerprint.to_string(),
+            _ => self.is_revision(Some(&held.revision)),
         }
     }
 

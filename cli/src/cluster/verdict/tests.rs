@@ -82,6 +82,7 @@ fn name(verdict: &WaitVerdict) -> &'static str {
         WaitVerdict::Converged(Claim { by: ClaimSource::Operator, .. }) => "converged, says the operator",
         WaitVerdict::Unconfirmed(_) => "unconfirmed",
         WaitVerdict::Refused(_) => "refused",
+        WaitVerdict::Held(_) => "held",
         WaitVerdict::Suspended(_) => "suspended",
         WaitVerdict::Pending(Pending::Unseen(_)) => "unseen",
         WaitVerdict::Pending(Pending::Unpublished(_)) => "unpublished",
@@ -278,6 +279,19 @@ fn only_the_refusal_of_the_target_ends_the_wait() {
     let mut other_spec = refused;
     other_spec.metadata.generation = Some(2);
     check_answer(&other_spec, Some(&answer(B, json!({ "observed_generation": 2 }))), &commit(B), "unpublished");
+}
+
+#[test]
+fn a_held_target_ends_the_wait() {
+    let held = json!({"held": {
+        "revision": B, "fingerprint": format!("sha256:{}", "2".repeat(64)), "reason": "ShrinkHeld", "removes": 3,
+        "since": TIME, "release": "kubectl annotate",
+    }});
+    let held = workspace(B, A, held);
+    check(&held, &commit(B), "held");
+    check(&held, &WaitTarget::Newest, "held");
+    check(&held, &content('2'), "held");
+    check(&held, &commit(A), "converged");
 }
 
 #[test]

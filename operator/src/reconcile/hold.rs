@@ -1,0 +1,144 @@
+//! Holds accepted content that would remove more than half of the published variables, until a person allows it by an
+//! annotation. [`rototo_protocol::hold`] decides; this module finds out what is published.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use rototo_api::names::ANNOTATION_ALLOW_SHRINK;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_engine::{DocumentKind, Fingerprint, Tree};
+use rototo_protocol::hold::{Shrink, names_revision};
+use rototo_protocol::plan::{MarkerEntry, MarkerMap};
+use tracing::{info, warn};
+
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
+use crate::source::poll::Candidate;
+use crate::workspace_key::WorkspaceKey;
+
+/// The paths of the variables of one content.
+type Variables = Arc<[Arc<str>]>;
+
+/// The memory of what is held.
+#[derive(Debug, Default)]
+pub(super) struct HoldRecord {
+    /// The variables of content that is published, so that a publish need not read the disk.
+    published: Option<(Fingerprint, Variables)>,
+    held: Option<Held>,
+}
+
+/// Content that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    fingerprint: Fingerprint,
+    /// What its publish would remove.
+    pub(crate) shrink: Shrink,
+}
+
+impl HoldRecord {
+    /// `fingerprint` is published, and `tree` is its content.
+    pub(super) fn published(&mut self, fingerprint: Fingerprint, tree: &Tree) {
+        if self.variables_of(fingerprint).is_none() {
+            self.published = Some((fingerprint, variables(tree)));
+        }
+    }
+
+    /// Returns what is held, if that is this content.
+    pub(super) fn held(&self, candidate: &Candidate) -> Option<&Held> {
+        self.held.as_ref().filter(|held| held.fingerprint == candidate.fingerprint)
+    }
+
+    fn variables_of(&self, fingerprint: Fingerprint) -> Option<Variables> {
+        let (known, variables) = self.published.as_ref()?;
+        (*known == fingerprint).then(|| variables.clone())
+    }
+}
+
+/// Decides whether the newest accepted content is held, before anything is done to publish it.
+pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
+    let key = WorkspaceKey::of(workspace);
+    let published = published(workspace, &shared.lock(), context);
+    let unknown = {
+        let mut record = shared.lock();
+        let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
+        match published.zip(accepted) {
+            Some((published, accepted)) if published != accepted => {
+                record.hold.variables_of(published).is_none().then_some(published)
+            }
+            _ => {
+                record.hold.held = None;
+                return;
+            }
+        }
+    };
+    if let Some(published) = unknown {
+        let snapshots = context.sources().snapshots().store(&key);
+        let read = tokio::task::spawn_blocking(move || snapshots?.get(&published)).await;
+        match read {
+            Ok(Ok(Some(tree))) => shared.lock().hold.published(published, &tree),
+            // The disk has lost it. The numbers in status have to do.
+            Ok(Ok(None)) | Err(_) => {}
+            Ok(Err(error)) => {
+                warn!(namespace = key.namespace, name = key.name, %error, "the published content could not be read");
+            }
+        }
+    }
+    let mut record = shared.lock();
+    let before = record.hold.held;
+    let held = published.and_then(|published| hold(workspace, &record, published));
+    record.hold.held = held;
+    match held {
+        Some(Held { fingerprint, shrink: Shrink { removed, published } }) if before != held => {
+            let (namespace, name) = (key.namespace, key.name);
+            warn!(namespace, name, %fingerprint, removed, published, "held: it would remove most variables");
+        }
+        None if before.is_some() => info!(namespace = key.namespace, name = key.name, "nothing is held any more"),
+        _ => {}
+    }
+}
+
+/// The content that processes run now, by the marker, or else by status.
+fn published(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> Option<Fingerprint> {
+    let known = record.marker.published().map(|publish| publish.fingerprint);
+    let by_marker = || {
+        let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
+        match context.markers().read(&namespace, &name) {
+            MarkerMap::Ours { marker: MarkerEntry::Published(publish), .. } => Some(Some(publish.fingerprint)),
+            MarkerMap::Ours { marker: MarkerEntry::Removed(_), .. } => Some(None),
+            _ => None,
+        }
+    };
+    let by_status = || workspace.status.as_ref()?.published.as_ref()?.fingerprint.parse().ok();
+    known.or_else(|| by_marker().unwrap_or_else(by_status))
+}
+
+fn hold(workspace: &RototoWorkspace, record: &WorkspaceRecord, published: Fingerprint) -> Option<Held> {
+    let candidate = record.source.accepted()?;
+    let revision = candidate.revision.as_ref().map(ToString::to_string);
+    let fingerprint = candidate.fingerprint.to_string();
+    let allowed = workspace.annotations().get(ANNOTATION_ALLOW_SHRINK);
+    if allowed.is_some_and(|text| names_revision(text, revision.as_deref(), &fingerprint)) {
+        return None;
+    }
+    let shrink = match record.hold.variables_of(published) {
+        Some(variables) => {
+            let tree = record.source.tree();
+            Shrink::between(variables.iter().map(|path| &**path), |path| tree.get(path).is_some())
+        }
+        None => by_status(workspace, candidate, published)?,
+    };
+    shrink.is_held().then_some(Held { fingerprint: candidate.fingerprint, shrink })
+}
+
+/// Compares the numbers that status has of the published content.
+fn by_status(workspace: &RototoWorkspace, candidate: &Candidate, published: Fingerprint) -> Option<Shrink> {
+    let status = workspace.status.as_ref()?;
+    let same = status.published.as_ref().is_some_and(|status| status.fingerprint == published.to_string());
+    let before = status.workspace.filter(|_| same)?;
+    Some(Shrink::of_counts(before.variables as usize, candidate.contents.variables as usize))
+}
+
+fn variables(tree: &Tree) -> Variables {
+    let variables = tree.iter().filter(|(_, document)| document.kind == DocumentKind::Variable);
+    variables.map(|(path, _)| path.clone()).collect()
+}
