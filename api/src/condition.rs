@@ -48,6 +48,8 @@ pub mod reason {
         SOURCE_UNAVAILABLE = "SourceUnavailable";
         /// SourceReady, Stalled: the source can't be read as the spec names it, and waiting does not help.
         SOURCE_REFUSED = "SourceRefused";
+        /// SourceReady: the operator may not read the Secret of the source, or the Secret is not for that host.
+        SECRET_FORBIDDEN = "SecretForbidden";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";
         /// LintPassed: lint accepts the newest revision.

@@ -192,7 +192,7 @@ fn helm_lint_finds_nothing() {
 fn an_unknown_or_invalid_value_is_refused() {
     let cluster = ControlPlane::shared().unwrap();
     for value in
-        ["logLevl=info", "watchNamespaces={Not_A_Name}", "advertiseUrl=http://insecure", "rbac.secrets.access=listed"]
+        ["logLevl=info", "watchNamespaces={Not_A_Name}", "advertiseUrl=http://insecure", "rbac.secrets.access=some"]
     {
         let error = cluster.helm(&["template", "x", &chart(), "--set", value]).unwrap_err();
         assert!(error.to_string().contains("schema"), "{value}: {error}");

@@ -54,7 +54,8 @@ async fn the_operator_may_do_its_work_in_the_namespaces_that_it_serves() {
         "list pods",
         "watch pods",
         "create events.events.k8s.io",
-        "get secrets/git-credentials",
+        "get secrets/rototo-source",
+        "get secrets/rototo-webhook",
     ];
     let beyond = [
         "create rototoworkspaces.rototo.dev",
@@ -64,6 +65,7 @@ async fn the_operator_may_do_its_work_in_the_namespaces_that_it_serves() {
         "list configmaps",
         "patch configmaps/other",
         "delete configmaps/rototo-markers",
+        "get secrets/git-credentials",
         "list secrets",
         "create secrets",
         "patch secrets/rototo-operator-tls",
@@ -103,12 +105,14 @@ async fn the_operator_may_write_only_its_certificate_and_its_lease_in_its_own_na
 }
 
 #[tokio::test]
-async fn access_to_secrets_of_sources_can_be_limited_to_some_or_to_none() {
+async fn the_operator_reads_listed_secrets_any_or_none() {
     let home = Namespace::create(ControlPlane::shared().unwrap(), "home").await.unwrap();
+    install_chart(&home, &["rbac.secrets.access=any"]).unwrap();
+    check(&home, &operator(&home), home.name(), &["get secrets/git-credentials"], &["list secrets"]);
     install_chart(&home, &["rbac.secrets.access=listed", "rbac.secrets.names={git-credentials}"]).unwrap();
     check(&home, &operator(&home), home.name(), &["get secrets/git-credentials"], &["get secrets/another"]);
     install_chart(&home, &["rbac.secrets.access=none"]).unwrap();
-    check(&home, &operator(&home), home.name(), &[], &["get secrets/git-credentials"]);
+    check(&home, &operator(&home), home.name(), &[], &["get secrets/git-credentials", "get secrets/rototo-source"]);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl WebhookHost {
     async fn of(purpose: &str) -> Self {
         let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await;
         let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "hook" },
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "rototo-webhook" },
             "stringData": { "old": "retired soon", "new": format!("{KEY}\n") },
         });
         scene.namespace.apply(&secret.to_string()).unwrap();

@@ -27,8 +27,8 @@
 # The Secrets that spec.secretRef and spec.webhook.secretRef name. Without `list`, the operator has to know the name.
 - apiGroups: [""]
   resources: [secrets]
-  {{- with .Values.rbac.secrets.names }}
-  resourceNames: {{ toJson . }}
+  {{- if eq .Values.rbac.secrets.access "listed" }}
+  resourceNames: {{ toJson .Values.rbac.secrets.names }}
   {{- end }}
   verbs: [get]
 {{- end }}

@@ -1,4 +1,5 @@
-//! `rototo access`: the manifest that a pod needs to follow a workspace, ready to apply.
+//! `rototo access`: the manifest that a pod needs to follow a workspace, or that the operator needs to read a Secret,
+//! ready to apply.
 
 use std::process::ExitCode;
 
@@ -15,10 +16,13 @@ const EXAMPLES: &str = "\
 Examples:
   rototo access degradation -n prod | kubectl apply -f -
   rototo access degradation --service-account checkout
+  rototo access degradation -n prod --operator rototo-system/rototo-operator --secret git-credentials
 
 It only prints. What belongs into the pod's own manifest, a label and a volume, is in the comments at the end.";
 
-/// Print what a pod needs to follow a workspace: a Role and its binding, a label, and a token.
+/// Print what a pod needs to follow a workspace, or what the operator needs to read a Secret of it.
+///
+/// For a pod: a Role and its binding, a label, and a token.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AccessArguments {
@@ -30,21 +34,65 @@ pub(crate) struct AccessArguments {
     #[arg(long, value_name = "NAME")]
     service_account: Option<String>,
 
+    /// Print what the operator with this ServiceAccount needs to read the Secrets of the workspace
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "secret", conflicts_with = "service_account")]
+    operator: Option<String>,
+
+    /// A Secret that the RototoWorkspace names, with --operator; may be repeated
+    #[arg(long, value_name = "NAME", requires = "operator")]
+    secret: Vec<String>,
+
     #[command(flatten)]
     cluster: ClusterOptions,
 }
 
 pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    for (what, name) in [("workspace", Some(&arguments.name)), ("ServiceAccount", arguments.service_account.as_ref())] {
-        // Users apply this output unread.
-        if let Some(name) = name.filter(|name| !is_name(name)) {
-            bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
-        }
+    require_name("workspace", &arguments.name)?;
+    if let Some(account) = &arguments.service_account {
+        require_name("ServiceAccount", account)?;
+    }
+    if let Some(operator) = &arguments.operator {
+        return print_secret_access(operator, &arguments, global);
     }
     let access = AccessRequest {
         workspace: &arguments.name,
         service_account: arguments.service_account.as_deref(),
         namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+    };
+    if global.json {
+        terminal::json(&access.json())?
+    } else {
+        terminal::text(&access.yaml())?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what is no name: users apply the output unread.
+fn require_name(what: &str, name: &str) -> anyhow::Result<()> {
+    if !is_name(name) {
+        bail!("`{name}` can't be the name of a {what}: lower-case letters, digits, `-`, and `.` make one");
+    }
+    Ok(())
+}
+
+fn print_secret_access(
+    operator: &str,
+    arguments: &AccessArguments,
+    global: &GlobalArguments,
+) -> anyhow::Result<ExitCode> {
+    let Some((namespace, account)) = operator.split_once('/') else {
+        bail!("`{operator}` is no ServiceAccount of an operator: write NAMESPACE/NAME");
+    };
+    require_name("namespace", namespace)?;
+    require_name("ServiceAccount", account)?;
+    for secret in &arguments.secret {
+        require_name("Secret", secret)?;
+    }
+    let access = SecretAccess {
+        workspace: &arguments.name,
+        namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+        secrets: &arguments.secret,
+        operator: (namespace, account),
     };
     if global.json {
         terminal::json(&access.json())?
@@ -208,6 +256,76 @@ subjects:
     }
 }
 
+/// The Secrets that an operator reads for a workspace.
+struct SecretAccess<'a> {
+    workspace: &'a str,
+    namespace: Option<&'a str>,
+    secrets: &'a [String],
+    /// The namespace and the name of the operator's ServiceAccount.
+    operator: (&'a str, &'a str),
+}
+
+impl SecretAccess<'_> {
+    fn role(&self) -> String {
+        format!("rototo-{}-secrets", self.workspace)
+    }
+
+    fn yaml(&self) -> String {
+        let namespace = self.namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace:?}"));
+        let (workspace, role, secrets) = (self.workspace, self.role(), self.secrets);
+        let (of, account) = self.operator;
+        format!(
+            "\
+# What the operator needs to read these Secrets of the workspace {workspace}, and nothing more.
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {role:?}{namespace}
+rules:
+  - apiGroups: [\"\"]
+    resources: [secrets]
+    resourceNames: {secrets:?}
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {role:?}{namespace}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {role:?}
+subjects:
+  - kind: ServiceAccount
+    name: {account:?}
+    namespace: {of:?}
+"
+        )
+    }
+
+    fn json(&self) -> Value {
+        let mut metadata = json!({ "name": self.role() });
+        if let Some(namespace) = self.namespace {
+            metadata["namespace"] = json!(namespace);
+        }
+        let (of, account) = self.operator;
+        let rule =
+            json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": self.secrets, "verbs": ["get"] });
+        let items = [
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule],
+            }),
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.role() },
+                "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": of }],
+            }),
+        ];
+        json!({ "apply": { "apiVersion": "v1", "kind": "List", "items": items } })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +341,17 @@ mod tests {
     fn yaml_and_json_say_the_same() {
         check(&AccessRequest { workspace: "degradation", service_account: None, namespace: None });
         check(&AccessRequest { workspace: "123", service_account: Some("checkout"), namespace: Some("prod") });
+    }
+
+    #[test]
+    fn the_grant_for_secrets_is_the_same_as_yaml_and_json() {
+        for namespace in [None, Some("prod")] {
+            let secrets = ["123".to_owned(), "git-credentials".to_owned()];
+            let operator = ("rototo-system", "rototo-operator");
+            let access = SecretAccess { workspace: "degradation", namespace, secrets: &secrets, operator };
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&access.yaml()).unwrap();
+            assert_eq!(json!(documents), access.json()["apply"]["items"]);
+        }
     }
 
     #[test]

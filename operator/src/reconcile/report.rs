@@ -152,9 +152,11 @@ fn facts<'a>(
             last_success: source.verified().map(|verified| verified.time),
             verified_ago: record.verified_ago(now),
             failures: source.failures(),
-            error: source
-                .error()
-                .map(|failure| SourceProblem { message: failure.message.clone(), transient: failure.transient }),
+            error: source.error().map(|failure| SourceProblem {
+                reason: failure.reason,
+                message: failure.message.clone(),
+                transient: failure.transient,
+            }),
             current: workspace.spec.suspend
                 || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },

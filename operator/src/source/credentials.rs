@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
-use rototo_source::{Credentials, InvalidCredentials};
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+use rototo_api::names::ANNOTATION_HOSTS;
+use rototo_source::{Credentials, InvalidCredentials, Source};
+
+use crate::workspace_key::WorkspaceKey;
 
 /// The reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +21,33 @@ pub enum SecretError {
         namespace: String,
         /// The Secret's name.
         name: String,
+    },
+    /// The operator has no right to read it.
+    #[error(
+        "the operator may not read the Secret `{name}` of spec.secretRef; to allow it: rototo access {workspace} -n \
+         {namespace} --operator {operator} --secret {name} | kubectl apply -f -"
+    )]
+    Forbidden {
+        /// The namespace of the workspace.
+        namespace: String,
+        /// The workspace.
+        workspace: String,
+        /// The Secret's name.
+        name: String,
+        /// The operator's ServiceAccount, as `namespace/name`.
+        operator: String,
+    },
+    /// The Secret is for other hosts.
+    #[error(
+        "the Secret `{name}` of spec.secretRef is not for the host `{host}`: its annotation {ANNOTATION_HOSTS} names {hosts}"
+    )]
+    OtherHost {
+        /// The Secret's name.
+        name: String,
+        /// The host of the source.
+        host: String,
+        /// The value of the annotation.
+        hosts: String,
     },
     /// The API server does not return it.
     #[error("the Secret `{name}` of spec.secretRef can't be read: {}", rototo_connection::api_error(.source))]
@@ -35,14 +67,83 @@ pub enum SecretError {
     },
 }
 
-/// Returns the credentials in a Secret; none where the spec names none.
-pub async fn credentials(client: &Client, namespace: &str, name: Option<&str>) -> Result<Credentials, SecretError> {
+/// Returns the credentials for `source` in the Secret `name`, which must be in the namespace of the workspace; none
+/// where the spec names no Secret.
+pub(super) async fn credentials(
+    client: &Client,
+    key: &WorkspaceKey,
+    name: Option<&str>,
+    source: &Source,
+) -> Result<Credentials, SecretError> {
     let Some(name) = name else { return Ok(Credentials::default()) };
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let unreadable = |source| SecretError::Unreadable { name: name.to_owned(), source: Box::new(source) };
-    let found = secrets.get_opt(name).await.map_err(unreadable)?;
-    let missing = || SecretError::Missing { namespace: namespace.to_owned(), name: name.to_owned() };
-    let data = found.ok_or_else(missing)?.data.unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &key.namespace);
+    let secret = match secrets.get_opt(name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => {
+            return Err(SecretError::Missing { namespace: key.namespace.clone(), name: name.to_owned() });
+        }
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            return Err(SecretError::Forbidden {
+                namespace: key.namespace.clone(),
+                workspace: key.name.clone(),
+                name: name.to_owned(),
+                operator: own_service_account(client).await,
+            });
+        }
+        Err(source) => return Err(SecretError::Unreadable { name: name.to_owned(), source: Box::new(source) }),
+    };
+    check_host(&secret, name, source.host())?;
+    let data = secret.data.unwrap_or_default();
     let keys: BTreeMap<String, Vec<u8>> = data.into_iter().map(|(key, value)| (key, value.0)).collect();
     Credentials::from_keys(&keys).map_err(|source| SecretError::Unusable { name: name.to_owned(), source })
+}
+
+/// Refuses a Secret whose owner says that it is for other hosts. A user who may not read the Secret could otherwise have
+/// it sent to a host of their own.
+fn check_host(secret: &Secret, name: &str, host: Option<&str>) -> Result<(), SecretError> {
+    let Some(hosts) = secret.annotations().get(ANNOTATION_HOSTS) else { return Ok(()) };
+    let host = host.unwrap_or_default();
+    if hosts.split(',').any(|allowed| allowed.trim().eq_ignore_ascii_case(host)) {
+        return Ok(());
+    }
+    Err(SecretError::OtherHost { name: name.to_owned(), host: host.to_owned(), hosts: hosts.clone() })
+}
+
+/// Returns the operator's ServiceAccount as `namespace/name`, for messages.
+async fn own_service_account(client: &Client) -> String {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let user = review.ok().and_then(|review| review.status?.user_info?.username);
+    let account = user.as_deref().and_then(|user| user.strip_prefix("system:serviceaccount:")?.split_once(':'));
+    account.map_or_else(|| "NAMESPACE/SERVICE_ACCOUNT".to_owned(), |(namespace, name)| format!("{namespace}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(hosts: Option<&str>, source: &str) -> Result<(), String> {
+        let annotations = hosts.map(|hosts| BTreeMap::from([(ANNOTATION_HOSTS.to_owned(), hosts.to_owned())]));
+        let mut secret = Secret::default();
+        secret.metadata.annotations = annotations;
+        let source: Source = source.parse().unwrap();
+        check_host(&secret, "rototo-source", source.host()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_secret_is_sent_only_to_the_hosts_that_its_owner_names() {
+        let source = "git+https://git.example.com/acme/config.git#main";
+        check(None, source).unwrap();
+        check(Some("git.example.com"), source).unwrap();
+        check(Some("other.example.com, GIT.example.com"), source).unwrap();
+        // Another port is another server.
+        let other_port = "git+ssh://git@git.example.com:2222/acme/config.git";
+        check(Some("git.example.com:2222"), other_port).unwrap();
+        check(Some("git.example.com"), other_port).unwrap_err();
+        for hosts in ["", "other.example.com", "example.com", "git.example.com.evil.example"] {
+            let error = check(Some(hosts), source).unwrap_err();
+            assert!(error.contains("not for the host `git.example.com`"), "{error}");
+        }
+        check(Some("git.example.com"), "https://attacker.example/config.tar.gz").unwrap_err();
+    }
 }

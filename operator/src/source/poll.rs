@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
 use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{
@@ -106,6 +107,16 @@ impl PollError {
             Self::TimedOut(_) => "timed_out",
             Self::Store(_) => "snapshot_not_kept",
             Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Returns the reason that `SourceReady` has.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
+            _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
+            _ => reason::SOURCE_REFUSED,
         }
     }
 

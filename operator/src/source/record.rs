@@ -42,6 +42,8 @@ pub(crate) struct Verified {
 /// A failed poll.
 #[derive(Clone, Debug)]
 pub(crate) struct PollFailure {
+    /// The reason that `SourceReady` has.
+    pub(crate) reason: &'static str,
     /// One sentence.
     pub(crate) message: String,
     /// Another poll may succeed without a change of the spec.
@@ -116,7 +118,11 @@ impl SourceRecord {
                 self.error = None;
             }
             Err(error) => {
-                self.error = Some(PollFailure { message: error.to_string(), transient: error.is_transient() });
+                self.error = Some(PollFailure {
+                    reason: error.reason(),
+                    message: error.to_string(),
+                    transient: error.is_transient(),
+                });
             }
         }
     }

@@ -95,7 +95,8 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<Access, PollError> {
         let secret = spec.secret_ref.as_ref().map(|secret| secret.name.as_str());
-        Ok(Access::new(source, credentials(&self.client, &key.namespace, secret).await?))
+        let credentials = credentials(&self.client, key, secret, &source).await?;
+        Ok(Access::new(source, credentials))
     }
 }
 

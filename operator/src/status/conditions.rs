@@ -81,8 +81,7 @@ impl ConditionState {
 
 fn source_ready(facts: &StatusInput<'_>) -> ConditionState {
     if let Some(error) = &facts.source.error {
-        let reason = if error.transient { reason::SOURCE_UNAVAILABLE } else { reason::SOURCE_REFUSED };
-        return ConditionState::fails(reason, &error.message);
+        return ConditionState::fails(error.reason, &error.message);
     }
     match facts.source.candidate {
         Some(candidate) => match &candidate.revision {
@@ -284,7 +283,7 @@ fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
 
 fn stalled(facts: &StatusInput<'_>) -> Option<ConditionState> {
     let error = facts.source.error.as_ref().filter(|error| !error.transient)?;
-    Some(ConditionState::warns(reason::SOURCE_REFUSED, &error.message))
+    Some(ConditionState::warns(error.reason, &error.message))
 }
 
 fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<ConditionState> {

@@ -75,6 +75,8 @@ pub struct SourceInput<'a> {
 /// The reason why the source could not be read.
 #[derive(Debug)]
 pub struct SourceProblem {
+    /// The reason that `SourceReady` has.
+    pub reason: &'static str,
     /// One sentence.
     pub message: String,
     /// The same poll may succeed later.

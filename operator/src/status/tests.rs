@@ -111,7 +111,11 @@ impl StatusCase {
 
     fn status(&self) -> RototoWorkspaceStatus {
         let time = "2026-11-20T18:40:00Z".parse().unwrap();
-        let error = self.error.map(|(code, transient)| SourceProblem { message: code.to_owned(), transient });
+        let error = self.error.map(|(code, transient)| SourceProblem {
+            reason: if transient { reason::SOURCE_UNAVAILABLE } else { reason::SOURCE_REFUSED },
+            message: code.to_owned(),
+            transient,
+        });
         status(&StatusInput {
             spec: &self.spec,
             generation: Some(1),

@@ -52,8 +52,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Returns the host of the source.
-    pub(crate) fn host(&self) -> Option<&str> {
+    /// Returns the host of the source; `None` for a directory, and for a repository on this machine.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
         match self {
             Self::Git(git) => Some(git.remote().host()).filter(|host| !host.is_empty()),
             Self::Archive(archive) => Some(archive.url().host()),

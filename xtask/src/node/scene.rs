@@ -55,7 +55,7 @@ impl<'a> Scene<'a> {
         create_namespace(&scene.cluster, name)?;
         scene.create_repository().context("create a repository")?;
         let key = |name: &str| format!("--from-file={name}={}", machine.state.join("ssh").join(name).display());
-        let secret = ["create", "secret", "generic", "git", "--namespace", name];
+        let secret = ["create", "secret", "generic", "rototo-source", "--namespace", name];
         scene.cluster.kubectl(&[&secret[..], &[&key("identity"), &key("known_hosts")]].concat())?;
         scene.apply(&manifest("access.yaml")?)?;
         let source = format!("git+ssh://root@{ADDRESS}:2222{}#main:{WORKSPACE}", scene.bare().display());
@@ -63,7 +63,7 @@ impl<'a> Scene<'a> {
         scene.apply(&replaced(
             &manifest("workspace.yaml")?,
             public,
-            &format!("{source}\n  secretRef:\n    name: git"),
+            &format!("{source}\n  secretRef:\n    name: rototo-source"),
         )?)?;
         Ok(scene)
     }

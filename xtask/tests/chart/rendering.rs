@@ -83,7 +83,8 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("ingress.enabled=true", "/ingress/hosts"),
         ("httpRoute.enabled=true", "/httpRoute/parentRefs"),
         ("podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1", "/podDisruptionBudget"),
-        ("rbac.secrets.access=listed", "/rbac/secrets/names"),
+        ("rbac.secrets.names=null", "missing property 'names'"),
+        ("rbac.secrets.names={}", "/rbac/secrets/names"),
         ("fullnameOverride=Not_A_Name", "/fullnameOverride"),
         ("prometheusRule.enabled=true,prometheusRule.disabled={RototoNone}", "The alerts are RototoOperatorDown"),
     ];
