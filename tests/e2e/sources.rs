@@ -1,7 +1,9 @@
 //! The status names the fault of a source, and the action that helps.
 
+use std::process::Command;
+
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::ControlPlane;
+use rototo_tests::harness::{ControlPlane, program};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, WORKSPACE, condition};
@@ -27,13 +29,44 @@ async fn each_fault_of_a_source_has_its_own_message() {
     let (_, message) = refused(&scene, json!({ "source": elsewhere })).await;
     assert!(message.contains("workspaces/elsewhere"), "{message}");
 
-    let spec = json!({ "source": scene.repository.url(), "secretRef": { "name": "absent" } });
+    let spec = json!({ "source": scene.repository.url(), "secretRef": { "name": "rototo-source" } });
     let (_, message) = refused(&scene, spec).await;
-    assert!(message.contains("Secret `absent`") && message.contains(scene.namespace.name()), "{message}");
+    assert!(message.contains("Secret `rototo-source`") && message.contains(scene.namespace.name()), "{message}");
 
     // The workspace recovers once the source is right.
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
+}
+
+/// Runs the command up to its pipe, and returns what it prints.
+fn printed(command: &str) -> String {
+    let (rototo, pipe) = command.split_once(" | ").unwrap();
+    assert_eq!(pipe, "kubectl apply -f -");
+    let words: Vec<&str> = rototo.split(' ').collect();
+    assert_eq!(words[0], "rototo");
+    let output = Command::new(program("rototo").unwrap()).args(&words[1..]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_that_the_operator_may_not_read_is_granted_by_the_command_in_the_message() {
+    let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "secret-grant").await;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "git-credentials" },
+        "stringData": { "ca.crt": "" },
+    });
+    scene.namespace.apply(&secret.to_string()).unwrap();
+    let spec = json!({ "source": scene.repository.url(), "secretRef": { "name": "git-credentials" } });
+    let (ready, message) = refused(&scene, spec).await;
+    assert_eq!(ready, "False/SecretForbidden", "{message}");
+    scene.namespace.apply(&printed(message.split_once("to allow it: ").unwrap().1)).unwrap();
+    scene.ask().await;
+    let read = |workspace: &RototoWorkspace| {
+        let status = workspace.status.as_ref();
+        status.is_some_and(|status| condition(status, "SourceReady") != "False/SecretForbidden")
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, "the Secret to be read", read).await.unwrap();
 }
 
 #[tokio::test]
