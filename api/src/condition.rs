@@ -50,6 +50,8 @@ pub mod reason {
         SOURCE_REFUSED = "SourceRefused";
         /// SourceReady: the operator may not read the Secret of the source, or the Secret is not for that host.
         SECRET_FORBIDDEN = "SecretForbidden";
+        /// SourceReady: a commit or tag is not signed as `spec.verify` asks.
+        SIGNATURE_INVALID = "SignatureInvalid";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";
         /// LintPassed: lint accepts the newest revision.

@@ -44,6 +44,7 @@ use crate::source_scheme::{SourceScheme, UNENCRYPTED};
     status = "RototoWorkspaceStatus",
     derive = "PartialEq",
     doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second: the operator fetches the source, lints it, and only when that passes publishes it to the processes of this namespace. Only the fingerprint of the content is ever written to the cluster, never a value.",
+    validation = Rule::new("!has(self.spec.verify) || self.spec.source.startsWith('git+')").message("spec.verify needs a git source: an archive has no signatures"),
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters: it is also part of a label"),
     printcolumn(
         name = "Ready", type_ = "string",
@@ -119,6 +120,11 @@ pub struct RototoWorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 
+    /// The signatures that each commit must have before it is published. A commit, or a layer that it extends, without a
+    /// signature of a trusted signer is refused, and what was published before runs on. It works with git sources alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifySpec>,
+
     /// The findings of lint that refuse a revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lint: Option<LintPolicy>,
@@ -148,6 +154,33 @@ pub struct SecretRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+/// The signatures that a source must have.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifySpec {
+    /// The objects that must be signed: `HEAD` (the default), the commit; `Tag`, the annotated tag that the source names,
+    /// under that name; `TagAndHEAD`, both.
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// A Secret of this namespace with the trusted signers: `allowed_signers` in the format of ssh-keygen, public ssh
+    /// keys as `NAME.sshpub`, or OpenPGP keys as `NAME.asc`. No other key counts.
+    pub secret_ref: SecretRef,
+}
+
+/// The objects that must be signed.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The annotated tag that the source names.
+    Tag,
+    /// The tag, and the commit that it names.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
 }
 
 /// The findings of lint that refuse a revision.
@@ -299,6 +332,9 @@ pub struct SourceStatus {
     /// True if the source names a full commit, so that it can't change.
     #[serde(default)]
     pub immutable: bool,
+    /// The signer of the newest revision, where `spec.verify` asks for a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// The time at which the source last answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,

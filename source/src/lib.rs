@@ -33,18 +33,20 @@ mod hosts;
 mod limits;
 mod pinned_source;
 mod reader;
+mod signatures;
 pub mod snapshot;
 mod spec;
 
 #[cfg(all(fuzzing, feature = "archives"))]
 pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
-pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SourceError, SourceFault};
+pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SignatureFault, SourceError, SourceFault};
 pub use git::GitRequest;
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
 pub use reader::{FileSources, Reader, ReaderOptions};
+pub use signatures::{InvalidSigners, SignaturePolicy, SignedObject};
 pub use snapshot::{SnapshotStore, StoreError};
 pub use spec::{
     ArchiveFormat, ArchiveSource, Commit, GitReference, GitSource, InvalidCommit, InvalidReference, InvalidRevision,

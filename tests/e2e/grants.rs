@@ -56,6 +56,7 @@ async fn the_operator_may_do_its_work_in_the_namespaces_that_it_serves() {
         "create events.events.k8s.io",
         "get secrets/rototo-source",
         "get secrets/rototo-webhook",
+        "get secrets/rototo-signers",
     ];
     let beyond = [
         "create rototoworkspaces.rototo.dev",

@@ -6,7 +6,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{ControlPlane, program};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, WORKSPACE, condition};
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 /// Applies a spec. Returns the reason and the message of SourceReady once that is False.
 async fn refused(scene: &Scene, spec: Value) -> (String, String) {
@@ -70,6 +70,39 @@ async fn a_secret_that_the_operator_may_not_read_is_granted_by_the_command_in_th
 }
 
 #[tokio::test]
+async fn only_what_a_trusted_signer_signed_is_published() {
+    let scene = Scene::published("signed").await;
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("alice");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "rototo-signers" },
+        "stringData": { "alice.sshpub": public },
+    });
+    scene.namespace.apply(&secret.to_string()).unwrap();
+    let before = scene.map_version().await;
+    let verify = json!({ "secretRef": { "name": "rototo-signers" } });
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "verify": verify });
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 2000]").unwrap();
+    scene.repository.push().unwrap();
+    let (ready, message) = refused(&scene, spec).await;
+    assert_eq!(ready, "False/SignatureInvalid", "{message}");
+    assert!(message.contains(&scene.repository.head().unwrap()), "{message}");
+    assert_eq!(scene.map_version().await, before);
+
+    let signing_key = format!("user.signingkey={}", key.display());
+    let amend = ["-c", "gpg.format=ssh", "-c", &signing_key, "commit", "--quiet", "--amend", "--no-edit", "-S"];
+    scene.repository.git(&amend).unwrap();
+    let status = scene.push().await;
+    assert_eq!(condition(&status, "SourceReady"), "True/Fetched");
+    let signer = status.source.unwrap().signer.unwrap();
+    assert!(signer.starts_with("alice with ED25519 key SHA256:"), "{signer}");
+    assert_ne!(scene.map_version().await, before);
+}
+
+#[tokio::test]
 async fn an_invalid_spec_is_refused_at_apply() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "apply").await;
     for (spec, word) in [
@@ -83,6 +116,7 @@ async fn an_invalid_spec_is_refused_at_apply() {
         (json!({ "source": "git+https://example.com/c.git", "interval": "25h" }), "between 5s and 24h"),
         (json!({ "source": "git+https://example.com/c.git", "interval": "soon" }), "interval"),
         (json!({ "source": "git+https://example.com/c.git", "lint": { "failOn": "never" } }), "failOn"),
+        (json!({ "source": "https://example.com/c.zip", "verify": { "secretRef": { "name": "s" } } }), "needs a git"),
     ] {
         let error = scene.namespace.apply_workspace(WORKSPACE, spec.clone()).await.unwrap_err();
         assert!(format!("{error:#}").contains(word), "{spec}: {error:#}");

@@ -131,7 +131,7 @@ async fn programs(health: &Health) {
         tokio::time::sleep(START_AGAIN).await;
     }
     health.waits_for(None);
-    programs::find_ssh().await;
+    programs::find_others().await;
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.

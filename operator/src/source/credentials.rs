@@ -1,4 +1,5 @@
-//! Reads the Secret of `spec.secretRef`, by its name and at each poll, so that a rotated one is used at once.
+//! Reads the Secrets of `spec.secretRef` and `spec.verify.secretRef`, by their names and at each poll, so that a rotated
+//! one is used at once.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use rototo_api::names::ANNOTATION_HOSTS;
-use rototo_source::{Credentials, InvalidCredentials, Source};
+use rototo_api::workspace::{RototoWorkspaceSpec, SecretRef, VerifyMode, VerifySpec};
+use rototo_source::{Credentials, InvalidCredentials, InvalidSigners, SignaturePolicy, SignedObject, Source};
 
 use crate::workspace_key::WorkspaceKey;
 
@@ -15,8 +17,10 @@ use crate::workspace_key::WorkspaceKey;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The Secret does not exist.
-    #[error("the Secret `{name}` of spec.secretRef does not exist in namespace {namespace}")]
+    #[error("the Secret `{name}` of {field} does not exist in namespace {namespace}")]
     Missing {
+        /// The field of the spec that names it.
+        field: &'static str,
         /// The namespace of the workspace.
         namespace: String,
         /// The Secret's name.
@@ -24,10 +28,12 @@ pub enum SecretError {
     },
     /// The operator has no right to read it.
     #[error(
-        "the operator may not read the Secret `{name}` of spec.secretRef; to allow it: rototo access {workspace} -n \
+        "the operator may not read the Secret `{name}` of {field}; to allow it: rototo access {workspace} -n \
          {namespace} --operator {operator} --secret {name} | kubectl apply -f -"
     )]
     Forbidden {
+        /// The field of the spec that names it.
+        field: &'static str,
         /// The namespace of the workspace.
         namespace: String,
         /// The workspace.
@@ -50,8 +56,10 @@ pub enum SecretError {
         hosts: String,
     },
     /// The API server does not return it.
-    #[error("the Secret `{name}` of spec.secretRef can't be read: {}", rototo_connection::api_error(.source))]
+    #[error("the Secret `{name}` of {field} can't be read: {}", rototo_connection::api_error(.source))]
     Unreadable {
+        /// The field of the spec that names it.
+        field: &'static str,
         /// The Secret's name.
         name: String,
         /// The API server's answer.
@@ -65,37 +73,65 @@ pub enum SecretError {
         /// The fault in it.
         source: InvalidCredentials,
     },
+    /// The Secret names no usable signers.
+    #[error("the Secret `{name}` of spec.verify.secretRef can't be used: {source}")]
+    UnusableSigners {
+        /// The Secret's name.
+        name: String,
+        /// The fault in it.
+        source: InvalidSigners,
+    },
 }
 
-/// Returns the credentials for `source` in the Secret `name`, which must be in the namespace of the workspace; none
-/// where the spec names no Secret.
+/// Returns the credentials for `source` in the Secret of `spec.secretRef`; none where the spec names no Secret.
 pub(super) async fn credentials(
     client: &Client,
     key: &WorkspaceKey,
-    name: Option<&str>,
+    spec: &RototoWorkspaceSpec,
     source: &Source,
 ) -> Result<Credentials, SecretError> {
-    let Some(name) = name else { return Ok(Credentials::default()) };
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &key.namespace);
-    let secret = match secrets.get_opt(name).await {
-        Ok(Some(secret)) => secret,
-        Ok(None) => {
-            return Err(SecretError::Missing { namespace: key.namespace.clone(), name: name.to_owned() });
-        }
-        Err(kube::Error::Api(status)) if status.is_forbidden() => {
-            return Err(SecretError::Forbidden {
-                namespace: key.namespace.clone(),
-                workspace: key.name.clone(),
-                name: name.to_owned(),
-                operator: own_service_account(client).await,
-            });
-        }
-        Err(source) => return Err(SecretError::Unreadable { name: name.to_owned(), source: Box::new(source) }),
-    };
+    let Some(SecretRef { name }) = &spec.secret_ref else { return Ok(Credentials::default()) };
+    let secret = read(client, key, "spec.secretRef", name).await?;
     check_host(&secret, name, source.host())?;
-    let data = secret.data.unwrap_or_default();
-    let keys: BTreeMap<String, Vec<u8>> = data.into_iter().map(|(key, value)| (key, value.0)).collect();
-    Credentials::from_keys(&keys).map_err(|source| SecretError::Unusable { name: name.to_owned(), source })
+    Credentials::from_keys(&bytes(secret)).map_err(|source| SecretError::Unusable { name: name.clone(), source })
+}
+
+/// Returns the signatures that the source must have; `None` where the spec asks for none.
+pub(super) async fn signature_policy(
+    client: &Client,
+    key: &WorkspaceKey,
+    spec: &RototoWorkspaceSpec,
+) -> Result<Option<SignaturePolicy>, SecretError> {
+    let Some(VerifySpec { mode, secret_ref: SecretRef { name } }) = &spec.verify else { return Ok(None) };
+    let secret = read(client, key, "spec.verify.secretRef", name).await?;
+    let objects = match mode {
+        VerifyMode::Head => SignedObject::Head,
+        VerifyMode::Tag => SignedObject::Tag,
+        VerifyMode::TagAndHead => SignedObject::TagAndHead,
+    };
+    let policy = SignaturePolicy::from_keys(objects, &bytes(secret));
+    policy.map(Some).map_err(|source| SecretError::UnusableSigners { name: name.clone(), source })
+}
+
+/// Reads a Secret of the workspace's namespace.
+async fn read(client: &Client, key: &WorkspaceKey, field: &'static str, name: &str) -> Result<Secret, SecretError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &key.namespace);
+    match secrets.get_opt(name).await {
+        Ok(Some(secret)) => Ok(secret),
+        Ok(None) => Err(SecretError::Missing { field, namespace: key.namespace.clone(), name: name.to_owned() }),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Err(SecretError::Forbidden {
+            field,
+            namespace: key.namespace.clone(),
+            workspace: key.name.clone(),
+            name: name.to_owned(),
+            operator: own_service_account(client).await,
+        }),
+        Err(source) => Err(SecretError::Unreadable { field, name: name.to_owned(), source: Box::new(source) }),
+    }
+}
+
+fn bytes(secret: Secret) -> BTreeMap<String, Vec<u8>> {
+    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
 }
 
 /// Refuses a Secret whose owner says that it is for other hosts. A user who may not read the Secret could otherwise have

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
-use rototo_engine::{Diagnostic, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
+use rototo_engine::{Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{
-    Access, InvalidSource, Layer, PinnedSource, Reader, Revision, SnapshotStore, SourceError, StoreError,
+    Access, InvalidSource, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
+    SourceFault, StoreError,
 };
 
 use crate::source::credentials::SecretError;
@@ -32,6 +33,8 @@ pub struct Candidate {
     pub fingerprint: Fingerprint,
     /// The numbers of variables, qualifiers, resources, and documents.
     pub contents: WorkspaceStatus,
+    /// The signer, where the spec asks for a signature.
+    pub signature: Option<VerifiedSignature>,
     /// The lowest severity that lint refuses. Another severity needs another verdict.
     pub fail_on: FailOn,
     /// Lint's verdict.
@@ -40,6 +43,15 @@ pub struct Candidate {
     pub provisional: bool,
     /// The times of the steps of the poll.
     pub times: PollTimes,
+}
+
+/// The signature of a candidate that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedSignature {
+    /// The name and the key of the signer.
+    pub signer: String,
+    /// The policy by which it was verified. Another policy needs another verification.
+    policy: Digest,
 }
 
 /// Lint's verdict on a candidate.
@@ -115,6 +127,7 @@ impl PollError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
+            Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
             _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
             _ => reason::SOURCE_REFUSED,
         }
@@ -146,6 +159,8 @@ impl PollError {
 pub struct Poll {
     /// The source, and the credentials that open it.
     pub access: Access,
+    /// The signatures that the source must have.
+    pub signatures: Option<SignaturePolicy>,
     /// The age up to which the git host's answer to somebody else is good enough, so that a thousand workspaces of one
     /// repository cost one request an interval. Zero asks again.
     pub age: Duration,
@@ -198,17 +213,25 @@ impl Poll {
         let detected = reader.named_since(&pinned).await.map_or(answered, |named| named.min(answered));
         if let Some(known) = &self.known
             && known.candidate.fail_on == self.fail_on
+            && known.candidate.signature.as_ref().map(|known| known.policy)
+                == self.signatures.as_ref().map(SignaturePolicy::digest)
             && !known.candidate.provisional
             && known.pinned.is_same_content(&pinned)
         {
             return Ok(Fetch::Known(Box::new(known.clone())));
         }
         let (pinned, tree) = reader.fetch_layers(&pinned).await?;
-        Ok(Fetch::New(Box::new(Fetched { pinned, tree, detected, fetched: Instant::now() })))
+        let signature = match &self.signatures {
+            Some(policy) => {
+                Some(VerifiedSignature { signer: reader.verify(&pinned, policy).await?, policy: policy.digest() })
+            }
+            None => None,
+        };
+        Ok(Fetch::New(Box::new(Fetched { pinned, tree, signature, detected, fetched: Instant::now() })))
     }
 
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
-        let Fetched { pinned, tree, detected, fetched } = fetched;
+        let Fetched { pinned, tree, signature, detected, fetched } = fetched;
         let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
@@ -228,6 +251,7 @@ impl Poll {
             immutable: pinned.immutable(),
             fingerprint,
             contents,
+            signature,
             fail_on: self.fail_on,
             verdict,
             provisional: linted.lint().custom.interrupted,
@@ -254,6 +278,7 @@ enum Fetch {
 struct Fetched {
     pinned: PinnedSource,
     tree: Tree,
+    signature: Option<VerifiedSignature>,
     detected: Instant,
     fetched: Instant,
 }

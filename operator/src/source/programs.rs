@@ -1,7 +1,8 @@
-//! The programs of this machine that sources need: git for each repository, and ssh for those over ssh.
+//! The programs of this machine that sources need: git for each repository, ssh for those over ssh, and gpgv for OpenPGP
+//! signatures.
 //!
-//! The operator waits at its start for a git that runs, so that one in a broken image never becomes the leader. A missing
-//! ssh is only logged: most installs have no source over ssh, and the status of a workspace that has one names it.
+//! The operator waits at its start for a git that runs, so that one in a broken image never becomes the leader. Other
+//! missing programs are only logged: most installs do not need them, and the status of a workspace that does names them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -34,12 +35,15 @@ pub(crate) async fn find_git() -> Result<(), MissingProgram> {
     Ok(())
 }
 
-/// Finds ssh, which only sources over ssh need.
-pub(crate) async fn find_ssh() {
-    match version("ssh", "-V").await {
-        Ok(version) => info!(program = "ssh", version, "found a program"),
-        Err(MissingProgram { reason, .. }) => {
-            warn!(program = "ssh", reason, "a program can't be run, and without it no source over ssh can be read");
+/// Finds the programs that only some sources need.
+pub(crate) async fn find_others() {
+    for (program, argument, need) in [
+        ("ssh", "-V", "without it no source over ssh can be read"),
+        ("gpgv", "--version", "without it no OpenPGP signature can be verified"),
+    ] {
+        match version(program, argument).await {
+            Ok(version) => info!(program, version, "found a program"),
+            Err(MissingProgram { reason, .. }) => warn!(program, reason, need, "a program can't be run"),
         }
     }
 }

@@ -12,7 +12,7 @@ use rototo_source::{Access, Reader, Source};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::source::credentials::credentials;
+use crate::source::credentials::{credentials, signature_policy};
 use crate::source::custom_rules::CustomRules;
 use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
 use crate::source::record::DuePoll;
@@ -64,8 +64,10 @@ impl Sources {
     ) -> Result<PollResult, PollError> {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
         let access = self.access(spec, source, key).await?;
+        let signatures = signature_policy(&self.client, key, spec).await?;
         let custom_rules = self.custom_rules.clone();
-        let poll = Poll { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };
+        let poll =
+            Poll { access, signatures, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };
         poll.run(&self.reader, self.snapshots.store(key)?).await
     }
 
@@ -94,8 +96,7 @@ impl Sources {
         source: Source,
         key: &WorkspaceKey,
     ) -> Result<Access, PollError> {
-        let secret = spec.secret_ref.as_ref().map(|secret| secret.name.as_str());
-        let credentials = credentials(&self.client, key, secret, &source).await?;
+        let credentials = credentials(&self.client, key, spec, &source).await?;
         Ok(Access::new(source, credentials))
     }
 }

@@ -83,6 +83,10 @@ fn source(facts: &StatusInput<'_>) -> SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
         layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.clone()),
         immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
+        signer: match known.candidate {
+            Some(candidate) => candidate.signature.as_ref().map(|signature| signature.signer.clone()),
+            None => before.signer,
+        },
         last_success: known.last_success.map(Time).or(before.last_success),
         consecutive_failures: known.failures,
         last_error: known.error.as_ref().map(|error| error.message.clone()),

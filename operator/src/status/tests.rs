@@ -52,6 +52,7 @@ fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate
         immutable: false,
         fingerprint: fingerprint(content),
         contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
+        signature: None,
         fail_on: FailOn::Error,
         provisional: false,
         verdict,

@@ -5,6 +5,7 @@ mod archive;
 mod content;
 mod git;
 mod layers;
+mod signature;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub use crate::error::archive::ArchiveFault;
 pub use crate::error::content::ContentFault;
 pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;
+pub use crate::error::signature::SignatureFault;
 
 /// A source that could not be pinned or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,7 @@ pub(crate) enum Operation {
     Prepare,
     Pin,
     Fetch,
+    Verify,
 }
 
 impl std::fmt::Display for Operation {
@@ -37,6 +40,7 @@ impl std::fmt::Display for Operation {
             Self::Prepare => "making the cache directory",
             Self::Pin => "finding the commit of",
             Self::Fetch => "reading",
+            Self::Verify => "verifying the signature of",
         })
     }
 }
@@ -113,6 +117,9 @@ pub enum SourceFault {
     /// An entry of `extends` can't be followed.
     #[error(transparent)]
     Layers(#[from] LayerFault),
+    /// The source is not signed by a trusted signer.
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
     /// A workspace that this one extends could not be read.
     #[error("it extends {at}, and {fault}")]
     Parent {
@@ -130,7 +137,7 @@ impl SourceFault {
             Self::Archive(fault) => fault.is_transient(),
             Self::Parent { fault, .. } => fault.is_transient(),
             Self::Disk { .. } => true,
-            Self::Content(_) | Self::Layers(_) | Self::FileSourcesOff | Self::Followed => false,
+            Self::Content(_) | Self::Layers(_) | Self::Signature(_) | Self::FileSourcesOff | Self::Followed => false,
         }
     }
 
@@ -143,6 +150,7 @@ impl SourceFault {
             Self::Git(fault) => fault.code(),
             Self::Archive(fault) => fault.code(),
             Self::Layers(fault) => fault.code(),
+            Self::Signature(fault) => fault.code(),
             Self::Parent { fault, .. } => fault.code(),
         }
     }

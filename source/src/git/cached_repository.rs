@@ -118,6 +118,14 @@ impl CachedRepository {
         Err(GitFault::NoCommit(commit.clone()).into())
     }
 
+    /// Fetches the object of the tag `name` itself, and not only the commit that it names. Returns the ref that has it.
+    pub(super) async fn bring_tag(&self, program: &Program, name: &str) -> Result<String, SourceFault> {
+        let kept_ref = format!("refs/kept/tag-{}", Digest::of(name.as_bytes()));
+        let refspec = format!("+refs/tags/{name}:{kept_ref}");
+        self.fetch(program, &["--depth=1", "--filter=blob:none"], &[&refspec], &[]).await?;
+        Ok(kept_ref)
+    }
+
     /// Fetches single objects, in one request.
     pub(super) async fn bring_objects(&self, program: &Program, objects: &[ObjectId]) -> Result<(), SourceFault> {
         let list: String = objects.iter().map(|object| format!("{object}\n")).collect();

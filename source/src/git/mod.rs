@@ -13,6 +13,7 @@ mod ls_remote;
 mod objects;
 mod program;
 mod requests;
+mod signature;
 mod stderr;
 mod trees;
 
@@ -24,6 +25,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
+use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
@@ -88,6 +90,17 @@ impl Remote {
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
         documents::read(&self.program, &self.limits, kept, trees, place).await
+    }
+
+    /// Verifies that `commit`, which was fetched, is signed as `policy` asks. Returns the signer.
+    pub(crate) async fn verify(
+        &self,
+        commit: &Commit,
+        reference: &GitReference,
+        policy: &SignaturePolicy,
+    ) -> Result<String, SourceFault> {
+        let Contents { kept, .. } = &mut *self.contents.lock().await;
+        signature::verify(&self.program, kept, commit, reference, policy).await
     }
 
     /// Removes the cached repository from the disk.

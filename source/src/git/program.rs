@@ -123,7 +123,17 @@ impl Program {
 
     /// Starts git to read from the disk, without access to any network.
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
-        let mut command = self.command(Some(repository), std::iter::empty());
+        self.read_with(repository, std::iter::empty(), arguments)
+    }
+
+    /// Starts git as [`Self::read`] does, with further settings.
+    pub(super) fn read_with(
+        &self,
+        repository: &Path,
+        settings: impl Iterator<Item = Setting>,
+        arguments: &[&str],
+    ) -> Result<ProcessGroup, GitFault> {
+        let mut command = self.command(Some(repository), settings);
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
         ProcessGroup::start(&mut command)
     }

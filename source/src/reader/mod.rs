@@ -22,6 +22,7 @@ use crate::pinned_source::{Layer, PinnedSource};
 use crate::reader::layers::{Parent, Walk};
 pub use crate::reader::options::{FileSources, ReaderOptions};
 use crate::reader::single::SingleReader;
+use crate::signatures::SignaturePolicy;
 use crate::spec::Source;
 
 /// A reader of any number of sources at once. Share one: callers with the same question share one request, and one
@@ -97,6 +98,17 @@ impl Reader {
         layers.insert(own.access().clone(), (own.clone(), parents.clone()), now);
         layers.forget(now);
         Ok((PinnedSource::new(own, Some(parents)), tree))
+    }
+
+    /// Verifies that every layer of a source that was read is signed as `policy` asks. Returns the signer of the source
+    /// itself.
+    pub async fn verify(&self, pinned: &PinnedSource, policy: &SignaturePolicy) -> Result<String, SourceError> {
+        let mut signer = String::new();
+        for layer in pinned.layers() {
+            let failed = |fault| self.failure(Operation::Verify, layer.source(), fault);
+            signer = self.single.verify(layer, policy).await.map_err(failed)?;
+        }
+        Ok(signer)
     }
 
     /// Pins and fetches a source, for callers that read it once.

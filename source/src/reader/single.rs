@@ -8,7 +8,7 @@ use rototo_engine::{Digest, Tree};
 
 use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
-use crate::error::{SourceError, SourceFault};
+use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{GitRequest, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
@@ -16,6 +16,7 @@ use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
+use crate::signatures::SignaturePolicy;
 use crate::spec::{ArchiveSource, GitSource, RemoteUrl, Source};
 
 /// The reader of single sources: the cache, the limits, and the hosts that all of them share.
@@ -77,6 +78,17 @@ impl SingleReader {
                 kept.fetch(version, archive.subdirectory()).await
             }
             (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
+        }
+    }
+
+    /// Verifies the signatures of a layer that was read. Returns the signer.
+    pub(crate) async fn verify(&self, layer: &Layer, policy: &SignaturePolicy) -> Result<String, SourceFault> {
+        match (layer.source(), layer.commit()) {
+            (Source::Git(git), Some(commit)) => {
+                let remote = self.remote(git, layer.access().credentials()).await;
+                remote.verify(commit, git.reference(), policy).await
+            }
+            _ => Err(SignatureFault::NoGit.into()),
         }
     }
 

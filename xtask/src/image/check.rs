@@ -178,6 +178,7 @@ impl<'a> Root<'a> {
 
     /// Does with git what the operator does, and checks the helpers that only run in this.
     fn check_git(&self) -> anyhow::Result<()> {
+        self.succeeds("/usr/bin/gpgv", &["--version"])?;
         self.succeeds("/usr/bin/ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "/tmp/key"])?;
         self.git(&["init", "--quiet", "--bare", "/tmp/repository.git"])?;
         let inside = "--git-dir=/tmp/repository.git";

@@ -52,8 +52,9 @@ pub(crate) const IMAGES: &[Image] = &[
             "usr/lib/git-core/git-remote-http",
             "usr/lib/git-core/git-remote-https",
             "usr/bin/ssh",
-            // Git verifies signatures with it.
+            // Git verifies signatures with these two.
             "usr/bin/ssh-keygen",
+            "usr/bin/gpgv",
             "etc/ssh/ssh_config",
         ],
         // Git runs GIT_SSH_COMMAND and credential helpers by it.
@@ -71,7 +72,7 @@ pub(crate) const IMAGES: &[Image] = &[
 
 /// The packages that `--update` resolves. The lock has those of their closure that an image takes files from.
 pub(crate) const ROOT_PACKAGES: &[&str] =
-    &[BASE_FILES, "ca-certificates", "dash", "git", "libgcc-s1", "libnss-extrausers", "openssh-client"];
+    &[BASE_FILES, "ca-certificates", "dash", "git", "gpgv", "libgcc-s1", "libnss-extrausers", "openssh-client"];
 
 /// The libraries of every program that Rust links.
 pub(crate) const RUST_LIBRARIES: &[&str] = &["libc.so.6", "libm.so.6", "libgcc_s.so.1"];

@@ -1,0 +1,44 @@
+//! Faults of signatures.
+
+/// The reason why a source does not count as signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureFault {
+    /// There is no signature.
+    #[error(
+        "{0} is not signed, and spec.verify asks for a signature: sign it, or publish an older one again by `git revert`"
+    )]
+    Unsigned(String),
+    /// There is a signature, and it does not count.
+    #[error(
+        "{object} has no valid signature of a trusted signer ({reason}): sign it with a key in the Secret of spec.verify, or add the signer"
+    )]
+    NotTrusted {
+        /// The commit or tag.
+        object: String,
+        /// The words of the program that verifies.
+        reason: String,
+    },
+    /// The source names no annotated tag.
+    #[error(
+        "`{0}` is no annotated tag, and spec.verify asks for a signed one: name a tag that was made with `git tag -s`"
+    )]
+    NoTag(String),
+    /// The tag object was made for another name.
+    #[error("the tag `{asked}` is the signed tag object of `{signed}`: somebody moved a signature to another name")]
+    OtherTag {
+        /// The name in the source.
+        asked: String,
+        /// The name in the signed object.
+        signed: String,
+    },
+    /// The source has no commits.
+    #[error("it has no signatures: spec.verify works with git sources alone")]
+    NoGit,
+}
+
+impl SignatureFault {
+    #[expect(clippy::unused_self, reason = "all of them are one fault for metrics and conditions")]
+    pub(super) fn code(&self) -> &'static str {
+        "signature_invalid"
+    }
+}
