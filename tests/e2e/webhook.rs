@@ -28,7 +28,7 @@ impl WebhookHost {
             "stringData": { "old": "retired soon", "new": format!("{KEY}\n") },
         });
         scene.namespace.apply(&secret.to_string()).unwrap();
-        let webhook = json!({ "secretRef": { "name": "hook" } });
+        let webhook = json!({ "secretRef": { "name": "rototo-webhook" } });
         let spec = json!({ "source": scene.repository.url(), "interval": "1h", "webhook": webhook });
         scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
         scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
