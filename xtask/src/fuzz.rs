@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::cargo;
-use crate::control_plane::cache_directory;
+use crate::cargo_tool;
 
 /// The version of cargo-fuzz.
 const CARGO_FUZZ: &str = "0.13.2";
@@ -82,15 +82,7 @@ impl CargoFuzz {
         if !succeeds(Command::new("c++").arg("--version")) {
             bail!("fuzzing needs a C++ compiler, which builds libFuzzer: install g++ or clang");
         }
-        let root = cache_directory()?.join(format!("cargo-fuzz-{CARGO_FUZZ}"));
-        let program = root.join("bin/cargo-fuzz");
-        if !program.is_file() {
-            eprintln!("Installing cargo-fuzz {CARGO_FUZZ} into {} (once).", root.display());
-            let mut install = Command::new("cargo");
-            install.args(["install", "cargo-fuzz", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&root);
-            cargo::run(install)?;
-        }
-        Ok(Self { program })
+        Ok(Self { program: cargo_tool::ensure("cargo-fuzz", CARGO_FUZZ)? })
     }
 
     /// Returns a command of cargo-fuzz without a sanitizer: our code has no unsafe block, and runs twice as fast

@@ -1,16 +1,18 @@
 //! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | alerts | image | node | release | control-plane`;
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | deny | alerts | image | node | release | control-plane`;
 //! `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod alerts;
 pub mod bench;
 pub mod cargo;
+pub mod cargo_tool;
 pub mod chaos;
 pub mod chart_readme;
 pub mod control_plane;
 pub mod demo;
+pub mod deny;
 mod folder;
 pub mod fuzz;
 pub mod generate;

@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{alerts, bench, chaos, control_plane, demo, fuzz, generate, image, node, release, simulate, test};
+use xtask::{alerts, bench, chaos, control_plane, demo, deny, fuzz, generate, image, node, release, simulate, test};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Chaos(chaos::ChaosArguments),
     /// Measure the time that a change takes.
     Bench(bench::BenchArguments),
+    /// Check the licences, sources, and known vulnerabilities of all dependencies.
+    Deny(deny::DenyArguments),
     /// Check and test the chart's alerts with promtool.
     Alerts,
     /// Write container images without a container engine, and the same bytes twice.
@@ -43,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Deny(arguments) => deny::run(&arguments),
         Command::Alerts => {
             print!("{}", alerts::run()?);
             Ok(())
