@@ -14,7 +14,7 @@ pub const WORKSPACE: &str = "degradation";
 /// The ServiceAccount of the processes.
 pub const ACCOUNT: &str = "app";
 /// The Secret of the webhook, and its key.
-const HOOK: &str = "hook";
+const HOOK: &str = "rototo-webhook";
 const KEY: &str = "a key of the bench";
 /// The file that each change edits.
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
@@ -46,7 +46,7 @@ impl BenchEnvironment {
         let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
         namespace.grant(ACCOUNT, &[WORKSPACE])?;
         let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": HOOK }, "stringData": { "key": KEY },
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": HOOK }, "stringData": { "webhook": KEY },
         });
         namespace.apply(&secret.to_string())?;
         follow(&namespace, &repository, WORKSPACE, interval).await?;

@@ -25,7 +25,7 @@ impl WebhookHost {
         let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await;
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "rototo-webhook" },
-            "stringData": { "old": "retired soon", "new": format!("{KEY}\n") },
+            "stringData": { "webhook-old": "retired soon enough", "webhook-new": format!("{KEY}\n") },
         });
         scene.namespace.apply(&secret.to_string()).unwrap();
         let webhook = json!({ "secretRef": { "name": "rototo-webhook" } });
@@ -76,7 +76,7 @@ async fn a_signed_call_makes_a_push_arrive_without_waiting_for_the_interval() {
 async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_poll() {
     let host = WebhookHost::of("hook-early").await;
     let body = b"{}";
-    assert_eq!(host.call(&host.path, Some(&sign("retired soon", body)), body).await, StatusCode::ACCEPTED);
+    assert_eq!(host.call(&host.path, Some(&sign("retired soon enough", body)), body).await, StatusCode::ACCEPTED);
     host.scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     host.scene.repository.push().unwrap();
     let head = host.scene.repository.head().unwrap();
