@@ -165,3 +165,61 @@ impl Publisher {
         self.doubted_since = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fleet::FleetStart;
+    use crate::windows::HEARTBEAT;
+
+    const NOW: Moment = Duration::from_secs(1000);
+
+    fn publish() -> Publish {
+        let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() }
+    }
+
+    /// A patch is sent one second after the change was detected.
+    fn patched() -> (Publisher, Fleet) {
+        let fleet = Fleet::new(FleetStart::New, HEARTBEAT, NOW);
+        let detected = NOW.saturating_sub(Duration::from_secs(1));
+        let detection = Detection { detected, fetched: NOW, linted: NOW };
+        let mut publisher = Publisher::default();
+        let reason = WriteReason::ContentChanged;
+        publisher.begin_patch(publish(), &MapVersion::Missing, reason, Some(detection), &fleet, NOW);
+        (publisher, fleet)
+    }
+
+    fn map(marker: MarkerEntry) -> MarkerMap {
+        MarkerMap::Ours { resource_version: "8".to_owned(), addressed: true, marker }
+    }
+
+    #[test]
+    fn a_patch_whose_answer_was_lost_is_a_publish_once_the_map_shows_it() {
+        let (mut publisher, mut fleet) = patched();
+        assert!(publisher.map_observed(&MarkerMap::Missing, &mut fleet, NOW).is_none());
+        assert!(publisher.map_observed(&map(MarkerEntry::Nothing), &mut fleet, NOW).is_none());
+        let accepted = publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).unwrap();
+        assert_eq!((accepted.publish, publisher.published()), (publish(), Some(publish())));
+        // It is one publish, however often the map shows it.
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).is_none());
+    }
+
+    #[test]
+    fn the_time_of_a_publish_counts_from_its_detection() {
+        let (mut publisher, mut fleet) = patched();
+        let accepted = publisher.accepted(&mut fleet, NOW + Duration::from_secs(2)).unwrap();
+        let taken = accepted.times.published.saturating_sub(accepted.times.detected);
+        assert_eq!(taken, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_refused_patch_never_was() {
+        let (mut publisher, mut fleet) = patched();
+        publisher.refused();
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).is_none());
+        assert_eq!(publisher.published(), None);
+    }
+}

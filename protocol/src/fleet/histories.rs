@@ -500,6 +500,19 @@ mod figures {
             "one left before it had applied the publish"
         );
     }
+
+    #[test]
+    fn a_member_that_was_forgotten_before_the_answer_of_the_patch_leaves_no_figure() {
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1)).publishes(publish(A, 1));
+        let (began, known) = (history.now, history.fleet.known(history.now));
+        history.all_run_for(86_400, &["p1"], publish(A, 1)).view();
+        let now = history.now;
+        let times = PublishTimes { detected: began, fetched: began, linted: began, published: now };
+        history.fleet.published(publish(B, 2), times, known, now);
+        let view = history.applied("p1", publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
+    }
 }
 
 mod unnamed_refusals {
