@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rototo_api::evidence::FleetEvidence;
-use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::fleet::{Fleet, Moment, passed_directly};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::clock;
@@ -37,7 +37,7 @@ impl Inheritance {
     pub(crate) fn fleet(&self, uid: &str, transitions: Option<i32>, heartbeat: Duration) -> Option<Fleet> {
         let mut inherited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (handover, received) = inherited.as_mut()?;
-        if transitions.is_none() || handover.transitions.map(|last| last + 1) != transitions {
+        if !passed_directly(handover.transitions, transitions) {
             return None;
         }
         let evidence = handover.fleets.remove(uid)?;

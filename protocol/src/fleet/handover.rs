@@ -11,6 +11,13 @@ use rototo_api::fleet::Report;
 use super::process::{Process, ProcessId};
 use super::{Fleet, FleetStart, Moment, last_report};
 
+/// Returns whether the lease passed directly from the process that led after `sender` changes of the holder to the one
+/// that leads after `own` changes. Otherwise somebody else took reports in between, and the evidence does not count.
+#[must_use]
+pub fn passed_directly(sender: Option<i32>, own: Option<i32>) -> bool {
+    sender.is_some_and(|sender| sender.checked_add(1) == own)
+}
+
 impl Fleet {
     /// Returns the evidence. `None` during a recount: the next process then has to count anew as well.
     pub fn evidence(&mut self, now: Moment) -> Option<FleetEvidence> {
@@ -98,4 +105,25 @@ fn millis(duration: Duration) -> u64 {
 
 fn before(moment: Moment, millis: u64) -> Moment {
     moment.saturating_sub(Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_counts_only_if_nobody_led_in_between() {
+        assert!(passed_directly(Some(3), Some(4)));
+        for (sender, own) in [
+            (Some(3), Some(5)),
+            (Some(3), Some(3)),
+            (Some(4), Some(3)),
+            (Some(i32::MAX), Some(i32::MIN)),
+            (None, Some(1)),
+            (Some(3), None),
+            (None, None),
+        ] {
+            assert!(!passed_directly(sender, own), "{sender:?} {own:?}");
+        }
+    }
 }

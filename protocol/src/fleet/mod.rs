@@ -44,6 +44,7 @@ use cohort::{Cohort, Member};
 use process::{LastReport, Liveness, Process};
 
 pub use cohort::{Millis, PublishTimes};
+pub use handover::passed_directly;
 pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
 pub use verdict::Verdict;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rototo_api::evidence::FleetEvidence;
-use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::fleet::{Fleet, Moment, passed_directly};
 
 use super::record::{ReceivedReport, Record};
 use crate::event::Event;
@@ -63,7 +63,9 @@ impl World {
     pub(super) fn inheritance(&mut self, operator: usize, uid: u64) -> Option<Inheritance> {
         let terms = self.terms;
         let inheritance = self.operators[operator].inheritance.take()?;
-        (inheritance.uid == uid && inheritance.term + 1 == terms).then_some(inheritance)
+        let term = |terms: u64| i32::try_from(terms).ok();
+        let counts = inheritance.uid == uid && passed_directly(term(inheritance.term), term(terms));
+        counts.then_some(inheritance)
     }
 }
 

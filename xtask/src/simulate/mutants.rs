@@ -30,7 +30,6 @@ const OPERATOR_EDGE: &str = "simulator/src/operator/mod.rs";
 const RECORD_EDGE: &str = "simulator/src/operator/record.rs";
 const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
 const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
-const HANDOVER_EDGE: &str = "simulator/src/operator/handover.rs";
 const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
 pub const MUTANTS: &[Mutant] = &[
@@ -247,9 +246,9 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "the evidence of any earlier leader counts",
-        HANDOVER_EDGE,
-        "inheritance.term + 1 == terms",
-        "inheritance.term < terms",
+        HANDOVER,
+        "sender.is_some_and(|sender| sender.checked_add(1) == own)",
+        "sender.is_some_and(|sender| own.is_some_and(|own| sender < own))",
     ),
     mutant(
         "what is known of a workspace is known of its namesake",
