@@ -26,6 +26,7 @@ mod propagation;
 mod refusal;
 mod replicas;
 mod scene;
+mod secrets;
 mod shrink;
 mod sources;
 mod transcripts;
