@@ -9,6 +9,15 @@ pub enum ContentFault {
         /// The limit.
         limit: u64,
     },
+    /// The listings of the directories of documents are too large.
+    #[error(
+        "the listings of its directories are larger than {limit} bytes together: use fewer directories of resource \
+         objects, or shorter names"
+    )]
+    ListingsTooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// The documents together are too large.
     #[error("its documents are larger than {limit} bytes together: keep what is no configuration elsewhere")]
     TooLarge {
@@ -48,6 +57,7 @@ impl ContentFault {
         match self {
             Self::Unsafe { .. } => "unsafe_path",
             Self::TooManyEntries { .. } => "too_many_entries",
+            Self::ListingsTooLarge { .. } => "listings_too_large",
             Self::TooLarge { .. } => "too_large",
             Self::NotAFile { .. } => "not_a_file",
             Self::NotUtf8 { .. } => "not_utf8",

@@ -19,6 +19,10 @@ pub struct Limits {
     pub unpacked_bytes: u64,
     /// The number of entries in the directories of documents. Default: 10,000.
     pub entries: u64,
+    /// The bytes of the listings of all directories of a git source together. A listing counts as often as a directory
+    /// has it: thousands of directories may share one. Default: 16 MiB, five times what 10,000 entries with the longest
+    /// names need.
+    pub listing_bytes: u64,
 }
 
 impl Default for Limits {
@@ -30,6 +34,7 @@ impl Default for Limits {
             download_bytes: 50 * MIB,
             unpacked_bytes: 200 * MIB,
             entries: 10_000,
+            listing_bytes: 16 * MIB,
         }
     }
 }
@@ -39,11 +44,12 @@ pub(crate) struct ReadBudget<'a> {
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
+    listings: u64,
 }
 
 impl<'a> ReadBudget<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes }
+        Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes, listings: limits.listing_bytes }
     }
 
     /// Accounts for one more entry of a directory.
@@ -60,11 +66,16 @@ impl<'a> ReadBudget<'a> {
         Ok(())
     }
 
-    /// Checks the size of a listing of one directory: at most as many entries as are left, each with a long name.
-    pub(crate) fn listing(&self, bytes: u64) -> Result<(), ContentFault> {
+    /// Accounts for the listing of one more directory. One alone has at most as many entries as are left, each with a
+    /// long name.
+    pub(crate) fn listing(&mut self, bytes: u64) -> Result<(), ContentFault> {
         if bytes > self.entries.saturating_mul(300) {
             return Err(ContentFault::TooManyEntries { limit: self.limits.entries });
         }
+        self.listings = self
+            .listings
+            .checked_sub(bytes)
+            .ok_or(ContentFault::ListingsTooLarge { limit: self.limits.listing_bytes })?;
         Ok(())
     }
 }
