@@ -20,7 +20,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
-use rototo_source::{FileSources, Reader, ReaderOptions};
+use rototo_source::{FileSources, GitSetup, Reader, ReaderOptions};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -139,6 +139,7 @@ fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
+        git: GitSetup::Isolated,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         ..ReaderOptions::default()
     })?;

@@ -8,6 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::error::GitFault;
 
+use crate::git::confine::{self, Confinement};
 use crate::git::stderr::{GitStderr, listen};
 
 /// The most bytes that are read of a listing of refs.
@@ -20,28 +21,15 @@ pub(super) struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    pub(super) fn start(command: &mut Command) -> Result<Self, GitFault> {
+    pub(super) fn start(command: &mut Command, confinement: &Confinement<'_>) -> Result<Self, GitFault> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
+        command.process_group(0).kill_on_drop(true);
+        let child = confine::start(command, confinement).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => GitFault::NoGit,
             _ => GitFault::Other(format!("git could not be started: {error}")),
         })?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok(Self { child, id })
-    }
-
-    /// A transfer that is larger than allowed ends by a signal before it fills the disk.
-    pub(super) fn limit_file_size(&self, bytes: u64) {
-        #[cfg(target_os = "linux")]
-        if let Some(id) = self.id {
-            use rustix::process::{Resource, Rlimit, prlimit};
-            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-            if let Err(error) = prlimit(Some(id), Resource::Fsize, limit) {
-                tracing::debug!(%error, "the size of a git transfer could not be limited");
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = bytes;
     }
 
     pub(super) fn child(&mut self) -> &mut Child {

@@ -5,8 +5,10 @@
 //! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
 mod cached_repository;
+mod confine;
 mod credentials;
 mod documents;
+mod environment;
 mod failure;
 mod group;
 mod ls_remote;
@@ -28,6 +30,7 @@ use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::documents::CommitDirectory;
+pub use crate::git::environment::GitSetup;
 use crate::git::ls_remote::RefCache;
 pub(crate) use crate::git::program::Program;
 pub use crate::git::requests::GitRequest;

@@ -12,7 +12,9 @@ use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
+use crate::git::confine::{Changes, Confinement};
 use crate::git::credentials::{GitKeyFiles, Setting};
+use crate::git::environment::{GitSetup, Setup};
 use crate::git::failure::classify;
 use crate::git::group::ProcessGroup;
 use crate::git::requests::Requests;
@@ -22,12 +24,14 @@ use crate::git::stderr::{GitStderr, TRACE};
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
+    setup: GitSetup,
     proxy: Option<Proxy>,
     // `None` for a repository on this machine.
     host: Option<Arc<Host>>,
     requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
+    memory_bytes: u64,
 }
 
 /// The output of a successful run.
@@ -39,7 +43,7 @@ impl Program {
     pub(crate) fn new(
         url: &RemoteUrl,
         credentials: &Credentials,
-        proxy: Option<Proxy>,
+        (setup, proxy): (GitSetup, Option<Proxy>),
         hosts: &Hosts,
         requests: Arc<Requests>,
         limits: &Limits,
@@ -49,11 +53,13 @@ impl Program {
         Self {
             url,
             credentials,
+            setup,
             proxy,
             host,
             requests,
             timeout: limits.git_timeout,
             download_bytes: limits.download_bytes,
+            memory_bytes: limits.git_memory_bytes,
         }
     }
 
@@ -102,15 +108,25 @@ impl Program {
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
         let without_word = |fault| (fault, None);
+        let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
-        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
-        let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
+        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, setup).map_err(without_word)?;
+        let mut command = self.command(setup, repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let mut group = ProcessGroup::start(&mut command).map_err(without_word)?;
-        group.limit_file_size(self.download_bytes);
+        let confinement = Confinement {
+            // A user's own programs, such as those that know passwords, are not ours to limit.
+            memory: (setup == Setup::Isolated).then_some(self.memory_bytes),
+            file_size: Some(self.download_bytes),
+            changes: match (setup, repository) {
+                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
+                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
+                (Setup::Isolated, None) => Changes::Nowhere,
+            },
+        };
+        let mut group = ProcessGroup::start(&mut command, &confinement).map_err(without_word)?;
         let running = group.run(stdin);
         let ended = tokio::time::timeout(self.timeout, running).await;
         let (status, stdout, GitStderr { text, retry_after }) =
@@ -123,9 +139,10 @@ impl Program {
 
     /// Starts git to read from the disk, without access to any network.
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
-        let mut command = self.command(Some(repository), std::iter::empty());
+        let mut command = self.command(Setup::Isolated, Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
-        ProcessGroup::start(&mut command)
+        let memory = Some(self.memory_bytes);
+        ProcessGroup::start(&mut command, &Confinement { memory, file_size: Some(0), changes: Changes::Nowhere })
     }
 
     /// Returns the time limit of one run.
@@ -133,24 +150,15 @@ impl Program {
         self.timeout
     }
 
-    fn command(&self, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
+    fn command(&self, setup: Setup, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
         let mut command = Command::new("git");
-        // No variable that a shell, a hook, or an editor left behind may point git elsewhere.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-            command.env_remove(name);
-        }
-        command.env("LC_ALL", "C").env_remove("LANGUAGE");
-        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
+        setup.pass_on(&mut command);
         match repository {
             Some(repository) => command.env("GIT_DIR", repository),
             // Git searches the parents of its directory for a repository, and finds none above this one.
             None => command.current_dir("/"),
         };
-        let settings: Vec<Setting> = self.settings().into_iter().chain(more).collect();
-        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
-        for (index, (key, value)) in settings.into_iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
-        }
+        setup.add(&mut command, self.settings().into_iter().chain(more));
         command
     }
 
@@ -167,6 +175,11 @@ impl Program {
             ("protocol.version", "2"),
             // Git streams larger objects.
             ("core.bigFileThreshold", "1m"),
+            // Bounds the memory of one run on a machine with many processors.
+            ("core.deltaBaseCacheLimit", "32m"),
+            ("pack.threads", "2"),
+            // No program watches the files of a repository.
+            ("core.fsmonitor", "false"),
             // The cached repository is fetched again after a crash damaged it.
             ("core.fsync", "none"),
         ];

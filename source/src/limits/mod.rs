@@ -11,6 +11,9 @@ use crate::error::ContentFault;
 pub struct Limits {
     /// The time of one run of the git program. Default: 60 s.
     pub git_timeout: Duration,
+    /// The memory of each process of an isolated git, and of every git that reads objects. Default: 256 MiB; a transfer
+    /// of 320 MiB with 200,000 files needed less than 128 MiB.
+    pub git_memory_bytes: u64,
     /// The time of one HTTP request. Default: 30 s.
     pub http_timeout: Duration,
     /// The bytes of one transfer over the network. Default: 50 MiB.
@@ -30,6 +33,7 @@ impl Default for Limits {
         const MIB: u64 = 1 << 20;
         Self {
             git_timeout: Duration::from_secs(60),
+            git_memory_bytes: 256 * MIB,
             http_timeout: Duration::from_secs(30),
             download_bytes: 50 * MIB,
             unpacked_bytes: 200 * MIB,

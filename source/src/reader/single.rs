@@ -9,7 +9,7 @@ use rototo_engine::{Digest, Tree};
 use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::error::{SourceError, SourceFault};
-use crate::git::{GitRequest, Program, Remote, Requests};
+use crate::git::{GitRequest, GitSetup, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::pinned_source::{Layer, Version};
@@ -23,6 +23,7 @@ pub(crate) struct SingleReader {
     directory: CacheDirectory,
     limits: Limits,
     file_sources: FileSources,
+    git: GitSetup,
     proxy: Option<Proxy>,
     hosts: Hosts,
     requests: Arc<Requests>,
@@ -32,12 +33,12 @@ pub(crate) struct SingleReader {
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
+        let ReaderOptions { cache_dir, limits, file_sources, git, proxy, jitter } = options;
         let directory = CacheDirectory::open(cache_dir)?;
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        Ok(Self { directory, limits, file_sources, proxy, hosts, requests, remotes, archives })
+        Ok(Self { directory, limits, file_sources, git, proxy, hosts, requests, remotes, archives })
     }
 
     /// Pins a source, by a request that was made at `since` or later.
@@ -135,7 +136,7 @@ impl SingleReader {
         let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
         let kept = self.directory.path().join(format!("{name}.git"));
         let (proxy, requests) = (self.proxy.clone(), self.requests.clone());
-        let program = Program::new(url, credentials, proxy, &self.hosts, requests, &self.limits);
+        let program = Program::new(url, credentials, (self.git, proxy), &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
         remotes.insert(key, Arc::clone(&remote), now);
         self.hosts.forget_idle();
