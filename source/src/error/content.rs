@@ -32,6 +32,12 @@ pub enum ContentFault {
         /// The kind of the entry.
         what: &'static str,
     },
+    /// An object of a git repository is not what the directory above it says, or is not written as git writes one.
+    #[error("`{path}` is garbled in the repository: `git fsck` tells more")]
+    Garbled {
+        /// The path in the workspace, or the name of the object.
+        path: String,
+    },
     /// A name is not text.
     #[error("`{path}` has a name that is not UTF-8: rename it")]
     NotUtf8 {
@@ -60,6 +66,7 @@ impl ContentFault {
             Self::ListingsTooLarge { .. } => "listings_too_large",
             Self::TooLarge { .. } => "too_large",
             Self::NotAFile { .. } => "not_a_file",
+            Self::Garbled { .. } => "garbled",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NoDirectory { .. } => "no_directory",
         }

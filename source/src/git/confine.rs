@@ -140,3 +140,64 @@ mod linux {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// Runs `script`, confined, and returns what it prints. A second shell runs it, as limits have to be inherited.
+    async fn output(script: &str, changes: Changes<'_>) -> String {
+        let mut command = Command::new("sh");
+        // The shell waits for its input, so that the limits are set before it starts the other one.
+        command.args(["-c", "read line; sh -c \"$0\"", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let confinement = Confinement { memory: Some(256 << 20), file_size: Some(1 << 20), changes };
+        let mut child = start(command.stderr(Stdio::null()), &confinement).unwrap();
+        drop(child.stdin.take());
+        String::from_utf8(child.wait_with_output().await.unwrap().stdout).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_program_inherits_the_limits() {
+        let directory = tempfile::tempdir().unwrap();
+        for changes in [Changes::Anywhere, Changes::Nowhere, Changes::Below(directory.path())] {
+            let limits = output("cat /proc/self/limits", changes).await;
+            let limit = |name: &str| -> Vec<String> {
+                let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                line.split_whitespace().take(2).map(str::to_owned).collect()
+            };
+            assert_eq!(limit("Max data size"), ["268435456"; 2]);
+            assert_eq!(limit("Max file size"), ["1048576"; 2]);
+            assert_eq!(limit("Max core file size"), ["0"; 2]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restricted_program_gains_no_privileges_and_changes_only_its_own_files() {
+        let privileges =
+            |status: &str| status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:\t")?.parse().ok());
+        let status = output("cat /proc/self/status", Changes::Nowhere).await;
+        assert_eq!(privileges(&status), Some(1));
+        let own = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert_eq!(privileges(&own), Some(0), "this thread itself is not restricted");
+
+        let (mine, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let script = |directory: &Path| format!("echo > {}/written && echo written", directory.display());
+        let change = async |directory: &Path| output(&script(directory), Changes::Below(mine.path())).await;
+        assert_eq!(change(mine.path()).await, "written\n");
+        assert_eq!(output("echo > /dev/null && echo written", Changes::Nowhere).await, "written\n");
+        if has_landlock() {
+            assert_eq!(change(other.path()).await, "");
+            assert_eq!(output(&script(other.path()), Changes::Nowhere).await, "");
+        }
+        assert_eq!(output(&script(other.path()), Changes::Anywhere).await, "written\n");
+    }
+
+    /// Returns whether the kernel lists Landlock among its security modules, or in a container, enforces it.
+    fn has_landlock() -> bool {
+        use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
+        let required = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        required.handle_access(AccessFs::from_all(ABI::V1)).is_ok_and(|ruleset| ruleset.create().is_ok())
+    }
+}

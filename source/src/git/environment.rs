@@ -21,8 +21,7 @@ pub enum GitSetup {
 
 /// The variables with which users set up their own git: certificates, ssh, a program that asks for passwords, settings,
 /// and proxies. All others that begin with `GIT_` belong to one repository or one run of git.
-const OWN: [&str; 7] =
-    ["GIT_SSL_", "GIT_SSH", "GIT_ASKPASS", "GIT_CONFIG_", "GIT_PROXY_", "GIT_HTTP_", "GIT_TERMINAL_PROMPT"];
+const OWN: [&str; 6] = ["GIT_SSL_", "GIT_SSH", "GIT_ASKPASS", "GIT_CONFIG_", "GIT_PROXY_", "GIT_HTTP_"];
 
 /// The variable with the settings of `git -c`. Git reads it after all others, so it would override ours.
 const OF_ONE_RUN: &str = "GIT_CONFIG_PARAMETERS";
@@ -85,7 +84,7 @@ impl Setup {
     pub(super) fn pass_on(self, command: &mut Command) {
         let variables = std::env::vars_os().filter(|(name, _)| self.keeps(&name.to_string_lossy()));
         command.env_clear().envs(variables);
-        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+        command.env("LC_ALL", "C").env_remove("LANGUAGE").env("GIT_TERMINAL_PROMPT", "0");
         if self != Self::Own || std::env::var_os("GIT_ASKPASS").is_none() {
             command.env("GIT_ASKPASS", "");
         }
@@ -106,5 +105,37 @@ impl Setup {
     pub(super) fn starts_ssh(self) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value: OsString| !value.is_empty());
         self == Self::Own && (set("GIT_SSH_COMMAND") || set("GIT_SSH"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_set_up_keeps_its_variables() {
+        for (name, own, ours, isolated) in [
+            ("PATH", true, true, true),
+            ("HTTPS_PROXY", true, true, true),
+            ("SECRET_OF_THE_POD", true, true, false),
+            ("GIT_SSL_CAINFO", true, false, false),
+            ("GIT_SSH_COMMAND", true, false, false),
+            ("GIT_ASKPASS", true, false, false),
+            ("GIT_CONFIG_COUNT", true, false, false),
+            ("GIT_CONFIG_GLOBAL", true, false, false),
+            ("GIT_PROXY_COMMAND", true, false, false),
+            ("GIT_CONFIG_PARAMETERS", false, false, false),
+            ("GIT_DIR", false, false, false),
+            ("GIT_TRACE", false, false, false),
+            ("GIT_EXEC_PATH", false, false, false),
+        ] {
+            assert_eq!(
+                [Setup::Own, Setup::Ours, Setup::Isolated].map(|setup| setup.keeps(name)),
+                [own, ours, isolated],
+                "{name}"
+            );
+        }
+        assert_eq!(Setup::of(GitSetup::Own, true), Setup::Ours);
+        assert_eq!(Setup::of(GitSetup::Isolated, true), Setup::Isolated);
     }
 }

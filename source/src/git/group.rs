@@ -11,8 +11,18 @@ use crate::error::GitFault;
 use crate::git::confine::{self, Confinement};
 use crate::git::stderr::{GitStderr, listen};
 
-/// The most bytes that are read of a listing of refs.
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// The end of a git, and what it wrote.
+pub(super) struct GitExit {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    /// Whether `stdout` is all of it.
+    pub(super) is_whole: bool,
+    pub(super) stderr: GitStderr,
+}
+
+/// The most bytes that are read of a listing of refs: that of exactly the refs in use, or of the branches of a repository
+/// that does not have them.
+pub(super) const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// A running git with every process that it starts (ssh, the https helper). All of them end when this is dropped.
 pub(super) struct ProcessGroup {
@@ -36,7 +46,8 @@ impl ProcessGroup {
         &mut self.child
     }
 
-    pub(super) async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, GitStderr), GitFault> {
+    /// Runs git to its end. `traced` says that it traces what it gets over https.
+    pub(super) async fn run(&mut self, input: &[u8], traced: bool) -> Result<GitExit, GitFault> {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -44,23 +55,24 @@ impl ProcessGroup {
                 let _ = stdin.write_all(input).await;
             }
         };
-        let ((), stdout, stderr, status) =
-            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr), self.child.wait());
+        let ((), (stdout, is_whole), stderr, status) =
+            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr, traced), self.child.wait());
         let status = status.map_err(|error| GitFault::Other(format!("git could not be waited for: {error}")))?;
-        Ok((status, stdout, stderr))
+        Ok(GitExit { status, stdout, is_whole, stderr })
     }
 }
 
-/// Reads to the end and keeps the beginning.
-async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
+/// Reads to the end and keeps the beginning. Returns also whether that is all.
+async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> (Vec<u8>, bool) {
     let mut kept = Vec::new();
+    let mut more = Ok(0);
     if let Some(mut stream) = stream {
         let beginning = (&mut stream).take(keep).read_to_end(&mut kept).await;
         if beginning.is_ok() {
-            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            more = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
     }
-    kept
+    (kept, matches!(more, Ok(0)))
 }
 
 impl Drop for ProcessGroup {

@@ -12,6 +12,7 @@ mod environment;
 mod failure;
 mod group;
 mod ls_remote;
+mod message;
 mod objects;
 mod program;
 mod requests;
@@ -86,7 +87,7 @@ impl Remote {
         }
         let place = CommitDirectory { commit, reference, subdirectory };
         let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
-        let Some(reason) = fault_of_the_copy(&outcome, kept) else { return outcome };
+        let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
@@ -100,17 +101,5 @@ impl Remote {
         if let Err(error) = kept.discard() {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }
-    }
-}
-
-/// Returns the reason of a failure that the cached repository may have caused: git's message says that the repository is
-/// damaged, or names its directory.
-fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
-    match outcome {
-        Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),
-        Err(SourceFault::Git(GitFault::Other(reason))) => {
-            reason.contains(&*kept.path().to_string_lossy()).then(|| reason.clone())
-        }
-        _ => None,
     }
 }

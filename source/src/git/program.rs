@@ -15,10 +15,10 @@ use crate::spec::{RemoteUrl, Scheme};
 use crate::git::confine::{Changes, Confinement};
 use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::environment::{GitSetup, Setup};
-use crate::git::failure::classify;
-use crate::git::group::ProcessGroup;
+use crate::git::failure::{Failure, not_git};
+use crate::git::group::{GitExit, ProcessGroup};
 use crate::git::requests::Requests;
-use crate::git::stderr::{GitStderr, TRACE};
+use crate::git::stderr::TRACE;
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
@@ -37,6 +37,8 @@ pub(crate) struct Program {
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
+    /// Whether `stdout` is all that git wrote.
+    pub(super) is_whole: bool,
 }
 
 impl Program {
@@ -127,14 +129,28 @@ impl Program {
             },
         };
         let mut group = ProcessGroup::start(&mut command, &confinement).map_err(without_word)?;
-        let running = group.run(stdin);
+        let running = group.run(stdin, self.url.scheme() == Scheme::Https);
         let ended = tokio::time::timeout(self.timeout, running).await;
-        let (status, stdout, GitStderr { text, retry_after }) =
+        let GitExit { status, stdout, is_whole, stderr } =
             ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
+        let answer = stderr.answer.as_ref();
         if status.success() {
-            return Ok(GitOutput { stdout });
+            // What is no answer of git's smart protocol reads like a repository without refs.
+            return match answer.filter(|answer| answer.status == 200 && !answer.is_git()) {
+                Some(answer) => Err(without_word(GitFault::NotGit(not_git(answer)))),
+                None => Ok(GitOutput { stdout, is_whole }),
+            };
         }
-        Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
+        let failure = Failure {
+            text: &self.scrub(&stderr.text()),
+            answer,
+            redirected: stderr.redirected,
+            url: &self.url,
+            repository,
+            download_bytes: self.download_bytes,
+            memory_bytes: confinement.memory,
+        };
+        Err((failure.classify(), answer.and_then(|answer| answer.retry_after)))
     }
 
     /// Starts git to read from the disk, without access to any network.
@@ -148,6 +164,11 @@ impl Program {
     /// Returns the time limit of one run.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Returns the limit of memory of a git that reads objects.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn command(&self, setup: Setup, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use rototo_engine::Tree;
 
-use crate::error::GitFault;
 use crate::hosts::Recent;
 use crate::limits::layout::PathEntry;
 use crate::spec::{Commit, Subdirectory};
@@ -82,11 +81,11 @@ impl Trees {
 /// The reason why a directory isn't found in the one above it.
 pub(super) enum NoRoot {
     Missing,
-    Garbled(GitFault),
+    Garbled,
 }
 
 fn find_directory(listing: &[u8], name: &str) -> Result<ObjectId, NoRoot> {
-    let entries = tree_entries(listing).map_err(NoRoot::Garbled)?;
+    let entries = tree_entries(listing).ok_or(NoRoot::Garbled)?;
     let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == PathEntry::Directory);
     found.map(|entry| entry.id).ok_or(NoRoot::Missing)
 }

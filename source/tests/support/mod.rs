@@ -22,8 +22,13 @@ pub struct Repository {
 
 impl Repository {
     pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// Makes a repository with options of `git init`.
+    pub fn with(options: &[&str]) -> Self {
         let repository = Self { directory: tempfile::tempdir().unwrap() };
-        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository.git(&[&["init", "--quiet", "--initial-branch=main"], options].concat());
         repository
     }
 
@@ -67,6 +72,15 @@ impl Repository {
         command.current_dir(self.path()).arg("mktree").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(entries.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// Writes an object of any content, as git would not, and returns its name.
+    pub fn write_object(&self, kind: &str, content: &[u8]) -> String {
+        let mut command = Command::new("git");
+        command.current_dir(self.path()).args(["hash-object", "-t", kind, "-w", "--stdin", "--literally"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
     }
 
