@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, Hosts, Proxy};
+use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
@@ -27,11 +27,21 @@ pub(crate) struct Program {
     setup: GitSetup,
     proxy: Option<Proxy>,
     // `None` for a repository on this machine.
-    host: Option<Arc<Host>>,
+    host: Option<Host>,
     requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
     memory_bytes: u64,
+}
+
+/// What a run that failed says about the host.
+enum Blame {
+    /// It failed.
+    Host(HostFailure),
+    /// It works.
+    Answered,
+    /// Nothing: the run did not come to it, took too long, or failed at another host.
+    Nobody,
 }
 
 /// The output of a successful run.
@@ -50,7 +60,7 @@ impl Program {
         requests: Arc<Requests>,
         limits: &Limits,
     ) -> Self {
-        let host = (url.scheme() != Scheme::File).then(|| hosts.host(url.host()));
+        let host = (url.scheme() != Scheme::File).then(|| hosts.host(url, credentials));
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
             url,
@@ -89,13 +99,11 @@ impl Program {
         };
         host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
-            // The fault is the host's, and concerns all of its repositories.
-            Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
-                host.refused(retry_after);
+            Err((fault, Blame::Host(failure))) => {
+                host.failed(failure);
                 Err(fault)
             }
-            // Our time limit says nothing about the health of the host.
-            Err((fault @ GitFault::TimedOut(_), _)) => Err(fault),
+            Err((fault, Blame::Nobody)) => Err(fault),
             other => {
                 host.answered();
                 other.map_err(|(fault, _)| fault)
@@ -108,8 +116,8 @@ impl Program {
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
-    ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
-        let without_word = |fault| (fault, None);
+    ) -> Result<GitOutput, (GitFault, Blame)> {
+        let without_word = |fault| (fault, Blame::Nobody);
         let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, setup).map_err(without_word)?;
@@ -137,7 +145,7 @@ impl Program {
         if status.success() {
             // What is no answer of git's smart protocol reads like a repository without refs.
             return match answer.filter(|answer| answer.status == 200 && !answer.is_git()) {
-                Some(answer) => Err(without_word(GitFault::NotGit(not_git(answer)))),
+                Some(answer) => Err((GitFault::NotGit(not_git(answer)), Blame::Answered)),
                 None => Ok(GitOutput { stdout, is_whole }),
             };
         }
@@ -150,7 +158,19 @@ impl Program {
             download_bytes: self.download_bytes,
             memory_bytes: confinement.memory,
         };
-        Err((failure.classify(), answer.and_then(|answer| answer.retry_after)))
+        let fault = failure.classify();
+        let blame = match &fault {
+            GitFault::Unreachable(_) => Blame::Host(HostFailure::Unreachable),
+            // The host that this one redirects to is down.
+            GitFault::Interrupted(_) if stderr.redirected && answer.is_none_or(|answer| answer.status < 400) => {
+                Blame::Nobody
+            }
+            GitFault::Throttled(_) | GitFault::Interrupted(_) => {
+                Blame::Host(HostFailure::Refused(answer.and_then(|answer| answer.retry_after)))
+            }
+            _ => Blame::Answered,
+        };
+        Err((fault, blame))
     }
 
     /// Starts git to read from the disk, without access to any network.

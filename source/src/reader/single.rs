@@ -89,9 +89,14 @@ impl SingleReader {
         }
     }
 
-    /// Returns the rest of the backoff of `host`.
-    pub(crate) fn wait(&self, host: &str) -> Option<Duration> {
-        self.hosts.wait(host)
+    /// Returns the rest of the backoff of the source's host.
+    pub(crate) fn wait(&self, access: &Access) -> Option<Duration> {
+        let url = match access.source() {
+            Source::Git(git) => git.remote(),
+            Source::Archive(archive) => archive.url(),
+            Source::Local(_) | Source::Kubernetes { .. } => return None,
+        };
+        self.hosts.wait(url, access.credentials())
     }
 
     /// Returns the number of requests to git hosts.
@@ -139,7 +144,6 @@ impl SingleReader {
         let program = Program::new(url, credentials, (self.git, proxy), &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
         remotes.insert(key, Arc::clone(&remote), now);
-        self.hosts.forget_idle();
         (remote, remotes.forget(now))
     }
 
