@@ -20,7 +20,7 @@ struct Copy {
 impl Copy {
     fn new() -> Self {
         let copy = Self { directory: tempfile::tempdir().unwrap() };
-        CachedRepository::new(copy.path()).prepare().unwrap();
+        CachedRepository::new(copy.path(), u64::MAX).prepare().unwrap();
         copy
     }
 
@@ -52,7 +52,7 @@ impl Copy {
         let setup = (GitSetup::Isolated, None);
         let program = Program::new(git.remote(), &Credentials::default(), setup, &hosts, Arc::default(), &limits);
         let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
-        read(&program, &limits, &CachedRepository::new(self.path()), &mut Trees::default(), place).await
+        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), &mut Trees::default(), place).await
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Failure<'a> {
     pub(super) url: &'a RemoteUrl,
     /// The cached repository, if the run used it.
     pub(super) repository: Option<&'a Path>,
+    /// Whether a transfer was stopped at its limit.
+    pub(super) filled: bool,
     pub(super) download_bytes: u64,
     /// The limit of memory, if there was one.
     pub(super) memory_bytes: Option<u64>,
@@ -137,7 +139,9 @@ impl Failure<'_> {
             return GitFault::Other(said);
         }
         // A limit on file sizes ends the process that writes the transfer to the disk.
-        if git().any(|line| line.cleaned.contains("died of signal 25") || line.cleaned.ends_with("File too large")) {
+        if self.filled
+            || git().any(|line| line.cleaned.contains("died of signal 25") || line.cleaned.ends_with("File too large"))
+        {
             return GitFault::TransferTooLarge { limit: self.download_bytes };
         }
         if let Some(limit) = self.memory_bytes.filter(|_| self.lacked_memory(&messages)) {

@@ -11,6 +11,7 @@ fn classified(source: &str, text: &str, answer: Option<HttpAnswer>) -> GitFault 
         redirected: answer.as_ref().is_some_and(|answer| answer.location.is_some()),
         url: git.remote(),
         repository: Some(Path::new("/data/git/a.git")),
+        filled: false,
         download_bytes: 1,
         memory_bytes: Some(1),
     };

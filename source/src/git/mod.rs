@@ -14,6 +14,7 @@ mod group;
 mod ls_remote;
 mod message;
 mod objects;
+mod packs;
 mod program;
 mod requests;
 mod stderr;
@@ -57,7 +58,7 @@ struct Contents {
 impl Remote {
     /// Makes the repository that `program` talks to, with its cache in the directory `cached_repository`.
     pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
-        let contents = Contents { kept: CachedRepository::new(kept), trees: Trees::default() };
+        let contents = Contents { kept: CachedRepository::new(kept, limits.git_cache_bytes), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }
 

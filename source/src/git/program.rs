@@ -17,6 +17,7 @@ use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::environment::{GitSetup, Setup};
 use crate::git::failure::{Failure, not_git};
 use crate::git::group::{GitExit, ProcessGroup};
+use crate::git::packs::PackFile;
 use crate::git::requests::Requests;
 use crate::git::stderr::TRACE;
 
@@ -155,6 +156,9 @@ impl Program {
             redirected: stderr.redirected,
             url: &self.url,
             repository,
+            // Git does not say that a signal ended the program that writes the transfer, but the file is there.
+            filled: repository
+                .is_some_and(|path| PackFile::unfinished(path).any(|file| file.bytes >= self.download_bytes)),
             download_bytes: self.download_bytes,
             memory_bytes: confinement.memory,
         };
@@ -213,6 +217,8 @@ impl Program {
             ("submodule.recurse", "false"),
             ("fetch.recurseSubmodules", "false"),
             ("fetch.writeCommitGraph", "false"),
+            // Each transfer stays a pack, so that the packs are all of a repository's disk.
+            ("fetch.unpackLimit", "1"),
             ("protocol.version", "2"),
             // Git streams larger objects.
             ("core.bigFileThreshold", "1m"),

@@ -26,6 +26,9 @@ pub struct Limits {
     /// has it: thousands of directories may share one. Default: 16 MiB, five times what 10,000 entries with the longest
     /// names need.
     pub listing_bytes: u64,
+    /// The disk of one cached repository. A larger one is fetched anew, as nothing is removed from it. Default: 128 MiB, for
+    /// the two transfers that one reading needs at most, and some room.
+    pub git_cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -39,6 +42,7 @@ impl Default for Limits {
             unpacked_bytes: 200 * MIB,
             entries: 10_000,
             listing_bytes: 16 * MIB,
+            git_cache_bytes: 128 * MIB,
         }
     }
 }
