@@ -107,7 +107,7 @@ async fn a_repository_with_sha256_names_is_named() {
 }
 
 #[tokio::test]
-async fn a_repository_without_branches_and_one_without_a_head_are_named() {
+async fn a_repository_without_branches_and_one_without_its_default_branch_are_named() {
     let repository = Repository::new();
     for fragment in ["", "main"] {
         let error = read(&reader(), &repository.source(fragment)).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn a_repository_without_branches_and_one_without_a_head_are_named() {
     assert_eq!(read(&reader(), &repository.source("gone")).await.unwrap_err().code(), "no_reference");
     repository.git(&["symbolic-ref", "HEAD", "refs/heads/never"]);
     let error = read(&reader(), &repository.source("")).await.unwrap_err();
-    assert_eq!((error.code(), error.is_transient()), ("dangling_head", false), "{error}");
+    assert_eq!((error.code(), error.is_transient()), ("no_default_branch", false), "{error}");
     assert!(read(&reader(), &repository.source("main")).await.is_ok());
 }
 
@@ -222,4 +222,12 @@ fn a_users_own_git_keeps_its_environment() {
     for variable in ["GIT_SSH", "GIT_SSH_COMMAND"] {
         read_with(&over_ssh, &[(variable, &ssh), ("GIT_SSH_VARIANT", "simple")]).unwrap();
     }
+    let settings = [
+        ("GIT_CONFIG_COUNT", "2"),
+        ("GIT_CONFIG_KEY_0", "core.sshCommand"),
+        ("GIT_CONFIG_VALUE_0", &*ssh),
+        ("GIT_CONFIG_KEY_1", "ssh.variant"),
+        ("GIT_CONFIG_VALUE_1", "simple"),
+    ];
+    read_with(&over_ssh, &settings).unwrap();
 }

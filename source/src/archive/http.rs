@@ -142,7 +142,7 @@ impl Http {
     ) -> Result<ArchiveResponse, HostFault> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_STEPS {
-            let host = self.hosts.host(&url, &self.credentials);
+            let host = self.hosts.host(self.credentials.host_key(&url));
             if let Err(BackedOff) = host.ask() {
                 *asked = None;
                 return Err((ArchiveFault::LeftAlone, None));

@@ -36,7 +36,7 @@ pub enum GitFault {
     EmptyRepository,
     /// The repository's `HEAD` names a branch that does not exist.
     #[error("the repository's HEAD names a branch that does not exist: name a branch after `#`")]
-    DanglingHead,
+    NoDefaultBranch,
     /// The repository names its objects with SHA-256.
     #[error("the repository names its objects with SHA-256, which is not supported: use one with SHA-1 names")]
     ObjectFormat,
@@ -119,7 +119,7 @@ impl GitFault {
             | Self::NoRepository(_)
             | Self::NotGit(_)
             | Self::EmptyRepository
-            | Self::DanglingHead
+            | Self::NoDefaultBranch
             | Self::ObjectFormat
             | Self::ForeignOwner(_)
             | Self::UnknownUser(_)
@@ -141,7 +141,7 @@ impl GitFault {
             Self::NoRepository(_) => "no_repository",
             Self::NotGit(_) => "not_git",
             Self::EmptyRepository => "empty_repository",
-            Self::DanglingHead => "dangling_head",
+            Self::NoDefaultBranch => "no_default_branch",
             Self::ObjectFormat => "object_format",
             Self::ForeignOwner(_) => "foreign_owner",
             Self::UnknownUser(_) => "unknown_user",

@@ -57,8 +57,8 @@ mod linux {
     use std::sync::Once;
 
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus, Ruleset,
-        RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+        ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
+        RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
     };
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     use tokio::process::{Child, Command};
@@ -92,7 +92,6 @@ mod linux {
         let own = writable.map(open).transpose()?;
         let restrict = || -> Result<RestrictionStatus, RulesetError> {
             let mut ruleset = Ruleset::default()
-                .set_compatibility(CompatLevel::BestEffort)
                 .handle_access(AccessFs::from_all(VERSION))?
                 .handle_access(AccessNet::BindTcp)?
                 .scope(Scope::from_all(VERSION))?

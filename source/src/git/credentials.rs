@@ -13,8 +13,6 @@ use crate::credentials::{ClientCertificate, Login, SshIdentity};
 use crate::error::GitFault;
 use crate::spec::{RemoteUrl, Scheme};
 
-use crate::git::environment::Setup;
-
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);
 
@@ -34,12 +32,13 @@ pub(super) struct GitKeyFiles {
 }
 
 impl GitKeyFiles {
-    /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply.
-    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl, setup: Setup) -> Result<Self, GitFault> {
+    /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply, and for ssh
+    /// the user's own command, if there is one.
+    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl, own_ssh: bool) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
         match url.scheme() {
             Scheme::Https => keys.for_https(credentials, url)?,
-            Scheme::Ssh => keys.for_ssh(credentials, setup)?,
+            Scheme::Ssh => keys.for_ssh(credentials, own_ssh)?,
             Scheme::File => {}
         }
         Ok(keys)
@@ -95,9 +94,9 @@ impl GitKeyFiles {
         Ok(())
     }
 
-    fn for_ssh(&mut self, credentials: &Credentials, setup: Setup) -> Result<(), GitFault> {
+    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool) -> Result<(), GitFault> {
         let command = match credentials.ssh() {
-            None if setup.starts_ssh() => return Ok(()),
+            None if own_ssh => return Ok(()),
             None if credentials.is_empty() => SSH.to_owned(),
             None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
             Some(SshIdentity { key, known_hosts }) => {
@@ -154,7 +153,7 @@ mod tests {
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), Setup::Isolated)
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false)
     }
 
     #[test]

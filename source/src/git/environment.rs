@@ -1,6 +1,6 @@
 //! The environment of git: what it gets of the variables of this process, and the settings that are added to it.
 
-use std::ffi::OsString;
+use std::process::Stdio;
 
 use tokio::process::Command;
 
@@ -101,10 +101,29 @@ impl Setup {
         command.env("GIT_CONFIG_COUNT", count.to_string());
     }
 
-    /// Returns whether the environment has a way to start ssh.
-    pub(super) fn starts_ssh(self) -> bool {
-        let set = |name| std::env::var_os(name).is_some_and(|value: OsString| !value.is_empty());
-        self == Self::Own && (set("GIT_SSH_COMMAND") || set("GIT_SSH"))
+    /// Returns whether the user has a command of their own for ssh, in the environment or in git's settings.
+    pub(super) async fn starts_ssh(self) -> bool {
+        if self != Self::Own {
+            return false;
+        }
+        if ["GIT_SSH_COMMAND", "GIT_SSH"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
+            return true;
+        }
+        let mut command = Command::new("git");
+        self.pass_on(&mut command);
+        command.args(["config", "--get", "core.sshCommand"]).current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+        // A git that can't be run is reported by the run that follows.
+        command.output().await.is_ok_and(|output| !output.stdout.is_empty())
+    }
+
+    /// Keeps an ssh of the user from asking on the terminal, where it would wait for an answer until git's time is over.
+    pub(super) fn ask_nobody(command: &mut Command) {
+        if std::env::var_os("SSH_ASKPASS").is_none() {
+            command.env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
+        }
     }
 }
 

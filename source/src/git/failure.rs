@@ -277,7 +277,8 @@ pub(super) fn is_refused_by_name(said: &str) -> bool {
 
 /// Returns the lines with content, folded.
 fn shown(messages: &[Message<'_>]) -> String {
-    let lines: Vec<String> = messages.iter().filter(|message| message.tells()).map(Message::without_queries).collect();
+    let lines: Vec<String> =
+        messages.iter().filter(|message| message.has_reason()).map(Message::without_queries).collect();
     let text = folded(lines.iter().map(String::as_str));
     if text.is_empty() { "no reason given".to_owned() } else { text }
 }

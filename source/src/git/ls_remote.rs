@@ -118,7 +118,7 @@ async fn has_no_branches(program: &Program) -> bool {
 /// Returns the reason why a ref is not listed.
 fn why_missing(fault: GitFault, reference: &GitReference, no_branches: bool) -> GitFault {
     match reference {
-        GitReference::Default if !no_branches => GitFault::DanglingHead,
+        GitReference::Default if !no_branches => GitFault::NoDefaultBranch,
         // Full names may be of other refs than branches.
         GitReference::Name(name) if name.starts_with("refs/") => fault,
         GitReference::Default | GitReference::Name(_) if no_branches => GitFault::EmptyRepository,

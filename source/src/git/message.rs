@@ -50,7 +50,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns whether the line tells a reason: it is no frame, no hint, and no boilerplate.
-    pub(super) fn tells(&self) -> bool {
+    pub(super) fn has_reason(&self) -> bool {
         let is_boilerplate = BOILERPLATE.iter().any(|words| self.whole.starts_with(words));
         self.whole.contains(char::is_alphanumeric) && !is_boilerplate && !self.whole.starts_with("hint:")
     }

@@ -61,7 +61,7 @@ impl Program {
         requests: Arc<Requests>,
         limits: &Limits,
     ) -> Self {
-        let host = (url.scheme() != Scheme::File).then(|| hosts.host(url, credentials));
+        let host = (url.scheme() != Scheme::File).then(|| hosts.host(credentials.host_key(url)));
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
             url,
@@ -121,10 +121,14 @@ impl Program {
         let without_word = |fault| (fault, Blame::Nobody);
         let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
-        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, setup).map_err(without_word)?;
+        let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
+        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh).map_err(without_word)?;
         let mut command = self.command(setup, repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
+        }
+        if own_ssh {
+            Setup::ask_nobody(&mut command);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
         let confinement = Confinement {
@@ -182,7 +186,7 @@ impl Program {
         let mut command = self.command(Setup::Isolated, Some(repository), std::iter::empty());
         command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
         let memory = Some(self.memory_bytes);
-        ProcessGroup::start(&mut command, &Confinement { memory, file_size: Some(0), changes: Changes::Nowhere })
+        ProcessGroup::start(&mut command, &Confinement { memory, file_size: None, changes: Changes::Nowhere })
     }
 
     /// Returns the time limit of one run.

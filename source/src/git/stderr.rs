@@ -131,7 +131,7 @@ mod tests {
         "fatal: unable to access: The requested URL returned error: 429\n",
     ];
 
-    fn heard(lines: &[&str], traced: bool) -> GitStderr {
+    fn received_lines(lines: &[&str], traced: bool) -> GitStderr {
         let mut output = GitStderr::default();
         for line in lines {
             output.take_line(line.as_bytes(), traced, SystemTime::UNIX_EPOCH);
@@ -141,12 +141,12 @@ mod tests {
 
     #[test]
     fn a_trace_is_dropped_except_for_the_last_answer() {
-        let output = heard(&TRACED, true);
+        let output = received_lines(&TRACED, true);
         assert_eq!(output.text(), b"fatal: unable to access: The requested URL returned error: 429\n");
         let retry_after = Some(Duration::from_secs(120));
         assert_eq!(output.answer, Some(HttpAnswer { status: 429, retry_after, ..HttpAnswer::default() }));
         assert!(output.redirected);
-        assert_eq!(heard(&TRACED, false).answer, None, "a host over ssh writes no trace");
+        assert_eq!(received_lines(&TRACED, false).answer, None, "a host over ssh writes no trace");
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         let answer = |status: &str| {
             let (sent, received) =
                 (line("=> Send header: CONNECT h:443 HTTP/1.1"), line(&format!("<= Recv header: {status}")));
-            heard(&[&sent, &received], true).answer
+            received_lines(&[&sent, &received], true).answer
         };
         assert_eq!(answer("HTTP/1.1 200 Connection established"), None);
         let refused = answer("HTTP/1.1 407 Who");
@@ -166,7 +166,7 @@ mod tests {
     fn of_a_mebibyte_the_beginning_and_the_end_are_kept() {
         let long = format!("remote: {}\n", "x".repeat(1000));
         let lines: Vec<&str> = std::iter::repeat_n(&*long, 1000).chain(["fatal: the reason\n"]).collect();
-        let text = heard(&lines, true).text();
+        let text = received_lines(&lines, true).text();
         assert!(text.starts_with(b"remote: ") && text.ends_with(b"fatal: the reason\n"));
         assert!(text.len() <= 2 * MAX_BYTES, "{}", text.len());
     }

@@ -13,11 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rototo_engine::Digest;
 
-use crate::credentials::Credentials;
 use crate::hosts::backoff::HostBackoff;
 pub use crate::hosts::proxy::{InvalidProxy, Proxy};
 pub(crate) use crate::hosts::recent::Recent;
-use crate::spec::RemoteUrl;
 
 /// A source of numbers from 0 to 1, so that the processes that wait do not all come back at once.
 pub type Jitter = fn() -> f64;
@@ -25,12 +23,15 @@ pub type Jitter = fn() -> f64;
 /// All hosts that one reader talks to. A clone knows the same hosts.
 #[derive(Clone)]
 pub(crate) struct Hosts {
-    backoffs: Arc<Mutex<HashMap<HostKey, SharedBackoff>>>,
+    backoffs: Arc<Mutex<HashMap<BackoffKey, SharedBackoff>>>,
     jitter: Jitter,
 }
 
-/// Scheme, host, and port; and the digest of credentials, or nothing for all of them together.
-type HostKey = (String, Option<Digest>);
+/// Scheme, host, and port; and the digest of credentials.
+pub(crate) type HostKey = (String, Digest);
+
+/// The same, or nothing for all credentials together.
+type BackoffKey = (String, Option<Digest>);
 
 type SharedBackoff = Arc<Mutex<HostBackoff>>;
 
@@ -39,9 +40,9 @@ impl Hosts {
         Self { backoffs: Arc::default(), jitter }
     }
 
-    /// Returns the host of `url` for these credentials.
-    pub(crate) fn host(&self, url: &RemoteUrl, credentials: &Credentials) -> Host {
-        let (everybody, own) = keys(url, credentials);
+    /// Returns a host for one set of credentials.
+    pub(crate) fn host(&self, key: HostKey) -> Host {
+        let (everybody, own) = keys(key);
         let mut backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
         if !backoffs.contains_key(&own) {
             let now = Instant::now();
@@ -51,18 +52,17 @@ impl Hosts {
         Host { everybody: of(everybody), own: of(own), jitter: self.jitter }
     }
 
-    /// Returns the rest of the backoff of the host of `url` for these credentials.
-    pub(crate) fn wait(&self, url: &RemoteUrl, credentials: &Credentials) -> Option<Duration> {
-        let (everybody, own) = keys(url, credentials);
+    /// Returns the rest of the backoff of a host for one set of credentials.
+    pub(crate) fn wait(&self, key: HostKey) -> Option<Duration> {
+        let (everybody, own) = keys(key);
         let backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |key| with(backoffs.get(key)?, |backoff| backoff.wait(Instant::now()));
         wait(&everybody).max(wait(&own))
     }
 }
 
-fn keys(url: &RemoteUrl, credentials: &Credentials) -> (HostKey, HostKey) {
-    let place = url.place();
-    ((place.clone(), None), (place, Some(credentials.for_address(url).digest())))
+fn keys((place, credentials): HostKey) -> (BackoffKey, BackoffKey) {
+    ((place.clone(), None), (place, Some(credentials)))
 }
 
 fn with<T>(backoff: &Mutex<HostBackoff>, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
@@ -135,64 +135,43 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Source;
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    fn url(source: &str) -> RemoteUrl {
-        let Source::Git(git) = source.parse().unwrap() else { panic!("{source}") };
-        git.remote().clone()
-    }
-
-    fn token(token: &str) -> Credentials {
-        Credentials::bearer(token).unwrap()
+    fn key(place: &str, credentials: &str) -> HostKey {
+        (place.to_owned(), Digest::of(credentials.as_bytes()))
     }
 
     #[test]
     fn the_wait_of_one_token_is_not_that_of_another() {
         let hosts = Hosts::new(|| 0.0);
-        let (a, b) = (url("git+https://h/a.git"), url("git+https://h:443/b.git"));
-        hosts.host(&a, &token("one")).failed(HostFailure::Refused(Some(seconds(3600))));
-        assert!(hosts.host(&b, &token("one")).ask().is_err());
-        assert!(hosts.wait(&b, &token("one")).unwrap() > seconds(3500));
-        assert!(hosts.host(&b, &token("two")).ask().is_ok());
-        assert!(hosts.host(&b, &Credentials::default()).ask().is_ok());
-        assert_eq!(hosts.wait(&b, &token("two")), None);
+        hosts.host(key("https://h", "one")).failed(HostFailure::Refused(Some(seconds(3600))));
+        assert!(hosts.host(key("https://h", "one")).ask().is_err());
+        assert!(hosts.wait(key("https://h", "one")).unwrap() > seconds(3500));
+        assert!(hosts.host(key("https://h", "two")).ask().is_ok());
+        assert_eq!(hosts.wait(key("https://h", "two")), None);
     }
 
     #[test]
     fn a_host_that_is_not_reached_is_left_alone_by_all_for_half_a_minute_at_most() {
         let hosts = Hosts::new(|| 1.0);
-        let a = url("git+https://h/a.git");
         for _ in 0..100 {
-            hosts.host(&a, &token("one")).failed(HostFailure::Unreachable);
+            hosts.host(key("https://h", "one")).failed(HostFailure::Unreachable);
         }
-        assert!(hosts.host(&a, &token("two")).ask().is_err());
-        assert!(hosts.wait(&a, &token("two")).unwrap() <= seconds(30));
-        hosts.host(&a, &token("one")).failed(HostFailure::Refused(None));
-        assert!(hosts.host(&a, &token("two")).ask().is_ok(), "it answers somebody");
-    }
-
-    #[test]
-    fn ports_and_schemes_are_other_hosts() {
-        let hosts = Hosts::new(|| 0.0);
-        let none = Credentials::default();
-        hosts.host(&url("git+ssh://git@h/r.git"), &none).failed(HostFailure::Unreachable);
-        for same in ["git+ssh://git@h/other.git", "git+ssh://h:22/r.git"] {
-            assert!(hosts.host(&url(same), &none).ask().is_err(), "{same}");
-        }
-        for other in ["git+https://h/r.git", "git+ssh://git@h:2222/r.git", "git+https://h:8443/r.git"] {
-            assert!(hosts.host(&url(other), &none).ask().is_ok(), "{other}");
-        }
+        assert!(hosts.host(key("https://h", "two")).ask().is_err());
+        assert!(hosts.wait(key("https://h", "two")).unwrap() <= seconds(30));
+        assert!(hosts.host(key("ssh://h", "two")).ask().is_ok(), "another program listens there");
+        hosts.host(key("https://h", "one")).failed(HostFailure::Refused(None));
+        assert!(hosts.host(key("https://h", "two")).ask().is_ok(), "it answers somebody");
     }
 
     #[test]
     fn hosts_without_failures_are_forgotten() {
         let hosts = Hosts::new(|| 0.0);
         for number in 0..100 {
-            let _ = hosts.host(&url(&format!("git+https://h{number}/r.git")), &Credentials::default()).ask();
+            let _ = hosts.host(key(&format!("https://h{number}"), "one")).ask();
         }
         assert!(hosts.backoffs.lock().unwrap().len() <= 2);
     }

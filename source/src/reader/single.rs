@@ -96,7 +96,7 @@ impl SingleReader {
             Source::Archive(archive) => archive.url(),
             Source::Local(_) | Source::Kubernetes { .. } => return None,
         };
-        self.hosts.wait(url, access.credentials())
+        self.hosts.wait(access.credentials().host_key(url))
     }
 
     /// Returns the number of requests to git hosts.
