@@ -16,8 +16,9 @@ use crate::spec::{RemoteUrl, Scheme};
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);
 
-/// Ssh refuses unknown and changed host keys, prompts nobody, and leaves out the banner of the host.
-const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15 -o LogLevel=ERROR";
+/// Ssh refuses unknown and changed host keys, and prompts nobody. Its log level stays: a lower one hides the banner of the
+/// host, and also why the two could not agree, or who closed the connection.
+const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15";
 
 /// Answers git's prompt for user and password, and no other prompt.
 const HELPER: &str =

@@ -44,6 +44,7 @@ const BEGINNINGS: [(Kind, &[&str]); 9] = [
         GitFault::NotTrusted,
         &[
             "Host key verification failed",
+            "Unable to negotiate with",
             "SSL certificate problem",
             "SSL certificate verification failed",
             "SSL: no alternative certificate subject name",
@@ -117,6 +118,7 @@ const WORDS: [(Kind, &[&str]); 2] = [
         GitFault::AccessDenied,
         &[
             "permission denied",
+            "too many authentication failures",
             "access denied",
             "access to this repository has been disabled",
             "saml",
@@ -275,10 +277,11 @@ pub(super) fn is_refused_by_name(said: &str) -> bool {
     said.split("; ").any(|line| refusals.iter().any(|words| line.starts_with(words)))
 }
 
-/// Returns the lines with content, folded.
+/// Returns the lines with content, folded. A host greets whoever logs in, so where ssh was denied, its own lines are all.
 fn shown(messages: &[Message<'_>]) -> String {
-    let lines: Vec<String> =
-        messages.iter().filter(|message| message.has_reason()).map(Message::without_queries).collect();
+    let denied = messages.iter().any(Message::is_denial_of_ssh);
+    let has_reason = |message: &&Message<'_>| message.has_reason() && (!denied || message.is_of_ssh());
+    let lines: Vec<String> = messages.iter().filter(has_reason).map(Message::without_queries).collect();
     let text = folded(lines.iter().map(String::as_str));
     if text.is_empty() { "no reason given".to_owned() } else { text }
 }

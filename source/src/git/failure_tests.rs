@@ -120,6 +120,17 @@ fn what_hosts_say_over_ssh_shows_what_failed() {
             "access_denied",
             "Load key \"/tmp/identity\": error in libcrypto; git@h: Permission denied (publickey).",
         ),
+        (
+            "Welcome to h\nAll is logged\nBe nice\nAnd brief\ngit@h: Permission denied (publickey).\n".to_owned(),
+            "access_denied",
+            "(git@h: Permission denied (publickey).)",
+        ),
+        (
+            "Unable to negotiate with 1.2.3.4 port 22: no matching host key type found. Their offer: ssh-rsa\n".to_owned(),
+            "host_not_trusted",
+            "Their offer: ssh-rsa",
+        ),
+        ("Connection closed by 127.0.0.1 port 22\n".to_owned(), "interrupted", "Connection closed by 127.0.0.1 port 22"),
         ("Host key verification failed.\n".to_owned(), "host_not_trusted", "Host key verification failed."),
         ("No user exists for uid 1000620000\n".to_owned(), "unknown_user", "No user exists for uid 1000620000"),
         (

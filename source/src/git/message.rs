@@ -55,6 +55,18 @@ impl<'a> Message<'a> {
         self.whole.contains(char::is_alphanumeric) && !is_boilerplate && !self.whole.starts_with("hint:")
     }
 
+    /// Returns whether ssh writes that the host denies access, such as `git@h: Permission denied (publickey).`
+    pub(super) fn is_denial_of_ssh(&self) -> bool {
+        self.speaker == Speaker::Other && self.whole.contains(": Permission denied (") && self.whole.ends_with(").")
+    }
+
+    /// Returns whether the line is one that ssh writes about a login.
+    pub(super) fn is_of_ssh(&self) -> bool {
+        let begins =
+            ["Load key ", "sign_and_send_pubkey", "Received disconnect from", "Disconnected from", "Permission denied"];
+        self.is_denial_of_ssh() || begins.iter().any(|words| self.whole.starts_with(words))
+    }
+
     /// Returns the line with each address cut before its query, which may hold a secret.
     pub(super) fn without_queries(&self) -> String {
         let words = self.whole.split(' ').map(|word| {
