@@ -6,8 +6,10 @@ mod support;
 
 use std::path::Path;
 
-use rototo_source::{Limits, Reader, ReaderOptions};
-use support::{MANIFEST, Repository, read};
+use rototo_source::{Access, Limits, Reader, ReaderOptions, Source};
+use support::git_http::serve_git;
+use support::https::HttpsServer;
+use support::{MANIFEST, Repository, credentials, paths, read};
 
 /// Returns a text of about `bytes` bytes that can't be compressed well.
 fn noise(seed: u64, bytes: u64) -> String {
@@ -56,4 +58,34 @@ async fn a_transfer_that_was_stopped_leaves_nothing_behind() {
         assert_eq!(error.code(), "transfer_too_large", "{error}");
     }
     assert!(bytes_of(cache.path()) < 100_000, "{} bytes", bytes_of(cache.path()));
+}
+
+#[tokio::test]
+async fn the_refs_of_a_host_become_no_files() {
+    let repository = Repository::new();
+    let old = repository.commit(&[MANIFEST]);
+    let new = repository.commit(&[("variables/a.toml", "a")]);
+    let refs: String = (0..5_000).map(|number| format!("{new} refs/heads/b{number:0>5}\n")).collect();
+    let packed = format!("# pack-refs with: peeled fully-peeled sorted \n{refs}");
+    std::fs::write(repository.path().join(".git/packed-refs"), packed).unwrap();
+    let root = repository.path().to_owned();
+    // Without this header git speaks its first protocol, in which a host sends only the commits of its refs.
+    let server = HttpsServer::start(move |request| {
+        let mut request = request.clone();
+        request.headers.remove("git-protocol");
+        serve_git(&root, &request)
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+    let source: Source = format!("git+https://{}/.git#{old}", server.address()).parse().unwrap();
+    let access = Access::new(source, credentials(&[("ca.crt", &server.authority.pem())]));
+    let (_, tree) = Reader::new(options).unwrap().read(access).await.unwrap();
+    assert_eq!(paths(&tree), ["rototo-workspace.toml"]);
+    let files = files_of(cache.path());
+    assert!(files < 50, "{files} files");
+}
+
+fn files_of(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { files_of(&entry.path()) } else { 1 }).sum()
 }

@@ -122,7 +122,9 @@ impl CachedRepository {
         }
         if sources.is_empty() {
             let all = ["+refs/heads/*:refs/kept/heads/*", "+refs/tags/*:refs/kept/tags/*"];
-            return self.fetch(program, &["--filter=blob:none"], &all, &[]).await.map_err(SourceFault::from);
+            // A dry run fetches the objects and writes no refs. Each would be a file, and a host may have a million.
+            let options = ["--dry-run", "--filter=blob:none"];
+            return self.fetch(program, &options, &all, &[]).await.map_err(SourceFault::from);
         }
         Err(GitFault::NoCommit(commit.clone()).into())
     }
