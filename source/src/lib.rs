@@ -41,7 +41,7 @@ mod spec;
 pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SignatureFault, SourceError, SourceFault};
-pub use git::GitRequest;
+pub use git::{GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};

@@ -5,9 +5,6 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rototo_source::{Access, Source};
@@ -53,20 +50,13 @@ async fn a_directory_in_git_of_a_hundred_thousand_entries_is_refused() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);
     let manifest = repository.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
-    let mktree = |entries: String| {
-        let mut command = Command::new("git");
-        command.current_dir(repository.path()).arg("mktree").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(entries.as_bytes()).unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
-    };
     let blobs = |names: &mut dyn Iterator<Item = String>| {
         names.map(|name| format!("100644 blob {manifest}\t{}\n", name.rsplit('/').next().unwrap())).collect::<String>()
     };
-    let variables = mktree(blobs(&mut names()));
-    let root = mktree(format!("100644 blob {manifest}\trototo-workspace.toml\n040000 tree {variables}\tvariables\n"));
-    let commit = repository.git(&["commit-tree", "-m", "many", &root]);
-    repository.git(&["update-ref", "refs/heads/main", &commit]);
+    let variables = repository.make_tree(&blobs(&mut names()));
+    let root = repository
+        .make_tree(&format!("100644 blob {manifest}\trototo-workspace.toml\n040000 tree {variables}\tvariables\n"));
+    repository.commit_tree(&root);
     let error = read(&reader(), &repository.source("main")).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("too_many_entries", false), "{error}");
 }

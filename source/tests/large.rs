@@ -11,16 +11,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rototo_source::{Access, Source};
 use support::https::{HttpsServer, respond};
-use support::{MANIFEST, Repository, credentials, read, reader};
+use support::{MANIFEST, Repository, credentials, peak_memory, read, reader};
 
 const MIB: u64 = 1 << 20;
-
-/// Returns the peak memory of this process.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
 
 #[tokio::test]
 async fn a_file_of_300_mib_is_refused_before_it_is_read() {
@@ -36,7 +29,7 @@ async fn a_file_of_300_mib_is_refused_before_it_is_read() {
     let server = HttpsServer::start(move |_| respond(200, &[], archive.clone()));
     let trusted = credentials(&[("ca.crt", &server.authority.pem())]);
 
-    let before = peak();
+    let before = peak_memory();
     let directory: Source = repository.path().to_str().unwrap().parse().unwrap();
     for source in [directory, repository.source("main")] {
         let error = read(&reader(), &source).await.unwrap_err();
@@ -46,5 +39,5 @@ async fn a_file_of_300_mib_is_refused_before_it_is_read() {
     let packed = format!("https://{}/a.tar.gz", server.address()).parse().unwrap();
     let error = reader().read(Access::new(packed, trusted)).await.unwrap_err();
     assert_eq!(error.code(), "too_large", "{error}");
-    assert!(peak() - before < 50 * MIB, "{} MiB more than before", (peak() - before) / MIB);
+    assert!(peak_memory() - before < 50 * MIB, "{} MiB more than before", (peak_memory() - before) / MIB);
 }

@@ -38,3 +38,20 @@ async fn a_key_opens_a_repository_on_a_known_host() {
     let error = reader().pin(access(&missing, &sshd.identity(), &sshd.known_hosts())).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("no_repository", false), "{error}");
 }
+
+#[tokio::test]
+async fn a_host_that_closes_the_connection_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut connection in listener.incoming().flatten() {
+            // A client whose greeting was read sees the end of the connection, and no reset.
+            let _ = connection.write_all(b"SSH-2.0-Test\r\n").and_then(|()| connection.read(&mut [0; 4096]));
+        }
+    });
+    let source = format!("git+ssh://git@127.0.0.1:{port}/r.git#main");
+    let error = reader().pin(&source.parse::<rototo_source::Source>().unwrap()).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("interrupted", true), "{error}");
+    assert!(error.to_string().contains("Connection"), "{error}");
+}

@@ -20,7 +20,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
-use rototo_source::{FileSources, Reader, ReaderOptions};
+use rototo_source::{FileSources, GitSetup, Limits, Reader, ReaderOptions};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -136,12 +136,7 @@ async fn programs(health: &Health) {
 
 /// Makes the way to the sources, with the data directory for what is read from them.
 fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
-    let reader = Reader::new(ReaderOptions {
-        cache_dir: Some(options.data_dir.join("git")),
-        jitter: fastrand::f64,
-        file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
-        ..ReaderOptions::default()
-    })?;
+    let reader = Reader::new(reader_options(options))?;
     let custom_rules = if options.no_lua {
         CustomRules::off()
     } else {
@@ -149,6 +144,18 @@ fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
     };
     let snapshots = Snapshots::new(options.data_dir.join("snapshots"));
     Ok(Sources::new(client.clone(), reader, custom_rules, snapshots))
+}
+
+/// The options with which this operator reads sources, whose authors need not be its administrators.
+fn reader_options(options: &Options) -> ReaderOptions {
+    ReaderOptions {
+        cache_dir: Some(options.data_dir.join("git")),
+        jitter: fastrand::f64,
+        git: GitSetup::Isolated,
+        file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
+        limits: Limits { unpacked_bytes: u64::from(options.max_document_mib) << 20, ..Limits::default() },
+        ..ReaderOptions::default()
+    }
 }
 
 /// Watches, reconciles, and serves until `shutdown`.
@@ -299,5 +306,35 @@ async fn renew(
             }
             Err(error) => warn!(%error, "the Secret with the operator's certificate could not be checked"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rototo_source::Source;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn documents_of_30_mib_are_refused_before_they_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (workspace, data) = (directory.path().join("workspace"), directory.path().join("data"));
+        std::fs::create_dir_all(workspace.join("variables")).unwrap();
+        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        let file = std::fs::File::create(workspace.join("variables/large.toml")).unwrap();
+        file.set_len(30 << 20).unwrap();
+        let source: Source = format!("file://{}", workspace.display()).parse().unwrap();
+        let code = async |more: &[&str]| {
+            let data = format!("--data-dir={}", data.display());
+            let own = ["rototo-operator", "--advertise-url=https://h", "--allow-file-sources", &data];
+            let options = Options::try_parse_from(own.iter().chain(more)).unwrap();
+            let error = Reader::new(reader_options(&options)).unwrap().read(&source).await.err();
+            error.map(|error| (error.code(), error.is_transient(), error.to_string()))
+        };
+        let (refusal, transient, text) = code(&[]).await.unwrap();
+        assert_eq!((refusal, transient), ("too_large", false), "{text}");
+        assert!(text.contains("larger than 8388608 bytes together"), "{text}");
+        assert_eq!(code(&["--max-document-mib=31"]).await, None);
     }
 }

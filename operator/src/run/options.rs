@@ -94,6 +94,17 @@ pub struct Options {
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
     pub allow_file_sources: bool,
 
+    /// The most MiB of all documents of a workspace with its layers. A larger one is refused. While it is linted, it takes
+    /// about twenty times as much memory, so 8 MiB fit into a pod of 512 MiB. The format itself allows 200 MiB.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_MAX_DOCUMENT_MIB",
+        value_name = "MIB",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=200)
+    )]
+    pub max_document_mib: u16,
+
     /// Run no custom rules. The operator then refuses a workspace that has some.
     #[arg(long, env = "ROTOTO_OPERATOR_NO_LUA")]
     pub no_lua: bool,

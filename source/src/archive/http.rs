@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -21,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use crate::credentials::Credentials;
 use crate::credentials::Login;
 use crate::error::ArchiveFault;
-use crate::hosts::{BackedOff, Host, Proxy, retry_after};
+use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
 use crate::spec::RemoteUrl;
@@ -36,7 +35,8 @@ pub(super) struct Http {
     login: Option<Login>,
     tls: Tls,
     routes: Routes,
-    host: Arc<Host>,
+    hosts: Hosts,
+    credentials: Credentials,
     timeout: Duration,
     download_bytes: u64,
 }
@@ -90,7 +90,7 @@ impl Http {
         url: &RemoteUrl,
         credentials: &Credentials,
         proxy: Option<&Proxy>,
-        host: Arc<Host>,
+        hosts: &Hosts,
         limits: &Limits,
     ) -> Result<Self, ArchiveFault> {
         let credentials = credentials.for_address(url);
@@ -102,7 +102,8 @@ impl Http {
             login: credentials.login().cloned(),
             tls: Tls::new(&credentials)?,
             routes: Routes::new(proxy),
-            host,
+            hosts: hosts.clone(),
+            credentials,
             timeout: limits.http_timeout,
             download_bytes: limits.download_bytes,
         })
@@ -114,29 +115,47 @@ impl Http {
         known: Option<&Validators>,
         directory: &Path,
     ) -> Result<ArchiveResponse, ArchiveFault> {
-        self.host.ask().map_err(|BackedOff| ArchiveFault::LeftAlone)?;
-        let answer = tokio::time::timeout(self.timeout, self.walk(known, directory)).await;
-        match answer.unwrap_or(Err((ArchiveFault::TimedOut(self.timeout), None))) {
-            Err((fault @ (ArchiveFault::Unreachable(_) | ArchiveFault::Throttled(_)), retry_after)) => {
-                self.host.refused(retry_after);
-                Err(fault)
-            }
-            // Our time limit says nothing about the health of the host.
-            Err((fault @ ArchiveFault::TimedOut(_), _)) => Err(fault),
-            other => {
-                self.host.answered();
-                other.map_err(|(fault, _)| fault)
+        let mut asked = None;
+        let answer = tokio::time::timeout(self.timeout, self.walk(known, directory, &mut asked)).await;
+        let answer = answer.unwrap_or(Err((ArchiveFault::TimedOut(self.timeout), None)));
+        // The last host that was asked is the one whose answer, or silence, this is.
+        if let Some(host) = asked {
+            match &answer {
+                Err((ArchiveFault::Unreachable(_), _)) => host.failed(HostFailure::Unreachable),
+                Err((ArchiveFault::Throttled(_) | ArchiveFault::Interrupted(_), retry_after)) => {
+                    host.failed(HostFailure::Refused(*retry_after));
+                }
+                // Our time limit says nothing about the health of the host.
+                Err((ArchiveFault::TimedOut(_), _)) => {}
+                Ok(_) | Err(_) => host.answered(),
             }
         }
+        answer.map_err(|(fault, _)| fault)
     }
 
-    /// Follows redirects.
-    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<ArchiveResponse, HostFault> {
+    /// Follows redirects. `asked` is the host of the last request.
+    async fn walk(
+        &self,
+        known: Option<&Validators>,
+        directory: &Path,
+        asked: &mut Option<Host>,
+    ) -> Result<ArchiveResponse, HostFault> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_STEPS {
+            let host = self.hosts.host(self.credentials.host_key(&url));
+            if let Err(BackedOff) = host.ask() {
+                *asked = None;
+                return Err((ArchiveFault::LeftAlone, None));
+            }
+            *asked = Some(host);
             match self.step(&url, known, directory).await? {
                 RedirectStep::Done(answer) => return Ok(answer),
-                RedirectStep::To(next) => url = next,
+                RedirectStep::To(next) => {
+                    if let Some(host) = asked.take() {
+                        host.answered();
+                    }
+                    url = next;
+                }
             }
         }
         Err((ArchiveFault::Redirected("again and again"), None))
@@ -225,7 +244,11 @@ impl Http {
             500..=599 => ArchiveFault::Interrupted(format!("it answered {status}")),
             other => ArchiveFault::Status(other),
         };
-        Err((fault, said(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()))))
+        let retry_after = said(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+        // A host that says when to come back refuses only for now, whatever the status.
+        let fault =
+            if retry_after.is_some() { ArchiveFault::Throttled(format!("it answered {status}")) } else { fault };
+        Err((fault, retry_after))
     }
 
     async fn download(&self, response: Response<Incoming>, directory: &Path) -> Result<Download, ArchiveFault> {

@@ -60,7 +60,7 @@ impl Archive {
         directory: PathBuf,
         limits: Limits,
     ) -> Result<Self, ArchiveFault> {
-        let http = Http::new(source.url(), credentials, proxy, hosts.host(source.url().host()), &limits)?;
+        let http = Http::new(source.url(), credentials, proxy, hosts, &limits)?;
         Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
     }
 

@@ -122,6 +122,11 @@ impl Credentials {
         Self(Arc::new(CredentialParts { login: Some(login), ..(*self.0).clone() }))
     }
 
+    /// Returns scheme, host, and port of `url`, and the digest of these credentials there.
+    pub(crate) fn host_key(&self, url: &RemoteUrl) -> (String, Digest) {
+        (url.place(), self.for_address(url).digest())
+    }
+
     /// Returns a digest that only equal credentials have. It keeps the caches of different credentials apart.
     pub(crate) fn digest(&self) -> Digest {
         let tagged = self.parts().map(|(kind, secret)| format!("{kind}:{}:{}", secret.reveal().len(), secret.reveal()));

@@ -9,6 +9,15 @@ pub enum ContentFault {
         /// The limit.
         limit: u64,
     },
+    /// The listings of the directories of documents are too large.
+    #[error(
+        "the listings of its directories are larger than {limit} bytes together: use fewer directories of resource \
+         objects, or shorter names"
+    )]
+    ListingsTooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// The documents together are too large.
     #[error("its documents are larger than {limit} bytes together: keep what is no configuration elsewhere")]
     TooLarge {
@@ -22,6 +31,12 @@ pub enum ContentFault {
         path: String,
         /// The kind of the entry.
         what: &'static str,
+    },
+    /// An object of a git repository is not what the directory above it says, or is not written as git writes one.
+    #[error("`{path}` is garbled in the repository: `git fsck` tells more")]
+    Garbled {
+        /// The path in the workspace, or the name of the object.
+        path: String,
     },
     /// A name is not text.
     #[error("`{path}` has a name that is not UTF-8: rename it")]
@@ -48,8 +63,10 @@ impl ContentFault {
         match self {
             Self::Unsafe { .. } => "unsafe_path",
             Self::TooManyEntries { .. } => "too_many_entries",
+            Self::ListingsTooLarge { .. } => "listings_too_large",
             Self::TooLarge { .. } => "too_large",
             Self::NotAFile { .. } => "not_a_file",
+            Self::Garbled { .. } => "garbled",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NoDirectory { .. } => "no_directory",
         }

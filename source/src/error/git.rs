@@ -28,6 +28,24 @@ pub enum GitFault {
     /// The repository does not exist, or is hidden from these credentials.
     #[error("there is no such repository, or these credentials may not see it ({0})")]
     NoRepository(String),
+    /// The answer is none of git, such as a page to sign in.
+    #[error("the host answered with something that is not git: check the address, and the credentials ({0})")]
+    NotGit(String),
+    /// The repository has no branch.
+    #[error("the repository has no branch yet: push a first commit")]
+    EmptyRepository,
+    /// The repository's `HEAD` names a branch that does not exist.
+    #[error("the repository's HEAD names a branch that does not exist: name a branch after `#`")]
+    NoDefaultBranch,
+    /// The repository names its objects with SHA-256.
+    #[error("the repository names its objects with SHA-256, which is not supported: use one with SHA-1 names")]
+    ObjectFormat,
+    /// The repository on this machine belongs to another user, and git does not trust it.
+    #[error("the repository belongs to another user of this machine: name it in git's setting `safe.directory` ({0})")]
+    ForeignOwner(String),
+    /// The user of this process has no name, which ssh needs.
+    #[error("this process's user has no line in /etc/passwd, which ssh needs: add one to the image ({0})")]
+    UnknownUser(String),
     /// The branch or tag does not exist.
     #[error("it has no branch or tag named exactly `{0}`{hint}", hint = hint(.0))]
     NoReference(GitReference),
@@ -37,6 +55,18 @@ pub enum GitFault {
     /// The transfer exceeds the limit.
     #[error("the transfer is larger than {limit} bytes: keep workspaces in a small repository")]
     TransferTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// A git process needed more memory than it may have.
+    #[error("git needed more than {limit} bytes of memory: the repository has an object that is too large")]
+    OutOfMemory {
+        /// The limit.
+        limit: u64,
+    },
+    /// The listing of refs exceeds the limit.
+    #[error("the listing of its refs is larger than {limit} bytes")]
+    TooManyReferences {
         /// The limit.
         limit: u64,
     },
@@ -62,10 +92,11 @@ pub enum GitFault {
 
 fn hint(reference: &GitReference) -> &'static str {
     let text = reference.to_string();
-    if (7..40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        "; a commit is written with all its 40 digits"
-    } else {
-        ""
+    match text.len() {
+        length if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || length < 7 => "",
+        ..40 => "; a commit is written with all its 40 digits",
+        64 => "; commits with names of 64 digits (SHA-256) are not supported",
+        _ => "",
     }
 }
 
@@ -86,7 +117,15 @@ impl GitFault {
             | Self::NotTrusted(_)
             | Self::Redirected(_)
             | Self::NoRepository(_)
+            | Self::NotGit(_)
+            | Self::EmptyRepository
+            | Self::NoDefaultBranch
+            | Self::ObjectFormat
+            | Self::ForeignOwner(_)
+            | Self::UnknownUser(_)
             | Self::NoReference(_)
+            | Self::OutOfMemory { .. }
+            | Self::TooManyReferences { .. }
             | Self::TransferTooLarge { .. } => false,
         }
     }
@@ -100,7 +139,15 @@ impl GitFault {
             Self::NotTrusted(_) => "host_not_trusted",
             Self::Redirected(_) => "redirected",
             Self::NoRepository(_) => "no_repository",
+            Self::NotGit(_) => "not_git",
+            Self::EmptyRepository => "empty_repository",
+            Self::NoDefaultBranch => "no_default_branch",
+            Self::ObjectFormat => "object_format",
+            Self::ForeignOwner(_) => "foreign_owner",
+            Self::UnknownUser(_) => "unknown_user",
             Self::NoReference(_) => "no_reference",
+            Self::OutOfMemory { .. } => "git_out_of_memory",
+            Self::TooManyReferences { .. } => "too_many_references",
             Self::NoCommit(_) => "no_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
             Self::Unreachable(_) => "unreachable",

@@ -3,6 +3,7 @@
 
 mod archive;
 mod content;
+mod folded;
 mod git;
 mod layers;
 mod signature;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use crate::error::archive::ArchiveFault;
 pub use crate::error::content::ContentFault;
+pub(crate) use crate::error::folded::folded;
 pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;
 pub use crate::error::signature::SignatureFault;

@@ -11,6 +11,7 @@ use crate::spec::{Commit, GitReference};
 
 use crate::git::failure::is_refused_by_name;
 use crate::git::objects::ObjectId;
+use crate::git::packs::PackFile;
 use crate::git::program::Program;
 
 /// Git writes the filter of a fetch into the configuration, and would then use the network whenever an object is
@@ -24,20 +25,27 @@ const MAX_FETCHES: usize = 200;
 /// The objects of one remote, as far as they were needed.
 pub(super) struct CachedRepository {
     path: PathBuf,
+    /// The most bytes of packs. Nothing is removed from a repository, so a larger one is made anew.
+    max_bytes: u64,
 }
 
 impl CachedRepository {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn new(path: PathBuf, max_bytes: u64) -> Self {
+        Self { path, max_bytes }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the repository if it does not exist, or has had too many fetches.
+    /// Makes the repository if it does not exist, has had too many fetches, or is too large.
     pub(super) fn prepare(&self) -> Result<(), SourceFault> {
-        if self.packs() > 2 * MAX_FETCHES {
+        self.remove_unfinished();
+        let files = PackFile::all(&self.path);
+        let bytes = files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+        let count = files.iter().filter(|file| file.is_pack()).count();
+        if count > 2 * MAX_FETCHES || bytes > self.max_bytes {
+            tracing::debug!(path = %self.path.display(), count, bytes, "a cached repository has grown, and is fetched anew");
             self.discard()?;
         }
         self.create().map_err(|error| self.disk(&error))
@@ -62,9 +70,10 @@ impl CachedRepository {
         }
     }
 
-    fn packs(&self) -> usize {
-        let files = fs::read_dir(self.path.join("objects/pack")).into_iter().flatten().flatten();
-        files.filter(|file| file.path().extension().is_some_and(|extension| extension == "pack")).count()
+    /// Removes what a fetch that was stopped has left behind, which may be as large as a whole transfer. No git writes to
+    /// the repository meanwhile.
+    fn remove_unfinished(&self) {
+        PackFile::unfinished(&self.path).for_each(|file| file.remove());
     }
 
     /// Fetches `commit` with its directories, and with the files that changed since an earlier commit of the same ref.
@@ -113,7 +122,9 @@ impl CachedRepository {
         }
         if sources.is_empty() {
             let all = ["+refs/heads/*:refs/kept/heads/*", "+refs/tags/*:refs/kept/tags/*"];
-            return self.fetch(program, &["--filter=blob:none"], &all, &[]).await.map_err(SourceFault::from);
+            // A dry run fetches the objects and writes no refs. Each would be a file, and a host may have a million.
+            let options = ["--dry-run", "--filter=blob:none"];
+            return self.fetch(program, &options, &all, &[]).await.map_err(SourceFault::from);
         }
         Err(GitFault::NoCommit(commit.clone()).into())
     }
@@ -151,6 +162,9 @@ impl CachedRepository {
         arguments.extend(refspecs);
         let outcome = program.talk("fetch", Some(&self.path), &arguments, stdin).await;
         fs::write(self.path.join("config"), CONFIG).map_err(|error| GitFault::KeptCopy(error.to_string()))?;
+        if outcome.is_err() {
+            self.remove_unfinished();
+        }
         outcome.map(|_| ())
     }
 

@@ -16,7 +16,8 @@ use crate::spec::{RemoteUrl, Scheme};
 /// A setting of git and its value.
 pub(super) type Setting = (String, String);
 
-/// Ssh refuses unknown and changed host keys, and prompts nobody.
+/// Ssh refuses unknown and changed host keys, and prompts nobody. Its log level stays: a lower one hides the banner of the
+/// host, and also why the two could not agree, or who closed the connection.
 const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=15";
 
 /// Answers git's prompt for user and password, and no other prompt.
@@ -32,12 +33,13 @@ pub(super) struct GitKeyFiles {
 }
 
 impl GitKeyFiles {
-    /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply.
-    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl) -> Result<Self, GitFault> {
+    /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply, and for ssh
+    /// the user's own command, if there is one.
+    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl, own_ssh: bool) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
         match url.scheme() {
             Scheme::Https => keys.for_https(credentials, url)?,
-            Scheme::Ssh => keys.for_ssh(credentials)?,
+            Scheme::Ssh => keys.for_ssh(credentials, own_ssh)?,
             Scheme::File => {}
         }
         Ok(keys)
@@ -93,8 +95,9 @@ impl GitKeyFiles {
         Ok(())
     }
 
-    fn for_ssh(&mut self, credentials: &Credentials) -> Result<(), GitFault> {
+    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool) -> Result<(), GitFault> {
         let command = match credentials.ssh() {
+            None if own_ssh => return Ok(()),
             None if credentials.is_empty() => SSH.to_owned(),
             None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
             Some(SshIdentity { key, known_hosts }) => {
@@ -151,7 +154,7 @@ mod tests {
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote())
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false)
     }
 
     #[test]

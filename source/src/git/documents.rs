@@ -11,7 +11,7 @@ use crate::limits::{Limits, ReadBudget};
 use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
-use crate::git::objects::{ObjectHeader, ObjectId, ObjectReader, tree_entries};
+use crate::git::objects::{ObjectHeader, ObjectId, ObjectKind, ObjectReader, tree_entries};
 use crate::git::program::Program;
 use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
 
@@ -74,7 +74,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn has_commit(&mut self, commit: &Commit) -> Result<bool, SourceFault> {
-        let answer = self.objects.read(&[directory_name(commit, "")], above).await?;
+        let answer = self.objects.read(&[directory_name(commit, "")], |_, header| above(header)).await?;
         Ok(answer.iter().all(Option::is_some))
     }
 
@@ -83,14 +83,17 @@ impl Reading<'_> {
         let Some(subdirectory) = place.subdirectory else { return Ok(None) };
         if trees.root(place.commit, subdirectory).is_none() {
             let (parent, _) = subdirectory.split();
-            let allow = |header: ObjectHeader| if header.is_tree { above(header) } else { Err(no_directory(place)) };
+            let allow = |_, header: ObjectHeader| match header.kind {
+                ObjectKind::Directory => above(header),
+                ObjectKind::File | ObjectKind::Other => Err(no_directory(place)),
+            };
             let answer = self.objects.read(&[directory_name(place.commit, parent)], allow).await?;
             let listing = answer.into_iter().flatten().next().ok_or_else(|| no_directory(place))?;
             trees.keep_parent(place.commit, parent, listing);
         }
         match trees.root(place.commit, subdirectory) {
             Some(Ok(root)) => Ok(Some(root)),
-            Some(Err(NoRoot::Garbled(fault))) => Err(fault.into()),
+            Some(Err(NoRoot::Garbled)) => Err(garbled(subdirectory.split().0).into()),
             Some(Err(NoRoot::Missing)) | None => Err(no_directory(place).into()),
         }
     }
@@ -106,10 +109,14 @@ impl Reading<'_> {
         let mut level = vec![(String::new(), root)];
         while !level.is_empty() {
             let (paths, names): (Vec<String>, Vec<String>) = std::mem::take(&mut level).into_iter().unzip();
-            let directories = self.objects.read(&names, |header| self.budget.listing(header.size)).await?;
+            let allow = |at: usize, header: ObjectHeader| match header.kind {
+                ObjectKind::Directory => self.budget.listing(header.size),
+                ObjectKind::File | ObjectKind::Other => Err(garbled(paths.get(at).map_or("", String::as_str))),
+            };
+            let directories = self.objects.read(&names, allow).await?;
             for (directory, bytes) in paths.iter().zip(directories) {
                 let bytes = bytes.ok_or_else(|| no_directory(place))?;
-                for entry in tree_entries(&bytes)? {
+                for entry in tree_entries(&bytes).ok_or_else(|| garbled(directory))? {
                     self.budget.entry()?;
                     let path = join(directory, &String::from_utf8_lossy(entry.name));
                     match visit(&path, entry.kind)? {
@@ -132,7 +139,11 @@ impl Reading<'_> {
             return Ok(Vec::new());
         }
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let objects = self.objects.read(&names, |header| self.budget.bytes(header.size)).await?;
+        let allow = |at: usize, header: ObjectHeader| match header.kind {
+            ObjectKind::File => self.budget.bytes(header.size),
+            ObjectKind::Directory | ObjectKind::Other => Err(garbled(names.get(at).map_or("", String::as_str))),
+        };
+        let objects = self.objects.read(&names, allow).await?;
         let mut missing = Vec::new();
         for (id, object) in ids.iter().zip(objects) {
             match object {
@@ -158,6 +169,11 @@ fn above(header: ObjectHeader) -> Result<(), ContentFault> {
     Ok(())
 }
 
+fn garbled(path: &str) -> ContentFault {
+    let path = if path.is_empty() { "the workspace's directory" } else { path };
+    ContentFault::Garbled { path: path.to_owned() }
+}
+
 fn no_directory(place: CommitDirectory<'_>) -> ContentFault {
     ContentFault::NoDirectory { path: place.subdirectory.map_or_else(String::new, ToString::to_string) }
 }
@@ -173,3 +189,7 @@ fn assemble(listing: Vec<(String, ObjectId)>, blobs: &Blobs, limits: &Limits) ->
     }
     Ok(tree)
 }
+
+#[cfg(test)]
+#[path = "documents_tests.rs"]
+mod tests;

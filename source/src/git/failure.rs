@@ -1,189 +1,295 @@
-//! Classifies git's failures by its messages, as git has one exit status for all of them.
+//! Classifies git's failures: by the status of the host's last answer, and by the phrases with which lines of git, ssh, and
+//! hosts begin. The address, names in quotes, and paths are taken out before, as their words are the author's.
 
-use crate::error::GitFault;
+use std::path::Path;
 
-/// A kind of failure, and the messages of git that mean it.
-type Kind = (fn(String) -> GitFault, &'static [&'static str]);
+use crate::error::{GitFault, folded};
+use crate::spec::{RemoteUrl, Scheme};
 
-/// The kinds of failures by the messages that tell them apart. The first row with a message in stderr decides.
-const KINDS: [Kind; 8] = [
+use crate::git::message::{Message, Speaker};
+use crate::git::stderr::HttpAnswer;
+
+/// What is known about a run that failed. The caller has removed secrets from the text.
+pub(super) struct Failure<'a> {
+    pub(super) text: &'a str,
+    /// The answer to the last request over https.
+    pub(super) answer: Option<&'a HttpAnswer>,
+    /// Whether the host redirected a request.
+    pub(super) redirected: bool,
+    pub(super) url: &'a RemoteUrl,
+    /// The cached repository, if the run used it.
+    pub(super) repository: Option<&'a Path>,
+    /// Whether a transfer was stopped at its limit.
+    pub(super) filled: bool,
+    pub(super) download_bytes: u64,
+    /// The limit of memory, if there was one.
+    pub(super) memory_bytes: Option<u64>,
+}
+
+/// Makes a fault of the text that is shown.
+type Kind = fn(String) -> GitFault;
+
+/// Git's own lines, and those of libcurl and ssh, by their beginnings. Lines that accompany other failures come last.
+const BEGINNINGS: [(Kind, &[&str]); 9] = [
+    (GitFault::ForeignOwner, &["detected dubious ownership in repository at", "unsafe repository ("]),
     (
-        GitFault::KeptCopy,
-        &[
-            // A git that was killed leaves its locks behind.
-            "File exists",
-            "not a git repository: '",
-            "object file",
-            "packfile",
-            "bad object",
-            "shallow file has changed",
-        ],
+        GitFault::UnknownUser,
+        &["No user exists for uid", "You don't exist, go away!", "unable to look up current user in the passwd file"],
+    ),
+    (
+        |_| GitFault::ObjectFormat,
+        &["mismatched algorithms: client sha1; server sha256", "unknown object format 'sha256'"],
     ),
     (
         GitFault::NotTrusted,
         &[
             "Host key verification failed",
+            "Unable to negotiate with",
             "SSL certificate problem",
+            "SSL certificate verification failed",
+            "SSL: no alternative certificate subject name",
+            "SSL: certificate subject name",
+            "SSL peer certificate",
+            "server certificate verification failed",
+            "server verification failed",
             "certificate verify failed",
-            "verification failed",
+            "error setting certificate",
         ],
     ),
-    (
-        GitFault::Redirected,
-        &[
-            "disabled in libcurl",
-            "unable to update url base from redirection",
-            "error: 301",
-            "error: 302",
-            "error: 303",
-            "error: 307",
-            "error: 308",
-        ],
-    ),
-    (
-        GitFault::AccessDenied,
-        &[
-            "Authentication failed",
-            "could not read Username",
-            "could not read Password",
-            "Permission denied",
-            "error: 403",
-            "error: 401",
-            "dubious ownership",
-        ],
-    ),
+    (GitFault::Redirected, &["Protocol \"http\"", "Protocol \"ftp\"", "Protocol \"file\"", "Protocol http"]),
     (
         GitFault::Unreachable,
         &[
             "Could not resolve host",
-            "Failed to connect",
-            "Couldn't connect",
+            "Could not resolve proxy",
+            "Couldn't resolve",
+            "Failed to connect to",
+            "Couldn't connect to",
             "Connection refused",
-            "Connection timed out",
-            "No route to host",
-            "Network is unreachable",
+            "Connection timed out after",
+            "Connection timeout after",
+            "ssh: Could not resolve hostname",
+            "ssh: connect to host",
         ],
     ),
-    (GitFault::Throttled, &["error: 429", "error: 503"]),
-    (
-        GitFault::Interrupted,
-        &[
-            "Connection reset",
-            "Connection closed",
-            "Operation timed out",
-            "Operation too slow",
-            "early EOF",
-            "hung up unexpectedly",
-            "unexpected disconnect",
-            "error: 5",
-        ],
-    ),
+    (GitFault::AccessDenied, &["Authentication failed for", "could not read Username", "could not read Password"]),
     (
         GitFault::NoRepository,
         &[
-            "Repository not found",
-            "repository not found",
-            "' not found",
-            "does not appear to be a git repository",
-            "error: 404",
+            "repository '' not found",
+            "'' does not appear to be a git repository",
+            "'' not found: did you run git update",
+        ],
+    ),
+    (
+        GitFault::Interrupted,
+        &[
+            "Recv failure",
+            "Send failure",
+            "Empty reply from server",
+            "Operation timed out",
+            "Operation too slow",
+            "transfer closed with",
+            "OpenSSL SSL_read",
+            "GnuTLS recv error",
+            "GnuTLS, handshake failed",
+            "gnutls_handshake() failed",
+            "HTTP/2 stream",
+            "kex_exchange_identification",
+            "client_loop: send disconnect",
+            "Connection closed by",
+            "Connection reset by",
+            "Timeout, server",
         ],
     ),
 ];
 
-/// Returns the kind of a failure, from git's stderr in the C locale. The caller has removed secrets.
-pub(super) fn classify(complaint: &str, download_bytes: u64) -> GitFault {
-    let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
-    let said = essence(complaint);
-    // This message comes together with one on a closed connection, so it is tested first.
-    if is_refused_by_name(complaint) {
-        return GitFault::Other(said);
+/// Git's lines on a transfer that ended early, for whatever reason.
+const ENDED_EARLY: [&str; 5] =
+    ["early EOF", "the remote end hung up", "unexpected disconnect", "fetch-pack: unexpected disconnect", "RPC failed"];
+
+/// What hosts say in lines of their own, in lower case. Only the host's lines are searched.
+const WORDS: [(Kind, &[&str]); 2] = [
+    (
+        GitFault::NoRepository,
+        &["repository not found", "could not be found", "does not exist", "doesn't exist", "no such repository"],
+    ),
+    (
+        GitFault::AccessDenied,
+        &[
+            "permission denied",
+            "too many authentication failures",
+            "access denied",
+            "access to this repository has been disabled",
+            "saml",
+            "not authorized",
+            "unauthorized",
+            "not allowed",
+            "forbidden",
+        ],
+    ),
+];
+
+impl Failure<'_> {
+    /// Returns the fault.
+    pub(super) fn classify(&self) -> GitFault {
+        let messages = Message::all(self.text, self.url);
+        let said = shown(&messages);
+        let git = || messages.iter().filter(|message| message.speaker == Speaker::Git);
+        // This message comes together with one on a closed connection, so it is tested first.
+        if is_refused_by_name(&said) {
+            return GitFault::Other(said);
+        }
+        // A limit on file sizes ends the process that writes the transfer to the disk.
+        if self.filled
+            || git().any(|line| line.cleaned.contains("died of signal 25") || line.cleaned.ends_with("File too large"))
+        {
+            return GitFault::TransferTooLarge { limit: self.download_bytes };
+        }
+        if let Some(limit) = self.memory_bytes.filter(|_| self.lacked_memory(&messages)) {
+            return GitFault::OutOfMemory { limit };
+        }
+        if messages.iter().any(|line| line.speaker == Speaker::Git && self.is_on_our_disk(line.whole)) {
+            return GitFault::KeptCopy(said);
+        }
+        // Git follows the first redirect, and finds out where it leads.
+        if git().any(|line| line.cleaned.starts_with("unable to update url base from redirection")) {
+            return GitFault::AccessDenied(self.page());
+        }
+        let spoken = || messages.iter().filter(|message| message.speaker != Speaker::Host);
+        for (kind, beginnings) in BEGINNINGS {
+            if spoken().any(|line| beginnings.iter().any(|words| line.cleaned.starts_with(words))) {
+                return self.despite_redirects(kind(said));
+            }
+        }
+        if let Some(fault) = self.answer.and_then(|answer| self.of_answer(answer, &said)) {
+            return fault;
+        }
+        // Over https, the lines that nobody signs are git's own, and quote addresses.
+        let is_host = |speaker| match speaker {
+            Speaker::Git => false,
+            Speaker::Host => true,
+            Speaker::Other => self.url.scheme() == Scheme::Ssh,
+        };
+        let host = || messages.iter().filter(|message| is_host(message.speaker));
+        for (kind, words) in WORDS {
+            if host().any(|line| words.iter().any(|word| line.cleaned.to_lowercase().contains(word))) {
+                return kind(said);
+            }
+        }
+        if git().any(|line| ENDED_EARLY.iter().any(|words| line.cleaned.starts_with(words))) {
+            return GitFault::Interrupted(said);
+        }
+        GitFault::Other(said)
     }
-    // A limit on file sizes ends the process that writes the transfer to the disk.
-    if has(&["died of signal 25", "File too large"]) {
-        return GitFault::TransferTooLarge { limit: download_bytes };
-    }
-    let kind = KINDS.iter().find(|(_, messages)| has(messages));
-    kind.map_or(GitFault::Other as fn(String) -> GitFault, |(kind, _)| *kind)(said)
-}
 
-/// Returns whether the host refuses to send a commit by its name, or does not have it.
-pub(super) fn is_refused_by_name(complaint: &str) -> bool {
-    ["not our ref", "unadvertised object", "couldn't find remote ref", "no such remote ref"]
-        .iter()
-        .any(|words| complaint.contains(words))
-}
-
-/// Returns the lines with content, without git's prefixes, as one short line.
-fn essence(complaint: &str) -> String {
-    let lines = complaint.lines().map(str::trim).filter_map(|line| {
-        let line =
-            ["fatal: ", "error: ", "remote: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
-        let boilerplate = [
-            "Could not read from remote repository",
-            "Please make sure you have",
-            "and the repository exists",
-            "warning:",
-            "hint:",
-        ];
-        (!line.is_empty() && !boilerplate.iter().any(|words| line.starts_with(words))).then_some(line)
-    });
-    let text = lines.take(3).collect::<Vec<_>>().join("; ");
-    let text: String = text.chars().filter(|c| !c.is_control()).take(400).collect();
-    if text.is_empty() { "no reason given".to_owned() } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(complaint: &str) -> String {
-        format!("{:?}", classify(complaint, 1)).split(['(', ' ']).next().unwrap_or_default().to_owned()
+    /// Returns the fault that the last answer of the host means.
+    fn of_answer(&self, answer: &HttpAnswer, said: &str) -> Option<GitFault> {
+        let said = said.to_owned();
+        Some(match answer.status {
+            _ if answer.of_proxy => GitFault::Unreachable(said),
+            400.. if answer.retry_after.is_some() => GitFault::Throttled(said),
+            401 | 403 => GitFault::AccessDenied(said),
+            404 | 410 => GitFault::NoRepository(said),
+            429 | 503 => GitFault::Throttled(said),
+            408 | 500..=599 => GitFault::Interrupted(said),
+            300..=399 => match answer.location.as_deref().map(without_query) {
+                Some(to) if to.ends_with("/info/refs") || to.ends_with("/git-upload-pack") => {
+                    GitFault::Redirected(folded([to].into_iter()))
+                }
+                _ => GitFault::AccessDenied(self.page()),
+            },
+            200 if !answer.is_git() => GitFault::NotGit(not_git(answer)),
+            _ => return None,
+        })
     }
 
-    #[test]
-    fn gits_messages_show_what_failed() {
-        for (complaint, expected) in [
-            ("fatal: unable to access 'https://h/r/': Could not resolve host: h", "Unreachable"),
-            (
-                "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
-                "Unreachable",
-            ),
-            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 503", "Throttled"),
-            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 502", "Interrupted"),
-            ("fatal: the remote end hung up unexpectedly", "Interrupted"),
-            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", "AccessDenied"),
-            ("remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://h/r/'", "AccessDenied"),
-            ("fatal: could not read Username for 'https://h': terminal prompts disabled", "AccessDenied"),
-            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", "AccessDenied"),
-            ("Host key verification failed.\nfatal: Could not read from remote repository.", "NotTrusted"),
-            ("fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate", "NotTrusted"),
-            (
-                "fatal: unable to access 'https://h/': server certificate verification failed. CAfile: none",
-                "NotTrusted",
-            ),
-            (
-                "fatal: unable to access 'https://h/': Protocol \"http\" not supported or disabled in libcurl",
-                "Redirected",
-            ),
-            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 301", "Redirected"),
-            ("fatal: repository 'https://h/r.git/' not found", "NoRepository"),
-            ("fatal: '/r.git' does not appear to be a git repository", "NoRepository"),
-            ("error: index-pack died of signal 25\nfatal: index-pack failed", "TransferTooLarge"),
-            ("fatal: Unable to create '/c/shallow.lock': File exists.", "KeptCopy"),
-            ("error: could not lock config file /c/config: File exists", "KeptCopy"),
-            ("fatal: something new", "Other"),
-        ] {
-            assert_eq!(code(complaint), expected, "{complaint}");
+    /// Returns the words for a redirect to a page that is none of a repository. Its query may hold a secret.
+    fn page(&self) -> String {
+        let to = self.answer.and_then(|answer| answer.location.as_deref()).map(without_query);
+        let to = to.or_else(|| {
+            self.text.lines().find_map(|line| Some(without_query(line.trim().strip_prefix("redirect: ")?)))
+        });
+        let to = to.map(|to| format!(", `{}`", folded([to].into_iter()))).unwrap_or_default();
+        format!("it redirects to a page that is not part of a repository, such as one to sign in{to}")
+    }
+
+    /// A fault of the way to a host that another one redirected to is not one of the source's host.
+    fn despite_redirects(&self, fault: GitFault) -> GitFault {
+        match fault {
+            GitFault::Unreachable(said) if self.redirected => {
+                GitFault::Interrupted(format!("it redirects to another host, which can't be reached: {said}"))
+            }
+            fault => fault,
         }
     }
 
-    #[test]
-    fn a_report_is_one_short_line() {
-        let fault = classify(
-            "fatal: 'x' does not appear to be a git repository\nfatal: Could not read from remote \
-                repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
-            1,
-        );
-        assert_eq!(fault, GitFault::NoRepository("'x' does not appear to be a git repository".to_owned()));
+    /// Returns whether a program of this machine had too little memory. Of a repository on this machine, the host's
+    /// programs are among them.
+    fn lacked_memory(&self, messages: &[Message<'_>]) -> bool {
+        let is_ours = |speaker| match speaker {
+            Speaker::Git => true,
+            Speaker::Host => self.url.scheme() == Scheme::File,
+            Speaker::Other => false,
+        };
+        messages.iter().any(|line| is_ours(line.speaker) && is_out_of_memory(line.whole))
+    }
+
+    /// Returns whether a line of git is about our cached repository: it names a file or a ref that only we have.
+    fn is_on_our_disk(&self, line: &str) -> bool {
+        let Some(repository) = self.repository else { return false };
+        // A full disk is no damage, and a limit is no damage either.
+        let full = line.ends_with("No space left on device") || line.ends_with("Disk quota exceeded");
+        let named = line.contains(&*repository.to_string_lossy()) || line.contains("refs/kept/");
+        !full && (named || line.starts_with("shallow file has changed"))
     }
 }
+
+/// Returns whether git's line says that it could not allocate memory.
+pub(super) fn is_out_of_memory(line: &str) -> bool {
+    line.starts_with("Out of memory, ") || line.starts_with("Out of memory? ")
+}
+
+/// Returns the words for an answer that is not git's.
+pub(super) fn not_git(answer: &HttpAnswer) -> String {
+    match answer.content_type.as_deref() {
+        Some(kind) if kind.starts_with("text/html") => "a web page, with `Content-Type: text/html`".to_owned(),
+        Some(kind) => format!("with `Content-Type: {}`", folded([kind].into_iter())),
+        None => "without a `Content-Type`".to_owned(),
+    }
+}
+
+impl HttpAnswer {
+    /// Returns whether the answer is one of git's smart protocol.
+    pub(super) fn is_git(&self) -> bool {
+        self.content_type.as_deref().is_some_and(|kind| kind.starts_with("application/x-git-"))
+    }
+}
+
+/// Returns whether the host refuses to send a commit by its name, or does not have it. `said` is the text of a fault.
+pub(super) fn is_refused_by_name(said: &str) -> bool {
+    let refusals = [
+        "upload-pack: not our ref",
+        "Server does not allow request for unadvertised object",
+        "couldn't find remote ref",
+        "no such remote ref",
+    ];
+    said.split("; ").any(|line| refusals.iter().any(|words| line.starts_with(words)))
+}
+
+/// Returns the lines with content, folded. A host greets whoever logs in, so where ssh was denied, its own lines are all.
+fn shown(messages: &[Message<'_>]) -> String {
+    let denied = messages.iter().any(Message::is_denial_of_ssh);
+    let has_reason = |message: &&Message<'_>| message.has_reason() && (!denied || message.is_of_ssh());
+    let lines: Vec<String> = messages.iter().filter(has_reason).map(Message::without_queries).collect();
+    let text = folded(lines.iter().map(String::as_str));
+    if text.is_empty() { "no reason given".to_owned() } else { text }
+}
+
+pub(super) fn without_query(address: &str) -> &str {
+    address.split(['?', '#']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;

@@ -8,10 +8,21 @@ use tokio::process::{Child, Command};
 
 use crate::error::GitFault;
 
+use crate::git::confine::{self, Confinement};
 use crate::git::stderr::{GitStderr, listen};
 
-/// The most bytes that are read of a listing of refs.
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// The end of a git, and what it wrote.
+pub(super) struct GitExit {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    /// Whether `stdout` is all of it.
+    pub(super) is_whole: bool,
+    pub(super) stderr: GitStderr,
+}
+
+/// The most bytes that are read of a listing of refs: that of exactly the refs in use, or of the branches of a repository
+/// that does not have them.
+pub(super) const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// A running git with every process that it starts (ssh, the https helper). All of them end when this is dropped.
 pub(super) struct ProcessGroup {
@@ -20,9 +31,10 @@ pub(super) struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    pub(super) fn start(command: &mut Command) -> Result<Self, GitFault> {
+    pub(super) fn start(command: &mut Command, confinement: &Confinement<'_>) -> Result<Self, GitFault> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
+        command.process_group(0).kill_on_drop(true);
+        let child = confine::start(command, confinement).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => GitFault::NoGit,
             _ => GitFault::Other(format!("git could not be started: {error}")),
         })?;
@@ -30,25 +42,12 @@ impl ProcessGroup {
         Ok(Self { child, id })
     }
 
-    /// A transfer that is larger than allowed ends by a signal before it fills the disk.
-    pub(super) fn limit_file_size(&self, bytes: u64) {
-        #[cfg(target_os = "linux")]
-        if let Some(id) = self.id {
-            use rustix::process::{Resource, Rlimit, prlimit};
-            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-            if let Err(error) = prlimit(Some(id), Resource::Fsize, limit) {
-                tracing::debug!(%error, "the size of a git transfer could not be limited");
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = bytes;
-    }
-
     pub(super) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    pub(super) async fn run(&mut self, input: &[u8]) -> Result<(ExitStatus, Vec<u8>, GitStderr), GitFault> {
+    /// Runs git to its end. `traced` says that it traces what it gets over https.
+    pub(super) async fn run(&mut self, input: &[u8], traced: bool) -> Result<GitExit, GitFault> {
         let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -56,23 +55,24 @@ impl ProcessGroup {
                 let _ = stdin.write_all(input).await;
             }
         };
-        let ((), stdout, stderr, status) =
-            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr), self.child.wait());
+        let ((), (stdout, is_whole), stderr, status) =
+            tokio::join!(feed, drain(stdout, MAX_ANSWER_BYTES), listen(stderr, traced), self.child.wait());
         let status = status.map_err(|error| GitFault::Other(format!("git could not be waited for: {error}")))?;
-        Ok((status, stdout, stderr))
+        Ok(GitExit { status, stdout, is_whole, stderr })
     }
 }
 
-/// Reads to the end and keeps the beginning.
-async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> Vec<u8> {
+/// Reads to the end and keeps the beginning. Returns also whether that is all.
+async fn drain(stream: Option<impl AsyncRead + Unpin>, keep: u64) -> (Vec<u8>, bool) {
     let mut kept = Vec::new();
+    let mut more = Ok(0);
     if let Some(mut stream) = stream {
         let beginning = (&mut stream).take(keep).read_to_end(&mut kept).await;
         if beginning.is_ok() {
-            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            more = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
     }
-    kept
+    (kept, matches!(more, Ok(0)))
 }
 
 impl Drop for ProcessGroup {

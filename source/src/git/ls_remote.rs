@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::error::GitFault;
+use crate::error::{GitFault, folded};
 use crate::spec::{Commit, GitReference};
 
+use crate::git::group::MAX_ANSWER_BYTES;
 use crate::git::program::{GitOutput, Program};
 
 /// A ref that nobody asked for during this time is left out of further requests.
@@ -55,9 +56,17 @@ impl RefCache {
             return Err(last.unwrap_or(GitFault::LeftAlone));
         }
         let answered = Instant::now();
+        let mut missing = None;
         self.named.retain(|reference, _| references.contains(reference));
         for followed in references {
-            let commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
+            let mut commit = outcome.clone().and_then(|listing| choose(&followed, &listing));
+            if matches!(commit, Err(GitFault::NoReference(_))) {
+                let no_branches = match missing {
+                    Some(known) => known,
+                    None => *missing.insert(has_no_branches(program).await),
+                };
+                commit = commit.map_err(|fault| why_missing(fault, &followed, no_branches));
+            }
             if let Ok(commit) = &commit {
                 self.name(&followed, commit, answered);
             }
@@ -92,8 +101,29 @@ async fn ask(program: &Program, references: &[GitReference]) -> Result<String, G
     }
     arguments.extend(["--", "origin"]);
     arguments.extend(names.iter().map(String::as_str));
-    let GitOutput { stdout, .. } = program.talk("ls-remote", None, &arguments, &[]).await?;
+    let GitOutput { stdout, is_whole } = program.talk("ls-remote", None, &arguments, &[]).await?;
+    // A ref that is cut off would count as missing.
+    if !is_whole {
+        return Err(GitFault::TooManyReferences { limit: MAX_ANSWER_BYTES });
+    }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// Returns whether the repository has no branches at all. Nothing is known if the host does not answer.
+async fn has_no_branches(program: &Program) -> bool {
+    let listing = program.talk("ls-remote", None, &["ls-remote", "--quiet", "--heads", "--", "origin"], &[]).await;
+    listing.is_ok_and(|GitOutput { stdout, .. }| stdout.is_empty())
+}
+
+/// Returns the reason why a ref is not listed.
+fn why_missing(fault: GitFault, reference: &GitReference, no_branches: bool) -> GitFault {
+    match reference {
+        GitReference::Default if !no_branches => GitFault::NoDefaultBranch,
+        // Full names may be of other refs than branches.
+        GitReference::Name(name) if name.starts_with("refs/") => fault,
+        GitReference::Default | GitReference::Name(_) if no_branches => GitFault::EmptyRepository,
+        GitReference::Default | GitReference::Name(_) | GitReference::Commit(_) => fault,
+    }
 }
 
 /// Returns the full names that `reference` may have, best first. A branch comes before a tag. The commit of an
@@ -114,7 +144,10 @@ fn choose(reference: &GitReference, listing: &str) -> Result<Commit, GitFault> {
         listing.lines().filter_map(|line| line.split_once('\t')).map(|(object, name)| (name, object)).collect();
     let object = full_names(reference).iter().find_map(|name| listed.get(name.as_str()).copied());
     let object = object.ok_or_else(|| GitFault::NoReference(reference.clone()))?;
-    object.parse().map_err(|_| GitFault::Other(format!("`{object}` is no SHA-1 name of a commit")))
+    object.parse().map_err(|_| match object.len() {
+        64 => GitFault::ObjectFormat,
+        _ => GitFault::NotGit(format!("a listing of refs with `{}` in it", folded([object].into_iter()))),
+    })
 }
 
 #[cfg(test)]
@@ -161,7 +194,10 @@ mod tests {
 
     #[test]
     fn what_is_no_sha1_is_refused() {
-        assert!(choose(&"main".parse().unwrap(), &format!("{}\trefs/heads/main\n", "a".repeat(64))).is_err());
+        let fault =
+            |object: &str| choose(&"main".parse().unwrap(), &format!("{object}\trefs/heads/main\n")).unwrap_err();
+        assert_eq!(fault(&"a".repeat(64)), GitFault::ObjectFormat);
+        assert_eq!(fault("none").code(), "not_git");
     }
 
     #[test]

@@ -5,12 +5,16 @@
 //! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
 mod cached_repository;
+mod confine;
 mod credentials;
 mod documents;
+mod environment;
 mod failure;
 mod group;
 mod ls_remote;
+mod message;
 mod objects;
+mod packs;
 mod program;
 mod requests;
 mod signature;
@@ -30,6 +34,7 @@ use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::documents::CommitDirectory;
+pub use crate::git::environment::GitSetup;
 use crate::git::ls_remote::RefCache;
 pub(crate) use crate::git::program::Program;
 pub use crate::git::requests::GitRequest;
@@ -55,7 +60,7 @@ struct Contents {
 impl Remote {
     /// Makes the repository that `program` talks to, with its cache in the directory `cached_repository`.
     pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
-        let contents = Contents { kept: CachedRepository::new(kept), trees: Trees::default() };
+        let contents = Contents { kept: CachedRepository::new(kept, limits.git_cache_bytes), trees: Trees::default() };
         Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
     }
 
@@ -85,7 +90,7 @@ impl Remote {
         }
         let place = CommitDirectory { commit, reference, subdirectory };
         let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
-        let Some(reason) = fault_of_the_copy(&outcome, kept) else { return outcome };
+        let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
@@ -110,17 +115,5 @@ impl Remote {
         if let Err(error) = kept.discard() {
             tracing::debug!(%error, "the kept copy of a repository could not be removed");
         }
-    }
-}
-
-/// Returns the reason of a failure that the cached repository may have caused: git's message says that the repository is
-/// damaged, or names its directory.
-fn fault_of_the_copy<T>(outcome: &Result<T, SourceFault>, kept: &CachedRepository) -> Option<String> {
-    match outcome {
-        Err(SourceFault::Git(GitFault::KeptCopy(reason))) => Some(reason.clone()),
-        Err(SourceFault::Git(GitFault::Other(reason))) => {
-            reason.contains(&*kept.path().to_string_lossy()).then(|| reason.clone())
-        }
-        _ => None,
     }
 }

@@ -8,52 +8,71 @@ use tokio::process::Command;
 
 use crate::credentials::Credentials;
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, Hosts, Proxy};
+use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
+use crate::git::confine::{Changes, Confinement};
 use crate::git::credentials::{GitKeyFiles, Setting};
-use crate::git::failure::classify;
-use crate::git::group::ProcessGroup;
+use crate::git::environment::{GitSetup, Setup};
+use crate::git::failure::{Failure, not_git};
+use crate::git::group::{GitExit, ProcessGroup};
+use crate::git::packs::PackFile;
 use crate::git::requests::Requests;
-use crate::git::stderr::{GitStderr, TRACE};
+use crate::git::stderr::TRACE;
 
 /// The git program, set up for one remote, which it knows as `origin`.
 pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
+    setup: GitSetup,
     proxy: Option<Proxy>,
     // `None` for a repository on this machine.
-    host: Option<Arc<Host>>,
+    host: Option<Host>,
     requests: Arc<Requests>,
     timeout: Duration,
     download_bytes: u64,
+    memory_bytes: u64,
+}
+
+/// What a run that failed says about the host.
+enum Blame {
+    /// It failed.
+    Host(HostFailure),
+    /// It works.
+    Answered,
+    /// Nothing: the run did not come to it, took too long, or failed at another host.
+    Nobody,
 }
 
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
+    /// Whether `stdout` is all that git wrote.
+    pub(super) is_whole: bool,
 }
 
 impl Program {
     pub(crate) fn new(
         url: &RemoteUrl,
         credentials: &Credentials,
-        proxy: Option<Proxy>,
+        (setup, proxy): (GitSetup, Option<Proxy>),
         hosts: &Hosts,
         requests: Arc<Requests>,
         limits: &Limits,
     ) -> Self {
-        let host = (url.scheme() != Scheme::File).then(|| hosts.host(url.host()));
+        let host = (url.scheme() != Scheme::File).then(|| hosts.host(credentials.host_key(url)));
         let (url, credentials) = (url.clone(), credentials.for_address(url));
         Self {
             url,
             credentials,
+            setup,
             proxy,
             host,
             requests,
             timeout: limits.git_timeout,
             download_bytes: limits.download_bytes,
+            memory_bytes: limits.git_memory_bytes,
         }
     }
 
@@ -81,13 +100,11 @@ impl Program {
         };
         host.ask().map_err(|BackedOff| GitFault::LeftAlone)?;
         match self.run(repository, arguments, stdin).await {
-            // The fault is the host's, and concerns all of its repositories.
-            Err((fault @ (GitFault::Unreachable(_) | GitFault::Throttled(_)), retry_after)) => {
-                host.refused(retry_after);
+            Err((fault, Blame::Host(failure))) => {
+                host.failed(failure);
                 Err(fault)
             }
-            // Our time limit says nothing about the health of the host.
-            Err((fault @ GitFault::TimedOut(_), _)) => Err(fault),
+            Err((fault, Blame::Nobody)) => Err(fault),
             other => {
                 host.answered();
                 other.map_err(|(fault, _)| fault)
@@ -100,42 +117,91 @@ impl Program {
         repository: Option<&Path>,
         arguments: &[&str],
         stdin: &[u8],
-    ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
-        let without_word = |fault| (fault, None);
+    ) -> Result<GitOutput, (GitFault, Blame)> {
+        let without_word = |fault| (fault, Blame::Nobody);
+        let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
-        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
-        let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
+        let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
+        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh).map_err(without_word)?;
+        let mut command = self.command(setup, repository, self.network_settings().into_iter().chain(keys.settings()));
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
-        command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let mut group = ProcessGroup::start(&mut command).map_err(without_word)?;
-        group.limit_file_size(self.download_bytes);
-        let running = group.run(stdin);
-        let ended = tokio::time::timeout(self.timeout, running).await;
-        let (status, stdout, GitStderr { text, retry_after }) =
-            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
-        if status.success() {
-            return Ok(GitOutput { stdout });
+        if own_ssh {
+            Setup::ask_nobody(&mut command);
         }
-        Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
+        command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
+        let confinement = Confinement {
+            // A user's own programs, such as those that know passwords, are not ours to limit.
+            memory: (setup == Setup::Isolated).then_some(self.memory_bytes),
+            file_size: Some(self.download_bytes),
+            changes: match (setup, repository) {
+                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
+                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
+                (Setup::Isolated, None) => Changes::Nowhere,
+            },
+        };
+        let mut group = ProcessGroup::start(&mut command, &confinement).map_err(without_word)?;
+        let running = group.run(stdin, self.url.scheme() == Scheme::Https);
+        let ended = tokio::time::timeout(self.timeout, running).await;
+        let GitExit { status, stdout, is_whole, stderr } =
+            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
+        let answer = stderr.answer.as_ref();
+        if status.success() {
+            // What is no answer of git's smart protocol reads like a repository without refs.
+            return match answer.filter(|answer| answer.status == 200 && !answer.is_git()) {
+                Some(answer) => Err((GitFault::NotGit(not_git(answer)), Blame::Answered)),
+                None => Ok(GitOutput { stdout, is_whole }),
+            };
+        }
+        let failure = Failure {
+            text: &self.scrub(&stderr.text()),
+            answer,
+            redirected: stderr.redirected,
+            url: &self.url,
+            repository,
+            // Git does not say that a signal ended the program that writes the transfer, but the file is there.
+            filled: repository
+                .is_some_and(|path| PackFile::unfinished(path).any(|file| file.bytes >= self.download_bytes)),
+            download_bytes: self.download_bytes,
+            memory_bytes: confinement.memory,
+        };
+        let fault = failure.classify();
+        let blame = match &fault {
+            GitFault::Unreachable(_) => Blame::Host(HostFailure::Unreachable),
+            // The host that this one redirects to is down.
+            GitFault::Interrupted(_) if stderr.redirected && answer.is_none_or(|answer| answer.status < 400) => {
+                Blame::Nobody
+            }
+            GitFault::Throttled(_) | GitFault::Interrupted(_) => {
+                Blame::Host(HostFailure::Refused(answer.and_then(|answer| answer.retry_after)))
+            }
+            _ => Blame::Answered,
+        };
+        Err((fault, blame))
     }
 
     /// Starts git to read from the disk, without access to any network.
     pub(super) fn read(&self, repository: &Path, arguments: &[&str]) -> Result<ProcessGroup, GitFault> {
-        self.read_with(repository, std::iter::empty(), arguments)
+        let mut command = self.command(Setup::Isolated, Some(repository), std::iter::empty());
+        command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
+        let memory = Some(self.memory_bytes);
+        ProcessGroup::start(&mut command, &Confinement { memory, file_size: None, changes: Changes::Nowhere })
     }
 
-    /// Starts git as [`Self::read`] does, with further settings.
-    pub(super) fn read_with(
+    /// Starts git to verify a signature, without access to any network. Git and the programs that it starts write only
+    /// into `scratch`.
+    pub(super) fn verify(
         &self,
         repository: &Path,
+        scratch: &Path,
         settings: impl Iterator<Item = Setting>,
         arguments: &[&str],
     ) -> Result<ProcessGroup, GitFault> {
-        let mut command = self.command(Some(repository), settings);
-        command.env("GIT_ALLOW_PROTOCOL", "").args(arguments);
-        ProcessGroup::start(&mut command)
+        let mut command = self.command(Setup::Isolated, Some(repository), settings);
+        command.env("GIT_ALLOW_PROTOCOL", "").env("TMPDIR", scratch).args(arguments);
+        let memory = Some(self.memory_bytes);
+        ProcessGroup::start(&mut command, &Confinement { memory, file_size: None, changes: Changes::Below(scratch) })
     }
 
     /// Returns the time limit of one run.
@@ -143,24 +209,20 @@ impl Program {
         self.timeout
     }
 
-    fn command(&self, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
+    /// Returns the limit of memory of a git that reads objects.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    fn command(&self, setup: Setup, repository: Option<&Path>, more: impl Iterator<Item = Setting>) -> Command {
         let mut command = Command::new("git");
-        // No variable that a shell, a hook, or an editor left behind may point git elsewhere.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-            command.env_remove(name);
-        }
-        command.env("LC_ALL", "C").env_remove("LANGUAGE");
-        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "");
+        setup.pass_on(&mut command);
         match repository {
             Some(repository) => command.env("GIT_DIR", repository),
             // Git searches the parents of its directory for a repository, and finds none above this one.
             None => command.current_dir("/"),
         };
-        let settings: Vec<Setting> = self.settings().into_iter().chain(more).collect();
-        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
-        for (index, (key, value)) in settings.into_iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
-        }
+        setup.add(&mut command, self.settings().into_iter().chain(more));
         command
     }
 
@@ -174,9 +236,16 @@ impl Program {
             ("submodule.recurse", "false"),
             ("fetch.recurseSubmodules", "false"),
             ("fetch.writeCommitGraph", "false"),
+            // Each transfer stays a pack, so that the packs are all of a repository's disk.
+            ("fetch.unpackLimit", "1"),
             ("protocol.version", "2"),
             // Git streams larger objects.
             ("core.bigFileThreshold", "1m"),
+            // Bounds the memory of one run on a machine with many processors.
+            ("core.deltaBaseCacheLimit", "32m"),
+            ("pack.threads", "2"),
+            // No program watches the files of a repository.
+            ("core.fsmonitor", "false"),
             // The cached repository is fetched again after a crash damaged it.
             ("core.fsync", "none"),
         ];

@@ -16,6 +16,7 @@ use crate::spec::{Commit, GitReference};
 
 use crate::git::cached_repository::CachedRepository;
 use crate::git::credentials::Setting;
+use crate::git::group::GitExit;
 use crate::git::program::Program;
 
 /// The longest reason that is shown, in characters.
@@ -106,12 +107,13 @@ impl SignatureCheck<'_> {
     }
 
     async fn git(&self, arguments: &[&str]) -> Result<Ran, SourceFault> {
-        let mut git = self.program.read_with(self.repository, self.trusted.settings(), arguments)?;
-        let limit = self.program.timeout();
-        let ended = tokio::time::timeout(limit, git.run(&[])).await;
-        let (status, stdout, stderr) = ended.map_err(|_| GitFault::TimedOut(limit))??;
+        let (program, trusted) = (self.program, &self.trusted);
+        let mut git = program.verify(self.repository, trusted.0.path(), trusted.settings(), arguments)?;
+        let limit = program.timeout();
+        let ended = tokio::time::timeout(limit, git.run(&[], false)).await;
+        let GitExit { status, stdout, stderr, .. } = ended.map_err(|_| GitFault::TimedOut(limit))??;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ran { success: status.success(), stdout: text(&stdout), stderr: text(&stderr.text) })
+        Ok(Ran { success: status.success(), stdout: text(&stdout), stderr: text(&stderr.text()) })
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use rototo_engine::Tree;
 
-use crate::error::GitFault;
 use crate::hosts::Recent;
 use crate::limits::layout::PathEntry;
 use crate::spec::{Commit, Subdirectory};
@@ -18,6 +17,8 @@ pub(super) type Blobs = HashMap<ObjectId, Arc<[u8]>>;
 
 /// The number of directories whose listings are remembered.
 const MAX_PARENTS: usize = 32;
+/// The bytes of those listings together. One may have 16 MiB, and a new commit has other listings.
+const MAX_PARENT_BYTES: usize = 16 << 20;
 
 /// The last tree of each workspace of one repository, and the directories above them.
 #[derive(Default)]
@@ -58,7 +59,8 @@ impl Trees {
 
     /// Remembers the listing of the directory at `parent`.
     pub(super) fn keep_parent(&mut self, commit: &Commit, parent: &str, listing: Vec<u8>) {
-        if self.parents.len() >= MAX_PARENTS {
+        let bytes: usize = self.parents.values().map(|kept| kept.len()).sum();
+        if self.parents.len() >= MAX_PARENTS || bytes.saturating_add(listing.len()) > MAX_PARENT_BYTES {
             self.parents.clear();
         }
         self.parents.insert((commit.clone(), parent.to_owned()), listing.into());
@@ -79,11 +81,28 @@ impl Trees {
 /// The reason why a directory isn't found in the one above it.
 pub(super) enum NoRoot {
     Missing,
-    Garbled(GitFault),
+    Garbled,
 }
 
 fn find_directory(listing: &[u8], name: &str) -> Result<ObjectId, NoRoot> {
-    let entries = tree_entries(listing).map_err(NoRoot::Garbled)?;
+    let entries = tree_entries(listing).ok_or(NoRoot::Garbled)?;
     let found = entries.iter().find(|entry| entry.name == name.as_bytes() && entry.kind == PathEntry::Directory);
     found.map(|entry| entry.id).ok_or(NoRoot::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listings_above_workspaces_are_bounded_together() {
+        let mut trees = Trees::default();
+        for number in 0..MAX_PARENTS {
+            let commit = format!("{number:040x}").parse().unwrap();
+            trees.keep_parent(&commit, "", vec![0; MAX_PARENT_BYTES / 4]);
+            let kept: usize = trees.parents.values().map(|listing| listing.len()).sum();
+            assert!(kept <= MAX_PARENT_BYTES, "{kept}");
+            assert!(trees.parents.contains_key(&(commit, String::new())), "{number}");
+        }
+    }
 }

@@ -1,6 +1,9 @@
-//! Sends no request to a host that failed until its backoff is over, for all workspaces together. The host may set the
-//! time.
+//! Sends no request to a host that failed until its backoff is over. The host may set the time.
+//!
+//! There are two backoffs. A host that can't be reached is left alone by everybody, for [half a minute](backoff) at most.
+//! What a host answers concerns those who have the same credentials, as it limits each user: it holds for them alone.
 
+mod backoff;
 mod proxy;
 mod recent;
 
@@ -8,115 +11,115 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rototo_engine::Digest;
+
+use crate::hosts::backoff::HostBackoff;
 pub use crate::hosts::proxy::{InvalidProxy, Proxy};
 pub(crate) use crate::hosts::recent::Recent;
-
-/// The backoff after the first failure; each further one doubles it.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest backoff that the host has not asked for, so that its return is noticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The longest backoff that a host may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// The time for which the first request after a backoff keeps the others waiting.
-const TRY: Duration = Duration::from_secs(1);
 
 /// A source of numbers from 0 to 1, so that the processes that wait do not all come back at once.
 pub type Jitter = fn() -> f64;
 
-/// All hosts that one reader talks to.
+/// All hosts that one reader talks to. A clone knows the same hosts.
+#[derive(Clone)]
 pub(crate) struct Hosts {
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    backoffs: Arc<Mutex<HashMap<BackoffKey, SharedBackoff>>>,
     jitter: Jitter,
 }
 
+/// Scheme, host, and port; and the digest of credentials.
+pub(crate) type HostKey = (String, Digest);
+
+/// The same, or nothing for all credentials together.
+type BackoffKey = (String, Option<Digest>);
+
+type SharedBackoff = Arc<Mutex<HostBackoff>>;
+
 impl Hosts {
     pub(crate) fn new(jitter: Jitter) -> Self {
-        Self { hosts: Mutex::default(), jitter }
+        Self { backoffs: Arc::default(), jitter }
     }
 
-    pub(crate) fn host(&self, name: &str) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = || Arc::new(Host { backoff: Mutex::default(), jitter: self.jitter });
-        hosts.entry(name.to_owned()).or_insert_with(host).clone()
+    /// Returns a host for one set of credentials.
+    pub(crate) fn host(&self, key: HostKey) -> Host {
+        let (everybody, own) = keys(key);
+        let mut backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !backoffs.contains_key(&own) {
+            let now = Instant::now();
+            backoffs.retain(|_, kept| Arc::strong_count(kept) > 1 || with(kept, |backoff| backoff.is_remembered(now)));
+        }
+        let mut of = |key| Arc::clone(backoffs.entry(key).or_default());
+        Host { everybody: of(everybody), own: of(own), jitter: self.jitter }
     }
 
-    /// Returns the rest of the backoff of `name`.
-    pub(crate) fn wait(&self, name: &str) -> Option<Duration> {
-        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.get(name)?.with(|backoff| backoff.wait(Instant::now()))
-    }
-
-    /// Forgets hosts that are not in use and have not failed.
-    pub(crate) fn forget_idle(&self) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.with(|backoff| backoff.failures > 0));
+    /// Returns the rest of the backoff of a host for one set of credentials.
+    pub(crate) fn wait(&self, key: HostKey) -> Option<Duration> {
+        let (everybody, own) = keys(key);
+        let backoffs = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = |key| with(backoffs.get(key)?, |backoff| backoff.wait(Instant::now()));
+        wait(&everybody).max(wait(&own))
     }
 }
 
-/// One host, shared by all that talk to it.
+fn keys((place, credentials): HostKey) -> (BackoffKey, BackoffKey) {
+    ((place.clone(), None), (place, Some(credentials)))
+}
+
+fn with<T>(backoff: &Mutex<HostBackoff>, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
+    act(&mut backoff.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// One host for one set of credentials, shared by all that talk to it with them.
 pub(crate) struct Host {
-    backoff: Mutex<HostBackoff>,
+    everybody: SharedBackoff,
+    own: SharedBackoff,
     jitter: Jitter,
 }
 
 /// The refusal of a request because the host is in backoff.
 pub(crate) struct BackedOff;
 
+/// A failure that a backoff follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostFailure {
+    /// The host can't be reached, whoever asks.
+    Unreachable,
+    /// The host answered that it can't serve these credentials now, or broke the connection. It may ask for a wait.
+    Refused(Option<Duration>),
+}
+
 impl Host {
     /// Asks for permission to send a request.
     pub(crate) fn ask(&self) -> Result<(), BackedOff> {
-        self.with(|backoff| backoff.ask(Instant::now()))
+        let now = Instant::now();
+        // A refusal by one must not use up the turn that the other gives.
+        if with(&self.everybody, |backoff| backoff.wait(now)).is_some() {
+            return Err(BackedOff);
+        }
+        with(&self.own, |backoff| backoff.ask(now))?;
+        with(&self.everybody, |backoff| backoff.ask(now))
     }
 
     /// Records that the host works.
     pub(crate) fn answered(&self) {
-        self.with(|backoff| *backoff = HostBackoff::default());
+        with(&self.own, |backoff| *backoff = HostBackoff::default());
+        self.reached();
     }
 
-    /// Records that the host is down, or asks for a wait.
-    pub(crate) fn refused(&self, retry_after: Option<Duration>) {
-        let jitter = (self.jitter)();
-        self.with(|backoff| backoff.refused(Instant::now(), retry_after, jitter));
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut HostBackoff) -> T) -> T {
-        act(&mut self.backoff.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The number of failures of a host, and the end of its backoff. Pure.
-#[derive(Debug, Default)]
-struct HostBackoff {
-    failures: u32,
-    until: Option<Instant>,
-}
-
-impl HostBackoff {
-    fn wait(&self, now: Instant) -> Option<Duration> {
-        self.until.and_then(|until| until.checked_duration_since(now)).filter(|wait| !wait.is_zero())
-    }
-
-    /// Permits one request once the backoff is over; the others wait for its outcome.
-    fn ask(&mut self, now: Instant) -> Result<(), BackedOff> {
-        if self.wait(now).is_some() {
-            return Err(BackedOff);
+    /// Records a failure.
+    pub(crate) fn failed(&self, failure: HostFailure) {
+        let (now, jitter) = (Instant::now(), (self.jitter)());
+        match failure {
+            HostFailure::Unreachable => with(&self.everybody, |backoff| backoff.refused(now, None, jitter)),
+            HostFailure::Refused(retry_after) => {
+                with(&self.own, |backoff| backoff.refused(now, retry_after, jitter));
+                self.reached();
+            }
         }
-        if self.failures > 0 {
-            self.until = Some(now + TRY);
-        }
-        Ok(())
     }
 
-    fn refused(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
-        let jitter = jitter.clamp(0.0, 1.0);
-        let doubled = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
-        let wait = match retry_after {
-            // The host's own wait is the minimum.
-            Some(asked) => asked.clamp(FIRST_WAIT, LONGEST_RETRY_AFTER).mul_f64(1.0 + jitter / 10.0),
-            None => doubled.mul_f64(0.5 + jitter / 2.0),
-        };
-        self.failures = self.failures.saturating_add(1);
-        self.until = now.checked_add(wait);
+    fn reached(&self) {
+        with(&self.everybody, |backoff| *backoff = HostBackoff::default());
     }
 }
 
@@ -137,41 +140,40 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    #[test]
-    fn each_failure_doubles_the_wait_up_to_a_limit() {
-        let now = Instant::now();
-        let mut backoff = HostBackoff::default();
-        let waits: Vec<_> = (0..8)
-            .map(|_| {
-                backoff.refused(now, None, 1.0);
-                backoff.wait(now).unwrap().as_secs()
-            })
-            .collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
-        backoff.refused(now, None, 0.0);
-        assert_eq!(backoff.wait(now), Some(seconds(15)), "jitter comes early");
+    fn key(place: &str, credentials: &str) -> HostKey {
+        (place.to_owned(), Digest::of(credentials.as_bytes()))
     }
 
     #[test]
-    fn the_hosts_own_wait_is_the_minimum() {
-        let now = Instant::now();
-        for (asked, jitter, expected) in [(120, 0.0, 120), (120, 1.0, 132), (0, 0.0, 1), (1_000_000, 0.0, 3600)] {
-            let mut backoff = HostBackoff::default();
-            backoff.refused(now, Some(seconds(asked)), jitter);
-            assert_eq!(backoff.wait(now), Some(seconds(expected)));
+    fn the_wait_of_one_token_is_not_that_of_another() {
+        let hosts = Hosts::new(|| 0.0);
+        hosts.host(key("https://h", "one")).failed(HostFailure::Refused(Some(seconds(3600))));
+        assert!(hosts.host(key("https://h", "one")).ask().is_err());
+        assert!(hosts.wait(key("https://h", "one")).unwrap() > seconds(3500));
+        assert!(hosts.host(key("https://h", "two")).ask().is_ok());
+        assert_eq!(hosts.wait(key("https://h", "two")), None);
+    }
+
+    #[test]
+    fn a_host_that_is_not_reached_is_left_alone_by_all_for_half_a_minute_at_most() {
+        let hosts = Hosts::new(|| 1.0);
+        for _ in 0..100 {
+            hosts.host(key("https://h", "one")).failed(HostFailure::Unreachable);
         }
+        assert!(hosts.host(key("https://h", "two")).ask().is_err());
+        assert!(hosts.wait(key("https://h", "two")).unwrap() <= seconds(30));
+        assert!(hosts.host(key("ssh://h", "two")).ask().is_ok(), "another program listens there");
+        hosts.host(key("https://h", "one")).failed(HostFailure::Refused(None));
+        assert!(hosts.host(key("https://h", "two")).ask().is_ok(), "it answers somebody");
     }
 
     #[test]
-    fn after_the_wait_one_tries_and_the_others_wait_for_it() {
-        let now = Instant::now();
-        let mut backoff = HostBackoff::default();
-        assert!(backoff.ask(now).is_ok() && backoff.ask(now).is_ok());
-        backoff.refused(now, Some(seconds(5)), 0.0);
-        assert!(backoff.ask(now + seconds(4)).is_err());
-        assert!(backoff.ask(now + seconds(5)).is_ok());
-        assert!(backoff.ask(now + seconds(5)).is_err());
-        assert!(backoff.ask(now + seconds(6)).is_ok(), "also if the first never came back");
+    fn hosts_without_failures_are_forgotten() {
+        let hosts = Hosts::new(|| 0.0);
+        for number in 0..100 {
+            let _ = hosts.host(key(&format!("https://h{number}"), "one")).ask();
+        }
+        assert!(hosts.backoffs.lock().unwrap().len() <= 2);
     }
 
     #[test]

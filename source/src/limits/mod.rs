@@ -11,6 +11,9 @@ use crate::error::ContentFault;
 pub struct Limits {
     /// The time of one run of the git program. Default: 60 s.
     pub git_timeout: Duration,
+    /// The memory of each process of an isolated git, and of every git that reads objects. Default: 256 MiB; a transfer
+    /// of 320 MiB with 200,000 files needed less than 128 MiB.
+    pub git_memory_bytes: u64,
     /// The time of one HTTP request. Default: 30 s.
     pub http_timeout: Duration,
     /// The bytes of one transfer over the network. Default: 50 MiB.
@@ -19,6 +22,13 @@ pub struct Limits {
     pub unpacked_bytes: u64,
     /// The number of entries in the directories of documents. Default: 10,000.
     pub entries: u64,
+    /// The bytes of the listings of all directories of a git source together. A listing counts as often as a directory
+    /// has it: thousands of directories may share one. Default: 16 MiB, five times what 10,000 entries with the longest
+    /// names need.
+    pub listing_bytes: u64,
+    /// The disk of one cached repository. A larger one is fetched anew, as nothing is removed from it. Default: 128 MiB, for
+    /// the two transfers that one reading needs at most, and some room.
+    pub git_cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -26,10 +36,13 @@ impl Default for Limits {
         const MIB: u64 = 1 << 20;
         Self {
             git_timeout: Duration::from_secs(60),
+            git_memory_bytes: 256 * MIB,
             http_timeout: Duration::from_secs(30),
             download_bytes: 50 * MIB,
             unpacked_bytes: 200 * MIB,
             entries: 10_000,
+            listing_bytes: 16 * MIB,
+            git_cache_bytes: 128 * MIB,
         }
     }
 }
@@ -39,11 +52,12 @@ pub(crate) struct ReadBudget<'a> {
     limits: &'a Limits,
     entries: u64,
     bytes: u64,
+    listings: u64,
 }
 
 impl<'a> ReadBudget<'a> {
     pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes }
+        Self { limits, entries: limits.entries, bytes: limits.unpacked_bytes, listings: limits.listing_bytes }
     }
 
     /// Accounts for one more entry of a directory.
@@ -60,11 +74,16 @@ impl<'a> ReadBudget<'a> {
         Ok(())
     }
 
-    /// Checks the size of a listing of one directory: at most as many entries as are left, each with a long name.
-    pub(crate) fn listing(&self, bytes: u64) -> Result<(), ContentFault> {
+    /// Accounts for the listing of one more directory. One alone has at most as many entries as are left, each with a
+    /// long name.
+    pub(crate) fn listing(&mut self, bytes: u64) -> Result<(), ContentFault> {
         if bytes > self.entries.saturating_mul(300) {
             return Err(ContentFault::TooManyEntries { limit: self.limits.entries });
         }
+        self.listings = self
+            .listings
+            .checked_sub(bytes)
+            .ok_or(ContentFault::ListingsTooLarge { limit: self.limits.listing_bytes })?;
         Ok(())
     }
 }

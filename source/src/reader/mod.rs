@@ -23,7 +23,6 @@ use crate::reader::layers::{Parent, Walk};
 pub use crate::reader::options::{FileSources, ReaderOptions};
 use crate::reader::single::SingleReader;
 use crate::signatures::SignaturePolicy;
-use crate::spec::Source;
 
 /// A reader of any number of sources at once. Share one: callers with the same question share one request, and one
 /// cache.
@@ -51,7 +50,7 @@ impl Reader {
     /// The layers of a workspace are known once it has been read. From then on they are pinned too.
     pub async fn pin_within(&self, access: impl Into<Access>, age: Duration) -> Result<PinnedSource, SourceError> {
         let access = access.into();
-        let failed = |fault| self.failure(Operation::Pin, access.source(), fault);
+        let failed = |fault| self.failure(Operation::Pin, &access, fault);
         let now = Instant::now();
         let since = now.checked_sub(age).unwrap_or(now);
         let own = self.single.pin(&access, since).await.map_err(failed)?;
@@ -82,7 +81,7 @@ impl Reader {
     /// Reads the documents of a pinned source, and returns them with the versions of its layers. Layers that were not
     /// known are pinned now.
     pub async fn fetch_layers(&self, pinned: &PinnedSource) -> Result<(PinnedSource, Tree), SourceError> {
-        let failed = |fault| self.failure(Operation::Fetch, pinned.source(), fault);
+        let failed = |fault| self.failure(Operation::Fetch, pinned.own().access(), fault);
         let mut descent = LayerReader {
             single: &self.single,
             pinned,
@@ -105,7 +104,7 @@ impl Reader {
     pub async fn verify(&self, pinned: &PinnedSource, policy: &SignaturePolicy) -> Result<String, SourceError> {
         let mut signer = String::new();
         for layer in pinned.layers() {
-            let failed = |fault| self.failure(Operation::Verify, layer.source(), fault);
+            let failed = |fault| self.failure(Operation::Verify, layer.access(), fault);
             signer = self.single.verify(layer, policy).await.map_err(failed)?;
         }
         Ok(signer)
@@ -130,10 +129,9 @@ impl Reader {
         (read == own).then(|| parents.clone())
     }
 
-    fn failure(&self, operation: Operation, source: &Source, fault: SourceFault) -> SourceError {
-        let error = SourceError::new(operation, source, fault);
-        let host = source.host().filter(|_| error.is_transient());
-        let wait = host.and_then(|host| self.single.wait(host));
+    fn failure(&self, operation: Operation, access: &Access, fault: SourceFault) -> SourceError {
+        let error = SourceError::new(operation, access.source(), fault);
+        let wait = error.is_transient().then(|| self.single.wait(access)).flatten();
         error.with_retry_after(wait)
     }
 }

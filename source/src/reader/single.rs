@@ -9,7 +9,7 @@ use rototo_engine::{Digest, Tree};
 use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::error::{SignatureFault, SourceError, SourceFault};
-use crate::git::{GitRequest, Program, Remote, Requests};
+use crate::git::{GitRequest, GitSetup, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::pinned_source::{Layer, Version};
@@ -24,6 +24,7 @@ pub(crate) struct SingleReader {
     directory: CacheDirectory,
     limits: Limits,
     file_sources: FileSources,
+    git: GitSetup,
     proxy: Option<Proxy>,
     hosts: Hosts,
     requests: Arc<Requests>,
@@ -33,12 +34,12 @@ pub(crate) struct SingleReader {
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources, proxy, jitter } = options;
+        let ReaderOptions { cache_dir, limits, file_sources, git, proxy, jitter } = options;
         let directory = CacheDirectory::open(cache_dir)?;
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        Ok(Self { directory, limits, file_sources, proxy, hosts, requests, remotes, archives })
+        Ok(Self { directory, limits, file_sources, git, proxy, hosts, requests, remotes, archives })
     }
 
     /// Pins a source, by a request that was made at `since` or later.
@@ -100,9 +101,14 @@ impl SingleReader {
         }
     }
 
-    /// Returns the rest of the backoff of `host`.
-    pub(crate) fn wait(&self, host: &str) -> Option<Duration> {
-        self.hosts.wait(host)
+    /// Returns the rest of the backoff of the source's host.
+    pub(crate) fn wait(&self, access: &Access) -> Option<Duration> {
+        let url = match access.source() {
+            Source::Git(git) => git.remote(),
+            Source::Archive(archive) => archive.url(),
+            Source::Local(_) | Source::Kubernetes { .. } => return None,
+        };
+        self.hosts.wait(access.credentials().host_key(url))
     }
 
     /// Returns the number of requests to git hosts.
@@ -147,10 +153,9 @@ impl SingleReader {
         let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
         let kept = self.directory.path().join(format!("{name}.git"));
         let (proxy, requests) = (self.proxy.clone(), self.requests.clone());
-        let program = Program::new(url, credentials, proxy, &self.hosts, requests, &self.limits);
+        let program = Program::new(url, credentials, (self.git, proxy), &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
         remotes.insert(key, Arc::clone(&remote), now);
-        self.hosts.forget_idle();
         (remote, remotes.forget(now))
     }
 

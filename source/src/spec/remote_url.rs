@@ -107,6 +107,16 @@ impl RemoteUrl {
         &self.host
     }
 
+    /// Returns scheme, host, and port, with the port that the scheme implies left out.
+    pub(crate) fn place(&self) -> String {
+        let implied = match self.scheme {
+            Scheme::Https => ":443",
+            Scheme::Ssh => ":22",
+            Scheme::File => "",
+        };
+        format!("{}://{}", self.scheme.as_str(), self.host.strip_suffix(implied).unwrap_or(&self.host))
+    }
+
     /// Returns the path without the query.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -168,3 +168,17 @@ fn addresses_without_host_or_path_are_refused() {
     refused("a\nb", &InvalidSource::ControlCharacter);
     refused(" a", &InvalidSource::ControlCharacter);
 }
+
+#[test]
+fn the_place_of_an_address_is_scheme_host_and_port() {
+    for (source, place) in [
+        ("git+https://h/r.git", "https://h"),
+        ("git+https://user@H:443/r.git", "https://h"),
+        ("git+https://h:8443/r.git", "https://h:8443"),
+        ("git+ssh://git@h:22/r.git", "ssh://h"),
+        ("git+ssh://h:443/r.git", "ssh://h:443"),
+    ] {
+        let Ok(Source::Git(git)) = source.parse() else { panic!("{source}") };
+        assert_eq!(git.remote().place(), place, "{source}");
+    }
+}

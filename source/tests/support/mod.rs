@@ -7,8 +7,9 @@ pub mod proxy;
 pub mod sshd;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rototo_engine::Tree;
 use rototo_source::{Credentials, PinnedSource, Reader, ReaderOptions, Source, SourceError};
@@ -21,8 +22,13 @@ pub struct Repository {
 
 impl Repository {
     pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// Makes a repository with options of `git init`.
+    pub fn with(options: &[&str]) -> Self {
         let repository = Self { directory: tempfile::tempdir().unwrap() };
-        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository.git(&[&["init", "--quiet", "--initial-branch=main"], options].concat());
         repository
     }
 
@@ -60,6 +66,30 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Writes a tree object from lines such as `100644 blob ID\tNAME`, and returns its name.
+    pub fn make_tree(&self, entries: &str) -> String {
+        let mut command = Command::new("git");
+        command.current_dir(self.path()).arg("mktree").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(entries.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// Writes an object of any content, as git would not, and returns its name.
+    pub fn write_object(&self, kind: &str, content: &[u8]) -> String {
+        let mut command = Command::new("git");
+        command.current_dir(self.path()).args(["hash-object", "-t", kind, "-w", "--stdin", "--literally"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// Makes `main` a commit of this tree.
+    pub fn commit_tree(&self, tree: &str) {
+        let commit = self.git(&["commit-tree", "-m", "a tree", tree]);
+        self.git(&["update-ref", "refs/heads/main", &commit]);
+    }
+
     pub fn source(&self, fragment: &str) -> Source {
         format!("git+file://{}#{fragment}", self.path().display()).parse().unwrap()
     }
@@ -88,6 +118,13 @@ pub fn paths(tree: &Tree) -> Vec<String> {
 
 pub fn tree(files: &[(&str, &str)]) -> Tree {
     files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+/// Returns the peak memory of this process.
+pub fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 pub fn write_directory(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {

@@ -1,0 +1,96 @@
+//! Repositories that no host of git's own would send.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use super::*;
+use crate::credentials::Credentials;
+use crate::git::GitSetup;
+use crate::hosts::Hosts;
+use crate::spec::Source;
+
+/// A cached repository, in which objects of any content are written.
+struct Copy {
+    directory: tempfile::TempDir,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let copy = Self { directory: tempfile::tempdir().unwrap() };
+        CachedRepository::new(copy.path(), u64::MAX).prepare().unwrap();
+        copy
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("a.git")
+    }
+
+    fn write(&self, kind: &str, content: &[u8]) -> String {
+        let mut command = Command::new("git");
+        command.env("GIT_DIR", self.path()).args(["hash-object", "-t", kind, "-w", "--stdin", "--literally"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+
+    /// Writes a directory with one entry.
+    fn directory(&self, entry: &str, id: &str) -> String {
+        let id: Vec<u8> = (0..40).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect();
+        self.write("tree", &[entry.as_bytes(), b"\0", &id].concat())
+    }
+
+    /// Reads the workspace of a commit with this root.
+    async fn read(&self, root: &str, fragment: &str) -> Result<Tree, SourceFault> {
+        let commit = format!("tree {root}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        let commit: Commit = self.write("commit", commit.as_bytes()).parse().unwrap();
+        let Source::Git(git) = format!("git+file:///nowhere.git#{fragment}").parse().unwrap() else { panic!() };
+        let limits = Limits::default();
+        let hosts = Hosts::new(|| 0.0);
+        let setup = (GitSetup::Isolated, None);
+        let program = Program::new(git.remote(), &Credentials::default(), setup, &hosts, Arc::default(), &limits);
+        let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
+        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), &mut Trees::default(), place).await
+    }
+}
+
+#[tokio::test]
+async fn objects_that_are_not_what_they_should_be_are_named_and_are_no_damage() {
+    let copy = Copy::new();
+    let file = copy.write("blob", b"a");
+    let cut_off = copy.write("tree", b"100644 a\0short");
+    let empty = copy.write("tree", b"");
+    for (root, path) in [
+        (copy.directory("40000 variables", &file), "variables"),
+        (copy.directory("40000 variables", &cut_off), "variables"),
+        (cut_off.clone(), "the workspace's directory"),
+        (copy.directory("40000 variables", &copy.directory("100644 a.toml", &empty)), &empty),
+    ] {
+        let fault = copy.read(&root, "").await.unwrap_err();
+        assert_eq!((fault.code(), fault.is_transient()), ("garbled", false), "{root}: {fault}");
+        assert!(fault.to_string().contains(path), "{fault}");
+    }
+    let above = copy.directory("40000 teams", &cut_off);
+    assert_eq!(copy.read(&above, "main:teams/a").await.unwrap_err().code(), "garbled");
+}
+
+#[tokio::test]
+async fn a_file_that_the_disk_has_lost_bytes_of_is_damage() {
+    let copy = Copy::new();
+    let noise: String = (0_u64..5_000).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    let file = copy.write("blob", noise.as_bytes());
+    let root = copy.directory("100644 rototo-workspace.toml", &file);
+    let object = copy.path().join("objects").join(&file[..2]).join(&file[2..]);
+    make_writable(&object);
+    let bytes = fs::read(&object).unwrap();
+    fs::write(&object, &bytes[..bytes.len() / 2]).unwrap();
+    let fault = copy.read(&root, "").await.unwrap_err();
+    assert_eq!((fault.code(), fault.is_transient()), ("kept_copy_damaged", true), "{fault}");
+}
+
+fn make_writable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+}

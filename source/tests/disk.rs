@@ -1,0 +1,91 @@
+//! The disk that cached repositories take.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+
+use rototo_source::{Access, Limits, Reader, ReaderOptions, Source};
+use support::git_http::serve_git;
+use support::https::HttpsServer;
+use support::{MANIFEST, Repository, credentials, paths, read};
+
+/// Returns a text of about `bytes` bytes that can't be compressed well.
+fn noise(seed: u64, bytes: u64) -> String {
+    let word = |i: u64| {
+        (seed << 32 | i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    };
+    (0..bytes / 16).map(|i| format!("{:016x}", word(i))).collect()
+}
+
+/// Returns the bytes of all files below `directory`.
+fn bytes_of(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.path().is_dir() { bytes_of(&entry.path()) } else { entry.metadata().unwrap().len() })
+        .sum()
+}
+
+#[tokio::test]
+async fn a_cached_repository_that_grows_is_fetched_anew() {
+    const LIMIT: u64 = 1 << 20;
+    let repository = Repository::new();
+    let cache = tempfile::tempdir().unwrap();
+    let limits = Limits { git_cache_bytes: LIMIT, ..Limits::default() };
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), limits, ..ReaderOptions::default() };
+    let reader = Reader::new(options).unwrap();
+    let mut most = 0;
+    for seed in 0..20 {
+        repository.commit(&[MANIFEST, ("variables/a.toml", &noise(seed, 300_000))]);
+        read(&reader, &repository.source("main")).await.unwrap();
+        most = most.max(bytes_of(cache.path()));
+    }
+    // One reading may come on top of the limit.
+    assert!(most < LIMIT + 500_000, "{most} bytes");
+}
+
+#[tokio::test]
+async fn a_transfer_that_was_stopped_leaves_nothing_behind() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, ("variables/a.toml", &noise(1, 3_000_000))]);
+    let cache = tempfile::tempdir().unwrap();
+    let limits = Limits { download_bytes: 1_000_000, ..Limits::default() };
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), limits, ..ReaderOptions::default() };
+    let reader = Reader::new(options).unwrap();
+    for _ in 0..5 {
+        let error = read(&reader, &repository.source("main")).await.unwrap_err();
+        assert_eq!(error.code(), "transfer_too_large", "{error}");
+    }
+    assert!(bytes_of(cache.path()) < 100_000, "{} bytes", bytes_of(cache.path()));
+}
+
+#[tokio::test]
+async fn the_refs_of_a_host_become_no_files() {
+    let repository = Repository::new();
+    let old = repository.commit(&[MANIFEST]);
+    let new = repository.commit(&[("variables/a.toml", "a")]);
+    let refs: String = (0..5_000).map(|number| format!("{new} refs/heads/b{number:0>5}\n")).collect();
+    let packed = format!("# pack-refs with: peeled fully-peeled sorted \n{refs}");
+    std::fs::write(repository.path().join(".git/packed-refs"), packed).unwrap();
+    let root = repository.path().to_owned();
+    // Without this header git speaks its first protocol, in which a host sends only the commits of its refs.
+    let server = HttpsServer::start(move |request| {
+        let mut request = request.clone();
+        request.headers.remove("git-protocol");
+        serve_git(&root, &request)
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+    let source: Source = format!("git+https://{}/.git#{old}", server.address()).parse().unwrap();
+    let access = Access::new(source, credentials(&[("ca.crt", &server.authority.pem())]));
+    let (_, tree) = Reader::new(options).unwrap().read(access).await.unwrap();
+    assert_eq!(paths(&tree), ["rototo-workspace.toml"]);
+    let files = files_of(cache.path());
+    assert!(files < 50, "{files} files");
+}
+
+fn files_of(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { files_of(&entry.path()) } else { 1 }).sum()
+}

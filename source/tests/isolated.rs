@@ -1,0 +1,166 @@
+//! An isolated git, as an operator has it: what a repository or a host brings along has no effect on this machine.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rototo_source::{Access, GitSetup, Reader, ReaderOptions, Source};
+use support::git_http::serve_git;
+use support::https::HttpsServer;
+use support::{MANIFEST, Repository, credentials, paths, read};
+
+fn isolated() -> Reader {
+    Reader::new(ReaderOptions { git: GitSetup::Isolated, ..ReaderOptions::default() }).unwrap()
+}
+
+fn access(server: &HttpsServer) -> Access {
+    let source: Source = format!("git+https://{}/.git#main", server.address()).parse().unwrap();
+    Access::new(source, credentials(&[("ca.crt", &server.authority.pem())]))
+}
+
+/// Serves `repository` over https.
+fn serve(repository: &Repository) -> HttpsServer {
+    let root = repository.path().to_owned();
+    HttpsServer::start(move |request| serve_git(&root, request))
+}
+
+/// Makes a directory of which a few hundred kilobytes in a pack are `mib` MiB in memory.
+fn inflated_tree(repository: &Repository, mib: usize) -> String {
+    let blob = repository.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
+    let id: Vec<u8> = (0..40).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap()).collect();
+    let entry = [b"100644 ".as_slice(), &[b'a'; 4000], b"\0", &id].concat().repeat(64);
+    let mut command = Command::new("git");
+    command.current_dir(repository.path()).args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for _ in 0..(mib << 20) / entry.len() {
+        stdin.write_all(&entry).unwrap();
+    }
+    drop(stdin);
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_directory_that_inflates_beyond_the_memory_of_git_fails_alone() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    let blob = repository.git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
+    let good = repository.git(&["rev-parse", "HEAD"]);
+    let variables = inflated_tree(&repository, 320);
+    let root = format!("100644 blob {blob}\trototo-workspace.toml\n040000 tree {variables}\tvariables\n");
+    repository.commit_tree(&repository.make_tree(&root));
+    let server = serve(&repository);
+    let reader = isolated();
+    let error = reader.read(access(&server)).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("git_out_of_memory", false), "{error}");
+    assert!(error.to_string().contains("268435456 bytes of memory"), "{error}");
+
+    // The same reader reads what the branch is put back to.
+    repository.git(&["update-ref", "refs/heads/main", &good]);
+    assert_eq!(paths(&reader.read(access(&server)).await.unwrap().1), ["rototo-workspace.toml"]);
+}
+
+#[tokio::test]
+async fn a_large_directory_above_the_workspace_is_refused_by_its_size() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST]);
+    // It fits into the memory of git, and is above what is read of directories above a workspace.
+    let parent = inflated_tree(&repository, 32);
+    repository.commit_tree(&repository.make_tree(&format!("040000 tree {parent}\tteams\n")));
+    for (fragment, code) in [("main:teams/a", "too_large"), ("main:teams/a/b", "no_directory")] {
+        let error = read(&isolated(), &repository.source(fragment)).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), (code, false), "{fragment}: {error}");
+    }
+}
+
+/// Sets up everything in `repository` that makes some program of git run another program, which would make `canary`.
+fn booby_trap(repository: &Repository, canary: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let script = repository.path().join("trap.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho ran >> '{}'\n", canary.display())).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let trap = script.display().to_string();
+    for hook in ["post-checkout", "post-merge", "reference-transaction", "pre-auto-gc", "post-upload-pack"] {
+        std::fs::copy(&script, repository.path().join(".git/hooks").join(hook)).unwrap();
+    }
+    for key in [
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.gitProxy",
+        "core.alternateRefsCommand",
+        "core.askPass",
+        "core.pager",
+        "credential.helper",
+        "diff.external",
+        "filter.trap.smudge",
+        "filter.trap.process",
+        "uploadpack.packObjectsHook",
+        "uploadarchive.hook",
+        "alias.cat-file",
+        "alias.fetch",
+    ] {
+        let value = if key.starts_with("alias") { format!("!{trap}") } else { trap.clone() };
+        repository.git(&["config", key, &value]);
+    }
+    repository.git(&["config", "protocol.ext.allow", "always"]);
+    repository.git(&["config", &format!("url.ext::{trap}.insteadOf"), "https://"]);
+    std::fs::create_dir_all(repository.path().join(".git/objects/info")).unwrap();
+    std::fs::write(repository.path().join(".git/objects/info/alternates"), "/nowhere/objects\n").unwrap();
+}
+
+#[tokio::test]
+async fn nothing_that_a_repository_names_is_run() {
+    let repository = Repository::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let canary = elsewhere.path().join("canary");
+    let head = repository.commit(&[
+        MANIFEST,
+        ("variables/a.toml", "a"),
+        (".gitattributes", "* filter=trap diff=trap merge=trap\n"),
+        (
+            ".gitmodules",
+            "[submodule \"x\"]\n\tpath = sub\n\turl = ext::sh -c 'touch canary'\n\tupdate = !touch canary\n",
+        ),
+        (".lfsconfig", "[lfs]\n\turl = ext::sh\n"),
+    ]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{head},sub")]);
+    repository.git(&["commit", "--quiet", "-m", "a submodule"]);
+    booby_trap(&repository, &canary);
+    let server = serve(&repository);
+    for setup in [GitSetup::Isolated, GitSetup::Own] {
+        let reader = Reader::new(ReaderOptions { git: setup, ..ReaderOptions::default() }).unwrap();
+        let files = ["rototo-workspace.toml", "variables/a.toml"];
+        assert_eq!(paths(&read(&reader, &repository.source("main")).await.unwrap()), files);
+        assert_eq!(paths(&reader.read(access(&server)).await.unwrap().1), files);
+        assert!(!canary.exists(), "{setup:?}: {}", std::fs::read_to_string(&canary).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn names_that_begin_with_a_dash_are_no_options() {
+    let repository = Repository::new();
+    repository.commit(&[
+        MANIFEST,
+        ("-c/rototo-workspace.toml", MANIFEST.1),
+        ("--all/rototo-workspace.toml", MANIFEST.1),
+    ]);
+    let head = repository.head();
+    // Git itself makes no such branch.
+    let packed = format!("# pack-refs with: peeled fully-peeled sorted \n{head} refs/heads/--upload-pack=touch\n");
+    std::fs::write(repository.path().join(".git/packed-refs"), packed).unwrap();
+    for source in ["--upload-pack=touch", "-x", "-"] {
+        let text = format!("git+file://{}#{source}", repository.path().display());
+        assert!(text.parse::<Source>().is_err(), "{text}");
+    }
+    for source in ["git+ssh://-oProxyCommand=touch/r.git#main", "git+https://-x/r.git", "git+ssh://git@-x/r.git"] {
+        assert!(source.parse::<Source>().is_err(), "{source}");
+    }
+    for fragment in ["refs/heads/--upload-pack=touch", "main:-c", "main:--all"] {
+        let read = read(&isolated(), &repository.source(fragment)).await.unwrap();
+        assert!(paths(&read).contains(&"rototo-workspace.toml".to_owned()), "{fragment}");
+    }
+}
