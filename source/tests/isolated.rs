@@ -65,6 +65,26 @@ async fn a_directory_that_inflates_beyond_the_memory_of_git_fails_alone() {
 }
 
 #[tokio::test]
+async fn a_host_that_lists_refs_without_end_fails_alone() {
+    let server = HttpsServer::start(|_| {
+        Box::new(|to| {
+            to.write_all(b"HTTP/1.1 200 Fine\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n")?;
+            to.write_all(b"001e# service=git-upload-pack\n0000")?;
+            let line = format!("{} refs/heads/{}\n", "a".repeat(40), "b".repeat(1000));
+            let lines = format!("{:04x}{line}", line.len() + 4).repeat(1000);
+            loop {
+                to.write_all(lines.as_bytes())?;
+            }
+        })
+    });
+    for setup in [GitSetup::Isolated, GitSetup::Own] {
+        let reader = Reader::new(ReaderOptions { git: setup, ..ReaderOptions::default() }).unwrap();
+        let error = reader.pin(access(&server)).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("git_out_of_memory", false), "{setup:?}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_directory_above_the_workspace_is_refused_by_its_size() {
     let repository = Repository::new();
     repository.commit(&[MANIFEST]);

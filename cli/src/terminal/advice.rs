@@ -38,6 +38,8 @@ fn of_source(code: &str) -> Option<&'static str> {
         "no_archive" => "correct the address of the archive",
         "access_denied" => "log in with git's own credential helper; for an archive, give a --workspace-token",
         "unreachable" | "git_timed_out" | "http_timed_out" | "interrupted" | "throttled" => "try again",
+        "not_git" => "open the address in a browser, and log in to the host with git's own credential helper",
+        "foreign_owner" => "run `git config --global --add safe.directory` with its path, if you trust its owner",
         "no_git" => "install git, and see that it is in PATH",
         "host_not_trusted" => "add the host's certificate authority, or its key to known_hosts, if you trust it",
         "too_large" | "too_many_entries" | "transfer_too_large" => {

@@ -59,7 +59,7 @@ pub enum GitFault {
         limit: u64,
     },
     /// A git process needed more memory than it may have.
-    #[error("git needed more than {limit} bytes of memory: the repository has an object that is too large")]
+    #[error("git needed more than {limit} bytes of memory: an object or the listing of refs is too large")]
     OutOfMemory {
         /// The limit.
         limit: u64,

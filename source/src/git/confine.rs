@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 /// The limits of one run.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(super) struct Confinement<'a> {
     /// The most bytes of memory of each process.
     pub(super) memory: Option<u64>,
@@ -23,6 +24,7 @@ pub(super) struct Confinement<'a> {
 
 /// The files that a run may change.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub(super) enum Changes<'a> {
     /// All that this user may change.
     Anywhere,

@@ -133,7 +133,7 @@ impl Program {
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
         let confinement = Confinement {
             // A user's own programs, such as those that know passwords, are not ours to limit.
-            memory: (setup == Setup::Isolated).then_some(self.memory_bytes),
+            memory: (setup != Setup::Own).then_some(self.memory_bytes),
             file_size: Some(self.download_bytes),
             changes: match (setup, repository) {
                 (Setup::Own | Setup::Ours, _) => Changes::Anywhere,

@@ -11,8 +11,8 @@ use crate::error::ContentFault;
 pub struct Limits {
     /// The time of one run of the git program. Default: 60 s.
     pub git_timeout: Duration,
-    /// The memory of each process of an isolated git, and of every git that reads objects. Default: 256 MiB; a transfer
-    /// of 320 MiB with 200,000 files needed less than 128 MiB.
+    /// The memory of each process of git. A git that asks the user's own helpers has no limit. Default: 256 MiB; a
+    /// transfer of 320 MiB with 200,000 files needed less than 128 MiB.
     pub git_memory_bytes: u64,
     /// The time of one HTTP request. Default: 30 s.
     pub http_timeout: Duration,
