@@ -103,6 +103,29 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
+/// The number of characters to add, remove, or replace to turn one word into the other; two exchanged neighbours count
+/// as one.
+pub(crate) fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (row, letter) in left.iter().enumerate() {
+        let mut next = vec![row + 1];
+        for (column, other) in right.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&last, column) + usize::from(letter != other);
+            let mut least = replaced.min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
+            let previous = |letters: &[char], place: usize| place.checked_sub(1).and_then(|p| letters.get(p).copied());
+            if previous(&left, row) == Some(*other) && previous(&right, column) == Some(*letter) {
+                least = least.min(at(&before_last, column - 1) + 1);
+            }
+            next.push(least);
+        }
+        before_last = std::mem::replace(&mut last, next);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
 /// The first byte of each line of a document.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
@@ -182,5 +205,13 @@ mod tests {
         let lines = Lines::of(b"");
         assert_eq!(lines.range(Span { start: 7, end: 3 }).end.to_string(), "1:1");
         assert_eq!(lines.byte_at(9, 9), 0);
+    }
+
+    #[test]
+    fn exchanged_neighbours_are_one_slip() {
+        assert_eq!(distance("resovle", "resolve"), 1);
+        assert_eq!(distance("values", "value"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
