@@ -236,7 +236,7 @@ fn conditions_that_cannot_be_meant_are_reported() {
     constant("attribute = \"n\"\nop = \"in\"\nvalue = []", "never true");
     constant("attribute = \"qualifier.p\"\nop = \"gt\"\nvalue = 1", "this always fails");
     constant("attribute = \"qualifier.p\"\nop = \"eq\"\nvalue = \"true\"", "never true");
-    constant("attribute = \"qualifier.p\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 10]", "two buckets");
+    constant("attribute = \"qualifier.p\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 10]", "fails without it");
     constant(
         "attribute = \"n\"\nop = \"gt\"\nvalue = 5\n[[predicate]]\nattribute = \"n\"\nop = \"lt\"\nvalue = 3",
         "no value of `n` meets",

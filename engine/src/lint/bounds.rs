@@ -27,38 +27,37 @@ pub(super) struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    /// Takes account of one more predicate. Returns true if no value is left for the first time.
+    /// Takes account of one more predicate, unless its operand is invalid. Returns true if no value is left for the first time.
     pub(super) fn narrow(&mut self, predicate: &'a Predicate, op: Op) -> bool {
         if self.is_empty {
             return false;
         }
         self.is_empty = match op {
             Op::Bucket => self.bucket(predicate).unwrap_or(false),
-            _ => predicate.value.as_ref().is_some_and(|value| {
-                self.compare(op, &value.value);
-                self.admits_nothing()
-            }),
+            _ => predicate
+                .value
+                .as_ref()
+                .is_some_and(|value| self.compare(op, &value.value).is_some() && self.admits_nothing()),
         };
         self.is_empty
     }
 
-    fn compare(&mut self, op: Op, operand: &'a Value) {
-        let list = || operand.as_array().into_iter().flatten();
+    fn compare(&mut self, op: Op, operand: &'a Value) -> Option<()> {
         let number = || operand.as_number().and_then(Number::of);
         match op {
             Op::Eq => self.keep(&[operand]),
-            Op::In => self.keep(&list().collect::<Vec<_>>()),
+            Op::In => self.keep(&operand.as_array()?.iter().collect::<Vec<_>>()),
             Op::Neq => self.not.push(operand),
-            Op::NotIn => self.not.extend(list()),
+            Op::NotIn => self.not.extend(operand.as_array()?),
             Op::Gt | Op::Gte => {
-                let Some(bound) = number() else { return };
+                let bound = number()?;
                 let is_higher = |(low, _): (Number, bool)| bound.order(low).is_gt() || bound.order(low).is_eq();
                 if self.low.is_none_or(is_higher) {
                     self.low = Some((bound, op == Op::Gt));
                 }
             }
             Op::Lt | Op::Lte => {
-                let Some(bound) = number() else { return };
+                let bound = number()?;
                 let is_lower = |(high, _): (Number, bool)| bound.order(high).is_lt() || bound.order(high).is_eq();
                 if self.high.is_none_or(is_lower) {
                     self.high = Some((bound, op == Op::Lt));
@@ -66,6 +65,7 @@ impl<'a> Bounds<'a> {
             }
             Op::Bucket => {}
         }
+        Some(())
     }
 
     fn keep(&mut self, operands: &[&'a Value]) {
@@ -146,7 +146,6 @@ pub(super) fn equal(one: &Value, other: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Tree, lint, parse};
 
     /// Returns whether some predicate of the qualifier was found to have one result.

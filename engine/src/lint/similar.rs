@@ -1,6 +1,6 @@
 //! Repeated names, names that resemble a word, and names that are not what they look like.
 
-use crate::document::text::distance;
+use crate::document::text::{distance, is_disruptive};
 
 /// Returns whether an item occurs twice. Callers ask this first, because it rarely does.
 pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
@@ -57,20 +57,20 @@ pub(super) fn deceptive(name: &str) -> Option<String> {
     other.map(|alphabet| format!("has letters of the {alphabet} alphabet among Latin ones"))
 }
 
-/// Control characters, characters that change the direction of text, and those without width.
+/// Characters that do something to the text around them, and those without width.
 fn is_hidden(letter: char) -> bool {
-    letter.is_control()
+    is_disruptive(letter)
         || matches!(
             letter,
             '\u{ad}'
                 | '\u{34f}'
-                | '\u{61c}'
                 | '\u{115f}'
                 | '\u{1160}'
                 | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202f}'
-                | '\u{2060}'..='\u{206f}'
+                | '\u{200b}'..='\u{200d}'
+                | '\u{202f}'
+                | '\u{2060}'..='\u{2065}'
+                | '\u{206a}'..='\u{206f}'
                 | '\u{3164}'
                 | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'

@@ -42,7 +42,9 @@ fn of_a_qualifier(predicate: &Predicate, op: Op) -> Option<String> {
         Op::Gt | Op::Gte | Op::Lt | Op::Lte => {
             Some(format!("`{}` orders numbers, and a qualifier is true or false: this always fails", op.name()))
         }
-        Op::Bucket => Some("a bucket of a qualifier puts everybody into one of two buckets".to_owned()),
+        Op::Bucket => {
+            Some("`bucket` looks for an attribute `qualifier` in the context, and fails without it".to_owned())
+        }
         Op::Eq if !value?.is_boolean() => Some("a qualifier is true or false: this is never true".to_owned()),
         Op::Neq if !value?.is_boolean() => Some("a qualifier is true or false: this is always true".to_owned()),
         Op::Eq | Op::Neq => None,
