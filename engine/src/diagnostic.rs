@@ -86,7 +86,9 @@ impl Entity {
     }
 
     pub(crate) fn value(variable: &str, key: &str) -> Self {
-        Self::Value { variable: variable.to_owned(), key: key.to_owned() }
+        /// The key of a value may have a megabyte, and a thousand findings may be about it. Ids are names of files.
+        const MAX_KEY: usize = 255;
+        Self::Value { variable: variable.to_owned(), key: shortened_to(key, MAX_KEY).into_owned() }
     }
 
     pub(crate) fn rule(variable: &str, index: usize) -> Self {

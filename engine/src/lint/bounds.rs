@@ -1,14 +1,33 @@
 //! The values of one attribute that all predicates of a qualifier admit.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::parse::{Op, Predicate};
 use crate::value::number::Number;
 
-/// The most pairs of values that a rule compares: lists of a thousand, far beyond those that people write.
-pub(super) const MANY: usize = 1_000_000;
+/// The most pairs of values that are compared for one qualifier: lists of three hundred, far beyond those that people
+/// write. Whatever is left then counts as fine.
+pub(super) const MOST_PAIRS: usize = 100_000;
+
+/// The rest of [`MOST_PAIRS`].
+pub(super) struct PairBudget(usize);
+
+impl Default for PairBudget {
+    fn default() -> Self {
+        Self(MOST_PAIRS)
+    }
+}
+
+impl PairBudget {
+    /// Accounts for comparing each of `one` values with each of `other`. `None` if that is too much.
+    pub(super) fn pairs(&mut self, one: usize, other: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(one.saturating_mul(other))?;
+        Some(())
+    }
+}
 
 /// The admitted values; by default all of them.
 #[derive(Default)]
@@ -22,31 +41,29 @@ pub(super) struct Bounds<'a> {
     /// The least upper bound, and whether it is excluded.
     high: Option<(Number, bool)>,
     /// The ranges of buckets by their salts.
-    buckets: Vec<(&'a str, u16, u16)>,
+    buckets: BTreeMap<&'a str, (u16, u16)>,
     is_empty: bool,
 }
 
 impl<'a> Bounds<'a> {
     /// Takes account of one more predicate, unless its operand is invalid. Returns true if no value is left for the first time.
-    pub(super) fn narrow(&mut self, predicate: &'a Predicate, op: Op) -> bool {
+    pub(super) fn narrow(&mut self, predicate: &'a Predicate, op: Op, budget: &mut PairBudget) -> bool {
         if self.is_empty {
             return false;
         }
         self.is_empty = match op {
             Op::Bucket => self.bucket(predicate).unwrap_or(false),
-            _ => predicate
-                .value
-                .as_ref()
-                .is_some_and(|value| self.compare(op, &value.value).is_some() && self.admits_nothing()),
+            _ => self.compare(op, predicate, budget).is_some() && self.admits_nothing(budget).unwrap_or(false),
         };
         self.is_empty
     }
 
-    fn compare(&mut self, op: Op, operand: &'a Value) -> Option<()> {
+    fn compare(&mut self, op: Op, predicate: &'a Predicate, budget: &mut PairBudget) -> Option<()> {
+        let operand = &*predicate.value.as_ref()?.value;
         let number = || operand.as_number().and_then(Number::of);
         match op {
-            Op::Eq => self.keep(&[operand]),
-            Op::In => self.keep(&operand.as_array()?.iter().collect::<Vec<_>>()),
+            Op::Eq => self.keep(&[operand], budget)?,
+            Op::In => self.keep(&operand.as_array()?.iter().collect::<Vec<_>>(), budget)?,
             Op::Neq => self.not.push(operand),
             Op::NotIn => self.not.extend(operand.as_array()?),
             Op::Gt | Op::Gte => {
@@ -68,44 +85,36 @@ impl<'a> Bounds<'a> {
         Some(())
     }
 
-    fn keep(&mut self, operands: &[&'a Value]) {
-        let known = self.only.take();
-        let is_kept = |operand: &&Value| match &known {
-            Some(known) if known.len().saturating_mul(operands.len()) <= MANY => {
-                known.iter().any(|one| equal(one, operand))
-            }
-            _ => true,
+    fn keep(&mut self, operands: &[&'a Value], budget: &mut PairBudget) -> Option<()> {
+        let Some(known) = &mut self.only else {
+            self.only = Some(operands.to_vec());
+            return Some(());
         };
-        self.only = Some(operands.iter().copied().filter(is_kept).collect());
+        budget.pairs(known.len(), operands.len())?;
+        known.retain(|one| operands.iter().any(|operand| equal(one, operand)));
+        Some(())
     }
 
     /// Returns whether two predicates with one salt have no bucket in common.
     fn bucket(&mut self, predicate: &'a Predicate) -> Option<bool> {
         let (salt, (start, end)) = (predicate.salt.value()?, predicate.range.as_ref()?.value.bounds()?);
-        let known = self.buckets.iter_mut().find(|(known, _, _)| *known == &**salt);
-        Some(match known {
-            Some((_, from, to)) => {
-                (*from, *to) = ((*from).max(start), (*to).min(end));
-                *from >= *to
-            }
-            None => {
-                self.buckets.push((salt, start, end));
-                false
-            }
-        })
+        let (from, to) = self.buckets.entry(salt).or_insert((start, end));
+        (*from, *to) = ((*from).max(start), (*to).min(end));
+        Some(*from >= *to)
     }
 
-    fn admits_nothing(&self) -> bool {
+    fn admits_nothing(&self, budget: &mut PairBudget) -> Option<bool> {
         if let (Some((low, without_low)), Some((high, without_high))) = (self.low, self.high) {
             match low.order(high) {
-                Ordering::Greater => return true,
-                Ordering::Equal if without_low || without_high => return true,
+                Ordering::Greater => return Some(true),
+                Ordering::Equal if without_low || without_high => return Some(true),
                 Ordering::Equal | Ordering::Less => {}
             }
         }
-        let Some(only) = &self.only else { return false };
-        let is_few = only.len().saturating_mul(self.not.len()) <= MANY;
-        is_few && only.iter().all(|value| self.not.iter().any(|other| equal(value, other)) || !self.is_within(value))
+        let Some(only) = &self.only else { return Some(false) };
+        budget.pairs(only.len(), self.not.len() + 1)?;
+        let is_left = |value: &&Value| self.is_within(value) && !self.not.iter().any(|other| equal(value, other));
+        Some(!only.iter().any(|value| is_left(value)))
     }
 
     fn is_within(&self, value: &Value) -> bool {

@@ -22,22 +22,26 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> S
 /// The known word from which `word` differs only in case, separators, or a slip: a letter too many, too few, wrong, or
 /// exchanged with its neighbour, and two of them in a long word. `None` if it is one of the known words itself.
 pub(super) fn resembling<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    /// No key of the format and no keyword of JSON Schema is as long.
+    const LONGEST: usize = 64;
+    if known.contains(&word) || word.len() > LONGEST {
+        return None;
+    }
     let folded = |word: &str| -> String {
         let letters = word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
         letters.map(|letter| letter.to_ascii_lowercase()).collect()
     };
-    let is_far = |known: &&&str| word.len().abs_diff(known.len()) > 4;
-    if known.contains(&word) {
-        return None;
-    }
-    let candidates = known.iter().filter(|known| !is_far(known));
-    let near = candidates.filter_map(|known| {
-        let (word, folded_known) = (folded(word), folded(known));
-        let tolerated = match word.len() {
-            0..=2 => 0,
-            3..=7 => 1,
-            _ => 2,
-        };
+    let (tolerated, word) = match word.len() {
+        0..=2 => (0, folded(word)),
+        3..=7 => (1, folded(word)),
+        _ => (2, folded(word)),
+    };
+    let near = known.iter().filter_map(|known| {
+        let folded_known = folded(known);
+        // Most words differ in length alone.
+        if folded_known.len().abs_diff(word.len()) > tolerated {
+            return None;
+        }
         let distance = distance(&word, &folded_known);
         (distance <= tolerated).then_some((distance, *known))
     });

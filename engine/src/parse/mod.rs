@@ -31,6 +31,7 @@ mod reference;
 mod resource;
 mod schema;
 pub(crate) mod schema_cost;
+mod schema_paths;
 mod toml;
 mod types;
 mod unread_key;

@@ -11,6 +11,7 @@ use crate::parse::duplicate_key::duplicate;
 use crate::parse::known_look::known_look;
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
+use crate::parse::schema_paths;
 
 /// The most backtracking steps of a pattern with lookaround on one string. Other patterns never backtrack.
 const MAX_BACKTRACKS: usize = 20_000;
@@ -88,6 +89,9 @@ impl Checker {
         let too_much = |message: &str| Err(InvalidSchema { message: message.to_owned(), pointer: String::new() });
         if pattern::too_heavy(schema) {
             return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
+        }
+        if schema_paths::too_long(schema) {
+            return too_much("its names are too long for the number of parts below them: shorten them");
         }
         let cost = SchemaCost::of(schema);
         if cost == SchemaCost::Boundless {

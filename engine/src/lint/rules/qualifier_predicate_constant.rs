@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostic::Entity;
-use crate::lint::bounds::{Bounds, MANY, equal};
+use crate::lint::bounds::{Bounds, PairBudget, equal};
 use crate::lint::workspace_index::context_field;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
@@ -15,17 +15,18 @@ pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qualifier>, findings: &mut Findings<'_>) {
     let schema = facts.context_schema().map(|schema| &schema.json);
     let mut bounds: BTreeMap<&str, Bounds<'_>> = BTreeMap::new();
+    let mut budget = PairBudget::default();
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let (Some(attribute), Some(op)) = (predicate.attribute.value(), predicate.operator()) else { continue };
         let alone = if predicate.qualifier_reference().is_some() {
             of_a_qualifier(predicate, op)
         } else {
             let declared = schema.and_then(|schema| context_field(schema, attribute));
-            of_a_list(predicate, op).or_else(|| outside_of_the_schema(predicate, op, declared?))
+            of_a_list(predicate, op).or_else(|| outside_of_the_schema(predicate, op, declared?, &mut budget))
         };
         let message = match alone {
             Some(message) => message,
-            None if bounds.entry(attribute).or_default().narrow(predicate, op) => {
+            None if bounds.entry(attribute).or_default().narrow(predicate, op, &mut budget) => {
                 format!("no value of `{attribute}` meets this predicate and those before it")
             }
             None => continue,
@@ -62,7 +63,7 @@ fn of_a_list(predicate: &Predicate, op: Op) -> Option<String> {
 }
 
 /// A comparison with a value that the context schema does not allow.
-fn outside_of_the_schema(predicate: &Predicate, op: Op, declared: &Value) -> Option<String> {
+fn outside_of_the_schema(predicate: &Predicate, op: Op, declared: &Value, budget: &mut PairBudget) -> Option<String> {
     let operand = &*predicate.value.as_ref()?.value;
     let only = declared.get("const").map(std::slice::from_ref);
     let allowed = only.or_else(|| declared.get("enum")?.as_array().map(Vec::as_slice))?;
@@ -71,9 +72,7 @@ fn outside_of_the_schema(predicate: &Predicate, op: Op, declared: &Value) -> Opt
         Op::In | Op::NotIn => operand.as_array()?,
         Op::Gt | Op::Gte | Op::Lt | Op::Lte | Op::Bucket => return None,
     };
-    if operands.len().saturating_mul(allowed.len()) > MANY {
-        return None;
-    }
+    budget.pairs(operands.len(), allowed.len())?;
     let is_allowed = |operand: &Value| allowed.iter().any(|one| equal(one, operand));
     let never = operands.iter().filter(|operand| !is_allowed(operand)).count();
     let result = match op {

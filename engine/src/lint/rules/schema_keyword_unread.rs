@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Entity;
+use crate::document::text::shortened_to;
 use crate::lint::similar::resembling;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::Schema;
@@ -100,7 +101,7 @@ fn check(_: &WorkspaceIndex<'_>, (path, _, schema): DocumentEntry<'_, Schema>, f
     while let Some((at, schema)) = open.pop() {
         let Some(members) = schema.as_object() else { continue };
         for (key, message) in faults(members, formats) {
-            let place = format!("{at}/{key}");
+            let place = below(&at, key);
             let message = format!("{message} ({place})");
             findings.add(Finding::new(Entity::schema(path), path, None, message).key(place));
         }
@@ -147,14 +148,22 @@ fn parts<'s>(at: &str, members: &'s Map<String, Value>) -> Vec<(String, &'s Valu
         let lists = ["allOf", "anyOf", "items", "oneOf", "prefixItems"];
         match value {
             Value::Object(all) if named.contains(&&**key) => {
-                parts.extend(all.iter().map(|(name, schema)| (format!("{at}/{key}/{name}"), schema)));
+                parts.extend(all.iter().map(|(name, schema)| (below(at, &format!("{key}/{name}")), schema)));
             }
-            Value::Object(_) if single.contains(&&**key) => parts.push((format!("{at}/{key}"), value)),
+            Value::Object(_) if single.contains(&&**key) => parts.push((below(at, key), value)),
             Value::Array(all) if lists.contains(&&**key) => {
-                parts.extend(all.iter().enumerate().map(|(place, schema)| (format!("{at}/{key}/{place}"), schema)));
+                parts.extend(
+                    all.iter().enumerate().map(|(place, schema)| (below(at, &format!("{key}/{place}")), schema)),
+                );
             }
             _ => {}
         }
     }
     parts
+}
+
+/// The pointer to a part. Names may have megabytes, and many parts below them.
+fn below(at: &str, name: &str) -> String {
+    const LONGEST: usize = 300;
+    shortened_to(&format!("{at}/{name}"), LONGEST).into_owned()
 }
