@@ -20,7 +20,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::text::Range;
+use crate::document::text::{Range, readable, shortened_to};
 
 /// The severity of a diagnostic. It decides whether the workspace may be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -86,7 +86,9 @@ impl Entity {
     }
 
     pub(crate) fn value(variable: &str, key: &str) -> Self {
-        Self::Value { variable: variable.to_owned(), key: key.to_owned() }
+        /// The key of a value may have a megabyte, and a thousand findings may be about it. Ids are names of files.
+        const MAX_KEY: usize = 255;
+        Self::Value { variable: variable.to_owned(), key: shortened_to(key, MAX_KEY).into_owned() }
     }
 
     pub(crate) fn rule(variable: &str, index: usize) -> Self {
@@ -195,21 +197,23 @@ impl Diagnostic {
     pub fn masked_message(&self) -> String {
         let title = one_line(&self.title);
         match &self.key {
-            Some(key) => format!("{title} (at `{key}`)"),
+            Some(key) => format!("{title} (at `{}`)", one_line(key)),
             None => title,
         }
     }
 }
 
-/// Returns a title from a script as one line of limited length.
-fn one_line(title: &str) -> String {
+/// Returns a title from a script, or a key from a document, as one line of limited length.
+fn one_line(text: &str) -> String {
+    /// Titles and keys that people write are shorter, and ten of both fit into a status.
     const LONGEST: usize = 200;
-    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    title.chars().map(plain).take(LONGEST).collect()
+    shortened_to(&readable(&shortened_to(text, LONGEST)), LONGEST).into_owned()
 }
 
+/// One line, whatever the workspace holds: a log shows it as it is.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} [{}]", self.location, self.message, self.rule)
+        let line = format!("{}: {} [{}]", self.location, self.message, self.rule);
+        f.write_str(&readable(&line))
     }
 }

@@ -147,12 +147,12 @@ fn qualifiers_that_refer_to_each_other_ten_thousand_times() {
 
 #[test]
 fn extreme_numbers() {
-    let digits = "9".repeat(100_000);
+    let digits = "9".repeat(1_000_000);
     let parse_failed = "rototo/resource-object-parse-failed";
-    check("{}", &format!("v = {digits}"), parse_failed, "does not fit into 64 bits");
+    check("{}", &format!("v = {digits}"), parse_failed, "64 bits with a sign");
     check("{}", &format!("v = {digits}.0"), parse_failed, "finite");
     check("{}", "v = 1e999", parse_failed, "finite");
-    check("{}", "v = 0xFFFFFFFFFFFFFFFFFF", parse_failed, "does not fit into 64 bits");
+    check("{}", "v = 0xFFFFFFFFFFFFFFFFFF", parse_failed, "64 bits with a sign");
     check(&format!("{{\"maximum\": {digits}}}"), "v = 1", "rototo/schema-parse-failed", "number out of range");
     let limits = json!({ "properties": { "v": { "minLength": 1e300, "multipleOf": 1e-300 } } }).to_string();
     check(&limits, "v = \"a\"", MISMATCH, "is shorter than");
@@ -187,4 +187,66 @@ fn faults_without_end_are_reported_up_to_a_thousand() {
     let lint = found(tree.clone());
     assert_eq!(lint.errors(), 1_000);
     assert!(compile(&parse(tree)).is_err());
+}
+
+/// Each part of a compiled schema keeps its path: two thousand parts below a name of a megabyte took six gigabytes.
+#[test]
+fn long_names_above_many_parts_of_a_schema() {
+    let parts: serde_json::Map<String, Value> = (0..2_000).map(|n| (format!("p{n}"), json!({}))).collect();
+    for keyword in ["properties", "patternProperties", "$defs", "dependentSchemas"] {
+        let schema = json!({ keyword: { "n".repeat(1 << 20): { "properties": parts } } });
+        check(&schema.to_string(), "v = 1", INVALID, "");
+    }
+    let list = json!({ "properties": { "n".repeat(1 << 20): { "anyOf": vec![json!({ "minimum": 1 }); 2_000] } } });
+    check(&list.to_string(), "v = 1", INVALID, "names are too long");
+}
+
+/// A thousand findings about keys of a megabyte once took two gigabytes.
+#[test]
+fn findings_about_keys_of_a_megabyte_are_small() {
+    let mut tree = files("{}", "v = 1");
+    let big = "k".repeat(1 << 20);
+    let fields: String = (0..50).map(|n| format!("{n}{}, ", " = 1")).collect();
+    let values: String = (0..8).map(|n| format!("{big}{n} = {{ {} }}\n", fields.trim_end_matches(", "))).collect();
+    let variable = format!("schema_version = 1\ntype = \"object\"\nschema = \"../schemas/s.json\"\n[values]\n{values}");
+    tree.insert("variables/o.toml", variable.into_bytes());
+    tree.insert("schemas/s.json", *b"{\"additionalProperties\": {\"type\": \"string\"}}");
+    let lint = found(tree);
+    assert!(lint.errors() >= 400, "{}", lint.errors());
+    let size: usize = lint.diagnostics.iter().map(|found| format!("{found:?}").len()).sum();
+    assert!(size < 2 << 20, "{size} bytes");
+}
+
+#[test]
+fn rules_about_names_and_conditions_take_little_work() {
+    let mut tree = files("{}", "v = 1");
+    // Ten thousand predicates that each leave a little less of a long list.
+    let list: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+    let mut text = "schema_version = 1\n".to_owned();
+    let mut predicate = |op: &str, value: &str| {
+        write!(text, "[[predicate]]\nattribute = \"a\"\nop = \"{op}\"\nvalue = {value}\n").unwrap();
+    };
+    predicate("in", &format!("[{}]", list.join(", ")));
+    (0..10_000).for_each(|n| predicate("neq", &n.to_string()));
+    tree.insert("qualifiers/q.toml", text.into_bytes());
+    // Thousands of keywords with slips, in parts of a long name.
+    let slips: String = (0..20_000).map(|n| format!("\"requird{n}\": {{\"typ\": 1}}, ")).collect();
+    let name = "n".repeat(100);
+    let schema =
+        format!("{{\"properties\": {{\"{name}\": {{\"properties\": {{{slips} \"z\": true}}, {slips} \"z\": 1}}}}}}");
+    tree.insert("schemas/slips.json", schema.into_bytes());
+    let lint = found(tree);
+    assert_eq!(lint.warnings(), 1_000);
+}
+
+#[test]
+fn a_hundred_thousand_variables_with_the_same_slip() {
+    let mut tree = files("{}", "v = 1");
+    for number in 0..100_000 {
+        let text = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1 }\n[resolve]\ndefault = \"a\"\n\
+                    [[resolve.rule]]\nqualifier = \"prp\"\nvalue = \"a\"\nenabled = true\n";
+        tree.insert(format!("variables/v{number}.toml"), text.as_bytes());
+    }
+    let lint = found(tree);
+    assert_eq!((lint.errors(), lint.warnings()), (1_000, 1_000));
 }

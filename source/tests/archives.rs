@@ -90,6 +90,20 @@ async fn archives_of_each_kind_are_read() {
 }
 
 #[tokio::test]
+async fn what_stands_beside_the_documents_reaches_lint() {
+    let files = [MANIFEST, ("variables\\a.toml", "a"), ("Qualifiers/q.toml", "q"), ("variables/team/b.toml", "b")];
+    let nested = files.map(|(path, text)| (format!("config-1.0/{path}"), text));
+    let nested: Vec<(&str, &str)> = nested.iter().map(|(path, text)| (&**path, *text)).collect();
+    let expected = ["error Qualifiers", "warning variables/team", "error variables\\a.toml"];
+    for bytes in [zip(&files), zip(&nested)] {
+        let (_, read) = reader().read(access(&serve(bytes), "a.zip")).await.unwrap();
+        assert_eq!(support::beside(&read), expected);
+    }
+    let (_, read) = reader().read(access(&serve(tar_gz(&files)), "a.tar.gz")).await.unwrap();
+    assert_eq!(support::beside(&read), expected);
+}
+
+#[tokio::test]
 async fn a_workspace_in_a_directory_of_an_archive_may_extend_its_neighbour() {
     let own = "schema_version = 1\nextends = [\"../base\"]\n";
     let files = [

@@ -22,6 +22,24 @@ async fn a_branch_is_pinned_to_its_commit_and_its_documents_are_fetched() {
     assert_eq!(fetched.fingerprint(), tree(&[MANIFEST, ("variables/a.toml", "a")]).fingerprint());
 }
 
+/// A folder that changed its case would otherwise empty the workspace without a word.
+#[tokio::test]
+async fn a_renamed_directory_reaches_lint() {
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, ("variables/a.toml", "a"), ("README.md", "hello")]);
+    let reader = reader();
+    let first = read(&reader, &repository.source("main")).await.unwrap();
+    assert_eq!(support::beside(&first), Vec::<String>::new());
+    repository.git(&["mv", "variables", "v"]);
+    repository.git(&["mv", "v", "Variables"]);
+    repository.commit(&[("variables/team/b.toml", "b")]);
+    let renamed = read(&reader, &repository.source("main")).await.unwrap();
+    assert_eq!(paths(&renamed), ["rototo-workspace.toml"]);
+    assert_eq!(support::beside(&renamed), ["error Variables", "warning variables/team"]);
+    // A second read comes from what is kept.
+    assert!(read(&reader, &repository.source("main")).await.unwrap().has_same_unread_paths(&renamed));
+}
+
 #[tokio::test]
 async fn a_ref_means_exactly_that_ref() {
     let repository = Repository::new();

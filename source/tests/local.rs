@@ -23,6 +23,42 @@ async fn a_directory_has_its_documents_and_no_revision() {
     assert_eq!(read(&reader(), &uri).await.unwrap().fingerprint(), fetched.fingerprint());
 }
 
+/// The reader looks into the manifest for the layers below, before lint does.
+#[tokio::test]
+async fn a_manifest_whose_keys_nest_without_end_is_left_to_lint() {
+    let key = vec!["a"; 100_000].join(".");
+    let part = format!("{} = ", vec!["a"; 79].join("."));
+    let tables = format!("{}1{}", format!("{{ {part}").repeat(79), " }".repeat(79));
+    for manifest in [
+        format!("{key} = 1\n"),
+        format!("extends = [{{ {key} = 1 }}]\n"),
+        format!("[{key}]\n{part}{tables}\n"),
+        format!("x = 1\n{part}{tables}\n"),
+        "[".repeat(1 << 20),
+    ] {
+        let (_directory, path) = write_directory(&[("rototo-workspace.toml", &manifest)]);
+        let read = read(&reader(), &local(&path)).await.unwrap();
+        let lint = rototo_engine::lint(&rototo_engine::parse(read));
+        assert_eq!(&*lint.diagnostics[0].rule, "rototo/workspace-manifest-parse-failed");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_documents_reaches_lint() {
+    let variable = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1 }\nresolve = { default = \"a\" }\n";
+    let (_directory, path) = write_directory(&[
+        MANIFEST,
+        ("Variables/a.toml", variable),
+        ("variables/b.TOML", variable),
+        ("variables/team/c.toml", variable),
+        ("qualifier/d.toml", "schema_version = 1"),
+        ("docs/e.toml", ""),
+        ("node_modules/schema/f.json", ""),
+    ]);
+    let found = support::beside(&read(&reader(), &local(&path)).await.unwrap());
+    assert_eq!(found, ["error Variables", "warning qualifier", "error variables/b.TOML", "warning variables/team"]);
+}
+
 #[tokio::test]
 async fn links_are_refused_where_a_document_would_stand() {
     let (_directory, path) = write_directory(&[MANIFEST, ("elsewhere/a.toml", "a")]);

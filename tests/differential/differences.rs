@@ -31,6 +31,7 @@ pub const MEANT: &[KnownDifference] = &[
     KnownDifference { name: "values that cannot be ordered are an error", applies: cannot_be_ordered },
     KnownDifference { name: "an unreadable document is reported once", applies: unreadable_once },
     KnownDifference { name: "without a manifest the other faults are reported too", applies: without_manifest },
+    KnownDifference { name: "what nothing reads is reported", applies: nothing_reads },
 ];
 
 /// The reference treats a value that is no number as false, so a mistake in a context looks like a decision.
@@ -71,6 +72,22 @@ fn without_manifest(difference: &Difference<'_>) -> bool {
     let Difference::Finding { rule, theirs, all_ours, all_theirs, .. } = difference else { return false };
     let missing = |all: &FindingCounts| all.keys().any(|(rule, _, _, _)| rule == MISSING);
     missing(all_ours) && missing(all_theirs) && (*theirs == 0 || *rule == MISSING)
+}
+
+/// The rules that the reference does not have.
+pub const OWN_RULES: &[&str] = &[
+    "rototo/key-unread",
+    "rototo/qualifier-predicate-constant",
+    "rototo/schema-key-duplicate",
+    "rototo/schema-keyword-unread",
+    "rototo/workspace-name-deceptive",
+    "rototo/workspace-path-misnamed",
+    "rototo/workspace-path-unread",
+];
+
+/// The reference does not report what it leaves out.
+fn nothing_reads(difference: &Difference<'_>) -> bool {
+    matches!(difference, Difference::Finding { rule, theirs: 0, .. } if OWN_RULES.contains(rule))
 }
 
 /// Returns the intended difference that explains `difference`.

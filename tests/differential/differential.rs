@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rototo_differential::differences::{Difference, MEANT, explain};
+use rototo_differential::differences::{Difference, MEANT, OWN_RULES, explain};
 use rototo_differential::generate::{self, Numbers};
 use rototo_differential::outcome::{our_answer, our_lint, their_answer, their_lint, write};
 use rototo_differential::reference::Reference;
@@ -87,4 +87,58 @@ fn both_engines_have_the_same_results_for_every_generated_workspace() {
         report.others.len(),
         report.others[..report.others.len().min(25)].join("\n")
     );
+}
+
+/// The paths and keys that the reference leaves out without a word. Ours says so, and refuses only paths that differ from
+/// the format's in case or separators.
+#[test]
+fn what_the_reference_accepts_stays_accepted_except_for_misnamed_paths() {
+    let variable = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1 }\nresolve = { default = \"a\" }\n";
+    let manifest = "schema_version = 1\n";
+    let predicate = |more: &str| format!("schema_version = 1\n[[predicate]]\nattribute = \"n\"\n{more}\n");
+    let schema = "{\"properties\": {\"n\": {\"format\": \"email\", \"requird\": 1}}, \"properties\": {\"n\": {}}}";
+    let cases: [(&[(&str, &str)], bool); 17] = [
+        (&[("Variables/v.toml", variable)], true),
+        (&[("variables\\v.toml", variable)], true),
+        (&[("variables/v.TOML", variable)], true),
+        (&[("variables/v.toml", variable), ("Schemas/a.json", "{}")], true),
+        (&[("variable/v.toml", variable)], false),
+        (&[("variables/team/v.toml", variable)], false),
+        (&[("variables/v.yaml", "a: 1")], false),
+        (&[("resources/plan-objects/a.toml", "n = 1")], false),
+        (&[("variables/v.toml", variable), ("README.md", ""), ("package.json", "{}")], false),
+        (&[("rototo-workspace.toml", "schema_version = 1\nextend = [\"../nowhere\"]\n")], false),
+        (&[("variables/v.toml", &format!("enabled = false\n{variable}"))], false),
+        (&[("qualifiers/q.toml", &predicate("op = \"eq\"\nvalue = 1\nnot = true"))], false),
+        (&[("qualifiers/q.toml", &predicate("op = \"in\"\nvalue = []"))], false),
+        (
+            &[(
+                "qualifiers/q.toml",
+                &predicate("op = \"gt\"\nvalue = 5\n[[predicate]]\nattribute = \"n\"\nop = \"lt\"\nvalue = 3"),
+            )],
+            false,
+        ),
+        (&[("schemas/context.schema.json", schema)], false),
+        (&[("variables/lim\u{430}t.toml", variable)], false),
+        (&[("variables/._v.toml", "schema_version = 1\n\u{0}")], false),
+    ];
+    let mut reference = Reference::start();
+    for (files, is_refused) in cases {
+        let mut all = generate::Files::from([("rototo-workspace.toml".to_owned(), manifest.to_owned())]);
+        all.extend(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+        let root = tempfile::tempdir().unwrap();
+        write(&all, root.path());
+        let ((ours, _), theirs) = (our_lint(&all), their_lint(&mut reference, root.path()));
+        let errors = |findings: &rototo_differential::outcome::FindingCounts| -> Vec<String> {
+            let errors = findings.keys().filter(|(_, severity, _, _)| severity == "error");
+            errors.map(|(rule, _, _, _)| rule.clone()).collect()
+        };
+        let is_hidden = files.iter().any(|(path, _)| path.contains("/._"));
+        assert!(is_hidden || errors(&theirs).is_empty(), "{files:?}: {theirs:?}");
+        let expected: &[&str] = if is_refused { &["rototo/workspace-path-misnamed"] } else { &[] };
+        assert_eq!(errors(&ours), expected, "{files:?}");
+        let is_plain = files.iter().any(|(path, _)| path.contains("README") || path.contains("/._"));
+        let is_reported = ours.keys().any(|(rule, _, _, _)| OWN_RULES.contains(&&**rule));
+        assert_eq!(is_reported, !is_plain, "{files:?}: {ours:?}");
+    }
 }

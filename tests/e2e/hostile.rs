@@ -67,3 +67,34 @@ async fn hostile_workspaces_are_refused_and_others_continue() {
     let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
     assert!(peak < 512 << 10, "the operator has taken {peak} KiB");
 }
+
+/// A folder that a machine without case in its file names has renamed would empty the workspace without a word.
+#[tokio::test]
+async fn a_workspace_whose_directories_were_renamed_keeps_its_marker() {
+    let scene = Scene::published("renamed").await;
+    let before = scene.marker().await.unwrap();
+    let moved = |from: &str, to: &str| {
+        let repository = &scene.repository;
+        let root = repository.path("");
+        let (from, to) = (root.join(from), root.join(to));
+        fs::rename(from, to).unwrap();
+        repository.git(&["add", "--all"]).unwrap();
+        repository.git(&["commit", "--quiet", "--message", "Rename"]).unwrap();
+    };
+    moved("variables", "Variables");
+    let status = scene.push().await;
+    assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
+    let refused = status.rejected.unwrap().diagnostics;
+    assert_eq!((&*refused[0].rule, refused[0].path.as_deref()), ("rototo/workspace-path-misnamed", Some("Variables")));
+    assert_eq!(scene.marker().await.unwrap(), before);
+    moved("Variables", "variables");
+    assert_eq!(condition(&scene.push().await, "LintPassed"), "True/Passed");
+
+    // A path beside the documents does not change the fingerprint, and is linted all the same: when it comes and goes.
+    scene.repository.commit(&[("variables/other.TOML", "schema_version = 1\n")], "Add").unwrap();
+    assert_eq!(condition(&scene.push().await, "LintPassed"), "False/LintRefused");
+    scene.repository.remove(&["variables/other.TOML"], "Remove").unwrap();
+    let status = scene.push().await;
+    assert_eq!((condition(&status, "LintPassed").as_str(), status.rejected), ("True/Passed", None));
+    assert_eq!(scene.marker().await.unwrap(), before);
+}

@@ -6,10 +6,11 @@ use std::path::Path;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use rototo_engine::resolve::trace::{PredicateTrace, RuleTrace};
+use rototo_engine::text::readable;
 use rototo_engine::{Diagnostic, Lint, Location, Parsed, QualifierTrace, Severity, VariableTrace};
 
 use crate::terminal::style::{BAD, BOLD, DIM, GOOD};
-use crate::terminal::wording::{count, plain};
+use crate::terminal::wording::{count, plain, value};
 use crate::workspace::Workspace;
 
 /// The outcome of lint, with the workspace.
@@ -56,14 +57,16 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &st
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(diagnostic.message.as_str()).id(&*diagnostic.rule);
+        let (message, help) = (readable(&diagnostic.message), diagnostic.help.as_deref().map(readable));
+        let title = level.primary_title(&*message).id(&*diagnostic.rule);
         let mut groups = vec![with_place(Group::with_title(title), &diagnostic.location, parsed, root)];
-        for related in &diagnostic.related {
-            let title = Level::NOTE.secondary_title(related.message.as_str());
+        let notes: Vec<_> = diagnostic.related.iter().map(|related| (related, readable(&related.message))).collect();
+        for (related, note) in &notes {
+            let title = Level::NOTE.secondary_title(&**note);
             groups.push(with_place(Group::with_title(title), &related.location, parsed, root));
         }
-        if let Some(help) = &diagnostic.help {
-            groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));
+        if let Some(help) = &help {
+            groups.push(Group::with_title(Level::HELP.secondary_title(&**help)));
         }
         text.push_str(&renderer.render(&groups));
         text.push_str("\n\n");
@@ -75,7 +78,7 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic], parsed: &Parsed, root: &st
 fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, root: &str) -> Group<'a> {
     // Joining an empty path would end in a slash.
     let path = if location.path.is_empty() { Path::new(root).to_owned() } else { Path::new(root).join(&location.path) };
-    let path = path.display().to_string();
+    let path = plain(&path.display().to_string());
     let document = parsed.tree().get(&location.path).and_then(|document| std::str::from_utf8(&document.bytes).ok());
     let span = location.range.as_ref().map(|range| range.bytes.start..range.bytes.end);
     match (document, span) {
@@ -114,14 +117,14 @@ fn variable(trace: &VariableTrace) -> String {
     }
     for rule in &trace.rules {
         let RuleTrace { index, qualifier, value, matched } = rule;
-        let (qualifier, value) = (plain(qualifier), plain(value));
-        let _ = writeln!(text, "  {} rule[{index}] if {qualifier} -> {value}", mark(*matched));
+        let (qualifier, key) = (plain(qualifier), plain(value));
+        let _ = writeln!(text, "  {} rule[{index}] if {qualifier} -> {key}", mark(*matched));
     }
     let by_default = !trace.rules.iter().any(|rule| rule.matched);
     let chosen = if by_default { mark(true) } else { " ".to_owned() };
     let _ = writeln!(text, "  {chosen} default -> {}", plain(&trace.default_value));
     let _ = writeln!(text, "value key: {BOLD}{}{BOLD:#}", plain(&trace.resolution.value_key));
-    let _ = writeln!(text, "value: {}", trace.resolution.value);
+    let _ = writeln!(text, "value: {}", value(&trace.resolution.value));
     text
 }
 
@@ -129,7 +132,7 @@ fn qualifier(text: &mut String, trace: &QualifierTrace, indent: &str) {
     let _ =
         writeln!(text, "{indent}{} qualifier {BOLD}{}{BOLD:#}: {}", mark(trace.value), plain(&trace.id), trace.value);
     for predicate in &trace.predicates {
-        let actual = predicate.actual.as_ref().map_or_else(|| "missing".to_owned(), ToString::to_string);
+        let actual = predicate.actual.as_ref().map_or_else(|| "missing".to_owned(), value);
         let attribute = plain(&predicate.attribute);
         let _ = writeln!(text, "{indent}    {} {attribute} = {actual}", mark(predicate.result));
         let _ = writeln!(text, "{indent}      {DIM}test: {}{DIM:#}", test(predicate));
@@ -142,7 +145,7 @@ fn test(predicate: &PredicateTrace) -> String {
             let salt = plain(&bucket.salt);
             format!("bucket salt={salt} range=[{},{}] bucket={}", bucket.start, bucket.end, bucket.value)
         }
-        (None, Some(op), Some(expected)) => format!("{op} {expected}"),
+        (None, Some(op), Some(expected)) => format!("{op} {}", value(expected)),
         (None, op, _) => op.unwrap_or(predicate.kind).to_owned(),
     }
 }

@@ -4,6 +4,8 @@
 //! the same [`fingerprint::Fingerprint`].
 
 pub mod fingerprint;
+pub(crate) mod kind;
 pub mod shared;
 pub mod text;
 pub mod tree;
+pub(crate) mod unread;

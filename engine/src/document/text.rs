@@ -75,13 +75,54 @@ const MAX_MESSAGE: usize = 600;
 
 /// Shortens a message that may quote a long text: its beginning stays, and its end, which states the fault.
 pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
-    const HALF: usize = MAX_MESSAGE / 2;
-    if message.len() <= MAX_MESSAGE || message.chars().nth(MAX_MESSAGE).is_none() {
-        return Cow::Borrowed(message);
+    shortened_to(message, MAX_MESSAGE)
+}
+
+/// Shortens a text to about `most` characters: its beginning and its end stay.
+///
+/// ```
+/// assert_eq!(rototo_engine::text::shortened_to("abcdefghij", 4), "ab … ij");
+/// assert_eq!(rototo_engine::text::shortened_to("abcd", 4), "abcd");
+/// ```
+#[must_use]
+pub fn shortened_to(text: &str, most: usize) -> Cow<'_, str> {
+    let half = most / 2;
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
     }
-    let start = message.char_indices().nth(HALF).map_or(0, |(at, _)| at);
-    let end = message.char_indices().nth_back(HALF - 1).map_or(message.len(), |(at, _)| at);
-    Cow::Owned(format!("{} … {}", message.get(..start).unwrap_or(""), message.get(end..).unwrap_or("")))
+    let start = text.char_indices().nth(half).map_or(0, |(at, _)| at);
+    let end = text.char_indices().nth_back(half.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+    Cow::Owned(format!("{} … {}", text.get(..start).unwrap_or(""), text.get(end..).unwrap_or("")))
+}
+
+/// Returns whether a character does more to a terminal, a log, or a page than to stand there: control characters, line
+/// separators, and characters that change the direction of text.
+#[must_use]
+pub fn is_disruptive(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns a text from a workspace as one line for a terminal, a log, or a status: line breaks and tabs become spaces,
+/// and other [disruptive](is_disruptive) characters their codes.
+///
+/// ```
+/// assert_eq!(rototo_engine::text::readable("a\u{1b}[2J\nb"), "a\\u{1b}[2J b");
+/// ```
+#[must_use]
+pub fn readable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_disruptive) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => line.push(' '),
+            _ if is_disruptive(letter) => line.extend(letter.escape_unicode()),
+            _ => line.push(letter),
+        }
+    }
+    Cow::Owned(line)
 }
 
 /// Returns whether two texts are equal. Most compared texts are short, and for those a call costs more than the
@@ -101,6 +142,29 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
         }
         _ => one == other,
     }
+}
+
+/// The number of characters to add, remove, or replace to turn one word into the other; two exchanged neighbours count
+/// as one.
+pub(crate) fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (row, letter) in left.iter().enumerate() {
+        let mut next = vec![row + 1];
+        for (column, other) in right.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&last, column) + usize::from(letter != other);
+            let mut least = replaced.min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
+            let previous = |letters: &[char], place: usize| place.checked_sub(1).and_then(|p| letters.get(p).copied());
+            if previous(&left, row) == Some(*other) && previous(&right, column) == Some(*letter) {
+                least = least.min(at(&before_last, column - 1) + 1);
+            }
+            next.push(least);
+        }
+        before_last = std::mem::replace(&mut last, next);
+    }
+    last.last().copied().unwrap_or_default()
 }
 
 /// The first byte of each line of a document.
@@ -182,5 +246,13 @@ mod tests {
         let lines = Lines::of(b"");
         assert_eq!(lines.range(Span { start: 7, end: 3 }).end.to_string(), "1:1");
         assert_eq!(lines.byte_at(9, 9), 0);
+    }
+
+    #[test]
+    fn exchanged_neighbours_are_one_slip() {
+        assert_eq!(distance("resovle", "resolve"), 1);
+        assert_eq!(distance("values", "value"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

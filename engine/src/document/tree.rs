@@ -15,68 +15,10 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::document::fingerprint::{Digest, Fingerprint};
+pub use crate::document::kind::DocumentKind;
 use crate::document::shared::SharedMap;
-
-/// The kind of a document, which its path decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DocumentKind {
-    /// `rototo-workspace.toml`
-    Manifest,
-    /// `variables/<id>.toml`
-    Variable,
-    /// `qualifiers/<id>.toml`
-    Qualifier,
-    /// `resources/<id>.toml`
-    Resource,
-    /// `resources/<resource>-objects/<key>.toml`
-    ResourceObject,
-    /// `schemas/<name>.json`
-    Schema,
-    /// `lint/<name>.lua`
-    CustomLint,
-}
-
-impl DocumentKind {
-    /// Returns the kind of the document at `path`, or `None` if the format has no document there.
-    ///
-    /// ```
-    /// use rototo_engine::DocumentKind;
-    ///
-    /// assert_eq!(DocumentKind::at("variables/limit.toml"), Some(DocumentKind::Variable));
-    /// assert_eq!(DocumentKind::at("variables/nested/limit.toml"), None);
-    /// assert_eq!(DocumentKind::at("README.md"), None);
-    /// ```
-    #[must_use]
-    pub fn at(path: &str) -> Option<Self> {
-        if path == "rototo-workspace.toml" {
-            return Some(Self::Manifest);
-        }
-        let folders = [
-            ("variables/", ".toml", Self::Variable),
-            ("qualifiers/", ".toml", Self::Qualifier),
-            ("schemas/", ".json", Self::Schema),
-            ("lint/", ".lua", Self::CustomLint),
-        ];
-        for (folder, extension, kind) in folders {
-            if let Some(file) = path.strip_prefix(folder) {
-                return is_file(file, extension).then_some(kind);
-            }
-        }
-        let below = path.strip_prefix("resources/")?;
-        match below.split_once('/') {
-            None => is_file(below, ".toml").then_some(Self::Resource),
-            Some((folder, file)) => {
-                let of_a_resource = folder.strip_suffix("-objects").is_some_and(|resource| !resource.is_empty());
-                (of_a_resource && is_file(file, ".toml")).then_some(Self::ResourceObject)
-            }
-        }
-    }
-}
-
-/// Returns whether `name` is the name of a file, in no folder, with that extension and a stem.
-fn is_file(name: &str, extension: &str) -> bool {
-    name.strip_suffix(extension).is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))
-}
+use crate::document::unread::UnreadPaths;
+pub use crate::document::unread::{PathKind, resembles_directory};
 
 /// One document: its bytes, shared, and their digest.
 #[derive(Clone, Debug)]
@@ -122,13 +64,16 @@ impl Document {
 pub struct Tree {
     documents: SharedMap<Document>,
     fingerprint: OnceLock<Fingerprint>,
+    /// Paths that may be meant as documents. They are no content: neither the fingerprint nor a snapshot holds them.
+    unread: Arc<UnreadPaths>,
 }
 
 impl Tree {
-    /// Adds or replaces the file at `path`, and ignores a file that is no document. [`Tree::iter`] leaves out objects
-    /// whose resource has no file of its own.
+    /// Adds or replaces the file at `path`, and only [notices](Self::notice) a file that is no document. [`Tree::iter`]
+    /// leaves out objects whose resource has no file of its own.
     pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
         let path = path.into();
+        self.notice(&path, PathKind::File);
         if let Some(kind) = DocumentKind::at(&path) {
             let document = Document { kind, bytes: bytes.into(), digest: OnceLock::new() };
             // An equal document stays, with the digest that it may have computed.
@@ -137,6 +82,53 @@ impl Tree {
                 self.documents.insert(path, document);
             }
         }
+    }
+
+    /// Takes note of a path that is no document. If it may be meant as one, lint reports it.
+    ///
+    /// ```
+    /// use rototo_engine::tree::PathKind;
+    /// use rototo_engine::{Tree, lint, parse};
+    ///
+    /// let mut tree = Tree::default();
+    /// tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+    /// let fingerprint = tree.fingerprint();
+    /// tree.notice("Variables/limit.toml", PathKind::File);
+    /// assert_eq!(tree.fingerprint(), fingerprint);
+    /// let found = lint(&parse(tree)).diagnostics;
+    /// assert_eq!(found[0].message, "nothing reads `Variables`: it must be named `variables`");
+    /// ```
+    pub fn notice(&mut self, path: &str, kind: PathKind) {
+        let mut noticed = UnreadPaths::default();
+        noticed.notice(path, kind);
+        if !noticed.is_empty() {
+            Arc::make_mut(&mut self.unread).extend(&noticed);
+        }
+    }
+
+    /// Returns whether the same paths beside the documents were [noticed](Self::notice): lint of equal documents differs
+    /// if they were not.
+    #[must_use]
+    pub fn has_same_unread_paths(&self, other: &Self) -> bool {
+        self.unread == other.unread
+    }
+
+    /// The noticed paths.
+    pub(crate) fn unread(&self) -> &UnreadPaths {
+        &self.unread
+    }
+
+    /// The directories of objects whose resource has no file, in order.
+    pub(crate) fn objects_without_resource(&self) -> Vec<&str> {
+        let mut folders: Vec<&str> = Vec::new();
+        let objects = self.documents.with_prefix("resources/").map(|(path, document)| (&**path, document.kind));
+        for (path, _) in objects.filter(|(_, kind)| *kind == DocumentKind::ResourceObject) {
+            if folders.last() != Some(&folder_of(path)) {
+                folders.push(folder_of(path));
+            }
+        }
+        folders.retain(|folder| !self.has_resource(folder));
+        folders
     }
 
     /// Removes the file at `path`, if it exists.
@@ -169,6 +161,9 @@ impl Tree {
                 self.documents.insert(path.clone(), document.clone());
             }
         }
+        if !base.unread.is_empty() {
+            Arc::make_mut(&mut self.unread).extend(&base.unread);
+        }
         self
     }
 
@@ -176,7 +171,7 @@ impl Tree {
     /// computed again.
     #[must_use]
     pub fn after(self, base: &Self) -> Self {
-        let mut tree = base.clone();
+        let mut tree = Self { unread: Arc::clone(&self.unread), ..base.clone() };
         for path in self.documents.changed_since(&base.documents, Document::is_same) {
             tree.fingerprint = OnceLock::new();
             match self.documents.get(path) {
@@ -279,24 +274,6 @@ mod tests {
 
     fn tree(files: &[(&str, &str)]) -> Tree {
         files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
-    }
-
-    #[test]
-    fn only_the_paths_of_the_format_hold_documents() {
-        for path in ["resources/a-objects/x.toml", "schemas/a.schema.json", "lint/a.lua"] {
-            assert!(DocumentKind::at(path).is_some(), "{path}");
-        }
-        for path in [
-            "resources/-objects/x.toml",
-            "resources/a/b-objects/x.toml",
-            "variables/.toml",
-            "variables/a.json",
-            "schemas/a/b.json",
-            "sub/rototo-workspace.toml",
-            "lint/a.toml",
-        ] {
-            assert_eq!(DocumentKind::at(path), None, "{path}");
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
-use crate::document::text::{Lines, Span, shortened};
+use crate::document::text::{Lines, Span, shortened, shortened_to};
 use crate::document::tree::Tree;
 use crate::lint::custom::{ScriptFault, ScriptFinding};
 use crate::lint::rule::LintRule;
@@ -14,6 +14,9 @@ use crate::parse::{PathStep, Places};
 /// The most errors, and the most warnings. Nobody reads as many, and this many fit into memory, a status, and a
 /// terminal.
 const MOST: usize = 1_000;
+
+/// The most characters of a key in a finding. A key may have a megabyte, and a thousand findings may be about it.
+const MAX_KEY: usize = 200;
 
 /// Removes the errors and the warnings beyond the limit.
 pub(super) fn cut(diagnostics: &mut Vec<Diagnostic>) {
@@ -57,7 +60,10 @@ impl<'a> Finding<'a> {
 
     /// Names the key that the finding is about, for readers who may not see the message.
     pub(super) fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into()).filter(|key| !key.is_empty());
+        self.key = Some(key.into()).filter(|key| !key.is_empty()).map(|key| match shortened_to(&key, MAX_KEY) {
+            Cow::Borrowed(_) => key,
+            Cow::Owned(short) => short,
+        });
         self
     }
 

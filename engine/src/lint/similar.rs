@@ -1,4 +1,6 @@
-//! Repeated names, and names that resemble a word.
+//! Repeated names, names that resemble a word, and names that are not what they look like.
+
+use crate::document::text::{distance, is_disruptive};
 
 /// Returns whether an item occurs twice. Callers ask this first, because it rarely does.
 pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
@@ -17,18 +19,118 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> S
     near.min().map_or_else(String::new, |(_, known)| format!("; is `{known}` meant?"))
 }
 
-/// The number of characters to add, remove, or replace to turn one word into the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, left) in left.chars().enumerate() {
-        let mut next = vec![above + 1];
-        for ((right, pair), before) in right.iter().zip(row.windows(2)).zip(1..) {
-            let (Some(diagonal), Some(up)) = (pair.first(), pair.last()) else { continue };
-            let side = next.get(before - 1).copied().unwrap_or_default();
-            next.push((side + 1).min(up + 1).min(diagonal + usize::from(left != *right)));
-        }
-        row = next;
+/// The known word from which `word` differs only in case, separators, or a slip: a letter too many, too few, wrong, or
+/// exchanged with its neighbour, and two of them in a long word. `None` if it is one of the known words itself.
+pub(super) fn resembling<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    /// No key of the format and no keyword of JSON Schema is as long.
+    const LONGEST: usize = 64;
+    if known.contains(&word) || word.len() > LONGEST {
+        return None;
     }
-    row.last().copied().unwrap_or_default()
+    let folded = |word: &str| -> String {
+        let letters = word.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
+        letters.map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let (tolerated, word) = match word.len() {
+        0..=2 => (0, folded(word)),
+        3..=7 => (1, folded(word)),
+        _ => (2, folded(word)),
+    };
+    let near = known.iter().filter_map(|known| {
+        let folded_known = folded(known);
+        // Most words differ in length alone.
+        if folded_known.len().abs_diff(word.len()) > tolerated {
+            return None;
+        }
+        let distance = distance(&word, &folded_known);
+        (distance <= tolerated).then_some((distance, *known))
+    });
+    near.min().map(|(_, known)| known)
+}
+
+/// The reason for which a name is not what it looks like, in words that follow the name; `None` for a plain one.
+pub(super) fn deceptive(name: &str) -> Option<String> {
+    if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return None;
+    }
+    if let Some(hidden) = name.chars().find(|letter| is_hidden(*letter)) {
+        return Some(format!("has the invisible character U+{:04X}", u32::from(hidden)));
+    }
+    let is_latin = name.chars().any(|letter| letter.is_ascii_alphabetic());
+    let other = name.chars().find_map(lookalike).filter(|_| is_latin);
+    other.map(|alphabet| format!("has letters of the {alphabet} alphabet among Latin ones"))
+}
+
+/// Characters that do something to the text around them, and those without width.
+fn is_hidden(letter: char) -> bool {
+    is_disruptive(letter)
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200d}'
+                | '\u{202f}'
+                | '\u{2060}'..='\u{2065}'
+                | '\u{206a}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffd}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// The alphabet of a letter, if it has letters that look like Latin ones.
+fn lookalike(letter: char) -> Option<&'static str> {
+    match letter {
+        '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => Some("Greek"),
+        '\u{400}'..='\u{52f}' | '\u{1c80}'..='\u{1c8f}' | '\u{2de0}'..='\u{2dff}' | '\u{a640}'..='\u{a69f}' => {
+            Some("Cyrillic")
+        }
+        '\u{530}'..='\u{58f}' => Some("Armenian"),
+        '\u{13a0}'..='\u{13ff}' | '\u{ab70}'..='\u{abbf}' => Some("Cherokee"),
+        '\u{ff01}'..='\u{ff5e}' => Some("full-width"),
+        '\u{1d400}'..='\u{1d7ff}' => Some("mathematical"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_close_and_notes_are_not() {
+        const KNOWN: &[&str] = &["schema_version", "description", "type", "schema", "values", "resolve", "rule", "op"];
+        for (word, meant) in [
+            ("value", "values"),
+            ("resovle", "resolve"),
+            ("rules", "rule"),
+            ("Type", "type"),
+            ("schema-version", "schema_version"),
+            ("schemaVersion", "schema_version"),
+            ("descrption", "description"),
+            ("opp", "op"),
+        ] {
+            assert_eq!(resembling(word, KNOWN), Some(meant), "{word}");
+        }
+        for word in ["owner", "team", "tags", "expires", "ticket", "note", "name", "type", "id", "url", "version", "e"]
+        {
+            assert_eq!(resembling(word, KNOWN), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn names_that_show_as_another_are_deceptive() {
+        for name in ["lim\u{430}it", "l\u{202e}imit", "limit\u{200b}", "a\nb", "\u{ff4c}imit", "\u{1b}[2J"] {
+            assert!(deceptive(name).is_some(), "{name:?}");
+        }
+        for name in ["limit", "größe", "лимит", "限制", "α", "café au lait", "حد"] {
+            assert_eq!(deceptive(name), None, "{name}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::document::text::Span;
 use crate::parse::toml::TomlTable;
-use crate::parse::{Field, ParseError, Spanned};
+use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
 
 /// The manifest as it was written.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub struct Manifest {
     pub schema_version: Field<i64>,
     /// `extends`, the sources of the extended layers.
     pub extends: Extends,
+    pub(crate) unread: Box<[UnreadKey]>,
 }
 
 /// The content of `extends`.
@@ -28,7 +29,11 @@ pub enum Extends {
 
 impl Manifest {
     pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {
-        Ok(Self { schema_version: root.integer("schema_version"), extends: Extends::of(root) })
+        Ok(Self {
+            schema_version: root.integer("schema_version"),
+            extends: Extends::of(root),
+            unread: root.unread(KeyPlace::Manifest).collect(),
+        })
     }
 }
 

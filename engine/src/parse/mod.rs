@@ -16,8 +16,10 @@
 //! ```
 
 mod as_json;
+mod duplicate_key;
 mod field;
 pub(crate) mod infer;
+mod known_look;
 mod locate;
 mod manifest;
 mod node;
@@ -29,8 +31,10 @@ mod reference;
 mod resource;
 mod schema;
 pub(crate) mod schema_cost;
+mod schema_paths;
 mod toml;
 mod types;
+mod unread_key;
 mod variable;
 pub(crate) mod violation;
 
@@ -48,6 +52,7 @@ pub(crate) use crate::parse::reference::target;
 pub use crate::parse::resource::{Object, Resource};
 pub use crate::parse::schema::{InvalidSchema, Schema};
 pub use crate::parse::types::{Primitive, Type};
+pub(crate) use crate::parse::unread_key::{KeyPlace, UnreadKey};
 pub use crate::parse::variable::{NamedValue, NamedValues, Resolve, Rule, Rules, Values, Variable};
 
 use crate::document::fingerprint::Fingerprint;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::document::text::Span;
 use crate::parse::toml::{Node, TomlTable, integer, to_json};
-use crate::parse::{Field, ParseError, Spanned};
+use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
 
 /// A qualifier as it was written.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub struct Qualifier {
     pub description: Field<Arc<str>>,
     /// `[[predicate]]`.
     pub predicates: Predicates,
+    pub(crate) unread: Box<[UnreadKey]>,
 }
 
 /// The content of `predicate`.
@@ -84,6 +85,7 @@ impl Qualifier {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
             predicates: Predicates::of(root)?,
+            unread: unread(root),
         })
     }
 
@@ -95,6 +97,14 @@ impl Qualifier {
             Predicates::Missing | Predicates::Invalid(_) => &[],
         }
     }
+}
+
+/// The keys that are not read, in the qualifier and its predicates.
+fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
+    let predicates = root.get("predicate").and_then(|node| node.kind.as_array()).into_iter().flatten().enumerate();
+    let predicates = predicates.filter_map(|(index, predicate)| Some((index, TomlTable::of(predicate)?)));
+    let in_predicates = predicates.flat_map(|(index, predicate)| predicate.unread(KeyPlace::Predicate(index)));
+    root.unread(KeyPlace::Qualifier).chain(in_predicates).collect()
 }
 
 impl Predicate {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::parse::toml::TomlTable;
-use crate::parse::{Field, ParseError};
+use crate::parse::{Field, KeyPlace, ParseError, UnreadKey};
 
 /// A resource as it was written.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct Resource {
     pub description: Field<Arc<str>>,
     /// `schema`: the path of the JSON Schema of its objects, relative to this file.
     pub schema: Field<Arc<str>>,
+    pub(crate) unread: Box<[UnreadKey]>,
 }
 
 /// One object of a resource.
@@ -31,6 +32,7 @@ impl Resource {
             schema_version: root.integer("schema_version"),
             description: root.string("description"),
             schema: root.string("schema"),
+            unread: root.unread(KeyPlace::Resource).collect(),
         })
     }
 }

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::document::text::{Lines, Span, shortened};
 use crate::parse::ParseError;
+use crate::parse::duplicate_key::duplicate;
+use crate::parse::known_look::known_look;
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
+use crate::parse::schema_paths;
 
 /// The most backtracking steps of a pattern with lookaround on one string. Other patterns never backtrack.
 const MAX_BACKTRACKS: usize = 20_000;
@@ -16,11 +19,15 @@ const MAX_BACKTRACKS: usize = 20_000;
 /// The most memory that a pattern may keep between matches.
 const MAX_PATTERN_CACHE: usize = 1 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A schema as it was written.
 #[derive(Debug)]
 pub struct Schema {
     /// The document.
     pub json: Value,
+    /// The first key that its object has twice, and its place.
+    pub(crate) duplicate: Option<(String, Span)>,
     checker: OnceLock<Result<Checker, InvalidSchema>>,
 }
 
@@ -42,11 +49,21 @@ pub struct InvalidSchema {
 
 impl Schema {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        let json = serde_json::from_slice(bytes).map_err(|error| {
-            let start = Lines::of(bytes).byte_at(error.line(), error.column());
+        if let Some(message) = known_look(bytes) {
+            return Err(ParseError { span: None, message: message.to_owned() });
+        }
+        // A byte order mark is no part of the text, as in TOML.
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let before = bytes.len() - text.len();
+        let json = serde_json::from_slice(text).map_err(|error| {
+            let start = before + Lines::of(text).byte_at(error.line(), error.column());
             ParseError::at(Span { start, end: start + 1 }, format!("the file is not JSON: {error}"))
         })?;
-        Ok(Self { json, checker: OnceLock::new() })
+        let duplicate = duplicate(text).map(|(key, place)| {
+            let (start, end) = (before + place.start, before + place.end);
+            (key, Span { start, end })
+        });
+        Ok(Self { json, duplicate, checker: OnceLock::new() })
     }
 
     /// The validator of this schema.
@@ -72,6 +89,9 @@ impl Checker {
         let too_much = |message: &str| Err(InvalidSchema { message: message.to_owned(), pointer: String::new() });
         if pattern::too_heavy(schema) {
             return too_much("its patterns are too large: repeat less with `{n}`, or use fewer of them");
+        }
+        if schema_paths::too_long(schema) {
+            return too_much("its names are too long for the number of parts below them: shorten them");
         }
         let cost = SchemaCost::of(schema);
         if cost == SchemaCost::Boundless {

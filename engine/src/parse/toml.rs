@@ -6,16 +6,21 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
 use crate::document::text::Span;
+use crate::parse::known_look::known_look;
 pub(super) use crate::parse::node::{Node, ValueKind};
 use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
-use crate::parse::{Field, ParseError, Spanned};
+use crate::parse::{Field, KeyPlace, ParseError, Spanned, UnreadKey};
 
 /// The greatest depth of nested values: far more than configuration needs, and far less than a stack holds.
 const MAX_DEPTH: usize = 64;
 
 /// The most parts of a dotted key.
 const MAX_KEY_PARTS: usize = 16;
+
+/// TOML has only signed integers.
+const TOO_LARGE: &str = "an integer must be from -9223372036854775808 to 9223372036854775807 (64 bits with a sign): write \
+                         a larger one as a string";
 
 /// A table and its place; `None` is the whole document.
 #[derive(Clone, Copy)]
@@ -29,6 +34,9 @@ pub(super) fn parse<T>(
     bytes: &[u8],
     project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>,
 ) -> Result<T, ParseError> {
+    if let Some(message) = known_look(bytes) {
+        return Err(ParseError { span: None, message: message.to_owned() });
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let start = error.valid_up_to();
         ParseError::at(Span { start, end: start + error.error_len().unwrap_or(1) }, "the file is not UTF-8 text")
@@ -60,6 +68,15 @@ impl<'a, 'i> TomlTable<'a, 'i> {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Span, &'a Node<'i>)> + use<'a, 'i> {
         self.entries.iter().map(|entry| (&*entry.key, entry.key_span, &entry.node))
+    }
+
+    /// The keys of this table that are not read at its place.
+    pub(super) fn unread(self, place: KeyPlace) -> impl Iterator<Item = UnreadKey> + use<'a, 'i> {
+        let unread = self.entries().filter(move |(key, _, _)| !place.keys().contains(key));
+        unread.map(move |(key, span, node)| {
+            let is_bool = matches!(node.kind, ValueKind::Boolean(_));
+            UnreadKey { place, name: Arc::from(key), span, is_bool }
+        })
     }
 
     pub(super) fn string(&self, key: &str) -> Field<Arc<str>> {
@@ -107,9 +124,7 @@ pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, ParseError
     Ok(match &node.kind {
         ValueKind::String(text) => Value::String(text.to_string()),
         ValueKind::Boolean(value) => Value::Bool(*value),
-        ValueKind::Integer(..) => {
-            integer(&node.kind).map(Value::from).ok_or_else(|| fault("the integer does not fit into 64 bits"))?
-        }
+        ValueKind::Integer(..) => integer(&node.kind).map(Value::from).ok_or_else(|| fault(TOO_LARGE))?,
         ValueKind::Float(digits) => {
             let number = digits.parse().ok().and_then(Number::from_f64);
             number.map(Value::Number).ok_or_else(|| fault("a number must be finite: `inf` and `nan` are no values"))?

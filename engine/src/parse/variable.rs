@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::document::text::Span;
 use crate::parse::toml::{Node, TomlTable, to_json};
-use crate::parse::{Field, ParseError, Type};
+use crate::parse::{Field, KeyPlace, ParseError, Type, UnreadKey};
 
 /// A variable as it was written.
 #[derive(Clone, Debug)]
@@ -23,6 +23,7 @@ pub struct Variable {
     pub values: Values,
     /// `[resolve]`.
     pub resolve: Resolve,
+    pub(crate) unread: Box<[UnreadKey]>,
 }
 
 /// The content of `[values]`.
@@ -99,6 +100,7 @@ impl Variable {
             schema: root.string("schema"),
             resolve: Resolve::of(root, &values),
             values,
+            unread: unread(root),
         })
     }
 
@@ -134,6 +136,16 @@ impl Variable {
             Resolve::Missing | Resolve::Invalid(_) => None,
         }
     }
+}
+
+/// The keys that are not read, in the variable, its `resolve`, and its rules.
+fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
+    let resolve = root.get("resolve").and_then(TomlTable::of);
+    let rules = resolve.and_then(|table| table.get("rule")?.kind.as_array()).into_iter().flatten().enumerate();
+    let in_rules = rules.filter_map(|(index, rule)| Some((index, TomlTable::of(rule)?)));
+    let in_rules = in_rules.flat_map(|(index, rule)| rule.unread(KeyPlace::Rule(index)));
+    let in_resolve = resolve.into_iter().flat_map(|table| table.unread(KeyPlace::Resolve));
+    root.unread(KeyPlace::Variable).chain(in_resolve).chain(in_rules).collect()
 }
 
 impl Values {

@@ -87,4 +87,20 @@ mod tests {
             assert_eq!(Value::from(bucket(salt, &row["value"])), row["bucket"], "{row}");
         }
     }
+
+    /// The bucket is that of the JSON text, so numbers that are equal may differ: as in the reference, and for ever.
+    #[test]
+    fn a_number_is_hashed_as_it_is_written() {
+        let of = |json: &str| bucket("s", &serde_json::from_str(json).unwrap());
+        for (number, bucket) in [
+            ("1000", 1641),
+            ("1000.0", 6527),
+            ("1e3", 6527),
+            ("18446744073709551615", 8041),
+            ("18446744073709551616", 5452),
+            ("18446744073709551617", 5452),
+        ] {
+            assert_eq!(of(number), bucket, "{number}");
+        }
+    }
 }

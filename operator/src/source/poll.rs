@@ -238,6 +238,8 @@ impl Poll {
         let known = self.known.as_ref().map(|known| &known.candidate);
         let known = known.filter(|known| !known.provisional);
         let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
+        // Paths beside the documents are no content, but lint reports them.
+        let known = known.filter(|_| tree.has_same_unread_paths(before.parsed().tree()));
         let (verdict, contents, linted) = match known {
             Some(known) => (known.verdict.clone(), known.contents, before),
             None => self.lint_new(tree.clone(), &before),

@@ -10,7 +10,7 @@ use rototo_protocol::fleet::{FleetView, Verdict as Fleet};
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
 use crate::status::input::StatusInput;
-use crate::status::short::{short_fingerprint, short_revision};
+use crate::status::short::{MESSAGE, bounded, short_fingerprint, short_revision};
 
 /// Returns the conditions of `status`, whose other fields are set.
 pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Vec<Condition> {
@@ -72,7 +72,7 @@ impl ConditionState {
             type_: type_.to_owned(),
             status: self.status.to_owned(),
             reason: self.reason.to_owned(),
-            message: self.message,
+            message: bounded(&self.message, MESSAGE),
             observed_generation: status.observed_generation,
             last_transition_time: since.map_or(Time(facts.now), |before| before.last_transition_time.clone()),
         }

@@ -18,14 +18,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::condition::reason;
 use rototo_api::workspace::{
-    FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedStatus, RototoWorkspaceStatus,
-    SourceStatus, StatusColumns,
+    FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic, RejectedStatus,
+    RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
 };
 use rototo_protocol::fleet::{FleetView, Millis};
 
 use crate::source::poll::LintVerdict;
 use crate::status::input::StatusInput;
-use crate::status::short::{short_fingerprint, short_revision};
+use crate::status::short::{FINDING, LAYER, MESSAGE, REQUEST, REVISION, bounded, short_fingerprint, short_revision};
 
 /// The number of publishes that a status remembers.
 const HISTORY: usize = 10;
@@ -37,7 +37,10 @@ const REVISIONS: usize = 10;
 pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
     let published = published(facts);
     let summary = StatusColumns {
-        revision: published.as_ref().and_then(|published| published.revision.as_deref()).map(short_revision),
+        revision: published
+            .as_ref()
+            .and_then(|published| published.revision.as_deref())
+            .map(|revision| bounded(&short_revision(revision), REVISION)),
         fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
         fleet: Some(fleet_summary(facts.fleet)),
         converged_in: facts.fleet.millis.and_then(|millis| millis.all).map(|millis| format!("{millis}ms")),
@@ -48,7 +51,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         conditions: Vec::new(),
         last_handled_reconcile_at: facts
             .handled_request
-            .map(str::to_owned)
+            .map(|request| bounded(request, REQUEST))
             .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
         source: Some(source(facts)),
         history: history(facts, published.as_ref()),
@@ -81,7 +84,7 @@ fn source(facts: &StatusInput<'_>) -> SourceStatus {
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
-        layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.clone()),
+        layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.iter().map(layer).collect()),
         immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
         signer: match known.candidate {
             Some(candidate) => candidate.signature.as_ref().map(|signature| signature.signer.clone()),
@@ -89,8 +92,12 @@ fn source(facts: &StatusInput<'_>) -> SourceStatus {
         },
         last_success: known.last_success.map(Time).or(before.last_success),
         consecutive_failures: known.failures,
-        last_error: known.error.as_ref().map(|error| error.message.clone()),
+        last_error: known.error.as_ref().map(|error| bounded(&error.message, MESSAGE)),
     }
+}
+
+fn layer(layer: &SourceLayer) -> SourceLayer {
+    SourceLayer { source: bounded(&layer.source, LAYER), commit: layer.commit.clone() }
 }
 
 fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
@@ -126,13 +133,14 @@ fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
     let Some(candidate) = facts.source.candidate else { return before.cloned() };
     let LintVerdict::Refused(refusal) = &candidate.verdict else { return None };
     let revision = candidate.revision.as_ref().map(ToString::to_string);
-    let same = before.filter(|before| before.revision == revision && before.diagnostics == refusal.findings);
+    let diagnostics: Vec<_> = refusal.findings.iter().map(finding).collect();
+    let same = before.filter(|before| before.revision == revision && before.diagnostics == diagnostics);
     Some(RejectedStatus {
         revision,
         time: same.map_or(Time(facts.now), |before| before.time.clone()),
         errors: refusal.errors,
         warnings: refusal.warnings,
-        diagnostics: refusal.findings.clone(),
+        diagnostics,
     })
 }
 
@@ -152,6 +160,15 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
         since: same.map_or(Time(facts.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
+}
+
+fn finding(finding: &RejectedDiagnostic) -> RejectedDiagnostic {
+    RejectedDiagnostic {
+        rule: bounded(&finding.rule, FINDING),
+        path: finding.path.as_deref().map(|path| bounded(path, FINDING)),
+        line: finding.line,
+        message: bounded(&finding.message, MESSAGE),
+    }
 }
 
 fn fleet(view: &FleetView, now: Timestamp) -> FleetStatus {
@@ -189,7 +206,7 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
     if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {
         let entry = HistoryEntry {
             fingerprint: published.fingerprint.clone(),
-            revision: published.revision.clone(),
+            revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
             updated_at: published.updated_at,
             converged_millis: None,
         };

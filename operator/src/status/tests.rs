@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rototo_api::condition::reason;
-use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, Straggler, WorkspaceStatus};
+use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Verdict as Fleet;
@@ -484,4 +484,51 @@ fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
     world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
     assert_eq!(world.status().held, None);
     assert_eq!(world.conditions()[0], "Ready=True/Converged");
+}
+
+/// The author of a workspace, the owner of its object, its git host, and its pods say as much as they can.
+#[test]
+fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
+    let megabyte = "\u{1b}[2J\u{202e}\nREADY True 😀".repeat(40_000);
+    let finding = RejectedDiagnostic {
+        rule: format!("team/{}", "x".repeat(1 << 20)),
+        path: Some(megabyte.clone()),
+        line: Some(3),
+        message: megabyte.clone(),
+    };
+    let findings = vec![finding; 10];
+    let mut case = StatusCase::new();
+    case.error = Some((megabyte.clone().leak(), false));
+    let verdict = LintVerdict::Refused(LintRefusal { errors: 1_000, warnings: 1_000, findings });
+    let mut refused = Arc::into_inner(candidate("B", 'b', verdict)).unwrap();
+    let layer = SourceLayer { source: megabyte.clone(), commit: Some("c".repeat(40)) };
+    refused.layers = vec![layer; 32];
+    let branch = "b".repeat(2_000);
+    let revision = |n: u32| format!("{branch}@sha1:{n:040}");
+    refused.revision = Some(revision(0).parse().unwrap());
+    case.candidate = Some(Arc::new(refused));
+    case.problem = Some(PublishProblem::Refused(megabyte.clone()));
+    let straggler = Straggler { name: "p".repeat(253), state: "rejected".to_owned(), reason: Some("r".repeat(64)) };
+    case.fleet.behind = vec![straggler; 10];
+    if let Some(published) = &mut case.previous.published {
+        (published.revision, published.revisions) = (Some(revision(1)), (1..=10).map(revision).collect());
+    }
+    let publishes = (0..10).map(|second| HistoryEntry {
+        fingerprint: publish("A", second).fingerprint.to_string(),
+        revision: Some(bounded(&revision(second), REVISION)),
+        updated_at: publish("A", second).updated_at,
+        converged_millis: Some(1),
+    });
+    case.previous.history = publishes.collect();
+    let status = case.status();
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(text.len() < 64 << 10, "{} bytes", text.len());
+    assert!(!text.chars().any(rototo_engine::text::is_disruptive), "{text}");
+    assert!(!text.contains("\\u001b") && !text.contains("\\n"), "{text}");
+    for event in events(&case.previous, &status) {
+        assert!(event.message.len() < 4 << 10 && !event.message.chars().any(rototo_engine::text::is_disruptive));
+    }
+    // The same facts give the same status, so that it is not written again and again.
+    case.previous = status.clone();
+    assert_eq!(case.status(), status);
 }

@@ -58,8 +58,11 @@ impl<'a> ArchiveEntries<'a> {
         }
         let path = parts.join("/");
         let (root, below) = self.names(&path);
-        self.at_root.exists |= root.is_some();
-        self.below_top.exists |= below.is_some();
+        for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
+            let Some(name) = name else { continue };
+            place.exists = true;
+            place.tree.notice(name, kind.kind());
+        }
         let is_document = |name: Option<&str>| name.is_some_and(|name| DocumentKind::at(name).is_some());
         let wanted = kind == PathEntry::File && (is_document(root) || is_document(below));
         Ok(wanted.then_some(path))

@@ -46,14 +46,14 @@ pub(super) async fn read(
     if let Some(tree) = trees.known(place.commit, place.subdirectory, Instant::now()) {
         return Ok(tree);
     }
-    let listing = reading.list(place, root).await?;
+    let (beside, listing) = reading.list(place, root).await?;
 
     let ids: HashSet<ObjectId> = listing.iter().map(|(_, id)| *id).collect();
     let last = trees.blobs(place.subdirectory);
     let known = |id: &ObjectId| Some((*id, last?.get(id)?.clone()));
     let mut blobs: Blobs = ids.iter().filter_map(known).collect();
-    let unread: Vec<ObjectId> = ids.into_iter().filter(|id| !blobs.contains_key(id)).collect();
-    let missing = reading.read_blobs(&unread, &mut blobs).await?;
+    let unknown: Vec<ObjectId> = ids.into_iter().filter(|id| !blobs.contains_key(id)).collect();
+    let missing = reading.read_blobs(&unknown, &mut blobs).await?;
     if !missing.is_empty() {
         kept.bring_objects(program, &missing).await?;
         if let Some(id) = reading.read_blobs(&missing, &mut blobs).await?.first() {
@@ -61,7 +61,7 @@ pub(super) async fn read(
         }
     }
 
-    let tree = assemble(listing, &blobs, limits)?;
+    let tree = assemble(beside, listing, &blobs, limits)?;
     let read = ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs };
     trees.keep(place.subdirectory, read, Instant::now());
     Ok(tree)
@@ -98,14 +98,15 @@ impl Reading<'_> {
         }
     }
 
-    /// Returns the paths and objects of all documents, one level of directories after the other.
+    /// Returns the paths and objects of all documents, one level of directories after the other, and before them a tree
+    /// that has noticed the other paths.
     async fn list(
         &mut self,
         place: CommitDirectory<'_>,
         root: Option<ObjectId>,
-    ) -> Result<Vec<(String, ObjectId)>, SourceFault> {
+    ) -> Result<(Tree, Vec<(String, ObjectId)>), SourceFault> {
         let root = root.map_or_else(|| directory_name(place.commit, ""), |root| root.to_string());
-        let mut documents = Vec::new();
+        let (mut beside, mut documents) = (Tree::default(), Vec::new());
         let mut level = vec![(String::new(), root)];
         while !level.is_empty() {
             let (paths, names): (Vec<String>, Vec<String>) = std::mem::take(&mut level).into_iter().unzip();
@@ -125,12 +126,12 @@ impl Reading<'_> {
                         }
                         Visit::Read => documents.push((path, entry.id)),
                         Visit::Descend => level.push((path, entry.id.to_string())),
-                        Visit::Skip => {}
+                        Visit::Skip => beside.notice(&path, entry.kind.kind()),
                     }
                 }
             }
         }
-        Ok(documents)
+        Ok((beside, documents))
     }
 
     /// Adds the objects of the cached repository to `blobs`, and returns the missing ones.
@@ -178,10 +179,14 @@ fn no_directory(place: CommitDirectory<'_>) -> ContentFault {
     ContentFault::NoDirectory { path: place.subdirectory.map_or_else(String::new, ToString::to_string) }
 }
 
-/// Builds the tree. The limit counts each path, although several may share one object.
-fn assemble(listing: Vec<(String, ObjectId)>, blobs: &Blobs, limits: &Limits) -> Result<Tree, SourceFault> {
+/// Adds the documents to `tree`. The limit counts each path, although several may share one object.
+fn assemble(
+    mut tree: Tree,
+    listing: Vec<(String, ObjectId)>,
+    blobs: &Blobs,
+    limits: &Limits,
+) -> Result<Tree, SourceFault> {
     let mut budget = ReadBudget::new(limits);
-    let mut tree = Tree::default();
     for (path, id) in listing {
         let bytes = blobs.get(&id).cloned().unwrap_or_default();
         budget.bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;

@@ -1,6 +1,7 @@
 //! Decides which entries of a source are read: the documents, and the directories that hold them.
 
 use rototo_engine::DocumentKind;
+use rototo_engine::tree::{PathKind, resembles_directory};
 
 use crate::error::ContentFault;
 
@@ -14,11 +15,25 @@ pub(crate) enum PathEntry {
     Special,
 }
 
+impl PathEntry {
+    /// Its kind for the engine, which takes note of skipped entries.
+    pub(crate) fn kind(self) -> PathKind {
+        match self {
+            Self::Directory => PathKind::Directory,
+            Self::File | Self::Link | Self::Special => PathKind::File,
+        }
+    }
+}
+
 /// The decision on an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
+    /// A document.
     Read,
+    /// A directory of documents, or one that may be meant as such: its files are skipped, and the tree
+    /// [takes note](rototo_engine::Tree::notice) of them.
     Descend,
+    /// Anything else, of which the tree takes note.
     Skip,
 }
 
@@ -29,7 +44,7 @@ pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault>
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
         PathEntry::File if is_document => Ok(Visit::Read),
-        PathEntry::Directory if holds_documents(path) => Ok(Visit::Descend),
+        PathEntry::Directory if holds_documents(path) || resembles_directory(path) => Ok(Visit::Descend),
         PathEntry::Directory if is_document => Err(fault("a directory")),
         PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
         PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
@@ -55,6 +70,10 @@ mod tests {
     fn documents_and_their_directories_are_visited_and_others_are_not() {
         for directory in ["variables", "qualifiers", "resources", "resources/a-objects", "schemas", "lint"] {
             assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
+        }
+        for directory in ["Variables", "qualifer", "schema"] {
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
+            assert_eq!(visit(&format!("{directory}/a.toml"), PathEntry::File), Ok(Visit::Skip), "{directory}");
         }
         for directory in [".git", "docs", "variables/nested", "resources/a", "resources/a-objects/b", "schemas/x"] {
             assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Skip), "{directory}");

@@ -36,7 +36,7 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
                     tree.insert(path, bytes);
                 }
                 Visit::Descend => directories.push(path),
-                Visit::Skip => {}
+                Visit::Skip => tree.notice(&path, kind_of(kind).kind()),
             }
         }
     }

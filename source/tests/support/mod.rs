@@ -112,6 +112,17 @@ pub async fn read(reader: &Reader, source: &Source) -> Result<Tree, SourceError>
     reader.read(source).await.map(|(_, tree)| tree)
 }
 
+/// Returns what lint says about paths that are no documents.
+pub fn beside(tree: &Tree) -> Vec<String> {
+    let lint = rototo_engine::lint(&rototo_engine::parse(tree.clone()));
+    let found = lint.diagnostics.iter().filter(|found| found.rule.starts_with("rototo/workspace-path-"));
+    let severity = |found: &rototo_engine::Diagnostic| match found.severity {
+        rototo_engine::Severity::Error => "error",
+        rototo_engine::Severity::Warning => "warning",
+    };
+    found.map(|found| format!("{} {}", severity(found), found.location.path)).collect()
+}
+
 pub fn paths(tree: &Tree) -> Vec<String> {
     tree.iter().map(|(path, _)| path.to_string()).collect()
 }

@@ -8,16 +8,20 @@
 // Is there a workspace?
 mod workspace_manifest_missing;
 mod workspace_not_found;
+mod workspace_path_misnamed;
+mod workspace_path_unread;
 
 // Can each document be read?
 mod qualifier_parse_failed;
 mod resource_object_parse_failed;
 mod resource_parse_failed;
+mod schema_key_duplicate;
 mod schema_parse_failed;
 mod variable_parse_failed;
 mod workspace_manifest_parse_failed;
 
 // Has each document the shape of its kind?
+mod key_unread;
 mod qualifier_predicate_bucket;
 mod qualifier_predicate_missing;
 mod qualifier_predicate_shape;
@@ -26,6 +30,7 @@ mod qualifier_predicate_value;
 mod qualifier_schema_version;
 mod resource_schema_version;
 mod schema_invalid;
+mod schema_keyword_unread;
 mod variable_resolve_missing_default;
 mod variable_resolve_shape;
 mod variable_rule_shape;
@@ -36,6 +41,7 @@ mod variable_values_missing;
 mod workspace_context_schema_ref;
 mod workspace_context_schema_reserved_field;
 mod workspace_manifest_schema_failed;
+mod workspace_name_deceptive;
 
 // Are custom rules as they should be?
 mod custom_lint_failed;
@@ -63,6 +69,7 @@ mod variable_value_type_mismatch;
 
 // Do rules and qualifiers make sense together?
 mod qualifier_cycle;
+mod qualifier_predicate_constant;
 mod qualifier_predicate_duplicate;
 mod qualifier_unreachable;
 mod qualifier_unreferenced;

@@ -1,0 +1,58 @@
+//! Keys of a document that the format does not know. They may be notes of an author, or mistakes; lint decides.
+
+use std::sync::Arc;
+
+use crate::document::text::Span;
+
+/// A key that nothing reads.
+#[derive(Clone, Debug)]
+pub(crate) struct UnreadKey {
+    /// The table that has the key.
+    pub(crate) place: KeyPlace,
+    /// The key.
+    pub(crate) name: Arc<str>,
+    /// The place of the key.
+    pub(crate) span: Span,
+    /// True if its value is a boolean.
+    pub(crate) is_bool: bool,
+}
+
+/// A table of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyPlace {
+    Manifest,
+    Variable,
+    Resolve,
+    Rule(usize),
+    Qualifier,
+    Predicate(usize),
+    Resource,
+}
+
+impl KeyPlace {
+    /// The keys that are read there.
+    pub(crate) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Manifest => &["schema_version", "extends"],
+            Self::Variable => &["schema_version", "description", "type", "schema", "values", "resolve"],
+            Self::Resolve => &["default", "rule"],
+            Self::Rule(_) => &["qualifier", "value"],
+            Self::Qualifier => &["schema_version", "description", "predicate"],
+            Self::Predicate(_) => &["attribute", "op", "value", "salt", "range"],
+            Self::Resource => &["schema_version", "description", "schema"],
+        }
+    }
+
+    /// Its name for readers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => "the manifest",
+            Self::Variable => "a variable",
+            Self::Resolve => "`resolve`",
+            Self::Rule(_) => "a rule",
+            Self::Qualifier => "a qualifier",
+            Self::Predicate(_) => "a predicate",
+            Self::Resource => "a resource",
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What an author writes and nothing reads is reported: paths beside the format's, keys with a promising name, parts of
+//! a schema that check nothing, and conditions that cannot be meant.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rototo_engine::tree::PathKind;
+use rototo_engine::{Lint, Severity, Tree, lint, lint_after, parse, parse_after};
+
+const MANIFEST: (&str, &str) = ("rototo-workspace.toml", "schema_version = 1\n");
+const VARIABLE: &str = "schema_version = 1\ntype = \"int\"\nvalues = { a = 1, b = 2 }\n\n[resolve]\ndefault = \"a\"\n\n[[resolve.rule]]\nqualifier = \"q\"\nvalue = \"b\"\n";
+const QUALIFIER: &str = "schema_version = 1\n\n[[predicate]]\nattribute = \"country\"\nop = \"eq\"\nvalue = \"US\"\n";
+const CONTEXT: &str = "{\"properties\": {\"country\": {\"enum\": [\"US\", \"DE\"]}, \"n\": {\"type\": \"number\"}}}";
+
+/// A workspace without findings, with some of its files replaced, added, or removed.
+fn tree(changes: &[(&str, Option<&str>)]) -> Tree {
+    let files = [
+        MANIFEST,
+        ("variables/v.toml", VARIABLE),
+        ("qualifiers/q.toml", QUALIFIER),
+        ("schemas/context.schema.json", CONTEXT),
+    ];
+    let mut tree: Tree = files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect();
+    for (path, text) in changes {
+        match text {
+            Some(text) => tree.insert(*path, text.as_bytes()),
+            None => tree.remove(path),
+        }
+    }
+    tree
+}
+
+fn found(lint: &Lint) -> Vec<String> {
+    let short =
+        |found: &rototo_engine::Diagnostic| format!("{} {}", found.rule.trim_start_matches("rototo/"), found.message);
+    lint.diagnostics.iter().map(short).collect()
+}
+
+#[track_caller]
+fn check(changes: &[(&str, Option<&str>)], expected: &[&str]) {
+    assert_eq!(found(&lint(&parse(tree(changes)))), expected, "{changes:?}");
+}
+
+#[test]
+fn a_workspace_whose_directories_were_renamed_is_refused() {
+    let mut renamed = Tree::default();
+    renamed.insert(MANIFEST.0, MANIFEST.1.as_bytes());
+    for path in ["Variables/v.toml", "qualifiers\\q.toml", "Schemas/context.schema.json"] {
+        renamed.notice(path, PathKind::File);
+    }
+    let lint = lint(&parse(renamed));
+    assert_eq!(lint.errors(), 3, "{lint:?}");
+    assert_eq!(found(&lint)[1], "workspace-path-misnamed nothing reads `Variables`: it must be named `variables`");
+    assert_eq!(lint.diagnostics[1].location.path, "Variables");
+    assert_eq!(
+        lint.diagnostics[1].masked_message(),
+        "a path differs from one of the format only in case or separators"
+    );
+}
+
+#[test]
+fn what_stands_beside_the_documents_is_reported_once() {
+    let nested = ["variables/team/a.toml", "variables/team/b.toml", "variables/team/deep/c.toml"];
+    let nested: Vec<_> = nested.iter().map(|path| (*path, Some(VARIABLE))).collect();
+    check(
+        &nested,
+        &["workspace-path-unread nothing reads the directory `variables/team`: documents stand in `variables` itself"],
+    );
+    check(
+        &[("variables/w.yaml", Some(""))],
+        &["workspace-path-unread nothing reads `variables/w.yaml`: documents in `variables` end in `.toml`"],
+    );
+    check(
+        &[("variable/w.toml", Some(VARIABLE))],
+        &["workspace-path-unread nothing reads `variable`; is `variables` meant?"],
+    );
+    check(
+        &[("resources/plan-objects/a.toml", Some("")), ("resources/plan-objects/b.toml", Some(""))],
+        &[
+            "workspace-path-unread nothing reads the objects in `resources/plan-objects`: there is no `resources/plan.toml`",
+        ],
+    );
+}
+
+#[test]
+fn a_repository_around_the_workspace_is_no_finding() {
+    check(
+        &[
+            ("README.md", Some("")),
+            ("package.json", Some("{}")),
+            ("ownership.toml", Some("")),
+            (".github/workflows/ci.yaml", Some("")),
+            ("src/schemas/a.json", Some("{}")),
+            ("tests/fixtures/a.toml", Some("")),
+            ("Resources/logo.png", Some("")),
+            ("variables/README.md", Some("")),
+            ("variables/._v.toml", Some("\0\u{5}\u{16}\u{7}")),
+            ("variables/.DS_Store", Some("")),
+            ("qualifiers/.taplo.toml", Some("")),
+            ("schemas/tests/a.json", Some("{}")),
+            ("lint/selene.toml", Some("")),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn unread_paths_are_no_content_and_are_linted_anew() {
+    let plain = tree(&[]);
+    let mut beside = plain.clone();
+    beside.notice("variables/v.TOML", PathKind::File);
+    assert_eq!(beside.fingerprint(), plain.fingerprint());
+    assert!(!beside.has_same_unread_paths(&plain));
+    // The next version of the workspace was made from the last one.
+    let next = beside.clone().after(&plain);
+    assert!(next.has_same_unread_paths(&beside));
+    let before = lint_after(&Default::default(), &parse(plain.clone()));
+    let after = lint_after(&before, &parse_after(before.parsed(), next.clone()));
+    assert_eq!((before.lint().errors(), after.lint().errors()), (0, 1));
+    let healed = lint_after(&after, &parse_after(after.parsed(), plain.after(&next)));
+    assert_eq!(healed.lint().errors(), 0);
+    // Layers keep theirs.
+    assert!(tree(&[]).over(&beside).has_same_unread_paths(&beside));
+}
+
+#[test]
+fn thousands_of_unread_paths_are_a_hundred_findings() {
+    let mut many = tree(&[]);
+    (0..10_000).for_each(|number| many.notice(&format!("variables/{number}.yaml"), PathKind::File));
+    let lint = lint(&parse(many));
+    assert_eq!((lint.warnings(), lint.errors()), (101, 0));
+    assert!(found(&lint).contains(&"workspace-path-unread nothing reads further paths: this lists 100".to_owned()));
+}
+
+#[test]
+fn names_longer_than_a_file_system_holds_are_no_documents() {
+    let name = "x".repeat(100_000);
+    let lint = lint(&parse(tree(&[(&format!("variables/{name}.toml"), Some(VARIABLE))])));
+    assert_eq!(lint.errors(), 1, "{:?}", found(&lint));
+    assert!(found(&lint)[0].contains("a name has at most 255 bytes"), "{:?}", found(&lint));
+    let text = serde_json::to_string(&lint.diagnostics).unwrap();
+    assert!(text.len() < 4_000, "{}", text.len());
+}
+
+/// The findings about keys in a document with a line more at its end.
+fn keys(path: &str, text: &str) -> Vec<String> {
+    let lint = lint(&parse(tree(&[(path, Some(text))])));
+    let about = |found: &&rototo_engine::Diagnostic| found.rule == "rototo/key-unread";
+    let text = |found: &rototo_engine::Diagnostic| format!("{} {}", found.location, found.message);
+    assert!(lint.diagnostics.iter().filter(about).all(|found| found.severity == Severity::Warning));
+    lint.diagnostics.iter().filter(about).map(text).collect()
+}
+
+#[test]
+fn keys_whose_names_promise_an_effect_are_reported() {
+    let check = |path: &str, text: &str, expected: &str| {
+        let found = keys(path, text);
+        assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");
+    };
+    let predicate = |line: &str| format!("{QUALIFIER}{line}\n");
+    check(
+        "qualifiers/q.toml",
+        &predicate("not = true"),
+        "q.toml:7:1 a predicate does not read `not`, only `attribute`",
+    );
+    check("qualifiers/q.toml", &predicate("not = true"), "; `neq` and `not_in` negate");
+    check("qualifiers/q.toml", &predicate("vlaue = 1"), "is `value` meant?");
+    check("qualifiers/q.toml", &predicate("case_insensitive = true"), "does not read `case_insensitive`");
+    check("qualifiers/q.toml", &predicate("salt = \"s\""), "only a `bucket` reads `salt`");
+    check("qualifiers/q.toml", &QUALIFIER.replace("[[predicate]]", "[[predicates]]"), "is `predicate` meant?");
+    let rule = |line: &str| format!("{VARIABLE}{line}\n");
+    check("variables/v.toml", &rule("enabled = false"), "what should not apply must be removed");
+    check("variables/v.toml", &rule("weight = 10"), "a rule does not read `weight`");
+    check("variables/v.toml", &VARIABLE.replace("resolve.rule", "resolve.rules"), "`resolve` does not read `rules`");
+    check("variables/v.toml", &VARIABLE.replace("[[resolve.rule]]", "[[rule]]"), "a variable does not read `rule`");
+    check("variables/v.toml", &format!("default = \"a\"\n{VARIABLE}"), "a variable does not read `default`");
+    check(MANIFEST.0, "schema_version = 1\nextend = [\"../a\"]\n", "is `extends` meant?");
+    check("resources/plan.toml", "schema_version = 1\nschmea = \"../schemas/a.json\"\n", "is `schema` meant?");
+}
+
+#[test]
+fn notes_of_an_author_are_not_reported() {
+    let notes = "owner = \"billing\"\nteam = \"growth\"\nexpires = 2027-01-01\nticket = 123\nnote = \"x\"\ntags = [\"a\"]\n\
+                 created_by = \"x\"\nreviewers = [\"a\"]\njira = \"A-1\"\nname = \"x\"\ntitle = \"x\"\nurl = \"x\"\n\
+                 meta = { a = true }\ntodo = \"x\"\ndeprecated_since = \"x\"\n";
+    for (path, text) in [
+        ("qualifiers/q.toml", format!("{QUALIFIER}{notes}")),
+        ("qualifiers/q.toml", format!("{notes}{QUALIFIER}")),
+        ("variables/v.toml", format!("{VARIABLE}description = \"x\"\n{notes}")),
+        ("variables/v.toml", format!("{notes}{VARIABLE}")),
+        ("variables/v.toml", VARIABLE.replace("[resolve]\n", &format!("[resolve]\n{notes}"))),
+        (MANIFEST.0, format!("{}description = \"x\"\n{notes}", MANIFEST.1)),
+    ] {
+        assert_eq!(keys(path, &text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn parts_of_a_schema_that_check_nothing_are_reported() {
+    let context = |text: &str, expected: &[&str]| check(&[("schemas/context.schema.json", Some(text))], expected);
+    let with = |more: &str| CONTEXT.replacen('{', &format!("{{{more}, "), 1);
+    context(
+        &with("\"properties\": {}"),
+        &["schema-key-duplicate the object has `properties` twice, and only the last one counts"],
+    );
+    let mail = |schema: &str| {
+        with(&format!("\"$schema\": \"{schema}\"")).replace("\"type\": \"number\"", "\"format\": \"email\"")
+    };
+    context(
+        &mail("https://json-schema.org/draft/2020-12/schema"),
+        &["schema-keyword-unread `format` checks nothing in this draft of JSON Schema (/properties/n/format)"],
+    );
+    context(&mail("http://json-schema.org/draft-07/schema#"), &[]);
+    context(
+        &mail("http://json-schema.org/draft-07/schema#").replace("\"email\"", "\"mail\""),
+        &["schema-keyword-unread this draft of JSON Schema has no format `mail` (/properties/n/format)"],
+    );
+    context(
+        &with("\"requird\": [\"n\"]"),
+        &["schema-keyword-unread JSON Schema has no keyword `requird`; is `required` meant? (/requird)"],
+    );
+    // Names of properties and values are no keywords.
+    context(&with("\"$defs\": {\"format\": {}, \"requird\": {}}, \"default\": {\"formt\": 1}, \"x-formt\": 1"), &[]);
+}
+
+#[test]
+fn conditions_that_cannot_be_meant_are_reported() {
+    let constant = |lines: &str, expected: &str| {
+        let text = format!("schema_version = 1\n\n[[predicate]]\n{lines}\n");
+        let extra = "schema_version = 1\n[[predicate]]\nattribute = \"n\"\nop = \"gt\"\nvalue = 1\n";
+        let lint = lint(&parse(tree(&[("qualifiers/q.toml", Some(&text)), ("qualifiers/p.toml", Some(extra))])));
+        let found: Vec<_> = found(&lint).into_iter().filter(|found| found.contains("predicate-constant")).collect();
+        assert!(found.len() == 1 && found[0].contains(expected), "{lines}: {found:?}");
+    };
+    constant("attribute = \"country\"\nop = \"eq\"\nvalue = \"us\"", "it is never true");
+    constant("attribute = \"country\"\nop = \"neq\"\nvalue = \"us\"", "it is always true");
+    constant("attribute = \"country\"\nop = \"in\"\nvalue = [\"US\", \"fr\"]", "does not allow some values");
+    constant("attribute = \"n\"\nop = \"in\"\nvalue = []", "never true");
+    constant("attribute = \"qualifier.p\"\nop = \"gt\"\nvalue = 1", "this always fails");
+    constant("attribute = \"qualifier.p\"\nop = \"eq\"\nvalue = \"true\"", "never true");
+    constant("attribute = \"qualifier.p\"\nop = \"bucket\"\nsalt = \"s\"\nrange = [0, 10]", "fails without it");
+    constant(
+        "attribute = \"n\"\nop = \"gt\"\nvalue = 5\n[[predicate]]\nattribute = \"n\"\nop = \"lt\"\nvalue = 3",
+        "no value of `n` meets",
+    );
+}
+
+#[test]
+fn what_tools_put_into_the_place_of_a_file_is_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let check = |path: &str, bytes: &[u8], expected: &str| {
+        let mut tree = tree(&[]);
+        tree.insert(path, bytes);
+        let found = found(&lint(&parse(tree)));
+        assert!(found.iter().any(|found| found.contains(expected)), "{path} {bytes:?}: {found:?}");
+    };
+    for path in ["variables/v.toml", "qualifiers/q.toml", MANIFEST.0, "schemas/context.schema.json"] {
+        check(path, pointer.as_bytes(), "this is a pointer of Git LFS, not the file");
+        check(path, b"\0GITCRYPT\0\x8f\x01", "encrypted by git-crypt");
+        check(path, b"\xff\xfea\0 \0=\0", "UTF-16 text");
+        check(path, b"<!DOCTYPE html><html>", "a web page");
+    }
+    let with_mark = format!("\u{feff}{CONTEXT}");
+    assert_eq!(found(&lint(&parse(tree(&[("schemas/context.schema.json", Some(&with_mark))])))), Vec::<String>::new());
+    let broken = "\u{feff}{\n  \"a\": ?\n}";
+    let broken = lint(&parse(tree(&[("schemas/context.schema.json", Some(broken))])));
+    assert!(broken.diagnostics.iter().any(|found| found.location.to_string().ends_with(".json:2:8")), "{broken:?}");
+}
+
+#[test]
+fn names_that_show_as_another_are_reported() {
+    let deceptive = |changes: &[(&str, Option<&str>)], expected: &str| {
+        let found = found(&lint(&parse(tree(changes))));
+        let found: Vec<_> = found.iter().filter(|found| found.contains("name-deceptive")).collect();
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+        assert!(found[0].chars().all(|letter| letter == ' ' || letter.is_ascii_graphic()), "{found:?}");
+    };
+    deceptive(
+        &[("variables/l\u{202e}imit.toml", Some(VARIABLE))],
+        "`l\\u{202e}imit` has the invisible character U+202E",
+    );
+    deceptive(&[("variables/\u{1b}[2J.toml", Some(VARIABLE))], "U+001B");
+    deceptive(&[("qualifiers/\u{440}ro.toml", Some(QUALIFIER))], "letters of the Cyrillic alphabet among Latin ones");
+    let value = VARIABLE.replace("b = 2", "\"b\u{200b}\" = 2, b = 3");
+    deceptive(&[("variables/v.toml", Some(&value))], "U+200B");
+    check(&[("variables/größe.toml", Some(VARIABLE)), ("variables/лимит.toml", Some(VARIABLE))], &[]);
+}
