@@ -316,7 +316,7 @@ async fn links_devices_and_paths_that_lead_out_are_refused() {
 
 #[tokio::test]
 async fn a_file_that_is_no_archive_is_refused() {
-    for bytes in [b"<html>".to_vec(), Vec::new(), tar_gz(&FILES)[..40].to_vec()] {
+    for bytes in [b"<!-- -->".to_vec(), Vec::new(), tar_gz(&FILES)[..40].to_vec()] {
         for path in ["a.tar.gz", "a.zip"] {
             let error = failure(&serve(bytes.clone()), path, Limits::default()).await;
             assert_eq!((error.code(), error.is_transient()), ("archive_damaged", false), "{path} {error}");

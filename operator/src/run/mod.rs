@@ -38,7 +38,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
-use crate::run::connect::connect;
+use crate::run::connect::{ApiServer, connect, egress};
 use crate::run::options::Options;
 use crate::source::custom_rules::CustomRules;
 use crate::source::programs;
@@ -93,10 +93,10 @@ struct Started {
 async fn start(options: &Options, health: &Health) -> Result<Started, StartError> {
     let progress = health.progress();
     programs(health).await;
-    let client = connect(options.kubeconfig.as_deref()).await?;
+    let ApiServer { client, hosts } = connect(options.kubeconfig.as_deref()).await?;
     let names = vec![advertised_host(&options.advertise_url)?];
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
-    let sources = sources(&client, options)?;
+    let sources = sources(&client, options, hosts)?;
     let identity = first_identity(&client, options, &names, progress).await?;
     let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
     let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
@@ -135,11 +135,12 @@ async fn programs(health: &Health) {
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.
-fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
+fn sources(client: &Client, options: &Options, api_server: Vec<(String, u16)>) -> Result<Sources, StartError> {
     let reader = Reader::new(ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
+        egress: egress(options.allows_loopback(), api_server),
         ..ReaderOptions::default()
     })?;
     let custom_rules = if options.no_lua {

@@ -7,19 +7,20 @@
 mod entries;
 mod http;
 mod redirect;
-mod route;
 mod tls;
 mod unpack;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
 use crate::credentials::Credentials;
+use crate::egress::{Egress, Routes};
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
@@ -55,12 +56,12 @@ impl Archive {
     pub(crate) fn new(
         source: &ArchiveSource,
         credentials: &Credentials,
-        proxy: Option<&Proxy>,
-        hosts: &Hosts,
+        (egress, proxy): (&Egress, Option<&Proxy>),
+        hosts: &Arc<Hosts>,
         directory: PathBuf,
         limits: Limits,
     ) -> Result<Self, ArchiveFault> {
-        let http = Http::new(source.url(), credentials, proxy, hosts.host(source.url().host()), &limits)?;
+        let http = Http::new(source.url(), credentials, Routes::new(egress.clone(), proxy), hosts, &limits)?;
         Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
     }
 

@@ -3,6 +3,7 @@
 
 mod archive;
 mod content;
+mod egress;
 mod git;
 mod layers;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 pub use crate::error::archive::ArchiveFault;
 pub use crate::error::content::ContentFault;
+pub(crate) use crate::error::egress::EgressFault;
+pub use crate::error::egress::{RefusedAddress, RefusedBecause};
 pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;
 

@@ -33,11 +33,12 @@ pub(super) struct GitKeyFiles {
 
 impl GitKeyFiles {
     /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply.
-    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl) -> Result<Self, GitFault> {
+    /// `ssh_options` are for ssh, whatever the credentials.
+    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl, ssh_options: &str) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
         match url.scheme() {
             Scheme::Https => keys.for_https(credentials, url)?,
-            Scheme::Ssh => keys.for_ssh(credentials)?,
+            Scheme::Ssh => keys.for_ssh(credentials, ssh_options)?,
             Scheme::File => {}
         }
         Ok(keys)
@@ -75,7 +76,8 @@ impl GitKeyFiles {
                 self.environment.push(("ROTOTO_PASSWORD", password.reveal().to_owned()));
             }
             Some(Login::Bearer(token)) => {
-                self.set("http.extraHeader", &format!("Authorization: Bearer {}", token.reveal()));
+                // For this host alone, also where the machine's own settings replace the address (`insteadOf`).
+                self.set(&format!("http.{host}/.extraHeader"), &format!("Authorization: Bearer {}", token.reveal()));
                 // Git would send that header to every address that it is redirected to.
                 self.set("http.followRedirects", "false");
             }
@@ -93,16 +95,16 @@ impl GitKeyFiles {
         Ok(())
     }
 
-    fn for_ssh(&mut self, credentials: &Credentials) -> Result<(), GitFault> {
+    fn for_ssh(&mut self, credentials: &Credentials, options: &str) -> Result<(), GitFault> {
         let command = match credentials.ssh() {
-            None if credentials.is_empty() => SSH.to_owned(),
+            None if credentials.is_empty() => format!("{SSH}{options}"),
             None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
             Some(SshIdentity { key, known_hosts }) => {
                 let key = quoted(&self.file("identity", key.reveal())?);
                 let known_hosts = quoted(&self.file("known_hosts", known_hosts.reveal())?);
                 // Ssh uses this key and these hosts alone: no agent, no other key, no file of this machine.
                 format!(
-                    "{SSH} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
+                    "{SSH}{options} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
                      -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null"
                 )
             }
@@ -151,7 +153,7 @@ mod tests {
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote())
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), "")
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::credentials::Credentials;
+use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
 use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
@@ -23,6 +24,7 @@ pub(crate) struct Program {
     url: RemoteUrl,
     credentials: Credentials,
     proxy: Option<Proxy>,
+    egress: Egress,
     // `None` for a repository on this machine.
     host: Option<Arc<Host>>,
     requests: Arc<Requests>,
@@ -39,7 +41,7 @@ impl Program {
     pub(crate) fn new(
         url: &RemoteUrl,
         credentials: &Credentials,
-        proxy: Option<Proxy>,
+        (egress, proxy): (Egress, Option<Proxy>),
         hosts: &Hosts,
         requests: Arc<Requests>,
         limits: &Limits,
@@ -50,6 +52,7 @@ impl Program {
             url,
             credentials,
             proxy,
+            egress,
             host,
             requests,
             timeout: limits.git_timeout,
@@ -86,8 +89,8 @@ impl Program {
                 host.refused(retry_after);
                 Err(fault)
             }
-            // Our time limit says nothing about the health of the host.
-            Err((fault @ GitFault::TimedOut(_), _)) => Err(fault),
+            // Neither our time limit nor our refusal says anything about the health of the host.
+            Err((fault @ (GitFault::TimedOut(_) | GitFault::AddressRefused(_)), _)) => Err(fault),
             other => {
                 host.answered();
                 other.map_err(|(fault, _)| fault)
@@ -103,8 +106,18 @@ impl Program {
     ) -> Result<GitOutput, (GitFault, Option<Duration>)> {
         let without_word = |fault| (fault, None);
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
-        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url).map_err(without_word)?;
-        let mut command = self.command(repository, self.network_settings().into_iter().chain(keys.settings()));
+        let way = async {
+            let way = GitWay::open(&self.egress, self.proxy.as_ref(), &self.url).await?;
+            let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, way.ssh_options())?;
+            Ok::<_, GitFault>((way, keys))
+        };
+        let way = tokio::time::timeout(self.timeout, way).await.unwrap_or(Err(GitFault::TimedOut(self.timeout)));
+        let (way, keys) = way.map_err(without_word)?;
+        let settings = self.network_settings().into_iter().chain(keys.settings()).chain(way.settings());
+        let mut command = self.command(repository, settings);
+        for name in way.without() {
+            command.env_remove(name);
+        }
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
@@ -117,6 +130,9 @@ impl Program {
             ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
         if status.success() {
             return Ok(GitOutput { stdout });
+        }
+        if let Some(fault) = way.fault() {
+            return Err((fault.into(), retry_after));
         }
         Err((classify(&self.scrub(&text), self.download_bytes), retry_after))
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::egress::Egress;
 use crate::hosts::{Jitter, Proxy};
 use crate::limits::Limits;
 
@@ -15,6 +16,8 @@ pub struct ReaderOptions {
     pub limits: Limits,
     /// Access to sources on this machine's disk.
     pub file_sources: FileSources,
+    /// The addresses that sources may have.
+    pub egress: Egress,
     /// The proxy for https hosts, instead of the one in git's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub proxy: Option<Proxy>,
     /// Spreads the end of backoffs. The default does not.
@@ -36,6 +39,7 @@ impl Default for ReaderOptions {
             cache_dir: None,
             limits: Limits::default(),
             file_sources: FileSources::Allowed,
+            egress: Egress::default(),
             proxy: None,
             jitter: || 0.0,
         }

@@ -74,12 +74,20 @@ impl Authority {
     }
 
     pub fn sign(&self, name: &str) -> Certificate {
+        self.sign_for(&[name])
+    }
+
+    fn sign_for(&self, names: &[&str]) -> Certificate {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
         let der = (certificate.der().clone(), key.serialize_der());
         Certificate { certificate: certificate.pem(), key: key.serialize_pem(), der }
     }
 }
+
+/// A name of every server, which no name server knows.
+pub const NAME: &str = "git.example.com";
 
 pub struct HttpsServer {
     pub authority: Authority,
@@ -123,6 +131,10 @@ impl HttpsServer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -148,7 +160,7 @@ fn config(authority: &Authority, clients: Clients) -> ServerConfig {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let (certificate, key) = authority.sign("127.0.0.1").der;
+    let (certificate, key) = authority.sign_for(&["127.0.0.1", NAME]).der;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     builder.with_single_cert(vec![certificate], key).unwrap()
 }
