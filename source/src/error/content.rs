@@ -35,6 +35,12 @@ pub enum ContentFault {
         /// The path in the archive.
         path: String,
     },
+    /// A document of an archive has `\` in its name in place of `/`.
+    #[error("`{path}` is packed with backslashes as separators, so it is in no directory: pack the archive with `/`")]
+    Backslashes {
+        /// The path in the archive.
+        path: String,
+    },
     /// The directory does not exist.
     #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
     NoDirectory {
@@ -47,6 +53,7 @@ impl ContentFault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unsafe { .. } => "unsafe_path",
+            Self::Backslashes { .. } => "backslashes",
             Self::TooManyEntries { .. } => "too_many_entries",
             Self::TooLarge { .. } => "too_large",
             Self::NotAFile { .. } => "not_a_file",

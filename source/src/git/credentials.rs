@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
 use tempfile::TempDir;
 
 use crate::credentials::Credentials;
@@ -69,18 +70,18 @@ impl GitKeyFiles {
         self.set("credential.helper", "");
         self.set("http.sslVerify", "true");
         match credentials.login() {
+            // Git sends no password of nobody.
+            Some(Login::Basic { username, password }) if username.reveal().is_empty() => {
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!(":{}", password.reveal()));
+                self.header(&host, &format!("Basic {pair}"));
+            }
             Some(Login::Basic { username, password }) => {
                 self.set(&format!("credential.{host}.helper"), HELPER);
                 self.set(&format!("credential.{host}.username"), username.reveal());
                 self.environment.push(("ROTOTO_USERNAME", username.reveal().to_owned()));
                 self.environment.push(("ROTOTO_PASSWORD", password.reveal().to_owned()));
             }
-            Some(Login::Bearer(token)) => {
-                // For this host alone, also where the machine's own settings replace the address (`insteadOf`).
-                self.set(&format!("http.{host}/.extraHeader"), &format!("Authorization: Bearer {}", token.reveal()));
-                // Git would send that header to every address that it is redirected to.
-                self.set("http.followRedirects", "false");
-            }
+            Some(Login::Bearer(token)) => self.header(&host, &format!("Bearer {}", token.reveal())),
             None => {}
         }
         if let Some(ca) = credentials.ca() {
@@ -93,6 +94,14 @@ impl GitKeyFiles {
             self.set("http.sslKey", &key.to_string_lossy());
         }
         Ok(())
+    }
+
+    /// Sends a header with each request to the host: for this host alone, also where the machine's own settings replace
+    /// the address (`insteadOf`).
+    fn header(&mut self, host: &str, authorization: &str) {
+        self.set(&format!("http.{host}/.extraHeader"), &format!("Authorization: {authorization}"));
+        // Git would send it to every address that it is redirected to.
+        self.set("http.followRedirects", "false");
     }
 
     fn for_ssh(&mut self, credentials: &Credentials, options: &str) -> Result<(), GitFault> {
