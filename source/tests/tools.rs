@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rototo_source::{Access, Source, SourceError};
 use support::https::{HttpsServer, redirect, respond};
-use support::{MANIFEST, credentials, paths, reader, tree, write_directory};
+use support::{MANIFEST, Repository, credentials, paths, reader, tree, write_directory};
 
 /// An entry of an archive: a file, or a link.
 #[derive(Clone, Copy)]
@@ -92,6 +92,50 @@ async fn what_a_file_manager_adds_is_left_out() {
     let (_directory, root) = write_directory(&[MANIFEST, ("variables/v.toml", "v"), ("variables/._v.toml", "\0")]);
     let (_, read) = reader().read(&root.to_str().unwrap().parse::<Source>().unwrap()).await.unwrap();
     assert_eq!(read.fingerprint(), tree(&[MANIFEST, ("variables/v.toml", "v")]).fingerprint());
+}
+
+#[tokio::test]
+async fn long_names_are_read_as_git_and_gnu_tar_write_them() {
+    let long = format!("variables/{}.toml", "a".repeat(140));
+    let repository = Repository::new();
+    repository.commit(&[MANIFEST, (&long, "a")]);
+    let git = repository.path().join("git.tar.gz");
+    repository.git(&["archive", "--prefix=top/", "-o", git.to_str().unwrap(), "HEAD"]);
+    let mut archives = vec![std::fs::read(git).unwrap()];
+    for format in ["gnu", "posix", "ustar"] {
+        let made = repository.path().join(format!("{format}.tar.gz"));
+        let mut command = std::process::Command::new("tar");
+        command.current_dir(repository.path()).arg(format!("--format={format}")).args(["--sort=name", "-czf"]);
+        let short = if format == "ustar" { "variables" } else { &*long };
+        assert!(command.arg(&made).args([MANIFEST.0, short]).status().is_ok() && made.exists());
+        archives.push(std::fs::read(made).unwrap());
+    }
+    // ustar has no place for this name, and tar leaves it out.
+    let expected = [true, true, true, false];
+    for (bytes, long_is_read) in archives.into_iter().zip(expected) {
+        let server = HttpsServer::start(move |_| respond(200, &[], bytes.clone()));
+        let read = read_from(&server, "a.tar.gz").await.unwrap();
+        assert_eq!(read.contains(&long), long_is_read, "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_with_two_sizes_is_refused() {
+    // Readers that believe one of them see other entries than readers that believe the other.
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (size, text) in [("1", "a"), ("512", "b")] {
+        archive.append_pax_extensions([("size", size.as_bytes())]).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, format!("variables/{text}.toml"), text.as_bytes()).unwrap();
+    }
+    let bytes = archive.into_inner().unwrap().finish().unwrap();
+    let server = HttpsServer::start(move |_| respond(200, &[], bytes.clone()));
+    let error = read_from(&server, "a.tar.gz").await.unwrap_err();
+    assert!(
+        error.code() == "archive_damaged" && error.to_string().contains("`variables/b.toml` has two sizes"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
