@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::Uri;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 use rototo_connection::api_server;
 
 use rototo_source::{Egress, EgressRules};
@@ -25,13 +24,7 @@ pub(crate) struct ApiServer {
 /// Makes the client that a kubeconfig describes. The default is kubectl's kubeconfig, and then the environment of a
 /// pod.
 pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<ApiServer, StartError> {
-    let config = match kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path)?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await?,
-    };
+    let config = rototo_connection::config(kubeconfig, None).await?;
     let hosts = hosts(&config.cluster_url, |name| std::env::var(name).ok());
     Ok(ApiServer { client: api_server(config, IDLE)?, hosts })
 }
