@@ -266,3 +266,25 @@ async fn behind_a_proxy_names_and_written_addresses_are_still_checked() {
     through(true).read(trusted(&server, &format!("git+https://{}/.git#main", server.address()))).await.unwrap();
     assert!(!proxy.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_host_of_plain_files_names_no_other_host_for_its_objects() {
+    let port = Port::open();
+    let alternate = format!("https://127.0.0.1:{}/objects\n", port.number());
+    let commit = "1".repeat(40);
+    let server = HttpsServer::start(move |request| match &*request.path {
+        "/r.git/info/refs" => respond(200, &[("Content-Type", "text/plain")], format!("{commit}\trefs/heads/main\n")),
+        "/r.git/HEAD" => respond(200, &[], "ref: refs/heads/main\n"),
+        "/r.git/objects/info/http-alternates" | "/r.git/objects/info/alternates" => {
+            respond(200, &[], alternate.clone())
+        }
+        _ => respond(404, &[], ""),
+    });
+    for egress in [Egress::Anything, Egress::Checked(EgressRules { loopback: true, ..EgressRules::default() })] {
+        for fragment in ["main", "1111111111111111111111111111111111111111"] {
+            let access = trusted(&server, &format!("git+https://{}/r.git#{fragment}", server.address()));
+            reader_with(egress.clone()).read(access).await.unwrap_err();
+            port.nobody_connected(&fragment);
+        }
+    }
+}
