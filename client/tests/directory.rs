@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -153,6 +153,52 @@ fn a_call_outside_of_a_runtime_returns_an_error() {
     let mut polling = std::task::Context::from_waker(std::task::Waker::noop());
     let loaded = loading.as_mut().poll(&mut polling);
     assert!(matches!(loaded, std::task::Poll::Ready(Err(Error::NoRuntime(_)))));
+}
+
+/// Replaces a link in one step, as the kubelet does with `..data` of a volume, and git-sync with its link.
+fn link(at: &Path, target: &Path) {
+    let new = PathBuf::from(format!("{}.new", at.display()));
+    std::os::unix::fs::symlink(target, &new).unwrap();
+    fs::rename(new, at).unwrap();
+}
+
+#[tokio::test]
+async fn a_link_that_leads_elsewhere_is_noticed_without_a_poll() {
+    let (old, new) = (workspace_with("10"), workspace_with("20"));
+    let places = tempfile::tempdir().unwrap();
+    let at = |name: &str| places.path().join(name);
+    // A link on the way to the directory, one at its end, and one that both lead to.
+    link(&at("..data"), old.path());
+    fs::create_dir(at("linked")).unwrap();
+    link(&at("linked/volume"), places.path());
+    link(&at("linked/current"), Path::new("volume/..data"));
+    let source = at("linked/current").display().to_string();
+    // The next poll is an hour away.
+    let options = RefreshOptions::new().with_period(Duration::from_secs(3600));
+    let workspace = RefreshingWorkspace::load(&source, options).await.unwrap();
+    let mut changes = workspace.changes();
+    for (limit_there, link_at, target) in [
+        (20, at("..data"), new.path()),
+        (10, at("linked/current"), old.path()),
+        (20, at("linked/current"), &at("..data")),
+    ] {
+        link(&link_at, target);
+        changes.next().await.unwrap();
+        assert_eq!(limit(&workspace), limit_there);
+    }
+    // The files behind the last link are watched as well as the first were.
+    set(new.path(), "30");
+    changes.next().await.unwrap();
+    assert_eq!(limit(&workspace), 30);
+
+    let (place, parent) = (new.path().to_owned(), new.path().parent().unwrap());
+    let other = workspace_with("40").keep();
+    let aside = tempfile::tempdir_in(parent).unwrap();
+    fs::rename(&place, aside.path().join("old")).unwrap();
+    fs::rename(other, &place).unwrap();
+    while limit(&workspace) != 40 {
+        changes.next().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body as HttpBody;
+use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
-use tower::layer::layer_fn;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::limits::{Limited, TimeLimits};
@@ -27,7 +29,7 @@ const PROBES: u32 = 3;
 /// closes a connection whose other side is gone. A connection that receives nothing for `idle` is closed too, because
 /// its other side hangs; `idle` must be longer than a watch lasts.
 ///
-/// A connection through an HTTP proxy has no TCP keepalive, because kube makes it. Clones of the client share
+/// A connection through an HTTP proxy is probed as far as the proxy. Clones of the client share
 /// connections and may be used from any thread. Dropping a request's future cancels the request.
 ///
 /// # Errors
@@ -44,19 +46,55 @@ pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Er
 
 /// Does what [`Client::try_from`] does, with TCP keepalive and [`Limited`].
 pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube::Error> {
-    if config.proxy_url.is_some() {
-        // Kube refuses a proxy of a kind that it was built without.
-        return Ok(ClientBuilder::try_from(config)?
-            .with_layer(&layer_fn(|service| Limited { service, limits }))
-            .build());
-    }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(PROBE_AFTER));
     tcp.set_keepalive_interval(Some(PROBE_EVERY));
     tcp.set_keepalive_retries(Some(PROBES));
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    let Some(proxy) = config.proxy_url.clone() else { return client_over(tcp, config, limits) };
+    // The matcher reads the login in the address.
+    let matcher = Matcher::builder().all(proxy.to_string()).build();
+    match matcher.intercept(&config.cluster_url) {
+        Some(way) if proxy.scheme_str() == Some("https") => {
+            let tcp = config.rustls_https_connector_with_connector(tcp)?;
+            client_over(tunnel(&way, tcp), config, limits)
+        }
+        Some(way) if matches!(proxy.scheme_str(), Some("http") | None) => {
+            client_over(tunnel(&way, tcp), config, limits)
+        }
+        _ => Err(kube::Error::ProxyProtocolUnsupported { proxy_url: Box::new(without_login(&proxy)) }),
+    }
+}
+
+fn tunnel<C>(way: &Intercept, connector: C) -> Tunnel<C> {
+    let tunnel = Tunnel::new(way.uri().clone(), connector);
+    match way.basic_auth() {
+        Some(login) => tunnel.with_auth(login.clone()),
+        None => tunnel,
+    }
+}
+
+/// Returns the address of a proxy for a message.
+fn without_login(proxy: &Uri) -> Uri {
+    let bare = || {
+        let mut parts = proxy.clone().into_parts();
+        let authority = parts.authority.as_ref()?.as_str().rsplit('@').next()?.to_owned();
+        parts.authority = Some(authority.parse().ok()?);
+        Uri::from_parts(parts).ok()
+    };
+    bare().unwrap_or_default()
+}
+
+/// Makes a client whose connections `connector` opens.
+fn client_over<C>(connector: C, config: Config, limits: TimeLimits) -> Result<Client, kube::Error>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin,
+    C::Future: Send,
+    C::Error: Into<BoxError>,
+{
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(connector)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);

@@ -12,11 +12,13 @@
 mod api_error;
 mod api_server;
 mod endpoint;
+mod kubeconfig;
 mod limits;
 
 pub use api_error::{api_answer, api_error};
 pub use api_server::{api_server, limited};
 pub use endpoint::{Address, Endpoint, InvalidAddress, RequestError, Trust, error_message};
+pub use kubeconfig::{ConfigError, config};
 
 /// Returns an error and its causes in one line. The outermost error alone often says no more than "error sending
 /// request".

@@ -27,6 +27,11 @@ mod archive;
 #[path = "archive/absent.rs"]
 mod archive;
 mod credentials;
+#[cfg(feature = "archives")]
+mod egress;
+#[cfg(not(feature = "archives"))]
+#[path = "egress/absent.rs"]
+mod egress;
 mod error;
 mod git;
 mod hosts;
@@ -40,7 +45,13 @@ mod spec;
 #[cfg(all(fuzzing, feature = "archives"))]
 pub use archive::unpack_archive;
 pub use credentials::{Access, Credentials, InvalidCredentials};
-pub use error::{ArchiveFault, ContentFault, GitFault, LayerFault, SignatureFault, SourceError, SourceFault};
+pub use egress::Egress;
+#[cfg(feature = "archives")]
+pub use egress::{EgressRules, Lookup};
+pub use error::{
+    ArchiveFault, ContentFault, GitFault, LayerFault, RefusedAddress, RefusedBecause, SignatureFault, SourceError,
+    SourceFault,
+};
 pub use git::{GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;

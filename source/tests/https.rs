@@ -108,6 +108,12 @@ async fn a_bearer_token_opens_a_repository() {
 }
 
 #[tokio::test]
+async fn a_token_opens_a_repository_as_the_password_of_nobody() {
+    let (_repository, server) = guarded(Some("Basic Omh1bnRlcjI="));
+    read_as(&server, &[("username", ""), ("password", "hunter2"), ("ca.crt", &server.authority.pem())]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_of_an_unknown_authority_is_not_trusted() {
     let (_repository, server) = guarded(None);
     for ca in [None, Some(Authority::new().pem())] {

@@ -33,6 +33,23 @@ async fn each_fault_of_a_source_has_its_own_message() {
     let (_, message) = refused(&scene, spec).await;
     assert!(message.contains("Secret `rototo-source`") && message.contains(scene.namespace.name()), "{message}");
 
+    // The author of a source must not reach what only the operator reaches.
+    let api_server =
+        ControlPlane::shared().unwrap().url().trim_start_matches("https://").trim_end_matches('/').to_owned();
+    for (source, named) in [
+        ("git+https://169.254.169.254/latest/meta-data#main".to_owned(), "link-local"),
+        (format!("https://{api_server}/api.zip"), "the API server of the cluster"),
+        (format!("git+https://{api_server}/api.git#main"), "the API server of the cluster"),
+    ] {
+        scene.namespace.apply_workspace(WORKSPACE, json!({ "source": source })).await.unwrap();
+        let is_named = |workspace: &RototoWorkspace| {
+            let status = workspace.status.as_ref();
+            status.is_some_and(|status| status.conditions.iter().any(|one| one.message.contains(named)))
+        };
+        let workspace = scene.namespace.wait_for_workspace(WORKSPACE, named, is_named).await.unwrap();
+        assert_eq!(condition(&workspace.status.unwrap(), "SourceReady"), "False/SourceRefused");
+    }
+
     // The workspace recovers once the source is right.
     scene.apply().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();

@@ -18,7 +18,6 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::watch_object;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
@@ -71,21 +70,16 @@ impl ClusterOptions {
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
-        let context = KubeConfigOptions { context: self.kube_context.clone(), ..KubeConfigOptions::default() };
-        match (&self.kubeconfig, &self.kube_context) {
+        let context = self.kube_context.as_deref();
+        let found = rototo_connection::config(self.kubeconfig.as_deref(), context).await;
+        match (&self.kubeconfig, context) {
             (Some(path), _) => {
                 let shown = path.display();
                 std::fs::metadata(path).with_context(|| format!("the kubeconfig {shown} can't be read"))?;
-                let kubeconfig = Kubeconfig::read_from(path);
-                let kubeconfig = kubeconfig.with_context(|| format!("the kubeconfig {shown} can't be understood"))?;
-                let config = Config::from_custom_kubeconfig(kubeconfig, &context).await;
-                config.with_context(|| format!("the kubeconfig {shown} can't be used"))
+                found.with_context(|| format!("the kubeconfig {shown} can't be used"))
             }
-            (None, Some(name)) => {
-                let config = Config::from_kubeconfig(&context).await;
-                config.with_context(|| format!("the context {name} can't be used"))
-            }
-            (None, None) => Config::infer().await.context("there is no way to a cluster: name a --kubeconfig"),
+            (None, Some(name)) => found.with_context(|| format!("the context {name} can't be used")),
+            (None, None) => found.context("there is no way to a cluster: name a --kubeconfig"),
         }
     }
 }

@@ -31,6 +31,11 @@ impl FileWatcher {
     pub(crate) async fn changed(&self) {
         std::future::pending().await
     }
+
+    #[expect(clippy::unused_self, reason = "the same signature in every build")]
+    pub(crate) fn has_moved(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(feature = "watch")]
@@ -51,6 +56,11 @@ impl FileWatcher {
         };
     }
 
+    /// Returns whether another directory may have the name now, so that the watch has to be restarted.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.running.as_ref().is_some_and(running::RunningWatch::has_moved)
+    }
+
     /// Waits until a file changes, and then until no file has changed for a moment.
     pub(crate) async fn changed(&self) {
         match &self.running {
@@ -62,8 +72,10 @@ impl FileWatcher {
 
 #[cfg(feature = "watch")]
 mod running {
-    use std::path::Path;
+    use std::collections::BTreeSet;
+    use std::path::{Component, Path, PathBuf};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use notify::event::{AccessKind, AccessMode};
@@ -77,24 +89,55 @@ mod running {
     /// The longest wait for the files to become quiet.
     const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+    /// The most links on the way to a directory, as on Linux.
+    const MAX_LINKS: usize = 40;
+
     /// A watch that is running.
     pub(crate) struct RunningWatch {
         changed: Arc<Notify>,
+        moved: Arc<AtomicBool>,
         _watcher: RecommendedWatcher,
     }
 
     impl RunningWatch {
         pub(crate) fn on(directory: &Path) -> notify::Result<Self> {
             let changed = Arc::new(Notify::new());
-            let notifier = Arc::clone(&changed);
+            let moved = Arc::new(AtomicBool::new(false));
+            let (notifier, mover) = (Arc::clone(&changed), Arc::clone(&moved));
+            let names = names_on_the_way(directory);
+            let inside = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+            let parents: BTreeSet<PathBuf> =
+                names.iter().filter_map(|name| name.parent()).map(Path::to_owned).collect();
             let mut watcher = recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // A watch that failed may have missed any change.
-                if event.map_or(true, |event| changes_a_file(&event.kind)) {
+                let (changes, moves) = match event {
+                    // A watch that failed may have missed any change.
+                    Err(_) => (true, true),
+                    Ok(event) if !changes_a_file(&event.kind) => (false, false),
+                    Ok(event) if event.need_rescan() || event.paths.is_empty() => (true, true),
+                    Ok(event) => {
+                        let moves = event.paths.iter().any(|path| names.contains(path));
+                        (moves || event.paths.iter().any(|path| path.starts_with(&inside)), moves)
+                    }
+                };
+                if moves {
+                    mover.store(true, Ordering::Relaxed);
+                }
+                if changes {
                     notifier.notify_one();
                 }
             })?;
-            watcher.watch(directory, RecursiveMode::Recursive)?;
-            Ok(Self { changed, _watcher: watcher })
+            watcher.watch(&std::fs::canonicalize(directory)?, RecursiveMode::Recursive)?;
+            for parent in parents {
+                // Without the right to read it, only the polls find what becomes of its names.
+                if let Err(error) = watcher.watch(&parent, RecursiveMode::NonRecursive) {
+                    tracing::debug!(directory = %parent.display(), "a directory with a link can't be watched: {error}");
+                }
+            }
+            Ok(Self { changed, moved, _watcher: watcher })
+        }
+
+        pub(crate) fn has_moved(&self) -> bool {
+            self.moved.load(Ordering::Relaxed)
         }
 
         pub(crate) async fn changed(&self) {
@@ -102,6 +145,42 @@ mod running {
             let settled = async { while timeout(QUIET, self.changed.notified()).await.is_ok() {} };
             let _ = timeout_at(Instant::now() + LONGEST_WAIT, settled).await;
         }
+    }
+
+    /// Returns the names that decide which directory is read: each link on the way to it, and its own name, below
+    /// parents without links. A watch follows what a name means now, so the name itself has to be watched in its parent.
+    fn names_on_the_way(directory: &Path) -> BTreeSet<PathBuf> {
+        let mut names = BTreeSet::new();
+        let Ok(absolute) = std::path::absolute(directory) else { return names };
+        let mut left: Vec<PathBuf> = parts(&absolute);
+        let mut place = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            if part == Path::new("..") {
+                place.pop();
+                continue;
+            }
+            let name = place.join(part);
+            match std::fs::read_link(&name) {
+                Ok(target) if links < MAX_LINKS => {
+                    links += 1;
+                    if target.is_absolute() {
+                        place = PathBuf::from("/");
+                    }
+                    left.extend(parts(&target));
+                    names.insert(name);
+                }
+                _ => place = name,
+            }
+        }
+        names.insert(place);
+        names
+    }
+
+    /// Returns the parts of a path, the last one first.
+    fn parts(path: &Path) -> Vec<PathBuf> {
+        let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+        parts.rev().map(|part| PathBuf::from(part.as_os_str())).collect()
     }
 
     /// Returns whether an event changes a file. Reading a file does not, or each poll would cause the next.

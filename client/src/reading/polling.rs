@@ -46,7 +46,7 @@ pub(crate) async fn poll(
     let mut loaded = None;
     loop {
         // The watch starts before the poll, so that it notices a change during the poll.
-        if !changed {
+        if !changed || file_watcher.has_moved() {
             file_watcher.start();
         }
         let outcome = tokio::select! {

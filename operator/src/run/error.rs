@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use kube::config::KubeconfigError;
-use rototo_connection::api_error;
+use rototo_connection::{ConfigError, api_error};
 use rototo_source::SourceError;
 
 use crate::http::tls::TlsError;
@@ -11,12 +10,9 @@ use crate::http::tls::TlsError;
 /// The reason why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The kubeconfig can't be used.
-    #[error("the kubeconfig can't be used: {0}")]
-    Kubeconfig(#[from] KubeconfigError),
-    /// Neither a kubeconfig nor a pod's environment names an API server.
+    /// No kubeconfig and no pod's environment names an API server.
     #[error("no way to an API server was found (give --kubeconfig, or run in a pod): {0}")]
-    NoCluster(#[from] kube::config::InferConfigError),
+    NoCluster(#[from] ConfigError),
     /// A client could not be made.
     #[error("the API server can't be used: {}", api_error(.0))]
     Client(#[from] kube::Error),

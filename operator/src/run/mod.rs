@@ -38,7 +38,7 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
-use crate::run::connect::connect;
+use crate::run::connect::{ApiServer, connect, egress};
 use crate::run::options::Options;
 use crate::source::custom_rules::CustomRules;
 use crate::source::programs;
@@ -93,10 +93,10 @@ struct Started {
 async fn start(options: &Options, health: &Health) -> Result<Started, StartError> {
     let progress = health.progress();
     programs(health).await;
-    let client = connect(options.kubeconfig.as_deref()).await?;
+    let ApiServer { client, hosts } = connect(options.kubeconfig.as_deref()).await?;
     let names = vec![advertised_host(&options.advertise_url)?];
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
-    let sources = sources(&client, options)?;
+    let sources = sources(&client, options, hosts)?;
     let identity = first_identity(&client, options, &names, progress).await?;
     let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
     let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
@@ -135,8 +135,8 @@ async fn programs(health: &Health) {
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.
-fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
-    let reader = Reader::new(reader_options(options))?;
+fn sources(client: &Client, options: &Options, api_server: Vec<(String, u16)>) -> Result<Sources, StartError> {
+    let reader = Reader::new(reader_options(options, api_server))?;
     let custom_rules = if options.no_lua {
         CustomRules::off()
     } else {
@@ -147,11 +147,12 @@ fn sources(client: &Client, options: &Options) -> Result<Sources, StartError> {
 }
 
 /// The options with which this operator reads sources, whose authors need not be its administrators.
-fn reader_options(options: &Options) -> ReaderOptions {
+fn reader_options(options: &Options, api_server: Vec<(String, u16)>) -> ReaderOptions {
     ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
         git: GitSetup::Isolated,
+        egress: egress(options.allows_loopback(), api_server),
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         limits: Limits { unpacked_bytes: u64::from(options.max_document_mib) << 20, ..Limits::default() },
         ..ReaderOptions::default()
@@ -329,7 +330,7 @@ mod tests {
             let data = format!("--data-dir={}", data.display());
             let own = ["rototo-operator", "--advertise-url=https://h", "--allow-file-sources", &data];
             let options = Options::try_parse_from(own.iter().chain(more)).unwrap();
-            let error = Reader::new(reader_options(&options)).unwrap().read(&source).await.err();
+            let error = Reader::new(reader_options(&options, Vec::new())).unwrap().read(&source).await.err();
             error.map(|error| (error.code(), error.is_transient(), error.to_string()))
         };
         let (refusal, transient, text) = code(&[]).await.unwrap();

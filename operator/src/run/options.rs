@@ -90,10 +90,15 @@ pub struct Options {
     pub heartbeat_seconds: u16,
 
     /// Accept `file:` and `git+file:` sources. Everybody who may create a RototoWorkspace can then read what the
-    /// operator can read. It is meant for tests, demos, and mirrors on a volume.
+    /// operator can read. It is meant for tests, demos, and mirrors on a volume. It allows loopback sources too.
     #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_FILE_SOURCES")]
     pub allow_file_sources: bool,
 
+    /// Accept sources at loopback addresses, such as a git server in the operator's own pod. Everybody who may create a
+    /// RototoWorkspace can then send requests to what listens there. Link-local addresses, the metadata services of
+    /// clouds, and the API server are always refused.
+    #[arg(long, env = "ROTOTO_OPERATOR_ALLOW_LOOPBACK_SOURCES")]
+    pub allow_loopback_sources: bool,
     /// The most MiB of all documents of a workspace with its layers. A larger one is refused. While it is linted, it takes
     /// about twenty times as much memory, so 8 MiB fit into a pod of 512 MiB. The format itself allows 200 MiB.
     #[arg(
@@ -139,6 +144,12 @@ impl Options {
         let host = self.peer_host.as_ref()?;
         let host = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.clone() };
         Some(format!("https://{host}:{}", self.listen.port()))
+    }
+
+    /// Returns whether sources may have loopback addresses. `--allow-file-sources` has always meant them too.
+    #[must_use]
+    pub fn allows_loopback(&self) -> bool {
+        self.allow_loopback_sources || self.allow_file_sources
     }
 
     /// Returns the name of this install on marker maps.

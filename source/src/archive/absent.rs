@@ -1,11 +1,13 @@
 //! Replaces the archives in a build without the feature `archives`: every archive is refused with a fault that says so.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rototo_engine::Tree;
 
 use crate::credentials::Credentials;
+use crate::egress::Egress;
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
@@ -19,7 +21,7 @@ impl Archive {
     pub(crate) fn new(
         _: &ArchiveSource,
         _: &Credentials,
-        _: Option<&Proxy>,
+        _: (&Egress, Option<&Proxy>),
         _: &Hosts,
         _: PathBuf,
         _: Limits,

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use rototo_engine::{DocumentKind, Tree};
+use rototo_engine::Tree;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::PathEntry;
+use crate::limits::layout::{PathEntry, Visit, is_of_a_file_manager, visit};
 use crate::spec::Subdirectory;
+
+/// The document that makes a directory a workspace.
+const MANIFEST: &str = "rototo-workspace.toml";
 
 /// The documents found at the two places where the workspace may be.
 pub(super) struct ArchiveEntries<'a> {
@@ -23,6 +26,46 @@ pub(super) struct ArchiveEntries<'a> {
 struct DocumentLocation {
     exists: bool,
     tree: Tree,
+    /// The first entry that must not stand here. It counts only if the workspace is here: who packs a whole repository
+    /// has not chosen what else is in it.
+    fault: Option<ContentFault>,
+    /// The same of the manifest, without which nobody knows that the workspace is here.
+    manifest_fault: Option<ContentFault>,
+}
+
+impl DocumentLocation {
+    /// Notes an entry whose name is relative to this place, and returns whether it is a document to read.
+    fn note(&mut self, name: &str, kind: PathEntry, path: &str) -> bool {
+        // A link in place of the workspace's directory is no directory.
+        self.exists |= !name.is_empty() || kind == PathEntry::Directory;
+        match visit(name, kind) {
+            Ok(visit) => visit == Visit::Read,
+            Err(ContentFault::NotAFile { what, .. }) => {
+                self.refuse(name, ContentFault::NotAFile { path: path.to_owned(), what });
+                false
+            }
+            Err(fault) => {
+                self.refuse(name, fault);
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, name: &str, fault: ContentFault) {
+        let kept = if name == MANIFEST { &mut self.manifest_fault } else { &mut self.fault };
+        kept.get_or_insert(fault);
+    }
+
+    fn has_manifest(&self) -> bool {
+        self.tree.get(MANIFEST).is_some()
+    }
+
+    fn into_tree(self) -> Result<Tree, SourceFault> {
+        match self.manifest_fault.or(self.fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(self.tree),
+        }
+    }
 }
 
 impl<'a> ArchiveEntries<'a> {
@@ -42,30 +85,40 @@ impl<'a> ArchiveEntries<'a> {
         if text.starts_with('/') || text.split('/').any(|part| part == "..") {
             return Err(ContentFault::Unsafe { path: shown() });
         }
-        let what = match kind {
-            PathEntry::Link => Some("a link"),
-            PathEntry::Special => Some("no plain file"),
-            PathEntry::File | PathEntry::Directory => None,
-        };
-        if let Some(what) = what {
-            return Err(ContentFault::NotAFile { path: shown(), what });
-        }
         let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        let path = parts.join("/");
+        if is_of_a_file_manager(&path) {
+            return Ok(None);
+        }
         if let [top, _, ..] = *parts {
             self.tops.insert(top.to_owned());
         } else if let ([top], PathEntry::Directory) = (&*parts, kind) {
             self.tops.insert((*top).to_owned());
         }
-        let path = parts.join("/");
         let (root, below) = self.names(&path);
         for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
-            let Some(name) = name else { continue };
-            place.exists = true;
-            place.tree.notice(name, kind.kind());
+            if let Some(name) = name {
+                place.tree.notice(name, kind.kind());
+            }
         }
-        let is_document = |name: Option<&str>| name.is_some_and(|name| DocumentKind::at(name).is_some());
-        let wanted = kind == PathEntry::File && (is_document(root) || is_document(below));
-        Ok(wanted.then_some(path))
+        let at_root = root.is_some_and(|name| self.at_root.note(name, kind, &path));
+        let below_top = below.is_some_and(|name| self.below_top.note(name, kind, &path));
+        if path.contains('\\') {
+            self.refuse_backslashes(&path, kind);
+        }
+        Ok((at_root || below_top).then_some(path))
+    }
+
+    /// Refuses an entry that would be a document, had it been packed with `/` as a separator.
+    fn refuse_backslashes(&mut self, path: &str, kind: PathEntry) {
+        let slashes = path.replace('\\', "/");
+        let (root, below) = self.names(&slashes);
+        let fault = || ContentFault::Backslashes { path: path.to_owned() };
+        for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
+            if let Some(name) = name.filter(|name| visit(name, kind) == Ok(Visit::Read)) {
+                place.refuse(name, fault());
+            }
+        }
     }
 
     /// Takes the bytes of an entry whose path [`Self::admit`] returned.
@@ -84,20 +137,28 @@ impl<'a> ArchiveEntries<'a> {
     /// Returns the documents of the place where the workspace is.
     pub(super) fn choose(self) -> Result<Tree, SourceFault> {
         let Self { subdirectory, tops, at_root, below_top } = self;
-        let has_manifest = |place: &DocumentLocation| place.tree.get("rototo-workspace.toml").is_some();
+        let one_top = tops.len() <= 1;
         match subdirectory {
-            None if has_manifest(&at_root) => Ok(at_root.tree),
-            None if tops.len() == 1 && has_manifest(&below_top) => Ok(below_top.tree),
-            None => Err(ArchiveFault::NoWorkspace.into()),
-            Some(_) if at_root.exists => Ok(at_root.tree),
-            Some(_) if tops.len() == 1 && below_top.exists => Ok(below_top.tree),
-            Some(path) => Err(ContentFault::NoDirectory { path: path.to_string() }.into()),
+            None if at_root.has_manifest() => at_root.into_tree(),
+            None if one_top && below_top.has_manifest() => below_top.into_tree(),
+            None => Err(at_root
+                .manifest_fault
+                .or(below_top.manifest_fault.filter(|_| one_top))
+                .map_or_else(|| ArchiveFault::NoWorkspace.into(), SourceFault::from)),
+            Some(_) if at_root.exists => at_root.into_tree(),
+            Some(_) if one_top && below_top.exists => below_top.into_tree(),
+            Some(path) => Err(at_root
+                .manifest_fault
+                .or(below_top.manifest_fault)
+                .unwrap_or_else(|| ContentFault::NoDirectory { path: path.to_string() })
+                .into()),
         }
     }
 
     /// Returns the name of `path` in a workspace at the root, and in one in a directory of the root.
     fn names<'p>(&self, path: &'p str) -> (Option<&'p str>, Option<&'p str>) {
-        let within = |path: &'p str| match self.subdirectory {
+        let subdirectory = self.subdirectory;
+        let within = |path: &'p str| match subdirectory {
             None => Some(path),
             Some(subdirectory) => path.strip_prefix(subdirectory.as_str())?.strip_prefix('/').or_else(|| {
                 // The directory itself.
@@ -151,9 +212,6 @@ mod tests {
     fn paths_that_lead_out_are_refused_wherever_they_stand() {
         for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
             assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
-        }
-        for kind in [PathEntry::Link, PathEntry::Special] {
-            assert!(ArchiveEntries::new(None).admit(b"docs/x", kind).is_err());
         }
         assert!(ArchiveEntries::new(None).admit(b"docs/\xff", PathEntry::File).is_err());
     }

@@ -19,15 +19,15 @@ use tokio::io::AsyncWriteExt;
 
 use crate::credentials::Credentials;
 use crate::credentials::Login;
+use crate::egress::{Connection, Routes};
 use crate::error::ArchiveFault;
-use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy, retry_after};
+use crate::hosts::{BackedOff, HostFailure, Hosts, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
 use crate::spec::RemoteUrl;
 
 use crate::archive::redirect::{MAX_STEPS, follow};
-use crate::archive::route::Routes;
-use crate::archive::tls::Tls;
+use crate::archive::tls::{Tls, secure};
 
 /// A client for one archive.
 pub(super) struct Http {
@@ -89,7 +89,7 @@ impl Http {
     pub(super) fn new(
         url: &RemoteUrl,
         credentials: &Credentials,
-        proxy: Option<&Proxy>,
+        routes: Routes,
         hosts: &Hosts,
         limits: &Limits,
     ) -> Result<Self, ArchiveFault> {
@@ -101,7 +101,7 @@ impl Http {
             url: url.clone(),
             login: credentials.login().cloned(),
             tls: Tls::new(&credentials)?,
-            routes: Routes::new(proxy),
+            routes,
             hosts: hosts.clone(),
             credentials,
             timeout: limits.http_timeout,
@@ -109,56 +109,54 @@ impl Http {
         })
     }
 
-    /// Downloads the archive into a file in `directory`, unless it is still the `known` one, or the host is in backoff.
+    /// Downloads the archive into a file in `directory`, unless it is still the `known` one, or a host on the way is in
+    /// backoff.
     pub(super) async fn get(
         &self,
         known: Option<&Validators>,
         directory: &Path,
     ) -> Result<ArchiveResponse, ArchiveFault> {
-        let mut asked = None;
-        let answer = tokio::time::timeout(self.timeout, self.walk(known, directory, &mut asked)).await;
-        let answer = answer.unwrap_or(Err((ArchiveFault::TimedOut(self.timeout), None)));
-        // The last host that was asked is the one whose answer, or silence, this is.
-        if let Some(host) = asked {
-            match &answer {
-                Err((ArchiveFault::Unreachable(_), _)) => host.failed(HostFailure::Unreachable),
-                Err((ArchiveFault::Throttled(_) | ArchiveFault::Interrupted(_), retry_after)) => {
-                    host.failed(HostFailure::Refused(*retry_after));
-                }
-                // Our time limit says nothing about the health of the host.
-                Err((ArchiveFault::TimedOut(_), _)) => {}
-                Ok(_) | Err(_) => host.answered(),
-            }
-        }
-        answer.map_err(|(fault, _)| fault)
+        // Our time limit says nothing about the health of a host.
+        let answer = tokio::time::timeout(self.timeout, self.walk(known, directory)).await;
+        answer.unwrap_or(Err(ArchiveFault::TimedOut(self.timeout)))
     }
 
-    /// Follows redirects. `asked` is the host of the last request.
-    async fn walk(
-        &self,
-        known: Option<&Validators>,
-        directory: &Path,
-        asked: &mut Option<Host>,
-    ) -> Result<ArchiveResponse, HostFault> {
+    /// Follows redirects.
+    async fn walk(&self, known: Option<&Validators>, directory: &Path) -> Result<ArchiveResponse, ArchiveFault> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_STEPS {
-            let host = self.hosts.host(self.credentials.host_key(&url));
-            if let Err(BackedOff) = host.ask() {
-                *asked = None;
-                return Err((ArchiveFault::LeftAlone, None));
-            }
-            *asked = Some(host);
-            match self.step(&url, known, directory).await? {
+            match self.ask(&url, known, directory).await? {
                 RedirectStep::Done(answer) => return Ok(answer),
-                RedirectStep::To(next) => {
-                    if let Some(host) = asked.take() {
-                        host.answered();
-                    }
-                    url = next;
-                }
+                RedirectStep::To(next) => url = next,
             }
         }
-        Err((ArchiveFault::Redirected("again and again"), None))
+        Err(ArchiveFault::Redirected("again and again"))
+    }
+
+    /// Takes one step, and records its outcome at the host that it was sent to.
+    async fn ask(
+        &self,
+        url: &RemoteUrl,
+        known: Option<&Validators>,
+        directory: &Path,
+    ) -> Result<RedirectStep, ArchiveFault> {
+        let host = self.hosts.host(self.credentials.host_key(url));
+        host.ask().map_err(|BackedOff| ArchiveFault::LeftAlone)?;
+        let (fault, retry_after) = match self.step(url, known, directory).await {
+            Ok(step) => {
+                host.answered();
+                return Ok(step);
+            }
+            Err(failed) => failed,
+        };
+        match &fault {
+            ArchiveFault::Unreachable(_) => host.failed(HostFailure::Unreachable),
+            ArchiveFault::Throttled(_) | ArchiveFault::Interrupted(_) => host.failed(HostFailure::Refused(retry_after)),
+            // No request was sent.
+            ArchiveFault::AddressRefused(_) => {}
+            _ => host.answered(),
+        }
+        Err(fault)
     }
 
     async fn step(
@@ -175,8 +173,9 @@ impl Http {
             .map_err(|_| without_word(ArchiveFault::Unreachable("its host is no name".to_owned())))?;
         let request = self.request(url, own, known).map_err(without_word)?;
         let config = if own { &self.tls.own } else { &self.tls.other };
-        let connected = self.routes.connect(&authority, config.clone(), &self.tls.other).await;
-        let stream = TokioIo::new(connected.map_err(without_word)?);
+        let connected = self.routes.connect(&authority, || Ok(self.tls.other.clone())).await;
+        let stream: Box<dyn Connection> = connected.map_err(|fault| without_word(fault.into()))?;
+        let stream = TokioIo::new(secure(stream, &authority, config.clone()).await.map_err(without_word)?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| without_word(broken(&error)))?;
         let exchange = async move {
             let response = sender.send_request(request).await.map_err(|error| without_word(broken(&error)))?;
@@ -226,6 +225,7 @@ impl Http {
     ) -> Result<RedirectStep, HostFault> {
         let status = response.status();
         let said = |name: header::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let wait = said(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
         let fault = match status.as_u16() {
             200 => {
                 let download = self.download(response, directory).await;
@@ -238,17 +238,15 @@ impl Http {
                 let to = follow(url, said(header::LOCATION).unwrap_or_default());
                 return to.map(RedirectStep::To).map_err(|fault| (fault, None));
             }
+            // Some hosts throttle with 403, and say so only here.
+            400..=599 if wait.is_some() => ArchiveFault::Throttled(format!("it answered {status}")),
             401 | 403 => ArchiveFault::AccessDenied(format!("it answered {status}")),
             404 | 410 => ArchiveFault::NotThere(status.as_u16()),
             429 | 503 => ArchiveFault::Throttled(format!("it answered {status}")),
             500..=599 => ArchiveFault::Interrupted(format!("it answered {status}")),
             other => ArchiveFault::Status(other),
         };
-        let retry_after = said(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
-        // A host that says when to come back refuses only for now, whatever the status.
-        let fault =
-            if retry_after.is_some() { ArchiveFault::Throttled(format!("it answered {status}")) } else { fault };
-        Err((fault, retry_after))
+        Err((fault, wait))
     }
 
     async fn download(&self, response: Response<Incoming>, directory: &Path) -> Result<Download, ArchiveFault> {
@@ -260,12 +258,19 @@ impl Http {
         if announced.is_some_and(|length| length > self.download_bytes) {
             return Err(too_large());
         }
+        let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if media_type.is_some_and(|media_type| media_type.to_ascii_lowercase().starts_with("text/html")) {
+            return Err(ArchiveFault::WebPage);
+        }
         let mut file = tokio::fs::File::from_std(tempfile::tempfile_in(directory).map_err(not_kept)?);
         let (mut left, mut hash) = (self.download_bytes, Sha256::new());
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| broken(&error))?;
             let Some(bytes) = frame.data_ref() else { continue };
+            if left == self.download_bytes && begins_a_web_page(bytes) {
+                return Err(ArchiveFault::WebPage);
+            }
             left = u64::try_from(bytes.len()).ok().and_then(|size| left.checked_sub(size)).ok_or_else(too_large)?;
             hash.update(bytes);
             file.write_all(bytes).await.map_err(not_kept)?;
@@ -275,6 +280,12 @@ impl Http {
         let digest = digest.parse().map_err(|_| ArchiveFault::NotKept("its digest is none".to_owned()))?;
         Ok(Download { file: file.into_std().await, validators, digest })
     }
+}
+
+/// Returns whether these are the first bytes of a page of HTML. No archive begins with `<`.
+fn begins_a_web_page(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start().to_ascii_lowercase();
+    [&b"<!doctype html"[..], b"<html"].iter().any(|tag| start.starts_with(tag))
 }
 
 fn authorization(login: &Login) -> Result<HeaderValue, ArchiveFault> {

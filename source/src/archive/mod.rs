@@ -7,7 +7,6 @@
 mod entries;
 mod http;
 mod redirect;
-mod route;
 mod tls;
 mod unpack;
 
@@ -20,6 +19,7 @@ use rototo_engine::Tree;
 use tokio::sync::Mutex;
 
 use crate::credentials::Credentials;
+use crate::egress::{Egress, Routes};
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
@@ -55,12 +55,12 @@ impl Archive {
     pub(crate) fn new(
         source: &ArchiveSource,
         credentials: &Credentials,
-        proxy: Option<&Proxy>,
+        (egress, proxy): (&Egress, Option<&Proxy>),
         hosts: &Hosts,
         directory: PathBuf,
         limits: Limits,
     ) -> Result<Self, ArchiveFault> {
-        let http = Http::new(source.url(), credentials, proxy, hosts, &limits)?;
+        let http = Http::new(source.url(), credentials, Routes::new(egress.clone(), proxy), hosts, &limits)?;
         Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
     }
 

@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
+use hyper::http::uri::Authority;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::credentials::ClientCertificate;
 use crate::credentials::Credentials;
+use crate::egress::Connection;
 use crate::error::ArchiveFault;
 
 /// TLS settings for the archive's own host, and for the hosts that it redirects to, which never get the client
@@ -64,12 +68,34 @@ fn unusable(error: &impl ToString) -> ArchiveFault {
     ArchiveFault::UnusableCertificates(error.to_string())
 }
 
+/// Begins TLS, and checks the host's certificate.
+pub(super) async fn secure(
+    stream: Box<dyn Connection>,
+    to: &Authority,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<Box<dyn Connection>>, ArchiveFault> {
+    let host = to.host().trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(host).map_err(|error| ArchiveFault::Unreachable(error.to_string()))?;
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| failure(&error))
+}
+
 /// Returns the fault of a failed handshake.
-pub(super) fn failure(error: &io::Error) -> ArchiveFault {
+fn failure(error: &io::Error) -> ArchiveFault {
     let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match reason {
-        Some(rustls::Error::InvalidCertificate(reason)) => ArchiveFault::NotTrusted(reason.to_string()),
+        Some(rustls::Error::InvalidCertificate(reason)) => ArchiveFault::NotTrusted(named(reason)),
         Some(rustls::Error::AlertReceived(alert)) => ArchiveFault::AccessDenied(format!("it ended TLS with {alert:?}")),
         _ => ArchiveFault::Interrupted(error.to_string()),
+    }
+}
+
+/// Returns the reason in words. The certificate that `openssl req -x509` makes is an authority and a server in one:
+/// other programs accept it, and this one names what to do.
+fn named(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the server shows the certificate of an authority: issue one for the server, with CA:FALSE".to_owned()
+        }
+        reason => reason.to_string(),
     }
 }

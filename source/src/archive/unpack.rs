@@ -18,6 +18,10 @@ use crate::archive::entries::ArchiveEntries;
 /// The most bytes that an entry takes beyond its content.
 const BYTES_PER_ENTRY: u64 = 4096;
 
+/// The most bytes of the extension of an entry of a tar archive, which holds a long name, and attributes. Linux limits
+/// a name to 4 KiB, and an attribute to 64 KiB. A larger extension is refused before it is in memory.
+const MAX_EXTENSION_BYTES: u64 = 64 << 10;
+
 /// Returns the documents below `subdirectory`. Blocks on the disk.
 pub(super) fn unpack(
     mut file: File,
@@ -45,19 +49,42 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
     };
     let mut budget = ReadBudget::new(limits);
     let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(failed)? {
+    let mut extension = Extension::default();
+    // Raw: the crate would read the extension of an entry whatever its size.
+    for entry in archive.entries().map_err(failed)?.raw(true) {
         let mut entry = entry.map_err(failed)?;
-        budget.entry()?;
-        let kind = match entry.header().entry_type() {
+        let header = entry.header().clone();
+        let kind = match header.entry_type() {
             // A header for all entries, in which git writes the commit.
             tar::EntryType::XGlobalHeader => continue,
-            tar::EntryType::Regular => PathEntry::File,
+            // The target of a link, which is not followed.
+            tar::EntryType::GNULongLink => continue,
+            tar::EntryType::GNULongName => {
+                extension.take_name(&read_extension(&mut entry).map_err(failed)??);
+                continue;
+            }
+            tar::EntryType::XHeader => {
+                extension.take_pax(&read_extension(&mut entry).map_err(failed)??);
+                continue;
+            }
+            tar::EntryType::Regular | tar::EntryType::Continuous => PathEntry::File,
             tar::EntryType::Directory => PathEntry::Directory,
             tar::EntryType::Symlink | tar::EntryType::Link => PathEntry::Link,
+            // Its header goes on where the content of other entries is.
+            tar::EntryType::GNUSparse => return Err(sparse(&header.path_bytes())),
             _ => PathEntry::Special,
         };
+        budget.entry()?;
         budget.bytes(entry.size())?;
-        let path = entry.path_bytes().into_owned();
+        let Extension { path, size, is_sparse } = std::mem::take(&mut extension);
+        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
+        if is_sparse {
+            return Err(sparse(&path));
+        }
+        if size.is_some_and(|size| size != entry.size()) {
+            let shown = String::from_utf8_lossy(&path);
+            return Err(damaged(&format!("`{shown}` has two sizes")));
+        }
         if let Some(path) = entries.admit(&path, kind)? {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(failed)?;
@@ -70,6 +97,45 @@ fn untar(file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Resul
     // The checksum is at the very end of the stream.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
     Ok(())
+}
+
+/// The parts of an entry that stand before it, because its own header has no place for them.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    size: Option<u64>,
+    is_sparse: bool,
+}
+
+impl Extension {
+    fn take_name(&mut self, bytes: &[u8]) {
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        self.path = bytes.get(..end).map(<[u8]>::to_vec);
+    }
+
+    fn take_pax(&mut self, bytes: &[u8]) {
+        for record in tar::PaxExtensions::new(bytes).flatten() {
+            match record.key_bytes() {
+                b"path" => self.path = Some(record.value_bytes().to_vec()),
+                // A number that is none differs from every size.
+                b"size" => self.size = Some(record.value().ok().and_then(|size| size.parse().ok()).unwrap_or(u64::MAX)),
+                key => self.is_sparse |= key.starts_with(b"GNU.sparse."),
+            }
+        }
+    }
+}
+
+/// Reads an extension, if it is as small as those of real files are.
+fn read_extension(entry: &mut impl Read) -> io::Result<Result<Vec<u8>, SourceFault>> {
+    let mut bytes = Vec::new();
+    entry.take(MAX_EXTENSION_BYTES + 1).read_to_end(&mut bytes)?;
+    let is_small = u64::try_from(bytes.len()).is_ok_and(|size| size <= MAX_EXTENSION_BYTES);
+    Ok(if is_small { Ok(bytes) } else { Err(damaged(&"an entry has a name or attributes of more than 64 KiB")) })
+}
+
+fn sparse(path: &[u8]) -> SourceFault {
+    let path = String::from_utf8_lossy(path).into_owned();
+    ContentFault::NotAFile { path, what: "a sparse file" }.into()
 }
 
 fn unzip(mut file: File, entries: &mut ArchiveEntries<'_>, limits: &Limits) -> Result<(), SourceFault> {

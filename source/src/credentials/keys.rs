@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::credentials::parts::{ClientCertificate, CredentialParts, Login, Secret, SshIdentity};
+use crate::credentials::repositories::Repositories;
 
 /// Keys and values that are not credentials. The messages name keys, and never their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +41,24 @@ pub enum InvalidCredentials {
         /// The title of the required block.
         block: &'static str,
     },
+    /// The private key is protected by a passphrase.
+    #[error(
+        "its key `{0}` is protected by a passphrase, which nobody can type here: store a copy without one (`ssh-keygen -p \
+         -N '' -f FILE`, `openssl pkey -in FILE`)"
+    )]
+    Passphrase(&'static str),
+    /// A line of `repositories` is no address.
+    #[error(
+        "line {0} of its key `repositories` is no address of repositories: write https://HOST/OWNER or ssh://HOST/OWNER, \
+         one a line"
+    )]
+    Repositories(usize),
 }
 
 /// Reads the credentials from the keys of a Secret.
 pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts, InvalidCredentials> {
     let keys = SecretKeys(secret);
-    let basic = keys.pair("username", "password", SecretKeys::line)?;
+    let basic = keys.login()?;
     let bearer = keys.get("bearerToken", SecretKeys::line)?;
     let ssh = keys.pair("identity", "known_hosts", SecretKeys::text)?;
     let ca = keys.get("ca.crt", SecretKeys::certificate)?;
@@ -58,18 +71,21 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts
     };
     if let Some((key, _)) = &ssh {
         has_block(key, "identity", "PRIVATE KEY")?;
+        is_open(key, "identity")?;
     }
     if let Some((certificate, key)) = &certificate {
         has_block(certificate, "tls.crt", "CERTIFICATE")?;
         has_block(key, "tls.key", "PRIVATE KEY")?;
+        is_open(key, "tls.key")?;
     }
     let parts = CredentialParts {
         login,
         ssh: ssh.map(|(key, known_hosts)| SshIdentity { key, known_hosts }),
         ca,
         client_certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
+        repositories: keys.repositories()?,
     };
-    if parts == CredentialParts::default() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
+    if parts.is_empty() { Err(InvalidCredentials::Nothing) } else { Ok(parts) }
 }
 
 /// The keys of a Secret, with a reader for each form of value.
@@ -96,6 +112,28 @@ impl<'a> SecretKeys<'a> {
         }
     }
 
+    /// Reads user and password. Some hosts take a token as the password of nobody.
+    fn login(&self) -> Result<Option<(Secret, Secret)>, InvalidCredentials> {
+        let is_blank = |bytes: &Vec<u8>| bytes.trim_ascii().is_empty();
+        let nobody =
+            self.0.get("username").is_some_and(is_blank) && self.0.get("password").is_some_and(|p| !is_blank(p));
+        if !nobody {
+            return self.pair("username", "password", SecretKeys::line);
+        }
+        let password = self.get("password", SecretKeys::line)?;
+        Ok(password.map(|password| (Secret::new(String::new()), password)))
+    }
+
+    /// Reads the repositories of other owners that the credentials are for.
+    fn repositories(&self) -> Result<Vec<Repositories>, InvalidCredentials> {
+        let Some(bytes) = self.0.get("repositories") else { return Ok(Vec::new()) };
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotText("repositories"))?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let parsed = lines
+            .map(|(index, line)| Repositories::parse(line.trim()).ok_or(InvalidCredentials::Repositories(index + 1)));
+        parsed.collect()
+    }
+
     /// Reads one line. A line break at its end is what `echo` left there; one inside would begin another header.
     fn line(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotOneLine(key))?;
@@ -109,13 +147,14 @@ impl<'a> SecretKeys<'a> {
         Ok(Secret::new(text.to_owned()))
     }
 
-    /// Reads a file of lines, and ends the last one: ssh does not read a key without it.
+    /// Reads a file of lines, in the form in which ssh reads it: without the carriage returns of Windows, and with an end
+    /// of the last line.
     fn text(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidCredentials::NotText(key))?;
         if text.trim().is_empty() {
             return Err(InvalidCredentials::Empty(key));
         }
-        Ok(Secret::new(format!("{}\n", text.trim_end())))
+        Ok(Secret::new(format!("{}\n", text.replace('\r', "").trim_end())))
     }
 
     fn certificate(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
@@ -134,6 +173,18 @@ fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<()
             .is_some_and(|title| title.ends_with(block))
     };
     if text.reveal().lines().any(title) { Ok(()) } else { Err(InvalidCredentials::NotPem { key, block }) }
+}
+
+/// Refuses a private key that only a passphrase opens.
+fn is_open(text: &Secret, key: &'static str) -> Result<(), InvalidCredentials> {
+    // The beginning of the base64 of each key in OpenSSH's own form, and of one whose cipher is `none`.
+    const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
+    const OPENSSH_OPEN: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";
+    let is_protected = text.reveal().lines().map(str::trim).any(|line| {
+        let is_title = line.starts_with("-----BEGIN ") || line.starts_with("Proc-Type:");
+        (is_title && line.contains("ENCRYPTED")) || (line.starts_with(OPENSSH) && !line.starts_with(OPENSSH_OPEN))
+    });
+    if is_protected { Err(InvalidCredentials::Passphrase(key)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -187,6 +238,43 @@ mod tests {
     fn a_key_ends_with_a_line_break() {
         let credentials = from(&[("identity", KEY), ("known_hosts", "h ssh-ed25519 x")]).unwrap();
         assert_eq!(credentials.ssh().unwrap().key.reveal(), format!("{KEY}\n"));
+    }
+
+    #[test]
+    fn a_file_of_windows_is_read_as_the_same_file() {
+        let credentials = from(&[("identity", KEY), ("known_hosts", "h ssh-ed25519 x\ni ssh-rsa y")]).unwrap();
+        let windows = |text: &str| text.replace('\n', "\r\n") + "\r\n";
+        let (key, known_hosts) = (windows(KEY), windows("h ssh-ed25519 x\ni ssh-rsa y"));
+        assert!(from(&[("identity", &key), ("known_hosts", &known_hosts)]).unwrap() == credentials);
+    }
+
+    #[test]
+    fn a_token_may_be_the_password_of_nobody() {
+        let credentials = from(&[("username", "\n"), ("password", "hunter2")]).unwrap();
+        let Some(Login::Basic { username, password }) = credentials.login() else { panic!("no login") };
+        assert_eq!((username.reveal(), password.reveal()), ("", "hunter2"));
+        let error = from(&[("username", ""), ("password", "")]).unwrap_err();
+        assert_eq!(error, InvalidCredentials::Empty("username"));
+    }
+
+    #[test]
+    fn a_key_with_a_passphrase_is_named_with_what_to_do() {
+        let key = |title: &str, body: &str| {
+            format!("-----BEGIN {title}PRIVATE KEY-----\n{body}\n-----END {title}PRIVATE KEY-----")
+        };
+        let open = key("OPENSSH ", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ");
+        assert!(from(&[("identity", &open), ("known_hosts", "h x y")]).is_ok());
+        for closed in [
+            key("OPENSSH ", "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0"),
+            key("ENCRYPTED ", "MIIFHDBOBgkqhkiG"),
+            key("RSA ", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0\n\nAAAA"),
+        ] {
+            let error = from(&[("identity", &closed), ("known_hosts", "h x y")]).unwrap_err();
+            assert_eq!(error, InvalidCredentials::Passphrase("identity"));
+            assert!(error.to_string().contains("ssh-keygen -p"), "{error}");
+            let error = from(&[("tls.crt", CERTIFICATE), ("tls.key", &closed)]).unwrap_err();
+            assert_eq!(error, InvalidCredentials::Passphrase("tls.key"));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod keys;
 mod parts;
+mod repositories;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use rototo_engine::Digest;
 
-use crate::spec::{RemoteUrl, Source};
+use crate::spec::{RemoteUrl, Scheme, Source};
 
 pub use crate::credentials::keys::InvalidCredentials;
 use crate::credentials::parts::CredentialParts;
@@ -78,7 +79,8 @@ pub struct Credentials(Arc<CredentialParts>);
 
 impl Credentials {
     /// Reads the keys of a Kubernetes Secret: `username` + `password`, `bearerToken`, `identity` + `known_hosts`,
-    /// `ca.crt`, `tls.crt` + `tls.key`. Ignores other keys.
+    /// `ca.crt`, `tls.crt` + `tls.key`, and with these `repositories`, which names the repositories of other owners that a
+    /// workspace may extend with these credentials. Ignores other keys.
     pub fn from_keys(keys: &BTreeMap<String, Vec<u8>>) -> Result<Self, InvalidCredentials> {
         keys::read(keys).map(|parts| Self(Arc::new(parts)))
     }
@@ -91,7 +93,7 @@ impl Credentials {
     /// Returns whether there are no credentials, so that the user's own settings apply.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self.0 == CredentialParts::default()
+        self.0.is_empty()
     }
 
     /// Returns whether any of the credentials are for https.
@@ -113,6 +115,27 @@ impl Credentials {
 
     pub(crate) fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.0.client_certificate.as_ref()
+    }
+
+    /// Returns the credentials for a parent of the workspace at `child`. The author of a manifest names parents, and must
+    /// not reach by it what only these credentials open: they are for the same repository and its owner, and for the
+    /// repositories that they name themselves. Other parents on the same host get the certificate authority, which is no
+    /// secret, and parents elsewhere get nothing.
+    pub(crate) fn for_parent(&self, child: &Source, parent: &Source) -> Self {
+        let (Some(child), Some(parent)) = (child.url(), parent.url()) else { return Self::default() };
+        if child.scheme() != parent.scheme() {
+            return Self::default();
+        }
+        if repositories::is_of_the_same_owner(child, parent) || self.0.repositories.iter().any(|own| own.hold(parent)) {
+            return self.clone();
+        }
+        if child.host() != parent.host() {
+            return Self::default();
+        }
+        if parent.scheme() == Scheme::Ssh {
+            return Self::default();
+        }
+        Self(Arc::new(CredentialParts { ca: self.0.ca.clone(), ..CredentialParts::default() }))
     }
 
     /// Returns these credentials with the login in the address itself, which takes precedence.

@@ -1,5 +1,7 @@
 //! The parts of credentials. No [`Secret`] is shown: it has no `Debug`, and only [`Secret::reveal`] gives its text.
 
+use crate::credentials::repositories::Repositories;
+
 /// The parts that a Secret of Kubernetes, a token, or an address holds.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct CredentialParts {
@@ -7,6 +9,16 @@ pub(super) struct CredentialParts {
     pub(super) ssh: Option<SshIdentity>,
     pub(super) ca: Option<Secret>,
     pub(super) client_certificate: Option<ClientCertificate>,
+    /// The repositories of other owners that may get these credentials. It is no credential by itself.
+    pub(super) repositories: Vec<Repositories>,
+}
+
+impl CredentialParts {
+    /// Returns whether there are no credentials.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { login, ssh, ca, client_certificate, repositories: _ } = self;
+        login.is_none() && ssh.is_none() && ca.is_none() && client_certificate.is_none()
+    }
 }
 
 /// The login of https.

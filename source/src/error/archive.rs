@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::egress::{EgressFault, RefusedAddress};
+
 /// A failure to get an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveFault {
@@ -37,6 +39,9 @@ pub enum ArchiveFault {
         /// The limit.
         limit: u64,
     },
+    /// No source may have the address of the host, or of one that it redirects to.
+    #[error("{0}")]
+    AddressRefused(RefusedAddress),
     /// The server, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
@@ -58,6 +63,9 @@ pub enum ArchiveFault {
     /// The disk of this machine failed.
     #[error("the archive could not be kept while it is read: {0}")]
     NotKept(String),
+    /// The server sent a page for people, such as the one at which they sign in.
+    #[error("the host answered with a web page, and not with an archive: check the address and the credentials")]
+    WebPage,
     /// The file is not an archive, or a broken one.
     #[error("the archive is damaged, or packed in another way than its name says: {0}")]
     Damaged(String),
@@ -67,6 +75,16 @@ pub enum ArchiveFault {
          after `#:`"
     )]
     NoWorkspace,
+}
+
+impl From<EgressFault> for ArchiveFault {
+    fn from(fault: EgressFault) -> Self {
+        match fault {
+            EgressFault::Refused(refused) => Self::AddressRefused(refused),
+            EgressFault::Unreachable(reason) => Self::Unreachable(reason),
+            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+        }
+    }
 }
 
 impl ArchiveFault {
@@ -88,6 +106,8 @@ impl ArchiveFault {
             | Self::Status(_)
             | Self::Redirected(_)
             | Self::TooLarge { .. }
+            | Self::AddressRefused(_)
+            | Self::WebPage
             | Self::Damaged(_)
             | Self::NoWorkspace => false,
         }
@@ -110,6 +130,8 @@ impl ArchiveFault {
             Self::TimedOut(_) => "http_timed_out",
             Self::Changed => "archive_changed",
             Self::NotKept(_) => "disk_failed",
+            Self::AddressRefused(_) => "address_refused",
+            Self::WebPage => "web_page",
             Self::Damaged(_) => "archive_damaged",
             Self::NoWorkspace => "no_workspace",
         }

@@ -50,6 +50,12 @@ pub enum ContentFault {
         /// The path in the archive.
         path: String,
     },
+    /// A document of an archive has `\` in its name in place of `/`.
+    #[error("`{path}` is packed with backslashes as separators, so it is in no directory: pack the archive with `/`")]
+    Backslashes {
+        /// The path in the archive.
+        path: String,
+    },
     /// The directory does not exist.
     #[error("there is no directory `{path}` in it (links and submodules are not followed)")]
     NoDirectory {
@@ -62,6 +68,7 @@ impl ContentFault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unsafe { .. } => "unsafe_path",
+            Self::Backslashes { .. } => "backslashes",
             Self::TooManyEntries { .. } => "too_many_entries",
             Self::ListingsTooLarge { .. } => "listings_too_large",
             Self::TooLarge { .. } => "too_large",

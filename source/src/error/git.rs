@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::egress::{EgressFault, RefusedAddress};
 use crate::spec::{Commit, GitReference};
 
 /// A failure to read a git repository.
@@ -70,6 +71,9 @@ pub enum GitFault {
         /// The limit.
         limit: u64,
     },
+    /// No source may have the address of the host.
+    #[error("{0}")]
+    AddressRefused(RefusedAddress),
     /// The host, or the way to it, is down.
     #[error("the host could not be reached ({0})")]
     Unreachable(String),
@@ -100,6 +104,16 @@ fn hint(reference: &GitReference) -> &'static str {
     }
 }
 
+impl From<EgressFault> for GitFault {
+    fn from(fault: EgressFault) -> Self {
+        match fault {
+            EgressFault::Refused(refused) => Self::AddressRefused(refused),
+            EgressFault::Unreachable(reason) => Self::Unreachable(reason),
+            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+        }
+    }
+}
+
 impl GitFault {
     pub(super) fn is_transient(&self) -> bool {
         match self {
@@ -126,6 +140,7 @@ impl GitFault {
             | Self::NoReference(_)
             | Self::OutOfMemory { .. }
             | Self::TooManyReferences { .. }
+            | Self::AddressRefused(_)
             | Self::TransferTooLarge { .. } => false,
         }
     }
@@ -150,6 +165,7 @@ impl GitFault {
             Self::TooManyReferences { .. } => "too_many_references",
             Self::NoCommit(_) => "no_commit",
             Self::TransferTooLarge { .. } => "transfer_too_large",
+            Self::AddressRefused(_) => "address_refused",
             Self::Unreachable(_) => "unreachable",
             Self::Interrupted(_) => "interrupted",
             Self::Throttled(_) => "throttled",

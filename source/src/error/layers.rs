@@ -19,6 +19,17 @@ pub enum LayerFault {
     /// The parent is a `kubernetes://` source.
     #[error("it extends {0}, which has no files: name the source that is published there")]
     Followed(String),
+    /// The parent could not be read without the credentials of the workspace, which are for another owner.
+    #[error(
+        "it extends {at}, which is of another owner and is read without the credentials of this workspace, and {reason}: \
+         extend a repository of the same owner, or name this one in the key `repositories` of the Secret"
+    )]
+    OtherOwner {
+        /// The source of the parent.
+        at: String,
+        /// The fault of the parent.
+        reason: String,
+    },
     /// The workspace extends itself, directly or not.
     #[error("it extends itself: {0}")]
     Cycle(String),
@@ -36,6 +47,7 @@ impl LayerFault {
             Self::NoSource { .. } => "extends_no_source",
             Self::Leaves(_) => "extends_leaves_source",
             Self::Followed(_) => "not_readable",
+            Self::OtherOwner { .. } => "extends_other_owner",
             Self::Cycle(_) => "extends_itself",
             Self::TooMany { .. } => "too_many_layers",
         }

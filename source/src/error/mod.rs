@@ -3,6 +3,7 @@
 
 mod archive;
 mod content;
+mod egress;
 mod folded;
 mod git;
 mod layers;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 pub use crate::error::archive::ArchiveFault;
 pub use crate::error::content::ContentFault;
+pub(crate) use crate::error::egress::EgressFault;
+pub use crate::error::egress::{RefusedAddress, RefusedBecause};
 pub(crate) use crate::error::folded::folded;
 pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
 use tempfile::TempDir;
 
 use crate::credentials::Credentials;
@@ -34,12 +35,17 @@ pub(super) struct GitKeyFiles {
 
 impl GitKeyFiles {
     /// Prepares the settings with which git opens `url`. Without credentials the user's own settings apply, and for ssh
-    /// the user's own command, if there is one.
-    pub(super) fn hand_over(credentials: &Credentials, url: &RemoteUrl, own_ssh: bool) -> Result<Self, GitFault> {
+    /// the user's own command, if there is one. `ssh_options` are for ssh, whatever the credentials.
+    pub(super) fn hand_over(
+        credentials: &Credentials,
+        url: &RemoteUrl,
+        own_ssh: bool,
+        ssh_options: &str,
+    ) -> Result<Self, GitFault> {
         let mut keys = Self { settings: Vec::new(), environment: Vec::new(), files: None };
         match url.scheme() {
             Scheme::Https => keys.for_https(credentials, url)?,
-            Scheme::Ssh => keys.for_ssh(credentials, own_ssh)?,
+            Scheme::Ssh => keys.for_ssh(credentials, own_ssh, ssh_options)?,
             Scheme::File => {}
         }
         Ok(keys)
@@ -70,17 +76,18 @@ impl GitKeyFiles {
         self.set("credential.helper", "");
         self.set("http.sslVerify", "true");
         match credentials.login() {
+            // Git sends no password of nobody.
+            Some(Login::Basic { username, password }) if username.reveal().is_empty() => {
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!(":{}", password.reveal()));
+                self.header(&host, &format!("Basic {pair}"));
+            }
             Some(Login::Basic { username, password }) => {
                 self.set(&format!("credential.{host}.helper"), HELPER);
                 self.set(&format!("credential.{host}.username"), username.reveal());
                 self.environment.push(("ROTOTO_USERNAME", username.reveal().to_owned()));
                 self.environment.push(("ROTOTO_PASSWORD", password.reveal().to_owned()));
             }
-            Some(Login::Bearer(token)) => {
-                self.set("http.extraHeader", &format!("Authorization: Bearer {}", token.reveal()));
-                // Git would send that header to every address that it is redirected to.
-                self.set("http.followRedirects", "false");
-            }
+            Some(Login::Bearer(token)) => self.header(&host, &format!("Bearer {}", token.reveal())),
             None => {}
         }
         if let Some(ca) = credentials.ca() {
@@ -95,17 +102,25 @@ impl GitKeyFiles {
         Ok(())
     }
 
-    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool) -> Result<(), GitFault> {
+    /// Sends a header with each request to the host: for this host alone, also where the machine's own settings replace
+    /// the address (`insteadOf`).
+    fn header(&mut self, host: &str, authorization: &str) {
+        self.set(&format!("http.{host}/.extraHeader"), &format!("Authorization: {authorization}"));
+        // Git would send it to every address that it is redirected to.
+        self.set("http.followRedirects", "false");
+    }
+
+    fn for_ssh(&mut self, credentials: &Credentials, own_ssh: bool, options: &str) -> Result<(), GitFault> {
         let command = match credentials.ssh() {
             None if own_ssh => return Ok(()),
-            None if credentials.is_empty() => SSH.to_owned(),
+            None if credentials.is_empty() => format!("{SSH}{options}"),
             None => return Err(GitFault::UnusableCredentials("ssh wants identity + known_hosts")),
             Some(SshIdentity { key, known_hosts }) => {
                 let key = quoted(&self.file("identity", key.reveal())?);
                 let known_hosts = quoted(&self.file("known_hosts", known_hosts.reveal())?);
                 // Ssh uses this key and these hosts alone: no agent, no other key, no file of this machine.
                 format!(
-                    "{SSH} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
+                    "{SSH}{options} -F none -i {key} -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no \
                      -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=/dev/null"
                 )
             }
@@ -154,7 +169,7 @@ mod tests {
         let keys: BTreeMap<_, _> =
             keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let credentials = if keys.is_empty() { Credentials::default() } else { Credentials::from_keys(&keys).unwrap() };
-        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false)
+        GitKeyFiles::hand_over(&credentials.for_address(git.remote()), git.remote(), false, "")
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Copy {
         let Source::Git(git) = format!("git+file:///nowhere.git#{fragment}").parse().unwrap() else { panic!() };
         let limits = Limits::default();
         let hosts = Hosts::new(|| 0.0);
-        let setup = (GitSetup::Isolated, None);
+        let setup = (GitSetup::Isolated, crate::egress::Egress::default(), None);
         let program = Program::new(git.remote(), &Credentials::default(), setup, &hosts, Arc::default(), &limits);
         let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
         read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), &mut Trees::default(), place).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::credentials::Credentials;
+use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
 use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy};
 use crate::limits::Limits;
@@ -27,6 +28,7 @@ pub(crate) struct Program {
     credentials: Credentials,
     setup: GitSetup,
     proxy: Option<Proxy>,
+    egress: Egress,
     // `None` for a repository on this machine.
     host: Option<Host>,
     requests: Arc<Requests>,
@@ -45,6 +47,15 @@ enum Blame {
     Nobody,
 }
 
+impl Blame {
+    /// Returns a fault of the way to the host, with whom it is charged to.
+    fn of_the_way(fault: GitFault, redirected: bool) -> (GitFault, Self) {
+        let unreachable = matches!(fault, GitFault::Unreachable(_)) && !redirected;
+        let blame = if unreachable { Self::Host(HostFailure::Unreachable) } else { Self::Nobody };
+        (fault, blame)
+    }
+}
+
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
@@ -56,7 +67,7 @@ impl Program {
     pub(crate) fn new(
         url: &RemoteUrl,
         credentials: &Credentials,
-        (setup, proxy): (GitSetup, Option<Proxy>),
+        (setup, egress, proxy): (GitSetup, Egress, Option<Proxy>),
         hosts: &Hosts,
         requests: Arc<Requests>,
         limits: &Limits,
@@ -68,6 +79,7 @@ impl Program {
             credentials,
             setup,
             proxy,
+            egress,
             host,
             requests,
             timeout: limits.git_timeout,
@@ -122,8 +134,18 @@ impl Program {
         let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
-        let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh).map_err(without_word)?;
-        let mut command = self.command(setup, repository, self.network_settings().into_iter().chain(keys.settings()));
+        let way = async {
+            let way = GitWay::open(&self.egress, self.proxy.as_ref(), &self.url).await?;
+            let keys = GitKeyFiles::hand_over(&self.credentials, &self.url, own_ssh, way.ssh_options())?;
+            Ok::<_, GitFault>((way, keys))
+        };
+        let way = tokio::time::timeout(self.timeout, way).await.unwrap_or(Err(GitFault::TimedOut(self.timeout)));
+        let (way, keys) = way.map_err(|fault| Blame::of_the_way(fault, false))?;
+        let settings = self.network_settings().into_iter().chain(keys.settings()).chain(way.settings());
+        let mut command = self.command(setup, repository, settings);
+        for name in way.without() {
+            command.env_remove(name);
+        }
         if self.url.scheme() == Scheme::Https {
             command.envs(TRACE);
         }
@@ -153,6 +175,9 @@ impl Program {
                 Some(answer) => Err((GitFault::NotGit(not_git(answer)), Blame::Answered)),
                 None => Ok(GitOutput { stdout, is_whole }),
             };
+        }
+        if let Some(fault) = way.fault() {
+            return Err(Blame::of_the_way(fault.into(), stderr.redirected));
         }
         let failure = Failure {
             text: &self.scrub(&stderr.text()),

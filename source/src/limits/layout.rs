@@ -40,6 +40,9 @@ pub(crate) enum Visit {
 /// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is not a plain file,
 /// is ignored unless it takes the place of a document.
 pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
+    if is_of_a_file_manager(path) {
+        return Ok(Visit::Skip);
+    }
     let is_document = DocumentKind::at(path).is_some();
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
@@ -50,6 +53,14 @@ pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault>
         PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
         PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
     }
+}
+
+/// Returns whether a file manager made the file beside the files of a person: macOS packs `._a.toml` with the attributes
+/// of `a.toml`, and directories with their looks.
+pub(crate) fn is_of_a_file_manager(path: &str) -> bool {
+    let mut parts = path.split('/');
+    let name = parts.next_back().unwrap_or_default();
+    name.starts_with("._") || name == ".DS_Store" || name == "__MACOSX" || parts.any(|part| part == "__MACOSX")
 }
 
 /// Returns whether this directory can hold documents itself.
@@ -87,6 +98,9 @@ mod tests {
         for path in ["rototo-workspace.toml", "variables", "variables/a.toml", "resources/a-objects"] {
             assert!(visit(path, PathEntry::Link).is_err(), "{path}");
             assert!(visit(path, PathEntry::Special).is_err(), "{path}");
+        }
+        for path in ["variables/._a.toml", "._rototo-workspace.toml", ".DS_Store", "__MACOSX/a/variables/b.toml"] {
+            assert_eq!(visit(path, PathEntry::File), Ok(Visit::Skip), "{path}");
         }
         for path in ["README.md", "variables/a.md", "docs"] {
             assert_eq!(visit(path, PathEntry::Link), Ok(Visit::Skip), "{path}");

@@ -5,7 +5,7 @@
 
 use rototo_engine::Tree;
 
-use crate::credentials::{Access, Credentials};
+use crate::credentials::Access;
 use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
 use crate::spec::Source;
@@ -56,18 +56,9 @@ fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault>
         (child, parent) if !matches!(child, Source::Local(_)) && parent.is_on_disk() => Err(leaves()),
         (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),
         _ => {
-            let credentials = credentials_for(child.access(), &source);
+            let credentials = child.access().credentials().for_parent(child.source(), &source);
             Ok(Parent::Elsewhere(Access::new(source, credentials)))
         }
-    }
-}
-
-/// Returns the credentials of a parent: those of its child, if it is on the same host. The author of a manifest must
-/// not be able to send credentials anywhere else.
-fn credentials_for(child: &Access, parent: &Source) -> Credentials {
-    match (child.source().host(), parent.host()) {
-        (Some(own), Some(host)) if own == host => child.credentials().clone(),
-        _ => Credentials::default(),
     }
 }
 
@@ -109,6 +100,18 @@ pub(crate) fn of_parent(parent: &Source, fault: SourceFault) -> SourceFault {
     match fault {
         named @ SourceFault::Parent { .. } => named,
         fault => SourceFault::Parent { at: parent.to_string(), fault: Box::new(fault) },
+    }
+}
+
+/// Wraps the fault of a parent whose child has credentials that the parent did not get.
+pub(crate) fn of_parent_without(child: &Access, parent: &Access, fault: SourceFault) -> SourceFault {
+    let same_host = child.source().host() == parent.source().host();
+    let withheld = same_host && !child.credentials().is_empty() && child.credentials() != parent.credentials();
+    match fault.code() {
+        "access_denied" | "no_repository" | "no_archive" if withheld => {
+            LayerFault::OtherOwner { at: parent.source().to_string(), reason: fault.to_string() }.into()
+        }
+        _ => of_parent(parent.source(), fault),
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::credentials::Credentials;
 use crate::reader::layers::*;
 
 fn layer(source: &str) -> Layer {
@@ -45,9 +46,12 @@ fn a_parent_that_leaves_a_fetched_source_is_refused() {
 }
 
 #[test]
-fn credentials_go_to_parents_on_the_same_host_alone() {
+fn credentials_go_to_parents_of_the_same_owner_alone() {
     check("git+https://h/r.git", "git+https://h/s.git#v1", "same host git+https://h/s.git#v1");
     check("git+https://h/r.git", "https://h/s.zip", "same host https://h/s.zip");
+    check("git+https://h/acme/r.git", "git+https://h/acme/s.git", "same host git+https://h/acme/s.git");
+    check("git+https://h/acme/r.git", "git+https://h/other/s.git", "elsewhere git+https://h/other/s.git");
+    check("git+https://h/r.git", "git+ssh://h/s.git", "elsewhere git+ssh://h/s.git");
     check("git+https://h/r.git", "git+https://other/s.git", "elsewhere git+https://other/s.git");
     check("git+https://h/r.git", "git+https://h:444/s.git", "elsewhere git+https://h:444/s.git");
 }

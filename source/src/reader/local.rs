@@ -17,6 +17,8 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {
         return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
     }
+    // A link that leads elsewhere meanwhile must not mix the files of two directories.
+    let root = &root.canonicalize().map_err(|error| disk(root, &error))?;
     let mut tree = Tree::default();
     let mut budget = ReadBudget::new(limits);
     let mut directories = vec![String::new()];

@@ -157,8 +157,9 @@ impl LayerReader<'_> {
             }
             let mut base = Tree::default();
             for parent in layers::parents(&layer, &tree)? {
-                let source = parent.access().source().clone();
-                let below = self.read_parent(parent).await.map_err(|fault| layers::of_parent(&source, fault))?;
+                let access = parent.access().clone();
+                let below = self.read_parent(parent).await;
+                let below = below.map_err(|fault| layers::of_parent_without(layer.access(), &access, fault))?;
                 base = below.over(&base);
             }
             self.walk.leave(layer);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::egress::Egress;
 use crate::git::GitSetup;
 use crate::hosts::{Jitter, Proxy};
 use crate::limits::Limits;
@@ -18,6 +19,8 @@ pub struct ReaderOptions {
     pub file_sources: FileSources,
     /// The git with which repositories are opened.
     pub git: GitSetup,
+    /// The addresses that sources may have.
+    pub egress: Egress,
     /// The proxy for https hosts, instead of the one in git's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub proxy: Option<Proxy>,
     /// Spreads the end of backoffs. The default does not.
@@ -40,6 +43,7 @@ impl Default for ReaderOptions {
             limits: Limits::default(),
             file_sources: FileSources::Allowed,
             git: GitSetup::Own,
+            egress: Egress::default(),
             proxy: None,
             jitter: || 0.0,
         }

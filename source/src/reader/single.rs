@@ -8,6 +8,7 @@ use rototo_engine::{Digest, Tree};
 
 use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
+use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{GitRequest, GitSetup, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
@@ -25,6 +26,7 @@ pub(crate) struct SingleReader {
     limits: Limits,
     file_sources: FileSources,
     git: GitSetup,
+    egress: Egress,
     proxy: Option<Proxy>,
     hosts: Hosts,
     requests: Arc<Requests>,
@@ -34,12 +36,12 @@ pub(crate) struct SingleReader {
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
-        let ReaderOptions { cache_dir, limits, file_sources, git, proxy, jitter } = options;
+        let ReaderOptions { cache_dir, limits, file_sources, git, egress, proxy, jitter } = options;
         let directory = CacheDirectory::open(cache_dir)?;
         let hosts = Hosts::new(jitter);
         let (remotes, archives) = (Mutex::default(), Mutex::default());
         let requests = Arc::default();
-        Ok(Self { directory, limits, file_sources, git, proxy, hosts, requests, remotes, archives })
+        Ok(Self { directory, limits, file_sources, git, egress, proxy, hosts, requests, remotes, archives })
     }
 
     /// Pins a source, by a request that was made at `since` or later.
@@ -152,8 +154,8 @@ impl SingleReader {
         let opened = credentials.for_address(url).digest();
         let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
         let kept = self.directory.path().join(format!("{name}.git"));
-        let (proxy, requests) = (self.proxy.clone(), self.requests.clone());
-        let program = Program::new(url, credentials, (self.git, proxy), &self.hosts, requests, &self.limits);
+        let (way, requests) = ((self.git, self.egress.clone(), self.proxy.clone()), self.requests.clone());
+        let program = Program::new(url, credentials, way, &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
         remotes.insert(key, Arc::clone(&remote), now);
         (remote, remotes.forget(now))
@@ -170,7 +172,8 @@ impl SingleReader {
             return Ok(Arc::clone(archive));
         }
         let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
-        let archive = Archive::new(source, credentials, self.proxy.as_ref(), &self.hosts, directory, limits)?;
+        let archive =
+            Archive::new(source, credentials, (&self.egress, self.proxy.as_ref()), &self.hosts, directory, limits)?;
         let archive = Arc::new(archive);
         archives.insert(key, Arc::clone(&archive), now);
         Ok(archive)

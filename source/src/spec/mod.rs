@@ -62,6 +62,15 @@ impl Source {
         }
     }
 
+    /// Returns the address of a source on another machine.
+    pub(crate) fn url(&self) -> Option<&RemoteUrl> {
+        match self {
+            Self::Git(git) => Some(git.remote()).filter(|url| url.scheme() != Scheme::File),
+            Self::Archive(archive) => Some(archive.url()),
+            Self::Local(_) | Self::Kubernetes { .. } => None,
+        }
+    }
+
     /// Returns the source that a relative path names inside this one; `None` if the path leaves it, or if a source of
     /// this kind has no inside.
     pub(crate) fn inside(&self, path: &str) -> Option<Self> {

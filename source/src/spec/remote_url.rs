@@ -128,6 +128,11 @@ impl RemoteUrl {
         self.user.clone().zip(self.password.clone()).filter(|_| self.scheme == Scheme::Https)
     }
 
+    /// Returns the password in the address.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
     /// Returns the user in the address.
     pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_deref()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
@@ -55,7 +55,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Certificate {
     pub certificate: String,
     pub key: String,
-    der: (rustls::pki_types::CertificateDer<'static>, Vec<u8>),
+    der: (CertificateDer<'static>, Vec<u8>),
 }
 
 impl Authority {
@@ -74,12 +74,20 @@ impl Authority {
     }
 
     pub fn sign(&self, name: &str) -> Certificate {
+        self.sign_for(&[name])
+    }
+
+    fn sign_for(&self, names: &[&str]) -> Certificate {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
         let der = (certificate.der().clone(), key.serialize_der());
         Certificate { certificate: certificate.pem(), key: key.serialize_pem(), der }
     }
 }
+
+/// A name of every server, which no name server knows.
+pub const NAME: &str = "git.example.com";
 
 pub struct HttpsServer {
     pub authority: Authority,
@@ -100,9 +108,26 @@ impl HttpsServer {
         Self::start_for(Clients::Any, answer)
     }
 
+    /// Starts a server that shows the certificate of its authority, as `openssl req -x509` makes one.
+    pub fn start_with_authority(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        let authority = Authority::new();
+        let (certificate, key) = (authority.0.der().clone(), authority.0.key().serialize_der());
+        let config = config(&authority, Clients::Any, (certificate, key));
+        Self::serve(authority, config, answer)
+    }
+
     pub fn start_for(clients: Clients, answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
         let authority = Authority::new();
-        let config = Arc::new(config(&authority, clients));
+        let config = config(&authority, clients, authority.sign_for(&["127.0.0.1", NAME]).der);
+        Self::serve(authority, config, answer)
+    }
+
+    fn serve(
+        authority: Authority,
+        config: ServerConfig,
+        answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (requests, stopped) = (Arc::<Mutex<Vec<Request>>>::default(), Arc::<AtomicBool>::default());
@@ -123,6 +148,10 @@ impl HttpsServer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -136,7 +165,7 @@ impl Drop for HttpsServer {
     }
 }
 
-fn config(authority: &Authority, clients: Clients) -> ServerConfig {
+fn config(authority: &Authority, clients: Clients, own: (CertificateDer<'static>, Vec<u8>)) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
     let builder = match clients {
@@ -148,7 +177,7 @@ fn config(authority: &Authority, clients: Clients) -> ServerConfig {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let (certificate, key) = authority.sign("127.0.0.1").der;
+    let (certificate, key) = own;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     builder.with_single_cert(vec![certificate], key).unwrap()
 }

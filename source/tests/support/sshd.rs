@@ -82,6 +82,10 @@ impl Sshd {
         fs::read_to_string(foreign).unwrap()
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn known_as(&self, key: &Path) -> String {
         format!("[127.0.0.1]:{} {}", self.port, fs::read_to_string(key).unwrap())
     }

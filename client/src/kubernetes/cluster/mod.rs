@@ -81,7 +81,7 @@ impl Cluster {
     pub(crate) async fn doorbell(&self, namespace: Option<&str>) -> Result<NamespaceWatch, Fault> {
         let config = match &self.0.config {
             Some(config) => config.clone(),
-            None => kube::Config::infer().await.map_err(|error| unusable(&error))?,
+            None => rototo_connection::config(None, None).await.map_err(|error| unusable(&error))?,
         };
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let (cluster, key) = (config.cluster_url.to_string(), (Handle::current().id(), namespace.clone()));

@@ -1,0 +1,119 @@
+//! The ways to an API server, as kubectl takes them: lists of kubeconfigs, and proxies. The proxy and the server are real.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../../source/tests/support/https.rs"]
+#[allow(dead_code, unreachable_pub, clippy::indexing_slicing)]
+mod https;
+#[path = "../../source/tests/support/proxy.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod proxy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use https::{HttpsServer, respond};
+use proxy::Proxy;
+
+const LIST: &str =
+    r#"{"apiVersion": "rototo.dev/v1alpha1", "kind": "RototoWorkspaceList", "metadata": {}, "items": []}"#;
+
+fn api_server() -> HttpsServer {
+    HttpsServer::start(|_| respond(200, &[("Content-Type", "application/json")], LIST))
+}
+
+/// Writes a kubeconfig, and returns its path.
+fn kubeconfig(directory: &Path, server: &str, ca: &str, proxy: Option<&str>) -> PathBuf {
+    let ca_file = directory.join("ca.crt");
+    std::fs::write(&ca_file, ca).unwrap();
+    let proxy = proxy.map(|proxy| format!(", proxy-url: \"{proxy}\"")).unwrap_or_default();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         clusters: [{{name: c, cluster: {{server: \"{server}\", certificate-authority: \"{}\"{proxy}}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\n\
+         contexts: [{{name: here, context: {{cluster: c, user: u}}}}]\n",
+        ca_file.display()
+    );
+    let path = directory.join("config");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn status(variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rototo"));
+    for (name, _) in std::env::vars() {
+        let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+        if is_proxy || name.starts_with("KUBE") {
+            command.env_remove(name);
+        }
+    }
+    command.args(["status"]).envs(variables.iter().copied()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("hunter2"), "{text}");
+    text
+}
+
+#[test]
+fn a_cluster_is_reached_through_the_proxy_of_its_kubeconfig() {
+    let (server, proxy, directory) = (api_server(), Proxy::start(), tempfile::tempdir().unwrap());
+    let url = format!("https://{}", server.address());
+    let config = kubeconfig(directory.path(), &url, &server.authority.pem(), Some(&proxy.url()));
+    // NO_PROXY is for the proxies of the environment.
+    let output = status(&[("KUBECONFIG", config.to_str().unwrap()), ("NO_PROXY", "*")]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(!server.requests().is_empty());
+    assert!(proxy.asked().iter().all(|asked| asked.starts_with(&format!("CONNECT {}", server.address()))));
+    assert!(!proxy.asked().is_empty());
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_unless_no_proxy_names_the_api_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = https::Authority::new().pem();
+    // No name server knows this name.
+    let config = kubeconfig(directory.path(), "https://api.cluster.example.com:6443", &ca, None);
+    for (variable, no_proxy, is_asked) in [
+        ("HTTPS_PROXY", "", true),
+        ("https_proxy", "", true),
+        // The address of the proxy itself.
+        ("HTTPS_PROXY", "127.0.0.1", true),
+        ("HTTPS_PROXY", ".example.com", false),
+        ("HTTPS_PROXY", "api.cluster.example.com", false),
+    ] {
+        let proxy = Proxy::start();
+        let url = proxy.url();
+        let variables = [("KUBECONFIG", config.to_str().unwrap()), (variable, &*url), ("NO_PROXY", no_proxy)];
+        let text = text(&status(&variables));
+        let asked = proxy.asked();
+        assert_eq!(!asked.is_empty(), is_asked, "{variable} {no_proxy}: {text}");
+        assert!(asked.iter().all(|asked| asked.starts_with("CONNECT api.cluster.example.com:6443")), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_cluster_on_this_machine_is_reached_without_the_proxy_of_the_environment() {
+    let (server, proxy, directory) = (api_server(), Proxy::start(), tempfile::tempdir().unwrap());
+    let url = format!("https://{}", server.address());
+    let config = kubeconfig(directory.path(), &url, &server.authority.pem(), None);
+    let output = status(&[("KUBECONFIG", config.to_str().unwrap()), ("HTTPS_PROXY", &proxy.url())]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(proxy.asked().is_empty());
+}
+
+#[test]
+fn a_missing_file_in_a_list_of_kubeconfigs_is_left_out() {
+    let (server, directory) = (api_server(), tempfile::tempdir().unwrap());
+    let url = format!("https://{}", server.address());
+    let config = kubeconfig(directory.path(), &url, &server.authority.pem(), None);
+    let missing = directory.path().join("missing");
+    let list = std::env::join_paths([&missing, &config]).unwrap();
+    let output = status(&[("KUBECONFIG", list.to_str().unwrap())]);
+    assert!(output.status.success(), "{}", text(&output));
+
+    let output = status(&[("KUBECONFIG", missing.to_str().unwrap())]);
+    let text = text(&output);
+    assert!(!output.status.success() && text.contains("there is no kubeconfig") && text.contains("missing"), "{text}");
+}

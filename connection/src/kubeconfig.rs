@@ -1,0 +1,149 @@
+//! Finds the API server as kubectl does: the files of `KUBECONFIG`, the proxy of a cluster, the proxies of the environment.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::Config;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+/// The reason why no API server is known.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A kubeconfig can't be used.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// A context is named, and there is no kubeconfig.
+    #[error("{0}")]
+    Missing(String),
+    /// No kubeconfig exists, and the process is in no pod.
+    #[error("{kubeconfig}, and this is no pod ({in_cluster})")]
+    NoCluster {
+        /// The files that are missing.
+        kubeconfig: String,
+        /// The part of a pod that is missing.
+        in_cluster: Box<InClusterError>,
+    },
+}
+
+/// Returns the configuration of a context of a kubeconfig, by default the current one. Without a file it is the one of
+/// the files in `KUBECONFIG`, of which missing ones are left out, or of `~/.kube/config`; and if there are none, the
+/// one of a pod.
+///
+/// The proxy is that of the cluster (`proxy-url`), or that of the environment (`HTTPS_PROXY`), unless `NO_PROXY` names
+/// the API server, or the API server is on this machine. A pod's own configuration has no proxy.
+///
+/// # Errors
+///
+/// A file can't be read or used, or there is none outside of a pod.
+pub async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config, ConfigError> {
+    let found = match file {
+        Some(file) => Ok(Kubeconfig::read_from(file)?),
+        None => read(std::env::var_os("KUBECONFIG").as_deref(), std::env::home_dir())?,
+    };
+    let kubeconfig = match found {
+        Ok(kubeconfig) => kubeconfig,
+        // A context is one of a file.
+        Err(kubeconfig) if context.is_some() => return Err(ConfigError::Missing(kubeconfig)),
+        Err(kubeconfig) => {
+            return Config::incluster()
+                .map_err(|error| ConfigError::NoCluster { kubeconfig, in_cluster: Box::new(error) });
+        }
+    };
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let own_proxy = proxy_of(&kubeconfig, context);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.proxy_url = match own_proxy {
+        Some(proxy) => Some(proxy.parse().map_err(KubeconfigError::ParseProxyUrl)?),
+        // The crate compares NO_PROXY with the address of the proxy.
+        None => proxy_from(|name| std::env::var(name).ok(), &config.cluster_url),
+    };
+    Ok(config)
+}
+
+/// Reads and merges the files of a list, or the one of the home directory. Returns what is missing if there are none.
+fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig, String>, KubeconfigError> {
+    let listed: Vec<PathBuf> = list.map(|list| std::env::split_paths(list).collect()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> = listed.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
+    if paths.is_empty() {
+        paths.extend(home.map(|home| home.join(".kube/config")));
+    }
+    let mut merged: Option<Kubeconfig> = None;
+    for path in &paths {
+        match Kubeconfig::read_from(path) {
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            read => merged = Some(merged.unwrap_or_default().merge(read?)?),
+        }
+    }
+    let missing = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    // kubectl takes an empty file for none.
+    let merged = merged.filter(|merged| !(merged.clusters.is_empty() && merged.contexts.is_empty()));
+    Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({missing})")))
+}
+
+/// Returns the proxy of the cluster of a context.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let name = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == name)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
+}
+
+/// Returns the proxy that the environment names for the API server.
+fn proxy_from(variable: impl Fn(&str) -> Option<String>, api_server: &Uri) -> Option<Uri> {
+    let host = api_server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_local {
+        return None;
+    }
+    let either = |upper: &str, lower: &str| variable(upper).or_else(|| variable(lower)).filter(|text| !text.is_empty());
+    let proxies = [("HTTPS_PROXY", "https_proxy"), ("HTTP_PROXY", "http_proxy"), ("NO_PROXY", "no_proxy")];
+    let [https, http, no] = proxies.map(|(upper, lower)| either(upper, lower).unwrap_or_default());
+    let proxy = if api_server.scheme_str() == Some("http") { &http } else { &https };
+    let matcher = Matcher::builder().https(https.clone()).http(http.clone()).no(no).build();
+    matcher.intercept(api_server)?;
+    // With the login, which the matcher takes out of the address.
+    if proxy.contains("://") { proxy.parse().ok() } else { format!("http://{proxy}").parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(variables: &[(&str, &str)], api_server: &'static str) -> Option<String> {
+        let variable =
+            |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        proxy_from(variable, &Uri::from_static(api_server)).map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn no_proxy_names_the_api_server_and_not_the_proxy() {
+        let proxy = ("HTTPS_PROXY", "http://proxy.corp:3128");
+        let expected = Some("http://proxy.corp:3128/".to_owned());
+        let api = "https://api.example.com:6443";
+        assert_eq!(chosen(&[proxy], api), expected);
+        assert_eq!(chosen(&[("https_proxy", "proxy.corp:3128")], api), expected);
+        assert_eq!(chosen(&[proxy, ("NO_PROXY", "proxy.corp,.corp")], api), expected);
+        for no in ["api.example.com", ".example.com", "example.com", "*"] {
+            assert_eq!(chosen(&[proxy, ("NO_PROXY", no)], api), None, "{no}");
+            assert_eq!(chosen(&[proxy, ("no_proxy", no)], api), None, "{no}");
+        }
+        assert_eq!(chosen(&[proxy, ("NO_PROXY", "10.0.0.0/8")], "https://10.96.0.1"), None);
+        assert_eq!(chosen(&[("HTTP_PROXY", "http://proxy.corp:3128")], api), None);
+        assert_eq!(chosen(&[("HTTPS_PROXY", "")], api), None);
+    }
+
+    #[test]
+    fn an_api_server_on_this_machine_needs_no_proxy() {
+        for api in ["https://127.0.0.1:6443", "https://localhost:6443", "https://[::1]:6443"] {
+            assert_eq!(chosen(&[("HTTPS_PROXY", "http://proxy.corp:3128")], api), None, "{api}");
+        }
+    }
+
+    #[test]
+    fn a_login_stays_in_the_address_of_the_proxy() {
+        let chosen = chosen(&[("HTTPS_PROXY", "http://user:p%40ss@proxy.corp:3128")], "https://api.example.com");
+        assert_eq!(chosen.as_deref(), Some("http://user:p%40ss@proxy.corp:3128/"));
+    }
+}

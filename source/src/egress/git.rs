@@ -1,0 +1,86 @@
+//! The way of one run of git, or of the ssh that it starts, to an allowed address.
+
+use std::sync::Arc;
+
+use hyper::http::uri::Authority;
+
+use crate::egress::Egress;
+use crate::egress::route::{Routes, host};
+use crate::egress::tunnel::Tunnel;
+use crate::error::EgressFault;
+use crate::hosts::Proxy;
+use crate::spec::{RemoteUrl, Scheme};
+
+/// The variables by which the environment names proxies.
+const PROXIES: [&str; 8] =
+    ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"];
+
+/// The settings with which one run of git reaches its host. The way is open as long as this lives.
+#[derive(Default)]
+pub(crate) struct GitWay {
+    settings: Vec<(String, String)>,
+    ssh_options: String,
+    tunnel: Option<Tunnel>,
+}
+
+impl GitWay {
+    /// Opens the way to `url`. Without rules git finds its own.
+    pub(crate) async fn open(egress: &Egress, proxy: Option<&Proxy>, url: &RemoteUrl) -> Result<Self, EgressFault> {
+        let scheme = url.scheme();
+        let Some(rules) = egress.rules().filter(|_| scheme != Scheme::File) else { return Ok(Self::default()) };
+        let invalid = || EgressFault::Unreachable("its host is no name".to_owned());
+        let to: Authority = url.host().parse().map_err(|_| invalid())?;
+        if scheme == Scheme::Ssh {
+            return Self::ssh(egress, &to).await;
+        }
+        let routes = Routes::new(egress.clone(), proxy);
+        let mut way = Self::default();
+        match routes.proxy_scheme(&to).as_deref() {
+            None | Some("http" | "https") => {
+                // Refused here too, so that no program is started for it.
+                rules.check_name(host(&to), to.port_u16().unwrap_or(443))?;
+                let tunnel = Tunnel::start(Arc::new(routes)).await;
+                let tunnel = tunnel.map_err(|error| EgressFault::Unreachable(format!("no port for git: {error}")))?;
+                // This setting comes before all others, also those of one host.
+                way.settings.push(("remote.origin.proxy".to_owned(), tunnel.url()));
+                way.tunnel = Some(tunnel);
+            }
+            // A kind of proxy that only git speaks to. Where it would lead a redirect to can't be seen.
+            Some(_) => {
+                rules.check_name(host(&to), to.port_u16().unwrap_or(443))?;
+                way.settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
+            }
+        }
+        Ok(way)
+    }
+
+    /// Gives ssh the checked address. The host key is still the one of the host's name.
+    async fn ssh(egress: &Egress, to: &Authority) -> Result<Self, EgressFault> {
+        let (host, port) = (host(to), to.port_u16().unwrap_or(22));
+        let addresses = egress.addresses(host, port).await?;
+        let unknown = || EgressFault::Unreachable(format!("{host}: it has no address"));
+        let address = addresses.first().ok_or_else(unknown)?.ip();
+        let alias = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+        let ssh_options = format!(" -o HostName={address} -o HostKeyAlias='{alias}' -o CheckHostIP=no");
+        Ok(Self { ssh_options, ..Self::default() })
+    }
+
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (String, String)> {
+        self.settings.iter().cloned()
+    }
+
+    /// Returns the options of ssh, for the shell that starts it.
+    pub(crate) fn ssh_options(&self) -> &str {
+        &self.ssh_options
+    }
+
+    /// Returns the variables that would lead git past this way.
+    pub(crate) fn without(&self) -> &'static [&'static str] {
+        if self.tunnel.is_some() { &PROXIES } else { &[] }
+    }
+
+    /// Returns the reason why a connection could not be made.
+    pub(crate) fn fault(&self) -> Option<EgressFault> {
+        self.tunnel.as_ref().and_then(Tunnel::fault)
+    }
+}

@@ -1,0 +1,186 @@
+//! Decides which addresses a reader connects to, and connects.
+//!
+//! The author of a source chooses a name, and the name's owner chooses its addresses, at each lookup anew. So a name is
+//! looked up once, each of its addresses is checked, and the connection goes to a checked one: archives connect here,
+//! git through a proxy of this module ([`tunnel`]), and ssh gets the checked address.
+
+mod address;
+mod git;
+mod route;
+mod tunnel;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+pub(crate) use crate::egress::git::GitWay;
+pub(crate) use crate::egress::route::{Connection, Routes};
+use crate::error::{EgressFault, RefusedAddress, RefusedBecause};
+
+/// A lookup of the addresses of a host. It may block.
+pub type Lookup = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// The addresses that a reader connects to. It concerns sources that the author of a workspace names, their redirects,
+/// and their layers; a proxy of the configuration may be anywhere.
+#[derive(Clone, Debug, Default)]
+pub enum Egress {
+    /// Any address, as for a person's own program.
+    #[default]
+    Anything,
+    /// Public and private networks, and nothing that answers only to this machine: for a program that reads sources
+    /// which others name. Only a build with the feature `archives` has it.
+    Checked(EgressRules),
+}
+
+/// The addresses that are refused. Link-local addresses, and those of the metadata services of clouds, always are.
+#[derive(Clone, Debug)]
+pub struct EgressRules {
+    /// Allows the machine itself.
+    pub loopback: bool,
+    /// Further hosts that are refused at this port, by address or name, as the API server of a cluster.
+    pub denied: Vec<(String, u16)>,
+    /// The lookup of names.
+    pub lookup: Lookup,
+}
+
+impl Default for EgressRules {
+    fn default() -> Self {
+        Self { loopback: false, denied: Vec::new(), lookup: system_lookup }
+    }
+}
+
+fn system_lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (host, port).to_socket_addrs().map(Iterator::collect)
+}
+
+impl Egress {
+    /// Returns the rules, if there are any.
+    pub(crate) fn rules(&self) -> Option<&EgressRules> {
+        match self {
+            Self::Anything => None,
+            Self::Checked(rules) => Some(rules),
+        }
+    }
+
+    /// Looks a host up, and checks each of its addresses.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
+        let Some(rules) = self.rules() else { return lookup(system_lookup, host, port).await };
+        rules.check_name(host, port)?;
+        let addresses = lookup(rules.lookup, host, port).await?;
+        let denied = rules.denied_addresses(port).await;
+        for address in &addresses {
+            let refused = address::refusal(address.ip(), rules.loopback);
+            let refused =
+                refused.or_else(|| denied.contains(&canonical(*address)).then_some(RefusedBecause::ApiServer));
+            if let Some(reason) = refused {
+                return Err(RefusedAddress { host: host.to_owned(), reason }.into());
+            }
+        }
+        Ok(addresses)
+    }
+}
+
+impl EgressRules {
+    /// Checks what can be known of a host without a lookup. It is all that can be, where a proxy does the lookup.
+    pub(crate) fn check_name(&self, host: &str, port: u16) -> Result<(), RefusedAddress> {
+        let refused = |reason| RefusedAddress { host: host.to_owned(), reason };
+        let name = host.trim_end_matches('.');
+        let same = |(denied, at): &(String, u16)| *at == port && denied.eq_ignore_ascii_case(name);
+        if self.denied.iter().any(same) {
+            return Err(refused(RefusedBecause::ApiServer));
+        }
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return address::refusal(address, self.loopback).map_or(Ok(()), |reason| Err(refused(reason)));
+        }
+        let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+        if last == "localhost" && !self.loopback {
+            return Err(refused(RefusedBecause::Loopback));
+        }
+        // 127.1, 2130706433, 0x7f.1: libraries take them for addresses, each in its own way.
+        let digits = last.strip_prefix("0x").unwrap_or(&last);
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+            || (digits.len() < last.len() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if is_number && !last.is_empty() { Err(refused(RefusedBecause::Number)) } else { Ok(()) }
+    }
+
+    /// Returns the addresses that are denied at `port`. A name that can't be looked up is refused by its name alone.
+    async fn denied_addresses(&self, port: u16) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for (host, _) in self.denied.iter().filter(|(_, at)| *at == port) {
+            addresses.extend(lookup(self.lookup, host, port).await.unwrap_or_default().into_iter().map(canonical));
+        }
+        addresses
+    }
+}
+
+/// Returns an address in its shortest form: IPv4, if it is one that is written as IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+async fn lookup(lookup: Lookup, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
+    let unreachable = |error: &dyn std::fmt::Display| EgressFault::Unreachable(format!("{host}: {error}"));
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.to_owned();
+    let found = tokio::task::spawn_blocking(move || lookup(&name, port)).await;
+    let found = found.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
+    if found.is_empty() { Err(unreachable(&"it has no address")) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_that_mean_the_machine_are_refused_without_a_lookup() {
+        let rules = EgressRules { denied: vec![("API.example.com".to_owned(), 443)], ..EgressRules::default() };
+        for (host, expected) in [
+            ("localhost", Some(RefusedBecause::Loopback)),
+            ("LocalHost.", Some(RefusedBecause::Loopback)),
+            ("a.localhost", Some(RefusedBecause::Loopback)),
+            ("127.0.0.1", Some(RefusedBecause::Loopback)),
+            ("::ffff:127.0.0.1", Some(RefusedBecause::Loopback)),
+            ("169.254.169.254", Some(RefusedBecause::LinkLocal)),
+            ("2130706433", Some(RefusedBecause::Number)),
+            ("0x7f000001", Some(RefusedBecause::Number)),
+            ("017700000001", Some(RefusedBecause::Number)),
+            ("127.1", Some(RefusedBecause::Number)),
+            ("0x7f.0.0.0x1", Some(RefusedBecause::Number)),
+            ("api.example.com.", Some(RefusedBecause::ApiServer)),
+            ("git.example.com", None),
+            ("10.0.0.1", None),
+            ("git", None),
+            ("0xample.com", None),
+        ] {
+            assert_eq!(rules.check_name(host, 443).err().map(|refused| refused.reason), expected, "{host}");
+        }
+        assert!(rules.check_name("api.example.com", 8443).is_ok(), "another port is another service");
+    }
+
+    #[tokio::test]
+    async fn each_address_of_a_name_is_checked() {
+        fn mixed(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok(vec![SocketAddr::new([192, 0, 2, 1].into(), port), SocketAddr::new([169, 254, 169, 254].into(), port)])
+        }
+        let rules = EgressRules { lookup: mixed, ..EgressRules::default() };
+        let refused = rules_of(rules).addresses("git.example.com", 443).await.unwrap_err();
+        assert!(matches!(refused, EgressFault::Refused(refused) if refused.reason == RefusedBecause::LinkLocal));
+    }
+
+    #[tokio::test]
+    async fn a_denied_host_is_denied_under_each_of_its_names() {
+        fn same(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok(vec![SocketAddr::new("::ffff:10.96.0.1".parse::<IpAddr>().unwrap(), port)])
+        }
+        let denied = vec![("10.96.0.1".to_owned(), 443)];
+        let egress = rules_of(EgressRules { denied, lookup: same, ..EgressRules::default() });
+        let refused = egress.addresses("rebound.example.com", 443).await.unwrap_err();
+        assert!(matches!(refused, EgressFault::Refused(refused) if refused.reason == RefusedBecause::ApiServer));
+        assert!(egress.addresses("rebound.example.com", 8443).await.is_ok());
+    }
+
+    fn rules_of(rules: EgressRules) -> Egress {
+        Egress::Checked(rules)
+    }
+}

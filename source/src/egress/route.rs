@@ -1,0 +1,148 @@
+//! Connects to a host: directly, or through an HTTP proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::http::HeaderValue;
+use hyper::http::uri::{Authority, Uri};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::egress::Egress;
+use crate::error::EgressFault;
+use crate::hosts::Proxy;
+
+/// The largest header of a proxy's response.
+const MAX_HEADER_BYTES: usize = 8 << 10;
+
+/// The time for one address of a host before the next one is tried. The time of the whole request is limited too.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection, with or without TLS.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// The ways to all hosts: the addresses that are allowed, and the proxies.
+pub(crate) struct Routes {
+    egress: Egress,
+    proxies: Matcher,
+}
+
+impl Routes {
+    /// Takes the given proxy, or those of the environment (`HTTPS_PROXY`, `NO_PROXY`, and their like).
+    pub(crate) fn new(egress: Egress, proxy: Option<&Proxy>) -> Self {
+        let proxies = match proxy {
+            Some(proxy) => Matcher::builder().all(proxy.with_secrets()).build(),
+            None => Matcher::from_env(),
+        };
+        Self { egress, proxies }
+    }
+
+    /// Returns the scheme of the proxy on the way to a host.
+    pub(crate) fn proxy_scheme(&self, to: &Authority) -> Option<String> {
+        self.proxy(to).map(|way| way.uri().scheme_str().unwrap_or_default().to_owned())
+    }
+
+    fn proxy(&self, to: &Authority) -> Option<Intercept> {
+        let target = Uri::builder().scheme("https").authority(to.clone()).path_and_query("/").build();
+        target.ok().and_then(|target| self.proxies.intercept(&target))
+    }
+
+    /// Connects to a host that speaks TLS. `proxy` are the settings for a proxy that speaks TLS itself.
+    pub(crate) async fn connect(
+        &self,
+        to: &Authority,
+        proxy: impl FnOnce() -> Result<Arc<ClientConfig>, EgressFault>,
+    ) -> Result<Box<dyn Connection>, EgressFault> {
+        let Some(way) = self.proxy(to) else { return Ok(Box::new(open(&self.egress, to, 443).await?)) };
+        if let Some(rules) = self.egress.rules() {
+            // The proxy looks the name up, so only its text can be checked here.
+            rules.check_name(host(to), to.port_u16().unwrap_or(443))?;
+        }
+        let through = way.uri().authority().cloned().ok_or_else(|| proxy_failed("its address names no host"))?;
+        // The proxy is of the configuration, and not of a source.
+        let mut stream: Box<dyn Connection> = match way.uri().scheme_str() {
+            Some("https") => secure(open(&Egress::Anything, &through, 443).await?, &through, proxy()?).await?,
+            Some("http") => Box::new(open(&Egress::Anything, &through, 80).await?),
+            _ => return Err(proxy_failed("only http and https proxies are spoken to")),
+        };
+        tunnel(&mut stream, to, way.basic_auth()).await?;
+        Ok(stream)
+    }
+}
+
+/// Returns the host of an address without the brackets of IPv6.
+pub(super) fn host(of: &Authority) -> &str {
+    of.host().trim_matches(['[', ']'])
+}
+
+async fn open(egress: &Egress, to: &Authority, port: u16) -> Result<TcpStream, EgressFault> {
+    let host = host(to);
+    let mut failure = "it has no address".to_owned();
+    for address in egress.addresses(host, to.port_u16().unwrap_or(port)).await? {
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error.to_string(),
+            Err(_) => failure = format!("no connection within {} s", CONNECT_WITHIN.as_secs()),
+        }
+    }
+    Err(EgressFault::Unreachable(format!("{host}: {failure}")))
+}
+
+async fn secure(
+    stream: TcpStream,
+    to: &Authority,
+    config: Arc<ClientConfig>,
+) -> Result<Box<dyn Connection>, EgressFault> {
+    let name = ServerName::try_from(host(to).to_owned()).map_err(|error| proxy_failed(&error.to_string()))?;
+    let secured = TlsConnector::from(config).connect(name, stream).await;
+    Ok(Box::new(secured.map_err(|error| proxy_failed(&error.to_string()))?))
+}
+
+/// Asks a proxy for a connection to `to`.
+async fn tunnel(
+    stream: &mut Box<dyn Connection>,
+    to: &Authority,
+    login: Option<&HeaderValue>,
+) -> Result<(), EgressFault> {
+    let broken = |error: std::io::Error| proxy_failed(&error.to_string());
+    let port = to.port_u16().unwrap_or(443);
+    let target = format!("{}:{port}", to.host());
+    let mut header = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
+    if let Some(login) = login {
+        header.extend_from_slice(b"Proxy-Authorization: ");
+        header.extend_from_slice(login.as_bytes());
+        header.extend_from_slice(b"\r\n");
+    }
+    header.extend_from_slice(b"\r\n");
+    stream.write_all(&header).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)?;
+    let answer = read_header(stream).await.map_err(broken)?.ok_or_else(|| proxy_failed("its answer has no end"))?;
+    match answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok()) {
+        Some(200..=299) => Ok(()),
+        Some(407) => Err(EgressFault::ProxyDenied),
+        Some(status) => Err(proxy_failed(&format!("it answered {status}"))),
+        None => Err(proxy_failed("its answer is not HTTP")),
+    }
+}
+
+/// Reads the header of a message; `None` if it has no end within the limit.
+pub(super) async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<String>> {
+    // One byte at a time: the bytes after the header belong to somebody else.
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        if header.len() >= MAX_HEADER_BYTES {
+            return Ok(None);
+        }
+        header.push(stream.read_u8().await?);
+    }
+    Ok(Some(String::from_utf8_lossy(&header).into_owned()))
+}
+
+fn proxy_failed(reason: &str) -> EgressFault {
+    EgressFault::Unreachable(format!("the proxy did not connect us: {reason}"))
+}
