@@ -175,12 +175,12 @@ pub enum VerifyMode {
     /// The commit.
     #[default]
     #[serde(rename = "HEAD")]
-    Head,
+    Commit,
     /// The annotated tag that the source names.
     Tag,
     /// The tag, and the commit that it names.
     #[serde(rename = "TagAndHEAD")]
-    TagAndHead,
+    TagAndCommit,
 }
 
 /// The findings of lint that refuse a revision.

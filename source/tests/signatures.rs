@@ -80,7 +80,7 @@ async fn refused(source: &Source, policy: &SignaturePolicy) -> String {
 #[tokio::test]
 async fn a_commit_counts_only_with_the_signature_of_a_trusted_signer() {
     let (alice, mallory, repository) = (SshKey::new(), SshKey::new(), Repository::new());
-    let trusted = policy(SignedObject::Head, &[("alice.sshpub", &alice.public)]);
+    let trusted = policy(SignedObject::Commit, &[("alice.sshpub", &alice.public)]);
     repository.commit(&[MANIFEST]);
     let unsigned = refused(&repository.source("main"), &trusted).await;
     assert!(unsigned.contains("is not signed"), "{unsigned}");
@@ -102,7 +102,7 @@ async fn a_commit_counts_only_with_the_signature_of_a_trusted_signer() {
 async fn signers_are_rotated_with_periods() {
     let (old, new, repository) = (SshKey::new(), SshKey::new(), Repository::new());
     old.commit(&repository);
-    let allowed = |line: &str| policy(SignedObject::Head, &[("allowed_signers", line)]);
+    let allowed = |line: &str| policy(SignedObject::Commit, &[("allowed_signers", line)]);
     let both = format!("old@example.com {}new@example.com {}", old.public, new.public);
     assert!(verify(&repository.source("main"), &allowed(&both)).await.unwrap().starts_with("old@example.com"));
     let ended = format!("old@example.com valid-before=\"20200101\" {}", old.public);
@@ -117,7 +117,7 @@ async fn signers_are_rotated_with_periods() {
 #[tokio::test]
 async fn a_merge_counts_by_its_own_signature() {
     let (alice, repository) = (SshKey::new(), Repository::new());
-    let trusted = policy(SignedObject::Head, &[("alice.sshpub", &alice.public)]);
+    let trusted = policy(SignedObject::Commit, &[("alice.sshpub", &alice.public)]);
     alice.commit(&repository);
     repository.git(&["checkout", "--quiet", "-b", "topic"]);
     repository.commit(&[("variables/a.toml", "a")]);
@@ -133,7 +133,7 @@ async fn a_merge_counts_by_its_own_signature() {
 async fn a_tag_counts_under_the_name_that_was_signed() {
     let (alice, mallory, repository) = (SshKey::new(), SshKey::new(), Repository::new());
     let keys = [("alice.sshpub", alice.public.as_str())];
-    let (tag, both) = (policy(SignedObject::Tag, &keys), policy(SignedObject::TagAndHead, &keys));
+    let (tag, both) = (policy(SignedObject::Tag, &keys), policy(SignedObject::TagAndCommit, &keys));
     repository.commit(&[MANIFEST]);
     alice.tag(&repository, "v1");
     mallory.tag(&repository, "v2");
@@ -184,13 +184,13 @@ async fn openpgp_signatures_count_by_the_keys_of_the_policy_alone() {
     adopt(&repository, include_bytes!("signatures/openpgp.commit"));
     let signer = include_str!("signatures/signer.asc");
     let expired = include_str!("signatures/expired.asc");
-    let trusted = policy(SignedObject::Head, &[("signer.asc", signer), ("expired.asc", expired)]);
+    let trusted = policy(SignedObject::Commit, &[("signer.asc", signer), ("expired.asc", expired)]);
     let named = verify(&repository.source("main"), &trusted).await.unwrap();
     assert_eq!(named, "Test Signer <signer@example.com> with OpenPGP key B742EA5F31811B3A846A3236CB4E309C59D8FF43");
-    let other = policy(SignedObject::Head, &[("expired.asc", expired)]);
+    let other = policy(SignedObject::Commit, &[("expired.asc", expired)]);
     refused(&repository.source("main"), &other).await;
     let ssh = SshKey::new();
-    let no_openpgp = policy(SignedObject::Head, &[("alice.sshpub", &ssh.public)]);
+    let no_openpgp = policy(SignedObject::Commit, &[("alice.sshpub", &ssh.public)]);
     refused(&repository.source("main"), &no_openpgp).await;
 
     // A key that has expired no longer counts, also for what it signed before.
@@ -207,7 +207,7 @@ async fn openpgp_signatures_count_by_the_keys_of_the_policy_alone() {
 #[tokio::test]
 async fn every_layer_has_to_be_signed() {
     let (alice, repository) = (SshKey::new(), Repository::new());
-    let trusted = policy(SignedObject::Head, &[("alice.sshpub", &alice.public)]);
+    let trusted = policy(SignedObject::Commit, &[("alice.sshpub", &alice.public)]);
     let root = repository.path().to_owned();
     let server = HttpsServer::start(move |request| serve_git(&root, request));
     let address = format!("git+https://{}/.git", server.address());

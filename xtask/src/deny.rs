@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsafe_code_is_told_from_words() {
+    fn unsafe_code_is_distinguished_from_words() {
         assert!(has_unsafe_code("    let x = unsafe { *pointer };") && has_unsafe_code("pub unsafe fn f() {"));
         assert!(!has_unsafe_code("#![forbid(unsafe_code)]") && !has_unsafe_code("// unsafe { }"));
     }

@@ -105,9 +105,9 @@ pub(super) async fn signature_policy(
     let Some(VerifySpec { mode, secret_ref: SecretRef { name } }) = &spec.verify else { return Ok(None) };
     let secret = read(client, key, "spec.verify.secretRef", name).await?;
     let objects = match mode {
-        VerifyMode::Head => SignedObject::Head,
+        VerifyMode::Commit => SignedObject::Commit,
         VerifyMode::Tag => SignedObject::Tag,
-        VerifyMode::TagAndHead => SignedObject::TagAndHead,
+        VerifyMode::TagAndCommit => SignedObject::TagAndCommit,
     };
     let policy = SignaturePolicy::from_keys(objects, &bytes(secret));
     policy.map(Some).map_err(|source| SecretError::UnusableSigners { name: name.clone(), source })

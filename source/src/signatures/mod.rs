@@ -11,20 +11,20 @@ use rototo_engine::Digest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SignedObject {
     /// The commit.
-    Head,
+    Commit,
     /// The annotated tag that the source names.
     Tag,
     /// The tag, and the commit that it names.
-    TagAndHead,
+    TagAndCommit,
 }
 
 impl SignedObject {
     pub(crate) fn includes_tag(self) -> bool {
-        matches!(self, Self::Tag | Self::TagAndHead)
+        matches!(self, Self::Tag | Self::TagAndCommit)
     }
 
     pub(crate) fn includes_commit(self) -> bool {
-        matches!(self, Self::Head | Self::TagAndHead)
+        matches!(self, Self::Commit | Self::TagAndCommit)
     }
 }
 
@@ -68,8 +68,8 @@ impl SignaturePolicy {
     /// use rototo_source::{SignaturePolicy, SignedObject};
     ///
     /// let keys = BTreeMap::from([("alice.sshpub".to_owned(), b"ssh-ed25519 AAAAC3Nz".to_vec())]);
-    /// assert!(SignaturePolicy::from_keys(SignedObject::Head, &keys).is_ok());
-    /// assert!(SignaturePolicy::from_keys(SignedObject::Head, &BTreeMap::new()).is_err());
+    /// assert!(SignaturePolicy::from_keys(SignedObject::Commit, &keys).is_ok());
+    /// assert!(SignaturePolicy::from_keys(SignedObject::Commit, &BTreeMap::new()).is_err());
     /// ```
     ///
     /// # Errors
@@ -151,7 +151,7 @@ mod tests {
 
     fn policy(keys: &[(&str, &str)]) -> Result<SignaturePolicy, InvalidSigners> {
         let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
-        SignaturePolicy::from_keys(SignedObject::Head, &keys)
+        SignaturePolicy::from_keys(SignedObject::Commit, &keys)
     }
 
     #[test]
