@@ -175,6 +175,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_that_was_started_before_the_limits_gets_them_too() {
+        use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+        let mut command = Command::new("sh");
+        let inner = "echo ready; read line; cat /proc/self/limits";
+        command.args(["-c", "sh -c \"$0\"; true", inner]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        stdout.read_line(&mut text).await.unwrap();
+        let confinement = Confinement { memory: Some(256 << 20), file_size: None, changes: Changes::Anywhere };
+        linux::limit(child.id().unwrap(), &confinement);
+        drop(child.stdin.take());
+        stdout.read_to_string(&mut text).await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max data size")).unwrap();
+        assert!(line.contains(" 268435456 "), "{line}");
+    }
+
+    #[tokio::test]
     async fn a_restricted_program_gains_no_privileges_and_changes_only_its_own_files() {
         let privileges =
             |status: &str| status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:\t")?.parse().ok());

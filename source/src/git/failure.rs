@@ -245,8 +245,9 @@ impl Failure<'_> {
     }
 }
 
-/// Returns whether git's line says that it could not allocate memory.
+/// Returns whether git's line says that it could not allocate memory. A host's line still has git's prefix.
 pub(super) fn is_out_of_memory(line: &str) -> bool {
+    let line = ["fatal: ", "error: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     line.starts_with("Out of memory, ") || line.starts_with("Out of memory? ")
 }
 

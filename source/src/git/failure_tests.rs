@@ -83,6 +83,14 @@ fn gits_and_curls_own_messages_show_what_failed() {
 }
 
 #[test]
+fn the_programs_of_a_repository_on_this_machine_have_our_limits() {
+    let said = "remote: fatal: Out of memory, malloc failed (tried to allocate 314572801 bytes)\nfatal: protocol error: bad \
+                pack header\n";
+    assert_eq!(classified("git+file:///r.git", said, None).code(), "git_out_of_memory");
+    assert_eq!(classified("git+https://h/r.git", said, None).code(), "git_failed");
+}
+
+#[test]
 fn what_hosts_say_over_ssh_shows_what_failed() {
     const END: &str = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access \
                        rights\nand the repository exists.\n";
