@@ -114,7 +114,7 @@ impl<'a> Bounds<'a> {
         let Some(only) = &self.only else { return Some(false) };
         budget.pairs(only.len(), self.not.len() + 1)?;
         let is_left = |value: &&Value| self.is_within(value) && !self.not.iter().any(|other| equal(value, other));
-        Some(!only.iter().any(|value| is_left(value)))
+        Some(!only.iter().any(is_left))
     }
 
     fn is_within(&self, value: &Value) -> bool {

@@ -142,7 +142,7 @@ fn object(entries: &TableEntries<'_>, depth: usize) -> Result<Value, ParseError>
 
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
 /// recursively, so excessively long keys are refused before parsing.
-fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
+pub(super) fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.bytes().filter(|byte| *byte == b'.').count() >= MAX_KEY_PARTS && longest_key(line) > MAX_KEY_PARTS {
