@@ -126,9 +126,10 @@ impl Location {
     }
 }
 
+/// One line without effects on a terminal, whatever the name of the document.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.path.is_empty() { "." } else { &self.path })?;
+        f.write_str(&readable(if self.path.is_empty() { "." } else { &self.path }))?;
         match &self.range {
             Some(range) => write!(f, ":{}", range.start),
             None => Ok(()),
@@ -215,5 +216,34 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = format!("{}: {} [{}]", self.location, self.message, self.rule);
         f.write_str(&readable(&line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::text::is_disruptive;
+    use crate::{Tree, lint, parse};
+
+    /// A log, an Event, and a status show these texts as they are.
+    #[test]
+    fn texts_for_others_are_one_short_line_whatever_the_workspace_holds() {
+        let name = "v\u{1b}[2J\u{202e}\u{9b}\nREADY";
+        let key = format!("k\u{1b}]0;t\u{7}\nREADY{}", "x".repeat(1 << 20));
+        let quoted = key.replace('\u{1b}', "\\u001b").replace('\u{7}', "\\u0007").replace('\n', "\\n");
+        let text = format!(
+            "schema_version = 1\ntype = \"int\"\n[values]\n\"{quoted}\" = \"{quoted}\"\n[resolve]\ndefault = \"{quoted}\"\n\
+             \"rules{quoted}\" = true\n[[resolve.rule]]\n\"on{quoted}\" = true\n"
+        );
+        let mut tree = Tree::default();
+        tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+        tree.insert(format!("variables/{name}.toml"), text.into_bytes());
+        let found = lint(&parse(tree)).diagnostics;
+        assert!(found.len() >= 4, "{}", found.len());
+        for found in found {
+            for text in [found.to_string(), found.masked_message(), found.location.to_string()] {
+                assert!(text.len() < 4_000 && !text.chars().any(is_disruptive), "{} bytes: {text}", text.len());
+            }
+        }
     }
 }

@@ -109,6 +109,8 @@ fn unread_paths_are_no_content_and_are_linted_anew() {
     beside.notice("variables/v.TOML", PathKind::File);
     assert_eq!(beside.fingerprint(), plain.fingerprint());
     assert!(!beside.has_same_unread_paths(&plain));
+    let orphan = tree(&[("resources/plan-objects/a.toml", Some(""))]);
+    assert!(orphan.fingerprint() == plain.fingerprint() && !orphan.has_same_unread_paths(&plain));
     // The next version of the workspace was made from the last one.
     let next = beside.clone().after(&plain);
     assert!(next.has_same_unread_paths(&beside));

@@ -224,3 +224,21 @@ fn all_calls_together_have_a_limit_too() {
     let unable = InProcess::new(limits).register(Script { path: "lint/a.lua", text: "" }).unwrap_err();
     assert_eq!(unable.cause, ScriptErrorKind::TotalTime);
 }
+
+/// Scripts get the TOML of documents, and those that cannot be read are no way around the limits of the parser.
+#[test]
+fn documents_whose_keys_nest_without_end() {
+    let part = format!("{} = ", vec!["a"; 79].join("."));
+    let bomb = format!("x = 1\n{part}{}1{}\n", format!("{{ {part}").repeat(79), " }".repeat(79));
+    let script = "function register(lint)\n\
+        for _, entity in ipairs({ \"workspace\", \"variable\", \"qualifier\" }) do\n\
+        lint:on({ stage = \"policy\", entity = entity, rule = { id = \"team/x\", title = \"t\", help = \"h\" }, handler = \"check\" })\n\
+        end end\nfunction check(ctx) return { { message = tostring(ctx.target.toml) } } end\n";
+    let mut tree = rototo_engine::Tree::default();
+    for path in ["rototo-workspace.toml", "variables/v.toml", "qualifiers/q.toml"] {
+        tree.insert(path, bomb.as_bytes());
+    }
+    tree.insert("lint/x.lua", script.as_bytes());
+    let lint = rototo_engine::lint_with(&rototo_engine::parse(tree), &mut InProcess::new(ScriptLimits::default()));
+    assert!(lint.errors() >= 3, "{lint:?}");
+}

@@ -106,11 +106,11 @@ impl Tree {
         }
     }
 
-    /// Returns whether the same paths beside the documents were [noticed](Self::notice): lint of equal documents differs
-    /// if they were not.
+    /// Returns whether the same paths beside the documents were [noticed](Self::notice), and the same objects have no
+    /// resource: lint of equal documents differs if not.
     #[must_use]
     pub fn has_same_unread_paths(&self, other: &Self) -> bool {
-        self.unread == other.unread
+        self.unread == other.unread && self.objects_without_resource() == other.objects_without_resource()
     }
 
     /// The noticed paths.

@@ -103,11 +103,12 @@ const FOLDERS: [Folder; 5] = [
 /// use rototo_engine::tree::resembles_directory;
 ///
 /// assert!(resembles_directory("Variables") && resembles_directory("variable"));
-/// assert!(!resembles_directory("variables") && !resembles_directory("src"));
+/// assert!(!resembles_directory("variables") && !resembles_directory("src") && !resembles_directory("resources/a"));
 /// ```
 #[must_use]
 pub fn resembles_directory(name: &str) -> bool {
-    FOLDERS.iter().all(|folder| folder.name != name)
+    !name.contains('/')
+        && FOLDERS.iter().all(|folder| folder.name != name)
         && FOLDERS.iter().any(|folder| folded(name) == folded(folder.name) || is_near(name, folder.name))
 }
 

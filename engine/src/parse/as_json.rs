@@ -3,13 +3,16 @@
 use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
+use crate::parse::toml::refuse_long_keys;
+
 /// The greatest depth at which values are read. Deeper values are `null`.
 const MAX_DEPTH: usize = 64;
 
 /// Converts a document. A date becomes a string, and a value that JSON can't express becomes `null`, as does a document
 /// that is not TOML.
 pub(crate) fn toml_as_json(bytes: &[u8]) -> Value {
-    let root = std::str::from_utf8(bytes).ok().and_then(|text| DeTable::parse(text).ok());
+    let text = std::str::from_utf8(bytes).ok().filter(|text| refuse_long_keys(text).is_ok());
+    let root = text.and_then(|text| DeTable::parse(text).ok());
     root.map_or(Value::Null, |root| table(root.get_ref(), 1))
 }
 

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use crate::document::text::Span;
+use crate::parse::toml::refuse_long_keys;
 
 /// One step from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) struct Places<'i>(Option<DeTable<'i>>);
 
 impl<'i> Places<'i> {
     pub(crate) fn of(bytes: &'i [u8]) -> Self {
-        let text = std::str::from_utf8(bytes).ok();
+        let text = std::str::from_utf8(bytes).ok().filter(|text| refuse_long_keys(text).is_ok());
         Self(text.and_then(|text| DeTable::parse(text).ok()).map(toml::Spanned::into_inner))
     }
 

@@ -18,8 +18,8 @@
 mod as_json;
 mod duplicate_key;
 mod field;
+mod foreign;
 pub(crate) mod infer;
-mod known_look;
 mod locate;
 mod manifest;
 mod node;

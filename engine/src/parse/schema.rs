@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::document::text::{Lines, Span, shortened};
 use crate::parse::ParseError;
 use crate::parse::duplicate_key::duplicate;
-use crate::parse::known_look::known_look;
+use crate::parse::foreign::foreign_format;
 use crate::parse::pattern;
 use crate::parse::schema_cost::SchemaCost;
 use crate::parse::schema_paths;
@@ -49,7 +49,7 @@ pub struct InvalidSchema {
 
 impl Schema {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        if let Some(message) = known_look(bytes) {
+        if let Some(message) = foreign_format(bytes) {
             return Err(ParseError { span: None, message: message.to_owned() });
         }
         // A byte order mark is no part of the text, as in TOML.

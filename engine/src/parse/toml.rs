@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeTable;
 
 use crate::document::text::Span;
-use crate::parse::known_look::known_look;
+use crate::parse::foreign::foreign_format;
 pub(super) use crate::parse::node::{Node, ValueKind};
 use crate::parse::node::{TableEntries, TableEntry};
 use crate::parse::reader;
@@ -34,7 +34,7 @@ pub(super) fn parse<T>(
     bytes: &[u8],
     project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>,
 ) -> Result<T, ParseError> {
-    if let Some(message) = known_look(bytes) {
+    if let Some(message) = foreign_format(bytes) {
         return Err(ParseError { span: None, message: message.to_owned() });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -142,7 +142,7 @@ fn object(entries: &TableEntries<'_>, depth: usize) -> Result<Value, ParseError>
 
 /// A dotted key nests one table per part, and inline tables hold dotted keys. The parser builds and drops such tables
 /// recursively, so excessively long keys are refused before parsing.
-fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
+pub(super) fn refuse_long_keys(text: &str) -> Result<(), ParseError> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.bytes().filter(|byte| *byte == b'.').count() >= MAX_KEY_PARTS && longest_key(line) > MAX_KEY_PARTS {

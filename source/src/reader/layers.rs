@@ -3,7 +3,10 @@
 //! A parent is a source with a version of its own. A relative one is in the same source as its child, at the same
 //! version. Files replace each other as a whole, by path; the base comes first, and the workspace itself last.
 
+use std::sync::Arc;
+
 use rototo_engine::Tree;
+use rototo_engine::parse::Extends;
 
 use crate::credentials::Access;
 use crate::error::{LayerFault, SourceFault};
@@ -34,10 +37,15 @@ impl Parent {
 /// Returns the parents that the manifest of `tree` names, the base first. A manifest that can't be read has none; lint
 /// reports the fault.
 pub(crate) fn parents(child: &Layer, tree: &Tree) -> Result<Vec<Parent>, LayerFault> {
-    let manifest = tree.get("rototo-workspace.toml").and_then(|document| std::str::from_utf8(&document.bytes).ok());
-    let manifest = manifest.and_then(|text| text.parse::<toml::Table>().ok());
-    let extends = manifest.as_ref().and_then(|manifest| manifest.get("extends")).and_then(toml::Value::as_array);
-    let named = extends.into_iter().flatten().filter_map(toml::Value::as_str);
+    let Some(manifest) = tree.get("rototo-workspace.toml") else { return Ok(Vec::new()) };
+    // The engine's parser is safe for any bytes: that of the toml crate alone overflows the stack on nested
+    // dotted keys.
+    let mut alone = Tree::default();
+    alone.insert("rototo-workspace.toml", Arc::clone(&manifest.bytes));
+    let parsed = rototo_engine::parse(alone);
+    let extends = parsed.manifest.as_ref().and_then(|manifest| manifest.content()).map(|manifest| &manifest.extends);
+    let Some(Extends::Sources(sources)) = extends else { return Ok(Vec::new()) };
+    let named = sources.iter().filter_map(|source| source.value());
     named.enumerate().map(|(index, text)| parent(child, index, text)).collect()
 }
 

@@ -1,8 +1,8 @@
-//! Bytes with a well-known look that are no document: what tools put into the place of a file.
+//! Well-known formats that are no document: what tools put into the place of a file.
 
 /// What `bytes` are instead of a document, and what to do about it.
-pub(super) fn known_look(bytes: &[u8]) -> Option<&'static str> {
-    const LOOKS: [(&[u8], &str); 6] = [
+pub(super) fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: [(&[u8], &str); 6] = [
         (b"version https://git-lfs.github.com/spec/", LFS),
         (b"\0GITCRYPT\0", GIT_CRYPT),
         (b"\xff\xfe", UTF_16),
@@ -12,7 +12,7 @@ pub(super) fn known_look(bytes: &[u8]) -> Option<&'static str> {
     ];
     let is_wide =
         || matches!(bytes, [0, first, 0, second, ..] | [first, 0, second, 0, ..] if *first != 0 && *second != 0);
-    let found = LOOKS.into_iter().find(|(look, _)| bytes.get(..look.len()) == Some(*look)).map(|(_, message)| message);
+    let found = SIGNATURES.into_iter().find(|(signature, _)| bytes.starts_with(signature)).map(|(_, message)| message);
     found.or_else(|| is_wide().then_some(UTF_16))
 }
 
@@ -26,15 +26,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_known_by_their_first_bytes() {
+    fn signatures_are_known_by_their_first_bytes() {
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
-        assert_eq!(known_look(pointer.as_bytes()), Some(LFS));
-        assert_eq!(known_look(b"\0GITCRYPT\0\x01"), Some(GIT_CRYPT));
+        assert_eq!(foreign_format(pointer.as_bytes()), Some(LFS));
+        assert_eq!(foreign_format(b"\0GITCRYPT\0\x01"), Some(GIT_CRYPT));
         for text in [&b"\xff\xfea\0"[..], b"\xfe\xff\0a", b"a\0b\0", b"\0a\0b"] {
-            assert_eq!(known_look(text), Some(UTF_16), "{text:?}");
+            assert_eq!(foreign_format(text), Some(UTF_16), "{text:?}");
         }
         for text in [&b""[..], b"a", b"schema_version = 1", b"{}", b"\xef\xbb\xbfa = 1", b"\0\0\0\0", b"a\0\0b"] {
-            assert_eq!(known_look(text), None, "{text:?}");
+            assert_eq!(foreign_format(text), None, "{text:?}");
         }
     }
 }
