@@ -12,6 +12,8 @@ use rototo_source::{Access, Reader, Source};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::load::metrics::LoadMetrics;
+use crate::load::turns::{TurnLimits, Turns};
 use crate::source::credentials::credentials;
 use crate::source::custom_rules::CustomRules;
 use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
@@ -26,12 +28,52 @@ pub(crate) struct Sources {
     reader: Reader,
     custom_rules: CustomRules,
     snapshots: Arc<Snapshots>,
+    polls: Turns<String>,
+    load: LoadMetrics,
 }
+
+/// The number of polls at once: in all, and of one namespace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollLimits {
+    /// In all.
+    pub(crate) at_once: usize,
+    /// Of one namespace.
+    pub(crate) per_namespace: usize,
+}
+
+impl Default for PollLimits {
+    fn default() -> Self {
+        Self { at_once: 16, per_namespace: 4 }
+    }
+}
+
+/// The number of polls that may wait for a turn. Each workspace has one poll at a time, so this is no limit for an
+/// install of ordinary size; a waiting poll takes a few hundred bytes.
+const WAITING_POLLS: usize = 65_536;
 
 impl Sources {
     /// Reads sources with `reader`, their Secrets with `client`, and keeps snapshots in `snapshots`.
-    pub(crate) fn new(client: Client, reader: Reader, custom_rules: CustomRules, snapshots: Snapshots) -> Self {
-        Self { client, reader, custom_rules, snapshots: Arc::new(snapshots) }
+    /// `limits` are those of polls; refused ones are counted in `load`.
+    pub(crate) fn new(
+        client: Client,
+        reader: Reader,
+        custom_rules: CustomRules,
+        snapshots: Snapshots,
+        limits: PollLimits,
+        load: LoadMetrics,
+    ) -> Self {
+        let polls = Turns::new(TurnLimits {
+            at_once: limits.at_once,
+            per_key: limits.per_namespace,
+            waiting: WAITING_POLLS,
+            waiting_per_key: WAITING_POLLS,
+        });
+        Self { client, reader, custom_rules, snapshots: Arc::new(snapshots), polls, load }
+    }
+
+    /// Counts what is refused because of a limit.
+    pub(crate) fn load(&self) -> &LoadMetrics {
+        &self.load
     }
 
     /// The content on disk.
@@ -52,6 +94,9 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<PollResult, PollError> {
         let result = self.run(spec, due, key).await;
+        if matches!(result, Err(PollError::Crowded(_))) {
+            self.load.refused("polls");
+        }
         log(&result);
         result
     }
@@ -63,10 +108,13 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<PollResult, PollError> {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
+        // Before anything is fetched: what waits for a turn afterwards is in memory. The wait is no fault of the
+        // source, and spec.timeout begins after it.
+        let turn = self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))?;
         let access = self.access(spec, source, key).await?;
         let custom_rules = self.custom_rules.clone();
         let poll = Poll { access, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };
-        poll.run(&self.reader, self.snapshots.store(key)?).await
+        poll.run(&self.reader, self.snapshots.store(key)?, &key.namespace, turn).await
     }
 
     /// Reads the source of `spec` at `revision`, and keeps its content if that is the content of `fingerprint`. Returns

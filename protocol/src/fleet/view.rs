@@ -67,6 +67,9 @@ impl Fleet {
         if view.unaccounted > 0 {
             view.change_at(self.unaccounted_until(), now);
         }
+        if let Some(until) = self.no_room_until(now) {
+            view.change_at(until, now);
+        }
         if self.goal.is_none() {
             view.behind.clear();
         }
