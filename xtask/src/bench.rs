@@ -34,6 +34,8 @@ enum Bench {
     Idle,
     /// The load of an operator under the reports of a large fleet.
     Reports,
+    /// The load of an operator under the requests of hostile callers.
+    Hostile,
     /// The time of a decision, beside the reference and a hand-written minimum.
     Resolve,
     /// The time of loading and reloading workspaces, beside the reference.
@@ -47,6 +49,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Propagation => fleet("propagation", &arguments.arguments),
         Bench::Idle => fleet("idle", &arguments.arguments),
         Bench::Reports => fleet("reports", &arguments.arguments),
+        Bench::Hostile => fleet("hostile", &arguments.arguments),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }

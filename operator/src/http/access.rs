@@ -298,17 +298,13 @@ impl Authorizer {
             return known;
         }
         let reviewed = async {
-            if let Some(wait) = self.token_refusals.wait(&peer, Instant::now()) {
-                return Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait });
-            }
+            self.may_be_reviewed(peer, &digest)?;
             let _turn = turn(&self.token_turns, &peer).await?;
             // Another request may have shown the same token meanwhile, and others of this address bad ones.
             if let Some(known) = known(remembered.margin) {
                 return known;
             }
-            if let Some(wait) = self.token_refusals.wait(&peer, Instant::now()) {
-                return Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait });
-            }
+            self.may_be_reviewed(peer, &digest)?;
             let reviewed = self.review_token(token).await;
             if let Err(Denied::BadToken(reason)) = &reviewed {
                 let now = Instant::now();
@@ -328,6 +324,16 @@ impl Authorizer {
         let until = caller.expires.min(Instant::now() + remembered.lasts);
         self.tokens.put(digest, caller.clone(), caller.account.bytes, until);
         Ok(caller)
+    }
+
+    /// Returns an error if an address has shown too many bad tokens. A token that was good a moment ago is reviewed all
+    /// the same: pods behind one address must not lose what they have because of one of them.
+    fn may_be_reviewed(&self, peer: Peer, token: &Digest) -> Result<(), Denied> {
+        let now = Instant::now();
+        match self.token_refusals.wait(&peer, now).filter(|_| self.tokens.get(token, now).is_none()) {
+            Some(wait) => Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait }),
+            None => Ok(()),
+        }
     }
 
     /// Asks for a review, unless a remembered approval lasts for longer than the margin.

@@ -28,7 +28,11 @@ impl Reviewed {
     }
 
     async fn check(&self, grant: Grant, windows: &Windows) -> Result<(), Denied> {
-        let (peer, header) = (Peer::at(IpAddr::from([10, 0, 0, 1])), format!("Bearer {}", token("a")));
+        self.check_token(&token("a"), grant, windows).await
+    }
+
+    async fn check_token(&self, token: &str, grant: Grant, windows: &Windows) -> Result<(), Denied> {
+        let (peer, header) = (Peer::at(IpAddr::from([10, 0, 0, 1])), format!("Bearer {token}"));
         let checked = self.authorizer.check(peer, Some(&header), grant, &TestServer::key(), windows).await;
         checked.map(|_| ())
     }
@@ -95,4 +99,18 @@ async fn an_account_that_asks_for_what_it_may_not_has_to_wait() {
     reviewed.change(|api| api.denies = false);
     advance(Duration::from_secs(1)).await;
     reviewed.check(Grant::Report, &windows).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_keeps_its_approval_beside_a_caller_of_its_address_that_shows_bad_tokens() {
+    let (reviewed, windows) = (Reviewed::new(), Windows::of(1, HEARTBEAT));
+    reviewed.check(Grant::Report, &windows).await.unwrap();
+    for number in 0..600 {
+        let bad = reviewed.check_token(&format!("bad-{number}"), Grant::Report, &windows).await;
+        assert!(matches!(bad, Err(Denied::BadToken(_) | Denied::TooManyRefusals { .. })), "{bad:?}");
+        advance(Duration::from_millis(400)).await;
+        if number % 30 == 0 {
+            reviewed.check(Grant::Report, &windows).await.unwrap();
+        }
+    }
 }

@@ -35,7 +35,8 @@ const PLACES: TurnLimits = TurnLimits { at_once: 32, per_key: 2, waiting: 0, wai
 const WRONG_CALLS: u32 = 20;
 /// The time after which it may make one more.
 const WRONG_CALL_EACH: Duration = Duration::from_secs(1);
-/// The time for which a delivery is known. The same one does nothing meanwhile.
+/// The time for which a delivery of a git host is known, whose body names the commits. The same one does nothing
+/// meanwhile.
 const DELIVERY: Duration = Duration::from_secs(60);
 /// The number of deliveries that are known.
 const DELIVERIES: usize = 4_096;
@@ -130,6 +131,9 @@ impl Webhooks {
         }
         let delivery = checked?;
         let now = Instant::now();
+        if !proof.names_commits() {
+            return Ok(Delivery::New);
+        }
         if self.deliveries.get(&delivery, now).is_some() {
             return Ok(Delivery::Repeated);
         }

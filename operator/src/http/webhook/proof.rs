@@ -17,8 +17,10 @@ const SIGNATURES: [(&str, &str); 6] = [
     ("x-forgejo-signature", ""),
     ("x-gogs-signature", ""),
     ("x-hub-signature", "sha256="),
-    ("x-rototo-signature", "sha256="),
+    (OF_ANY_SENDER, "sha256="),
 ];
+/// The header of senders that are no git hosts. They may send the same body each time.
+const OF_ANY_SENDER: &str = "x-rototo-signature";
 /// The header in which GitLab sends the key itself.
 const TOKEN: &str = "x-gitlab-token";
 /// The header in which Azure DevOps sends the key, as the password of Basic authentication. The user name is not used.
@@ -79,6 +81,12 @@ impl Proof {
     pub(super) fn header(&self) -> &'static str {
         let (Self::Hmac(header, _) | Self::Key(header, _)) = self;
         header
+    }
+
+    /// Returns whether the body is signed by a git host, whose bodies name the commits: the same body is the same
+    /// delivery.
+    pub(super) fn names_commits(&self) -> bool {
+        matches!(self, Self::Hmac(header, _) if *header != OF_ANY_SENDER)
     }
 
     /// Returns whether the proof may fit one of the keys, before the body is read. It takes as long for a wrong key as
