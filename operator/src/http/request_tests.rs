@@ -3,9 +3,9 @@
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
 use futures::future::join_all;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::http::server_tests::{TestServer, fleet_path, read, report, request, token, until};
+use crate::http::server_tests::{PATIENCE, TestServer, fleet_path, read, report, request, token, until};
 use crate::source::snapshot_cache::SnapshotRequest;
 
 #[tokio::test]
@@ -157,4 +157,17 @@ async fn a_pod_that_makes_processes_up_learns_that_it_has_too_many() {
     assert_eq!(server.context.load().requests_refused("processes_of_pod"), 1);
     let other = request(Method::POST, &fleet_path("config"), &token("b"), report(0));
     assert_eq!(server.send(other).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_of_a_stranger_for_the_replicas_is_not_kept() {
+    let server = TestServer::start().await;
+    let header =
+        "POST /v1/replicas HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\n\r\n{";
+    let mut stream = server.connect().await.unwrap();
+    stream.write_all(header.as_bytes()).await.unwrap();
+    let mut received = [0; 12];
+    // The answer comes although the body does not.
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut received)).await.unwrap().unwrap();
+    assert_eq!(&received, b"HTTP/1.1 403");
 }

@@ -13,9 +13,11 @@ use rototo_lua::Subprocess;
 
 use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
 
-/// The workspaces that may run their rules at a time, in all and of one namespace, and those that wait with the
-/// documents that they have fetched.
-const TURNS: TurnLimits = TurnLimits { at_once: 4, per_key: 1, waiting: 64, waiting_per_key: 4 };
+/// The workspaces that may run their rules at a time, in all and of one namespace.
+const TURNS: TurnLimits = TurnLimits { at_once: 4, per_key: 1, waiting: QUEUE.at_once, waiting_per_key: QUEUE.per_key };
+/// The workspaces that run their rules or wait for it, each with the documents that it has fetched. Others keep their
+/// turns among the polls until there is room, so that no more documents are fetched meanwhile.
+const QUEUE: TurnLimits = TurnLimits { at_once: 64, per_key: 4, waiting: 65_536, waiting_per_key: 65_536 };
 
 /// The policy for custom rules.
 #[derive(Clone, Debug)]
@@ -24,6 +26,7 @@ pub struct CustomRules(Option<Arc<SandboxProgram>>);
 #[derive(Debug)]
 struct SandboxProgram {
     program: PathBuf,
+    queue: Turns<String>,
     turns: Turns<String>,
 }
 
@@ -31,7 +34,7 @@ impl CustomRules {
     /// Runs them in `program`, which is started with [`rototo_lua::SANDBOX`].
     #[must_use]
     pub fn run_by(program: PathBuf) -> Self {
-        Self(Some(Arc::new(SandboxProgram { program, turns: Turns::new(TURNS) })))
+        Self(Some(Arc::new(SandboxProgram { program, queue: Turns::new(QUEUE), turns: Turns::new(TURNS) })))
     }
 
     /// Runs none, and refuses a workspace that has some.
@@ -43,6 +46,13 @@ impl CustomRules {
     /// Returns whether the rules of these documents need a turn.
     pub(crate) fn needs_turn(&self, tree: &Tree) -> bool {
         self.0.is_some() && has_rules(tree)
+    }
+
+    /// Waits until a workspace of `namespace` may wait for its turn. It waits, or runs its rules, until the returned value
+    /// is dropped.
+    pub(crate) async fn queue(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
+        let Some(sandbox) = &self.0 else { return Ok(None) };
+        sandbox.queue.take(&namespace.to_owned()).await.map(Some)
     }
 
     /// Waits until a workspace of `namespace` may run its rules. The turn ends when the returned value is dropped.

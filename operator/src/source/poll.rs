@@ -176,8 +176,8 @@ impl Poll {
     /// Polls for a workspace of `namespace`, within `turn`. Returns the known result when no layer of the source has
     /// moved.
     ///
-    /// The turn ends when the files have been fetched. Lint then takes a turn of its own if it runs custom rules, and
-    /// `spec.timeout` limits both.
+    /// The turn ends with the poll, or when a workspace with custom rules waits for its turn to run them. `spec.timeout`
+    /// limits all of it.
     pub async fn run(
         self,
         reader: &Reader,
@@ -191,11 +191,13 @@ impl Poll {
         match read {
             Fetch::Known(found) => Ok(*found),
             Fetch::New(fetched) if self.custom_rules.needs_turn(&fetched.tree) => {
-                drop(turn);
                 let lint = async {
-                    let turn = self.custom_rules.clone().turn(namespace).await;
-                    let turn = turn.map_err(|_| PollError::Crowded("workspaces with custom rules"))?;
-                    self.lint_beside(*fetched, store, turn).await
+                    let crowded = |_| PollError::Crowded("workspaces with custom rules");
+                    let custom_rules = self.custom_rules.clone();
+                    let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
+                    drop(turn);
+                    let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
+                    self.lint_beside(*fetched, store, (turn, queued)).await
                 };
                 let limited = tokio::time::timeout_at(began + timeout, lint).await;
                 limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))

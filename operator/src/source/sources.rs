@@ -157,3 +157,80 @@ fn log(result: &Result<PollResult, PollError>) {
         Err(error) => warn!(code = error.code(), %error, "the source could not be read"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::http::{Request, Response};
+    use kube::client::Body;
+    use rototo_source::{FileSources, ReaderOptions};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn sources(folder: &std::path::Path, custom_rules: CustomRules) -> Arc<Sources> {
+        let unused = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
+        let reader = ReaderOptions {
+            cache_dir: Some(folder.join("git")),
+            file_sources: FileSources::Allowed,
+            ..ReaderOptions::default()
+        };
+        let client = Client::new(tower::service_fn(unused), "default");
+        let snapshots = Snapshots::new(folder.join("snapshots"));
+        let reader = Reader::new(reader).unwrap();
+        let (limits, load) = (PollLimits::default(), LoadMetrics::default());
+        Arc::new(Sources::new(client, reader, custom_rules, snapshots, limits, load))
+    }
+
+    async fn poll(sources: &Sources, source: &str, key: &WorkspaceKey, timeout: &str) -> Result<PollResult, PollError> {
+        let spec = serde_json::from_value(json!({ "source": source, "timeout": timeout })).unwrap();
+        sources.poll(&spec, DuePoll { age: Duration::ZERO, known: None }, key).await
+    }
+
+    fn key(namespace: &str, number: usize) -> WorkspaceKey {
+        WorkspaceKey { namespace: namespace.to_owned(), name: format!("config-{number}") }
+    }
+
+    #[tokio::test]
+    async fn polls_of_one_namespace_that_hang_do_not_hold_up_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = sources(folder.path(), CustomRules::off());
+        // A host that accepts connections and never answers.
+        let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = format!("https://{}/config.tar.gz", host.local_addr().unwrap());
+        let mut polls = Vec::new();
+        for number in 0..50 {
+            let (sources, source) = (sources.clone(), source.clone());
+            polls.push(tokio::spawn(async move { poll(&sources, &source, &key("greedy", number), "5m").await }));
+        }
+        while sources.polls.waiting() < 46 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sources.polls.taken(), 4);
+        let workspace = folder.path().join("workspace");
+        std::fs::create_dir_all(&workspace).unwrap();
+        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        let local = format!("file://{}", workspace.display());
+        poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
+        polls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn the_wait_for_custom_rules_is_part_of_the_poll() {
+        let folder = tempfile::tempdir().unwrap();
+        let custom_rules = CustomRules::run_by("/nonexistent".into());
+        let sources = sources(folder.path(), custom_rules.clone());
+        let workspace = folder.path().join("workspace");
+        std::fs::create_dir_all(workspace.join("lint")).unwrap();
+        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        std::fs::write(workspace.join("lint/rule.lua"), "return {}\n").unwrap();
+        let local = format!("file://{}", workspace.display());
+        let _held = custom_rules.turn("greedy").await.unwrap();
+        let waits = poll(&sources, &local, &key("greedy", 0), "1s").await;
+        assert!(matches!(waits, Err(PollError::LintTimedOut(_))), "{waits:?}");
+        assert_eq!(sources.polls.taken(), 0, "a poll that waits for custom rules has given its turn back");
+        poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
+    }
+}
