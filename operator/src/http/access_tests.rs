@@ -52,8 +52,8 @@ impl Reviewed {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_back_is_refused_within_two_heartbeats_and_a_minute() {
-    let (no_grant, no_token): (fn(&mut ApiServer), fn(&mut ApiServer)) =
-        (|api| api.denies = true, |api| api.forgets = true);
+    let no_grant: fn(&mut ApiServer) = |api| api.denies = true;
+    let no_token: fn(&mut ApiServer) = |api| api.forgets = true;
     for processes in [1, 10_000] {
         for (what, taken_back) in [("grant", no_grant), ("token of a pod that is gone", no_token)] {
             let (reviewed, windows) = (Reviewed::new(), Windows::of(processes, HEARTBEAT));

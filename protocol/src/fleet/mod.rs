@@ -100,7 +100,7 @@ pub struct Fleet {
     /// The time at which the operator last turned away a report, whoever sent it.
     turned_away: Moment,
     /// The time at which a process last reported for which there is no room.
-    no_room: Option<Moment>,
+    no_room: Option<(Moment, NoRoom)>,
     /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported and that is later than the goal.
@@ -292,7 +292,7 @@ impl Fleet {
         };
         let new = !self.processes.contains_key(&id);
         if new && let Err(full) = self.room_for(&id, now) {
-            self.note_no_room(now);
+            self.note_no_room(full, now);
             return Err(full);
         }
         let process =

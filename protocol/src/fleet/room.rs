@@ -21,7 +21,7 @@ pub const UNBOUND_PROCESSES: usize = 256;
 pub const PROCESSES: usize = 10_000;
 
 /// The reason why a process is not counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoRoom {
     /// Its pod has the largest number of processes.
     Pod,
@@ -82,15 +82,16 @@ impl Fleet {
     }
 
     /// Notes that a process has reported for which there is no room.
-    pub(super) fn note_no_room(&mut self, now: Moment) {
-        self.no_room = Some(now);
+    pub(super) fn note_no_room(&mut self, full: NoRoom, now: Moment) {
+        self.no_room = Some((now, full));
         if let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()) {
             cohort.lose();
         }
     }
 
-    /// Returns the time until which a process may exist for which there is no room, if that lies ahead.
-    pub(super) fn no_room_until(&self, now: Moment) -> Option<Moment> {
-        self.no_room.map(|then| then + self.windows().silence).filter(|until| now < *until)
+    /// Returns the time until which a process may exist for which there is no room, if that lies ahead, and the limit.
+    pub(super) fn no_room_until(&self, now: Moment) -> Option<(Moment, NoRoom)> {
+        let silence = self.windows().silence;
+        self.no_room.map(|(then, full)| (then + silence, full)).filter(|(until, _)| now < *until)
     }
 }

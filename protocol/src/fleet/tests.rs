@@ -322,6 +322,7 @@ fn a_pod_has_a_limited_number_of_processes() {
     assert!(history.view().millis.is_none_or(|millis| millis.all.is_none()), "{:?}", history.view().millis);
     let until = history.view().next_change.unwrap();
     assert!(until > history.now, "the state ends by itself");
+    assert_eq!(history.view().no_room, Some(NoRoom::Pod));
     let processes: Vec<_> = (0..PROCESSES_PER_POD).map(|number| format!("p1/{number}")).collect();
     let mut reporting: Vec<&str> = processes.iter().map(String::as_str).collect();
     reporting.push("p2");
