@@ -227,8 +227,8 @@ pub struct FleetSpec {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSpec {
-    /// A Secret of this namespace. Each of its values is a key with which a call may be signed, so two keys can be
-    /// valid while one is rotated.
+    /// A Secret of this namespace. Each value of at least 16 bytes under a name that begins with `webhook` is a key with
+    /// which a call may be signed, so two keys can be valid while one is rotated.
     pub secret_ref: SecretRef,
 }
 

@@ -41,7 +41,9 @@ impl BenchEnvironment {
         let plane = ControlPlane::start()?;
         plane.install_crds()?;
         let namespace = Namespace::create(&plane, "bench").await?;
-        let operator = Operator::start_with(&namespace, &["--heartbeat-seconds=15"])?;
+        // All processes of a bench have one address.
+        let operator =
+            Operator::start_with(&namespace, &["--heartbeat-seconds=15", "--connections-per-address=65536"])?;
         let example = xtask::cargo::root().join("examples/degradation-config");
         let repository = GitRepo::with_workspace(&example, "workspaces/prod")?;
         namespace.grant(ACCOUNT, &[WORKSPACE])?;

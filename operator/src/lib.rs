@@ -11,6 +11,7 @@
 //! - `status` (pure but for its edge) derives conditions, columns, and Events, and has the metrics.
 //! - `http` serves snapshots, takes reports and webhook calls, and answers the probes.
 //! - `leader` lets one process write at a time.
+//! - `load` shares turns, budgets, and memory between strangers, and counts what was refused for lack of them.
 //! - `run` starts all of it, and ends it in order.
 //!
 //! The leaves `source`, `marker`, `fleet`, and `leader` know nothing of each other; `reconcile` joins them. Nothing
@@ -22,6 +23,7 @@
 mod fleet;
 mod http;
 mod leader;
+mod load;
 mod marker;
 mod reconcile;
 mod run;

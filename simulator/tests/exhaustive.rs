@@ -118,7 +118,7 @@ impl ModelWorld {
         };
         let uid = identity(message.process);
         let now = self.now();
-        self.fleet.report(&report, Some(PodIdentity { name: uid.clone(), uid }), now, 1.0);
+        self.fleet.report(&report, Some(PodIdentity { name: uid.clone(), uid }), now, 1.0).unwrap();
     }
 
     fn publish(&mut self) {

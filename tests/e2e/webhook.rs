@@ -25,7 +25,7 @@ impl WebhookHost {
         let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await;
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "rototo-webhook" },
-            "stringData": { "webhook-old": "retired soon enough", "webhook-new": format!("{KEY}\n") },
+            "stringData": { "webhook-old": "retired very soon", "webhook": format!("{KEY}\n"), "username": "git-git-git-git-git" },
         });
         scene.namespace.apply(&secret.to_string()).unwrap();
         let webhook = json!({ "secretRef": { "name": "rototo-webhook" } });
@@ -76,7 +76,7 @@ async fn a_signed_call_makes_a_push_arrive_without_waiting_for_the_interval() {
 async fn a_call_before_the_commit_can_be_read_is_answered_by_a_later_poll() {
     let host = WebhookHost::of("hook-early").await;
     let body = b"{}";
-    assert_eq!(host.call(&host.path, Some(&sign("retired soon enough", body)), body).await, StatusCode::ACCEPTED);
+    assert_eq!(host.call(&host.path, Some(&sign("retired very soon", body)), body).await, StatusCode::ACCEPTED);
     host.scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     host.scene.repository.push().unwrap();
     let head = host.scene.repository.head().unwrap();
@@ -95,7 +95,8 @@ async fn calls_without_a_valid_signature_are_refused() {
     assert_eq!(host.call(&host.path, Some("00"), body).await, StatusCode::UNAUTHORIZED);
     assert_eq!(host.call(&host.path, Some(&sign("guessed", body)), body).await, StatusCode::UNAUTHORIZED);
     assert_eq!(host.call(&host.path, Some(&sign(KEY, b"other")), body).await, StatusCode::UNAUTHORIZED);
-    let long = vec![b' '; 1024 * 1024 + 1];
+    assert_eq!(host.call(&host.path, Some(&sign("git-git-git-git-git", body)), body).await, StatusCode::UNAUTHORIZED);
+    let long = vec![b' '; 25 * 1024 * 1024 + 1];
     assert_eq!(host.call(&host.path, Some(&sign(KEY, &long)), &long).await, StatusCode::PAYLOAD_TOO_LARGE);
     // A caller without a key does not learn which workspaces exist.
     let elsewhere = host.path.replace(WORKSPACE, "elsewhere");

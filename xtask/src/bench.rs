@@ -36,6 +36,8 @@ enum Bench {
     Reports,
     /// The time until a change is published beside hostile neighbours.
     Neighbours,
+    /// The load of an operator under the requests of hostile callers.
+    Hostile,
     /// The time of a decision, beside the reference and a hand-written minimum.
     Resolve,
     /// The time of loading and reloading workspaces, beside the reference.
@@ -50,6 +52,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Idle => fleet("idle", &arguments.arguments),
         Bench::Reports => fleet("reports", &arguments.arguments),
         Bench::Neighbours => fleet("neighbours", &arguments.arguments),
+        Bench::Hostile => fleet("hostile", &arguments.arguments),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }

@@ -2,14 +2,19 @@
 //! `rototoworkspaces/snapshot` (get) and `rototoworkspaces/fleet` (create).
 //!
 //! [`Authorizer::check`] is the entry point. It remembers an approval for two heartbeats of the fleet and a minute, and
-//! that of a token never longer than the token lives. It remembers no refusal, so that a new grant works at once.
-//! Heartbeats renew an approval that will be forgotten soon, by asking again: a change after a quiet hour costs no
-//! review, and a grant that was taken back is still refused within that time.
+//! that of a token never longer than the token lives. It remembers no refused grant, so that a new grant works at once;
+//! a bad token never becomes a good one, and is remembered for [`BAD_TOKEN`]. Heartbeats renew an approval that will be
+//! forgotten soon, by asking again: a change after a quiet hour costs no review, and a grant that was taken back is
+//! still refused within that time.
+//!
+//! A stranger must not take the reviews of others: at most [`AT_ONCE`] of each kind run at once, addresses and accounts
+//! take turns, and each has a budget of reviews that end in a refusal. Everything is remembered by digest, in bounded
+//! memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,16 +29,36 @@ use rototo_protocol::fleet::PodIdentity;
 use rototo_protocol::windows::Windows;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::http::connections::Peer;
+use crate::load::budgets::Budgets;
+use crate::load::remembered::Remembered;
+use crate::load::turns::{TurnLimits, Turns};
 use crate::workspace_key::WorkspaceKey;
 
 /// The time for which a token without an expiry is believed.
 const UNDATED: Duration = Duration::from_secs(120);
-/// The time within which the API server answers a review.
+/// The time for which a bad token is known to be bad.
+pub(crate) const BAD_TOKEN: Duration = Duration::from_secs(5);
+/// The time within which the API server answers a review, and the longest wait for the turn to ask.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// The largest number of approvals that are remembered.
 const REMEMBERED: usize = 65_536;
+/// The memory of approved tokens, in bytes.
+const REMEMBERED_BYTES: usize = 32 * 1024 * 1024;
+/// The largest number of bad tokens that are remembered.
+const BAD_TOKENS: usize = 4_096;
+/// The largest number of reviews of tokens at once, and of grants. An API server answers some thousand a second.
+const AT_ONCE: usize = 32;
+/// The limits of reviews. A whole fleet may wait after a restart; one address or account has a quarter at most.
+const REVIEWS: TurnLimits = TurnLimits { at_once: AT_ONCE, per_key: 8, waiting: 4_096, waiting_per_key: 512 };
+/// The number of bad tokens that one address may show at once, and of refused grants that one account may ask for.
+const REFUSALS: u32 = 60;
+/// The time after which an address or account may get one more refusal by a review.
+const REFUSAL_EACH: Duration = Duration::from_millis(500);
+/// The longest explanation of the API server that is passed on, in characters.
+const EXPLANATION: usize = 300;
 
 /// A grant on a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +110,19 @@ pub enum Denied {
     /// The API server can't be asked.
     #[error("the API server can't be asked who this is; try again: {0}")]
     Unavailable(String),
+    /// The sender has caused too many reviews that ended in a refusal.
+    #[error("too many {refused} came from this {sender}: try again in {} s", wait.as_secs() + 1)]
+    TooManyRefusals {
+        /// What was refused.
+        refused: &'static str,
+        /// Whose budget is spent.
+        sender: &'static str,
+        /// The time until the next one is reviewed.
+        wait: Duration,
+    },
+    /// Too many reviews wait already.
+    #[error("too many tokens and grants wait for the API server's answer; try again")]
+    Crowded,
 }
 
 /// The time for which an approval is remembered, and the time that must be left of it.
@@ -97,22 +135,31 @@ struct ApprovalWindow {
 /// Asks the API server for reviews, and remembers its approvals.
 pub struct Authorizer {
     client: Client,
-    tokens: Mutex<HashMap<Digest, ReviewedToken>>,
-    grants: Mutex<HashMap<AccessReview, Arc<Approval>>>,
-}
-
-/// A token that the API server knows.
-struct ReviewedToken {
-    caller: Caller,
-    until: Instant,
+    tokens: Remembered<Caller>,
+    bad_tokens: Remembered<String>,
+    grants: Mutex<HashMap<Digest, Arc<Approval>>>,
+    token_turns: Turns<Peer>,
+    grant_turns: Turns<Digest>,
+    token_refusals: Budgets<Peer>,
+    grant_refusals: Budgets<Digest>,
 }
 
 /// The question of a review: may this account use this grant on this workspace?
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 struct AccessReview {
-    account: Arc<RbacSubject>,
+    account: Arc<Account>,
     grant: Grant,
     key: WorkspaceKey,
+}
+
+impl AccessReview {
+    /// Returns the name under which the answer is remembered.
+    fn digest(&self) -> Digest {
+        let WorkspaceKey { namespace, name } = &self.key;
+        let (verb, subresource) = self.grant.verb_and_subresource();
+        let parts = format!("{} {verb} {} {namespace} {name}", self.account.digest, subresource.unwrap_or("-"));
+        Digest::of(parts.as_bytes())
+    }
 }
 
 /// The API server's approval. One request asks while the others wait: a fleet of one ServiceAccount comes all at once.
@@ -122,10 +169,18 @@ struct Approval {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// The account of a sender, and the digest by which limits know it.
+#[derive(Debug)]
+struct Account {
+    subject: RbacSubject,
+    digest: Digest,
+    bytes: usize,
+}
+
 /// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    account: Arc<RbacSubject>,
+    account: Arc<Account>,
     expires: Instant,
     pod: Option<PodIdentity>,
 }
@@ -133,7 +188,7 @@ pub struct Caller {
 /// The subject that RBAC knows. It is the same for all pods of a ServiceAccount, so that one review of a grant serves
 /// all of them: it leaves out the facts about the one object that a token is bound to. Other facts of an authenticator
 /// stay, as they may be limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 struct RbacSubject {
     name: Option<String>,
     uid: Option<String>,
@@ -152,11 +207,26 @@ impl RbacSubject {
     }
 }
 
+impl Account {
+    fn of(user: UserInfo) -> Self {
+        let subject = RbacSubject::of(user);
+        // Two accounts have one text only if they are the same. Writing to memory can't fail.
+        let text = serde_json::to_vec(&subject).unwrap_or_default();
+        Self { subject, digest: Digest::of(&text), bytes: text.len() }
+    }
+}
+
 impl Caller {
+    /// Returns the digest by which limits know the sender: its pod, or else its account.
+    #[must_use]
+    pub(crate) fn source(&self) -> Digest {
+        self.pod.as_ref().map_or(self.account.digest, |pod| Digest::of(pod.uid.as_bytes()))
+    }
+
     /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.
     #[must_use]
     pub fn pod_in(&self, namespace: &str) -> Option<PodIdentity> {
-        let account = self.account.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
+        let account = self.account.subject.name.as_ref()?.strip_prefix("system:serviceaccount:")?;
         let (own, _) = account.split_once(':')?;
         self.pod.clone().filter(|_| own == namespace)
     }
@@ -180,13 +250,23 @@ impl Authorizer {
     /// Asks with `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, tokens: Mutex::default(), grants: Mutex::default() }
+        Self {
+            client,
+            tokens: Remembered::new(REMEMBERED, REMEMBERED_BYTES),
+            bad_tokens: Remembered::new(BAD_TOKENS, BAD_TOKENS * 2 * EXPLANATION),
+            grants: Mutex::default(),
+            token_turns: Turns::new(REVIEWS),
+            grant_turns: Turns::new(REVIEWS),
+            token_refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
+            grant_refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
+        }
     }
 
-    /// Returns the sender of this `Authorization` header, provided that it has `grant` on the workspace. `windows` are
-    /// those of the workspace's fleet.
+    /// Returns the sender of this `Authorization` header, provided that it has `grant` on the workspace. The request
+    /// came from `peer`, and `windows` are those of the workspace's fleet.
     pub async fn check(
         &self,
+        peer: Peer,
         authorization: Option<&str>,
         grant: Grant,
         key: &WorkspaceKey,
@@ -198,7 +278,7 @@ impl Authorizer {
             margin: if grant == Grant::Report { windows.renewal } else { Duration::ZERO },
             lasts: windows.approval,
         };
-        let caller = self.caller(token, remembered).await?;
+        let caller = self.caller(peer, token, remembered).await?;
         let asked = AccessReview { account: caller.account.clone(), grant, key: key.clone() };
         self.approve(&asked, remembered).await?;
         if grant == Grant::Report {
@@ -207,34 +287,53 @@ impl Authorizer {
         Ok(caller)
     }
 
-    async fn caller(&self, token: &str, remembered: ApprovalWindow) -> Result<Caller, Denied> {
+    async fn caller(&self, peer: Peer, token: &str, remembered: ApprovalWindow) -> Result<Caller, Denied> {
         // The token itself is not kept.
         let digest = Digest::of(token.as_bytes());
-        let known = |margin| {
-            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = tokens.get(&digest).filter(|known| known.until > Instant::now() + margin);
-            known.map(|known| known.caller.clone())
+        let known = |margin| match self.bad_tokens.get(&digest, Instant::now()) {
+            Some(reason) => Some(Err(Denied::BadToken(reason))),
+            None => self.tokens.get(&digest, Instant::now() + margin).map(Ok),
         };
-        if let Some(caller) = known(remembered.margin) {
-            return Ok(caller);
+        if let Some(known) = known(remembered.margin) {
+            return known;
         }
-        let caller = match self.review_token(token).await {
+        let reviewed = async {
+            self.may_be_reviewed(peer, &digest)?;
+            let _turn = turn(&self.token_turns, &peer).await?;
+            // Another request may have shown the same token meanwhile, and others of this address bad ones.
+            if let Some(known) = known(remembered.margin) {
+                return known;
+            }
+            self.may_be_reviewed(peer, &digest)?;
+            let reviewed = self.review_token(token).await;
+            if let Err(Denied::BadToken(reason)) = &reviewed {
+                let now = Instant::now();
+                self.token_refusals.spend(&peer, now);
+                self.tokens.forget(&digest);
+                self.bad_tokens.put(digest, reason.clone(), reason.len(), now + BAD_TOKEN);
+            }
+            reviewed
+        };
+        let caller = match reviewed.await {
             // An approval that still lasts for a moment also holds while the API server does not answer.
-            Err(unavailable @ Denied::Unavailable(_)) => return known(Duration::ZERO).ok_or(unavailable),
+            Err(unavailable @ (Denied::Unavailable(_) | Denied::Crowded | Denied::TooManyRefusals { .. })) => {
+                return known(Duration::ZERO).unwrap_or(Err(unavailable));
+            }
             reviewed => reviewed?,
         };
-        let now = Instant::now();
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= REMEMBERED {
-            tokens.retain(|_, known| known.until > now);
-        }
-        if tokens.len() < REMEMBERED {
-            tokens.insert(
-                digest,
-                ReviewedToken { caller: caller.clone(), until: caller.expires.min(now + remembered.lasts) },
-            );
-        }
+        let until = caller.expires.min(Instant::now() + remembered.lasts);
+        self.tokens.put(digest, caller.clone(), caller.account.bytes, until);
         Ok(caller)
+    }
+
+    /// Returns an error if an address has shown too many bad tokens. A token that was good a moment ago is reviewed all
+    /// the same: pods behind one address must not lose what they have because of one of them.
+    fn may_be_reviewed(&self, peer: Peer, token: &Digest) -> Result<(), Denied> {
+        let now = Instant::now();
+        match self.token_refusals.wait(&peer, now).filter(|_| self.tokens.get(token, now).is_none()) {
+            Some(wait) => Err(Denied::TooManyRefusals { refused: "bad tokens", sender: "address", wait }),
+            None => Ok(()),
+        }
     }
 
     /// Asks for a review, unless a remembered approval lasts for longer than the margin.
@@ -243,38 +342,54 @@ impl Authorizer {
         asked: &AccessReview,
         ApprovalWindow { margin, lasts }: ApprovalWindow,
     ) -> Result<(), Denied> {
-        let approval = self.approval(asked);
+        let digest = asked.digest();
+        let approval = self.approval(digest);
         if approval.lasts(margin) {
             return Ok(());
         }
-        let _turn = approval.turn.lock().await;
+        let _one_asks = approval.turn.lock().await;
         if approval.lasts(margin) {
             return Ok(());
         }
-        match self.review_grant(asked).await {
+        let reviewed = self.review_in_turn(asked).await;
+        match reviewed {
             Ok(()) => approval.set(Some(Instant::now() + lasts)),
-            Err(Denied::Unavailable(_)) if approval.lasts(Duration::ZERO) => {}
-            Err(unavailable @ Denied::Unavailable(_)) => return Err(unavailable),
-            Err(refused) => {
-                approval.set(None);
-                return Err(refused);
-            }
+            Err(Denied::Forbidden { .. }) => approval.set(None),
+            Err(_) if approval.lasts(Duration::ZERO) => return Ok(()),
+            Err(_) => {}
         }
-        Ok(())
+        if !approval.was_given() {
+            self.forget(digest, &approval);
+        }
+        reviewed
+    }
+
+    async fn review_in_turn(&self, asked: &AccessReview) -> Result<(), Denied> {
+        let account = asked.account.digest;
+        if let Some(wait) = self.grant_refusals.wait(&account, Instant::now()) {
+            return Err(Denied::TooManyRefusals { refused: "requests without a grant", sender: "account", wait });
+        }
+        let _turn = turn(&self.grant_turns, &account).await?;
+        let reviewed = self.review_grant(asked).await;
+        if matches!(reviewed, Err(Denied::Forbidden { .. })) {
+            self.grant_refusals.spend(&account, Instant::now());
+        }
+        reviewed
     }
 
     /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
     /// hour costs no review.
     async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
-        if self.approval(&asked).was_given() {
+        let known = self.approvals().get(&asked.digest()).is_some_and(|approval| approval.was_given());
+        if known {
             // The next reader sees the result.
             let _ = self.approve(&asked, remembered).await;
         }
     }
 
-    fn approval(&self, asked: &AccessReview) -> Arc<Approval> {
-        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(approval) = grants.get(asked) {
+    fn approval(&self, asked: Digest) -> Arc<Approval> {
+        let mut grants = self.approvals();
+        if let Some(approval) = grants.get(&asked) {
             return approval.clone();
         }
         if grants.len() >= REMEMBERED {
@@ -282,9 +397,33 @@ impl Authorizer {
         }
         let approval = Arc::<Approval>::default();
         if grants.len() < REMEMBERED {
-            grants.insert(asked.clone(), approval.clone());
+            grants.insert(asked, approval.clone());
         }
         approval
+    }
+
+    /// Forgets what was asked and not approved.
+    fn forget(&self, asked: Digest, approval: &Arc<Approval>) {
+        let mut grants = self.approvals();
+        if grants.get(&asked).is_some_and(|known| Arc::ptr_eq(known, approval)) {
+            grants.remove(&asked);
+        }
+    }
+
+    fn approvals(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Approval>>> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of grants that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_grants(&self) -> usize {
+        self.approvals().len()
+    }
+
+    /// The number of requests that are reviewed, or wait for it.
+    #[cfg(test)]
+    pub(super) fn reviews(&self) -> usize {
+        self.token_turns.taken() + self.token_turns.waiting()
     }
 
     async fn review_token(&self, token: &str) -> Result<Caller, Denied> {
@@ -297,14 +436,18 @@ impl Authorizer {
         match status.user {
             Some(user) if status.authenticated == Some(true) && meant => {
                 let (pod, expires) = (pod(&user), Instant::now() + lives_for(token));
-                Ok(Caller { pod, expires, account: Arc::new(RbacSubject::of(user)) })
+                Ok(Caller { pod, expires, account: Arc::new(Account::of(user)) })
             }
-            _ => Err(Denied::BadToken(status.error.unwrap_or_else(|| "it is for another audience".to_owned()))),
+            _ => {
+                let reason = status.error.unwrap_or_else(|| "it is for another audience".to_owned());
+                Err(Denied::BadToken(reason.chars().take(EXPLANATION).collect()))
+            }
         }
     }
 
     async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
         let AccessReview { account, grant, key } = asked;
+        let account = &account.subject;
         let (verb, subresource) = grant.verb_and_subresource();
         let spec = SubjectAccessReviewSpec {
             user: account.name.clone(),
@@ -346,6 +489,14 @@ impl Authorizer {
             Ok(answer) => answer.map_err(|error| Denied::Unavailable(rototo_connection::api_error(&error))),
             Err(_) => Err(Denied::Unavailable(format!("no answer within {ANSWERS_WITHIN:?}"))),
         }
+    }
+}
+
+/// Waits for a turn to ask the API server.
+async fn turn<K: Eq + std::hash::Hash + Clone>(turns: &Turns<K>, key: &K) -> Result<impl Drop + use<K>, Denied> {
+    match timeout(ANSWERS_WITHIN, turns.take(key)).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(Denied::Crowded),
     }
 }
 

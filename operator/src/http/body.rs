@@ -1,16 +1,16 @@
-//! Reads the body of a request up to a limit. [`read`] also reads on for a while beyond it, and drops that: a sender
-//! that is cut off while it still writes sees a broken pipe instead of the answer.
+//! Reads the body of a request up to a limit.
+//!
+//! Whatever is beyond the limit is read and dropped after the answer, by the connection: a sender that is cut off while
+//! it still writes sees a broken pipe instead of the answer.
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use tokio::time::timeout;
 
-/// The number of bytes beyond the limit that are read for the sake of an answer.
-const DRAINED: usize = 1024 * 1024;
 /// The longest time that a body may take.
-pub(crate) const LASTS: Duration = Duration::from_secs(5);
+pub(crate) const LASTS: Duration = Duration::from_secs(10);
 
 /// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +27,22 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    let mut stream = body.into_data_stream();
-    let (mut read, mut length) = (Vec::new(), 0_usize);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
-        length = length.saturating_add(chunk.len());
-        if length <= limit {
-            read.extend_from_slice(&chunk);
-        } else if length > limit + DRAINED {
-            return Err(BodyError::TooLong);
-        }
+    let mut read = Vec::new();
+    let mut pieces = std::pin::pin!(pieces(body, limit));
+    while let Some(piece) = pieces.next().await {
+        read.extend_from_slice(&piece?);
     }
-    if length <= limit { Ok(read.into()) } else { Err(BodyError::TooLong) }
+    Ok(read.into())
+}
+
+/// Returns the pieces of a body of at most `limit` bytes, as they arrive. The caller limits the time.
+pub(crate) fn pieces(body: Body, limit: usize) -> impl Stream<Item = Result<Bytes, BodyError>> {
+    let mut left = limit;
+    body.into_data_stream().map(move |piece| {
+        let piece = piece.map_err(|_| BodyError::Incomplete)?;
+        left = left.checked_sub(piece.len()).ok_or(BodyError::TooLong)?;
+        Ok(piece)
+    })
 }
 
 #[cfg(test)]
@@ -55,6 +59,6 @@ mod tests {
         check(0, Ok(0)).await;
         check(10, Ok(10)).await;
         check(11, Err(BodyError::TooLong)).await;
-        check(3 * DRAINED, Err(BodyError::TooLong)).await;
+        check(3_000_000, Err(BodyError::TooLong)).await;
     }
 }

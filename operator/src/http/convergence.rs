@@ -1,12 +1,13 @@
 //! `GET …/convergence`: whether what is published runs everywhere, from the evidence as it is now.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::{Extension, Json};
 use rototo_api::convergence::Convergence;
 
 use crate::http::access::Grant;
+use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::reconcile::report;
@@ -15,11 +16,12 @@ use crate::reconcile::report;
 pub(super) async fn convergence(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String)>, PathRejection>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Json<Convergence>, HttpError> {
-    let _place = endpoints.place()?;
     let key = key(path)?;
-    endpoints.authorize(&headers, Grant::ReadWorkspace, &key).await?;
+    let caller = endpoints.authorize(peer, &headers, Grant::ReadWorkspace, &key).await?;
+    let _place = endpoints.place(&caller, &key).await?;
     let record = endpoints.record(&key)?;
     let context = endpoints.context();
     let workspace = context.workspace(&key).ok_or(HttpError::UnknownWorkspace(key))?;

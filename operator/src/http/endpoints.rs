@@ -1,26 +1,49 @@
 //! The means that all handlers share: places for requests, the check of a caller, and the way to what is known.
+//!
+//! A request takes what it needs in this order: a place to read its body, by address; the check of its sender; and only
+//! then a [`Place`] among the requests that are worked on, by sender and namespace. Whoever is unknown takes nothing
+//! from those who are known.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use rototo_engine::Fingerprint;
+use rototo_engine::{Digest, Fingerprint};
 use rototo_protocol::windows::Windows;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use crate::http::access::{Authorizer, Caller, Grant};
+use crate::http::access::{Authorizer, Caller, Denied, Grant};
+use crate::http::body;
+use crate::http::connections::Peer;
 use crate::http::error::HttpError;
 use crate::http::webhook::Webhooks;
 use crate::leader::peers::Peers;
+use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::workspace_key::WorkspaceKey;
 
-/// The number of requests that are worked on at once. Beyond it a process is asked to come back in a moment.
-const AT_ONCE: usize = 512;
+/// The requests that are worked on at once, by namespace of the workspace. One that waits longer than [`WAITS`] is
+/// asked to come back in a moment.
+const PLACES: TurnLimits = TurnLimits { at_once: 512, per_key: 64, waiting: 4_096, waiting_per_key: 1_024 };
+/// The requests of one sender that are worked on at once: a pod, or an account. Others of it wait.
+const OF_SENDER: TurnLimits = TurnLimits { at_once: usize::MAX, per_key: 8, waiting: 8_192, waiting_per_key: 256 };
+/// The bodies that are read at once, by address. A body waits in memory until its sender is known.
+const BODIES: TurnLimits = TurnLimits { at_once: 2_048, per_key: 256, waiting: 2_048, waiting_per_key: 256 };
+/// The requests that are passed on to the leader at once, by address.
+const PASSED_ON: TurnLimits = TurnLimits { at_once: 256, per_key: 32, waiting: 2_048, waiting_per_key: 256 };
+/// The longest wait for a place.
+const WAITS: Duration = Duration::from_secs(2);
+/// The bytes of snapshots that are being sent at once, in units of 1 KiB: 128 MiB, a quarter of what the chart gives.
+const KIBIBYTES_TO_SEND: usize = 128 * 1024;
+/// The header in which a replica that passes a request on names the address of its sender.
+pub(super) const PASSED_ON_FOR: &str = "rototo-passed-on-for";
 
 /// The means that all handlers share.
 #[derive(Clone)]
@@ -28,7 +51,18 @@ pub(crate) struct Endpoints {
     context: Arc<OperatorContext>,
     authorizer: Arc<Authorizer>,
     webhooks: Arc<Webhooks>,
-    places: Arc<Semaphore>,
+    places: Turns<String>,
+    of_sender: Turns<Digest>,
+    bodies: Turns<Peer>,
+    passed_on: Turns<Peer>,
+    to_send: Arc<Semaphore>,
+}
+
+/// A place among the requests that are worked on.
+#[derive(Debug)]
+pub(super) struct Place {
+    _in_namespace: Turn<String>,
+    _of_sender: Turn<Digest>,
 }
 
 impl Endpoints {
@@ -40,7 +74,11 @@ impl Endpoints {
             context,
             authorizer: Arc::new(authorizer),
             webhooks: Arc::new(webhooks),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Turns::new(PLACES),
+            of_sender: Turns::new(OF_SENDER),
+            bodies: Turns::new(BODIES),
+            passed_on: Turns::new(PASSED_ON),
+            to_send: Arc::new(Semaphore::new(KIBIBYTES_TO_SEND)),
         }
     }
 
@@ -54,9 +92,46 @@ impl Endpoints {
         &self.webhooks
     }
 
-    /// Takes a place among the requests that are worked on, and gives it back when it is dropped.
-    pub(super) fn place(&self) -> Result<SemaphorePermit<'_>, HttpError> {
-        self.places.try_acquire().map_err(|_| HttpError::Busy)
+    /// Waits for a place among the requests that are worked on. The place is free when the returned value is dropped.
+    pub(super) async fn place(&self, caller: &Caller, key: &WorkspaceKey) -> Result<Place, HttpError> {
+        let place = async {
+            let of_sender = self.of_sender.take(&caller.source()).await?;
+            Ok::<_, Crowded>(Place { _in_namespace: self.places.take(&key.namespace).await?, _of_sender: of_sender })
+        };
+        timeout(WAITS, place).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("places"))
+    }
+
+    /// Waits for a place among the requests that are passed on to the leader.
+    pub(super) async fn place_to_pass_on(&self, peer: Peer) -> Result<Turn<Peer>, HttpError> {
+        let place = timeout(WAITS, self.passed_on.take(&peer)).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| self.busy("passed_on"))
+    }
+
+    /// Reads the body of a request whose sender is not known yet.
+    pub(super) async fn read(&self, peer: Peer, body: Body, limit: usize) -> Result<Bytes, HttpError> {
+        let place = timeout(WAITS, self.bodies.take(&peer)).await;
+        let _place = place.ok().and_then(Result::ok).ok_or_else(|| self.busy("bodies"))?;
+        body::read(body, limit).await.map_err(|why| HttpError::unread(why, limit))
+    }
+
+    /// Waits until this number of bytes may be sent. They count until the returned value is dropped.
+    pub(super) async fn may_send(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
+        let units = (bytes / 1024 + 1).min(KIBIBYTES_TO_SEND);
+        let units = self.to_send.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
+        timeout(WAITS, units).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("bytes_to_send"))
+    }
+
+    fn busy(&self, limit: &'static str) -> HttpError {
+        self.context.load().refused(limit);
+        HttpError::Busy
+    }
+
+    /// Returns the address of the sender of a request that came from `peer`. Only another replica may name another
+    /// address.
+    pub(super) fn sender(&self, peer: Peer, headers: &HeaderMap) -> Peer {
+        let named = headers.get(PASSED_ON_FOR).filter(|_| self.require_peer(headers).is_ok());
+        let address = named.and_then(|named| named.to_str().ok()?.parse::<IpAddr>().ok());
+        address.map_or(peer, Peer::at)
     }
 
     /// Returns the URL of the process that has to answer a request with these headers, if that is another one. What
@@ -83,15 +158,25 @@ impl Endpoints {
         }
     }
 
-    /// Returns the sender of a request, provided that it has `grant` on the workspace.
+    /// Returns the sender of a request from `peer`, provided that it has `grant` on the workspace.
     pub(super) async fn authorize(
         &self,
+        peer: Peer,
         headers: &HeaderMap,
         grant: Grant,
         key: &WorkspaceKey,
     ) -> Result<Caller, HttpError> {
         let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        self.authorizer.check(authorization, grant, key, &self.windows(key)).await.map_err(HttpError::Denied)
+        let (sender, windows) = (self.sender(peer, headers), self.windows(key));
+        self.authorizer.check(sender, authorization, grant, key, &windows).await.map_err(|denied| {
+            match &denied {
+                Denied::Crowded => self.context.load().refused("reviews"),
+                Denied::TooManyRefusals { sender: "address", .. } => self.context.load().refused("bad_tokens"),
+                Denied::TooManyRefusals { .. } => self.context.load().refused("missing_grants"),
+                _ => {}
+            }
+            HttpError::Denied(denied)
+        })
     }
 
     /// Returns the record of a workspace. Only the operator that writes has one.
@@ -136,5 +221,33 @@ impl Endpoints {
 /// Returns the workspace that a path names.
 pub(super) fn key(path: Result<Path<(String, String)>, PathRejection>) -> Result<WorkspaceKey, HttpError> {
     let Path((namespace, name)) = path.map_err(|error| HttpError::Malformed(error.body_text()))?;
-    Ok(WorkspaceKey { namespace, name })
+    checked(namespace, name)
+}
+
+/// Returns the workspace of these names, if the API server would accept them.
+pub(super) fn checked(namespace: String, name: String) -> Result<WorkspaceKey, HttpError> {
+    WorkspaceKey::checked(namespace, name).map_err(|error| HttpError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+impl Endpoints {
+    /// The number of grants that are remembered.
+    pub(super) fn remembered_grants(&self) -> usize {
+        self.authorizer.remembered_grants()
+    }
+
+    /// The number of requests whose body or token is not known yet.
+    pub(super) fn requests_of_strangers(&self) -> usize {
+        self.bodies.taken() + self.bodies.waiting() + self.authorizer.reviews()
+    }
+
+    /// The number of places that are taken.
+    pub(super) fn places_taken(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// The number of bytes that are being sent.
+    pub(super) fn bytes_to_send(&self) -> usize {
+        (KIBIBYTES_TO_SEND - self.to_send.available_permits()) * 1024
+    }
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rototo_api::snapshot::ErrorBody;
 use rototo_engine::Fingerprint;
+use rototo_protocol::fleet::NoRoom;
 
 use crate::http::access::Denied;
 use crate::http::body::BodyError;
@@ -30,6 +31,8 @@ pub(crate) enum HttpError {
     /// The body has more bytes than this.
     TooLong(usize),
     Refused(WebhookRefusal),
+    /// There are too many processes.
+    NoRoom(NoRoom),
     NotLeading,
     NotAPeer,
     NotYet,
@@ -70,6 +73,7 @@ impl IntoResponse for HttpError {
                 let message = format!("the body may have at most {limit} bytes");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
             }
+            Self::NoRoom(full) => (StatusCode::TOO_MANY_REQUESTS, "too_many_processes", full.to_string()),
             Self::Refused(refused) => refused_parts(&refused),
             Self::NotLeading => {
                 let message = "another operator process answers; try again".to_owned();
@@ -111,6 +115,8 @@ pub(crate) fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String
         Denied::BadToken(_) => (StatusCode::UNAUTHORIZED, "bad_token"),
         Denied::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
         Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "reviews_unavailable"),
+        Denied::TooManyRefusals { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_refusals"),
+        Denied::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
     };
     (status, code, denied.to_string())
 }
@@ -118,9 +124,9 @@ pub(crate) fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String
 pub(crate) fn refused_parts(refused: &WebhookRefusal) -> (StatusCode, &'static str, String) {
     let (status, code) = match refused {
         WebhookRefusal::NotConfigured => (StatusCode::NOT_FOUND, "no_webhook"),
-        WebhookRefusal::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
-        WebhookRefusal::Unsigned => (StatusCode::UNAUTHORIZED, "unsigned"),
-        WebhookRefusal::WrongSignature => (StatusCode::UNAUTHORIZED, "wrong_signature"),
+        WebhookRefusal::TooMany | WebhookRefusal::TooManyWrong => (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"),
+        WebhookRefusal::Unsigned | WebhookRefusal::Malformed(..) => (StatusCode::UNAUTHORIZED, "unsigned"),
+        WebhookRefusal::WrongProof(_) => (StatusCode::UNAUTHORIZED, "wrong_signature"),
         WebhookRefusal::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
         WebhookRefusal::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
         WebhookRefusal::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),

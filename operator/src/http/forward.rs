@@ -9,16 +9,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 
-use crate::http::body;
-use crate::http::endpoints::Endpoints;
-use crate::http::error::{HttpError, NotLeading};
+use crate::http::connections::Peer;
+use crate::http::endpoints::{Endpoints, PASSED_ON_FOR};
+use crate::http::error::{HttpError, NotLeading, REPORT_LIMIT};
 
-/// The largest body that is passed on, in bytes: that of a webhook call.
-const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest time that the leader may take. Processes wait longer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
@@ -46,12 +44,18 @@ pub(super) async fn missing_to_leader(
 }
 
 async fn pass_on(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Result<Response<Body>, HttpError> {
-    let _place = endpoints.place()?;
-    let body = body::read(body, BODY_LIMIT).await.map_err(|why| HttpError::unread(why, BODY_LIMIT))?;
+    let peer = parts.extensions.get::<Peer>().copied().ok_or(HttpError::Internal)?;
+    let body = endpoints.read(peer, body, REPORT_LIMIT).await?;
+    let _place = endpoints.place_to_pass_on(peer).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder().method(parts.method).uri(path);
     if let Some(headers) = request.headers_mut() {
         *headers = end_to_end(parts.headers);
+        // The address as the leader would see it. A text of digits, dots, and colons is a header.
+        headers.remove(PASSED_ON_FOR);
+        headers.extend(
+            HeaderValue::try_from(peer.to_string()).ok().map(|peer| (HeaderName::from_static(PASSED_ON_FOR), peer)),
+        );
     }
     let answer = endpoints.peers().ok_or(HttpError::NotLeading)?.send(leader, request, body.into(), ANSWERED_WITHIN);
     let (parts, body) = answer

@@ -1,31 +1,82 @@
 //! `POST /hooks/…`: the call of a git host makes a poll due.
+//!
+//! Each replica checks calls itself, by the spec as its watch shows it, and passes only the result on to the leader:
+//! the body of a call may have 25 MiB, and nobody needs it twice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 
-use crate::http::endpoints::Endpoints;
+use crate::http::connections::Peer;
+use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
-use crate::http::webhook::WebhookRefusal;
+use crate::http::webhook::{Delivery, WebhookRefusal};
 use crate::workspace_key::WorkspaceKey;
+
+/// The longest time that the leader may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Takes the call of a git host.
 pub(super) async fn hook(
     State(endpoints): State<Endpoints>,
-    Path((namespace, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, HttpError> {
-    let key = WorkspaceKey { namespace, name };
-    let record = match endpoints.record(&key) {
-        Err(HttpError::UnknownWorkspace(_)) => return Err(HttpError::Refused(WebhookRefusal::NotConfigured)),
-        known => known?,
-    };
-    let secret = record.lock().webhook().cloned();
-    endpoints.webhooks().check(&key, secret, &headers, body).await.map_err(HttpError::Refused)?;
-    record.lock().webhook_called(Instant::now());
-    endpoints.context().requeue(&key);
+    let key = key(path)?;
+    let context = endpoints.context();
+    let workspace = context.workspace(&key);
+    if workspace.is_none() && !context.is_watching() {
+        return Err(HttpError::NotYet);
+    }
+    let webhook = workspace.and_then(|workspace| workspace.spec.webhook.clone());
+    let secret = webhook.map(|webhook| webhook.secret_ref.name);
+    let checked = endpoints.webhooks().check(&key, peer, secret, &headers, body).await;
+    let delivery = checked.map_err(|refusal| {
+        match &refusal {
+            WebhookRefusal::TooMany => context.load().refused("webhook_places"),
+            WebhookRefusal::TooManyWrong => context.load().refused("webhook_wrong_calls"),
+            _ => {}
+        }
+        HttpError::Refused(refusal)
+    })?;
+    match (delivery, endpoints.leader_for(&headers)) {
+        (Delivery::Repeated, _) => {}
+        (Delivery::New, None) => take(&endpoints, &key)?,
+        (Delivery::New, Some(leader)) => pass_on(&endpoints, &leader, &key).await?,
+    }
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Takes a call that another replica has checked.
+pub(super) async fn checked_hook(
+    State(endpoints): State<Endpoints>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<StatusCode, HttpError> {
+    endpoints.require_peer(&headers)?;
+    take(&endpoints, &key(path)?)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn take(endpoints: &Endpoints, key: &WorkspaceKey) -> Result<(), HttpError> {
+    endpoints.record(key)?.lock().webhook_called(Instant::now());
+    endpoints.context().requeue(key);
+    Ok(())
+}
+
+async fn pass_on(endpoints: &Endpoints, leader: &str, key: &WorkspaceKey) -> Result<(), HttpError> {
+    let WorkspaceKey { namespace, name } = key;
+    let request = Request::builder().method(Method::POST).uri(format!("/v1/replicas/hooks/{namespace}/{name}"));
+    let peers = endpoints.peers().ok_or(HttpError::NotLeading)?;
+    peers.ask(leader, request, Vec::new(), ANSWERED_WITHIN).await.map_err(|error| {
+        tracing::debug!(leader, error, "the leader did not take a webhook call");
+        HttpError::NotLeading
+    })?;
+    Ok(())
 }

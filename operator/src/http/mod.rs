@@ -5,7 +5,12 @@
 //! [`access`] decides who may ask. Nothing here changes what is published.
 
 mod access;
+#[cfg(test)]
+mod access_tests;
 mod body;
+#[cfg(test)]
+mod connection_tests;
+pub(crate) mod connections;
 mod convergence;
 pub(crate) mod endpoints;
 mod error;
@@ -14,9 +19,15 @@ mod hooks;
 pub(crate) mod probes;
 mod replicas;
 mod reports;
+#[cfg(test)]
+mod request_tests;
+#[cfg(test)]
+mod server_tests;
 mod snapshots;
 pub(crate) mod tls;
 mod webhook;
+#[cfg(test)]
+mod webhook_tests;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -33,16 +44,17 @@ pub(crate) fn routes(endpoints: Endpoints) -> Router {
     let by_the_leader = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(reports::take_report))
         .route("/v1/namespaces/{namespace}/workspaces/{name}/convergence", get(convergence::convergence))
-        .route("/hooks/{namespace}/{name}", post(hooks::hook))
         .route_layer(from_fn_with_state(endpoints.clone(), forward::to_leader));
     let between_replicas = Router::new()
         .route("/v1/replicas", post(replicas::announce))
         .route("/v1/replicas/handover", post(replicas::inherit))
+        .route("/v1/replicas/hooks/{namespace}/{name}", post(hooks::checked_hook))
         .route("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}", put(replicas::take_copy));
     Router::new()
         .merge(by_any_replica)
         .merge(by_the_leader)
         .merge(between_replicas)
+        .route("/hooks/{namespace}/{name}", post(hooks::hook))
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::NoSuchMethod)
         .with_state(endpoints)

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -19,6 +19,8 @@ use crate::http::snapshots::{Base, requested};
 use crate::leader::peers::LARGEST_SNAPSHOT;
 use crate::source::copies::{Announcement, AnnouncementAnswer, KeptSnapshots};
 
+/// The largest announcement, in bytes.
+const ANNOUNCEMENT_LIMIT: usize = 8 * 1024;
 /// The largest handover, in bytes: that of some 200,000 processes.
 const HANDOVER_LIMIT: usize = 128 * 1024 * 1024;
 
@@ -32,10 +34,12 @@ pub(super) struct Kept {
 pub(super) async fn announce(
     State(endpoints): State<Endpoints>,
     headers: HeaderMap,
-    announcement: Result<Json<Announcement>, JsonRejection>,
+    body: Body,
 ) -> Result<Json<AnnouncementAnswer>, HttpError> {
     endpoints.require_peer(&headers)?;
-    let Json(announcement) = announcement.map_err(|error| HttpError::Malformed(error.body_text()))?;
+    let body = body::read(body, ANNOUNCEMENT_LIMIT).await.map_err(|why| HttpError::unread(why, ANNOUNCEMENT_LIMIT))?;
+    let announcement: Announcement =
+        serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
     let context = endpoints.context();
     if !context.leadership().is_held(Instant::now()) {
         return Err(HttpError::NotLeading);

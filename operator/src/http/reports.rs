@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::{Extension, Json};
 use rototo_api::fleet::{Report, ReportResponse};
+use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::Moment;
 
 use crate::fleet::clock;
 use crate::http::access::{Denied, Grant};
-use crate::http::body::{self, BodyError};
+use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::{HttpError, REPORT_LIMIT};
 use crate::reconcile::context::OperatorContext;
@@ -29,14 +30,15 @@ const TOGETHER: Duration = Duration::from_millis(20);
 pub(super) async fn take_report(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String)>, PathRejection>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ReportResponse>, HttpError> {
     // The time of the report counts for what a process applied, and not the time when the API server has said who sends
     // it.
     let received = clock::now();
-    let taken = accept_report(&endpoints, path, &headers, body, received).await;
-    if matches!(taken, Err(HttpError::Busy | HttpError::Denied(Denied::Unavailable(_)))) {
+    let taken = accept_report(&endpoints, path, peer, &headers, body, received).await;
+    if matches!(taken, Err(HttpError::Busy | HttpError::Denied(Denied::Unavailable(_) | Denied::Crowded))) {
         endpoints.context().report_turned_away(received);
     }
     taken
@@ -45,17 +47,22 @@ pub(super) async fn take_report(
 async fn accept_report(
     endpoints: &Endpoints,
     path: Result<Path<(String, String)>, PathRejection>,
+    peer: Peer,
     headers: &HeaderMap,
     body: Body,
     received: Moment,
 ) -> Result<Json<ReportResponse>, HttpError> {
-    let _place = endpoints.place()?;
     let key = key(path)?;
-    let caller = endpoints.authorize(headers, Grant::Report, &key).await?;
-    let report = read(body).await?;
+    let report = parsed(&endpoints.read(endpoints.sender(peer, headers), body, REPORT_LIMIT).await?)?;
+    let caller = endpoints.authorize(peer, headers, Grant::Report, &key).await?;
+    let _place = endpoints.place(&caller, &key).await?;
     let (record, context) = (endpoints.record(&key)?, endpoints.context());
     let receipt = record.lock().report(&report, caller.pod_in(&key.namespace), received, fastrand::f64());
-    let ReportReceipt { answer, requeue, applied_first } = receipt.ok_or(HttpError::NotLeading)?;
+    let receipt = receipt.ok_or(HttpError::NotLeading)?.map_err(|full| {
+        context.load().refused(full.code());
+        HttpError::NoRoom(full)
+    });
+    let ReportReceipt { answer, requeue, applied_first } = receipt?;
     if let Some(after) = applied_first {
         context.metrics().applied(after);
     }
@@ -65,33 +72,33 @@ async fn accept_report(
     Ok(Json(answer))
 }
 
-async fn read(body: Body) -> Result<Report, HttpError> {
-    let malformed = |message: String| HttpError::Malformed(format!("the report could not be read: {message}"));
-    let body = body::read(body, REPORT_LIMIT).await.map_err(|why| match why {
-        BodyError::TooLong => HttpError::TooLong(REPORT_LIMIT),
-        BodyError::Incomplete => malformed("it did not arrive whole".to_owned()),
-    })?;
-    let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+fn parsed(body: &[u8]) -> Result<Report, HttpError> {
+    let malformed = |message: &str| HttpError::Malformed(format!("the report could not be read: {message}"));
+    let report: Report = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed(
-            "`process` must be a UUID, `reason` and `container` at most 64 letters, digits, and `_-.`, and `siblings` \
-             at most 32"
-                .to_owned(),
+            "`process` must be a UUID, `fingerprint` that of a content, `reason`, `container`, and `version` at most \
+             64 letters, digits, and `_-.+`, and `siblings` at most 32",
         ));
     }
     Ok(report)
 }
 
-/// Returns whether all texts that go into a status are short identifiers or codes.
+/// Returns whether all texts that go into memory or a status are what they should be, and short.
 fn plausible(report: &Report) -> bool {
     let code = |text: &String| {
-        text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
-    let codes = [&report.reason, &report.container].into_iter().flatten();
-    !report.process.is_empty()
-        && code(&report.process)
-        && codes.into_iter().all(code)
-        && report.siblings.len() <= SIBLINGS
+    let codes =
+        [report.reason.as_ref(), report.container.as_ref(), Some(&report.version)].into_iter().flatten().all(code);
+    let fingerprint = report.fingerprint.as_ref().is_none_or(|text| text.parse::<Fingerprint>().is_ok());
+    codes && fingerprint && is_uuid(&report.process) && report.siblings.len() <= SIBLINGS
+}
+
+/// Returns whether a text is a UUID: 32 hexadecimal digits in five groups.
+fn is_uuid(text: &str) -> bool {
+    let groups = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    groups && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 async fn requeue_soon(context: Arc<OperatorContext>, record: SharedRecord, key: WorkspaceKey) {

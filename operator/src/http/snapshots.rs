@@ -1,5 +1,6 @@
 //! `GET …/snapshots/…`: serves the content that a fingerprint names.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -10,10 +11,10 @@ use rototo_engine::Fingerprint;
 use serde::Deserialize;
 
 use crate::http::access::Grant;
-use crate::http::endpoints::Endpoints;
+use crate::http::connections::{Held, Peer};
+use crate::http::endpoints::{Endpoints, checked};
 use crate::http::error::HttpError;
 use crate::source::snapshot_cache::SnapshotRequest;
-use crate::workspace_key::WorkspaceKey;
 
 #[derive(Deserialize)]
 pub(super) struct Base {
@@ -25,11 +26,12 @@ pub(super) async fn snapshot(
     State(endpoints): State<Endpoints>,
     path: Result<Path<(String, String, String)>, PathRejection>,
     base: Result<Query<Base>, QueryRejection>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let _place = endpoints.place()?;
     let request = requested(path, base)?;
-    endpoints.authorize(&headers, Grant::ReadSnapshot, &request.key).await?;
+    let caller = endpoints.authorize(peer, &headers, Grant::ReadSnapshot, &request.key).await?;
+    let place = endpoints.place(&caller, &request.key).await?;
     endpoints.serves(&request.key)?;
     let (fingerprint, snapshots) = (request.fingerprint, endpoints.context().sources().snapshots());
     let etag = format!("\"{fingerprint}\"");
@@ -47,7 +49,9 @@ pub(super) async fn snapshot(
         (ETAG, etag),
         (CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
     ];
-    Ok((headers, Bytes::from_owner(packed)).into_response())
+    // Both are kept until the process has read the answer.
+    let sending = endpoints.may_send(packed.len()).await?;
+    Ok((Extension(Held::new((place, sending))), headers, Bytes::from_owner(packed)).into_response())
 }
 
 /// Returns the snapshot that a path and a query name.
@@ -60,5 +64,5 @@ pub(super) fn requested(
     let fingerprint = parse(&fingerprint)?;
     let base = base.map_err(|error| HttpError::Malformed(error.body_text()))?.0.base;
     let base = base.as_deref().map(parse).transpose()?;
-    Ok(SnapshotRequest { key: WorkspaceKey { namespace, name }, fingerprint, base })
+    Ok(SnapshotRequest { key: checked(namespace, name)?, fingerprint, base })
 }

@@ -51,7 +51,7 @@ impl Leadership {
     }
 
     /// Begins a term. `others_until` is the time until which another process may have written, if any ever did.
-    pub(super) fn begin(&self, until: Instant, others_until: Option<Instant>, transitions: Option<i32>) {
+    pub(crate) fn begin(&self, until: Instant, others_until: Option<Instant>, transitions: Option<i32>) {
         let mut term = self.lock();
         *term = Term { number: term.number + 1, until: Some(until), others_until, transitions };
     }

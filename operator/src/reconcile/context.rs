@@ -17,6 +17,7 @@ use crate::fleet::pods::PodSelection;
 use crate::fleet::turned_away::TurnedAway;
 use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
+use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
@@ -66,10 +67,10 @@ impl OperatorContext {
         Self {
             copies,
             inheritance: Inheritance::default(),
-            sources,
             markers,
             statuses: StatusWriter::new(client.clone()),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(sources.load()),
+            sources,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -114,6 +115,11 @@ impl OperatorContext {
     /// Returns the metrics as Prometheus reads them.
     pub(crate) fn metrics_text(&self) -> String {
         self.metrics.text(self.sources.reader(), self.copies.as_ref().map_or(0, |copies| copies.replicas()))
+    }
+
+    /// Counts what is refused because of a limit.
+    pub(crate) fn load(&self) -> &LoadMetrics {
+        self.sources.load()
     }
 
     /// The memory of all workspaces.

@@ -15,7 +15,7 @@ mod recover;
 pub(crate) mod report;
 pub(crate) mod scope;
 mod sweep;
-mod watch_caches;
+pub(crate) mod watch_caches;
 mod watch_health;
 mod watch_stream;
 mod watchdog;

@@ -14,7 +14,7 @@ use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{Fleet, FleetView, Moment, PodIdentity, Pods, ReportOutcome};
+use rototo_protocol::fleet::{Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, ReportOutcome};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use rototo_protocol::windows::Windows;
@@ -43,8 +43,6 @@ pub(crate) struct WorkspaceRecord {
     pub(super) status: StatusRecord,
     /// `spec.staleAfter`, for requests over HTTP.
     stale_after: Duration,
-    /// The Secret of `spec.webhook`, for calls of a git host.
-    webhook: Option<String>,
     /// `spec.suspend`: what is published stays published, without being confirmed.
     suspended: bool,
     /// A report has said something new, and a reconcile is about to be asked for.
@@ -90,7 +88,6 @@ impl WorkspaceRecord {
             fleet,
             status: StatusRecord::default(),
             stale_after: spec.stale_after(),
-            webhook: None,
             suspended: spec.suspend,
             requeue_pending: false,
             handed_over: false,
@@ -103,10 +100,9 @@ impl WorkspaceRecord {
     }
 
     /// The spec of the workspace is this.
-    pub(super) fn follow(&mut self, spec: &RototoWorkspaceSpec) {
+    pub(crate) fn follow(&mut self, spec: &RototoWorkspaceSpec) {
         self.stale_after = spec.stale_after();
         self.suspended = spec.suspend;
-        self.webhook = spec.webhook.as_ref().map(|webhook| webhook.secret_ref.name.clone());
     }
 
     /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
@@ -207,22 +203,26 @@ impl WorkspaceRecord {
         Some((self.uid.clone(), self.fleet.evidence(clock::now())?))
     }
 
-    /// A process has reported, at `received`. `jitter` lies between 0 and 1. `None` after [`Self::hand_over`].
+    /// A process has reported, at `received`. `jitter` lies between 0 and 1. `None` after [`Self::hand_over`], and an
+    /// error if there is no room for the process.
     pub(crate) fn report(
         &mut self,
         report: &Report,
         pod: Option<PodIdentity>,
         received: Moment,
         jitter: f64,
-    ) -> Option<ReportReceipt> {
+    ) -> Option<Result<ReportReceipt, NoRoom>> {
         if self.handed_over {
             return None;
         }
-        let taken = self.fleet.report(report, pod, received, jitter);
+        let taken = match self.fleet.report(report, pod, received, jitter) {
+            Ok(taken) => taken,
+            Err(full) => return Some(Err(full)),
+        };
         let applied_first = taken.applied_first;
         // A heartbeat that says nothing new is no reason to count anew.
         let requeue = taken.news && !std::mem::replace(&mut self.requeue_pending, true);
-        Some(ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first })
+        Some(Ok(ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first }))
     }
 
     /// The reconcile that a report made necessary is asked for.
@@ -251,11 +251,6 @@ impl WorkspaceRecord {
     /// The windows of the fleet.
     pub(crate) fn windows(&self) -> Windows {
         self.fleet.windows()
-    }
-
-    /// The Secret of `spec.webhook`.
-    pub(crate) fn webhook(&self) -> Option<&String> {
-        self.webhook.as_ref()
     }
 
     /// A git host has called.

@@ -27,11 +27,13 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::http;
+use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
 use crate::http::probes::Health;
 use crate::http::tls::{self, Identity};
 use crate::leader;
 use crate::leader::peers::Peers;
+use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
 use crate::reconcile::context::OperatorContext;
@@ -64,15 +66,16 @@ pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
 /// Runs the operator until `shutdown`, and ends within [`ENDS_WITHIN`] of it.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), StartError> {
     let (health, handle) = (Arc::new(Health::new(Instant::now())), Handle::new());
+    let load = LoadMetrics::default();
     // The probes have a task of their own: they have to answer above all when everything else stands still.
-    let health_server = AbortOnDropHandle::new(tokio::spawn(serve_health(&options, &health, &handle)?));
+    let health_server = AbortOnDropHandle::new(tokio::spawn(serve_health(&options, &health, &handle, &load)?));
     let started = tokio::select! {
         biased;
         () = shutdown.cancelled() => {
             info!("ended before the start");
             return Ok(());
         }
-        started = start(&options, &health) => started?,
+        started = start(&options, &health, &load) => started?,
     };
     health.started(started.context.clone());
     Box::pin(operate(&options, started, &handle, &shutdown)).await?;
@@ -90,13 +93,13 @@ struct Started {
     serving: RustlsConfig,
 }
 
-async fn start(options: &Options, health: &Health) -> Result<Started, StartError> {
+async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result<Started, StartError> {
     let progress = health.progress();
     programs(health).await;
     let ApiServer { client, hosts } = connect(options.kubeconfig.as_deref()).await?;
     let names = vec![advertised_host(&options.advertise_url)?];
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
-    let sources = sources(&client, options, hosts)?;
+    let sources = sources(&client, options, hosts, load.clone())?;
     let identity = first_identity(&client, options, &names, progress).await?;
     let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
     let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
@@ -135,7 +138,12 @@ async fn programs(health: &Health) {
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.
-fn sources(client: &Client, options: &Options, api_server: Vec<(String, u16)>) -> Result<Sources, StartError> {
+fn sources(
+    client: &Client,
+    options: &Options,
+    api_server: Vec<(String, u16)>,
+    load: LoadMetrics,
+) -> Result<Sources, StartError> {
     let reader = Reader::new(reader_options(options, api_server))?;
     let custom_rules = if options.no_lua {
         CustomRules::off()
@@ -143,7 +151,7 @@ fn sources(client: &Client, options: &Options, api_server: Vec<(String, u16)>) -
         CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
     let snapshots = Snapshots::new(options.data_dir.join("snapshots"));
-    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots))
+    Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, options.poll_limits(), load))
 }
 
 /// The options with which this operator reads sources, whose authors need not be its administrators.
@@ -168,10 +176,9 @@ async fn operate(
 ) -> Result<(), StartError> {
     let Started { context, watches, names, identity, serving } = started;
     let endpoints = http::routes(Endpoints::new(context.clone()));
-    let https = axum_server::from_tcp_rustls(bind(options.listen)?, serving.clone())
-        .map_err(|error| StartError::Listen(options.listen, error))?
-        .handle(handle.clone())
-        .serve(endpoints.into_make_service());
+    let https = Listener::new("https", options.connection_limits(), context.load().clone())
+        .serve_tls(bind(options.listen)?, serving.clone(), handle.clone(), endpoints)
+        .map_err(|error| StartError::Listen(options.listen, error))?;
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 
     let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
@@ -230,10 +237,11 @@ fn serve_health(
     options: &Options,
     health: &Arc<Health>,
     handle: &Handle<SocketAddr>,
+    load: &LoadMetrics,
 ) -> Result<impl Future<Output = std::io::Result<()>> + use<>, StartError> {
-    let server = axum_server::from_tcp(bind(options.metrics_listen)?)
-        .map_err(|error| StartError::Listen(options.metrics_listen, error))?;
-    Ok(server.handle(handle.clone()).serve(health.clone().routes().into_make_service()))
+    Listener::new("metrics", ConnectionLimits::of_metrics(), load.clone())
+        .serve(bind(options.metrics_listen)?, handle.clone(), health.clone().routes())
+        .map_err(|error| StartError::Listen(options.metrics_listen, error))
 }
 
 fn note_end(listener: &str, ended: Result<std::io::Result<()>, JoinError>) {

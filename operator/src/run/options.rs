@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Parser;
 use rototo_api::names::OPERATOR;
 
+use crate::http::connections::ConnectionLimits;
 use crate::leader::LeaseConfig;
+use crate::source::sources::PollLimits;
 
 /// Publishes the configuration of RototoWorkspaces to the processes of a Kubernetes cluster.
 #[derive(Clone, Debug, Parser)]
@@ -42,6 +44,47 @@ pub struct Options {
     /// process is the only one that serves: a second one waits, not ready, until the first has ended.
     #[arg(long, env = "ROTOTO_OPERATOR_PEER_HOST", value_name = "HOST")]
     pub peer_host: Option<String>,
+
+    /// The largest number of connections to `--listen`; each takes some 40 KB. When all are taken, a new connection
+    /// takes the place of one that waits for a request, of the address that has the most.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_CONNECTIONS",
+        value_name = "NUMBER",
+        default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(16..=65_536)
+    )]
+    pub connections: u32,
+
+    /// The largest number of connections to `--listen` from one address. Pods behind a proxy share its address.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_CONNECTIONS_PER_ADDRESS",
+        value_name = "NUMBER",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(4..=65_536)
+    )]
+    pub connections_per_address: u32,
+
+    /// The largest number of sources that are polled at once. Others wait for a turn.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_POLLS",
+        value_name = "NUMBER",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub polls: u16,
+
+    /// The largest number of sources of one namespace that are polled at once. Namespaces take turns.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_POLLS_PER_NAMESPACE",
+        value_name = "NUMBER",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub polls_per_namespace: u16,
 
     /// The directory for snapshots and git objects. Its loss costs a new fetch, nothing else.
     #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
@@ -137,6 +180,21 @@ impl Options {
             duration: Duration::from_secs(self.lease_seconds.into()),
             peer_url: self.peer_url(),
         }
+    }
+
+    /// Returns the limits of the connections to `--listen`.
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        ConnectionLimits {
+            connections: number(self.connections),
+            per_address: number(self.connections_per_address),
+            ..ConnectionLimits::default()
+        }
+    }
+
+    /// Returns the limits of polls.
+    pub(crate) fn poll_limits(&self) -> PollLimits {
+        PollLimits { at_once: self.polls.into(), per_namespace: self.polls_per_namespace.into() }
     }
 
     /// Returns the URL at which the other replicas reach this process.

@@ -208,7 +208,9 @@ impl Copies {
     ) -> Result<(), String> {
         let packed = self.snapshots.packed(&snapshot).await.map_err(|error| error.to_string())?;
         let packed = packed.ok_or("the snapshot is gone")?;
-        self.peers.ask(&replica.url, request(&snapshot, kept), packed.to_vec(), SENT_WITHIN).await?;
+        // Reports may name content that never existed, and the header of a request is short.
+        let kept: KeptSnapshots = kept.iter().filter(|kept| self.snapshots.has(&snapshot.key, kept)).copied().collect();
+        self.peers.ask(&replica.url, request(&snapshot, &kept), packed.to_vec(), SENT_WITHIN).await?;
         self.update(replica, |replica| {
             let holds = replica.holds.entry(snapshot.key).or_default();
             holds.retain(|held| kept.contains(held));

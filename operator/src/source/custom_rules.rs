@@ -1,7 +1,8 @@
 //! Runs the custom rules of workspaces, which are written in Lua, or refuses to.
 //!
 //! They run in a process of their own that can open nothing. However long one of them takes, other workspaces are
-//! polled meanwhile; only other workspaces with custom rules wait for a turn.
+//! polled meanwhile; only other workspaces with custom rules wait for a turn. A namespace has one turn at a time, and
+//! namespaces take turns, so that slow rules hold up their own namespace alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +10,14 @@ use std::sync::Arc;
 use rototo_engine::lint::Refuse;
 use rototo_engine::{DocumentKind, Linted, Parsed, Tree, lint_after_with};
 use rototo_lua::Subprocess;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of workspaces that may run their rules at a time.
-const TURNS: usize = 4;
+use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
+
+/// The workspaces that may run their rules at a time, in all and of one namespace.
+const TURNS: TurnLimits = TurnLimits { at_once: 4, per_key: 1, waiting: QUEUE.at_once, waiting_per_key: QUEUE.per_key };
+/// The workspaces that run their rules or wait for it, each with the documents that it has fetched. Others keep their
+/// turns among the polls until there is room, so that no more documents are fetched meanwhile.
+const QUEUE: TurnLimits = TurnLimits { at_once: 64, per_key: 4, waiting: 65_536, waiting_per_key: 65_536 };
 
 /// The policy for custom rules.
 #[derive(Clone, Debug)]
@@ -21,14 +26,15 @@ pub struct CustomRules(Option<Arc<SandboxProgram>>);
 #[derive(Debug)]
 struct SandboxProgram {
     program: PathBuf,
-    turns: Arc<Semaphore>,
+    queue: Turns<String>,
+    turns: Turns<String>,
 }
 
 impl CustomRules {
     /// Runs them in `program`, which is started with [`rototo_lua::SANDBOX`].
     #[must_use]
     pub fn run_by(program: PathBuf) -> Self {
-        Self(Some(Arc::new(SandboxProgram { program, turns: Arc::new(Semaphore::new(TURNS)) })))
+        Self(Some(Arc::new(SandboxProgram { program, queue: Turns::new(QUEUE), turns: Turns::new(TURNS) })))
     }
 
     /// Runs none, and refuses a workspace that has some.
@@ -37,10 +43,22 @@ impl CustomRules {
         Self(None)
     }
 
-    /// Waits until this workspace may run its rules, if it has any. The turn ends when the permit is dropped.
-    pub(crate) async fn turn(&self, tree: &Tree) -> Option<OwnedSemaphorePermit> {
-        let sandbox = self.0.as_ref().filter(|_| has_rules(tree))?;
-        sandbox.turns.clone().acquire_owned().await.ok()
+    /// Returns whether the rules of these documents need a turn.
+    pub(crate) fn needs_turn(&self, tree: &Tree) -> bool {
+        self.0.is_some() && has_rules(tree)
+    }
+
+    /// Waits until a workspace of `namespace` may wait for its turn. It waits, or runs its rules, until the returned value
+    /// is dropped.
+    pub(crate) async fn queue(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
+        let Some(sandbox) = &self.0 else { return Ok(None) };
+        sandbox.queue.take(&namespace.to_owned()).await.map(Some)
+    }
+
+    /// Waits until a workspace of `namespace` may run its rules. The turn ends when the returned value is dropped.
+    pub(crate) async fn turn(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
+        let Some(sandbox) = &self.0 else { return Ok(None) };
+        sandbox.turns.take(&namespace.to_owned()).await.map(Some)
     }
 
     /// Lints a workspace, custom rules included.

@@ -100,6 +100,12 @@ pub enum PollError {
     /// The source did not answer in the time that the spec gives it.
     #[error("the source did not answer within {0:?} (spec.timeout)")]
     TimedOut(Duration),
+    /// The custom rules did not end in the time that the spec gives the poll.
+    #[error("the custom rules did not end within {0:?} of the beginning of the poll (spec.timeout)")]
+    LintTimedOut(Duration),
+    /// Too many polls wait for a turn.
+    #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
+    Crowded(&'static str),
     /// The snapshot could not be written.
     #[error("the snapshot could not be kept: {0}")]
     Store(#[from] StoreError),
@@ -117,6 +123,8 @@ impl PollError {
             Self::Secret(_) => "secret_unusable",
             Self::Source(error) => error.code(),
             Self::TimedOut(_) => "timed_out",
+            Self::LintTimedOut(_) => "lint_timed_out",
+            Self::Crowded(_) => "crowded",
             Self::Store(_) => "snapshot_not_kept",
             Self::Interrupted => "interrupted",
         }
@@ -149,7 +157,12 @@ impl PollError {
             Self::Invalid(_) => false,
             Self::Source(error) => error.is_transient(),
             // A Secret that is created or mended does not change the spec.
-            Self::Secret(_) | Self::TimedOut(_) | Self::Store(_) | Self::Interrupted => true,
+            Self::Secret(_)
+            | Self::TimedOut(_)
+            | Self::LintTimedOut(_)
+            | Self::Crowded(_)
+            | Self::Store(_)
+            | Self::Interrupted => true,
         }
     }
 }
@@ -186,24 +199,53 @@ pub struct PollResult {
 }
 
 impl Poll {
-    /// Polls. Returns the known result when no layer of the source has moved.
-    pub async fn run(self, reader: &Reader, store: Arc<SnapshotStore>) -> Result<PollResult, PollError> {
-        let timeout = self.timeout;
+    /// Polls for a workspace of `namespace`, within `turn`. Returns the known result when no layer of the source has
+    /// moved.
+    ///
+    /// The turn ends with the poll, or when a workspace with custom rules waits for its turn to run them. `spec.timeout`
+    /// limits all of it.
+    pub async fn run(
+        self,
+        reader: &Reader,
+        store: Arc<SnapshotStore>,
+        namespace: &str,
+        turn: impl Send + 'static,
+    ) -> Result<PollResult, PollError> {
+        let (timeout, began) = (self.timeout, tokio::time::Instant::now());
         let read =
             tokio::time::timeout(timeout, self.read(reader)).await.map_err(|_| PollError::TimedOut(timeout))??;
         match read {
             Fetch::Known(found) => Ok(*found),
-            Fetch::New(fetched) => {
-                // Lint and fsync would hold up every other workspace of this process.
-                let turn = self.custom_rules.turn(&fetched.tree).await;
-                let lint_fetched = move || {
-                    let result = self.lint_fetched(*fetched, &store);
+            Fetch::New(fetched) if self.custom_rules.needs_turn(&fetched.tree) => {
+                let lint = async {
+                    let crowded = |_| PollError::Crowded("workspaces with custom rules");
+                    let custom_rules = self.custom_rules.clone();
+                    let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
                     drop(turn);
-                    result
+                    let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
+                    self.lint_beside(*fetched, store, (turn, queued)).await
                 };
-                tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
+                let limited = tokio::time::timeout_at(began + timeout, lint).await;
+                limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
             }
+            Fetch::New(fetched) => self.lint_beside(*fetched, store, turn).await,
         }
+    }
+
+    /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turn ends with
+    /// the lint, also if nobody waits for its end any more.
+    async fn lint_beside(
+        self,
+        fetched: Fetched,
+        store: Arc<SnapshotStore>,
+        turn: impl Send + 'static,
+    ) -> Result<PollResult, PollError> {
+        let lint_fetched = move || {
+            let result = self.lint_fetched(fetched, &store);
+            drop(turn);
+            result
+        };
+        tokio::task::spawn_blocking(lint_fetched).await.map_err(|_| PollError::Interrupted)?
     }
 
     async fn read(&self, reader: &Reader) -> Result<Fetch, SourceError> {

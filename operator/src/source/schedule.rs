@@ -8,6 +8,12 @@ use std::time::{Duration, Instant};
 /// The times of the polls after a call of a webhook. Hosts call before the commit can be read everywhere.
 const AFTER_A_CALL: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
+/// The number of polls that may be asked for in a row. Usual edits and calls never wait.
+const BURST: u32 = 4;
+/// The time between the beginnings of more polls that somebody asks for. Edits and calls in between are answered by the
+/// later poll, however many there are.
+const APART: Duration = Duration::from_secs(1);
+
 /// The requests that a user makes by changing the object. A change of them supersedes a running poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollTrigger {
@@ -25,6 +31,10 @@ pub struct Schedule {
     requested: Vec<PollRequest>,
     running: Option<StartedPoll>,
     answered: Option<StartedPoll>,
+    /// The time at which [`BURST`] polls may be asked for in a row again.
+    rested: Option<Instant>,
+    /// The time at which a changed trigger is due that came right after the beginning of a poll.
+    deferred: Option<Instant>,
 }
 
 /// The request for a poll that begins at `due` or later.
@@ -51,33 +61,46 @@ pub enum PollReason {
 
 impl Schedule {
     /// Returns the reason to begin a poll now, if there is one.
-    #[must_use]
-    pub fn due(&self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
+    pub fn due(&mut self, trigger: &PollTrigger, now: Instant) -> Option<PollReason> {
         let last = self.running.as_ref().or(self.answered.as_ref());
-        if last.is_none_or(|last| last.trigger != *trigger) {
-            return Some(PollReason::Requested);
+        let changed = last.is_none_or(|last| last.trigger != *trigger);
+        let earliest = self.earliest().filter(|earliest| now < *earliest);
+        self.deferred = earliest.filter(|_| changed);
+        if changed {
+            return earliest.is_none().then_some(PollReason::Requested);
         }
         // Requests wait for the running poll: a host that calls all the time must not keep it from ending.
         if self.running.is_some() {
             return None;
         }
-        if self.requested.iter().any(|requested| requested.due <= now) {
+        if earliest.is_none() && self.requested.iter().any(|requested| requested.due <= now) {
             return Some(PollReason::Requested);
         }
         self.next.is_none_or(|next| next <= now).then_some(PollReason::Interval)
     }
 
-    /// Returns the time of the next poll; `None` while one is running, which requeues the workspace at its end.
+    /// Returns the earliest time of a poll that somebody asks for.
+    fn earliest(&self) -> Option<Instant> {
+        self.rested?.checked_sub(APART * (BURST - 1))
+    }
+
+    /// Returns the time of the next poll. While one is running, which requeues the workspace at its end, that is the
+    /// time of a changed trigger that has to wait.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         if self.running.is_some() {
-            return None;
+            return self.deferred;
         }
-        self.requested.iter().map(|requested| requested.due).chain(self.next).min()
+        let earliest = self.earliest();
+        let requested =
+            self.requested.iter().map(|requested| earliest.map_or(requested.due, |then| requested.due.max(then)));
+        requested.chain(self.next).chain(self.deferred).min()
     }
 
     /// Requests an answer that is younger than `now`.
     pub fn request(&mut self, now: Instant) {
+        // The earliest poll from now on answers all requests up to then.
+        self.requested.retain(|requested| requested.due > now);
         self.requested.push(PollRequest { since: now, due: now });
     }
 
@@ -91,6 +114,8 @@ impl Schedule {
     /// A poll has begun. It supersedes a running one, whose result then does not count.
     pub fn begin(&mut self, trigger: PollTrigger, now: Instant) {
         self.running = Some(StartedPoll { at: now, trigger });
+        self.rested = Some(self.rested.map_or(now, |rested| rested.max(now)) + APART);
+        self.deferred = None;
     }
 
     /// The poll that began at `began` has ended. Returns `false` if it was superseded.
@@ -153,8 +178,9 @@ mod tests {
             self.start + Duration::from_millis(millis)
         }
 
-        fn due(&self, millis: u64) -> Option<PollReason> {
-            self.schedule.due(&trigger(1), self.at(millis))
+        fn due(&mut self, millis: u64) -> Option<PollReason> {
+            let now = self.at(millis);
+            self.schedule.due(&trigger(1), now)
         }
 
         /// A poll that begins and ends at once.
@@ -167,12 +193,13 @@ mod tests {
 
     #[test]
     fn the_interval_is_waited_for_unless_the_spec_changes() {
-        let timeline = Timeline::polled();
+        let mut timeline = Timeline::polled();
         assert_eq!(timeline.due(29_999), None);
         assert_eq!(timeline.due(30_000), Some(PollReason::Interval));
-        assert_eq!(timeline.schedule.due(&trigger(2), timeline.at(1)), Some(PollReason::Requested));
+        let now = timeline.at(1);
+        assert_eq!(timeline.schedule.due(&trigger(2), now), Some(PollReason::Requested));
         let request = PollTrigger { request: Some("now".to_owned()), ..trigger(1) };
-        assert_eq!(timeline.schedule.due(&request, timeline.at(1)), Some(PollReason::Requested));
+        assert_eq!(timeline.schedule.due(&request, now), Some(PollReason::Requested));
     }
 
     #[test]
@@ -239,5 +266,47 @@ mod tests {
         }
         timeline.poll(1_000, true);
         assert_eq!(timeline.schedule.next(), Some(timeline.at(31_000)));
+    }
+
+    /// Returns the number of polls that begin when this happens every millisecond of a second, and the time of the next.
+    fn begun(
+        mut happens: impl FnMut(&mut Schedule, u64, Instant) -> PollTrigger,
+        ends: bool,
+    ) -> (usize, Instant, Instant) {
+        let mut timeline = Timeline::polled();
+        let mut begun = 0;
+        for millis in 1..1_000 {
+            let now = timeline.at(millis);
+            let trigger = happens(&mut timeline.schedule, millis, now);
+            if timeline.schedule.due(&trigger, now).is_some() {
+                timeline.schedule.begin(trigger, now);
+                begun += 1;
+                if ends {
+                    assert!(timeline.schedule.end(now, false, now + Duration::from_secs(30)));
+                }
+            }
+        }
+        let next = timeline.schedule.next().expect("a poll is to come");
+        (begun, next, timeline.at(999))
+    }
+
+    #[test]
+    fn a_thousand_edits_in_a_second_cause_few_polls_and_the_last_edit_is_polled_for() {
+        for ends in [false, true] {
+            let (begun, next, now) = begun(|_, millis, _| trigger(1 + i64::try_from(millis).unwrap()), ends);
+            assert!(begun <= 5, "{begun} polls");
+            assert!(now < next && next <= now + APART);
+        }
+    }
+
+    #[test]
+    fn a_thousand_calls_in_a_second_cause_few_polls() {
+        let called = |schedule: &mut Schedule, _, now| {
+            schedule.called(now);
+            trigger(1)
+        };
+        let (begun, next, now) = begun(called, true);
+        assert!(begun <= 5, "{begun} polls");
+        assert!(now < next && next <= now + APART);
     }
 }

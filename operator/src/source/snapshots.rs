@@ -7,20 +7,27 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_source::{Limits, SnapshotStore, StoreError, snapshot};
+use tokio::sync::Semaphore;
 
 use crate::source::snapshot_cache::{SnapshotCache, SnapshotRequest};
 use crate::workspace_key::WorkspaceKey;
+
+/// The number of snapshots that are packed at once. Packing takes a processor, and some times the size of the content.
+const PACKS_AT_ONCE: usize = 2;
 
 /// The snapshots of all workspaces.
 pub struct Snapshots {
     folder: PathBuf,
     stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
     packed: Mutex<SnapshotCache>,
+    pack_turns: Semaphore,
+    packs: AtomicUsize,
 }
 
 /// The reason why a snapshot could not be served.
@@ -44,7 +51,13 @@ impl Snapshots {
     /// Keeps snapshots below `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, stores: Mutex::default(), packed: Mutex::default() }
+        Self {
+            folder,
+            stores: Mutex::default(),
+            packed: Mutex::default(),
+            pack_turns: Semaphore::new(PACKS_AT_ONCE),
+            packs: AtomicUsize::new(0),
+        }
     }
 
     /// Returns the store of one workspace.
@@ -67,6 +80,7 @@ impl Snapshots {
 
     /// Returns the packed snapshot, or `None` where the workspace has no such content.
     pub async fn packed(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
+        let request = &self.with_known_base(request)?;
         let answers = || self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = answers().entry(request);
         if let Some(packed) = cell.get() {
@@ -81,12 +95,27 @@ impl Snapshots {
         packed
     }
 
+    /// Returns the request without a base that the disk does not have: however many such bases there are, the answer is
+    /// one. A base that is gone costs the process a larger answer, nothing else.
+    fn with_known_base(&self, request: &SnapshotRequest) -> Result<SnapshotRequest, ServeSnapshotError> {
+        let store = self.store(&request.key)?;
+        let base = request.base.filter(|base| *base != request.fingerprint && store.contains(base));
+        Ok(SnapshotRequest { base, ..request.clone() })
+    }
+
+    /// The number of snapshots that were packed.
+    #[cfg(test)]
+    pub(crate) fn packs(&self) -> usize {
+        self.packs.load(Ordering::Relaxed)
+    }
+
     async fn pack(&self, request: &SnapshotRequest) -> Result<Option<Arc<[u8]>>, ServeSnapshotError> {
         let store = self.store(&request.key)?;
         let SnapshotRequest { fingerprint, base, .. } = request.clone();
+        let _turn = self.pack_turns.acquire().await.map_err(|_| ServeSnapshotError::Interrupted)?;
+        self.packs.fetch_add(1, Ordering::Relaxed);
         let pack = move || {
             let Some(tree) = store.get(&fingerprint)? else { return Ok(None) };
-            // A base that is gone costs the process a larger answer, nothing else.
             let base: Option<Tree> = base.map(|base| store.get(&base)).transpose()?.flatten();
             Ok(Some(snapshot::pack(&tree, base.as_ref())?.into()))
         };

@@ -236,6 +236,10 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
                 view.unaccounted
             ),
         ),
+        Fleet::Unprovable if view.no_room.is_some() => {
+            let limit = view.no_room.map(|full| full.to_string()).unwrap_or_default();
+            unknown(reason::UNPROVABLE, format!("{count}; not all that report are counted: {limit}"))
+        }
         Fleet::Unprovable => unknown(
             reason::UNPROVABLE,
             format!("{count}; the others no longer report, and it is unknown whether they have ended{named}"),

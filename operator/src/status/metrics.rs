@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
+use crate::load::metrics::LoadMetrics;
 use crate::source::poll::{PollError, PollResult};
 use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
@@ -85,7 +86,16 @@ struct OutcomeLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(&LoadMetrics::default())
+    }
+}
+
+impl Metrics {
+    /// The metrics of the operator, those of `load` among them.
+    #[must_use]
+    pub(crate) fn new(load: &LoadMetrics) -> Self {
         let mut registry = Registry::with_prefix("rototo");
+        load.register(&mut registry);
         let propagation: Family<_, _> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register_with_unit(
             "propagation",
@@ -153,9 +163,7 @@ impl Default for Metrics {
             namespaces_watched,
         }
     }
-}
 
-impl Metrics {
     /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, and `replicas` is the
     /// number of other replicas.
     #[must_use]

@@ -84,6 +84,7 @@ fn fleet(applied: u32, expected: u32, verdict: Fleet) -> FleetView {
         unbound: 0,
         unaccounted: 0,
         lost: 0,
+        no_room: None,
         windows: Windows::of(3, HEARTBEAT),
     }
 }
@@ -360,6 +361,16 @@ fn an_unknown_convergence_does_not_keep_the_workspace_from_being_ready() {
         assert_eq!(conditions[0], "Ready=True/Published");
         assert_eq!(conditions.last().unwrap(), &format!("Converged=Unknown/{reason}"));
     }
+}
+
+#[test]
+fn a_fleet_with_more_processes_than_are_counted_names_the_limit() {
+    let mut world = StatusCase::new();
+    let full = Some(rototo_protocol::fleet::NoRoom::Pod);
+    world.fleet = FleetView { no_room: full, ..fleet(3, 3, Fleet::Unprovable) };
+    let status = world.status();
+    let converged = status.conditions.iter().find(|condition| condition.type_ == "Converged").unwrap();
+    assert!(converged.message.contains("this pod has reported 32 processes"), "{}", converged.message);
 }
 
 #[test]

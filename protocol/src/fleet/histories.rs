@@ -343,7 +343,7 @@ mod members {
         };
         let pod = PodIdentity { name: "p2".to_owned(), uid: "p2".to_owned() };
         let now = history.now;
-        history.fleet.report(&report, Some(pod), now, 1.0);
+        history.fleet.report(&report, Some(pod), now, 1.0).unwrap();
         assert!(history.is_progressing());
     }
 }

@@ -10,6 +10,7 @@
 //! can turn back. Only the figure of a publish is kept once it is complete. `docs/convergence.md` defines the meaning
 //! of both.
 //!
+//! - `room`: the limits of a fleet, so that no sender of reports can make it as large as it likes.
 //! - `process`: one process, its last report, and whether it still counts.
 //! - [`pods`]: pods by the state of their containers, and the ends that the kubelet has reported.
 //! - `verdict`: the present, *every process that counts runs the publish*.
@@ -17,7 +18,7 @@
 //! - `handover`: the evidence that one operator process passes on to the next.
 //! - `view`: both, with counts and stragglers, for status and metrics.
 //!
-//! `cohort`, `pods`, and `process` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
+//! `cohort`, `pods`, `process`, and `room` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
 //! the files of their subjects.
 
 mod cohort;
@@ -26,6 +27,7 @@ mod handover;
 mod histories;
 pub mod pods;
 mod process;
+mod room;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -47,6 +49,7 @@ pub use cohort::{Millis, PublishTimes};
 pub use handover::passed_directly;
 pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
+pub use room::{NoRoom, PROCESSES, PROCESSES_PER_POD, UNBOUND_PROCESSES};
 pub use verdict::Verdict;
 pub use view::FleetView;
 
@@ -62,9 +65,6 @@ const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
 const MAX_REPORT_SPREAD: Duration = Duration::from_millis(250);
 /// The number of silent siblings that the operator asks a process about at a time.
 const ASKED_AT_ONCE: usize = 8;
-/// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
-/// or an attack from it.
-pub const PROCESSES_PER_POD: usize = 32;
 
 /// The pod that a verified token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,8 @@ pub struct Fleet {
     known_before: usize,
     /// The time at which the operator last turned away a report, whoever sent it.
     turned_away: Moment,
+    /// The time at which a process last reported for which there is no room.
+    no_room: Option<(Moment, NoRoom)>,
     /// The number of processes that were dropped since the goal was published.
     dropped: u32,
     /// The newest publish that a process reported and that is later than the goal.
@@ -175,6 +177,7 @@ impl Fleet {
             recounted: BTreeSet::new(),
             known_before: counted_before,
             turned_away: now,
+            no_room: None,
             dropped: 0,
             unknown_publish: None,
             dealt_with: None,
@@ -266,7 +269,18 @@ impl Fleet {
 
     /// Takes a report, unless a later one of the same process came before. `jitter`, from 0.0 to 1.0, spreads the time
     /// of the next report.
-    pub fn report(&mut self, report: &Report, pod: Option<PodIdentity>, now: Moment, jitter: f64) -> ReportOutcome {
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`] if the process is not known yet, and the fleet, or the sender's part of it, is full. The operator
+    /// then claims nothing about everybody for the length of the silence window.
+    pub fn report(
+        &mut self,
+        report: &Report,
+        pod: Option<PodIdentity>,
+        now: Moment,
+        jitter: f64,
+    ) -> Result<ReportOutcome, NoRoom> {
         let windows = self.windows();
         let next = windows.heartbeat.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0));
         let id = ProcessId { pod: pod.as_ref().map(|pod| pod.uid.clone()), process: report.process.clone() };
@@ -278,14 +292,15 @@ impl Fleet {
             siblings: Vec::new(),
         };
         let new = !self.processes.contains_key(&id);
-        if new && !self.has_room(&id) {
-            return taken;
+        if new && let Err(full) = self.room_for(&id, now) {
+            self.note_no_room(full, now);
+            return Err(full);
         }
         let process =
             self.processes.entry(id.clone()).or_insert_with(|| Process::of(report, pod.map(|pod| pod.name), now));
         if report.sequence.zip(process.sequence).is_some_and(|(this, last)| this <= last) {
             // A later report has overtaken this one, or this one is a copy.
-            return taken;
+            return Ok(taken);
         }
         let last_report = last_report(report);
         // The report of a process that was silent is news, too.
@@ -306,7 +321,7 @@ impl Fleet {
         self.take_testimony(&id, report, now);
         self.notice_unknown_publish(&id, now);
         let siblings = self.silent_siblings(&id, now);
-        ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken }
+        Ok(ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken })
     }
 
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
@@ -316,10 +331,6 @@ impl Fleet {
 
     fn unaccounted_until(&self) -> Moment {
         self.listening_since.max(self.turned_away) + self.windows().forget
-    }
-
-    fn has_room(&self, id: &ProcessId) -> bool {
-        id.pod.is_none() || self.of_pod(id.pod.as_deref()).count() < PROCESSES_PER_POD
     }
 
     fn of_pod(&self, pod: Option<&str>) -> impl Iterator<Item = (&ProcessId, &Process)> {

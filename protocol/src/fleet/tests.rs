@@ -107,6 +107,16 @@ impl History {
         runs: Option<Publish>,
         more: Report,
     ) -> ReportOutcome {
+        self.tries_to_report(process, state, runs, more).unwrap()
+    }
+
+    pub(super) fn tries_to_report(
+        &mut self,
+        process: &str,
+        state: ProcessState,
+        runs: Option<Publish>,
+        more: Report,
+    ) -> Result<ReportOutcome, NoRoom> {
         let pod = process.split('/').next().unwrap();
         let report = Report {
             process: process.to_owned(),
@@ -292,14 +302,75 @@ fn every_process_of_a_pod_counts() {
     assert_eq!(history.verdict(), Verdict::Converged);
 }
 
+/// Makes up a number of processes of a pod, or of none, that have applied a publish. Returns the last answer.
+fn made_up(history: &mut History, pod: &str, number: usize, publish: Publish) -> Option<NoRoom> {
+    let report = |history: &mut History, number| {
+        let process = format!("{pod}/{number}");
+        history.tries_to_report(&process, ProcessState::Applied, Some(publish), Report::default()).err()
+    };
+    (0..number).map(|number| report(history, number)).last().flatten()
+}
+
 #[test]
 fn a_pod_has_a_limited_number_of_processes() {
     let mut history = History::new();
-    history.pod("p1").applied("p1/0", publish(A, 1));
-    for number in 0..1_000 {
-        history.applied(&format!("p1/{number}"), publish(A, 1));
+    history.pod("p1").pod("p2").publishes(publish(A, 1)).applied("p2", publish(A, 1));
+    assert_eq!(made_up(&mut history, "p1", 1_000, publish(A, 1)), Some(NoRoom::Pod));
+    assert_eq!(history.view().processes as usize, PROCESSES_PER_POD + 1);
+    // The others may exist, and nobody knows what they run.
+    assert_eq!(history.verdict(), Verdict::Unprovable);
+    assert!(history.view().millis.is_none_or(|millis| millis.all.is_none()), "{:?}", history.view().millis);
+    let until = history.view().next_change.unwrap();
+    assert!(until > history.now, "the state ends by itself");
+    assert_eq!(history.view().no_room, Some(NoRoom::Pod));
+    let processes: Vec<_> = (0..PROCESSES_PER_POD).map(|number| format!("p1/{number}")).collect();
+    let mut reporting: Vec<&str> = processes.iter().map(String::as_str).collect();
+    reporting.push("p2");
+    history.all_run_for(60, &reporting, publish(A, 1));
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
+fn processes_of_one_container_run_leave_room_for_those_of_the_next() {
+    let mut history = History::new();
+    history.pod("p1").publishes(publish(A, 1));
+    for number in 0..PROCESSES_PER_POD {
+        history.says(&format!("p1/old-{number}"), ProcessState::Draining, publish(A, 1));
     }
-    assert_eq!(history.view().processes as usize, PROCESSES_PER_POD);
+    assert_eq!(made_up(&mut history, "p1", PROCESSES_PER_POD, publish(A, 1)), None);
+    // Processes that claim to have left do not make room without end.
+    for number in 100..1_000 {
+        let process = format!("p1/{number}");
+        let _ = history.tries_to_report(&process, ProcessState::Draining, None, Report::default());
+    }
+    assert_eq!(history.fleet.of_pod(Some("p1")).count(), 2 * PROCESSES_PER_POD);
+}
+
+#[test]
+fn processes_that_are_made_up_make_nothing_converge_and_stretch_no_heartbeat() {
+    let mut history = History::new();
+    history.pod("honest").publishes(publish(A, 1)).applied("honest", publish(A, 1)).publishes(publish(B, 2));
+    for pod in ["p1", "p2", "-"] {
+        made_up(&mut history, pod, 1_000, publish(B, 2));
+    }
+    assert!(history.is_progressing(), "the honest process is behind, whatever others report");
+    let behind = history.view().behind;
+    assert_eq!(behind, [straggler("honest", "pending")]);
+    assert_eq!(history.fleet.windows().heartbeat, HEARTBEAT);
+    assert_eq!(history.view().processes as usize, 1 + 2 * PROCESSES_PER_POD + UNBOUND_PROCESSES);
+    assert_eq!(made_up(&mut history, "-", 1_000, publish(B, 2)), Some(NoRoom::Unbound));
+}
+
+#[test]
+fn a_fleet_has_a_limited_number_of_processes_and_known_ones_may_still_report() {
+    let mut history = History::new();
+    for pod in 0..PROCESSES {
+        history.applied(&format!("p{pod}"), publish(A, 1));
+    }
+    let new = history.tries_to_report("new", ProcessState::Applied, None, Report::default());
+    assert_eq!(new.err(), Some(NoRoom::Fleet));
+    assert_eq!(history.fleet.windows().heartbeat, Duration::from_secs(50));
+    history.applied("p0", publish(B, 2));
 }
 
 #[test]

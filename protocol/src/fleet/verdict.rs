@@ -24,7 +24,7 @@ pub enum Verdict {
     /// Nobody is known not to run it, but the operator has not listened for long enough to know everybody.
     Recounting,
     /// All processes that report run it. About others nobody can know: they are bound to no pod, vanished with their
-    /// pod, or were counted before the operator was restarted.
+    /// pod, were counted before the operator was restarted, or are too many to be counted.
     Unprovable,
     /// All have applied it, and some of them have not reported for the silence window.
     Silent,
@@ -58,6 +58,7 @@ impl Fleet {
             }
         }
         unprovable |= self.vanished_unreported(now).next().is_some() || self.unaccounted() > 0;
+        unprovable |= self.no_room_until(now).is_some();
         if !self.recounting {
             for (uid, pod) in self.unreported(now) {
                 if let Some(since) = self.missing_since(uid, pod, now) {

@@ -3,7 +3,7 @@
 use rototo_api::convergence::Straggler;
 
 use super::process::{Liveness, ProcessId};
-use super::{Fleet, Millis, Moment, Verdict};
+use super::{Fleet, Millis, Moment, NoRoom, Verdict};
 use crate::windows::Windows;
 
 /// The number of stragglers that a status names.
@@ -28,6 +28,8 @@ pub struct FleetView {
     pub unaccounted: u32,
     /// The number of processes that fell silent without a seen end, and for which the operator no longer waits.
     pub lost: u32,
+    /// The limit for which a process that reported lately is not counted.
+    pub no_room: Option<NoRoom>,
     /// The stragglers, which do not run the publish: the first ten by name.
     pub behind: Vec<Straggler>,
     /// The verdict on the publish.
@@ -53,6 +55,7 @@ impl Fleet {
             unbound: 0,
             unaccounted: u32::try_from(self.unaccounted()).unwrap_or(u32::MAX),
             lost: self.dropped,
+            no_room: None,
             behind: Vec::new(),
             verdict: self.verdict(now),
             millis: self.millis(),
@@ -66,6 +69,10 @@ impl Fleet {
         }
         if view.unaccounted > 0 {
             view.change_at(self.unaccounted_until(), now);
+        }
+        if let Some((until, full)) = self.no_room_until(now) {
+            view.no_room = Some(full);
+            view.change_at(until, now);
         }
         if self.goal.is_none() {
             view.behind.clear();

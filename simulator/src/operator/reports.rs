@@ -28,7 +28,7 @@ impl World {
         let Some(record) = &mut self.operators[operator].record else { return self.after(delay, refused) };
         let published = record.publisher.published();
         let before = record.fleet.view(now).verdict;
-        let taken = record.fleet.report(report, pod, now, jitter);
+        let Ok(taken) = record.fleet.report(report, pod, now, jitter) else { return self.after(delay, refused) };
         let after = record.fleet.view(now).verdict;
         let answer = ReportResponse {
             fingerprint: published.map(|publish| publish.fingerprint.to_string()),

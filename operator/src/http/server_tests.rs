@@ -1,0 +1,318 @@
+//! The real router behind a real TLS listener, beside an API server that the tests stand in for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use kube::client::Body;
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_engine::Tree;
+use rototo_protocol::windows::HEARTBEAT;
+use rototo_source::{Reader, ReaderOptions};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::http::connections::{ConnectionLimits, Listener};
+use crate::http::endpoints::Endpoints;
+use crate::load::metrics::LoadMetrics;
+use crate::marker::map::MapMetadata;
+use crate::marker::markers::Markers;
+use crate::reconcile::context::OperatorContext;
+use crate::reconcile::progress::Progress;
+use crate::reconcile::scope::WatchScope;
+use crate::reconcile::watch_caches::WatchCaches;
+use crate::source::custom_rules::CustomRules;
+use crate::source::snapshots::Snapshots;
+use crate::source::sources::{PollLimits, Sources};
+use crate::workspace_key::WorkspaceKey;
+
+/// The longest time that a test waits for anything.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const NAMESPACE: &str = "prod";
+pub(super) const WORKSPACE: &str = "config";
+/// The key of the webhook.
+pub(super) const KEY: &str = "0123456789abcdef";
+
+/// What the API server answers, and how often it was asked.
+#[derive(Default)]
+pub(super) struct ApiServer {
+    pub(super) token_reviews: usize,
+    pub(super) access_reviews: usize,
+    pub(super) secret_reads: usize,
+    /// No access review is allowed.
+    pub(super) denies: bool,
+    /// No token is known any more.
+    pub(super) forgets: bool,
+    /// Token reviews and reads of Secrets wait until they are released.
+    pub(super) holds: bool,
+    pub(super) waiting: usize,
+    pub(super) secrets: HashMap<String, BTreeMap<String, ByteString>>,
+}
+
+/// A server under test.
+pub(super) struct TestServer {
+    pub(super) api: Arc<Mutex<ApiServer>>,
+    pub(super) released: Arc<Notify>,
+    pub(super) endpoints: Endpoints,
+    pub(super) context: Arc<OperatorContext>,
+    pub(super) address: SocketAddr,
+    tls: TlsConnector,
+    _folder: TempDir,
+    requeues: tokio::sync::mpsc::UnboundedReceiver<reflector::ObjectRef<RototoWorkspace>>,
+}
+
+/// A token that the API server knows, of a pod of [`NAMESPACE`].
+pub(super) fn token(pod: &str) -> String {
+    format!("good.{pod}")
+}
+
+fn user(token: &str) -> Option<Value> {
+    let pod = token.strip_prefix("good.")?;
+    let extra =
+        json!({ "authentication.kubernetes.io/pod-name": [pod], "authentication.kubernetes.io/pod-uid": [pod] });
+    let extra = if pod.starts_with('-') { json!({}) } else { extra };
+    Some(json!({ "username": format!("system:serviceaccount:{NAMESPACE}:app"), "extra": extra }))
+}
+
+async fn answer(
+    api: Arc<Mutex<ApiServer>>,
+    released: Arc<Notify>,
+    request: Request<Body>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect_bytes().await.unwrap();
+    let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let wait = {
+        let mut api = api.lock().unwrap();
+        let waits = api.holds && !path.ends_with("subjectaccessreviews");
+        api.waiting += usize::from(waits);
+        waits
+    };
+    if wait {
+        while api.lock().unwrap().holds {
+            let _ = timeout(Duration::from_millis(20), released.notified()).await;
+        }
+        api.lock().unwrap().waiting -= 1;
+    }
+    let mut api = api.lock().unwrap();
+    let (status, body) = if path.ends_with("tokenreviews") {
+        api.token_reviews += 1;
+        let user = user(sent["spec"]["token"].as_str().unwrap_or_default()).filter(|_| !api.forgets);
+        let status = json!({ "authenticated": user.is_some(), "user": user, "audiences": ["rototo"] });
+        (
+            201,
+            json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}, "spec": {}, "status": status }),
+        )
+    } else if path.ends_with("subjectaccessreviews") {
+        api.access_reviews += 1;
+        let status = json!({ "allowed": !api.denies });
+        (
+            201,
+            json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": {}, "status": status }),
+        )
+    } else {
+        api.secret_reads += 1;
+        let name = path.rsplit('/').next().unwrap_or_default();
+        match api.secrets.get(name) {
+            Some(data) => {
+                (200, serde_json::to_value(Secret { data: Some(data.clone()), ..Secret::default() }).unwrap())
+            }
+            None => (
+                404,
+                json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound", "message": "gone", "code": 404 }),
+            ),
+        }
+    };
+    drop(api);
+    Ok(Response::builder().status(status).body(Body::from(serde_json::to_vec(&body).unwrap())).unwrap())
+}
+
+/// A client of the API server.
+pub(super) fn client(api: &Arc<Mutex<ApiServer>>, released: &Arc<Notify>) -> Client {
+    let (api, released) = (api.clone(), released.clone());
+    Client::new(tower::service_fn(move |request| answer(api.clone(), released.clone(), request)), "default")
+}
+
+impl TestServer {
+    pub(super) async fn start() -> Self {
+        Self::with(ConnectionLimits::default()).await
+    }
+
+    pub(super) async fn with(limits: ConnectionLimits) -> Self {
+        let (api, released) = (Arc::<Mutex<ApiServer>>::default(), Arc::<Notify>::default());
+        let key = BTreeMap::from([("webhook".to_owned(), ByteString(KEY.as_bytes().to_vec()))]);
+        api.lock().unwrap().secrets.insert("hook".to_owned(), key);
+        let client = client(&api, &released);
+        let folder = tempfile::tempdir().unwrap();
+        let reader =
+            Reader::new(ReaderOptions { cache_dir: Some(folder.path().join("git")), ..ReaderOptions::default() });
+        let snapshots = Snapshots::new(folder.path().join("snapshots"));
+        let sources = Sources::new(
+            client.clone(),
+            reader.unwrap(),
+            CustomRules::off(),
+            snapshots,
+            PollLimits::default(),
+            LoadMetrics::default(),
+        );
+        let (workspaces, mut writer) = reflector::store();
+        let (maps, mut map_writer) = reflector::store::<ConfigMap>();
+        let (requeues, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let caches = Arc::new(WatchCaches::new(WatchScope::Cluster, workspaces, maps.clone(), requeues));
+        let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
+        let markers = Markers::new(client.clone(), metadata, vec![maps]);
+        let progress = Arc::new(Progress::new(Instant::now()));
+        let context = OperatorContext::new(client, sources, markers, vec![caches.clone()], None, HEARTBEAT, progress);
+        let context = Arc::new(context);
+        context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
+        let workspace: RototoWorkspace = serde_json::from_value(json!({
+            "metadata": { "namespace": NAMESPACE, "name": WORKSPACE, "uid": "1" },
+            "spec": { "source": "x", "webhook": { "secretRef": { "name": "hook" } } },
+        }))
+        .unwrap();
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitApply(workspace.clone()));
+        writer.apply_watcher_event(&Event::InitDone);
+        map_writer.apply_watcher_event(&Event::Init);
+        map_writer.apply_watcher_event(&Event::InitDone);
+        assert!(caches.wait_until_listed().await);
+        context.record(&workspace).lock().follow(&workspace.spec);
+        let endpoints = Endpoints::new(context.clone());
+
+        let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let (certificate, private) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+        let serving = axum_server::tls_rustls::RustlsConfig::from_pem(certificate.into_bytes(), private.into_bytes());
+        let listener = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
+        let server = Listener::new("https", limits, context.load().clone());
+        let server = server.serve_tls(
+            listener,
+            serving.await.unwrap(),
+            axum_server::Handle::new(),
+            crate::http::routes(endpoints.clone()),
+        );
+        tokio::spawn(server.unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(certified.cert.der().to_vec())).unwrap();
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = TlsConnector::from(Arc::new(tls));
+        Self { api, released, endpoints, context, address, tls, _folder: folder, requeues: receiver }
+    }
+
+    pub(super) fn key() -> WorkspaceKey {
+        WorkspaceKey { namespace: NAMESPACE.to_owned(), name: WORKSPACE.to_owned() }
+    }
+
+    /// Connects from this address of the loopback interface.
+    pub(super) async fn connect_from(&self, from: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = timeout(PATIENCE, socket.connect(self.address)).await??;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        timeout(PATIENCE, self.tls.connect(name, stream)).await?
+    }
+
+    pub(super) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_from([127, 0, 0, 1]).await
+    }
+
+    /// Opens a connection for HTTP/1.1.
+    pub(super) async fn http1_from(&self, from: [u8; 4]) -> http1::SendRequest<Full<Bytes>> {
+        let stream = TokioIo::new(self.connect_from(from).await.unwrap());
+        let (sender, connection) = http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// Opens a connection for HTTP/2.
+    pub(super) async fn http2(&self) -> http2::SendRequest<Full<Bytes>> {
+        let stream = TokioIo::new(self.connect().await.unwrap());
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> (StatusCode, String) {
+        self.send_from([127, 0, 0, 1], request).await
+    }
+
+    pub(super) async fn send_from(&self, from: [u8; 4], request: Request<Full<Bytes>>) -> (StatusCode, String) {
+        let mut sender = self.http1_from(from).await;
+        read(timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap()).await
+    }
+
+    /// Keeps this content as a snapshot of the workspace.
+    pub(super) fn keep(&self, bytes: Vec<u8>) -> rototo_engine::Fingerprint {
+        let manifest = ("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec());
+        let tree: Tree = [manifest, ("variables/a.toml".to_owned(), bytes)].into_iter().collect();
+        self.context.sources().snapshots().store(&Self::key()).unwrap().put(&tree).unwrap()
+    }
+
+    pub(super) fn api(&self) -> std::sync::MutexGuard<'_, ApiServer> {
+        self.api.lock().unwrap()
+    }
+
+    /// Returns how often a reconcile was asked for since the last call.
+    pub(super) fn requeued(&mut self) -> usize {
+        std::iter::from_fn(|| self.requeues.try_recv().ok()).count()
+    }
+
+    /// Lets everything go on that waits for the API server.
+    pub(super) fn release(&self) {
+        self.api().holds = false;
+        self.released.notify_waiters();
+    }
+}
+
+pub(super) async fn read(answer: Response<Incoming>) -> (StatusCode, String) {
+    let (parts, body) = answer.into_parts();
+    let body = timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
+    (parts.status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Waits until a condition holds.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waited = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+/// A request with a token.
+pub(super) fn request(method: Method, path: &str, token: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+    request.header("authorization", format!("Bearer {token}")).body(Full::new(body.into())).unwrap()
+}
+
+pub(super) fn fleet_path(name: &str) -> String {
+    format!("/v1/namespaces/{NAMESPACE}/workspaces/{name}/fleet")
+}
+
+/// The report of a process that runs nothing yet.
+pub(super) fn report(number: usize) -> String {
+    let process = format!("00000000-0000-4000-8000-{number:012}");
+    json!({ "process": process, "version": "1", "engine_level": 1, "state": "starting" }).to_string()
+}

@@ -1,0 +1,98 @@
+//! Reads the keys of webhooks from their Secrets, and remembers them for a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use rototo_engine::Digest;
+use tokio::time::{Instant, timeout};
+
+use crate::http::webhook::WebhookRefusal;
+use crate::load::remembered::Remembered;
+
+/// The beginning of the names of keys in the Secret. Other values there are no keys, such as a user name or a
+/// certificate, which strangers may know.
+const KEY_NAMES: &str = "webhook";
+/// The shortest key, in bytes.
+pub(super) const SHORTEST_KEY: usize = 16;
+/// The largest number of keys of one webhook: each of them is computed over each body.
+const KEYS: usize = 8;
+/// The time for which keys, or the failure to read them, are remembered. A call is checked with keys that are no older,
+/// because its body is not there for a second check.
+const KEYS_LAST: Duration = Duration::from_secs(5);
+/// The longest time that reading the Secret may take.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+/// The number of Secrets whose keys are remembered, and their bytes.
+const REMEMBERED: (usize, usize) = (4_096, 4 * 1024 * 1024);
+
+/// The keys of one webhook.
+pub(super) type Keys = Arc<Vec<Vec<u8>>>;
+
+/// The keys of all webhooks.
+pub(super) struct WebhookKeys {
+    client: Client,
+    known: Remembered<Option<Keys>>,
+}
+
+impl WebhookKeys {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, known: Remembered::new(REMEMBERED.0, REMEMBERED.1) }
+    }
+
+    /// Returns the keys in a Secret.
+    pub(super) async fn read(&self, namespace: &str, secret: &str) -> Result<Keys, WebhookRefusal> {
+        let name = Digest::of(format!("{namespace}/{secret}").as_bytes());
+        let known = self.known.get(&name, Instant::now());
+        let keys = match known {
+            Some(known) => known,
+            None => {
+                let read = self.read_now(namespace, secret).await;
+                let bytes = read.iter().flat_map(|keys| keys.iter()).map(Vec::len).sum();
+                self.known.put(name, read.clone(), bytes, Instant::now() + KEYS_LAST);
+                read
+            }
+        };
+        keys.ok_or_else(|| WebhookRefusal::NoKeys(secret.to_owned()))
+    }
+
+    async fn read_now(&self, namespace: &str, secret: &str) -> Option<Keys> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let error = match timeout(READ_WITHIN, secrets.get(secret)).await {
+            Ok(Ok(found)) => return Some(Arc::new(keys(found))),
+            Ok(Err(error)) => rototo_connection::api_error(&error),
+            Err(_) => format!("no answer within {READ_WITHIN:?}"),
+        };
+        tracing::warn!(error, namespace, secret, "the keys of a webhook can't be read");
+        None
+    }
+}
+
+fn keys(secret: Secret) -> Vec<Vec<u8>> {
+    let named = secret.data.unwrap_or_default().into_iter().filter(|(name, _)| name.starts_with(KEY_NAMES));
+    // A key that was saved with an editor ends with a line feed that the host does not know of.
+    let trimmed = named.map(|(_, value)| value.0.trim_ascii_end().to_vec());
+    trimmed.filter(|key| key.len() >= SHORTEST_KEY).take(KEYS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn only_long_values_under_names_of_webhooks_are_keys() {
+        let long = "0123456789abcdef";
+        let data = [
+            ("username", long),
+            ("ca.crt", long),
+            ("webhook", long),
+            ("webhook-old", "0123456789abcdef-old\n"),
+            ("webhook-short", "0123456789abcde\n"),
+        ];
+        let data = data.map(|(name, value)| (name.to_owned(), ByteString(value.as_bytes().to_vec())));
+        let found = keys(Secret { data: Some(data.into()), ..Secret::default() });
+        assert_eq!(found, [long.as_bytes().to_vec(), b"0123456789abcdef-old".to_vec()]);
+    }
+}

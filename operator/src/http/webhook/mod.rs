@@ -1,0 +1,182 @@
+//! Checks the calls of a git host after a push. A valid call only makes polls due: one at once, and more shortly after,
+//! because hosts call before the commit can be read everywhere. Nothing in the call is trusted.
+//!
+//! [`Webhooks::check`] is the entry point. Its checks come in the order of their cost: the form of the proof, the budget
+//! of wrong calls, a place among the few calls that are read at once, the keys, and the body, which goes through the
+//! HMAC piece by piece and is not kept. So a flood costs little, and can't take the places of processes or of other
+//! workspaces. A refused call loses nothing: the operator polls at each interval anyway.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use futures::StreamExt;
+use kube::Client;
+use rototo_engine::Digest;
+use tokio::time::{Instant, timeout};
+
+use crate::http::body::{self, BodyError, LASTS};
+use crate::http::connections::Peer;
+use crate::http::webhook::keys::{SHORTEST_KEY, WebhookKeys};
+use crate::http::webhook::proof::{Proof, Verifier, proof};
+use crate::load::budgets::Budgets;
+use crate::load::remembered::Remembered;
+use crate::load::turns::{TurnLimits, Turns};
+use crate::workspace_key::WorkspaceKey;
+
+mod keys;
+mod proof;
+
+/// The largest body that is read, in bytes: that of GitHub.
+pub(crate) const BODY_LIMIT: usize = 25 * 1024 * 1024;
+/// The bodies that are read at once, in all and of one workspace. Others are asked to come back.
+const PLACES: TurnLimits = TurnLimits { at_once: 32, per_key: 2, waiting: 0, waiting_per_key: 0 };
+/// The number of wrong calls that an address may make at once for one workspace.
+const WRONG_CALLS: u32 = 20;
+/// The time after which it may make one more.
+const WRONG_CALL_EACH: Duration = Duration::from_secs(1);
+/// The time for which a delivery of a git host is known, whose body names the commits. The same one does nothing
+/// meanwhile.
+const DELIVERY: Duration = Duration::from_secs(60);
+/// The number of deliveries that are known.
+const DELIVERIES: usize = 4_096;
+
+/// The reason why a call was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookRefusal {
+    /// The workspace has no webhook.
+    #[error("this workspace takes no webhook calls: spec.webhook is not set")]
+    NotConfigured,
+    /// Too many calls came at once.
+    #[error("too many calls at once; try again")]
+    TooMany,
+    /// Too many wrong calls came from one address.
+    #[error("too many calls without a valid proof came from this address for this workspace; try again later")]
+    TooManyWrong,
+    /// The call has no proof of a known form.
+    #[error(
+        "the call is not signed: send X-Hub-Signature-256: sha256=<HMAC-SHA256 of the body>, the key itself in \
+         X-Gitlab-Token, or the key as the password of Basic authentication"
+    )]
+    Unsigned,
+    /// The header for the proof has another form.
+    #[error("the header `{0}` does not have the form {1}")]
+    Malformed(&'static str, &'static str),
+    /// The body is too long.
+    #[error("the body is longer than {BODY_LIMIT} bytes")]
+    TooLong,
+    /// The body did not arrive whole and in time.
+    #[error("the body did not arrive whole within {LASTS:?}")]
+    Incomplete,
+    /// The proof fits no key.
+    #[error(
+        "the proof in the header `{0}` fits none of the keys in the Secret of spec.webhook: its keys are the values of \
+         at least {SHORTEST_KEY} bytes under names that begin with `webhook`"
+    )]
+    WrongProof(&'static str),
+    /// The keys can't be read.
+    #[error("the Secret `{0}` with the webhook's keys can't be read; try again")]
+    NoKeys(String),
+}
+
+/// What a valid call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It has not been seen before.
+    New,
+    /// The same call was made a moment ago.
+    Repeated,
+}
+
+/// Checks the calls of git hosts.
+pub struct Webhooks {
+    keys: WebhookKeys,
+    places: Turns<WorkspaceKey>,
+    wrong: Budgets<(WorkspaceKey, Peer)>,
+    deliveries: Remembered<()>,
+}
+
+impl Webhooks {
+    /// Reads keys with `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            keys: WebhookKeys::new(client),
+            places: Turns::new(PLACES),
+            wrong: Budgets::new(WRONG_CALLS, WRONG_CALL_EACH),
+            deliveries: Remembered::new(DELIVERIES, usize::MAX),
+        }
+    }
+
+    /// Checks that the sender of a call knows a key of the workspace. The keys are in `secret`.
+    pub(crate) async fn check(
+        &self,
+        key: &WorkspaceKey,
+        peer: Peer,
+        secret: Option<String>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Delivery, WebhookRefusal> {
+        let secret = secret.ok_or(WebhookRefusal::NotConfigured)?;
+        let proof = proof(headers)?;
+        let sender = (key.clone(), peer);
+        if self.wrong.wait(&sender, Instant::now()).is_some() {
+            return Err(WebhookRefusal::TooManyWrong);
+        }
+        let _place = self.places.try_take(key).ok_or(WebhookRefusal::TooMany)?;
+        let checked = self.check_body(key, &secret, &proof, headers, body).await;
+        if matches!(checked, Err(WebhookRefusal::WrongProof(_) | WebhookRefusal::Incomplete | WebhookRefusal::TooLong))
+        {
+            self.wrong.spend(&sender, Instant::now());
+        }
+        let delivery = checked?;
+        let now = Instant::now();
+        if !proof.names_commits() {
+            return Ok(Delivery::New);
+        }
+        if self.deliveries.get(&delivery, now).is_some() {
+            return Ok(Delivery::Repeated);
+        }
+        self.deliveries.put(delivery, (), 0, now + DELIVERY);
+        Ok(Delivery::New)
+    }
+
+    /// The number of bodies that are being read.
+    #[cfg(test)]
+    pub(crate) fn bodies(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Returns the digest of the delivery.
+    async fn check_body(
+        &self,
+        key: &WorkspaceKey,
+        secret: &str,
+        proof: &Proof,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Digest, WebhookRefusal> {
+        let long =
+            headers.get(axum::http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if long.is_some_and(|length: usize| length > BODY_LIMIT) {
+            return Err(WebhookRefusal::TooLong);
+        }
+        let keys = self.keys.read(&key.namespace, secret).await?;
+        if !proof.may_fit(&keys) {
+            return Err(WebhookRefusal::WrongProof(proof.header()));
+        }
+        let mut verifier = Verifier::new(&keys, key);
+        let read = async {
+            let mut pieces = std::pin::pin!(body::pieces(body, BODY_LIMIT));
+            while let Some(piece) = pieces.next().await {
+                verifier.update(&piece?);
+            }
+            Ok(())
+        };
+        timeout(LASTS, read).await.unwrap_or(Err(BodyError::Incomplete)).map_err(|why| match why {
+            BodyError::TooLong => WebhookRefusal::TooLong,
+            BodyError::Incomplete => WebhookRefusal::Incomplete,
+        })?;
+        verifier.verify(proof).ok_or(WebhookRefusal::WrongProof(proof.header()))
+    }
+}

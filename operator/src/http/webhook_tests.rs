@@ -1,0 +1,142 @@
+//! The calls of git hosts, and of those who pose as one.
+
+use axum::body::Bytes;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use k8s_openapi::ByteString;
+use ring::hmac;
+use tokio::io::AsyncWriteExt;
+
+use crate::http::server_tests::{KEY, NAMESPACE, TestServer, WORKSPACE, read, until};
+
+fn signature(key: &str, body: &[u8]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), body);
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn path() -> String {
+    format!("/hooks/{NAMESPACE}/{WORKSPACE}")
+}
+
+fn call(header: &str, value: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(Method::POST).uri(path()).header("host", "127.0.0.1");
+    request.header(header, value).body(Full::new(body.into())).unwrap()
+}
+
+fn signed(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let body = body.into();
+    call("x-hub-signature-256", &format!("sha256={}", signature(KEY, &body)), body)
+}
+
+#[tokio::test]
+async fn a_call_of_a_large_push_is_taken_and_a_larger_body_is_refused() {
+    let server = TestServer::start().await;
+    let (status, body) = server.send(signed(vec![b' '; 24 << 20])).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    let (status, body) = server.send(signed(vec![b' '; (25 << 20) + 1])).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
+    let mut sender = server.http2().await;
+    let (status, _) = read(sender.send_request(signed(vec![b'a'; 24 << 20])).await.unwrap()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_over_http2_while_the_host_still_writes() {
+    let server = TestServer::start().await;
+    let mut sender = server.http2().await;
+    for number in 0..60 {
+        let body = vec![b' '; 2 << 20];
+        let unsigned = call("x-other", "1", body);
+        let answer = sender.send_request(unsigned).await.unwrap_or_else(|error| panic!("call {number}: {error:?}"));
+        assert_eq!(read(answer).await.0, StatusCode::UNAUTHORIZED, "call {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_the_secret_that_is_no_key_signs_nothing() {
+    let server = TestServer::start().await;
+    let public = "a public text that everybody knows";
+    for name in ["username", "ca.crt"] {
+        let value = ByteString(public.as_bytes().to_vec());
+        server.api().secrets.get_mut("hook").unwrap().insert(name.to_owned(), value);
+    }
+    let forged = call("x-gitea-signature", &signature(public, b"{}"), "{}");
+    let (status, body) = server.send(forged).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(body.contains("x-gitea-signature"), "{body}");
+    assert_eq!(server.send(call("x-gitlab-token", public, "{}")).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.send(call("x-gitlab-token", KEY, "{}")).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn slow_bodies_for_one_workspace_take_two_places() {
+    let server = TestServer::start().await;
+    let header = format!(
+        "POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nx-gitea-signature: {}\r\n\r\n{{",
+        path(),
+        signature(KEY, b"")
+    );
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = server.connect().await.unwrap();
+        stream.write_all(header.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    until("six are refused", || server.context.load().requests_refused("webhook_places") == 6).await;
+    assert_eq!(server.endpoints.webhooks().bodies(), 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_can_not_be_read_is_not_read_for_each_call() {
+    let server = TestServer::start().await;
+    server.api().secrets.clear();
+    for _ in 0..10 {
+        assert_eq!(server.send(signed("{}")).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(server.api().secret_reads, 1);
+}
+
+#[tokio::test]
+async fn an_address_with_many_wrong_calls_has_to_wait_and_the_host_does_not() {
+    let server = TestServer::start().await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        let wrong = call("x-gitea-signature", &signature("guessed-guessed-guessed", b"{}"), "{}");
+        statuses.push(server.send_from([127, 0, 0, 2], wrong).await.0);
+    }
+    assert_eq!(statuses[0], StatusCode::UNAUTHORIZED);
+    assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS));
+    assert!(server.context.load().requests_refused("webhook_wrong_calls") > 0);
+    assert_eq!(server.send_from([127, 0, 0, 3], signed("{}")).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_makes_no_poll_due() {
+    let mut server = TestServer::start().await;
+    for _ in 0..10 {
+        assert_eq!(server.send(signed("{}")).await.0, StatusCode::ACCEPTED);
+    }
+    assert_eq!(server.requeued(), 1);
+    assert_eq!(server.send(signed("{\"another\": 1}")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.requeued(), 1);
+    // A script may send the same body each time. The schedule bounds the polls that it causes.
+    for _ in 0..10 {
+        let same = call("x-rototo-signature", &format!("sha256={}", signature(KEY, b"{}")), "{}");
+        assert_eq!(server.send(same).await.0, StatusCode::ACCEPTED);
+    }
+    assert_eq!(server.requeued(), 10);
+}
+
+#[tokio::test]
+async fn a_call_for_no_webhook_is_refused_before_its_body() {
+    let server = TestServer::start().await;
+    for (path, expected) in [
+        (format!("/hooks/{NAMESPACE}/other"), StatusCode::NOT_FOUND),
+        (format!("/hooks/{NAMESPACE}/{}", "a".repeat(10_000)), StatusCode::BAD_REQUEST),
+    ] {
+        let mut request = signed("{}");
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(server.send(request).await.0, expected, "{path}");
+    }
+    assert_eq!(server.api().secret_reads, 0);
+}

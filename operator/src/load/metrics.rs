@@ -1,0 +1,93 @@
+//! Counts connections and what was refused for lack of room. The counters exist before everything else of the operator.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The counters of connections and refusals. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LoadMetrics {
+    connections: Family<ListenerLabels, Gauge>,
+    ended: Family<ConnectionLabels, Counter>,
+    refused: Family<RefusalLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+/// One open connection. It counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl LoadMetrics {
+    /// Adds the counters to a registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("connections", "Open connections, by listener", self.connections.clone());
+        registry.register(
+            "connections_refused",
+            "Connections that were refused or closed because of a limit, by listener and limit",
+            self.ended.clone(),
+        );
+        registry.register(
+            "requests_refused",
+            "Requests and polls that were refused because of a limit, by limit",
+            self.refused.clone(),
+        );
+    }
+
+    /// A connection was opened.
+    pub(crate) fn connected(&self, listener: &'static str) -> OpenConnection {
+        let gauge = self.connections.get_or_create(&ListenerLabels { listener }).clone();
+        gauge.inc();
+        OpenConnection(gauge)
+    }
+
+    /// A connection was refused or closed because of a limit.
+    pub(crate) fn connection_refused(&self, listener: &'static str, reason: &'static str) {
+        self.ended.get_or_create(&ConnectionLabels { listener, reason }).inc();
+    }
+
+    /// A request was refused because of a limit.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// The number of open connections of a listener.
+    #[cfg(test)]
+    pub(crate) fn connections(&self, listener: &'static str) -> i64 {
+        self.connections.get_or_create(&ListenerLabels { listener }).get()
+    }
+
+    /// The number of connections that were refused or closed because of this limit.
+    #[cfg(test)]
+    pub(crate) fn connections_refused(&self, listener: &'static str, reason: &'static str) -> u64 {
+        self.ended.get_or_create(&ConnectionLabels { listener, reason }).get()
+    }
+
+    /// The number of requests that were refused because of this limit.
+    #[cfg(test)]
+    pub(crate) fn requests_refused(&self, reason: &'static str) -> u64 {
+        self.refused.get_or_create(&RefusalLabels { reason }).get()
+    }
+}

@@ -1,0 +1,97 @@
+//! The limits of a fleet. A report is no proof that a process exists: whoever may report can make processes up. Such
+//! processes count against their own sender first, and never make the fleet, or its heartbeat, as large as they like.
+//!
+//! A process for which there is no room may exist all the same, so the operator no longer claims that everybody runs
+//! the publish while such a process reports.
+
+use std::fmt;
+
+use super::{Fleet, Moment, ProcessId};
+
+/// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
+/// or an attack from it.
+pub const PROCESSES_PER_POD: usize = 32;
+/// The largest number of processes of one pod that are remembered, those that have left among them: a container may
+/// restart while the last run of it is still remembered.
+const REMEMBERED_PER_POD: usize = 2 * PROCESSES_PER_POD;
+/// The largest number of processes whose tokens are bound to no pod of the namespace. Together they count as one
+/// sender, because nothing distinguishes them.
+pub const UNBOUND_PROCESSES: usize = 256;
+/// The largest number of processes of a fleet. Their heartbeat is 50 seconds, and their evidence takes some 10 MB.
+pub const PROCESSES: usize = 10_000;
+
+/// The reason why a process is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoRoom {
+    /// Its pod has the largest number of processes.
+    Pod,
+    /// Its token is bound to no pod of the namespace, and there are too many of those.
+    Unbound,
+    /// The fleet has the largest number of processes.
+    Fleet,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod => write!(
+                f,
+                "this pod has reported {PROCESSES_PER_POD} processes of the workspace already, and more are not \
+                 counted: run fewer processes in it"
+            ),
+            Self::Unbound => write!(
+                f,
+                "{UNBOUND_PROCESSES} processes have reported with tokens that are bound to no pod of the workspace's \
+                 namespace, and more are not counted: use the projected token of the pod"
+            ),
+            Self::Fleet => {
+                write!(f, "{PROCESSES} processes of the workspace have reported already, and more are not counted")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NoRoom {}
+
+impl NoRoom {
+    /// Returns a code for metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Pod => "processes_of_pod",
+            Self::Unbound => "processes_without_pod",
+            Self::Fleet => "processes_of_fleet",
+        }
+    }
+}
+
+impl Fleet {
+    /// Returns an error if a process that is not known yet has no room.
+    pub(super) fn room_for(&self, id: &ProcessId, now: Moment) -> Result<(), NoRoom> {
+        let (mut remembered, mut counted) = (0, 0);
+        for (id, process) in self.of_pod(id.pod.as_deref()) {
+            remembered += 1;
+            counted += usize::from(self.liveness(id, process, now).counts());
+        }
+        match id.pod {
+            Some(_) if counted >= PROCESSES_PER_POD || remembered >= REMEMBERED_PER_POD => Err(NoRoom::Pod),
+            None if remembered >= UNBOUND_PROCESSES => Err(NoRoom::Unbound),
+            _ if self.processes.len() >= PROCESSES => Err(NoRoom::Fleet),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that a process has reported for which there is no room.
+    pub(super) fn note_no_room(&mut self, full: NoRoom, now: Moment) {
+        self.no_room = Some((now, full));
+        if let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()) {
+            cohort.lose();
+        }
+    }
+
+    /// Returns the time until which a process may exist for which there is no room, if that lies ahead, and the limit.
+    pub(super) fn no_room_until(&self, now: Moment) -> Option<(Moment, NoRoom)> {
+        let silence = self.windows().silence;
+        self.no_room.map(|(then, full)| (then + silence, full)).filter(|(until, _)| now < *until)
+    }
+}
