@@ -221,7 +221,6 @@ impl fmt::Display for Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::document::text::is_disruptive;
     use crate::{Tree, lint, parse};
 
