@@ -53,9 +53,11 @@ async fn accept_report(
     received: Moment,
 ) -> Result<Json<ReportResponse>, HttpError> {
     let key = key(path)?;
-    let report = parsed(&endpoints.read(endpoints.sender(peer, headers), body, REPORT_LIMIT).await?)?;
+    let body = endpoints.read(endpoints.sender(peer, headers), body, REPORT_LIMIT).await?;
     let caller = endpoints.authorize(peer, headers, Grant::Report, &key).await?;
     let _place = endpoints.place(&caller, &key).await?;
+    // Only a known sender learns what is wrong with its report.
+    let report = parsed(&body)?;
     let (record, context) = (endpoints.record(&key)?, endpoints.context());
     let receipt = record.lock().report(&report, caller.pod_in(&key.namespace), received, fastrand::f64());
     let receipt = receipt.ok_or(HttpError::NotLeading)?.map_err(|full| {
