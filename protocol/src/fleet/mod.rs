@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::{Pid, ProcessState, Report, SiblingState as Testified};
+use rototo_engine::Fingerprint;
 
 use crate::Publish;
 use crate::windows::Windows;
@@ -65,6 +66,8 @@ const MIN_REPORT_SPREAD: Duration = Duration::from_millis(10);
 const MAX_REPORT_SPREAD: Duration = Duration::from_millis(250);
 /// The number of silent siblings that the operator asks a process about at a time.
 const ASKED_AT_ONCE: usize = 8;
+/// The most fingerprints that reports keep on the operator's disk.
+pub const MAX_NAMED: usize = 20;
 
 /// The pod that a verified token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,9 +252,17 @@ impl Fleet {
         }
     }
 
-    /// Returns the fingerprints that processes run or refuse, according to their reports.
-    pub fn named(&self) -> impl Iterator<Item = rototo_engine::Fingerprint> {
-        self.processes.values().filter_map(|process| process.last_report.publish).map(|publish| publish.fingerprint)
+    /// Returns the fingerprints that most processes run or refuse, according to their reports: at most [`MAX_NAMED`], so
+    /// that processes which make reports up keep no more old content on the disk.
+    #[must_use]
+    pub fn named(&self) -> Vec<Fingerprint> {
+        let mut counts: BTreeMap<Fingerprint, usize> = BTreeMap::new();
+        for publish in self.processes.values().filter_map(|process| process.last_report.publish) {
+            *counts.entry(publish.fingerprint).or_default() += 1;
+        }
+        let mut named: Vec<_> = counts.into_iter().collect();
+        named.sort_by_key(|(_, processes)| std::cmp::Reverse(*processes));
+        named.into_iter().take(MAX_NAMED).map(|(fingerprint, _)| fingerprint).collect()
     }
 
     fn aim(&mut self, publish: Publish, cohort: Option<Cohort>, now: Moment) {

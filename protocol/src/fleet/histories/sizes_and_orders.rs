@@ -84,3 +84,21 @@ fn reports_in_any_order_and_any_number_lead_to_the_same_view() {
         }
     }
 }
+
+#[test]
+fn reports_keep_the_content_that_most_processes_run() {
+    let mut history = History::new();
+    history.pod("p1").pod("p2");
+    let content = |number: usize| {
+        let fingerprint = format!("sha256:{number:064x}").parse().unwrap();
+        Publish { fingerprint, ..publish(A, 1) }
+    };
+    for process in ["p1/a", "p1/b", "p2/a"] {
+        history.applied(process, content(999));
+    }
+    for number in 0..30 {
+        history.applied(&format!("p{}/{number}", number % 2 + 1), content(number));
+    }
+    let named = history.fleet.named();
+    assert_eq!((named.len(), named.first()), (MAX_NAMED, Some(&content(999).fingerprint)));
+}
