@@ -91,10 +91,10 @@ async fn archives_of_each_kind_are_read() {
 
 #[tokio::test]
 async fn what_stands_beside_the_documents_reaches_lint() {
-    let files = [MANIFEST, ("variables\\a.toml", "a"), ("Qualifiers/q.toml", "q"), ("variables/team/b.toml", "b")];
+    let files = [MANIFEST, ("Qualifiers/q.toml", "q"), ("variables/team/b.toml", "b")];
     let nested = files.map(|(path, text)| (format!("config-1.0/{path}"), text));
     let nested: Vec<(&str, &str)> = nested.iter().map(|(path, text)| (&**path, *text)).collect();
-    let expected = ["error Qualifiers", "warning variables/team", "error variables\\a.toml"];
+    let expected = ["error Qualifiers", "warning variables/team"];
     for bytes in [zip(&files), zip(&nested)] {
         let (_, read) = reader().read(access(&serve(bytes), "a.zip")).await.unwrap();
         assert_eq!(support::beside(&read), expected);

@@ -25,6 +25,9 @@ pub struct SimulateArguments {
     /// Only the faults with this number, or with this text in their name.
     #[arg(long, requires = "mutants")]
     only: Option<String>,
+    /// Only the faults from this number on, to continue a run.
+    #[arg(long, requires = "mutants", default_value_t = 1)]
+    from: usize,
     /// Arguments for the simulator, such as `--histories 200000 --seed 1`; `--replay SEED` prints one history.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     simulator: Vec<String>,
@@ -38,14 +41,14 @@ const PACKAGES: [&str; 4] = ["api", "engine", "protocol", "simulator"];
 /// Runs the simulator.
 pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     if arguments.mutants {
-        return kill_mutants(arguments.only.as_deref());
+        return kill_mutants(arguments.only.as_deref(), arguments.from);
     }
     let mut simulate = cargo(["run", "--quiet", "--profile", "measured", "--package", "rototo-simulator", "--"]);
     simulate.args(&arguments.simulator);
     cargo::run(simulate)
 }
 
-fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
+fn kill_mutants(only: Option<&str>, from: usize) -> anyhow::Result<()> {
     let copy = Copy::make()?;
     copy.build()?;
     if let Some(failure) = copy.finds()? {
@@ -54,6 +57,7 @@ fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
     let mut survivors = Vec::new();
     let chosen = MUTANTS.iter().enumerate().map(|(index, mutant)| (index + 1, mutant));
     let chosen = chosen
+        .filter(|(number, _)| *number >= from)
         .filter(|(number, mutant)| only.is_none_or(|only| number.to_string() == only || mutant.name.contains(only)));
     let mut killed = 0;
     for (number, mutant) in chosen {
@@ -61,7 +65,16 @@ fn kill_mutants(only: Option<&str>) -> anyhow::Result<()> {
         let failure = copy.build().and_then(|()| copy.finds());
         let by_tests = matches!(failure, Ok(None)) && !copy.passes_its_tests()?;
         copy.restore(mutant)?;
-        match failure? {
+        let failure = match failure {
+            Ok(failure) => failure,
+            // Every fault that compiles is judged before this one fails the run.
+            Err(error) => {
+                println!("{number:>2}. {}: {error:#}\n", mutant.name);
+                survivors.push(mutant.name);
+                continue;
+            }
+        };
+        match failure {
             Some(failure) => println!("{number:>2}. {}: killed by\n{failure}\n", mutant.name),
             None if by_tests => println!("{number:>2}. {}: survives the histories, killed by the tests\n", mutant.name),
             None => {

@@ -374,7 +374,7 @@ pub const MUTANTS: &[Mutant] = &[
         "a process reports before it has swapped",
         REPORTED_STATE,
         "None => says(ProcessState::Pending, running, self.fetch_trouble().map(|fault| fault.code)),",
-        "None => says(ProcessState::Applied, Some(*wanted), self.fetch_trouble().map(|fault| fault.code)),",
+        "None => says(ProcessState::Applied, Some(*desired), self.fetch_trouble().map(|fault| fault.code)),",
     ),
     mutant(
         "an older name from the watch is ignored",
