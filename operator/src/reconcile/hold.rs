@@ -24,6 +24,8 @@ type Variables = Arc<[Arc<str>]>;
 pub(super) struct HoldRecord {
     /// The variables of content that is published, so that a publish need not read the disk.
     published: Option<(Fingerprint, Variables)>,
+    /// The content that was judged last. A poll may end at any time, and what it found waits for its own judgement.
+    judged: Option<Fingerprint>,
     held: Option<Held>,
 }
 
@@ -41,6 +43,15 @@ impl HoldRecord {
         if self.variables_of(fingerprint).is_none() {
             self.published = Some((fingerprint, variables(tree)));
         }
+    }
+
+    /// Returns whether this content was judged and is not held.
+    pub(super) fn releases(&self, candidate: &Candidate) -> bool {
+        self.judged == Some(candidate.fingerprint) && self.held(candidate).is_none()
+    }
+
+    fn judge(&mut self, judged: Option<Fingerprint>, held: Option<Held>) {
+        (self.judged, self.held) = (judged, held);
     }
 
     /// Returns what is held, if that is this content.
@@ -66,7 +77,7 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
                 record.hold.variables_of(published).is_none().then_some(published)
             }
             _ => {
-                record.hold.held = None;
+                record.hold.judge(accepted, None);
                 return;
             }
         }
@@ -86,7 +97,8 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
     let mut record = shared.lock();
     let before = record.hold.held;
     let held = published.and_then(|published| hold(workspace, &record, published));
-    record.hold.held = held;
+    let judged = record.source.accepted().map(|candidate| candidate.fingerprint);
+    record.hold.judge(judged, held);
     match held {
         Some(Held { fingerprint, shrink: Shrink { removed, published } }) if before != held => {
             let (namespace, name) = (key.namespace, key.name);
@@ -141,4 +153,43 @@ fn by_status(workspace: &RototoWorkspace, candidate: &Candidate, published: Fing
 fn variables(tree: &Tree) -> Variables {
     let variables = tree.iter().filter(|(_, document)| document.kind == DocumentKind::Variable);
     variables.map(|(path, _)| path.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use rototo_api::workspace::{FailOn, WorkspaceStatus};
+
+    use super::*;
+    use crate::source::poll::{LintVerdict, PollTimes};
+
+    fn candidate(content: &str) -> Candidate {
+        let now = Instant::now();
+        let tree: Tree = [("rototo-workspace.toml".to_owned(), content.as_bytes().to_vec())].into_iter().collect();
+        Candidate {
+            layers: Vec::new(),
+            revision: None,
+            immutable: false,
+            fingerprint: tree.fingerprint(),
+            contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1 },
+            signature: None,
+            fail_on: FailOn::Error,
+            provisional: false,
+            verdict: LintVerdict::Accepted,
+            times: PollTimes { detected: now, fetched: now, linted: now },
+        }
+    }
+
+    #[test]
+    fn content_of_a_poll_that_ends_between_judgement_and_decision_waits() {
+        let (first, second) = (candidate("A"), candidate("B"));
+        let mut record = HoldRecord::default();
+        assert!(!record.releases(&first), "nothing is published before it was judged");
+        record.judge(Some(first.fingerprint), None);
+        assert!(record.releases(&first) && !record.releases(&second));
+        let held = Held { fingerprint: second.fingerprint, shrink: Shrink { removed: 1, published: 1 } };
+        record.judge(Some(second.fingerprint), Some(held));
+        assert!(!record.releases(&second) && record.held(&second) == Some(&held));
+    }
 }

@@ -30,6 +30,10 @@ pub(crate) fn poll_if_due(
     };
     let mut record = shared.lock();
     record.follow(&spec);
+    if spec.suspend {
+        // A poll of a slow source would keep its turn, which others wait for.
+        record.source.abort_poll();
+    }
     let Some(due) = record.source.due(&trigger, spec.interval(), now).filter(|_| !spec.suspend) else { return };
     let key = WorkspaceKey::of(workspace);
     let span = info_span!("poll", namespace = key.namespace, name = key.name);

@@ -151,9 +151,9 @@ impl WorkspaceRecord {
         }
     }
 
-    /// The fingerprint of the newest content, if lint accepts it and it is not held.
+    /// The fingerprint of the newest content, if lint accepts it, and it was judged and is not held.
     pub(super) fn publishable(&self) -> Option<Fingerprint> {
-        let accepted = self.source.accepted().filter(|accepted| self.hold.held(accepted).is_none());
+        let accepted = self.source.accepted().filter(|accepted| self.hold.releases(accepted));
         accepted.map(|candidate| candidate.fingerprint)
     }
 

@@ -150,10 +150,11 @@ impl SourceRecord {
         self.schedule.called(now);
     }
 
-    /// Ends the running poll, because the workspace is forgotten.
+    /// Ends the running poll, because the workspace is forgotten or suspended.
     pub(crate) fn abort_poll(&mut self) {
         if let Some(poll) = self.task.take() {
             poll.abort();
+            self.schedule.abandon();
         }
     }
 

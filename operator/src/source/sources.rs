@@ -111,8 +111,12 @@ impl Sources {
         // Before anything is fetched: what waits for a turn afterwards is in memory. The wait is no fault of the
         // source, and spec.timeout begins after it.
         let turn = self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))?;
-        let access = self.access(spec, source, key).await?;
-        let signatures = signature_policy(&self.client, key, spec).await?;
+        let limit = spec.timeout();
+        let secrets = async {
+            let signatures = signature_policy(&self.client, key, spec).await?;
+            Ok::<_, PollError>((self.access(spec, source, key).await?, signatures))
+        };
+        let (access, signatures) = timeout(limit, secrets).await.map_err(|_| PollError::TimedOut(limit))??;
         let custom_rules = self.custom_rules.clone();
         let poll =
             Poll { access, signatures, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };

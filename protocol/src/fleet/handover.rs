@@ -19,10 +19,11 @@ pub fn passed_directly(sender: Option<i32>, own: Option<i32>) -> bool {
 }
 
 impl Fleet {
-    /// Returns the evidence. `None` during a recount: the next process then has to count anew as well.
+    /// Returns the evidence. `None` during a recount, and while a process may exist for which there is no room: the next
+    /// process then has to count anew as well.
     pub fn evidence(&mut self, now: Moment) -> Option<FleetEvidence> {
         self.settle(now);
-        if self.recounting {
+        if self.recounting || self.no_room_until(now).is_some() {
             return None;
         }
         Some(FleetEvidence {

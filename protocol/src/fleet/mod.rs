@@ -303,6 +303,9 @@ impl Fleet {
             siblings: Vec::new(),
         };
         let new = !self.processes.contains_key(&id);
+        if new {
+            self.make_room(id.pod.as_deref(), now);
+        }
         if new && let Err(full) = self.room_for(&id, now) {
             self.note_no_room(full, now);
             return Err(full);

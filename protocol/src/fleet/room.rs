@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::process::{Liveness, Process};
 use super::{Fleet, Moment, ProcessId};
 
 /// The largest number of processes of one pod that are counted. A pod has a few workers; more are a fault in that pod,
@@ -78,6 +79,21 @@ impl Fleet {
             None if remembered >= UNBOUND_PROCESSES => Err(NoRoom::Unbound),
             _ if self.processes.len() >= PROCESSES => Err(NoRoom::Fleet),
             _ => Ok(()),
+        }
+    }
+
+    /// Forgets the process of a pod that left first, if the pod has as many as are remembered: one that has drained
+    /// excuses its pod, and for that the last one is enough.
+    pub(super) fn make_room(&mut self, pod: Option<&str>, now: Moment) {
+        let Some(pod) = pod else { return };
+        let has_left = |(id, process): &(&ProcessId, &Process)| self.liveness(id, process, now) == Liveness::Left;
+        let (left, others): (Vec<_>, Vec<_>) = self.of_pod(Some(pod)).partition(has_left);
+        if others.len() >= PROCESSES_PER_POD || left.len() + others.len() < REMEMBERED_PER_POD {
+            return;
+        }
+        let first = left.into_iter().min_by_key(|(_, process)| process.last_report_at).map(|(id, _)| id.clone());
+        if let Some(first) = first {
+            self.processes.remove(&first);
         }
     }
 

@@ -331,6 +331,19 @@ fn a_pod_has_a_limited_number_of_processes() {
 }
 
 #[test]
+fn a_pod_whose_short_processes_drain_has_room_for_the_next_one() {
+    let mut history = History::new();
+    history.pod("p1").publishes(publish(A, 1)).applied("p1/server", publish(A, 1));
+    for number in 0..1_000 {
+        let process = format!("p1/{number}");
+        for state in [ProcessState::Applied, ProcessState::Draining] {
+            history.tries_to_report(&process, state, Some(publish(A, 1)), Report::default()).unwrap();
+        }
+    }
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
 fn processes_of_one_container_run_leave_room_for_those_of_the_next() {
     let mut history = History::new();
     history.pod("p1").publishes(publish(A, 1));

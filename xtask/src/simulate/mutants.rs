@@ -235,7 +235,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "a handover passes a recount on as knowledge",
         HANDOVER,
-        "if self.recounting {",
+        "if self.recounting || self.no_room_until(now).is_some() {",
         "if self.processes.len() > 1_000_000 {",
     ),
     mutant(

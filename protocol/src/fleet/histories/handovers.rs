@@ -23,6 +23,20 @@ fn a_fleet_that_has_converged_stays_so() {
 }
 
 #[test]
+fn nothing_is_passed_on_while_a_process_without_room_may_exist() {
+    let mut history = History::new();
+    history.pod("p1").publishes(publish(B, 2)).all_run_for(60, &["p1/0"], publish(B, 2));
+    for number in 0..PROCESSES_PER_POD {
+        let process = format!("p1/{number}");
+        let _ = history.tries_to_report(&process, ProcessState::Applied, Some(publish(B, 2)), Report::default());
+    }
+    let now = history.now;
+    assert!(history.fleet.evidence(now).is_some());
+    history.tries_to_report("p1/last", ProcessState::Applied, Some(publish(B, 2)), Report::default()).unwrap_err();
+    assert!(history.fleet.evidence(now).is_none());
+}
+
+#[test]
 fn a_process_that_hangs_or_refuses_does_so_for_the_successor_too() {
     let mut history = History::new();
     history.pod("p1").pod("p2").publishes(publish(B, 2)).all_run_for(60, &["p1", "p2"], publish(B, 2));
