@@ -8,7 +8,7 @@
 //! still refused within that time.
 //!
 //! A stranger must not take the reviews of others: at most [`AT_ONCE`] of each kind run at once, addresses and accounts
-//! take turns, and each has a budget of reviews that end in a refusal. Everything is remembered by digest, in bounded
+//! take turns, and each address and pod has a budget of reviews that end in a refusal. Everything is remembered by digest, in bounded
 //! memory.
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,9 +53,10 @@ const BAD_TOKENS: usize = 4_096;
 const AT_ONCE: usize = 32;
 /// The limits of reviews. A whole fleet may wait after a restart; one address or account has a quarter at most.
 const REVIEWS: TurnLimits = TurnLimits { at_once: AT_ONCE, per_key: 8, waiting: 4_096, waiting_per_key: 512 };
-/// The number of bad tokens that one address may show at once, and of refused grants that one account may ask for.
+/// The number of bad tokens that one address may show at once, and of refused grants that one pod may ask for, or one
+/// account without a pod.
 const REFUSALS: u32 = 60;
-/// The time after which an address or account may get one more refusal by a review.
+/// The time after which one of them may get one more refusal by a review.
 const REFUSAL_EACH: Duration = Duration::from_millis(500);
 /// The longest explanation of the API server that is passed on, in characters.
 const EXPLANATION: usize = 300;
@@ -148,6 +149,8 @@ pub struct Authorizer {
 #[derive(Clone, Debug)]
 struct AccessReview {
     account: Arc<Account>,
+    /// The digest by which the budget of refusals knows the sender.
+    source: Digest,
     grant: Grant,
     key: WorkspaceKey,
 }
@@ -279,7 +282,7 @@ impl Authorizer {
             lasts: windows.approval,
         };
         let caller = self.caller(peer, token, remembered).await?;
-        let asked = AccessReview { account: caller.account.clone(), grant, key: key.clone() };
+        let asked = AccessReview { account: caller.account.clone(), source: caller.source(), grant, key: key.clone() };
         self.approve(&asked, remembered).await?;
         if grant == Grant::Report {
             self.renew(AccessReview { grant: Grant::ReadSnapshot, ..asked }, remembered).await;
@@ -351,7 +354,7 @@ impl Authorizer {
         if approval.lasts(margin) {
             return Ok(());
         }
-        let reviewed = self.review_in_turn(asked).await;
+        let reviewed = self.review_in_turn(asked, approval.was_given()).await;
         match reviewed {
             Ok(()) => approval.set(Some(Instant::now() + lasts)),
             Err(Denied::Forbidden { .. }) => approval.set(None),
@@ -364,17 +367,27 @@ impl Authorizer {
         reviewed
     }
 
-    async fn review_in_turn(&self, asked: &AccessReview) -> Result<(), Denied> {
-        let account = asked.account.digest;
-        if let Some(wait) = self.grant_refusals.wait(&account, Instant::now()) {
-            return Err(Denied::TooManyRefusals { refused: "requests without a grant", sender: "account", wait });
-        }
-        let _turn = turn(&self.grant_turns, &account).await?;
+    async fn review_in_turn(&self, asked: &AccessReview, was_given: bool) -> Result<(), Denied> {
+        self.may_ask(asked, was_given)?;
+        let _turn = turn(&self.grant_turns, &asked.account.digest).await?;
+        // Others of this sender may have been refused meanwhile.
+        self.may_ask(asked, was_given)?;
         let reviewed = self.review_grant(asked).await;
         if matches!(reviewed, Err(Denied::Forbidden { .. })) {
-            self.grant_refusals.spend(&account, Instant::now());
+            self.grant_refusals.spend(&asked.source, Instant::now());
         }
         reviewed
+    }
+
+    /// Returns an error if a pod, or an account without one, has asked for too much that it may not do. What it was
+    /// allowed before is reviewed all the same: it must not lose that because of what else it asks for.
+    fn may_ask(&self, asked: &AccessReview, was_given: bool) -> Result<(), Denied> {
+        match self.grant_refusals.wait(&asked.source, Instant::now()).filter(|_| !was_given) {
+            Some(wait) => {
+                Err(Denied::TooManyRefusals { refused: "requests without a grant", sender: "pod or account", wait })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
@@ -446,7 +459,7 @@ impl Authorizer {
     }
 
     async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
-        let AccessReview { account, grant, key } = asked;
+        let AccessReview { account, grant, key, .. } = asked;
         let account = &account.subject;
         let (verb, subresource) = grant.verb_and_subresource();
         let spec = SubjectAccessReviewSpec {
