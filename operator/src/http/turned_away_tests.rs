@@ -1,5 +1,6 @@
 //! Reports that are refused because of a limit. No fleet may take their senders for gone.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::fleet::clock;
-use crate::http::connections::ConnectionLimits;
+use crate::http::connections::{ConnectionLimits, Peer};
 use crate::http::server_tests::{PATIENCE, PEER_KEY, TestServer, fleet_path, read, report, request, token, until};
 
 fn turned_away(server: &TestServer) -> bool {
@@ -73,6 +74,20 @@ async fn a_replica_notes_the_report_that_it_can_not_pass_on() {
     assert!(turned_away(&server));
     // It tells the leader with its next announcement.
     assert!(server.context.turned_away_ago().is_some_and(|ago| ago < PATIENCE));
+}
+
+#[tokio::test]
+async fn a_replica_notes_the_report_for_which_it_has_no_place() {
+    let server = TestServer::replica("https://127.0.0.1:1").await;
+    let mut places = Vec::new();
+    for _ in 0..32 {
+        let place = server.endpoints.place_to_pass_on(Peer::at(IpAddr::from([127, 0, 0, 1]))).await;
+        places.push(place.ok().unwrap());
+    }
+    let (status, body) = server.send(request(Method::POST, &fleet_path("config"), &token("a"), report(1))).await;
+    assert_eq!((status, body.contains("busy")), (StatusCode::SERVICE_UNAVAILABLE, true), "{body}");
+    assert_eq!(server.context.load().requests_refused("passed_on"), 1);
+    assert!(turned_away(&server));
 }
 
 #[tokio::test]

@@ -60,7 +60,10 @@ pub enum WebhookRefusal {
     #[error("too many calls at once; try again")]
     TooMany,
     /// Too many wrong calls came from one address.
-    #[error("too many calls without a valid proof came from this address for this workspace; try again later")]
+    #[error(
+        "too many calls without a valid proof came from this address for this workspace: a body of more than {SHORT} \
+         bytes has to wait"
+    )]
     TooManyWrong,
     /// The call has no proof of a known form.
     #[error(
@@ -174,7 +177,7 @@ impl Webhooks {
         if declared.is_some_and(|length: usize| length > BODY_LIMIT) {
             return Err(WebhookRefusal::TooLong);
         }
-        let keys = self.keys.read(&key.namespace, secret).await?;
+        let keys = self.keys.read(key, secret).await?;
         if !proof.may_fit(&keys) {
             return Err(WebhookRefusal::WrongProof(proof.header()));
         }
