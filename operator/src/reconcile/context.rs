@@ -234,7 +234,7 @@ impl OperatorContext {
         }
     }
 
-    /// A report was turned away at `now`, before its sender was known.
+    /// A report was turned away at `now`, here or on another replica.
     pub(crate) fn report_turned_away(&self, now: Moment) {
         self.turned_away.note(now);
     }
