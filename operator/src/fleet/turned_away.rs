@@ -1,4 +1,4 @@
-//! The time of the last report that was turned away before its sender was known.
+//! The time of the last report that was turned away: by a limit, before its sender was known, or on its way to the leader.
 //!
 //! It may have been the report of any process, so every fleet waits longer for a process that does not report.
 

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 use tokio::time::{Instant, advance};
 
 use crate::http::access::{Authorizer, BAD_TOKEN, Denied, Grant};
 use crate::http::connections::Peer;
 use crate::http::server_tests::{ApiServer, TestServer, client, token};
+use crate::workspace_key::WorkspaceKey;
 
 struct Reviewed {
     api: Arc<Mutex<ApiServer>>,
@@ -32,9 +34,24 @@ impl Reviewed {
     }
 
     async fn check_token(&self, token: &str, grant: Grant, windows: &Windows) -> Result<(), Denied> {
+        self.check_workspace(token, grant, windows, &TestServer::key().name).await
+    }
+
+    async fn check_workspace(&self, token: &str, grant: Grant, windows: &Windows, name: &str) -> Result<(), Denied> {
         let (peer, header) = (Peer::at(IpAddr::from([10, 0, 0, 1])), format!("Bearer {token}"));
-        let checked = self.authorizer.check(peer, Some(&header), grant, &TestServer::key(), windows).await;
-        checked.map(|_| ())
+        let key = WorkspaceKey { name: name.to_owned(), ..TestServer::key() };
+        self.authorizer.check(peer, Some(&header), grant, &key, windows).await.map(|_| ())
+    }
+
+    /// Asks for grants that this pod does not have, until its budget is spent.
+    async fn spend(&self, pod: &str, windows: &Windows) {
+        self.change(|api| api.denies = true);
+        let mut last = Ok(());
+        for number in 0..70 {
+            last = self.check_workspace(&token(pod), Grant::Report, windows, &format!("other-{number}")).await;
+        }
+        assert!(matches!(last, Err(Denied::TooManyRefusals { .. })), "{last:?}");
+        self.change(|api| api.denies = false);
     }
 
     /// Returns the time after which the process, which reports and reads all the time, is refused both.
@@ -113,4 +130,32 @@ async fn a_process_keeps_its_approval_beside_a_caller_of_its_address_that_shows_
             reviewed.check(Grant::Report, &windows).await.unwrap();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_was_given_is_renewed_whatever_else_the_pod_asks_for() {
+    let (reviewed, windows) = (Reviewed::new(), Windows::of(1, HEARTBEAT));
+    reviewed.check(Grant::Report, &windows).await.unwrap();
+    advance(windows.approval + Duration::from_secs(1)).await;
+    reviewed.spend("a", &windows).await;
+    reviewed.check(Grant::Report, &windows).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_asks_for_what_it_may_not_costs_no_other_pod_of_its_account_anything() {
+    let (reviewed, windows) = (Reviewed::new(), Windows::of(1, HEARTBEAT));
+    reviewed.spend("b", &windows).await;
+    reviewed.check(Grant::Report, &windows).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_together_cost_no_more_refusals_than_the_budget() {
+    let (reviewed, windows) = (Reviewed::new(), Windows::of(1, HEARTBEAT));
+    reviewed.check(Grant::Report, &windows).await.unwrap();
+    reviewed.change(|api| (api.denies, api.access_reviews) = (true, 0));
+    let (reviewed, token) = (&reviewed, token("a"));
+    let names: Vec<_> = (0..200).map(|number| format!("other-{number}")).collect();
+    join_all(names.iter().map(|name| reviewed.check_workspace(&token, Grant::Report, &windows, name))).await;
+    let reviews = reviewed.api.lock().unwrap().access_reviews;
+    assert!(reviews < 70, "{reviews} reviews");
 }

@@ -4,8 +4,9 @@
 //! then a [`Place`] among the requests that are worked on, by sender and namespace. Whoever is unknown takes nothing
 //! from those who are known.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -15,9 +16,10 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use rototo_engine::{Digest, Fingerprint};
 use rototo_protocol::windows::Windows;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::fleet::clock;
 use crate::http::access::{Authorizer, Caller, Denied, Grant};
 use crate::http::body;
 use crate::http::connections::Peer;
@@ -42,6 +44,8 @@ const PASSED_ON: TurnLimits = TurnLimits { at_once: 256, per_key: 32, waiting: 2
 const WAITS: Duration = Duration::from_secs(2);
 /// The bytes of snapshots that are being sent at once, in units of 1 KiB: 128 MiB, a quarter of what the chart gives.
 const KIBIBYTES_TO_SEND: usize = 128 * 1024;
+/// The share of them that one namespace has at most.
+const KIBIBYTES_OF_NAMESPACE: usize = KIBIBYTES_TO_SEND / 4;
 /// The header in which a replica that passes a request on names the address of its sender.
 pub(super) const PASSED_ON_FOR: &str = "rototo-passed-on-for";
 
@@ -56,6 +60,7 @@ pub(crate) struct Endpoints {
     bodies: Turns<Peer>,
     passed_on: Turns<Peer>,
     to_send: Arc<Semaphore>,
+    shares_to_send: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
 
 /// A place among the requests that are worked on.
@@ -79,12 +84,18 @@ impl Endpoints {
             bodies: Turns::new(BODIES),
             passed_on: Turns::new(PASSED_ON),
             to_send: Arc::new(Semaphore::new(KIBIBYTES_TO_SEND)),
+            shares_to_send: Arc::default(),
         }
     }
 
     /// The means of the operator.
     pub(super) fn context(&self) -> &Arc<OperatorContext> {
         &self.context
+    }
+
+    /// A connection was refused. It may have been for a report.
+    pub(crate) fn connection_refused(&self) {
+        self.context.report_turned_away(clock::now());
     }
 
     /// Checks the calls of git hosts.
@@ -114,11 +125,24 @@ impl Endpoints {
         body::read(body, limit).await.map_err(|why| HttpError::unread(why, limit))
     }
 
-    /// Waits until this number of bytes may be sent. They count until the returned value is dropped.
-    pub(super) async fn may_send(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
-        let units = (bytes / 1024 + 1).min(KIBIBYTES_TO_SEND);
-        let units = self.to_send.clone().acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
-        timeout(WAITS, units).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("bytes_to_send"))
+    /// Waits until this number of bytes of a workspace of `namespace` may be sent. They count until the returned value is
+    /// dropped.
+    pub(super) async fn may_send(&self, bytes: usize, namespace: &str) -> Result<[OwnedSemaphorePermit; 2], HttpError> {
+        let units = u32::try_from((bytes / 1024 + 1).min(KIBIBYTES_OF_NAMESPACE)).unwrap_or(u32::MAX);
+        let share = self.share_to_send(namespace);
+        let both = async {
+            let of_namespace = share.acquire_many_owned(units).await?;
+            Ok::<_, AcquireError>([of_namespace, self.to_send.clone().acquire_many_owned(units).await?])
+        };
+        timeout(WAITS, both).await.ok().and_then(Result::ok).ok_or_else(|| self.busy("bytes_to_send"))
+    }
+
+    /// Returns the share of one namespace, and forgets those that nobody uses.
+    fn share_to_send(&self, namespace: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares_to_send.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = shares.entry(namespace.to_owned());
+        share.or_insert_with(|| Arc::new(Semaphore::new(KIBIBYTES_OF_NAMESPACE))).clone()
     }
 
     fn busy(&self, limit: &'static str) -> HttpError {

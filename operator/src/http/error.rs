@@ -20,6 +20,10 @@ pub(crate) const REPORT_LIMIT: usize = 8 * 1024;
 #[derive(Clone, Copy)]
 pub(super) struct NotLeading;
 
+/// Marks the response to a request that was refused because of a limit, or of something that may be over soon.
+#[derive(Clone, Copy)]
+pub(super) struct TurnedAway;
+
 /// The reason why a request was refused.
 pub(crate) enum HttpError {
     Malformed(String),
@@ -30,6 +34,8 @@ pub(crate) enum HttpError {
     NoSuchMethod,
     /// The body has more bytes than this.
     TooLong(usize),
+    /// The body did not arrive whole and in time.
+    Incomplete,
     Refused(WebhookRefusal),
     /// There are too many processes.
     NoRoom(NoRoom),
@@ -45,14 +51,34 @@ impl HttpError {
     pub(super) fn unread(why: BodyError, limit: usize) -> Self {
         match why {
             BodyError::TooLong => Self::TooLong(limit),
-            BodyError::Incomplete => Self::Malformed("the request did not arrive whole".to_owned()),
+            BodyError::Incomplete => Self::Incomplete,
+        }
+    }
+
+    /// Returns whether the same request might have been taken at another time, or whether a limit refuses it, whoever
+    /// its sender is.
+    fn turns_away(&self) -> bool {
+        match self {
+            Self::Denied(denied) => {
+                matches!(denied, Denied::Unavailable(_) | Denied::Crowded | Denied::TooManyRefusals { .. })
+            }
+            Self::Busy | Self::Incomplete | Self::Internal | Self::NotLeading | Self::NotYet | Self::TooLong(_) => true,
+            // The fleet itself notes a process for which it has no room.
+            Self::NoRoom(_) => false,
+            Self::Malformed(_)
+            | Self::UnknownFingerprint(_)
+            | Self::UnknownWorkspace(_)
+            | Self::NoSuchPath
+            | Self::NoSuchMethod
+            | Self::Refused(_)
+            | Self::NotAPeer => false,
         }
     }
 }
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let not_leading = matches!(self, Self::NotLeading);
+        let (not_leading, turned_away) = (matches!(self, Self::NotLeading), self.turns_away());
         let (status, code, message) = match self {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
             Self::Denied(denied) => denied_parts(&denied),
@@ -73,6 +99,7 @@ impl IntoResponse for HttpError {
                 let message = format!("the body may have at most {limit} bytes");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
             }
+            Self::Incomplete => (StatusCode::BAD_REQUEST, "malformed", "the request did not arrive whole".to_owned()),
             Self::NoRoom(full) => (StatusCode::TOO_MANY_REQUESTS, "too_many_processes", full.to_string()),
             Self::Refused(refused) => refused_parts(&refused),
             Self::NotLeading => {
@@ -97,6 +124,9 @@ impl IntoResponse for HttpError {
         let mut response = (status, Json(ErrorBody { code: code.to_owned(), message })).into_response();
         if not_leading {
             response.extensions_mut().insert(NotLeading);
+        }
+        if turned_away {
+            response.extensions_mut().insert(TurnedAway);
         }
         let headers = response.headers_mut();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {

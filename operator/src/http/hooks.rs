@@ -46,9 +46,13 @@ pub(super) async fn hook(
         HttpError::Refused(refusal)
     })?;
     match (delivery, endpoints.leader_for(&headers)) {
-        (Delivery::Repeated, _) => {}
-        (Delivery::New, None) => take(&endpoints, &key)?,
-        (Delivery::New, Some(leader)) => pass_on(&endpoints, &leader, &key).await?,
+        (Delivery::Repeated, _) => return Ok(StatusCode::ACCEPTED),
+        (Delivery::New(_), None) => take(&endpoints, &key)?,
+        (Delivery::New(_), Some(leader)) => pass_on(&endpoints, &leader, &key).await?,
+    }
+    // A host sends a call again that was not taken.
+    if let Delivery::New(Some(delivery)) = delivery {
+        endpoints.webhooks().taken(delivery);
     }
     Ok(StatusCode::ACCEPTED)
 }

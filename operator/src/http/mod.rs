@@ -25,6 +25,8 @@ mod request_tests;
 mod server_tests;
 mod snapshots;
 pub(crate) mod tls;
+#[cfg(test)]
+mod turned_away_tests;
 mod webhook;
 #[cfg(test)]
 mod webhook_tests;
@@ -41,8 +43,11 @@ pub(crate) fn routes(endpoints: Endpoints) -> Router {
     let by_any_replica = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshots::snapshot))
         .route_layer(from_fn_with_state(endpoints.clone(), forward::missing_to_leader));
-    let by_the_leader = Router::new()
+    let reports = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/fleet", post(reports::take_report))
+        .route_layer(from_fn_with_state(endpoints.clone(), forward::to_leader))
+        .route_layer(from_fn_with_state(endpoints.clone(), reports::note_turned_away));
+    let by_the_leader = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/convergence", get(convergence::convergence))
         .route_layer(from_fn_with_state(endpoints.clone(), forward::to_leader));
     let between_replicas = Router::new()
@@ -52,6 +57,7 @@ pub(crate) fn routes(endpoints: Endpoints) -> Router {
         .route("/v1/replicas/snapshots/{namespace}/{name}/{fingerprint}", put(replicas::take_copy));
     Router::new()
         .merge(by_any_replica)
+        .merge(reports)
         .merge(by_the_leader)
         .merge(between_replicas)
         .route("/hooks/{namespace}/{name}", post(hooks::hook))

@@ -3,7 +3,7 @@
 //!
 //! All are refused unless the sender shows that it has the install's Secret.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -12,12 +12,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use crate::fleet::clock;
 use crate::http::body;
 use crate::http::endpoints::Endpoints;
 use crate::http::error::HttpError;
 use crate::http::snapshots::{Base, requested};
 use crate::leader::peers::LARGEST_SNAPSHOT;
-use crate::source::copies::{Announcement, AnnouncementAnswer, KeptSnapshots};
+use crate::source::copies::{AnnouncementAnswer, KeptSnapshots, ReplicaMessage};
 
 /// The largest announcement, in bytes.
 const ANNOUNCEMENT_LIMIT: usize = 8 * 1024;
@@ -38,13 +39,16 @@ pub(super) async fn announce(
 ) -> Result<Json<AnnouncementAnswer>, HttpError> {
     endpoints.require_peer(&headers)?;
     let body = body::read(body, ANNOUNCEMENT_LIMIT).await.map_err(|why| HttpError::unread(why, ANNOUNCEMENT_LIMIT))?;
-    let announcement: Announcement =
+    let ReplicaMessage { announcement, turned_away_ms_ago } =
         serde_json::from_slice(&body).map_err(|error| HttpError::Malformed(error.to_string()))?;
     let context = endpoints.context();
     if !context.leadership().is_held(Instant::now()) {
         return Err(HttpError::NotLeading);
     }
     let copies = context.copies().ok_or(HttpError::NoSuchPath)?;
+    if let Some(ago) = turned_away_ms_ago {
+        context.report_turned_away(clock::now().saturating_sub(Duration::from_millis(ago)));
+    }
     Ok(Json(copies.announced(&announcement)))
 }
 

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Response};
+use axum::middleware::Next;
 use axum::{Extension, Json};
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::Moment;
 
 use crate::fleet::clock;
-use crate::http::access::{Denied, Grant};
+use crate::http::access::Grant;
 use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
-use crate::http::error::{HttpError, REPORT_LIMIT};
+use crate::http::error::{HttpError, REPORT_LIMIT, TurnedAway};
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::workspace_record::{ReportReceipt, SharedRecord};
 use crate::workspace_key::WorkspaceKey;
@@ -25,6 +26,34 @@ use crate::workspace_key::WorkspaceKey;
 const SIBLINGS: usize = 32;
 /// The time during which reports are counted together: a fleet reports all at once.
 const TOGETHER: Duration = Duration::from_millis(20);
+
+/// A report that has no answer yet. One that a limit refuses, or whose sender gives up, is noted when this is dropped:
+/// its sender may be any process, which must not be taken for gone.
+struct Unanswered {
+    context: Arc<OperatorContext>,
+    received: Moment,
+    answered: bool,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.context.report_turned_away(self.received);
+        }
+    }
+}
+
+/// Notes the reports that are turned away, here or on their way to the leader.
+pub(super) async fn note_turned_away(
+    State(endpoints): State<Endpoints>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let mut report = Unanswered { context: endpoints.context().clone(), received: clock::now(), answered: false };
+    let answer = next.run(request).await;
+    report.answered = answer.extensions().get::<TurnedAway>().is_none();
+    answer
+}
 
 /// Takes the report of a process.
 pub(super) async fn take_report(
@@ -37,24 +66,9 @@ pub(super) async fn take_report(
     // The time of the report counts for what a process applied, and not the time when the API server has said who sends
     // it.
     let received = clock::now();
-    let taken = accept_report(&endpoints, path, peer, &headers, body, received).await;
-    if matches!(taken, Err(HttpError::Busy | HttpError::Denied(Denied::Unavailable(_) | Denied::Crowded))) {
-        endpoints.context().report_turned_away(received);
-    }
-    taken
-}
-
-async fn accept_report(
-    endpoints: &Endpoints,
-    path: Result<Path<(String, String)>, PathRejection>,
-    peer: Peer,
-    headers: &HeaderMap,
-    body: Body,
-    received: Moment,
-) -> Result<Json<ReportResponse>, HttpError> {
     let key = key(path)?;
-    let body = endpoints.read(endpoints.sender(peer, headers), body, REPORT_LIMIT).await?;
-    let caller = endpoints.authorize(peer, headers, Grant::Report, &key).await?;
+    let body = endpoints.read(endpoints.sender(peer, &headers), body, REPORT_LIMIT).await?;
+    let caller = endpoints.authorize(peer, &headers, Grant::Report, &key).await?;
     let _place = endpoints.place(&caller, &key).await?;
     // Only a known sender learns what is wrong with its report.
     let report = parsed(&body)?;

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
+use futures::FutureExt;
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -170,4 +171,18 @@ async fn a_body_of_a_stranger_for_the_replicas_is_not_kept() {
     // The answer comes although the body does not.
     tokio::time::timeout(PATIENCE, stream.read_exact(&mut received)).await.unwrap().unwrap();
     assert_eq!(&received, b"HTTP/1.1 403");
+}
+
+#[tokio::test]
+async fn a_namespace_has_a_quarter_of_the_bytes_that_are_being_sent() {
+    let server = TestServer::start().await;
+    let may_send = |namespace| server.endpoints.may_send((32 << 20) - 1, namespace).now_or_never();
+    let first = may_send("a").unwrap().ok().unwrap();
+    assert!(may_send("a").is_none(), "a second answer of this size waits");
+    let others = ["b", "c", "d"].map(|namespace| may_send(namespace).unwrap().ok().unwrap());
+    assert!(may_send("e").is_none(), "all bytes are taken");
+    drop(first);
+    assert!(may_send("a").unwrap().is_ok());
+    drop(others);
+    assert_eq!(server.endpoints.bytes_to_send(), 0);
 }

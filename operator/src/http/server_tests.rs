@@ -33,6 +33,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
+use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
@@ -51,6 +52,8 @@ pub(super) const NAMESPACE: &str = "prod";
 pub(super) const WORKSPACE: &str = "config";
 /// The key of the webhook.
 pub(super) const KEY: &str = "0123456789abcdef";
+/// The key that the replicas show to each other.
+pub(super) const PEER_KEY: &str = "key of the replicas";
 
 /// What the API server answers, and how often it was asked.
 #[derive(Default)]
@@ -158,6 +161,23 @@ impl TestServer {
     }
 
     pub(super) async fn with(limits: ConnectionLimits) -> Self {
+        Self::of(limits, None).await
+    }
+
+    /// A replica whose leader is at this URL.
+    pub(super) async fn replica(leader: &str) -> Self {
+        let server = Self::of(ConnectionLimits::default(), Some(peers())).await;
+        server.context.leadership().end();
+        server.context.leadership().follow(Some(leader.to_owned()));
+        server
+    }
+
+    /// A leader that has replicas.
+    pub(super) async fn leader() -> Self {
+        Self::of(ConnectionLimits::default(), Some(peers())).await
+    }
+
+    async fn of(limits: ConnectionLimits, peers: Option<Peers>) -> Self {
         let (api, released) = (Arc::<Mutex<ApiServer>>::default(), Arc::<Notify>::default());
         let key = BTreeMap::from([("webhook".to_owned(), ByteString(KEY.as_bytes().to_vec()))]);
         api.lock().unwrap().secrets.insert("hook".to_owned(), key);
@@ -181,7 +201,7 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
-        let context = OperatorContext::new(client, sources, markers, vec![caches.clone()], None, HEARTBEAT, progress);
+        let context = OperatorContext::new(client, sources, markers, vec![caches.clone()], peers, HEARTBEAT, progress);
         let context = Arc::new(context);
         context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
         let workspace: RototoWorkspace = serde_json::from_value(json!({
@@ -204,7 +224,9 @@ impl TestServer {
         let listener = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
-        let server = Listener::new("https", limits, context.load().clone());
+        let noted = endpoints.clone();
+        let refused = move || noted.connection_refused();
+        let server = Listener::new("https", limits, context.load().clone()).noting_refusals(refused);
         let server = server.serve_tls(
             listener,
             serving.await.unwrap(),
@@ -283,6 +305,10 @@ impl TestServer {
         self.api().holds = false;
         self.released.notify_waiters();
     }
+}
+
+fn peers() -> Peers {
+    Peers::new(String::new(), "operator".to_owned(), PEER_KEY.to_owned())
 }
 
 pub(super) async fn read(answer: Response<Incoming>) -> (StatusCode, String) {

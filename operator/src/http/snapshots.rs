@@ -11,7 +11,7 @@ use rototo_engine::Fingerprint;
 use serde::Deserialize;
 
 use crate::http::access::Grant;
-use crate::http::connections::{Held, Peer};
+use crate::http::connections::{KeptUntilSent, Peer};
 use crate::http::endpoints::{Endpoints, checked};
 use crate::http::error::HttpError;
 use crate::source::snapshot_cache::SnapshotRequest;
@@ -50,8 +50,8 @@ pub(super) async fn snapshot(
         (CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
     ];
     // Both are kept until the process has read the answer.
-    let sending = endpoints.may_send(packed.len()).await?;
-    Ok((Extension(Held::new((place, sending))), headers, Bytes::from_owner(packed)).into_response())
+    let sending = endpoints.may_send(packed.len(), &request.key.namespace).await?;
+    Ok((Extension(KeptUntilSent::new((place, sending))), headers, Bytes::from_owner(packed)).into_response())
 }
 
 /// Returns the snapshot that a path and a query name.

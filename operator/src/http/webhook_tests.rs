@@ -1,13 +1,19 @@
 //! The calls of git hosts, and of those who pose as one.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Bytes;
 use axum::http::{Method, Request, StatusCode};
+use futures::future::join_all;
 use http_body_util::Full;
 use k8s_openapi::ByteString;
 use ring::hmac;
 use tokio::io::AsyncWriteExt;
 
 use crate::http::server_tests::{KEY, NAMESPACE, TestServer, WORKSPACE, read, until};
+
+/// The length of a body that is not checked in every case.
+const LONG: usize = 70_000;
 
 fn signature(key: &str, body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), body);
@@ -68,22 +74,51 @@ async fn a_value_of_the_secret_that_is_no_key_signs_nothing() {
     assert_eq!(server.send(call("x-gitlab-token", KEY, "{}")).await.0, StatusCode::ACCEPTED);
 }
 
-#[tokio::test]
-async fn slow_bodies_for_one_workspace_take_two_places() {
-    let server = TestServer::start().await;
+/// Begins a call whose body of `length` bytes does not come whole: all but one of its bytes are sent.
+async fn unfinished(server: &TestServer, from: [u8; 4], length: usize) -> impl Sized + use<> {
     let header = format!(
-        "POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nx-gitea-signature: {}\r\n\r\n{{",
+        "POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\nx-gitea-signature: {}\r\n\r\n",
         path(),
         signature(KEY, b"")
     );
+    let mut stream = server.connect_from(from).await.unwrap();
+    stream.write_all(header.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length - 1]).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn slow_long_bodies_of_one_address_take_two_places_of_a_workspace() {
+    let server = TestServer::start().await;
     let mut held = Vec::new();
     for _ in 0..8 {
-        let mut stream = server.connect().await.unwrap();
-        stream.write_all(header.as_bytes()).await.unwrap();
-        held.push(stream);
+        held.push(unfinished(&server, [127, 0, 0, 2], LONG).await);
     }
     until("six are refused", || server.context.load().requests_refused("webhook_places") == 6).await;
-    assert_eq!(server.endpoints.webhooks().bodies(), 2);
+    assert_eq!(server.endpoints.webhooks().long_bodies(), 2);
+    assert_eq!(server.send_from([127, 0, 0, 2], signed("{}")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.send_from([127, 0, 0, 3], signed(vec![b' '; LONG])).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn slow_short_bodies_take_no_place_of_the_calls_behind_the_same_proxy() {
+    let server = TestServer::start().await;
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(unfinished(&server, [127, 0, 0, 1], 9).await);
+    }
+    assert_eq!(server.send(signed("{}")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.send(signed(vec![b' '; LONG])).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_taken_is_no_repeated_delivery() {
+    let mut server = TestServer::start().await;
+    server.context.leadership().end();
+    assert_eq!(server.send(signed("{}")).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    server.context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
+    assert_eq!(server.send(signed("{}")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(server.requeued(), 1);
 }
 
 #[tokio::test]
@@ -97,17 +132,41 @@ async fn a_secret_that_can_not_be_read_is_not_read_for_each_call() {
 }
 
 #[tokio::test]
-async fn an_address_with_many_wrong_calls_has_to_wait_and_the_host_does_not() {
+async fn a_secret_is_read_once_for_all_calls_that_wait_for_it() {
+    let server = TestServer::start().await;
+    server.api().holds = true;
+    let calls = join_all((0..20).map(|number| server.send(signed(format!("{{\"number\": {number}}}")))));
+    let released = async {
+        until("a Secret is read", || server.api().waiting > 0).await;
+        server.release();
+    };
+    let (answers, ()) = tokio::join!(calls, released);
+    assert!(answers.iter().all(|(status, _)| *status == StatusCode::ACCEPTED), "{answers:?}");
+    assert_eq!(server.api().secret_reads, 1);
+}
+
+#[tokio::test]
+async fn an_address_with_many_wrong_calls_has_to_wait_with_long_bodies_and_the_host_does_not() {
     let server = TestServer::start().await;
     let mut statuses = Vec::new();
-    for _ in 0..40 {
-        let wrong = call("x-gitea-signature", &signature("guessed-guessed-guessed", b"{}"), "{}");
-        statuses.push(server.send_from([127, 0, 0, 2], wrong).await.0);
+    for length in [2, LONG] {
+        for _ in 0..25 {
+            let body = vec![b' '; length];
+            let wrong = call("x-gitea-signature", &signature("guessed-guessed-guessed", &body), body);
+            statuses.push(server.send_from([127, 0, 0, 2], wrong).await.0);
+        }
     }
-    assert_eq!(statuses[0], StatusCode::UNAUTHORIZED);
+    assert_eq!(statuses[24], StatusCode::UNAUTHORIZED, "a short body is always checked");
     assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS));
     assert!(server.context.load().requests_refused("webhook_wrong_calls") > 0);
-    assert_eq!(server.send_from([127, 0, 0, 3], signed("{}")).await.0, StatusCode::ACCEPTED);
+    // The host may be behind the same proxy.
+    for address in [[127, 0, 0, 2], [127, 0, 0, 3]] {
+        assert_eq!(server.send_from(address, signed("{}")).await.0, StatusCode::ACCEPTED, "{address:?}");
+    }
+    assert_eq!(server.send_from([127, 0, 0, 3], signed(vec![b' '; LONG])).await.0, StatusCode::ACCEPTED);
+    // The key itself is checked before the body.
+    let with_key = call("x-gitlab-token", KEY, vec![b' '; LONG]);
+    assert_eq!(server.send_from([127, 0, 0, 2], with_key).await.0, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ impl Leadership {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn follow(&self, leader: Option<String>) {
+    pub(crate) fn follow(&self, leader: Option<String>) {
         *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
     }
 

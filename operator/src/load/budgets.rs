@@ -25,7 +25,7 @@ pub(crate) struct Budgets<K> {
 }
 
 impl<K: Eq + Hash + Clone> Budgets<K> {
-    /// Budgets of `burst` at once, and one more in each `refill`.
+    /// Makes budgets that allow `burst` at once, and one more in each `refill`.
     pub(crate) fn new(burst: u32, refill: Duration) -> Self {
         Self { burst, refill, full_at: Mutex::default() }
     }

@@ -66,7 +66,7 @@ impl<K: Eq + Hash + Clone> Clone for Turns<K> {
 }
 
 impl<K: Eq + Hash + Clone> Turns<K> {
-    /// Turns with these limits, all of them free.
+    /// Makes turns with these limits, all of them free.
     pub(crate) fn new(limits: TurnLimits) -> Self {
         let state = State { taken: 0, waiting: 0, by_key: HashMap::new(), order: VecDeque::new() };
         Self(Arc::new(Shared { limits, state: Mutex::new(state) }))

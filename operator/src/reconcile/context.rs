@@ -12,6 +12,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Moment, Pods};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
+use crate::fleet::clock;
 use crate::fleet::inheritance::{Handover, Inheritance};
 use crate::fleet::pods::PodSelection;
 use crate::fleet::turned_away::TurnedAway;
@@ -233,7 +234,7 @@ impl OperatorContext {
         }
     }
 
-    /// A report was turned away at `now`, before its sender was known.
+    /// A report was turned away at `now`, here or on another replica.
     pub(crate) fn report_turned_away(&self, now: Moment) {
         self.turned_away.note(now);
     }
@@ -241,6 +242,12 @@ impl OperatorContext {
     /// The time of the last report that was turned away.
     pub(crate) fn last_turned_away(&self) -> Moment {
         self.turned_away.last()
+    }
+
+    /// The time since this process last turned away a report, if it ever did.
+    pub(crate) fn turned_away_ago(&self) -> Option<Duration> {
+        let last = Some(self.turned_away.last()).filter(|last| !last.is_zero())?;
+        Some(clock::now().saturating_sub(last))
     }
 
     /// Another process writes from now on, or this one does.

@@ -175,9 +175,14 @@ async fn operate(
     shutdown: &CancellationToken,
 ) -> Result<(), StartError> {
     let Started { context, watches, names, identity, serving } = started;
-    let endpoints = http::routes(Endpoints::new(context.clone()));
+    let endpoints = Endpoints::new(context.clone());
+    let refused = {
+        let endpoints = endpoints.clone();
+        move || endpoints.connection_refused()
+    };
     let https = Listener::new("https", options.connection_limits(), context.load().clone())
-        .serve_tls(bind(options.listen)?, serving.clone(), handle.clone(), endpoints)
+        .noting_refusals(refused)
+        .serve_tls(bind(options.listen)?, serving.clone(), handle.clone(), http::routes(endpoints))
         .map_err(|error| StartError::Listen(options.listen, error))?;
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 

@@ -57,6 +57,7 @@ pub struct Options {
     pub connections: u32,
 
     /// The largest number of connections to `--listen` from one address. Pods behind a proxy share its address.
+    /// When all of these are taken, a new one takes the place of one of the address that waits for a request.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_CONNECTIONS_PER_ADDRESS",

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use crate::leader::LeaseConfig;
 use crate::reconcile::context::OperatorContext;
-use crate::source::copies::{Announcement, AnnouncementAnswer, Copies};
+use crate::source::copies::{Announcement, AnnouncementAnswer, Copies, ReplicaMessage};
 
 /// The time between two announcements.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,7 +23,12 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
     let mut reachable = true;
     loop {
         if let Some(leader) = context.leadership().leader() {
-            let announced = announce_to(&leader, &announcement, copies).await;
+            let turned_away = context.turned_away_ago();
+            let message = ReplicaMessage {
+                announcement: announcement.clone(),
+                turned_away_ms_ago: turned_away.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            };
+            let announced = announce_to(&leader, &message, copies).await;
             match &announced {
                 Ok(AnnouncementAnswer { complete: true }) => copies.completed(),
                 Ok(AnnouncementAnswer { complete: false }) => {}
@@ -38,9 +43,9 @@ pub(super) async fn announce(context: &OperatorContext, lease: &LeaseConfig) -> 
     }
 }
 
-async fn announce_to(leader: &str, announcement: &Announcement, copies: &Copies) -> Result<AnnouncementAnswer, String> {
+async fn announce_to(leader: &str, message: &ReplicaMessage, copies: &Copies) -> Result<AnnouncementAnswer, String> {
     let request = Request::builder().method(Method::POST).uri("/v1/replicas").header(CONTENT_TYPE, "application/json");
-    let body = serde_json::to_vec(announcement).map_err(|error| error.to_string())?;
+    let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
     let answer = copies.peers().ask(leader, request, body, ANSWERED_WITHIN).await?;
     serde_json::from_slice(&answer).map_err(|error| error.to_string())
 }

@@ -44,6 +44,17 @@ pub(crate) struct Announcement {
     pub(crate) url: String,
 }
 
+/// What a replica tells the leader each second.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaMessage {
+    /// Who the replica is.
+    #[serde(flatten)]
+    pub(crate) announcement: Announcement,
+    /// The number of milliseconds since it last turned away a report, if it ever did. Clocks of two pods may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) turned_away_ms_ago: Option<u64>,
+}
+
 /// The leader's answer to an announcement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AnnouncementAnswer {

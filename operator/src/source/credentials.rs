@@ -1,5 +1,5 @@
-//! Reads the Secrets of `spec.secretRef` and `spec.verify.secretRef`, by their names and at each poll, so that a rotated
-//! one is used at once.
+//! Reads the Secrets that a spec names. Those of `spec.secretRef` and `spec.verify.secretRef` are read at each poll, so
+//! that a rotated one is used at once.
 
 use std::collections::BTreeMap;
 
@@ -114,7 +114,12 @@ pub(super) async fn signature_policy(
 }
 
 /// Reads a Secret of the workspace's namespace.
-async fn read(client: &Client, key: &WorkspaceKey, field: &'static str, name: &str) -> Result<Secret, SecretError> {
+pub(crate) async fn read(
+    client: &Client,
+    key: &WorkspaceKey,
+    field: &'static str,
+    name: &str,
+) -> Result<Secret, SecretError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &key.namespace);
     match secrets.get_opt(name).await {
         Ok(Some(secret)) => Ok(secret),

@@ -78,6 +78,8 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("extraVolumes[0].name=tmp", "the chart has a volume of this name"),
         ("extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/data", "the chart mounts a volume here"),
         ("extraArgs={--release=other}", "the chart sets this one itself"),
+        ("extraArgs={--polls=64}", "the chart sets this one itself"),
+        ("limits.connections=1", "/limits/connections"),
         ("podLabels.app\\.kubernetes\\.io/name=x", "the chart sets this label itself"),
         ("persistence.existingClaim=x", "/persistence/enabled"),
         ("ingress.enabled=true", "/ingress/hosts"),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -12,26 +12,22 @@ use axum_server::accept::Accept;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::http::connections::ConnectionLimits;
 use crate::http::connections::activity::Activity;
 use crate::http::connections::service::GuardedService;
 use crate::http::connections::stream::GuardedStream;
+use crate::http::connections::{ConnectionLimits, Refused};
 use crate::load::metrics::{LoadMetrics, OpenConnection};
 
-/// The address of a request's sender, as far as limits distinguish addresses: a network of IPv6 is one.
+/// The address of a request's sender, as far as limits distinguish addresses. An address of IPv6 counts by itself: all
+/// pods of a node or of a zone may share its network, and each has one address. One who has many addresses reaches the
+/// limit of all connections, where those that wait longest make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(IpAddr);
 
 impl Peer {
     /// The peer at this address.
     pub(crate) fn at(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address => address,
-        })
+        Self(address.to_canonical())
     }
 }
 
@@ -47,6 +43,7 @@ pub(super) struct Gate {
     name: &'static str,
     limits: Arc<ConnectionLimits>,
     load: LoadMetrics,
+    refused: Refused,
     connections: Arc<Connections>,
 }
 
@@ -76,8 +73,10 @@ enum Full {
 }
 
 impl Gate {
-    pub(super) fn new(name: &'static str, limits: Arc<ConnectionLimits>, load: LoadMetrics) -> Self {
-        Self { name, limits, load, connections: Arc::default() }
+    /// Makes the entrance of the listener that is called `name` in metrics. It calls `refused` for each connection that it
+    /// refuses.
+    pub(super) fn new(name: &'static str, limits: Arc<ConnectionLimits>, load: LoadMetrics, refused: Refused) -> Self {
+        Self { name, limits, load, refused, connections: Arc::default() }
     }
 
     fn enter(&self, stream: TcpStream, routes: Router) -> io::Result<(GuardedStream, GuardedService)> {
@@ -89,6 +88,7 @@ impl Gate {
                 Full::Connections => "connections",
             };
             self.load.connection_refused(self.name, reason);
+            (self.refused)();
             io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections")
         })?;
         // An answer is one write or a few large ones: waiting for more to send would only delay its end.
@@ -120,7 +120,7 @@ impl Connections {
 
 impl Open {
     fn add(&mut self, peer: Peer, activity: &Arc<Activity>, limits: &ConnectionLimits) -> Result<u64, Full> {
-        if self.of(peer) >= limits.per_address {
+        if self.of(peer) >= limits.per_address && !self.replace(|_, of| of == peer) {
             return Err(Full::Address);
         }
         if self.all.len() >= limits.connections && !self.replace_one(peer) {
@@ -140,9 +140,14 @@ impl Open {
     /// replaces a connection of one that has no more than itself, except its own.
     fn replace_one(&mut self, peer: Peer) -> bool {
         let own = self.of(peer);
+        self.replace(|open, of| of == peer || open.of(of) > own)
+    }
+
+    /// Closes the connection that waits longest, of the one of these addresses that has the most of those that wait.
+    fn replace(&mut self, may: impl Fn(&Self, Peer) -> bool) -> bool {
         let waiting = self.all.iter().filter_map(|(number, (of, activity))| {
             let since = activity.waits_since()?;
-            Some((*number, *of, since)).filter(|(_, of, _)| *of == peer || self.of(*of) > own)
+            Some((*number, *of, since)).filter(|(_, of, _)| may(self, *of))
         });
         let chosen = waiting.min_by_key(|(_, of, since)| (usize::MAX - self.of(*of), *since));
         let Some((number, ..)) = chosen else { return false };
@@ -202,9 +207,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_has_no_more_connections_than_its_limit() {
-        let (mut open, activities) = open(&[1, 1, 1, 1]);
-        assert_eq!(open.add(peer(1), &activities[0], &limits()), Err(Full::Address));
-        assert!(open.add(peer(2), &activities[0], &limits()).is_ok());
+        let (mut open, activities) = open(&[2, 1, 1, 1, 1]);
+        activities[1].request_began(false);
+        let new = Arc::new(Activity::new(Instant::now()));
+        assert!(open.add(peer(1), &new, &limits()).is_ok());
+        assert_eq!(replaced(&activities), [1, 2], "the second works, and the third was replaced");
+        assert_eq!((open.all.len(), open.of(peer(1))), (5, 4));
+        activities[3..].iter().chain([&new]).for_each(|activity| activity.request_began(false));
+        assert_eq!(open.add(peer(1), &new, &limits()), Err(Full::Address));
+        assert!(open.add(peer(3), &new, &limits()).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,10 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_peer() {
+    fn an_address_is_one_peer_in_both_versions() {
         let at = |text: &str| Peer::at(text.parse().unwrap());
-        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:1"));
-        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        // All pods of a node or of a zone may share a network of 64 bits.
+        assert_ne!(at("2001:db8::1"), at("2001:db8::2"));
+        assert_ne!(at("fd00::1"), at("fd00::2"));
         assert_eq!(at("::ffff:10.0.0.1"), at("10.0.0.1"));
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! [`Listener`] is the entry point, for HTTPS and for the plain port of the probes. axum-server accepts connections and
 //! hyper speaks HTTP; [`gate`] decides which connections are served, [`activity`] is the state of one connection and its
-//! deadline, [`stream`] closes a connection whose deadline has passed, and [`service`] notes its requests and answers.
+//! deadline, [`stream`] closes a connection whose deadline has passed, [`service`] notes its requests and answers, and [`drain`] reads the rest of a request after its answer.
 //!
 //! A connection never waits for a peer without an end: a request header, the next request, and the reading of an answer
 //! have a deadline each. A handler that works has none here; it has its own.
 
 mod activity;
+mod drain;
 mod gate;
 mod service;
 mod stream;
@@ -26,7 +27,7 @@ use crate::http::connections::gate::Gate;
 use crate::load::metrics::LoadMetrics;
 
 pub(crate) use crate::http::connections::gate::Peer;
-pub(crate) use crate::http::connections::service::Held;
+pub(crate) use crate::http::connections::service::KeptUntilSent;
 
 /// The longest request header, in bytes, with its path. A usual one has some 2,000, of which the token takes most.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -45,8 +46,8 @@ pub(crate) struct ConnectionLimits {
     /// The largest number of connections. A connection takes some 40 KB. When all are taken, a new one takes the place
     /// of one that waits for a request, of the address that has the most.
     pub(crate) connections: usize,
-    /// The largest number of connections of one address, or of one /64 network of IPv6. Several pods may share an
-    /// address behind a proxy.
+    /// The largest number of connections of one address. Several pods may share an address behind a proxy. Beyond it,
+    /// a new connection takes the place of one of the address that waits for a request.
     pub(crate) per_address: usize,
     /// The longest time from the first byte of a request to the end of its header, and the longest time for the TLS
     /// handshake.
@@ -81,12 +82,22 @@ pub(crate) struct Listener {
     name: &'static str,
     limits: ConnectionLimits,
     load: LoadMetrics,
+    refused: Refused,
 }
+
+/// Is called when a connection is refused.
+type Refused = Arc<dyn Fn() + Send + Sync>;
 
 impl Listener {
     /// A listener that is called `name` in metrics.
     pub(crate) fn new(name: &'static str, limits: ConnectionLimits, load: LoadMetrics) -> Self {
-        Self { name, limits, load }
+        Self { name, limits, load, refused: Arc::new(|| {}) }
+    }
+
+    /// Calls `refused` for each connection that is refused.
+    pub(crate) fn noting_refusals(mut self, refused: impl Fn() + Send + Sync + 'static) -> Self {
+        self.refused = Arc::new(refused);
+        self
     }
 
     /// Serves `routes` over TLS until `handle` ends it.
@@ -114,7 +125,7 @@ impl Listener {
     }
 
     fn gate(self) -> Gate {
-        Gate::new(self.name, Arc::new(self.limits), self.load)
+        Gate::new(self.name, Arc::new(self.limits), self.load, self.refused)
     }
 }
 

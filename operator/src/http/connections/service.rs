@@ -1,7 +1,7 @@
 //! The requests and answers of one connection: [`GuardedService`] notes when each begins and ends.
 //!
 //! An answer ends when its last byte has been given to the connection's socket, and not when the handler has returned.
-//! Whatever a handler holds for the time of the answer, it puts into the response as [`Held`].
+//! Whatever a handler keeps for the time of the answer, it puts into the response as [`KeptUntilSent`].
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -14,32 +14,24 @@ use axum::BoxError;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response, Version};
-use futures::StreamExt;
 use http_body::{Frame, SizeHint};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use crate::http::connections::activity::Activity;
+use crate::http::connections::drain::DrainedBody;
 use crate::http::connections::gate::Peer;
-
-/// The number of request bodies that are read to their end after their answer, on all connections.
-const DRAINS: usize = 64;
-/// The bytes that are read of a request body after its answer: more than the largest call of a git host.
-const DRAINED: usize = 32 * 1024 * 1024;
-/// The time for which a request body is read after its answer.
-const DRAINED_FOR: Duration = Duration::from_secs(5);
-
-static DRAINING: Semaphore = Semaphore::const_new(DRAINS);
 
 /// Something that a response keeps until it has been sent, such as a turn.
 #[derive(Clone)]
-pub(crate) struct Held(#[expect(dead_code, reason = "it is held, and then dropped")] Arc<dyn Any + Send + Sync>);
+pub(crate) struct KeptUntilSent(
+    #[expect(dead_code, reason = "it is kept, and then dropped")] Arc<dyn Any + Send + Sync>,
+);
 
-impl Held {
-    /// Holds this.
-    pub(crate) fn new(held: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(held))
+impl KeptUntilSent {
+    /// Keeps this.
+    pub(crate) fn new(kept: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(kept))
     }
 }
 
@@ -56,7 +48,7 @@ pub(super) struct GuardedService {
 struct OpenRequest {
     activity: Arc<Activity>,
     answer: Option<u64>,
-    _held: Option<Held>,
+    _kept: Option<KeptUntilSent>,
 }
 
 impl GuardedService {
@@ -80,14 +72,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.activity.request_began(request.version() == Version::HTTP_2);
-        let mut open = OpenRequest { activity: self.activity.clone(), answer: None, _held: None };
-        let mut request = request.map(|body| Body::new(RequestBody(Some(Body::new(body)))));
+        let mut open = OpenRequest { activity: self.activity.clone(), answer: None, _kept: None };
+        let mut request = request.map(|body| Body::new(DrainedBody::new(Body::new(body))));
         request.extensions_mut().insert(self.peer);
         let (routes, sent_within) = (self.routes.clone(), self.sent_within);
         Box::pin(async move {
             let mut response = routes.oneshot(request).await?;
             open.answer = Some(open.activity.answer_began(Instant::now() + sent_within));
-            open._held = response.extensions_mut().remove::<Held>();
+            open._kept = response.extensions_mut().remove::<KeptUntilSent>();
             Ok(response.map(|body| AnswerBody { body, open: Arc::new(open) }))
         })
     }
@@ -136,54 +128,5 @@ impl HttpBody for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// The body of a request. The rest of one that a handler does not read is read after the answer, and dropped: a peer
-/// that is cut off while it still writes sees a broken connection instead of the answer.
-struct RequestBody(Option<Body>);
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut self.0 {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        let Some(rest) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
-        let (Ok(place), Ok(runtime)) = (DRAINING.try_acquire(), tokio::runtime::Handle::try_current()) else { return };
-        runtime.spawn(async move {
-            let mut rest = rest.into_data_stream();
-            let drained = async {
-                let mut length = 0;
-                while let Some(Ok(piece)) = rest.next().await {
-                    length += piece.len();
-                    if length > DRAINED {
-                        break;
-                    }
-                }
-            };
-            // Whatever has not come by then is not waited for.
-            let _ = timeout(DRAINED_FOR, drained).await;
-            drop(place);
-        });
     }
 }

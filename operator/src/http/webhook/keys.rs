@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use rototo_engine::Digest;
 use tokio::time::{Instant, timeout};
 
 use crate::http::webhook::WebhookRefusal;
 use crate::load::remembered::Remembered;
+use crate::load::turns::{TurnLimits, Turns};
+use crate::source::credentials;
+use crate::workspace_key::WorkspaceKey;
 
 /// The beginning of the names of keys in the Secret. Other values there are no keys, such as a user name or a
 /// certificate, which strangers may know.
@@ -25,6 +28,8 @@ const KEYS_LAST: Duration = Duration::from_secs(5);
 const READ_WITHIN: Duration = Duration::from_secs(2);
 /// The number of Secrets whose keys are remembered, and their bytes.
 const REMEMBERED: (usize, usize) = (4_096, 4 * 1024 * 1024);
+/// The Secrets that are read at once. The calls that need the same one wait for one read.
+const READS: TurnLimits = TurnLimits { at_once: 32, per_key: 1, waiting: 4_096, waiting_per_key: 512 };
 
 /// The keys of one webhook.
 pub(super) type Keys = Arc<Vec<Vec<u8>>>;
@@ -33,37 +38,46 @@ pub(super) type Keys = Arc<Vec<Vec<u8>>>;
 pub(super) struct WebhookKeys {
     client: Client,
     known: Remembered<Option<Keys>>,
+    reads: Turns<Digest>,
 }
 
 impl WebhookKeys {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, known: Remembered::new(REMEMBERED.0, REMEMBERED.1) }
+        Self { client, known: Remembered::new(REMEMBERED.0, REMEMBERED.1), reads: Turns::new(READS) }
     }
 
-    /// Returns the keys in a Secret.
-    pub(super) async fn read(&self, namespace: &str, secret: &str) -> Result<Keys, WebhookRefusal> {
-        let name = Digest::of(format!("{namespace}/{secret}").as_bytes());
-        let known = self.known.get(&name, Instant::now());
-        let keys = match known {
+    /// Returns the keys in a Secret of the workspace.
+    pub(super) async fn read(&self, key: &WorkspaceKey, secret: &str) -> Result<Keys, WebhookRefusal> {
+        let name = Digest::of(format!("{}/{secret}", key.namespace).as_bytes());
+        let keys = match self.known.get(&name, Instant::now()) {
             Some(known) => known,
-            None => {
-                let read = self.read_now(namespace, secret).await;
-                let bytes = read.iter().flat_map(|keys| keys.iter()).map(Vec::len).sum();
-                self.known.put(name, read.clone(), bytes, Instant::now() + KEYS_LAST);
-                read
-            }
+            None => self.read_once(name, key, secret).await,
         };
         keys.ok_or_else(|| WebhookRefusal::NoKeys(secret.to_owned()))
     }
 
-    async fn read_now(&self, namespace: &str, secret: &str) -> Option<Keys> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let error = match timeout(READ_WITHIN, secrets.get(secret)).await {
+    /// Reads a Secret for all calls that wait for it.
+    async fn read_once(&self, name: Digest, key: &WorkspaceKey, secret: &str) -> Option<Keys> {
+        let _turn = self.reads.take(&name).await.ok()?;
+        if let Some(known) = self.known.get(&name, Instant::now()) {
+            return known;
+        }
+        let read = self.read_now(key, secret).await;
+        let bytes = read.iter().flat_map(|keys| keys.iter()).map(Vec::len).sum();
+        self.known.put(name, read.clone(), bytes, Instant::now() + KEYS_LAST);
+        read
+    }
+
+    async fn read_now(&self, key: &WorkspaceKey, secret: &str) -> Option<Keys> {
+        let reading = credentials::read(&self.client, key, "spec.webhook.secretRef", secret);
+        let error = match timeout(READ_WITHIN, reading).await {
             Ok(Ok(found)) => return Some(Arc::new(keys(found))),
-            Ok(Err(error)) => rototo_connection::api_error(&error),
+            // Of a Secret that it may not read, this names the command that grants it.
+            Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {READ_WITHIN:?}"),
         };
-        tracing::warn!(error, namespace, secret, "the keys of a webhook can't be read");
+        let WorkspaceKey { namespace, name } = key;
+        tracing::warn!(error, namespace, name, secret, "the keys of a webhook can't be read");
         None
     }
 }

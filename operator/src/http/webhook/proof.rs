@@ -83,6 +83,11 @@ impl Proof {
         header
     }
 
+    /// Returns whether the proof is the key itself.
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self, Self::Key(..))
+    }
+
     /// Returns whether the body is signed by a git host, whose bodies name the commits: the same body is the same
     /// delivery.
     pub(super) fn names_commits(&self) -> bool {

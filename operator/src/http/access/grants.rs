@@ -1,0 +1,235 @@
+//! Finds out what a sender may do, and remembers it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::Client;
+use rototo_api::names::{GROUP, PLURAL};
+use rototo_engine::Digest;
+use tokio::time::Instant;
+
+use crate::http::access::{
+    Account, ApprovalWindow, Denied, Grant, REFUSAL_EACH, REFUSALS, REMEMBERED, REVIEWS, post, turn,
+};
+use crate::load::budgets::Budgets;
+use crate::load::turns::Turns;
+use crate::workspace_key::WorkspaceKey;
+
+/// The question of a review: may this account use this grant on this workspace?
+#[derive(Clone, Debug)]
+pub(super) struct AccessReview {
+    pub(super) account: Arc<Account>,
+    /// The digest by which the budget of refusals knows the sender.
+    pub(super) source: Digest,
+    pub(super) grant: Grant,
+    pub(super) key: WorkspaceKey,
+}
+
+impl AccessReview {
+    /// Returns the name under which the answer is remembered.
+    fn digest(&self) -> Digest {
+        let WorkspaceKey { namespace, name } = &self.key;
+        let (verb, subresource) = self.grant.verb_and_subresource();
+        let parts = format!("{} {verb} {} {namespace} {name}", self.account.digest, subresource.unwrap_or("-"));
+        Digest::of(parts.as_bytes())
+    }
+}
+
+/// The API server's approval. One request asks while the others wait: a fleet of one ServiceAccount comes all at once.
+#[derive(Default)]
+struct Approval {
+    until: Mutex<Option<Instant>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// The approvals of grants.
+pub(super) struct Grants {
+    client: Client,
+    approvals: Mutex<HashMap<Digest, Arc<Approval>>>,
+    turns: Turns<Digest>,
+    refusals: Budgets<Digest>,
+}
+
+impl Approval {
+    fn lasts(&self, margin: Duration) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now() + margin)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn was_given(&self) -> bool {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Grants {
+    /// Asks with `client`.
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            approvals: Mutex::default(),
+            turns: Turns::new(REVIEWS),
+            refusals: Budgets::new(REFUSALS, REFUSAL_EACH),
+        }
+    }
+
+    /// Asks for a review, unless a remembered approval lasts for longer than the margin.
+    pub(super) async fn approve(
+        &self,
+        asked: &AccessReview,
+        ApprovalWindow { margin, lasts }: ApprovalWindow,
+    ) -> Result<(), Denied> {
+        let digest = asked.digest();
+        let approval = self.approval(digest);
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        let _one_asks = approval.turn.lock().await;
+        if approval.lasts(margin) {
+            return Ok(());
+        }
+        let reviewed = self.review_in_turn(asked, approval.was_given()).await;
+        match reviewed {
+            Ok(()) => approval.set(Some(Instant::now() + lasts)),
+            Err(Denied::Forbidden { .. }) => approval.set(None),
+            Err(_) if approval.lasts(Duration::ZERO) => return Ok(()),
+            Err(_) => {}
+        }
+        if !approval.was_given() {
+            self.forget(digest, &approval);
+        }
+        reviewed
+    }
+
+    async fn review_in_turn(&self, asked: &AccessReview, was_given: bool) -> Result<(), Denied> {
+        self.may_ask(asked, was_given)?;
+        let _turn = turn(&self.turns, &asked.account.digest).await?;
+        // Others of this sender may have been refused meanwhile.
+        self.may_ask(asked, was_given)?;
+        let reviewed = self.review_grant(asked).await;
+        if matches!(reviewed, Err(Denied::Forbidden { .. })) {
+            self.refusals.spend(&asked.source, Instant::now());
+        }
+        reviewed
+    }
+
+    /// Returns an error if a pod, or an account without one, has asked for too much that it may not do. What it was
+    /// allowed before is reviewed all the same: it must not lose that because of what else it asks for.
+    fn may_ask(&self, asked: &AccessReview, was_given: bool) -> Result<(), Denied> {
+        match self.refusals.wait(&asked.source, Instant::now()).filter(|_| !was_given) {
+            Some(wait) => {
+                Err(Denied::TooManyRefusals { refused: "requests without a grant", sender: "pod or account", wait })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Renews an approval that was given before. Heartbeats do it for the grant to read, so that a change after a quiet
+    /// hour costs no review.
+    pub(super) async fn renew(&self, asked: AccessReview, remembered: ApprovalWindow) {
+        let known = self.approvals().get(&asked.digest()).is_some_and(|approval| approval.was_given());
+        if known {
+            // The next reader sees the result.
+            let _ = self.approve(&asked, remembered).await;
+        }
+    }
+
+    fn approval(&self, asked: Digest) -> Arc<Approval> {
+        let mut grants = self.approvals();
+        if let Some(approval) = grants.get(&asked) {
+            return approval.clone();
+        }
+        if grants.len() >= REMEMBERED {
+            grants.retain(|_, approval| approval.lasts(Duration::ZERO));
+        }
+        let approval = Arc::<Approval>::default();
+        if grants.len() < REMEMBERED {
+            grants.insert(asked, approval.clone());
+        }
+        approval
+    }
+
+    /// Forgets what was asked and not approved.
+    fn forget(&self, asked: Digest, approval: &Arc<Approval>) {
+        let mut grants = self.approvals();
+        if grants.get(&asked).is_some_and(|known| Arc::ptr_eq(known, approval)) {
+            grants.remove(&asked);
+        }
+    }
+
+    fn approvals(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Approval>>> {
+        self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of grants that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.approvals().len()
+    }
+
+    async fn review_grant(&self, asked: &AccessReview) -> Result<(), Denied> {
+        let AccessReview { account, grant, key, .. } = asked;
+        let account = &account.subject;
+        let (verb, subresource) = grant.verb_and_subresource();
+        let spec = SubjectAccessReviewSpec {
+            user: account.name.clone(),
+            uid: account.uid.clone(),
+            groups: account.groups.clone(),
+            extra: Some(account.extra.clone()),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: Some(GROUP.to_owned()),
+                version: Some("*".to_owned()),
+                resource: Some(PLURAL.to_owned()),
+                subresource: subresource.map(str::to_owned),
+                namespace: Some(key.namespace.clone()),
+                name: Some(key.name.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let review = post(&self.client, &review).await?;
+        if review.status.is_some_and(|status| status.allowed) {
+            return Ok(());
+        }
+        Err(Denied::Forbidden {
+            user: account.name.clone().unwrap_or_default(),
+            verb,
+            resource: subresource.map_or_else(|| PLURAL.to_owned(), |subresource| format!("{PLURAL}/{subresource}")),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rototo_protocol::windows::{HEARTBEAT, Windows};
+
+    use super::*;
+
+    #[test]
+    fn an_approval_that_ends_soon_is_renewed_by_a_heartbeat_and_by_no_other_request() {
+        let approval = Approval::default();
+        let windows = Windows::of(12, HEARTBEAT);
+        let check = |held: Option<Duration>, heartbeat: bool, read: bool| {
+            approval.set(held.map(|held| Instant::now() + held));
+            assert_eq!(
+                (approval.lasts(windows.renewal), approval.lasts(Duration::ZERO)),
+                (heartbeat, read),
+                "{held:?}"
+            );
+        };
+        check(Some(windows.approval), true, true);
+        check(Some(windows.renewal - Duration::from_secs(5)), false, true);
+        check(Some(Duration::ZERO), false, false);
+        check(None, false, false);
+        // An approval that was refused or never asked for is not renewed.
+        assert!(!approval.was_given());
+    }
+}
