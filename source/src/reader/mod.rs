@@ -58,7 +58,7 @@ impl Reader {
         let mut pinned = Vec::new();
         for parent in parents {
             let layer = self.single.pin(parent.access(), since).await;
-            pinned.push(layer.map_err(|fault| failed(layers::of_parent(parent.source(), fault)))?);
+            pinned.push(layer.map_err(|fault| failed(layers::of_parent_without(&access, parent.access(), fault)))?);
         }
         Ok(PinnedSource::new(own, Some(pinned)))
     }
