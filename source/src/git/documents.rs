@@ -61,6 +61,16 @@ pub(super) async fn read(
     Ok(tree)
 }
 
+/// Fetches the commit of `place`, unless the cached repository has it.
+pub(super) async fn bring(
+    program: &Program,
+    limits: &Limits,
+    kept: &CachedRepository,
+    place: CommitDirectory<'_>,
+) -> Result<(), SourceFault> {
+    Reading::start(program, limits, kept, place).await.map(|_| ())
+}
+
 /// The entries of the directories of a workspace.
 #[derive(Default)]
 struct Listing {
