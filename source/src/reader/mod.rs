@@ -39,8 +39,8 @@ impl Reader {
         Ok(Self { single: SingleReader::new(options)?, layers: Mutex::default() })
     }
 
-    /// Finds the current version of a source. A [`Source`] is opened with the user's own settings, an [`Access`] with
-    /// its credentials.
+    /// Finds the current version of a source. A [`Source`](crate::Source) is opened with the user's own settings, an
+    /// [`Access`] with its credentials.
     pub async fn pin(&self, access: impl Into<Access>) -> Result<PinnedSource, SourceError> {
         self.pin_within(access, Duration::ZERO).await
     }
