@@ -66,20 +66,27 @@ pub async fn config(file: Option<&Path>, context: Option<&str>) -> Result<Config
 fn read(list: Option<&OsStr>, home: Option<PathBuf>) -> Result<Result<Kubeconfig, String>, KubeconfigError> {
     let listed: Vec<PathBuf> = list.map(|list| std::env::split_paths(list).collect()).unwrap_or_default();
     let mut paths: Vec<PathBuf> = listed.into_iter().filter(|path| !path.as_os_str().is_empty()).collect();
-    if paths.is_empty() {
+    // Nobody named the file of the home directory, which in a pod may be anything.
+    let is_named = !paths.is_empty();
+    if !is_named {
         paths.extend(home.map(|home| home.join(".kube/config")));
     }
     let mut merged: Option<Kubeconfig> = None;
+    let mut unread = Vec::new();
     for path in &paths {
         match Kubeconfig::read_from(path) {
-            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => {
+                unread.push(path.display().to_string());
+            }
+            Err(KubeconfigError::ReadConfig(error, _)) if !is_named => {
+                unread.push(format!("{}: {error}", path.display()));
+            }
             read => merged = Some(merged.unwrap_or_default().merge(read?)?),
         }
     }
-    let missing = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     // kubectl takes an empty file for none.
     let merged = merged.filter(|merged| !(merged.clusters.is_empty() && merged.contexts.is_empty()));
-    Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({missing})")))
+    Ok(merged.ok_or_else(|| format!("there is no kubeconfig ({})", unread.join(", "))))
 }
 
 /// Returns the proxy of the cluster of a context.
@@ -115,6 +122,16 @@ mod tests {
         let variable =
             |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
         proxy_from(variable, &Uri::from_static(api_server)).map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn only_a_file_that_somebody_named_has_to_be_readable() {
+        // No file can be below this one.
+        let home = PathBuf::from("/dev/null");
+        let config = home.join(".kube/config");
+        let missing = read(None, Some(home)).unwrap().unwrap_err();
+        assert!(missing.contains(".kube/config"), "{missing}");
+        assert!(read(Some(config.as_os_str()), None).is_err());
     }
 
     #[test]

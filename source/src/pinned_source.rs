@@ -17,7 +17,7 @@ pub struct PinnedSource {
 }
 
 /// One source of those that a workspace consists of, with its version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layer {
     access: Access,
     version: Option<Version>,
@@ -72,6 +72,15 @@ impl Layer {
             Some(Version::Commit(commit)) => Some(commit),
             Some(Version::Validator(_) | Version::Content(_)) | None => None,
         }
+    }
+
+    /// Returns the same version of the whole repository.
+    pub(crate) fn at_root(&self) -> Self {
+        let source = match self.source() {
+            Source::Git(git) => Source::Git(git.at(None)),
+            other => other.clone(),
+        };
+        Self::new(Access::new(source, self.access.credentials().clone()), self.version.clone())
     }
 
     fn immutable(&self) -> bool {

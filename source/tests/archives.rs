@@ -360,3 +360,18 @@ async fn each_status_code_has_its_fault() {
     let other = reader.pin(access(&server, "b.tar.gz")).await.unwrap_err();
     assert_eq!((other.code(), server.requests().len()), ("host_left_alone", 1));
 }
+
+#[tokio::test]
+async fn a_redirect_to_what_no_request_can_name_is_no_fault_of_the_host() {
+    for target in ["/a b.zip", "https://h h/a.zip", "https://h:x/a.zip", &*format!("/{}.zip", "a".repeat(70_000))] {
+        let to = target.to_owned();
+        let server = HttpsServer::start(move |request| match &*request.path {
+            "/moved.zip" => redirect(&to),
+            _ => respond(200, &[], zip(&FILES)),
+        });
+        let reader = reader();
+        let error = reader.read(access(&server, "moved.zip")).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("redirected", false), "{error}");
+        reader.read(access(&server, "a.zip")).await.unwrap();
+    }
+}

@@ -326,3 +326,21 @@ async fn a_host_that_never_answers_is_given_up() {
     let error = reader.pin(&source).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("git_timed_out", true), "{error}");
 }
+
+#[tokio::test]
+async fn a_directory_that_only_resembles_one_of_documents_costs_the_source_nothing() {
+    let limits = Limits { entries: 10, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    for (count, found) in [(2_000, &["error Schemas"][..]), (10_000, &[])] {
+        let names: Vec<String> = (0..count).map(|number| format!("Schemas/{number}.json")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "{}")).chain([MANIFEST]).collect();
+        let repository = Repository::new();
+        repository.commit(&files);
+        let tree = read(&reader, &repository.source("main")).await.unwrap();
+        assert_eq!((paths(&tree).len(), &*support::beside(&tree)), (1, &*strings(found)), "{count}");
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}

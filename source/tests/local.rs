@@ -96,3 +96,14 @@ async fn kinds_of_source_that_are_not_read_are_refused_by_name() {
     let followed = "kubernetes:///a".parse().unwrap();
     assert_eq!(read(&reader(), &followed).await.unwrap_err().code(), "not_readable");
 }
+
+#[tokio::test]
+async fn a_directory_that_only_resembles_one_of_documents_costs_the_source_nothing() {
+    let limits = Limits { entries: 10, ..Limits::default() };
+    let reader = Reader::new(ReaderOptions { limits, ..ReaderOptions::default() }).unwrap();
+    let names: Vec<String> = (0..1_500).map(|number| format!("Schemas/{number}.json")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "{}")).chain([MANIFEST]).collect();
+    let (_directory, path) = write_directory(&files);
+    let found = support::beside(&read(&reader, &local(&path)).await.unwrap());
+    assert_eq!(found, ["error Schemas"]);
+}

@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rototo_source::{Access, SourceError};
 use support::git_http::serve_git;
 use support::https::{HttpsServer, Request, respond};
@@ -15,6 +18,8 @@ const LOGIN: &str = "Basic dXNlcjpodW50ZXIy";
 /// public one `public/base`. `acme/app` extends `parent`.
 struct GitHost {
     server: HttpsServer,
+    /// Whether `public/base` is private after all.
+    closed: Arc<AtomicBool>,
     _repositories: Vec<Repository>,
 }
 
@@ -27,13 +32,15 @@ impl GitHost {
         }
         let places = [&app, &base, &secrets, &public].map(|repository| repository.path().to_owned());
         let parent = parent.to_owned();
+        let closed = Arc::<AtomicBool>::default();
+        let private = Arc::clone(&closed);
         let server = HttpsServer::start(move |request| {
             let [app, base, secrets, public] = &places;
             let of = |prefix: &str| request.path.strip_prefix(prefix).map(str::to_owned);
             let (root, path, open) = match &*request.path {
                 _ if of("/acme/app").is_some() => (app, of("/acme/app"), false),
                 _ if of("/acme/base").is_some() => (base, of("/acme/base"), false),
-                _ if of("/public/base").is_some() => (public, of("/public/base"), true),
+                _ if of("/public/base").is_some() => (public, of("/public/base"), !private.load(Ordering::SeqCst)),
                 _ => (secrets, of("/victim/secrets"), false),
             };
             if !open && request.header("authorization") != Some(LOGIN) {
@@ -44,15 +51,19 @@ impl GitHost {
         });
         let manifest = format!("schema_version = 1\nextends = [\"git+https://{}/{parent}#main\"]\n", server.address());
         app.commit(&[("rototo-workspace.toml", &manifest)]);
-        Self { server, _repositories: vec![app, base, secrets, public] }
+        Self { server, closed, _repositories: vec![app, base, secrets, public] }
     }
 
-    async fn read(&self, more: &[(&str, &str)]) -> Result<Vec<String>, SourceError> {
+    fn access(&self, more: &[(&str, &str)]) -> Access {
         let ca = self.server.authority.pem();
         let keys = [("username", "user"), ("password", "hunter2"), ("ca.crt", &*ca)];
         let keys: Vec<(&str, &str)> = keys.into_iter().chain(more.iter().copied()).collect();
         let source = format!("git+https://{}/acme/app#main", self.server.address()).parse().unwrap();
-        reader().read(Access::new(source, credentials(&keys))).await.map(|(_, tree)| paths(&tree))
+        Access::new(source, credentials(&keys))
+    }
+
+    async fn read(&self, more: &[(&str, &str)]) -> Result<Vec<String>, SourceError> {
+        reader().read(self.access(more)).await.map(|(_, tree)| paths(&tree))
     }
 
     fn showed_the_login_to(&self, path: &str) -> bool {
@@ -85,6 +96,16 @@ async fn a_public_repository_of_another_owner_needs_no_credentials() {
     let host = GitHost::start("public/base");
     assert_eq!(host.read(&[]).await.unwrap(), ["rototo-workspace.toml", "variables/public.toml"]);
     assert!(!host.showed_the_login_to("/public"));
+}
+
+#[tokio::test]
+async fn a_parent_that_is_closed_later_is_named_with_what_to_do() {
+    let host = GitHost::start("public/base");
+    let (reader, access) = (reader(), host.access(&[]));
+    reader.read(&access).await.unwrap();
+    host.closed.store(true, Ordering::SeqCst);
+    let error = reader.pin(&access).await.unwrap_err();
+    assert_eq!(error.code(), "extends_other_owner", "{error}");
 }
 
 #[tokio::test]

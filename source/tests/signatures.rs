@@ -10,10 +10,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rototo_source::{Access, SignaturePolicy, SignedObject, Source, SourceError};
+use rototo_source::{Access, Reader, ReaderOptions, SignaturePolicy, SignedObject, Source, SourceError};
 use support::git_http::serve_git;
-use support::https::HttpsServer;
+use support::https::{HttpsServer, respond};
 use support::{MANIFEST, Repository, credentials, reader};
 
 /// An ssh key, and the directory that has it.
@@ -231,4 +233,91 @@ async fn every_layer_has_to_be_signed() {
     repository.git(&["checkout", "--quiet", "base"]);
     alice.git(&repository, &["commit", "--quiet", "--amend", "-S", "-m", "signed now"]);
     verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_signature_counts_also_if_the_kept_copy_of_the_repository_is_gone() {
+    let (alice, repository, directory) = (SshKey::new(), Repository::new(), tempfile::tempdir().unwrap());
+    let keys = [("alice.sshpub", alice.public.as_str())];
+    alice.commit(&repository);
+    alice.tag(&repository, "v1");
+    let cache_dir = Some(directory.path().to_owned());
+    let reader = Reader::new(ReaderOptions { cache_dir, ..ReaderOptions::default() }).unwrap();
+    let (pinned, _) = reader.read(&repository.source("v1")).await.unwrap();
+    for objects in [SignedObject::Commit, SignedObject::Tag, SignedObject::TagAndCommit] {
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+        }
+        let signer = reader.verify(&pinned, &policy(objects, &keys)).await.unwrap();
+        assert!(signer.starts_with("alice"), "{signer}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_fails_is_not_one_without_the_tag() {
+    let (alice, repository) = (SshKey::new(), Repository::new());
+    let trusted = policy(SignedObject::Tag, &[("alice.sshpub", &alice.public)]);
+    repository.commit(&[MANIFEST]);
+    alice.tag(&repository, "v1");
+    let root = repository.path().to_owned();
+    let fails = Arc::<AtomicBool>::default();
+    let failing = Arc::clone(&fails);
+    let server = HttpsServer::start(move |request| match failing.load(Ordering::SeqCst) {
+        true => respond(418, &[], ""),
+        false => serve_git(&root, request),
+    });
+    let source: Source = format!("git+https://{}/.git#v1", server.address()).parse().unwrap();
+    let access = Access::new(source, credentials(&[("ca.crt", &server.authority.pem())]));
+    let reader = reader();
+    let (pinned, _) = reader.read(access).await.unwrap();
+    fails.store(true, Ordering::SeqCst);
+    let error = reader.verify(&pinned, &trusted).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("git_failed", true), "{error}");
+    fails.store(false, Ordering::SeqCst);
+    reader.verify(&pinned, &trusted).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tag_with_the_name_of_a_branch_has_to_be_named_in_full() {
+    let (alice, repository) = (SshKey::new(), Repository::new());
+    let trusted = policy(SignedObject::Tag, &[("alice.sshpub", &alice.public)]);
+    repository.commit(&[MANIFEST]);
+    alice.tag(&repository, "v1");
+    repository.commit(&[("variables/a.toml", "a")]);
+    repository.git(&["branch", "v1"]);
+    let ambiguous = refused(&repository.source("v1"), &trusted).await;
+    assert!(ambiguous.contains("`refs/tags/v1`"), "{ambiguous}");
+    verify(&repository.source("refs/tags/v1"), &trusted).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_source_that_was_not_read_has_no_known_layers_to_verify() {
+    let (alice, repository) = (SshKey::new(), Repository::new());
+    let trusted = policy(SignedObject::Commit, &[("alice.sshpub", &alice.public)]);
+    alice.commit(&repository);
+    let reader = reader();
+    let pinned = reader.pin(&repository.source("main")).await.unwrap();
+    let error = reader.verify(&pinned, &trusted).await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), ("signature_invalid", false), "{error}");
+    assert!(error.to_string().contains("layers are not known"), "{error}");
+}
+
+#[tokio::test]
+async fn layers_of_one_commit_are_verified_once() {
+    let (alice, repository) = (SshKey::new(), Repository::new());
+    let trusted = policy(SignedObject::Tag, &[("alice.sshpub", &alice.public)]);
+    let manifest = "schema_version = 1\nextends = [\"../a\", \"../b\"]\n";
+    repository.commit(&[
+        ("prod/rototo-workspace.toml", manifest),
+        ("a/rototo-workspace.toml", MANIFEST.1),
+        ("b/rototo-workspace.toml", MANIFEST.1),
+    ]);
+    alice.tag(&repository, "v1");
+    let reader = reader();
+    let (pinned, _) = reader.read(&repository.source("v1:prod")).await.unwrap();
+    let fetches =
+        || reader.git_requests().iter().filter(|(of, _)| of.kind == "fetch").map(|(_, count)| count).sum::<u64>();
+    let before = fetches();
+    assert!(reader.verify(&pinned, &trusted).await.unwrap().starts_with("alice"));
+    assert_eq!(fetches() - before, 1);
 }

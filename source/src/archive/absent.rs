@@ -1,7 +1,6 @@
 //! Replaces the archives in a build without the feature `archives`: every archive is refused with a fault that says so.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use rototo_engine::Tree;

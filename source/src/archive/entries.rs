@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rototo_engine::Tree;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, Visit, is_of_a_file_manager, visit};
+use crate::limits::layout::{PathEntry, Visit, visit};
 use crate::spec::Subdirectory;
 
 /// The document that makes a directory a workspace.
@@ -167,6 +167,14 @@ impl<'a> ArchiveEntries<'a> {
         };
         (within(path), path.split_once('/').and_then(|(_, below)| within(below)))
     }
+}
+
+/// Returns whether a file manager made the file beside the files of a person: macOS packs `._a.toml` with the attributes
+/// of `a.toml`, and directories with their looks.
+fn is_of_a_file_manager(path: &str) -> bool {
+    let mut parts = path.split('/');
+    let name = parts.next_back().unwrap_or_default();
+    name.starts_with("._") || name == ".DS_Store" || name == "__MACOSX" || parts.any(|part| part == "__MACOSX")
 }
 
 #[cfg(test)]

@@ -82,6 +82,9 @@ enum RedirectStep {
     To(RemoteUrl),
 }
 
+/// An address that no request can name. It comes from a redirect, as those of sources are parsed before.
+const INVALID: ArchiveFault = ArchiveFault::Redirected("to what is no https address");
+
 /// A fault, and the wait that the host asked for.
 type HostFault = (ArchiveFault, Option<Duration>);
 
@@ -166,19 +169,16 @@ impl Http {
         directory: &Path,
     ) -> Result<RedirectStep, HostFault> {
         let own = url.host() == self.url.host();
-        let without_word = |fault| (fault, None);
-        let authority: Authority = url
-            .host()
-            .parse()
-            .map_err(|_| without_word(ArchiveFault::Unreachable("its host is no name".to_owned())))?;
-        let request = self.request(url, own, known).map_err(without_word)?;
+        let without_wait = |fault| (fault, None);
+        let authority: Authority = url.host().parse().map_err(|_| without_wait(INVALID))?;
+        let request = self.request(url, own, known).map_err(without_wait)?;
         let config = if own { &self.tls.own } else { &self.tls.other };
         let connected = self.routes.connect(&authority, || Ok(self.tls.other.clone())).await;
-        let stream: Box<dyn Connection> = connected.map_err(|fault| without_word(fault.into()))?;
-        let stream = TokioIo::new(secure(stream, &authority, config.clone()).await.map_err(without_word)?);
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| without_word(broken(&error)))?;
+        let stream: Box<dyn Connection> = connected.map_err(|fault| without_wait(fault.into()))?;
+        let stream = TokioIo::new(secure(stream, &authority, config.clone()).await.map_err(without_wait)?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| without_wait(broken(&error)))?;
         let exchange = async move {
-            let response = sender.send_request(request).await.map_err(|error| without_word(broken(&error)))?;
+            let response = sender.send_request(request).await.map_err(|error| without_wait(broken(&error)))?;
             self.judge(url, response, directory).await
         };
         let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
@@ -202,9 +202,7 @@ impl Http {
             .header(header::HOST, url.host())
             .header(header::USER_AGENT, concat!("rototo/", env!("CARGO_PKG_VERSION")))
             .header(header::ACCEPT, "*/*");
-        let mut request = request
-            .body(Empty::new())
-            .map_err(|_| ArchiveFault::Unreachable("its address is not written as one".to_owned()))?;
+        let mut request = request.body(Empty::new()).map_err(|_| INVALID)?;
         let headers = request.headers_mut();
         // Credentials are for the host of the source, and not for one that it redirects to.
         if let Some(login) = self.login.as_ref().filter(|_| own) {

@@ -123,13 +123,10 @@ impl Credentials {
     /// secret, and parents elsewhere get nothing.
     pub(crate) fn for_parent(&self, child: &Source, parent: &Source) -> Self {
         let (Some(child), Some(parent)) = (child.url(), parent.url()) else { return Self::default() };
-        if child.scheme() != parent.scheme() {
-            return Self::default();
-        }
         if repositories::is_of_the_same_owner(child, parent) || self.0.repositories.iter().any(|own| own.hold(parent)) {
             return self.clone();
         }
-        if child.host() != parent.host() {
+        if child.place() != parent.place() {
             return Self::default();
         }
         if parent.scheme() == Scheme::Ssh {

@@ -1,12 +1,11 @@
 //! Decides which repositories the credentials of a workspace open besides its own.
 
-use crate::spec::{RemoteUrl, Scheme};
+use crate::spec::RemoteUrl;
 
 /// The repositories below one path of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Repositories {
-    scheme: Scheme,
-    host: String,
+    place: String,
     path: String,
 }
 
@@ -21,22 +20,23 @@ impl Repositories {
         };
         let url = url.ok().filter(|url| is_plain(url.path()) && url.query().is_none() && url.password().is_none())?;
         let path = url.path().trim_end_matches('/').to_owned();
-        Some(Self { scheme: url.scheme(), host: url.host().to_owned(), path })
+        Some(Self { place: url.place(), path })
     }
 
     /// Returns whether `url` is one of them.
     pub(super) fn hold(&self, url: &RemoteUrl) -> bool {
-        let same_host = self.scheme == url.scheme() && self.host == url.host();
         let without_git = |path: &str| path.strip_suffix(".git").unwrap_or(path).to_owned();
         let below = url.path().strip_prefix(&self.path).is_some_and(|rest| rest.starts_with('/'));
-        same_host && is_plain(url.path()) && (below || without_git(url.path()) == without_git(&self.path))
+        self.place == url.place()
+            && is_plain(url.path())
+            && (below || without_git(url.path()) == without_git(&self.path))
     }
 }
 
 /// Returns whether `parent` is the repository of `child`, or one in the same directory of the host or below it:
 /// `/owner/child.git` and `/owner/parent.git`.
 pub(super) fn is_of_the_same_owner(child: &RemoteUrl, parent: &RemoteUrl) -> bool {
-    if child.scheme() != parent.scheme() || child.host() != parent.host() {
+    if child.place() != parent.place() {
         return false;
     }
     if child.path() == parent.path() {

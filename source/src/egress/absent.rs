@@ -30,7 +30,7 @@ impl GitWay {
         ""
     }
 
-    pub(crate) fn without(&self) -> &'static [&'static str] {
+    pub(crate) fn removed_variables(&self) -> &'static [&'static str] {
         &[]
     }
 

@@ -64,6 +64,14 @@ fn v6(address: Ipv6Addr, loopback: bool) -> Option<RefusedBecause> {
     }
 }
 
+/// Returns the address that answers in the end: the IPv4 address, if this one has it embedded.
+pub(super) fn effective(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if !v6.is_loopback() && !v6.is_unspecified() => embedded(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) | IpAddr::V6(_) => address,
+    }
+}
+
 /// Returns the IPv4 address that the kernel or a gateway makes of an IPv6 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();

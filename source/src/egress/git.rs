@@ -75,7 +75,7 @@ impl GitWay {
     }
 
     /// Returns the variables that would lead git past this way.
-    pub(crate) fn without(&self) -> &'static [&'static str] {
+    pub(crate) fn removed_variables(&self) -> &'static [&'static str] {
         if self.tunnel.is_some() { &PROXIES } else { &[] }
     }
 

@@ -84,7 +84,7 @@ impl EgressRules {
     pub(crate) fn check_name(&self, host: &str, port: u16) -> Result<(), RefusedAddress> {
         let refused = |reason| RefusedAddress { host: host.to_owned(), reason };
         let name = host.trim_end_matches('.');
-        let same = |(denied, at): &(String, u16)| *at == port && denied.eq_ignore_ascii_case(name);
+        let same = |(denied, at): &(String, u16)| *at == port && is_same_host(denied, name);
         if self.denied.iter().any(same) {
             return Err(refused(RefusedBecause::ApiServer));
         }
@@ -106,15 +106,26 @@ impl EgressRules {
     async fn denied_addresses(&self, port: u16) -> Vec<SocketAddr> {
         let mut addresses = Vec::new();
         for (host, _) in self.denied.iter().filter(|(_, at)| *at == port) {
+            let host = host.trim_matches(['[', ']']);
             addresses.extend(lookup(self.lookup, host, port).await.unwrap_or_default().into_iter().map(canonical));
         }
         addresses
     }
 }
 
-/// Returns an address in its shortest form: IPv4, if it is one that is written as IPv6.
+/// Returns the one form of an address that has several: IPv4, if it is one in IPv6.
 fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    SocketAddr::new(address::effective(address.ip()), address.port())
+}
+
+/// Returns whether two texts are the same name or the same address.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(address::effective);
+    let name = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+    match (address(one), address(other)) {
+        (None, None) => name(one) == name(other),
+        (one, other) => one == other,
+    }
 }
 
 async fn lookup(lookup: Lookup, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
@@ -178,6 +189,30 @@ mod tests {
         let refused = egress.addresses("rebound.example.com", 443).await.unwrap_err();
         assert!(matches!(refused, EgressFault::Refused(refused) if refused.reason == RefusedBecause::ApiServer));
         assert!(egress.addresses("rebound.example.com", 8443).await.is_ok());
+        // The forms that a gateway or a proxy makes the same address of.
+        for host in ["64:ff9b::a60:1", "2002:a60:1::", "::ffff:10.96.0.1", "10.96.0.1"] {
+            let refused = egress.addresses(host, 443).await.unwrap_err();
+            assert!(matches!(refused, EgressFault::Refused(refused) if refused.reason == RefusedBecause::ApiServer));
+        }
+    }
+
+    #[test]
+    fn a_denied_address_is_compared_as_an_address() {
+        let denied = ["10.96.0.1", "fd00:0:0::1", "[fd00::2]", "api.example.com."].map(|host| (host.to_owned(), 443));
+        let rules = EgressRules { denied: denied.into(), ..EgressRules::default() };
+        for host in [
+            "64:ff9b::10.96.0.1",
+            "2002:a60:1::1",
+            "::ffff:10.96.0.1",
+            "fd00::1",
+            "FD00::0:1",
+            "fd00::2",
+            "api.example.com",
+        ] {
+            let refused = rules.check_name(host, 443).map_err(|refused| refused.reason);
+            assert_eq!(refused, Err(RefusedBecause::ApiServer), "{host}");
+        }
+        assert!(rules.check_name("64:ff9b::10.96.0.2", 443).is_ok());
     }
 
     fn rules_of(rules: EgressRules) -> Egress {

@@ -23,6 +23,9 @@ pub enum SignatureFault {
         "`{0}` is no annotated tag, and spec.verify asks for a signed one: name a tag that was made with `git tag -s`"
     )]
     NoTag(String),
+    /// A branch has the name of the tag, and the source means the branch.
+    #[error("`{0}` is both a branch and a tag, and the branch comes first: write `refs/tags/{0}` in the source")]
+    Ambiguous(String),
     /// The tag object was made for another name.
     #[error("the tag `{asked}` is the signed tag object of `{signed}`: somebody moved a signature to another name")]
     OtherTag {
@@ -31,6 +34,9 @@ pub enum SignatureFault {
         /// The name in the signed object.
         signed: String,
     },
+    /// The layers of the source are not known, because it was only pinned.
+    #[error("its layers are not known before it has been read, and every layer has to be signed")]
+    NotRead,
     /// The source has no commits.
     #[error("it has no signatures: spec.verify works with git sources alone")]
     NoGit,

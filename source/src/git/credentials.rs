@@ -98,6 +98,8 @@ impl GitKeyFiles {
             let (certificate, key) = (self.file("tls.crt", certificate.reveal())?, self.file("tls.key", key.reveal())?);
             self.set("http.sslCert", &certificate.to_string_lossy());
             self.set("http.sslKey", &key.to_string_lossy());
+            // Git would show it to every host that it is redirected to.
+            self.set("http.followRedirects", "false");
         }
         Ok(())
     }
@@ -151,7 +153,7 @@ impl GitKeyFiles {
 }
 
 /// Quotes a path for the shell that starts ssh.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
@@ -177,6 +179,12 @@ mod tests {
         assert_eq!(handed("git+https://h/r.git", &[]).unwrap().settings().count(), 0);
         let ssh = handed("git+ssh://git@h/r.git", &[]).unwrap();
         assert_eq!(ssh.environment().collect::<Vec<_>>(), [("GIT_SSH_COMMAND", SSH.to_owned())]);
+    }
+
+    #[test]
+    fn a_client_certificate_follows_no_redirect() {
+        let keys = handed("git+https://h/r.git", &[("tls.crt", PEM), ("tls.key", PEM)]).unwrap();
+        assert!(keys.settings().any(|setting| setting == ("http.followRedirects".to_owned(), "false".to_owned())));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
 use crate::limits::layout::{Visit, join, visit};
-use crate::limits::{Limits, ReadBudget};
+use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
 use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
@@ -34,19 +34,12 @@ pub(super) async fn read(
     trees: &mut Trees,
     place: CommitDirectory<'_>,
 ) -> Result<Tree, SourceFault> {
-    kept.prepare()?;
-    let mut reading = Reading { objects: ObjectReader::start(program, kept.path())?, budget: ReadBudget::new(limits) };
-    if !reading.has_commit(place.commit).await? {
-        kept.bring_commit(program, place.commit, place.reference).await?;
-        if !reading.has_commit(place.commit).await? {
-            return Err(GitFault::NoCommit(place.commit.clone()).into());
-        }
-    }
+    let mut reading = Reading::start(program, limits, kept, place).await?;
     let root = reading.root(trees, place).await?;
     if let Some(tree) = trees.known(place.commit, place.subdirectory, Instant::now()) {
         return Ok(tree);
     }
-    let (beside, listing) = reading.list(place, root).await?;
+    let Listing { beside, documents: listing, alike } = reading.list(place, root).await?;
 
     let ids: HashSet<ObjectId> = listing.iter().map(|(_, id)| *id).collect();
     let last = trees.blobs(place.subdirectory);
@@ -61,10 +54,31 @@ pub(super) async fn read(
         }
     }
 
-    let tree = assemble(beside, listing, &blobs, limits)?;
+    let mut tree = assemble(beside, listing, &blobs, limits)?;
+    reading.peek(&mut tree, alike).await;
     let read = ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs };
     trees.keep(place.subdirectory, read, Instant::now());
     Ok(tree)
+}
+
+/// Fetches the commit of `place`, unless the cached repository has it.
+pub(super) async fn bring(
+    program: &Program,
+    limits: &Limits,
+    kept: &CachedRepository,
+    place: CommitDirectory<'_>,
+) -> Result<(), SourceFault> {
+    Reading::start(program, limits, kept, place).await.map(|_| ())
+}
+
+/// The entries of the directories of a workspace.
+#[derive(Default)]
+struct Listing {
+    /// A tree that has noticed the paths that are no documents.
+    beside: Tree,
+    documents: Vec<(String, ObjectId)>,
+    /// The directories that only resemble those of documents.
+    alike: Vec<(String, ObjectId)>,
 }
 
 struct Reading<'a> {
@@ -72,7 +86,26 @@ struct Reading<'a> {
     budget: ReadBudget<'a>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Starts to read from a cached repository that has the commit of `place`.
+    async fn start(
+        program: &'a Program,
+        limits: &'a Limits,
+        kept: &'a CachedRepository,
+        place: CommitDirectory<'_>,
+    ) -> Result<Self, SourceFault> {
+        kept.prepare()?;
+        let objects = ObjectReader::start(program, kept.path())?;
+        let mut reading = Self { objects, budget: ReadBudget::new(limits) };
+        if !reading.has_commit(place.commit).await? {
+            kept.bring_commit(program, place.commit, place.reference).await?;
+            if !reading.has_commit(place.commit).await? {
+                return Err(GitFault::NoCommit(place.commit.clone()).into());
+            }
+        }
+        Ok(reading)
+    }
+
     async fn has_commit(&mut self, commit: &Commit) -> Result<bool, SourceFault> {
         let answer = self.objects.read(&[directory_name(commit, "")], |_, header| above(header)).await?;
         Ok(answer.iter().all(Option::is_some))
@@ -98,15 +131,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Returns the paths and objects of all documents, one level of directories after the other, and before them a tree
-    /// that has noticed the other paths.
-    async fn list(
-        &mut self,
-        place: CommitDirectory<'_>,
-        root: Option<ObjectId>,
-    ) -> Result<(Tree, Vec<(String, ObjectId)>), SourceFault> {
+    /// Lists the directories of documents, one level after the other.
+    async fn list(&mut self, place: CommitDirectory<'_>, root: Option<ObjectId>) -> Result<Listing, SourceFault> {
         let root = root.map_or_else(|| directory_name(place.commit, ""), |root| root.to_string());
-        let (mut beside, mut documents) = (Tree::default(), Vec::new());
+        let mut listing = Listing::default();
         let mut level = vec![(String::new(), root)];
         while !level.is_empty() {
             let (paths, names): (Vec<String>, Vec<String>) = std::mem::take(&mut level).into_iter().unzip();
@@ -124,14 +152,35 @@ impl Reading<'_> {
                         Visit::Read | Visit::Descend if std::str::from_utf8(entry.name).is_err() => {
                             return Err(ContentFault::NotUtf8 { path }.into());
                         }
-                        Visit::Read => documents.push((path, entry.id)),
+                        Visit::Read => listing.documents.push((path, entry.id)),
                         Visit::Descend => level.push((path, entry.id.to_string())),
-                        Visit::Skip => beside.notice(&path, entry.kind.kind()),
+                        Visit::Peek => listing.alike.push((path, entry.id)),
+                        Visit::Skip => listing.beside.notice(&path, entry.kind.kind()),
                     }
                 }
             }
         }
-        Ok((beside, documents))
+        Ok(listing)
+    }
+
+    /// Takes note of the entries of directories that only resemble those of documents, until an error or the end of the
+    /// budget. After an error no more objects can be read, so this comes last.
+    async fn peek(&mut self, tree: &mut Tree, alike: Vec<(String, ObjectId)>) {
+        let mut left = HINT_ENTRIES;
+        for (directory, id) in alike {
+            left = left.saturating_sub(1);
+            let allow = |_, header: ObjectHeader| match header.kind {
+                ObjectKind::Directory if header.size <= left.saturating_mul(ENTRY_BYTES) => Ok(()),
+                ObjectKind::Directory | ObjectKind::File | ObjectKind::Other => Err(garbled(&directory)),
+            };
+            let Ok(listing) = self.objects.read(&[id.to_string()], allow).await else { return };
+            let Some(bytes) = listing.into_iter().flatten().next() else { return };
+            for entry in tree_entries(&bytes).unwrap_or_default() {
+                let Some(rest) = left.checked_sub(1) else { return };
+                left = rest;
+                tree.notice(&join(&directory, &String::from_utf8_lossy(entry.name)), entry.kind.kind());
+            }
+        }
     }
 
     /// Adds the objects of the cached repository to `blobs`, and returns the missing ones.

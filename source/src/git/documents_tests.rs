@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::credentials::Credentials;
 use crate::git::GitSetup;
 use crate::hosts::Hosts;
-use crate::spec::Source;
+use crate::spec::{GitSource, Source};
 
 /// A cached repository, in which objects of any content are written.
 struct Copy {
@@ -48,12 +49,16 @@ impl Copy {
         let commit: Commit = self.write("commit", commit.as_bytes()).parse().unwrap();
         let Source::Git(git) = format!("git+file:///nowhere.git#{fragment}").parse().unwrap() else { panic!() };
         let limits = Limits::default();
-        let hosts = Hosts::new(|| 0.0);
-        let setup = (GitSetup::Isolated, crate::egress::Egress::default(), None);
-        let program = Program::new(git.remote(), &Credentials::default(), setup, &hosts, Arc::default(), &limits);
+        let program = program(&git, &limits);
         let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
         read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), &mut Trees::default(), place).await
     }
+}
+
+fn program(git: &GitSource, limits: &Limits) -> Program {
+    let hosts = Hosts::new(|| 0.0);
+    let setup = (GitSetup::Isolated, crate::egress::Egress::default(), None);
+    Program::new(git.remote(), &Credentials::default(), setup, &hosts, Arc::default(), limits)
 }
 
 #[tokio::test]
@@ -74,6 +79,26 @@ async fn objects_that_are_not_what_they_should_be_are_named_and_are_no_damage() 
     }
     let above = copy.directory("40000 teams", &cut_off);
     assert_eq!(copy.read(&above, "main:teams/a").await.unwrap_err().code(), "garbled");
+}
+
+#[tokio::test]
+async fn a_directory_that_only_resembles_one_of_documents_may_be_unreadable() {
+    let copy = Copy::new();
+    let (file, cut_off) = (copy.write("blob", b"a"), copy.write("tree", b"100644 a\0short"));
+    for object in [file, cut_off, "1".repeat(40)] {
+        let root = copy.directory("40000 Variables", &object);
+        assert_eq!(copy.read(&root, "").await.unwrap().iter().count(), 0, "{object}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_line_ends_git() {
+    let (copy, limits) = (Copy::new(), Limits { git_timeout: Duration::from_secs(20), ..Limits::default() });
+    let Source::Git(git) = "git+file:///nowhere.git".parse().unwrap() else { panic!() };
+    let (program, path) = (program(&git, &limits), copy.path());
+    let mut objects = ObjectReader::start(&program, &path).unwrap();
+    let fault = objects.read(&["a".repeat(5_000)], |_, _| Ok(())).await.unwrap_err();
+    assert_eq!(fault.code(), "git_failed", "{fault}");
 }
 
 #[tokio::test]

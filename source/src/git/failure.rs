@@ -9,7 +9,7 @@ use crate::spec::{RemoteUrl, Scheme};
 use crate::git::message::{Message, Speaker};
 use crate::git::stderr::HttpAnswer;
 
-/// What is known about a run that failed. The caller has removed secrets from the text.
+/// The facts about a run that failed. The caller has removed secrets from the text.
 pub(super) struct Failure<'a> {
     pub(super) text: &'a str,
     /// The answer to the last request over https.
@@ -108,7 +108,7 @@ const BEGINNINGS: [(Kind, &[&str]); 9] = [
 const ENDED_EARLY: [&str; 5] =
     ["early EOF", "the remote end hung up", "unexpected disconnect", "fetch-pack: unexpected disconnect", "RPC failed"];
 
-/// What hosts say in lines of their own, in lower case. Only the host's lines are searched.
+/// The words of hosts in lines of their own, in lower case. Only the host's lines are searched.
 const WORDS: [(Kind, &[&str]); 2] = [
     (
         GitFault::NoRepository,

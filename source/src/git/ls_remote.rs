@@ -109,6 +109,13 @@ async fn ask(program: &Program, references: &[GitReference]) -> Result<String, G
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
+/// Returns whether the repository has a branch of this name.
+pub(super) async fn has_branch(program: &Program, name: &str) -> Result<bool, GitFault> {
+    let branch = GitReference::Name(format!("refs/heads/{name}"));
+    let listing = ask(program, std::slice::from_ref(&branch)).await?;
+    Ok(choose(&branch, &listing).is_ok())
+}
+
 /// Returns whether the repository has no branches at all. Nothing is known if the host does not answer.
 async fn has_no_branches(program: &Program) -> bool {
     let listing = program.talk("ls-remote", None, &["ls-remote", "--quiet", "--heads", "--", "origin"], &[]).await;

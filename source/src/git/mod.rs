@@ -97,7 +97,8 @@ impl Remote {
         documents::read(&self.program, &self.limits, kept, trees, place).await
     }
 
-    /// Verifies that `commit`, which was fetched, is signed as `policy` asks. Returns the signer.
+    /// Verifies that `commit` is signed as `policy` asks. Returns the signer. The commit is fetched again if the cached
+    /// repository has lost it: documents are also known from memory.
     pub(crate) async fn verify(
         &self,
         commit: &Commit,
@@ -105,7 +106,17 @@ impl Remote {
         policy: &SignaturePolicy,
     ) -> Result<String, SourceFault> {
         let Contents { kept, .. } = &mut *self.contents.lock().await;
-        signature::verify(&self.program, kept, commit, reference, policy).await
+        let kept = &*kept;
+        let place = CommitDirectory { commit, reference, subdirectory: None };
+        let verify = async || {
+            documents::bring(&self.program, &self.limits, kept, place).await?;
+            signature::verify(&self.program, kept, commit, reference, policy).await
+        };
+        let outcome = verify().await;
+        let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
+        tracing::warn!(reason, "the kept copy of a repository is fetched anew");
+        kept.discard()?;
+        verify().await
     }
 
     /// Removes the cached repository from the disk.

@@ -52,7 +52,8 @@ pub(super) struct TreeEntry<'a> {
 pub(super) struct ObjectReader<'a> {
     program: &'a Program,
     repository: &'a Path,
-    stdin: ChildStdin,
+    // `None` after git was told to end.
+    stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     // It is read all the time, as a full pipe would stop git.
     stderr: JoinHandle<GitStderr>,
@@ -67,7 +68,7 @@ impl<'a> ObjectReader<'a> {
         let (Some(stdin), Some(stdout)) = (git.child().stdin.take(), git.child().stdout.take()) else {
             return Err(GitFault::Other("git was started without pipes".to_owned()));
         };
-        Ok(Self { program, repository, stdin, stdout: BufReader::new(stdout), stderr, _git: git })
+        Ok(Self { program, repository, stdin: Some(stdin), stdout: BufReader::new(stdout), stderr, _git: git })
     }
 
     /// Returns the objects of these names, in order. `allow` checks each object's kind and size, with the place of its
@@ -79,27 +80,30 @@ impl<'a> ObjectReader<'a> {
     ) -> Result<Vec<Option<Vec<u8>>>, SourceFault> {
         let timeout = self.program.timeout();
         let Self { program, repository, stdin, stdout, stderr, .. } = self;
-        let asking = async {
-            for name in names {
-                stdin.write_all(name.as_bytes()).await?;
-                stdin.write_all(b"\n").await?;
-            }
-            stdin.flush().await
-        };
-        let answering = async {
-            let mut objects = Vec::new();
-            for place in 0..names.len() {
-                objects.push(read_object(stdout, |header| allow(place, header)).await?);
-            }
-            Ok::<_, ReadFault>(objects)
-        };
-        // Writes and reads concurrently: with many names both pipes fill up.
         let both = async {
+            let asking = async {
+                let Some(stdin) = stdin.as_mut() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
+                for name in names {
+                    stdin.write_all(name.as_bytes()).await?;
+                    stdin.write_all(b"\n").await?;
+                }
+                stdin.flush().await
+            };
+            let answering = async {
+                let mut objects = Vec::new();
+                for place in 0..names.len() {
+                    objects.push(read_object(stdout, |header| allow(place, header)).await?);
+                }
+                Ok::<_, ReadFault>(objects)
+            };
+            // Writes and reads concurrently: with many names both pipes fill up.
             let (asked, objects) = tokio::join!(asking, answering);
             match (objects, asked) {
                 (Ok(objects), Ok(())) => Ok(objects),
                 (Err(ReadFault::Refused(fault)), _) => Err(fault.into()),
                 (Err(ReadFault::Ended), _) | (Ok(_), Err(_)) => {
+                    // A git that has not ended does at the end of its input.
+                    *stdin = None;
                     let said = stderr.await.map(|stderr| stderr.text()).unwrap_or_default();
                     Err(ended(&String::from_utf8_lossy(&said), repository, program.memory_bytes()).into())
                 }

@@ -37,7 +37,7 @@ pub(crate) struct Program {
     memory_bytes: u64,
 }
 
-/// What a run that failed says about the host.
+/// The party that a failed run is charged to.
 enum Blame {
     /// It failed.
     Host(HostFailure),
@@ -130,7 +130,7 @@ impl Program {
         arguments: &[&str],
         stdin: &[u8],
     ) -> Result<GitOutput, (GitFault, Blame)> {
-        let without_word = |fault| (fault, Blame::Nobody);
+        let uncharged = |fault| (fault, Blame::Nobody);
         let setup = Setup::of(self.setup, !self.credentials.is_empty());
         // Removes the files with credentials when it is dropped, so it lives as long as git runs.
         let own_ssh = self.url.scheme() == Scheme::Ssh && setup.starts_ssh().await;
@@ -143,7 +143,7 @@ impl Program {
         let (way, keys) = way.map_err(|fault| Blame::of_the_way(fault, false))?;
         let settings = self.network_settings().into_iter().chain(keys.settings()).chain(way.settings());
         let mut command = self.command(setup, repository, settings);
-        for name in way.without() {
+        for name in way.removed_variables() {
             command.env_remove(name);
         }
         if self.url.scheme() == Scheme::Https {
@@ -163,11 +163,11 @@ impl Program {
                 (Setup::Isolated, None) => Changes::Nowhere,
             },
         };
-        let mut group = ProcessGroup::start(&mut command, &confinement).map_err(without_word)?;
+        let mut group = ProcessGroup::start(&mut command, &confinement).map_err(uncharged)?;
         let running = group.run(stdin, self.url.scheme() == Scheme::Https);
         let ended = tokio::time::timeout(self.timeout, running).await;
         let GitExit { status, stdout, is_whole, stderr } =
-            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(without_word)?;
+            ended.unwrap_or(Err(GitFault::TimedOut(self.timeout))).map_err(uncharged)?;
         let answer = stderr.answer.as_ref();
         if status.success() {
             // What is no answer of git's smart protocol reads like a repository without refs.

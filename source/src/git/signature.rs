@@ -10,13 +10,15 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::error::{GitFault, SignatureFault, SourceFault};
+use crate::error::{GitFault, SignatureFault, SourceFault, folded};
 use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference};
 
 use crate::git::cached_repository::CachedRepository;
-use crate::git::credentials::Setting;
+use crate::git::credentials::{Setting, quoted};
+use crate::git::failure::is_refused_by_name;
 use crate::git::group::GitExit;
+use crate::git::ls_remote::has_branch;
 use crate::git::program::Program;
 
 /// The longest reason that is shown, in characters.
@@ -62,7 +64,7 @@ impl SignatureCheck<'_> {
         if checked.success {
             return Ok(signer(&checked.stderr));
         }
-        let object = self.git(&["cat-file", "commit", commit.as_str()]).await?.stdout;
+        let object = self.object("commit", commit.as_str()).await?;
         let header = object.split("\n\n").next().unwrap_or_default();
         Err(refusal(format!("the commit {commit}"), header.contains("\ngpgsig"), &checked.stderr))
     }
@@ -80,21 +82,27 @@ impl SignatureCheck<'_> {
         let name = name.strip_prefix("refs/tags/").unwrap_or(name);
         let no_tag = || SourceFault::from(SignatureFault::NoTag(name.to_owned()));
         let kept_ref = kept.bring_tag(self.program, name).await.map_err(|fault| match fault {
-            SourceFault::Git(GitFault::Other(_) | GitFault::NoReference(_)) => no_tag(),
+            SourceFault::Git(GitFault::NoReference(_)) => no_tag(),
+            SourceFault::Git(GitFault::Other(said)) if is_refused_by_name(&said) => no_tag(),
             other => other,
         })?;
         let id = self.git(&["rev-parse", "--verify", "--quiet", &kept_ref]).await?.stdout.trim().to_owned();
-        let object = self.git(&["cat-file", "tag", &id]).await?;
-        if !object.success {
+        // A lightweight tag names the commit itself.
+        if matches!(self.git(&["cat-file", "-t", &id]).await?.stdout.trim(), "commit" | "tree" | "blob") {
             return Err(no_tag());
         }
-        let signed = object.stdout.lines().find_map(|line| line.strip_prefix("tag ")).unwrap_or_default();
+        let object = self.object("tag", &id).await?;
+        let signed = object.lines().find_map(|line| line.strip_prefix("tag ")).unwrap_or_default();
         if signed != name {
             let (asked, signed) = (name.to_owned(), signed.to_owned());
             return Err(SignatureFault::OtherTag { asked, signed }.into());
         }
         let names = self.git(&["rev-parse", "--verify", "--quiet", &format!("{id}^{{commit}}")]).await?.stdout;
         if names.trim() != commit.as_str() {
+            // The pin prefers the branch, so this does not end by itself.
+            if reference.to_string() == name && has_branch(self.program, name).await? {
+                return Err(SignatureFault::Ambiguous(name.to_owned()).into());
+            }
             // The tag has moved since it was pinned. The next poll finds where it is now.
             return Err(GitFault::NoCommit(commit.clone()).into());
         }
@@ -102,8 +110,18 @@ impl SignatureCheck<'_> {
         if checked.success {
             return Ok(signer(&checked.stderr));
         }
-        let is_signed = object.stdout.contains("\n-----BEGIN ");
+        let is_signed = object.contains("\n-----BEGIN ");
         Err(refusal(format!("the tag `{name}`"), is_signed, &checked.stderr))
+    }
+
+    /// Returns the text of an object that the cached repository should have.
+    async fn object(&self, kind: &str, name: &str) -> Result<String, SourceFault> {
+        let object = self.git(&["cat-file", kind, name]).await?;
+        if object.success {
+            return Ok(object.stdout);
+        }
+        let said = folded(object.stderr.lines());
+        Err(GitFault::KeptCopy(format!("the {kind} {name} can't be read: {said}")).into())
     }
 
     async fn git(&self, arguments: &[&str]) -> Result<Ran, SourceFault> {
@@ -143,7 +161,7 @@ fn signer(printed: &str) -> String {
 }
 
 fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    folded(text.lines()).chars().take(SHOWN).collect()
 }
 
 /// The signers in files, as the programs want them. They are removed when this is dropped.
@@ -157,10 +175,10 @@ impl TrustedFiles {
         // Git calls `gpg --keyid-format=long --status-fd=1 --verify SIGNATURE -`. `gpgv` knows no keys but these, and
         // has no agent, no home, and no web of trust.
         let keyring = files.0.path().join("keyring.gpg");
-        let keyring = keyring.display();
+        let keyring = quoted(&keyring);
         let verify = format!(
             "#!/bin/sh\nwhile [ $# -gt 3 ]; do shift; done\n[ \"$1\" = --verify ] || exit 2\n\
-             exec gpgv --status-fd=1 --keyring '{keyring}' \"$2\" -\n"
+             exec gpgv --status-fd=1 --keyring {keyring} \"$2\" -\n"
         );
         let program = files.0.path().join("gpg");
         fs::write(&program, verify)?;
@@ -197,5 +215,7 @@ mod tests {
         let openpgp = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 0123456789ABCDEF Alice <alice@example.com>\n\
                        [GNUPG:] VALIDSIG 00112233 2026-11-26 1795651200 0 4 0 22 8 00 00112233\n";
         assert_eq!(signer(openpgp), "Alice <alice@example.com> with OpenPGP key 00112233");
+        let hidden = "Good \"git\" signature for al\u{202e}ice\u{1b}[31m with a key";
+        assert_eq!(signer(hidden), "alice with a key");
     }
 }

@@ -30,9 +30,11 @@ impl PathEntry {
 pub(crate) enum Visit {
     /// A document.
     Read,
-    /// A directory of documents, or one that may be meant as such: its files are skipped, and the tree
-    /// [takes note](rototo_engine::Tree::notice) of them.
+    /// A directory of documents.
     Descend,
+    /// A directory that may be meant as one of documents: the tree [takes note](rototo_engine::Tree::notice) of some of
+    /// its [files](crate::limits::HINT_ENTRIES), and none is read.
+    Peek,
     /// Anything else, of which the tree takes note.
     Skip,
 }
@@ -40,27 +42,17 @@ pub(crate) enum Visit {
 /// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is not a plain file,
 /// is ignored unless it takes the place of a document.
 pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
-    if is_of_a_file_manager(path) {
-        return Ok(Visit::Skip);
-    }
     let is_document = DocumentKind::at(path).is_some();
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
         PathEntry::File if is_document => Ok(Visit::Read),
-        PathEntry::Directory if holds_documents(path) || resembles_directory(path) => Ok(Visit::Descend),
+        PathEntry::Directory if holds_documents(path) => Ok(Visit::Descend),
+        PathEntry::Directory if resembles_directory(path) => Ok(Visit::Peek),
         PathEntry::Directory if is_document => Err(fault("a directory")),
         PathEntry::Link if is_document || holds_documents(path) => Err(fault("a link")),
         PathEntry::Special if is_document || holds_documents(path) => Err(fault("no plain file")),
         PathEntry::File | PathEntry::Directory | PathEntry::Link | PathEntry::Special => Ok(Visit::Skip),
     }
-}
-
-/// Returns whether a file manager made the file beside the files of a person: macOS packs `._a.toml` with the attributes
-/// of `a.toml`, and directories with their looks.
-pub(crate) fn is_of_a_file_manager(path: &str) -> bool {
-    let mut parts = path.split('/');
-    let name = parts.next_back().unwrap_or_default();
-    name.starts_with("._") || name == ".DS_Store" || name == "__MACOSX" || parts.any(|part| part == "__MACOSX")
 }
 
 /// Returns whether this directory can hold documents itself.
@@ -83,7 +75,7 @@ mod tests {
             assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
         }
         for directory in ["Variables", "qualifer", "schema"] {
-            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Peek), "{directory}");
             assert_eq!(visit(&format!("{directory}/a.toml"), PathEntry::File), Ok(Visit::Skip), "{directory}");
         }
         for directory in [".git", "docs", "variables/nested", "resources/a", "resources/a-objects/b", "schemas/x"] {

@@ -47,6 +47,13 @@ impl Default for Limits {
     }
 }
 
+/// The most entries, with their directories, that are noticed in directories that only resemble those of documents. Lint
+/// names such a directory by any document in it, so some are enough, and the rest is no fault of the source.
+pub(crate) const HINT_ENTRIES: u64 = 1_000;
+
+/// The most bytes of an entry in the listing of a directory: a long name, and the name of its object.
+pub(crate) const ENTRY_BYTES: u64 = 300;
+
 /// The rest of the limits while one source is read. It is asked before anything is allocated.
 pub(crate) struct ReadBudget<'a> {
     limits: &'a Limits,
@@ -77,7 +84,7 @@ impl<'a> ReadBudget<'a> {
     /// Accounts for the listing of one more directory. One alone has at most as many entries as are left, each with a
     /// long name.
     pub(crate) fn listing(&mut self, bytes: u64) -> Result<(), ContentFault> {
-        if bytes > self.entries.saturating_mul(300) {
+        if bytes > self.entries.saturating_mul(ENTRY_BYTES) {
             return Err(ContentFault::TooManyEntries { limit: self.limits.entries });
         }
         self.listings = self

@@ -11,7 +11,7 @@ use rototo_engine::parse::Extends;
 use crate::credentials::Access;
 use crate::error::{LayerFault, SourceFault};
 use crate::pinned_source::Layer;
-use crate::spec::Source;
+use crate::spec::{InvalidSubdirectory, RemoteUrl, Source};
 
 /// The most sources of one workspace.
 pub(crate) const MAX_LAYERS: usize = 32;
@@ -59,7 +59,13 @@ fn parent(child: &Layer, index: usize, text: &str) -> Result<Parent, LayerFault>
     match (child.source(), &source) {
         // A directory of this machine may name any other.
         (Source::Local(directory), Source::Local(path)) => inside(Source::Local(directory.join(path))),
-        (child, Source::Local(path)) if path.is_relative() => inside(child.inside(text).ok_or_else(leaves)?),
+        (child, Source::Local(path)) if path.is_relative() => match child.inside(text) {
+            Ok(source) => inside(source),
+            Err(reason @ InvalidSubdirectory::TooLong { .. }) => {
+                Err(LayerFault::NoSource { number: index + 1, reason: reason.into() })
+            }
+            Err(_) => Err(leaves()),
+        },
         // Only a directory of this machine may lead to its disk, so a new kind of source does not either.
         (child, parent) if !matches!(child, Source::Local(_)) && parent.is_on_disk() => Err(leaves()),
         (_, Source::Kubernetes { .. }) => Err(LayerFault::Followed(source.to_string())),
@@ -113,8 +119,13 @@ pub(crate) fn of_parent(parent: &Source, fault: SourceFault) -> SourceFault {
 
 /// Wraps the fault of a parent whose child has credentials that the parent did not get.
 pub(crate) fn of_parent_without(child: &Access, parent: &Access, fault: SourceFault) -> SourceFault {
-    let same_host = child.source().host() == parent.source().host();
-    let withheld = same_host && !child.credentials().is_empty() && child.credentials() != parent.credentials();
+    // The fault of another layer further down already has its name.
+    if matches!(fault, SourceFault::Parent { .. }) {
+        return fault;
+    }
+    let place = |access: &Access| access.source().url().map(RemoteUrl::place);
+    let withheld =
+        place(child) == place(parent) && !child.credentials().is_empty() && child.credentials() != parent.credentials();
     match fault.code() {
         "access_denied" | "no_repository" | "no_archive" if withheld => {
             LayerFault::OtherOwner { at: parent.source().to_string(), reason: fault.to_string() }.into()

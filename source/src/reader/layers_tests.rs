@@ -91,3 +91,33 @@ fn a_walk_ends_at_a_circle_and_at_the_limit() {
     }
     assert_eq!(walk.enter(source("one more")), Err(LayerFault::TooMany { limit: MAX_LAYERS }));
 }
+
+#[test]
+fn a_parent_far_below_is_named_by_its_number() {
+    let error = named(&format!("git+https://h/r.git#main:{}", "a".repeat(1000)), "[\"base/of/all/of/the/others\"]");
+    assert!(error.unwrap_err().to_string().contains("1024 bytes"));
+}
+
+#[test]
+fn the_port_that_a_scheme_implies_is_no_other_host() {
+    check("git+https://h/acme/r.git", "git+https://h:443/acme/s.git", "same host git+https://h:443/acme/s.git");
+    let keys = BTreeMap::from([
+        ("bearerToken".to_owned(), b"hunter2".to_vec()),
+        ("repositories".to_owned(), b"https://h:443/platform".to_vec()),
+    ]);
+    let credentials = Credentials::from_keys(&keys).unwrap();
+    let parent = "git+https://h/platform/base.git".parse().unwrap();
+    assert_eq!(credentials.for_parent(&"git+https://h/acme/r.git".parse().unwrap(), &parent), credentials);
+}
+
+#[test]
+fn credentials_that_a_parent_lacks_are_no_reason_for_the_fault_of_its_own_parent() {
+    let access = |source: &str| Access::from(source.parse::<Source>().unwrap());
+    let child = layer("git+https://h/acme/r.git");
+    let denied = || SourceFault::Git(crate::error::GitFault::AccessDenied("401".to_owned()));
+    let base = of_parent(&"git+https://other/base.git".parse().unwrap(), denied());
+    let fault = of_parent_without(child.access(), &access("git+https://h/public/s.git"), base.clone());
+    assert_eq!(fault, base);
+    let own = of_parent_without(child.access(), &access("git+https://h:443/public/s.git"), denied());
+    assert_eq!(own.code(), "extends_other_owner");
+}

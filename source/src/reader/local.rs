@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::error::{ContentFault, SourceFault};
 use crate::limits::layout::{PathEntry, Visit, join, visit};
-use crate::limits::{Limits, ReadBudget};
+use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
 
 /// Returns the documents below `root`. Blocks on the disk.
 pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
@@ -21,6 +21,7 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
     let root = &root.canonicalize().map_err(|error| disk(root, &error))?;
     let mut tree = Tree::default();
     let mut budget = ReadBudget::new(limits);
+    let mut hints = HINT_ENTRIES;
     let mut directories = vec![String::new()];
     while let Some(directory) = directories.pop() {
         let absolute = root.join(&directory);
@@ -38,11 +39,23 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
                     tree.insert(path, bytes);
                 }
                 Visit::Descend => directories.push(path),
+                Visit::Peek => peek(&entry.path(), &path, &mut tree, &mut hints),
                 Visit::Skip => tree.notice(&path, kind_of(kind).kind()),
             }
         }
     }
     Ok(tree)
+}
+
+/// Takes note of the entries of a directory that only resembles one of documents, until an error or the end of `left`.
+fn peek(absolute: &Path, directory: &str, tree: &mut Tree, left: &mut u64) {
+    *left = left.saturating_sub(1);
+    let Ok(entries) = std::fs::read_dir(absolute) else { return };
+    for entry in entries.map_while(Result::ok) {
+        let (Some(rest), Ok(kind)) = (left.checked_sub(1), entry.file_type()) else { return };
+        *left = rest;
+        tree.notice(&join(directory, &entry.file_name().to_string_lossy()), kind_of(kind).kind());
+    }
 }
 
 fn kind_of(kind: FileType) -> PathEntry {

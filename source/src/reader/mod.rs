@@ -7,6 +7,7 @@ mod local;
 mod options;
 mod single;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use rototo_engine::Tree;
 
 use crate::credentials::Access;
-use crate::error::{Operation, SourceError, SourceFault};
+use crate::error::{Operation, SignatureFault, SourceError, SourceFault};
 use crate::git::GitRequest;
 use crate::hosts::Recent;
 use crate::limits::ReadBudget;
@@ -38,8 +39,8 @@ impl Reader {
         Ok(Self { single: SingleReader::new(options)?, layers: Mutex::default() })
     }
 
-    /// Finds the current version of a source. A [`Source`] is opened with the user's own settings, an [`Access`] with
-    /// its credentials.
+    /// Finds the current version of a source. A [`Source`](crate::Source) is opened with the user's own settings, an
+    /// [`Access`] with its credentials.
     pub async fn pin(&self, access: impl Into<Access>) -> Result<PinnedSource, SourceError> {
         self.pin_within(access, Duration::ZERO).await
     }
@@ -58,7 +59,7 @@ impl Reader {
         let mut pinned = Vec::new();
         for parent in parents {
             let layer = self.single.pin(parent.access(), since).await;
-            pinned.push(layer.map_err(|fault| failed(layers::of_parent(parent.source(), fault)))?);
+            pinned.push(layer.map_err(|fault| failed(layers::of_parent_without(&access, parent.access(), fault)))?);
         }
         Ok(PinnedSource::new(own, Some(pinned)))
     }
@@ -99,13 +100,23 @@ impl Reader {
         Ok((PinnedSource::new(own, Some(parents)), tree))
     }
 
-    /// Verifies that every layer of a source that was read is signed as `policy` asks. Returns the signer of the source
-    /// itself.
+    /// Verifies that every layer of a source that [was read](Self::fetch_layers) is signed as `policy` asks, and refuses
+    /// one that was only pinned. Returns the signer of the source itself.
     pub async fn verify(&self, pinned: &PinnedSource, policy: &SignaturePolicy) -> Result<String, SourceError> {
+        if pinned.parents().is_none() {
+            return Err(self.failure(Operation::Verify, pinned.own().access(), SignatureFault::NotRead.into()));
+        }
+        // Several directories of one commit are one signed object.
+        let mut verified: HashMap<Layer, String> = HashMap::new();
         let mut signer = String::new();
         for layer in pinned.layers() {
             let failed = |fault| self.failure(Operation::Verify, layer.access(), fault);
-            signer = self.single.verify(layer, policy).await.map_err(failed)?;
+            let signed = layer.at_root();
+            signer = match verified.get(&signed) {
+                Some(signer) => signer.clone(),
+                None => self.single.verify(layer, policy).await.map_err(failed)?,
+            };
+            verified.insert(signed, signer.clone());
         }
         Ok(signer)
     }

@@ -30,7 +30,8 @@ pub(crate) struct SingleReader {
     proxy: Option<Proxy>,
     hosts: Hosts,
     requests: Arc<Requests>,
-    remotes: Mutex<Recent<(RemoteUrl, Credentials), Arc<Remote>>>,
+    /// By the names of their directories, so that each directory has one lock.
+    remotes: Mutex<Recent<Digest, Arc<Remote>>>,
     archives: Mutex<Recent<(RemoteUrl, Credentials), Arc<Archive>>>,
 }
 
@@ -146,18 +147,18 @@ impl SingleReader {
 
     fn lookup(&self, source: &GitSource, credentials: &Credentials, now: Instant) -> (Arc<Remote>, Vec<Arc<Remote>>) {
         let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (source.remote().clone(), credentials.clone());
-        if let Some(remote) = remotes.touch(&key, now).cloned() {
-            return (remote, remotes.forget(now));
-        }
         let url = source.remote();
         let opened = credentials.for_address(url).digest();
-        let name = Digest::of(format!("{opened} {}", url.without_secrets()).as_bytes());
+        let user = url.user().unwrap_or_default();
+        let name = Digest::of(format!("{opened} {user} {}", url.without_secrets()).as_bytes());
+        if let Some(remote) = remotes.touch(&name, now).cloned() {
+            return (remote, remotes.forget(now));
+        }
         let kept = self.directory.path().join(format!("{name}.git"));
         let (way, requests) = ((self.git, self.egress.clone(), self.proxy.clone()), self.requests.clone());
         let program = Program::new(url, credentials, way, &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
-        remotes.insert(key, Arc::clone(&remote), now);
+        remotes.insert(name, Arc::clone(&remote), now);
         (remote, remotes.forget(now))
     }
 
@@ -186,3 +187,7 @@ impl SingleReader {
         reading.await.map_err(|error| SourceFault::Disk { path: shown, error: error.to_string() })?
     }
 }
+
+#[cfg(test)]
+#[path = "single_tests.rs"]
+mod tests;

@@ -71,15 +71,15 @@ impl Source {
         }
     }
 
-    /// Returns the source that a relative path names inside this one; `None` if the path leaves it, or if a source of
-    /// this kind has no inside.
-    pub(crate) fn inside(&self, path: &str) -> Option<Self> {
+    /// Returns the source that a relative path names inside this one. A path that leaves the source fails, and any path
+    /// if a source of this kind has no inside.
+    pub(crate) fn inside(&self, path: &str) -> Result<Self, InvalidSubdirectory> {
         match self {
-            Self::Git(git) => Some(Self::Git(git.at(Subdirectory::resolve(git.subdirectory(), path)?))),
+            Self::Git(git) => Ok(Self::Git(git.at(Subdirectory::resolve(git.subdirectory(), path)?))),
             Self::Archive(archive) => {
-                Some(Self::Archive(archive.at(Subdirectory::resolve(archive.subdirectory(), path)?)))
+                Ok(Self::Archive(archive.at(Subdirectory::resolve(archive.subdirectory(), path)?)))
             }
-            Self::Local(_) | Self::Kubernetes { .. } => None,
+            Self::Local(_) | Self::Kubernetes { .. } => Err(InvalidSubdirectory::Climbing(path.to_owned())),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The address of a resource on another machine. It may hold a secret and never shows it.
 
 use std::fmt;
+use std::net::Ipv6Addr;
+
+/// The most bytes of path and query together, as many as servers take.
+const MAX_PATH_BYTES: usize = 8 << 10;
 
 /// An address with scheme, host, and path. Its text leaves out user, password, and query: each may be a secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -39,9 +43,21 @@ pub enum InvalidUrl {
     /// `https://host`
     #[error("the address names no path: it is written {0}://host/path")]
     Path(&'static str),
+    /// `https://host/a b`
+    #[error(
+        "the path of the address has a character that no address has, such as a space, or more than {limit} bytes: use \
+         %XX for special characters"
+    )]
+    Malformed {
+        /// The limit.
+        limit: usize,
+    },
     /// A user or password with a broken `%` or a control character.
     #[error("the user or password in the address is not written as one: use %XX for special characters")]
     User(&'static str),
+    /// `git+ssh://user%2f@host/path`
+    #[error("the user of an ssh address has letters, digits, and `.`, `_`, `+`, or `-` alone")]
+    SshUser,
     /// `git+ssh://user:password@host/path`
     #[error("ssh takes no password from an address: use a key")]
     SshPassword,
@@ -85,14 +101,14 @@ impl RemoteUrl {
             Some((path, query)) if scheme == Scheme::Https => (path, Some(query.to_owned())),
             _ => (path, None),
         };
-        let is_host =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']');
-        // A host that begins with `-` would be an option to ssh.
-        if scheme != Scheme::File && (host.is_empty() || host.starts_with('-') || !host.bytes().all(is_host)) {
+        if scheme != Scheme::File && !is_host(host) {
             return Err(InvalidUrl::Host(scheme.as_str()));
         }
         if path.trim_matches('/').is_empty() {
             return Err(InvalidUrl::Path(scheme.as_str()));
+        }
+        if scheme == Scheme::Https && !can_be_requested(path, query.as_deref()) {
+            return Err(InvalidUrl::Malformed { limit: MAX_PATH_BYTES });
         }
         Ok(Self { scheme, user, password, host: host.to_ascii_lowercase(), path: path.to_owned(), query })
     }
@@ -159,6 +175,29 @@ impl RemoteUrl {
     }
 }
 
+/// Returns whether a text is a name or an address, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    port.is_none_or(is_port)
+        && match name.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+            // A host that begins with `-` would be an option to ssh.
+            None => !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_name),
+        }
+}
+
+/// Returns whether the line of a request can have path and query. Letters outside of ASCII stay as they are.
+fn can_be_requested(path: &str, query: Option<&str>) -> bool {
+    let query = query.unwrap_or_default();
+    let is_refused = |byte: u8| byte.is_ascii_control() || matches!(byte, b' ' | b'"' | b'<' | b'>' | b'`');
+    path.len().saturating_add(query.len()) <= MAX_PATH_BYTES && !path.bytes().chain(query.bytes()).any(is_refused)
+}
+
 /// Decodes `%XX`.
 fn decoded(scheme: Scheme, text: &str) -> Result<String, InvalidUrl> {
     let invalid = || InvalidUrl::User(scheme.as_str());
@@ -176,6 +215,11 @@ fn decoded(scheme: Scheme, text: &str) -> Result<String, InvalidUrl> {
     let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
     if decoded.chars().any(char::is_control) || (scheme == Scheme::Ssh && decoded.starts_with('-')) {
         return Err(invalid());
+    }
+    // Ssh and git read the address again, without the escapes: a `/`, `:`, or `@` would lead elsewhere.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
+    if scheme == Scheme::Ssh && !decoded.bytes().all(is_plain) {
+        return Err(InvalidUrl::SshUser);
     }
     Ok(decoded)
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The longest path, in bytes. It fits into one line of the requests to git.
+const MAX_BYTES: usize = 1024;
+
 /// The path of a directory below the root of a source, as `a/b`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subdirectory(String);
@@ -15,6 +18,12 @@ pub enum InvalidSubdirectory {
     /// `a/../../b`
     #[error("the subdirectory `{0}` climbs with `..`: write the path from the root of the source")]
     Climbing(String),
+    /// A path that is too long.
+    #[error("the subdirectory is longer than {limit} bytes: move it up, or shorten the names above it")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl Subdirectory {
@@ -27,22 +36,30 @@ impl Subdirectory {
             return Err(InvalidSubdirectory::Climbing(text.to_owned()));
         }
         let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        Ok((!parts.is_empty()).then(|| Self(parts.join("/"))))
+        Self::of(&parts)
     }
 
-    /// Resolves a relative path from `base`; `None` if it leaves the source.
-    pub(crate) fn resolve(base: Option<&Self>, path: &str) -> Option<Option<Self>> {
+    /// Resolves a relative path from `base`, which may climb, and must not leave the source.
+    pub(crate) fn resolve(base: Option<&Self>, path: &str) -> Result<Option<Self>, InvalidSubdirectory> {
         let mut parts: Vec<&str> = base.map(|base| base.0.split('/').collect()).unwrap_or_default();
         for part in path.split('/') {
             match part {
                 "" | "." => {}
                 ".." => {
-                    parts.pop()?;
+                    parts.pop().ok_or_else(|| InvalidSubdirectory::Climbing(path.to_owned()))?;
                 }
                 part => parts.push(part),
             }
         }
-        Some((!parts.is_empty()).then(|| Self(parts.join("/"))))
+        Self::of(&parts)
+    }
+
+    fn of(parts: &[&str]) -> Result<Option<Self>, InvalidSubdirectory> {
+        let path = parts.join("/");
+        if path.len() > MAX_BYTES {
+            return Err(InvalidSubdirectory::TooLong { limit: MAX_BYTES });
+        }
+        Ok((!path.is_empty()).then_some(Self(path)))
     }
 
     /// Returns the directory above, which is empty for the root of the source, and the name of this one.

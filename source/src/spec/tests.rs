@@ -182,3 +182,44 @@ fn the_place_of_an_address_is_scheme_host_and_port() {
         assert_eq!(git.remote().place(), place, "{source}");
     }
 }
+
+#[test]
+fn an_https_address_is_one_that_a_request_can_name() {
+    for text in [
+        "https://h/a b.zip",
+        "https://h/a.zip?x=a b",
+        "https://h/<a>.zip",
+        "https://h/a`.zip",
+        "git+https://h/a b.git",
+        &format!("https://h/{}.zip", "a".repeat(8 << 10)),
+    ] {
+        assert!(matches!(text.parse::<Source>(), Err(InvalidSource::Url(_))), "{text}");
+    }
+    for host in ["h:x", "h:99999", "h:", "a:b:1", "[::1", "::1]", "[::1]x", "a]b"] {
+        let text = format!("https://{host}/a.zip");
+        assert!(matches!(text.parse::<Source>(), Err(InvalidSource::Url(InvalidUrl::Host(_)))), "{text}");
+    }
+    for text in ["https://h:8443/a.zip", "https://[::1]/a%20b.zip", "https://[::1]:8443/a.zip", "https://h/ä.zip"] {
+        shows(text, text);
+    }
+    shows("git+file:///srv/a b.git", "git+file:///srv/a b.git");
+}
+
+#[test]
+fn the_user_of_an_ssh_address_does_not_change_where_it_leads() {
+    for user in ["x%2F", "evil%2Fgit", "git%40other", "git%3A22", "git%20", "%24%28id%29", "a%25b", "%C3%A4"] {
+        let text = format!("git+ssh://{user}@h/r.git");
+        assert!(matches!(text.parse::<Source>(), Err(InvalidSource::Url(_))), "{text}");
+    }
+    for user in ["git", "svc-deploy_1", "first.last+x"] {
+        shows(&format!("git+ssh://{user}@h/r.git"), "git+ssh://h/r.git");
+    }
+}
+
+#[test]
+fn a_subdirectory_is_short_enough_to_be_asked_for() {
+    let source = |length: usize| format!("git+https://h/r.git#main:{}", "a".repeat(length));
+    shows(&source(1024), &source(1024));
+    let error = source(1025).parse::<Source>().unwrap_err();
+    assert!(matches!(error, InvalidSource::Subdirectory(_)) && error.to_string().len() < 200, "{error}");
+}
