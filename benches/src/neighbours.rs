@@ -16,7 +16,7 @@ use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_benches::environment::WORKSPACE;
 use rototo_benches::figures::{Spread, Table, processor_millis, resident_megabytes};
-use rototo_tests::harness::{Cluster, ControlPlane, GitRepo, Namespace, Operator, install_chart};
+use rototo_tests::harness::{Cluster, ControlPlane, GitRepo, Namespace, Operator};
 use serde_json::json;
 
 const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
@@ -68,8 +68,7 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("make a folder for hostile sources")?;
     let hostile = Hostile::prepare(&plane, folder.path(), &options).await?;
     let served = tenants.iter().map(|tenant| tenant.namespace.name()).chain(hostile.names()).collect::<Vec<_>>();
-    let operator = Operator::start_with(&home, &[&format!("--watch-namespace={}", served.join(","))])?;
-    install_chart(&home, &[&format!("watchNamespaces={{{}}}", served.join(","))])?;
+    let operator = Operator::start_for(&home, &served)?;
     for tenant in &tenants {
         tenant.follow().await?;
     }

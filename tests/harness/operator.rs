@@ -41,8 +41,19 @@ impl Operator {
     /// Does the same as [`Operator::start_with`] with the release name `release`. The names of all objects are those in
     /// the Deployment of the chart.
     pub fn start_as(namespace: &Namespace, release: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::start_installed(namespace, release, &[], flags)
+    }
+
+    /// Does the same as [`Operator::start`] for an operator that serves these namespaces.
+    pub fn start_for(namespace: &Namespace, served: &[&str]) -> anyhow::Result<Self> {
+        let served = served.join(",");
+        let value = format!("watchNamespaces={{{served}}}");
+        Self::start_installed(namespace, RELEASE, &[&value], &[&format!("--watch-namespace={served}")])
+    }
+
+    fn start_installed(namespace: &Namespace, release: &str, values: &[&str], flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
-        let mut operator = Self::install(namespace, release, &[], flags, way)?;
+        let mut operator = Self::install(namespace, release, values, flags, way)?;
         operator.start_again()?;
         operator.wait_until_ready()?;
         Ok(operator)
