@@ -1,6 +1,8 @@
 //! `rototo access`: the manifest that a pod needs to follow a workspace, or that the operator needs to read a Secret,
 //! ready to apply.
 
+mod secrets;
+
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -9,6 +11,7 @@ use rototo_api::names;
 use serde_json::{Value, json};
 
 use crate::cluster::ClusterOptions;
+use crate::commands::access::secrets::SecretAccess;
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -256,76 +259,6 @@ subjects:
     }
 }
 
-/// The Secrets that an operator reads for a workspace.
-struct SecretAccess<'a> {
-    workspace: &'a str,
-    namespace: Option<&'a str>,
-    secrets: &'a [String],
-    /// The namespace and the name of the operator's ServiceAccount.
-    operator: (&'a str, &'a str),
-}
-
-impl SecretAccess<'_> {
-    fn role(&self) -> String {
-        format!("rototo-{}-secrets", self.workspace)
-    }
-
-    fn yaml(&self) -> String {
-        let namespace = self.namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace:?}"));
-        let (workspace, role, secrets) = (self.workspace, self.role(), self.secrets);
-        let (of, account) = self.operator;
-        format!(
-            "\
-# What the operator needs to read these Secrets of the workspace {workspace}, and nothing more.
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: {role:?}{namespace}
-rules:
-  - apiGroups: [\"\"]
-    resources: [secrets]
-    resourceNames: {secrets:?}
-    verbs: [get]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: {role:?}{namespace}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: {role:?}
-subjects:
-  - kind: ServiceAccount
-    name: {account:?}
-    namespace: {of:?}
-"
-        )
-    }
-
-    fn json(&self) -> Value {
-        let mut metadata = json!({ "name": self.role() });
-        if let Some(namespace) = self.namespace {
-            metadata["namespace"] = json!(namespace);
-        }
-        let (of, account) = self.operator;
-        let rule =
-            json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": self.secrets, "verbs": ["get"] });
-        let items = [
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule],
-            }),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
-                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.role() },
-                "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": of }],
-            }),
-        ];
-        json!({ "apply": { "apiVersion": "v1", "kind": "List", "items": items } })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,17 +274,6 @@ mod tests {
     fn yaml_and_json_say_the_same() {
         check(&AccessRequest { workspace: "degradation", service_account: None, namespace: None });
         check(&AccessRequest { workspace: "123", service_account: Some("checkout"), namespace: Some("prod") });
-    }
-
-    #[test]
-    fn the_grant_for_secrets_is_the_same_as_yaml_and_json() {
-        for namespace in [None, Some("prod")] {
-            let secrets = ["123".to_owned(), "git-credentials".to_owned()];
-            let operator = ("rototo-system", "rototo-operator");
-            let access = SecretAccess { workspace: "degradation", namespace, secrets: &secrets, operator };
-            let documents: Vec<Value> = serde_saphyr::from_multiple(&access.yaml()).unwrap();
-            assert_eq!(json!(documents), access.json()["apply"]["items"]);
-        }
     }
 
     #[test]
