@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         return rototo_lua::serve();
     }
     let options = Options::parse();
-    log_to_stderr(&options);
+    log_to_stderr(options.log_level.as_deref(), options.log_json);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

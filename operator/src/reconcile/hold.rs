@@ -1,69 +1,19 @@
 //! Holds accepted content that would remove more than half of the published variables, until a person allows it by an
 //! annotation. [`rototo_protocol::hold`] decides; this module finds out what is published.
 
-use std::sync::Arc;
-
 use kube::ResourceExt;
 use rototo_api::names::ANNOTATION_ALLOW_SHRINK;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_engine::{DocumentKind, Fingerprint, Tree};
+use rototo_engine::Fingerprint;
 use rototo_protocol::hold::{Shrink, names_revision};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 use tracing::{info, warn};
 
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::hold_record::Held;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::source::poll::Candidate;
 use crate::workspace_key::WorkspaceKey;
-
-/// The paths of the variables of one content.
-type Variables = Arc<[Arc<str>]>;
-
-/// The memory of what is held.
-#[derive(Debug, Default)]
-pub(super) struct HoldRecord {
-    /// The variables of content that is published, so that a publish need not read the disk.
-    published: Option<(Fingerprint, Variables)>,
-    /// The content that was judged last. A poll may end at any time, and what it found waits for its own judgement.
-    judged: Option<Fingerprint>,
-    held: Option<Held>,
-}
-
-/// Content that is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    fingerprint: Fingerprint,
-    /// What its publish would remove.
-    pub(crate) shrink: Shrink,
-}
-
-impl HoldRecord {
-    /// `fingerprint` is published, and `tree` is its content.
-    pub(super) fn published(&mut self, fingerprint: Fingerprint, tree: &Tree) {
-        if self.variables_of(fingerprint).is_none() {
-            self.published = Some((fingerprint, variables(tree)));
-        }
-    }
-
-    /// Returns whether this content was judged and is not held.
-    pub(super) fn releases(&self, candidate: &Candidate) -> bool {
-        self.judged == Some(candidate.fingerprint) && self.held(candidate).is_none()
-    }
-
-    fn judge(&mut self, judged: Option<Fingerprint>, held: Option<Held>) {
-        (self.judged, self.held) = (judged, held);
-    }
-
-    /// Returns what is held, if that is this content.
-    pub(super) fn held(&self, candidate: &Candidate) -> Option<&Held> {
-        self.held.as_ref().filter(|held| held.fingerprint == candidate.fingerprint)
-    }
-
-    fn variables_of(&self, fingerprint: Fingerprint) -> Option<Variables> {
-        let (known, variables) = self.published.as_ref()?;
-        (*known == fingerprint).then(|| variables.clone())
-    }
-}
 
 /// Decides whether the newest accepted content is held, before anything is done to publish it.
 pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
@@ -95,10 +45,9 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
         }
     }
     let mut record = shared.lock();
-    let before = record.hold.held;
     let held = published.and_then(|published| hold(workspace, &record, published));
     let judged = record.source.accepted().map(|candidate| candidate.fingerprint);
-    record.hold.judge(judged, held);
+    let before = record.hold.judge(judged, held);
     match held {
         Some(Held { fingerprint, shrink: Shrink { removed, published } }) if before != held => {
             let (namespace, name) = (key.namespace, key.name);
@@ -148,48 +97,4 @@ fn by_status(workspace: &RototoWorkspace, candidate: &Candidate, published: Fing
     let same = status.published.as_ref().is_some_and(|status| status.fingerprint == published.to_string());
     let before = status.workspace.filter(|_| same)?;
     Some(Shrink::of_counts(before.variables as usize, candidate.contents.variables as usize))
-}
-
-fn variables(tree: &Tree) -> Variables {
-    let variables = tree.iter().filter(|(_, document)| document.kind == DocumentKind::Variable);
-    variables.map(|(path, _)| path.clone()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use rototo_api::workspace::{FailOn, WorkspaceStatus};
-
-    use super::*;
-    use crate::source::poll::{LintVerdict, PollTimes};
-
-    fn candidate(content: &str) -> Candidate {
-        let now = Instant::now();
-        let tree: Tree = [("rototo-workspace.toml".to_owned(), content.as_bytes().to_vec())].into_iter().collect();
-        Candidate {
-            layers: Vec::new(),
-            revision: None,
-            immutable: false,
-            fingerprint: tree.fingerprint(),
-            contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1 },
-            signature: None,
-            fail_on: FailOn::Error,
-            provisional: false,
-            verdict: LintVerdict::Accepted,
-            times: PollTimes { detected: now, fetched: now, linted: now },
-        }
-    }
-
-    #[test]
-    fn content_of_a_poll_that_ends_between_judgement_and_decision_waits() {
-        let (first, second) = (candidate("A"), candidate("B"));
-        let mut record = HoldRecord::default();
-        assert!(!record.releases(&first), "nothing is published before it was judged");
-        record.judge(Some(first.fingerprint), None);
-        assert!(record.releases(&first) && !record.releases(&second));
-        let held = Held { fingerprint: second.fingerprint, shrink: Shrink { removed: 1, published: 1 } };
-        record.judge(Some(second.fingerprint), Some(held));
-        assert!(!record.releases(&second) && record.held(&second) == Some(&held));
-    }
 }

@@ -6,7 +6,8 @@
 
 pub(crate) mod context;
 mod failures;
-pub(crate) mod hold;
+mod hold;
+pub(crate) mod hold_record;
 mod poll;
 pub(crate) mod progress;
 mod publish;

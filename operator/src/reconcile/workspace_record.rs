@@ -21,7 +21,7 @@ use rototo_protocol::windows::Windows;
 
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
-use crate::reconcile::hold::{Held, HoldRecord};
+use crate::reconcile::hold_record::{Held, HoldRecord};
 use crate::source::poll::PollTimes;
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;

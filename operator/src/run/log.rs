@@ -16,22 +16,20 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, registry};
 
-use crate::run::options::Options;
-
 /// The level where none is given.
 const LEVEL: &str = "info";
 /// The levels of `--log-level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Writes the log to stderr, as the flags and `RUST_LOG` say.
-pub fn log_to_stderr(options: &Options) {
+/// Writes the log to stderr, at the level of the flag or of `RUST_LOG`, as text or as JSON.
+pub fn log_to_stderr(level: Option<&str>, json: bool) {
     let environment = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let wanted = wanted(options.log_level.as_deref(), &environment);
+    let wanted = wanted(level, &environment);
     let filter = parse(wanted);
     let refused = filter.as_ref().err().map(ToString::to_string);
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(directives(LEVEL)));
     let ansi = std::io::stderr().is_terminal();
-    subscriber(filter, options.log_json, ansi, std::io::stderr).init();
+    subscriber(filter, json, ansi, std::io::stderr).init();
     if let Some(error) = refused {
         warn!(filter = wanted, error, "the log filter can't be used; the level is {LEVEL}");
     }

@@ -10,6 +10,7 @@
 mod activity;
 mod drain;
 mod gate;
+mod open;
 mod service;
 mod stream;
 
@@ -26,7 +27,7 @@ use axum_server::{Handle, Server};
 use crate::http::connections::gate::Gate;
 use crate::load::metrics::LoadMetrics;
 
-pub(crate) use crate::http::connections::gate::Peer;
+pub(crate) use crate::http::connections::open::Peer;
 pub(crate) use crate::http::connections::service::KeptUntilSent;
 
 /// The longest request header, in bytes, with its path. A usual one has some 2,000, of which the token takes most.

@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt};
 
 use crate::http::connections::activity::Activity;
 use crate::http::connections::drain::DrainedBody;
-use crate::http::connections::gate::Peer;
+use crate::http::connections::open::Peer;
 
 /// Something that a response keeps until it has been sent, such as a turn.
 #[derive(Clone)]

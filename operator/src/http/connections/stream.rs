@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::connections::ConnectionLimits;
 use crate::http::connections::activity::Activity;
-use crate::http::connections::gate::Place;
+use crate::http::connections::open::Place;
 
 /// A connection with a deadline.
 pub(super) struct GuardedStream {
