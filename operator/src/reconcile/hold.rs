@@ -18,13 +18,12 @@ use crate::workspace_key::WorkspaceKey;
 /// Decides whether the newest accepted content is held, before anything is done to publish it.
 pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let key = WorkspaceKey::of(workspace);
-    let published = published(workspace, &shared.lock(), context);
-    let unknown = {
+    let (published, is_known) = {
         let mut record = shared.lock();
         let accepted = record.source.accepted().map(|candidate| candidate.fingerprint);
-        match published.zip(accepted) {
-            Some((published, accepted)) if published != accepted => {
-                record.hold.variables_of(published).is_none().then_some(published)
+        match published(workspace, &record, context).filter(|_| accepted.is_some()) {
+            Some(published) if Some(published) != accepted => {
+                (published, record.hold.variables_of(published).is_some())
             }
             _ => {
                 record.hold.judge(accepted, None);
@@ -32,7 +31,7 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
             }
         }
     };
-    if let Some(published) = unknown {
+    if !is_known {
         let snapshots = context.sources().snapshots().store(&key);
         let read = tokio::task::spawn_blocking(move || snapshots?.get(&published)).await;
         match read {
@@ -45,7 +44,7 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
         }
     }
     let mut record = shared.lock();
-    let held = published.and_then(|published| hold(workspace, &record, published));
+    let held = hold(workspace, &record, published);
     let judged = record.source.accepted().map(|candidate| candidate.fingerprint);
     let before = record.hold.judge(judged, held);
     match held {

@@ -179,6 +179,8 @@ pub struct Poll {
     pub age: Duration,
     /// The longest time that the poll may take.
     pub timeout: Duration,
+    /// The time at which the poll got its turn. Its Secrets have been read since.
+    pub began: tokio::time::Instant,
     /// The lowest severity that lint refuses.
     pub fail_on: FailOn,
     /// Runs the custom rules of the workspace.
@@ -203,7 +205,7 @@ impl Poll {
     /// moved.
     ///
     /// The turn ends with the poll, or when a workspace with custom rules waits for its turn to run them. `spec.timeout`
-    /// limits all of it.
+    /// limits all of it since `began`.
     pub async fn run(
         self,
         reader: &Reader,
@@ -211,9 +213,9 @@ impl Poll {
         namespace: &str,
         turn: impl Send + 'static,
     ) -> Result<PollResult, PollError> {
-        let (timeout, began) = (self.timeout, tokio::time::Instant::now());
+        let (timeout, end) = (self.timeout, self.began + self.timeout);
         let read =
-            tokio::time::timeout(timeout, self.read(reader)).await.map_err(|_| PollError::TimedOut(timeout))??;
+            tokio::time::timeout_at(end, self.read(reader)).await.map_err(|_| PollError::TimedOut(timeout))??;
         match read {
             Fetch::Known(found) => Ok(*found),
             Fetch::New(fetched) if self.custom_rules.needs_turn(&fetched.tree) => {
@@ -225,7 +227,7 @@ impl Poll {
                     let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
                     self.lint_beside(*fetched, store, (turn, queued)).await
                 };
-                let limited = tokio::time::timeout_at(began + timeout, lint).await;
+                let limited = tokio::time::timeout_at(end, lint).await;
                 limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
             }
             Fetch::New(fetched) => self.lint_beside(*fetched, store, turn).await,

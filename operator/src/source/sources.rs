@@ -9,11 +9,11 @@ use kube::Client;
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
 use rototo_source::{Access, Reader, Source};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use crate::load::metrics::LoadMetrics;
-use crate::load::turns::{TurnLimits, Turns};
+use crate::load::turns::{Turn, TurnLimits, Turns};
 use crate::source::credentials::{credentials, signature_policy};
 use crate::source::custom_rules::CustomRules;
 use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
@@ -110,16 +110,16 @@ impl Sources {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
         // Before anything is fetched: what waits for a turn afterwards is in memory. The wait is no fault of the
         // source, and spec.timeout begins after it.
-        let turn = self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))?;
-        let limit = spec.timeout();
+        let turn = self.take_turn(key).await?;
+        let (limit, began) = (spec.timeout(), Instant::now());
         let secrets = async {
             let signatures = signature_policy(&self.client, key, spec).await?;
             Ok::<_, PollError>((self.access(spec, source, key).await?, signatures))
         };
         let (access, signatures) = timeout(limit, secrets).await.map_err(|_| PollError::TimedOut(limit))??;
         let custom_rules = self.custom_rules.clone();
-        let poll =
-            Poll { access, signatures, age, timeout: spec.timeout(), fail_on: spec.fail_on(), custom_rules, known };
+        let fail_on = spec.fail_on();
+        let poll = Poll { access, signatures, age, timeout: limit, began, fail_on, custom_rules, known };
         poll.run(&self.reader, self.snapshots.store(key)?, &key.namespace, turn).await
     }
 
@@ -134,11 +134,18 @@ impl Sources {
     ) -> Result<bool, PollError> {
         let limit: Duration = spec.timeout();
         let recovered = async {
+            // After the loss of a disk every workspace reads its source again.
+            let _turn = self.take_turn(key).await?;
             let Some(source) = at_revision(&spec.source, revision) else { return Ok(false) };
             let access = self.access(spec, source, key).await?;
             recover(access, fingerprint, &self.reader, self.snapshots.store(key)?).await
         };
         timeout(limit, recovered).await.unwrap_or(Err(PollError::TimedOut(limit)))
+    }
+
+    /// Waits until a source of this workspace's namespace may be read.
+    async fn take_turn(&self, key: &WorkspaceKey) -> Result<Turn<String>, PollError> {
+        self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))
     }
 
     /// Returns `source` with the credentials that open it for this workspace.

@@ -519,6 +519,12 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     refused.revision = Some(revision(0).parse().unwrap());
     case.candidate = Some(Arc::new(refused));
     case.problem = Some(PublishProblem::Refused(megabyte.clone()));
+    case.held = Some(HeldInput {
+        revision: revision(2),
+        fingerprint: fingerprint("B").to_string(),
+        shrink: Shrink { removed: usize::MAX, published: usize::MAX },
+        release: "kubectl annotate".to_owned(),
+    });
     let straggler = Straggler { name: "p".repeat(253), state: "rejected".to_owned(), reason: Some("r".repeat(64)) };
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {

@@ -1,5 +1,7 @@
 //! Text of another machine or program, made fit for an error: one line, bounded, and without what a terminal obeys.
 
+use rototo_engine::text::is_disruptive;
+
 /// The most characters of foreign text in an error.
 const MAX_CHARS: usize = 600;
 
@@ -49,11 +51,12 @@ fn plain(line: &str) -> String {
 
 /// Returns whether a character is not seen, and changes how others are: the direction of text, joiners, and the like.
 fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
-    )
+    is_disruptive(character)
+        || matches!(
+            character,
+            '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]

@@ -126,8 +126,7 @@ impl AccessRequest<'_> {
     }
 
     fn metadata(&self, name: &str) -> String {
-        let namespace = self.namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace:?}"));
-        format!("metadata:\n  name: {name:?}{namespace}")
+        yaml_metadata(name, self.namespace)
     }
 
     fn yaml(&self) -> String {
@@ -204,10 +203,7 @@ subjects:
     /// Returns the same as JSON: a list that can be applied, and the fields of the pod's manifest.
     fn json(&self) -> Value {
         let (account, role) = (self.account(), format!("rototo-{}", self.workspace));
-        let metadata = |name: &str| match self.namespace {
-            Some(namespace) => json!({ "name": name, "namespace": namespace }),
-            None => json!({ "name": name }),
-        };
+        let metadata = |name: &str| json_metadata(name, self.namespace);
         let rule = |group: &str, resource: String, name: &str, verbs: &[&str]| {
             json!({ "apiGroups": [group],
             "resources": [resource], "resourceNames": [name], "verbs": verbs })
@@ -256,6 +252,20 @@ subjects:
                 },
             },
         })
+    }
+}
+
+/// Returns the metadata of an object, as YAML.
+fn yaml_metadata(name: &str, namespace: Option<&str>) -> String {
+    let namespace = namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace:?}"));
+    format!("metadata:\n  name: {name:?}{namespace}")
+}
+
+/// Returns the same as JSON.
+fn json_metadata(name: &str, namespace: Option<&str>) -> Value {
+    match namespace {
+        Some(namespace) => json!({ "name": name, "namespace": namespace }),
+        None => json!({ "name": name }),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::commands::access::{json_metadata, yaml_metadata};
+
 /// The Secrets that an operator reads for a workspace.
 pub(super) struct SecretAccess<'a> {
     pub(super) workspace: &'a str,
@@ -17,8 +19,8 @@ impl SecretAccess<'_> {
     }
 
     pub(super) fn yaml(&self) -> String {
-        let namespace = self.namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace:?}"));
         let (workspace, role, secrets) = (self.workspace, self.role(), self.secrets);
+        let metadata = yaml_metadata(&role, self.namespace);
         let (of, account) = self.operator;
         format!(
             "\
@@ -26,8 +28,7 @@ impl SecretAccess<'_> {
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata:
-  name: {role:?}{namespace}
+{metadata}
 rules:
   - apiGroups: [\"\"]
     resources: [secrets]
@@ -36,8 +37,7 @@ rules:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata:
-  name: {role:?}{namespace}
+{metadata}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
@@ -51,10 +51,7 @@ subjects:
     }
 
     pub(super) fn json(&self) -> Value {
-        let mut metadata = json!({ "name": self.role() });
-        if let Some(namespace) = self.namespace {
-            metadata["namespace"] = json!(namespace);
-        }
+        let metadata = json_metadata(&self.role(), self.namespace);
         let (of, account) = self.operator;
         let rule =
             json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": self.secrets, "verbs": ["get"] });

@@ -147,6 +147,8 @@ pub struct Caller {
     account: Arc<Account>,
     expires: Instant,
     pod: Option<PodIdentity>,
+    /// The digest by which limits know the sender: its pod, or else its account.
+    source: Digest,
 }
 
 /// The subject that RBAC knows. It is the same for all pods of a ServiceAccount, so that one review of a grant serves
@@ -181,10 +183,15 @@ impl Account {
 }
 
 impl Caller {
-    /// Returns the digest by which limits know the sender: its pod, or else its account.
+    fn of(account: Account, pod: Option<PodIdentity>, expires: Instant) -> Self {
+        let source = pod.as_ref().map_or(account.digest, |pod| Digest::of(pod.uid.as_bytes()));
+        Self { account: Arc::new(account), expires, pod, source }
+    }
+
+    /// Returns the digest by which limits know the sender.
     #[must_use]
     pub(crate) fn source(&self) -> Digest {
-        self.pod.as_ref().map_or(self.account.digest, |pod| Digest::of(pod.uid.as_bytes()))
+        self.source
     }
 
     /// Returns the pod that the token is bound to, if that is a pod of this namespace: only those are counted there.

@@ -1,7 +1,6 @@
 //! Finds out who shows a token, and remembers it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -120,7 +119,7 @@ impl Tokens {
         match status.user {
             Some(user) if status.authenticated == Some(true) && meant => {
                 let (pod, expires) = (pod(&user), Instant::now() + lives_for(token));
-                Ok(Caller { pod, expires, account: Arc::new(Account::of(user)) })
+                Ok(Caller::of(Account::of(user), pod, expires))
             }
             _ => {
                 let reason = status.error.unwrap_or_else(|| "it is for another audience".to_owned());
