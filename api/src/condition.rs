@@ -61,6 +61,12 @@ pub mod reason {
         /// Ready: the newest revision would remove more than half of the published variables, and is held until a person
         /// allows it. Also an Event.
         SHRINK_HELD = "ShrinkHeld";
+        /// Ready: a process refuses the newest revision in its rehearsal, so it is not published. Also an Event.
+        REFUSED_IN_REHEARSAL = "RefusedInRehearsal";
+        /// Ready: too few processes have prepared the newest revision, so it is not published. Also an Event.
+        REHEARSAL_INCOMPLETE = "RehearsalIncomplete";
+        /// Reconciling: processes prepare the newest revision.
+        REHEARSING = "Rehearsing";
         /// LintPassed: no revision was read yet.
         NOT_LINTED = "NotLinted";
         /// Published, Converged: no revision was published yet.

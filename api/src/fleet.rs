@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
+use crate::marker::NextPublish;
 
 /// The report of a process about itself. It does not name pod and node: the operator takes them from the verified
 /// token.
@@ -84,6 +85,41 @@ pub struct Report {
     /// A code that explains the state, such as `fetch_failed`. Never a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// True if this process prepares the publish that the marker announces. False for older clients, and where the
+    /// application has turned it off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prepares: bool,
+    /// The announced publish, once this process has prepared or refused it, or has trouble in getting it. Older
+    /// operators ignore it, so it changes nothing about the state that they count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Preparation>,
+}
+
+/// The progress of a process with the publish that the marker announces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The fingerprint of the announced content.
+    pub fingerprint: String,
+    /// The name of the announced publish.
+    pub updated_at: UpdatedAt,
+    /// What has become of it in this process.
+    pub state: PreparationState,
+    /// A code that explains the state, such as `check_failed`. Never a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The state of an announced publish in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreparationState {
+    /// The process holds it, compiled and checked, and can swap it in without a request.
+    Prepared,
+    /// The content can't run in this process.
+    Refused,
+    /// The process fetches or compiles it. A state of a newer client counts as this one.
+    #[serde(other)]
+    Pending,
 }
 
 /// A process in its PID namespace. PIDs are reused, so the start time is part of the identity.
@@ -199,6 +235,9 @@ pub struct ReportResponse {
     /// about each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<Pid>,
+    /// The publish that the marker announces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextPublish>,
 }
 
 #[cfg(test)]
@@ -210,6 +249,13 @@ mod tests {
         let report: Report =
             serde_json::from_str(r#"{"process":"p","version":"9","engine_level":9,"state":"prepared"}"#).unwrap();
         assert_eq!(report.state, ProcessState::Unknown);
+    }
+
+    #[test]
+    fn a_preparation_of_a_newer_client_is_pending() {
+        let text = r#"{"fingerprint":"f","updated_at":"2026-11-20T18:40:00.123456Z","state":"halfway"}"#;
+        let preparation: Preparation = serde_json::from_str(text).unwrap();
+        assert_eq!(preparation.state, PreparationState::Pending);
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
 //! - [`source_scheme`]: the schemes of a source.
+//! - `rollout` (feature `crd`): the rules by which a new revision reaches the fleet.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -32,6 +33,8 @@ pub mod evidence;
 pub mod fleet;
 pub mod marker;
 pub mod names;
+#[cfg(feature = "crd")]
+pub mod rollout;
 pub mod snapshot;
 pub mod source_scheme;
 mod updated_at;

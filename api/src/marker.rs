@@ -28,6 +28,9 @@ pub enum Marker {
         fingerprint: String,
         /// The name of this publish.
         updated_at: UpdatedAt,
+        /// The publish that processes prepare before the marker names it. Processes that do not know this field ignore
+        /// it.
+        next: Option<NextPublish>,
     },
     /// The workspace is gone. The operator writes this for a moment before it removes the key, so that a watch gets an
     /// event.
@@ -35,6 +38,15 @@ pub enum Marker {
         /// The time of the removal.
         updated_at: UpdatedAt,
     },
+}
+
+/// A publish that processes fetch, compile, and check beside what they run. They resolve nothing from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextPublish {
+    /// The digest of the content.
+    pub fingerprint: String,
+    /// The name under which the content will be published.
+    pub updated_at: UpdatedAt,
 }
 
 /// The reason for which a marker can't be followed. The reader keeps what it has and reports that.
@@ -58,6 +70,9 @@ struct Wire {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
     updated_at: UpdatedAt,
+    /// A value of any shape is read: what a newer operator writes here must not keep a process from the publish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -73,10 +88,13 @@ impl Marker {
         if schema_version != SCHEMA_VERSION {
             return Err(MarkerError::UnknownVersion(schema_version));
         }
-        let Wire { fingerprint, removed, updated_at, .. } = serde_json::from_str(text).map_err(malformed)?;
+        let Wire { fingerprint, removed, updated_at, next, .. } = serde_json::from_str(text).map_err(malformed)?;
         match (fingerprint, removed) {
             (_, true) => Ok(Self::Removed { updated_at }),
-            (Some(fingerprint), false) => Ok(Self::Published { fingerprint, updated_at }),
+            (Some(fingerprint), false) => {
+                let next = next.and_then(|next| serde_json::from_value(next).ok());
+                Ok(Self::Published { fingerprint, updated_at, next })
+            }
             (None, false) => Err(MarkerError::Malformed("it has neither `fingerprint` nor `removed`".to_owned())),
         }
     }
@@ -84,14 +102,13 @@ impl Marker {
     /// Returns the value of the map as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let wire = match self.clone() {
-            Self::Published { fingerprint, updated_at } => {
-                Wire { schema_version: SCHEMA_VERSION, fingerprint: Some(fingerprint), removed: false, updated_at }
-            }
-            Self::Removed { updated_at } => {
-                Wire { schema_version: SCHEMA_VERSION, fingerprint: None, removed: true, updated_at }
-            }
+        let (fingerprint, removed, next) = match self {
+            Self::Published { fingerprint, next, .. } => (Some(fingerprint.clone()), false, next.as_ref()),
+            Self::Removed { .. } => (None, true, None),
         };
+        // Texts and times always have a JSON value.
+        let next = next.and_then(|next| serde_json::to_value(next).ok());
+        let wire = Wire { schema_version: SCHEMA_VERSION, fingerprint, removed, updated_at: self.updated_at(), next };
         // Strings, numbers, and booleans always have a JSON text.
         serde_json::to_string(&wire).unwrap_or_default()
     }
@@ -115,6 +132,25 @@ mod tests {
     fn unknown_fields_of_a_marker_are_ignored() {
         let text = format!(r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","later":[1]}}"#);
         assert!(matches!(Marker::parse(&text), Ok(Marker::Published { .. })));
+    }
+
+    #[test]
+    fn a_publish_to_prepare_stands_beside_the_publish() {
+        let next = r#"{"fingerprint":"sha256:01","updated_at":"2026-11-20T18:41:00.000000Z"}"#;
+        let text = format!(r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","next":{next}}}"#);
+        let marker = Marker::parse(&text).unwrap();
+        let Marker::Published { fingerprint, next: Some(next), .. } = &marker else { panic!("{marker:?}") };
+        assert_eq!((fingerprint.as_str(), next.fingerprint.as_str()), ("sha256:00", "sha256:01"));
+        assert_eq!(marker.to_json(), text);
+    }
+
+    #[test]
+    fn a_next_publish_of_another_shape_does_not_hide_the_publish() {
+        for next in ["7", "[]", r#"{"fingerprint":1}"#, r#"{"updated_at":"soon","fingerprint":"sha256:01"}"#] {
+            let text =
+                format!(r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","next":{next}}}"#);
+            assert!(matches!(Marker::parse(&text), Ok(Marker::Published { next: None, .. })), "{next}");
+        }
     }
 
     #[test]

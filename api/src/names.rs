@@ -37,6 +37,10 @@ pub const ANNOTATION_RECONCILE: &str = "rototo.dev/reconcile-requested-at";
 /// Its value names the revision.
 pub const ANNOTATION_ALLOW_SHRINK: &str = "rototo.dev/allow-shrink";
 
+/// The annotation of a `RototoWorkspace` that publishes one revision without a rehearsal, or although a process refuses
+/// it. Its value names the revision.
+pub const ANNOTATION_PUBLISH_ANYWAY: &str = "rototo.dev/publish-anyway";
+
 /// The annotation of a Secret with the hosts to which the operator may send it, separated by commas, each with its port
 /// where the source has one. Without it, the source of the workspace decides.
 pub const ANNOTATION_HOSTS: &str = "rototo.dev/hosts";

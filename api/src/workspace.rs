@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
+use crate::rollout::{RehearsalSpec, RolloutSpec};
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
 /// The workspace to follow, the interval of polls, and the pods that must converge.
@@ -141,6 +142,10 @@ pub struct RototoWorkspaceSpec {
     /// The pods that must run a change before it counts as converged, and the time limit for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetSpec>,
+
+    /// The rules by which a new revision reaches the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSpec>,
 
     /// Lets the git host call when something was pushed: `POST /hooks/<namespace>/<name>` at the operator. A call makes
     /// the operator poll the source at once; nothing in it is trusted.
@@ -257,6 +262,12 @@ impl RototoWorkspaceSpec {
     pub fn converge_within(&self) -> StdDuration {
         let within = self.fleet.as_ref().and_then(|fleet| fleet.converge_within);
         within.map_or(StdDuration::from_secs(1), Into::into)
+    }
+
+    /// Returns `rollout.rehearsal`, or its defaults.
+    #[must_use]
+    pub fn rehearsal(&self) -> RehearsalSpec {
+        self.rollout.as_ref().and_then(|rollout| rollout.rehearsal.clone()).unwrap_or_default()
     }
 
     /// Returns `lint.failOn`, or its default.
@@ -413,10 +424,14 @@ pub struct HeldStatus {
     pub revision: String,
     /// The fingerprint of its content.
     pub fingerprint: String,
-    /// The reason: `ShrinkHeld`.
+    /// The reason: `ShrinkHeld`, `RefusedInRehearsal`, or `RehearsalIncomplete`.
     pub reason: String,
-    /// The number of published variables that the revision lacks.
+    /// The number of published variables that the revision lacks, if it is held for that.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub removes: u32,
+    /// The first ten processes, by name, that refuse the revision or have not prepared it, if it is held for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Straggler>,
     /// The time since which it is held.
     pub since: Time,
     /// The command that releases it.
@@ -530,6 +545,9 @@ pub struct HistoryEntry {
     /// The time at which it was published.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
+    /// True if a person published it although a process refused it, or had not prepared it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anyway: bool,
     /// The time from the detection of the change until every process ran it. Absent where that did not happen, or where
     /// no single operator process measured it from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -130,7 +130,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn published(environment: &BenchEnvironment) -> anyhow::Result<Publish> {
     match environment.namespace.marker(WORKSPACE).await? {
-        Some(Marker::Published { fingerprint, updated_at }) => Ok((fingerprint, updated_at)),
+        Some(Marker::Published { fingerprint, updated_at, .. }) => Ok((fingerprint, updated_at)),
         other => anyhow::bail!("the marker is {other:?}"),
     }
 }

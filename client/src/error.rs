@@ -34,6 +34,14 @@ pub enum Error {
     /// The text is not a source.
     #[error("reading the source string failed: {0}")]
     InvalidSource(InvalidSource),
+    /// An environment variable has a value that is none of its values.
+    #[error("reading the environment variable {name} failed: {reason}")]
+    Environment {
+        /// The name of the variable.
+        name: &'static str,
+        /// The reason.
+        reason: String,
+    },
     /// The token for a source can't be sent.
     #[error("opening {0} failed: its token is empty, or is not one line of plain text")]
     NoToken(String),
@@ -182,6 +190,7 @@ impl Error {
             Self::Source(error) => error.is_transient(),
             Self::NotLoaded { .. } | Self::StartTimedOut { .. } | Self::RefreshFailed { .. } => true,
             Self::NoSource(_)
+            | Self::Environment { .. }
             | Self::InvalidSource(_)
             | Self::NoToken(_)
             | Self::OnlyFollowed(_)

@@ -60,4 +60,4 @@ mod publish;
 pub mod publisher;
 pub mod windows;
 
-pub use publish::Publish;
+pub use publish::{Marked, Publish};

@@ -5,6 +5,8 @@
 //!   written, whatever commit the candidate came from.
 //! - The marker is the record of what is published. A marker that an earlier operator process wrote is as good as one
 //!   that this process wrote.
+//! - Content that is rehearsed is announced first, beside what is published. It is published under the name under which
+//!   it was announced.
 //! - A write whose answer was lost is repeated under the same name, so that one change has one name, whichever answers
 //!   arrive.
 
@@ -13,7 +15,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::marker::Marker;
 use rototo_engine::Fingerprint;
 
-use crate::Publish;
+use crate::{Marked, Publish};
 
 /// The longest time by which the name of a reported publish may lie in the future. A name beyond that counts as made
 /// up.
@@ -45,8 +47,8 @@ pub enum MarkerMap {
 pub enum MarkerEntry {
     /// The map has no key for this workspace.
     Nothing,
-    /// The marker names this publish.
-    Published(Publish),
+    /// The marker names a publish, and may announce another.
+    Published(Marked),
     /// The marker says that the workspace was removed at this time.
     Removed(UpdatedAt),
     /// The value is no marker that this version reads.
@@ -60,8 +62,11 @@ impl MarkerEntry {
         match text.map(Marker::parse) {
             None => Self::Nothing,
             Some(Ok(Marker::Removed { updated_at })) => Self::Removed(updated_at),
-            Some(Ok(Marker::Published { fingerprint, updated_at })) => match fingerprint.parse() {
-                Ok(fingerprint) => Self::Published(Publish { fingerprint, updated_at }),
+            Some(Ok(Marker::Published { fingerprint, updated_at, next })) => match fingerprint.parse() {
+                Ok(fingerprint) => Self::Published(Marked {
+                    publish: Publish { fingerprint, updated_at },
+                    next: next.as_ref().and_then(Publish::announced),
+                }),
                 Err(_) => Self::Unreadable,
             },
             Some(Err(_)) => Self::Unreadable,
@@ -79,17 +84,32 @@ pub struct PlanInput {
     /// The publish that this process knows, from its own write or from its first reading of the map.
     pub known: Option<Publish>,
     /// A write of this process whose answer was lost, and the version of the map that the write was for.
-    pub attempted: Option<(Publish, MapVersion)>,
+    pub attempted: Option<(Marked, MapVersion)>,
     /// The last publish according to the status, if its content can still be served.
     pub remembered: Option<Publish>,
     /// The name of the last publish according to the status.
     pub last_published_name: Option<UpdatedAt>,
     /// The newest publish that a process reports and that this process does not know.
     pub reported: Option<UpdatedAt>,
+    /// True if new content is announced before it is published.
+    pub rehearses: bool,
+    /// The announced publish that this process knows, and whether it has passed its rehearsal.
+    pub announced: Option<(Publish, Rehearsed)>,
+    /// True if the source has answered this process, or is not asked. Before that, what the marker announces stays.
+    pub source_known: bool,
     /// True if source and map were read again since the map, or a process, contradicted the known publish.
     pub verified_again: bool,
     /// The time on the operator's clock.
     pub now: Timestamp,
+}
+
+/// The outcome of a rehearsal so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rehearsed {
+    /// The publish waits, or is held.
+    NotYet,
+    /// The publish may be published.
+    Passed,
 }
 
 /// The decision about the marker.
@@ -105,19 +125,19 @@ pub enum MarkerPlan {
     /// The marker or a report contradicts the known publish. The source must be polled, and the map read, before the
     /// marker is put back.
     VerifyAgain,
-    /// The marker is correct, and names this publish.
-    Keep(Publish),
+    /// The marker is correct, and says this.
+    Keep(Marked),
     /// The marker is correct, and the map's labels and annotations must be written.
     Readdress {
-        /// The publish that the marker names.
-        publish: Publish,
+        /// The content of the marker.
+        marked: Marked,
         /// The version of the map that the decision is based on.
         at: MapVersion,
     },
     /// The marker must be written, which notifies every process.
     Write {
-        /// The publish to write.
-        publish: Publish,
+        /// The content to write.
+        marked: Marked,
         /// The version of the map that the decision is based on.
         at: MapVersion,
         /// The reason for the write.
@@ -132,6 +152,8 @@ pub enum WriteReason {
     ContentChanged,
     /// Somebody has changed or removed the marker.
     PutBack,
+    /// New content is announced, or no longer announced. What is published stays.
+    Announcement,
 }
 
 /// The version of the map that a write is for. When the map has another version, the write is refused and the decision
@@ -147,56 +169,116 @@ pub enum MapVersion {
 /// Decides what the operator does about the marker.
 #[must_use]
 pub fn plan(observed: PlanInput) -> MarkerPlan {
-    let PlanInput { accepted, map, known, attempted, remembered, last_published_name, reported, verified_again, now } =
-        observed;
-    let (at, addressed, found) = match map {
-        MarkerMap::Foreign { owner } => return MarkerPlan::Forbidden { owner },
+    let (at, addressed, found) = match &observed.map {
+        MarkerMap::Foreign { owner } => return MarkerPlan::Forbidden { owner: owner.clone() },
         MarkerMap::Missing => (MapVersion::Missing, true, MarkerEntry::Nothing),
         MarkerMap::Ours { resource_version, addressed, marker } => {
-            (MapVersion::Version(resource_version), addressed, marker)
+            (MapVersion::Version(resource_version.clone()), *addressed, *marker)
         }
     };
-    let (published, seen) = match found {
-        MarkerEntry::Published(publish) => (Some(publish), Some(publish.updated_at)),
-        MarkerEntry::Removed(updated_at) => (None, Some(updated_at)),
-        MarkerEntry::Nothing | MarkerEntry::Unreadable => (None, None),
+    let marked = match found {
+        MarkerEntry::Published(marked) => Some(marked),
+        MarkerEntry::Nothing | MarkerEntry::Removed(_) | MarkerEntry::Unreadable => None,
     };
-    let reported = reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at));
+    let published = marked.map(|marked| marked.publish);
+    let PlanInput { accepted, known, .. } = observed;
     let right = accepted.or(known.map(|known| known.fingerprint));
-    let tampered = known.is_some_and(|known| !says(published, known, right)) || reported.is_some();
-    if tampered && !verified_again {
+    let tampered = known.is_some_and(|known| !says(published, known, right)) || observed.unknown(published).is_some();
+    if tampered && !observed.verified_again {
         return MarkerPlan::VerifyAgain;
     }
     // When lint refuses the candidate, the content that was published before is still right.
-    let lost =
-        remembered.filter(|_| known.is_none() && published.is_none() && !matches!(found, MarkerEntry::Removed(_)));
-    let fingerprint_to_publish =
-        accepted.or(known.map(|known| known.fingerprint)).or(lost.map(|lost| lost.fingerprint));
-    let fingerprint_to_publish =
-        fingerprint_to_publish.or(published.filter(|_| tampered).map(|published| published.fingerprint));
-    match (fingerprint_to_publish, published) {
-        (Some(fingerprint), published)
-            if tampered || published.is_none_or(|published| published.fingerprint != fingerprint) =>
-        {
+    let lost = observed.remembered;
+    let lost = lost.filter(|_| known.is_none() && marked.is_none() && !matches!(found, MarkerEntry::Removed(_)));
+    let right = right.or(lost.map(|lost| lost.fingerprint));
+    let right = right.or(published.filter(|_| tampered).map(|published| published.fingerprint));
+    let namer = Namer { observed: &observed, found, at: &at };
+    match (right, marked) {
+        (Some(fingerprint), Some(marked)) if !tampered && marked.publish.fingerprint != fingerprint => {
+            change(fingerprint, marked, &observed, &namer)
+        }
+        (Some(fingerprint), marked) if tampered || marked.is_none() => {
             let put_back = tampered || accepted.is_none();
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
-            let believable = reported.filter(|reported| reported.timestamp() < now + FUTURE);
-            let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);
-            // While the map has the same version, the write without an answer has not arrived, and may still arrive.
-            // Once the map has another version, the write never arrives any more, or was overwritten.
-            let attempted = attempted.map(|(attempted, then)| (attempted, then == at));
-            let updated_at = match attempted {
-                Some((attempted, true)) if attempted.fingerprint == fingerprint => attempted.updated_at,
-                attempted => {
-                    let attempted = attempted.map(|(attempted, _)| attempted.updated_at);
-                    UpdatedAt::after(last.max(attempted), now)
-                }
-            };
-            MarkerPlan::Write { publish: Publish { fingerprint, updated_at }, at, reason }
+            let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
+            MarkerPlan::Write { marked: publish.into(), at, reason }
         }
-        (_, Some(publish)) if addressed => MarkerPlan::Keep(publish),
-        (_, Some(publish)) => MarkerPlan::Readdress { publish, at },
+        (_, Some(marked)) if marked.next.is_some() && observed.source_known => {
+            MarkerPlan::Write { marked: marked.publish.into(), at, reason: WriteReason::Announcement }
+        }
+        (_, Some(marked)) if addressed => MarkerPlan::Keep(marked),
+        (_, Some(marked)) => MarkerPlan::Readdress { marked, at },
         (_, None) => MarkerPlan::Wait,
+    }
+}
+
+/// Decides how content that differs from what is published comes into the marker: at once, or after a rehearsal.
+fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer: &Namer<'_>) -> MarkerPlan {
+    let at = namer.at.clone();
+    let same = |next: &Publish| next.fingerprint == fingerprint;
+    let announced = observed.announced.filter(|(next, _)| same(next));
+    let passed = announced.filter(|(_, rehearsed)| *rehearsed == Rehearsed::Passed).map(|(next, _)| next);
+    let found = marked.next.filter(same);
+    if passed.is_some() || !observed.rehearses {
+        let name = passed.or(found).map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);
+        let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
+        let marked = Publish { fingerprint, updated_at }.into();
+        return MarkerPlan::Write { marked, at, reason: WriteReason::ContentChanged };
+    }
+    if found.is_some_and(|found| announced.is_none_or(|(next, _)| next == found)) {
+        return MarkerPlan::Keep(marked);
+    }
+    let next = Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) };
+    let marked = Marked { publish: marked.publish, next: Some(next) };
+    MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
+}
+
+/// Names publishes: each under a later name than all that the operator knows.
+struct Namer<'a> {
+    observed: &'a PlanInput,
+    found: MarkerEntry,
+    at: &'a MapVersion,
+}
+
+impl Namer<'_> {
+    fn of_publish(&self, fingerprint: Fingerprint) -> UpdatedAt {
+        self.name(fingerprint, |attempted| Some(attempted.publish))
+    }
+
+    fn of_announcement(&self, fingerprint: Fingerprint) -> UpdatedAt {
+        self.name(fingerprint, |attempted| attempted.next)
+    }
+
+    /// Returns the name of `fingerprint`. While the map has the same version, the write without an answer has not
+    /// arrived, and may still arrive, so it is repeated under its own name. Once the map has another version, it never
+    /// arrives any more, or was overwritten.
+    fn name(&self, fingerprint: Fingerprint, part: impl Fn(Marked) -> Option<Publish>) -> UpdatedAt {
+        let names = |marked: Marked| Some(marked.publish.updated_at).max(marked.next.map(|next| next.updated_at));
+        let (seen, published) = match self.found {
+            MarkerEntry::Published(marked) => (names(marked), Some(marked.publish)),
+            MarkerEntry::Removed(updated_at) => (Some(updated_at), None),
+            MarkerEntry::Nothing | MarkerEntry::Unreadable => (None, None),
+        };
+        let PlanInput { attempted, known, announced, last_published_name, now, .. } = self.observed;
+        let reported = self.observed.unknown(published);
+        let believable = reported.filter(|reported| reported.timestamp() < *now + FUTURE);
+        let announced = announced.map(|(next, _)| next.updated_at);
+        let last = seen.max(known.map(|known| known.updated_at)).max(announced);
+        let last = last.max(*last_published_name).max(believable);
+        let attempted = attempted.as_ref().map(|(attempted, then)| (*attempted, then == self.at));
+        let again = attempted.filter(|(_, unanswered)| *unanswered).and_then(|(attempted, _)| part(attempted));
+        let again = again.filter(|again| again.fingerprint == fingerprint && Some(again.updated_at) > seen);
+        again.map_or_else(
+            || UpdatedAt::after(last.max(attempted.and_then(|(attempted, _)| names(attempted))), *now),
+            |again| again.updated_at,
+        )
+    }
+}
+
+impl PlanInput {
+    /// Returns the name of a reported publish that is later than what the marker names.
+    fn unknown(&self, published: Option<Publish>) -> Option<UpdatedAt> {
+        self.reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
     }
 }
 
@@ -209,11 +291,13 @@ fn says(published: Option<Publish>, known: Publish, right: Option<Fingerprint>) 
 }
 
 #[cfg(test)]
+mod announcements;
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    const A: char = 'a';
-    const B: char = 'b';
+    pub(super) const A: char = 'a';
+    pub(super) const B: char = 'b';
 
     fn content(digit: char) -> Fingerprint {
         format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
@@ -223,15 +307,15 @@ mod tests {
         format!("2026-11-20T18:40:{second:02}.000000Z").parse().unwrap()
     }
 
-    fn marker(fingerprint: char, second: u32) -> MarkerEntry {
-        MarkerEntry::Published(publish(fingerprint, second))
+    pub(super) fn marker(fingerprint: char, second: u32) -> MarkerEntry {
+        MarkerEntry::Published(publish(fingerprint, second).into())
     }
 
-    fn publish(fingerprint: char, second: u32) -> Publish {
+    pub(super) fn publish(fingerprint: char, second: u32) -> Publish {
         Publish { fingerprint: content(fingerprint), updated_at: time(second) }
     }
 
-    fn ours(marker: MarkerEntry) -> MarkerMap {
+    pub(super) fn ours(marker: MarkerEntry) -> MarkerMap {
         MarkerMap::Ours { resource_version: "7".to_owned(), addressed: true, marker }
     }
 
@@ -239,7 +323,7 @@ mod tests {
         assert_eq!(plan(observed(accepted, map)), *expected);
     }
 
-    fn observed(accepted: Option<char>, map: MarkerMap) -> PlanInput {
+    pub(super) fn observed(accepted: Option<char>, map: MarkerMap) -> PlanInput {
         PlanInput {
             accepted: accepted.map(content),
             map,
@@ -248,23 +332,26 @@ mod tests {
             remembered: None,
             last_published_name: None,
             reported: None,
+            rehearses: false,
+            announced: None,
+            source_known: true,
             verified_again: false,
             now: time(30).timestamp(),
         }
     }
 
-    fn written(observed: PlanInput) -> (Publish, WriteReason) {
+    pub(super) fn written(observed: PlanInput) -> (Publish, WriteReason) {
         match plan(observed) {
-            MarkerPlan::Write { publish, reason, .. } => (publish, reason),
+            MarkerPlan::Write { marked: Marked { publish, next: None }, reason, .. } => (publish, reason),
             other => panic!("the plan should be a write, but is {other:?}"),
         }
     }
 
     fn write(publish: Publish, at: MapVersion) -> MarkerPlan {
-        MarkerPlan::Write { publish, at, reason: WriteReason::ContentChanged }
+        MarkerPlan::Write { marked: publish.into(), at, reason: WriteReason::ContentChanged }
     }
 
-    fn at_7() -> MapVersion {
+    pub(super) fn at_7() -> MapVersion {
         MapVersion::Version("7".to_owned())
     }
 
@@ -276,7 +363,7 @@ mod tests {
 
     #[test]
     fn content_that_is_already_published_causes_no_write() {
-        check(Some(A), ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
+        check(Some(A), ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10).into()));
     }
 
     #[test]
@@ -317,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_published_marker_stays_when_there_is_no_accepted_candidate() {
-        check(None, ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10)));
+        check(None, ours(marker(A, 10)), &MarkerPlan::Keep(publish(A, 10).into()));
         check(None, ours(MarkerEntry::Nothing), &MarkerPlan::Wait);
         check(None, MarkerMap::Missing, &MarkerPlan::Wait);
     }
@@ -343,17 +430,17 @@ mod tests {
     #[test]
     fn an_address_that_changed_is_written_without_a_publish() {
         let map = MarkerMap::Ours { resource_version: "7".to_owned(), addressed: false, marker: marker(A, 10) };
-        check(Some(A), map, &MarkerPlan::Readdress { publish: publish(A, 10), at: at_7() });
+        check(Some(A), map, &MarkerPlan::Readdress { marked: publish(A, 10).into(), at: at_7() });
     }
 
     #[test]
     fn a_write_whose_answer_was_lost_is_repeated_under_the_same_name() {
-        let attempted = |at: &str| Some((publish(B, 40), MapVersion::Version(at.to_owned())));
+        let attempted = |at: &str| Some((publish(B, 40).into(), MapVersion::Version(at.to_owned())));
         let again = PlanInput { attempted: attempted("7"), ..observed(Some(B), ours(marker(A, 10))) };
         assert_eq!(written(again).0, publish(B, 40));
         // The write arrived, and nobody else wrote.
         let happened = PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(B, 40))) };
-        assert_eq!(plan(happened), MarkerPlan::Keep(publish(B, 40)));
+        assert_eq!(plan(happened), MarkerPlan::Keep(publish(B, 40).into()));
         // The write was overwritten or came too late, so its name is not used again.
         let (later, _) = written(PlanInput { attempted: attempted("6"), ..observed(Some(B), ours(marker(A, 10))) });
         assert!(later.updated_at > time(40));
@@ -375,7 +462,7 @@ mod tests {
     #[test]
     fn the_right_content_under_a_later_name_is_adopted_whoever_wrote_it() {
         let late = PlanInput { known: Some(publish(A, 10)), ..observed(Some(B), ours(marker(B, 20))) };
-        assert_eq!(plan(late), MarkerPlan::Keep(publish(B, 20)));
+        assert_eq!(plan(late), MarkerPlan::Keep(publish(B, 20).into()));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 
-use crate::Publish;
-use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes};
-use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, WriteReason, plan};
+use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes, RehearsalRules, RehearsalVerdict};
+use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
+use crate::{Marked, Publish};
 
 /// The known publish of a workspace, and the patch that is under way.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Publisher {
 /// A patch of the marker that has no answer yet, or whose answer was lost.
 #[derive(Clone, Debug)]
 struct PatchAttempt {
-    publish: Publish,
+    marked: Marked,
     at: MapVersion,
     reason: WriteReason,
     detection: Option<Detection>,
@@ -70,6 +70,8 @@ pub struct PublishInput {
     pub polled_at: Option<Moment>,
     /// True if the source is not polled. Then the known publish stays.
     pub suspended: bool,
+    /// The rules by which new content is rehearsed.
+    pub rehearsal: RehearsalRules,
 }
 
 impl Publisher {
@@ -79,26 +81,42 @@ impl Publisher {
         self.published
     }
 
-    /// Returns the publish of the patch that has no answer yet.
+    /// Returns the content of the patch that has no answer yet.
     #[must_use]
-    pub fn attempted(&self) -> Option<Publish> {
-        self.attempt.as_ref().map(|attempt| attempt.publish)
+    pub fn attempted(&self) -> Option<Marked> {
+        self.attempt.as_ref().map(|attempt| attempt.marked)
     }
 
-    /// Decides what the operator does about the marker `map` at the time `now`.
+    /// Decides what the operator does about the marker `map`, at the time `now` of its monotonic clock, and `wall` of
+    /// its wall clock.
     #[must_use]
-    pub fn decide(&self, fleet: &Fleet, map: MarkerMap, facts: PublishInput, now: Timestamp) -> MarkerPlan {
+    pub fn decide(
+        &self,
+        fleet: &Fleet,
+        map: MarkerMap,
+        facts: PublishInput,
+        now: Moment,
+        wall: Timestamp,
+    ) -> MarkerPlan {
+        let rehearsal = fleet.rehearsal(facts.rehearsal, now);
+        let announced = rehearsal.map(|view| {
+            let passed = view.verdict == RehearsalVerdict::Passed;
+            (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
+        });
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
             map,
             known: self.published,
-            attempted: self.attempt.as_ref().map(|attempt| (attempt.publish, attempt.at.clone())),
+            attempted: self.attempt.as_ref().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: facts.remembered,
             last_published_name: facts.last_published_name,
             reported: fleet.unknown_publish(),
+            rehearses: fleet.rehearses(facts.rehearsal, now),
+            announced,
+            source_known: facts.suspended || facts.polled_at.is_some(),
             verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
-            now,
+            now: wall,
         })
     }
 
@@ -114,7 +132,7 @@ impl Publisher {
     /// known members of its first attempt.
     pub fn begin_patch(
         &mut self,
-        publish: Publish,
+        marked: Marked,
         at: &MapVersion,
         reason: WriteReason,
         detection: Option<Detection>,
@@ -122,9 +140,9 @@ impl Publisher {
         now: Moment,
     ) {
         let detection = detection.filter(|_| reason == WriteReason::ContentChanged);
-        let before = self.attempt.take().filter(|attempt| attempt.publish == publish);
+        let before = self.attempt.take().filter(|attempt| attempt.marked == marked);
         let known = before.map_or_else(|| fleet.known(now), |before| before.known);
-        self.attempt = Some(PatchAttempt { publish, at: at.clone(), reason, detection, known });
+        self.attempt = Some(PatchAttempt { marked, at: at.clone(), reason, detection, known });
     }
 
     /// Records that the API server has refused the patch, which therefore had no effect.
@@ -132,9 +150,18 @@ impl Publisher {
         self.attempt = None;
     }
 
-    /// Records that the API server has accepted the patch. Returns the publish, or `None` if no patch was under way.
+    /// Records that the API server has accepted the patch. Returns the publish, or `None` if the patch published
+    /// nothing, or if none was under way.
     pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        let PatchAttempt { publish, reason, detection, known, .. } = self.attempt.take()?;
+        let PatchAttempt { marked, reason, detection, known, .. } = self.attempt.take()?;
+        let publish = marked.publish;
+        if let Some(next) = marked.next {
+            fleet.announced(next, now);
+        }
+        if reason == WriteReason::Announcement {
+            self.marker_confirmed(Some(marked), fleet, now);
+            return None;
+        }
         // A put-back has no detected change, so its time runs from now.
         let detection = detection.unwrap_or(Detection { detected: now, fetched: now, linted: now });
         let Detection { detected, fetched, linted } = detection;
@@ -143,24 +170,25 @@ impl Publisher {
         if reason == WriteReason::PutBack {
             fleet.dealt_with_unknown_publish(now);
         }
-        self.marker_confirmed(Some(publish), fleet, now);
+        self.marker_confirmed(Some(marked), fleet, now);
         Some(AcceptedPublish { publish, reason, times })
     }
 
     /// Takes a reading of the map. A patch without an answer was accepted if the map shows its publish: then that
     /// publish is returned.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        let MarkerMap::Ours { marker: MarkerEntry::Published(publish), .. } = map else { return None };
-        (self.attempted() == Some(*publish)).then(|| self.accepted(fleet, now))?
+        let MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } = map else { return None };
+        (self.attempted() == Some(*marked)).then(|| self.accepted(fleet, now))?
     }
 
-    /// Records that the marker is correct and names `published`, or nothing. That ends the patch and the contradiction.
-    pub fn marker_confirmed(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
-        match published {
-            Some(publish) => fleet.adopt(publish, now),
+    /// Records that the marker is correct and says `marked`, or nothing. That ends the patch and the contradiction.
+    pub fn marker_confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
+        match marked {
+            Some(marked) => fleet.adopt(marked.publish, now),
             None => fleet.unpublished(),
         }
-        self.published = published;
+        fleet.announcement_observed(marked.and_then(|marked| marked.next), now);
+        self.published = marked.map(|marked| marked.publish);
         self.attempt = None;
         self.doubted_since = None;
     }
@@ -188,7 +216,7 @@ mod tests {
         let detection = Detection { detected, fetched: NOW, linted: NOW };
         let mut publisher = Publisher::default();
         let reason = WriteReason::ContentChanged;
-        publisher.begin_patch(publish(), &MapVersion::Missing, reason, Some(detection), &fleet, NOW);
+        publisher.begin_patch(publish().into(), &MapVersion::Missing, reason, Some(detection), &fleet, NOW);
         (publisher, fleet)
     }
 
@@ -201,10 +229,10 @@ mod tests {
         let (mut publisher, mut fleet) = patched();
         assert!(publisher.map_observed(&MarkerMap::Missing, &mut fleet, NOW).is_none());
         assert!(publisher.map_observed(&map(MarkerEntry::Nothing), &mut fleet, NOW).is_none());
-        let accepted = publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).unwrap();
+        let accepted = publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).unwrap();
         assert_eq!((accepted.publish, publisher.published()), (publish(), Some(publish())));
         // It is one publish, however often the map shows it.
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).is_none());
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
     }
 
     #[test]
@@ -219,7 +247,7 @@ mod tests {
     fn a_refused_patch_never_was() {
         let (mut publisher, mut fleet) = patched();
         publisher.refused();
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish())), &mut fleet, NOW).is_none());
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
         assert_eq!(publisher.published(), None);
     }
 }

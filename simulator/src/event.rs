@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_engine::Fingerprint;
-use rototo_protocol::Publish;
+use rototo_protocol::Marked;
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::follower::ContentSource;
 use rototo_protocol::plan::MarkerEntry;
@@ -97,7 +97,7 @@ pub enum Event {
         operator: usize,
         record: u64,
         version: Option<u64>,
-        publish: Publish,
+        marked: Marked,
         answered: bool,
     },
     PatchAnswer {

@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 use rototo_api::UpdatedAt;
-use rototo_protocol::Publish;
 use rototo_protocol::plan::MarkerEntry;
+use rototo_protocol::{Marked, Publish};
 
 use crate::world::{Claim, World, content};
 
@@ -26,11 +26,11 @@ impl World {
     }
 
     pub fn edit_marker(&mut self, number: u8, later: bool) {
-        let MarkerEntry::Published(publish) = self.api.marker else { return };
+        let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else { return };
         let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
         let time = publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
         let edited = Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) };
         self.api.before_edit = Some(self.api.marker);
-        self.write_marker_by_hand(MarkerEntry::Published(edited));
+        self.write_marker_by_hand(MarkerEntry::Published(edited.into()));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rototo_protocol::Marked;
 use rototo_protocol::fleet::{Moment, Verdict};
 use rototo_protocol::plan::MarkerEntry;
 
@@ -16,7 +17,7 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(25);
 impl World {
     /// Checks what must hold when all has come to rest.
     pub fn check_rest(&mut self) {
-        let MarkerEntry::Published(publish) = self.api.marker else {
+        let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else {
             return self.breaks(Invariant::EveryoneFollows, format!("nothing is published: {:?}", self.api.marker));
         };
         if publish.fingerprint != content(self.git.content) {
@@ -83,7 +84,7 @@ impl World {
     /// Checks that each process has what the marker names which nothing is in the way of. While no operator runs, those are
     /// the ones that can ask a source that has it.
     pub fn check_undisturbed(&mut self) {
-        let MarkerEntry::Published(publish) = self.api.marker else { return };
+        let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else { return };
         let since = self.now.saturating_sub(FOLLOWS_WITHIN);
         let calm = self.disturbed.max(self.faults.operators_down).max(self.faults.operator_cut) < since;
         let operators_serve = calm && self.somebody_serves();

@@ -269,8 +269,8 @@ impl World {
             Event::MapSeen { operator, life } => self.map_seen(operator, life),
             Event::Reconcile { operator, life, armed } => self.reconcile_due(operator, life, armed),
             Event::PollEnded { operator, record, began, found } => self.poll_ended(operator, record, began, found),
-            Event::Patch { operator, record, version, publish, answered } => {
-                self.patch_arrives(operator, record, version, publish, answered);
+            Event::Patch { operator, record, version, marked, answered } => {
+                self.patch_arrives(operator, record, version, marked, answered);
             }
             Event::PatchAnswer { operator, record, accepted } => self.patch_answered(operator, record, accepted),
             Event::StatusPatch { operator, record, version, claim } => {

@@ -197,7 +197,7 @@ impl ChaosEnvironment {
     pub(crate) async fn marker(&self) -> anyhow::Result<Option<Publish>> {
         let marker = self.namespace.marker(WORKSPACE).await?;
         Ok(marker.and_then(|marker| match marker {
-            Marker::Published { fingerprint, updated_at } => {
+            Marker::Published { fingerprint, updated_at, .. } => {
                 Some(Publish { fingerprint, updated_at: updated_at.to_string() })
             }
             Marker::Removed { .. } => None,

@@ -218,7 +218,7 @@ fn report(state: ProcessState, reason: Option<&str>, fingerprint: &str) -> Strin
 async fn a_report_appears_in_the_status_under_the_pod_that_its_token_is_bound_to() {
     let setting = EndpointSetting::new("report").await;
     let marker = setting.scene.marker().await.unwrap();
-    let Marker::Published { fingerprint, updated_at } = &marker else { panic!("{marker:?}") };
+    let Marker::Published { fingerprint, updated_at, .. } = &marker else { panic!("{marker:?}") };
     let mut report: Report =
         serde_json::from_str(&report(ProcessState::Rejected, Some("compile_failed"), fingerprint)).unwrap();
     report.updated_at = Some(*updated_at);

@@ -53,6 +53,7 @@ async fn a_manual_edit_is_put_back_and_counted() {
     let forged = Marker::Published {
         fingerprint: format!("sha256:{}", "0".repeat(64)),
         updated_at: "2099-01-01T00:00:00.000000Z".parse().unwrap(),
+        next: None,
     };
     let edit = json!({ "data": { WORKSPACE: forged.to_json() } });
     let maps = scene.namespace.api::<ConfigMap>();

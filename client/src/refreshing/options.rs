@@ -41,6 +41,8 @@ pub struct RefreshOptions {
     token_file: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
     direct_source: Option<String>,
+    #[cfg(feature = "kubernetes")]
+    prepare: Option<bool>,
 }
 
 impl RefreshOptions {
@@ -217,6 +219,17 @@ impl RefreshOptions {
         self
     }
 
+    /// Decides whether this process prepares what the operator announces: fetches, compiles, and checks a new version
+    /// before it is published, and holds it in memory beside the one that runs. By default it does. Without it, a
+    /// version is fetched once it is published, and what this process would refuse is published first. In the
+    /// environment: `ROTOTO_PREPARE`, `on` or `off`.
+    #[cfg(feature = "kubernetes")]
+    #[must_use]
+    pub fn with_preparation(mut self, prepare: bool) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+
     pub(crate) fn listeners(&self) -> &Listeners {
         &self.listeners
     }
@@ -243,6 +256,8 @@ impl Default for RefreshOptions {
             token_file: None,
             cache_dir: None,
             direct_source: None,
+            #[cfg(feature = "kubernetes")]
+            prepare: None,
         }
     }
 }
@@ -270,6 +285,18 @@ impl RefreshOptions {
 
     pub(crate) fn direct_source(&self) -> Option<String> {
         self.direct_source.clone().or_else(|| from_environment("ROTOTO_DIRECT_SOURCE"))
+    }
+
+    pub(crate) fn prepares(&self) -> crate::error::Result<bool> {
+        match (self.prepare, from_environment("ROTOTO_PREPARE").as_deref()) {
+            (Some(prepare), _) => Ok(prepare),
+            (None, None | Some("on")) => Ok(true),
+            (None, Some("off")) => Ok(false),
+            (None, Some(other)) => Err(crate::error::Error::Environment {
+                name: "ROTOTO_PREPARE",
+                reason: format!("`{other}` is neither `on` nor `off`"),
+            }),
+        }
     }
 
     pub(crate) fn token_file(&self) -> PathBuf {

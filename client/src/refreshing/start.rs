@@ -73,6 +73,7 @@ fn follow_marker(
         token_file: options.token_file(),
         cache_dir: options.cache_dir(),
         stale_after: options.max_staleness(),
+        prepares: options.prepares()?,
         checks: options.checks().clone(),
         direct: direct.map(Arc::new),
         registration: guard.registration().clone(),

@@ -19,7 +19,7 @@ use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::{HttpError, REPORT_LIMIT, TurnedAway};
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::workspace_record::{ReportReceipt, SharedRecord};
+use crate::reconcile::workspace_record::{ReportReceipt, RequeueTime, SharedRecord};
 use crate::workspace_key::WorkspaceKey;
 
 /// The largest number of siblings that one report answers for.
@@ -82,8 +82,10 @@ pub(super) async fn take_report(
     if let Some(after) = applied_first {
         context.metrics().applied(after);
     }
-    if requeue {
-        tokio::spawn(requeue_soon(context.clone(), record, key));
+    match requeue {
+        RequeueTime::Never => {}
+        RequeueTime::Now => context.requeue(&key),
+        RequeueTime::TogetherWithOthers => drop(tokio::spawn(requeue_soon(context.clone(), record, key))),
     }
     Ok(Json(answer))
 }
@@ -93,7 +95,7 @@ fn parsed(body: &[u8]) -> Result<Report, HttpError> {
     let report: Report = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed(
-            "`process` must be a UUID, `fingerprint` that of a content, `reason`, `container`, and `version` at most \
+            "`process` must be a UUID, each `fingerprint` that of a content, each `reason`, `container`, and `version` at most \
              64 letters, digits, and `_-.+`, and `siblings` at most 32",
         ));
     }
@@ -105,10 +107,12 @@ fn plausible(report: &Report) -> bool {
     let code = |text: &String| {
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
-    let codes =
-        [report.reason.as_ref(), report.container.as_ref(), Some(&report.version)].into_iter().flatten().all(code);
-    let fingerprint = report.fingerprint.as_ref().is_none_or(|text| text.parse::<Fingerprint>().is_ok());
-    codes && fingerprint && is_uuid(&report.process) && report.siblings.len() <= SIBLINGS
+    let next = report.next.as_ref();
+    let reasons = [report.reason.as_ref(), next.and_then(|next| next.reason.as_ref())];
+    let codes = [report.container.as_ref(), Some(&report.version)].into_iter().chain(reasons).flatten().all(code);
+    let mut fingerprints = report.fingerprint.iter().chain(next.map(|next| &next.fingerprint));
+    let fingerprints = fingerprints.all(|text| text.parse::<Fingerprint>().is_ok());
+    codes && fingerprints && is_uuid(&report.process) && report.siblings.len() <= SIBLINGS
 }
 
 /// Returns whether a text is a UUID: 32 hexadecimal digits in five groups.

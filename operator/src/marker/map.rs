@@ -10,8 +10,8 @@ use rototo_api::names::{
 use rototo_connection::api_error;
 use serde_json::{Map, Value, json};
 
-use rototo_protocol::Publish;
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
+use rototo_protocol::{Marked, Publish};
 
 /// The contents of the map beside the markers: its owner, and the address at which its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +95,10 @@ impl MapMetadata {
 
 /// Returns the one key that says what is published.
 #[must_use]
-pub fn published(workspace: &str, publish: &Publish) -> Map<String, Value> {
-    let marker = Marker::Published { fingerprint: publish.fingerprint.to_string(), updated_at: publish.updated_at };
+pub fn published(workspace: &str, marked: &Marked) -> Map<String, Value> {
+    let Marked { publish: Publish { fingerprint, updated_at }, next } = marked;
+    let (fingerprint, next) = (fingerprint.to_string(), next.map(Publish::to_next));
+    let marker = Marker::Published { fingerprint, updated_at: *updated_at, next };
     Map::from_iter([(workspace.to_owned(), Value::String(marker.to_json()))])
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
-use rototo_protocol::Publish;
+use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
 use tokio::time::timeout;
 
@@ -62,10 +62,10 @@ impl Markers {
         &self,
         namespace: &str,
         name: &str,
-        publish: Publish,
+        marked: Marked,
         at: &MapVersion,
     ) -> Result<(), WriteError> {
-        let data = map::published(name, &publish);
+        let data = map::published(name, &marked);
         let written = timeout(ANSWERS_WITHIN, self.metadata.write(&self.client, namespace, data, at)).await;
         let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
         self.maps.saw(namespace, Some(Arc::new(map)));

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_engine::Fingerprint;
-use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Fleet, Moment};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
+use rototo_protocol::{Marked, Publish};
 
 use crate::marker::problem::PublishProblem;
 
@@ -39,13 +39,13 @@ impl MarkerRecord {
         self.publisher.map_observed(map, fleet, now)
     }
 
-    /// The marker is as it should be, and names this.
-    pub(crate) fn confirmed(&mut self, published: Option<Publish>, fleet: &mut Fleet, now: Moment) {
-        self.publisher.marker_confirmed(published, fleet, now);
+    /// The marker is as it should be, and says this.
+    pub(crate) fn confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
+        self.publisher.marker_confirmed(marked, fleet, now);
         self.settled();
     }
 
-    /// The API server has accepted the write that was sent.
+    /// The API server has accepted the write that was sent. Returns the publish, if it was one.
     pub(crate) fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let accepted = self.publisher.accepted(fleet, now);
         self.settled();
@@ -61,14 +61,14 @@ impl MarkerRecord {
     /// A write of the marker is about to be sent, for the map in the state `at`.
     pub(crate) fn begin_write(
         &mut self,
-        publish: Publish,
+        marked: Marked,
         at: &MapVersion,
         reason: WriteReason,
         detection: Option<Detection>,
         fleet: &Fleet,
         now: Moment,
     ) {
-        self.publisher.begin_patch(publish, at, reason, detection, fleet, now);
+        self.publisher.begin_patch(marked, at, reason, detection, fleet, now);
     }
 
     /// A write failed with `problem`. One that the API server refused has certainly not happened.
@@ -123,8 +123,15 @@ impl MarkerRecord {
     }
 
     /// Decides what to do about the marker.
-    pub(crate) fn decide(&self, fleet: &Fleet, map: MarkerMap, input: PublishInput, now: Timestamp) -> MarkerPlan {
-        self.publisher.decide(fleet, map, input, now)
+    pub(crate) fn decide(
+        &self,
+        fleet: &Fleet,
+        map: MarkerMap,
+        input: PublishInput,
+        now: Moment,
+        wall: Timestamp,
+    ) -> MarkerPlan {
+        self.publisher.decide(fleet, map, input, now, wall)
     }
 
     /// The publish that the API server has accepted.
@@ -132,8 +139,8 @@ impl MarkerRecord {
         self.publisher.published()
     }
 
-    /// The publish of the write that has no answer.
-    pub(crate) fn attempted(&self) -> Option<Publish> {
+    /// The content of the write that has no answer.
+    pub(crate) fn attempted(&self) -> Option<Marked> {
         self.publisher.attempted()
     }
 
@@ -144,8 +151,9 @@ impl MarkerRecord {
 
     /// Returns whether a write of this content may be sent now. The same content waits after a failure; other content
     /// does not.
-    pub(crate) fn may_write(&self, fingerprint: Fingerprint, now: Instant) -> bool {
-        let same = self.attempted().is_some_and(|attempted| attempted.fingerprint == fingerprint);
+    pub(crate) fn may_write(&self, marked: &Marked, now: Instant) -> bool {
+        let content = |marked: &Marked| (marked.publish.fingerprint, marked.next.map(|next| next.fingerprint));
+        let same = self.attempted().is_some_and(|attempted| content(&attempted) == content(marked));
         !(same && self.next_attempt.is_some_and(|next| now < next))
     }
 

@@ -63,7 +63,7 @@ fn published(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &Op
     let by_marker = || {
         let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
         match context.markers().read(&namespace, &name) {
-            MarkerMap::Ours { marker: MarkerEntry::Published(publish), .. } => Some(Some(publish.fingerprint)),
+            MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } => Some(Some(marked.publish.fingerprint)),
             MarkerMap::Ours { marker: MarkerEntry::Removed(_), .. } => Some(None),
             _ => None,
         }

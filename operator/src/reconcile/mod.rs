@@ -13,6 +13,7 @@ pub(crate) mod progress;
 mod publish;
 mod record_store;
 mod recover;
+mod rehearsal;
 pub(crate) mod report;
 pub(crate) mod scope;
 mod sweep;

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_protocol::Publish;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
-use tracing::{info, warn};
+use rototo_protocol::{Marked, Publish};
+use tracing::{debug, info, warn};
 
 use crate::fleet::clock;
 use crate::marker::map::WriteError;
@@ -16,6 +16,7 @@ use crate::marker::problem::PublishProblem;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
+use crate::reconcile::rehearsal::rules;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -82,14 +83,14 @@ async fn take_turn(
         }
         let map = context.markers().read(&namespace, &name);
         events.extend(landed_before(workspace, shared, context, &map));
-        let (publish, at, reason) = match decide(workspace, shared, context, map) {
+        let (marked, at, reason) = match decide(workspace, shared, context, map) {
             MarkerPlan::Wait => {
                 shared.lock().marker_confirmed(None);
                 return events;
             }
-            MarkerPlan::Keep(publish) => {
-                shared.lock().marker_confirmed(Some(publish));
-                recover_if_lost(workspace, shared, context, &publish);
+            MarkerPlan::Keep(marked) => {
+                shared.lock().marker_confirmed(Some(marked));
+                recover_if_lost(workspace, shared, context, &marked.publish);
                 return events;
             }
             MarkerPlan::Forbidden { owner } => {
@@ -102,10 +103,10 @@ async fn take_turn(
                 }
                 continue;
             }
-            MarkerPlan::Readdress { publish, at } => (publish, at, None),
-            MarkerPlan::Write { publish, at, reason } => (publish, at, Some(reason)),
+            MarkerPlan::Readdress { marked, at } => (marked, at, None),
+            MarkerPlan::Write { marked, at, reason } => (marked, at, Some(reason)),
         };
-        match write(workspace, shared, context, publish, &at, reason).await {
+        match write(workspace, shared, context, marked, &at, reason).await {
             Attempt::Ended(event) => {
                 events.extend(event);
                 return events;
@@ -131,22 +132,26 @@ async fn write(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &OperatorContext,
-    publish: Publish,
+    marked: Marked,
     at: &MapVersion,
     reason: Option<WriteReason>,
 ) -> Attempt {
-    if reason.is_some_and(|reason| !begin_write(workspace, shared, context, publish, at, reason)) {
+    if reason.is_some_and(|reason| !begin_write(workspace, shared, context, marked, at, reason)) {
         return Attempt::Ended(None);
     }
     let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
-    match context.markers().publish(&namespace, &name, publish, at).await {
+    match context.markers().publish(&namespace, &name, marked, at).await {
         Ok(()) => {
             let event = if reason.is_some() {
                 accepted(workspace, shared, context)
             } else {
-                shared.lock().marker_confirmed(Some(publish));
+                shared.lock().marker_confirmed(Some(marked));
                 None
             };
+            if reason == Some(WriteReason::Announcement) {
+                let (announced, namespace, name) = (marked.next.map(|next| next.fingerprint), &namespace, &name);
+                debug!(namespace, name, ?announced, "the marker announces something else");
+            }
             delete_old_snapshots(workspace, shared, context).await;
             Attempt::Ended(event)
         }
@@ -186,6 +191,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
         last_published_name: last_published_name(workspace),
         polled_at: record.source.answered_at().map(clock::moment),
         suspended: workspace.spec.suspend,
+        rehearsal: rules(workspace, &record),
     };
     record.decide(map, input)
 }
@@ -225,19 +231,23 @@ fn begin_write(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
     context: &OperatorContext,
-    publish: Publish,
+    marked: Marked,
     at: &MapVersion,
     reason: WriteReason,
 ) -> bool {
-    // Others use the disk too: a marker must not name content that can't be served.
-    if !context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint) {
+    // Others use the disk too: a marker must not name, or announce, content that can't be served. What it already names
+    // stays.
+    let written = marked.next.or((reason != WriteReason::Announcement).then_some(marked.publish));
+    let is_kept =
+        |publish: &Publish| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &publish.fingerprint);
+    if let Some(Publish { fingerprint, .. }) = written.filter(|written| !is_kept(written)) {
         shared.lock().source.content_lost(Instant::now());
-        let gone = format!("the snapshot {} is gone", publish.fingerprint);
+        let gone = format!("the snapshot {fingerprint} is gone");
         failed(workspace, shared, context, PublishProblem::Unavailable(gone));
         return false;
     }
     let pods = context.pods(workspace);
-    shared.lock().begin_write(publish, at, reason, pods)
+    shared.lock().begin_write(marked, at, reason, pods)
 }
 
 /// The API server has accepted the write: from now on the fleet is counted against this publish.
@@ -270,6 +280,8 @@ fn note(
             warn!(namespace, name, %fingerprint, "put back a marker that somebody else had changed");
             Some(WorkspaceEvent::marker_put_back(&fingerprint.to_string()))
         }
+        // An announcement publishes nothing.
+        WriteReason::Announcement => None,
     }
 }
 

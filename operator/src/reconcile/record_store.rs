@@ -124,7 +124,7 @@ mod tests {
         let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
         let updated_at = "2026-11-20T18:40:00.000000Z".parse().unwrap();
         let mut record = record.lock();
-        record.marker_confirmed(Some(Publish { fingerprint, updated_at }));
+        record.marker_confirmed(Some(Publish { fingerprint, updated_at }.into()));
         record.count_fleet(Pods::default(), Duration::ZERO).verdict
     }
 

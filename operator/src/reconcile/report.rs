@@ -10,16 +10,17 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use rototo_api::condition::{CONVERGED, STALE};
 use rototo_api::convergence::Convergence;
-use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_RECONCILE};
+use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_RECONCILE};
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_protocol::fleet::{FleetView, Verdict};
+use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
 
 use crate::fleet::clock;
 use crate::fleet::pods::PodSelection;
 use crate::reconcile::context::OperatorContext;
+use crate::reconcile::rehearsal::{self, is_published_anyway, rules};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, SourceInput, SourceProblem, StatusInput};
+use crate::status::input::{HeldInput, HeldReason, SourceInput, SourceProblem, StatusInput};
 use crate::status::write::{ReportError, StatusWrite};
 use crate::status::{settled, status, worth_writing};
 use crate::workspace_key::WorkspaceKey;
@@ -42,6 +43,8 @@ struct StatusDecision {
     remembered: RototoWorkspaceStatus,
     /// The time at which the status may change although nothing happens.
     wake: Instant,
+    /// A publish waits for a rehearsal that has just begun.
+    rehearses: bool,
 }
 
 /// Writes the status if it says anything new. Returns the time at which it may change by itself. `term` is the lease
@@ -54,8 +57,10 @@ pub(crate) async fn report(
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
     let wrote = shared.lock().status.last_write();
-    let StatusDecision { next, actual, resource_version, remembered, wake } = decide(workspace, shared, context);
-    if !worth_writing(&actual, &next) {
+    let StatusDecision { next, actual, resource_version, remembered, wake, rehearses } =
+        decide(workspace, shared, context);
+    // A publish must not wait for the API server's answer to a status that the publish changes in a moment.
+    if rehearses || !worth_writing(&actual, &next) {
         return Ok(wake);
     }
     // A status that comes to rest is written at once; one that changes, also from rest, about once a second.
@@ -89,12 +94,14 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     context.metrics().fleet(&key, &fleet);
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);
-    let next = status(&facts(workspace, &record, &fleet, &remembered, now));
+    let rehearsal = record.rehearsal(rules(workspace, &record));
+    let next = status(&facts(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
     context.metrics().held(&key, next.held.is_some());
-    let wake = next_wake(workspace, &record, &fleet, now);
-    StatusDecision { next, actual, resource_version, remembered, wake }
+    let wake = next_wake(workspace, &record, (&fleet, rehearsal.as_ref()), now);
+    let rehearses = rehearsal.is_some_and(|view| is_short(&view));
+    StatusDecision { next, actual, resource_version, remembered, wake, rehearses }
 }
 
 /// Returns the answer to the question whether what is published runs everywhere.
@@ -135,10 +142,15 @@ pub(crate) fn convergence(
     }
 }
 
+/// Returns whether a rehearsal waits, and has just begun.
+fn is_short(view: &RehearsalView) -> bool {
+    view.verdict == RehearsalVerdict::Waiting && clock::now().saturating_sub(view.since) < STATUS_EVERY
+}
+
 fn facts<'a>(
     workspace: &'a RototoWorkspace,
     record: &'a WorkspaceRecord,
-    fleet: &'a FleetView,
+    (fleet, rehearsal): (&'a FleetView, Option<&'a RehearsalView>),
     previous: &'a RototoWorkspaceStatus,
     now: Instant,
 ) -> StatusInput<'a> {
@@ -162,7 +174,9 @@ fn facts<'a>(
         },
         published: record.marker.published(),
         alone: record.marker.is_alone(),
-        held: held(workspace, record),
+        held: held(workspace, record, rehearsal),
+        rehearsal,
+        published_anyway: is_published_anyway(workspace, record),
         problem: record.marker.problem(),
         fleet,
         behind_for: behind_for(fleet),
@@ -172,8 +186,11 @@ fn facts<'a>(
     }
 }
 
-fn held(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<HeldInput> {
-    let shrink = record.held()?.shrink;
+fn held(workspace: &RototoWorkspace, record: &WorkspaceRecord, rehearsal: Option<&RehearsalView>) -> Option<HeldInput> {
+    let shrinks = record.held().map(|held| (HeldReason::Shrinks(held.shrink), ANNOTATION_ALLOW_SHRINK));
+    let rehearsal = rehearsal.filter(|view| record.publishable() == Some(view.next.fingerprint));
+    let rehearsed = || Some((rehearsal::held(rehearsal?)?, ANNOTATION_PUBLISH_ANYWAY));
+    let (reason, annotation) = shrinks.or_else(rehearsed)?;
     let candidate = record.source.accepted()?;
     let fingerprint = candidate.fingerprint.to_string();
     let revision = candidate.revision.as_ref();
@@ -182,10 +199,8 @@ fn held(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<HeldInp
     Some(HeldInput {
         revision: revision.map_or_else(|| fingerprint.clone(), ToString::to_string),
         fingerprint,
-        shrink,
-        release: format!(
-            "kubectl annotate rototoworkspace {workspace} -n {namespace} --overwrite {ANNOTATION_ALLOW_SHRINK}={name}"
-        ),
+        reason,
+        release: format!("kubectl annotate rototoworkspace {workspace} -n {namespace} --overwrite {annotation}={name}"),
     })
 }
 
@@ -206,11 +221,17 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
 }
 
 /// The time at which the status may change although nothing happens.
-fn next_wake(workspace: &RototoWorkspace, record: &WorkspaceRecord, fleet: &FleetView, now: Instant) -> Instant {
+fn next_wake(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    (fleet, rehearsal): (&FleetView, Option<&RehearsalView>),
+    now: Instant,
+) -> Instant {
     let within = workspace.spec.converge_within();
     let deadline = behind_for(fleet).filter(|since| *since <= within);
     let deadline = deadline.map(|since| now + (within - since) + Duration::from_millis(1));
-    let change = fleet.next_change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
+    let change = fleet.next_change.into_iter().chain(rehearsal.and_then(|view| view.next_change)).min();
+    let change = change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
     let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
     let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now)];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);

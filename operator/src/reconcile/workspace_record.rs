@@ -13,11 +13,13 @@ use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
-use rototo_protocol::Publish;
-use rototo_protocol::fleet::{Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, ReportOutcome};
+use rototo_protocol::fleet::{
+    Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, RehearsalRules, RehearsalView, ReportOutcome,
+};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 use rototo_protocol::windows::Windows;
+use rototo_protocol::{Marked, Publish};
 
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
@@ -54,10 +56,21 @@ pub(crate) struct WorkspaceRecord {
 /// The answer to a report, and what has to be done about it.
 pub(crate) struct ReportReceipt {
     pub(crate) answer: ReportResponse,
-    /// A reconcile has to be asked for.
-    pub(crate) requeue: bool,
+    /// The time at which a reconcile has to be asked for.
+    pub(crate) requeue: RequeueTime,
     /// The time since the detection of a publish that this process applied first with this report.
     pub(crate) applied_first: Option<Duration>,
+}
+
+/// The time at which a report makes a reconcile necessary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequeueTime {
+    /// The report says nothing new, or a reconcile is about to be asked for.
+    Never,
+    /// Soon, for all reports that arrive together.
+    TogetherWithOthers,
+    /// At once: a publish waits for it.
+    Now,
 }
 
 /// One record, shared between the reconciler and requests over HTTP. It is locked for moments only, never across an
@@ -113,29 +126,30 @@ impl WorkspaceRecord {
 
     /// Decides what to do about the marker.
     pub(super) fn decide(&self, map: MarkerMap, input: PublishInput) -> MarkerPlan {
-        self.marker.decide(&self.fleet, map, input, Timestamp::now())
+        self.marker.decide(&self.fleet, map, input, clock::now(), Timestamp::now())
     }
 
-    /// The marker is as it should be, and names this.
-    pub(super) fn marker_confirmed(&mut self, published: Option<Publish>) {
-        self.marker.confirmed(published, &mut self.fleet, clock::now());
+    /// The marker is as it should be, and says this.
+    pub(super) fn marker_confirmed(&mut self, marked: Option<Marked>) {
+        self.marker.confirmed(marked, &mut self.fleet, clock::now());
         self.note_variables();
     }
 
     /// A write of the marker is about to be sent to a fleet with these pods. Returns `false` if that has to wait,
     /// because the same write has just failed.
-    pub(super) fn begin_write(&mut self, publish: Publish, at: &MapVersion, reason: WriteReason, pods: Pods) -> bool {
-        if !self.marker.may_write(publish.fingerprint, Instant::now()) {
+    pub(super) fn begin_write(&mut self, marked: Marked, at: &MapVersion, reason: WriteReason, pods: Pods) -> bool {
+        if !self.marker.may_write(&marked, Instant::now()) {
             return false;
         }
-        let candidate = self.source.candidate_of(publish.fingerprint);
+        let candidate = self.source.candidate_of(marked.publish.fingerprint);
         let detection = candidate.map(|candidate| detection(candidate.times));
         self.fleet.observe(pods);
-        self.marker.begin_write(publish, at, reason, detection, &self.fleet, clock::now());
+        self.marker.begin_write(marked, at, reason, detection, &self.fleet, clock::now());
         true
     }
 
-    /// The API server has accepted the write that was sent, and the fleet has these pods.
+    /// The API server has accepted the write that was sent, and the fleet has these pods. Returns the publish, if the
+    /// write was one.
     pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
         self.fleet.observe(pods);
         let accepted = self.marker.accepted(&mut self.fleet, clock::now());
@@ -174,11 +188,22 @@ impl WorkspaceRecord {
         self.fleet.listening_interrupted(clock::now());
     }
 
+    /// The content of the marker, as this process knows it.
+    pub(super) fn marked(&self) -> Option<Marked> {
+        Some(Marked { publish: self.marker.published()?, next: self.fleet.announced_publish() })
+    }
+
+    /// The rehearsal of the announced publish, by these rules.
+    pub(super) fn rehearsal(&self, rules: RehearsalRules) -> Option<RehearsalView> {
+        self.fleet.rehearsal(rules, clock::now())
+    }
+
     /// The snapshots that must not be deleted: of what the marker names or is about to, of what processes run, and of
     /// what status remembers.
     pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
         let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
-        let publishes = self.marker.published().into_iter().chain(self.marker.attempted());
+        let marked = self.marked().into_iter().chain(self.marker.attempted());
+        let publishes = marked.flat_map(|marked| [Some(marked.publish), marked.next]).flatten();
         remembered
             .chain(publishes.map(|publish| publish.fingerprint))
             .chain(self.fleet.named())
@@ -221,7 +246,13 @@ impl WorkspaceRecord {
         };
         let applied_first = taken.applied_first;
         // A heartbeat that says nothing new is no reason to count anew.
-        let requeue = taken.news && !std::mem::replace(&mut self.requeue_pending, true);
+        let requeue = match taken {
+            ReportOutcome { decides: true, .. } => RequeueTime::Now,
+            ReportOutcome { news: true, .. } if !std::mem::replace(&mut self.requeue_pending, true) => {
+                RequeueTime::TogetherWithOthers
+            }
+            _ => RequeueTime::Never,
+        };
         Some(Ok(ReportReceipt { answer: self.answer(taken, Instant::now()), requeue, applied_first }))
     }
 
@@ -245,6 +276,7 @@ impl WorkspaceRecord {
             next_report_in_ms: millis(taken.next),
             report_applied_within_ms: millis(taken.applied_within),
             siblings: taken.siblings,
+            next: self.fleet.announced_publish().map(Publish::to_next),
         }
     }
 

@@ -4,12 +4,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
-use rototo_api::workspace::RototoWorkspaceStatus;
-use rototo_protocol::fleet::{FleetView, Verdict as Fleet};
+use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
+use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict as Fleet};
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
-use crate::status::input::StatusInput;
+use crate::status::input::{HeldReason, StatusInput};
 use crate::status::short::{MESSAGE, bounded, short_fingerprint, short_revision};
 
 /// Returns the conditions of `status`, whose other fields are set.
@@ -130,15 +130,36 @@ fn lint_passed(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
 /// about what the marker names.
 fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
     let held = status.held.as_ref()?;
-    let of = facts.held.as_ref().map_or_else(String::new, |held| format!(" of {}", held.shrink.published));
-    let (revision, removes, release) = (short_revision(&held.revision), held.removes, &held.release);
-    Some(ConditionState::fails(
-        reason::SHRINK_HELD,
-        format!(
-            "{revision} would remove {removes}{of} published variables and is held; what was published before runs on. \
-             To publish it: {release}"
-        ),
-    ))
+    let (revision, release) = (short_revision(&held.revision), &held.release);
+    let now = facts.held.as_ref().map(|held| &held.reason);
+    let named: Vec<_> = held.processes.iter().map(in_words).collect();
+    let named = named.join(", ");
+    let (reason, why) = match held.reason.as_str() {
+        reason::REFUSED_IN_REHEARSAL => {
+            (reason::REFUSED_IN_REHEARSAL, format!("is refused in its rehearsal by {named}, and is held"))
+        }
+        reason::REHEARSAL_INCOMPLETE => {
+            let count = match now {
+                Some(HeldReason::Incomplete { prepared, expected, .. }) => format!("{prepared} of {expected}"),
+                _ => "too few".to_owned(),
+            };
+            (reason::REHEARSAL_INCOMPLETE, format!("is held: {count} processes have prepared it; missing: {named}"))
+        }
+        _ => {
+            let of = match now {
+                Some(HeldReason::Shrinks(shrink)) => format!(" of {}", shrink.published),
+                _ => String::new(),
+            };
+            (reason::SHRINK_HELD, format!("would remove {}{of} published variables and is held", held.removes))
+        }
+    };
+    let message = format!("{revision} {why}; what was published before runs on. To publish it: {release}");
+    Some(ConditionState::fails(reason, message))
+}
+
+fn in_words(process: &Straggler) -> String {
+    let reason = process.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("{} ({}{reason})", process.name, process.state)
 }
 
 fn published(facts: &StatusInput<'_>) -> ConditionState {
@@ -296,6 +317,11 @@ fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
     }
     if !facts.source.current {
         return Some(ConditionState::warns(reason::POLLING, "the source is being polled"));
+    }
+    if let Some(rehearsal) = facts.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting) {
+        let RehearsalView { prepared, expected, .. } = rehearsal;
+        let message = format!("{prepared} of {expected} processes have prepared the newest revision");
+        return Some(ConditionState::warns(reason::REHEARSING, message));
     }
     let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, reason};
-use rototo_api::workspace::RototoWorkspaceStatus;
+use rototo_api::workspace::{HeldStatus, RototoWorkspaceStatus};
 
 /// An Event for people who run `kubectl describe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl WorkspaceEvent {
 pub fn events(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Vec<WorkspaceEvent> {
     [published(previous, next), lint_refused(previous, next), recovered(previous, next)]
         .into_iter()
-        .chain([publish_failed(previous, next), deadline_exceeded(previous, next), shrink_held(previous, next)])
+        .chain([publish_failed(previous, next), deadline_exceeded(previous, next), held(previous, next)])
         .flatten()
         .collect()
 }
@@ -79,13 +79,16 @@ fn publish_failed(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus
         .map(|condition| warning(reason::PUBLISH_FAILED, condition.message.clone()))
 }
 
-fn shrink_held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
+fn held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {
     let held = next.held.as_ref()?;
-    if previous.held.as_ref().is_some_and(|before| before.revision == held.revision) {
+    let same = |before: &HeldStatus| before.revision == held.revision && before.reason == held.reason;
+    if previous.held.as_ref().is_some_and(same) {
         return None;
     }
-    let message = condition(next, READY).filter(|ready| ready.reason == reason::SHRINK_HELD)?.message.clone();
-    Some(warning(reason::SHRINK_HELD, message))
+    let reasons = [reason::SHRINK_HELD, reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE];
+    let reason = reasons.into_iter().find(|reason| *reason == held.reason)?;
+    let message = condition(next, READY).filter(|ready| ready.reason == reason)?.message.clone();
+    Some(warning(reason, message))
 }
 
 fn deadline_exceeded(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Option<WorkspaceEvent> {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus};
+use rototo_api::condition::reason;
+use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus, Straggler};
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::FleetView;
+use rototo_protocol::fleet::{FleetView, RehearsalView};
 use rototo_protocol::hold::Shrink;
 
 use crate::marker::problem::PublishProblem;
@@ -28,6 +29,10 @@ pub struct StatusInput<'a> {
     pub alone: bool,
     /// The newest content, if it is held until a person allows it.
     pub held: Option<HeldInput>,
+    /// The rehearsal of the announced publish.
+    pub rehearsal: Option<&'a RehearsalView>,
+    /// A person has asked to publish the newest content whatever processes report about it.
+    pub published_anyway: bool,
     /// The reason why the marker is not what it should be.
     pub problem: Option<&'a PublishProblem>,
     /// The fleet as it was counted.
@@ -49,10 +54,43 @@ pub struct HeldInput {
     pub revision: String,
     /// The fingerprint of its content.
     pub fingerprint: String,
-    /// What its publish would remove.
-    pub shrink: Shrink,
+    /// The reason for which it is held.
+    pub reason: HeldReason,
     /// The command that releases it.
     pub release: String,
+}
+
+/// The reason for which content is held.
+#[derive(Clone, Debug)]
+pub enum HeldReason {
+    /// Its publish would remove most variables.
+    Shrinks(Shrink),
+    /// These processes refuse it in its rehearsal.
+    Refused {
+        /// The first ten of them, by name.
+        processes: Vec<Straggler>,
+    },
+    /// Too few processes have prepared it.
+    Incomplete {
+        /// The number of those that have.
+        prepared: u32,
+        /// The number of those that there should be.
+        expected: u32,
+        /// The first ten, by name, that have not.
+        processes: Vec<Straggler>,
+    },
+}
+
+impl HeldReason {
+    /// Returns the reason that `Ready` has.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Shrinks(_) => reason::SHRINK_HELD,
+            Self::Refused { .. } => reason::REFUSED_IN_REHEARSAL,
+            Self::Incomplete { .. } => reason::REHEARSAL_INCOMPLETE,
+        }
+    }
 }
 
 /// The state of the source.

@@ -21,10 +21,10 @@ use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic, RejectedStatus,
     RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
 };
-use rototo_protocol::fleet::{FleetView, Millis};
+use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict};
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::StatusInput;
+use crate::status::input::{HeldReason, StatusInput};
 use crate::status::short::{FINDING, LAYER, MESSAGE, REQUEST, REVISION, bounded, short_fingerprint, short_revision};
 
 /// The number of publishes that a status remembers.
@@ -146,17 +146,25 @@ fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
 
 fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
     let before = facts.previous.held.as_ref();
-    // What an earlier operator process held is held until the source is polled again.
-    if facts.source.candidate.is_none() {
+    // What an earlier operator process held is held until the source is polled again, and every process has reported.
+    let rehearsed = facts.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
+    let rehearsed = rehearsed.map(|view| view.next.fingerprint.to_string());
+    let same = before.filter(|before| rehearsed.as_ref() == Some(&before.fingerprint));
+    if facts.source.candidate.is_none() || same.is_some() {
         return before.cloned();
     }
     let held = facts.held.as_ref()?;
-    let same = before.filter(|before| before.revision == held.revision);
+    let same = before.filter(|before| before.revision == held.revision && before.reason == held.reason.name());
+    let (removes, processes) = match &held.reason {
+        HeldReason::Shrinks(shrink) => (u32::try_from(shrink.removed).unwrap_or(u32::MAX), Vec::new()),
+        HeldReason::Refused { processes } | HeldReason::Incomplete { processes, .. } => (0, processes.clone()),
+    };
     Some(HeldStatus {
         revision: held.revision.clone(),
         fingerprint: held.fingerprint.clone(),
-        reason: reason::SHRINK_HELD.to_owned(),
-        removes: u32::try_from(held.shrink.removed).unwrap_or(u32::MAX),
+        reason: held.reason.name().to_owned(),
+        removes,
+        processes,
         since: same.map_or(Time(facts.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
@@ -208,6 +216,7 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
             fingerprint: published.fingerprint.clone(),
             revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
             updated_at: published.updated_at,
+            anyway: facts.published_anyway && was_held_by_rehearsal(facts, published),
             converged_millis: None,
         };
         history.insert(0, entry);
@@ -217,6 +226,12 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
         newest.converged_millis = newest.converged_millis.or(millis.all);
     }
     history
+}
+
+/// Returns whether processes had refused, or not prepared, what is published now.
+fn was_held_by_rehearsal(facts: &StatusInput<'_>, published: &PublishedStatus) -> bool {
+    let held = facts.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
+    held.is_some_and(|held| held.reason != reason::SHRINK_HELD)
 }
 
 /// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,

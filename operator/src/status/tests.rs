@@ -1,5 +1,7 @@
 //! Tests of the status. Each gives facts and reads the conditions, as a person would.
 
+mod held;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,15 +9,14 @@ use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::Verdict as Fleet;
-use rototo_protocol::hold::Shrink;
+use rototo_protocol::fleet::{RehearsalView, Verdict as Fleet};
 use rototo_protocol::windows::{HEARTBEAT, Windows};
 
 use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, HeldReason, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -30,6 +31,8 @@ struct StatusCase {
     behind_for: Option<Duration>,
     selector_usable: bool,
     current: bool,
+    rehearsal: Option<RehearsalView>,
+    published_anyway: bool,
     previous: RototoWorkspaceStatus,
 }
 
@@ -105,6 +108,8 @@ impl StatusCase {
             behind_for: None,
             selector_usable: true,
             current: true,
+            rehearsal: None,
+            published_anyway: false,
             previous: RototoWorkspaceStatus::default(),
         };
         world.previous = world.status();
@@ -133,6 +138,8 @@ impl StatusCase {
             published: self.published,
             alone: self.alone,
             held: self.held.clone(),
+            rehearsal: self.rehearsal.as_ref(),
+            published_anyway: self.published_anyway,
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
             behind_for: self.behind_for,
@@ -456,47 +463,6 @@ fn conditions_and_events_take_their_reasons_from_one_list() {
     }
 }
 
-#[test]
-fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
-    let mut world = StatusCase::new();
-    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
-    world.held = Some(HeldInput {
-        revision: format!("main@sha1:{}", "b".repeat(40)),
-        fingerprint: fingerprint("B").to_string(),
-        shrink: Shrink { removed: 12, published: 14 },
-        release: "kubectl annotate".to_owned(),
-    });
-    assert_eq!(
-        world.conditions(),
-        [
-            "Ready=False/ShrinkHeld",
-            "SourceReady=True/Fetched",
-            "LintPassed=True/Passed",
-            "Published=True/Published",
-            "Converged=True/Converged"
-        ]
-    );
-    let status = world.status();
-    assert_eq!(
-        status.conditions[0].message,
-        "main@sha1:bbbbbbbb would remove 12 of 14 published variables and is held; what was published before runs on. \
-         To publish it: kubectl annotate"
-    );
-    let held = status.held.clone().unwrap();
-    assert_eq!((held.removes, held.reason.as_str()), (12, "ShrinkHeld"));
-    assert_eq!(world.events(), [reason::SHRINK_HELD]);
-    // An operator that has just started has not polled yet, and repeats what is known without another Event.
-    world.previous = status;
-    assert!(world.events().is_empty());
-    (world.candidate, world.held) = (None, None);
-    assert_eq!(world.status().held, Some(held));
-    assert_eq!(world.conditions()[0], "Ready=False/ShrinkHeld");
-    // A newer revision that is not held ends it.
-    world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
-    assert_eq!(world.status().held, None);
-    assert_eq!(world.conditions()[0], "Ready=True/Converged");
-}
-
 /// The author of a workspace, the owner of its object, its git host, and its pods say as much as they can.
 #[test]
 fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
@@ -519,13 +485,13 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     refused.revision = Some(revision(0).parse().unwrap());
     case.candidate = Some(Arc::new(refused));
     case.problem = Some(PublishProblem::Refused(megabyte.clone()));
+    let straggler = Straggler { name: "p".repeat(253), state: "rejected".to_owned(), reason: Some("r".repeat(64)) };
     case.held = Some(HeldInput {
         revision: revision(2),
         fingerprint: fingerprint("B").to_string(),
-        shrink: Shrink { removed: usize::MAX, published: usize::MAX },
+        reason: HeldReason::Refused { processes: vec![straggler.clone(); 10] },
         release: "kubectl annotate".to_owned(),
     });
-    let straggler = Straggler { name: "p".repeat(253), state: "rejected".to_owned(), reason: Some("r".repeat(64)) };
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {
         (published.revision, published.revisions) = (Some(revision(1)), (1..=10).map(revision).collect());
@@ -534,6 +500,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         fingerprint: publish("A", second).fingerprint.to_string(),
         revision: Some(bounded(&revision(second), REVISION)),
         updated_at: publish("A", second).updated_at,
+        anyway: true,
         converged_millis: Some(1),
     });
     case.previous.history = publishes.collect();

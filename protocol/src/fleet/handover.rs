@@ -9,7 +9,7 @@ use rototo_api::evidence::{FleetEvidence, PodReference, ProcessEvidence};
 use rototo_api::fleet::Report;
 
 use super::process::{Process, ProcessId};
-use super::{Fleet, FleetStart, Moment, last_report};
+use super::{Fleet, FleetStart, Moment, ReportedPreparation, last_report};
 
 /// Returns whether the lease passed directly from the process that led after `sender` changes of the holder to the one
 /// that leads after `own` changes. Otherwise somebody else took reports in between, and the evidence does not count.
@@ -65,6 +65,8 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         updated_at: publish.map(|publish| publish.updated_at),
         state: process.last_report.state,
         reason: process.last_report.reason.clone(),
+        prepares: process.last_report.prepares,
+        next: process.last_report.next.as_ref().map(ReportedPreparation::to_report),
         ..Report::default()
     };
     ProcessEvidence {

@@ -15,10 +15,11 @@
 //! - [`pods`]: pods by the state of their containers, and the ends that the kubelet has reported.
 //! - `verdict`: the present, *every process that counts runs the publish*.
 //! - `cohort`: the past, *the publish took this long to reach everyone who was there*.
+//! - `rehearsal`: the future, *may the announced publish be published?*
 //! - `handover`: the evidence that one operator process passes on to the next.
 //! - `view`: both, with counts and stragglers, for status and metrics.
 //!
-//! `cohort`, `pods`, `process`, and `room` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
+//! `cohort`, `pods`, `process`, `rehearsal`, and `room` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
 //! the files of their subjects.
 
 mod cohort;
@@ -27,6 +28,7 @@ mod handover;
 mod histories;
 pub mod pods;
 mod process;
+mod rehearsal;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -45,11 +47,13 @@ use crate::windows::Windows;
 
 use cohort::{Cohort, Member};
 use process::{LastReport, Liveness, Process};
+use rehearsal::{Rehearsal, ReportedPreparation};
 
 pub use cohort::{Millis, PublishTimes};
 pub use handover::passed_directly;
 pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
+pub use rehearsal::{RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView};
 pub use room::{NoRoom, PROCESSES, PROCESSES_PER_POD, UNBOUND_PROCESSES};
 pub use verdict::Verdict;
 pub use view::FleetView;
@@ -85,6 +89,7 @@ pub struct Fleet {
     processes: BTreeMap<ProcessId, Process>,
     pods: Pods,
     goal: Option<Goal>,
+    rehearsal: Option<Rehearsal>,
     /// The time since which this operator receives reports without a lapse of its lease.
     listening_since: Moment,
     /// True while the operator claims nothing, because a process may exist that has not reported.
@@ -151,6 +156,8 @@ pub struct ReportOutcome {
     pub applied_within: Duration,
     /// True if the counts may have changed.
     pub news: bool,
+    /// True if the rehearsal of the announced publish may be over.
+    pub decides: bool,
     /// The time from detection until this process applied the publish. Present when a process of the cohort reports
     /// that for the first time.
     pub applied_first: Option<Duration>,
@@ -172,6 +179,7 @@ impl Fleet {
             processes: BTreeMap::new(),
             pods: Pods::default(),
             goal: None,
+            rehearsal: None,
             listening_since: now,
             recounting,
             counted_before,
@@ -299,6 +307,7 @@ impl Fleet {
             next,
             applied_within: self.applied_within(),
             news: false,
+            decides: false,
             applied_first: None,
             siblings: Vec::new(),
         };
@@ -318,7 +327,8 @@ impl Fleet {
         }
         let last_report = last_report(report);
         // The report of a process that was silent is news, too.
-        let news = new || process.last_report != last_report || now >= process.silent_at();
+        let news = new || process.last_report.differs_from(&last_report) || now >= process.silent_at();
+        let prepares = process.last_report.next != last_report.next;
         process.sequence = report.sequence.or(process.sequence);
         process.last_report = last_report;
         process.last_report_at = now;
@@ -332,10 +342,11 @@ impl Fleet {
             self.recounted.insert(id.clone());
         }
         let applied_first = self.applies(&id, age, report.applied_ms_ago.map(Duration::from_millis), now);
+        let decides = self.note_preparation(&id) && prepares;
         self.take_testimony(&id, report, now);
         self.notice_unknown_publish(&id, now);
         let siblings = self.silent_siblings(&id, now);
-        Ok(ReportOutcome { news, applied_within: self.applied_within(), applied_first, siblings, ..taken })
+        Ok(ReportOutcome { news, decides, applied_within: self.applied_within(), applied_first, siblings, ..taken })
     }
 
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
@@ -485,5 +496,11 @@ fn last_report(report: &Report) -> LastReport {
     let fingerprint = report.fingerprint.as_ref().and_then(|text| text.parse().ok());
     let publish = fingerprint.zip(report.updated_at);
     let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
-    LastReport { state: report.state, publish, reason: report.reason.clone() }
+    LastReport {
+        state: report.state,
+        publish,
+        reason: report.reason.clone(),
+        prepares: report.prepares,
+        next: ReportedPreparation::of(report),
+    }
 }

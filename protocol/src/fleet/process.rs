@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rototo_api::fleet::{Pid, ProcessState, Report};
 
-use super::{Fleet, Moment, Pods};
+use super::{Fleet, Moment, Pods, ReportedPreparation};
 use crate::Publish;
 use crate::windows::Windows;
 
@@ -51,6 +51,17 @@ pub(super) struct LastReport {
     pub(super) state: ProcessState,
     pub(super) publish: Option<Publish>,
     pub(super) reason: Option<String>,
+    /// True if the process prepares an announced publish.
+    pub(super) prepares: bool,
+    /// What it reports about the announced publish.
+    pub(super) next: Option<ReportedPreparation>,
+}
+
+impl LastReport {
+    /// Returns whether another report says something else about what the process runs.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        (self.state, &self.publish, &self.reason) != (other.state, &other.publish, &other.reason)
+    }
 }
 
 /// The state of a process with respect to the count.
@@ -118,7 +129,7 @@ impl Process {
         Self {
             pod_name,
             sequence: None,
-            last_report: LastReport { state: report.state, publish: None, reason: None },
+            last_report: LastReport { state: report.state, publish: None, reason: None, prepares: false, next: None },
             last_report_at: now,
             promised: now,
             was_there: None,

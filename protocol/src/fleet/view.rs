@@ -139,6 +139,6 @@ impl FleetView {
     }
 }
 
-fn name<'a>(id: &'a ProcessId, pod: Option<&'a str>) -> &'a str {
+pub(super) fn name<'a>(id: &'a ProcessId, pod: Option<&'a str>) -> &'a str {
     pod.unwrap_or(&id.process)
 }

@@ -6,12 +6,13 @@
 //!
 //! - The content that runs is replaced only by content that was fetched or recalled from the disk, verified, and
 //!   compiled. Nothing else removes it.
-//! - At most one fetch and one report are under way. The fetch of a superseded publish is cancelled.
+//! - At most one fetch and one report are under way. The fetch of a superseded publish is cancelled. An announced
+//!   publish is fetched only once the desired one runs.
 //! - The desired publish comes from the marker alone, and whatever the watch shows is accepted. A report response that
 //!   names something else makes the process list the marker again.
 //!
-//! `reported_state` and `reporting` import this module, and it imports them: [`FollowerState`] is one state, and its methods
-//! stand in the files of their subjects.
+//! `reported_state`, `reporting`, and `standby` import this module, and it imports them: [`FollowerState`] is one state, and
+//! its methods stand in the files of their subjects.
 
 use std::time::Duration;
 
@@ -21,15 +22,17 @@ use rototo_engine::Fingerprint;
 
 use self::fault::{Fault, FaultKind};
 use self::reporting::Reporting;
-use crate::Publish;
+use self::standby::Standby;
 use crate::backoff::Backoff;
+use crate::{Marked, Publish};
 
-pub use self::reported_state::{ReportedState, combine};
+pub use self::reported_state::{ReportedNext, ReportedState, combine};
 pub use self::reporting::heartbeat;
 
 pub mod fault;
 mod reported_state;
 mod reporting;
+mod standby;
 
 /// The marker of this workspace, as the doorbell shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +43,8 @@ pub enum ObservedMarker {
     NoMarker,
     /// The workspace was removed at that time.
     Removed(UpdatedAt),
-    /// The marker names this publish.
-    Published(Publish),
+    /// The marker names a publish, and may announce another.
+    Published(Marked),
     /// The workspace has a marker that this process can't read.
     Unreadable(Fault),
 }
@@ -100,8 +103,10 @@ pub enum FollowerAction {
     },
     /// Cancel the fetch that is under way.
     CancelFetch,
-    /// Resolve from the content that was just loaded.
+    /// Resolve from the content that was just loaded, or that is held.
     Swap(Publish),
+    /// Hold the content that was just loaded beside what runs, for as long as [`FollowerState::held`] names it.
+    Hold(Fingerprint),
     /// Keep the running content, which now is this publish and of this revision.
     Rename {
         /// The publish.
@@ -159,10 +164,11 @@ pub struct FollowerState {
     running: Option<Publish>,
     /// The revision of the running publish, if the operator has named it.
     revision: Option<String>,
-    /// The fetch of the desired content, under way or waiting for its next attempt.
+    /// The fetch of the desired or the announced content, under way or waiting for its next attempt.
     fetch: Option<FetchProgress>,
-    /// The last publish that this process refused.
+    /// The last desired publish that this process refused.
     refused: Option<RefusedPublish>,
+    standby: Standby,
     /// The fault of the watch while it is interrupted.
     watch: Option<Fault>,
     /// The time by which the watch should have shown what a report response has named.
@@ -189,7 +195,7 @@ enum Desired {
     Unreadable { before: Option<Publish>, fault: Fault },
 }
 
-/// The fetch of the desired content.
+/// The fetch of content.
 #[derive(Clone, Debug)]
 struct FetchProgress {
     fingerprint: Fingerprint,
@@ -211,6 +217,15 @@ struct RefusedPublish {
     again: Duration,
 }
 
+impl RefusedPublish {
+    /// Returns the refusal of `publish`, which may follow an earlier one.
+    fn after(before: Option<Self>, publish: Publish, fault: Fault, tick: StepTime) -> Self {
+        let before = before.filter(|refused| refused.publish == publish);
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        Self { publish, fault, times, again: tick.now + REFUSAL_BACKOFF.delay(times, tick.chance) }
+    }
+}
+
 impl FollowerState {
     /// Creates the state of a process that begins to follow at time zero. `stale_after` overrides the operator's value.
     pub fn new(stale_after: Option<Duration>, disk: DiskCache) -> Self {
@@ -220,6 +235,7 @@ impl FollowerState {
             revision: None,
             fetch: None,
             refused: None,
+            standby: Standby::default(),
             watch: None,
             watch_due: None,
             stale_after,
@@ -259,8 +275,12 @@ impl FollowerState {
     fn observe_marker(&mut self, marker: ObservedMarker) {
         self.watch = None;
         self.watch_due = None;
+        self.standby.announce(match &marker {
+            ObservedMarker::Published(marked) => marked.next,
+            _ => None,
+        });
         self.desired = match marker {
-            ObservedMarker::Published(publish) => Desired::Publish(publish),
+            ObservedMarker::Published(marked) => Desired::Publish(marked.publish),
             ObservedMarker::Unreadable(fault) => Desired::Unreadable { before: self.desired.publish(), fault },
             nothing => Desired::Nothing(nothing),
         };
@@ -273,20 +293,28 @@ impl FollowerState {
         tick: StepTime,
         actions: &mut Vec<FollowerAction>,
     ) {
-        // The fetch is always one of the desired content, so content that is no longer desired finds no fetch here.
-        let Some(publish) = self.desired.publish() else { return };
-        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint
-        {
-            if supply == ContentSource::Disk && self.running.is_none() {
-                // The marker shows that the content is right, but the age of that is unknown until the operator
-                // answers.
-                self.fresh_until = tick.now;
-            }
-            self.running = Some(publish);
-            self.revision = None;
-            self.refused = None;
-            actions.push(FollowerAction::Swap(publish));
+        // The fetch is always one of content that is still wanted, so content of an earlier marker finds no fetch here.
+        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_none() {
+            return;
         }
+        match self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) {
+            Some(publish) => {
+                if supply == ContentSource::Disk && self.running.is_none() {
+                    // The marker shows that the content is right, but the age of that is unknown until the operator
+                    // answers.
+                    self.fresh_until = tick.now;
+                }
+                self.swap(publish, actions);
+            }
+            None => actions.extend(self.standby.hold(fingerprint).then_some(FollowerAction::Hold(fingerprint))),
+        }
+    }
+
+    fn swap(&mut self, publish: Publish, actions: &mut Vec<FollowerAction>) {
+        self.running = Some(publish);
+        self.revision = None;
+        self.refused = None;
+        actions.push(FollowerAction::Swap(publish));
     }
 
     fn wait_to_fetch(&mut self, fault: Fault, tick: StepTime) {
@@ -299,12 +327,12 @@ impl FollowerState {
     }
 
     fn refuse(&mut self, fingerprint: Fingerprint, fault: Fault, tick: StepTime) {
-        let Some(publish) = self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) else { return };
-        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() {
-            let before = self.refused.take().filter(|refused| refused.publish == publish);
-            let times = before.map_or(1, |before| before.times.saturating_add(1));
-            let again = tick.now + REFUSAL_BACKOFF.delay(times, tick.chance);
-            self.refused = Some(RefusedPublish { publish, fault, times, again });
+        if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_none() {
+            return;
+        }
+        match self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) {
+            Some(publish) => self.refused = Some(RefusedPublish::after(self.refused.take(), publish, fault, tick)),
+            None => self.standby.refuse(fingerprint, fault, tick),
         }
     }
 
@@ -331,15 +359,20 @@ impl FollowerState {
         if let Some(refused) = &mut self.refused {
             refused.again = tick.now;
         }
+        self.standby.try_again(tick);
     }
 
-    /// Compares what runs with what is desired. No other function begins or ends a fetch because of what is desired.
+    /// Compares what runs and what is held with what is desired and announced. No other function begins or ends a
+    /// fetch because of that.
     fn reconcile_desired(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
+        self.promote(actions);
+        self.fetch_missing(tick, actions);
+        self.take_new_name(actions);
+    }
+
+    fn fetch_missing(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         let missing = self.desired.publish().filter(|desired| !self.is_settled(*desired, tick));
-        let Some(desired) = missing else {
-            self.cancel_fetch(actions);
-            return self.take_new_name(actions);
-        };
+        let Some(desired) = missing.or_else(|| self.missing_next(tick)) else { return self.cancel_fetch(actions) };
         let base = self.running.map(|running| running.fingerprint);
         match &mut self.fetch {
             // The fetch of the same content also serves a later publish of it.
@@ -359,13 +392,45 @@ impl FollowerState {
         }
     }
 
+    /// Takes what was held, or refused, of a publish that the marker now names.
+    fn promote(&mut self, actions: &mut Vec<FollowerAction>) {
+        if let Some(desired) = self.desired.publish() {
+            let refused = self.standby.take_refusal(desired);
+            self.refused = refused.or(self.refused.take());
+            let runs = self.running.is_some_and(|running| running.fingerprint == desired.fingerprint);
+            if self.standby.take_held(desired.fingerprint) && !runs {
+                self.swap(desired, actions);
+            }
+        }
+        self.standby.drop_superseded();
+    }
+
+    /// Returns the announced publish, if it has to be fetched.
+    fn missing_next(&self, tick: StepTime) -> Option<Publish> {
+        let next = self.standby.missing(self.fetch_of_next(), tick)?;
+        // Its content may be what runs.
+        self.running.is_none_or(|running| running.fingerprint != next.fingerprint).then_some(next)
+    }
+
     /// Returns whether nothing needs to be fetched for `desired`: its content runs, or was refused and the time of the
     /// next attempt has not come.
     fn is_settled(&self, desired: Publish, tick: StepTime) -> bool {
         let runs = self.running.is_some_and(|running| running.fingerprint == desired.fingerprint);
-        let asks_again = self.fetch.as_ref().is_some_and(|fetch| fetch.fingerprint == desired.fingerprint);
+        let asks_again = self.fetch_of(desired).is_some();
         let refused = self.refusal(desired).is_some_and(|refused| !asks_again && tick.now < refused.again);
         runs || refused
+    }
+
+    fn fetch_of(&self, publish: Publish) -> Option<&FetchProgress> {
+        self.fetch.as_ref().filter(|fetch| fetch.fingerprint == publish.fingerprint)
+    }
+
+    fn fetch_of_desired(&self) -> Option<&FetchProgress> {
+        self.fetch_of(self.desired.publish()?)
+    }
+
+    fn fetch_of_next(&self) -> Option<&FetchProgress> {
+        self.fetch_of(self.standby.announced()?).filter(|_| self.fetch_of_desired().is_none())
     }
 
     fn refusal(&self, desired: Publish) -> Option<&RefusedPublish> {
@@ -419,9 +484,12 @@ impl FollowerState {
             self.report.testify(tick);
         }
         let answered_publish = publish_of(&answer);
-        if answered_publish.is_none_or(|answered_publish| self.agrees_with_marker(answered_publish)) {
-            self.watch_due = None;
+        let agrees = answered_publish.is_none_or(|answered_publish| self.agrees_with_marker(answered_publish));
+        if agrees {
             self.confirm(&answer, tick);
+        }
+        if agrees && self.shows_next(&answer) {
+            self.watch_due = None;
         } else if self.watch_due.is_none() {
             self.watch_due = Some(tick.now + WATCH_LAG);
         }
@@ -447,6 +515,14 @@ impl FollowerState {
             Desired::Unreadable { .. } => true,
             Desired::Nothing(_) => false,
         }
+    }
+
+    /// Returns whether the marker announces what a report response does. An answer that announces nothing shows nothing:
+    /// an older operator sent it.
+    fn shows_next(&self, answer: &ReportResponse) -> bool {
+        let next = answer.next.as_ref().and_then(Publish::announced);
+        let published = matches!(self.desired, Desired::Publish(_));
+        !published || next.is_none_or(|next| self.standby.shows(next))
     }
 
     /// Takes the age of the last verification of the desired publish from the operator. Content from the disk stays

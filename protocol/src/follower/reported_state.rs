@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::ProcessState;
+use rototo_api::fleet::{PreparationState, ProcessState};
 
 use super::fault::Fault;
 use super::{Desired, FollowerState, ObservedMarker};
@@ -18,6 +18,29 @@ pub struct ReportedState {
     pub publish: Option<Publish>,
     /// A code that explains the state.
     pub reason: Option<&'static str>,
+    /// True if an announced publish is prepared here.
+    pub prepares: bool,
+    /// The announced publish, once it is prepared or refused, or is in trouble.
+    pub next: Option<ReportedNext>,
+}
+
+impl ReportedState {
+    /// Returns the state of a handle that runs nothing.
+    #[must_use]
+    pub fn without_content(state: ProcessState) -> Self {
+        Self { state, publish: None, reason: None, prepares: false, next: None }
+    }
+}
+
+/// The reported state of the announced publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedNext {
+    /// The announced publish.
+    pub publish: Publish,
+    /// What has become of it.
+    pub state: PreparationState,
+    /// A code that explains the state.
+    pub reason: Option<&'static str>,
 }
 
 /// Returns the reported state of a process with several handles: the worst state, and the oldest publish that any of
@@ -26,8 +49,11 @@ pub struct ReportedState {
 pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter: Clone>) -> Option<ReportedState> {
     let handles = handles.into_iter();
     let worst = handles.clone().max_by_key(|reported| severity(reported.state))?;
+    let mut open = handles.clone().filter(|reported| reported.state != ProcessState::Draining);
+    let (prepares, next) =
+        (open.clone().next().is_some() && open.all(|reported| reported.prepares), combine_next(handles.clone()));
     if worst.state == ProcessState::Rejected {
-        return Some(worst.clone());
+        return Some(ReportedState { prepares, next, ..worst.clone() });
     }
     let resolving =
         handles.filter(|reported| reported.state != ProcessState::Draining).map(|reported| reported.publish);
@@ -37,7 +63,21 @@ pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter
     let differ = resolving.filter(|publish| *publish != oldest).count() > 0;
     let on_the_way = severity(worst.state) >= severity(ProcessState::Pending);
     let state = if differ && !on_the_way { ProcessState::Pending } else { worst.state };
-    Some(ReportedState { state, publish: oldest, reason: worst.reason })
+    Some(ReportedState { state, publish: oldest, reason: worst.reason, prepares, next })
+}
+
+/// Returns the state of the announced publish in all handles: the worst one, and nothing while a handle has nothing to
+/// say about it.
+fn combine_next<'a>(handles: impl Iterator<Item = &'a ReportedState> + Clone) -> Option<ReportedNext> {
+    let open = || handles.clone().filter(|reported| reported.state != ProcessState::Draining);
+    let badness = |next: &ReportedNext| match next.state {
+        PreparationState::Prepared => 0,
+        PreparationState::Pending => 1,
+        PreparationState::Refused => 2,
+    };
+    let worst = open().filter_map(|reported| reported.next).max_by_key(badness)?;
+    let all = open().all(|reported| reported.next.is_some_and(|next| next.publish == worst.publish));
+    (all || worst.state != PreparationState::Prepared).then_some(worst)
 }
 
 fn severity(state: ProcessState) -> u8 {
@@ -56,7 +96,8 @@ impl FollowerState {
     /// Returns the reported state of this handle.
     pub fn reported(&self, now: Duration) -> ReportedState {
         let running = self.running;
-        let says = |state, publish, reason| ReportedState { state, publish, reason };
+        let (prepares, next) = (self.prepares(), self.reported_next());
+        let says = |state, publish, reason| ReportedState { state, publish, reason, prepares, next };
         match &self.desired {
             Desired::Unreadable { fault, .. } => says(ProcessState::Rejected, None, Some(fault.code)),
             Desired::Nothing(_) if running.is_some() => says(ProcessState::Orphaned, running, None),
@@ -71,6 +112,20 @@ impl FollowerState {
             _ if self.is_stale(now) && self.report.is_acknowledged(running) => says(ProcessState::Stale, running, None),
             _ => says(ProcessState::Applied, running, None),
         }
+    }
+
+    fn reported_next(&self) -> Option<ReportedNext> {
+        let publish = self.standby.announced()?;
+        let runs = self.running.is_some_and(|running| running.fingerprint == publish.fingerprint);
+        if runs || self.held() == Some(publish.fingerprint) {
+            return Some(ReportedNext { publish, state: PreparationState::Prepared, reason: None });
+        }
+        if let Some(refused) = self.standby.refusal() {
+            let reason = Some(refused.fault.code);
+            return Some(ReportedNext { publish, state: PreparationState::Refused, reason });
+        }
+        let trouble = self.fetch_of_next()?.trouble.as_ref()?;
+        Some(ReportedNext { publish, state: PreparationState::Pending, reason: Some(trouble.code) })
     }
 
     /// Returns the state as the process itself shows it: stale as soon as it is stale, whatever it has reported before.
@@ -103,7 +158,7 @@ impl FollowerState {
     }
 
     fn fetch_trouble(&self) -> Option<&Fault> {
-        self.fetch.as_ref().and_then(|fetch| fetch.trouble.as_ref())
+        self.fetch_of_desired().and_then(|fetch| fetch.trouble.as_ref())
     }
 
     /// Returns the marker as the doorbell shows it, if it names no publish.
@@ -121,12 +176,12 @@ impl FollowerState {
 
     /// Returns the number of failed fetches of the desired content in a row.
     pub fn failures(&self) -> u32 {
-        self.fetch.as_ref().map_or(0, |fetch| fetch.failures)
+        self.fetch_of_desired().map_or(0, |fetch| fetch.failures)
     }
 
-    /// Returns whether neither a fetch nor a report is under way.
+    /// Returns whether neither a fetch of the desired content nor a report is under way.
     pub fn is_at_rest(&self) -> bool {
-        !self.report.is_under_way() && self.fetch.as_ref().is_none_or(|fetch| fetch.waiting.is_some())
+        !self.report.is_under_way() && self.fetch_of_desired().is_none_or(|fetch| fetch.waiting.is_some())
     }
 
     /// Returns the time at which a step is due even if nothing happens.
@@ -134,8 +189,9 @@ impl FollowerState {
         let retry = self.fetch.as_ref().and_then(|fetch| fetch.waiting.as_ref()).map(|(_, due)| *due);
         let report = self.report.wake_at();
         let stale = Some(self.fresh_until).filter(|time| self.running.is_some() && *time > now);
-        let ask_again = self.desired.publish().and_then(|desired| self.refusal(desired)).map(|refused| refused.again);
-        let ask_again = ask_again.filter(|_| self.fetch.is_none());
+        let refused = self.desired.publish().and_then(|desired| self.refusal(desired));
+        let refusals = refused.into_iter().chain(self.standby.refusal());
+        let ask_again = refusals.map(|refused| refused.again).filter(|_| self.fetch.is_none()).min();
         [retry, report, stale, self.watch_due, self.recall_due, ask_again].into_iter().flatten().min()
     }
 }

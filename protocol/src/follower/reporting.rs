@@ -63,7 +63,7 @@ impl Default for Reporting {
 impl Reporting {
     /// Returns the report to send now, if one is due or if `reported` is news.
     pub(super) fn next(&mut self, reported: ReportedState, tick: StepTime) -> Option<ReportedState> {
-        let news = self.sent.as_ref() != Some(&reported) && is_worth_a_report(&reported);
+        let news = self.is_news(&reported) && is_worth_a_report(&reported);
         if !news {
             // The state that was to be reported no longer holds.
             self.held = None;
@@ -78,10 +78,20 @@ impl Reporting {
         Some(reported)
     }
 
+    /// Returns whether the operator has not been sent this. That an announced publish is no longer prepared is told with
+    /// the next report, which mostly follows at once.
+    fn is_news(&self, reported: &ReportedState) -> bool {
+        let Some(sent) = &self.sent else { return true };
+        let next = reported.next.or(sent.next);
+        *sent != ReportedState { next, ..reported.clone() }
+    }
+
     /// Returns whether the report is delayed. An applied publish is reported at a random time within the limit that the
     /// operator set; everything else is reported at once.
     fn holds(&mut self, reported: &ReportedState, tick: StepTime) -> bool {
-        if reported.state != ProcessState::Applied || self.within.is_zero() {
+        // The operator waits for the answers about an announced publish before it publishes it.
+        let prepares = reported.next.is_some() && self.sent.as_ref().is_none_or(|sent| sent.next != reported.next);
+        if reported.state != ProcessState::Applied || self.within.is_zero() || prepares {
             self.held = None;
             return false;
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rototo_protocol::Publish;
-use rototo_protocol::fleet::Moment;
+use rototo_protocol::Marked;
+use rototo_protocol::fleet::{Moment, RehearsalRules};
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 
@@ -115,23 +115,24 @@ impl World {
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
             suspended: false,
+            rehearsal: RehearsalRules::default(),
         };
-        let plan = publisher.decide(fleet, map, facts, wall);
+        let plan = publisher.decide(fleet, map, facts, now, wall);
         let mut doubts = false;
         let mut patch = None;
-        let strays = matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| content(candidate) != kept.fingerprint));
+        let strays = matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| content(candidate) != kept.publish.fingerprint));
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
-            MarkerPlan::Keep(publish) => publisher.marker_confirmed(Some(publish), fleet, now),
+            MarkerPlan::Keep(marked) => publisher.marker_confirmed(Some(marked), fleet, now),
             MarkerPlan::VerifyAgain => doubts = publisher.doubt(now),
-            MarkerPlan::Write { publish, at, reason } => {
-                publisher.begin_patch(publish, &at, reason, record.detection, fleet, now);
-                record.patching = Some(publish);
+            MarkerPlan::Write { marked, at, reason } => {
+                publisher.begin_patch(marked, &at, reason, record.detection, fleet, now);
+                record.patching = Some(marked);
                 let version = match at {
                     MapVersion::Version(version) => version.parse().ok(),
                     MapVersion::Missing => None,
                 };
-                patch = Some((version, publish));
+                patch = Some((version, marked));
             }
             MarkerPlan::Forbidden { .. } | MarkerPlan::Readdress { .. } => {}
         }
@@ -147,16 +148,16 @@ impl World {
             self.learn_map(operator);
             self.requeue(operator, Duration::from_millis(2));
         }
-        if let Some((version, publish)) = patch {
-            self.send_patch(operator, version, publish);
+        if let Some((version, marked)) = patch {
+            self.send_patch(operator, version, marked);
         }
     }
 
-    fn send_patch(&mut self, operator: usize, version: Option<u64>, publish: Publish) {
+    fn send_patch(&mut self, operator: usize, version: Option<u64>, marked: Marked) {
         let Some(record) = self.operators[operator].record.as_ref().map(|record| record.number) else { return };
         let lost = self.faults.lose_answer.take();
         let delay = lost.unwrap_or(Duration::from_millis(self.rng.u64(1..20)));
-        self.after(delay, Event::Patch { operator, record, version, publish, answered: lost.is_none() });
+        self.after(delay, Event::Patch { operator, record, version, marked, answered: lost.is_none() });
         if lost.is_some() {
             self.after(ANSWERS_WITHIN, Event::PatchAnswer { operator, record, accepted: None });
         }
@@ -167,18 +168,19 @@ impl World {
         operator: usize,
         record: u64,
         version: Option<u64>,
-        publish: Publish,
+        marked: Marked,
         answered: bool,
     ) {
         let accepted = version == Some(self.api.map_version);
         if accepted {
+            let publish = marked.publish;
             if self.api.last_name.is_some_and(|last| last >= publish.updated_at) {
                 let what = format!("{} follows {:?}", name(publish), self.api.last_name);
                 self.breaks(Invariant::NamesGrow, what);
             }
             self.api.last_name = Some(publish.updated_at);
             self.api.names.push(publish);
-            self.write_marker(MarkerEntry::Published(publish));
+            self.write_marker(MarkerEntry::Published(marked));
         }
         if answered {
             let delay = Duration::from_millis(self.rng.u64(1..20));

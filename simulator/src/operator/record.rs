@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::ProcessState;
-use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Fleet, FleetStart, Moment};
 use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::publisher::{Detection, Publisher};
+use rototo_protocol::{Marked, Publish};
 
 use crate::world::{Claim, MIN_HEARTBEAT, World};
 
@@ -31,7 +31,7 @@ pub struct Record {
     pub named: Option<(u64, Moment)>,
     pub detection: Option<Detection>,
     /// A patch is under way.
-    pub patching: Option<Publish>,
+    pub patching: Option<Marked>,
     pub writing_status: bool,
     /// Status as it knows it, and its version.
     pub status: (u64, Option<Claim>),

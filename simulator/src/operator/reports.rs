@@ -39,6 +39,7 @@ impl World {
             next_report_in_ms: u64::try_from(taken.next.as_millis()).unwrap_or(0),
             report_applied_within_ms: u64::try_from(taken.applied_within.as_millis()).unwrap_or(0),
             siblings: taken.siblings,
+            next: record.fleet.announced_publish().map(Publish::to_next),
         };
         let received_reports = self.note_report(operator, process, report);
         self.log(|| format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at));

@@ -24,7 +24,7 @@ impl World {
         if self.api.edited {
             // What an edit had overwritten was known to status alone.
             self.api.last_name = match self.api.marker {
-                MarkerEntry::Published(publish) => Some(publish.updated_at),
+                MarkerEntry::Published(marked) => Some(marked.publish.updated_at),
                 MarkerEntry::Removed(name) => Some(name),
                 MarkerEntry::Nothing | MarkerEntry::Unreadable => None,
             };
@@ -97,7 +97,7 @@ impl World {
         };
         let removed = |before| MarkerEntry::Removed(UpdatedAt::after(before, wall));
         let marker = match (found, stage) {
-            (MarkerEntry::Published(publish), _) => removed(Some(publish.updated_at)),
+            (MarkerEntry::Published(marked), _) => removed(Some(marked.publish.updated_at)),
             // It was known and never published: whoever waits for its first publish hears that it is gone.
             (MarkerEntry::Nothing, Sweep::ReceivedReports) if leader.record.is_some() => removed(None),
             (MarkerEntry::Nothing, _) => {

@@ -23,6 +23,7 @@ impl World {
         }
         if let Some(handle) = self.handle_of(process, id) {
             handle.loaded = None;
+            handle.held = handle.held.filter(|held| Some(*held) == handle.state.held());
         }
         self.arm(process, id);
     }
@@ -39,11 +40,17 @@ impl World {
             FollowerAction::Swap(publish) => {
                 let Some(handle) = self.handle_of(process, id) else { return };
                 // What is resolved from afterwards is what was loaded, whatever the machine calls it.
-                let Some(loaded) = handle.loaded else { return };
+                let content = |loaded: &Fingerprint| *loaded == publish.fingerprint;
+                let Some(loaded) = handle.loaded.or(handle.held.take_if(|held| content(held))) else { return };
                 handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
                 self.processes[process].note_applied(now);
                 if self.processes[process].keeps {
                     self.processes[process].disk = Some(publish);
+                }
+            }
+            FollowerAction::Hold(_) => {
+                if let Some(handle) = self.handle_of(process, id) {
+                    handle.held = handle.loaded.take();
                 }
             }
             FollowerAction::Rename { publish, .. } => {

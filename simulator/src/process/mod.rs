@@ -62,6 +62,8 @@ pub struct Handle {
     /// The marker that its doorbell showed last.
     shown: Option<Publish>,
     loaded: Option<Fingerprint>,
+    /// The content that it holds beside what it resolves.
+    held: Option<Fingerprint>,
     has_listed: bool,
 }
 
@@ -168,6 +170,7 @@ impl World {
             armed: 0,
             shown: None,
             loaded: None,
+            held: None,
             has_listed: false,
         });
         if one.seen_version > 0 {
@@ -281,7 +284,7 @@ impl World {
         }
         let marker = match self.api.marker {
             MarkerEntry::Nothing => ObservedMarker::NoMarker,
-            MarkerEntry::Published(publish) => ObservedMarker::Published(publish),
+            MarkerEntry::Published(marked) => ObservedMarker::Published(marked),
             MarkerEntry::Removed(updated_at) => ObservedMarker::Removed(updated_at),
             MarkerEntry::Unreadable => ObservedMarker::Unreadable(Fault::persistent("marker_malformed", "")),
         };
@@ -296,8 +299,8 @@ impl World {
             };
             if let Some(handle) = self.handle_of(process, handle) {
                 handle.has_listed = true;
-                if let ObservedMarker::Published(publish) = marker {
-                    handle.shown = Some(publish);
+                if let ObservedMarker::Published(marked) = marker {
+                    handle.shown = Some(marked.publish);
                 }
             }
             self.happens(process, handle, event);

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rototo_api::marker::Marker;
 use rototo_engine::{Fingerprint, Tree};
-use rototo_protocol::Publish;
 use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
+use rototo_protocol::{Marked, Publish};
 use rototo_source::SnapshotStore;
 
 use crate::kubernetes::cluster::watch_cache::observed_marker;
@@ -39,7 +39,7 @@ impl Cache {
         let store = self.store()?;
         store.put(tree).map_err(|error| self.failed("keeping", &error))?;
         let Publish { fingerprint, updated_at } = publish;
-        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at };
+        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None };
         // The content is written before the marker that names it: a crash in between leaves the publish before, or
         // none.
         let unfinished = self.directory.join(".unfinished-marker");
@@ -51,7 +51,9 @@ impl Cache {
     /// Returns the publish that was kept last, if it can still be read.
     pub(crate) fn last(&self) -> Option<(Publish, Tree)> {
         let marker = fs::read_to_string(self.marker()).ok()?;
-        let ObservedMarker::Published(publish) = observed_marker(&self.workspace, &marker) else { return None };
+        let ObservedMarker::Published(Marked { publish, .. }) = observed_marker(&self.workspace, &marker) else {
+            return None;
+        };
         Some((publish, self.get(publish.fingerprint)?))
     }
 

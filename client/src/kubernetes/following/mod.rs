@@ -85,8 +85,10 @@ pub(super) struct Follower {
     fetch: InFlight<(Fingerprint, Loaded)>,
     /// The last applied publish, and the time of the swap.
     applied: Option<(Publish, Instant)>,
-    /// A workspace that is loaded, and swapped in by the next step or dropped.
+    /// A workspace that is loaded, and swapped in or held by the next step, or dropped.
     loaded: Option<Workspace>,
+    /// The announced workspace, compiled and checked, which the application does not resolve from.
+    held: Option<Workspace>,
     report: InFlight<Result<ReportResponse, Fault>>,
     recall: InFlight<Option<(Publish, Workspace)>>,
     keep: InFlight<()>,
@@ -105,6 +107,7 @@ impl Follower {
         let cache = target.cache_dir.as_ref().map(|directory| Cache::new(directory, &namespace, &target.workspace));
         let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(target.stale_after, disk);
+        let state = if target.prepares { state } else { state.without_preparing() };
         let loader = SnapshotLoader {
             namespace: namespace.clone(),
             workspace: target.workspace.clone(),
@@ -133,6 +136,7 @@ impl Follower {
             fetch: InFlight::empty(),
             applied: None,
             loaded: None,
+            held: None,
             report: InFlight::empty(),
             recall: InFlight::empty(),
             keep: InFlight::empty(),
@@ -165,8 +169,9 @@ impl Follower {
             tracing::error!(source = self.target.source, "the content to swap in was missing: it is fetched again");
             reports |= self.step(FollowerEvent::NotSwapped(resolves));
         }
-        // Nothing needs content that this step did not swap in.
+        // Nothing needs content that this step neither swapped in nor holds.
         self.loaded = None;
+        self.held = self.held.take().filter(|held| Some(held.fingerprint()) == self.state.held());
         self.registration.update(self.state.reported(self.now()), self.applied);
         if reports {
             self.begin_report();
@@ -185,6 +190,7 @@ impl Follower {
                 FollowerAction::Fetch { fingerprint, base } => self.begin_fetch(fingerprint, base),
                 FollowerAction::CancelFetch => self.fetch = InFlight::empty(),
                 FollowerAction::Swap(publish) => self.swap(publish),
+                FollowerAction::Hold(_) => self.held = self.loaded.take(),
                 FollowerAction::Rename { publish, revision } => self.rename(publish, revision),
                 FollowerAction::Report(_) => reports = true,
                 FollowerAction::RestartWatch => self.doorbell.restart(),
@@ -302,8 +308,10 @@ impl Follower {
     }
 
     fn swap(&mut self, publish: Publish) {
-        let loaded = self.loaded.take().filter(|workspace| workspace.fingerprint() == publish.fingerprint);
-        let Some(workspace) = loaded else { return };
+        let mut candidates = [self.loaded.take(), self.held.take()].into_iter().flatten();
+        let Some(workspace) = candidates.find(|workspace| workspace.fingerprint() == publish.fingerprint) else {
+            return;
+        };
         self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)), Timestamp::now());

@@ -26,6 +26,8 @@ pub(crate) struct FollowTarget {
     pub(crate) token_file: PathBuf,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) stale_after: Option<Duration>,
+    /// False if announced publishes are not prepared.
+    pub(crate) prepares: bool,
     pub(crate) checks: Checks,
     pub(crate) direct: Option<Arc<Direct>>,
     /// The registration of the handle among the handles of this process.

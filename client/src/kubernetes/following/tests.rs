@@ -92,7 +92,7 @@ impl TestCluster {
     /// Writes the marker, which notifies the followers.
     fn publish(&self, text: &str) {
         let Publish { fingerprint, updated_at } = publish(text);
-        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at }.to_json();
+        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None }.to_json();
         *self.answer.lock().unwrap() = answer(text);
         let annotations = BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), self.url.clone())]);
         let map = ConfigMap {
@@ -129,6 +129,7 @@ impl TestCluster {
             token_file: self.token.path().to_owned(),
             cache_dir: None,
             stale_after: None,
+            prepares: true,
             checks,
             direct: None,
             registration: registration.clone(),
@@ -196,6 +197,7 @@ fn answer(text: &str) -> ReportResponse {
         next_report_in_ms: 15_000,
         report_applied_within_ms: 0,
         siblings: Vec::new(),
+        next: None,
     }
 }
 

@@ -117,7 +117,7 @@ impl Drop for HandleRegistration {
 impl Handles {
     fn open(&mut self, followed: FollowedWorkspace) -> (FollowedWorkspace, u64) {
         self.opened += 1;
-        let reported = ReportedState { state: ProcessState::Starting, publish: None, reason: None };
+        let reported = ReportedState::without_content(ProcessState::Starting);
         self.drained.remove(&followed);
         let all = self.followed.entry(followed.clone()).or_default();
         all.insert(self.opened, HandleState { reported, applied: None });
@@ -139,7 +139,7 @@ impl Handles {
         self.reports += 1;
         let none = BTreeMap::new();
         let all = self.followed.get(followed).unwrap_or(&none);
-        let drained = ReportedState { state: ProcessState::Draining, publish: None, reason: None };
+        let drained = ReportedState::without_content(ProcessState::Draining);
         let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
         CombinedState {
             applied: applied(all, &reported),
@@ -190,7 +190,7 @@ mod tests {
 
     fn reported(state: ProcessState, named: &str) -> ReportedState {
         let reason = (state == ProcessState::Rejected).then_some("check_failed");
-        ReportedState { state, publish: Some(publish(named)), reason }
+        ReportedState { publish: Some(publish(named)), reason, ..ReportedState::without_content(state) }
     }
 
     fn applies(registration: &HandleRegistration, named: &str, at: Instant) {

@@ -12,7 +12,7 @@ pub(crate) mod siblings;
 use std::time::Duration;
 
 use http::Request;
-use rototo_api::fleet::{Report, ReportResponse, Testimony};
+use rototo_api::fleet::{Preparation, Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::fault::Fault;
 
@@ -65,6 +65,13 @@ fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
         state: reported.state,
         applied_ms_ago: applied.map(|at| millis(at.elapsed())),
         reason: reported.reason.map(str::to_owned),
+        prepares: reported.prepares,
+        next: reported.next.map(|next| Preparation {
+            fingerprint: next.publish.fingerprint.to_string(),
+            updated_at: next.publish.updated_at,
+            state: next.state,
+            reason: next.reason.map(str::to_owned),
+        }),
     }
 }
 

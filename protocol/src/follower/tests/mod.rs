@@ -5,6 +5,7 @@ mod marker;
 mod refusal;
 mod report;
 mod response;
+mod standby;
 
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::{ProcessState, ReportResponse};
@@ -93,7 +94,15 @@ fn marker(text: &str) -> ObservedMarker {
         "no marker" => ObservedMarker::NoMarker,
         "unreadable" => ObservedMarker::Unreadable(Fault::persistent("marker_version_unknown", "too new")),
         removed if removed.starts_with("removed@") => ObservedMarker::Removed(time(&removed[8..])),
-        published => ObservedMarker::Published(publish(published)),
+        published => ObservedMarker::Published(marked(published)),
+    }
+}
+
+/// `a@1`, or `a@1 next b@2`.
+fn marked(text: &str) -> Marked {
+    match text.split_once(" next ") {
+        Some((published, next)) => Marked { publish: publish(published), next: Some(publish(next)) },
+        None => publish(text).into(),
     }
 }
 
@@ -123,7 +132,7 @@ fn answered(text: &str) -> FollowerEvent {
 }
 
 fn answer(text: &str) -> ReportResponse {
-    let publish = publish(text);
+    let Marked { publish, next } = marked(text);
     ReportResponse {
         fingerprint: Some(publish.fingerprint.to_string()),
         updated_at: Some(publish.updated_at),
@@ -133,6 +142,7 @@ fn answer(text: &str) -> ReportResponse {
         next_report_in_ms: 15_000,
         report_applied_within_ms: 0,
         siblings: Vec::new(),
+        next: next.map(Publish::to_next),
     }
 }
 
@@ -146,6 +156,7 @@ fn text(action: &FollowerAction) -> String {
         FollowerAction::Swap(publish) => format!("swap {}", name(publish)),
         FollowerAction::Rename { publish, revision: None } => format!("rename {}", name(publish)),
         FollowerAction::Rename { publish, revision: Some(revision) } => format!("rename {} {revision}", name(publish)),
+        FollowerAction::Hold(fingerprint) => format!("hold {}", letter(fingerprint)),
         FollowerAction::Report(report) => format!("report {}", reported(report)),
         FollowerAction::RestartWatch => "restart watch".to_owned(),
         FollowerAction::Recall => "recall".to_owned(),
@@ -154,7 +165,11 @@ fn text(action: &FollowerAction) -> String {
 
 fn reported(reported: &ReportedState) -> String {
     let state = Some(format!("{:?}", reported.state));
-    let parts = [state, reported.publish.as_ref().map(name), reported.reason.map(str::to_owned)];
+    let next = reported.next.map(|next| {
+        let reason = next.reason.map(|reason| format!(" {reason}")).unwrap_or_default();
+        format!("next {} {:?}{reason}", name(&next.publish), next.state)
+    });
+    let parts = [state, reported.publish.as_ref().map(name), reported.reason.map(str::to_owned), next];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -183,7 +198,8 @@ fn reported_states(texts: &[&str]) -> Vec<ReportedState> {
         let (state, named) = text.split_once(' ').unwrap_or((text, ""));
         let state = ProcessState::from(state.to_lowercase());
         let reason = (state == ProcessState::Rejected).then_some("not_compiled");
-        ReportedState { state, publish: (!named.is_empty()).then(|| publish(named)), reason }
+        let publish = (!named.is_empty()).then(|| publish(named));
+        ReportedState { publish, reason, prepares: true, ..ReportedState::without_content(state) }
     };
     texts.iter().map(reported).collect()
 }

@@ -1,0 +1,93 @@
+//! The rules by which a new revision reaches the fleet: `spec.rollout`.
+
+use std::time::Duration as StdDuration;
+
+use kube::KubeSchema;
+use kube::core::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The rules by which a new revision reaches the fleet.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSpec {
+    /// The rehearsal: each process fetches, compiles, and checks a new revision beside what it runs, before the revision
+    /// is published. What a process refuses then is not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<RehearsalSpec>,
+}
+
+/// The conditions for a new revision to be published.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RehearsalSpec {
+    /// `BestEffort` (the default) publishes a revision once no process that was there refuses it, and waits at most
+    /// `within` for those that do not answer. `Require` publishes it once `minPrepared` of the fleet has prepared it.
+    /// `Off` publishes at once.
+    #[serde(default)]
+    pub mode: RehearsalMode,
+
+    /// The time for which a revision waits for processes that have not answered: a duration from `10ms` to `1h`, 500
+    /// milliseconds by default. With `Require` it is the time after which `Ready` becomes `False` with reason
+    /// `RehearsalIncomplete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10ms') && duration(self) <= duration('1h')")
+        .message("within must lie between 10ms and 1h"))]
+    pub within: Option<Duration>,
+
+    /// The part of the fleet that must have prepared a revision with `Require`: from `1%` to `100%`, which is the
+    /// default. Processes that can't prepare, and pods that have not reported, count as unprepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(100|[1-9][0-9]?)%$"))]
+    pub min_prepared: Option<String>,
+}
+
+/// The condition for a new revision to be published.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum RehearsalMode {
+    /// There is no rehearsal.
+    Off,
+    /// No process refuses it within the time limit.
+    #[default]
+    BestEffort,
+    /// Enough processes have prepared it.
+    Require,
+}
+
+impl RehearsalSpec {
+    /// Returns `within`, or its default.
+    #[must_use]
+    pub fn within(&self) -> StdDuration {
+        self.within.map_or(StdDuration::from_millis(500), Into::into)
+    }
+
+    /// Returns `minPrepared` in percent, or its default. A text that is no percentage means all.
+    #[must_use]
+    pub fn min_prepared(&self) -> u8 {
+        let percent = self.min_prepared.as_deref().and_then(|text| text.strip_suffix('%')?.parse().ok());
+        percent.filter(|percent| (1..=100).contains(percent)).unwrap_or(100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn omitted_fields_have_their_documented_defaults() {
+        let spec: RehearsalSpec = serde_json::from_str("{}").unwrap();
+        assert_eq!(
+            (spec.mode, spec.within(), spec.min_prepared()),
+            (RehearsalMode::BestEffort, StdDuration::from_millis(500), 100)
+        );
+    }
+
+    #[test]
+    fn a_percentage_is_read_and_anything_else_means_all() {
+        for (text, percent) in [("80%", 80), ("1%", 1), ("100%", 100), ("0%", 100), ("101%", 100), ("80", 100)] {
+            let spec = RehearsalSpec { min_prepared: Some(text.to_owned()), ..RehearsalSpec::default() };
+            assert_eq!(spec.min_prepared(), percent, "{text}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Revisions that are held until a person allows them.
+
+use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView};
+use rototo_protocol::hold::Shrink;
+
+use super::*;
+
+fn refusing() -> Straggler {
+    Straggler { name: "app-7".to_owned(), state: "refused".to_owned(), reason: Some("check_failed".to_owned()) }
+}
+
+/// B is announced, and held for this reason.
+fn held_in_rehearsal(reason: HeldReason) -> StatusCase {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.held = Some(HeldInput {
+        revision: format!("main@sha1:{}", "b".repeat(40)),
+        fingerprint: fingerprint("B").to_string(),
+        reason,
+        release: "kubectl annotate".to_owned(),
+    });
+    world
+}
+
+fn rehearsal(verdict: RehearsalVerdict) -> RehearsalView {
+    RehearsalView {
+        next: publish("B", 9),
+        since: Duration::ZERO,
+        verdict,
+        prepared: 36,
+        expected: 37,
+        refused: Vec::new(),
+        missing: Vec::new(),
+        next_change: None,
+    }
+}
+
+#[test]
+fn a_held_revision_is_not_ready_and_names_the_command_that_releases_it() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.held = Some(HeldInput {
+        revision: format!("main@sha1:{}", "b".repeat(40)),
+        fingerprint: fingerprint("B").to_string(),
+        reason: HeldReason::Shrinks(Shrink { removed: 12, published: 14 }),
+        release: "kubectl annotate".to_owned(),
+    });
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=False/ShrinkHeld",
+            "SourceReady=True/Fetched",
+            "LintPassed=True/Passed",
+            "Published=True/Published",
+            "Converged=True/Converged"
+        ]
+    );
+    let status = world.status();
+    assert_eq!(
+        status.conditions[0].message,
+        "main@sha1:bbbbbbbb would remove 12 of 14 published variables and is held; what was published before runs on. \
+         To publish it: kubectl annotate"
+    );
+    let held = status.held.clone().unwrap();
+    assert_eq!((held.removes, held.reason.as_str()), (12, "ShrinkHeld"));
+    assert_eq!(world.events(), [reason::SHRINK_HELD]);
+    // An operator that has just started has not polled yet, and repeats what is known without another Event.
+    world.previous = status;
+    assert!(world.events().is_empty());
+    (world.candidate, world.held) = (None, None);
+    assert_eq!(world.status().held, Some(held));
+    assert_eq!(world.conditions()[0], "Ready=False/ShrinkHeld");
+    // A newer revision that is not held ends it.
+    world.candidate = Some(candidate("A", 'c', LintVerdict::Accepted));
+    assert_eq!(world.status().held, None);
+    assert_eq!(world.conditions()[0], "Ready=True/Converged");
+}
+
+#[test]
+fn a_revision_that_a_process_refuses_beforehand_is_held_and_what_is_published_stays_published() {
+    let mut world = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] });
+    assert_eq!(
+        world.conditions(),
+        [
+            "Ready=False/RefusedInRehearsal",
+            "SourceReady=True/Fetched",
+            "LintPassed=True/Passed",
+            "Published=True/Published",
+            "Converged=True/Converged"
+        ]
+    );
+    let status = world.status();
+    assert_eq!(
+        status.conditions[0].message,
+        "main@sha1:bbbbbbbb is refused in its rehearsal by app-7 (refused: check_failed), and is held; what was \
+         published before runs on. To publish it: kubectl annotate"
+    );
+    let held = status.held.clone().unwrap();
+    assert_eq!((held.reason.as_str(), held.processes.as_slice()), ("RefusedInRehearsal", &[refusing()][..]));
+    assert_eq!(world.events(), [reason::REFUSED_IN_REHEARSAL]);
+    // An operator that was restarted waits for everybody, and meanwhile repeats what is known.
+    world.previous = status;
+    (world.held, world.rehearsal) = (None, Some(rehearsal(RehearsalVerdict::Waiting)));
+    assert_eq!(world.status().held, Some(held));
+    assert_eq!(world.conditions()[..2], ["Ready=False/RefusedInRehearsal", "Reconciling=True/Rehearsing"]);
+    assert!(world.events().is_empty());
+    // It passes, and is published.
+    world.rehearsal = Some(rehearsal(RehearsalVerdict::Passed));
+    assert_eq!(world.status().held, None);
+}
+
+#[test]
+fn an_incomplete_rehearsal_names_who_is_missing() {
+    let missing = vec![Straggler::missing("app-8")];
+    let mut world = held_in_rehearsal(HeldReason::Incomplete { prepared: 36, expected: 37, processes: missing });
+    assert_eq!(world.conditions()[0], "Ready=False/RehearsalIncomplete");
+    let status = world.status();
+    assert_eq!(
+        status.conditions[0].message,
+        "main@sha1:bbbbbbbb is held: 36 of 37 processes have prepared it; missing: app-8 (missing); what was published \
+         before runs on. To publish it: kubectl annotate"
+    );
+    assert_eq!(world.events(), [reason::REHEARSAL_INCOMPLETE]);
+    // That a process refuses it as well is another reason, and another Event.
+    world.previous = status;
+    world.held = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] }).held;
+    assert_eq!(world.events(), [reason::REFUSED_IN_REHEARSAL]);
+}
+
+#[test]
+fn a_rehearsal_under_way_is_a_change_on_its_way() {
+    let mut world = StatusCase::new();
+    world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
+    world.rehearsal = Some(rehearsal(RehearsalVerdict::Waiting));
+    assert_eq!(world.conditions()[..2], ["Ready=True/Converged", "Reconciling=True/Rehearsing"]);
+    assert_eq!(world.status().conditions[1].message, "36 of 37 processes have prepared the newest revision");
+}
+
+#[test]
+fn history_says_that_a_person_published_what_a_process_refused() {
+    let mut world = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] });
+    world.previous = world.status();
+    (world.held, world.published_anyway, world.published) = (None, true, Some(publish("B", 9)));
+    let status = world.status();
+    assert_eq!((status.history[0].anyway, status.history[1].anyway, status.held), (true, false, None));
+    // The annotation alone says nothing: processes may have prepared it meanwhile.
+    world.published_anyway = false;
+    assert!(!world.status().history[0].anyway);
+}

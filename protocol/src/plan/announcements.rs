@@ -1,0 +1,130 @@
+//! Tests of announcements: new content stands in the marker beside what is published, until it has passed.
+
+use super::tests::{A, B, at_7, marker, observed, ours, publish, written};
+use super::*;
+
+const C: char = 'c';
+
+fn announcing(published: Publish, next: Publish) -> MarkerMap {
+    ours(MarkerEntry::Published(Marked { publish: published, next: Some(next) }))
+}
+
+/// The map has A, and B is new and is rehearsed.
+fn rehearsed(map: MarkerMap) -> PlanInput {
+    PlanInput { rehearses: true, known: Some(publish(A, 10)), ..observed(Some(B), map) }
+}
+
+fn announced(next: Publish, rehearsed: Rehearsed) -> Option<(Publish, Rehearsed)> {
+    Some((next, rehearsed))
+}
+
+/// Returns the announcement that the plan writes beside A.
+#[track_caller]
+fn announcement(observed: PlanInput) -> Publish {
+    match plan(observed) {
+        MarkerPlan::Write { marked, at, reason: WriteReason::Announcement } => {
+            assert_eq!((marked.publish, at), (publish(A, 10), at_7()));
+            marked.next.unwrap()
+        }
+        other => panic!("the plan should be an announcement, but is {other:?}"),
+    }
+}
+
+#[test]
+fn new_content_is_announced_beside_what_is_published() {
+    assert_eq!(announcement(rehearsed(ours(marker(A, 10)))), publish(B, 30));
+}
+
+#[test]
+fn the_first_publish_and_one_that_was_put_back_are_not_rehearsed() {
+    for map in [MarkerMap::Missing, ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable)] {
+        let first = PlanInput { known: None, ..rehearsed(map) };
+        assert_eq!(written(first), (publish(B, 30), WriteReason::ContentChanged));
+    }
+    let edited = PlanInput { verified_again: true, ..rehearsed(ours(marker(C, 20))) };
+    assert_eq!(written(edited), (publish(B, 30), WriteReason::PutBack));
+}
+
+#[test]
+fn an_announcement_stands_until_it_has_passed_and_is_published_under_its_name() {
+    let next = publish(B, 20);
+    let map = || announcing(publish(A, 10), next);
+    let waiting = PlanInput { announced: announced(next, Rehearsed::NotYet), ..rehearsed(map()) };
+    assert_eq!(plan(waiting.clone()), MarkerPlan::Keep(Marked { publish: publish(A, 10), next: Some(next) }));
+    let passed = PlanInput { announced: announced(next, Rehearsed::Passed), ..waiting };
+    assert_eq!(written(passed), (next, WriteReason::ContentChanged));
+}
+
+#[test]
+fn an_announcement_of_an_earlier_operator_is_kept_and_not_announced_again() {
+    let map = announcing(publish(A, 10), publish(B, 20));
+    let marked = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+    assert_eq!(plan(rehearsed(map)), MarkerPlan::Keep(marked));
+}
+
+#[test]
+fn a_newer_candidate_supersedes_the_announcement_with_one_write() {
+    let map = announcing(publish(A, 10), publish(C, 40));
+    let superseded = PlanInput { announced: announced(publish(C, 40), Rehearsed::Passed), ..rehearsed(map) };
+    let next = announcement(superseded);
+    assert_eq!(next.fingerprint, publish(B, 0).fingerprint);
+    assert!(next.updated_at > publish(C, 40).updated_at, "{next:?}");
+}
+
+#[test]
+fn an_announcement_that_somebody_else_changed_is_written_again() {
+    let own = announced(publish(B, 20), Rehearsed::NotYet);
+    for map in [ours(marker(A, 10)), announcing(publish(A, 10), publish(C, 25))] {
+        let next = announcement(PlanInput { announced: own, ..rehearsed(map) });
+        assert_eq!(next, publish(B, 30));
+    }
+    let renamed = announcing(publish(A, 10), publish(B, 40));
+    let next = announcement(PlanInput { announced: own, ..rehearsed(renamed) });
+    assert!(next.updated_at > publish(B, 40).updated_at, "{next:?}");
+}
+
+#[test]
+fn an_announcement_is_withdrawn_once_the_source_no_longer_has_it() {
+    let map = || announcing(publish(A, 10), publish(B, 20));
+    for accepted in [Some(A), None] {
+        let input = PlanInput {
+            accepted: accepted.map(|content| publish(content, 0).fingerprint),
+            announced: announced(publish(B, 20), Rehearsed::Passed),
+            ..rehearsed(map())
+        };
+        assert_eq!(written(input.clone()), (publish(A, 10), WriteReason::Announcement), "{accepted:?}");
+        // Before the source has answered, nobody knows.
+        let marked = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+        assert_eq!(plan(PlanInput { source_known: false, ..input }), MarkerPlan::Keep(marked));
+    }
+}
+
+#[test]
+fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
+    let map = announcing(publish(A, 10), publish(B, 20));
+    let allowed = PlanInput { rehearses: false, ..rehearsed(map) };
+    assert_eq!(written(allowed), (publish(B, 20), WriteReason::ContentChanged));
+    // Its name must be later than that of what is published.
+    let put_back = announcing(publish(A, 25), publish(B, 20));
+    let later = PlanInput { rehearses: false, known: Some(publish(A, 25)), ..rehearsed(put_back) };
+    assert_eq!(written(later).0, publish(B, 30));
+}
+
+#[test]
+fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
+    let attempted = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+    let unanswered = |at| Some((attempted, MapVersion::Version(String::from(at))));
+    let again = PlanInput { attempted: unanswered("7"), ..rehearsed(ours(marker(A, 10))) };
+    assert_eq!(announcement(again), publish(B, 20));
+    let overwritten = PlanInput { attempted: unanswered("6"), ..rehearsed(ours(marker(A, 10))) };
+    assert_eq!(announcement(overwritten), publish(B, 30));
+    // The name of what is published is never used again.
+    let published = PlanInput {
+        attempted: unanswered("7"),
+        reported: Some(publish(C, 25).updated_at),
+        verified_again: true,
+        ..rehearsed(ours(marker(A, 10)))
+    };
+    let back = PlanInput { accepted: Some(publish(A, 0).fingerprint), ..published };
+    assert_eq!(written(back), (publish(A, 30), WriteReason::PutBack));
+}
