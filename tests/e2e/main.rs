@@ -24,6 +24,7 @@ mod markers_policy;
 mod missing_grants;
 mod propagation;
 mod refusal;
+mod rehearsal;
 mod replicas;
 mod scene;
 mod secrets;
