@@ -65,7 +65,7 @@ pub mod reason {
         REFUSED_IN_REHEARSAL = "RefusedInRehearsal";
         /// Ready: too few processes have prepared the newest revision, so it is not published. Also an Event.
         REHEARSAL_INCOMPLETE = "RehearsalIncomplete";
-        /// Reconciling: processes prepare the newest revision.
+        /// Ready, Reconciling: processes prepare the newest revision.
         REHEARSING = "Rehearsing";
         /// LintPassed: no revision was read yet.
         NOT_LINTED = "NotLinted";

@@ -1,11 +1,14 @@
-//! The rules by which a new revision reaches the fleet: `spec.rollout`.
+//! The rules by which a new revision reaches the fleet, `spec.rollout`, and the revision that does not, `status.held`.
 
 use std::time::Duration as StdDuration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::convergence::Straggler;
 
 /// The rules by which a new revision reaches the fleet.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -55,6 +58,27 @@ pub enum RehearsalMode {
     Require,
 }
 
+/// A revision that lint accepts, and that is not published before a person allows it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct HeldStatus {
+    /// The revision that is held; for a source without commits, the fingerprint of its content.
+    pub revision: String,
+    /// The fingerprint of its content.
+    pub fingerprint: String,
+    /// The reason: `ShrinkHeld`, `RefusedInRehearsal`, or `RehearsalIncomplete`.
+    pub reason: String,
+    /// The number of published variables that the revision lacks, if it is held for that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removes: u32,
+    /// The first ten processes, by name, that refuse the revision or have not prepared it, if it is held for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Straggler>,
+    /// The time since which it is held.
+    pub since: Time,
+    /// The command that releases it.
+    pub release: String,
+}
+
 impl RehearsalSpec {
     /// Returns `within`, or its default.
     #[must_use]
@@ -68,6 +92,11 @@ impl RehearsalSpec {
         let percent = self.min_prepared.as_deref().and_then(|text| text.strip_suffix('%')?.parse().ok());
         percent.filter(|percent| (1..=100).contains(percent)).unwrap_or(100)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
+pub use crate::rollout::HeldStatus;
 use crate::rollout::{RehearsalSpec, RolloutSpec};
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
@@ -415,27 +416,6 @@ pub struct RejectedDiagnostic {
     pub line: Option<u32>,
     /// The message, without values.
     pub message: String,
-}
-
-/// A revision that lint accepts, and that is not published before a person allows it.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-pub struct HeldStatus {
-    /// The revision that is held; for a source without commits, the fingerprint of its content.
-    pub revision: String,
-    /// The fingerprint of its content.
-    pub fingerprint: String,
-    /// The reason: `ShrinkHeld`, `RefusedInRehearsal`, or `RehearsalIncomplete`.
-    pub reason: String,
-    /// The number of published variables that the revision lacks, if it is held for that.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub removes: u32,
-    /// The first ten processes, by name, that refuse the revision or have not prepared it, if it is held for that.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub processes: Vec<Straggler>,
-    /// The time since which it is held.
-    pub since: Time,
-    /// The command that releases it.
-    pub release: String,
 }
 
 /// The content of the published workspace, in numbers.

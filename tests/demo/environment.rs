@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use kube::api::{Patch, PatchParams};
 use rototo_api::names::ANNOTATION_RECONCILE;
-use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_api::workspace::{HeldStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_tests::harness::{AppSettings, ControlPlane, Fleet, GitRepo, Namespace, Operator};
 use serde_json::json;
 
@@ -18,6 +18,8 @@ const WORKSPACE: &str = "degradation";
 pub(crate) const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
 /// The file with the severe policy.
 pub(crate) const POLICY: &str = "resources/service-degradation-policy-objects/severe.toml";
+/// The file with the schema of the policies.
+pub(crate) const SCHEMA: &str = "schemas/service-degradation-policy.schema.json";
 
 /// The environment of the demo. When it is dropped, all of it ends.
 pub(crate) struct DemoEnvironment {
@@ -80,6 +82,12 @@ impl DemoEnvironment {
             applied && holds("Converged") && holds("Ready")
         };
         self.wait("converged", all).await
+    }
+
+    /// Waits until the newest revision is held.
+    pub(crate) async fn held(&self) -> anyhow::Result<HeldStatus> {
+        let status = self.wait("held", |status| status.held.is_some()).await?;
+        status.held.context("nothing is held")
     }
 
     async fn wait(

@@ -1,6 +1,6 @@
 //! The demo of `cargo xtask demo`, on a real control plane, a real operator, and real processes. It shows one change
-//! from `git push` to a fleet that runs it, one change that lint refuses, and the revert of that, which notifies
-//! nobody.
+//! from `git push` to a fleet that runs it, one change that lint refuses, the revert of that, which notifies nobody, and
+//! one change that only the types of the application refuse.
 
 mod environment;
 mod output;
@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
     widen_the_trial(&environment).await?;
     break_the_policy(&environment).await?;
     revert(&environment).await?;
+    refuse_in_rehearsal(&environment).await?;
 
     if options.keep {
         environment.keep()?;
@@ -97,5 +98,26 @@ async fn revert(environment: &DemoEnvironment) -> anyhow::Result<()> {
     ensure!(status.rejected.is_none(), "the revert should pass: {status:#?}");
     ensure!(environment.map_version().await? == map, "content that already runs must not change the marker map");
     say("Lint passes again. No process was notified, because the fleet already runs this content.");
+    environment.show_table()
+}
+
+async fn refuse_in_rehearsal(environment: &DemoEnvironment) -> anyhow::Result<()> {
+    title("4. Somebody allows fractions, which the service does not");
+    let fingerprints = environment.fingerprints()?;
+    let integer = r#""max_concurrency": { "type": "integer""#;
+    environment.repository.edit(environment::SCHEMA, integer, &integer.replace("integer", "number"))?;
+    environment.repository.edit(environment::POLICY, "max_concurrency = 10", "max_concurrency = 10.5")?;
+    environment.push(&format!("{}: max_concurrency = 10 -> 10.5", environment::POLICY)).await?;
+    let held = environment.held().await?;
+    let named: Vec<_> = held.processes.iter().map(|process| process.name.as_str()).collect();
+    say(format_args!("HELD  {}: lint accepts it, and {} of the processes refuse it", held.revision, named.len()));
+    say(format_args!("      before it is published: {}", named.first().unwrap_or(&"")));
+    say(format_args!("      To publish it anyway: {}", held.release));
+    ensure!(environment.fingerprints()? == fingerprints, "a revision that is held must change no process");
+    say("It was announced and never published, so it ran nowhere.");
+    environment.repository.revert("HEAD")?;
+    environment.repository.revert("HEAD~2")?;
+    let status = environment.push("git revert HEAD HEAD~1").await?;
+    ensure!(status.held.is_none(), "the revert should not be held: {status:#?}");
     environment.show_table()
 }

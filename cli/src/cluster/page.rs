@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use rototo_api::condition::{READY, STALE};
+use rototo_api::condition::{READY, STALE, reason};
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
     Straggler,
@@ -154,9 +154,14 @@ fn refusal(rejected: &RejectedStatus, line: &mut impl FnMut(&str, &str)) {
 
 /// Returns a sentence on a revision that is held, with the command that releases it.
 pub(crate) fn held_in_words(held: &HeldStatus) -> String {
-    let (revision, removed) =
-        (short_revision(Some(&held.revision)), count(held.removes as usize, "published variable"));
-    format!("{revision} would remove {removed} and is held. To publish it: {}", plain(&held.release))
+    let named: Vec<_> = held.processes.iter().map(straggler).collect();
+    let named = named.join(", ");
+    let why = match held.reason.as_str() {
+        reason::REFUSED_IN_REHEARSAL => format!("is refused by {named} before it is published, and is held"),
+        reason::REHEARSAL_INCOMPLETE => format!("is held until {named} have prepared it"),
+        _ => format!("would remove {} and is held", count(held.removes as usize, "published variable")),
+    };
+    format!("{} {why}. To publish it: {}", short_revision(Some(&held.revision)), plain(&held.release))
 }
 
 pub(crate) fn faults(rejected: &RejectedStatus) -> String {
@@ -187,9 +192,10 @@ pub(crate) fn history(entries: &[HistoryEntry], now: Timestamp) -> String {
         let time = entry.updated_at.timestamp();
         let published = format!("{} ({})", time.strftime("%F %T"), ago(time, now));
         let converged = entry.converged_millis.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
+        let anyway = if entry.anyway { "  published anyway by a person" } else { "" };
         let (fingerprint, revision) =
             (short_fingerprint(&entry.fingerprint), short_revision(entry.revision.as_deref()));
-        let _ = writeln!(text, "{published:<34} {fingerprint:<9} {revision:<24} {converged}");
+        let _ = writeln!(text, "{published:<34} {fingerprint:<9} {revision:<24} {converged}{anyway}");
     }
     text
 }
@@ -289,6 +295,31 @@ prod/degradation  not ready (LintRefused) see below
         let dead = "3 h ago: ask again with `rototo wait`, or see whether the operator runs";
         check(Some("2026-11-20T15:41:00Z"), 0, dead);
         check(None, 0, "at an unknown time: ask again with `rototo wait`");
+    }
+
+    #[test]
+    fn a_held_revision_says_why_and_names_the_command() {
+        let says = |more: serde_json::Value| {
+            let mut held = json!({ "revision": "main@sha1:aaaaaaaaaaaa", "fingerprint": "sha256:9f2c",
+                "since": "2026-11-20T18:38:00Z", "release": "kubectl annotate" });
+            held.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            held_in_words(&serde_json::from_value(held).unwrap())
+        };
+        let processes = json!([{ "name": "app-7", "state": "refused", "reason": "check_failed" }]);
+        assert_eq!(
+            says(json!({ "reason": "ShrinkHeld", "removes": 3 })),
+            "main@sha1:aaaaaaaa would remove 3 published variables and is held. To publish it: kubectl annotate"
+        );
+        assert_eq!(
+            unstyled(&says(json!({ "reason": "RefusedInRehearsal", "processes": processes }))),
+            "main@sha1:aaaaaaaa is refused by app-7: refused (check_failed) before it is published, and is held. To \
+             publish it: kubectl annotate"
+        );
+        assert_eq!(
+            unstyled(&says(json!({ "reason": "RehearsalIncomplete", "processes": processes }))),
+            "main@sha1:aaaaaaaa is held until app-7: refused (check_failed) have prepared it. To publish it: kubectl \
+             annotate"
+        );
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub(super) fn conditions(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus
     let stalled = stalled(facts);
     let reconciling = reconciling(facts, &converged);
     let held = held(facts, status);
-    let hindrances = [stalled.as_ref(), Some(&lint), held.as_ref(), Some(&published), stale.as_ref(), Some(&converged)];
-    let ready = ready(facts, &hindrances);
+    let rehearsing = rehearsing(facts);
+    let hindrances = [stalled.as_ref(), Some(&lint), held.as_ref(), rehearsing.as_ref(), Some(&published)];
+    let ready = ready(facts, &[hindrances.as_slice(), &[stale.as_ref(), Some(&converged)]].concat());
     let all = [
         (READY, Some(ready)),
         (RECONCILING, reconciling),
@@ -155,6 +156,14 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
     };
     let message = format!("{revision} {why}; what was published before runs on. To publish it: {release}");
     Some(ConditionState::fails(reason, message))
+}
+
+/// The newest revision waits for processes to prepare it. Like a held one it hinders `Ready` alone.
+fn rehearsing(facts: &StatusInput<'_>) -> Option<ConditionState> {
+    let rehearsal = facts.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting)?;
+    let RehearsalView { prepared, expected, .. } = rehearsal;
+    let message = format!("{prepared} of {expected} processes have prepared the newest revision");
+    Some(ConditionState::fails(reason::REHEARSING, message))
 }
 
 fn in_words(process: &Straggler) -> String {
@@ -318,10 +327,8 @@ fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
     if !facts.source.current {
         return Some(ConditionState::warns(reason::POLLING, "the source is being polled"));
     }
-    if let Some(rehearsal) = facts.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting) {
-        let RehearsalView { prepared, expected, .. } = rehearsal;
-        let message = format!("{prepared} of {expected} processes have prepared the newest revision");
-        return Some(ConditionState::warns(reason::REHEARSING, message));
+    if let Some(rehearsing) = rehearsing(facts) {
+        return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));
     }
     let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))

@@ -132,7 +132,7 @@ fn a_rehearsal_under_way_is_a_change_on_its_way() {
     let mut world = StatusCase::new();
     world.candidate = Some(candidate("B", 'b', LintVerdict::Accepted));
     world.rehearsal = Some(rehearsal(RehearsalVerdict::Waiting));
-    assert_eq!(world.conditions()[..2], ["Ready=True/Converged", "Reconciling=True/Rehearsing"]);
+    assert_eq!(world.conditions()[..2], ["Ready=False/Rehearsing", "Reconciling=True/Rehearsing"]);
     assert_eq!(world.status().conditions[1].message, "36 of 37 processes have prepared the newest revision");
 }
 
