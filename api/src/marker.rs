@@ -12,6 +12,7 @@
 //! assert_eq!(marker.to_json(), text);
 //! ```
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
@@ -31,6 +32,8 @@ pub enum Marker {
         /// The publish that processes prepare before the marker names it. Processes that do not know this field ignore
         /// it.
         next: Option<NextPublish>,
+        /// The fingerprint of content that was taken back during its rollout, and is not published again by itself.
+        held: Option<String>,
     },
     /// The workspace is gone. The operator writes this for a moment before it removes the key, so that a watch gets an
     /// event.
@@ -40,13 +43,28 @@ pub enum Marker {
     },
 }
 
-/// A publish that processes fetch, compile, and check beside what they run. They resolve nothing from it.
+/// A publish that processes fetch, compile, and check beside what they run. They resolve nothing from it, except in the
+/// pods of its stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextPublish {
     /// The digest of the content.
     pub fingerprint: String,
     /// The name under which the content will be published.
     pub updated_at: UpdatedAt,
+    /// The part of the fleet that runs it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+}
+
+/// The part of a fleet that runs an announced publish, and the step of the rollout that it is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stage {
+    /// The index in `spec.rollout.steps`, from 0.
+    pub step: u32,
+    /// The time at which the step began, by the operator's clock.
+    pub since: Timestamp,
+    /// The pods whose hash is lower than this are in the stage. Hashes have 32 bits, so 4294967296 means all.
+    pub below: u64,
 }
 
 /// The reason for which a marker can't be followed. The reader keeps what it has and reports that.
@@ -73,6 +91,8 @@ struct Wire {
     /// A value of any shape is read: what a newer operator writes here must not keep a process from the publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,12 +108,13 @@ impl Marker {
         if schema_version != SCHEMA_VERSION {
             return Err(MarkerError::UnknownVersion(schema_version));
         }
-        let Wire { fingerprint, removed, updated_at, next, .. } = serde_json::from_str(text).map_err(malformed)?;
+        let Wire { fingerprint, removed, updated_at, next, held, .. } =
+            serde_json::from_str(text).map_err(malformed)?;
         match (fingerprint, removed) {
             (_, true) => Ok(Self::Removed { updated_at }),
             (Some(fingerprint), false) => {
                 let next = next.and_then(|next| serde_json::from_value(next).ok());
-                Ok(Self::Published { fingerprint, updated_at, next })
+                Ok(Self::Published { fingerprint, updated_at, next, held })
             }
             (None, false) => Err(MarkerError::Malformed("it has neither `fingerprint` nor `removed`".to_owned())),
         }
@@ -102,13 +123,16 @@ impl Marker {
     /// Returns the value of the map as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let (fingerprint, removed, next) = match self {
-            Self::Published { fingerprint, next, .. } => (Some(fingerprint.clone()), false, next.as_ref()),
-            Self::Removed { .. } => (None, true, None),
+        let (fingerprint, removed, next, held) = match self {
+            Self::Published { fingerprint, next, held, .. } => {
+                (Some(fingerprint.clone()), false, next.as_ref(), held.clone())
+            }
+            Self::Removed { .. } => (None, true, None, None),
         };
         // Texts and times always have a JSON value.
         let next = next.and_then(|next| serde_json::to_value(next).ok());
-        let wire = Wire { schema_version: SCHEMA_VERSION, fingerprint, removed, updated_at: self.updated_at(), next };
+        let wire =
+            Wire { schema_version: SCHEMA_VERSION, fingerprint, removed, updated_at: self.updated_at(), next, held };
         // Strings, numbers, and booleans always have a JSON text.
         serde_json::to_string(&wire).unwrap_or_default()
     }
@@ -141,6 +165,20 @@ mod tests {
         let marker = Marker::parse(&text).unwrap();
         let Marker::Published { fingerprint, next: Some(next), .. } = &marker else { panic!("{marker:?}") };
         assert_eq!((fingerprint.as_str(), next.fingerprint.as_str()), ("sha256:00", "sha256:01"));
+        assert_eq!(marker.to_json(), text);
+    }
+
+    #[test]
+    fn a_stage_and_what_was_taken_back_stand_in_the_marker() {
+        let stage = r#"{"below":429496729,"since":"2026-11-20T18:41:30Z","step":1}"#;
+        let next =
+            format!(r#"{{"fingerprint":"sha256:01","stage":{stage},"updated_at":"2026-11-20T18:41:00.000000Z"}}"#);
+        let text = format!(
+            r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","next":{next},"held":"sha256:02"}}"#
+        );
+        let marker = Marker::parse(&text).unwrap();
+        let Marker::Published { next: Some(next), held, .. } = &marker else { panic!("{marker:?}") };
+        assert_eq!((next.stage.unwrap().step, held.as_deref()), (1, Some("sha256:02")));
         assert_eq!(marker.to_json(), text);
     }
 

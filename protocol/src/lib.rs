@@ -10,6 +10,8 @@
 //!   [`publisher::Publisher`] calls it in [`publisher::Publisher::decide`], and remembers between two plans what is
 //!   published and which write has no answer yet.
 //! - *Would the publish remove most of the variables?* [`hold::Shrink`] says whether a person has to allow it.
+//! - *May the announced publish go on?* [`fleet::Fleet::rehearsal`] says whether it passed its rehearsal, and
+//!   [`rollout::decide`] which part of the fleet runs it next.
 //! - *Does every process run what is published?* [`fleet::Fleet`] takes the evidence, such as reports in
 //!   [`fleet::Fleet::report`] and pods in [`fleet::Fleet::observe`]. [`fleet::Fleet::view`] returns a
 //!   [`fleet::FleetView`] with the [`fleet::Verdict`].
@@ -58,6 +60,8 @@ pub mod hold;
 pub mod plan;
 mod publish;
 pub mod publisher;
+pub mod rollout;
+pub mod stage;
 pub mod windows;
 
 pub use publish::{Marked, Publish};

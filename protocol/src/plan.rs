@@ -15,6 +15,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::marker::Marker;
 use rototo_engine::Fingerprint;
 
+use crate::rollout::RolloutDecision;
 use crate::{Marked, Publish};
 
 /// The longest time by which the name of a reported publish may lie in the future. A name beyond that counts as made
@@ -62,11 +63,11 @@ impl MarkerEntry {
         match text.map(Marker::parse) {
             None => Self::Nothing,
             Some(Ok(Marker::Removed { updated_at })) => Self::Removed(updated_at),
-            Some(Ok(Marker::Published { fingerprint, updated_at, next })) => match fingerprint.parse() {
-                Ok(fingerprint) => Self::Published(Marked {
-                    publish: Publish { fingerprint, updated_at },
-                    next: next.as_ref().and_then(Publish::announced),
-                }),
+            Some(Ok(Marker::Published { fingerprint, updated_at, next, held })) => match fingerprint.parse() {
+                Ok(fingerprint) => {
+                    let publish = Publish { fingerprint, updated_at };
+                    Self::Published(Marked::read(publish, next.as_ref(), held.as_deref()))
+                }
                 Err(_) => Self::Unreadable,
             },
             Some(Err(_)) => Self::Unreadable,
@@ -95,6 +96,10 @@ pub struct PlanInput {
     pub rehearses: bool,
     /// The announced publish that this process knows, and whether it has passed its rehearsal.
     pub announced: Option<(Publish, Rehearsed)>,
+    /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
+    pub rollout: Option<RolloutDecision>,
+    /// True if a person wants content that was taken back to be tried again.
+    pub retried: bool,
     /// True if the source has answered this process, or is not asked. Before that, what the marker announces stays.
     pub source_known: bool,
     /// True if source and map were read again since the map, or a process, contradicted the known publish.
@@ -203,8 +208,10 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
             MarkerPlan::Write { marked: publish.into(), at, reason }
         }
-        (_, Some(marked)) if marked.next.is_some() && observed.source_known => {
-            MarkerPlan::Write { marked: marked.publish.into(), at, reason: WriteReason::Announcement }
+        (_, Some(marked)) if observed.source_known && (marked.next.is_some() || observed.outdates(marked.held)) => {
+            let held = marked.held.filter(|_| !observed.outdates(marked.held));
+            let marked = Marked { held, ..marked.publish.into() };
+            MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
         }
         (_, Some(marked)) if addressed => MarkerPlan::Keep(marked),
         (_, Some(marked)) => MarkerPlan::Readdress { marked, at },
@@ -216,9 +223,28 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
 fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer: &Namer<'_>) -> MarkerPlan {
     let at = namer.at.clone();
     let same = |next: &Publish| next.fingerprint == fingerprint;
+    let announces = |marked| MarkerPlan::Write { marked, at: at.clone(), reason: WriteReason::Announcement };
+    if marked.held == Some(fingerprint) && !observed.retried {
+        return match marked.next {
+            Some(_) => announces(Marked { held: marked.held, ..marked.publish.into() }),
+            None => MarkerPlan::Keep(marked),
+        };
+    }
     let announced = observed.announced.filter(|(next, _)| same(next));
     let passed = announced.filter(|(_, rehearsed)| *rehearsed == Rehearsed::Passed).map(|(next, _)| next);
     let found = marked.next.filter(same);
+    match (&observed.rollout, announced) {
+        (Some(RolloutDecision::TakeBack(_)), Some(_)) => {
+            return announces(Marked { held: Some(fingerprint), ..marked.publish.into() });
+        }
+        (Some(RolloutDecision::Enter(stage)), Some((next, Rehearsed::Passed))) => {
+            return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
+        }
+        (Some(RolloutDecision::Stay { .. }), Some((next, Rehearsed::Passed))) if marked.next == Some(next) => {
+            return MarkerPlan::Keep(marked);
+        }
+        _ => {}
+    }
     if passed.is_some() || !observed.rehearses {
         let name = passed.or(found).map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);
         let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
@@ -229,8 +255,7 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
         return MarkerPlan::Keep(marked);
     }
     let next = Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) };
-    let marked = Marked { publish: marked.publish, next: Some(next) };
-    MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
+    announces(Marked { next: Some(next), ..marked.publish.into() })
 }
 
 /// Names publishes: each under a later name than all that the operator knows.
@@ -276,6 +301,11 @@ impl Namer<'_> {
 }
 
 impl PlanInput {
+    /// Returns whether the source has other content than what was taken back.
+    fn outdates(&self, held: Option<Fingerprint>) -> bool {
+        held.is_some() && self.accepted.is_some() && held != self.accepted
+    }
+
     /// Returns the name of a reported publish that is later than what the marker names.
     fn unknown(&self, published: Option<Publish>) -> Option<UpdatedAt> {
         self.reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))
@@ -334,6 +364,8 @@ mod tests {
             reported: None,
             rehearses: false,
             announced: None,
+            rollout: None,
+            retried: false,
             source_known: true,
             verified_again: false,
             now: time(30).timestamp(),
@@ -342,7 +374,7 @@ mod tests {
 
     pub(super) fn written(observed: PlanInput) -> (Publish, WriteReason) {
         match plan(observed) {
-            MarkerPlan::Write { marked: Marked { publish, next: None }, reason, .. } => (publish, reason),
+            MarkerPlan::Write { marked: Marked { publish, next: None, .. }, reason, .. } => (publish, reason),
             other => panic!("the plan should be a write, but is {other:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! A publish: content, and the time that names it.
 
 use rototo_api::UpdatedAt;
-use rototo_api::marker::NextPublish;
+use rototo_api::marker::{Marker, NextPublish, Stage};
 use rototo_engine::Fingerprint;
 
 /// Content under a name. Publishing A, then B, then A again makes three publishes of two contents.
@@ -23,7 +23,7 @@ impl Publish {
     /// Returns the publish as a marker or a report response announces it.
     #[must_use]
     pub fn to_next(self) -> NextPublish {
-        NextPublish { fingerprint: self.fingerprint.to_string(), updated_at: self.updated_at }
+        NextPublish { fingerprint: self.fingerprint.to_string(), updated_at: self.updated_at, stage: None }
     }
 }
 
@@ -32,12 +32,41 @@ impl Publish {
 pub struct Marked {
     /// The publish that every process should run.
     pub publish: Publish,
-    /// The publish that processes prepare. Nothing is resolved from it before it is published.
+    /// The publish that processes prepare. Only the pods of its stage resolve from it before it is published.
     pub next: Option<Publish>,
+    /// The stage of `next`: the pods that run it already.
+    pub stage: Option<Stage>,
+    /// Content that was taken back during its rollout.
+    pub held: Option<Fingerprint>,
+}
+
+impl Marked {
+    /// Returns what a marker says that names `publish`.
+    #[must_use]
+    pub fn read(publish: Publish, next: Option<&NextPublish>, held: Option<&str>) -> Self {
+        let announced = next.and_then(Publish::announced);
+        Self {
+            publish,
+            next: announced,
+            stage: announced.and(next).and_then(|next| next.stage),
+            held: held.and_then(|held| held.parse().ok()),
+        }
+    }
+
+    /// Returns the marker that says this.
+    #[must_use]
+    pub fn to_marker(self) -> Marker {
+        Marker::Published {
+            fingerprint: self.publish.fingerprint.to_string(),
+            updated_at: self.publish.updated_at,
+            next: self.next.map(|next| NextPublish { stage: self.stage, ..next.to_next() }),
+            held: self.held.map(|held| held.to_string()),
+        }
+    }
 }
 
 impl From<Publish> for Marked {
     fn from(publish: Publish) -> Self {
-        Self { publish, next: None }
+        Self { publish, next: None, stage: None, held: None }
     }
 }

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 
-use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes, RehearsalRules, RehearsalVerdict};
+use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes, RehearsalRules, RehearsalVerdict, RehearsalView};
 use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
+use crate::rollout::{self, Request, RolloutDecision, Step};
 use crate::{Marked, Publish};
 
 /// The known publish of a workspace, and the patch that is under way.
@@ -59,7 +60,7 @@ pub struct AcceptedPublish {
 
 /// The state of source, status, and disk at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PublishInput {
+pub struct PublishInput<'a> {
     /// The fingerprint of the newest content that lint accepted, if that content is to be published.
     pub accepted: Option<Fingerprint>,
     /// The last publish according to the status, if its content can still be served.
@@ -72,6 +73,10 @@ pub struct PublishInput {
     pub suspended: bool,
     /// The rules by which new content is rehearsed.
     pub rehearsal: RehearsalRules,
+    /// The steps by which new content reaches the fleet; none if it reaches everybody at once.
+    pub steps: &'a [Step],
+    /// The request of a person about the newest content.
+    pub request: Option<Request>,
 }
 
 impl Publisher {
@@ -94,15 +99,16 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         map: MarkerMap,
-        facts: PublishInput,
+        facts: PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> MarkerPlan {
         let rehearsal = fleet.rehearsal(facts.rehearsal, now);
-        let announced = rehearsal.map(|view| {
+        let announced = rehearsal.as_ref().map(|view| {
             let passed = view.verdict == RehearsalVerdict::Passed;
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
+        let rollout = rehearsal.as_ref().and_then(|view| rollout(fleet, &map, view, &facts, now, wall));
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
@@ -112,8 +118,10 @@ impl Publisher {
             remembered: facts.remembered,
             last_published_name: facts.last_published_name,
             reported: fleet.unknown_publish(),
-            rehearses: fleet.rehearses(facts.rehearsal, now),
+            rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
             announced,
+            rollout,
+            retried: facts.request == Some(Request::Retry),
             source_known: facts.suspended || facts.polled_at.is_some(),
             verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
             now: wall,
@@ -139,7 +147,8 @@ impl Publisher {
         fleet: &Fleet,
         now: Moment,
     ) {
-        let detection = detection.filter(|_| reason == WriteReason::ContentChanged);
+        // The time of a rollout is that of its steps, and not of the publish that ends it.
+        let detection = detection.filter(|_| reason == WriteReason::ContentChanged && !fleet.is_staged());
         let before = self.attempt.take().filter(|attempt| attempt.marked == marked);
         let known = before.map_or_else(|| fleet.known(now), |before| before.known);
         self.attempt = Some(PatchAttempt { marked, at: at.clone(), reason, detection, known });
@@ -155,7 +164,7 @@ impl Publisher {
     pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let PatchAttempt { marked, reason, detection, known, .. } = self.attempt.take()?;
         let publish = marked.publish;
-        if let Some(next) = marked.next {
+        if let Some(next) = marked.next.filter(|next| fleet.announced_publish() != Some(*next)) {
             fleet.announced(next, now);
         }
         if reason == WriteReason::Announcement {
@@ -188,10 +197,36 @@ impl Publisher {
             None => fleet.unpublished(),
         }
         fleet.announcement_observed(marked.and_then(|marked| marked.next), now);
+        fleet.staged(marked.and_then(|marked| marked.stage), now);
         self.published = marked.map(|marked| marked.publish);
         self.attempt = None;
         self.doubted_since = None;
     }
+}
+
+/// Decides about the steps of the announced publish. `None` if it has none, or has not passed its rehearsal.
+fn rollout(
+    fleet: &Fleet,
+    map: &MarkerMap,
+    rehearsal: &RehearsalView,
+    facts: &PublishInput<'_>,
+    now: Moment,
+    wall: Timestamp,
+) -> Option<RolloutDecision> {
+    let MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } = map else { return None };
+    let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
+    let mut observed = fleet.stage_facts(now);
+    if stage.is_some() {
+        observed.refused.extend(rehearsal.refused.iter().cloned());
+    }
+    let decides = match rehearsal.verdict {
+        RehearsalVerdict::Passed => true,
+        RehearsalVerdict::Refused => stage.is_some(),
+        RehearsalVerdict::Waiting | RehearsalVerdict::Incomplete => false,
+    };
+    let aborts = facts.request == Some(Request::Abort);
+    (aborts || decides && !facts.steps.is_empty())
+        .then(|| rollout::decide(facts.steps, stage, &observed, facts.request, wall))
 }
 
 #[cfg(test)]

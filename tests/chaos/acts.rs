@@ -256,7 +256,7 @@ impl ChaosEnvironment {
         let fingerprint = other.cloned().unwrap_or(nonsense);
         let time = if later { Timestamp::now() } else { now.updated_at().timestamp() - 1.minute() };
         let updated_at = UpdatedAt::after(None, time);
-        let forged = Marker::Published { fingerprint, updated_at, next: None };
+        let forged = Marker::Published { fingerprint, updated_at, next: None, held: None };
         self.write_marker(Some(&forged.to_json())).await?;
         Ok(ActResult { took_effect: true, undo: undo.map(|millis| (millis, Undo::WriteMarker(now.to_json()))) })
     }

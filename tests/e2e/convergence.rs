@@ -173,7 +173,7 @@ async fn no_process_stays_on_a_marker_edit_that_was_undone() {
     let (Marker::Published { fingerprint, .. }, published) = (&original, original.to_json()) else {
         panic!("{original:?}")
     };
-    let forged = Marker::Published { fingerprint: fingerprint.clone(), updated_at: later, next: None };
+    let forged = Marker::Published { fingerprint: fingerprint.clone(), updated_at: later, next: None, held: None };
     let maps = scene.namespace.api::<ConfigMap>();
     for text in [forged.to_json(), published] {
         let edit = Patch::Merge(json!({ "data": { WORKSPACE: text } }));

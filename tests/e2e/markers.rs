@@ -54,6 +54,7 @@ async fn a_manual_edit_is_put_back_and_counted() {
         fingerprint: format!("sha256:{}", "0".repeat(64)),
         updated_at: "2099-01-01T00:00:00.000000Z".parse().unwrap(),
         next: None,
+        held: None,
     };
     let edit = json!({ "data": { WORKSPACE: forged.to_json() } });
     let maps = scene.namespace.api::<ConfigMap>();
@@ -66,8 +67,14 @@ async fn a_manual_edit_is_put_back_and_counted() {
         panic!("{marker:?}")
     };
     assert_eq!(fingerprint, before);
-    assert_eq!(scene.operator.metric("rototo_markers_put_back_total", &[]).unwrap(), 1.0);
+    // The marker is there before the operator has the API server's answer.
+    until("the operator to count it", PATIENCE, || {
+        let count = scene.operator.metric("rototo_markers_put_back_total", &[])?;
+        Ok(if count > 0.0 { Observation::Done(()) } else { Observation::NotYet(count.to_string()) })
+    })
+    .unwrap();
     scene.wait_for_fleet(1).await;
+    assert_eq!(scene.operator.metric("rototo_markers_put_back_total", &[]).unwrap(), 1.0);
     assert_eq!(app.state().unwrap()["fingerprint"], before.as_str());
     let events = scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "get", "events"]).unwrap();
     assert!(events.contains("MarkerPutBack"), "{events}");

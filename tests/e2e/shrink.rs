@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_api::workspace::{HeldStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_tests::harness::program;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
@@ -52,9 +52,15 @@ async fn a_workspace_is_not_emptied_without_a_word() {
     wait_for_ready(&scene, "False/ShrinkHeld").await;
     assert_eq!(scene.map_version().await, version);
 
-    let release: Vec<&str> = held.release.split(' ').collect();
-    assert_eq!(release[0], "kubectl");
-    scene.namespace.cluster().kubectl(&release[1..]).unwrap();
+    let release = |held: &HeldStatus| {
+        let words: Vec<&str> = held.release.split(' ').collect();
+        assert_eq!(words[0], "kubectl");
+        scene.namespace.cluster().kubectl(&words[1..]).unwrap();
+    };
+    release(&held);
+    // The service can't do without the variable, which a person has to want as well.
+    let held = wait_for_ready(&scene, "False/RefusedInRehearsal").await.held.unwrap();
+    release(&held);
     let published = |workspace: &RototoWorkspace| {
         let status = workspace.status.as_ref();
         status.is_some_and(|status| {

@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
-use rototo_api::marker::Marker;
 use rototo_api::names::{
     ANNOTATION_CA, ANNOTATION_INSTALL, ANNOTATION_SNAPSHOTS, LABEL_MANAGED_BY, LABEL_MARKERS, MARKERS, OPERATOR,
 };
@@ -11,7 +10,7 @@ use rototo_connection::api_error;
 use serde_json::{Map, Value, json};
 
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
-use rototo_protocol::{Marked, Publish};
+use rototo_protocol::Marked;
 
 /// The contents of the map beside the markers: its owner, and the address at which its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,10 +95,7 @@ impl MapMetadata {
 /// Returns the one key that says what is published.
 #[must_use]
 pub fn published(workspace: &str, marked: &Marked) -> Map<String, Value> {
-    let Marked { publish: Publish { fingerprint, updated_at }, next } = marked;
-    let (fingerprint, next) = (fingerprint.to_string(), next.map(Publish::to_next));
-    let marker = Marker::Published { fingerprint, updated_at: *updated_at, next };
-    Map::from_iter([(workspace.to_owned(), Value::String(marker.to_json()))])
+    Map::from_iter([(workspace.to_owned(), Value::String(marked.to_marker().to_json()))])
 }
 
 /// Reads the map of a namespace from the API server.

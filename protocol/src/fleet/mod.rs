@@ -16,6 +16,7 @@
 //! - `verdict`: the present, *every process that counts runs the publish*.
 //! - `cohort`: the past, *the publish took this long to reach everyone who was there*.
 //! - `rehearsal`: the future, *may the announced publish be published?*
+//! - `staging`: *who should run the announced publish already, and do they?*
 //! - `handover`: the evidence that one operator process passes on to the next.
 //! - `view`: both, with counts and stragglers, for status and metrics.
 //!
@@ -30,6 +31,7 @@ pub mod pods;
 mod process;
 mod rehearsal;
 mod room;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -55,6 +57,7 @@ pub use pods::{Container, ContainerEnd, Pod, PodObjectState, Pods};
 pub use process::ProcessId;
 pub use rehearsal::{RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView};
 pub use room::{NoRoom, PROCESSES, PROCESSES_PER_POD, UNBOUND_PROCESSES};
+pub use staging::{StageCount, StageCounts};
 pub use verdict::Verdict;
 pub use view::FleetView;
 
@@ -158,6 +161,8 @@ pub struct ReportOutcome {
     pub news: bool,
     /// True if the rehearsal of the announced publish may be over.
     pub decides: bool,
+    /// The publish that the process should run.
+    pub intended: Option<Publish>,
     /// The time from detection until this process applied the publish. Present when a process of the cohort reports
     /// that for the first time.
     pub applied_first: Option<Duration>,
@@ -308,6 +313,7 @@ impl Fleet {
             applied_within: self.applied_within(),
             news: false,
             decides: false,
+            intended: None,
             applied_first: None,
             siblings: Vec::new(),
         };
@@ -346,7 +352,18 @@ impl Fleet {
         self.take_testimony(&id, report, now);
         self.notice_unknown_publish(&id, now);
         let siblings = self.silent_siblings(&id, now);
-        Ok(ReportOutcome { news, decides, applied_within: self.applied_within(), applied_first, siblings, ..taken })
+        let marked = self.marked();
+        let intended =
+            marked.zip(self.processes.get(&id)).map(|(marked, process)| staging::intended(&marked, &id, process));
+        Ok(ReportOutcome {
+            news,
+            decides,
+            intended,
+            applied_within: self.applied_within(),
+            applied_first,
+            siblings,
+            ..taken
+        })
     }
 
     /// Returns the number of processes that an earlier operator counted and that have not reported to this one.
@@ -373,16 +390,18 @@ impl Fleet {
         ago: Option<Duration>,
         now: Moment,
     ) -> Option<Duration> {
+        let marked = self.marked()?;
         let goal = self.goal.as_mut()?;
         let process = self.processes.get_mut(id)?;
         let since = goal.cohort.as_ref().map_or(goal.since, Cohort::published);
+        let intended = staging::intended(&marked, id, process);
         if let Some(age) = age {
             process.was_there = Some(age > now.saturating_sub(since));
         }
         if let Some(cohort) = goal.cohort.as_mut().filter(|_| self.recounting && process.was_there != Some(false)) {
             cohort.admit(id);
         }
-        if !process.runs(&goal.publish) {
+        if !process.runs(&intended) {
             if process.applied.take().is_some() {
                 process.behind_since = now;
             }
@@ -429,6 +448,9 @@ impl Fleet {
     fn notice_unknown_publish(&mut self, id: &ProcessId, now: Moment) {
         let (Some(goal), Some(process)) = (&self.goal, self.processes.get(id)) else { return };
         let Some(named) = process.last_report.publish.map(|publish| publish.updated_at) else { return };
+        if self.announced_publish().is_some_and(|next| next.updated_at == named) {
+            return;
+        }
         let silence = self.windows().silence;
         let dealt_with = self.dealt_with.is_some_and(|(last, then)| named <= last || now < then + silence);
         if named > goal.publish.updated_at && !dealt_with {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::{PreparationState, Report};
+use rototo_api::marker::Stage;
 
 use super::process::{Liveness, Process, ProcessId};
 use super::view::name;
@@ -97,6 +98,8 @@ pub(super) struct Rehearsal {
     found: bool,
     /// The processes that could prepare when it was announced, and have not answered.
     awaited: BTreeSet<ProcessId>,
+    /// The pods that run it already.
+    pub(super) stage: Option<Stage>,
 }
 
 /// The announced publish in the last report of a process.
@@ -164,7 +167,7 @@ impl Fleet {
         // A report can overtake the API server's answer to the patch.
         let unanswered = self.able(now).filter(|(_, process)| !process.has_answered(&next));
         let awaited = unanswered.map(|(id, _)| id.clone()).collect();
-        self.rehearsal = Some(Rehearsal { next, since: now, found: false, awaited });
+        self.rehearsal = Some(Rehearsal { next, since: now, found: false, awaited, stage: None });
     }
 
     /// Records the publish that the marker announces, whoever wrote it.
@@ -173,6 +176,7 @@ impl Fleet {
             return;
         }
         self.rehearsal = None;
+        self.recount_applied(now);
         if let Some(next) = next {
             self.announced(next, now);
             self.rehearsal.as_mut().into_iter().for_each(|rehearsal| rehearsal.found = true);

@@ -6,6 +6,7 @@ use rototo_api::fleet::ProcessState;
 
 use super::pods::{Pod, PodObjectState};
 use super::process::Liveness;
+use super::staging::intended;
 use super::{Fleet, Moment};
 
 /// The answer about one publish at one moment.
@@ -37,7 +38,7 @@ pub enum Verdict {
 impl Fleet {
     /// Returns the verdict on the goal at the time `now`.
     pub(super) fn verdict(&self, now: Moment) -> Verdict {
-        let Some(goal) = &self.goal else { return Verdict::NothingPublished };
+        let Some(marked) = self.marked() else { return Verdict::NothingPublished };
         let windows = self.windows();
         let (mut applied, mut silent, mut unprovable, mut behind_since) = (false, false, false, None::<Moment>);
         let earliest = |known: Option<Moment>, since: Moment| Some(known.map_or(since, |known| known.min(since)));
@@ -46,7 +47,7 @@ impl Fleet {
             if !liveness.counts() {
                 continue;
             }
-            if process.refuses(&goal.publish) {
+            if process.refuses(&intended(&marked, id, process)) {
                 return Verdict::Refused;
             }
             unprovable |= liveness == Liveness::Unprovable;

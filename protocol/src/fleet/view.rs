@@ -3,6 +3,7 @@
 use rototo_api::convergence::Straggler;
 
 use super::process::{Liveness, ProcessId};
+use super::staging::intended;
 use super::{Fleet, Millis, Moment, NoRoom, Verdict};
 use crate::windows::Windows;
 
@@ -83,6 +84,7 @@ impl Fleet {
     }
 
     fn count_processes(&self, view: &mut FleetView, now: Moment) {
+        let marked = self.marked();
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() {
@@ -93,7 +95,7 @@ impl Fleet {
             view.silent += u32::from(silent);
             view.unbound += u32::from(id.pod.is_none());
             view.applied += u32::from(!silent && process.applied.is_some());
-            let refuses = self.goal.as_ref().is_some_and(|goal| process.refuses(&goal.publish));
+            let refuses = marked.is_some_and(|marked| process.refuses(&intended(&marked, id, process)));
             view.rejected += u32::from(!silent && refuses);
             if silent || process.applied.is_none() {
                 let state = process.state(silent);

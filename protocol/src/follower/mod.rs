@@ -103,7 +103,8 @@ pub enum FollowerAction {
     },
     /// Cancel the fetch that is under way.
     CancelFetch,
-    /// Resolve from the content that was just loaded, or that is held.
+    /// Resolve from the content that was just loaded, or that is held. What ran before is held now if
+    /// [`FollowerState::held`] names it.
     Swap(Publish),
     /// Hold the content that was just loaded beside what runs, for as long as [`FollowerState::held`] names it.
     Hold(Fingerprint),
@@ -275,12 +276,9 @@ impl FollowerState {
     fn observe_marker(&mut self, marker: ObservedMarker) {
         self.watch = None;
         self.watch_due = None;
-        self.standby.announce(match &marker {
-            ObservedMarker::Published(marked) => marked.next,
-            _ => None,
-        });
+        self.standby.clear();
         self.desired = match marker {
-            ObservedMarker::Published(marked) => Desired::Publish(marked.publish),
+            ObservedMarker::Published(marked) => Desired::Publish(self.standby.observe(marked)),
             ObservedMarker::Unreadable(fault) => Desired::Unreadable { before: self.desired.publish(), fault },
             nothing => Desired::Nothing(nothing),
         };
@@ -311,7 +309,9 @@ impl FollowerState {
     }
 
     fn swap(&mut self, publish: Publish, actions: &mut Vec<FollowerAction>) {
-        self.running = Some(publish);
+        if let Some(before) = self.running.replace(publish) {
+            self.standby.replaced(before.fingerprint);
+        }
         self.revision = None;
         self.refused = None;
         actions.push(FollowerAction::Swap(publish));
@@ -405,7 +405,7 @@ impl FollowerState {
         self.standby.drop_superseded();
     }
 
-    /// Returns the announced publish, if it has to be fetched.
+    /// Returns the publish to hold, if it has to be fetched.
     fn missing_next(&self, tick: StepTime) -> Option<Publish> {
         let next = self.standby.missing(self.fetch_of_next(), tick)?;
         // Its content may be what runs.
@@ -430,7 +430,7 @@ impl FollowerState {
     }
 
     fn fetch_of_next(&self) -> Option<&FetchProgress> {
-        self.fetch_of(self.standby.announced()?).filter(|_| self.fetch_of_desired().is_none())
+        self.fetch_of(self.standby.wanted()?).filter(|_| self.fetch_of_desired().is_none())
     }
 
     fn refusal(&self, desired: Publish) -> Option<&RefusedPublish> {

@@ -115,7 +115,7 @@ impl FollowerState {
     }
 
     fn reported_next(&self) -> Option<ReportedNext> {
-        let publish = self.standby.announced()?;
+        let publish = self.standby.wanted()?;
         let runs = self.running.is_some_and(|running| running.fingerprint == publish.fingerprint);
         if runs || self.held() == Some(publish.fingerprint) {
             return Some(ReportedNext { publish, state: PreparationState::Prepared, reason: None });

@@ -2,11 +2,12 @@
 
 use super::tests::{A, B, at_7, marker, observed, ours, publish, written};
 use super::*;
+use rototo_api::marker::Stage;
 
 const C: char = 'c';
 
 fn announcing(published: Publish, next: Publish) -> MarkerMap {
-    ours(MarkerEntry::Published(Marked { publish: published, next: Some(next) }))
+    ours(MarkerEntry::Published(Marked { next: Some(next), ..published.into() }))
 }
 
 /// The map has A, and B is new and is rehearsed.
@@ -50,7 +51,7 @@ fn an_announcement_stands_until_it_has_passed_and_is_published_under_its_name() 
     let next = publish(B, 20);
     let map = || announcing(publish(A, 10), next);
     let waiting = PlanInput { announced: announced(next, Rehearsed::NotYet), ..rehearsed(map()) };
-    assert_eq!(plan(waiting.clone()), MarkerPlan::Keep(Marked { publish: publish(A, 10), next: Some(next) }));
+    assert_eq!(plan(waiting.clone()), MarkerPlan::Keep(Marked { next: Some(next), ..publish(A, 10).into() }));
     let passed = PlanInput { announced: announced(next, Rehearsed::Passed), ..waiting };
     assert_eq!(written(passed), (next, WriteReason::ContentChanged));
 }
@@ -58,7 +59,7 @@ fn an_announcement_stands_until_it_has_passed_and_is_published_under_its_name() 
 #[test]
 fn an_announcement_of_an_earlier_operator_is_kept_and_not_announced_again() {
     let map = announcing(publish(A, 10), publish(B, 20));
-    let marked = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+    let marked = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
     assert_eq!(plan(rehearsed(map)), MarkerPlan::Keep(marked));
 }
 
@@ -94,7 +95,7 @@ fn an_announcement_is_withdrawn_once_the_source_no_longer_has_it() {
         };
         assert_eq!(written(input.clone()), (publish(A, 10), WriteReason::Announcement), "{accepted:?}");
         // Before the source has answered, nobody knows.
-        let marked = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+        let marked = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
         assert_eq!(plan(PlanInput { source_known: false, ..input }), MarkerPlan::Keep(marked));
     }
 }
@@ -112,7 +113,7 @@ fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
 
 #[test]
 fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
-    let attempted = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
+    let attempted = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
     let unanswered = |at| Some((attempted, MapVersion::Version(String::from(at))));
     let again = PlanInput { attempted: unanswered("7"), ..rehearsed(ours(marker(A, 10))) };
     assert_eq!(announcement(again), publish(B, 20));
@@ -127,4 +128,57 @@ fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
     };
     let back = PlanInput { accepted: Some(publish(A, 0).fingerprint), ..published };
     assert_eq!(written(back), (publish(A, 30), WriteReason::PutBack));
+}
+
+fn passed(published: MarkerMap, rollout: RolloutDecision) -> PlanInput {
+    let announced = announced(publish(B, 20), Rehearsed::Passed);
+    PlanInput { announced, rollout: Some(rollout), ..rehearsed(published) }
+}
+
+fn stage(step: u32) -> Stage {
+    Stage { step, since: "2026-11-20T18:40:25Z".parse().unwrap(), below: 7 }
+}
+
+fn staged(step: u32) -> Marked {
+    Marked { next: Some(publish(B, 20)), stage: Some(stage(step)), ..publish(A, 10).into() }
+}
+
+#[test]
+fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
+    let map = || announcing(publish(A, 10), publish(B, 20));
+    let entered = MarkerPlan::Write { marked: staged(0), at: at_7(), reason: WriteReason::Announcement };
+    assert_eq!(plan(passed(map(), RolloutDecision::Enter(stage(0)))), entered);
+    let there = || ours(MarkerEntry::Published(staged(0)));
+    assert_eq!(plan(passed(there(), RolloutDecision::Stay { until: None })), MarkerPlan::Keep(staged(0)));
+    assert_eq!(written(passed(there(), RolloutDecision::Publish)), (publish(B, 20), WriteReason::ContentChanged));
+    // A newer commit supersedes the rollout, and begins with its own rehearsal.
+    let superseded =
+        PlanInput { accepted: Some(publish(C, 0).fingerprint), ..passed(there(), RolloutDecision::Publish) };
+    assert_eq!(announcement(superseded), publish(C, 30));
+}
+
+#[test]
+fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_person_asks() {
+    let there = ours(MarkerEntry::Published(staged(1)));
+    let held = Marked { held: Some(publish(B, 0).fingerprint), ..publish(A, 10).into() };
+    let back = MarkerPlan::Write { marked: held, at: at_7(), reason: WriteReason::Announcement };
+    let failed = RolloutDecision::TakeBack(crate::rollout::GateFailure::Aborted);
+    assert_eq!(plan(passed(there, failed)), back);
+    let map = || ours(MarkerEntry::Published(held));
+    assert_eq!(plan(rehearsed(map())), MarkerPlan::Keep(held));
+    assert_eq!(announcement(PlanInput { retried: true, ..rehearsed(map()) }), publish(B, 30));
+    assert_eq!(
+        announcement(PlanInput { accepted: Some(publish(C, 0).fingerprint), ..rehearsed(map()) }),
+        publish(C, 30)
+    );
+    // The source went back, and may come again.
+    let reverted = PlanInput { accepted: Some(publish(A, 0).fingerprint), ..rehearsed(map()) };
+    assert_eq!(written(reverted), (publish(A, 10), WriteReason::Announcement));
+    // Before the source has answered, or while lint refuses it, nothing is known that releases it.
+    let unknown = PlanInput { accepted: None, source_known: false, ..rehearsed(map()) };
+    assert_eq!(plan(unknown), MarkerPlan::Keep(held));
+    assert_eq!(plan(PlanInput { accepted: None, ..rehearsed(map()) }), MarkerPlan::Keep(held));
+    // An edit by hand that announces it again is undone.
+    let forged = Marked { next: Some(publish(B, 20)), ..held };
+    assert_eq!(plan(rehearsed(ours(MarkerEntry::Published(forged)))), back);
 }

@@ -78,11 +78,11 @@ impl WatchCache {
 pub(crate) fn observed_marker(workspace: &str, marker: &str) -> ObservedMarker {
     match Marker::parse(marker) {
         Ok(Marker::Removed { updated_at }) => ObservedMarker::Removed(updated_at),
-        Ok(Marker::Published { fingerprint, updated_at, next }) => match fingerprint.parse() {
-            Ok(fingerprint) => ObservedMarker::Published(Marked {
-                publish: Publish { fingerprint, updated_at },
-                next: next.as_ref().and_then(Publish::announced),
-            }),
+        Ok(Marker::Published { fingerprint, updated_at, next, held }) => match fingerprint.parse() {
+            Ok(fingerprint) => {
+                let publish = Publish { fingerprint, updated_at };
+                ObservedMarker::Published(Marked::read(publish, next.as_ref(), held.as_deref()))
+            }
             Err(_) => unreadable(workspace, &MarkerError::Malformed("its fingerprint is none".to_owned())),
         },
         Err(error) => unreadable(workspace, &error),
@@ -129,7 +129,7 @@ mod tests {
     fn a_publish_and_a_removal_are_read() {
         let digest = format!("sha256:{}", "0f".repeat(32));
         let published = marker(&format!(r#"{{"schema_version":1,"fingerprint":"{digest}","updated_at":"{TIME}"}}"#));
-        let ObservedMarker::Published(Marked { publish, next: None }) = published else { panic!("{published:?}") };
+        let ObservedMarker::Published(Marked { publish, next: None, .. }) = published else { panic!("{published:?}") };
         assert_eq!((publish.fingerprint.to_string(), publish.updated_at.to_string()), (digest, TIME.to_owned()));
         let removed = marker(&format!(r#"{{"schema_version":1,"removed":true,"updated_at":"{TIME}"}}"#));
         assert_eq!(removed, ObservedMarker::Removed(TIME.parse().unwrap()));

@@ -39,7 +39,7 @@ impl Cache {
         let store = self.store()?;
         store.put(tree).map_err(|error| self.failed("keeping", &error))?;
         let Publish { fingerprint, updated_at } = publish;
-        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None };
+        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None, held: None };
         // The content is written before the marker that names it: a crash in between leaves the publish before, or
         // none.
         let unfinished = self.directory.join(".unfinished-marker");

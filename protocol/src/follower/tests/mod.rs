@@ -9,6 +9,7 @@ mod standby;
 
 use rototo_api::UpdatedAt;
 use rototo_api::fleet::{ProcessState, ReportResponse};
+use rototo_api::marker::Stage;
 use rototo_engine::Fingerprint;
 
 use super::*;
@@ -98,10 +99,17 @@ fn marker(text: &str) -> ObservedMarker {
     }
 }
 
-/// `a@1`, or `a@1 next b@2`.
+/// `a@1`, or `a@1 next b@2`, or `a@1 next b@2 stage 4294967296`.
 fn marked(text: &str) -> Marked {
     match text.split_once(" next ") {
-        Some((published, next)) => Marked { publish: publish(published), next: Some(publish(next)) },
+        Some((published, next)) => match next.split_once(" stage ") {
+            Some((next, below)) => {
+                let since = "2026-11-20T18:40:00Z".parse().unwrap();
+                let stage = Some(Stage { step: 0, since, below: below.parse().unwrap() });
+                Marked { next: Some(publish(next)), stage, ..publish(published).into() }
+            }
+            None => Marked { next: Some(publish(next)), ..publish(published).into() },
+        },
         None => publish(text).into(),
     }
 }
@@ -132,7 +140,7 @@ fn answered(text: &str) -> FollowerEvent {
 }
 
 fn answer(text: &str) -> ReportResponse {
-    let Marked { publish, next } = marked(text);
+    let Marked { publish, next, .. } = marked(text);
     ReportResponse {
         fingerprint: Some(publish.fingerprint.to_string()),
         updated_at: Some(publish.updated_at),

@@ -210,3 +210,65 @@ fn a_process_has_prepared_a_publish_once_each_of_its_handles_has() {
         assert_eq!(combine(&handles).unwrap().prepares, prepares, "{handles:?}");
     }
 }
+
+/// A process of a pod that runs a@1, and holds b@2.
+fn staged() -> TestProcess {
+    let mut process = prepared();
+    process.state = process.state.in_pod(Some("6a0f".to_owned()));
+    process
+}
+
+#[test]
+fn a_process_of_the_stage_runs_the_announced_publish_and_holds_the_published_one() {
+    let mut process = staged();
+    process.check(changed("a@1 next b@2 stage 4294967296"), &["swap b@2", "report Applied b@2 next a@1 Prepared"]);
+    assert_eq!((process.state.running(), process.state.held()), (Some(publish("b@2")), Some(fingerprint("a"))));
+    process.check(answered("b@2 next b@2"), &[]);
+    // It is taken back: no request stands between the marker and the swap.
+    process.check(changed("a@1"), &["swap a@1", "report Applied a@1"]);
+    assert_eq!(process.state.held(), None);
+}
+
+#[test]
+fn a_process_of_the_stage_has_nothing_to_do_when_the_publish_is_for_all() {
+    let mut process = staged();
+    process.check(changed("a@1 next b@2 stage 4294967296"), &["swap b@2", "report Applied b@2 next a@1 Prepared"]);
+    process.check(answered("b@2 next b@2"), &[]);
+    process.check(changed("b@2"), &[]);
+    assert_eq!((process.state.running(), process.state.held()), (Some(publish("b@2")), None));
+}
+
+#[test]
+fn a_process_outside_of_the_stage_runs_what_is_published() {
+    let outside = "a@1 next b@2 stage 1";
+    let mut process = staged();
+    process.check(changed(outside), &[]);
+    for uid in [None, Some("6a0f")] {
+        let mut process = prepared();
+        process.state = process.state.in_pod(uid.map(str::to_owned));
+        process.check(changed("a@1 next b@2 stage 0"), &[]);
+        assert_eq!(process.state.running(), Some(publish("a@1")), "{uid:?}");
+    }
+    let mut without_pod = prepared();
+    without_pod.check(changed("a@1 next b@2 stage 4294967296"), &[]);
+    assert_eq!(without_pod.state.running(), Some(publish("a@1")));
+}
+
+#[test]
+fn a_process_that_starts_in_the_stage_prepares_both() {
+    let mut process = TestProcess::new();
+    process.state = process.state.in_pod(Some("6a0f".to_owned()));
+    process.check(hydrated("a@1 next b@2 stage 4294967296"), &["fetch b"]);
+    process.check(loaded("b"), &["swap b@2", "fetch a on b", "report Applied b@2"]);
+    process.check(loaded("a"), &["hold a"]);
+    process.check(answered("b@2 next b@2"), &["report Applied b@2 next a@1 Prepared"]);
+}
+
+#[test]
+fn a_stage_that_grows_takes_the_process_in_and_one_that_is_superseded_takes_it_out() {
+    let mut process = staged();
+    process.check(changed("a@1 next b@2 stage 1"), &[]);
+    process.check(changed("a@1 next b@2 stage 4294967296"), &["swap b@2", "report Applied b@2 next a@1 Prepared"]);
+    process.check(answered("b@2 next b@2"), &[]);
+    process.check(changed("a@1 next c@3"), &["swap a@1", "fetch c on a", "report Applied a@1"]);
+}

@@ -1,0 +1,168 @@
+//! The stage of a rollout: which processes should run the announced publish already, and whether they do.
+//!
+//! A process is in the stage if its pod is, and if it prepares announced publishes: one that does not know them, or that
+//! is bound to no pod, stays on what is published. Process and operator compute the same.
+
+use jiff::Timestamp;
+use rototo_api::convergence::Straggler;
+use rototo_api::fleet::ProcessState;
+use rototo_api::marker::Stage;
+
+use super::process::{Liveness, Process, ProcessId};
+use super::view::name;
+use super::{Fleet, Moment};
+use crate::rollout::StageFacts;
+use crate::stage::{includes, pod_hash};
+use crate::{Marked, Publish};
+
+/// The number of processes or pods that a view of a stage names.
+const NAMED: usize = 10;
+
+/// The counts of both sides of a rollout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageCounts {
+    /// The processes that should run what is published.
+    pub stable: StageCount,
+    /// The processes that should run what is announced.
+    pub next: StageCount,
+}
+
+/// The counts of one side of a rollout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageCount {
+    /// The number of processes, and of pods that should have reported.
+    pub intended: u32,
+    /// The number of those that run it.
+    pub applied: u32,
+}
+
+/// Returns the publish that a process should run, by what the marker says.
+pub(super) fn intended(marked: &Marked, id: &ProcessId, process: &Process) -> Publish {
+    match (marked.next, marked.stage) {
+        (Some(next), Some(stage))
+            if process.last_report.prepares && includes(&stage, next.fingerprint, id.pod.as_deref()) =>
+        {
+            next
+        }
+        _ => marked.publish,
+    }
+}
+
+impl Fleet {
+    /// Returns what the marker says, as far as the fleet is concerned.
+    pub(super) fn marked(&self) -> Option<Marked> {
+        let goal = self.goal.as_ref()?;
+        let stage = self.rehearsal.as_ref().and_then(|rehearsal| rehearsal.stage);
+        Some(Marked { next: self.announced_publish(), stage, ..goal.publish.into() })
+    }
+
+    /// Records that the marker names this stage of the announced publish, or none. Each process is counted against what
+    /// it should run now.
+    pub fn staged(&mut self, stage: Option<Stage>, now: Moment) {
+        let Some(rehearsal) = self.rehearsal.as_mut().filter(|rehearsal| rehearsal.stage != stage) else { return };
+        rehearsal.stage = stage;
+        if let Some(cohort) = self.goal.as_mut().and_then(|goal| goal.cohort.as_mut()) {
+            // It can't reach everybody any more.
+            cohort.lose();
+        }
+        self.recount_applied(now);
+    }
+
+    /// Returns whether a part of the fleet should run the announced publish.
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        self.rehearsal.as_ref().is_some_and(|rehearsal| rehearsal.stage.is_some())
+    }
+
+    /// Counts each process against what it should run.
+    pub(super) fn recount_applied(&mut self, now: Moment) {
+        let Some(marked) = self.marked() else { return };
+        for (id, process) in &mut self.processes {
+            if !process.runs(&intended(&marked, id, process)) {
+                process.applied = None;
+                process.behind_since = now;
+            } else if process.applied.is_none() {
+                process.applied = Some(now);
+            }
+        }
+    }
+
+    /// Returns the observations about the stage since its step began, for the decision about the next one.
+    #[must_use]
+    pub fn stage_facts(&self, now: Moment) -> StageFacts {
+        let Some(marked) = self.marked() else { return StageFacts::default() };
+        let Some(next) = marked.next else { return StageFacts::default() };
+        let able = |uid: &str| {
+            let mut processes = self.of_pod(Some(uid));
+            processes.any(|(id, process)| process.last_report.prepares && self.liveness(id, process, now).counts())
+        };
+        let pods = self.pods.expected().filter(|(uid, _)| able(uid));
+        let mut pods: Vec<u64> = pods.map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
+        pods.sort_unstable();
+        let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
+        let Some(stage) = marked.stage else { return unstaged };
+        let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
+        for (id, process) in &self.processes {
+            let liveness = self.liveness(id, process, now);
+            if !liveness.counts() || intended(&marked, id, process) != next {
+                continue;
+            }
+            if process.refuses(&next) {
+                refused.push(Straggler::process(
+                    name(id, process.pod_name.as_deref()),
+                    ProcessState::Rejected,
+                    process.last_report.reason.as_deref(),
+                ));
+            }
+            let runs = process.applied.is_some() && liveness == Liveness::Live;
+            applied |= runs;
+            behind |= !runs;
+        }
+        behind |= self.unreported(now).iter().any(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
+        refused.sort_by(|a, b| a.name.cmp(&b.name));
+        refused.truncate(NAMED);
+        let restarted = self.restarted_since(&stage, next, stage.since);
+        StageFacts { converged: applied && !behind, refused, restarted, ..unstaged }
+    }
+
+    /// Returns the names of the pods of the stage in which a container ended since a time, by the clock of the node.
+    fn restarted_since(&self, stage: &Stage, next: Publish, since: Timestamp) -> Vec<String> {
+        let members = self
+            .pods
+            .by_uid
+            .iter()
+            .filter(|(uid, pod)| pod.selected && pod.runs() && includes(stage, next.fingerprint, Some(uid)));
+        let ended = members.filter(|(_, pod)| {
+            let ends = pod.containers.iter().filter(|container| container.running && container.expected);
+            ends.filter_map(|container| container.ended).any(|end| end.at > since)
+        });
+        let mut names: Vec<String> = ended.map(|(_, pod)| pod.name.clone()).collect();
+        names.sort();
+        names.truncate(NAMED);
+        names
+    }
+
+    /// Returns the counts of both sides of the rollout.
+    #[must_use]
+    pub fn stage_counts(&self, now: Moment) -> StageCounts {
+        let Some(marked) = self.marked() else { return StageCounts::default() };
+        let mut counts = StageCounts::default();
+        for (id, process) in &self.processes {
+            let liveness = self.liveness(id, process, now);
+            if !liveness.counts() {
+                continue;
+            }
+            let staged = marked.next == Some(intended(&marked, id, process));
+            let side = if staged { &mut counts.next } else { &mut counts.stable };
+            side.intended += 1;
+            side.applied += u32::from(process.applied.is_some() && liveness == Liveness::Live);
+        }
+        for (uid, _) in self.unreported(now) {
+            let staged = marked.next.zip(marked.stage);
+            let staged = staged.is_some_and(|(next, stage)| includes(&stage, next.fingerprint, Some(uid)));
+            let side = if staged { &mut counts.next } else { &mut counts.stable };
+            side.intended += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,162 @@
+//! Decides how a publish that has passed its rehearsal goes from a part of the fleet to all of it. [`decide`] is the
+//! entry point, a pure function.
+//!
+//! The state of a rollout is in the marker: the step, since when, and which pods. So an operator that starts in the
+//! middle continues where the marker stands, and no step is left out or done twice. A part of the fleet that does not
+//! get on with the new content takes it back for all.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rototo_api::convergence::Straggler;
+use rototo_api::marker::Stage;
+
+use crate::stage::WHOLE;
+
+/// A step of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This part of the pods runs the new content, in percent: at least one pod, if it is not 0.
+    Weight(u8),
+    /// This number of pods runs the new content.
+    Pods(u32),
+    /// Nothing changes for this time; `None` waits for a person.
+    Pause(Option<Duration>),
+}
+
+/// The observations about a stage that is under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StageFacts {
+    /// True if every process of the stage runs the announced content, as far as anybody can know, and one does.
+    pub converged: bool,
+    /// The first ten processes of the stage, by name, that refuse the content.
+    pub refused: Vec<Straggler>,
+    /// The first ten pods of the stage, by name, in which a container ended since the step began.
+    pub restarted: Vec<String>,
+    /// The hashes of the selected pods with a process that can be in a stage, sorted.
+    pub pods: Vec<u64>,
+    /// True while the operator may not know all processes.
+    pub recounting: bool,
+}
+
+/// A request of a person about one revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Publish it in the whole fleet now.
+    Promote,
+    /// Go on to the next step, if the rollout is at this one.
+    PromoteStep(u32),
+    /// Stay at the present step.
+    Hold,
+    /// Take it back.
+    Abort,
+    /// Begin a rollout that was taken back anew.
+    Retry,
+}
+
+/// The decision about a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolloutDecision {
+    /// The marker stays as it is until that time, or until something changes.
+    Stay {
+        /// The time at which the step is over.
+        until: Option<Timestamp>,
+    },
+    /// The marker names this stage.
+    Enter(Stage),
+    /// The content is published.
+    Publish,
+    /// The content is taken back, and not published again by itself.
+    TakeBack(GateFailure),
+}
+
+/// The reason for which content is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GateFailure {
+    /// These processes of the stage refuse it.
+    Refused(Vec<Straggler>),
+    /// A container of these pods of the stage ended.
+    Restarted(Vec<String>),
+    /// A person took it back.
+    Aborted,
+}
+
+/// Decides about the rollout of content that has passed its rehearsal. `stage` is where the marker stands.
+#[must_use]
+pub fn decide(
+    steps: &[Step],
+    stage: Option<Stage>,
+    facts: &StageFacts,
+    request: Option<Request>,
+    now: Timestamp,
+) -> RolloutDecision {
+    match request {
+        Some(Request::Abort) => return RolloutDecision::TakeBack(GateFailure::Aborted),
+        Some(Request::Promote) => return RolloutDecision::Publish,
+        _ => {}
+    }
+    let Some(stage) = stage else { return enter(steps, 0, 0, facts, now) };
+    if !facts.refused.is_empty() {
+        return RolloutDecision::TakeBack(GateFailure::Refused(facts.refused.clone()));
+    }
+    if !facts.restarted.is_empty() {
+        return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
+    }
+    if request == Some(Request::Hold) {
+        return RolloutDecision::Stay { until: None };
+    }
+    let next = || enter(steps, stage.step.saturating_add(1), stage.below, facts, now);
+    match steps.get(stage.step as usize) {
+        _ if request == Some(Request::PromoteStep(stage.step)) => next(),
+        // The steps became fewer meanwhile.
+        None => RolloutDecision::Publish,
+        Some(Step::Pause(Some(time))) => {
+            let until = stage.since.checked_add(SignedDuration::try_from(*time).unwrap_or(SignedDuration::MAX));
+            match until.unwrap_or(Timestamp::MAX) {
+                until if until <= now => next(),
+                until => RolloutDecision::Stay { until: Some(until) },
+            }
+        }
+        Some(Step::Pause(None)) => RolloutDecision::Stay { until: None },
+        // Without pods there is nobody on whom the content could be tried.
+        Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || facts.pods.is_empty() && !facts.recounting => {
+            next()
+        }
+        Some(step @ (Step::Weight(_) | Step::Pods(_))) => {
+            // The pods of the stage may have been deleted.
+            let below = threshold(*step, &facts.pods).max(stage.below);
+            let empty = facts.pods.first().is_none_or(|lowest| *lowest >= stage.below);
+            if empty && below > stage.below {
+                return RolloutDecision::Enter(Stage { below, ..stage });
+            }
+            RolloutDecision::Stay { until: None }
+        }
+    }
+}
+
+/// Enters the step `step`, or publishes after the last one. A stage never becomes smaller.
+fn enter(steps: &[Step], step: u32, below: u64, facts: &StageFacts, now: Timestamp) -> RolloutDecision {
+    match steps.get(step as usize) {
+        None => RolloutDecision::Publish,
+        Some(Step::Pause(_)) => RolloutDecision::Enter(Stage { step, since: now, below }),
+        Some(next) => {
+            let below = threshold(*next, &facts.pods).max(below);
+            RolloutDecision::Enter(Stage { step, since: now, below })
+        }
+    }
+}
+
+/// Returns the threshold for a step, with these pods, by hash.
+fn threshold(step: Step, pods: &[u64]) -> u64 {
+    // Just above the hash of the last pod that is to be in the stage.
+    let first = |count: usize| count.checked_sub(1).map_or(0, |last| pods.get(last).map_or(WHOLE, |hash| hash + 1));
+    match step {
+        Step::Weight(0) | Step::Pause(_) => 0,
+        Step::Pods(_) if pods.is_empty() => 0,
+        Step::Weight(weight) => (WHOLE * u64::from(weight.min(100)) / 100).max(first(pods.len().min(1))),
+        Step::Pods(count) => first(count as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests;
