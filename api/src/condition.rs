@@ -67,6 +67,10 @@ pub mod reason {
         REHEARSAL_INCOMPLETE = "RehearsalIncomplete";
         /// Ready, Reconciling: processes prepare the newest revision.
         REHEARSING = "Rehearsing";
+        /// Ready, Converged, Reconciling: a part of the fleet runs the newest revision.
+        ROLLING_OUT = "RollingOut";
+        /// Ready: the newest revision was taken back during its rollout. Also an Event.
+        HELD_BACK = "HeldBack";
         /// LintPassed: no revision was read yet.
         NOT_LINTED = "NotLinted";
         /// Published, Converged: no revision was published yet.

@@ -32,8 +32,8 @@ pub enum Marker {
         /// The publish that processes prepare before the marker names it. Processes that do not know this field ignore
         /// it.
         next: Option<NextPublish>,
-        /// The fingerprint of content that was taken back during its rollout, and is not published again by itself.
-        held: Option<String>,
+        /// A publish that was taken back during its rollout. Its content is not announced again by itself.
+        held: Option<HeldPublish>,
     },
     /// The workspace is gone. The operator writes this for a moment before it removes the key, so that a watch gets an
     /// event.
@@ -54,6 +54,32 @@ pub struct NextPublish {
     /// The part of the fleet that runs it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
+}
+
+/// A publish that was taken back during its rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPublish {
+    /// The digest of the content.
+    pub fingerprint: String,
+    /// The name under which it was announced.
+    pub updated_at: UpdatedAt,
+    /// The gate that it did not pass.
+    pub gate: Gate,
+}
+
+/// A gate of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// A process refused the content.
+    Refused,
+    /// A container of the stage ended.
+    Restarted,
+    /// A person took it back.
+    Aborted,
+    /// A gate of a newer operator.
+    #[serde(other)]
+    Other,
 }
 
 /// The part of a fleet that runs an announced publish, and the step of the rollout that it is at.
@@ -92,7 +118,7 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    held: Option<String>,
+    held: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +140,7 @@ impl Marker {
             (_, true) => Ok(Self::Removed { updated_at }),
             (Some(fingerprint), false) => {
                 let next = next.and_then(|next| serde_json::from_value(next).ok());
+                let held = held.and_then(|held| serde_json::from_value(held).ok());
                 Ok(Self::Published { fingerprint, updated_at, next, held })
             }
             (None, false) => Err(MarkerError::Malformed("it has neither `fingerprint` nor `removed`".to_owned())),
@@ -125,12 +152,13 @@ impl Marker {
     pub fn to_json(&self) -> String {
         let (fingerprint, removed, next, held) = match self {
             Self::Published { fingerprint, next, held, .. } => {
-                (Some(fingerprint.clone()), false, next.as_ref(), held.clone())
+                (Some(fingerprint.clone()), false, next.as_ref(), held.as_ref())
             }
             Self::Removed { .. } => (None, true, None, None),
         };
         // Texts and times always have a JSON value.
         let next = next.and_then(|next| serde_json::to_value(next).ok());
+        let held = held.and_then(|held| serde_json::to_value(held).ok());
         let wire =
             Wire { schema_version: SCHEMA_VERSION, fingerprint, removed, updated_at: self.updated_at(), next, held };
         // Strings, numbers, and booleans always have a JSON text.
@@ -170,15 +198,16 @@ mod tests {
 
     #[test]
     fn a_stage_and_what_was_taken_back_stand_in_the_marker() {
+        let held = r#"{"fingerprint":"sha256:02","gate":"restarted","updated_at":"2026-11-20T18:30:00.000000Z"}"#;
         let stage = r#"{"below":429496729,"since":"2026-11-20T18:41:30Z","step":1}"#;
         let next =
             format!(r#"{{"fingerprint":"sha256:01","stage":{stage},"updated_at":"2026-11-20T18:41:00.000000Z"}}"#);
         let text = format!(
-            r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","next":{next},"held":"sha256:02"}}"#
+            r#"{{"schema_version":1,"fingerprint":"sha256:00","updated_at":"{TIME}","next":{next},"held":{held}}}"#
         );
         let marker = Marker::parse(&text).unwrap();
         let Marker::Published { next: Some(next), held, .. } = &marker else { panic!("{marker:?}") };
-        assert_eq!((next.stage.unwrap().step, held.as_deref()), (1, Some("sha256:02")));
+        assert_eq!((next.stage.unwrap().step, held.as_ref().unwrap().gate), (1, Gate::Restarted));
         assert_eq!(marker.to_json(), text);
     }
 

@@ -41,6 +41,10 @@ pub const ANNOTATION_ALLOW_SHRINK: &str = "rototo.dev/allow-shrink";
 /// it. Its value names the revision.
 pub const ANNOTATION_PUBLISH_ANYWAY: &str = "rototo.dev/publish-anyway";
 
+/// The annotation of a `RototoWorkspace` with what a person asks for about the rollout of one revision: `promote REVISION`,
+/// `promote REVISION step=N`, `hold REVISION`, `abort REVISION`, or `retry REVISION of=NAME`.
+pub const ANNOTATION_ROLLOUT: &str = "rototo.dev/rollout";
+
 /// The annotation of a Secret with the hosts to which the operator may send it, separated by commas, each with its port
 /// where the source has one. Without it, the source of the workspace decides.
 pub const ANNOTATION_HOSTS: &str = "rototo.dev/hosts";

@@ -14,10 +14,70 @@ use crate::convergence::Straggler;
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpec {
+    /// The steps by which a new revision reaches the fleet, one after the other; without steps it reaches every process at
+    /// once. After the last step it is published. A part of the fleet that does not get on with it takes it back for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub steps: Vec<RolloutStep>,
+
     /// The rehearsal: each process fetches, compiles, and checks a new revision beside what it runs, before the revision
     /// is published. What a process refuses then is not published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<RehearsalSpec>,
+}
+
+/// One step of a rollout: exactly one of its fields is set.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pods), has(self.pause)].filter(set, set).size() == 1")
+    .message("a step has exactly one of setWeight, pods, and pause"))]
+pub struct RolloutStep {
+    /// The part of the pods that runs the new revision, in percent: at least one pod, if it is not 0. The step is over once
+    /// they run it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub set_weight: Option<i32>,
+    /// The number of pods that run the new revision. The step is over once they run it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub pods: Option<u32>,
+    /// Nothing changes for this time, or until a person promotes the revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<PauseStep>,
+}
+
+/// A pause between two steps.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct PauseStep {
+    /// The length of the pause: a duration from `1s` to `168h`. Without it, the pause ends when a person promotes the
+    /// revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')")
+        .message("a pause must lie between 1s and 168h"))]
+    pub duration: Option<Duration>,
+}
+
+/// The progress of a revision through the steps of its rollout.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The revision; for a source without commits, the fingerprint of its content.
+    pub revision: String,
+    /// The step, from 0.
+    pub step: u32,
+    /// The number of steps.
+    pub steps: u32,
+    /// The time at which the step began.
+    pub since: Time,
+    /// The processes that run the new revision, and those that should: `3/3`.
+    pub next: String,
+    /// The processes that run what is published, and those that should: `34/34`.
+    pub stable: String,
+    /// The command that goes on to the next step.
+    pub promote: String,
+    /// The command that takes the revision back.
+    pub abort: String,
 }
 
 /// The conditions for a new revision to be published.
@@ -65,12 +125,13 @@ pub struct HeldStatus {
     pub revision: String,
     /// The fingerprint of its content.
     pub fingerprint: String,
-    /// The reason: `ShrinkHeld`, `RefusedInRehearsal`, or `RehearsalIncomplete`.
+    /// The reason: `ShrinkHeld`, `RefusedInRehearsal`, `RehearsalIncomplete`, or `HeldBack`.
     pub reason: String,
     /// The number of published variables that the revision lacks, if it is held for that.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub removes: u32,
-    /// The first ten processes, by name, that refuse the revision or have not prepared it, if it is held for that.
+    /// The first ten processes or pods, by name, for which it is held: they refuse it, have not prepared it, or a container
+    /// ended while they ran it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Straggler>,
     /// The time since which it is held.

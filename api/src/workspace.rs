@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
 pub use crate::rollout::HeldStatus;
-use crate::rollout::{RehearsalSpec, RolloutSpec};
+use crate::rollout::{RehearsalSpec, RolloutSpec, RolloutStatus};
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
 /// The workspace to follow, the interval of polls, and the pods that must converge.
@@ -313,6 +313,10 @@ pub struct RototoWorkspaceStatus {
     /// The newest revision, if lint accepts it and it is held until a person allows it. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldStatus>,
+
+    /// The rollout of the newest revision, while only a part of the fleet runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 
     /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rototo_api::UpdatedAt;
-use rototo_api::marker::Marker;
+use rototo_api::marker::{Gate, Marker};
 use rototo_engine::Fingerprint;
 
 use crate::rollout::RolloutDecision;
@@ -66,7 +66,7 @@ impl MarkerEntry {
             Some(Ok(Marker::Published { fingerprint, updated_at, next, held })) => match fingerprint.parse() {
                 Ok(fingerprint) => {
                     let publish = Publish { fingerprint, updated_at };
-                    Self::Published(Marked::read(publish, next.as_ref(), held.as_deref()))
+                    Self::Published(Marked::read(publish, next.as_ref(), held.as_ref()))
                 }
                 Err(_) => Self::Unreadable,
             },
@@ -98,8 +98,8 @@ pub struct PlanInput {
     pub announced: Option<(Publish, Rehearsed)>,
     /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
     pub rollout: Option<RolloutDecision>,
-    /// True if a person wants content that was taken back to be tried again.
-    pub retried: bool,
+    /// The name of the publish that was taken back and that a person wants to be tried again.
+    pub retried: Option<UpdatedAt>,
     /// True if the source has answered this process, or is not asked. Before that, what the marker announces stays.
     pub source_known: bool,
     /// True if source and map were read again since the map, or a process, contradicted the known publish.
@@ -224,7 +224,8 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let at = namer.at.clone();
     let same = |next: &Publish| next.fingerprint == fingerprint;
     let announces = |marked| MarkerPlan::Write { marked, at: at.clone(), reason: WriteReason::Announcement };
-    if marked.held == Some(fingerprint) && !observed.retried {
+    let held = marked.held.filter(|(held, _)| held.fingerprint == fingerprint);
+    if held.is_some_and(|(held, _)| observed.retried != Some(held.updated_at)) {
         return match marked.next {
             Some(_) => announces(Marked { held: marked.held, ..marked.publish.into() }),
             None => MarkerPlan::Keep(marked),
@@ -234,8 +235,8 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let passed = announced.filter(|(_, rehearsed)| *rehearsed == Rehearsed::Passed).map(|(next, _)| next);
     let found = marked.next.filter(same);
     match (&observed.rollout, announced) {
-        (Some(RolloutDecision::TakeBack(_)), Some(_)) => {
-            return announces(Marked { held: Some(fingerprint), ..marked.publish.into() });
+        (Some(RolloutDecision::TakeBack(failure)), Some((next, _))) => {
+            return announces(Marked { held: Some((next, failure.gate())), ..marked.publish.into() });
         }
         (Some(RolloutDecision::Enter(stage)), Some((next, Rehearsed::Passed))) => {
             return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
@@ -278,7 +279,10 @@ impl Namer<'_> {
     /// arrived, and may still arrive, so it is repeated under its own name. Once the map has another version, it never
     /// arrives any more, or was overwritten.
     fn name(&self, fingerprint: Fingerprint, part: impl Fn(Marked) -> Option<Publish>) -> UpdatedAt {
-        let names = |marked: Marked| Some(marked.publish.updated_at).max(marked.next.map(|next| next.updated_at));
+        let names = |marked: Marked| {
+            let others = marked.next.into_iter().chain(marked.held.map(|(held, _)| held));
+            Some(marked.publish.updated_at).max(others.map(|publish| publish.updated_at).max())
+        };
         let (seen, published) = match self.found {
             MarkerEntry::Published(marked) => (names(marked), Some(marked.publish)),
             MarkerEntry::Removed(updated_at) => (Some(updated_at), None),
@@ -302,8 +306,9 @@ impl Namer<'_> {
 
 impl PlanInput {
     /// Returns whether the source has other content than what was taken back.
-    fn outdates(&self, held: Option<Fingerprint>) -> bool {
-        held.is_some() && self.accepted.is_some() && held != self.accepted
+    fn outdates(&self, held: Option<(Publish, Gate)>) -> bool {
+        let content = held.map(|(held, _)| held.fingerprint);
+        content.is_some() && self.accepted.is_some() && content != self.accepted
     }
 
     /// Returns the name of a reported publish that is later than what the marker names.
@@ -365,7 +370,7 @@ mod tests {
             rehearses: false,
             announced: None,
             rollout: None,
-            retried: false,
+            retried: None,
             source_known: true,
             verified_again: false,
             now: time(30).timestamp(),

@@ -1,7 +1,7 @@
 //! A publish: content, and the time that names it.
 
 use rototo_api::UpdatedAt;
-use rototo_api::marker::{Marker, NextPublish, Stage};
+use rototo_api::marker::{Gate, HeldPublish, Marker, NextPublish, Stage};
 use rototo_engine::Fingerprint;
 
 /// Content under a name. Publishing A, then B, then A again makes three publishes of two contents.
@@ -36,20 +36,23 @@ pub struct Marked {
     pub next: Option<Publish>,
     /// The stage of `next`: the pods that run it already.
     pub stage: Option<Stage>,
-    /// Content that was taken back during its rollout.
-    pub held: Option<Fingerprint>,
+    /// The publish that was taken back during its rollout, and the gate that it did not pass.
+    pub held: Option<(Publish, Gate)>,
 }
 
 impl Marked {
     /// Returns what a marker says that names `publish`.
     #[must_use]
-    pub fn read(publish: Publish, next: Option<&NextPublish>, held: Option<&str>) -> Self {
+    pub fn read(publish: Publish, next: Option<&NextPublish>, held: Option<&HeldPublish>) -> Self {
         let announced = next.and_then(Publish::announced);
         Self {
             publish,
             next: announced,
             stage: announced.and(next).and_then(|next| next.stage),
-            held: held.and_then(|held| held.parse().ok()),
+            held: held.and_then(|held| {
+                let publish = Publish { fingerprint: held.fingerprint.parse().ok()?, updated_at: held.updated_at };
+                Some((publish, held.gate))
+            }),
         }
     }
 
@@ -60,7 +63,11 @@ impl Marked {
             fingerprint: self.publish.fingerprint.to_string(),
             updated_at: self.publish.updated_at,
             next: self.next.map(|next| NextPublish { stage: self.stage, ..next.to_next() }),
-            held: self.held.map(|held| held.to_string()),
+            held: self.held.map(|(publish, gate)| HeldPublish {
+                fingerprint: publish.fingerprint.to_string(),
+                updated_at: publish.updated_at,
+                gate,
+            }),
         }
     }
 }

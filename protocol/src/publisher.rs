@@ -20,7 +20,7 @@ use crate::{Marked, Publish};
 /// The known publish of a workspace, and the patch that is under way.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
-    published: Option<Publish>,
+    marked: Option<Marked>,
     attempt: Option<PatchAttempt>,
     /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
@@ -83,7 +83,25 @@ impl Publisher {
     /// Returns the known publish.
     #[must_use]
     pub fn published(&self) -> Option<Publish> {
-        self.published
+        self.marked.map(|marked| marked.publish)
+    }
+
+    /// Returns what the marker says, as far as this process knows.
+    #[must_use]
+    pub fn marked(&self) -> Option<Marked> {
+        self.marked
+    }
+
+    /// Returns the decision about the rollout that is under way.
+    #[must_use]
+    pub fn rollout(
+        &self,
+        fleet: &Fleet,
+        facts: &PublishInput<'_>,
+        now: Moment,
+        wall: Timestamp,
+    ) -> Option<RolloutDecision> {
+        rollout_of(fleet, &self.marked?, &fleet.rehearsal(facts.rehearsal, now)?, facts, now, wall)
     }
 
     /// Returns the content of the patch that has no answer yet.
@@ -108,12 +126,17 @@ impl Publisher {
             let passed = view.verdict == RehearsalVerdict::Passed;
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
-        let rollout = rehearsal.as_ref().and_then(|view| rollout(fleet, &map, view, &facts, now, wall));
+        let marked = match &map {
+            MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } => Some(*marked),
+            _ => None,
+        };
+        let rollout = marked.zip(rehearsal.as_ref());
+        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
             map,
-            known: self.published,
+            known: self.published(),
             attempted: self.attempt.as_ref().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: facts.remembered,
             last_published_name: facts.last_published_name,
@@ -121,7 +144,10 @@ impl Publisher {
             rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
             announced,
             rollout,
-            retried: facts.request == Some(Request::Retry),
+            retried: match facts.request {
+                Some(Request::Retry(name)) => Some(name),
+                _ => None,
+            },
             source_known: facts.suspended || facts.polled_at.is_some(),
             verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
             now: wall,
@@ -198,22 +224,21 @@ impl Publisher {
         }
         fleet.announcement_observed(marked.and_then(|marked| marked.next), now);
         fleet.staged(marked.and_then(|marked| marked.stage), now);
-        self.published = marked.map(|marked| marked.publish);
+        self.marked = marked;
         self.attempt = None;
         self.doubted_since = None;
     }
 }
 
 /// Decides about the steps of the announced publish. `None` if it has none, or has not passed its rehearsal.
-fn rollout(
+fn rollout_of(
     fleet: &Fleet,
-    map: &MarkerMap,
+    marked: &Marked,
     rehearsal: &RehearsalView,
     facts: &PublishInput<'_>,
     now: Moment,
     wall: Timestamp,
 ) -> Option<RolloutDecision> {
-    let MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } = map else { return None };
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let mut observed = fleet.stage_facts(now);
     if stage.is_some() {

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
-use rototo_api::marker::Stage;
+use rototo_api::marker::{Gate, Stage};
 
 use crate::stage::WHOLE;
 
@@ -50,8 +51,8 @@ pub enum Request {
     Hold,
     /// Take it back.
     Abort,
-    /// Begin a rollout that was taken back anew.
-    Retry,
+    /// Begin a rollout that was taken back anew: the one that was announced under this name.
+    Retry(UpdatedAt),
 }
 
 /// The decision about a rollout.
@@ -79,6 +80,18 @@ pub enum GateFailure {
     Restarted(Vec<String>),
     /// A person took it back.
     Aborted,
+}
+
+impl GateFailure {
+    /// Returns the gate.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        match self {
+            Self::Refused(_) => Gate::Refused,
+            Self::Restarted(_) => Gate::Restarted,
+            Self::Aborted => Gate::Aborted,
+        }
+    }
 }
 
 /// Decides about the rollout of content that has passed its rehearsal. `stage` is where the marker stands.

@@ -26,6 +26,7 @@ mod propagation;
 mod refusal;
 mod rehearsal;
 mod replicas;
+mod rollout;
 mod scene;
 mod secrets;
 mod shrink;

@@ -35,7 +35,7 @@ async fn a_workspace_is_not_emptied_without_a_word() {
     assert_eq!(condition(&status, "Converged"), "True/Converged");
     assert_eq!(status.published.unwrap().fingerprint, before.fingerprint);
     let held = status.held.unwrap();
-    assert_eq!((held.revision, held.removes), (format!("main@sha1:{commit}"), 1));
+    assert_eq!((held.revision.clone(), held.removes), (format!("main@sha1:{commit}"), 1));
 
     let mut wait = Command::new(program("rototo").unwrap());
     wait.args(["wait", WORKSPACE, "--revision", &commit, "--namespace", scene.namespace.name()]);

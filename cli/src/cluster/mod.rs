@@ -1,10 +1,12 @@
-//! Connects to a cluster and reads its workspaces. It writes one annotation: a request for a reconcile.
+//! Connects to a cluster and reads its workspaces. It writes annotations: a request for a reconcile, and those that steer
+//! a rollout.
 
 pub(crate) mod claim;
 mod follow;
 mod freshness;
 mod operator;
 mod page;
+mod rollout_page;
 pub(crate) mod verdict;
 pub(crate) mod wait_state;
 
@@ -15,9 +17,10 @@ use anyhow::{Context as _, anyhow};
 use backon::ExponentialBuilder;
 use clap::Args;
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::watch_object;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
@@ -34,6 +37,7 @@ pub(crate) use crate::cluster::operator::OperatorOptions;
 pub(crate) use crate::cluster::page::{
     faults, findings, held_in_words, history, short_fingerprint, short_revision, status, straggler,
 };
+pub(crate) use crate::cluster::rollout_page::rollout;
 
 /// The cluster, and the namespace in it.
 #[derive(Debug, Args)]
@@ -108,6 +112,36 @@ impl NamespaceClient {
             }
         };
         found.map_err(|error| self.explained(error))
+    }
+
+    /// Returns one workspace.
+    pub(crate) async fn workspace(&self, name: &str) -> anyhow::Result<RototoWorkspace> {
+        self.workspaces(WorkspaceScope::Named(name)).await?.pop().ok_or_else(|| self.missing(name))
+    }
+
+    /// Sets an annotation of a workspace.
+    pub(crate) async fn annotate(&self, name: &str, annotation: &str, value: &str) -> anyhow::Result<()> {
+        let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
+        let patch = json!({ "metadata": { "annotations": { annotation: value } } });
+        let patched = timeout(ANSWERS_WITHIN, api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await;
+        match patched {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(self.missing(name)),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                Err(anyhow!("{}: {}", self.may_not_request(name), status.message))
+            }
+            Ok(Err(error)) => Err(self.explained(error)),
+            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+        }
+    }
+
+    /// Returns the name of the user, if the API server says it and it is one word.
+    pub(crate) async fn user(&self) -> Option<String> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (params, question) = (PostParams::default(), SelfSubjectReview::default());
+        let review = timeout(ANSWERS_WITHIN, api.create(&params, &question)).await.ok()?.ok()?;
+        let user = review.status?.user_info?.username?;
+        (!user.contains(char::is_whitespace)).then_some(user)
     }
 
     /// Watches one workspace. An item is `None` while the workspace does not exist. A transient failure is an item, too,

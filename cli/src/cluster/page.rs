@@ -5,6 +5,7 @@ use std::fmt::Write;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rototo_api::condition::{READY, STALE, reason};
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
     Straggler,
@@ -54,6 +55,11 @@ fn page(workspace: &RototoWorkspace, now: Timestamp) -> String {
     }
     if let Some(rejected) = &status.rejected {
         refusal(rejected, &mut line);
+    }
+    if let Some(rollout) = &status.rollout {
+        let (step, revision) = (u64::from(rollout.step) + 1, short_revision(Some(&rollout.revision)));
+        let RolloutStatus { steps, next, stable, .. } = rollout;
+        line("rollout", &format!("step {step} of {steps}: {next} run {revision}, {stable} what is published"));
     }
     if let Some(held) = &status.held {
         line("held", &held_in_words(held));
@@ -158,6 +164,11 @@ pub(crate) fn held_in_words(held: &HeldStatus) -> String {
     let named = named.join(", ");
     let why = match held.reason.as_str() {
         reason::REFUSED_IN_REHEARSAL => format!("is refused by {named} before it is published, and is held"),
+        reason::HELD_BACK => {
+            let release = plain(&held.release);
+            let revision = short_revision(Some(&held.revision));
+            return format!("{revision} was taken back during its rollout, and is held. To try it again: {release}");
+        }
         reason::REHEARSAL_INCOMPLETE => format!("is held until {named} have prepared it"),
         _ => format!("would remove {} and is held", count(held.removes as usize, "published variable")),
     };

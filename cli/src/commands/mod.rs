@@ -4,6 +4,8 @@
 //! `completions` refers back to [`CommandLine`], as its script completes every command, itself included.
 
 #[cfg(feature = "kubernetes")]
+mod abort;
+#[cfg(feature = "kubernetes")]
 mod access;
 mod compiled;
 mod completions;
@@ -12,14 +14,24 @@ mod docs;
 mod fixtures;
 #[cfg(feature = "kubernetes")]
 mod history;
+#[cfg(feature = "kubernetes")]
+mod hold;
 mod init;
 mod inspect;
 mod invocation;
 mod lint;
+#[cfg(feature = "kubernetes")]
+mod promote;
 mod resolve;
+#[cfg(feature = "kubernetes")]
+mod retry;
+#[cfg(feature = "kubernetes")]
+mod rollout;
 mod show;
 #[cfg(feature = "kubernetes")]
 mod status;
+#[cfg(feature = "kubernetes")]
+mod steering;
 #[cfg(feature = "kubernetes")]
 mod wait;
 
@@ -95,6 +107,16 @@ commands! {
     history => History(HistoryArguments),
     #[cfg(feature = "kubernetes")]
     wait => Wait(WaitArguments),
+    #[cfg(feature = "kubernetes")]
+    rollout => Rollout(RolloutArguments),
+    #[cfg(feature = "kubernetes")]
+    promote => Promote(PromoteArguments),
+    #[cfg(feature = "kubernetes")]
+    hold => Hold(HoldArguments),
+    #[cfg(feature = "kubernetes")]
+    abort => Abort(AbortArguments),
+    #[cfg(feature = "kubernetes")]
+    retry => Retry(RetryArguments),
     #[cfg(feature = "kubernetes")]
     access => Access(AccessArguments),
 }

@@ -9,8 +9,8 @@ use rototo_api::names::{
 use rototo_connection::api_error;
 use serde_json::{Map, Value, json};
 
-use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
 use rototo_protocol::Marked;
+use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerMap};
 
 /// The contents of the map beside the markers: its owner, and the address at which its readers find the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::{Fleet, Moment};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
+use rototo_protocol::rollout::RolloutDecision;
 use rototo_protocol::{Marked, Publish};
 
 use crate::marker::problem::PublishProblem;
@@ -127,11 +128,27 @@ impl MarkerRecord {
         &self,
         fleet: &Fleet,
         map: MarkerMap,
-        input: PublishInput,
+        input: PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> MarkerPlan {
         self.publisher.decide(fleet, map, input, now, wall)
+    }
+
+    /// What the marker says, as far as this process knows.
+    pub(crate) fn marked(&self) -> Option<Marked> {
+        self.publisher.marked()
+    }
+
+    /// The decision about the rollout that is under way.
+    pub(crate) fn rollout(
+        &self,
+        fleet: &Fleet,
+        input: &PublishInput<'_>,
+        now: Moment,
+        wall: Timestamp,
+    ) -> Option<RolloutDecision> {
+        self.publisher.rollout(fleet, input, now, wall)
     }
 
     /// The publish that the API server has accepted.

@@ -225,7 +225,7 @@ impl OperatorContext {
     /// Returns whether `map` says of a workspace just what is known of it.
     pub(crate) fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
         let record = self.records.get(&WorkspaceKey::of(workspace));
-        let known = record.and_then(|record| record.lock().marked());
+        let known = record.and_then(|record| record.lock().marker.marked());
         match (self.markers.read_in(map, &workspace.name_any()), known) {
             (MarkerMap::Ours { addressed: true, marker: MarkerEntry::Published(marked), .. }, Some(known)) => {
                 marked == known

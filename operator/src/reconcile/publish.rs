@@ -7,6 +7,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
+use rototo_protocol::rollout::Step;
 use rototo_protocol::{Marked, Publish};
 use tracing::{debug, info, warn};
 
@@ -17,7 +18,8 @@ use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
 use crate::reconcile::rehearsal::rules;
-use crate::reconcile::workspace_record::SharedRecord;
+use crate::reconcile::rollout::{request, steps};
+use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
 
@@ -184,16 +186,23 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let published = shared.lock().marker.published();
     // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
-    let record = shared.lock();
-    let input = PublishInput {
+    let (record, steps) = (shared.lock(), steps(workspace));
+    let input = PublishInput { remembered, ..input(workspace, &record, &steps) };
+    record.decide(map, input)
+}
+
+/// Returns what a decision about the marker is made from, without what status remembers.
+pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, steps: &'a [Step]) -> PublishInput<'a> {
+    PublishInput {
         accepted: record.publishable(),
-        remembered,
+        remembered: None,
         last_published_name: last_published_name(workspace),
         polled_at: record.source.answered_at().map(clock::moment),
         suspended: workspace.spec.suspend,
-        rehearsal: rules(workspace, &record),
-    };
-    record.decide(map, input)
+        rehearsal: rules(workspace, record),
+        steps,
+        request: request(workspace, record),
+    }
 }
 
 /// The last name of a publish that status knows of.

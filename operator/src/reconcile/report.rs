@@ -10,17 +10,21 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use rototo_api::condition::{CONVERGED, STALE};
 use rototo_api::convergence::Convergence;
-use rototo_api::names::{ANNOTATION_ALLOW_SHRINK, ANNOTATION_PUBLISH_ANYWAY, ANNOTATION_RECONCILE};
+use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
+use rototo_protocol::rollout::RolloutDecision;
 
 use crate::fleet::clock;
 use crate::fleet::pods::PodSelection;
 use crate::reconcile::context::OperatorContext;
-use crate::reconcile::rehearsal::{self, is_published_anyway, rules};
+use crate::reconcile::pending::{held, rollout};
+use crate::reconcile::publish::input;
+use crate::reconcile::rehearsal::{is_published_anyway, rules};
+use crate::reconcile::rollout::steps;
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, HeldReason, SourceInput, SourceProblem, StatusInput};
+use crate::status::input::{SourceInput, SourceProblem, StatusInput};
 use crate::status::write::{ReportError, StatusWrite};
 use crate::status::{settled, status, worth_writing};
 use crate::workspace_key::WorkspaceKey;
@@ -95,11 +99,19 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
+    let steps = steps(workspace);
+    let step_ends = match record.rollout(&input(workspace, &record, &steps)) {
+        Some(RolloutDecision::Stay { until }) => until,
+        _ => None,
+    };
     let next = status(&facts(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
     context.metrics().held(&key, next.held.is_some());
     let wake = next_wake(workspace, &record, (&fleet, rehearsal.as_ref()), now);
+    let step_ends =
+        step_ends.map(|end| now + Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
+    let wake = step_ends.map_or(wake, |end| wake.min(end + Duration::from_millis(1)));
     let rehearses = rehearsal.is_some_and(|view| is_short(&view));
     StatusDecision { next, actual, resource_version, remembered, wake, rehearses }
 }
@@ -175,6 +187,7 @@ fn facts<'a>(
         published: record.marker.published(),
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal),
+        rollout: rollout(workspace, record),
         rehearsal,
         published_anyway: is_published_anyway(workspace, record),
         problem: record.marker.problem(),
@@ -184,24 +197,6 @@ fn facts<'a>(
         handled_request: handled_request(workspace, record),
         previous,
     }
-}
-
-fn held(workspace: &RototoWorkspace, record: &WorkspaceRecord, rehearsal: Option<&RehearsalView>) -> Option<HeldInput> {
-    let shrinks = record.held().map(|held| (HeldReason::Shrinks(held.shrink), ANNOTATION_ALLOW_SHRINK));
-    let rehearsal = rehearsal.filter(|view| record.publishable() == Some(view.next.fingerprint));
-    let rehearsed = || Some((rehearsal::held(rehearsal?)?, ANNOTATION_PUBLISH_ANYWAY));
-    let (reason, annotation) = shrinks.or_else(rehearsed)?;
-    let candidate = record.source.accepted()?;
-    let fingerprint = candidate.fingerprint.to_string();
-    let revision = candidate.revision.as_ref();
-    let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
-    let WorkspaceKey { namespace, name: workspace } = WorkspaceKey::of(workspace);
-    Some(HeldInput {
-        revision: revision.map_or_else(|| fingerprint.clone(), ToString::to_string),
-        fingerprint,
-        reason,
-        release: format!("kubectl annotate rototoworkspace {workspace} -n {namespace} --overwrite {annotation}={name}"),
-    })
 }
 
 /// Returns the request for a reconcile that this status answers: for a suspended workspace, whose source is not polled,

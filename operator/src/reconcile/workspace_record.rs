@@ -14,10 +14,11 @@ use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
 use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::{
-    Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, RehearsalRules, RehearsalView, ReportOutcome,
+    Fleet, FleetView, Moment, NoRoom, PodIdentity, Pods, RehearsalRules, RehearsalView, ReportOutcome, StageCounts,
 };
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
+use rototo_protocol::rollout::RolloutDecision;
 use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
@@ -125,7 +126,7 @@ impl WorkspaceRecord {
     }
 
     /// Decides what to do about the marker.
-    pub(super) fn decide(&self, map: MarkerMap, input: PublishInput) -> MarkerPlan {
+    pub(super) fn decide(&self, map: MarkerMap, input: PublishInput<'_>) -> MarkerPlan {
         self.marker.decide(&self.fleet, map, input, clock::now(), Timestamp::now())
     }
 
@@ -188,9 +189,14 @@ impl WorkspaceRecord {
         self.fleet.listening_interrupted(clock::now());
     }
 
-    /// The content of the marker, as this process knows it.
-    pub(super) fn marked(&self) -> Option<Marked> {
-        Some(Marked { publish: self.marker.published()?, next: self.fleet.announced_publish() })
+    /// The decision about the rollout that is under way.
+    pub(super) fn rollout(&self, input: &PublishInput<'_>) -> Option<RolloutDecision> {
+        self.marker.rollout(&self.fleet, input, clock::now(), Timestamp::now())
+    }
+
+    /// The counts of both sides of a rollout.
+    pub(super) fn stage_counts(&self) -> StageCounts {
+        self.fleet.stage_counts(clock::now())
     }
 
     /// The rehearsal of the announced publish, by these rules.
@@ -202,7 +208,7 @@ impl WorkspaceRecord {
     /// what status remembers.
     pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
         let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
-        let marked = self.marked().into_iter().chain(self.marker.attempted());
+        let marked = self.marker.marked().into_iter().chain(self.marker.attempted());
         let publishes = marked.flat_map(|marked| [Some(marked.publish), marked.next]).flatten();
         remembered
             .chain(publishes.map(|publish| publish.fingerprint))
@@ -263,7 +269,7 @@ impl WorkspaceRecord {
 
     /// Returns the answer to a report: what a process of this workspace should run.
     fn answer(&self, taken: ReportOutcome, now: Instant) -> ReportResponse {
-        let published = self.marker.published();
+        let published = taken.intended.or(self.marker.published());
         let candidate = published.and_then(|publish| self.source.candidate_of(publish.fingerprint));
         let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
         let remembered = || self.status.revision_of(published?.updated_at).cloned();

@@ -4,12 +4,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
+use rototo_api::marker::Gate;
 use rototo_api::workspace::{RototoWorkspaceStatus, Straggler};
-use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict as Fleet};
+use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, StageCounts, Verdict as Fleet};
 
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, StatusInput};
+use crate::status::input::{HeldReason, RolloutInput, StatusInput};
 use crate::status::short::{MESSAGE, bounded, short_fingerprint, short_revision};
 
 /// Returns the conditions of `status`, whose other fields are set.
@@ -146,6 +147,15 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
             };
             (reason::REHEARSAL_INCOMPLETE, format!("is held: {count} processes have prepared it; missing: {named}"))
         }
+        reason::HELD_BACK => {
+            let why = match now {
+                Some(HeldReason::TakenBack(Gate::Aborted)) => "by a person",
+                Some(HeldReason::TakenBack(Gate::Refused)) => "as a process refused it",
+                Some(HeldReason::TakenBack(Gate::Restarted)) => "as a container that ran it ended",
+                _ => "by a gate of its rollout",
+            };
+            (reason::HELD_BACK, format!("was taken back {why}, and is held"))
+        }
         _ => {
             let of = match now {
                 Some(HeldReason::Shrinks(shrink)) => format!(" of {}", shrink.published),
@@ -154,7 +164,8 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
             (reason::SHRINK_HELD, format!("would remove {}{of} published variables and is held", held.removes))
         }
     };
-    let message = format!("{revision} {why}; what was published before runs on. To publish it: {release}");
+    let again = if reason == reason::HELD_BACK { "try it again" } else { "publish it" };
+    let message = format!("{revision} {why}; what was published before runs on. To {again}: {release}");
     Some(ConditionState::fails(reason, message))
 }
 
@@ -236,6 +247,9 @@ fn fleet_in_words(view: &FleetView) -> FleetInWords {
 /// workspace from being ready, because it says nothing against the claim.
 fn converged(facts: &StatusInput<'_>) -> ConditionState {
     let view = facts.fleet;
+    if let Some(rollout) = &facts.rollout {
+        return rolling_out(rollout);
+    }
     let FleetInWords { count, named, dropped } = fleet_in_words(view);
     let unknown =
         |reason, message: String| ConditionState { hinders: false, ..ConditionState::unknown(reason, message) };
@@ -297,6 +311,23 @@ fn converged(facts: &StatusInput<'_>) -> ConditionState {
     }
 }
 
+/// A part of the fleet runs the newest revision.
+fn rolling_out(rollout: &RolloutInput) -> ConditionState {
+    let RolloutInput { revision, stage, steps, counts: StageCounts { stable, next }, .. } = rollout;
+    ConditionState::fails(
+        reason::ROLLING_OUT,
+        format!(
+            "step {} of {steps}: {} of {} processes run {}, and {} of {} what is published",
+            u64::from(stage.step) + 1,
+            next.applied,
+            next.intended,
+            short_revision(revision),
+            stable.applied,
+            stable.intended
+        ),
+    )
+}
+
 fn stale(facts: &StatusInput<'_>) -> Option<ConditionState> {
     let after = facts.spec.stale_after();
     facts.published?;
@@ -330,7 +361,7 @@ fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
     if let Some(rehearsing) = rehearsing(facts) {
         return Some(ConditionState::warns(rehearsing.reason, &rehearsing.message));
     }
-    let moving = matches!(facts.fleet.verdict, Fleet::Progressing { .. });
+    let moving = facts.rollout.is_some() || matches!(facts.fleet.verdict, Fleet::Progressing { .. });
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rototo_api::condition::reason;
+use rototo_api::marker::{Gate, Stage};
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus, Straggler};
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::{FleetView, RehearsalView};
+use rototo_protocol::fleet::{FleetView, RehearsalView, StageCounts};
 use rototo_protocol::hold::Shrink;
 
 use crate::marker::problem::PublishProblem;
@@ -29,6 +30,8 @@ pub struct StatusInput<'a> {
     pub alone: bool,
     /// The newest content, if it is held until a person allows it.
     pub held: Option<HeldInput>,
+    /// The rollout of the newest content, while only a part of the fleet runs it.
+    pub rollout: Option<RolloutInput>,
     /// The rehearsal of the announced publish.
     pub rehearsal: Option<&'a RehearsalView>,
     /// A person has asked to publish the newest content whatever processes report about it.
@@ -60,6 +63,21 @@ pub struct HeldInput {
     pub release: String,
 }
 
+/// The rollout of content that only a part of the fleet runs.
+#[derive(Clone, Debug)]
+pub struct RolloutInput {
+    /// The revision; for a source without commits, the fingerprint of its content.
+    pub revision: String,
+    /// Where the marker stands.
+    pub stage: Stage,
+    /// The number of steps.
+    pub steps: usize,
+    /// The counts of both sides.
+    pub counts: StageCounts,
+    /// The command that sets the annotation `rototo.dev/rollout`, without its value.
+    pub command: String,
+}
+
 /// The reason for which content is held.
 #[derive(Clone, Debug)]
 pub enum HeldReason {
@@ -79,6 +97,8 @@ pub enum HeldReason {
         /// The first ten, by name, that have not.
         processes: Vec<Straggler>,
     },
+    /// It was taken back during its rollout.
+    TakenBack(Gate),
 }
 
 impl HeldReason {
@@ -89,6 +109,7 @@ impl HeldReason {
             Self::Shrinks(_) => reason::SHRINK_HELD,
             Self::Refused { .. } => reason::REFUSED_IN_REHEARSAL,
             Self::Incomplete { .. } => reason::REHEARSAL_INCOMPLETE,
+            Self::TakenBack(_) => reason::HELD_BACK,
         }
     }
 }

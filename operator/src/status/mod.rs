@@ -17,14 +17,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rototo_api::condition::reason;
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic, RejectedStatus,
     RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
 };
-use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict};
+use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 
 use crate::source::poll::LintVerdict;
-use crate::status::input::{HeldReason, StatusInput};
+use crate::status::input::{HeldReason, RolloutInput, StatusInput};
 use crate::status::short::{FINDING, LAYER, MESSAGE, REQUEST, REVISION, bounded, short_fingerprint, short_revision};
 
 /// The number of publishes that a status remembers.
@@ -64,6 +65,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         published,
         rejected: rejected(facts),
         held: held(facts),
+        rollout: facts.rollout.as_ref().map(rollout),
         fleet: Some(fleet(facts.fleet, facts.now)),
         summary: Some(summary),
     };
@@ -158,6 +160,7 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
     let (removes, processes) = match &held.reason {
         HeldReason::Shrinks(shrink) => (u32::try_from(shrink.removed).unwrap_or(u32::MAX), Vec::new()),
         HeldReason::Refused { processes } | HeldReason::Incomplete { processes, .. } => (0, processes.clone()),
+        HeldReason::TakenBack(_) => (0, Vec::new()),
     };
     Some(HeldStatus {
         revision: held.revision.clone(),
@@ -168,6 +171,29 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
         since: same.map_or(Time(facts.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
+}
+
+fn rollout(rollout: &RolloutInput) -> RolloutStatus {
+    let RolloutInput { revision, stage, steps, counts, command } = rollout;
+    let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
+    RolloutStatus {
+        revision: bounded(revision, REVISION),
+        step: stage.step,
+        steps: u32::try_from(*steps).unwrap_or(u32::MAX),
+        since: Time(stage.since),
+        next: count(counts.next),
+        stable: count(counts.stable),
+        promote: format!("{command}'promote {} step={}'", commit(revision), stage.step),
+        abort: format!("{command}'abort {}'", commit(revision)),
+    }
+}
+
+/// Returns the commit of a revision, or the fingerprint where there is none.
+pub(crate) fn commit(revision: &str) -> &str {
+    match revision.rsplit_once("@sha1:") {
+        Some((_, commit)) => commit,
+        None => revision,
+    }
 }
 
 fn finding(finding: &RejectedDiagnostic) -> RejectedDiagnostic {
@@ -231,7 +257,8 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
 /// Returns whether processes had refused, or not prepared, what is published now.
 fn was_held_by_rehearsal(facts: &StatusInput<'_>, published: &PublishedStatus) -> bool {
     let held = facts.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
-    held.is_some_and(|held| held.reason != reason::SHRINK_HELD)
+    let reasons = [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE];
+    held.is_some_and(|held| reasons.contains(&held.reason.as_str()))
 }
 
 /// Returns whether `next` says anything new. The time of the last verification, and the time that the status speaks of,

@@ -16,7 +16,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, HeldReason, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, HeldReason, RolloutInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -31,6 +31,7 @@ struct StatusCase {
     behind_for: Option<Duration>,
     selector_usable: bool,
     current: bool,
+    rollout: Option<RolloutInput>,
     rehearsal: Option<RehearsalView>,
     published_anyway: bool,
     previous: RototoWorkspaceStatus,
@@ -108,6 +109,7 @@ impl StatusCase {
             behind_for: None,
             selector_usable: true,
             current: true,
+            rollout: None,
             rehearsal: None,
             published_anyway: false,
             previous: RototoWorkspaceStatus::default(),
@@ -138,6 +140,7 @@ impl StatusCase {
             published: self.published,
             alone: self.alone,
             held: self.held.clone(),
+            rollout: self.rollout.clone(),
             rehearsal: self.rehearsal.as_ref(),
             published_anyway: self.published_anyway,
             problem: self.problem.as_ref(),

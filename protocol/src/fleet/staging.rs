@@ -166,3 +166,6 @@ impl Fleet {
         counts
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::tests::{A, B, at_7, marker, observed, ours, publish, written};
 use super::*;
-use rototo_api::marker::Stage;
+use rototo_api::marker::{Gate, Stage};
 
 const C: char = 'c';
 
@@ -160,16 +160,24 @@ fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
 #[test]
 fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_person_asks() {
     let there = ours(MarkerEntry::Published(staged(1)));
-    let held = Marked { held: Some(publish(B, 0).fingerprint), ..publish(A, 10).into() };
+    let held = Marked { held: Some((publish(B, 20), Gate::Aborted)), ..publish(A, 10).into() };
     let back = MarkerPlan::Write { marked: held, at: at_7(), reason: WriteReason::Announcement };
     let failed = RolloutDecision::TakeBack(crate::rollout::GateFailure::Aborted);
     assert_eq!(plan(passed(there, failed)), back);
     let map = || ours(MarkerEntry::Published(held));
     assert_eq!(plan(rehearsed(map())), MarkerPlan::Keep(held));
-    assert_eq!(announcement(PlanInput { retried: true, ..rehearsed(map()) }), publish(B, 30));
+    assert_eq!(
+        announcement(PlanInput { retried: Some(publish(B, 20).updated_at), ..rehearsed(map()) }),
+        publish(B, 30)
+    );
     assert_eq!(
         announcement(PlanInput { accepted: Some(publish(C, 0).fingerprint), ..rehearsed(map()) }),
         publish(C, 30)
+    );
+    // A request about an earlier attempt is over.
+    assert_eq!(
+        plan(PlanInput { retried: Some(publish(B, 19).updated_at), ..rehearsed(map()) }),
+        MarkerPlan::Keep(held)
     );
     // The source went back, and may come again.
     let reverted = PlanInput { accepted: Some(publish(A, 0).fingerprint), ..rehearsed(map()) };

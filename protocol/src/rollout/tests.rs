@@ -65,7 +65,7 @@ fn a_person_promotes_holds_or_takes_back() {
         (stage(1, TENTH), Request::Hold, STAY),
         (stage(2, TENTH), Request::Abort, taken_back.clone()),
         (None, Request::Abort, taken_back),
-        (stage(3, TENTH), Request::Retry, STAY),
+        (stage(3, TENTH), Request::Retry("2026-11-20T18:40:00.000000Z".parse().unwrap()), STAY),
     ] {
         assert_eq!(decides(stage, &converged(), Some(request), 99), expected, "{stage:?} {request:?}");
     }

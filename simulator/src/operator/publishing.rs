@@ -116,6 +116,8 @@ impl World {
             polled_at: record.polled_at,
             suspended: false,
             rehearsal: RehearsalRules::default(),
+            steps: &[],
+            request: None,
         };
         let plan = publisher.decide(fleet, map, facts, now, wall);
         let mut doubts = false;

@@ -42,6 +42,8 @@ impl World {
                 // What is resolved from afterwards is what was loaded, whatever the machine calls it.
                 let content = |loaded: &Fingerprint| *loaded == publish.fingerprint;
                 let Some(loaded) = handle.loaded.or(handle.held.take_if(|held| content(held))) else { return };
+                let before = handle.current().map(|before| before.fingerprint);
+                handle.held = before.filter(|before| Some(*before) == handle.state.held());
                 handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
                 self.processes[process].note_applied(now);
                 if self.processes[process].keeps {

@@ -81,7 +81,7 @@ pub(crate) fn observed_marker(workspace: &str, marker: &str) -> ObservedMarker {
         Ok(Marker::Published { fingerprint, updated_at, next, held }) => match fingerprint.parse() {
             Ok(fingerprint) => {
                 let publish = Publish { fingerprint, updated_at };
-                ObservedMarker::Published(Marked::read(publish, next.as_ref(), held.as_deref()))
+                ObservedMarker::Published(Marked::read(publish, next.as_ref(), held.as_ref()))
             }
             Err(_) => unreadable(workspace, &MarkerError::Malformed("its fingerprint is none".to_owned())),
         },

@@ -12,6 +12,7 @@ mod snapshots;
 pub(crate) mod target;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -108,6 +109,7 @@ impl Follower {
         let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(target.stale_after, disk);
         let state = if target.prepares { state } else { state.without_preparing() };
+        let state = state.in_pod(token::pod_uid(&target.token_file));
         let loader = SnapshotLoader {
             namespace: namespace.clone(),
             workspace: target.workspace.clone(),
@@ -314,6 +316,8 @@ impl Follower {
         };
         self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
+        let before = self.current.workspace().ok().map(|before| Workspace::clone(&before));
+        self.held = before.filter(|before| Some(before.fingerprint()) == self.state.held());
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)), Timestamp::now());
         tracing::trace!(target: PATH, workspace = self.target.workspace, "swapped");
     }

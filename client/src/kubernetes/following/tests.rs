@@ -92,7 +92,8 @@ impl TestCluster {
     /// Writes the marker, which notifies the followers.
     fn publish(&self, text: &str) {
         let Publish { fingerprint, updated_at } = publish(text);
-        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None, held: None }.to_json();
+        let marker =
+            Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None, held: None }.to_json();
         *self.answer.lock().unwrap() = answer(text);
         let annotations = BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), self.url.clone())]);
         let map = ConfigMap {

@@ -1,0 +1,155 @@
+//! Shared by the commands that steer a rollout: each writes one annotation of the RototoWorkspace, which names the action,
+//! the revision, the step, and the user. The operator decides what becomes of it.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use rototo_api::rollout::{HeldStatus, RolloutStatus};
+use rototo_api::workspace::RototoWorkspaceStatus;
+use serde::Serialize;
+
+use crate::cluster::{ClusterOptions, short_revision};
+use crate::global::GlobalArguments;
+use crate::terminal;
+
+/// The workspace whose rollout is steered.
+#[derive(Debug, Args)]
+pub(crate) struct SteeringArguments {
+    /// The RototoWorkspace
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SteeringAction {
+    Promote,
+    PromoteStep,
+    Hold,
+    Abort,
+    Retry,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct SteeringReport {
+    namespace: String,
+    name: String,
+    request: String,
+}
+
+impl SteeringAction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Promote | Self::PromoteStep => "promote",
+            Self::Hold => "hold",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Returns the value of the annotation, without the user.
+    fn request(self, status: &RototoWorkspaceStatus) -> anyhow::Result<(String, &str)> {
+        let (revision, request) = match self {
+            Self::Retry => {
+                let held = status.held.as_ref().filter(|held| held.reason == HELD_BACK);
+                let Some(held) = held else { bail!("no revision was taken back: see `rototo status`") };
+                let Some(of) = of(held) else {
+                    bail!("the status does not name what was taken back: {}", held.release)
+                };
+                (&held.revision, format!("retry {} of={of}", commit(&held.revision)))
+            }
+            _ => {
+                let Some(rollout) = &status.rollout else { bail!("no rollout is under way: see `rototo status`") };
+                let RolloutStatus { revision, step, .. } = rollout;
+                let step = if self == Self::PromoteStep { format!(" step={step}") } else { String::new() };
+                (revision, format!("{} {}{step}", self.name(), commit(revision)))
+            }
+        };
+        Ok((request, revision))
+    }
+}
+
+const HELD_BACK: &str = rototo_api::condition::reason::HELD_BACK;
+
+/// Returns the name of the publish that was taken back, from the command in the status.
+fn of(held: &HeldStatus) -> Option<&str> {
+    let (_, of) = held.release.split_once(" of=")?;
+    Some(of.trim_end_matches('\''))
+}
+
+fn commit(revision: &str) -> &str {
+    revision.rsplit_once("@sha1:").map_or(revision, |(_, commit)| commit)
+}
+
+/// Sets the annotation.
+pub(crate) async fn steer(
+    arguments: SteeringArguments,
+    action: SteeringAction,
+    global: &GlobalArguments,
+) -> anyhow::Result<ExitCode> {
+    let SteeringArguments { name, cluster } = arguments;
+    let cluster = cluster.connect().await?;
+    let workspace = cluster.workspace(&name).await?;
+    let status = workspace.status.unwrap_or_default();
+    let (request, revision) = action.request(&status)?;
+    let request = match cluster.user().await {
+        Some(user) => format!("{request} user={user}"),
+        None => request,
+    };
+    cluster.annotate(&name, rototo_api::names::ANNOTATION_ROLLOUT, &request).await?;
+    if global.json {
+        terminal::json(&SteeringReport { namespace: cluster.namespace, name, request })?;
+    } else {
+        let revision = short_revision(Some(revision));
+        terminal::text(&format!("asked to {} {revision}: `rototo rollout {name}` shows it\n", action.name()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(value: serde_json::Value) -> RototoWorkspaceStatus {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_request_names_the_revision_and_the_step_that_the_status_shows() {
+        let rollout = status(json!({ "rollout": {
+            "revision": "main@sha1:4d123d61", "step": 2, "steps": 4, "since": "2026-11-20T18:40:00Z",
+            "next": "1/1", "stable": "2/2", "promote": "", "abort": "",
+        } }));
+        for (action, expected) in [
+            (SteeringAction::Promote, "promote 4d123d61"),
+            (SteeringAction::PromoteStep, "promote 4d123d61 step=2"),
+            (SteeringAction::Hold, "hold 4d123d61"),
+            (SteeringAction::Abort, "abort 4d123d61"),
+        ] {
+            assert_eq!(action.request(&rollout).unwrap().0, expected);
+        }
+        assert!(SteeringAction::Retry.request(&rollout).is_err());
+        assert!(SteeringAction::Abort.request(&RototoWorkspaceStatus::default()).is_err());
+    }
+
+    #[test]
+    fn what_was_taken_back_is_tried_again_by_its_name() {
+        let held = |reason: &str| {
+            status(json!({ "held": {
+                "revision": "main@sha1:4d123d61", "fingerprint": "sha256:00", "reason": reason,
+                "since": "2026-11-20T18:40:00Z",
+                "release": "kubectl annotate x rototo.dev/rollout='retry 4d123d61 of=2026-11-20T18:40:00.000000Z'",
+            } }))
+        };
+        let expected = "retry 4d123d61 of=2026-11-20T18:40:00.000000Z";
+        assert_eq!(SteeringAction::Retry.request(&held("HeldBack")).unwrap().0, expected);
+        assert!(SteeringAction::Retry.request(&held("ShrinkHeld")).is_err());
+    }
+}

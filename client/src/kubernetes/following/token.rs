@@ -1,0 +1,61 @@
+//! The pod of this process, from the projected token that the operator verifies too.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+/// The claims of a token of a ServiceAccount.
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(rename = "kubernetes.io")]
+    kubernetes: KubernetesClaims,
+}
+
+#[derive(Deserialize)]
+struct KubernetesClaims {
+    pod: PodClaim,
+}
+
+#[derive(Deserialize)]
+struct PodClaim {
+    uid: String,
+}
+
+/// Returns the UID of the pod that the token in this file is bound to. `None` if there is no such file, or no such claim:
+/// the process is then in no stage of a rollout.
+pub(super) fn pod_uid(file: &Path) -> Option<String> {
+    of_token(&std::fs::read_to_string(file).ok()?)
+}
+
+/// Reads the claims of a token. Nothing is verified: the process asks for its own pod, and the operator verifies the same
+/// token.
+fn of_token(token: &str) -> Option<String> {
+    let payload = token.trim().split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    Some(claims.kubernetes.pod.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &str) -> String {
+        format!("e30.{}.c2lnbmF0dXJl\n", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn the_pod_is_the_one_that_the_token_is_bound_to() {
+        let bound = r#"{"kubernetes.io":{"namespace":"prod","pod":{"name":"app-7","uid":"6a0f"}},"aud":["rototo"]}"#;
+        assert_eq!(of_token(&token(bound)).as_deref(), Some("6a0f"));
+        for unbound in [r#"{"kubernetes.io":{"namespace":"prod"}}"#, "{}", "7", ""] {
+            assert_eq!(of_token(&token(unbound)), None, "{unbound}");
+        }
+        for text in ["", "opaque", "a.b", "a.%%.c"] {
+            assert_eq!(of_token(text), None, "{text}");
+        }
+        assert_eq!(pod_uid(Path::new("/no/such/file")), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Tests of stages: who should run what, and what counts as evidence for it.
+
+use rototo_api::fleet::Report;
+
+use super::*;
+use crate::fleet::Verdict;
+use crate::fleet::tests::{A, B, History, publish};
+use crate::stage::WHOLE;
+
+fn next() -> Publish {
+    publish(B, 20)
+}
+
+fn able() -> Report {
+    Report { prepares: true, ..Report::default() }
+}
+
+impl History {
+    fn runs_now(&mut self, process: &str, publish: Publish) -> Option<Publish> {
+        self.reports(process, ProcessState::Applied, Some(publish), able()).intended
+    }
+
+    /// B is announced, and the pods whose hash is lower than this run it.
+    fn stages(&mut self, below: u64) -> &mut Self {
+        let stage = Some(Stage { step: 0, since: self.wall(), below });
+        self.fleet.announcement_observed(Some(next()), self.now);
+        self.fleet.staged(stage, self.now);
+        self
+    }
+
+    fn facts(&self) -> StageFacts {
+        self.fleet.stage_facts(self.now)
+    }
+}
+
+/// Returns the hashes of the pods `p` and `q`.
+fn hashes() -> [u64; 2] {
+    ["p", "q"].map(|pod| pod_hash(next().fingerprint, pod))
+}
+
+/// The pods p and q run A, and the one with the lower hash should run B. Returns both, that one first.
+fn one_of_two() -> (History, [&'static str; 2]) {
+    let mut history = History::new();
+    history.pod("p").pod("q").publishes(publish(A, 10));
+    history.runs_now("p", publish(A, 10));
+    history.runs_now("q", publish(A, 10));
+    let [p, q] = hashes();
+    history.stages(p.min(q) + 1);
+    (history, if p < q { ["p", "q"] } else { ["q", "p"] })
+}
+
+#[test]
+fn a_process_of_the_stage_counts_against_the_announced_publish() {
+    let (mut history, [staged, other]) = one_of_two();
+    let counts = history.fleet.stage_counts(history.now);
+    assert_eq!(counts.next, StageCount { intended: 1, applied: 0 });
+    assert_eq!(counts.stable, StageCount { intended: 1, applied: 1 });
+    assert!(history.is_progressing() && !history.facts().converged);
+    assert_eq!(history.runs_now(staged, next()), Some(next()));
+    assert_eq!(history.runs_now(other, publish(A, 10)), Some(publish(A, 10)));
+    assert_eq!((history.verdict(), history.facts().converged), (Verdict::Converged, true));
+    // What it reports is no edit of somebody else.
+    assert_eq!(history.fleet.unknown_publish(), None);
+    // A process outside of the stage that runs it contradicts.
+    history.runs_now(other, next());
+    assert!(history.is_progressing());
+}
+
+#[test]
+fn a_stage_that_is_taken_back_counts_its_processes_against_what_is_published() {
+    let (mut history, [staged, _]) = one_of_two();
+    history.runs_now(staged, next());
+    history.fleet.announcement_observed(None, history.now);
+    assert!(history.is_progressing());
+    assert_eq!(history.runs_now(staged, publish(A, 10)), Some(publish(A, 10)));
+    assert_eq!(history.verdict(), Verdict::Converged);
+}
+
+#[test]
+fn processes_that_do_not_prepare_or_have_no_pod_stay_on_what_is_published() {
+    let mut history = History::new();
+    history.pod("p").publishes(publish(A, 10));
+    history.stages(WHOLE);
+    let runs = |history: &mut History, process: &str, more| {
+        history.reports(process, ProcessState::Applied, Some(publish(A, 10)), more).intended
+    };
+    assert_eq!(runs(&mut history, "p/old", Report::default()), Some(publish(A, 10)));
+    assert_eq!(runs(&mut history, "-/1", able()), Some(publish(A, 10)));
+    assert!(history.facts().pods.is_empty(), "nobody can be in a stage");
+    assert_eq!(runs(&mut history, "p/new", able()), Some(next()));
+    assert_eq!(history.facts().pods, [pod_hash(next().fingerprint, "p")]);
+}
+
+#[test]
+fn a_stage_has_converged_only_by_live_processes_of_all_its_pods() {
+    let mut history = History::new();
+    history.pod("p").pod("q").publishes(publish(A, 10));
+    history.runs_now("p", publish(A, 10));
+    history.stages(WHOLE);
+    history.runs_now("p", next());
+    assert!(!history.facts().converged, "a pod of the stage has not reported");
+    history.runs_now("q", next());
+    assert!(history.facts().converged);
+    history.after(60_000).runs_now("p", next());
+    assert!(!history.facts().converged, "a process of the stage is silent");
+}
+
+#[test]
+fn a_container_of_the_stage_that_ended_since_the_step_began_is_named() {
+    let (mut history, [staged, other]) = one_of_two();
+    history.after(2_000).container_restarts(other);
+    assert!(history.facts().restarted.is_empty(), "it is not of the stage");
+    history.container_restarts(staged);
+    assert_eq!(history.facts().restarted, [staged]);
+    // The next step begins later.
+    history.after(2_000).stages(WHOLE);
+    assert!(history.facts().restarted.is_empty());
+}
+
+#[test]
+fn a_process_of_the_stage_that_refuses_is_named() {
+    let (mut history, [staged, _]) = one_of_two();
+    history.reports(staged, ProcessState::Rejected, Some(next()), able());
+    let refused: Vec<_> = history.facts().refused.into_iter().map(|one| one.name).collect();
+    assert_eq!(refused, [staged]);
+    assert_eq!(history.verdict(), Verdict::Refused);
+}
+
+#[test]
+fn a_restarted_operator_does_not_take_a_stage_for_converged_before_it_knows_everybody() {
+    let (mut history, [staged, _]) = one_of_two();
+    history.runs_now(staged, next());
+    assert!(history.facts().converged);
+    history.restarts(publish(A, 10), 2).stages(WHOLE / 2);
+    history.runs_now(staged, next());
+    assert!(!history.facts().converged && history.facts().recounting);
+}

@@ -1,0 +1,153 @@
+//! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
+
+use rototo_api::rollout::RolloutStatus;
+use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
+use rototo_tests::harness::App;
+use serde_json::{Value, json};
+
+use crate::scene::{POLICY, Scene, WORKSPACE, condition};
+
+/// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
+async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
+    let scene = Scene::published(purpose).await;
+    let mut apps = Vec::new();
+    for _ in 0..3 {
+        apps.push(scene.app().start().await.unwrap());
+    }
+    scene.wait_for_fleet(3).await;
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": { "steps": steps } });
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    scene.poll().await;
+    (scene, apps)
+}
+
+async fn wait(scene: &Scene, what: &str, holds: impl Fn(&RototoWorkspaceStatus) -> bool) -> RototoWorkspaceStatus {
+    let holds = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(&holds);
+    scene.namespace.wait_for_workspace(WORKSPACE, what, holds).await.unwrap().status.unwrap()
+}
+
+/// Waits until the rollout is at this step, and both sides run what they should.
+async fn at_step(scene: &Scene, step: u32, next: &str, stable: &str) -> RolloutStatus {
+    let what = format!("at step {step}: {next} and {stable}");
+    let there = |rollout: &RolloutStatus| rollout.step == step && rollout.next == next && rollout.stable == stable;
+    let status = wait(scene, &what, |status| status.rollout.as_ref().is_some_and(there)).await;
+    assert_eq!(condition(&status, "Converged"), "False/RollingOut");
+    assert_eq!(condition(&status, "Ready"), "False/RollingOut");
+    assert_eq!(condition(&status, "Published"), "True/Published");
+    status.rollout.unwrap()
+}
+
+/// Runs a command that the status names.
+fn run(scene: &Scene, command: &str) {
+    let words: Vec<&str> = command.split('\'').collect();
+    let mut arguments: Vec<&str> = words[0].split_whitespace().collect();
+    assert_eq!(arguments.remove(0), "kubectl");
+    let annotation = arguments.pop().unwrap().to_owned() + words.get(1).unwrap_or(&"");
+    arguments.push(&annotation);
+    scene.namespace.cluster().kubectl(&arguments).unwrap();
+}
+
+/// Returns the services that run this content, and the others.
+fn by_content(apps: &[App], fingerprint: &str) -> (Vec<usize>, Vec<usize>) {
+    let runs = |app: &App| app.state().unwrap()["fingerprint"] == fingerprint;
+    (0..apps.len()).partition(|index| runs(&apps[*index]))
+}
+
+async fn fingerprint_before(scene: &Scene) -> String {
+    scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap().published.unwrap().fingerprint
+}
+
+#[tokio::test]
+async fn a_revision_goes_through_its_steps_to_the_whole_fleet() {
+    let steps = json!([{ "pods": 1 }, { "pause": {} }, { "setWeight": 100 }, { "pause": { "duration": "1s" } }]);
+    let (mut scene, apps) = three("steps", steps).await;
+    let before = fingerprint_before(&scene).await;
+    let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
+    assert!(rollout.revision.ends_with(&commit), "{rollout:?}");
+    let (stable, staged) = by_content(&apps, &before);
+    assert_eq!((stable.len(), staged.len()), (2, 1));
+
+    // An operator that starts anew continues where the marker stands, and so does a process.
+    let version = scene.map_version().await;
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    assert_eq!((scene.map_version().await, by_content(&apps, &before)), (version, (stable, staged)));
+
+    run(&scene, &rollout.promote);
+    let status = scene.wait_for_fleet(3).await;
+    let published = status.published.unwrap();
+    assert!(published.revision.unwrap().ends_with(&commit));
+    assert_eq!((status.rollout, status.history.len()), (None, 2));
+    assert_eq!(by_content(&apps, &published.fingerprint).0.len(), 3);
+}
+
+#[tokio::test]
+async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again_on_request() {
+    let (mut scene, apps) = three("abort", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    let before = fingerprint_before(&scene).await;
+    let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
+    run(&scene, &rollout.abort);
+    let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
+    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    assert!(held.revision.ends_with(&commit));
+    wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
+    assert_eq!(by_content(&apps, &before).0.len(), 3);
+
+    // Neither a restart nor the lost status begins it again.
+    let version = scene.map_version().await;
+    scene.operator.kill().unwrap();
+    let gone = json!([{ "op": "remove", "path": "/status" }]).to_string();
+    let name = scene.namespace.name();
+    let patch = ["patch", "rws", WORKSPACE, "-n", name, "--subresource=status", "--type=json", "-p", &gone];
+    scene.namespace.cluster().kubectl(&patch).unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    wait(&scene, "held back", held_back).await;
+    assert_eq!(scene.map_version().await, version);
+
+    run(&scene, &held.release);
+    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
+    run(&scene, &rollout.promote);
+    scene.wait_for_fleet(3).await;
+    assert_eq!(by_content(&apps, &before).0.len(), 0);
+}
+
+#[tokio::test]
+async fn a_container_of_the_stage_that_ends_takes_the_revision_back() {
+    let (scene, apps) = three("restarted", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    let before = fingerprint_before(&scene).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
+    let (_, staged) = by_content(&apps, &before);
+    // The kubelet's times have whole seconds.
+    let ended = rollout.since.0 + jiff::SignedDuration::from_secs(2);
+    apps[staged[0]].pod().restarted(1, ended).await.unwrap();
+    let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
+    wait(&scene, "held back", held_back).await;
+    apps[staged[0]].wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_commit_supersedes_a_rollout() {
+    let (scene, apps) = three("superseded", json!([{ "pods": 1 }, { "pause": {} }])).await;
+    let before = fingerprint_before(&scene).await;
+    scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
+    // A revert is a newer commit too, with what is published.
+    scene.repository.revert("HEAD").unwrap();
+    scene.push().await;
+    wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
+    assert_eq!(by_content(&apps, &before).0.len(), 3);
+    let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 13").unwrap();
+    scene.push().await;
+    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
+    assert!(rollout.revision.ends_with(&commit), "{rollout:?}");
+}
