@@ -1,8 +1,10 @@
 //! A revision reaches the fleet by steps, and a part of the fleet that does not get on with it takes it back for all.
 
+use std::process::Command;
+
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::App;
+use rototo_tests::harness::{App, program};
 use serde_json::{Value, json};
 
 use crate::scene::{POLICY, Scene, WORKSPACE, condition};
@@ -45,6 +47,14 @@ fn run(scene: &Scene, command: &str) {
     let annotation = arguments.pop().unwrap().to_owned() + words.get(1).unwrap_or(&"");
     arguments.push(&annotation);
     scene.namespace.cluster().kubectl(&arguments).unwrap();
+}
+
+/// Steers the rollout with the command of that name.
+fn steer(scene: &Scene, command: &str) {
+    let mut rototo = Command::new(program("rototo").unwrap());
+    rototo.args([command, WORKSPACE, "--namespace", scene.namespace.name()]);
+    let output = rototo.arg("--kubeconfig").arg(scene.namespace.cluster().admin_kubeconfig()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Returns the services that run this content, and the others.
@@ -91,8 +101,8 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     let before = fingerprint_before(&scene).await;
     let commit = scene.repository.edit(POLICY, "max_concurrency = 10", "max_concurrency = 12").unwrap();
     scene.push().await;
-    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
-    run(&scene, &rollout.abort);
+    at_step(&scene, 1, "1/1", "2/2").await;
+    steer(&scene, "abort");
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
     let held = wait(&scene, "held back", held_back).await.held.unwrap();
     assert!(held.revision.ends_with(&commit));
@@ -111,9 +121,10 @@ async fn a_rollout_that_a_person_takes_back_returns_everybody_and_is_tried_again
     wait(&scene, "held back", held_back).await;
     assert_eq!(scene.map_version().await, version);
 
-    run(&scene, &held.release);
-    let rollout = at_step(&scene, 1, "1/1", "2/2").await;
-    run(&scene, &rollout.promote);
+    assert!(held.release.contains("retry"), "{}", held.release);
+    steer(&scene, "retry");
+    at_step(&scene, 1, "1/1", "2/2").await;
+    steer(&scene, "promote");
     scene.wait_for_fleet(3).await;
     assert_eq!(by_content(&apps, &before).0.len(), 0);
 }
