@@ -6,7 +6,7 @@
 //! - The marker is the record of what is published. A marker that an earlier operator process wrote is as good as one
 //!   that this process wrote.
 //! - Content that is rehearsed is announced first, beside what is published. It is published under the name under which
-//!   it was announced.
+//!   it was announced. A change of the marker by somebody else publishes nothing that is rehearsed.
 //! - A write whose answer was lost is repeated under the same name, so that one change has one name, whichever answers
 //!   arrive.
 
@@ -192,13 +192,16 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let lost = lost.filter(|_| known.is_none() && marked.is_none() && !matches!(found, MarkerEntry::Removed(_)));
     let right = right.or(lost.map(|lost| lost.fingerprint));
     let right = right.or(published.filter(|_| tampered).map(|published| published.fingerprint));
+    let before = known.or(lost).map(|before| before.fingerprint);
     let namer = Namer { observed: &observed, found, at: &at };
     match (right, marked) {
         (Some(fingerprint), Some(marked)) if !tampered && marked.publish.fingerprint != fingerprint => {
             change(fingerprint, marked, &observed, &namer)
         }
-        (Some(fingerprint), marked) if tampered || marked.is_none() => {
-            let put_back = tampered || accepted.is_none();
+        (Some(right), marked) if tampered || marked.is_none() => {
+            // What was published is put back: a change of the marker by somebody else publishes nothing that is rehearsed.
+            let fingerprint = before.filter(|_| !observed.may_publish(right)).unwrap_or(right);
+            let put_back = tampered || accepted != Some(fingerprint);
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
             let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
             MarkerPlan::Write { marked: publish.into(), at, reason }
@@ -216,16 +219,16 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
 fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer: &Namer<'_>) -> MarkerPlan {
     let at = namer.at.clone();
     let same = |next: &Publish| next.fingerprint == fingerprint;
-    let announced = observed.announced.filter(|(next, _)| same(next));
-    let passed = announced.filter(|(_, rehearsed)| *rehearsed == Rehearsed::Passed).map(|(next, _)| next);
+    let announced = observed.announced.map(|(next, _)| next).filter(same);
     let found = marked.next.filter(same);
-    if passed.is_some() || !observed.rehearses {
+    if observed.may_publish(fingerprint) {
+        let passed = announced.filter(|_| observed.has_passed(fingerprint));
         let name = passed.or(found).map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);
         let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
         let marked = Publish { fingerprint, updated_at }.into();
         return MarkerPlan::Write { marked, at, reason: WriteReason::ContentChanged };
     }
-    if found.is_some_and(|found| announced.is_none_or(|(next, _)| next == found)) {
+    if found.is_some_and(|found| announced.is_none_or(|next| next == found)) {
         return MarkerPlan::Keep(marked);
     }
     let next = Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) };
@@ -276,6 +279,16 @@ impl Namer<'_> {
 }
 
 impl PlanInput {
+    /// Returns whether content may be published now: it is not rehearsed, or has passed.
+    fn may_publish(&self, fingerprint: Fingerprint) -> bool {
+        !self.rehearses || self.has_passed(fingerprint)
+    }
+
+    fn has_passed(&self, fingerprint: Fingerprint) -> bool {
+        self.announced
+            .is_some_and(|(next, rehearsed)| next.fingerprint == fingerprint && rehearsed == Rehearsed::Passed)
+    }
+
     /// Returns the name of a reported publish that is later than what the marker names.
     fn unknown(&self, published: Option<Publish>) -> Option<UpdatedAt> {
         self.reported.filter(|reported| published.is_some_and(|published| *reported > published.updated_at))

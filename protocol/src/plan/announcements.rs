@@ -36,13 +36,37 @@ fn new_content_is_announced_beside_what_is_published() {
 }
 
 #[test]
-fn the_first_publish_and_one_that_was_put_back_are_not_rehearsed() {
+fn the_first_publish_is_not_rehearsed() {
     for map in [MarkerMap::Missing, ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable)] {
         let first = PlanInput { known: None, ..rehearsed(map) };
         assert_eq!(written(first), (publish(B, 30), WriteReason::ContentChanged));
     }
-    let edited = PlanInput { verified_again: true, ..rehearsed(ours(marker(C, 20))) };
-    assert_eq!(written(edited), (publish(B, 30), WriteReason::PutBack));
+}
+
+#[test]
+fn a_changed_marker_does_not_publish_what_is_rehearsed() {
+    let announced = announced(publish(B, 20), Rehearsed::NotYet);
+    let changed = [ours(marker(C, 20)), ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable), MarkerMap::Missing];
+    for map in changed {
+        let edited = PlanInput { verified_again: true, announced, ..rehearsed(map) };
+        assert_eq!(written(edited.clone()), (publish(A, 30), WriteReason::PutBack));
+        let passed = announced.map(|(next, _)| (next, Rehearsed::Passed));
+        let passed = PlanInput { announced: passed, ..edited.clone() };
+        assert_eq!(written(passed), (publish(B, 30), WriteReason::PutBack));
+        let allowed = PlanInput { rehearses: false, ..edited };
+        assert_eq!(written(allowed), (publish(B, 30), WriteReason::PutBack));
+    }
+    // Any process can report a name that nobody has published.
+    let map = announcing(publish(A, 10), publish(B, 20));
+    let reported = Some(publish(C, 25).updated_at);
+    let made_up = PlanInput { verified_again: true, announced, reported, ..rehearsed(map) };
+    assert_eq!(written(made_up), (publish(A, 30), WriteReason::PutBack));
+}
+
+#[test]
+fn a_marker_that_was_lost_is_restored_before_new_content_is_rehearsed() {
+    let lost = PlanInput { known: None, remembered: Some(publish(A, 10)), ..rehearsed(ours(MarkerEntry::Nothing)) };
+    assert_eq!(written(lost), (publish(A, 30), WriteReason::PutBack));
 }
 
 #[test]

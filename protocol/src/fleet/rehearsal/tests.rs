@@ -100,6 +100,41 @@ fn a_refusal_of_content_holds_under_each_name_until_the_process_says_otherwise()
 }
 
 #[test]
+fn a_process_that_refuses_and_hangs_still_holds_the_publish() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    history.after(60_000);
+    assert!(history.fleet.rehearses(BEST_EFFORT, history.now), "nobody is live, and somebody refuses");
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
+fn a_refusal_holds_while_the_same_content_is_published_under_another_name() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    // Somebody changed the marker, and it was put back.
+    history.publishes(publish(A, 30));
+    history.fleet.announcement_observed(None, history.now);
+    history.fleet.announced(publish(B, 31), history.now);
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
+fn a_report_that_says_nothing_about_an_announcement_takes_no_refusal_back() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    history.fleet.announcement_observed(None, history.now);
+    history.runs("q/1", able());
+    history.fleet.announced(publish(B, 31), history.now);
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+    history.runs("q/1", says(PreparationState::Prepared));
+    history.check(BEST_EFFORT, RehearsalVerdict::Passed, 2, 2);
+}
+
+#[test]
 fn only_a_selected_pod_that_runs_what_is_published_holds_it() {
     let mut history = two();
     history.runs("p/1", says(PreparationState::Prepared));
