@@ -46,7 +46,9 @@ impl World {
         if let (Some(received_reports), Some(publish)) = (received_reports, published) {
             self.check_report(before, after, &received_reports, publish);
         }
-        if taken.news {
+        if taken.decides {
+            self.requeue(operator, Duration::ZERO);
+        } else if taken.news {
             self.requeue(operator, Duration::from_millis(20));
         }
         if self.is_lost() {
@@ -67,9 +69,18 @@ impl World {
         let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let first = known.map_or(now, |known| known.first);
-        let received_reports = ReceivedReport { sequence, state: report.state, publish, received: now, first };
+        let next = report.next.as_ref().and_then(|next| Some((next.fingerprint.parse().ok()?, next.state)));
+        let answered = |before: Option<&ReceivedReport>| next.or(before.and_then(|before| before.answered));
+        let (state, known) = (report.state, answered(known));
+        let received_reports = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
         record.received_reports.insert(process, received_reports.clone());
         record.dropped.remove(&process);
+        let heard = &mut self.processes[process].heard;
+        let late =
+            heard.as_ref().is_some_and(|heard| sequence.zip(heard.sequence).is_some_and(|(this, last)| this <= last));
+        if !late {
+            *heard = Some(ReceivedReport { answered: answered(heard.as_ref()), ..received_reports.clone() });
+        }
         Some(received_reports)
     }
 }
