@@ -223,7 +223,10 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let found = marked.next.filter(same);
     if observed.may_publish(fingerprint) {
         let passed = announced.filter(|_| observed.has_passed(fingerprint));
-        let name = passed.or(found).map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);
+        let name = passed.or(found).map(|next| next.updated_at);
+        // Somebody else may have put a later name into the marker.
+        let name = name.filter(|name| *name > marked.publish.updated_at);
+        let name = name.filter(|name| marked.next.is_none_or(|next| *name >= next.updated_at));
         let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
         let marked = Publish { fingerprint, updated_at }.into();
         return MarkerPlan::Write { marked, at, reason: WriteReason::ContentChanged };

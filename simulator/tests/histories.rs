@@ -176,3 +176,12 @@ fn a_process_that_refuses_and_falls_silent_still_holds_the_publish() {
     let steps = [(696, Act::Refuse(63, 2, true)), (3_768, Act::Push(0)), (10_126, Act::Push(2))];
     check_rehearsal(424, &pods, 0, rehearsal, &steps);
 }
+
+#[test]
+fn a_publish_has_a_later_name_than_an_announcement_by_hand() {
+    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
+    let rehearsal = RehearsalRules { within: Duration::from_secs(2), ..rehearsal };
+    let pods = [PodPlan { cache: true, ..LABELLED }, PodPlan::PLAIN, PodPlan { direct: true, ..LABELLED }];
+    let steps = [(12_861, Act::HandOver), (14_596, Act::Push(2)), (16_704, Act::EditNext(0, true))];
+    check_rehearsal(200_784, &pods, 0, rehearsal, &steps);
+}

@@ -135,6 +135,15 @@ fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
 }
 
 #[test]
+fn a_publish_has_a_later_name_than_whatever_somebody_else_announced() {
+    let map = announcing(publish(A, 10), publish(C, 40));
+    let passed = PlanInput { announced: announced(publish(B, 20), Rehearsed::Passed), ..rehearsed(map) };
+    let (written, _) = written(passed);
+    assert_eq!(written.fingerprint, publish(B, 0).fingerprint);
+    assert!(written.updated_at > publish(C, 40).updated_at, "{written:?}");
+}
+
+#[test]
 fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
     let attempted = Marked { publish: publish(A, 10), next: Some(publish(B, 20)) };
     let unanswered = |at| Some((attempted, MapVersion::Version(String::from(at))));

@@ -123,8 +123,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an announced name is used although what is published has a later one",
         PLAN,
-        ".map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);",
-        ".map(|next| next.updated_at);",
+        "        let name = name.filter(|name| *name > marked.publish.updated_at);\n",
+        "",
+    ),
+    mutant(
+        "an announced name is used although the marker has a later one",
+        PLAN,
+        "        let name = name.filter(|name| marked.next.is_none_or(|next| *name >= next.updated_at));\n",
+        "",
     ),
     mutant(
         "names are not compared with that of the announcement",
