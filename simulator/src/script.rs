@@ -198,11 +198,29 @@ impl HistoryScript {
         let mut steps: Vec<Step> = (0..count).map(|_| Step::draw(&mut rng, &kinds)).collect();
         // Something has to be on its way.
         steps.push(Step { at: millis(rng.u64(0..20_000)), act: Act::Push(rng.u8(0..3)) });
+        if rng.u8(0..3) != 0 {
+            steps.extend(refused_push(&mut rng, total));
+        }
         steps.sort_by_key(|step| step.at);
         let network_faults = if rng.bool() { 0 } else { rng.u32(1..=20) };
         let rehearsal = rehearsal(&mut rng);
         Self { pods, unbound, steps, network_faults, rehearsal }
     }
+}
+
+/// A process refuses content that is pushed soon afterwards, and other things happen while its rehearsal holds it.
+fn refused_push(rng: &mut Rng, total: u32) -> Vec<Step> {
+    let (content, refused) = (content(rng), rng.u64(1_000..40_000));
+    let pushed = refused + rng.u64(100..4_000);
+    let mut steps = vec![
+        Step { at: millis(refused), act: Act::Refuse(one(rng), content, true) },
+        Step { at: millis(pushed), act: Act::Push(content) },
+    ];
+    for _ in 0..rng.usize(0..4) {
+        let act = KINDS[kind(rng.u32(0..total))].1(rng);
+        steps.push(Step { at: millis(pushed + rng.u64(0..12_000)), act });
+    }
+    steps
 }
 
 /// Draws the rules of a rehearsal. Its time limit is as short as the other windows of a history.

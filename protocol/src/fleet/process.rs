@@ -59,10 +59,12 @@ pub(super) struct LastReport {
 }
 
 impl LastReport {
-    /// Returns this report with the refusal of the report before, if this one says nothing about an announcement. The
-    /// marker may have announced nothing for a moment.
+    /// Returns this report with the refusal of the report before, if this one says nothing about an announcement, and does
+    /// not say that the content runs. The marker may have announced nothing for a moment.
     pub(super) fn after(self, before: &Self) -> Self {
+        let runs = self.publish.filter(|_| self.state != ProcessState::Rejected).map(|publish| publish.fingerprint);
         let refusal = before.next.as_ref().filter(|next| next.refuses() && self.prepares);
+        let refusal = refusal.filter(|next| runs != Some(next.content()));
         Self { next: self.next.or_else(|| refusal.cloned()), ..self }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::{PreparationState, Report};
+use rototo_engine::Fingerprint;
 
 use super::process::{Liveness, Process, ProcessId};
 use super::view::name;
@@ -112,6 +113,10 @@ impl ReportedPreparation {
         let next = report.next.as_ref()?;
         let publish = Publish { fingerprint: next.fingerprint.parse().ok()?, updated_at: next.updated_at };
         Some(Self { publish, state: next.state, reason: next.reason.clone() })
+    }
+
+    pub(super) fn content(&self) -> Fingerprint {
+        self.publish.fingerprint
     }
 
     pub(super) fn refuses(&self) -> bool {

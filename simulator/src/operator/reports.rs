@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::{Report, ReportResponse};
+use rototo_api::fleet::{ProcessState, Report, ReportResponse};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::PodIdentity;
 
@@ -70,7 +70,12 @@ impl World {
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let first = known.map_or(now, |known| known.first);
         let next = report.next.as_ref().and_then(|next| Some((next.fingerprint.parse().ok()?, next.state)));
-        let answered = |before: Option<&ReceivedReport>| next.or(before.and_then(|before| before.answered));
+        // Whoever runs what it had refused has changed its mind.
+        let runs = publish.filter(|_| report.state != ProcessState::Rejected).map(|publish| publish.fingerprint);
+        let answered = |before: Option<&ReceivedReport>| {
+            let before = before.and_then(|before| before.answered);
+            next.or(before.filter(|(content, _)| runs != Some(*content)))
+        };
         let (state, known) = (report.state, answered(known));
         let received_reports = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
         record.received_reports.insert(process, received_reports.clone());

@@ -132,8 +132,9 @@ impl World {
             return;
         }
         let refuses = self.processes[process].refuses[usize::from(number(fingerprint) % 3)];
-        // One of its handles has a check that the others lack.
-        let refuses = refuses && id.is_multiple_of(2) == process.is_multiple_of(2);
+        // Where there are several handles, one has a check that the others lack.
+        let checks = id.is_multiple_of(2) == process.is_multiple_of(2) || self.processes[process].opened < 2;
+        let refuses = refuses && checks;
         let event = match had {
             Had::Nothing => Happened::FetchFailed(Fault::transient("fetch_failed", "")),
             // A repository is asked at leisure.

@@ -30,7 +30,11 @@ fn able() -> Report {
 impl History {
     /// A report of a process that runs A.
     fn runs(&mut self, process: &str, more: Report) -> bool {
-        self.reports(process, ProcessState::Applied, Some(publish(A, 10)), more).decides
+        self.runs_as(process, publish(A, 10), more)
+    }
+
+    fn runs_as(&mut self, process: &str, publish: Publish, more: Report) -> bool {
+        self.reports(process, ProcessState::Applied, Some(publish), more).decides
     }
 
     fn announces(&mut self) -> &mut Self {
@@ -132,6 +136,27 @@ fn a_report_that_says_nothing_about_an_announcement_takes_no_refusal_back() {
     history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
     history.runs("q/1", says(PreparationState::Prepared));
     history.check(BEST_EFFORT, RehearsalVerdict::Passed, 2, 2);
+}
+
+#[test]
+fn a_process_that_runs_what_it_had_refused_no_longer_refuses_it() {
+    let mut history = two();
+    history.runs("q/1", says(PreparationState::Refused));
+    // A person publishes it anyway, and the process tries again.
+    history.publishes(publish(B, 20));
+    history.fleet.announcement_observed(None, history.now);
+    history.reports("q/1", ProcessState::Rejected, Some(publish(B, 20)), able());
+    history.publishes(publish(A, 30));
+    history.fleet.announced(publish(B, 31), history.now);
+    history.runs_as("q/1", publish(A, 30), able());
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 0, 2);
+    history.publishes(publish(B, 31));
+    history.fleet.announcement_observed(None, history.now);
+    history.runs_as("q/1", publish(B, 31), able());
+    history.publishes(publish(A, 40));
+    history.fleet.announced(publish(B, 41), history.now);
+    history.runs_as("q/1", publish(A, 40), able());
+    history.check(BEST_EFFORT, RehearsalVerdict::Waiting, 0, 2);
 }
 
 #[test]
