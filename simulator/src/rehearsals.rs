@@ -48,9 +48,11 @@ impl World {
         let process = &self.processes[index];
         let leader = &self.operators[operator];
         let Some(record) = &leader.record else { return false };
-        let Some(heard) = &process.heard else { return false };
+        let Some(last_taken) = &process.last_taken else { return false };
         let lives = process.alive && !process.handles.is_empty() && !record.dropped.contains(&index);
-        if !lives || !self.has_something_to_lose(operator, index, heard, current) || !heard.refuses(publish.fingerprint)
+        if !lives
+            || !self.has_something_to_lose(operator, index, last_taken, current)
+            || !last_taken.refuses(publish.fingerprint)
         {
             return false;
         }

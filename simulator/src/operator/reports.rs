@@ -80,11 +80,12 @@ impl World {
         let received_reports = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
         record.received_reports.insert(process, received_reports.clone());
         record.dropped.remove(&process);
-        let heard = &mut self.processes[process].heard;
-        let late =
-            heard.as_ref().is_some_and(|heard| sequence.zip(heard.sequence).is_some_and(|(this, last)| this <= last));
+        let last_taken = &mut self.processes[process].last_taken;
+        let late = last_taken
+            .as_ref()
+            .is_some_and(|last_taken| sequence.zip(last_taken.sequence).is_some_and(|(this, last)| this <= last));
         if !late {
-            *heard = Some(ReceivedReport { answered: answered(heard.as_ref()), ..received_reports.clone() });
+            *last_taken = Some(ReceivedReport { answered: answered(last_taken.as_ref()), ..received_reports.clone() });
         }
         Some(received_reports)
     }

@@ -52,7 +52,7 @@ pub struct Process {
     /// When all its handles had a publish first.
     applied: Vec<(Publish, Moment)>,
     /// The last report of it that any operator has taken.
-    pub heard: Option<ReceivedReport>,
+    pub last_taken: Option<ReceivedReport>,
 }
 
 /// One handle of a process.
@@ -150,7 +150,7 @@ impl World {
             keeps: cache,
             asked: Vec::new(),
             applied: Vec::new(),
-            heard: None,
+            last_taken: None,
         };
         self.processes.push(process);
         let index = self.processes.len() - 1;
