@@ -198,8 +198,10 @@ impl Publisher {
 mod tests {
     use std::time::Duration;
 
+    use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
+
     use super::*;
-    use crate::fleet::FleetStart;
+    use crate::fleet::{FleetStart, RehearsalMode};
     use crate::windows::HEARTBEAT;
 
     const NOW: Moment = Duration::from_secs(1000);
@@ -207,6 +209,10 @@ mod tests {
     fn publish() -> Publish {
         let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
         Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() }
+    }
+
+    fn other() -> Publish {
+        Publish { fingerprint: format!("sha256:{}", "b".repeat(64)).parse().unwrap(), ..publish() }
     }
 
     /// A patch is sent one second after the change was detected.
@@ -241,6 +247,32 @@ mod tests {
         let accepted = publisher.accepted(&mut fleet, NOW + Duration::from_secs(2)).unwrap();
         let taken = accepted.times.published.saturating_sub(accepted.times.detected);
         assert_eq!(taken, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn content_is_published_once_its_rehearsal_has_passed() {
+        let (mut publisher, mut fleet) = patched();
+        publisher.accepted(&mut fleet, NOW).unwrap();
+        let next =
+            Publish { updated_at: UpdatedAt::after(Some(publish().updated_at), Timestamp::UNIX_EPOCH), ..other() };
+        let marked = Marked { publish: publish(), next: Some(next) };
+        publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+        assert!(publisher.accepted(&mut fleet, NOW).is_none());
+        let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
+        let facts =
+            PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), rehearsal, ..Default::default() };
+        let mut report = Report { process: "p".to_owned(), state: ProcessState::Applied, ..Report::default() };
+        report.fingerprint = Some(publish().fingerprint.to_string());
+        report.updated_at = Some(publish().updated_at);
+        fleet.report(&report, None, NOW, 1.0).unwrap();
+        let map = || map(MarkerEntry::Published(marked));
+        let waits = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        assert_eq!(waits, MarkerPlan::Keep(marked));
+        let (fingerprint, updated_at) = (next.fingerprint.to_string(), next.updated_at);
+        report.next = Some(Preparation { fingerprint, updated_at, state: PreparationState::Prepared, reason: None });
+        fleet.report(&report, None, NOW, 1.0).unwrap();
+        let passes = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        assert!(matches!(passes, MarkerPlan::Write { marked, .. } if marked == next.into()), "{passes:?}");
     }
 
     #[test]

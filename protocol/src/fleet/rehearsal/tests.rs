@@ -218,6 +218,17 @@ fn processes_that_cannot_prepare_are_not_awaited_and_count_as_unprepared() {
 }
 
 #[test]
+fn the_required_part_is_never_rounded_down() {
+    let mut history = two();
+    history.pod("r").runs("r/1", able());
+    let half = RehearsalRules { min_prepared: 50, ..REQUIRE };
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.check(half, RehearsalVerdict::Waiting, 1, 3);
+    history.runs("q/1", says(PreparationState::Prepared));
+    history.check(half, RehearsalVerdict::Passed, 2, 3);
+}
+
+#[test]
 fn a_pod_that_has_not_reported_is_missing_in_a_required_rehearsal() {
     let mut history = two();
     history.runs("p/1", says(PreparationState::Prepared));
