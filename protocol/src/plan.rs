@@ -6,7 +6,7 @@
 //! - The marker is the record of what is published. A marker that an earlier operator process wrote is as good as one
 //!   that this process wrote.
 //! - Content that is rehearsed is announced first, beside what is published. It is published under the name under which
-//!   it was announced.
+//!   it was announced. A change of the marker by somebody else publishes nothing that is rehearsed.
 //! - A write whose answer was lost is repeated under the same name, so that one change has one name, whichever answers
 //!   arrive.
 
@@ -98,6 +98,8 @@ pub struct PlanInput {
     pub announced: Option<(Publish, Rehearsed)>,
     /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
     pub rollout: Option<RolloutDecision>,
+    /// The publish that was taken back, as this process knows the marker.
+    pub known_held: Option<(Publish, Gate)>,
     /// The name of the publish that was taken back and that a person wants to be tried again.
     pub retried: Option<UpdatedAt>,
     /// True if the source has answered this process, or is not asked. Before that, what the marker announces stays.
@@ -197,16 +199,20 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let lost = lost.filter(|_| known.is_none() && marked.is_none() && !matches!(found, MarkerEntry::Removed(_)));
     let right = right.or(lost.map(|lost| lost.fingerprint));
     let right = right.or(published.filter(|_| tampered).map(|published| published.fingerprint));
+    let before = known.or(lost).map(|before| before.fingerprint);
     let namer = Namer { observed: &observed, found, at: &at };
     match (right, marked) {
         (Some(fingerprint), Some(marked)) if !tampered && marked.publish.fingerprint != fingerprint => {
             change(fingerprint, marked, &observed, &namer)
         }
-        (Some(fingerprint), marked) if tampered || marked.is_none() => {
-            let put_back = tampered || accepted.is_none();
+        (Some(right), marked) if tampered || marked.is_none() => {
+            // What was published is put back: a change of the marker by somebody else publishes nothing that is rehearsed.
+            let fingerprint = before.filter(|_| !observed.may_publish(right)).unwrap_or(right);
+            let put_back = tampered || accepted != Some(fingerprint);
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
             let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
-            MarkerPlan::Write { marked: publish.into(), at, reason }
+            let held = observed.held(marked).filter(|(held, _)| held.fingerprint != fingerprint);
+            MarkerPlan::Write { marked: Marked { held, ..publish.into() }, at, reason }
         }
         (_, Some(marked)) if observed.source_known && (marked.next.is_some() || observed.outdates(marked.held)) => {
             let held = marked.held.filter(|_| !observed.outdates(marked.held));
@@ -224,35 +230,33 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let at = namer.at.clone();
     let same = |next: &Publish| next.fingerprint == fingerprint;
     let announces = |marked| MarkerPlan::Write { marked, at: at.clone(), reason: WriteReason::Announcement };
-    let held = marked.held.filter(|(held, _)| held.fingerprint == fingerprint);
+    let held = observed.held(Some(marked)).filter(|(held, _)| held.fingerprint == fingerprint);
     if held.is_some_and(|(held, _)| observed.retried != Some(held.updated_at)) {
-        return match marked.next {
-            Some(_) => announces(Marked { held: marked.held, ..marked.publish.into() }),
-            None => MarkerPlan::Keep(marked),
-        };
+        let right = Marked { held, ..marked.publish.into() };
+        return if marked == right { MarkerPlan::Keep(marked) } else { announces(right) };
     }
-    let announced = observed.announced.filter(|(next, _)| same(next));
-    let passed = announced.filter(|(_, rehearsed)| *rehearsed == Rehearsed::Passed).map(|(next, _)| next);
+    let announced = observed.announced.map(|(next, _)| next).filter(same);
     let found = marked.next.filter(same);
     match (&observed.rollout, announced) {
-        (Some(RolloutDecision::TakeBack(failure)), Some((next, _))) => {
+        (Some(RolloutDecision::TakeBack(failure)), Some(next)) => {
             return announces(Marked { held: Some((next, failure.gate())), ..marked.publish.into() });
         }
-        (Some(RolloutDecision::Enter(stage)), Some((next, Rehearsed::Passed))) => {
+        (Some(RolloutDecision::Enter(stage)), Some(next)) if observed.has_passed(fingerprint) => {
             return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
-        }
-        (Some(RolloutDecision::Stay { .. }), Some((next, Rehearsed::Passed))) if marked.next == Some(next) => {
-            return MarkerPlan::Keep(marked);
         }
         _ => {}
     }
-    if passed.is_some() || !observed.rehearses {
-        let name = passed.or(found).map(|next| next.updated_at).filter(|name| *name > marked.publish.updated_at);
+    if observed.may_publish(fingerprint) {
+        let passed = announced.filter(|_| observed.has_passed(fingerprint));
+        let name = passed.or(found).map(|next| next.updated_at);
+        // Somebody else may have put a later name into the marker.
+        let name = name.filter(|name| *name > marked.publish.updated_at);
+        let name = name.filter(|name| marked.next.is_none_or(|next| *name >= next.updated_at));
         let updated_at = name.unwrap_or_else(|| namer.of_publish(fingerprint));
         let marked = Publish { fingerprint, updated_at }.into();
         return MarkerPlan::Write { marked, at, reason: WriteReason::ContentChanged };
     }
-    if found.is_some_and(|found| announced.is_none_or(|(next, _)| next == found)) {
+    if found.is_some_and(|found| announced.is_none_or(|next| next == found)) {
         return MarkerPlan::Keep(marked);
     }
     let next = Publish { fingerprint, updated_at: namer.of_announcement(fingerprint) };
@@ -305,10 +309,26 @@ impl Namer<'_> {
 }
 
 impl PlanInput {
+    /// Returns the publish that was taken back: as this process knows it, or else as the marker says.
+    fn held(&self, marked: Option<Marked>) -> Option<(Publish, Gate)> {
+        if self.known.is_some() { self.known_held } else { marked?.held }
+    }
+
     /// Returns whether the source has other content than what was taken back.
     fn outdates(&self, held: Option<(Publish, Gate)>) -> bool {
         let content = held.map(|(held, _)| held.fingerprint);
         content.is_some() && self.accepted.is_some() && content != self.accepted
+    }
+
+    /// Returns whether content may be published now: it is not rehearsed, or has passed and has no
+    /// more steps.
+    fn may_publish(&self, fingerprint: Fingerprint) -> bool {
+        !self.rehearses || self.has_passed(fingerprint) && matches!(self.rollout, None | Some(RolloutDecision::Publish))
+    }
+
+    fn has_passed(&self, fingerprint: Fingerprint) -> bool {
+        self.announced
+            .is_some_and(|(next, rehearsed)| next.fingerprint == fingerprint && rehearsed == Rehearsed::Passed)
     }
 
     /// Returns the name of a reported publish that is later than what the marker names.
@@ -370,6 +390,7 @@ mod tests {
             rehearses: false,
             announced: None,
             rollout: None,
+            known_held: None,
             retried: None,
             source_known: true,
             verified_again: false,

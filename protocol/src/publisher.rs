@@ -132,6 +132,8 @@ impl Publisher {
         };
         let rollout = marked.zip(rehearsal.as_ref());
         let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
+        // Content that has steps is never published past them, whatever the map says.
+        let rollout = rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
@@ -144,6 +146,7 @@ impl Publisher {
             rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
             announced,
             rollout,
+            known_held: self.marked.and_then(|marked| marked.held),
             retried: match facts.request {
                 Some(Request::Retry(name)) => Some(name),
                 _ => None,
@@ -258,8 +261,10 @@ fn rollout_of(
 mod tests {
     use std::time::Duration;
 
+    use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
+
     use super::*;
-    use crate::fleet::FleetStart;
+    use crate::fleet::{FleetStart, RehearsalMode};
     use crate::windows::HEARTBEAT;
 
     const NOW: Moment = Duration::from_secs(1000);
@@ -267,6 +272,10 @@ mod tests {
     fn publish() -> Publish {
         let fingerprint = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
         Publish { fingerprint, updated_at: "2026-11-20T18:40:01.000000Z".parse().unwrap() }
+    }
+
+    fn other() -> Publish {
+        Publish { fingerprint: format!("sha256:{}", "b".repeat(64)).parse().unwrap(), ..publish() }
     }
 
     /// A patch is sent one second after the change was detected.
@@ -301,6 +310,32 @@ mod tests {
         let accepted = publisher.accepted(&mut fleet, NOW + Duration::from_secs(2)).unwrap();
         let taken = accepted.times.published.saturating_sub(accepted.times.detected);
         assert_eq!(taken, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn content_is_published_once_its_rehearsal_has_passed() {
+        let (mut publisher, mut fleet) = patched();
+        publisher.accepted(&mut fleet, NOW).unwrap();
+        let next =
+            Publish { updated_at: UpdatedAt::after(Some(publish().updated_at), Timestamp::UNIX_EPOCH), ..other() };
+        let marked = Marked { next: Some(next), ..publish().into() };
+        publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+        assert!(publisher.accepted(&mut fleet, NOW).is_none());
+        let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
+        let facts =
+            PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), rehearsal, ..Default::default() };
+        let mut report = Report { process: "p".to_owned(), state: ProcessState::Applied, ..Report::default() };
+        report.fingerprint = Some(publish().fingerprint.to_string());
+        report.updated_at = Some(publish().updated_at);
+        fleet.report(&report, None, NOW, 1.0).unwrap();
+        let map = || map(MarkerEntry::Published(marked));
+        let waits = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        assert_eq!(waits, MarkerPlan::Keep(marked));
+        let (fingerprint, updated_at) = (next.fingerprint.to_string(), next.updated_at);
+        report.next = Some(Preparation { fingerprint, updated_at, state: PreparationState::Prepared, reason: None });
+        fleet.report(&report, None, NOW, 1.0).unwrap();
+        let passes = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        assert!(matches!(passes, MarkerPlan::Write { marked, .. } if marked == next.into()), "{passes:?}");
     }
 
     #[test]

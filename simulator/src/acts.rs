@@ -11,6 +11,8 @@ use crate::world::{Claim, Faults, World};
 impl World {
     pub fn act(&mut self, act: Act) {
         self.check_undisturbed();
+        self.check_rehearsal_ends();
+        self.acted = self.now;
         if !matches!(act, Act::StopOperators(_) | Act::RestartOperator(_) | Act::ChangeLeader | Act::HandOver) {
             self.disturbed = self.now;
         }
@@ -76,6 +78,12 @@ impl World {
             Act::RemoveMarker => {
                 self.api.before_edit = Some(self.api.marker);
                 self.write_marker_by_hand(MarkerEntry::Nothing);
+            }
+            Act::EditNext(content, later) => self.edit_next(Some((content, later))),
+            Act::RemoveNext => self.edit_next(None),
+            Act::PublishAnyway(content) => {
+                self.api.anyway[usize::from(content)] = true;
+                self.requeue_all_operators();
             }
             Act::Refuse(one, content, refuses) => {
                 if let Some(process) = self.living(one) {
@@ -154,6 +162,8 @@ impl World {
     /// The last fault has ended: everybody can reach everybody, and whoever hung wakes up.
     pub fn quiet(&mut self) {
         self.check_undisturbed();
+        self.check_rehearsal_ends();
+        self.acted = self.now;
         self.disturbed = self.now;
         self.faults = Faults::default();
         if self.api.workspace.is_none() {

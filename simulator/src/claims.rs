@@ -21,7 +21,7 @@ const UNDISTURBED: Duration = Duration::from_secs(5);
 impl World {
     /// Checks what the operator that leads says at this moment.
     pub fn check_view(&mut self, operator: usize, view: &FleetView) {
-        self.note_dropped(operator, view);
+        self.note_dropped(operator, view.windows.forget);
         self.check_counted(operator, view);
         self.check_figure(operator, view);
         if view.verdict != Verdict::Converged {
@@ -105,7 +105,7 @@ impl World {
     }
 
     /// Notes who is waited for no longer: nobody can see the end of it, and the window is over. Only a report ends that.
-    fn note_dropped(&mut self, operator: usize, view: &FleetView) {
+    pub fn note_dropped(&mut self, operator: usize, forget: Duration) {
         let leader = &self.operators[operator];
         let Some(record) = &leader.record else { return };
         let dropped = |(index, received_reports): (&usize, &ReceivedReport)| {
@@ -117,7 +117,7 @@ impl World {
             };
             let unprovable = pod.is_none_or(|known| !known.runs() || older && ended(known));
             let waited_since = received_reports.received.max(record.listening_since).max(leader.turned_away);
-            (unprovable && self.now >= waited_since + view.windows.forget).then_some(*index)
+            (unprovable && self.now >= waited_since + forget).then_some(*index)
         };
         let dropped: Vec<usize> = record.received_reports.iter().filter_map(dropped).collect();
         self.somebody_left |= !dropped.is_empty();

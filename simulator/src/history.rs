@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
+
 use crate::script::{Client, HistoryScript, PodPlan};
 use crate::violation::InvariantViolation;
 use crate::world::World;
@@ -61,6 +63,7 @@ impl FailedHistory {
             + self.script.pods.len()
             + self.script.unbound
             + usize::from(self.script.network_faults > 0)
+            + self.script.rehearsal.mode as usize
     }
 
     fn try_instead(&mut self, script: HistoryScript) -> bool {
@@ -107,11 +110,17 @@ impl FailedHistory {
         if self.script.network_faults > 0 || self.script.unbound > 0 {
             self.try_instead(calm);
         }
+        for mode in [RehearsalMode::Off, RehearsalMode::BestEffort] {
+            if (mode as usize) < self.script.rehearsal.mode as usize {
+                let rehearsal = RehearsalRules { mode, ..self.script.rehearsal };
+                self.try_instead(HistoryScript { rehearsal, ..self.script.clone() });
+            }
+        }
     }
 }
 
 /// A pod with less about it: without all of its extras, or without one of them.
-fn simpler_pods(pod: PodPlan) -> [PodPlan; 7] {
+fn simpler_pods(pod: PodPlan) -> [PodPlan; 8] {
     [
         PodPlan { labelled: pod.labelled, ..PodPlan::PLAIN },
         PodPlan { second: false, ..pod },
@@ -119,6 +128,7 @@ fn simpler_pods(pod: PodPlan) -> [PodPlan; 7] {
         PodPlan { sidecar: false, ..pod },
         PodPlan { mute: false, ..pod },
         PodPlan { direct: false, ..pod },
+        PodPlan { unprepared: false, ..pod },
         PodPlan { client: Client::Current, ..pod },
     ]
 }
@@ -131,6 +141,10 @@ impl fmt::Display for FailedHistory {
         }
         if self.script.unbound > 0 {
             writeln!(f, "  {} process bound to no pod", self.script.unbound)?;
+        }
+        let RehearsalRules { mode, within, min_prepared } = self.script.rehearsal;
+        if mode != RehearsalMode::Off {
+            writeln!(f, "  rehearsal: {mode:?}, {min_prepared} %, within {} ms", within.as_millis())?;
         }
         for step in &self.script.steps {
             writeln!(f, "  {step}")?;

@@ -13,6 +13,7 @@ mod markers;
 mod operator;
 mod pods;
 mod process;
+mod rehearsals;
 mod rest;
 pub mod script;
 mod steps;

@@ -10,6 +10,13 @@ use crate::world::{Claim, World, content};
 impl World {
     pub fn write_marker(&mut self, marker: MarkerEntry) {
         self.api.map_version += 1;
+        let (before, after) = (announced(self.api.marker), announced(marker));
+        if before != after {
+            self.api.announced_since = self.now;
+        }
+        if let MarkerEntry::Published(marked) = marker {
+            self.api.published.insert(marked.publish);
+        }
         self.api.marker = marker;
         self.api.marker_since = self.now;
         for operator in 0..self.operators.len() {
@@ -25,6 +32,21 @@ impl World {
         self.write_marker(marker);
     }
 
+    /// Somebody announces this content, under a later name or an earlier one, or announces nothing any more.
+    pub fn edit_next(&mut self, next: Option<(u8, bool)>) {
+        let MarkerEntry::Published(marked) = self.api.marker else { return };
+        let next = next.map(|(number, later)| {
+            let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
+            let time = marked.publish.updated_at.timestamp().checked_add(offset).unwrap_or_default();
+            Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) }
+        });
+        if next != marked.next {
+            // What is published stays, so that publishes have names as ever.
+            self.api.announcement_edited = true;
+            self.write_marker(MarkerEntry::Published(Marked { next, ..marked }));
+        }
+    }
+
     pub fn edit_marker(&mut self, number: u8, later: bool) {
         let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else { return };
         let offset = if later { SignedDuration::from_secs(30) } else { SignedDuration::from_secs(-30) };
@@ -32,5 +54,13 @@ impl World {
         let edited = Publish { fingerprint: content(number), updated_at: UpdatedAt::after(None, time) };
         self.api.before_edit = Some(self.api.marker);
         self.write_marker_by_hand(MarkerEntry::Published(edited.into()));
+    }
+}
+
+/// Returns the publish that a marker announces.
+pub fn announced(marker: MarkerEntry) -> Option<Publish> {
+    match marker {
+        MarkerEntry::Published(marked) => marked.next,
+        MarkerEntry::Nothing | MarkerEntry::Removed(_) | MarkerEntry::Unreadable => None,
     }
 }

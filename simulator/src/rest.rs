@@ -20,7 +20,8 @@ impl World {
         let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else {
             return self.breaks(Invariant::EveryoneFollows, format!("nothing is published: {:?}", self.api.marker));
         };
-        if publish.fingerprint != content(self.git.content) {
+        self.check_held();
+        if publish.fingerprint != content(self.git.content) && !self.may_wait_at_rest() {
             return self.breaks(Invariant::SourceIsPublished, format!("the marker says {}", name(publish)));
         }
         let living = |process: &&Process| process.alive && !process.handles.is_empty();
@@ -74,7 +75,7 @@ impl World {
 
     /// Returns whether the end of a process can't be seen while its pod runs: an older client does not report which run of a
     /// container it is of, and has no word on its siblings.
-    fn ends_unseen(&self, index: usize) -> bool {
+    pub fn ends_unseen(&self, index: usize) -> bool {
         let process = &self.processes[index];
         let Some(pod) = process.pod.filter(|pod| self.pods[*pod].exists && !process.alive) else { return false };
         let testifies = |other: &usize| self.processes[*other].client != Client::Older;

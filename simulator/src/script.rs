@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 
 /// So many milliseconds are longer than any history.
 pub const FOR_GOOD: u64 = 1_000_000;
@@ -21,6 +22,8 @@ pub struct HistoryScript {
     pub steps: Vec<Step>,
     /// The number of messages of 100 that are lost, doubled, or late.
     pub network_faults: u32,
+    /// The rules by which new content is rehearsed.
+    pub rehearsal: RehearsalRules,
 }
 
 /// A pod.
@@ -38,6 +41,8 @@ pub struct PodPlan {
     pub mute: bool,
     /// Its processes read the source themselves when the operator gives them nothing.
     pub direct: bool,
+    /// Its processes don't prepare what the marker announces.
+    pub unprepared: bool,
     /// The version of the client library in its first process. A second one has the current version.
     pub client: Client,
 }
@@ -45,7 +50,8 @@ pub struct PodPlan {
 /// A version of the client library, by what it reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Client {
-    /// It reports neither an order, nor an age, nor a container, nor a PID, and each handle for itself.
+    /// It reports neither an order, nor an age, nor a container, nor a PID, and each handle for itself, and does not know
+    /// announcements.
     Older,
     #[default]
     Current,
@@ -101,6 +107,12 @@ pub enum Act {
     UndoEdit,
     /// Somebody removes the marker.
     RemoveMarker,
+    /// Somebody writes this content into the marker as the next, with a later name or an earlier one.
+    EditNext(u8, bool),
+    /// Somebody removes the next from the marker.
+    RemoveNext,
+    /// A person has this content published whatever processes report about it.
+    PublishAnyway(u8),
     /// A process refuses this content from now on, or no longer.
     Refuse(usize, u8, bool),
     /// A process can't reach the operator for so many milliseconds.
@@ -152,7 +164,10 @@ const KINDS: &[(u32, Draw)] = &[
     (4, |rng| Act::EditMarker(content(rng), rng.bool())),
     (4, |_| Act::UndoEdit),
     (4, |_| Act::RemoveMarker),
-    (4, |rng| Act::Refuse(one(rng), content(rng), rng.u8(0..3) != 0)),
+    (4, |rng| Act::EditNext(content(rng), rng.bool())),
+    (4, |_| Act::RemoveNext),
+    (2, |rng| Act::PublishAnyway(content(rng))),
+    (12, |rng| Act::Refuse(one(rng), content(rng), rng.u8(0..3) != 0)),
     (4, |rng| Act::CutFromOperator(one(rng), long(rng))),
     (4, |rng| Act::DeafWatch(one(rng), long(rng))),
     (2, |rng| Act::StalePods(rng.u64(1_000..30_000))),
@@ -183,10 +198,40 @@ impl HistoryScript {
         let mut steps: Vec<Step> = (0..count).map(|_| Step::draw(&mut rng, &kinds)).collect();
         // Something has to be on its way.
         steps.push(Step { at: millis(rng.u64(0..20_000)), act: Act::Push(rng.u8(0..3)) });
+        if rng.u8(0..3) != 0 {
+            steps.extend(refused_push(&mut rng, total));
+        }
         steps.sort_by_key(|step| step.at);
         let network_faults = if rng.bool() { 0 } else { rng.u32(1..=20) };
-        Self { pods, unbound, steps, network_faults }
+        let rehearsal = rehearsal(&mut rng);
+        Self { pods, unbound, steps, network_faults, rehearsal }
     }
+}
+
+/// A process refuses content that is pushed soon afterwards, and other things happen while its rehearsal holds it.
+fn refused_push(rng: &mut Rng, total: u32) -> Vec<Step> {
+    let (content, refused) = (content(rng), rng.u64(1_000..40_000));
+    let pushed = refused + rng.u64(100..4_000);
+    let mut steps = vec![
+        Step { at: millis(refused), act: Act::Refuse(one(rng), content, true) },
+        Step { at: millis(pushed), act: Act::Push(content) },
+    ];
+    for _ in 0..rng.usize(0..4) {
+        let act = KINDS[kind(rng.u32(0..total))].1(rng);
+        steps.push(Step { at: millis(pushed + rng.u64(0..12_000)), act });
+    }
+    steps
+}
+
+/// Draws the rules of a rehearsal. Its time limit is as short as the other windows of a history.
+fn rehearsal(rng: &mut Rng) -> RehearsalRules {
+    let (mode, min_prepared) = match rng.u8(0..10) {
+        0 => (RehearsalMode::Off, 100),
+        1 => (RehearsalMode::Require, 100),
+        2 => (RehearsalMode::Require, 50),
+        _ => (RehearsalMode::BestEffort, 100),
+    };
+    RehearsalRules { mode, within: millis([50, 300, 2_000][rng.usize(0..3)]), min_prepared }
 }
 
 impl PodPlan {
@@ -198,6 +243,7 @@ impl PodPlan {
         sidecar: false,
         mute: false,
         direct: false,
+        unprepared: false,
         client: Client::Current,
     };
 
@@ -212,6 +258,7 @@ impl PodPlan {
             // A direct source is given above all to who can't reach the operator.
             mute: one_of(rng, if direct { 4 } else { 12 }),
             direct,
+            unprepared: one_of(rng, 8),
             client: match rng.u8(0..12) {
                 0 | 1 => Client::Older,
                 2 => Client::Newer,

@@ -13,6 +13,7 @@ impl fmt::Display for PodPlan {
             (self.sidecar, "a sidecar"),
             (self.mute, "no way to the operator"),
             (self.direct, "a direct source"),
+            (self.unprepared, "prepares nothing"),
             (self.client == Client::Older, "an older client"),
             (self.client == Client::Newer, "a newer client"),
         ];
@@ -53,6 +54,14 @@ impl fmt::Display for Act {
             }
             Self::UndoEdit => f.write_str("somebody puts the marker back that was there before the edit"),
             Self::RemoveMarker => f.write_str("somebody removes the marker"),
+            Self::EditNext(content, later) => {
+                let name = if *later { "a later" } else { "an earlier" };
+                write!(f, "somebody has the marker announce content {}, under {name} name", letter(content))
+            }
+            Self::RemoveNext => f.write_str("somebody removes the announcement from the marker"),
+            Self::PublishAnyway(content) => {
+                write!(f, "somebody has content {} published, whatever processes report about it", letter(content))
+            }
             Self::Refuse(one, content, refuses) => {
                 let verb = if *refuses { "refuses" } else { "no longer refuses" };
                 write!(f, "process #{one} {verb} content {}", letter(content))

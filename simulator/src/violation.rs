@@ -20,7 +20,7 @@ pub enum Invariant {
     FrozenFigure,
     /// A figure is not less than what a member needed, and absent where one left before it had applied.
     TrueFigure,
-    /// Names of publishes grow.
+    /// Names of publishes grow, and so do those of announcements: a publish has the announced name, or a later one.
     NamesGrow,
     /// One change of content has one name, as long as nobody edits the marker.
     OneName,
@@ -40,6 +40,20 @@ pub enum Invariant {
     RestIsClaimed,
     /// When everything rests, status says what the operator knows.
     StatusRepaired,
+    /// No handle resolves from content before a marker names it as published.
+    AnnouncedNeverRuns,
+    /// Content that is rehearsed is not published while a process refuses it that lives, is selected, and runs what is
+    /// published: unless a later report of it, its end, or a person says otherwise. Restarts, changes of the leader, and
+    /// handovers do not end a refusal of a process that can reach the operator.
+    RefusalHolds,
+    /// Where a rehearsal is required, the required part of the processes that the operator knows has prepared the content
+    /// when it is published.
+    RequiredPrepare,
+    /// Content that nobody refuses waits no longer than the time limit of a best-effort rehearsal and a recount, whoever
+    /// hangs.
+    RehearsalEnds,
+    /// When everything rests, the marker announces nothing but what the source has, and nobody holds anything else.
+    NothingHeld,
     /// A publish that everybody who was there has applied has a figure.
     FigureShown,
 }

@@ -5,6 +5,7 @@
 //! `violation`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
 //! it, one file would hold the types of all parts, and their private fields would be open to every method.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
-use rototo_protocol::fleet::Moment;
+use rototo_protocol::fleet::{Moment, RehearsalMode, RehearsalRules};
 use rototo_protocol::plan::MarkerEntry;
 
 use crate::event::{Event, Queue};
@@ -35,6 +36,7 @@ pub struct World {
     pub rng: Rng,
     queue: Queue,
     pub network_faults: u32,
+    rehearsal: RehearsalRules,
     pub api: Api,
     pub git: Git,
     pub operators: Vec<Operator>,
@@ -51,6 +53,8 @@ pub struct World {
     pub clock_jumped: bool,
     /// When something was done last, other than to operators.
     pub disturbed: Moment,
+    /// When something was done last, to whomever.
+    pub acted: Moment,
     /// True if a process has left, in whatever way, or a report did not reach the operator.
     pub somebody_left: bool,
     /// The steps of the history, if they are to be printed.
@@ -88,6 +92,16 @@ pub struct Api {
     pub before_edit: Option<MarkerEntry>,
     /// The last name that somebody could know.
     pub last_name: Option<UpdatedAt>,
+    /// The last name under which an operator has announced a publish.
+    pub last_announced: Option<UpdatedAt>,
+    /// Since when the marker announces what it announces.
+    pub announced_since: Moment,
+    /// True if somebody else than an operator has changed the announcement.
+    pub announcement_edited: bool,
+    /// Every publish that the marker has named, whoever wrote it.
+    pub published: BTreeSet<Publish>,
+    /// The contents that a person has published whatever processes report about them.
+    pub anyway: [bool; 3],
     /// Every publish of an operator, in order.
     pub names: Vec<Publish>,
     /// True if somebody else than an operator has written the marker.
@@ -142,6 +156,11 @@ impl World {
             marker_since: Moment::ZERO,
             before_edit: None,
             last_name: None,
+            last_announced: None,
+            announced_since: Moment::ZERO,
+            announcement_edited: false,
+            published: BTreeSet::new(),
+            anyway: [false; 3],
             names: Vec::new(),
             edited: false,
             workspace: Some(1),
@@ -154,6 +173,7 @@ impl World {
             rng: Rng::with_seed(seed ^ 0x5eed),
             queue: Queue::default(),
             network_faults: script.network_faults,
+            rehearsal: script.rehearsal,
             api,
             git: Git { since: Moment::ZERO, commit: 1, content: 0, changes: 1 },
             operators: vec![Operator::new(), Operator::new()],
@@ -166,6 +186,7 @@ impl World {
             violation: None,
             clock_jumped: false,
             disturbed: Moment::ZERO,
+            acted: Moment::ZERO,
             somebody_left: false,
             trace: None,
             claims: 0,
@@ -206,6 +227,12 @@ impl World {
     /// Decides whether a message gets lost.
     pub fn is_lost(&mut self) -> bool {
         self.network_faults > 0 && self.now < QUIET_AT && self.rng.u32(0..100) < self.network_faults / 2
+    }
+
+    /// The rules by which this content is rehearsed: not at all, where a person has it published.
+    pub fn rules_of(&self, content: Option<u8>) -> RehearsalRules {
+        let anyway = content.is_some_and(|content| self.api.anyway[usize::from(content % 3)]);
+        RehearsalRules { mode: if anyway { RehearsalMode::Off } else { self.rehearsal.mode }, ..self.rehearsal }
     }
 
     /// The wall clock that all agree on.

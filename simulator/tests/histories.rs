@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 use rototo_simulator::history::{FailedHistory, run};
 use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
@@ -55,8 +56,12 @@ fn check(seed: u64, unbound: usize, steps: &[(u64, Act)]) {
 }
 
 fn check_fleet(seed: u64, pods: &[PodPlan], unbound: usize, steps: &[(u64, Act)]) {
+    check_rehearsal(seed, pods, unbound, RehearsalRules::default(), steps);
+}
+
+fn check_rehearsal(seed: u64, pods: &[PodPlan], unbound: usize, rehearsal: RehearsalRules, steps: &[(u64, Act)]) {
     let steps = steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect();
-    let script = HistoryScript { pods: pods.to_vec(), unbound, steps, network_faults: 0 };
+    let script = HistoryScript { pods: pods.to_vec(), unbound, steps, network_faults: 0, rehearsal };
     if let Some(violation) = run(&script, seed).violation {
         panic!("{}", FailedHistory { seed, script, violation });
     }
@@ -161,4 +166,22 @@ fn a_successor_listens_for_processes_of_a_namesake_that_it_never_knew() {
         (45_485, Act::EditMarker(2, true)),
     ];
     check_fleet(1_018_189, &[PodPlan { cache: true, second: true, ..LABELLED }], 0, &steps);
+}
+
+#[test]
+fn a_process_that_refuses_and_falls_silent_still_holds_the_publish() {
+    let rehearsal =
+        RehearsalRules { mode: RehearsalMode::BestEffort, within: Duration::from_millis(50), min_prepared: 100 };
+    let pods = [PodPlan { second: true, direct: true, ..LABELLED }];
+    let steps = [(696, Act::Refuse(63, 2, true)), (3_768, Act::Push(0)), (10_126, Act::Push(2))];
+    check_rehearsal(424, &pods, 0, rehearsal, &steps);
+}
+
+#[test]
+fn a_publish_has_a_later_name_than_an_announcement_by_hand() {
+    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
+    let rehearsal = RehearsalRules { within: Duration::from_secs(2), ..rehearsal };
+    let pods = [PodPlan { cache: true, ..LABELLED }, PodPlan::PLAIN, PodPlan { direct: true, ..LABELLED }];
+    let steps = [(12_861, Act::HandOver), (14_596, Act::Push(2)), (16_704, Act::EditNext(0, true))];
+    check_rehearsal(200_784, &pods, 0, rehearsal, &steps);
 }

@@ -331,7 +331,7 @@ impl Fleet {
             // A later report has overtaken this one, or this one is a copy.
             return Ok(taken);
         }
-        let last_report = last_report(report);
+        let last_report = last_report(report).after(&process.last_report);
         // The report of a process that was silent is news, too.
         let news = new || process.last_report.differs_from(&last_report) || now >= process.silent_at();
         let prepares = process.last_report.next != last_report.next;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rototo_api::fleet::{Pid, ProcessState, Report};
+use rototo_engine::Fingerprint;
 
 use super::{Fleet, Moment, Pods, ReportedPreparation};
 use crate::Publish;
@@ -58,6 +59,15 @@ pub(super) struct LastReport {
 }
 
 impl LastReport {
+    /// Returns this report with the refusal of the report before, if this one says nothing about an announcement, and does
+    /// not say that the content runs. The marker may have announced nothing for a moment.
+    pub(super) fn after(self, before: &Self) -> Self {
+        let runs = self.publish.filter(|_| self.state != ProcessState::Rejected).map(|publish| publish.fingerprint);
+        let refusal = before.next.as_ref().filter(|next| next.refuses() && self.prepares);
+        let refusal = refusal.filter(|next| runs != Some(next.content()));
+        Self { next: self.next.or_else(|| refusal.cloned()), ..self }
+    }
+
     /// Returns whether another report says something else about what the process runs.
     pub(super) fn differs_from(&self, other: &Self) -> bool {
         (self.state, &self.publish, &self.reason) != (other.state, &other.publish, &other.reason)
@@ -161,6 +171,11 @@ impl Process {
         let resolves =
             matches!(self.last_report.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
         resolves && self.last_report.publish.as_ref() == Some(publish)
+    }
+
+    /// Returns whether it resolves from this content, under whatever name.
+    pub(super) fn resolves(&self, content: Fingerprint) -> bool {
+        self.last_report.publish.is_some_and(|publish| publish.fingerprint == content && self.runs(&publish))
     }
 
     /// Returns whether it refuses `publish`. The refusal of an older publish does not count. A process that can't read

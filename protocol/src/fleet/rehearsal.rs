@@ -13,6 +13,7 @@ use std::time::Duration;
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::{PreparationState, Report};
 use rototo_api::marker::Stage;
+use rototo_engine::Fingerprint;
 
 use super::process::{Liveness, Process, ProcessId};
 use super::view::name;
@@ -117,6 +118,14 @@ impl ReportedPreparation {
         Some(Self { publish, state: next.state, reason: next.reason.clone() })
     }
 
+    pub(super) fn content(&self) -> Fingerprint {
+        self.publish.fingerprint
+    }
+
+    pub(super) fn refuses(&self) -> bool {
+        self.state == PreparationState::Refused
+    }
+
     pub(super) fn to_report(&self) -> rototo_api::fleet::Preparation {
         rototo_api::fleet::Preparation {
             fingerprint: self.publish.fingerprint.to_string(),
@@ -141,7 +150,7 @@ impl Process {
     }
 
     fn refuses_next(&self, next: &Publish) -> bool {
-        self.preparation(next).is_some_and(|reported| reported.state == PreparationState::Refused)
+        self.preparation(next).is_some_and(ReportedPreparation::refuses)
     }
 }
 
@@ -152,21 +161,25 @@ impl Fleet {
     pub fn rehearses(&self, rules: RehearsalRules, now: Moment) -> bool {
         match rules.mode {
             RehearsalMode::Off => false,
-            RehearsalMode::BestEffort => self.recounting || self.able(now).next().is_some(),
+            // A process that is silent may have refused it.
+            RehearsalMode::BestEffort => {
+                let counts = |(id, process): (_, &Process)| self.liveness(id, process, now).counts();
+                self.recounting || self.able().any(counts)
+            }
             RehearsalMode::Require => true,
         }
     }
 
-    fn able(&self, now: Moment) -> impl Iterator<Item = (&ProcessId, &Process)> {
-        let able = self.processes.iter().filter(|(_, process)| process.last_report.prepares);
-        able.filter(move |(id, process)| self.liveness(id, process, now) == Liveness::Live)
+    fn able(&self) -> impl Iterator<Item = (&ProcessId, &Process)> {
+        self.processes.iter().filter(|(_, process)| process.last_report.prepares)
     }
 
     /// Records that the API server has accepted the announcement of `next`, which this process wrote.
     pub fn announced(&mut self, next: Publish, now: Moment) {
         // A report can overtake the API server's answer to the patch.
-        let unanswered = self.able(now).filter(|(_, process)| !process.has_answered(&next));
-        let awaited = unanswered.map(|(id, _)| id.clone()).collect();
+        let unanswered = self.able().filter(|(_, process)| !process.has_answered(&next));
+        let live = unanswered.filter(|(id, process)| self.liveness(id, process, now) == Liveness::Live);
+        let awaited = live.map(|(id, _)| id.clone()).collect();
         self.rehearsal = Some(Rehearsal { next, since: now, found: false, awaited, stage: None });
     }
 
@@ -282,11 +295,11 @@ impl Fleet {
         view
     }
 
-    /// Returns whether a refusal of this process holds a publish back: it is bound to a selected pod, and runs what is
-    /// published.
+    /// Returns whether a refusal of this process holds a publish back: it is bound to a selected pod, and runs the content
+    /// that is published. It may not have reported the name yet under which that was put back.
     fn has_something_to_lose(&self, id: &ProcessId, process: &Process) -> bool {
         let selected = id.pod.as_ref().and_then(|uid| self.pods.get(uid)).is_some_and(|pod| pod.selected);
-        selected && process.applied.is_some()
+        selected && self.goal.as_ref().is_some_and(|goal| process.resolves(goal.publish.fingerprint))
     }
 }
 

@@ -37,13 +37,37 @@ fn new_content_is_announced_beside_what_is_published() {
 }
 
 #[test]
-fn the_first_publish_and_one_that_was_put_back_are_not_rehearsed() {
+fn the_first_publish_is_not_rehearsed() {
     for map in [MarkerMap::Missing, ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable)] {
         let first = PlanInput { known: None, ..rehearsed(map) };
         assert_eq!(written(first), (publish(B, 30), WriteReason::ContentChanged));
     }
-    let edited = PlanInput { verified_again: true, ..rehearsed(ours(marker(C, 20))) };
-    assert_eq!(written(edited), (publish(B, 30), WriteReason::PutBack));
+}
+
+#[test]
+fn a_changed_marker_does_not_publish_what_is_rehearsed() {
+    let announced = announced(publish(B, 20), Rehearsed::NotYet);
+    let changed = [ours(marker(C, 20)), ours(MarkerEntry::Nothing), ours(MarkerEntry::Unreadable), MarkerMap::Missing];
+    for map in changed {
+        let edited = PlanInput { verified_again: true, announced, ..rehearsed(map) };
+        assert_eq!(written(edited.clone()), (publish(A, 30), WriteReason::PutBack));
+        let passed = announced.map(|(next, _)| (next, Rehearsed::Passed));
+        let passed = PlanInput { announced: passed, ..edited.clone() };
+        assert_eq!(written(passed), (publish(B, 30), WriteReason::PutBack));
+        let allowed = PlanInput { rehearses: false, ..edited };
+        assert_eq!(written(allowed), (publish(B, 30), WriteReason::PutBack));
+    }
+    // Any process can report a name that nobody has published.
+    let map = announcing(publish(A, 10), publish(B, 20));
+    let reported = Some(publish(C, 25).updated_at);
+    let made_up = PlanInput { verified_again: true, announced, reported, ..rehearsed(map) };
+    assert_eq!(written(made_up), (publish(A, 30), WriteReason::PutBack));
+}
+
+#[test]
+fn a_marker_that_was_lost_is_restored_before_new_content_is_rehearsed() {
+    let lost = PlanInput { known: None, remembered: Some(publish(A, 10)), ..rehearsed(ours(MarkerEntry::Nothing)) };
+    assert_eq!(written(lost), (publish(A, 30), WriteReason::PutBack));
 }
 
 #[test]
@@ -112,6 +136,15 @@ fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
 }
 
 #[test]
+fn a_publish_has_a_later_name_than_whatever_somebody_else_announced() {
+    let map = announcing(publish(A, 10), publish(C, 40));
+    let passed = PlanInput { announced: announced(publish(B, 20), Rehearsed::Passed), ..rehearsed(map) };
+    let (written, _) = written(passed);
+    assert_eq!(written.fingerprint, publish(B, 0).fingerprint);
+    assert!(written.updated_at > publish(C, 40).updated_at, "{written:?}");
+}
+
+#[test]
 fn an_announcement_whose_answer_was_lost_is_repeated_under_its_name() {
     let attempted = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
     let unanswered = |at| Some((attempted, MapVersion::Version(String::from(at))));
@@ -158,12 +191,24 @@ fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
 }
 
 #[test]
+fn content_with_steps_is_never_published_past_them() {
+    let stays = || RolloutDecision::Stay { until: None };
+    for map in [ours(marker(C, 20)), ours(MarkerEntry::Nothing), MarkerMap::Missing] {
+        let edited = PlanInput { verified_again: true, ..passed(map, stays()) };
+        assert_eq!(written(edited), (publish(A, 30), WriteReason::PutBack));
+    }
+    // Somebody removed the announcement from the marker.
+    assert_eq!(announcement(passed(ours(marker(A, 10)), stays())).fingerprint, publish(B, 0).fingerprint);
+}
+
+#[test]
 fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_person_asks() {
     let there = ours(MarkerEntry::Published(staged(1)));
     let held = Marked { held: Some((publish(B, 20), Gate::Aborted)), ..publish(A, 10).into() };
     let back = MarkerPlan::Write { marked: held, at: at_7(), reason: WriteReason::Announcement };
     let failed = RolloutDecision::TakeBack(crate::rollout::GateFailure::Aborted);
     assert_eq!(plan(passed(there, failed)), back);
+    let rehearsed = |map| PlanInput { known_held: held.held, ..rehearsed(map) };
     let map = || ours(MarkerEntry::Published(held));
     assert_eq!(plan(rehearsed(map())), MarkerPlan::Keep(held));
     assert_eq!(
@@ -186,7 +231,14 @@ fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_pe
     let unknown = PlanInput { accepted: None, source_known: false, ..rehearsed(map()) };
     assert_eq!(plan(unknown), MarkerPlan::Keep(held));
     assert_eq!(plan(PlanInput { accepted: None, ..rehearsed(map()) }), MarkerPlan::Keep(held));
-    // An edit by hand that announces it again is undone.
-    let forged = Marked { next: Some(publish(B, 20)), ..held };
-    assert_eq!(plan(rehearsed(ours(MarkerEntry::Published(forged)))), back);
+    // An edit by hand that announces it again, or forgets it, is undone.
+    for forged in [Marked { next: Some(publish(B, 20)), ..held }, publish(A, 10).into()] {
+        assert_eq!(plan(rehearsed(ours(MarkerEntry::Published(forged)))), back);
+    }
+    let edited = PlanInput { verified_again: true, ..rehearsed(ours(marker(C, 20))) };
+    let MarkerPlan::Write { marked, .. } = plan(edited) else { panic!("the marker should be put back") };
+    assert_eq!((marked.publish.fingerprint, marked.held), (publish(A, 0).fingerprint, held.held));
+    // An operator that has just started knows what the marker says.
+    let started = PlanInput { known: None, known_held: None, ..rehearsed(map()) };
+    assert_eq!(plan(started), MarkerPlan::Keep(held));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rototo_protocol::Marked;
-use rototo_protocol::fleet::{Moment, RehearsalRules};
-use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan};
+use rototo_protocol::fleet::Moment;
+use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
 
 use super::INTERVAL;
@@ -102,6 +102,7 @@ impl World {
 
     pub fn publish(&mut self, operator: usize) {
         let (now, wall) = (self.now, self.wall_of(operator));
+        let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let Some(record) = leader.record.as_mut().filter(|record| record.patching.is_none()) else { return };
@@ -115,14 +116,19 @@ impl World {
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
             suspended: false,
-            rehearsal: RehearsalRules::default(),
+            rehearsal: rules,
             steps: &[],
             request: None,
         };
         let plan = publisher.decide(fleet, map, facts, now, wall);
         let mut doubts = false;
         let mut patch = None;
-        let strays = matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| content(candidate) != kept.publish.fingerprint));
+        let names = |kept: Marked, candidate| {
+            [Some(kept.publish), kept.next].into_iter().flatten().any(|named| named.fingerprint == content(candidate))
+        };
+        let strays =
+            matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| !names(kept, candidate)));
+        let mut publishes = None;
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
             MarkerPlan::Keep(marked) => publisher.marker_confirmed(Some(marked), fleet, now),
@@ -130,6 +136,8 @@ impl World {
             MarkerPlan::Write { marked, at, reason } => {
                 publisher.begin_patch(marked, &at, reason, record.detection, fleet, now);
                 record.patching = Some(marked);
+                record.announcements.extend(marked.next.map(|next| next.updated_at));
+                publishes = (reason != WriteReason::Announcement).then_some(marked.publish);
                 let version = match at {
                     MapVersion::Version(version) => version.parse().ok(),
                     MapVersion::Missing => None,
@@ -149,6 +157,9 @@ impl World {
             // The watch may lag: the map is asked for.
             self.learn_map(operator);
             self.requeue(operator, Duration::from_millis(2));
+        }
+        if let Some(publish) = publishes {
+            self.check_rehearsed(operator, publish, rules);
         }
         if let Some((version, marked)) = patch {
             self.send_patch(operator, version, marked);
@@ -175,13 +186,7 @@ impl World {
     ) {
         let accepted = version == Some(self.api.map_version);
         if accepted {
-            let publish = marked.publish;
-            if self.api.last_name.is_some_and(|last| last >= publish.updated_at) {
-                let what = format!("{} follows {:?}", name(publish), self.api.last_name);
-                self.breaks(Invariant::NamesGrow, what);
-            }
-            self.api.last_name = Some(publish.updated_at);
-            self.api.names.push(publish);
+            self.check_names(marked);
             self.write_marker(MarkerEntry::Published(marked));
         }
         if answered {
@@ -190,11 +195,40 @@ impl World {
         }
     }
 
+    /// Checks that the names of a write are later than all before.
+    fn check_names(&mut self, marked: Marked) {
+        let Marked { publish, next, .. } = marked;
+        let before = match self.api.marker {
+            MarkerEntry::Published(before) => Some(before),
+            MarkerEntry::Nothing | MarkerEntry::Removed(_) | MarkerEntry::Unreadable => None,
+        };
+        let announced = before.and_then(|before| before.next);
+        if before.is_none_or(|before| before.publish != publish) {
+            let follows =
+                self.api.last_name.max(announced.map(|next| next.updated_at).filter(|_| announced != Some(publish)));
+            if follows.is_some_and(|last| last >= publish.updated_at) {
+                self.breaks(Invariant::NamesGrow, format!("{} follows {follows:?}", name(publish)));
+            }
+            self.api.last_name = Some(publish.updated_at);
+            self.api.names.push(publish);
+        }
+        let Some(next) = next.filter(|next| announced != Some(*next)) else { return };
+        // A name that was withdrawn is known to nobody.
+        let forgotten = self.clock_jumped || self.api.edited || self.api.announcement_edited;
+        let withdrawn = self.api.last_announced.filter(|_| !forgotten);
+        let follows = withdrawn.max(announced.map(|next| next.updated_at)).max(Some(publish.updated_at));
+        if follows >= Some(next.updated_at) {
+            self.breaks(Invariant::NamesGrow, format!("{} is announced after {follows:?}", name(next)));
+        }
+        self.api.last_announced = Some(next.updated_at);
+    }
+
     pub fn patch_answered(&mut self, operator: usize, record: u64, accepted: Option<bool>) {
         let now = self.now;
         let observed = self.operators[operator].observed();
         let Some(record) = self.record_of(operator, record) else { return };
         let Some(patched) = record.patching.take() else { return };
+        record.patched = now;
         if accepted == Some(true) {
             record.fleet.observe(observed);
             let landed = record.publisher.accepted(&mut record.fleet, now);

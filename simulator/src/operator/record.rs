@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rototo_api::UpdatedAt;
-use rototo_api::fleet::ProcessState;
+use rototo_api::fleet::{PreparationState, ProcessState};
+use rototo_engine::Fingerprint;
 use rototo_protocol::fleet::{Fleet, FleetStart, Moment};
 use rototo_protocol::plan::MarkerEntry;
 use rototo_protocol::publisher::{Detection, Publisher};
@@ -32,6 +33,8 @@ pub struct Record {
     pub detection: Option<Detection>,
     /// A patch is under way.
     pub patching: Option<Marked>,
+    /// The last answer to a patch.
+    pub patched: Moment,
     pub writing_status: bool,
     /// Status as it knows it, and its version.
     pub status: (u64, Option<Claim>),
@@ -43,6 +46,8 @@ pub struct Record {
     pub dropped: BTreeSet<usize>,
     pub figures: BTreeMap<UpdatedAt, u64>,
     pub landed: BTreeMap<UpdatedAt, Members>,
+    /// The names under which this record has announced publishes.
+    pub announcements: BTreeSet<UpdatedAt>,
 }
 
 /// The last report of a process that an operator has taken.
@@ -51,6 +56,8 @@ pub struct ReceivedReport {
     pub sequence: Option<u64>,
     pub state: ProcessState,
     pub publish: Option<Publish>,
+    /// The last announced content that it spoke about, and what it said.
+    pub answered: Option<(Fingerprint, PreparationState)>,
     pub received: Moment,
     pub first: Moment,
 }
@@ -71,10 +78,18 @@ impl ReceivedReport {
         self.publish.is_none() && matches!(self.state, ProcessState::Starting | ProcessState::Pending)
     }
 
+    /// Returns whether it says that the process resolves from this content, under whatever name.
+    pub fn runs(&self, fingerprint: Fingerprint) -> bool {
+        self.resolves() && self.publish.is_some_and(|publish| publish.fingerprint == fingerprint)
+    }
+
+    fn resolves(&self) -> bool {
+        matches!(self.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned)
+    }
+
     /// Returns whether it says that the process does not run this.
     pub fn says_otherwise(&self, publish: Publish) -> bool {
-        let resolves = matches!(self.state, ProcessState::Applied | ProcessState::Stale | ProcessState::Orphaned);
-        !(self.drained() || self.runs_nothing() || resolves && self.publish == Some(publish))
+        !(self.drained() || self.runs_nothing() || self.resolves() && self.publish == Some(publish))
     }
 }
 
@@ -116,6 +131,8 @@ impl World {
             named: None,
             detection: None,
             patching: None,
+            patched: now,
+            announcements: BTreeSet::new(),
             writing_status: false,
             listening_since: now,
             received_reports: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::{Report, ReportResponse};
+use rototo_api::fleet::{ProcessState, Report, ReportResponse};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::PodIdentity;
 
@@ -46,7 +46,9 @@ impl World {
         if let (Some(received_reports), Some(publish)) = (received_reports, published) {
             self.check_report(before, after, &received_reports, publish);
         }
-        if taken.news {
+        if taken.decides {
+            self.requeue(operator, Duration::ZERO);
+        } else if taken.news {
             self.requeue(operator, Duration::from_millis(20));
         }
         if self.is_lost() {
@@ -67,9 +69,24 @@ impl World {
         let publish = report.fingerprint.as_ref().and_then(|text| text.parse().ok()).zip(report.updated_at);
         let publish = publish.map(|(fingerprint, updated_at)| Publish { fingerprint, updated_at });
         let first = known.map_or(now, |known| known.first);
-        let received_reports = ReceivedReport { sequence, state: report.state, publish, received: now, first };
+        let next = report.next.as_ref().and_then(|next| Some((next.fingerprint.parse().ok()?, next.state)));
+        // Whoever runs what it had refused has changed its mind.
+        let runs = publish.filter(|_| report.state != ProcessState::Rejected).map(|publish| publish.fingerprint);
+        let answered = |before: Option<&ReceivedReport>| {
+            let before = before.and_then(|before| before.answered);
+            next.or(before.filter(|(content, _)| runs != Some(*content)))
+        };
+        let (state, known) = (report.state, answered(known));
+        let received_reports = ReceivedReport { sequence, state, publish, answered: known, received: now, first };
         record.received_reports.insert(process, received_reports.clone());
         record.dropped.remove(&process);
+        let last_taken = &mut self.processes[process].last_taken;
+        let late = last_taken
+            .as_ref()
+            .is_some_and(|last_taken| sequence.zip(last_taken.sequence).is_some_and(|(this, last)| this <= last));
+        if !late {
+            *last_taken = Some(ReceivedReport { answered: answered(last_taken.as_ref()), ..received_reports.clone() });
+        }
         Some(received_reports)
     }
 }

@@ -8,6 +8,7 @@ use rototo_protocol::fleet::{FleetView, Verdict};
 use super::INTERVAL;
 use super::record::ReceivedReport;
 use crate::event::Event;
+use crate::violation::name;
 use crate::world::{Claim, World};
 
 /// Status remembers so many publishes.
@@ -22,14 +23,20 @@ impl World {
         record.fleet.turned_away(busy);
         record.fleet.observe(observed);
         let view = record.fleet.view(now);
-        let next = view.next_change;
+        let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
+        let Some(record) = &self.operators[operator].record else { return };
+        let rehearsal = record.fleet.rehearsal(rules, now);
+        let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change)).min();
         self.check_view(operator, &view);
+        self.check_rehearsal_ends();
         self.log(|| {
             let millis = view.millis.and_then(|millis| millis.all);
             format!(
                 "operator {operator}: {:?}, {} of {} processes, {} unaccounted, took {millis:?}",
                 view.verdict, view.applied, view.processes, view.unaccounted
-            )
+            ) + &rehearsal.map_or_else(String::new, |view| {
+                format!("; {} {:?}, prepared by {} of {}", name(view.next), view.verdict, view.prepared, view.expected)
+            })
         });
         let Some(claim) = self.claim(operator, &view, wall) else { return };
         let cut = self.is_cut();

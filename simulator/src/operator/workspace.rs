@@ -39,6 +39,7 @@ impl World {
         }
         self.api.workspaces += 1;
         self.api.workspace = Some(self.api.workspaces);
+        self.api.anyway = [false; 3];
         // What the new one publishes has a name of its own.
         self.git.changes += 1;
         self.workspace_changed();

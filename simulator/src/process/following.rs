@@ -8,6 +8,7 @@ use rototo_protocol::follower::fault::Fault;
 use rototo_protocol::follower::{ContentSource, FollowerAction, FollowerEvent as Happened, StepTime, step};
 
 use crate::event::{Event, Had};
+use crate::violation::{Invariant, name};
 use crate::world::{World, content, number};
 
 impl World {
@@ -43,8 +44,9 @@ impl World {
                 let content = |loaded: &Fingerprint| *loaded == publish.fingerprint;
                 let Some(loaded) = handle.loaded.or(handle.held.take_if(|held| content(held))) else { return };
                 let before = handle.current().map(|before| before.fingerprint);
-                handle.held = before.filter(|before| Some(*before) == handle.state.held());
+                handle.held = before.filter(|before| Some(*before) == handle.state.held()).or(handle.held);
                 handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
+                self.check_named(process, id);
                 self.processes[process].note_applied(now);
                 if self.processes[process].keeps {
                     self.processes[process].disk = Some(publish);
@@ -62,6 +64,7 @@ impl World {
                 {
                     handle.resolves.push((now, Publish { fingerprint: current.fingerprint, ..publish }));
                 }
+                self.check_named(process, id);
                 self.processes[process].note_applied(now);
             }
             FollowerAction::Report(_) => self.report(process, id),
@@ -75,6 +78,15 @@ impl World {
                     self.recall(process, id, disk);
                 }
             }
+        }
+    }
+
+    /// Checks that a handle resolves from nothing that the marker has only announced.
+    fn check_named(&mut self, process: usize, id: u64) {
+        let Some(current) = self.handle_of(process, id).and_then(|handle| handle.current()) else { return };
+        if !self.api.published.contains(&current) {
+            let what = format!("process {process} resolves {}, which was never published", name(current));
+            self.breaks(Invariant::AnnouncedNeverRuns, what);
         }
     }
 
@@ -122,8 +134,9 @@ impl World {
             return;
         }
         let refuses = self.processes[process].refuses[usize::from(number(fingerprint) % 3)];
-        // One of its handles has a check that the others lack.
-        let refuses = refuses && id.is_multiple_of(2) == process.is_multiple_of(2);
+        // Where there are several handles, one has a check that the others lack.
+        let checks = id.is_multiple_of(2) == process.is_multiple_of(2) || self.processes[process].opened < 2;
+        let refuses = refuses && checks;
         let event = match had {
             Had::Nothing => Happened::FetchFailed(Fault::transient("fetch_failed", "")),
             // A repository is asked at leisure.

@@ -11,10 +11,11 @@ use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::Moment;
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{DiskCache, FollowerEvent as Happened, FollowerState, ObservedMarker};
+use rototo_protocol::follower::{DiskCache, FollowerEvent as Happened, FollowerState, ObservedMarker, ReportedState};
 use rototo_protocol::plan::MarkerEntry;
 
 use crate::event::Event;
+use crate::operator::record::ReceivedReport;
 use crate::script::{Client, PodPlan};
 use crate::world::World;
 
@@ -25,6 +26,8 @@ pub struct Process {
     pub main: bool,
     pub alive: bool,
     pub client: Client,
+    /// It prepares what the marker announces.
+    pub prepares: bool,
     /// It reads the source itself when the operator gives it nothing.
     pub direct: bool,
     pub started: Moment,
@@ -48,6 +51,8 @@ pub struct Process {
     asked: Vec<Pid>,
     /// When all its handles had a publish first.
     applied: Vec<(Publish, Moment)>,
+    /// The last report of it that any operator has taken.
+    pub last_taken: Option<ReceivedReport>,
 }
 
 /// One handle of a process.
@@ -71,6 +76,11 @@ impl Handle {
     /// Returns the publish that it resolves from now.
     pub fn current(&self) -> Option<Publish> {
         self.resolves.last().map(|(_, publish)| *publish)
+    }
+
+    /// Returns the content that it holds beside what it resolves.
+    pub fn held(&self) -> Option<Fingerprint> {
+        self.held
     }
 
     /// Returns whether it resolved from this publish at any time since `since`.
@@ -112,15 +122,18 @@ impl Process {
 
 impl World {
     pub fn start_process(&mut self, pod: Option<usize>) -> usize {
-        let PodPlan { mute, cache, direct, client, .. } = pod.map_or(PodPlan::PLAIN, |pod| self.pods[pod].plan);
+        let PodPlan { mute, cache, direct, unprepared, client, .. } =
+            pod.map_or(PodPlan::PLAIN, |pod| self.pods[pod].plan);
         let main = pod.is_some_and(|pod| self.processes_of(pod).is_empty());
         // A process that starts where another one ran finds what that one kept.
         let disk = self.processes.iter().rev().find(|other| cache && other.pod == pod).and_then(|other| other.disk);
+        let client = if main { client } else { Client::Current };
         let process = Process {
             pod,
             main,
             alive: true,
-            client: if main { client } else { Client::Current },
+            client,
+            prepares: !unprepared && client != Client::Older,
             direct,
             started: self.now,
             started_at: self.wall(),
@@ -137,6 +150,7 @@ impl World {
             keeps: cache,
             asked: Vec::new(),
             applied: Vec::new(),
+            last_taken: None,
         };
         self.processes.push(process);
         let index = self.processes.len() - 1;
@@ -160,6 +174,7 @@ impl World {
         one.opened += 1;
         let disk = if one.keeps && one.disk.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(None, disk);
+        let state = if one.prepares { state } else { state.without_preparing() };
         let id = one.opened;
         one.handles.push(Handle {
             id,
@@ -190,7 +205,12 @@ impl World {
         self.processes[process].note_applied(now);
         if self.processes[process].handles.is_empty() {
             let publish = closed.current();
-            self.send(process, closed.id, ProcessState::Draining, publish, None);
+            self.send(
+                process,
+                closed.id,
+                &ReportedState { publish, ..ReportedState::without_content(ProcessState::Draining) },
+                None,
+            );
         } else {
             self.report(process, closed.id);
         }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::{Pid, ProcessState, Report, ReportResponse, SiblingState, Testimony};
-use rototo_protocol::Publish;
+use rototo_api::fleet::{Pid, Preparation, ProcessState, Report, ReportResponse, SiblingState, Testimony};
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{FollowerEvent as Happened, combine};
+use rototo_protocol::follower::{FollowerEvent as Happened, ReportedState, combine};
 
 use super::Handle;
 use crate::event::Event;
@@ -36,17 +35,10 @@ impl World {
         };
         let applied = publish.and_then(|publish| one.applied_at(publish));
         let ago = applied.map(|at| now.saturating_sub(at));
-        self.send(process, id, state, publish, ago);
+        self.send(process, id, &ReportedState { state, publish, ..reported }, ago);
     }
 
-    pub fn send(
-        &mut self,
-        process: usize,
-        id: u64,
-        state: ProcessState,
-        publish: Option<Publish>,
-        ago: Option<Duration>,
-    ) {
+    pub fn send(&mut self, process: usize, id: u64, reported: &ReportedState, ago: Option<Duration>) {
         let now = self.now;
         let asked = std::mem::take(&mut self.processes[process].asked);
         let siblings = asked.into_iter().map(|pid| Testimony { pid, fate: self.fate_of(pid) }).collect();
@@ -58,9 +50,9 @@ impl World {
             process: name,
             version: String::new(),
             engine_level: 1,
-            fingerprint: publish.map(|publish| publish.fingerprint.to_string()),
-            updated_at: publish.map(|publish| publish.updated_at),
-            state,
+            fingerprint: reported.publish.map(|publish| publish.fingerprint.to_string()),
+            updated_at: reported.publish.map(|publish| publish.updated_at),
+            state: reported.state,
             applied_ms_ago: ago.map(millis),
             ..Report::default()
         };
@@ -74,6 +66,13 @@ impl World {
                 started_at: Some(one.started_at),
                 pid: one.pid(process),
                 siblings,
+                prepares: reported.prepares,
+                next: reported.next.map(|next| Preparation {
+                    fingerprint: next.publish.fingerprint.to_string(),
+                    updated_at: next.publish.updated_at,
+                    state: next.state,
+                    reason: next.reason.map(str::to_owned),
+                }),
                 ..oldest
             },
         };

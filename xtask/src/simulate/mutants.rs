@@ -1,4 +1,7 @@
 //! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
+//! `rehearsals` has those of rehearsals.
+
+mod rehearsals;
 
 /// A fault: in one file, one text is put in the place of another.
 pub struct Mutant {
@@ -32,7 +35,12 @@ const PUBLISHING_EDGE: &str = "simulator/src/operator/publishing.rs";
 const STATUS_EDGE: &str = "simulator/src/operator/status.rs";
 const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
-pub const MUTANTS: &[Mutant] = &[
+/// Returns all faults. Their numbers stay when one is added at the end.
+pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
+    MUTANTS.iter().chain(rehearsals::MUTANTS)
+}
+
+const MUTANTS: &[Mutant] = &[
     // The verdict.
     mutant(
         "a verdict is latched once it was reached",
@@ -330,32 +338,32 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "a patch whose answer got lost is forgotten",
         PUBLISHER,
-        "(self.attempted() == Some(*publish)).then(|| self.accepted(fleet, now))?",
-        "(self.attempted() == Some(*publish) && now == Moment::MAX).then(|| self.accepted(fleet, now))?",
+        "(self.attempted() == Some(*marked)).then(|| self.accepted(fleet, now))?",
+        "(self.attempted() == Some(*marked) && now == Moment::MAX).then(|| self.accepted(fleet, now))?",
     ),
     mutant(
         "a lost patch is sent again under another name",
         PLAN,
-        "Some((attempted, true)) if attempted.fingerprint == fingerprint => attempted.updated_at,",
-        "Some((attempted, true)) if attempted.fingerprint == fingerprint => UpdatedAt::after(Some(attempted.updated_at), now),",
+        "again.filter(|again| again.fingerprint == fingerprint && Some(again.updated_at) > seen);",
+        "again.filter(|again| again.fingerprint != fingerprint && Some(again.updated_at) > seen);",
     ),
     mutant(
         "names follow the marker alone",
         PLAN,
-        "let last = seen.max(known.map(|known| known.updated_at)).max(last_published_name).max(believable);",
-        "let last = seen.max(believable);",
+        "let last = last.max(*last_published_name).max(believable);",
+        "let last = seen.max(believable).max(last.min(None)).max(last_published_name.min(None));",
     ),
     mutant(
         "an edit that was undone leaves no trace",
         PLAN,
-        "let tampered = known.is_some_and(|known| !says(published, known, right)) || reported.is_some();",
-        "let tampered = known.is_some_and(|known| published.is_some() && !says(published, known, right)) && reported.is_none();",
+        "let tampered = known.is_some_and(|known| !says(published, known, right)) || observed.unknown(published).is_some();",
+        "let tampered = known.is_some_and(|known| published.is_some() && !says(published, known, right)) && observed.unknown(published).is_none();",
     ),
     mutant(
         "a marker that was removed stays away",
         PLAN,
-        "accepted.or(known.map(|known| known.fingerprint)).or(lost.map(|lost| lost.fingerprint));",
-        "accepted.filter(|_| published.is_some() || known.is_none());",
+        "let right = accepted.or(known.map(|known| known.fingerprint));",
+        "let right = accepted.filter(|_| published.is_some() || known.is_none());",
     ),
     mutant(
         "a late write of a dead operator is put back",
@@ -385,8 +393,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "content that nobody waits for any more is swapped in",
         FOLLOWER,
-        "if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_some() && publish.fingerprint == fingerprint",
-        "if self.fetch.take().is_some()",
+        "if self.fetch.take_if(|fetch| fetch.fingerprint == fingerprint).is_none() {\n            return;\n        }\n        match self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) {\n            Some(publish) => {",
+        "if self.fetch.take().is_none() {\n            return;\n        }\n        match self.desired.publish() {\n            Some(publish) => {",
     ),
     mutant(
         "a copy from the disk replaces what the marker names",

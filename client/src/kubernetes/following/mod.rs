@@ -310,14 +310,15 @@ impl Follower {
     }
 
     fn swap(&mut self, publish: Publish) {
-        let mut candidates = [self.loaded.take(), self.held.take()].into_iter().flatten();
-        let Some(workspace) = candidates.find(|workspace| workspace.fingerprint() == publish.fingerprint) else {
-            return;
-        };
+        let is_new = |workspace: &mut Workspace| workspace.fingerprint() == publish.fingerprint;
+        let Some(workspace) = self.loaded.take_if(is_new).or_else(|| self.held.take_if(is_new)) else { return };
         self.applied = Some((publish, Instant::now()));
         self.keep(publish, &workspace);
-        let before = self.current.workspace().ok().map(|before| Workspace::clone(&before));
-        self.held = before.filter(|before| Some(before.fingerprint()) == self.state.held());
+        if let Ok(before) = self.current.workspace()
+            && Some(before.fingerprint()) == self.state.held()
+        {
+            self.held = Some(Workspace::clone(&before));
+        }
         self.current.swap(Arc::new(workspace.published(publish.updated_at, None)), Timestamp::now());
         tracing::trace!(target: PATH, workspace = self.target.workspace, "swapped");
     }

@@ -9,13 +9,12 @@ use std::time::Duration;
 use http::Request;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
-use rototo_api::fleet::{Pid, Report, ReportResponse, SiblingState};
-use rototo_api::marker::Marker;
+use rototo_api::fleet::{Pid, PreparationState, Report, ReportResponse, SiblingState};
 use rototo_api::names;
 use rototo_connection::{Address, Trust};
 use rototo_engine::Tree;
-use rototo_protocol::Publish;
 use rototo_protocol::follower::{ContentSource, FollowerEvent};
+use rototo_protocol::{Marked, Publish};
 use rototo_source::snapshot;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,7 +52,8 @@ fn publish(text: &str) -> Publish {
 }
 
 fn named(report: &Report) -> String {
-    let publishes = ["a", "b"].into_iter().flat_map(|content| (0..10).map(move |second| format!("{content}@{second}")));
+    let publishes =
+        ["a", "b", "c"].into_iter().flat_map(|content| (0..10).map(move |second| format!("{content}@{second}")));
     let is_named = |text: &String| {
         let publish = publish(text);
         report.fingerprint == Some(publish.fingerprint.to_string()) && report.updated_at == Some(publish.updated_at)
@@ -70,6 +70,8 @@ struct TestCluster {
     answer: Arc<Mutex<ReportResponse>>,
     reports: mpsc::UnboundedReceiver<Report>,
     received: Vec<u64>,
+    /// The contents that were requested.
+    fetched: Arc<Mutex<Vec<&'static str>>>,
     token: tempfile::NamedTempFile,
 }
 
@@ -80,21 +82,26 @@ impl TestCluster {
         let (showing, watch_cache) = watch::channel(WatchCache::default());
         let (report_sender, reports) = mpsc::unbounded_channel();
         let answer = Arc::new(Mutex::new(answer(text)));
-        tokio::spawn(serve(listener, report_sender, answer.clone()));
+        let fetched = Arc::default();
+        tokio::spawn(serve(listener, report_sender, answer.clone(), Arc::clone(&fetched)));
         let token = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(token.path(), "token").unwrap();
         let doorbell = Arc::new(Doorbell::showing(watch_cache, Arc::new(Notify::new())));
-        let cluster = Self { url, doorbell, showing, answer, reports, received: Vec::new(), token };
+        let cluster = Self { url, doorbell, showing, answer, reports, received: Vec::new(), fetched, token };
         cluster.publish(text);
         cluster
     }
 
     /// Writes the marker, which notifies the followers.
     fn publish(&self, text: &str) {
-        let Publish { fingerprint, updated_at } = publish(text);
-        let marker =
-            Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None, held: None }.to_json();
-        *self.answer.lock().unwrap() = answer(text);
+        self.announce(text, None);
+    }
+
+    /// Writes the marker with an announced publish.
+    fn announce(&self, text: &str, next: Option<&str>) {
+        let next = next.map(publish);
+        let marker = Marked { next, ..publish(text).into() }.to_marker().to_json();
+        *self.answer.lock().unwrap() = ReportResponse { next: next.map(Publish::to_next), ..answer(text) };
         let annotations = BTreeMap::from([(names::ANNOTATION_SNAPSHOTS.to_owned(), self.url.clone())]);
         let map = ConfigMap {
             metadata: ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() },
@@ -206,9 +213,10 @@ async fn serve(
     listener: TcpListener,
     report_sender: mpsc::UnboundedSender<Report>,
     answer: Arc<Mutex<ReportResponse>>,
+    fetched: Arc<Mutex<Vec<&'static str>>>,
 ) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        let (report_sender, answer) = (report_sender.clone(), answer.clone());
+        let (report_sender, answer, fetched) = (report_sender.clone(), answer.clone(), fetched.clone());
         tokio::spawn(async move {
             let (path, body) = request(&mut stream).await;
             let answer = if path.ends_with("/fleet") {
@@ -217,7 +225,8 @@ async fn serve(
                 answer
             } else {
                 let asked = |content: &&str| path.contains(&tree(content).fingerprint().to_string());
-                let found = ["a", "b"].iter().find(|content| asked(content)).unwrap();
+                let found = ["a", "b", "c"].into_iter().find(asked).unwrap();
+                fetched.lock().unwrap().push(found);
                 snapshot::pack(&tree(found), None).unwrap()
             };
             let header = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
@@ -330,6 +339,41 @@ async fn a_marker_that_is_put_back_is_resolved_and_reported() {
     cluster.publish("b@2");
     cluster.receives_report("applied b@2 of 1").await;
     assert!(handle.resolves("b@2"));
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn announced_content_is_held_across_a_swap_and_needs_no_second_request() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let handle = cluster.handle(Checks::default());
+    cluster.receives_report("applied a@1 of 1").await;
+    cluster.announce("a@1", Some("b@4"));
+    let report = cluster.receives_report("applied a@1 of 1").await;
+    let next = report.next.expect("the announced publish should be reported");
+    assert_eq!((report.prepares, next.state), (true, PreparationState::Prepared));
+    assert_eq!(next.fingerprint, publish("b@4").fingerprint.to_string());
+    assert!(handle.resolves("a@1"));
+    // Another publish overtakes it, and it is still announced.
+    cluster.announce("c@3", Some("b@4"));
+    cluster.receives_report("applied c@3 of 1").await;
+    cluster.publish("b@4");
+    cluster.receives_report("applied b@4 of 1").await;
+    assert!(handle.resolves("b@4"));
+    assert_eq!(*cluster.fetched.lock().unwrap(), ["a", "b", "c"]);
+    handle.end().await;
+}
+
+#[tokio::test]
+async fn what_a_check_refuses_beforehand_is_reported_and_changes_nothing() {
+    let mut cluster = TestCluster::publishing("a@1").await;
+    let refuses = Arc::new(AtomicBool::new(true));
+    let handle = cluster.handle(refusing_b(&refuses));
+    cluster.receives_report("applied a@1 of 1").await;
+    cluster.announce("a@1", Some("b@2"));
+    let next = cluster.receives_report("applied a@1 of 1").await.next.unwrap();
+    assert_eq!((next.state, next.reason.as_deref()), (PreparationState::Refused, Some("check_failed")));
+    assert!(handle.resolves("a@1"));
+    assert_eq!(handle.current.status().last_error, None);
     handle.end().await;
 }
 

@@ -30,7 +30,11 @@ fn able() -> Report {
 impl History {
     /// A report of a process that runs A.
     fn runs(&mut self, process: &str, more: Report) -> bool {
-        self.reports(process, ProcessState::Applied, Some(publish(A, 10)), more).decides
+        self.runs_as(process, publish(A, 10), more)
+    }
+
+    fn runs_as(&mut self, process: &str, publish: Publish, more: Report) -> bool {
+        self.reports(process, ProcessState::Applied, Some(publish), more).decides
     }
 
     fn announces(&mut self) -> &mut Self {
@@ -100,6 +104,62 @@ fn a_refusal_of_content_holds_under_each_name_until_the_process_says_otherwise()
 }
 
 #[test]
+fn a_process_that_refuses_and_hangs_still_holds_the_publish() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    history.after(60_000);
+    assert!(history.fleet.rehearses(BEST_EFFORT, history.now), "nobody is live, and somebody refuses");
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
+fn a_refusal_holds_while_the_same_content_is_published_under_another_name() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    // Somebody changed the marker, and it was put back.
+    history.publishes(publish(A, 30));
+    history.fleet.announcement_observed(None, history.now);
+    history.fleet.announced(publish(B, 31), history.now);
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
+fn a_report_that_says_nothing_about_an_announcement_takes_no_refusal_back() {
+    let mut history = two();
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.runs("q/1", says(PreparationState::Refused));
+    history.fleet.announcement_observed(None, history.now);
+    history.runs("q/1", able());
+    history.fleet.announced(publish(B, 31), history.now);
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+    history.runs("q/1", says(PreparationState::Prepared));
+    history.check(BEST_EFFORT, RehearsalVerdict::Passed, 2, 2);
+}
+
+#[test]
+fn a_process_that_runs_what_it_had_refused_no_longer_refuses_it() {
+    let mut history = two();
+    history.runs("q/1", says(PreparationState::Refused));
+    // A person publishes it anyway, and the process tries again.
+    history.publishes(publish(B, 20));
+    history.fleet.announcement_observed(None, history.now);
+    history.reports("q/1", ProcessState::Rejected, Some(publish(B, 20)), able());
+    history.publishes(publish(A, 30));
+    history.fleet.announced(publish(B, 31), history.now);
+    history.runs_as("q/1", publish(A, 30), able());
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 0, 2);
+    history.publishes(publish(B, 31));
+    history.fleet.announcement_observed(None, history.now);
+    history.runs_as("q/1", publish(B, 31), able());
+    history.publishes(publish(A, 40));
+    history.fleet.announced(publish(B, 41), history.now);
+    history.runs_as("q/1", publish(A, 40), able());
+    history.check(BEST_EFFORT, RehearsalVerdict::Waiting, 0, 2);
+}
+
+#[test]
 fn only_a_selected_pod_that_runs_what_is_published_holds_it() {
     let mut history = two();
     history.runs("p/1", says(PreparationState::Prepared));
@@ -155,6 +215,17 @@ fn processes_that_cannot_prepare_are_not_awaited_and_count_as_unprepared() {
     assert_eq!(history.rehearsal(REQUIRE).missing, [straggler("p", "unable")]);
     let half = RehearsalRules { min_prepared: 50, ..REQUIRE };
     history.check(half, RehearsalVerdict::Passed, 1, 2);
+}
+
+#[test]
+fn the_required_part_is_never_rounded_down() {
+    let mut history = two();
+    history.pod("r").runs("r/1", able());
+    let half = RehearsalRules { min_prepared: 50, ..REQUIRE };
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.check(half, RehearsalVerdict::Waiting, 1, 3);
+    history.runs("q/1", says(PreparationState::Prepared));
+    history.check(half, RehearsalVerdict::Passed, 2, 3);
 }
 
 #[test]
