@@ -185,3 +185,29 @@ fn a_publish_has_a_later_name_than_an_announcement_by_hand() {
     let steps = [(12_861, Act::HandOver), (14_596, Act::Push(2)), (16_704, Act::EditNext(0, true))];
     check_rehearsal(200_784, &pods, 0, rehearsal, &steps);
 }
+
+#[test]
+fn a_restarted_operator_publishes_nothing_that_was_refused_before() {
+    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
+    let rehearsal = RehearsalRules { within: Duration::from_millis(50), ..rehearsal };
+    let steps = [(1_000, Act::Refuse(1, 2, true)), (3_000, Act::Push(2)), (8_000, Act::RestartOperator(500))];
+    for seed in 0..20 {
+        check_rehearsal(seed, &[LABELLED, LABELLED], 0, rehearsal, &steps);
+    }
+}
+
+#[test]
+fn a_restarted_operator_waits_for_pods_that_were_not_counted_before() {
+    let rehearsal = RehearsalRules { mode: RehearsalMode::BestEffort, ..RehearsalRules::default() };
+    let rehearsal = RehearsalRules { within: Duration::from_millis(50), ..rehearsal };
+    let steps = [
+        (500, Act::LateStatus(15_000)),
+        (600, Act::CreatePod(LABELLED)),
+        (2_000, Act::Refuse(1, 2, true)),
+        (3_000, Act::Push(2)),
+        (8_000, Act::RestartOperator(500)),
+    ];
+    for seed in 0..20 {
+        check_rehearsal(seed, &[LABELLED], 0, rehearsal, &steps);
+    }
+}

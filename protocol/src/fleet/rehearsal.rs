@@ -222,8 +222,10 @@ impl Fleet {
         let limit = rehearsal.since + rules.within;
         let everybody = self.listening_since + self.windows().recount;
         let recounts = self.recounting && now < everybody;
-        // A restart must not publish what a process had refused, so everybody who was counted before has to report.
-        let unknown = recounts && rehearsal.found && (self.counted_before == 0 || self.unaccounted() > 0);
+        // A restart must not publish what a process had refused, so everybody who was counted before has to report, and each
+        // pod, which may be newer than the count.
+        let missing = || self.unaccounted() > 0 || !self.unreported(now).is_empty();
+        let unknown = recounts && rehearsal.found && (self.counted_before == 0 || missing());
         let awaited = || rehearsal.awaited.iter().any(|id| self.is_awaited(id, now));
         let wait = |until: Moment| (RehearsalVerdict::Waiting, Some(until));
         let (verdict, next_change) = match rules.mode {

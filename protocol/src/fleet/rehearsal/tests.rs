@@ -255,6 +255,17 @@ fn a_restarted_operator_that_finds_an_announcement_waits_for_everybody_who_was_c
 }
 
 #[test]
+fn a_restarted_operator_waits_for_a_pod_that_was_not_counted() {
+    let mut history = two();
+    history.after(100).restarts(publish(A, 10), 1);
+    history.fleet.announcement_observed(Some(next()), history.now);
+    history.runs("p/1", says(PreparationState::Prepared));
+    history.after(10_000).check(BEST_EFFORT, RehearsalVerdict::Waiting, 1, 2);
+    history.runs("q/1", says(PreparationState::Refused));
+    history.check(BEST_EFFORT, RehearsalVerdict::Refused, 1, 2);
+}
+
+#[test]
 fn a_restarted_operator_without_a_count_waits_for_the_whole_recount() {
     let mut history = two();
     history.after(100).restarts(publish(A, 10), 0);

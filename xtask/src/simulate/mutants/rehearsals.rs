@@ -169,4 +169,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if self.standby.take_held(desired.fingerprint) && !runs {",
         "if self.standby.take_held(desired.fingerprint) && runs {",
     ),
+    // Restarts.
+    mutant(
+        "a pod that is newer than the count is not waited for",
+        REHEARSAL,
+        "self.unaccounted() > 0 || !self.unreported(now).is_empty();",
+        "self.unaccounted() > 0;",
+    ),
 ];
