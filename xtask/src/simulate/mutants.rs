@@ -1,7 +1,8 @@
 //! Faults to put into the decision code: each is a mistake that somebody could make, and that a history must find.
-//! `rehearsals` has those of rehearsals.
+//! `rehearsals` has those of rehearsals, and `rollouts` those of their steps.
 
 mod rehearsals;
+mod rollouts;
 
 /// A fault: in one file, one text is put in the place of another.
 pub struct Mutant {
@@ -37,7 +38,7 @@ const PROCESS_EDGE: &str = "simulator/src/process/mod.rs";
 
 /// Returns all faults. Their numbers stay when one is added at the end.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(rehearsals::MUTANTS)
+    MUTANTS.iter().chain(rehearsals::MUTANTS).chain(rollouts::MUTANTS)
 }
 
 const MUTANTS: &[Mutant] = &[
@@ -326,8 +327,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a publish exists when its patch is sent",
         PUBLISHER,
-        "    pub fn published(&self) -> Option<Publish> {\n        self.published",
-        "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.published)",
+        "    pub fn published(&self) -> Option<Publish> {\n        self.marked",
+        "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.marked)",
     ),
     mutant(
         "the marker is patched whatever it says by then",

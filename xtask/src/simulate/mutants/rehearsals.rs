@@ -117,8 +117,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an announcement stays although the source no longer has it",
         PLAN,
-        "(_, Some(marked)) if marked.next.is_some() && observed.source_known => {",
-        "(_, Some(marked)) if marked.next.is_some() && !observed.source_known => {",
+        "(_, Some(marked)) if observed.source_known && (marked.next.is_some()",
+        "(_, Some(marked)) if observed.source_known && (marked.next.is_some() && marked.held.is_some()",
     ),
     mutant(
         "an announced name is used although what is published has a later one",
@@ -135,8 +135,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "names are not compared with that of the announcement",
         PLAN,
-        "Some(marked.publish.updated_at).max(marked.next.map(|next| next.updated_at));",
-        "Some(marked.publish.updated_at);",
+        "let others = marked.next.into_iter().chain(",
+        "let others = marked.next.into_iter().take(0).chain(",
     ),
     mutant(
         "a publish has another name than its announcement",
@@ -154,8 +154,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "held content is not dropped",
         STANDBY,
-        "self.held = self.held.filter(|held| Some(*held) == announced);",
-        "let _ = announced;",
+        "self.held = self.held.filter(|held| Some(*held) == wanted);",
+        "let _ = wanted;",
     ),
     mutant(
         "announced content is fetched before what is published",

@@ -1,0 +1,112 @@
+//! Faults of rollouts: a step that is left out, a part of the fleet that is another one, and content that comes back.
+
+use super::{FOLLOWER, Mutant, PLAN, PUBLISHER, mutant};
+
+const ROLLOUT: &str = "protocol/src/rollout.rs";
+const STAGE: &str = "protocol/src/stage.rs";
+const STAGING: &str = "protocol/src/fleet/staging.rs";
+const STANDBY: &str = "protocol/src/follower/standby.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    // Steps.
+    mutant(
+        "a step ends before its pods run the content",
+        ROLLOUT,
+        "if facts.converged || facts.pods.is_empty() && !facts.recounting => {",
+        "if facts.converged || !facts.pods.is_empty() => {",
+    ),
+    mutant(
+        "a stage without known pods is passed during a recount",
+        ROLLOUT,
+        "facts.pods.is_empty() && !facts.recounting => {",
+        "facts.pods.is_empty() => {",
+    ),
+    mutant(
+        "a pause ends at once",
+        ROLLOUT,
+        "until if until <= now => next(),",
+        "until if until >= stage.since => next(),",
+    ),
+    mutant(
+        "a promotion of an earlier step counts",
+        ROLLOUT,
+        "request == Some(Request::PromoteStep(stage.step)) => next(),",
+        "matches!(request, Some(Request::PromoteStep(_))) => next(),",
+    ),
+    mutant(
+        "a stage becomes smaller",
+        ROLLOUT,
+        "let below = threshold(*next, &facts.pods).max(below);",
+        "let below = threshold(*next, &facts.pods);",
+    ),
+    mutant("a weight may take no pod", ROLLOUT, ".max(first(pods.len().min(1))),", ".max(0),"),
+    // Gates.
+    mutant(
+        "a refusal in the stage takes nothing back",
+        ROLLOUT,
+        "if !facts.refused.is_empty() {",
+        "if facts.refused.len() > 1 {",
+    ),
+    mutant(
+        "a container that ended before the step takes the content back",
+        STAGING,
+        "any(|end| end.at > since)",
+        "any(|end| end.at > Timestamp::MIN)",
+    ),
+    mutant(
+        "content that was taken back is announced again",
+        PLAN,
+        "if held.is_some_and(|(held, _)| observed.retried != Some(held.updated_at)) {",
+        "if held.is_some() && observed.retried.is_some() {",
+    ),
+    mutant(
+        "a request to try again counts for every attempt",
+        PLAN,
+        "observed.retried != Some(held.updated_at)",
+        "observed.retried.is_none_or(|name| name > held.updated_at)",
+    ),
+    mutant(
+        "a changed marker forgets what was taken back",
+        PLAN,
+        "if self.known.is_some() { self.known_held } else { marked?.held }",
+        "marked?.held",
+    ),
+    mutant(
+        "a changed marker publishes content that has steps",
+        PUBLISHER,
+        "rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or(facts.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+    ),
+    // Who is in the stage.
+    mutant("a process without a pod is in the stage", STAGE, "pod.is_some_and(|pod|", "pod.is_none_or(|pod|"),
+    mutant(
+        "a process that does not prepare is counted in the stage",
+        STAGING,
+        "if process.last_report.prepares && includes(",
+        "if includes(",
+    ),
+    mutant(
+        "a stage has converged during a recount",
+        STAGING,
+        "let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());",
+        "let (mut applied, mut behind, mut refused) = (false, false, Vec::new());",
+    ),
+    mutant(
+        "a pod of the stage that has not reported is left out",
+        STAGING,
+        "behind |= self.unreported(now).iter().any(",
+        "behind &= self.unreported(now).iter().all(",
+    ),
+    mutant(
+        "a process of the stage drops what is published",
+        FOLLOWER,
+        "self.standby.replaced(before.fingerprint);",
+        "let _ = before;",
+    ),
+    mutant(
+        "a process of the stage waits for the publish",
+        STANDBY,
+        "match self.announced.filter(includes) {",
+        "match self.announced.filter(|next| includes(next) && stage.is_none()) {",
+    ),
+];
