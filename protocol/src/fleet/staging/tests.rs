@@ -128,10 +128,15 @@ fn a_process_of_the_stage_that_refuses_is_named() {
 
 #[test]
 fn a_restarted_operator_does_not_take_a_stage_for_converged_before_it_knows_everybody() {
-    let (mut history, [staged, _]) = one_of_two();
+    let (mut history, [staged, other]) = one_of_two();
     history.runs_now(staged, next());
     assert!(history.facts().converged);
-    history.restarts(publish(A, 10), 2).stages(WHOLE / 2);
+    let [p, q] = hashes();
+    history.restarts(publish(A, 10), 2).stages(p.min(q) + 1);
     history.runs_now(staged, next());
     assert!(!history.facts().converged && history.facts().recounting);
+    history.after(60_000).runs_now(staged, next());
+    history.runs_now(other, publish(A, 10));
+    history.view();
+    assert!(history.facts().converged && !history.facts().recounting);
 }
