@@ -9,6 +9,8 @@
 
 mod given;
 mod issue;
+#[cfg(test)]
+mod replicas_tests;
 mod rotation;
 #[cfg(test)]
 mod rotation_tests;
@@ -22,6 +24,9 @@ use tracing::{error, info};
 
 use crate::http::tls::given::Given;
 use crate::http::tls::rotation::{Facts, Held, Step, after, step};
+
+/// The reason why a Secret that does not exist can't be used.
+const GONE: &str = "it does not exist";
 
 /// A certificate with its key, and the authorities that processes trust. All PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,14 +124,22 @@ impl Certificates {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         for _ in 0..5 {
             let found = get(&secrets, &settings.secret).await?;
-            let given = provided(&secrets, &settings, now).await?;
+            let given = match provided(&secrets, &settings, now).await {
+                Err(TlsError::NotProvided(_)) => Some(Err(GONE.to_owned())),
+                given => given?,
+            };
             let facts = facts(&settings, given.as_ref().and_then(|given| given.as_ref().ok()), 0, now);
             let read = found.as_ref().map(secret::read);
             let next = match read {
                 Some(Ok(held)) if can_serve(&held, &settings.host, now) => {
                     return Ok(Self { secrets, settings, held, found, given, unusable: None });
                 }
-                _ if let Some(Err(reason)) = &given => return Err(refused(&settings, reason)),
+                _ if let Some(Err(reason)) = &given => {
+                    return Err(match (reason.as_str(), &settings.provided) {
+                        (GONE, Some(secret)) => TlsError::NotProvided(secret.clone()),
+                        _ => refused(&settings, reason),
+                    });
+                }
                 Some(Ok(held)) => {
                     let same = facts.given.is_none_or(|given| given.authority == held.authority.certificate);
                     let signs = (facts.given.is_some() || held.authority.key.is_some()) && same;
@@ -153,11 +166,11 @@ impl Certificates {
         let found = get(&self.secrets, &self.settings.secret).await?;
         self.given = match provided(&self.secrets, &self.settings, now).await {
             Ok(given) => given,
-            Err(TlsError::NotProvided(_)) => Some(Err("it is gone".to_owned())),
+            Err(TlsError::NotProvided(_)) => Some(Err(GONE.to_owned())),
             Err(error) => return Err(error),
         };
         self.unusable = match found.as_ref().map(secret::read) {
-            None => Some("it is gone".to_owned()),
+            None => Some(GONE.to_owned()),
             Some(Err(reason)) => Some(reason),
             // An operator with another address takes over; this one serves under its own until it ends.
             Some(Ok(held)) if held.names != self.held.names => {
