@@ -20,6 +20,7 @@ mod grants;
 mod hostile;
 mod interruptions;
 mod leader;
+mod limits;
 mod markers;
 mod markers_policy;
 mod missing_grants;
