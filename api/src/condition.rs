@@ -52,6 +52,8 @@ pub mod reason {
         SECRET_FORBIDDEN = "SecretForbidden";
         /// SourceReady: a commit or tag is not signed as `spec.verify` asks.
         SIGNATURE_INVALID = "SignatureInvalid";
+        /// SourceReady: the namespace has reached a limit of the operator, of workspaces or of the disk.
+        LIMIT_REACHED = "LimitReached";
         /// SourceReady: this operator has not polled the source yet.
         NOT_POLLED = "NotPolled";
         /// LintPassed: lint accepts the newest revision.
@@ -107,6 +109,8 @@ pub mod reason {
         RECOVERED = "Recovered";
         /// Event: Converged has become `DeadlineExceeded`.
         CONVERGE_DEADLINE_EXCEEDED = "ConvergeDeadlineExceeded";
+        /// Event: the Secret of `spec.webhook` can't be used, so calls of the git host are refused.
+        WEBHOOK_UNUSABLE = "WebhookUnusable";
         /// Event: the operator wrote the marker again after somebody else had changed it.
         MARKER_PUT_BACK = "MarkerPutBack";
     }

@@ -1,5 +1,6 @@
 //! The operator's HTTPS endpoint: its address, the check of its certificate, and one kept-alive connection to it.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +83,35 @@ pub enum RequestError {
     /// The connection failed, or the body is larger than allowed.
     #[error("{0}")]
     Failed(String),
+    /// The server's certificate does not come from a trusted authority, has ended, or is for another host.
+    #[error(
+        "its certificate is not trusted ({0}): it must be for this host, and come from an authority that is trusted \
+         there, which the marker map names unless a file of authorities is given"
+    )]
+    Untrusted(String),
+}
+
+impl RequestError {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        match untrusted(error) {
+            Some(reason) => Self::Untrusted(reason),
+            None => Self::Failed(with_causes(error)),
+        }
+    }
+}
+
+/// Returns why a certificate was refused, if that is the cause of an error.
+fn untrusted(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
+            return Some(reason.to_string());
+        }
+        // The source of an I/O error is that of the error that it wraps, and not that error itself.
+        let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
+        cause = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
+    }
+    None
 }
 
 /// A connection to the operator, which is kept alive between requests. It may be shared between threads.
@@ -160,7 +190,7 @@ impl Endpoint {
     ) -> Result<Response<Bytes>, RequestError> {
         let answer = async {
             let answer = self.client.send(request.map(Body::from)).await;
-            let (parts, body) = answer.map_err(|error| RequestError::Failed(with_causes(&error)))?.into_parts();
+            let (parts, body) = answer.map_err(|error| RequestError::of(&error))?.into_parts();
             let body = Limited::new(body, limit).collect().await;
             let body = body.map_err(|error| RequestError::Failed(with_causes(&*error)))?;
             Ok(Response::from_parts(parts, body.to_bytes()))
@@ -198,6 +228,10 @@ fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, InvalidAddress> {
         CertificateDer::pem_slice_iter(pem.as_bytes()).map(|der| der.map(|der| der.to_vec())).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or(InvalidAddress::NotCertificates)
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod untrusted_tests;
 
 #[cfg(test)]
 mod tests {

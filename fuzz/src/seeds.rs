@@ -61,7 +61,7 @@ fn documents(wanted: impl Fn(DocumentKind, &str) -> bool) -> Vec<Vec<u8>> {
 }
 
 fn joined(files: &[(&str, &str)]) -> Vec<u8> {
-    files.iter().map(|(path, text)| format!("{HEAD}{path}\n{text}\n")).collect::<String>().into_bytes()
+    files.iter().map(|(path, text)| format!("{FILE_HEADER}{path}\n{text}\n")).collect::<String>().into_bytes()
 }
 
 fn tar() -> Vec<u8> {

@@ -89,3 +89,43 @@ fn files_of(directory: &Path) -> usize {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| if entry.path().is_dir() { files_of(&entry.path()) } else { 1 }).sum()
 }
+
+#[tokio::test]
+async fn what_is_kept_for_one_owner_is_evicted_and_read_again_and_nothing_of_others() {
+    const EACH: u64 = 300_000;
+    let repositories: Vec<Repository> = (0..4).map(|_| Repository::new()).collect();
+    for (seed, repository) in (0..).zip(&repositories) {
+        repository.commit(&[MANIFEST, ("variables/a.toml", &noise(seed, EACH))]);
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let options = ReaderOptions { cache_dir: Some(cache.path().to_owned()), ..ReaderOptions::default() };
+    let reader = Reader::new(options).unwrap();
+    let read_for = async |owner: &str, repository: &Repository| {
+        let source = repository.source("main");
+        reader.charged_to(owner, Box::pin(reader.read(&source))).await.unwrap().1
+    };
+    // The second one is shared.
+    for repository in &repositories[..3] {
+        read_for("greedy", repository).await;
+    }
+    for repository in [&repositories[1], &repositories[3]] {
+        read_for("other", repository).await;
+    }
+    let (greedy, other) = (reader.kept_bytes("greedy"), reader.kept_bytes("other"));
+    assert!(greedy > 3 * EACH / 3 && other > 2 * EACH / 3 && greedy > other, "{greedy} {other}");
+    assert_eq!(reader.kept_bytes("nobody"), 0);
+    let before = bytes_of(cache.path());
+
+    // The first is removed, and the second is not charged any more.
+    assert_eq!(reader.evict("greedy", greedy / 2), 2);
+    assert!(reader.kept_bytes("greedy") <= greedy / 2);
+    assert_eq!(reader.kept_bytes("other"), other);
+    let after = bytes_of(cache.path());
+    assert!(after < before && after > 3 * (before / 5), "{before} {after}");
+    assert_eq!(reader.evict("greedy", greedy), 0);
+
+    // A change of what was evicted is read as ever.
+    repositories[0].commit(&[("variables/a.toml", "type = \"bool\"\n")]);
+    let tree = read_for("greedy", &repositories[0]).await;
+    assert_eq!(paths(&tree), ["rototo-workspace.toml", "variables/a.toml"]);
+}

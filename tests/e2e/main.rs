@@ -5,6 +5,7 @@
 //! freezes a part of the control plane, or changes objects outside of namespaces, starts its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod authority;
 mod cache;
 mod chart;
 mod cli;
@@ -19,6 +20,7 @@ mod grants;
 mod hostile;
 mod interruptions;
 mod leader;
+mod limits;
 mod markers;
 mod markers_policy;
 mod missing_grants;

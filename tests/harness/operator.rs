@@ -51,6 +51,13 @@ impl Operator {
         Self::start_installed(namespace, RELEASE, &[&value], &[&format!("--watch-namespace={served}")])
     }
 
+    /// Does the same as [`Operator::start_with`] for an operator that serves with the certificate in this Secret.
+    pub fn start_as_given(namespace: &Namespace, secret: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        let (value, flag) = (format!("tls.fromSecret={secret}"), format!("--tls-from-secret={secret}"));
+        let flags: Vec<&str> = flags.iter().copied().chain([flag.as_str()]).collect();
+        Self::start_installed(namespace, RELEASE, &[&value], &flags)
+    }
+
     fn start_installed(namespace: &Namespace, release: &str, values: &[&str], flags: &[&str]) -> anyhow::Result<Self> {
         let way = |token: &Path| namespace.cluster().kubeconfig_for_token_file(token, namespace.name());
         let mut operator = Self::install(namespace, release, values, flags, way)?;

@@ -159,7 +159,7 @@ pub(crate) fn refused_parts(refused: &WebhookRefusal) -> (StatusCode, &'static s
         WebhookRefusal::WrongProof(_) => (StatusCode::UNAUTHORIZED, "wrong_signature"),
         WebhookRefusal::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
         WebhookRefusal::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
-        WebhookRefusal::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
+        WebhookRefusal::NoKeys { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_keys"),
     };
     (status, code, refused.to_string())
 }

@@ -15,6 +15,7 @@ use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
+use crate::reconcile::webhook_notice;
 use crate::workspace_key::WorkspaceKey;
 
 /// The longest time that the leader may take.
@@ -34,13 +35,14 @@ pub(super) async fn hook(
     if workspace.is_none() && !context.is_watching() {
         return Err(HttpError::NotYet);
     }
-    let webhook = workspace.and_then(|workspace| workspace.spec.webhook.clone());
+    let webhook = workspace.as_ref().and_then(|workspace| workspace.spec.webhook.clone());
     let secret = webhook.map(|webhook| webhook.secret_ref.name);
     let checked = endpoints.webhooks().check(&key, peer, secret, &headers, body).await;
     let delivery = checked.map_err(|refusal| {
         match &refusal {
             WebhookRefusal::TooMany => context.load().refused("webhook_places"),
             WebhookRefusal::TooManyWrong => context.load().refused("webhook_wrong_calls"),
+            WebhookRefusal::NoKeys { why, .. } => webhook_notice::unusable(context, workspace.as_deref(), why),
             _ => {}
         }
         HttpError::Refused(refusal)

@@ -20,7 +20,7 @@ use kube::runtime::watcher::Event;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::Tree;
 use rototo_protocol::windows::HEARTBEAT;
-use rototo_source::{Reader, ReaderOptions};
+use rototo_source::{Limits, Reader, ReaderOptions};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
-use crate::leader::peers::Peers;
+use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
@@ -69,6 +69,7 @@ pub(super) struct ApiServer {
     pub(super) holds: bool,
     pub(super) waiting: usize,
     pub(super) secrets: HashMap<String, BTreeMap<String, ByteString>>,
+    pub(super) events: Vec<Value>,
 }
 
 /// A server under test.
@@ -132,6 +133,9 @@ async fn answer(
             201,
             json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {}, "spec": {}, "status": status }),
         )
+    } else if path.ends_with("/events") {
+        api.events.push(sent.clone());
+        (201, sent)
     } else {
         api.secret_reads += 1;
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -185,7 +189,7 @@ impl TestServer {
         let folder = tempfile::tempdir().unwrap();
         let reader =
             Reader::new(ReaderOptions { cache_dir: Some(folder.path().join("git")), ..ReaderOptions::default() });
-        let snapshots = Snapshots::new(folder.path().join("snapshots"));
+        let snapshots = Snapshots::new(folder.path().join("snapshots"), Limits::default());
         let sources = Sources::new(
             client.clone(),
             reader.unwrap(),
@@ -308,7 +312,8 @@ impl TestServer {
 }
 
 fn peers() -> Peers {
-    Peers::new(String::new(), "operator".to_owned(), PEER_KEY.to_owned())
+    let proofs = PeerProofs { authorities: String::new(), keys: vec![PEER_KEY.to_owned()] };
+    Peers::new("operator".to_owned(), proofs)
 }
 
 pub(super) async fn read(answer: Response<Incoming>) -> (StatusCode, String) {

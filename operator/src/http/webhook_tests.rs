@@ -199,3 +199,34 @@ async fn a_call_for_no_webhook_is_refused_before_its_body() {
     }
     assert_eq!(server.api().secret_reads, 0);
 }
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_used_is_reported_by_an_event() {
+    let server = TestServer::start().await;
+    for (data, expected) in [(None, "does not exist"), (Some("short"), "at least 16 bytes"), (Some("short"), "")] {
+        {
+            let mut api = server.api.lock().unwrap();
+            api.events.clear();
+            api.secrets.remove("hook");
+            if let Some(value) = data {
+                let key = [("webhook".to_owned(), ByteString(value.as_bytes().to_vec()))];
+                api.secrets.insert("hook".to_owned(), key.into());
+            }
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(6)).await;
+        tokio::time::resume();
+        let (status, body) = server.send(signed("{}")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+        assert!(body.contains("no_keys") && !body.contains("at least"), "{body}");
+        if expected.is_empty() {
+            // It was reported already.
+            continue;
+        }
+        until("an Event", || !server.api.lock().unwrap().events.is_empty()).await;
+        let events = server.api.lock().unwrap().events.clone();
+        let (reason, note) = (events[0]["reason"].as_str().unwrap(), events[0]["note"].as_str().unwrap());
+        assert!(reason == "WebhookUnusable" && note.contains(expected), "{events:?}");
+    }
+    assert!(server.api.lock().unwrap().events.is_empty());
+}

@@ -4,7 +4,7 @@
 //! each other with each request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -22,25 +22,50 @@ pub(crate) const LARGEST_SNAPSHOT: usize = 64 * 1024 * 1024;
 
 /// The way to the other processes of this install.
 pub(crate) struct Peers {
-    authority: String,
     server_name: String,
-    key: String,
+    proofs: Mutex<PeerProofs>,
     connections: Mutex<HashMap<String, Arc<Endpoint>>>,
 }
 
+/// The proofs by which the processes of this install recognize each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeerProofs {
+    /// The certificates of the authorities that the certificates of the others come from, as PEM.
+    pub(crate) authorities: String,
+    /// The keys that are accepted. The first one is shown.
+    pub(crate) keys: Vec<String>,
+}
+
 impl Peers {
-    /// Makes connections to processes whose certificate is for `server_name` and comes from `authority`.
-    pub(crate) fn new(authority: String, server_name: String, key: String) -> Self {
-        Self { authority, server_name, key, connections: Mutex::default() }
+    /// Makes connections to processes whose certificate is for `server_name`.
+    pub(crate) fn new(server_name: String, proofs: PeerProofs) -> Self {
+        Self { server_name, proofs: Mutex::new(proofs), connections: Mutex::default() }
+    }
+
+    /// The processes recognize each other by these proofs from now on. Requests that were sent go on.
+    pub(crate) fn change(&self, proofs: PeerProofs) {
+        let mut known = self.proofs();
+        if known.authorities != proofs.authorities {
+            self.connections.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        *known = proofs;
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, PeerProofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether another process of this install has sent a request with these headers.
     pub(crate) fn sent(&self, headers: &HeaderMap) -> bool {
         let Some(shown) = headers.get(PEER_KEY) else { return false };
         // Two authentication codes are compared in constant time, and two keys are not.
-        let own = hmac::Key::new(hmac::HMAC_SHA256, self.key.as_bytes());
         let shown = hmac::Key::new(hmac::HMAC_SHA256, shown.as_bytes());
-        hmac::verify(&own, b"", hmac::sign(&shown, b"").as_ref()).is_ok()
+        let shown = hmac::sign(&shown, b"");
+        let is_shown = |own: &String| {
+            let own = hmac::Key::new(hmac::HMAC_SHA256, own.as_bytes());
+            hmac::verify(&own, b"", shown.as_ref()).is_ok()
+        };
+        self.proofs().keys.iter().any(is_shown)
     }
 
     /// Sends a request to the process at `url`. The URI of the request is a path. Returns the reason if no answer comes
@@ -52,7 +77,8 @@ impl Peers {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<Response<Bytes>, String> {
-        let request = request.header(PEER_KEY, &self.key).body(body).map_err(|error| error.to_string())?;
+        let key = self.proofs().keys.first().cloned().unwrap_or_default();
+        let request = request.header(PEER_KEY, key).body(body).map_err(|error| error.to_string())?;
         let answer = self.connection(url)?.send(request, limit, LARGEST_SNAPSHOT).await;
         answer.map_err(|error| error.to_string())
     }
@@ -73,11 +99,13 @@ impl Peers {
     }
 
     fn connection(&self, url: &str) -> Result<Arc<Endpoint>, String> {
+        // In this order, as in `change`.
+        let proofs = self.proofs();
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = connections.get(url) {
             return Ok(connection.clone());
         }
-        let address = Address { url: url.to_owned(), ca: Trust::Pem(self.authority.clone()) };
+        let address = Address { url: url.to_owned(), ca: Trust::Pem(proofs.authorities.clone()) };
         let connection = Endpoint::open_one_of(&address, &self.server_name).map_err(|error| error.to_string())?;
         if connections.len() >= CONNECTIONS {
             connections.clear();
@@ -91,7 +119,8 @@ mod tests {
     use super::*;
 
     fn check(shown: Option<&str>, expected: bool) {
-        let peers = Peers::new(String::new(), "operator".to_owned(), "key".to_owned());
+        let keys = ["key", "next key"].map(str::to_owned).into();
+        let peers = Peers::new("operator".to_owned(), PeerProofs { authorities: String::new(), keys });
         let headers = shown.map(|shown| (PEER_KEY.parse().unwrap(), shown.parse().unwrap()));
         assert_eq!(peers.sent(&headers.into_iter().collect()), expected, "{shown:?}");
     }
@@ -103,5 +132,6 @@ mod tests {
         check(Some("ke"), false);
         check(Some("keys"), false);
         check(Some("key"), true);
+        check(Some("next key"), true);
     }
 }

@@ -12,6 +12,7 @@ pub(crate) struct LoadMetrics {
     connections: Family<ListenerLabels, Gauge>,
     ended: Family<ConnectionLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
+    evicted: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +55,16 @@ impl LoadMetrics {
             "Requests and polls that were refused because of a limit, by limit",
             self.refused.clone(),
         );
+        registry.register(
+            "repositories_evicted",
+            "Kept repositories and archives that were removed because a namespace had used up its share of the disk",
+            self.evicted.clone(),
+        );
+    }
+
+    /// Repositories or archives were removed from the disk, because a namespace had used up its share.
+    pub(crate) fn evicted(&self, count: usize) {
+        self.evicted.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// A connection was opened.

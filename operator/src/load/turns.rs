@@ -2,6 +2,8 @@
 //!
 //! [`Turns::take`] waits for a turn. Keys that wait are served round robin: one that asks for a thousand turns delays
 //! another by one turn at most, and none has more than its own limit at a time. Waiting is bounded as well.
+//!
+//! A turn that takes long can [linger](Turn::linger): it leaves its place to others, and still counts for its key.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -31,6 +33,7 @@ pub(crate) struct Turns<K: Eq + Hash + Clone>(Arc<Shared<K>>);
 pub(crate) struct Turn<K: Eq + Hash + Clone> {
     shared: Arc<Shared<K>>,
     key: K,
+    lingers: bool,
 }
 
 /// Too many calls wait already.
@@ -40,12 +43,16 @@ pub(crate) struct Crowded;
 #[derive(Debug)]
 struct Shared<K: Eq + Hash + Clone> {
     limits: TurnLimits,
+    /// The largest number of turns that linger.
+    lingering: usize,
     state: Mutex<State<K>>,
 }
 
 #[derive(Debug)]
 struct State<K: Eq + Hash + Clone> {
+    /// Without those that linger.
     taken: usize,
+    lingering: usize,
     waiting: usize,
     by_key: HashMap<K, OfKey<K>>,
     /// The keys that wait, each once, in the order in which they are served.
@@ -68,14 +75,19 @@ impl<K: Eq + Hash + Clone> Clone for Turns<K> {
 impl<K: Eq + Hash + Clone> Turns<K> {
     /// Makes turns with these limits, all of them free.
     pub(crate) fn new(limits: TurnLimits) -> Self {
-        let state = State { taken: 0, waiting: 0, by_key: HashMap::new(), order: VecDeque::new() };
-        Self(Arc::new(Shared { limits, state: Mutex::new(state) }))
+        Self::with_lingering(limits, 0)
+    }
+
+    /// Makes turns with these limits, of which `lingering` may linger beside the others.
+    pub(crate) fn with_lingering(limits: TurnLimits, lingering: usize) -> Self {
+        let state = State { taken: 0, lingering: 0, waiting: 0, by_key: HashMap::new(), order: VecDeque::new() };
+        Self(Arc::new(Shared { limits, lingering, state: Mutex::new(state) }))
     }
 
     /// Takes a turn if one is free for `key` now.
     pub(crate) fn try_take(&self, key: &K) -> Option<Turn<K>> {
         let taken = self.0.lock().take_free(key, &self.0.limits);
-        taken.then(|| Turn { shared: self.0.clone(), key: key.clone() })
+        taken.then(|| Turn { shared: self.0.clone(), key: key.clone(), lingers: false })
     }
 
     /// Waits for a turn. Cancellation safe: a call that is dropped waits no longer.
@@ -83,7 +95,7 @@ impl<K: Eq + Hash + Clone> Turns<K> {
         let receiver = {
             let mut state = self.0.lock();
             if state.take_free(key, &self.0.limits) {
-                return Ok(Turn { shared: self.0.clone(), key: key.clone() });
+                return Ok(Turn { shared: self.0.clone(), key: key.clone(), lingers: false });
             }
             state.wait(key, &self.0.limits)?
         };
@@ -104,6 +116,13 @@ impl<K: Eq + Hash + Clone> Turns<K> {
 }
 
 impl<K: Eq + Hash + Clone> Shared<K> {
+    /// A call that was dropped meanwhile sends its turn back, which ends it.
+    fn give(self: &Arc<Self>, served: Vec<(K, oneshot::Sender<Turn<K>>)>) {
+        for (key, waiter) in served {
+            drop(waiter.send(Turn { shared: self.clone(), key, lingers: false }));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,11 +204,37 @@ impl<K: Eq + Hash + Clone> State<K> {
     }
 }
 
+impl<K: Eq + Hash + Clone> Turn<K> {
+    /// Leaves the place among all turns to others, if not too many linger already. The turn still counts for its key.
+    pub(crate) fn linger(&mut self) {
+        let served = {
+            let mut state = self.shared.lock();
+            if self.lingers || state.lingering >= self.shared.lingering {
+                return;
+            }
+            self.lingers = true;
+            state.taken -= 1;
+            state.lingering += 1;
+            state.serve(&self.shared.limits)
+        };
+        self.shared.give(served);
+    }
+
+    /// Returns whether the turn has left its place.
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingers
+    }
+}
+
 impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         let served = {
             let mut state = self.shared.lock();
-            state.taken -= 1;
+            if self.lingers {
+                state.lingering -= 1;
+            } else {
+                state.taken -= 1;
+            }
             let of = state.of(&self.key);
             of.taken -= 1;
             if of.taken == 0 && of.queue.is_empty() {
@@ -197,10 +242,7 @@ impl<K: Eq + Hash + Clone> Drop for Turn<K> {
             }
             state.serve(&self.shared.limits)
         };
-        // A call that was dropped meanwhile sends its turn back, which ends it.
-        for (key, waiter) in served {
-            drop(waiter.send(Turn { shared: self.shared.clone(), key }));
-        }
+        self.shared.give(served);
     }
 }
 
@@ -304,5 +346,24 @@ mod tests {
         assert!(turns.take(&"b").now_or_never().is_some());
         drop(held);
         assert!(waits.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_lingers_makes_room_for_others_and_still_counts_for_its_key() {
+        let limits = TurnLimits { at_once: 2, per_key: 2, waiting: 100, waiting_per_key: 50 };
+        let turns = Turns::with_lingering(limits, 1);
+        let mut greedy = [turns.try_take(&"a").unwrap(), turns.try_take(&"a").unwrap()];
+        let mut waits = Box::pin(turns.take(&"b"));
+        assert!(waits.as_mut().now_or_never().is_none());
+        greedy[0].linger();
+        let other = waits.as_mut().now_or_never().unwrap().unwrap();
+        assert!(turns.try_take(&"a").is_none());
+        greedy[1].linger();
+        assert!(turns.try_take(&"c").is_none(), "one turn may linger");
+        drop(other);
+        assert!(turns.try_take(&"a").is_none() && turns.try_take(&"c").is_some());
+        drop(greedy);
+        assert!(turns.try_take(&"a").is_some());
+        assert_eq!((turns.taken(), turns.0.lock().lingering), (0, 0));
     }
 }

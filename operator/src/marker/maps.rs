@@ -1,7 +1,7 @@
 //! The marker maps as this process knows them: [`Maps`] joins the watch with the answers to this process's own
 //! requests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -35,6 +35,13 @@ impl Maps {
             (None, Some(written)) => Some(written),
             (watched, _) => watched,
         }
+    }
+
+    /// Returns the namespaces that have a map.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        let watched = self.watched.iter().flat_map(Store::state).filter_map(|map| map.namespace());
+        watched.chain(self.lock().keys().cloned()).collect()
     }
 
     /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.

@@ -3,15 +3,17 @@
 //! [`Markers`] alone reads and writes them. Each write is bound to the version of the map that it was decided on.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
+use rototo_api::names::ANNOTATION_CA;
 use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
+use serde_json::Map;
 use tokio::time::timeout;
 
 use crate::marker::left_over::{is_of, left_over};
@@ -25,14 +27,44 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The marker maps.
 pub(crate) struct Markers {
     client: Client,
-    metadata: MapMetadata,
+    metadata: Mutex<Arc<MapMetadata>>,
     maps: Maps,
 }
 
 impl Markers {
     /// The maps that `watched` bring, written with `metadata` beside the markers.
     pub(crate) fn new(client: Client, metadata: MapMetadata, watched: Vec<Store<ConfigMap>>) -> Self {
-        Self { client, metadata, maps: Maps::new(watched) }
+        Self { client, metadata: Mutex::new(Arc::new(metadata)), maps: Maps::new(watched) }
+    }
+
+    fn metadata(&self) -> Arc<MapMetadata> {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Maps that are written from now on name these authorities.
+    pub(crate) fn name_authorities(&self, authorities: &str) {
+        let mut metadata = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        *metadata = Arc::new(MapMetadata { ca: authorities.to_owned(), ..MapMetadata::clone(&metadata) });
+    }
+
+    /// Returns the namespaces whose map belongs to this install, and does not name just these authorities.
+    pub(crate) fn without_authorities(&self, authorities: &str) -> Vec<String> {
+        let metadata = self.metadata();
+        let lacks = |namespace: &String| {
+            let map = self.maps.newest(namespace).filter(|map| is_of(map, &metadata.install));
+            map.is_some_and(|map| map.annotations().get(ANNOTATION_CA).map(String::as_str) != Some(authorities))
+        };
+        self.maps.namespaces().into_iter().filter(lacks).collect()
+    }
+
+    /// Writes the address and the authorities into the map of a namespace, and no marker. The writer holds the turn.
+    pub(crate) async fn readdress(&self, namespace: &str) -> Result<(), WriteError> {
+        let Some(map) = self.maps.newest(namespace) else { return Ok(()) };
+        let at = MapVersion::Version(map.resource_version().unwrap_or_default());
+        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, Map::new(), &at)).await;
+        let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
+        self.maps.saw(namespace, Some(Arc::new(map)));
+        Ok(())
     }
 
     /// Returns the turn of a namespace. The writer of its map holds it from the decision to the answer.
@@ -42,18 +74,19 @@ impl Markers {
 
     /// Returns the newest known map of a namespace, as it concerns the workspace `name`.
     pub(crate) fn read(&self, namespace: &str, name: &str) -> MarkerMap {
-        self.metadata.read(self.maps.newest(namespace).as_deref(), name)
+        self.metadata().read(self.maps.newest(namespace).as_deref(), name)
     }
 
     /// Returns `map` as it concerns the workspace `name`.
     pub(crate) fn read_in(&self, map: &ConfigMap, name: &str) -> MarkerMap {
-        self.metadata.read(Some(map), name)
+        self.metadata().read(Some(map), name)
     }
 
     /// Returns the names of the workspaces that the newest known map of a namespace has a key for, if it is this
     /// install's.
     pub(crate) fn names(&self, namespace: &str) -> Vec<String> {
-        let map = self.maps.newest(namespace).filter(|map| is_of(map, &self.metadata.install));
+        let metadata = self.metadata();
+        let map = self.maps.newest(namespace).filter(|map| is_of(map, &metadata.install));
         map.iter().flat_map(|map| map.data.iter().flatten()).map(|(name, _)| name.clone()).collect()
     }
 
@@ -66,7 +99,7 @@ impl Markers {
         at: &MapVersion,
     ) -> Result<(), WriteError> {
         let data = map::published(name, &marked);
-        let written = timeout(ANSWERS_WITHIN, self.metadata.write(&self.client, namespace, data, at)).await;
+        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, data, at)).await;
         let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
         self.maps.saw(namespace, Some(Arc::new(map)));
         Ok(())
@@ -82,11 +115,11 @@ impl Markers {
     ) -> Result<BTreeSet<String>, WriteError> {
         // The watch may be behind this process's own writes.
         let Some(map) = self.maps.newest(namespace) else { return Ok(BTreeSet::new()) };
-        let left = left_over(&map, &self.metadata.install, gone, without_marker, Timestamp::now());
+        let left = left_over(&map, &self.metadata().install, gone, without_marker, Timestamp::now());
         let names: BTreeSet<String> = left.keys().cloned().collect();
         if !names.is_empty() {
             let at = MapVersion::Version(map.resource_version().unwrap_or_default());
-            let map = self.metadata.write(&self.client, namespace, left, &at).await?;
+            let map = self.metadata().write(&self.client, namespace, left, &at).await?;
             self.maps.saw(namespace, Some(map.into()));
         }
         Ok(names)

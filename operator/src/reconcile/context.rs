@@ -24,8 +24,11 @@ use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
 use crate::reconcile::watch_caches::WatchCaches;
+use crate::reconcile::webhook_notice::WebhookNotices;
+use crate::reconcile::workspace_quota::WorkspaceQuota;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::source::copies::Copies;
+use crate::source::poll::PollError;
 use crate::source::sources::Sources;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
@@ -51,6 +54,8 @@ pub(crate) struct OperatorContext {
     heartbeat: Duration,
     progress: Arc<Progress>,
     failures: ReconcileFailures,
+    workspace_quota: WorkspaceQuota,
+    webhook_notices: WebhookNotices,
 }
 
 impl OperatorContext {
@@ -79,6 +84,8 @@ impl OperatorContext {
             heartbeat,
             progress,
             failures: ReconcileFailures::default(),
+            workspace_quota: WorkspaceQuota::default(),
+            webhook_notices: WebhookNotices::default(),
             client,
         }
     }
@@ -143,6 +150,11 @@ impl OperatorContext {
         &self.failures
     }
 
+    /// What people were told of webhooks.
+    pub(crate) fn webhook_notices(&self) -> &WebhookNotices {
+        &self.webhook_notices
+    }
+
     /// A loop of the process has turned.
     pub(crate) fn loop_turned(&self) {
         self.progress.touch(Instant::now());
@@ -169,6 +181,18 @@ impl OperatorContext {
     /// Returns the workspace of this name, as the watches show it.
     pub(crate) fn workspace(&self, key: &WorkspaceKey) -> Option<Arc<RototoWorkspace>> {
         self.caches.iter().find_map(|caches| caches.workspace(key))
+    }
+
+    /// Returns whether the source of a workspace is read: whether its namespace has not too many older ones.
+    pub(crate) fn admits(&self, key: &WorkspaceKey) -> Result<(), PollError> {
+        let limit = self.sources.workspaces_per_namespace();
+        let all = || self.caches.iter().flat_map(|caches| caches.workspaces().state()).collect();
+        if self.workspace_quota.admits(key, limit, all, Instant::now()) {
+            return Ok(());
+        }
+        let error = PollError::TooManyWorkspaces(limit);
+        self.load().refused(error.code());
+        Err(error)
     }
 
     /// Returns whether all first lists have come. A namespace that can't be watched hinders no other, so those that the

@@ -24,6 +24,8 @@ mod watch_health;
 mod watch_stream;
 mod watchdog;
 pub(crate) mod watches;
+pub(crate) mod webhook_notice;
+mod workspace_quota;
 pub(crate) mod workspace_record;
 
 use std::sync::Arc;

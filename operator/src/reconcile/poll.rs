@@ -39,7 +39,10 @@ pub(crate) fn poll_if_due(
     let span = info_span!("poll", namespace = key.namespace, name = key.name);
     let (context, shared) = (context.clone(), shared.clone());
     let task = async move {
-        let result = context.sources().poll(&spec, due, &key).await;
+        let result = match context.admits(&key) {
+            Ok(()) => context.sources().poll(&spec, due, &key).await,
+            Err(refused) => Err(refused),
+        };
         let verified = Verified { at: Instant::now(), time: Timestamp::now() };
         context.metrics().poll_ended(&key, &result, verified.time);
         shared.lock().source.poll_ended(now, result, verified, spec.interval(), fastrand::f64());

@@ -3,13 +3,13 @@
 //! [`run()`] is the entry point: everything is made in `start`, begins in `operate`, and ends on one signal, within
 //! [`ENDS_WITHIN`].
 
+mod certificate;
 mod connect;
 mod error;
 pub(crate) mod log;
 pub mod options;
 mod standby;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use crate::http;
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
 use crate::http::probes::Health;
-use crate::http::tls::{self, Identity};
+use crate::http::tls::Certificates;
 use crate::leader;
 use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
@@ -49,8 +49,6 @@ use crate::source::sources::Sources;
 
 pub use crate::run::error::StartError;
 
-/// The time between two checks whether the certificate has to be renewed.
-const RENEWAL_CHECK: Duration = Duration::from_secs(6 * 3600);
 /// The wait before the API server is asked again at the start.
 const START_AGAIN: Duration = Duration::from_secs(2);
 /// The time for which begun reconciles may go on when the operator ends. Then the Lease is given up.
@@ -88,8 +86,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
 struct Started {
     context: Arc<OperatorContext>,
     watches: Vec<Watches>,
-    names: Vec<String>,
-    identity: Identity,
+    certificates: Certificates,
     serving: RustlsConfig,
 }
 
@@ -97,27 +94,25 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let progress = health.progress();
     programs(health).await;
     let ApiServer { client, hosts } = connect(options.kubeconfig.as_deref()).await?;
-    let names = vec![advertised_host(&options.advertise_url)?];
+    let host = advertised_host(&options.advertise_url)?;
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
     let sources = sources(&client, options, hosts, load.clone())?;
-    let identity = first_identity(&client, options, &names, progress).await?;
-    let serving = serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
+    let certificates = first_certificates(&client, options, &host, progress).await?;
+    let identity = certificates.identity();
+    let serving = certificate::serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
     let watches: Vec<_> = WatchScope::of(&options.watch_namespaces).into_iter().map(Watches::new).collect();
     let caches: Vec<_> = watches.iter().map(|watches| watches.caches().clone()).collect();
     let metadata = MapMetadata {
         install: options.install(),
         snapshots: options.advertise_url.trim_end_matches('/').to_owned(),
-        ca: identity.authority.clone(),
+        ca: identity.authorities.clone(),
     };
     let maps = caches.iter().map(|caches| caches.maps().clone()).collect();
     let markers = Markers::new(client.clone(), metadata, maps);
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
-    let peers = options
-        .peer_host
-        .as_ref()
-        .map(|_| Peers::new(identity.authority.clone(), names.concat(), identity.peer_key.clone()));
+    let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let context = OperatorContext::new(client, sources, markers, caches, peers, heartbeat, progress.clone());
-    Ok(Started { context: Arc::new(context), watches, names, identity, serving })
+    Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
 /// Waits until the programs that every operator needs can be run.
@@ -144,13 +139,14 @@ fn sources(
     api_server: Vec<(String, u16)>,
     load: LoadMetrics,
 ) -> Result<Sources, StartError> {
-    let reader = Reader::new(reader_options(options, api_server))?;
+    let reader_options = reader_options(options, api_server);
+    let snapshots = Snapshots::new(options.data_dir.join("snapshots"), reader_options.limits.clone());
+    let reader = Reader::new(reader_options)?;
     let custom_rules = if options.no_lua {
         CustomRules::off()
     } else {
         CustomRules::run_by(std::env::current_exe().map_err(StartError::Program)?)
     };
-    let snapshots = Snapshots::new(options.data_dir.join("snapshots"));
     Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, options.poll_limits(), load))
 }
 
@@ -174,7 +170,7 @@ async fn operate(
     handle: &Handle<SocketAddr>,
     shutdown: &CancellationToken,
 ) -> Result<(), StartError> {
-    let Started { context, watches, names, identity, serving } = started;
+    let Started { context, watches, certificates, serving } = started;
     let endpoints = Endpoints::new(context.clone());
     let refused = {
         let endpoints = endpoints.clone();
@@ -216,7 +212,7 @@ async fn operate(
         // afterwards.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
-    let renewals = renew(context.client(), options, &names, identity, &serving);
+    let renewals = certificate::keep(&context, certificates, &serving, options.authority_overlap());
     let https = tokio::select! {
         (https, ()) = async { tokio::join!(https, work) } => https,
         never = renewals => match never {},
@@ -257,15 +253,15 @@ fn note_end(listener: &str, ended: Result<std::io::Result<()>, JoinError>) {
     }
 }
 
-/// Returns the identity in the Secret, as soon as the API server answers.
-async fn first_identity(
+/// Returns the certificates in the Secret, as soon as the API server answers.
+async fn first_certificates(
     client: &Client,
     options: &Options,
-    names: &[String],
+    host: &str,
     progress: &Progress,
-) -> Result<Identity, StartError> {
+) -> Result<Certificates, StartError> {
     loop {
-        match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
+        match Certificates::first(client, options.certificate_settings(host), Timestamp::now()).await {
             Err(error) if error.is_transient() => {
                 warn!(%error, "the operator can't start yet, and tries again in {START_AGAIN:?}");
             }
@@ -287,40 +283,6 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let listener = std::net::TcpListener::bind(address);
     let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     listener.map_err(|error| StartError::Listen(address, error))
-}
-
-async fn serving(identity: &Identity) -> std::io::Result<RustlsConfig> {
-    RustlsConfig::from_pem(identity.certificate.clone().into_bytes(), identity.key.clone().into_bytes()).await
-}
-
-/// Renews the serving certificate while the operator runs. Processes notice nothing, because the authority stays.
-async fn renew(
-    client: &Client,
-    options: &Options,
-    names: &[String],
-    mut identity: Identity,
-    serving: &RustlsConfig,
-) -> Infallible {
-    loop {
-        tokio::time::sleep(RENEWAL_CHECK).await;
-        match tls::ensure(client, &options.namespace, &options.tls_secret, names, Timestamp::now()).await {
-            Ok(next) if next == identity => {}
-            Ok(next) if next.authority != identity.authority => {
-                // Processes trust the authority on the marker maps, and that is written with the authority of the
-                // start.
-                error!("the Secret has another authority now: restart the operator to serve under it");
-            }
-            Ok(next) => {
-                let (certificate, key) = (next.certificate.clone().into_bytes(), next.key.clone().into_bytes());
-                match serving.reload_from_pem(certificate, key).await {
-                    Ok(()) => info!("the serving certificate was renewed"),
-                    Err(error) => error!(%error, "the renewed certificate can't be used; the old one stays"),
-                }
-                identity = next;
-            }
-            Err(error) => warn!(%error, "the Secret with the operator's certificate could not be checked"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use jiff::SignedDuration;
 use rototo_api::names::OPERATOR;
 
 use crate::http::connections::ConnectionLimits;
+use crate::http::tls::CertificateSettings;
 use crate::leader::LeaseConfig;
 use crate::source::sources::PollLimits;
 
@@ -87,6 +89,28 @@ pub struct Options {
     )]
     pub polls_per_namespace: u16,
 
+    /// The largest number of RototoWorkspaces of one namespace whose sources are read: the oldest ones. Each keeps its
+    /// parsed content in memory.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_WORKSPACES_PER_NAMESPACE",
+        value_name = "NUMBER",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u16).range(1..=7000)
+    )]
+    pub workspaces_per_namespace: u16,
+
+    /// The MiB of the data directory that one namespace has, for its snapshots and for what is kept of its sources.
+    /// Beyond it, repositories are transferred again, and if its snapshots alone exceed it, new content is refused.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_DISK_MIB_PER_NAMESPACE",
+        value_name = "MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(16..=1_048_576)
+    )]
+    pub disk_mib_per_namespace: u32,
+
     /// The directory for snapshots and git objects. Its loss costs a new fetch, nothing else.
     #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
     pub data_dir: PathBuf,
@@ -103,6 +127,24 @@ pub struct Options {
     /// The Secret with the operator's certificate, in its own namespace. The operator makes it if it is missing.
     #[arg(long, env = "ROTOTO_OPERATOR_TLS_SECRET", value_name = "NAME", default_value = "rototo-operator-tls")]
     pub tls_secret: String,
+
+    /// A Secret of the same namespace, of the type kubernetes.io/tls, with the certificate to serve with, such as
+    /// cert-manager makes it: `ca.crt`, `tls.crt`, `tls.key`. It is read again when it changes. Without it, the operator
+    /// is its own authority.
+    #[arg(long, env = "ROTOTO_OPERATOR_TLS_FROM_SECRET", value_name = "NAME")]
+    pub tls_from_secret: Option<String>,
+
+    /// The number of seconds for which processes trust both authorities, before and after the next one begins to sign.
+    /// Processes learn of an authority by their watch within seconds, and within some minutes if that was lost. Below
+    /// 600, some may be cut off for a moment; a day spares also those that the API server does not answer for hours.
+    #[arg(
+        long,
+        env = "ROTOTO_OPERATOR_AUTHORITY_OVERLAP_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 86_400,
+        value_parser = clap::value_parser!(u32).range(4..=2_592_000)
+    )]
+    pub authority_overlap_seconds: u32,
 
     /// The identity of this process on the Lease that lets one operator write at a time. A process that takes the place
     /// of one that has ended should have the same identity. The default is the host's name, which is the pod's name in
@@ -183,6 +225,22 @@ impl Options {
         }
     }
 
+    /// Returns what the operator's certificate for this host depends on.
+    pub(crate) fn certificate_settings(&self, host: &str) -> CertificateSettings {
+        CertificateSettings {
+            namespace: self.namespace.clone(),
+            secret: self.tls_secret.clone(),
+            provided: self.tls_from_secret.clone(),
+            host: host.to_owned(),
+            overlap: SignedDuration::from_secs(self.authority_overlap_seconds.into()),
+        }
+    }
+
+    /// Returns the time for which processes trust two authorities.
+    pub(crate) fn authority_overlap(&self) -> Duration {
+        Duration::from_secs(self.authority_overlap_seconds.into())
+    }
+
     /// Returns the limits of the connections to `--listen`.
     pub(crate) fn connection_limits(&self) -> ConnectionLimits {
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -195,7 +253,12 @@ impl Options {
 
     /// Returns the limits of polls.
     pub(crate) fn poll_limits(&self) -> PollLimits {
-        PollLimits { at_once: self.polls.into(), per_namespace: self.polls_per_namespace.into() }
+        PollLimits {
+            at_once: self.polls.into(),
+            per_namespace: self.polls_per_namespace.into(),
+            workspaces: self.workspaces_per_namespace.into(),
+            disk_bytes: u64::from(self.disk_mib_per_namespace) << 20,
+        }
     }
 
     /// Returns the URL at which the other replicas reach this process.

@@ -15,8 +15,8 @@ use crate::load::turns::{Crowded, Turn, TurnLimits, Turns};
 
 /// The workspaces that may run their rules at a time, in all and of one namespace.
 const TURNS: TurnLimits = TurnLimits { at_once: 4, per_key: 1, waiting: QUEUE.at_once, waiting_per_key: QUEUE.per_key };
-/// The workspaces that run their rules or wait for it, each with the documents that it has fetched. Others keep their
-/// turns among the polls until there is room, so that no more documents are fetched meanwhile.
+/// The workspaces that run their rules or wait for it, each with the documents that it has fetched. Others wait without
+/// documents and without a turn among the polls, which are for sources.
 const QUEUE: TurnLimits = TurnLimits { at_once: 64, per_key: 4, waiting: 65_536, waiting_per_key: 65_536 };
 
 /// The policy for custom rules.
@@ -48,6 +48,12 @@ impl CustomRules {
         self.0.is_some() && has_rules(tree)
     }
 
+    /// Returns at once whether a workspace of `namespace` may wait for its turn, as [`CustomRules::queue`] does later.
+    pub(crate) fn try_queue(&self, namespace: &str) -> Option<Option<Turn<String>>> {
+        let Some(sandbox) = &self.0 else { return Some(None) };
+        sandbox.queue.try_take(&namespace.to_owned()).map(Some)
+    }
+
     /// Waits until a workspace of `namespace` may wait for its turn. It waits, or runs its rules, until the returned value
     /// is dropped.
     pub(crate) async fn queue(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
@@ -59,6 +65,12 @@ impl CustomRules {
     pub(crate) async fn turn(&self, namespace: &str) -> Result<Option<Turn<String>>, Crowded> {
         let Some(sandbox) = &self.0 else { return Ok(None) };
         sandbox.turns.take(&namespace.to_owned()).await.map(Some)
+    }
+
+    /// The number of workspaces that wait without a turn.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.as_ref().map_or(0, |sandbox| sandbox.queue.waiting())
     }
 
     /// Lints a workspace, custom rules included.

@@ -6,7 +6,9 @@
 pub(crate) mod copies;
 pub(crate) mod credentials;
 pub(crate) mod custom_rules;
+pub(crate) mod disk;
 pub(crate) mod poll;
+mod poll_turn;
 pub(crate) mod programs;
 pub(crate) mod record;
 mod recovery;

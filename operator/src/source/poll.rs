@@ -16,6 +16,8 @@ use rototo_source::{
 
 use crate::source::credentials::SecretError;
 use crate::source::custom_rules::CustomRules;
+use crate::source::disk::{DiskFull, DiskShares};
+use crate::source::poll_turn::PollTurn;
 
 /// The largest number of findings in a status.
 const NAMED_FINDINGS: usize = 10;
@@ -106,6 +108,15 @@ pub enum PollError {
     /// Too many polls wait for a turn.
     #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
     Crowded(&'static str),
+    /// The namespace has used up its share of the disk.
+    #[error(transparent)]
+    DiskFull(#[from] DiskFull),
+    /// The namespace has too many workspaces.
+    #[error(
+        "this namespace has more than {0} RototoWorkspaces, and this one is younger than those: the operator does not read \
+         its source (--workspaces-per-namespace, limits.workspacesPerNamespace); remove others, or raise the limit"
+    )]
+    TooManyWorkspaces(usize),
     /// The snapshot could not be written.
     #[error("the snapshot could not be kept: {0}")]
     Store(#[from] StoreError),
@@ -125,6 +136,8 @@ impl PollError {
             Self::TimedOut(_) => "timed_out",
             Self::LintTimedOut(_) => "lint_timed_out",
             Self::Crowded(_) => "crowded",
+            Self::DiskFull(_) => "disk_of_namespace",
+            Self::TooManyWorkspaces(_) => "workspaces_of_namespace",
             Self::Store(_) => "snapshot_not_kept",
             Self::Interrupted => "interrupted",
         }
@@ -136,6 +149,7 @@ impl PollError {
         match self {
             Self::Secret(SecretError::Forbidden { .. } | SecretError::OtherHost { .. }) => reason::SECRET_FORBIDDEN,
             Self::Source(error) if matches!(error.fault(), SourceFault::Signature(_)) => reason::SIGNATURE_INVALID,
+            Self::DiskFull(_) | Self::TooManyWorkspaces(_) => reason::LIMIT_REACHED,
             _ if self.is_transient() => reason::SOURCE_UNAVAILABLE,
             _ => reason::SOURCE_REFUSED,
         }
@@ -161,6 +175,8 @@ impl PollError {
             | Self::TimedOut(_)
             | Self::LintTimedOut(_)
             | Self::Crowded(_)
+            | Self::DiskFull(_)
+            | Self::TooManyWorkspaces(_)
             | Self::Store(_)
             | Self::Interrupted => true,
         }
@@ -187,6 +203,10 @@ pub struct Poll {
     pub custom_rules: CustomRules,
     /// The result of the last poll.
     pub known: Option<PollResult>,
+    /// The shares of the disk.
+    pub(crate) disk: Arc<DiskShares>,
+    /// The namespace of the workspace.
+    pub(crate) namespace: String,
 }
 
 /// The result of a poll.
@@ -201,37 +221,61 @@ pub struct PollResult {
 }
 
 impl Poll {
-    /// Polls for a workspace of `namespace`, within `turn`. Returns the known result when no layer of the source has
+    /// Polls for a workspace, within `turn`. Returns the known result when no layer of the source has
     /// moved.
     ///
     /// The turn ends with the poll, or when a workspace with custom rules waits for its turn to run them. `spec.timeout`
     /// limits all of it since `began`.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         reader: &Reader,
         store: Arc<SnapshotStore>,
-        namespace: &str,
-        turn: impl Send + 'static,
+        mut turn: PollTurn,
     ) -> Result<PollResult, PollError> {
         let (timeout, end) = (self.timeout, self.began + self.timeout);
-        let read =
-            tokio::time::timeout_at(end, self.read(reader)).await.map_err(|_| PollError::TimedOut(timeout))??;
-        match read {
-            Fetch::Known(found) => Ok(*found),
-            Fetch::New(fetched) if self.custom_rules.needs_turn(&fetched.tree) => {
-                let lint = async {
-                    let crowded = |_| PollError::Crowded("workspaces with custom rules");
-                    let custom_rules = self.custom_rules.clone();
-                    let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
-                    drop(turn);
-                    let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
-                    self.lint_beside(*fetched, store, (turn, queued)).await
-                };
-                let limited = tokio::time::timeout_at(end, lint).await;
-                limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
+        let read = turn.reading(Box::pin(tokio::time::timeout_at(end, self.read(reader)))).await;
+        let fetched = match read.map_err(|_| PollError::TimedOut(timeout))?? {
+            Fetch::Known(found) => return Ok(*found),
+            Fetch::New(fetched) => *fetched,
+        };
+        let rest = async {
+            if self.custom_rules.needs_turn(&fetched.tree) {
+                return self.lint_with_rules(reader, fetched, store, turn).await;
             }
-            Fetch::New(fetched) => self.lint_beside(*fetched, store, turn).await,
-        }
+            turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
+            self.lint_beside(fetched, store, turn).await
+        };
+        let limited = tokio::time::timeout_at(end, Box::pin(rest)).await;
+        limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
+    }
+
+    /// Lints a workspace with custom rules once it is its turn. Where many wait already, it waits without its documents,
+    /// and without its turn among the polls, and reads the documents again.
+    async fn lint_with_rules(
+        self,
+        reader: &Reader,
+        fetched: Fetched,
+        store: Arc<SnapshotStore>,
+        mut poll_turn: PollTurn,
+    ) -> Result<PollResult, PollError> {
+        let crowded = |_| PollError::Crowded("workspaces with custom rules");
+        let (custom_rules, namespace) = (self.custom_rules.clone(), &self.namespace.clone());
+        let (queued, fetched) = match custom_rules.try_queue(namespace) {
+            Some(queued) => (queued, fetched),
+            None => {
+                poll_turn.release();
+                let Fetched { pinned, tree, signature, detected, .. } = fetched;
+                drop(tree);
+                let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
+                poll_turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
+                // What was signed is named by its digest.
+                let (pinned, tree) = poll_turn.reading(Box::pin(reader.fetch_layers(&pinned))).await?;
+                (queued, Fetched { pinned, tree, signature, detected, fetched: Instant::now() })
+            }
+        };
+        drop(poll_turn);
+        let turn = custom_rules.turn(namespace).await.map_err(crowded)?;
+        self.lint_beside(fetched, store, (turn, queued)).await
     }
 
     /// Lints on another thread: lint and fsync would hold up every other workspace of this process. The turn ends with
@@ -289,6 +333,10 @@ impl Poll {
             None => self.lint_new(tree.clone(), &before),
         };
         if verdict == LintVerdict::Accepted {
+            if !store.contains(&fingerprint) {
+                let bytes = tree.iter().map(|(_, document)| document.bytes.len() as u64).sum();
+                self.disk.admit(&self.namespace, bytes)?;
+            }
             store.put(&tree)?;
         }
         let candidate = Candidate {

@@ -26,7 +26,7 @@ pub(crate) struct SnapshotRequest {
 }
 
 /// The packed snapshots, each with the number of the last request for it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct SnapshotCache {
     entries: HashMap<SnapshotRequest, (PackedSnapshot, u64)>,
     requests: u64,

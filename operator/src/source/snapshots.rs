@@ -22,8 +22,11 @@ use crate::workspace_key::WorkspaceKey;
 const PACKS_AT_ONCE: usize = 2;
 
 /// The snapshots of all workspaces.
+#[derive(Debug)]
 pub struct Snapshots {
     folder: PathBuf,
+    /// The limits of what another replica sends.
+    limits: Limits,
     stores: Mutex<HashMap<WorkspaceKey, Arc<SnapshotStore>>>,
     packed: Mutex<SnapshotCache>,
     pack_turns: Semaphore,
@@ -48,11 +51,12 @@ pub enum ServeSnapshotError {
 }
 
 impl Snapshots {
-    /// Keeps snapshots below `folder`.
+    /// Keeps snapshots below `folder`, and takes copies of what is within `limits`.
     #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
+    pub fn new(folder: PathBuf, limits: Limits) -> Self {
         Self {
             folder,
+            limits,
             stores: Mutex::default(),
             packed: Mutex::default(),
             pack_turns: Semaphore::new(PACKS_AT_ONCE),
@@ -130,14 +134,23 @@ impl Snapshots {
         packed: Bytes,
         mut kept: BTreeSet<Fingerprint>,
     ) -> Result<(), ServeSnapshotError> {
-        let store = self.store(&request.key)?;
+        let (store, limits) = (self.store(&request.key)?, self.limits.clone());
         let take = move || {
             let base: Option<Tree> = request.base.map(|base| store.get(&base)).transpose()?.flatten();
-            let tree = snapshot::unpack(&packed, request.fingerprint, base.as_ref(), &Limits::default())?;
+            let tree = snapshot::unpack(&packed, request.fingerprint, base.as_ref(), &limits)?;
             kept.insert(store.put(&tree)?);
             Ok(store.retain(&kept)?)
         };
         tokio::task::spawn_blocking(take).await.map_err(|_| ServeSnapshotError::Interrupted)?
+    }
+
+    /// Returns the bytes on the disk of all content of a namespace. Blocks on the disk.
+    #[must_use]
+    pub fn bytes_of(&self, namespace: &str) -> u64 {
+        let folder = self.folder.join(namespace);
+        let names = folders(&folder).unwrap_or_default();
+        let files = names.iter().flat_map(|name| fs::read_dir(folder.join(name)).into_iter().flatten().flatten());
+        files.map(|file| file.metadata().map_or(0, |data| data.len())).sum()
     }
 
     /// Returns the workspaces that have a folder on the disk.
@@ -220,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_content_of_workspaces_that_are_gone_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let snapshots = Arc::new(Snapshots::new(folder.path().to_owned()));
+        let snapshots = Arc::new(Snapshots::new(folder.path().to_owned(), Limits::default()));
         let tree: Tree = [("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec())].into_iter().collect();
         let key = |namespace: &str, name: &str| WorkspaceKey { namespace: namespace.to_owned(), name: name.to_owned() };
         let (alive, gone, alone) = (key("prod", "alive"), key("prod", "gone"), key("deleted", "with-its-namespace"));
@@ -233,5 +246,28 @@ mod tests {
         assert!(!folder.path().join("deleted").exists() && !folder.path().join("prod/gone").exists());
         let request = SnapshotRequest { key: gone.clone(), fingerprint: tree.fingerprint(), base: None };
         assert!(snapshots.packed(&request).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_larger_than_this_operator_allows_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { unpacked_bytes: 1 << 20, ..Limits::default() };
+        let snapshots = Snapshots::new(folder.path().to_owned(), limits);
+        let key = WorkspaceKey { namespace: "prod".to_owned(), name: "config".to_owned() };
+        let copy = async |bytes: usize| {
+            let manifest = ("rototo-workspace.toml".to_owned(), b"schema_version = 1\n".to_vec());
+            let tree: Tree = [manifest, ("variables/a.toml".to_owned(), vec![b'#'; bytes])].into_iter().collect();
+            let request = SnapshotRequest { key: key.clone(), fingerprint: tree.fingerprint(), base: None };
+            let packed = snapshot::pack(&tree, None).unwrap();
+            assert!(packed.len() < 1 << 20, "it is small while it is packed");
+            (snapshots.take_copy(request, packed.into(), BTreeSet::new()).await, tree.fingerprint())
+        };
+        let (taken, fingerprint) = copy(1 << 19).await;
+        taken.unwrap();
+        assert!(snapshots.has(&key, &fingerprint));
+        let (refused, fingerprint) = copy(3 << 20).await;
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("1048576 bytes"), "{error}");
+        assert!(!snapshots.has(&key, &fingerprint));
     }
 }

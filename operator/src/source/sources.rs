@@ -13,10 +13,12 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use crate::load::metrics::LoadMetrics;
-use crate::load::turns::{Turn, TurnLimits, Turns};
+use crate::load::turns::{TurnLimits, Turns};
 use crate::source::credentials::{credentials, signature_policy};
 use crate::source::custom_rules::CustomRules;
+use crate::source::disk::DiskShares;
 use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
+use crate::source::poll_turn::PollTurn;
 use crate::source::record::DuePoll;
 use crate::source::recovery::{at_revision, recover};
 use crate::source::snapshots::Snapshots;
@@ -25,25 +27,31 @@ use crate::workspace_key::WorkspaceKey;
 /// The way to all sources, and the content that was read from them.
 pub(crate) struct Sources {
     client: Client,
-    reader: Reader,
+    reader: Arc<Reader>,
     custom_rules: CustomRules,
     snapshots: Arc<Snapshots>,
     polls: Turns<String>,
+    disk: Arc<DiskShares>,
+    limits: PollLimits,
     load: LoadMetrics,
 }
 
-/// The number of polls at once: in all, and of one namespace.
+/// The number of polls at once, in all and of one namespace, and what a namespace may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollLimits {
     /// In all.
     pub(crate) at_once: usize,
     /// Of one namespace.
     pub(crate) per_namespace: usize,
+    /// The workspaces of one namespace that are polled. Younger ones are not.
+    pub(crate) workspaces: usize,
+    /// The bytes of snapshots, repositories, and archives of one namespace on the disk.
+    pub(crate) disk_bytes: u64,
 }
 
 impl Default for PollLimits {
     fn default() -> Self {
-        Self { at_once: 16, per_namespace: 4 }
+        Self { at_once: 16, per_namespace: 4, workspaces: 1_000, disk_bytes: 1 << 30 }
     }
 }
 
@@ -62,18 +70,27 @@ impl Sources {
         limits: PollLimits,
         load: LoadMetrics,
     ) -> Self {
-        let polls = Turns::new(TurnLimits {
+        let turns = TurnLimits {
             at_once: limits.at_once,
             per_key: limits.per_namespace,
             waiting: WAITING_POLLS,
             waiting_per_key: WAITING_POLLS,
-        });
-        Self { client, reader, custom_rules, snapshots: Arc::new(snapshots), polls, load }
+        };
+        // As many again may wait for a host that is slow: such a poll takes a process of git, and little else.
+        let polls = Turns::with_lingering(turns, limits.at_once);
+        let snapshots = Arc::new(snapshots);
+        let disk = Arc::new(DiskShares::new(limits.disk_bytes, snapshots.clone()));
+        Self { client, reader: Arc::new(reader), custom_rules, snapshots, polls, disk, limits, load }
     }
 
     /// Counts what is refused because of a limit.
     pub(crate) fn load(&self) -> &LoadMetrics {
         &self.load
+    }
+
+    /// The number of workspaces of one namespace that are polled.
+    pub(crate) fn workspaces_per_namespace(&self) -> usize {
+        self.limits.workspaces
     }
 
     /// The content on disk.
@@ -94,8 +111,10 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<PollResult, PollError> {
         let result = self.run(spec, due, key).await;
-        if matches!(result, Err(PollError::Crowded(_))) {
-            self.load.refused("polls");
+        match &result {
+            Err(PollError::Crowded(_)) => self.load.refused("polls"),
+            Err(error @ PollError::DiskFull(_)) => self.load.refused(error.code()),
+            _ => {}
         }
         log(&result);
         result
@@ -117,10 +136,23 @@ impl Sources {
             Ok::<_, PollError>((self.access(spec, source, key).await?, signatures))
         };
         let (access, signatures) = timeout(limit, secrets).await.map_err(|_| PollError::TimedOut(limit))??;
-        let custom_rules = self.custom_rules.clone();
-        let fail_on = spec.fail_on();
-        let poll = Poll { access, signatures, age, timeout: limit, began, fail_on, custom_rules, known };
-        poll.run(&self.reader, self.snapshots.store(key)?, &key.namespace, turn).await
+        self.make_room(&key.namespace).await;
+        let (custom_rules, fail_on) = (self.custom_rules.clone(), spec.fail_on());
+        let (disk, namespace) = (self.disk.clone(), key.namespace.clone());
+        let poll =
+            Poll { access, signatures, age, timeout: limit, began, fail_on, custom_rules, known, disk, namespace };
+        let polled = poll.run(&self.reader, self.snapshots.store(key)?, turn);
+        self.reader.charged_to(&key.namespace, Box::pin(polled)).await
+    }
+
+    /// Removes what is kept for a namespace beyond its share of the disk. The readings that are under way may exceed it:
+    /// each by one transfer and one repository.
+    async fn make_room(&self, namespace: &str) {
+        let (disk, reader, load) = (self.disk.clone(), self.reader.clone(), self.load.clone());
+        let namespace = namespace.to_owned();
+        let made = tokio::task::spawn_blocking(move || disk.make_room(&namespace, &reader, &load));
+        // Without room, the poll itself says what is wrong.
+        let _ = made.await;
     }
 
     /// Reads the source of `spec` at `revision`, and keeps its content if that is the content of `fingerprint`. Returns
@@ -135,17 +167,18 @@ impl Sources {
         let limit: Duration = spec.timeout();
         let recovered = async {
             // After the loss of a disk every workspace reads its source again.
-            let _turn = self.take_turn(key).await?;
+            let mut turn = self.take_turn(key).await?;
             let Some(source) = at_revision(&spec.source, revision) else { return Ok(false) };
             let access = self.access(spec, source, key).await?;
-            recover(access, fingerprint, &self.reader, self.snapshots.store(key)?).await
+            let recovered = recover(access, fingerprint, &self.reader, self.snapshots.store(key)?);
+            turn.reading(Box::pin(self.reader.charged_to(&key.namespace, recovered))).await
         };
         timeout(limit, recovered).await.unwrap_or(Err(PollError::TimedOut(limit)))
     }
 
     /// Waits until a source of this workspace's namespace may be read.
-    async fn take_turn(&self, key: &WorkspaceKey) -> Result<Turn<String>, PollError> {
-        self.polls.take(&key.namespace).await.map_err(|_| PollError::Crowded("polls"))
+    async fn take_turn(&self, key: &WorkspaceKey) -> Result<PollTurn, PollError> {
+        PollTurn::take(&self.polls, &key.namespace).await.map_err(|_| PollError::Crowded("polls"))
     }
 
     /// Returns `source` with the credentials that open it for this workspace.
@@ -177,13 +210,17 @@ mod tests {
 
     use axum::http::{Request, Response};
     use kube::client::Body;
-    use rototo_source::{FileSources, ReaderOptions};
+    use rototo_source::{FileSources, Limits, ReaderOptions};
     use serde_json::json;
     use tokio::net::TcpListener;
 
     use super::*;
 
     fn sources(folder: &std::path::Path, custom_rules: CustomRules) -> Arc<Sources> {
+        limited_sources(folder, custom_rules, PollLimits::default())
+    }
+
+    fn limited_sources(folder: &std::path::Path, custom_rules: CustomRules, limits: PollLimits) -> Arc<Sources> {
         let unused = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()));
         let reader = ReaderOptions {
             cache_dir: Some(folder.join("git")),
@@ -191,10 +228,9 @@ mod tests {
             ..ReaderOptions::default()
         };
         let client = Client::new(tower::service_fn(unused), "default");
-        let snapshots = Snapshots::new(folder.join("snapshots"));
+        let snapshots = Snapshots::new(folder.join("snapshots"), Limits::default());
         let reader = Reader::new(reader).unwrap();
-        let (limits, load) = (PollLimits::default(), LoadMetrics::default());
-        Arc::new(Sources::new(client, reader, custom_rules, snapshots, limits, load))
+        Arc::new(Sources::new(client, reader, custom_rules, snapshots, limits, LoadMetrics::default()))
     }
 
     async fn poll(sources: &Sources, source: &str, key: &WorkspaceKey, timeout: &str) -> Result<PollResult, PollError> {
@@ -228,6 +264,102 @@ mod tests {
         let local = format!("file://{}", workspace.display());
         poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
         polls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hosts_of_several_namespaces_that_drip_do_not_hold_up_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = sources(folder.path(), CustomRules::off());
+        let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = format!("https://{}/config.tar.gz", host.local_addr().unwrap());
+        let mut polls = Vec::new();
+        for number in 0..16 {
+            let (sources, source) = (sources.clone(), source.clone());
+            let key = key(&format!("greedy-{}", number / 4), number);
+            polls.push(tokio::spawn(async move { poll(&sources, &source, &key, "1h").await }));
+        }
+        while sources.polls.taken() < 16 {
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
+        let turn = sources.take_turn(&key("other", 0)).await.unwrap();
+        assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
+        drop(turn);
+        polls.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn workspaces_of_several_namespaces_that_wait_for_custom_rules_do_not_hold_up_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let custom_rules = CustomRules::run_by("/nonexistent".into());
+        let sources = sources(folder.path(), custom_rules.clone());
+        let workspace = folder.path().join("workspace");
+        std::fs::create_dir_all(workspace.join("lint")).unwrap();
+        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        std::fs::write(workspace.join("lint/rule.lua"), "return {}\n").unwrap();
+        let local = format!("file://{}", workspace.display());
+        // Rules of four namespaces that run, and of each four workspaces that wait.
+        let mut held = Vec::new();
+        for number in 0..4 {
+            let namespace = format!("greedy-{number}");
+            held.push(custom_rules.turn(&namespace).await.unwrap());
+            for _ in 0..4 {
+                held.push(custom_rules.queue(&namespace).await.unwrap());
+            }
+        }
+        let mut polls = Vec::new();
+        for number in 0..32 {
+            let (sources, local) = (sources.clone(), local.clone());
+            let key = key(&format!("greedy-{}", number / 8), number);
+            polls.push(tokio::spawn(async move { poll(&sources, &local, &key, "5m").await }));
+        }
+        while custom_rules.waiting() < 32 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sources.polls.taken(), 0);
+        let plain = folder.path().join("plain");
+        std::fs::create_dir_all(&plain).unwrap();
+        std::fs::write(plain.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        poll(&sources, &format!("file://{}", plain.display()), &key("other", 0), "1m").await.unwrap();
+        // And those that waited are linted once it is their turn.
+        drop(held);
+        for poll in polls {
+            poll.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_fills_its_share_of_the_disk_publishes_nothing_new_and_others_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = PollLimits { disk_bytes: 300_000, ..PollLimits::default() };
+        let sources = limited_sources(folder.path(), CustomRules::off(), limits);
+        let workspace = folder.path().join("workspace");
+        std::fs::create_dir_all(workspace.join("schemas")).unwrap();
+        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
+        let local = format!("file://{}", workspace.display());
+        let change = || {
+            let noise: String = (0..100_000).map(|_| fastrand::alphanumeric()).collect();
+            let variable = format!(
+                "schema_version = 1\ntype = \"string\"\n[values]\na = \"{noise}\"\n[resolve]\ndefault = \"a\"\n"
+            );
+            std::fs::create_dir_all(workspace.join("variables")).unwrap();
+            std::fs::write(workspace.join("variables/a.toml"), variable).unwrap();
+        };
+        let mut refused = None;
+        for number in 0..10 {
+            change();
+            match poll(&sources, &local, &key("greedy", number), "1m").await {
+                Ok(polled) => assert_eq!(polled.candidate.verdict, LintVerdict::Accepted),
+                Err(error) => refused = refused.or(Some((number, error))),
+            }
+        }
+        let (number, error) = refused.unwrap();
+        assert!((2..5).contains(&number) && matches!(error, PollError::DiskFull(_)), "{number} {error}");
+        assert_eq!((error.reason(), error.is_transient()), ("LimitReached", true));
+        assert!(sources.load.requests_refused("disk_of_namespace") > 0);
+        poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
+        // What it has already is read as ever.
+        assert!(sources.snapshots.bytes_of("greedy") < 300_000);
     }
 
     #[tokio::test]

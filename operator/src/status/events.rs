@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use rototo_api::condition::{CONVERGED, LINT_PASSED, PUBLISHED, READY, reason};
 use rototo_api::workspace::{HeldStatus, RototoWorkspaceStatus};
 
+use crate::status::short::bounded;
+
 /// An Event for people who run `kubectl describe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceEvent {
@@ -14,6 +16,9 @@ pub struct WorkspaceEvent {
     /// One sentence.
     pub message: String,
 }
+
+/// The longest note of an Event, in bytes, that the API server takes.
+const NOTE: usize = 1024;
 
 /// The severity, which Kubernetes calls the Event's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,14 @@ impl WorkspaceEvent {
     pub fn marker_put_back(fingerprint: &str) -> Self {
         let message = format!("somebody else had changed the marker; it names {fingerprint} again, under a new time");
         warning(reason::MARKER_PUT_BACK, message)
+    }
+
+    /// The Event of a call that was refused because the Secret of the webhook can't be used. No status shows it: polls go
+    /// on.
+    #[must_use]
+    pub fn webhook_unusable(why: &str) -> Self {
+        let message = format!("calls of the git host are refused, and changes wait for the next poll: {why}");
+        warning(reason::WEBHOOK_UNUSABLE, bounded(&message, NOTE))
     }
 }
 

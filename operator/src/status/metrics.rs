@@ -39,6 +39,8 @@ pub struct Metrics {
     reconciles_overdue: Gauge,
     reconciles_given_up: Counter,
     namespaces_watched: Family<NamespaceLabels, Gauge>,
+    certificate_end: Gauge,
+    certificate_unusable: Gauge,
 }
 
 /// One overdue reconcile. It counts as overdue until this is dropped.
@@ -144,8 +146,23 @@ impl Metrics {
             "1 for each namespace that is watched, and 0 for each that can't be",
             namespaces_watched.clone(),
         );
+        let certificate_end = Gauge::default();
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "The end of the certificate that is served, in Unix time",
+            Unit::Seconds,
+            certificate_end.clone(),
+        );
+        let certificate_unusable = Gauge::default();
+        registry.register(
+            "certificate_unusable",
+            "1 where the Secret with the operator's certificate can't be used, and else 0",
+            certificate_unusable.clone(),
+        );
         Self {
             registry,
+            certificate_end,
+            certificate_unusable,
             propagation,
             processes,
             polls,
@@ -219,6 +236,12 @@ impl Metrics {
     /// A marker that somebody else had changed was put back.
     pub fn put_back(&self) {
         self.put_back.inc();
+    }
+
+    /// The Secret with the operator's certificate was read. The certificate that is served ends at `end`.
+    pub(crate) fn certificate(&self, end: Option<Timestamp>, unusable: bool) {
+        self.certificate_end.set(end.map_or(0, Timestamp::as_second));
+        self.certificate_unusable.set(unusable.into());
     }
 
     /// A reconcile takes long. It counts as overdue until the returned value is dropped.

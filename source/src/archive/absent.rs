@@ -32,6 +32,14 @@ impl Archive {
         match *self {}
     }
 
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn discard(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, SourceFault> {
         match *self {}
     }

@@ -13,6 +13,7 @@ mod unpack;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rototo_engine::Tree;
@@ -35,6 +36,8 @@ pub(crate) struct Archive {
     limits: Limits,
     directory: PathBuf,
     state: Mutex<ArchiveState>,
+    /// The bytes of the last download.
+    kept_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -61,7 +64,14 @@ impl Archive {
         limits: Limits,
     ) -> Result<Self, ArchiveFault> {
         let http = Http::new(source.url(), credentials, Routes::new(egress.clone(), proxy), hosts, &limits)?;
-        Ok(Self { http, format: source.format(), limits, directory, state: Mutex::default() })
+        Ok(Self {
+            http,
+            format: source.format(),
+            limits,
+            directory,
+            state: Mutex::default(),
+            kept_bytes: AtomicU64::new(0),
+        })
     }
 
     /// Returns the version of the archive, from a request that was made at `since` or later.
@@ -71,6 +81,19 @@ impl Archive {
             Some((asked, answer)) if *asked >= since => answer.clone(),
             _ => self.revalidate(&mut state).await,
         }
+    }
+
+    /// Returns the bytes of the last download, which is on the disk.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Removes the last download, unless it is being used.
+    pub(crate) fn discard(&self) -> bool {
+        let Ok(mut state) = self.state.try_lock() else { return false };
+        state.kept = None;
+        self.kept_bytes.store(0, Ordering::Relaxed);
+        true
     }
 
     /// Returns the documents of `version` below `subdirectory`.
@@ -102,6 +125,8 @@ impl Archive {
         let answer = match self.http.get(known, &self.directory).await {
             Ok(ArchiveResponse::Fresh(download)) => {
                 let version = download.version();
+                let bytes = download.file.metadata().map_or(0, |data| data.len());
+                self.kept_bytes.store(bytes, Ordering::Relaxed);
                 if state.kept.as_ref().is_none_or(|kept| kept.version != version) {
                     state.kept = Some(CachedArchive { version: version.clone(), download, trees: HashMap::new() });
                 }

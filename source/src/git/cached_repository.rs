@@ -38,6 +38,11 @@ impl CachedRepository {
         &self.path
     }
 
+    /// Returns the bytes of the packs, finished or not.
+    pub(super) fn bytes(&self) -> u64 {
+        PackFile::all(&self.path).iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
+    }
+
     /// Makes the repository if it does not exist, has had too many fetches, or is too large.
     pub(super) fn prepare(&self) -> Result<(), SourceFault> {
         self.remove_unfinished();

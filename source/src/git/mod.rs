@@ -22,6 +22,7 @@ mod stderr;
 mod trees;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rototo_engine::Tree;
@@ -50,6 +51,8 @@ pub(crate) struct Remote {
     limits: Limits,
     answers: Mutex<RefCache>,
     contents: Mutex<Contents>,
+    /// The bytes of the cached repository after its last transfer.
+    kept_bytes: AtomicU64,
 }
 
 struct Contents {
@@ -57,11 +60,25 @@ struct Contents {
     trees: Trees,
 }
 
+/// Counts the bytes of a cached repository when a use of it ends, also one that is given up.
+struct KeptBytes<'a> {
+    kept: &'a CachedRepository,
+    bytes: &'a AtomicU64,
+}
+
+impl Drop for KeptBytes<'_> {
+    fn drop(&mut self) {
+        self.bytes.store(self.kept.bytes(), Ordering::Relaxed);
+    }
+}
+
 impl Remote {
     /// Makes the repository that `program` talks to, with its cache in the directory `cached_repository`.
     pub(crate) fn new(program: Program, kept: PathBuf, limits: Limits) -> Self {
-        let contents = Contents { kept: CachedRepository::new(kept, limits.git_cache_bytes), trees: Trees::default() };
-        Self { program, limits, answers: Mutex::default(), contents: Mutex::new(contents) }
+        let kept = CachedRepository::new(kept, limits.git_cache_bytes);
+        let kept_bytes = AtomicU64::new(kept.bytes());
+        let contents = Mutex::new(Contents { kept, trees: Trees::default() });
+        Self { program, limits, answers: Mutex::default(), contents, kept_bytes }
     }
 
     /// Returns the commit of `reference`, from a request that was made at `since` or later.
@@ -89,12 +106,29 @@ impl Remote {
             return Ok(tree);
         }
         let place = CommitDirectory { commit, reference, subdirectory };
+        let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
         let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
         documents::read(&self.program, &self.limits, kept, trees, place).await
+    }
+
+    /// Returns the bytes of the cached repository on the disk.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Removes the cached repository from the disk, unless it is being used.
+    pub(crate) fn discard(&self) -> bool {
+        let Ok(contents) = self.contents.try_lock() else { return false };
+        let discarded = contents.kept.discard();
+        self.kept_bytes.store(contents.kept.bytes(), Ordering::Relaxed);
+        if let Err(error) = &discarded {
+            tracing::warn!(%error, "the kept copy of a repository could not be removed");
+        }
+        discarded.is_ok()
     }
 
     /// Verifies that `commit` is signed as `policy` asks. Returns the signer. The commit is fetched again if the cached
@@ -107,6 +141,7 @@ impl Remote {
     ) -> Result<String, SourceFault> {
         let Contents { kept, .. } = &mut *self.contents.lock().await;
         let kept = &*kept;
+        let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
         let place = CommitDirectory { commit, reference, subdirectory: None };
         let verify = async || {
             documents::bring(&self.program, &self.limits, kept, place).await?;

@@ -33,7 +33,7 @@ pub(super) async fn verify(
     reference: &GitReference,
     policy: &SignaturePolicy,
 ) -> Result<String, SourceFault> {
-    let trusted = TrustedFiles::write(policy).map_err(|error| disk(&std::env::temp_dir(), &error))?;
+    let trusted = TrustedFiles::write(policy).await.map_err(|error| disk(&std::env::temp_dir(), &error))?;
     let check = SignatureCheck { program, repository: kept.path(), trusted };
     let mut signer = String::new();
     if policy.objects().includes_tag() {
@@ -168,7 +168,13 @@ fn shown(text: &str) -> String {
 struct TrustedFiles(TempDir);
 
 impl TrustedFiles {
-    fn write(policy: &SignaturePolicy) -> io::Result<Self> {
+    /// Writes the files on another thread: the disk may be slow.
+    async fn write(policy: &SignaturePolicy) -> io::Result<Self> {
+        let policy = policy.clone();
+        tokio::task::spawn_blocking(move || Self::write_now(&policy)).await.map_err(io::Error::other)?
+    }
+
+    fn write_now(policy: &SignaturePolicy) -> io::Result<Self> {
         let files = Self(tempfile::Builder::new().prefix("rototo-signers-").tempdir()?);
         fs::write(files.0.path().join("allowed_signers"), policy.ssh_signers())?;
         fs::write(files.0.path().join("keyring.gpg"), policy.keyring())?;

@@ -34,6 +34,16 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
+    /// Returns all values, without recording a request.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(|(value, _)| value)
+    }
+
+    /// Returns all values, without recording a request.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut().map(|(value, _)| value)
+    }
+
     /// Adds or replaces a value, and records a request for it.
     pub(crate) fn insert(&mut self, key: K, value: V, now: Instant) {
         self.entries.insert(key, (value, now));

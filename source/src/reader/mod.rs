@@ -2,6 +2,7 @@
 //! that version.
 
 mod cache;
+mod charged;
 mod layers;
 mod local;
 mod options;
@@ -125,6 +126,26 @@ impl Reader {
     pub async fn read(&self, access: impl Into<Access>) -> Result<(PinnedSource, Tree), SourceError> {
         let pinned = self.pin(access).await?;
         self.fetch_layers(&pinned).await
+    }
+
+    /// Runs `work`, which reads with this reader, for `owner`: what is kept on the disk for it is charged to `owner`.
+    pub async fn charged_to<T>(&self, owner: &str, work: impl Future<Output = T>) -> T {
+        charged::charged_to(owner, work).await
+    }
+
+    /// Returns the bytes of all repositories and downloads on the disk for which `owner` has asked within the last hour.
+    #[must_use]
+    pub fn kept_bytes(&self, owner: &str) -> u64 {
+        self.single.kept_bytes(owner)
+    }
+
+    /// Removes what is kept on the disk for `owner`, beginning with what it has not asked for for the longest time, until
+    /// it is charged for at most `bytes`. Leaves what is being used. What others have asked for stays, and is no longer
+    /// charged to `owner` until it asks again. Returns the number of repositories and downloads.
+    ///
+    /// Nothing of it is lost: the next reading that needs it transfers it again.
+    pub fn evict(&self, owner: &str, bytes: u64) -> usize {
+        self.single.evict(owner, bytes)
     }
 
     /// Returns the number of requests to git hosts since this reader was made, by kind and outcome.

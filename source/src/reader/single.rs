@@ -15,6 +15,7 @@ use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
+use crate::reader::charged::{Charged, KeptCopy};
 use crate::reader::local;
 use crate::reader::options::{FileSources, ReaderOptions};
 use crate::signatures::SignaturePolicy;
@@ -31,9 +32,12 @@ pub(crate) struct SingleReader {
     hosts: Hosts,
     requests: Arc<Requests>,
     /// By the names of their directories, so that each directory has one lock.
-    remotes: Mutex<Recent<Digest, Arc<Remote>>>,
-    archives: Mutex<Recent<(RemoteUrl, Credentials), Arc<Archive>>>,
+    remotes: Mutex<Recent<Digest, Shared<Remote>>>,
+    archives: Mutex<Recent<(RemoteUrl, Credentials), Shared<Archive>>>,
 }
+
+/// Something that callers share, with those who are charged for it.
+type Shared<T> = (Arc<T>, Charged);
 
 impl SingleReader {
     pub(crate) fn new(options: ReaderOptions) -> Result<Self, SourceError> {
@@ -151,15 +155,19 @@ impl SingleReader {
         let opened = credentials.for_address(url).digest();
         let user = url.user().unwrap_or_default();
         let name = Digest::of(format!("{opened} {user} {}", url.without_secrets()).as_bytes());
-        if let Some(remote) = remotes.touch(&name, now).cloned() {
-            return (remote, remotes.forget(now));
+        if let Some((remote, charged)) = remotes.touch(&name, now) {
+            charged.note(now);
+            let remote = remote.clone();
+            return (remote, forgotten(&mut remotes, now));
         }
         let kept = self.directory.path().join(format!("{name}.git"));
         let (way, requests) = ((self.git, self.egress.clone(), self.proxy.clone()), self.requests.clone());
         let program = Program::new(url, credentials, way, &self.hosts, requests, &self.limits);
         let remote = Arc::new(Remote::new(program, kept, self.limits.clone()));
-        remotes.insert(name, Arc::clone(&remote), now);
-        (remote, remotes.forget(now))
+        let mut charged = Charged::default();
+        charged.note(now);
+        remotes.insert(name, (Arc::clone(&remote), charged), now);
+        (remote, forgotten(&mut remotes, now))
     }
 
     /// Returns the archive of `source`, which belongs to these credentials alone.
@@ -169,15 +177,91 @@ impl SingleReader {
         // A file without a name is removed with its last user.
         archives.forget(now);
         let key = (source.url().clone(), credentials.clone());
-        if let Some(archive) = archives.touch(&key, now) {
+        if let Some((archive, charged)) = archives.touch(&key, now) {
+            charged.note(now);
             return Ok(Arc::clone(archive));
         }
         let (directory, limits) = (self.directory.path().to_owned(), self.limits.clone());
         let archive =
             Archive::new(source, credentials, (&self.egress, self.proxy.as_ref()), &self.hosts, directory, limits)?;
         let archive = Arc::new(archive);
-        archives.insert(key, Arc::clone(&archive), now);
+        let mut charged = Charged::default();
+        charged.note(now);
+        archives.insert(key, (Arc::clone(&archive), charged), now);
         Ok(archive)
+    }
+
+    /// Returns the bytes on the disk that are charged to `owner`.
+    pub(crate) fn kept_bytes(&self, owner: &str) -> u64 {
+        self.kept_for(owner).iter().map(|(_, copy)| copy.bytes()).sum()
+    }
+
+    /// Returns the copies that are charged to `owner`, the one that it has not asked for for the longest time first.
+    fn kept_for(&self, owner: &str) -> Vec<(Instant, KeptCopy)> {
+        let mut copies = Vec::new();
+        let remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_git = remotes.values().filter_map(|(remote, charged)| {
+            charged.asked_by(owner).map(|asked| (asked, KeptCopy::Git(Arc::clone(remote))))
+        });
+        copies.extend(of_git);
+        drop(remotes);
+        let archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_archives = archives.values().filter_map(|(archive, charged)| {
+            charged.asked_by(owner).map(|asked| (asked, KeptCopy::Archive(Arc::clone(archive))))
+        });
+        copies.extend(of_archives);
+        drop(archives);
+        copies.sort_by_key(|(asked, _)| *asked);
+        copies
+    }
+
+    /// Removes copies that are charged to `owner` until at most `bytes` are. Returns their number.
+    pub(crate) fn evict(&self, owner: &str, bytes: u64) -> usize {
+        let copies = self.kept_for(owner);
+        let mut charged: u64 = copies.iter().map(|(_, copy)| copy.bytes()).sum();
+        let mut evicted = 0;
+        for (_, copy) in copies {
+            let own = copy.bytes();
+            if charged <= bytes {
+                break;
+            }
+            if own == 0 {
+                continue;
+            }
+            if !self.is_charged_to_others(&copy, owner) && !copy.discard() {
+                continue;
+            }
+            self.forget(&copy, owner);
+            charged = charged.saturating_sub(own);
+            evicted += 1;
+        }
+        evicted
+    }
+
+    fn is_charged_to_others(&self, copy: &KeptCopy, owner: &str) -> bool {
+        self.with_charged(copy, |charged| charged.is_charged_to_others(owner))
+    }
+
+    fn forget(&self, copy: &KeptCopy, owner: &str) {
+        self.with_charged(copy, |charged| {
+            charged.forget(owner);
+            false
+        });
+    }
+
+    fn with_charged(&self, copy: &KeptCopy, with: impl FnOnce(&mut Charged) -> bool) -> bool {
+        match copy {
+            KeptCopy::Git(remote) => {
+                let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = remotes.values_mut().find(|(known, _)| Arc::ptr_eq(known, remote));
+                found.is_some_and(|(_, charged)| with(charged))
+            }
+            KeptCopy::Archive(archive) => {
+                let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = archives.values_mut().find(|(known, _)| Arc::ptr_eq(known, archive));
+                found.is_some_and(|(_, charged)| with(charged))
+            }
+        }
     }
 
     async fn read_local(&self, path: PathBuf) -> Result<Tree, SourceFault> {
@@ -186,6 +270,10 @@ impl SingleReader {
         let reading = tokio::task::spawn_blocking(move || local::read(&path, &limits));
         reading.await.map_err(|error| SourceFault::Disk { path: shown, error: error.to_string() })?
     }
+}
+
+fn forgotten(remotes: &mut Recent<Digest, Shared<Remote>>, now: Instant) -> Vec<Arc<Remote>> {
+    remotes.forget(now).into_iter().map(|(remote, _)| remote).collect()
 }
 
 #[cfg(test)]

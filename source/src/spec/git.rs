@@ -20,6 +20,10 @@ impl GitSource {
             return Err(InvalidUrl::Query.into());
         }
         let Fragment { reference, subdirectory } = Fragment::parse(fragment);
+        // The text of a source is read again as the same source, and it leaves out an empty directory behind a ref.
+        if reference.trim_end() != reference {
+            return Err(InvalidSource::ControlCharacter);
+        }
         let reference = reference.parse()?;
         Ok(Self { remote, reference, subdirectory: fragment::below(subdirectory)? })
     }

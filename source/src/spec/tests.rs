@@ -119,6 +119,7 @@ fn kubernetes_sources_name_a_workspace() {
 fn insecure_and_unknown_schemes_are_refused() {
     refused("git+https://host/r#main:a\u{a0}/", &InvalidSource::ControlCharacter);
     refused("git+https://host/r #", &InvalidSource::ControlCharacter);
+    refused("git+ssh://t/t#90gi/e/dL/#\u{a0}\u{a0}:", &InvalidSource::ControlCharacter);
     refused("https://host/r.zip#:a /", &InvalidSource::ControlCharacter);
     for scheme in ["http", "git+http", "git"] {
         refused(&format!("{scheme}://h/r.zip"), &InvalidSource::Insecure(scheme.to_owned()));

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::http::connections::activity::Activity;
+use crate::http::connections::drain::DrainPlaces;
 use crate::http::connections::open::{Connections, Full, Peer};
 use crate::http::connections::service::GuardedService;
 use crate::http::connections::stream::GuardedStream;
@@ -24,13 +25,14 @@ pub(super) struct Gate {
     load: LoadMetrics,
     refused: Refused,
     connections: Arc<Connections>,
+    drains: DrainPlaces,
 }
 
 impl Gate {
     /// Makes the entrance of the listener that is called `name` in metrics. It calls `refused` for each connection that it
     /// refuses.
     pub(super) fn new(name: &'static str, limits: Arc<ConnectionLimits>, load: LoadMetrics, refused: Refused) -> Self {
-        Self { name, limits, load, refused, connections: Arc::default() }
+        Self { name, limits, load, refused, connections: Arc::default(), drains: DrainPlaces::default() }
     }
 
     fn enter(&self, stream: TcpStream, routes: Router) -> io::Result<(GuardedStream, GuardedService)> {
@@ -48,7 +50,7 @@ impl Gate {
         })?;
         // An answer is one write or a few large ones: waiting for more to send would only delay its end.
         let _ = stream.set_nodelay(true);
-        let service = GuardedService::new(routes, activity.clone(), peer, self.limits.sent_within);
+        let service = GuardedService::new(routes, activity.clone(), peer, self.limits.sent_within, self.drains.clone());
         let (load, name) = (self.load.clone(), self.name);
         let closed = move |reason| load.connection_refused(name, reason);
         Ok((GuardedStream::new(stream, activity, self.limits.clone(), place, closed), service))

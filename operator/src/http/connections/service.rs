@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use crate::http::connections::activity::Activity;
-use crate::http::connections::drain::DrainedBody;
+use crate::http::connections::drain::{DrainPlaces, DrainedBody};
 use crate::http::connections::open::Peer;
 
 /// Something that a response keeps until it has been sent, such as a turn.
@@ -42,6 +42,7 @@ pub(super) struct GuardedService {
     activity: Arc<Activity>,
     peer: Peer,
     sent_within: Duration,
+    drains: DrainPlaces,
 }
 
 /// A request that is worked on, or whose answer is being sent.
@@ -52,8 +53,14 @@ struct OpenRequest {
 }
 
 impl GuardedService {
-    pub(super) fn new(routes: Router, activity: Arc<Activity>, peer: Peer, sent_within: Duration) -> Self {
-        Self { routes, activity, peer, sent_within }
+    pub(super) fn new(
+        routes: Router,
+        activity: Arc<Activity>,
+        peer: Peer,
+        sent_within: Duration,
+        drains: DrainPlaces,
+    ) -> Self {
+        Self { routes, activity, peer, sent_within, drains }
     }
 }
 
@@ -73,7 +80,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.activity.request_began(request.version() == Version::HTTP_2);
         let mut open = OpenRequest { activity: self.activity.clone(), answer: None, _kept: None };
-        let mut request = request.map(|body| Body::new(DrainedBody::new(Body::new(body))));
+        let drains = self.drains.clone();
+        let mut request = request.map(|body| Body::new(DrainedBody::new(Body::new(body), drains)));
         request.extensions_mut().insert(self.peer);
         let (routes, sent_within) = (self.routes.clone(), self.sent_within);
         Box::pin(async move {

@@ -37,7 +37,7 @@ pub(super) type Keys = Arc<Vec<Vec<u8>>>;
 /// The keys of all webhooks.
 pub(super) struct WebhookKeys {
     client: Client,
-    known: Remembered<Option<Keys>>,
+    known: Remembered<Result<Keys, Arc<str>>>,
     reads: Turns<Digest>,
 }
 
@@ -53,32 +53,41 @@ impl WebhookKeys {
             Some(known) => known,
             None => self.read_once(name, key, secret).await,
         };
-        keys.ok_or_else(|| WebhookRefusal::NoKeys(secret.to_owned()))
+        keys.map_err(|why| WebhookRefusal::NoKeys { secret: secret.to_owned(), why: why.to_string() })
     }
 
     /// Reads a Secret for all calls that wait for it.
-    async fn read_once(&self, name: Digest, key: &WorkspaceKey, secret: &str) -> Option<Keys> {
-        let _turn = self.reads.take(&name).await.ok()?;
+    async fn read_once(&self, name: Digest, key: &WorkspaceKey, secret: &str) -> Result<Keys, Arc<str>> {
+        let _turn = self.reads.take(&name).await.map_err(|_| Arc::from("too many calls wait for their Secrets"))?;
         if let Some(known) = self.known.get(&name, Instant::now()) {
             return known;
         }
-        let read = self.read_now(key, secret).await;
-        let bytes = read.iter().flat_map(|keys| keys.iter()).map(Vec::len).sum();
+        let read: Result<Keys, Arc<str>> = self.read_now(key, secret).await.map_err(Arc::from);
+        let bytes = match &read {
+            Ok(keys) => keys.iter().map(Vec::len).sum(),
+            Err(why) => why.len(),
+        };
         self.known.put(name, read.clone(), bytes, Instant::now() + KEYS_LAST);
         read
     }
 
-    async fn read_now(&self, key: &WorkspaceKey, secret: &str) -> Option<Keys> {
+    async fn read_now(&self, key: &WorkspaceKey, secret: &str) -> Result<Keys, String> {
         let reading = credentials::read(&self.client, key, "spec.webhook.secretRef", secret);
-        let error = match timeout(READ_WITHIN, reading).await {
-            Ok(Ok(found)) => return Some(Arc::new(keys(found))),
+        let why = match timeout(READ_WITHIN, reading).await {
+            Ok(Ok(found)) => match keys(found) {
+                none if none.is_empty() => format!(
+                    "the Secret {secret} of spec.webhook.secretRef has no value of at least {SHORTEST_KEY} bytes under a \
+                     name that begins with `{KEY_NAMES}`"
+                ),
+                keys => return Ok(Arc::new(keys)),
+            },
             // Of a Secret that it may not read, this names the command that grants it.
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {READ_WITHIN:?}"),
+            Err(_) => format!("reading the Secret {secret} got no answer within {READ_WITHIN:?}"),
         };
         let WorkspaceKey { namespace, name } = key;
-        tracing::warn!(error, namespace, name, secret, "the keys of a webhook can't be read");
-        None
+        tracing::warn!(error = why, namespace, name, secret, "the keys of a webhook can't be read");
+        Err(why)
     }
 }
 

@@ -87,8 +87,13 @@ pub enum WebhookRefusal {
     )]
     WrongProof(&'static str),
     /// The keys can't be read.
-    #[error("the Secret `{0}` with the webhook's keys can't be read; try again")]
-    NoKeys(String),
+    #[error("the Secret `{secret}` with the webhook's keys can't be used; try again")]
+    NoKeys {
+        /// The name of the Secret.
+        secret: String,
+        /// The reason, which strangers are not told.
+        why: String,
+    },
 }
 
 /// What a valid call is about.

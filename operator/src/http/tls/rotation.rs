@@ -1,0 +1,248 @@
+//! The next step of the Secret with the operator's certificate. [`step`] is pure.
+//!
+//! An authority is replaced in three steps, each of which lasts for the overlap:
+//!
+//! | what the Secret holds | marker maps name | signs the serving certificate |
+//! |---|---|---|
+//! | authority | it | it |
+//! | authority, next | both | the authority |
+//! | previous, authority (which was the next) | both | the authority |
+//! | authority | it | it |
+//!
+//! So a process that read the marker map up to an overlap ago trusts the certificate that it meets. The first step
+//! begins to count once every marker map names both.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::http::tls::given::Given;
+use crate::http::tls::issue::{self, Leaf, days};
+
+/// The remaining days below which a serving certificate is replaced.
+const RENEW_DAYS: i64 = 120;
+/// The remaining days below which an authority is replaced: twice the life of what it signs.
+const REPLACE_DAYS: i64 = 2 * issue::SERVING_DAYS;
+/// The number of overlaps for which a marker map that can't be written holds a replacement up. One namespace must not
+/// keep all others at an authority that ends.
+const PATIENCE: i32 = 7;
+
+/// An authority of this install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// The certificates, as PEM.
+    pub(super) certificate: String,
+    /// The key. `None` if somebody else signs the serving certificate.
+    pub(super) key: Option<String>,
+    /// The proof that the replicas show to each other while this authority signs.
+    pub(super) peer_key: String,
+}
+
+/// A second authority, during a replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Other {
+    /// The authority that will sign.
+    Next {
+        authority: Authority,
+        /// The time at which it was chosen.
+        begun: Timestamp,
+        /// The time since which every marker map names it.
+        named: Option<Timestamp>,
+    },
+    /// The authority that signed until `replaced`.
+    Previous { certificate: String, peer_key: String, replaced: Timestamp },
+}
+
+/// The content of the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// The authority that has signed the serving certificate.
+    pub(super) authority: Authority,
+    pub(super) leaf: Leaf,
+    /// The names that the serving certificate is for.
+    pub(super) names: String,
+    pub(super) other: Option<Other>,
+    /// Somebody asks for another authority.
+    pub(super) asked: bool,
+}
+
+/// The facts beside the Secret.
+pub(super) struct Facts<'a> {
+    pub(super) now: Timestamp,
+    pub(super) overlap: SignedDuration,
+    /// The names that the serving certificate must be for.
+    pub(super) names: &'a str,
+    /// The number of marker maps that don't name all authorities of the Secret.
+    pub(super) unnamed: usize,
+    /// The certificate that somebody else provides, if the operator does not make its own.
+    pub(super) given: Option<&'a Given>,
+}
+
+/// The next change of the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing changes.
+    Keep,
+    /// The authority stays, and the serving certificate is replaced.
+    Renew,
+    /// The next authority is chosen.
+    Begin,
+    /// Every marker map names the next authority.
+    Named,
+    /// A marker map does not name the next authority, although all did.
+    NamedNoMore,
+    /// The next authority signs from now on.
+    Switch,
+    /// The previous authority is dropped.
+    Drop,
+}
+
+impl Held {
+    /// Returns the certificates of all authorities, the oldest first, so that the text stays when the next one signs.
+    pub(super) fn authorities(&self) -> String {
+        let own = &self.authority.certificate;
+        let with_line_end = |pem: &str| format!("{}\n", pem.trim_end());
+        match &self.other {
+            None => own.clone(),
+            Some(Other::Next { authority, .. }) => with_line_end(own) + &authority.certificate,
+            Some(Other::Previous { certificate, .. }) => with_line_end(certificate) + own,
+        }
+    }
+
+    /// Returns the proofs of replicas that are accepted. The first one is shown.
+    pub(super) fn peer_keys(&self) -> Vec<String> {
+        let other = match &self.other {
+            None => None,
+            Some(Other::Next { authority, .. }) => Some(&authority.peer_key),
+            Some(Other::Previous { peer_key, .. }) => Some(peer_key),
+        };
+        std::iter::once(&self.authority.peer_key).chain(other).cloned().collect()
+    }
+}
+
+/// Returns whether the certificate is valid for `more`.
+fn ends_after(certificate: &str, more: SignedDuration, now: Timestamp) -> bool {
+    issue::end(certificate).is_ok_and(|end| end.duration_since(now) > more)
+}
+
+/// Returns the next change of the Secret. Only the leader makes it.
+pub(super) fn step(held: &Held, facts: &Facts<'_>) -> Step {
+    let Facts { now, overlap, .. } = *facts;
+    let since = |time: Timestamp| now.duration_since(time);
+    match &held.other {
+        Some(Other::Previous { replaced, .. }) if since(*replaced) >= overlap => return Step::Drop,
+        Some(Other::Previous { .. }) => {}
+        Some(Other::Next { authority, .. }) if !is_wanted(authority, facts) => return Step::Begin,
+        Some(Other::Next { begun, named, .. }) => {
+            // Without the overlap, some processes are cut off for a moment; with a certificate that has ended, all are.
+            let ends = !ends_after(&held.leaf.certificate, overlap, now) && held.authority.key.is_none();
+            if ends || since(*begun) >= overlap.checked_mul(PATIENCE).unwrap_or(SignedDuration::MAX) {
+                return Step::Switch;
+            }
+            match named {
+                Some(_) if facts.unnamed > 0 => return Step::NamedNoMore,
+                Some(named) if *named <= now && since(*named) >= overlap => return Step::Switch,
+                // A clock that was ahead.
+                Some(named) if *named > now && facts.unnamed == 0 => return Step::Named,
+                None if facts.unnamed == 0 => return Step::Named,
+                _ => {}
+            }
+        }
+        None if is_replaced(held, facts) => return Step::Begin,
+        None => {}
+    }
+    if is_renewed(held, facts) { Step::Renew } else { Step::Keep }
+}
+
+fn is_wanted(next: &Authority, facts: &Facts<'_>) -> bool {
+    match facts.given {
+        Some(given) => next.certificate == given.authority,
+        None => next.key.is_some(),
+    }
+}
+
+fn is_replaced(held: &Held, facts: &Facts<'_>) -> bool {
+    match facts.given {
+        Some(given) => held.authority.certificate != given.authority,
+        None => {
+            let lasts = ends_after(&held.authority.certificate, days(REPLACE_DAYS), facts.now);
+            held.asked || held.authority.key.is_none() || !lasts
+        }
+    }
+}
+
+fn is_renewed(held: &Held, facts: &Facts<'_>) -> bool {
+    match facts.given {
+        Some(given) if held.authority.certificate == given.authority => held.leaf != given.leaf,
+        _ if held.authority.key.is_none() => false,
+        // While an operator with another address takes over, each would replace the other's certificate.
+        _ => !ends_after(&held.leaf.certificate, days(RENEW_DAYS), facts.now),
+    }
+}
+
+/// Returns the content of the Secret after a step.
+pub(super) fn after(held: &Held, step: Step, facts: &Facts<'_>) -> Result<Held, rcgen::Error> {
+    let mut held = held.clone();
+    match step {
+        Step::Keep => {}
+        Step::Renew => held.leaf = leaf(&held.authority, &held, facts)?,
+        Step::Begin => {
+            let authority = next(facts)?;
+            held.other = Some(Other::Next { authority, begun: facts.now, named: None });
+            held.asked = false;
+        }
+        Step::Named | Step::NamedNoMore => {
+            if let Some(Other::Next { named, .. }) = &mut held.other {
+                *named = (step == Step::Named).then_some(facts.now);
+            }
+        }
+        Step::Switch => {
+            if let Some(Other::Next { authority, .. }) = held.other.take() {
+                held.leaf = leaf(&authority, &held, facts)?;
+                let before = std::mem::replace(&mut held.authority, authority);
+                let Authority { certificate, peer_key, .. } = before;
+                held.other = Some(Other::Previous { certificate, peer_key, replaced: facts.now });
+                held.names = facts.names.to_owned();
+            }
+        }
+        Step::Drop => held.other = None,
+    }
+    if step == Step::Renew {
+        held.names = facts.names.to_owned();
+    }
+    Ok(held)
+}
+
+/// Returns the content of a Secret that has none yet.
+pub(super) fn first(facts: &Facts<'_>) -> Result<Held, rcgen::Error> {
+    let authority = next(facts)?;
+    let leaf = match (facts.given, &authority.key) {
+        (Some(given), _) => given.leaf.clone(),
+        (None, Some(key)) => signed(&authority.certificate, key, facts)?,
+        (None, None) => return Err(rcgen::Error::CouldNotParseKeyPair),
+    };
+    Ok(Held { authority, leaf, names: facts.names.to_owned(), other: None, asked: false })
+}
+
+fn next(facts: &Facts<'_>) -> Result<Authority, rcgen::Error> {
+    if let Some(given) = facts.given {
+        let peer_key = issue::random_key()?;
+        return Ok(Authority { certificate: given.authority.clone(), key: None, peer_key });
+    }
+    let (certificate, key) = issue::authority(facts.now)?;
+    let peer_key = issue::peer_key(&key);
+    Ok(Authority { certificate, key: Some(key), peer_key })
+}
+
+fn signed(authority: &str, key: &str, facts: &Facts<'_>) -> Result<Leaf, rcgen::Error> {
+    let names: Vec<String> = facts.names.split(',').map(str::to_owned).collect();
+    issue::leaf(authority, key, &names, facts.now)
+}
+
+/// Returns a new serving certificate of an authority; the one that is there if the authority has none to give.
+fn leaf(authority: &Authority, held: &Held, facts: &Facts<'_>) -> Result<Leaf, rcgen::Error> {
+    let given = facts.given.filter(|given| given.authority == authority.certificate);
+    match (given, &authority.key) {
+        (Some(given), _) => Ok(given.leaf.clone()),
+        (None, Some(key)) => signed(&authority.certificate, key, facts),
+        (None, None) => Ok(held.leaf.clone()),
+    }
+}

@@ -1,0 +1,242 @@
+//! Every phase of a replacement, and what a replica or a process meets in it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::http::tls::given::Given;
+use crate::http::tls::given::tests::{now, provided};
+use crate::http::tls::issue::{self, Leaf};
+use crate::http::tls::rotation::{Facts, Held, Other, Step, after, first, step};
+use crate::http::tls::secret;
+
+const HOST: &str = "rototo.example";
+const OVERLAP: SignedDuration = SignedDuration::from_hours(24);
+
+/// A leader with its Secret, and a clock.
+struct Install {
+    held: Held,
+    now: Timestamp,
+    given: Option<Given>,
+    unnamed: usize,
+}
+
+impl Install {
+    fn new(given: Option<Given>) -> Self {
+        let mut install = Self { held: held(&facts(now(), given.as_ref(), 0)), now: now(), given, unnamed: 0 };
+        install.restarted();
+        install
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        facts(self.now, self.given.as_ref(), self.unnamed)
+    }
+
+    /// Takes the next step after `hours`, by a leader that has just read the Secret. What a process trusted before the
+    /// step, and what it trusts afterwards, accepts the certificates of both.
+    fn next(&mut self, hours: i64) -> Step {
+        self.now = self.now.checked_add(SignedDuration::from_hours(hours)).unwrap();
+        let step = step(&self.held, &self.facts());
+        let next = after(&self.held, step, &self.facts()).unwrap();
+        for trusted in [self.held.authorities(), next.authorities()] {
+            for leaf in [&self.held.leaf, &next.leaf] {
+                assert_eq!(issue::check(&trusted, leaf, HOST, self.now), Ok(()), "{step:?}");
+            }
+        }
+        let is_known = |one: &Held, other: &Held| other.peer_keys().contains(&one.peer_keys()[0]);
+        assert!(is_known(&self.held, &next) && is_known(&next, &self.held), "{step:?}: replicas are cut off");
+        self.held = next;
+        self.restarted();
+        step
+    }
+
+    /// Another process reads the Secret.
+    fn restarted(&mut self) {
+        let read = secret::read(&secret::write(&self.held, "s", None)).unwrap();
+        assert_eq!(read, self.held);
+        self.held = read;
+    }
+
+    fn authorities(&self) -> usize {
+        self.held.authorities().matches("BEGIN CERTIFICATE").count()
+    }
+}
+
+fn facts(now: Timestamp, given: Option<&Given>, unnamed: usize) -> Facts<'_> {
+    Facts { now, overlap: OVERLAP, names: HOST, unnamed, given }
+}
+
+fn held(facts: &Facts<'_>) -> Held {
+    first(facts).unwrap()
+}
+
+fn asked() -> Install {
+    let mut install = Install::new(None);
+    install.held.asked = true;
+    install
+}
+
+#[test]
+fn an_authority_is_replaced_with_an_overlap_before_and_after_the_other_signs() {
+    let mut install = asked();
+    let before = install.held.clone();
+    install.unnamed = 3;
+    assert_eq!((install.next(0), install.authorities()), (Step::Begin, 2));
+    assert_eq!(install.next(30), Step::Keep, "three marker maps name one authority");
+    install.unnamed = 0;
+    let both = install.held.authorities();
+    assert_eq!(install.next(1), Step::Named);
+    assert_eq!(install.next(23), Step::Keep);
+    assert_eq!(install.held.leaf, before.leaf);
+    assert_eq!((install.next(1), install.authorities()), (Step::Switch, 2));
+    assert_eq!(install.held.authorities(), both, "processes connect anew");
+    assert_ne!(install.held.leaf, before.leaf);
+    assert_eq!(install.next(23), Step::Keep);
+    assert_eq!((install.next(1), install.authorities()), (Step::Drop, 1));
+    assert!(issue::check(&install.held.authorities(), &before.leaf, HOST, install.now).is_err());
+    assert!(!install.held.peer_keys().contains(&before.peer_keys()[0]));
+    assert_eq!(install.next(0), Step::Keep);
+}
+
+#[test]
+fn a_map_that_lost_an_authority_begins_the_overlap_anew_and_holds_up_a_week_at_most() {
+    let mut install = asked();
+    install.next(0);
+    assert_eq!(install.next(0), Step::Named);
+    install.unnamed = 1;
+    assert_eq!(install.next(23), Step::NamedNoMore);
+    install.unnamed = 0;
+    assert_eq!(install.next(23), Step::Named);
+    assert_eq!(install.next(23), Step::Keep);
+    install.unnamed = 1;
+    assert_eq!(install.next(1), Step::NamedNoMore);
+    assert_eq!(install.next(24 * 7 - 23 * 3 - 2), Step::Keep);
+    assert_eq!(install.next(1), Step::Switch);
+}
+
+#[test]
+fn a_clock_that_was_ahead_holds_nothing_up() {
+    let mut install = asked();
+    install.next(0);
+    install.now = install.now.checked_add(SignedDuration::from_hours(24 * 365)).unwrap();
+    let Some(Other::Next { named, .. }) = &mut install.held.other else { panic!() };
+    *named = Some(install.now);
+    install.now = now();
+    assert_eq!(install.next(1), Step::Named);
+    assert_eq!(install.next(24), Step::Switch);
+}
+
+#[test]
+fn an_authority_is_replaced_by_itself_while_it_still_outlives_what_it_signs() {
+    let mut install = Install::new(None);
+    let year = 365 * 24;
+    for _ in 0..7 {
+        assert_eq!(install.next(year - 120 * 24 - 48), Step::Keep);
+        assert_eq!(install.next(48), Step::Renew);
+    }
+    let mut years = 5.0;
+    while install.next(30 * 24) != Step::Begin {
+        years += 30.0 / 365.0;
+        assert!(years < 9.0, "the authority was not replaced in time");
+    }
+}
+
+#[test]
+fn the_serving_certificate_is_renewed_in_every_phase() {
+    for phases in 0..4 {
+        let mut install = asked();
+        for _ in 0..phases {
+            assert_ne!(install.next(24), Step::Keep);
+        }
+        let leaf = issue::leaf(
+            &install.held.authority.certificate,
+            install.held.authority.key.as_ref().unwrap(),
+            &[HOST.to_owned()],
+            now() - issue::days(300),
+        );
+        install.held.leaf = leaf.unwrap();
+        install.held.asked = false;
+        let steps = [install.next(0), install.next(0)];
+        assert!(steps.contains(&Step::Renew), "after {phases} steps: {steps:?}");
+    }
+}
+
+#[test]
+fn a_provided_certificate_is_served_at_once_if_its_authority_stays() {
+    let first = provided(HOST);
+    let mut install = Install::new(Some(first.clone()));
+    assert_eq!((install.next(0), install.authorities()), (Step::Keep, 1));
+    // Of the same authority.
+    let (authority, key) = issue::authority(now()).unwrap();
+    let leaf = || issue::leaf(&authority, &key, &[HOST.to_owned()], now()).unwrap();
+    let mut install = Install::new(Some(Given { authority: authority.clone(), leaf: leaf() }));
+    let renewed = leaf();
+    install.given = Some(Given { authority: authority.clone(), leaf: renewed.clone() });
+    assert_eq!(install.next(0), Step::Renew);
+    assert_eq!(install.held.leaf, renewed);
+    assert_eq!(install.next(0), Step::Keep);
+}
+
+#[test]
+fn a_provided_authority_takes_over_with_the_overlap_and_another_one_meanwhile_begins_it_anew() {
+    let (second, third) = (provided(HOST), provided(HOST));
+    let mut install = Install::new(Some(provided(HOST)));
+    install.given = Some(second);
+    assert_eq!((install.next(0), install.next(0)), (Step::Begin, Step::Named));
+    install.given = Some(third.clone());
+    assert_eq!((install.next(23), install.authorities()), (Step::Begin, 2));
+    assert_eq!((install.next(1), install.next(24)), (Step::Named, Step::Switch));
+    assert_eq!(install.held.leaf, third.leaf);
+    assert_eq!(install.next(24), Step::Drop);
+    // And back to an authority of the operator's own.
+    install.given = None;
+    assert_eq!((install.next(0), install.next(0), install.next(24)), (Step::Begin, Step::Named, Step::Switch));
+    assert!(install.held.authority.key.is_some());
+    assert_eq!((install.next(24), install.next(0)), (Step::Drop, Step::Keep));
+}
+
+#[test]
+fn a_provided_certificate_that_ends_is_replaced_without_the_overlap() {
+    let mut install = Install::new(Some(provided(HOST)));
+    install.now = now() + issue::days(issue::SERVING_DAYS - 2);
+    let (authority, key) = issue::authority(install.now).unwrap();
+    let leaf = issue::leaf(&authority, &key, &[HOST.to_owned()], install.now).unwrap();
+    install.given = Some(Given { authority, leaf });
+    install.unnamed = 1;
+    assert_eq!(install.next(0), Step::Begin);
+    assert_eq!(install.next(0), Step::Keep);
+    assert_eq!(install.next(4), Step::Keep);
+    assert_eq!(install.next(2), Step::Switch);
+}
+
+#[test]
+fn the_secret_of_an_operator_that_replaced_no_authorities_is_read() {
+    let install = Install::new(None);
+    let mut written = secret::write(&install.held, "s", None);
+    written.data.as_mut().unwrap().remove("peer.key");
+    assert_eq!(secret::read(&written).as_ref(), Ok(&install.held));
+    let data = written.data.as_mut().unwrap();
+    data.insert("ca.key".to_owned(), data["tls.key"].clone());
+    assert!(secret::read(&written).unwrap_err().contains("`ca.key` is not the key of `ca.crt`"));
+    written.data = None;
+    assert!(secret::read(&written).unwrap_err().contains("no `ca.crt`"));
+}
+
+#[test]
+fn what_others_wrote_on_the_secret_stays() {
+    let install = Install::new(None);
+    let mut found = secret::write(&install.held, "s", None);
+    let annotations = found.metadata.annotations.as_mut().unwrap();
+    annotations.insert("example.com/owner".to_owned(), "us".to_owned());
+    annotations.insert(secret::REPLACE.to_owned(), "2026-11".to_owned());
+    let asked = secret::read(&found).unwrap();
+    assert!(asked.asked);
+    let next = after(&asked, Step::Begin, &facts(now(), None, 0)).unwrap();
+    let annotations = secret::write(&next, "s", Some(&found)).metadata.annotations.unwrap();
+    assert!(annotations.contains_key("example.com/owner") && !annotations.contains_key(secret::REPLACE));
+}
+
+#[test]
+fn a_serving_certificate_is_known_to_end() {
+    let Leaf { certificate, .. } = Install::new(None).held.leaf;
+    let end = issue::end(&certificate).unwrap();
+    assert_eq!(end, "2027-11-20T00:00:00Z".parse().unwrap());
+}

@@ -1,0 +1,79 @@
+//! The disk that a reader keeps, by the owners for whom it read.
+//!
+//! Owners with the same source and the same credentials share a cached repository or a download. Each is charged for all
+//! of it, so that what one of them does changes nothing for another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::archive::Archive;
+use crate::git::Remote;
+
+/// The time after which an owner who has not asked for something is no longer charged for it. It is the time after which
+/// the reader forgets what nobody asked for.
+const CHARGED_FOR: Duration = Duration::from_secs(3600);
+
+tokio::task_local! {
+    /// The owner for whom the current task reads. It is no argument of each call, because layers of different owners
+    /// share what is known of them.
+    static OWNER: Arc<str>;
+}
+
+/// Runs `work` for `owner`.
+pub(super) async fn charged_to<T>(owner: &str, work: impl Future<Output = T>) -> T {
+    OWNER.scope(owner.into(), work).await
+}
+
+/// The owners of something on the disk, each with the time when it last asked for it.
+#[derive(Default)]
+pub(super) struct Charged(HashMap<Arc<str>, Instant>);
+
+impl Charged {
+    /// The current task asks for it.
+    pub(super) fn note(&mut self, now: Instant) {
+        if let Ok(owner) = OWNER.try_with(Clone::clone) {
+            self.0.retain(|_, asked| now.saturating_duration_since(*asked) < CHARGED_FOR);
+            self.0.insert(owner, now);
+        }
+    }
+
+    /// Returns when this owner last asked for it.
+    pub(super) fn asked_by(&self, owner: &str) -> Option<Instant> {
+        self.0.get(owner).copied()
+    }
+
+    /// Returns whether somebody else has asked for it.
+    pub(super) fn is_charged_to_others(&self, owner: &str) -> bool {
+        self.0.keys().any(|other| &**other != owner)
+    }
+
+    /// Charges this owner no longer.
+    pub(super) fn forget(&mut self, owner: &str) {
+        self.0.remove(owner);
+    }
+}
+
+/// A copy of a source on the disk.
+pub(super) enum KeptCopy {
+    Git(Arc<Remote>),
+    Archive(Arc<Archive>),
+}
+
+impl KeptCopy {
+    /// Returns the bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Git(remote) => remote.kept_bytes(),
+            Self::Archive(archive) => archive.kept_bytes(),
+        }
+    }
+
+    /// Removes it from the disk, unless it is being used. It is read again when it is needed.
+    pub(super) fn discard(&self) -> bool {
+        match self {
+            Self::Git(remote) => remote.discard(),
+            Self::Archive(archive) => archive.discard(),
+        }
+    }
+}
