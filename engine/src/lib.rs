@@ -20,8 +20,8 @@
 //!
 //! - **Every function is pure.** The same arguments give the same result, on every machine and in every process. Nothing waits.
 //!   Resolving takes less than a microsecond, for every thread at once. Reading and compiling 10,000 variables keeps one core busy
-//!   for a fifth of a second, so an async program does that on a thread for blocking work; [`parse_after`], [`lint_after`], and
-//!   [`compile_after`] cost as much as what changed.
+//!   for a fifth of a second, so an async program does that on a thread for blocking work; [`parse_after`], [`lint_after`],
+//!   [`compile_after`], and [`compile_tree_after`] cost as much as what changed.
 //! - **No input makes a function panic**, whatever bytes a document has, and recursion has limits. `cargo xtask fuzz` sends
 //!   arbitrary bytes to every parser.
 //! - **An error is final.** The same workspace and context give the same error again. Faults of a workspace are
@@ -45,7 +45,7 @@ pub mod resolve;
 mod value;
 
 pub use compile::compiled::Compiled;
-pub use compile::{CompileError, compile, compile_after};
+pub use compile::{CompileError, compile, compile_after, compile_tree_after};
 pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
 pub use document::fingerprint::{Digest, Fingerprint};
 pub use document::text::{Position, Range};

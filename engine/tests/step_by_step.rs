@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{
-    Compiled, Context, Linted, Parsed, ResolveOptions, Tree, compile, compile_after, lint, lint_after, parse,
+    Compiled, Context, Linted, Parsed, ResolveOptions, Summary, Tree, compile, compile_after, compile_tree_after, lint, lint_after, parse,
     parse_after,
 };
 use serde_json::json;
@@ -105,6 +105,7 @@ fn answers(compiled: &Compiled) -> Vec<String> {
     let mut answers = vec![compiled.fingerprint().to_string()];
     for context in contexts.map(|value| Context::from_json(value).unwrap()) {
         for id in compiled.variables() {
+            answers.push(format!("{:?}", compiled.values(id).unwrap().collect::<Vec<_>>()));
             answers.push(format!("{:?}", compiled.trace_variable(id, &context, ResolveOptions::default())));
         }
         for id in compiled.qualifiers() {
@@ -122,6 +123,7 @@ fn a_workspace_followed_step_by_step_is_the_one_that_is_read_at_once() {
         let mut tree: Tree =
             FILES.iter().map(|(path, texts)| ((*path).to_owned(), texts[0].as_bytes().to_vec())).collect();
         let (mut followed, mut linted, mut compiled) = (Parsed::default(), Linted::default(), Compiled::default());
+        let mut by_tree = Compiled::default();
         for _ in 0..150 {
             step(&mut tree, &mut numbers);
             followed = parse_after(&followed, tree.clone());
@@ -129,20 +131,27 @@ fn a_workspace_followed_step_by_step_is_the_one_that_is_read_at_once() {
             let files = FILES.iter().filter_map(|(path, _)| Some(((*path).to_owned(), tree.get(path)?.bytes.to_vec())));
             let at_once = parse(files.collect());
             assert_eq!(followed.summary(), at_once.summary());
+            assert_eq!(followed.summary(), Summary::of(&tree));
             assert_eq!(followed.summary().documents, tree.iter().count());
             linted = lint_after(&linted, &followed);
             assert_eq!(*linted.lint(), lint(&at_once));
-            match (compile_after(&compiled, &followed), compile(&at_once)) {
-                (Ok(next), Ok(at_once)) => {
+            let next_by_tree = compile_tree_after(&by_tree, tree.clone());
+            match (compile_after(&compiled, &followed), next_by_tree, compile(&at_once)) {
+                (Ok(next), Ok(next_by_tree), Ok(at_once)) => {
                     assert_eq!(answers(&next), answers(&at_once));
-                    compiled = next;
+                    assert_eq!(answers(&next_by_tree), answers(&at_once));
+                    assert_eq!(next_by_tree.changed_since(&by_tree), at_once.changed_since(&compiled));
+                    (compiled, by_tree) = (next, next_by_tree);
                     compiled_steps += 1;
                 }
-                (Err(next), Err(refused)) => {
+                (Err(next), Err(by_tree), Err(refused)) => {
                     assert_eq!(next.diagnostics.is_empty(), refused.diagnostics.is_empty());
+                    assert_eq!(format!("{next:?}"), format!("{by_tree:?}"));
                     assert!(lint(&at_once).has_errors(), "lint accepts what does not compile: {refused}");
                 }
-                (next, at_once) => panic!("followed {:?}, at once {:?}", next.err(), at_once.err()),
+                (next, by_tree, at_once) => {
+                    panic!("followed {:?}, by tree {:?}, at once {:?}", next.err(), by_tree.err(), at_once.err())
+                }
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::compile::paths::Paths;
 use crate::compile::table::{NameTable, Named};
 use crate::document::fingerprint::Fingerprint;
 use crate::document::shared::SharedMap;
-use crate::parse::{self, Parse, Parsed, Schema};
+use crate::document::tree::Tree;
+use crate::parse::{self, Parse, Primitive, Schema};
 
 /// A workspace that is ready to resolve. It shares all unchanged parts with the workspace it was compiled after.
 ///
@@ -33,35 +34,57 @@ use crate::parse::{self, Parse, Parsed, Schema};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    /// The parsed workspace that it was compiled from.
-    pub(super) parsed: Parsed,
+    /// The documents that it was compiled from.
+    pub(super) tree: Tree,
     pub(super) variables: NameTable<CompiledVariable>,
     /// The numbers of qualifiers. A qualifier keeps its number while it exists.
     pub(super) qualifier_numbers: SharedMap<u32>,
     pub(super) qualifiers: Arc<[Arc<CompiledQualifier>]>,
     pub(super) paths: Arc<Paths>,
     pub(super) context_schema: Option<ContextSchema>,
-    /// The variables that take their values from the objects of a resource, by resource.
-    pub(super) users: SharedMap<SharedMap<()>>,
+    pub(super) resources: SharedMap<CompiledResource>,
 }
 
 #[derive(Debug)]
 pub(crate) struct CompiledVariable {
     pub(crate) id: Arc<str>,
+    pub(crate) value_type: ValueType,
+    /// All values of the variable itself, or those objects of its resource that it may choose, in the order of their keys.
+    pub(crate) choices: Box<[Choice]>,
     pub(crate) rules: Box<[CompiledRule]>,
-    pub(crate) default: Choice,
+    /// The number of the choice if no rule matches.
+    pub(crate) default: u32,
+}
+
+/// The type of the values of a variable.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ValueType {
+    Primitive(Primitive),
+    Resource(Arc<str>),
 }
 
 #[derive(Debug)]
 pub(crate) struct CompiledRule {
     pub(crate) qualifier: u32,
-    pub(crate) choice: Choice,
+    /// The number of the choice.
+    pub(crate) choice: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) key: Arc<str>,
     pub(crate) value: Arc<Value>,
+}
+
+/// A resource, or only what refers to one that does not exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CompiledResource {
+    /// True if its own document could be read.
+    pub(super) is_readable: bool,
+    /// The objects that could be read, by key.
+    pub(super) objects: SharedMap<Arc<Value>>,
+    /// The variables that take their values from its objects.
+    pub(super) users: SharedMap<()>,
 }
 
 #[derive(Debug)]
@@ -101,23 +124,38 @@ impl Compiled {
     /// The fingerprint of the content that it was compiled from.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.parsed.fingerprint()
+        self.tree.fingerprint()
     }
 
-    /// The parsed workspace that it was compiled from.
+    /// The documents that it was compiled from.
     #[must_use]
-    pub fn parsed(&self) -> &Parsed {
-        &self.parsed
+    pub fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// The ids of all variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.parsed.variables.keys().map(|id| &**id)
+        let mut ids: Vec<&str> = self.variables.iter().map(|variable| &*variable.id).collect();
+        ids.sort_unstable();
+        ids.into_iter()
     }
 
     /// The ids of all qualifiers, in order.
     pub fn qualifiers(&self) -> impl Iterator<Item = &str> {
-        self.parsed.qualifiers.keys().map(|id| &**id)
+        self.qualifier_numbers.keys().map(|id| &**id)
+    }
+
+    /// All values that a variable may have, by key: its own, or all objects of its resource; `None` if there is no such
+    /// variable.
+    #[must_use]
+    pub fn values(&self, variable: &str) -> Option<impl Iterator<Item = (&str, &Value)>> {
+        let variable = self.variable(variable)?;
+        let (own, objects) = match &variable.value_type {
+            ValueType::Primitive(_) => (&*variable.choices, None),
+            ValueType::Resource(id) => (&[][..], self.resources.get(id).map(|resource| &resource.objects)),
+        };
+        let own = own.iter().map(|choice| (&*choice.key, &*choice.value));
+        Some(own.chain(objects.into_iter().flatten().map(|(key, value)| (&**key, &**value))))
     }
 
     /// The compiled variable of that id.
@@ -150,9 +188,39 @@ impl Compiled {
         usize::try_from(number).ok().and_then(|number| self.qualifiers.get(number)).map(|qualifier| &**qualifier)
     }
 
-    /// A predicate as it was written.
-    pub(crate) fn written(&self, qualifier: u32, predicate: usize) -> Option<&parse::Predicate> {
-        let document = self.parsed.qualifiers.get(&self.qualifier(qualifier)?.id)?;
-        document.content()?.predicates().get(predicate)
+    /// What a predicate reads, as a workspace spells it.
+    pub(crate) fn subject_name(&self, subject: PredicateSubject) -> Arc<str> {
+        let name = match subject {
+            PredicateSubject::Path(number) => {
+                self.paths.items().get(number as usize).map(|path| Arc::clone(&path.text))
+            }
+            PredicateSubject::Qualifier(number) => {
+                self.qualifier(number).map(|qualifier| format!("qualifier.{}", qualifier.id).into())
+            }
+        };
+        name.unwrap_or_default()
+    }
+
+    /// The document of a qualifier. It is read again: a compiled workspace keeps only what decisions need.
+    pub(crate) fn written(&self, qualifier: u32) -> Option<Parse<parse::Qualifier>> {
+        let id = &self.qualifier(qualifier)?.id;
+        let path = Arc::from(format!("qualifiers/{id}.toml"));
+        parse::parse_only(&self.tree, [&path]).qualifiers.get(id).cloned()
+    }
+}
+
+impl CompiledVariable {
+    /// The resource whose objects are its values.
+    pub(super) fn resource(&self) -> Option<&Arc<str>> {
+        match &self.value_type {
+            ValueType::Resource(id) => Some(id),
+            ValueType::Primitive(_) => None,
+        }
+    }
+
+    /// The choice of that number.
+    #[inline]
+    pub(crate) fn choice(&self, number: u32) -> &Choice {
+        &self.choices[number as usize]
     }
 }

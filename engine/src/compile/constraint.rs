@@ -18,7 +18,7 @@ use crate::value::number::Number;
 const FEW: usize = 8;
 
 /// The constraint of a predicate, without its negation.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Constraint {
     Equal(Operand),
     OneOf(Box<OperandList>),
@@ -27,7 +27,7 @@ pub(crate) enum Constraint {
 }
 
 /// The operand of an equality.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Operand {
     Text(Box<str>),
     Number(Number),
@@ -36,7 +36,7 @@ pub(crate) enum Operand {
 }
 
 /// The operands of `in`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct OperandList {
     texts: Texts,
     /// Sorted.
@@ -44,7 +44,7 @@ pub(crate) struct OperandList {
     others: Box<[Value]>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum Texts {
     Few(Box<[Box<str>]>),
     Many(HashSet<Box<str>, FixedState>),
@@ -65,6 +65,14 @@ impl Constraint {
             Op::Eq | Op::Neq => Some((Self::Equal(Operand::of(expected)), op == Op::Neq)),
             Op::In | Op::NotIn => Some((Self::OneOf(Box::new(OperandList::of(expected.as_array()?))), op == Op::NotIn)),
             _ => Some((Self::Ordered { op, than: Number::of(expected.as_number()?)? }, false)),
+        }
+    }
+
+    /// The operator of a constraint that orders numbers.
+    pub(crate) fn order(&self) -> Option<Op> {
+        match self {
+            Self::Ordered { op, .. } => Some(*op),
+            Self::Equal(_) | Self::OneOf(_) | Self::Bucket { .. } => None,
         }
     }
 

@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changes;
 pub(crate) mod compiled;
 pub(crate) mod constraint;
 pub(crate) mod paths;
@@ -30,17 +31,17 @@ use serde_json::Value;
 
 use crate::compile::compiled::{
     Choice, Compiled, CompiledPredicate, CompiledQualifier, CompiledRule, CompiledVariable, ContextSchema,
-    PredicateSubject,
+    PredicateSubject, ValueType,
 };
 use crate::compile::constraint::Constraint;
 use crate::compile::paths::Paths;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::document::shared::SharedMap;
+use crate::document::tree::Tree;
 use crate::graph;
 pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::lint::lint;
 use crate::parse;
-use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type};
+use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, MANIFEST, Parse, Parsed, Primitive, Type, parse_only};
 
 /// The error of a workspace that cannot be resolved. Trying again does not help; changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,8 +65,9 @@ impl fmt::Display for CompileError {
     }
 }
 
-/// The document that cannot be compiled. Everything that is refused here is an error of lint, which has the message.
-struct UncompilableDocument<'a>(&'a str);
+/// The path of the document that cannot be compiled. Everything that is refused here is an error of lint, which has the
+/// message.
+struct UncompilableDocument(Arc<str>);
 
 /// Makes a workspace ready to resolve. The workspace may have lint errors: only the parts that resolution needs are
 /// checked.
@@ -96,10 +98,11 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 /// #     ("qualifiers/pro.toml", "schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"pro\" }]"),
 /// # ];
 /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
-/// let first = compile(&parse(tree.clone()))?;
+/// let parsed = parse(tree.clone());
+/// let first = compile(&parsed)?;
 /// let mut tree = tree;
 /// tree.insert("qualifiers/pro.toml", *b"schema_version = 1\npredicate = [{ attribute = \"plan\", op = \"eq\", value = \"max\" }]");
-/// let next = compile_after(&first, &parse_after(first.parsed(), tree))?;
+/// let next = compile_after(&first, &parse_after(&parsed, tree))?;
 /// let context = Context::from_json(serde_json::json!({ "plan": "pro" }))?;
 /// assert_eq!(first.resolve_variable("limit", &context)?.value, 100);
 /// assert_eq!(next.resolve_variable("limit", &context)?.value, 10);
@@ -109,98 +112,158 @@ pub fn compile(parsed: &Parsed) -> Result<Compiled, CompileError> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, CompileError> {
-    Compiler::after(previous, parsed).compile().map_err(|UncompilableDocument(path)| {
+    let start = Start::after(previous, parsed.tree());
+    Compiler { parsed, start }.compile().map_err(|refused| refused.explained_by(parsed))
+}
+
+/// Compiles the documents of `tree` like [`compile_after`], with the same result, and reads only those that changed or
+/// depend on a change. A process that does not lint has no use for the others.
+///
+/// ```
+/// use rototo_engine::{Compiled, Tree, compile_tree_after};
+///
+/// let mut tree = Tree::default();
+/// tree.insert("rototo-workspace.toml", *b"schema_version = 1");
+/// let first = compile_tree_after(&Compiled::default(), tree.clone())?;
+/// tree.insert("variables/limit.toml", *b"schema_version = 1\ntype = \"int\"\nvalues = { a = 1 }\nresolve = { default = \"a\" }");
+/// let next = compile_tree_after(&first, tree)?;
+/// assert_eq!(next.variables().collect::<Vec<_>>(), ["limit"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_tree_after(previous: &Compiled, tree: Tree) -> Result<Compiled, CompileError> {
+    let start = Start::after(previous, &tree);
+    let users: Vec<Arc<str>> = start.affected.iter().map(|id| format!("variables/{id}.toml").into()).collect();
+    let parsed = parse_only(&tree, start.changed.iter().chain(&users).chain([&Arc::from(MANIFEST)]));
+    Compiler { parsed: &parsed, start }.compile().map_err(|refused| refused.explained_by(&parse::parse(tree)))
+}
+
+impl UncompilableDocument {
+    fn explained_by(self, parsed: &Parsed) -> CompileError {
+        let Self(path) = self;
         let mut diagnostics = lint(parsed).diagnostics;
         diagnostics.retain(|found| found.severity == Severity::Error);
-        diagnostics.sort_by_key(|found| found.location.path != path);
-        CompileError { path: path.to_owned(), diagnostics }
-    })
+        diagnostics.sort_by_key(|found| found.location.path != *path);
+        CompileError { path: path.to_string(), diagnostics }
+    }
+}
+
+/// What compiling begins with.
+struct Start {
+    /// The previous workspace, in which changed parts are replaced.
+    compiled: Compiled,
+    /// The paths at which the documents differ from it.
+    changed: Vec<Arc<str>>,
+    changes: ChangedIds,
+    /// The variables that changed, or whose resource or its objects changed.
+    affected: BTreeSet<Arc<str>>,
+}
+
+impl Start {
+    fn after(previous: &Compiled, tree: &Tree) -> Self {
+        let changed = tree.changed_since(&previous.tree);
+        let changes = ChangedIds::of(&changed);
+        // Another qualifier may still refer to a removed one by its number, which has no meaning any more.
+        let one_is_gone = changes.qualifiers.iter().any(|id| tree.get(&format!("qualifiers/{id}.toml")).is_none());
+        if one_is_gone || previous.paths.too_many_for(previous.qualifier_numbers.len()) {
+            return Self::after(&Compiled::default(), tree);
+        }
+        let resources = changes.resources.iter().chain(changes.objects.iter().map(|(resource, _)| resource));
+        let resources: BTreeSet<&Arc<str>> = resources.collect();
+        let resources = resources.into_iter().filter_map(|resource| previous.resources.get(resource));
+        let mut affected: BTreeSet<Arc<str>> =
+            resources.flat_map(|resource| resource.users.keys()).cloned().collect();
+        affected.extend(changes.variables.iter().cloned());
+        Self { compiled: previous.clone(), changed, changes, affected }
+    }
 }
 
 struct Compiler<'a> {
+    /// At least the manifest, and the documents that changed or are affected.
     parsed: &'a Parsed,
-    changes: ChangedIds,
-    /// The previous workspace, in which changed parts are replaced.
-    compiled: Compiled,
+    start: Start,
 }
 
-impl<'a> Compiler<'a> {
-    fn after(previous: &Compiled, parsed: &'a Parsed) -> Self {
-        let changes = parsed.changes_since(&previous.parsed);
-        // Another qualifier may still refer to a removed one by its number, which has no meaning any more.
-        let one_is_gone = changes.qualifiers.iter().any(|id| !parsed.qualifiers.contains_key(id));
-        if one_is_gone || previous.paths.too_many_for(parsed.qualifiers.len()) {
-            return Self::after(&Compiled::default(), parsed);
-        }
-        Self { parsed, changes, compiled: previous.clone() }
-    }
-
-    fn compile(mut self) -> Result<Compiled, UncompilableDocument<'a>> {
-        let manifest = self.parsed.manifest.as_ref().ok_or(UncompilableDocument("rototo-workspace.toml"))?;
-        let content = manifest.content().ok_or(UncompilableDocument(&manifest.path))?;
-        require_version(&content.schema_version, &manifest.path)?;
-        self.compiled.context_schema = self.context_schema()?;
+impl Compiler<'_> {
+    fn compile(mut self) -> Result<Compiled, UncompilableDocument> {
+        let refused = || UncompilableDocument(MANIFEST.into());
+        let manifest = self.parsed.manifest.as_ref().and_then(Parse::content).ok_or_else(refused)?;
+        require_version(&manifest.schema_version).ok_or_else(refused)?;
+        self.context_schema()?;
         self.qualifiers()?;
+        self.resources();
         self.variables()?;
-        self.compiled.parsed = self.parsed.clone();
-        Ok(self.compiled)
+        self.start.compiled.tree = self.parsed.tree().clone();
+        Ok(self.start.compiled)
     }
 
-    fn context_schema(&self) -> Result<Option<ContextSchema>, UncompilableDocument<'a>> {
-        let Some(document) = self.parsed.schemas.get(CONTEXT_SCHEMA) else { return Ok(None) };
-        let schema = document.content().ok_or(UncompilableDocument(CONTEXT_SCHEMA))?;
-        schema.validator().map_err(|_| UncompilableDocument(CONTEXT_SCHEMA))?;
-        let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or(UncompilableDocument(CONTEXT_SCHEMA))?.digest();
-        Ok(Some(ContextSchema { document: document.clone(), identity: digest.short_identity() }))
+    fn context_schema(&mut self) -> Result<(), UncompilableDocument> {
+        if self.start.changed.iter().all(|path| **path != *CONTEXT_SCHEMA) {
+            return Ok(());
+        }
+        let compiled = match self.parsed.schemas.get(CONTEXT_SCHEMA) {
+            None => None,
+            Some(document) => {
+                let refused = || UncompilableDocument(CONTEXT_SCHEMA.into());
+                document.content().and_then(|schema| schema.validator().ok()).ok_or_else(refused)?;
+                let digest = self.parsed.tree().get(CONTEXT_SCHEMA).ok_or_else(refused)?.digest();
+                Some(ContextSchema { document: document.clone(), identity: digest.short_identity() })
+            }
+        };
+        self.start.compiled.context_schema = compiled;
+        Ok(())
     }
 
-    fn qualifiers(&mut self) -> Result<(), UncompilableDocument<'a>> {
+    fn qualifiers(&mut self) -> Result<(), UncompilableDocument> {
         let parsed = self.parsed;
-        let changed: Vec<_> =
-            self.changes.qualifiers.iter().filter_map(|id| parsed.qualifiers.get_key_value(id)).collect();
+        let changed = self.start.changes.qualifiers.iter().filter_map(|id| parsed.qualifiers.get_key_value(id));
+        let changed: Vec<_> = changed.collect();
         if changed.is_empty() {
             return Ok(());
         }
-        let mut next = self.compiled.qualifier_numbers.len();
+        let compiled = &mut self.start.compiled;
+        let mut next = compiled.qualifier_numbers.len();
         for (id, document) in &changed {
-            if !self.compiled.qualifier_numbers.contains_key(id) {
-                let number = u32::try_from(next).map_err(|_| UncompilableDocument(&document.path))?;
-                self.compiled.qualifier_numbers.insert(Arc::clone(id), number);
+            if !compiled.qualifier_numbers.contains_key(id) {
+                let number = u32::try_from(next).map_err(|_| refused(document))?;
+                compiled.qualifier_numbers.insert(Arc::clone(id), number);
                 next += 1;
             }
         }
-        let mut all: Vec<Option<Arc<CompiledQualifier>>> = self.compiled.qualifiers.iter().cloned().map(Some).collect();
+        let mut all: Vec<Option<Arc<CompiledQualifier>>> = compiled.qualifiers.iter().cloned().map(Some).collect();
         all.resize(next, None);
         let mut refers = false;
         for (id, document) in changed {
-            let refused = || UncompilableDocument(&document.path);
-            let qualifier = self.qualifier(id, document).ok_or_else(refused)?;
+            let qualifier = self.qualifier(id, document).ok_or_else(|| refused(document))?;
             refers |= !references(&qualifier).is_empty();
-            let number = self.compiled.qualifier_numbers.get(id).and_then(|number| usize::try_from(*number).ok());
-            *number.and_then(|number| all.get_mut(number)).ok_or_else(refused)? = Some(Arc::new(qualifier));
+            let number = self.start.compiled.qualifier_numbers.get(id);
+            let number = number.and_then(|number| usize::try_from(*number).ok());
+            *number.and_then(|number| all.get_mut(number)).ok_or_else(|| refused(document))? =
+                Some(Arc::new(qualifier));
         }
-        self.compiled.qualifiers = all.into_iter().flatten().collect();
+        self.start.compiled.qualifiers = all.into_iter().flatten().collect();
         // Without new references there can be no new cycle.
         if refers { self.require_short_chains() } else { Ok(()) }
     }
 
-    fn require_short_chains(&self) -> Result<(), UncompilableDocument<'a>> {
-        let qualifiers = &self.compiled.qualifiers;
+    fn require_short_chains(&self) -> Result<(), UncompilableDocument> {
+        let qualifiers = &self.start.compiled.qualifiers;
         let edges: Vec<Vec<usize>> = qualifiers.iter().map(|qualifier| references(qualifier)).collect();
         let components = graph::components(&edges);
         let first_cyclic =
             components.iter().find(|component| graph::is_cycle(component, &edges)).and_then(|c| c.first());
         let too_deep = graph::depths(&edges, &components).iter().position(|depth| *depth > MAX_QUALIFIER_CHAIN);
-        let fault = first_cyclic.copied().or(too_deep).and_then(|number| qualifiers.get(number));
-        match fault.and_then(|qualifier| self.parsed.qualifiers.get(&qualifier.id)) {
-            Some(document) => Err(UncompilableDocument(&document.path)),
+        match first_cyclic.copied().or(too_deep).and_then(|number| qualifiers.get(number)) {
+            Some(qualifier) => Err(UncompilableDocument(format!("qualifiers/{}.toml", qualifier.id).into())),
             None => Ok(()),
         }
     }
 
     fn qualifier(&mut self, id: &Arc<str>, document: &Parse<parse::Qualifier>) -> Option<CompiledQualifier> {
         let qualifier = document.content()?;
-        require_version(&qualifier.schema_version, &document.path).ok()?;
+        require_version(&qualifier.schema_version)?;
         let predicates: Box<[CompiledPredicate]> =
             qualifier.predicates().iter().map(|predicate| self.predicate(predicate)).collect::<Option<_>>()?;
         (!predicates.is_empty()).then(|| CompiledQualifier { id: Arc::clone(id), predicates })
@@ -209,35 +272,49 @@ impl<'a> Compiler<'a> {
     fn predicate(&mut self, predicate: &parse::Predicate) -> Option<CompiledPredicate> {
         let attribute = predicate.attribute.value()?;
         let (constraint, negated) = Constraint::of(predicate)?;
+        let compiled = &mut self.start.compiled;
         // A bucket hashes an attribute of the context, even where its name looks like that of a qualifier.
         let subject = match (predicate.qualifier_reference(), &constraint) {
             (Some(id), Constraint::Equal(_) | Constraint::OneOf(_) | Constraint::Ordered { .. }) => {
-                PredicateSubject::Qualifier(*self.compiled.qualifier_numbers.get(id)?)
+                PredicateSubject::Qualifier(*compiled.qualifier_numbers.get(id)?)
             }
-            _ => PredicateSubject::Path(Paths::number(&mut self.compiled.paths, attribute)?),
+            _ => PredicateSubject::Path(Paths::number(&mut compiled.paths, attribute)?),
         };
         Some(CompiledPredicate { subject, negated, constraint })
     }
 
-    fn variables(&mut self) -> Result<(), UncompilableDocument<'a>> {
-        let users = self.changes.resources.iter().filter_map(|resource| self.compiled.users.get(resource));
-        let mut affected: BTreeSet<Arc<str>> = users.flat_map(SharedMap::keys).cloned().collect();
-        affected.extend(self.changes.variables.iter().cloned());
-        for id in affected {
-            if let Some(before) = self.compiled.parsed.variables.get(&id).and_then(resource_of)
-                && let Some(users) = self.compiled.users.get_mut(before)
-            {
-                users.remove(&id);
+    fn resources(&mut self) {
+        let resources = &mut self.start.compiled.resources;
+        for id in &self.start.changes.resources {
+            let is_readable = self.parsed.resources.get(id).is_some_and(|document| document.content().is_some());
+            if let Some(resource) = resources.get_mut_or_default(id) {
+                resource.is_readable = is_readable;
+            }
+        }
+        for (id, key) in &self.start.changes.objects {
+            let object = self.parsed.objects.get(id).and_then(|objects| objects.get(key)?.content());
+            match (object, resources.get_mut_or_default(id)) {
+                (Some(object), Some(resource)) => drop(resource.objects.insert(key.clone(), object.value.clone())),
+                (None, Some(resource)) => drop(resource.objects.remove(key)),
+                (_, None) => {}
+            }
+        }
+    }
+
+    fn variables(&mut self) -> Result<(), UncompilableDocument> {
+        for id in std::mem::take(&mut self.start.affected) {
+            let before = self.start.compiled.variables.get(&id).and_then(CompiledVariable::resource).cloned();
+            if let Some(resource) = before.and_then(|resource| self.start.compiled.resources.get_mut(&resource)) {
+                resource.users.remove(&id);
             }
             match self.parsed.variables.get(&id) {
-                None => self.compiled.variables.remove(&id),
+                None => self.start.compiled.variables.remove(&id),
                 Some(document) => {
-                    let variable = self.variable(&id, document).ok_or(UncompilableDocument(&document.path))?;
-                    self.compiled.variables.insert(variable);
-                    if let Some(users) =
-                        resource_of(document).and_then(|name| self.compiled.users.get_mut_or_default(&Arc::from(name)))
-                    {
-                        users.insert(id, ());
+                    let variable = self.variable(&id, document).ok_or_else(|| refused(document))?;
+                    let resource = variable.resource().cloned();
+                    self.start.compiled.variables.insert(variable);
+                    if let Some(resource) = resource.and_then(|id| self.start.compiled.resources.get_mut(&id)) {
+                        resource.users.insert(id, ());
                     }
                 }
             }
@@ -247,50 +324,61 @@ impl<'a> Compiler<'a> {
 
     fn variable(&self, id: &Arc<str>, document: &Parse<parse::Variable>) -> Option<CompiledVariable> {
         let variable = document.content()?;
-        require_version(&variable.schema_version, &document.path).ok()?;
+        require_version(&variable.schema_version)?;
         if let parse::Resolve::Table { rules: parse::Rules::Invalid(_), .. } = variable.resolve {
             return None;
         }
-        let choice = |field: &Field<Arc<str>>| {
-            let (key, value) = self.value(variable, field.value()?)?;
-            Some(Choice { key: Arc::clone(key), value: Arc::clone(value) })
+        let default = variable.default()?.value()?;
+        let rules = variable.rules().iter().map(|rule| Some((rule.qualifier.value()?, rule.value.value()?)));
+        let rules: Vec<_> = rules.collect::<Option<_>>()?;
+        let (value_type, choices) = self.choices(variable, rules.iter().map(|(_, key)| *key).chain([default]))?;
+        let number = |key: &str| {
+            let number = choices.binary_search_by(|choice| (*choice.key).cmp(key)).ok()?;
+            u32::try_from(number).ok()
         };
-        let rule = |rule: &parse::Rule| {
-            let qualifier = *self.compiled.qualifier_numbers.get(rule.qualifier.value()?)?;
-            Some(CompiledRule { qualifier, choice: choice(&rule.value)? })
+        let rule = |(qualifier, key): (&Arc<str>, &Arc<str>)| {
+            let qualifier = *self.start.compiled.qualifier_numbers.get(qualifier)?;
+            Some(CompiledRule { qualifier, choice: number(key)? })
         };
-        let default = choice(variable.default()?)?;
-        let rules = variable.rules().iter().map(rule).collect::<Option<_>>()?;
-        Some(CompiledVariable { id: Arc::clone(id), rules, default })
+        let rules = rules.into_iter().map(rule).collect::<Option<_>>()?;
+        let default = number(default)?;
+        Some(CompiledVariable { id: Arc::clone(id), value_type, choices, rules, default })
     }
 
-    /// Returns the value of that key, if `variable` has it and its type permits it.
-    fn value<'p>(&'p self, variable: &'p parse::Variable, key: &str) -> Option<(&'p Arc<str>, &'p Arc<Value>)> {
+    /// Returns the type of a variable and its choices, in the order of their keys: its own values, or those objects of
+    /// its resource that are `chosen`.
+    fn choices<'p>(
+        &self,
+        variable: &parse::Variable,
+        chosen: impl Iterator<Item = &'p Arc<str>>,
+    ) -> Option<(ValueType, Box<[Choice]>)> {
+        let choice =
+            |(key, value): (&Arc<str>, &Arc<Value>)| Choice { key: Arc::clone(key), value: Arc::clone(value) };
         match (variable.value_type()?, &variable.values, &variable.schema) {
-            (Type::Resource(resource), values, Field::Missing(_)) if values.are_none() => {
-                self.parsed.resources.get(resource)?.content()?;
-                let (key, object) = self.parsed.objects.get(resource)?.get_key_value(key)?;
-                Some((key, &object.content()?.value))
+            (Type::Resource(id), values, Field::Missing(_)) if values.are_none() => {
+                let (id, resource) = self.start.compiled.resources.get_key_value(id)?;
+                let chosen: BTreeSet<&Arc<str>> = chosen.collect();
+                let objects = chosen.into_iter().map(|key| resource.objects.get_key_value(key).map(choice));
+                let objects = objects.collect::<Option<_>>()?;
+                resource.is_readable.then(|| (ValueType::Resource(Arc::clone(id)), objects))
             }
-            (Type::Primitive(Primitive::Object), parse::Values::Table(_, values), _)
-            | (Type::Primitive(_), parse::Values::Table(_, values), Field::Missing(_)) => {
-                values.get_key_value(key).map(|(key, named)| (key, &named.value))
+            (Type::Primitive(of), parse::Values::Table(_, values), schema)
+                if of == Primitive::Object || matches!(schema, Field::Missing(_)) =>
+            {
+                let values = values.iter().map(|(key, named)| choice((key, &named.value)));
+                Some((ValueType::Primitive(of), values.collect()))
             }
             _ => None,
         }
     }
 }
 
-fn require_version<'a>(version: &Field<i64>, path: &'a str) -> Result<(), UncompilableDocument<'a>> {
-    if version.value() == Some(&1) { Ok(()) } else { Err(UncompilableDocument(path)) }
+fn require_version(version: &Field<i64>) -> Option<()> {
+    (version.value() == Some(&1)).then_some(())
 }
 
-/// The resource whose objects are the values of a variable.
-fn resource_of(document: &Parse<parse::Variable>) -> Option<&str> {
-    match document.content()?.value_type()? {
-        Type::Resource(resource) => Some(resource),
-        Type::Primitive(_) | Type::Unknown(_) => None,
-    }
+fn refused<T>(document: &Parse<T>) -> UncompilableDocument {
+    UncompilableDocument(Arc::clone(&document.path))
 }
 
 fn references(qualifier: &CompiledQualifier) -> Vec<usize> {

@@ -28,6 +28,17 @@ impl<T: Named> NameTable<T> {
         shard.find(hash, |item| item.name() == name).map(|item| &**item)
     }
 
+    /// All items, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// The items of the shards that `other` does not share, in no order.
+    pub(crate) fn apart_from<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Arc<T>> {
+        let shards = self.shards.iter().zip(&other.shards).filter(|(one, other)| !Arc::ptr_eq(one, other));
+        shards.flat_map(|(shard, _)| shard.iter())
+    }
+
     pub(crate) fn insert(&mut self, item: T) {
         let hash = hash(item.name());
         let Some(shard) = self.shards.get_mut(shard_of(hash)).map(Arc::make_mut) else { return };

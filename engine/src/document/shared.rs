@@ -150,6 +150,8 @@ impl<V: Clone> SharedMap<V> {
                     // Names that arrive in order fill their chunks.
                     let half = if place + 1 == chunk.len() { CHUNK } else { CHUNK / 2 };
                     let rest = chunk.split_off(half);
+                    // The chunk grew to twice its size for the last entry, and may stay as it is from now on.
+                    chunk.shrink_to_fit();
                     self.chunks.insert(number + 1, Arc::new(rest));
                 }
                 None

@@ -38,7 +38,6 @@ mod unread_key;
 mod variable;
 pub(crate) mod violation;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(crate) use crate::parse::as_json::toml_as_json;
@@ -61,6 +60,9 @@ use crate::document::tree::{Document, DocumentKind, Tree};
 
 /// The schema that describes the context of every resolution.
 pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
+
+/// The document that makes a directory a workspace.
+pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
 
 /// Documents of one kind by id: the file's stem, or for schemas the path.
 pub type ById<T> = SharedMap<Parse<T>>;
@@ -85,13 +87,32 @@ pub struct Parsed {
     pub custom_lints: Vec<Arc<str>>,
 }
 
-/// The ids at which two workspaces differ.
+/// The ids of changed documents that matter for resolving.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedIds {
     pub(crate) qualifiers: Vec<Arc<str>>,
     pub(crate) variables: Vec<Arc<str>>,
-    /// Resources that changed, or some of whose objects changed.
-    pub(crate) resources: BTreeSet<Arc<str>>,
+    pub(crate) resources: Vec<Arc<str>>,
+    /// Objects by resource and key.
+    pub(crate) objects: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl ChangedIds {
+    /// The ids of the documents at `paths`.
+    pub(crate) fn of(paths: &[Arc<str>]) -> Self {
+        let mut changes = Self::default();
+        for path in paths {
+            let id = Arc::from(stem(path));
+            match DocumentKind::at(path) {
+                Some(DocumentKind::Qualifier) => changes.qualifiers.push(id),
+                Some(DocumentKind::Variable) => changes.variables.push(id),
+                Some(DocumentKind::Resource) => changes.resources.push(id),
+                Some(DocumentKind::ResourceObject) => changes.objects.push((resource_of(path).into(), id)),
+                Some(DocumentKind::Manifest | DocumentKind::Schema | DocumentKind::CustomLint) | None => {}
+            }
+        }
+        changes
+    }
 }
 
 /// The size of a workspace.
@@ -147,6 +168,17 @@ pub fn parse_after(previous: &Parsed, tree: Tree) -> Parsed {
     parsed
 }
 
+/// Reads only the documents at `paths`.
+pub(crate) fn parse_only<'p>(tree: &Tree, paths: impl IntoIterator<Item = &'p Arc<str>>) -> Parsed {
+    let mut parsed = Parsed { tree: tree.clone(), ..Parsed::default() };
+    for path in paths {
+        if let Some(document) = tree.counted(path) {
+            parsed.read(path, document);
+        }
+    }
+    parsed
+}
+
 /// `variables/limit.toml` → `limit`
 pub(crate) fn stem(path: &str) -> &str {
     let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
@@ -188,21 +220,6 @@ impl Parsed {
                 }
             }
         }
-    }
-
-    /// The differences from `before` that matter for resolving.
-    pub(crate) fn changes_since(&self, before: &Self) -> ChangedIds {
-        let mut changes = ChangedIds::default();
-        for path in self.tree.changed_since(&before.tree) {
-            match DocumentKind::at(&path) {
-                Some(DocumentKind::Qualifier) => changes.qualifiers.push(stem(&path).into()),
-                Some(DocumentKind::Variable) => changes.variables.push(stem(&path).into()),
-                Some(DocumentKind::Resource) => drop(changes.resources.insert(stem(&path).into())),
-                Some(DocumentKind::ResourceObject) => drop(changes.resources.insert(resource_of(&path).into())),
-                Some(DocumentKind::Manifest | DocumentKind::Schema | DocumentKind::CustomLint) | None => {}
-            }
-        }
-        changes
     }
 
     fn forget(&mut self, path: &str) {
@@ -251,6 +268,27 @@ impl Parsed {
                 + self.schemas.len()
                 + self.custom_lints.len(),
         }
+    }
+}
+
+impl Summary {
+    /// The size of the workspace of these documents, which need not be parsed.
+    #[must_use]
+    pub fn of(tree: &Tree) -> Self {
+        let mut summary = Self::default();
+        for (_, document) in tree.iter() {
+            summary.documents += 1;
+            match document.kind {
+                DocumentKind::Variable => summary.variables += 1,
+                DocumentKind::Qualifier => summary.qualifiers += 1,
+                DocumentKind::Resource => summary.resources += 1,
+                DocumentKind::Manifest
+                | DocumentKind::ResourceObject
+                | DocumentKind::Schema
+                | DocumentKind::CustomLint => {}
+            }
+        }
+        summary
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, PredicateSubject};
-use crate::parse;
+use crate::parse::Op;
 use crate::resolve::facts::AttributeReader;
 use crate::resolve::memory::Memory;
 use crate::resolve::outcome::ResolveError;
@@ -93,7 +93,10 @@ impl<'a, F: AttributeReader<'a>, R: Tracer> Evaluation<'a, F, R> {
             return Err(Undecided::NotANumber { qualifier, predicate: u32::try_from(index).unwrap_or_default() });
         };
         let result = held != predicate.negated;
-        R::step(steps, || PredicateTrace::of(self.compiled, qualifier, index, found.attribute(), result));
+        R::step(steps, |written| {
+            let written = written.predicate(self.compiled, qualifier, index);
+            PredicateTrace::of(written, index, found.attribute(), result)
+        });
         Ok(result)
     }
 
@@ -127,17 +130,17 @@ impl Undecided {
     fn in_words(self, compiled: &Compiled) -> ResolveError {
         let id = |number| compiled.qualifier(number).map_or_else(|| Arc::from(""), |found| Arc::clone(&found.id));
         match self {
-            Self::Missing { qualifier, path } => {
-                let path = compiled.paths().items().get(path as usize);
-                let attribute = path.map_or_else(|| Arc::from(""), |path| Arc::clone(&path.text));
-                ResolveError::MissingAttribute { attribute, qualifier: id(qualifier) }
-            }
+            Self::Missing { qualifier, path } => ResolveError::MissingAttribute {
+                attribute: compiled.subject_name(PredicateSubject::Path(path)),
+                qualifier: id(qualifier),
+            },
             Self::NotANumber { qualifier, predicate } => {
-                let written = compiled.written(qualifier, predicate as usize);
+                let predicates = compiled.qualifier(qualifier).map(|found| &*found.predicates);
+                let predicate = predicates.and_then(|predicates| predicates.get(predicate as usize));
                 ResolveError::NotANumber {
-                    attribute: written.and_then(|written| written.attribute.value().cloned()).unwrap_or_default(),
+                    attribute: predicate.map(|found| compiled.subject_name(found.subject)).unwrap_or_default(),
                     qualifier: id(qualifier),
-                    op: written.and_then(parse::Predicate::operator).map_or("", parse::Op::name),
+                    op: predicate.and_then(|found| found.constraint.order()).map_or("", Op::name),
                 }
             }
         }

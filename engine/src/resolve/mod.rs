@@ -78,10 +78,10 @@ impl Compiled {
         let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), Untraced);
         for rule in &variable.rules {
             if evaluation.qualifier(rule.qualifier)? {
-                return Ok(rule.choice.resolution(&variable.id));
+                return Ok(variable.choice(rule.choice).resolution(&variable.id));
             }
         }
-        Ok(variable.default.resolution(&variable.id))
+        Ok(variable.choice(variable.default).resolution(&variable.id))
     }
 
     /// Decides a qualifier.
@@ -154,17 +154,19 @@ impl Compiled {
         let (mut traces, mut rules) = (Traces::default(), Vec::new());
         let mut memory = F::memory();
         let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), &mut traces);
-        let mut choice = &variable.default;
+        let default = variable.choice(variable.default);
+        let mut choice = default;
         for (index, rule) in variable.rules.iter().enumerate() {
             let matched = evaluation.qualifier(rule.qualifier)?;
             let qualifier = self.qualifier(rule.qualifier).map_or("", |qualifier| &qualifier.id);
-            rules.push(RuleTrace::new(index, qualifier, &rule.choice.key, matched));
+            let chosen = variable.choice(rule.choice);
+            rules.push(RuleTrace::new(index, qualifier, &chosen.key, matched));
             if matched {
-                choice = &rule.choice;
+                choice = chosen;
                 break;
             }
         }
-        Ok(VariableTrace::new(choice.resolution(&variable.id), &variable.default.key, rules, traces))
+        Ok(VariableTrace::new(choice.resolution(&variable.id), &default.key, rules, traces))
     }
 
     /// Decides a qualifier and records every step.

@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::compile::compiled::Compiled;
-use crate::parse::Op;
+use crate::parse::{Op, Parse, Predicate, Qualifier};
 use crate::resolve::outcome::Resolution;
 use crate::value::attribute::Attribute;
 use crate::value::bucket::Salted;
@@ -122,7 +122,7 @@ pub struct BucketTrace {
 /// Records an evaluation. [`Untraced`] records nothing, at no cost.
 pub(crate) trait Tracer {
     type Steps: Default;
-    fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace);
+    fn step(steps: &mut Self::Steps, step: impl FnOnce(&mut WrittenQualifier) -> PredicateTrace);
     fn decided(&mut self, id: &Arc<str>, value: bool, steps: Self::Steps);
 }
 
@@ -130,21 +130,42 @@ pub(crate) struct Untraced;
 
 impl Tracer for Untraced {
     type Steps = ();
-    fn step((): &mut (), _: impl FnOnce() -> PredicateTrace) {}
+    fn step((): &mut (), _: impl FnOnce(&mut WrittenQualifier) -> PredicateTrace) {}
     fn decided(&mut self, _: &Arc<str>, _: bool, (): ()) {}
+}
+
+/// The steps of one qualifier.
+#[derive(Default)]
+pub(crate) struct QualifierSteps {
+    written: WrittenQualifier,
+    predicates: Vec<PredicateTrace>,
+}
+
+/// The document of the qualifier that is traced. It is read for the first step.
+#[derive(Default)]
+pub(crate) struct WrittenQualifier(Option<Parse<Qualifier>>);
+
+impl WrittenQualifier {
+    /// A predicate of the qualifier of that number.
+    pub(crate) fn predicate(&mut self, compiled: &Compiled, qualifier: u32, index: usize) -> Option<&Predicate> {
+        if self.0.is_none() {
+            self.0 = compiled.written(qualifier);
+        }
+        self.0.as_ref()?.content()?.predicates().get(index)
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Traces(BTreeMap<Arc<str>, QualifierTrace>);
 
 impl Tracer for &mut Traces {
-    type Steps = Vec<PredicateTrace>;
+    type Steps = QualifierSteps;
 
-    fn step(steps: &mut Self::Steps, step: impl FnOnce() -> PredicateTrace) {
-        steps.push(step());
+    fn step(steps: &mut Self::Steps, step: impl FnOnce(&mut WrittenQualifier) -> PredicateTrace) {
+        steps.predicates.push(step(&mut steps.written));
     }
 
-    fn decided(&mut self, id: &Arc<str>, value: bool, predicates: Self::Steps) {
+    fn decided(&mut self, id: &Arc<str>, value: bool, QualifierSteps { predicates, .. }: Self::Steps) {
         self.0.insert(Arc::clone(id), QualifierTrace { id: id.to_string(), value, predicates });
     }
 }
@@ -178,8 +199,7 @@ impl RuleTrace {
 
 impl PredicateTrace {
     /// Describes the result of a predicate. The constraint appears as it was written.
-    pub(crate) fn of(compiled: &Compiled, qualifier: u32, index: usize, actual: Attribute<'_>, result: bool) -> Self {
-        let written = compiled.written(qualifier, index);
+    pub(crate) fn of(written: Option<&Predicate>, index: usize, actual: Attribute<'_>, result: bool) -> Self {
         let op = written.and_then(|written| written.operator());
         let bucket = op.filter(|op| *op == Op::Bucket).and(written).and_then(|written| {
             let (salt, (start, end)) = (written.salt.value()?, written.range.as_ref()?.value.bounds()?);

@@ -25,7 +25,7 @@ pub fn bucket(salt: &str, value: &Value) -> u16 {
 }
 
 /// The hash of a salt and its colon, which each value continues.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Salted(Hash);
 
 impl Salted {
@@ -47,7 +47,7 @@ impl Salted {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Hash(u64);
 
 impl Hash {

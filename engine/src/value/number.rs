@@ -13,6 +13,12 @@ pub enum Number {
     Float(f64),
 }
 
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.order(*other).is_eq()
+    }
+}
+
 impl Number {
     /// Returns `None` only if the number is not real.
     #[inline(always)]
