@@ -148,7 +148,7 @@ pub(crate) async fn load(
 }
 
 fn build(tree: rototo_engine::Tree, source: &str, mode: LintMode, base: Option<&Content>) -> Result<Content> {
-    let mut content = Content::parse(tree, base);
+    let mut content = Content::new(tree, base);
     if mode == LintMode::Skip {
         return Ok(content);
     }

@@ -3,7 +3,6 @@
 //! A [`Workspace`] never changes, so everything that is resolved from it fits together. This module loads nothing:
 //! `reading` and `kubernetes` build workspaces from trees.
 
-pub(crate) mod changed_variables;
 pub(crate) mod checks;
 pub(crate) mod content;
 pub(crate) mod custom_rules;
@@ -21,7 +20,6 @@ use rototo_engine::{
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::workspace::changed_variables::changed_variables;
 use crate::workspace::content::Content;
 use crate::workspace::origin::{Origin, SourceFingerprint};
 
@@ -268,16 +266,17 @@ impl Workspace {
     }
 
     /// Returns the ids of the variables that may resolve to something else here than in `before`, in order: variables
-    /// whose rules, qualifiers, or values differ, new variables, and removed ones.
+    /// whose rules, qualifiers, or values differ, new variables, and removed ones. If a workspace was loaded for inspection
+    /// only and can't be resolved from, all variables.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<String> {
-        changed_variables(before.content.parsed(), self.content.parsed())
+        self.content.changed_since(&before.content)
     }
 
     /// Returns the numbers of variables, qualifiers, and other parts.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        self.content.parsed().summary()
+        Summary::of(self.content.tree())
     }
 
     /// Returns the fingerprint of the content. Equal documents have an equal fingerprint wherever they came from.

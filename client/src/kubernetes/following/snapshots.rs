@@ -110,7 +110,7 @@ impl SnapshotLoader {
         if self.cache.is_none() {
             return;
         }
-        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.parsed().tree()));
+        let keep = move || self.cache.as_ref().map_or(Ok(()), |cache| cache.keep(publish, content.tree()));
         if let Ok(Err(fault)) | Err(fault) = run_blocking(keep).await {
             tracing::warn!(code = fault.code, "{}", fault.message);
         }
@@ -138,7 +138,7 @@ impl SnapshotLoader {
     }
 
     fn unpack(&self, bytes: &[u8], fingerprint: Fingerprint, base: Option<&Content>) -> Result<Tree, LoadError> {
-        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.parsed().tree()), &Limits::default());
+        let tree = snapshot::unpack(bytes, fingerprint, base.map(|base| base.tree()), &Limits::default());
         tree.map_err(|error| {
             let name = fingerprint.short();
             not_unpacked(&error, format!("unpacking {name} of workspace `{}` failed: {error}", self.workspace))
@@ -151,7 +151,7 @@ impl SnapshotLoader {
             let message = format!("using {name} of workspace `{workspace}` failed: {reason}");
             LoadError::Refused(Fault::persistent(code, message))
         };
-        let content = Content::parse(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
+        let content = Content::new(tree, base).compile(base).map_err(|error| refused("not_compiled", &error))?;
         let origin = Origin {
             source: self.source.clone(),
             fingerprint: Some(SourceFingerprint::ContentHash(fingerprint.to_string())),
