@@ -1,5 +1,6 @@
 //! Measures loading a workspace and following changes of one file each: instructions as callgrind counts them, wall
-//! time, and memory, beside the reference.
+//! time, and memory, beside the reference. The live heap is that of a second load in the same process, so that no part
+//! of it is made once for all.
 //!
 //! Each part runs in processes of its own that do nothing else. The number of instructions is the difference between
 //! two of them.
@@ -8,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use rototo_engine::{Compiled, Linted, Parsed, Tree, compile, compile_after, lint, lint_after, parse, parse_after};
+use rototo_engine::{
+    Compiled, Linted, Parsed, Tree, compile, compile_after, compile_tree_after, lint, lint_after, parse, parse_after,
+};
 use stats_alloc::Region;
 
 use crate::{ALLOCATOR, shapes};
@@ -41,10 +44,11 @@ fn load(directory: &Path, with_reference: bool) -> f64 {
     let names: &[(&str, &str)] = &[
         ("parse + lint + compile", "engine"),
         ("the same with the fingerprint", "engine-fingerprint"),
+        ("a follower: compile, fingerprint", "follower"),
         ("alpha.4's `Workspace::load`", "alpha.4"),
     ];
     let mut first = 0.0;
-    for (title, what) in &names[..if with_reference { 3 } else { 2 }] {
+    for (title, what) in &names[..if with_reference { 4 } else { 3 }] {
         let count = millions(instructions(what, directory, 1) - nothing);
         let runs: Vec<Vec<f64>> = (0..RUNS).map(|_| numbers(&once_in_process(what, directory, 1))).collect();
         let best = runs.iter().map(|run| run[0]).fold(f64::INFINITY, f64::min);
@@ -66,6 +70,7 @@ fn follow_changes(directory: &Path) {
         ("a variable: parse + compile", "change"),
         ("a variable: with lint", "change-lint"),
         ("a variable: with the fingerprint", "change-fingerprint"),
+        ("a variable: a follower", "change-follower"),
         ("a qualifier: with lint", "change-qualifier-lint"),
         ("an object: with lint", "change-object-lint"),
     ] {
@@ -103,8 +108,12 @@ fn once_in_process(what: &str, directory: &Path, times: usize) -> Output {
     output
 }
 
+/// Set in a process whose instructions are counted.
+const COUNTED: &str = "ROTOTO_BENCH_COUNTED";
+
 fn instructions(what: &str, directory: &Path, times: usize) -> u64 {
     let output = Command::new("valgrind")
+        .env(COUNTED, "")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().unwrap())
         .args(["once", what])
@@ -119,51 +128,49 @@ fn instructions(what: &str, directory: &Path, times: usize) -> u64 {
 
 /// Runs one part in this process, and prints its figures.
 pub fn once(what: &str, directory: &Path, times: usize) {
-    let load = Measured::start();
     match what {
         "nothing" => {}
-        "engine" => {
+        "engine" => measure(|| {
             let parsed = parse(read(directory));
             assert!(!lint(&parsed).has_errors());
             let compiled = compile(&parsed).unwrap();
-            load.print();
-            drop((parsed, compiled));
-        }
-        "engine-fingerprint" => {
+            (parsed, compiled)
+        }),
+        "engine-fingerprint" => measure(|| {
             let parsed = parse(read(directory));
             assert!(!lint(&parsed).has_errors());
             let compiled = compile(&parsed).unwrap();
             std::hint::black_box(compiled.fingerprint());
-            load.print();
-            drop((parsed, compiled));
-        }
+            (parsed, compiled)
+        }),
+        "follower" => measure(|| {
+            let compiled = compile_tree_after(&Compiled::default(), read(directory)).unwrap();
+            std::hint::black_box(compiled.fingerprint());
+            compiled
+        }),
         "alpha.4" => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let workspace = runtime.block_on(reference::Workspace::load(directory.to_str().unwrap())).unwrap();
-            load.print();
-            drop(workspace);
+            measure(|| runtime.block_on(reference::Workspace::load(directory.to_str().unwrap())).unwrap());
         }
         change => follow(change, directory, times),
     }
 }
 
-/// The cost of one load so far.
-struct Measured {
-    region: Region<'static, std::alloc::System>,
-    started: Instant,
-}
-
-impl Measured {
-    fn start() -> Self {
-        Self { region: Region::new(ALLOCATOR), started: Instant::now() }
+/// Loads, and prints the cost. Outside of callgrind it loads a second time, for the live heap.
+#[allow(clippy::cast_precision_loss)]
+fn measure<T>(load: impl Fn() -> T) {
+    let (region, started) = (Region::new(ALLOCATOR), Instant::now());
+    let first = load();
+    let (elapsed, allocations, peak) = (started.elapsed(), region.change().allocations, peak_resident());
+    if std::env::var_os(COUNTED).is_some() {
+        return;
     }
-
-    #[allow(clippy::cast_precision_loss)]
-    fn print(&self) {
-        let (elapsed, change) = (self.started.elapsed(), self.region.change());
-        let live = change.bytes_allocated.saturating_sub(change.bytes_deallocated) as f64 / 1e6;
-        println!("{} {} {live} {}", elapsed.as_secs_f64() * 1e3, change.allocations, peak_resident());
-    }
+    let region = Region::new(ALLOCATOR);
+    let second = load();
+    let change = region.change();
+    let live = change.bytes_allocated.saturating_sub(change.bytes_deallocated) as f64 / 1e6;
+    println!("{} {allocations} {live} {peak}", elapsed.as_secs_f64() * 1e3);
+    drop((first, second));
 }
 
 /// Returns the peak of the resident memory of this process in MB, as the kernel counts it.
@@ -173,7 +180,7 @@ fn peak_resident() -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1e3
 }
 
-/// The state that one process keeps between changes.
+/// The state that one process keeps between changes: a process that lints, or with only `compiled` a follower.
 struct FollowedProcess {
     parsed: Parsed,
     linted: Linted,
@@ -211,6 +218,13 @@ fn follow(what: &str, directory: &Path, times: usize) {
 impl FollowedProcess {
     /// Follows one change, from the bytes of the changed file to the swap.
     fn follow(&mut self, path: String, bytes: Vec<u8>, what: &str) {
+        if what == "change-follower" {
+            let mut tree = self.compiled.tree().clone();
+            tree.insert(path, bytes);
+            std::hint::black_box(tree.fingerprint());
+            self.compiled = compile_tree_after(&self.compiled, tree).unwrap();
+            return;
+        }
         let mut tree: Tree = self.parsed.tree().clone();
         tree.insert(path, bytes);
         self.parsed = parse_after(&self.parsed, tree);
