@@ -7,7 +7,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use rototo::{ResolveContext, Workspace};
-//! # #[derive(serde::Deserialize)]
+//! use serde::Deserialize;
+//! # #[derive(Deserialize)]
 //! # struct DegradationPolicy { max_concurrency: u64 }
 //!
 //! # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
@@ -17,10 +18,9 @@
 //!     "account": {"id": "acct-001"},
 //! }))?;
 //! let resolution = workspace.resolve_variable("service-degradation-policy", &context).await?;
-//! let key = resolution.value_key.clone();
-//! let policy: DegradationPolicy = serde_json::from_value(resolution.value)?;
-//! assert_eq!((key.as_str(), policy.max_concurrency), ("severe", 10));
-//! println!("{key} from {:?}", workspace.source_fingerprint());
+//! let policy = DegradationPolicy::deserialize(&*resolution.value)?;
+//! assert_eq!((resolution.value_key.as_str(), policy.max_concurrency), ("severe", 10));
+//! println!("{} from {:?}", resolution.value_key, workspace.source_fingerprint());
 //! # Ok(())
 //! # }
 //! ```

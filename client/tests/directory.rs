@@ -48,7 +48,7 @@ async fn a_workspace_resolves_borrowed_and_owned_and_explains_why() {
     let borrowed = workspace.resolve("limit", &nothing()).unwrap();
     assert_eq!((borrowed.value_key, borrowed.value), ("small", &json!(10)));
     let owned = workspace.resolve_variable("limit", &nothing()).await.unwrap();
-    assert_eq!((owned.id.as_str(), owned.value_key.as_str(), owned.value), ("limit", "small", json!(10)));
+    assert_eq!((owned.id.as_str(), owned.value_key.as_str(), &*owned.value), ("limit", "small", &json!(10)));
     let trace = workspace.trace_variable("limit", &nothing(), Default::default()).unwrap();
     assert_eq!(trace.default_value, "small");
     let digest = SourceFingerprint::ContentHash(workspace.fingerprint().to_string());

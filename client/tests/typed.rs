@@ -114,6 +114,6 @@ async fn prepared_and_own_facts_resolve_as_json_does() {
         assert_eq!(view.resolve("limit", &Account { large }).unwrap(), expected);
         assert_eq!(*limit.resolve(&Account { large }).unwrap(), if large { 100 } else { 10 });
         let owned = workspace.resolve_variable("limit", &Account { large }).await.unwrap();
-        assert_eq!(owned.value, *expected.value);
+        assert_eq!(*owned.value, *expected.value);
     }
 }

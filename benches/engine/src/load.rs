@@ -10,14 +10,18 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rototo_engine::{
-    Compiled, Linted, Parsed, Tree, compile, compile_after, compile_tree_after, lint, lint_after, parse, parse_after,
+    Compiled, Fingerprint, Linted, Parsed, Tree, compile, compile_after, compile_tree_after, lint, lint_after, parse, parse_after,
 };
+use rototo_source::{Limits, snapshot};
 use stats_alloc::Region;
 
 use crate::{ALLOCATOR, shapes};
 
 /// The number of changes that are followed, one after the other.
 const CHANGES: usize = 1_000;
+
+/// The number of changes that a follower takes from snapshots, which the operator's side packs before.
+const SNAPSHOTS: usize = 50;
 
 /// The number of processes that load. The best wall time among them counts.
 const RUNS: usize = 5;
@@ -70,13 +74,14 @@ fn follow_changes(directory: &Path) {
         ("a variable: parse + compile", "change"),
         ("a variable: with lint", "change-lint"),
         ("a variable: with the fingerprint", "change-fingerprint"),
-        ("a variable: a follower", "change-follower"),
+        ("a variable: a follower, its snapshot", "change-follower"),
         ("a qualifier: with lint", "change-qualifier-lint"),
         ("an object: with lint", "change-object-lint"),
     ] {
-        let (none, all) = (instructions(what, directory, 0), instructions(what, directory, CHANGES));
-        let count = millions(all - none) / CHANGES as f64;
-        let [mean, p99, max, allocations, most] = numbers(&once_in_process(what, directory, CHANGES))[..] else {
+        let changes = if what == "change-follower" { SNAPSHOTS } else { CHANGES };
+        let (none, all) = (instructions(what, directory, 0), instructions(what, directory, changes));
+        let count = millions(all - none) / changes as f64;
+        let [mean, p99, max, allocations, most] = numbers(&once_in_process(what, directory, changes))[..] else {
             panic!("five figures")
         };
         println!("  {title:<32} {count:>15.3} {mean:>9.1} {p99:>9.1} {max:>9.1} {allocations:>18.0} {most:>4.0}");
@@ -195,6 +200,19 @@ fn follow(what: &str, directory: &Path, times: usize) {
     let mut followed = FollowedProcess { parsed, linted, compiled };
     // The names are known before, as they are in a running process.
     std::hint::black_box(followed.parsed.fingerprint());
+    // The operator's work is done before, and is the same whether the snapshots are followed or not.
+    let mut snapshots = Vec::new();
+    if what == "change-follower" {
+        followed.compiled = compile_tree_after(&Compiled::default(), read(directory)).unwrap();
+        let mut tree = followed.compiled.tree().clone();
+        for edition in 1..=SNAPSHOTS {
+            let before = tree.clone();
+            let (path, text) = shapes::changed_variable(edition * 37 % variables, edition);
+            tree.insert(path, text.into_bytes());
+            let bytes = snapshot::pack(&tree, Some(&before)).unwrap();
+            snapshots.push(Snapshot { bytes, fingerprint: tree.fingerprint() });
+        }
+    }
     let (mut elapsed, mut allocations) = (Vec::new(), Vec::new());
     for edition in 1..=times {
         let (path, text) = match what {
@@ -202,8 +220,12 @@ fn follow(what: &str, directory: &Path, times: usize) {
             "change-object-lint" => shapes::changed_object(edition * 37, edition),
             _ => shapes::changed_variable(edition * 37 % variables, edition),
         };
+        let snapshot = snapshots.get(edition - 1);
         let (region, started) = (Region::new(ALLOCATOR), Instant::now());
-        followed.follow(path, text.into_bytes(), what);
+        match snapshot {
+            Some(snapshot) => followed.take(snapshot),
+            None => followed.follow(path, text.into_bytes(), what),
+        }
         elapsed.push(started.elapsed());
         allocations.push(region.change().allocations);
     }
@@ -215,16 +237,22 @@ fn follow(what: &str, directory: &Path, times: usize) {
     println!("{} {} {} {mean_allocations} {most}", micros(mean), micros(p99), micros(*max));
 }
 
+/// What an operator sends to a follower after a change.
+struct Snapshot {
+    bytes: Vec<u8>,
+    fingerprint: Fingerprint,
+}
+
 impl FollowedProcess {
+    /// Follows one change as a follower does, from the snapshot to the swap.
+    fn take(&mut self, Snapshot { bytes, fingerprint }: &Snapshot) {
+        let limits = Limits { entries: 100_000, ..Limits::default() };
+        let tree = snapshot::unpack(bytes, *fingerprint, Some(self.compiled.tree()), &limits).unwrap();
+        self.compiled = compile_tree_after(&self.compiled, tree).unwrap();
+    }
+
     /// Follows one change, from the bytes of the changed file to the swap.
     fn follow(&mut self, path: String, bytes: Vec<u8>, what: &str) {
-        if what == "change-follower" {
-            let mut tree = self.compiled.tree().clone();
-            tree.insert(path, bytes);
-            std::hint::black_box(tree.fingerprint());
-            self.compiled = compile_tree_after(&self.compiled, tree).unwrap();
-            return;
-        }
         let mut tree: Tree = self.parsed.tree().clone();
         tree.insert(path, bytes);
         self.parsed = parse_after(&self.parsed, tree);

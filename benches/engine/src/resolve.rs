@@ -84,7 +84,25 @@ pub fn run() {
                 compare(&engines, datalogic, decision, variables, &id, &outcome.into());
             });
         }
+        compare_objects(&engines, variables);
     }
+}
+
+/// Compares the ways to a value of seven leaves, an object of a resource, after the decision of *worst15*.
+fn compare_objects(Engines { ours, client, alpha, .. }: &Engines, variables: usize) {
+    let id = "v00044";
+    let context = Context::from_json(shapes::context()).unwrap();
+    let their_context = reference::ResolveContext::from_json(shapes::context()).unwrap();
+    let by_client = || now(client.resolve_variable(black_box(id), &context)).unwrap();
+    let by_alpha = || now(alpha.resolve_variable(black_box(id), &their_context)).unwrap();
+    assert_eq!(*by_client().value, value(ours, id, &context));
+    assert_eq!(by_alpha().value, value(ours, id, &context));
+    let contenders = [
+        Contender::new("ours, borrowed", || once(ours, id, &context)),
+        Contender::new("ours, client.resolve_variable", || drop(black_box(by_client()))),
+        Contender::new("alpha.4, client.resolve_variable", || drop(black_box(by_alpha()))),
+    ];
+    report("object", variables, &contenders);
 }
 
 fn compare(
@@ -108,7 +126,7 @@ fn compare(
     assert_eq!(value(ours, id, &context), *outcome);
     assert_eq!(value(ours, id, &prepared), *outcome);
     assert_eq!(value(ours, id, &own), *outcome);
-    assert_eq!(by_client().value, *outcome);
+    assert_eq!(*by_client().value, *outcome);
     assert_eq!(by_alpha().value, *outcome);
     assert_eq!(yggdrasil.decide(id), *outcome);
     assert_eq!(Value::from(cel.decide(id)), *outcome);

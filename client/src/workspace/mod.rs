@@ -50,14 +50,33 @@ pub struct Workspace {
 }
 
 /// The owned value of a variable for one context.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// # let workspace = rototo::Workspace::load(directory).await?;
+/// # let facts = serde_json::json!({"service": {"queue_pressure": "high"}, "account": {"id": "acct-001"}});
+/// # let context = rototo::ResolveContext::from_json(facts)?;
+/// use serde::Deserialize;
+/// # #[derive(Deserialize)]
+/// # struct DegradationPolicy { max_concurrency: u64 }
+///
+/// let resolution = workspace.resolve_variable("service-degradation-policy", &context).await?;
+/// assert_eq!(resolution.value["max_concurrency"], 10);
+/// let policy = DegradationPolicy::deserialize(&*resolution.value)?;
+/// assert_eq!(policy.max_concurrency, 10);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VariableResolution {
     /// The id of the variable.
     pub id: String,
     /// The key of the chosen value.
     pub value_key: String,
-    /// The value.
-    pub value: serde_json::Value,
+    /// The value, which is shared with the workspace: it is not copied, and outlives the workspace.
+    pub value: Arc<serde_json::Value>,
 }
 
 /// The result of a qualifier for one context.
@@ -354,7 +373,7 @@ impl From<Resolution<'_>> for VariableResolution {
         Self {
             id: resolution.id.to_owned(),
             value_key: resolution.value_key.to_owned(),
-            value: resolution.value.clone(),
+            value: resolution.shared_value(),
         }
     }
 }

@@ -227,6 +227,6 @@ impl Compiled {
 
 impl Choice {
     fn resolution<'a>(&'a self, id: &'a str) -> Resolution<'a> {
-        Resolution { id, value_key: &self.key, value: &self.value }
+        Resolution::new(id, &self.key, &self.value)
     }
 }

@@ -14,6 +14,35 @@ pub struct Resolution<'a> {
     pub value_key: &'a str,
     /// The value.
     pub value: &'a Value,
+    #[serde(skip)]
+    shared: &'a Arc<Value>,
+}
+
+impl<'a> Resolution<'a> {
+    #[inline]
+    pub(crate) fn new(id: &'a str, value_key: &'a str, value: &'a Arc<Value>) -> Self {
+        Self { id, value_key, value, shared: value }
+    }
+
+    /// The value, for a caller that outlives the workspace. It is shared and not copied.
+    ///
+    /// ```
+    /// # use rototo_engine::{Context, Tree, compile, parse};
+    /// # let files = [
+    /// #     ("rototo-workspace.toml", "schema_version = 1"),
+    /// #     ("variables/limit.toml", "schema_version = 1\ntype = \"int\"\nvalues = { small = 10 }\nresolve = { default = \"small\" }"),
+    /// # ];
+    /// # let tree: Tree = files.iter().map(|(path, text)| (path.to_string(), text.as_bytes().to_vec())).collect();
+    /// let compiled = compile(&parse(tree))?;
+    /// let limit = compiled.resolve_variable("limit", &Context::default())?.shared_value();
+    /// drop(compiled);
+    /// assert_eq!(*limit, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn shared_value(&self) -> Arc<Value> {
+        Arc::clone(self.shared)
+    }
 }
 
 /// The options of a resolution.
