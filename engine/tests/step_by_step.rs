@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{
-    Compiled, Context, Linted, Parsed, ResolveOptions, Summary, Tree, compile, compile_after, compile_tree_after, lint, lint_after, parse,
-    parse_after,
+    Compiled, Context, Linted, Parsed, ResolveOptions, Summary, Tree, compile, compile_after, compile_tree_after, lint,
+    lint_after, parse, parse_after,
 };
 use serde_json::json;
 

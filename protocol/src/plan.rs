@@ -24,6 +24,7 @@ const FUTURE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The ConfigMap with the markers, as one workspace sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is mostly the large one")]
 pub enum MarkerMap {
     /// The ConfigMap does not exist.
     Missing,

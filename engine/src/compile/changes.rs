@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::compile::compiled::{
-    Compiled, CompiledPredicate, CompiledQualifier, CompiledVariable, PredicateSubject,
-};
+use crate::compile::compiled::{Compiled, CompiledPredicate, CompiledQualifier, CompiledVariable, PredicateSubject};
 
 impl Compiled {
     /// The ids of the variables that may resolve to something else here than in `before`, in order: variables whose

@@ -173,8 +173,7 @@ impl Start {
         let resources = changes.resources.iter().chain(changes.objects.iter().map(|(resource, _)| resource));
         let resources: BTreeSet<&Arc<str>> = resources.collect();
         let resources = resources.into_iter().filter_map(|resource| previous.resources.get(resource));
-        let mut affected: BTreeSet<Arc<str>> =
-            resources.flat_map(|resource| resource.users.keys()).cloned().collect();
+        let mut affected: BTreeSet<Arc<str>> = resources.flat_map(|resource| resource.users.keys()).cloned().collect();
         affected.extend(changes.variables.iter().cloned());
         Self { compiled: previous.clone(), changed, changes, affected }
     }
@@ -352,8 +351,7 @@ impl Compiler<'_> {
         variable: &parse::Variable,
         chosen: impl Iterator<Item = &'p Arc<str>>,
     ) -> Option<(ValueType, Box<[Choice]>)> {
-        let choice =
-            |(key, value): (&Arc<str>, &Arc<Value>)| Choice { key: Arc::clone(key), value: Arc::clone(value) };
+        let choice = |(key, value): (&Arc<str>, &Arc<Value>)| Choice { key: Arc::clone(key), value: Arc::clone(value) };
         match (variable.value_type()?, &variable.values, &variable.schema) {
             (Type::Resource(id), values, Field::Missing(_)) if values.are_none() => {
                 let (id, resource) = self.start.compiled.resources.get_key_value(id)?;

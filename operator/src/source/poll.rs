@@ -216,6 +216,8 @@ pub struct PollResult {
     pub candidate: Arc<Candidate>,
     /// The layers that the content comes from, each with its version.
     pub pinned: PinnedSource,
+    /// The time at which the host was asked, also for a neighbour.
+    pub asked: Instant,
     /// The lint of the content, so that the next candidate costs only its changes.
     pub linted: Arc<Linted>,
 }
@@ -264,13 +266,13 @@ impl Poll {
             Some(queued) => (queued, fetched),
             None => {
                 poll_turn.release();
-                let Fetched { pinned, tree, signature, detected, .. } = fetched;
+                let Fetched { pinned, tree, signature, asked, detected, .. } = fetched;
                 drop(tree);
                 let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
                 poll_turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
                 // What was signed is named by its digest.
                 let (pinned, tree) = poll_turn.reading(Box::pin(reader.fetch_layers(&pinned))).await?;
-                (queued, Fetched { pinned, tree, signature, detected, fetched: Instant::now() })
+                (queued, Fetched { pinned, tree, signature, asked, detected, fetched: Instant::now() })
             }
         };
         drop(poll_turn);
@@ -298,6 +300,7 @@ impl Poll {
         let pinned = reader.pin_within(self.access.clone(), self.age).await?;
         // The time of a change counts from the first answer that named its commit, also if a fetch has failed since.
         let answered = Instant::now();
+        let asked = reader.asked_at(&pinned).await.map_or(answered, |asked| asked.min(answered));
         let detected = reader.named_since(&pinned).await.map_or(answered, |named| named.min(answered));
         if let Some(known) = &self.known
             && known.candidate.fail_on == self.fail_on
@@ -306,7 +309,7 @@ impl Poll {
             && !known.candidate.provisional
             && known.pinned.is_same_content(&pinned)
         {
-            return Ok(Fetch::Known(Box::new(known.clone())));
+            return Ok(Fetch::Known(Box::new(PollResult { asked, ..known.clone() })));
         }
         let (pinned, tree) = reader.fetch_layers(&pinned).await?;
         let signature = match &self.signatures {
@@ -315,11 +318,11 @@ impl Poll {
             }
             None => None,
         };
-        Ok(Fetch::New(Box::new(Fetched { pinned, tree, signature, detected, fetched: Instant::now() })))
+        Ok(Fetch::New(Box::new(Fetched { pinned, tree, signature, asked, detected, fetched: Instant::now() })))
     }
 
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
-        let Fetched { pinned, tree, signature, detected, fetched } = fetched;
+        let Fetched { pinned, tree, signature, asked, detected, fetched } = fetched;
         let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
@@ -351,7 +354,7 @@ impl Poll {
             provisional: linted.lint().custom.interrupted,
             times: PollTimes { detected, fetched, linted: Instant::now() },
         };
-        Ok(PollResult { candidate: Arc::new(candidate), pinned, linted })
+        Ok(PollResult { candidate: Arc::new(candidate), pinned, asked, linted })
     }
 
     fn lint_new(&self, tree: Tree, before: &Linted) -> (LintVerdict, WorkspaceStatus, Arc<Linted>) {
@@ -373,6 +376,7 @@ struct Fetched {
     pinned: PinnedSource,
     tree: Tree,
     signature: Option<VerifiedSignature>,
+    asked: Instant,
     detected: Instant,
     fetched: Instant,
 }

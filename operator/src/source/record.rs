@@ -50,6 +50,13 @@ pub(crate) struct PollFailure {
     pub(crate) transient: bool,
 }
 
+/// The part of the interval for which an answer to one workspace is good enough for others. It is more than half of it by
+/// the spread of the polls: workspaces that poll at two times of the interval come together at one of them.
+const REUSED: f64 = 0.5 + SPREAD;
+
+/// The part of the interval over which polls are spread.
+const SPREAD: f64 = 0.1;
+
 /// A poll that is due.
 #[derive(Debug)]
 pub(crate) struct DuePoll {
@@ -65,9 +72,17 @@ impl SourceRecord {
         self.clear_finished_poll();
         let reason = self.schedule.due(trigger, now)?;
         // After a failure, the poll asks the host itself: a neighbour's recent failure is no answer.
-        let age = if reason == PollReason::Interval && self.failures == 0 { interval / 2 } else { Duration::ZERO };
+        let age = if reason == PollReason::Interval && self.failures == 0 {
+            interval.mul_f64(REUSED)
+        } else {
+            Duration::ZERO
+        };
         let known = self.candidate.clone().zip(self.pinned.clone());
-        let known = known.map(|(candidate, pinned)| PollResult { candidate, pinned, linted: self.linted.clone() });
+        let asked = self.verified.map_or(now, |verified| verified.at);
+        let known = known.map(|(candidate, pinned)| {
+            let linted = self.linted.clone();
+            PollResult { candidate, pinned, asked, linted }
+        });
         Some(DuePoll { age, known })
     }
 
@@ -102,7 +117,8 @@ impl SourceRecord {
             Ok(_) => interval,
             Err(error) => error.retry_after().unwrap_or_default().max(retry_after(failures, interval)),
         };
-        let next = verified.at + wait.mul_f64(0.95 + 0.1 * jitter.clamp(0.0, 1.0));
+        let next = next_poll(result.as_ref().ok().map(|found| found.asked), verified.at, wait)
+            + wait.mul_f64(SPREAD * jitter.clamp(0.0, 1.0));
         let news = result.as_ref().is_ok_and(|found| self.is_news(&found.candidate));
         if !self.schedule.end(began, news, next) {
             return;
@@ -110,7 +126,7 @@ impl SourceRecord {
         self.task = None;
         self.failures = failures;
         match result {
-            Ok(PollResult { candidate, pinned, linted }) => {
+            Ok(PollResult { candidate, pinned, linted, .. }) => {
                 self.linted = linted;
                 self.candidate = Some(candidate);
                 self.pinned = Some(pinned);
@@ -222,6 +238,13 @@ impl SourceRecord {
     }
 }
 
+/// The earliest time of the poll after one that ended at `ended`. The wait counts from the time at which the host was
+/// `asked`, also for a neighbour, so that the polls of one repository come together and share one request an interval.
+fn next_poll(asked: Option<Instant>, ended: Instant, wait: Duration) -> Instant {
+    let wait = wait.mul_f64(1.0 - SPREAD / 2.0);
+    asked.map_or(ended + wait, |asked| (asked + wait).max(ended + wait / 2))
+}
+
 /// The wait after a number of failures in a row: it grows from two seconds to the interval.
 fn retry_after(failures: u32, interval: Duration) -> Duration {
     let doubled = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(16)));
@@ -231,6 +254,34 @@ fn retry_after(failures: u32, interval: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hundred workspaces of one repository begin at any time of the interval.
+    #[test]
+    fn the_polls_of_one_repository_come_to_share_one_request_an_interval() {
+        const INTERVAL: Duration = Duration::from_secs(30);
+        let start = Instant::now();
+        let mut due: Vec<Instant> = (0..100_u32).map(|number| start + INTERVAL * number / 100).collect();
+        let mut asked: Vec<Instant> = Vec::new();
+        for round in 0..1_000_u32 {
+            due.sort();
+            let now = due[0];
+            if asked.last().is_none_or(|last| now.duration_since(*last) > INTERVAL.mul_f64(REUSED)) {
+                asked.push(now);
+            }
+            let jitter = INTERVAL.mul_f64(SPREAD * f64::from(round * 37 % 100) / 100.0);
+            due[0] = next_poll(asked.last().copied(), now, INTERVAL) + jitter;
+        }
+        let between = asked.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        let late: Vec<Duration> = between.skip(2).collect();
+        assert!(late.len() > 5 && late.iter().all(|between| *between >= INTERVAL.mul_f64(1.0 - SPREAD)), "{late:?}");
+    }
+
+    #[test]
+    fn a_slow_poll_is_followed_by_a_pause() {
+        let asked = Instant::now();
+        let (wait, ended) = (Duration::from_secs(30), asked + Duration::from_secs(60));
+        assert_eq!(next_poll(Some(asked), ended, wait), ended + wait.mul_f64(0.95) / 2);
+    }
 
     #[test]
     fn failures_are_retried_soon_and_then_at_the_interval() {

@@ -85,6 +85,11 @@ impl RefCache {
         }
     }
 
+    /// Returns the time of the request whose answer is the last for `reference`.
+    pub(super) fn asked_at(&self, reference: &GitReference) -> Option<Instant> {
+        self.last.get(reference).map(|answer| answer.asked)
+    }
+
     /// Returns the time of the first answer that named `commit` as the commit of `reference`, if it still is.
     pub(super) fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
         self.named.get(reference).filter(|(known, _)| known == commit).map(|(_, since)| *since)

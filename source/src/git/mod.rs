@@ -89,6 +89,11 @@ impl Remote {
         self.answers.lock().await.answer(&self.program, reference, since).await
     }
 
+    /// Returns the time of the request whose answer is the last for `reference`.
+    pub(crate) async fn asked_at(&self, reference: &GitReference) -> Option<Instant> {
+        self.answers.lock().await.asked_at(reference)
+    }
+
     /// Returns the time of the first answer that named `commit` as the commit of `reference`, if it still is.
     pub(crate) async fn named_since(&self, reference: &GitReference, commit: &Commit) -> Option<Instant> {
         self.answers.lock().await.named_since(reference, commit)

@@ -75,6 +75,17 @@ impl Reader {
         newest
     }
 
+    /// Returns the time of the request that the oldest answer about a layer belongs to, if git hosts were asked: an
+    /// answer may be older than the call that it was good enough for.
+    pub async fn asked_at(&self, pinned: &PinnedSource) -> Option<Instant> {
+        let mut oldest: Option<Instant> = None;
+        for layer in pinned.layers() {
+            let asked = self.single.asked_at(layer).await;
+            oldest = oldest.into_iter().chain(asked).min();
+        }
+        oldest
+    }
+
     /// Reads the documents of a pinned source.
     pub async fn fetch(&self, pinned: &PinnedSource) -> Result<Tree, SourceError> {
         self.fetch_layers(pinned).await.map(|(_, tree)| tree)

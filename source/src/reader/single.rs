@@ -72,6 +72,13 @@ impl SingleReader {
         remote.named_since(git.reference(), commit).await
     }
 
+    /// Returns the time of the request whose answer is the last about a layer; `None` for a layer that no git host was
+    /// asked for.
+    pub(crate) async fn asked_at(&self, layer: &Layer) -> Option<Instant> {
+        let Source::Git(git) = layer.source() else { return None };
+        self.remote(git, layer.access().credentials()).await.asked_at(git.reference()).await
+    }
+
     /// Returns the documents of a source at its version.
     pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
         self.admit(layer.source())?;
