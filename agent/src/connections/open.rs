@@ -22,13 +22,15 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    pub(crate) fn new(connections: usize) -> Self {
-        Self { connections, header: 10, idle: 300, work: 30, answer: 30 }
+    /// The limits with this number of connections, and this number of seconds for what a peer has to do.
+    pub(crate) fn new(connections: usize, slow: u32) -> Self {
+        // The work has the time for a body and for the turn of a bulk answer.
+        Self { connections, header: slow, idle: 300, work: slow.saturating_add(20), answer: slow }
     }
 
     /// The limits of the listener for probes, which few programs use.
     pub(crate) fn of_probes() -> Self {
-        Self { idle: 60, ..Self::new(32) }
+        Self { idle: 60, ..Self::new(32, 10) }
     }
 
     fn is_exceeded(&self, activity: &Activity) -> bool {
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     fn connections(number: usize) -> Arc<Connections> {
-        Arc::new(Connections::new(ConnectionLimits::new(number), Arc::default()))
+        Arc::new(Connections::new(ConnectionLimits::new(number, 10), Arc::default()))
     }
 
     #[test]
@@ -166,7 +168,7 @@ mod tests {
     fn each_phase_has_its_limit() {
         let connections = connections(8);
         let (_place, activity) = connections.take().unwrap();
-        let limits = ConnectionLimits::new(8);
+        let limits = ConnectionLimits::new(8, 10);
         for (phase, limit) in [
             (Phase::Idle, limits.idle),
             (Phase::Header, limits.header),
@@ -187,7 +189,7 @@ mod tests {
     fn an_event_stream_ends_only_if_its_peer_does_not_read() {
         let connections = connections(8);
         let (_place, activity) = connections.take().unwrap();
-        let limits = ConnectionLimits::new(8);
+        let limits = ConnectionLimits::new(8, 10);
         activity.enter(Phase::Stream);
         (0..limits.idle * 2).for_each(|_| connections.look());
         assert!(!limits.is_exceeded(&activity));

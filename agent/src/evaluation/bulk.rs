@@ -53,9 +53,7 @@ pub(crate) async fn bulk(
         }
         match workspace.resolve_with_cause(id, &prepared, options) {
             Ok((resolution, cause)) => {
-                out.push(b'{');
-                write_evaluation(&mut out, &resolution, cause, served.stale);
-                out.push(b'}');
+                write_evaluation(&mut out, &resolution, cause, served);
                 values += 1;
             }
             Err(error) => {

@@ -20,6 +20,8 @@ use std::io::Write as _;
 use rototo::{Cause, Resolution};
 use serde::Serialize;
 
+use crate::serving::Served;
+
 /// Writes JSON, such as a value of the workspace.
 fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing to a Vec fails only for maps with keys that are no texts, and JSON has none.
@@ -28,9 +30,9 @@ fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     }
 }
 
-/// Writes the members of an evaluation, without the braces around them.
-fn write_evaluation(out: &mut Vec<u8>, resolution: &Resolution<'_>, cause: Cause, stale: bool) {
-    out.extend_from_slice(b"\"key\":");
+/// Writes an evaluation.
+fn write_evaluation(out: &mut Vec<u8>, resolution: &Resolution<'_>, cause: Cause, served: &Served) {
+    out.extend_from_slice(b"{\"key\":");
     write_json(out, resolution.id);
     out.extend_from_slice(b",\"value\":");
     write_json(out, resolution.value);
@@ -38,6 +40,8 @@ fn write_evaluation(out: &mut Vec<u8>, resolution: &Resolution<'_>, cause: Cause
     out.extend_from_slice(b",\"variant\":");
     write_json(out, resolution.value_key);
     out.extend_from_slice(b",\"reason\":\"");
-    out.extend_from_slice(reason::reason(cause, stale).as_bytes());
-    out.push(b'"');
+    out.extend_from_slice(reason::reason(cause, served.stale).as_bytes());
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(&served.metadata);
+    out.push(b'}');
 }

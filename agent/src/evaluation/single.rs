@@ -8,7 +8,7 @@ use crate::evaluation::write_evaluation;
 use crate::serving::Served;
 
 /// The room for an answer with a small value.
-const USUAL_ANSWER: usize = 384;
+const USUAL_ANSWER: usize = 512;
 
 /// Evaluates a variable for the context in `body`.
 pub(crate) fn single(
@@ -24,11 +24,7 @@ pub(crate) fn single(
         error => Fault::of(&error, &context),
     })?;
     let mut out = Vec::with_capacity(USUAL_ANSWER);
-    out.push(b'{');
-    write_evaluation(&mut out, &resolution, cause, served.stale);
-    out.push(b',');
-    out.extend_from_slice(&served.metadata);
-    out.push(b'}');
+    write_evaluation(&mut out, &resolution, cause, served);
     Ok(out)
 }
 

@@ -18,13 +18,12 @@ use crate::metrics::Metrics;
 const SMALL: usize = 16 << 10;
 /// The memory of all larger bodies together, in KiB.
 const LARGE_TOGETHER: usize = 16 << 10;
-/// The time for a body.
-const BODY: Duration = Duration::from_secs(10);
-
 /// The limits of bodies.
 pub(crate) struct BodyLimits {
     /// The largest body, in bytes.
     largest: usize,
+    /// The time for a body.
+    time: Duration,
     /// Permits for KiB.
     large_together: Arc<Semaphore>,
 }
@@ -37,9 +36,9 @@ pub(crate) struct ReadBody {
 }
 
 impl BodyLimits {
-    pub(crate) fn new(largest: usize) -> Self {
+    pub(crate) fn new(largest: usize, time: Duration) -> Self {
         let memory = LARGE_TOGETHER.max(largest >> 10);
-        Self { largest, large_together: Arc::new(Semaphore::new(memory)) }
+        Self { largest, time, large_together: Arc::new(Semaphore::new(memory)) }
     }
 
     /// Reads a body, or returns the refusal of it.
@@ -54,9 +53,9 @@ impl BodyLimits {
         if let Some(read) = read.as_mut().now_or_never() {
             return read;
         }
-        tokio::time::timeout(BODY, read).await.unwrap_or_else(|_| {
+        tokio::time::timeout(self.time, read).await.unwrap_or_else(|_| {
             metrics.refused.slow.increment();
-            let details = format!("the body did not arrive within {} s", BODY.as_secs());
+            let details = format!("the body did not arrive within {} s (--slow-seconds)", self.time.as_secs());
             Err(Box::new(refusal(StatusCode::REQUEST_TIMEOUT, details, None)))
         })
     }

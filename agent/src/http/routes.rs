@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -34,6 +35,8 @@ const BULK_ANSWERS: usize = 32;
 pub(crate) struct RequestLimits {
     /// The largest body, in bytes.
     pub(crate) body: usize,
+    /// The time for a body.
+    pub(crate) body_time: Duration,
     /// The largest number of event streams.
     pub(crate) streams: usize,
 }
@@ -61,7 +64,7 @@ impl Agent {
             serving,
             attribute,
             metrics,
-            bodies: BodyLimits::new(limits.body),
+            bodies: BodyLimits::new(limits.body, limits.body_time),
             bulk_answers: Arc::new(Semaphore::new(BULK_ANSWERS)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             shutdown,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rototo::{LoadOptions, RefreshOptions, RefreshingWorkspace};
+use rototo::{LoadOptions, RefreshingWorkspace};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -38,11 +38,14 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         Some(address) => Some(bind(&Address::Tcp(address), options.socket_mode).await?),
         None => None,
     };
-    let refresh = RefreshOptions::new().with_period(Duration::from_secs(options.period_seconds.into()));
-    let workspace = RefreshingWorkspace::start(options.source()?, LoadOptions::from_env(), refresh)?;
+    let workspace = RefreshingWorkspace::start(options.source()?, LoadOptions::from_env(), options.refresh())?;
     let serving = Arc::new(Serving::new(workspace, options.targeting_key_attribute.to_string()));
     let metrics = Arc::new(Metrics::default());
-    let limits = RequestLimits { body: options.body_bytes(), streams: options.streams() };
+    let limits = RequestLimits {
+        body: options.body_bytes(),
+        body_time: Duration::from_secs(options.slow_seconds.into()),
+        streams: options.streams(),
+    };
     let agent = Agent::new(
         serving.clone(),
         options.targeting_key_attribute.clone(),
@@ -51,7 +54,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         shutdown.clone(),
     );
     let agent = Arc::new(agent);
-    let evaluating = Listeners::new(ConnectionLimits::new(options.connections()), metrics.clone());
+    let evaluating =
+        Listeners::new(ConnectionLimits::new(options.connections(), options.slow_seconds.into()), metrics.clone());
     let probing = Listeners::new(ConnectionLimits::of_probes(), Arc::default());
     for bound in &bound {
         info!(listen = %bound.address().map_err(StartError::Address)?, "answers evaluations");

@@ -1,8 +1,10 @@
 //! The agent's options. Each is also an environment variable.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Parser;
+use rototo::RefreshOptions;
 
 use crate::connections::address::Address;
 use crate::evaluation::request::TargetingAttribute;
@@ -56,6 +58,16 @@ pub struct Options {
     )]
     pub period_seconds: u16,
 
+    /// The age, in seconds, of the last confirmation from which on values are given for the reason STALE. The default for
+    /// kubernetes:// is the workspace's `staleAfter`; for other sources there is none.
+    #[arg(
+        long,
+        env = "ROTOTO_AGENT_MAX_STALENESS_SECONDS",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_staleness_seconds: Option<u32>,
+
     /// The largest body of a request, in KiB. A larger one is answered with 413.
     #[arg(
         long,
@@ -76,6 +88,16 @@ pub struct Options {
         value_parser = clap::value_parser!(u32).range(2..=65_536)
     )]
     pub connections: u32,
+
+    /// The number of seconds in which a header, a body, and the reading of an answer have to be complete.
+    #[arg(
+        long,
+        env = "ROTOTO_AGENT_SLOW_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(1..=3600)
+    )]
+    pub slow_seconds: u16,
 
     /// The number of threads that answer; by default as many as there are processors, and at most 4.
     #[arg(long, env = "ROTOTO_AGENT_THREADS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -118,6 +140,15 @@ impl Options {
 
     pub(crate) fn source(&self) -> Result<&str, StartError> {
         self.source.as_deref().filter(|source| !source.is_empty()).ok_or(StartError::NoSource)
+    }
+
+    /// Returns the options with which the workspace is followed.
+    pub(crate) fn refresh(&self) -> RefreshOptions {
+        let refresh = RefreshOptions::new().with_period(Duration::from_secs(self.period_seconds.into()));
+        match self.max_staleness_seconds {
+            Some(seconds) => refresh.with_max_staleness(Duration::from_secs(seconds.into())),
+            None => refresh,
+        }
     }
 
     pub(crate) fn body_bytes(&self) -> usize {
