@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-client", EVERY_LIBRARY),
     ("rototo-operator", EVERY_LIBRARY),
     ("rototo-cli", EVERY_LIBRARY),
+    ("rototo-agent", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
     // A contributor waits for xtask to compile before any output appears.
     ("xtask", &[]),
@@ -51,6 +52,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
         "anyhow",
         &[
             ("rototo-operator", Always),
+            ("rototo-agent", Always),
             ("rototo-cli", Always),
             ("degradation-service", Always),
             ("xtask", Always),
@@ -62,6 +64,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
         "clap",
         &[
             ("rototo-operator", Always),
+            ("rototo-agent", Always),
             ("rototo-cli", Always),
             ("xtask", Always),
             ("rototo-tests", Always),
@@ -87,7 +90,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {
