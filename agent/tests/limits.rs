@@ -29,8 +29,8 @@ fn a_context_beyond_the_limit_is_refused_and_one_below_it_is_not() {
     assert!(refused.json()["errorDetails"].as_str().unwrap().contains("256 KiB, the limit of --max-body-kib"));
     // Without a length that announces it.
     let mut stream = agent.connect();
-    let head = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
+    let header = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    stream.write_all(header.as_bytes()).unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
     // The agent stops to read once it has too much.
     while stream.write_all(chunk.as_bytes()).is_ok() && agent.metric("rototo_agent_refused_total{limit=\"body\"}") < 2.0

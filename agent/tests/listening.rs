@@ -21,7 +21,7 @@ fn it_listens_beyond_loopback_only_with_an_option_that_says_so() {
         assert!(text.contains("--allow-plain-http") && text.contains("could evaluate every variable"), "{text}");
     }
     let agent = Agent::start(workspace.path(), &["--listen=0.0.0.0:0", "--allow-plain-http"]);
-    agent.wait_for_log("listen=http://0.0.0.0:");
+    agent.wait_for_log("listening on http://0.0.0.0:");
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn an_event_stream_announces_the_version_at_its_begin_each_change_and_ends_with_
     let stream = agent.connect();
     (&stream).write_all(b"GET /ofrep/v1/events HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n").unwrap();
     let mut input = BufReader::new(&stream);
-    let head = reply(&mut input);
-    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    let header = reply(&mut input);
+    assert_eq!((header.status, header.header("content-type")), (200, Some("text/event-stream")));
     let mut event = || {
         let mut data = String::new();
         while !data.starts_with("data: ") {

@@ -1,6 +1,6 @@
 //! The activity of one connection: what it waits for, and since when.
 //!
-//! Time is the number of looks through all connections, so that a request reads no clock.
+//! Time is the number of sweeps through all connections, so that a request reads no clock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -24,11 +24,11 @@ pub(crate) enum Phase {
 
 const PHASES: [Phase; 5] = [Phase::Idle, Phase::Header, Phase::Work, Phase::Answer, Phase::Stream];
 
-/// The number of looks through all connections since the start.
+/// The number of sweeps through all connections since the start.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(AtomicU32);
+pub(crate) struct Sweeps(AtomicU32);
 
-impl Looks {
+impl Sweeps {
     pub(super) fn now(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -41,22 +41,22 @@ impl Looks {
 /// The activity of one connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    /// The phase, and the look since which it lasts.
+    /// The phase, and the sweep since which it lasts.
     state: AtomicU64,
     /// Bytes wait to be read by the peer of a stream.
     stalled: AtomicBool,
     closed: AtomicBool,
-    looks: &'static Looks,
+    sweeps: &'static Sweeps,
     task: OnceLock<AbortHandle>,
 }
 
 impl Activity {
-    pub(super) fn new(looks: &'static Looks) -> Self {
+    pub(super) fn new(sweeps: &'static Sweeps) -> Self {
         let activity = Self {
             state: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            looks,
+            sweeps,
             task: OnceLock::new(),
         };
         // A new connection owes its first request as one that has begun to send it.
@@ -65,16 +65,16 @@ impl Activity {
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        let state = (phase as u64) << 32 | u64::from(self.looks.now());
+        let state = (phase as u64) << 32 | u64::from(self.sweeps.now());
         self.state.store(state, Ordering::Relaxed);
     }
 
-    /// Returns the phase, and the number of looks for which it has lasted.
+    /// Returns the phase, and the number of sweeps for which it has lasted.
     pub(super) fn phase(&self) -> (Phase, u32) {
         let state = self.state.load(Ordering::Relaxed);
         let phase = usize::try_from(state >> 32).ok().and_then(|phase| PHASES.get(phase)).copied();
         let since = u32::try_from(state & u64::from(u32::MAX)).unwrap_or_default();
-        (phase.unwrap_or(Phase::Idle), self.looks.now().wrapping_sub(since))
+        (phase.unwrap_or(Phase::Idle), self.sweeps.now().wrapping_sub(since))
     }
 
     /// Bytes have arrived.

@@ -29,16 +29,16 @@ use crate::metrics::Metrics;
 
 /// The largest header of a request, with its path. It also bounds what a connection buffers.
 const LARGEST_HEADER: usize = 32 << 10;
-/// The time between two looks through all connections.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two sweeps through all connections.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// The wait after a failure to accept, such as for too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The time that a connection beyond the largest number has to read its refusal.
 const REFUSAL: Duration = Duration::from_secs(1);
 /// The largest number of connections that are being refused. Further ones are closed without an answer.
 const REFUSALS: usize = 64;
-/// The time between two looks for requests that are still worked on, at the end.
-const END_LOOK: Duration = Duration::from_millis(10);
+/// The time between two sweeps for requests that are still worked on, at the end.
+const END_PERIOD: Duration = Duration::from_millis(10);
 
 const FULL: &str = "{\"errorCode\":\"GENERAL\",\"errorDetails\":\"the agent has as many connections as --connections allows, and all of them work\"}";
 
@@ -96,7 +96,7 @@ pub(crate) struct Listeners {
 impl Listeners {
     pub(crate) fn new(limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
         let mut builder = http1::Builder::new();
-        // The looks have the limits of time; hyper would start a timer for each request.
+        // The sweeps apply the limits of time; hyper would start a timer for each request.
         builder.header_read_timeout(None).max_buf_size(LARGEST_HEADER);
         Self {
             connections: Arc::new(Connections::new(limits, metrics)),
@@ -171,12 +171,12 @@ impl Listeners {
     }
 
     /// Closes connections that wait too long, for ever.
-    pub(crate) async fn keep_looking(&self) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pub(crate) async fn keep_sweeping(&self) {
+        let mut sweeps = tokio::time::interval(SWEEP_PERIOD);
+        sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
-            self.connections.look();
+            sweeps.tick().await;
+            self.connections.sweep();
         }
     }
 
@@ -184,7 +184,7 @@ impl Listeners {
     pub(crate) async fn end(&self, grace: Duration) {
         let none_is_left = async {
             while self.connections.close_idle() > 0 {
-                tokio::time::sleep(END_LOOK).await;
+                tokio::time::sleep(END_PERIOD).await;
             }
         };
         let _ = tokio::time::timeout(grace, none_is_left).await;

@@ -1,6 +1,6 @@
 //! Accepts connections, limits them, and closes those that wait too long.
 //!
-//! A connection has one [`Activity`], which says what it waits for. One task looks through all of them every second. That
+//! A connection has one [`Activity`], which says what it waits for. One task sweeps through all of them every second. That
 //! keeps timers out of the way of a request.
 
 pub(crate) mod activity;

@@ -1,12 +1,12 @@
-//! The open connections: their limits, and the looks that close those that wait too long.
+//! The open connections: their limits, and the sweeps that close those that wait too long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connections::activity::{Activity, Looks, Phase};
+use crate::connections::activity::{Activity, Phase, Sweeps};
 use crate::metrics::Metrics;
 
-/// The limits of connections. Times are in looks, of which there is one a second.
+/// The limits of connections. Times are in sweeps, of which there is one a second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
     /// The largest number of connections. When all are taken, the one that has waited longest for a request makes room.
@@ -35,7 +35,7 @@ impl ConnectionLimits {
 
     fn is_exceeded(&self, activity: &Activity) -> bool {
         let (phase, lasts) = activity.phase();
-        // A look just after the beginning counts for a whole one.
+        // A sweep just after the beginning counts for a whole one.
         lasts
             > match phase {
                 Phase::Idle => self.idle,
@@ -51,7 +51,7 @@ impl ConnectionLimits {
 /// The open connections of a listener.
 pub(super) struct Connections {
     limits: ConnectionLimits,
-    looks: &'static Looks,
+    sweeps: &'static Sweeps,
     open: Mutex<Open>,
     metrics: Arc<Metrics>,
 }
@@ -71,8 +71,8 @@ pub(super) struct Place {
 impl Connections {
     pub(super) fn new(limits: ConnectionLimits, metrics: Arc<Metrics>) -> Self {
         // One for each listener, for as long as the process runs.
-        let looks = Box::leak(Box::default());
-        Self { limits, looks, open: Mutex::default(), metrics }
+        let sweeps = Box::leak(Box::default());
+        Self { limits, sweeps, open: Mutex::default(), metrics }
     }
 
     /// Gives a new connection a place; `None` if all are taken, and each works on a request.
@@ -84,15 +84,15 @@ impl Connections {
             return None;
         }
         open.next += 1;
-        let (number, activity) = (open.next, Arc::new(Activity::new(self.looks)));
+        let (number, activity) = (open.next, Arc::new(Activity::new(self.sweeps)));
         open.all.insert(number, activity.clone());
         self.metrics.connections.increment();
         Some((Place { connections: self.clone(), number }, activity))
     }
 
     /// Closes the connections that wait too long.
-    pub(super) fn look(&self) {
-        self.looks.next();
+    pub(super) fn sweep(&self) {
+        self.sweeps.next();
         for activity in self.lock().all.values().filter(|activity| self.limits.is_exceeded(activity)) {
             activity.close();
             if activity.phase().0 != Phase::Idle {
@@ -177,10 +177,10 @@ mod tests {
         ] {
             activity.enter(phase);
             for _ in 0..limit {
-                connections.look();
+                connections.sweep();
             }
             assert!(!limits.is_exceeded(&activity), "{phase:?}");
-            connections.look();
+            connections.sweep();
             assert!(limits.is_exceeded(&activity), "{phase:?}");
         }
     }
@@ -191,10 +191,10 @@ mod tests {
         let (_place, activity) = connections.take().unwrap();
         let limits = ConnectionLimits::new(8, 10);
         activity.enter(Phase::Stream);
-        (0..limits.idle * 2).for_each(|_| connections.look());
+        (0..limits.idle * 2).for_each(|_| connections.sweep());
         assert!(!limits.is_exceeded(&activity));
         activity.blocked();
-        (0..=limits.answer).for_each(|_| connections.look());
+        (0..=limits.answer).for_each(|_| connections.sweep());
         assert!(limits.is_exceeded(&activity));
         activity.flushed();
         assert!(!limits.is_exceeded(&activity));

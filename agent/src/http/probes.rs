@@ -15,7 +15,7 @@ pub(super) fn probe(agent: &Agent, method: &http::Method, path: &str) -> Option<
     if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
         return None;
     }
-    if !matches!(*method, http::Method::GET | http::Method::HEAD) {
+    if !matches!(method.as_str(), "GET" | "HEAD") {
         return Some(wrong_method("GET, HEAD"));
     }
     Some(match path {

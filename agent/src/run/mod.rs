@@ -58,7 +58,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         Listeners::new(ConnectionLimits::new(options.connections(), options.slow_seconds.into()), metrics.clone());
     let probing = Listeners::new(ConnectionLimits::of_probes(), Arc::default());
     for bound in &bound {
-        info!(listen = %bound.address().map_err(StartError::Address)?, "answers evaluations");
+        info!("listening on {}", bound.address().map_err(StartError::Address)?);
     }
 
     let service = |activity| AgentService { agent: agent.clone(), activity };
@@ -69,7 +69,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), St
         probing.serve(bound, probe_service, &shutdown).await;
     };
     let accepting = async { tokio::join!(evaluations, probe_listener) };
-    let background = async { tokio::join!(serving.keep_current(), evaluating.keep_looking(), probing.keep_looking()) };
+    let background =
+        async { tokio::join!(serving.keep_current(), evaluating.keep_sweeping(), probing.keep_sweeping()) };
     let ended = async {
         accepting.await;
         info!("ends");

@@ -94,7 +94,8 @@ impl Agent {
             move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line))
         });
         let mut agent = Self { process, log, address: String::new() };
-        agent.address = agent.wait_for_log("listen=http://").split("listen=http://").nth(1).unwrap().to_owned();
+        agent.address =
+            agent.wait_for_log("listening on http://").split("listening on http://").nth(1).unwrap().to_owned();
         agent
     }
 

@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-operator", EVERY_LIBRARY),
     ("rototo-cli", EVERY_LIBRARY),
     ("rototo-agent", &["rototo-client"]),
+    ("rototo-openfeature", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
     // A contributor waits for xtask to compile before any output appears.
     ("xtask", &[]),
@@ -90,7 +91,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {
