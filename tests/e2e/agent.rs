@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{App, Observation, until};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, TRIAL, condition};
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 /// Evaluates the policy over OFREP, and returns the answer.
 fn evaluate(agent: &App, account: &str) -> Value {
@@ -57,5 +58,10 @@ async fn an_agent_counts_as_one_process_and_its_clients_get_what_it_reports() {
     assert_eq!((after["variant"].as_str(), after["reason"].as_str()), (Some("severe"), Some("SPLIT")));
     assert_eq!(after["metadata"]["fingerprint"], status.published.unwrap().fingerprint.to_string());
     agent.terminate().unwrap();
-    scene.wait_for_fleet(0).await;
+    // It says that it ends, and nobody waits for it.
+    let gone = |workspace: &RototoWorkspace| {
+        let summary = workspace.status.as_ref().and_then(|status| status.summary.as_ref());
+        summary.is_some_and(|summary| summary.fleet.as_deref() == Some("0/0"))
+    };
+    scene.namespace.wait_for_workspace(WORKSPACE, "without a process", gone).await.unwrap();
 }
