@@ -158,6 +158,10 @@ fn an_event_stream_announces_the_version_at_its_begin_each_change_and_ends_with_
     let path = format!("/ofrep/v1/evaluate/flags?flagConfigEtag={}", second["etag"].as_str().unwrap());
     let bulk = agent.post(&path, &[], b"{\"context\":{\"plan\":\"pro\"}}");
     assert_eq!(bulk.json()["flags"][1]["value"], 11);
+    // One that never comes is not waited for.
+    let unknown =
+        agent.post("/ofrep/v1/evaluate/flags?flagConfigEtag=%22none%22", &[], b"{\"context\":{\"plan\":\"pro\"}}");
+    assert_eq!(unknown.status, 200);
     assert_eq!(agent.metric("rototo_agent_streams"), 1.0);
     agent.terminate();
     assert_eq!(event(), None);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::{App, Observation, until};
+use rototo_tests::harness::{App, ControlPlane, Namespace, Observation, until};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
@@ -64,4 +64,13 @@ async fn an_agent_counts_as_one_process_and_its_clients_get_what_it_reports() {
         summary.is_some_and(|summary| summary.fleet.as_deref() == Some("0/0"))
     };
     scene.namespace.wait_for_workspace(WORKSPACE, "without a process", gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_api_server_takes_the_manifests_of_agents() {
+    let namespace = Namespace::create(ControlPlane::shared().unwrap(), "agent-manifests").await.unwrap();
+    for file in ["access.yaml", "sidecar.yaml", "node.yaml", "deployment.yaml"] {
+        let path = xtask::cargo::root().join("examples/agent").join(file);
+        namespace.apply(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
 }
