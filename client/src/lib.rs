@@ -79,8 +79,8 @@ pub use refreshing::{RefreshingWorkspace, WORKSPACE_SOURCE};
 pub use rototo_api::UpdatedAt;
 pub use rototo_api::fleet::ProcessState;
 pub use rototo_engine::{
-    Attribute, Attributes, Context as ResolveContext, Diagnostic, Facts, Fingerprint, Lint, Prepared, QualifierTrace,
-    Resolution, ResolveOptions, Severity, VariableTrace,
+    Attribute, Attributes, Cause, Context as ResolveContext, Diagnostic, Facts, Fingerprint, Lint, Prepared,
+    QualifierTrace, Resolution, ResolveError, ResolveOptions, Severity, VariableTrace,
 };
 pub use rototo_source::ReaderOptions;
 pub use workspace::origin::SourceFingerprint;

@@ -54,6 +54,7 @@ pub use document::{fingerprint, shared, text, tree};
 pub use lint::{Lint, Linted, lint, lint_after, lint_after_with, lint_with};
 pub use parse::infer::infer_context_schema;
 pub use parse::{Parsed, Summary, parse, parse_after};
+pub use resolve::cause::Cause;
 pub use resolve::context::{Context, ContextError};
 pub use resolve::facts::{Attributes, Facts};
 pub use resolve::prepared::Prepared;

@@ -5,6 +5,7 @@
 //! freezes a part of the control plane, or changes objects outside of namespaces, starts its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agent;
 mod authority;
 mod cache;
 mod chart;

@@ -17,6 +17,7 @@ use super::{ChildProcess, Namespace, Observation, Pod, http, programs, until};
 pub struct AppSettings {
     namespace: Namespace,
     name: String,
+    program: &'static str,
     service_account: String,
     labels: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
@@ -41,6 +42,7 @@ impl AppSettings {
         let settings = Self {
             namespace: namespace.clone(),
             name: format!("app-{:08x}", fastrand::u32(..)),
+            program: "degradation-service",
             service_account: "app".to_owned(),
             labels: BTreeMap::from([(names::workspace_label(workspace), String::new())]),
             environment: BTreeMap::new(),
@@ -56,6 +58,12 @@ impl AppSettings {
     /// Sets the name of the pod.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Makes the process run another program that follows a workspace, and logs the address at which it listens.
+    pub fn program(mut self, name: &'static str) -> Self {
+        self.program = name;
         self
     }
 
@@ -93,7 +101,7 @@ impl AppSettings {
 
     pub(crate) async fn start_without_waiting(self) -> anyhow::Result<App> {
         let pod = Pod::create(&self.namespace, &self.name, &self.service_account, &self.labels).await?;
-        let program = programs::ours("degradation-service")?;
+        let program = programs::ours(self.program)?;
         let kubeconfig = match &self.api_server {
             Some(url) => {
                 let cluster = self.namespace.cluster();

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::cargo::{self, cargo};
-use crate::control_plane::Programs;
+use crate::control_plane::{Programs, cache_directory};
 
 /// The arguments of `cargo xtask bench`.
 #[derive(Args)]
@@ -38,6 +38,8 @@ enum Bench {
     Neighbours,
     /// The load of an operator under the requests of hostile callers.
     Hostile,
+    /// Evaluations of the agent, beside another OFREP server and a bare HTTP server.
+    Agent,
     /// The time of a decision, beside the reference and a hand-written minimum.
     Resolve,
     /// The time of loading and reloading workspaces, beside the reference.
@@ -53,6 +55,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Reports => fleet("reports", &arguments.arguments),
         Bench::Neighbours => fleet("neighbours", &arguments.arguments),
         Bench::Hostile => fleet("hostile", &arguments.arguments),
+        Bench::Agent => agent(&arguments.arguments),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }
@@ -73,6 +76,35 @@ fn fleet(bench: &str, arguments: &[String]) -> anyhow::Result<()> {
         program.env("PATH", &counted.path).env("ROTOTO_GIT_LOG", &counted.log);
     }
     cargo::run(program)
+}
+
+fn agent(arguments: &[String]) -> anyhow::Result<()> {
+    eprintln!("Building with optimizations (profile `measured`).");
+    let packages = ["--package", "rototo-agent", "--package", "rototo-benches"];
+    let bins = ["--bin", "rototo-agent", "--bin", "agent", "--bin", "bare-http"];
+    cargo::run(cargo(["build", "--profile", "measured"].into_iter().chain(packages).chain(bins)))?;
+    let mut program = Command::new(cargo::binaries()?.with_file_name("measured").join("agent"));
+    program.args(arguments);
+    match go_feature_flag() {
+        Ok(peer) => drop(program.env("ROTOTO_PEER_GO_FEATURE_FLAG", peer)),
+        Err(error) => eprintln!("The relay proxy of go-feature-flag can't be built: {error:#}"),
+    }
+    cargo::run(program)
+}
+
+/// Builds the relay proxy of go-feature-flag once, in the version that `benches/peers` pins.
+fn go_feature_flag() -> anyhow::Result<PathBuf> {
+    let program = cache_directory()?.join("peers/go-feature-flag-1.40.0");
+    if !program.is_file() {
+        eprintln!("Building the relay proxy of go-feature-flag into {} (once, minutes).", program.display());
+        let mut go = Command::new("go");
+        go.arg("build").arg("-o").arg(&program).arg("github.com/thomaspoignant/go-feature-flag/cmd/relayproxy");
+        cargo::run({
+            go.current_dir(cargo::root().join("benches/peers/go-feature-flag"));
+            go
+        })?;
+    }
+    Ok(program)
 }
 
 fn engine(bench: &str, arguments: &[String]) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | deny | alerts | image | node | release | control-plane`;
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | deny | alerts | image | node | sdks | release |
+//! control-plane`;
 //! `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -21,5 +22,6 @@ pub mod node;
 pub mod promtool;
 pub mod reference;
 pub mod release;
+pub mod sdks;
 pub mod simulate;
 pub mod test;

@@ -2,7 +2,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 use clap::Parser;
-use xtask::{alerts, bench, chaos, control_plane, demo, deny, fuzz, generate, image, node, release, simulate, test};
+use xtask::{
+    alerts, bench, chaos, control_plane, demo, deny, fuzz, generate, image, node, release, sdks, simulate, test,
+};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -30,6 +32,8 @@ enum Command {
     Image(image::ImageArguments),
     /// Start a real Kubernetes node on this machine, and test the product in its pods.
     Node(node::NodeArguments),
+    /// Run the official OpenFeature SDKs of other languages against a real agent, and print a matrix.
+    Sdks(sdks::SdksArguments),
     /// Make all files of a release, the same bytes twice, and push images and chart.
     Release(release::ReleaseArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
@@ -52,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Image(arguments) => image::run(&arguments),
         Command::Node(arguments) => node::run(&arguments),
+        Command::Sdks(arguments) => sdks::run(&arguments),
         Command::Release(arguments) => release::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);

@@ -18,8 +18,8 @@ pub struct TestArguments {
 /// Runs the tests, and after a complete run a share of the chaos histories.
 pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
     Programs::ensure()?;
-    // The tests start the operator, the example service, and the CLI as processes.
-    let programs = ["rototo-operator", "degradation-service", "rototo-cli"];
+    // The tests start the operator, the example service, the agent, and the CLI as processes.
+    let programs = ["rototo-operator", "degradation-service", "rototo-agent", "rototo-cli"];
     cargo::run(cargo(
         ["build", "--bins"].into_iter().chain(programs.iter().flat_map(|program| ["--package", program])),
     ))?;

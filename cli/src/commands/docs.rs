@@ -49,6 +49,7 @@ const SECTIONS: &[DocSection] = &[
         &[
             ("cli", include_str!("../../../docs/cli.md")),
             ("library", include_str!("../../../docs/library.md")),
+            ("other-languages", include_str!("../../../docs/other-languages.md")),
             ("operating", include_str!("../../../docs/operating.md")),
         ],
     ),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rototo_api::UpdatedAt;
 use rototo_engine::{
-    Compiled, Context as ResolveContext, Facts, Fingerprint, Lint, Prepared, QualifierTrace, Resolution,
+    Cause, Compiled, Context as ResolveContext, Facts, Fingerprint, Lint, Prepared, QualifierTrace, Resolution,
     ResolveOptions, Summary, VariableTrace,
 };
 use serde::Serialize;
@@ -126,6 +126,21 @@ impl Workspace {
         options: ResolveOptions,
     ) -> Result<Resolution<'_>> {
         Ok(self.compiled()?.resolve_variable_with(id.as_ref(), facts, options)?)
+    }
+
+    /// Resolves a variable as [`resolve_with_options`](Self::resolve_with_options) does, and returns the kind of rule that
+    /// decided, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_with_cause<F: Facts + ?Sized>(
+        &self,
+        id: impl AsRef<str>,
+        facts: &F,
+        options: ResolveOptions,
+    ) -> Result<(Resolution<'_>, Cause)> {
+        Ok(self.compiled()?.resolve_with_cause(id.as_ref(), facts, options)?)
     }
 
     /// Reads the attributes that this workspace may use from a context, for many resolutions with the same facts.
@@ -265,6 +280,16 @@ impl Workspace {
     /// [`Error::Resolve`] with all mismatches, and [`Error::NotCompiled`] if the workspace was loaded for inspection
     /// only.
     pub async fn validate_context(&self, context: &ResolveContext) -> Result<()> {
+        self.validate_facts(context)
+    }
+
+    /// Checks a context against the workspace's context schema, as [`validate_context`](Self::validate_context) does, and
+    /// never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate_context`](Self::validate_context).
+    pub fn validate_facts(&self, context: &ResolveContext) -> Result<()> {
         Ok(self.compiled()?.validate_context(context)?)
     }
 

@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod cause;
 pub mod context;
 pub(crate) mod evaluation;
 pub(crate) mod facts;
@@ -28,7 +29,7 @@ pub(crate) mod outcome;
 pub(crate) mod prepared;
 pub mod trace;
 
-use crate::compile::compiled::{Choice, Compiled};
+use crate::compile::compiled::{Choice, Compiled, CompiledRule, CompiledVariable};
 use crate::parse::violation::Violation;
 use crate::resolve::context::Context;
 use crate::resolve::evaluation::Evaluation;
@@ -72,16 +73,28 @@ impl Compiled {
         facts: &F,
         options: ResolveOptions,
     ) -> Result<Resolution<'_>, ResolveError> {
+        let (variable, matched) = self.choose(id, facts, options)?;
+        Ok(variable.choice(matched.map_or(variable.default, |rule| rule.choice)).resolution(&variable.id))
+    }
+
+    /// Returns the variable, and its first rule that matches.
+    #[inline(always)]
+    fn choose<F: Facts + ?Sized>(
+        &self,
+        id: &str,
+        facts: &F,
+        options: ResolveOptions,
+    ) -> Result<(&CompiledVariable, Option<&CompiledRule>), ResolveError> {
         let variable = self.variable(id).ok_or_else(|| ResolveError::UnknownVariable(id.to_owned()))?;
         self.check(facts, options)?;
         let mut memory = F::memory();
         let mut evaluation = Evaluation::new(self, facts.reader(self, &mut memory), Untraced);
         for rule in &variable.rules {
             if evaluation.qualifier(rule.qualifier)? {
-                return Ok(variable.choice(rule.choice).resolution(&variable.id));
+                return Ok((variable, Some(rule)));
             }
         }
-        Ok(variable.choice(variable.default).resolution(&variable.id))
+        Ok((variable, None))
     }
 
     /// Decides a qualifier.

@@ -144,6 +144,13 @@ impl<'a> Root<'a> {
                     }
                 }
             }
+            "rototo-agent" => {
+                let config = cargo::root().join("examples/degradation-config");
+                folder::copy(&config, &self.tmp.join("config"))?;
+                command.args(["--source=/tmp/config", "--listen=127.0.0.1:0", "--listen=unix:/tmp/agent.sock"]);
+                command.arg(format!("--probes-listen={address}"));
+                self.started(command, &address, "200 OK")?;
+            }
             _ => {
                 let config = cargo::root().join("examples/degradation-config");
                 folder::copy(&config, &self.tmp.join("config"))?;

@@ -68,6 +68,14 @@ pub(crate) const IMAGES: &[Image] = &[
         shell: None,
         users: None,
     },
+    Image {
+        name: "rototo-agent",
+        description: "Answers OpenFeature evaluations of any language from a workspace that rototo keeps current",
+        // In a cluster it follows what the operator publishes, and needs no git.
+        programs: &[],
+        shell: None,
+        users: None,
+    },
 ];
 
 /// The packages that `--update` resolves. The lock has those of their closure that an image takes files from.

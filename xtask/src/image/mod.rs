@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn an_unknown_image_is_refused_with_the_names_of_those_that_exist() {
         let error = chosen(&["agent".to_owned()]).err().unwrap().to_string();
-        assert_eq!(error, "there is no image `agent`; there are rototo-operator, degradation-service");
+        assert_eq!(error, "there is no image `agent`; there are rototo-operator, degradation-service, rototo-agent");
         assert_eq!(chosen(&[]).unwrap().len(), IMAGES.len());
     }
 

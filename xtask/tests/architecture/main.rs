@@ -24,6 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-client", EVERY_LIBRARY),
     ("rototo-operator", EVERY_LIBRARY),
     ("rototo-cli", EVERY_LIBRARY),
+    ("rototo-agent", &["rototo-client"]),
+    ("rototo-openfeature", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
     // A contributor waits for xtask to compile before any output appears.
     ("xtask", &[]),
@@ -51,6 +53,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
         "anyhow",
         &[
             ("rototo-operator", Always),
+            ("rototo-agent", Always),
             ("rototo-cli", Always),
             ("degradation-service", Always),
             ("xtask", Always),
@@ -62,6 +65,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
         "clap",
         &[
             ("rototo-operator", Always),
+            ("rototo-agent", Always),
             ("rototo-cli", Always),
             ("xtask", Always),
             ("rototo-tests", Always),
@@ -87,7 +91,7 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator"];
+const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

@@ -1,0 +1,119 @@
+//! Single and bulk evaluation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+
+use crate::evaluation::bulk::{bulk, etag, is_known};
+use crate::evaluation::fault::{Code, Fault, LONGEST_KEY};
+use crate::evaluation::single::single;
+use crate::http::answer::{self, Answer, AnswerBody, json, permitted, refusal, unavailable};
+use crate::http::routes::Agent;
+use crate::serving::Served;
+
+/// The time for which a bulk request waits for its turn to be answered.
+const TURN: Duration = Duration::from_secs(2);
+/// The time for which a bulk request waits for the version that an event stream announced to its caller. Another agent
+/// behind the same address may have announced it a moment before this one gets it.
+const ANNOUNCED: Duration = Duration::from_millis(500);
+
+/// Answers with the value of the variable that the rest of the path names.
+pub(super) async fn evaluate_single(agent: &Agent, request: Request<Incoming>, path: &str) -> Answer {
+    let (parts, body) = request.into_parts();
+    let key = percent_decode_str(path_of(&parts.uri, path)).decode_utf8_lossy();
+    let body = match agent.bodies.read(body, &agent.metrics).await {
+        Ok(body) => body,
+        Err(answer) => return *answer,
+    };
+    let served = match agent.serving.served() {
+        Ok(served) => served,
+        Err(error) => return not_ready(agent, &error, Some(&key)),
+    };
+    let evaluated = if key.len() > LONGEST_KEY {
+        Err(Fault::new(Code::FlagNotFound, format!("no variable has a name of more than {LONGEST_KEY} bytes")))
+    } else {
+        single(&served, &key, &body.bytes, &agent.attribute)
+    };
+    match evaluated {
+        Ok(body) => {
+            agent.metrics.single.increment();
+            json(StatusCode::OK, body)
+        }
+        Err(fault) => {
+            fault.code.count(&agent.metrics.errors);
+            answer::fault(&fault, Some(&key))
+        }
+    }
+}
+
+/// Returns the part of the path behind `prefix`.
+fn path_of<'a>(uri: &'a http::Uri, prefix: &str) -> &'a str {
+    uri.path().strip_prefix(prefix).unwrap_or_default()
+}
+
+/// Answers with the values of all variables, unless the caller has that answer already.
+pub(super) async fn evaluate_bulk(agent: &Agent, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let body = match agent.bodies.read(body, &agent.metrics).await {
+        Ok(body) => body,
+        Err(answer) => return *answer,
+    };
+    if let Some(announced) = parts.uri.query().and_then(announced_etag) {
+        agent.serving.until_served(&announced, ANNOUNCED).await;
+    }
+    let served = match agent.serving.served() {
+        Ok(served) => served,
+        Err(error) => return not_ready(agent, &error, None),
+    };
+    let etag = etag(&served, &body.bytes);
+    let Ok(header) = HeaderValue::from_str(&etag) else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "the ETag can't be sent", None);
+    };
+    if is_known(parts.headers.get(IF_NONE_MATCH), &etag) {
+        agent.metrics.bulk_unchanged.increment();
+        let mut answer = Answer::new(AnswerBody::Full(Bytes::new()));
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer.headers_mut().insert(ETAG, header);
+        return answer;
+    }
+    let mut answer = evaluate_all(agent, &served, &body.bytes).await;
+    if answer.status() == StatusCode::OK {
+        answer.headers_mut().insert(ETAG, header);
+    }
+    answer
+}
+
+async fn evaluate_all(agent: &Agent, served: &Served, body: &[u8]) -> Answer {
+    // The permit is held until the answer is sent: answers of a large workspace take memory.
+    let Ok(Ok(permit)) = tokio::time::timeout(TURN, Arc::clone(&agent.bulk_answers).acquire_owned()).await else {
+        agent.metrics.refused.bulk.increment();
+        return unavailable("the agent sends as many bulk answers at once as it may", None);
+    };
+    match bulk(served, body, &agent.attribute, &agent.metrics).await {
+        Ok(body) => {
+            agent.metrics.bulk.increment();
+            json(StatusCode::OK, permitted(body, permit))
+        }
+        Err(fault) => {
+            fault.code.count(&agent.metrics.errors);
+            answer::fault(&fault, None)
+        }
+    }
+}
+
+/// Returns the version that an event stream announced to the caller, if it comes for one.
+fn announced_etag(query: &str) -> Option<String> {
+    let etag = query.split('&').find_map(|pair| pair.strip_prefix("flagConfigEtag="))?;
+    Some(percent_decode_str(etag).decode_utf8_lossy().trim_matches('"').to_owned())
+}
+
+/// The answer while no version is loaded.
+fn not_ready(agent: &Agent, error: &rototo::Error, key: Option<&str>) -> Answer {
+    Code::General.count(&agent.metrics.errors);
+    unavailable(error.to_string(), key)
+}

@@ -1,0 +1,173 @@
+//! The version of the workspace that answers come from.
+//!
+//! Every answer comes from the version that the client library has swapped in last, so that a report that it runs is true
+//! of the answers too. [`Served`] has what is the same for all answers of a version, and is made anew when the version
+//! changes, and every second for the age of its verification.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use rototo::{RefreshStatus, RefreshingWorkspace, Workspace};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+/// The time between two updates of the age that answers name.
+const TICK: Duration = Duration::from_secs(1);
+/// The number of versions that are remembered, so that nobody waits for one that is over.
+const RECENT: usize = 16;
+
+/// One version, as it is served.
+pub(crate) struct Served {
+    pub(crate) workspace: Arc<Workspace>,
+    /// The identity of everything on which answers depend, besides the request.
+    pub(crate) etag: Arc<str>,
+    /// The member `"metadata":{…}` of an answer.
+    pub(crate) metadata: Box<[u8]>,
+    /// Nothing has confirmed for too long that this version is still what should run.
+    pub(crate) stale: bool,
+    /// The time at which this version was applied, in seconds since 1970.
+    pub(crate) applied: i64,
+}
+
+/// The version that event streams announce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) etag: Arc<str>,
+    pub(crate) applied: i64,
+}
+
+/// The workspace, and its current version as it is served.
+pub(crate) struct Serving {
+    workspace: RefreshingWorkspace,
+    served: ArcSwapOption<Served>,
+    announced: watch::Sender<Option<Announced>>,
+    /// The text that distinguishes the answers of agents with other options.
+    settings: String,
+    /// The newest versions that were served, the last one first.
+    recent: Mutex<VecDeque<Arc<str>>>,
+}
+
+impl Serving {
+    /// `settings` names the options on which answers depend.
+    pub(crate) fn new(workspace: RefreshingWorkspace, settings: String) -> Self {
+        Self {
+            workspace,
+            served: ArcSwapOption::empty(),
+            announced: watch::Sender::new(None),
+            settings,
+            recent: Mutex::default(),
+        }
+    }
+
+    /// Returns the current version. It takes no lock unless the version has just changed.
+    pub(crate) fn served(&self) -> rototo::Result<Arc<Served>> {
+        let current = self.workspace.current()?;
+        match &*self.served.load() {
+            Some(served) if Arc::ptr_eq(&served.workspace, &current) => Ok(served.clone()),
+            _ => Ok(self.renew(current)),
+        }
+    }
+
+    /// Returns a receiver of the versions that event streams announce.
+    pub(crate) fn announced(&self) -> watch::Receiver<Option<Announced>> {
+        self.announced.subscribe()
+    }
+
+    /// Waits until a version is served, for at most `limit`. A version that was served before is not waited for.
+    pub(crate) async fn until_served(&self, etag: &str, limit: Duration) {
+        let mut announced = self.announced.subscribe();
+        let was_served = || self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|one| **one == *etag);
+        let served = async { while !was_served() && announced.changed().await.is_ok() {} };
+        // Without it, the caller gets what there is.
+        let _ = tokio::time::timeout(limit, served).await;
+    }
+
+    pub(crate) fn workspace(&self) -> &RefreshingWorkspace {
+        &self.workspace
+    }
+
+    /// Keeps the version that is served, and its announcement, current, for ever.
+    pub(crate) async fn keep_current(&self) -> Infallible {
+        let mut changes = self.workspace.changes();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            if let Ok(current) = self.workspace.current() {
+                self.announce(&self.renew(current));
+            }
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(_) = changes.next() => {}
+            }
+        }
+    }
+
+    fn renew(&self, workspace: Arc<Workspace>) -> Arc<Served> {
+        let served = Arc::new(Served::new(workspace, &self.workspace.status(), &self.settings));
+        self.served.store(Some(served.clone()));
+        served
+    }
+
+    fn announce(&self, served: &Served) {
+        let announced = Announced { etag: served.etag.clone(), applied: served.applied };
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !recent.contains(&announced.etag) {
+            recent.truncate(RECENT - 1);
+            recent.push_front(announced.etag.clone());
+        }
+        drop(recent);
+        self.announced.send_if_modified(|before| {
+            let is_new = before.as_ref().is_none_or(|before| before.etag != announced.etag);
+            if is_new {
+                *before = Some(announced);
+            }
+            is_new
+        });
+    }
+}
+
+impl Served {
+    fn new(workspace: Arc<Workspace>, status: &RefreshStatus, settings: &str) -> Self {
+        let now = Timestamp::now();
+        let fingerprint = workspace.fingerprint().to_string();
+        let mut metadata = Map::new();
+        metadata.insert("fingerprint".to_owned(), json!(fingerprint));
+        if let Some(revision) = workspace.revision() {
+            metadata.insert("revision".to_owned(), json!(revision));
+        }
+        if let Some(updated_at) = workspace.updated_at() {
+            metadata.insert("updated_at".to_owned(), json!(updated_at.to_string()));
+        }
+        if let Some(verified) = status.last_success {
+            let age = now.duration_since(verified).as_secs().max(0);
+            metadata.insert("verified_seconds_ago".to_owned(), json!(age));
+        }
+        metadata.insert("stale".to_owned(), json!(status.stale));
+        let metadata = format!("\"metadata\":{}", Value::Object(metadata)).into_bytes().into_boxed_slice();
+        let identity =
+            [fingerprint.as_str(), settings, env!("CARGO_PKG_VERSION"), if status.stale { "stale" } else { "" }];
+        let applied = status.applied_at.unwrap_or(now).as_second();
+        Self { workspace, etag: short_digest(&identity).into(), metadata, stale: status.stale, applied }
+    }
+}
+
+/// Returns 128 bits of the digest of these texts, in hexadecimal digits.
+pub(crate) fn short_digest<T: AsRef<[u8]>>(texts: &[T]) -> String {
+    let mut digest = Sha256::new();
+    for text in texts {
+        let text = text.as_ref();
+        digest.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+        digest.update(text);
+    }
+    digest.finalize().iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
+        // Writing to a String never fails.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,66 @@
+//! The context of the SDK, as the workspace reads it.
+
+use open_feature::{EvaluationContext, EvaluationContextFieldValue, StructValue, Value};
+use rototo::{Attribute, Attributes};
+
+/// A context, with the attribute that its targeting key fills.
+pub(crate) struct Facts<'a> {
+    pub(crate) context: &'a EvaluationContext,
+    pub(crate) targeting_key_attribute: &'a str,
+}
+
+impl Facts<'_> {
+    /// Returns the targeting key. Some applications give an empty text where they have none.
+    pub(crate) fn targeting_key(&self) -> Option<&str> {
+        self.context.targeting_key.as_deref().filter(|key| !key.is_empty())
+    }
+
+    /// Returns the attribute at a path: a field of that name, or a part of the field that the path begins with.
+    fn field(&self, path: &str) -> Option<Attribute<'_>> {
+        let fields = &self.context.custom_fields;
+        if let Some(field) = fields.get(path) {
+            return whole(field);
+        }
+        let ends = path.match_indices('.').map(|(end, _)| end);
+        ends.filter_map(|end| part(fields.get(&path[..end])?, &path[end + 1..])).next()
+    }
+}
+
+impl Attributes for Facts<'_> {
+    fn attribute(&self, path: &str) -> Option<Attribute<'_>> {
+        let key = || self.targeting_key().filter(|_| path == self.targeting_key_attribute).map(Attribute::from);
+        self.field(path).or_else(key)
+    }
+}
+
+fn whole(field: &EvaluationContextFieldValue) -> Option<Attribute<'_>> {
+    match field {
+        EvaluationContextFieldValue::Bool(value) => Some(Attribute::from(*value)),
+        EvaluationContextFieldValue::Int(value) => Some(Attribute::from(*value)),
+        EvaluationContextFieldValue::Float(value) => Some(Attribute::from(*value)),
+        EvaluationContextFieldValue::String(value) => Some(Attribute::from(value)),
+        EvaluationContextFieldValue::DateTime(_) => None,
+        EvaluationContextFieldValue::Struct(value) => value.downcast_ref::<serde_json::Value>().map(Attribute::from),
+    }
+}
+
+fn part<'a>(field: &'a EvaluationContextFieldValue, path: &str) -> Option<Attribute<'a>> {
+    let EvaluationContextFieldValue::Struct(field) = field else { return None };
+    if let Some(json) = field.downcast_ref::<serde_json::Value>() {
+        let found = path.split('.').try_fold(json, |value, part| value.as_object()?.get(part));
+        return found.map(Attribute::from);
+    }
+    let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
+    let object = parents.into_iter().flat_map(|parents| parents.split('.'));
+    let object = object.into_iter().try_fold(field.downcast_ref::<StructValue>()?, |object, part| {
+        object.fields.get(part).and_then(Value::as_struct)
+    });
+    match object?.fields.get(last)? {
+        Value::Bool(value) => Some(Attribute::from(*value)),
+        Value::Int(value) => Some(Attribute::from(*value)),
+        Value::Float(value) => Some(Attribute::from(*value)),
+        Value::String(value) => Some(Attribute::from(value)),
+        // The workspace compares lists and objects as JSON, which this is not.
+        Value::Array(_) | Value::Struct(_) => None,
+    }
+}

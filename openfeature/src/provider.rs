@@ -1,0 +1,183 @@
+//! The provider.
+
+use std::sync::Arc;
+
+use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata,
+    StructValue, Value, async_trait,
+};
+use rototo::{Cause, ProcessState, RefreshingWorkspace, ResolveError, ResolveOptions};
+
+use crate::events::ProviderEvents;
+use crate::facts::Facts;
+
+/// Resolves flags from a workspace. The crate's page has an example, and the mapping of terms.
+#[derive(Debug)]
+pub struct RototoProvider {
+    workspace: Arc<RefreshingWorkspace>,
+    targeting_key_attribute: String,
+    metadata: ProviderMetadata,
+}
+
+impl RototoProvider {
+    /// Makes a provider that resolves from `workspace`, which the application has started, and shuts down.
+    #[must_use]
+    pub fn new(workspace: Arc<RefreshingWorkspace>) -> Self {
+        let (targeting_key_attribute, metadata) = ("targetingKey".to_owned(), ProviderMetadata::new("rototo"));
+        Self { workspace, targeting_key_attribute, metadata }
+    }
+
+    /// Names the attribute that the targeting key fills, such as `account.id`; `targetingKey` by default.
+    #[must_use]
+    pub fn with_targeting_key_attribute(mut self, path: impl Into<String>) -> Self {
+        self.targeting_key_attribute = path.into();
+        self
+    }
+
+    /// Returns the events of this provider from now on. Call it before the SDK takes the provider.
+    #[must_use]
+    pub fn events(&self) -> ProviderEvents {
+        ProviderEvents::new(self.workspace.clone())
+    }
+
+    fn resolve<T>(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+        convert: impl FnOnce(&serde_json::Value) -> Option<T>,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let view = self.workspace.current().map_err(|error| match error {
+            error @ rototo::Error::NotLoaded { .. } => fault(EvaluationErrorCode::ProviderNotReady, &error.to_string()),
+            error => general(&error),
+        })?;
+        let facts = Facts { context, targeting_key_attribute: &self.targeting_key_attribute };
+        let resolved = view.resolve_with_cause(key, &facts, ResolveOptions::default());
+        let (resolution, cause) = resolved.map_err(|error| self.fault(&error, &facts))?;
+        let value = convert(resolution.value).ok_or_else(|| {
+            fault(
+                EvaluationErrorCode::TypeMismatch,
+                &format!("the value of `{key}` has another type than the caller asks for"),
+            )
+        })?;
+        let stale = self.workspace.status().stale;
+        let mut metadata = FlagMetadata::default()
+            .with_value("fingerprint", view.fingerprint().to_string())
+            .with_value("stale", stale);
+        if let Some(revision) = view.revision() {
+            metadata.add_value("revision", revision);
+        }
+        if let Some(updated_at) = view.updated_at() {
+            metadata.add_value("updated_at", updated_at.to_string());
+        }
+        Ok(ResolutionDetails {
+            value,
+            variant: Some(resolution.value_key.to_owned()),
+            reason: Some(reason(cause, stale)),
+            flag_metadata: Some(metadata),
+        })
+    }
+
+    fn fault(&self, error: &rototo::Error, facts: &Facts) -> EvaluationError {
+        let rototo::Error::Resolve(reason) = error else { return general(error) };
+        let code = match reason {
+            ResolveError::UnknownVariable(_) => EvaluationErrorCode::FlagNotFound,
+            ResolveError::MissingAttribute { attribute, .. }
+                if **attribute == *self.targeting_key_attribute && facts.targeting_key().is_none() =>
+            {
+                EvaluationErrorCode::TargetingKeyMissing
+            }
+            _ => EvaluationErrorCode::InvalidContext,
+        };
+        fault(code, &reason.to_string())
+    }
+}
+
+fn reason(cause: Cause, stale: bool) -> EvaluationReason {
+    if stale {
+        return EvaluationReason::Other("STALE".to_owned());
+    }
+    match cause {
+        Cause::NoRules => EvaluationReason::Static,
+        Cause::Default => EvaluationReason::Default,
+        Cause::Rule => EvaluationReason::TargetingMatch,
+        Cause::Bucket => EvaluationReason::Split,
+        // A kind of rule that a newer engine knows.
+        _ => EvaluationReason::Unknown,
+    }
+}
+
+fn general(error: &rototo::Error) -> EvaluationError {
+    let text = error.to_string();
+    fault(EvaluationErrorCode::General(text.clone()), &text)
+}
+
+fn fault(code: EvaluationErrorCode, message: &str) -> EvaluationError {
+    EvaluationError { code, message: Some(message.to_owned()) }
+}
+
+#[async_trait]
+impl FeatureProvider for RototoProvider {
+    /// Waits until a version is loaded, for at most the start time-out of the workspace.
+    async fn initialize(&mut self, _: &EvaluationContext) {
+        // Following continues after a failure, and the status says that nothing is loaded yet.
+        let _ = self.workspace.until_ready().await;
+    }
+
+    fn status(&self) -> ProviderStatus {
+        let status = self.workspace.status();
+        match status.state {
+            ProcessState::Draining => ProviderStatus::Error,
+            _ if status.fingerprint.is_none() => ProviderStatus::NotReady,
+            _ if status.stale => ProviderStatus::STALE,
+            _ => ProviderStatus::Ready,
+        }
+    }
+
+    fn metadata(&self) -> &ProviderMetadata {
+        &self.metadata
+    }
+
+    async fn resolve_bool_value(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<bool>> {
+        self.resolve(key, context, serde_json::Value::as_bool)
+    }
+
+    async fn resolve_int_value(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<i64>> {
+        self.resolve(key, context, serde_json::Value::as_i64)
+    }
+
+    async fn resolve_float_value(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<f64>> {
+        self.resolve(key, context, serde_json::Value::as_f64)
+    }
+
+    async fn resolve_string_value(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<String>> {
+        self.resolve(key, context, |value| value.as_str().map(str::to_owned))
+    }
+
+    async fn resolve_struct_value(
+        &self,
+        key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+        self.resolve(key, context, |value| match Value::try_from(value) {
+            Ok(Value::Struct(value)) => Some(value),
+            _ => None,
+        })
+    }
+}
