@@ -52,13 +52,19 @@ pub(crate) async fn publish(
 async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, context: &OperatorContext) {
     let Some(copies) = context.copies() else { return };
     let key = WorkspaceKey::of(workspace);
-    let (accepted, published, alone) = {
+    let (accepted, published, announced, alone) = {
         let record = shared.lock();
-        let accepted = record.publishable();
-        (accepted, record.marker.published().map(|publish| publish.fingerprint), record.marker.is_alone())
+        let (accepted, marked) = (record.publishable(), record.marker.marked());
+        let announced = marked.and_then(|marked| marked.next).map(|next| next.fingerprint);
+        (accepted, marked.map(|marked| marked.publish.fingerprint), announced, record.marker.is_alone())
     };
     let next = accepted.filter(|accepted| Some(*accepted) != published);
-    if let Some(next) = next.filter(|next| context.sources().snapshots().has(&key, next)) {
+    if let Some(next) = next.filter(|next| Some(*next) == announced) {
+        // It was sent before it was announced: a publish does not wait for the same replicas twice.
+        if copies.is_copied(&key, next) {
+            shared.lock().marker.copied(next, true);
+        }
+    } else if let Some(next) = next.filter(|next| context.sources().snapshots().has(&key, next)) {
         let kept = shared.lock().kept();
         let copied = copies.copy(&key, next, published, kept).await;
         shared.lock().marker.copied(next, copied);
