@@ -91,7 +91,8 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
-const LIBRARIES: &[&str] = &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
+const LIBRARIES: &[&str] =
+    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {
