@@ -191,7 +191,8 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
     let published = marked.map(|marked| marked.publish);
     let PlanInput { accepted, known, .. } = observed;
     let right = accepted.or(known.map(|known| known.fingerprint));
-    let tampered = known.is_some_and(|known| !says(published, known, right)) || observed.unknown(published).is_some();
+    let adopted = right.filter(|right| !observed.is_kept_back(*right, marked));
+    let tampered = known.is_some_and(|known| !says(published, known, adopted)) || observed.unknown(published).is_some();
     if tampered && !observed.verified_again {
         return MarkerPlan::VerifyAgain;
     }
@@ -208,7 +209,8 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
         }
         (Some(right), marked) if tampered || marked.is_none() => {
             // What was published is put back: a change of the marker by somebody else publishes nothing that is rehearsed.
-            let fingerprint = before.filter(|_| !observed.may_publish(right)).unwrap_or(right);
+            let back = !observed.may_publish(right) || observed.is_kept_back(right, marked);
+            let fingerprint = before.filter(|_| back).unwrap_or(right);
             let put_back = tampered || accepted != Some(fingerprint);
             let reason = if put_back { WriteReason::PutBack } else { WriteReason::ContentChanged };
             let publish = Publish { fingerprint, updated_at: namer.of_publish(fingerprint) };
@@ -232,7 +234,7 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let same = |next: &Publish| next.fingerprint == fingerprint;
     let announces = |marked| MarkerPlan::Write { marked, at: at.clone(), reason: WriteReason::Announcement };
     let held = observed.held(Some(marked)).filter(|(held, _)| held.fingerprint == fingerprint);
-    if held.is_some_and(|(held, _)| observed.retried != Some(held.updated_at)) {
+    if observed.is_held(fingerprint, Some(marked)) {
         let right = Marked { held, ..marked.publish.into() };
         return if marked == right { MarkerPlan::Keep(marked) } else { announces(right) };
     }
@@ -310,6 +312,20 @@ impl Namer<'_> {
 }
 
 impl PlanInput {
+    /// Returns whether this content was taken back, and nobody asks to try it again.
+    fn is_held(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
+        let held = self.held(marked).filter(|(held, _)| held.fingerprint == fingerprint);
+        held.is_some_and(|(held, _)| self.retried != Some(held.updated_at))
+    }
+
+    /// Returns whether this content must not run everywhere, whoever wrote it into the marker: it was taken back, or its
+    /// rollout is not over.
+    fn is_kept_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
+        let published = self.known.is_some_and(|known| known.fingerprint == fingerprint);
+        let rolls_out = self.rollout.is_some() && !self.may_publish(fingerprint);
+        !published && (rolls_out || self.is_held(fingerprint, marked))
+    }
+
     /// Returns the publish that was taken back: as this process knows it, or else as the marker says.
     fn held(&self, marked: Option<Marked>) -> Option<(Publish, Gate)> {
         if self.known.is_some() { self.known_held } else { marked?.held }

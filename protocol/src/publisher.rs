@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 
-use crate::fleet::{Fleet, KnownMembers, Moment, PublishTimes, RehearsalRules, RehearsalVerdict, RehearsalView};
+use crate::fleet::{
+    Fleet, KnownMembers, Moment, PublishTimes, RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView,
+};
 use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
 use crate::rollout::{self, Request, RolloutDecision, Step};
 use crate::{Marked, Publish};
@@ -69,6 +71,8 @@ pub struct PublishInput<'a> {
     pub last_published_name: Option<UpdatedAt>,
     /// The start of the last poll of the source that has ended.
     pub polled_at: Option<Moment>,
+    /// True if this process has read the source, whatever lint says about its content.
+    pub candidate_known: bool,
     /// True if the source is not polled. Then the known publish stays.
     pub suspended: bool,
     /// The rules by which new content is rehearsed.
@@ -122,8 +126,14 @@ impl Publisher {
         wall: Timestamp,
     ) -> MarkerPlan {
         let rehearsal = fleet.rehearsal(facts.rehearsal, now);
+        let staged = match &map {
+            MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } => marked.stage.is_some(),
+            _ => false,
+        };
         let announced = rehearsal.as_ref().map(|view| {
-            let passed = view.verdict == RehearsalVerdict::Passed;
+            // What a stage runs has passed its rehearsal. From then on its gates count.
+            let passed =
+                view.verdict == RehearsalVerdict::Passed || staged && view.verdict != RehearsalVerdict::Waiting;
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
         let marked = match &map {
@@ -151,7 +161,7 @@ impl Publisher {
                 Some(Request::Retry(name)) => Some(name),
                 _ => None,
             },
-            source_known: facts.suspended || facts.polled_at.is_some(),
+            source_known: facts.suspended || facts.candidate_known,
             verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
             now: wall,
         })
@@ -227,6 +237,9 @@ impl Publisher {
         }
         fleet.announcement_observed(marked.and_then(|marked| marked.next), now);
         fleet.staged(marked.and_then(|marked| marked.stage), now);
+        if let Some((held, _)) = marked.and_then(|marked| marked.held) {
+            fleet.know_name(held.updated_at);
+        }
         self.marked = marked;
         self.attempt = None;
         self.doubted_since = None;
@@ -244,14 +257,10 @@ fn rollout_of(
 ) -> Option<RolloutDecision> {
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let mut observed = fleet.stage_facts(now);
-    if stage.is_some() {
+    if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }
-    let decides = match rehearsal.verdict {
-        RehearsalVerdict::Passed => true,
-        RehearsalVerdict::Refused => stage.is_some(),
-        RehearsalVerdict::Waiting | RehearsalVerdict::Incomplete => false,
-    };
+    let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
     let aborts = facts.request == Some(Request::Abort);
     (aborts || decides && !facts.steps.is_empty())
         .then(|| rollout::decide(facts.steps, stage, &observed, facts.request, wall))
@@ -264,7 +273,7 @@ mod tests {
     use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
 
     use super::*;
-    use crate::fleet::{FleetStart, RehearsalMode};
+    use crate::fleet::FleetStart;
     use crate::windows::HEARTBEAT;
 
     const NOW: Moment = Duration::from_secs(1000);

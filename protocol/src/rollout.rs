@@ -108,15 +108,19 @@ pub fn decide(
         Some(Request::Promote) => return RolloutDecision::Publish,
         _ => {}
     }
-    let Some(stage) = stage else { return enter(steps, 0, 0, facts, now) };
-    if !facts.refused.is_empty() {
+    if stage.is_some() && !facts.refused.is_empty() {
         return RolloutDecision::TakeBack(GateFailure::Refused(facts.refused.clone()));
     }
-    if !facts.restarted.is_empty() {
+    if stage.is_some() && !facts.restarted.is_empty() {
         return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
     }
-    if request == Some(Request::Hold) {
+    // A part of the fleet can't be chosen before the fleet is known.
+    if facts.recounting || request == Some(Request::Hold) {
         return RolloutDecision::Stay { until: None };
+    }
+    let Some(stage) = stage else { return enter(steps, 0, 0, facts, now) };
+    if let Some(below) = refilled(steps, stage, facts) {
+        return RolloutDecision::Enter(Stage { below, since: now, ..stage });
     }
     let next = || enter(steps, stage.step.saturating_add(1), stage.below, facts, now);
     match steps.get(stage.step as usize) {
@@ -131,20 +135,20 @@ pub fn decide(
             }
         }
         Some(Step::Pause(None)) => RolloutDecision::Stay { until: None },
-        // Without pods there is nobody on whom the content could be tried.
-        Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || facts.pods.is_empty() && !facts.recounting => {
-            next()
-        }
-        Some(step @ (Step::Weight(_) | Step::Pods(_))) => {
-            // The pods of the stage may have been deleted.
-            let below = threshold(*step, &facts.pods).max(stage.below);
-            let empty = facts.pods.first().is_none_or(|lowest| *lowest >= stage.below);
-            if empty && below > stage.below {
-                return RolloutDecision::Enter(Stage { below, ..stage });
-            }
-            RolloutDecision::Stay { until: None }
-        }
+        // Without pods there is nobody on whom the content could be tried, and a step may ask for none.
+        Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || facts.pods.is_empty() || stage.below == 0 => next(),
+        Some(Step::Weight(_) | Step::Pods(_)) => RolloutDecision::Stay { until: None },
     }
+}
+
+/// Returns a higher threshold if the pods of the stage are gone: deleted, or replaced by others. A pause does not pass with
+/// nobody in the stage.
+fn refilled(steps: &[Step], stage: Stage, facts: &StageFacts) -> Option<u64> {
+    let lowest = facts.pods.first()?;
+    let begun = steps.get(..=stage.step as usize).unwrap_or(steps);
+    let last = begun.iter().rev().find(|step| !matches!(step, Step::Pause(_)))?;
+    let below = threshold(*last, &facts.pods);
+    (*lowest >= stage.below && below > stage.below).then_some(below)
 }
 
 /// Enters the step `step`, or publishes after the last one. A stage never becomes smaller.

@@ -268,13 +268,16 @@ async fn status_disagrees(
         .then(|| format!("{running} run {marker}, and status says {published:?} {fleet:?} {}", conditions.join(" "))))
 }
 
-/// Returns the fingerprints that the marker named, in order. One appears twice if it was written twice.
+/// Returns the fingerprints that the marker named, in order. One appears twice if it was published twice. An announcement
+/// leaves the name as it is.
 fn published(seen: &Observed) -> Vec<String> {
     let names = seen.markers.iter().filter_map(|(_, marker)| match marker {
-        Some(Marker::Published { fingerprint, .. }) => Some(fingerprint.clone()),
+        Some(Marker::Published { fingerprint, updated_at, .. }) => Some((fingerprint.clone(), *updated_at)),
         _ => None,
     });
-    names.collect()
+    let mut names: Vec<_> = names.collect();
+    names.dedup_by_key(|(_, name)| *name);
+    names.into_iter().map(|(fingerprint, _)| fingerprint).collect()
 }
 
 /// Returns what is wrong with the publishes. Only the operator wrote the marker, so it must have named the pushed

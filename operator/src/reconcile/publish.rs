@@ -204,6 +204,7 @@ pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, s
         remembered: None,
         last_published_name: last_published_name(workspace),
         polled_at: record.source.answered_at().map(clock::moment),
+        candidate_known: record.source.candidate().is_some(),
         suspended: workspace.spec.suspend,
         rehearsal: rules(workspace, record),
         steps,

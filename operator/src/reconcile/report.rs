@@ -102,7 +102,9 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let steps = steps(workspace);
     let step_ends = match record.rollout(&input(workspace, &record, &steps)) {
         Some(RolloutDecision::Stay { until }) => until,
-        _ => None,
+        // The next reconcile carries it out.
+        Some(_) => Some(Timestamp::now() + STATUS_EVERY),
+        None => None,
     };
     let next = status(&facts(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
@@ -113,6 +115,7 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
         step_ends.map(|end| now + Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
     let wake = step_ends.map_or(wake, |end| wake.min(end + Duration::from_millis(1)));
     let rehearses = rehearsal.is_some_and(|view| is_short(&view));
+    let wake = if rehearses { wake.min(now + STATUS_EVERY) } else { wake };
     StatusDecision { next, actual, resource_version, remembered, wake, rehearses }
 }
 

@@ -151,7 +151,8 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
     // What an earlier operator process held is held until the source is polled again, and every process has reported.
     let rehearsed = facts.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
     let rehearsed = rehearsed.map(|view| view.next.fingerprint.to_string());
-    let same = before.filter(|before| rehearsed.as_ref() == Some(&before.fingerprint));
+    let by_rehearsal = |reason: &str| [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE].contains(&reason);
+    let same = before.filter(|before| rehearsed.as_ref() == Some(&before.fingerprint) && by_rehearsal(&before.reason));
     if facts.source.candidate.is_none() || same.is_some() {
         return before.cloned();
     }

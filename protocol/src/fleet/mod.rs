@@ -93,6 +93,8 @@ pub struct Fleet {
     pods: Pods,
     goal: Option<Goal>,
     rehearsal: Option<Rehearsal>,
+    /// The newest name under which something was announced.
+    newest_announced: Option<UpdatedAt>,
     /// The time since which this operator receives reports without a lapse of its lease.
     listening_since: Moment,
     /// True while the operator claims nothing, because a process may exist that has not reported.
@@ -185,6 +187,7 @@ impl Fleet {
             pods: Pods::default(),
             goal: None,
             rehearsal: None,
+            newest_announced: None,
             listening_since: now,
             recounting,
             counted_before,
@@ -448,7 +451,7 @@ impl Fleet {
     fn notice_unknown_publish(&mut self, id: &ProcessId, now: Moment) {
         let (Some(goal), Some(process)) = (&self.goal, self.processes.get(id)) else { return };
         let Some(named) = process.last_report.publish.map(|publish| publish.updated_at) else { return };
-        if self.announced_publish().is_some_and(|next| next.updated_at == named) {
+        if self.newest_announced >= Some(named) {
             return;
         }
         let silence = self.windows().silence;

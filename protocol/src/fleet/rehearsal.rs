@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
 use rototo_api::fleet::{PreparationState, Report};
 use rototo_api::marker::Stage;
@@ -181,6 +182,13 @@ impl Fleet {
         let live = unanswered.filter(|(id, process)| self.liveness(id, process, now) == Liveness::Live);
         let awaited = live.map(|(id, _)| id.clone()).collect();
         self.rehearsal = Some(Rehearsal { next, since: now, found: false, awaited, stage: None });
+        self.know_name(next.updated_at);
+        self.recount_applied(now);
+    }
+
+    /// Records a name that this operator, or an earlier one, has announced: a late report of it is no edit of somebody else.
+    pub fn know_name(&mut self, name: UpdatedAt) {
+        self.newest_announced = self.newest_announced.max(Some(name));
     }
 
     /// Records the publish that the marker announces, whoever wrote it.
@@ -229,8 +237,8 @@ impl Fleet {
         let awaited = || rehearsal.awaited.iter().any(|id| self.is_awaited(id, now));
         let wait = |until: Moment| (RehearsalVerdict::Waiting, Some(until));
         let (verdict, next_change) = match rules.mode {
-            _ if !view.refused.is_empty() => (RehearsalVerdict::Refused, None),
             RehearsalMode::Off => (RehearsalVerdict::Passed, None),
+            _ if !view.refused.is_empty() => (RehearsalVerdict::Refused, None),
             _ if unknown => wait(everybody),
             RehearsalMode::BestEffort if now < limit && (self.recounting || awaited()) => wait(limit),
             RehearsalMode::BestEffort => (RehearsalVerdict::Passed, None),

@@ -8,6 +8,7 @@ use rototo_api::convergence::Straggler;
 use rototo_api::fleet::ProcessState;
 use rototo_api::marker::Stage;
 
+use super::pods::{Pod, PodObjectState};
 use super::process::{Liveness, Process, ProcessId};
 use super::view::name;
 use super::{Fleet, Moment};
@@ -92,9 +93,13 @@ impl Fleet {
     pub fn stage_facts(&self, now: Moment) -> StageFacts {
         let Some(marked) = self.marked() else { return StageFacts::default() };
         let Some(next) = marked.next else { return StageFacts::default() };
+        // A pod all of whose processes are of clients that can't be in a stage is left out. One that has not reported counts.
         let able = |uid: &str| {
-            let mut processes = self.of_pod(Some(uid));
-            processes.any(|(id, process)| process.last_report.prepares && self.liveness(id, process, now).counts())
+            let mut counted = self.of_pod(Some(uid)).filter(|(id, process)| self.liveness(id, process, now).counts());
+            let first = counted.next();
+            first.is_none_or(|(_, process)| {
+                process.last_report.prepares || counted.any(|(_, process)| process.last_report.prepares)
+            })
         };
         let pods = self.pods.expected().filter(|(uid, _)| able(uid));
         let mut pods: Vec<u64> = pods.map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
@@ -127,13 +132,16 @@ impl Fleet {
 
     /// Returns the names of the pods of the stage in which a container ended since a time, by the clock of the node.
     fn restarted_since(&self, stage: &Stage, next: Publish, since: Timestamp) -> Vec<String> {
+        // A pod that is deleted ends by somebody's will.
+        let lives = |pod: &Pod| !pod.terminating && !matches!(pod.object_state, PodObjectState::Vanished { .. });
         let members = self
             .pods
             .by_uid
             .iter()
-            .filter(|(uid, pod)| pod.selected && pod.runs() && includes(stage, next.fingerprint, Some(uid)));
+            .filter(|(uid, pod)| pod.selected && lives(pod) && includes(stage, next.fingerprint, Some(uid)));
+        // The container need not run again: it may be in backoff.
         let ended = members.filter(|(_, pod)| {
-            let ends = pod.containers.iter().filter(|container| container.running && container.expected);
+            let ends = pod.containers.iter().filter(|container| container.expected);
             ends.filter_map(|container| container.ended).any(|end| end.at > since)
         });
         let mut names: Vec<String> = ended.map(|(_, pod)| pod.name.clone()).collect();

@@ -242,3 +242,18 @@ fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_pe
     let started = PlanInput { known: None, known_held: None, ..rehearsed(map()) };
     assert_eq!(plan(started), MarkerPlan::Keep(held));
 }
+
+#[test]
+fn a_changed_marker_publishes_nothing_that_was_taken_back_or_has_steps() {
+    let known_held = Some((publish(B, 20), Gate::Refused));
+    // Rehearsals were turned off since, and somebody edits the marker.
+    for map in [ours(marker(C, 20)), ours(marker(B, 40)), ours(MarkerEntry::Nothing)] {
+        let edited = PlanInput { known_held, rehearses: false, verified_again: true, ..rehearsed(map) };
+        let MarkerPlan::Write { marked, .. } = plan(edited) else { panic!("the marker should be put back") };
+        assert_eq!((marked.publish.fingerprint, marked.held), (publish(A, 0).fingerprint, known_held));
+    }
+    // Somebody publishes what is at a step by hand.
+    let forged = passed(ours(marker(B, 40)), RolloutDecision::Stay { until: None });
+    assert_eq!(plan(forged.clone()), MarkerPlan::VerifyAgain);
+    assert_eq!(written(PlanInput { verified_again: true, ..forged }).0.fingerprint, publish(A, 0).fingerprint);
+}

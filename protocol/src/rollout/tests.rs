@@ -105,7 +105,9 @@ fn a_number_of_pods_takes_exactly_so_many_and_a_weight_at_least_one() {
 #[test]
 fn a_stage_whose_pods_are_gone_takes_others() {
     let later = StageFacts { pods: vec![WHOLE / 2], ..StageFacts::default() };
-    assert_eq!(decides(stage(0, TENTH), &later, None, 9), enters(0, 0, WHOLE / 2 + 1));
+    assert_eq!(decides(stage(0, TENTH), &later, None, 9), enters(0, 9, WHOLE / 2 + 1));
+    // A pause does not pass with nobody in the stage.
+    assert_eq!(decides(stage(1, TENTH), &later, None, 99), enters(1, 99, WHOLE / 2 + 1));
     // A stage never becomes smaller.
     assert_eq!(decides(stage(0, WHOLE), &pods(), None, 9), STAY);
     assert_eq!(decides(stage(1, WHOLE), &converged(), None, 99), enters(2, 99, WHOLE));
@@ -116,6 +118,21 @@ fn without_a_pod_there_is_nobody_to_wait_for_once_all_are_known() {
     let nobody = StageFacts::default();
     assert_eq!(decides(stage(0, TENTH), &nobody, None, 9), enters(1, 9, TENTH));
     assert_eq!(decides(stage(0, TENTH), &StageFacts { recounting: true, ..nobody }, None, 9), STAY);
+}
+
+#[test]
+fn no_part_of_the_fleet_is_chosen_before_the_fleet_is_known() {
+    let known = StageFacts { recounting: true, pods: vec![9], ..StageFacts::default() };
+    assert_eq!(decide(&[Step::Pods(2)], None, &known, None, at(1)), STAY);
+    assert_eq!(decides(stage(1, TENTH), &known, None, 99), STAY);
+    let refused = StageFacts { refused: vec![Straggler::missing("p")], ..known };
+    assert!(matches!(decides(stage(1, TENTH), &refused, None, 99), RolloutDecision::TakeBack(_)));
+}
+
+#[test]
+fn a_step_without_pods_goes_on() {
+    let steps = [Step::Weight(0), Step::Pods(1)];
+    assert_eq!(decide(&steps, stage(0, 0), &pods(), None, at(9)), enters(1, 9, 6));
 }
 
 #[test]

@@ -115,6 +115,7 @@ impl World {
             remembered,
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
+            candidate_known: record.candidate.is_some(),
             suspended: false,
             rehearsal: rules,
             steps: &[],

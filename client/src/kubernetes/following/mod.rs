@@ -109,7 +109,7 @@ impl Follower {
         let disk = if cache.is_some() { DiskCache::Enabled } else { DiskCache::None };
         let state = FollowerState::new(target.stale_after, disk);
         let state = if target.prepares { state } else { state.without_preparing() };
-        let state = state.in_pod(token::pod_uid(&target.token_file));
+        let state = state.in_pod(token::pod_uid(&target.token_file, &namespace));
         let loader = SnapshotLoader {
             namespace: namespace.clone(),
             workspace: target.workspace.clone(),

@@ -1,5 +1,6 @@
 //! Revisions that are held until a person allows them.
 
+use rototo_api::marker::Gate;
 use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView};
 use rototo_protocol::hold::Shrink;
 
@@ -125,6 +126,21 @@ fn an_incomplete_rehearsal_names_who_is_missing() {
     world.previous = status;
     world.held = held_in_rehearsal(HeldReason::Refused { processes: vec![refusing()] }).held;
     assert_eq!(world.events(), [reason::REFUSED_IN_REHEARSAL]);
+}
+
+#[test]
+fn a_retry_of_what_was_taken_back_is_a_rehearsal_and_no_longer_held() {
+    let mut world = held_in_rehearsal(HeldReason::TakenBack(Gate::Restarted));
+    let status = world.status();
+    assert_eq!(
+        status.conditions[0].message,
+        "main@sha1:bbbbbbbb was taken back as a container that ran it ended, and is held; what was published before runs \
+         on. To try it again: kubectl annotate"
+    );
+    assert_eq!(world.events(), [reason::HELD_BACK]);
+    world.previous = status;
+    (world.held, world.rehearsal) = (None, Some(rehearsal(RehearsalVerdict::Waiting)));
+    assert_eq!((world.status().held, world.conditions()[0].as_str()), (None, "Ready=False/Rehearsing"));
 }
 
 #[test]

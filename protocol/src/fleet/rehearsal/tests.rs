@@ -193,6 +193,13 @@ fn a_process_that_hangs_delays_a_publish_by_the_time_limit_at_most() {
 }
 
 #[test]
+fn what_a_person_publishes_anyway_passes_although_a_process_refuses_it() {
+    let mut history = two();
+    history.runs("q/1", says(PreparationState::Refused));
+    history.check(RehearsalRules::default(), RehearsalVerdict::Passed, 0, 2);
+}
+
+#[test]
 fn a_process_that_ends_is_not_awaited() {
     let mut history = two();
     history.runs("p/1", says(PreparationState::Prepared));

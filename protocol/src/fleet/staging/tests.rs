@@ -81,6 +81,7 @@ fn processes_that_do_not_prepare_or_have_no_pod_stay_on_what_is_published() {
     let mut history = History::new();
     history.pod("p").publishes(publish(A, 10));
     history.stages(WHOLE);
+    history.reports("p/old", ProcessState::Applied, Some(publish(A, 10)), Report::default());
     let runs = |history: &mut History, process: &str, more| {
         history.reports(process, ProcessState::Applied, Some(publish(A, 10)), more).intended
     };
@@ -115,6 +116,40 @@ fn a_container_of_the_stage_that_ended_since_the_step_began_is_named() {
     // The next step begins later.
     history.after(2_000).stages(WHOLE);
     assert!(history.facts().restarted.is_empty());
+}
+
+#[test]
+fn a_container_that_ended_and_does_not_run_again_is_named_too() {
+    let (mut history, [staged, _]) = one_of_two();
+    history.after(2_000).container_restarts(staged).change(staged, |pod| pod.containers[0].running = false);
+    assert_eq!(history.facts().restarted, [staged]);
+    // The end of a pod that is deleted is somebody's will.
+    history.change(staged, |pod| pod.terminating = true);
+    assert!(history.facts().restarted.is_empty());
+}
+
+#[test]
+fn a_pod_that_has_not_reported_may_be_chosen_and_one_of_older_clients_not() {
+    let mut history = History::new();
+    history.pod("p").pod("q").publishes(publish(A, 10));
+    history.reports("p/old", ProcessState::Applied, Some(publish(A, 10)), Report::default());
+    history.fleet.announced(next(), history.now);
+    assert_eq!(history.facts().pods, [pod_hash(next().fingerprint, "q")]);
+}
+
+#[test]
+fn a_report_of_a_stage_that_is_over_is_no_edit_of_somebody_else() {
+    for superseded in [None, Some(publish('c', 30))] {
+        let (mut history, [staged, _]) = one_of_two();
+        history.runs_now(staged, next());
+        match superseded {
+            None => history.fleet.announcement_observed(None, history.now),
+            Some(newer) => history.fleet.announced(newer, history.now),
+        }
+        assert!(history.is_progressing(), "it has not returned to what is published: {superseded:?}");
+        history.runs_now(staged, next());
+        assert_eq!(history.fleet.unknown_publish(), None, "{superseded:?}");
+    }
 }
 
 #[test]

@@ -79,8 +79,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "whoever is told of an announcement has passed it",
         PUBLISHER,
-        "let passed = view.verdict == RehearsalVerdict::Passed;",
-        "let passed = view.verdict != RehearsalVerdict::Refused;",
+        "view.verdict == RehearsalVerdict::Passed || staged && view.verdict != RehearsalVerdict::Waiting;",
+        "view.verdict != RehearsalVerdict::Refused || staged;",
     ),
     // A required rehearsal.
     mutant(
@@ -105,8 +105,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "whoever changes the marker publishes what is rehearsed",
         PLAN,
-        "before.filter(|_| !observed.may_publish(right)).unwrap_or(right);",
-        "right;",
+        "let back = !observed.may_publish(right) || observed.is_kept_back(right, marked);",
+        "let back = observed.is_kept_back(right, marked);",
     ),
     mutant(
         "content that waits is announced again and again",

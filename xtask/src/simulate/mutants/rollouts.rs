@@ -12,14 +12,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a step ends before its pods run the content",
         ROLLOUT,
-        "if facts.converged || facts.pods.is_empty() && !facts.recounting => {",
-        "if facts.converged || !facts.pods.is_empty() => {",
+        "if facts.converged || facts.pods.is_empty() || stage.below == 0 => next(),",
+        "if facts.converged || !facts.pods.is_empty() || stage.below == 0 => next(),",
     ),
     mutant(
-        "a stage without known pods is passed during a recount",
+        "a part of the fleet is chosen before the fleet is known",
         ROLLOUT,
-        "facts.pods.is_empty() && !facts.recounting => {",
-        "facts.pods.is_empty() => {",
+        "if facts.recounting || request == Some(Request::Hold) {",
+        "if request == Some(Request::Hold) {",
     ),
     mutant(
         "a pause ends at once",
@@ -44,8 +44,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a refusal in the stage takes nothing back",
         ROLLOUT,
-        "if !facts.refused.is_empty() {",
-        "if facts.refused.len() > 1 {",
+        "if stage.is_some() && !facts.refused.is_empty() {",
+        "if stage.is_some() && facts.refused.len() > 1 {",
     ),
     mutant(
         "a container that ended before the step takes the content back",
@@ -56,14 +56,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "content that was taken back is announced again",
         PLAN,
-        "if held.is_some_and(|(held, _)| observed.retried != Some(held.updated_at)) {",
+        "if observed.is_held(fingerprint, Some(marked)) {",
         "if held.is_some() && observed.retried.is_some() {",
     ),
     mutant(
         "a request to try again counts for every attempt",
         PLAN,
-        "observed.retried != Some(held.updated_at)",
-        "observed.retried.is_none_or(|name| name > held.updated_at)",
+        "held.is_some_and(|(held, _)| self.retried != Some(held.updated_at))",
+        "held.is_some_and(|(held, _)| self.retried.is_none_or(|name| name > held.updated_at))",
     ),
     mutant(
         "a changed marker forgets what was taken back",
