@@ -21,10 +21,11 @@ async fn a_commit_reaches_every_process_and_the_status_shows_it() {
     for app in &fleet.apps {
         // This account is in bucket 5274, which was outside of the trial before.
         assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "severe");
-        let state = app.state().unwrap();
+        // The answer to its report names the revision, and may arrive after the status that counts the report.
+        let revision = json!(published.revision);
+        let state = app.wait_for_state("of this revision", |state| state["revision"] == revision).unwrap();
         assert_eq!(state["state"], "applied");
         assert_eq!(state["updated_at"], published.updated_at.to_string());
-        assert_eq!(state["revision"], json!(published.revision));
     }
     assert_eq!(condition(&after, "Ready"), "True/Converged");
     let history = &after.history;
