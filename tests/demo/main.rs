@@ -109,9 +109,9 @@ async fn refuse_in_rehearsal(environment: &DemoEnvironment) -> anyhow::Result<()
     environment.repository.edit(environment::POLICY, "max_concurrency = 10", "max_concurrency = 10.5")?;
     environment.push(&format!("{}: max_concurrency = 10 -> 10.5", environment::POLICY)).await?;
     let held = environment.held().await?;
-    let named: Vec<_> = held.processes.iter().map(|process| process.name.as_str()).collect();
-    say(format_args!("HELD  {}: lint accepts it, and {} of the processes refuse it", held.revision, named.len()));
-    say(format_args!("      before it is published: {}", named.first().unwrap_or(&"")));
+    let first = held.processes.first().map_or("", |process| process.name.as_str());
+    say(format_args!("HELD  {}: lint accepts it,", held.revision));
+    say(format_args!("      and processes refuse it before it is published, {first} among them."));
     say(format_args!("      To publish it anyway: {}", held.release));
     ensure!(environment.fingerprints()? == fingerprints, "a revision that is held must change no process");
     say("It was announced and never published, so it ran nowhere.");
