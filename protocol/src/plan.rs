@@ -44,6 +44,18 @@ pub enum MarkerMap {
     },
 }
 
+impl MarkerMap {
+    /// Returns what the marker of this workspace says, if the map belongs to this install and the marker names a
+    /// publish.
+    #[must_use]
+    pub fn marked(&self) -> Option<Marked> {
+        match self {
+            Self::Ours { marker: MarkerEntry::Published(marked), .. } => Some(*marked),
+            Self::Ours { .. } | Self::Missing | Self::Foreign { .. } => None,
+        }
+    }
+}
+
 /// The marker of one workspace in its map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerEntry {
@@ -184,10 +196,7 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             (MapVersion::Version(resource_version.clone()), *addressed, *marker)
         }
     };
-    let marked = match found {
-        MarkerEntry::Published(marked) => Some(marked),
-        MarkerEntry::Nothing | MarkerEntry::Removed(_) | MarkerEntry::Unreadable => None,
-    };
+    let marked = observed.map.marked();
     let published = marked.map(|marked| marked.publish);
     let PlanInput { accepted, known, .. } = observed;
     let right = accepted.or(known.map(|known| known.fingerprint));

@@ -15,7 +15,7 @@ use rototo_engine::Fingerprint;
 use crate::fleet::{
     Fleet, KnownMembers, Moment, PublishTimes, RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView,
 };
-use crate::plan::{MapVersion, MarkerEntry, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
+use crate::plan::{MapVersion, MarkerMap, MarkerPlan, PlanInput, Rehearsed, WriteReason, plan};
 use crate::rollout::{self, Request, RolloutDecision, Step};
 use crate::{Marked, Publish};
 
@@ -96,16 +96,17 @@ impl Publisher {
         self.marked
     }
 
-    /// Returns the decision about the rollout that is under way.
+    /// Returns the decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     #[must_use]
     pub fn rollout(
         &self,
         fleet: &Fleet,
+        rehearsal: &RehearsalView,
         facts: &PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> Option<RolloutDecision> {
-        rollout_of(fleet, &self.marked?, &fleet.rehearsal(facts.rehearsal, now)?, facts, now, wall)
+        rollout_of(fleet, &self.marked?, rehearsal, facts, now, wall)
     }
 
     /// Returns the content of the patch that has no answer yet.
@@ -126,20 +127,14 @@ impl Publisher {
         wall: Timestamp,
     ) -> MarkerPlan {
         let rehearsal = fleet.rehearsal(facts.rehearsal, now);
-        let staged = match &map {
-            MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } => marked.stage.is_some(),
-            _ => false,
-        };
+        let marked = map.marked();
+        let staged = marked.is_some_and(|marked| marked.stage.is_some());
         let announced = rehearsal.as_ref().map(|view| {
             // What a stage runs has passed its rehearsal. From then on its gates count.
             let passed =
                 view.verdict == RehearsalVerdict::Passed || staged && view.verdict != RehearsalVerdict::Waiting;
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
-        let marked = match &map {
-            MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } => Some(*marked),
-            _ => None,
-        };
         let rollout = marked.zip(rehearsal.as_ref());
         let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
         // Content that has steps is never published past them, whatever the map says.
@@ -225,8 +220,8 @@ impl Publisher {
     /// Takes a reading of the map. A patch without an answer was accepted if the map shows its publish: then that
     /// publish is returned.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        let MarkerMap::Ours { marker: MarkerEntry::Published(marked), .. } = map else { return None };
-        (self.attempted() == Some(*marked)).then(|| self.accepted(fleet, now))?
+        let marked = map.marked()?;
+        (self.attempted() == Some(marked)).then(|| self.accepted(fleet, now))?
     }
 
     /// Records that the marker is correct and says `marked`, or nothing. That ends the patch and the contradiction.
@@ -256,14 +251,16 @@ fn rollout_of(
     wall: Timestamp,
 ) -> Option<RolloutDecision> {
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
+    let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
+    let aborts = facts.request == Some(Request::Abort);
+    if !aborts && (!decides || facts.steps.is_empty()) {
+        return None;
+    }
     let mut observed = fleet.stage_facts(now);
     if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }
-    let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
-    let aborts = facts.request == Some(Request::Abort);
-    (aborts || decides && !facts.steps.is_empty())
-        .then(|| rollout::decide(facts.steps, stage, &observed, facts.request, wall))
+    Some(rollout::decide(facts.steps, stage, &observed, facts.request, wall))
 }
 
 #[cfg(test)]
@@ -274,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::fleet::FleetStart;
+    use crate::plan::MarkerEntry;
     use crate::windows::HEARTBEAT;
 
     const NOW: Moment = Duration::from_secs(1000);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rototo_engine::Fingerprint;
-use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::fleet::{Fleet, Moment, RehearsalView};
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
 use rototo_protocol::rollout::RolloutDecision;
@@ -140,15 +140,16 @@ impl MarkerRecord {
         self.publisher.marked()
     }
 
-    /// The decision about the rollout that is under way.
+    /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     pub(crate) fn rollout(
         &self,
         fleet: &Fleet,
+        rehearsal: &RehearsalView,
         input: &PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> Option<RolloutDecision> {
-        self.publisher.rollout(fleet, input, now, wall)
+        self.publisher.rollout(fleet, rehearsal, input, now, wall)
     }
 
     /// The publish that the API server has accepted.

@@ -100,7 +100,8 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let steps = steps(workspace);
-    let step_ends = match record.rollout(&input(workspace, &record, &steps)) {
+    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &input(workspace, &record, &steps)));
+    let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
         // The next reconcile carries it out.
         Some(_) => Some(Timestamp::now() + STATUS_EVERY),

@@ -189,9 +189,9 @@ impl WorkspaceRecord {
         self.fleet.listening_interrupted(clock::now());
     }
 
-    /// The decision about the rollout that is under way.
-    pub(super) fn rollout(&self, input: &PublishInput<'_>) -> Option<RolloutDecision> {
-        self.marker.rollout(&self.fleet, input, clock::now(), Timestamp::now())
+    /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
+    pub(super) fn rollout(&self, rehearsal: &RehearsalView, input: &PublishInput<'_>) -> Option<RolloutDecision> {
+        self.marker.rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
     }
 
     /// The counts of both sides of a rollout.

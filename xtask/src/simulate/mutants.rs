@@ -339,7 +339,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a patch whose answer got lost is forgotten",
         PUBLISHER,
-        "(self.attempted() == Some(*marked)).then(|| self.accepted(fleet, now))?",
+        "(self.attempted() == Some(marked)).then(|| self.accepted(fleet, now))?",
         "(self.attempted() == Some(*marked) && now == Moment::MAX).then(|| self.accepted(fleet, now))?",
     ),
     mutant(
