@@ -242,9 +242,8 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
     let at = namer.at.clone();
     let same = |next: &Publish| next.fingerprint == fingerprint;
     let announces = |marked| MarkerPlan::Write { marked, at: at.clone(), reason: WriteReason::Announcement };
-    let held = observed.held(Some(marked)).filter(|(held, _)| held.fingerprint == fingerprint);
-    if observed.is_held(fingerprint, Some(marked)) {
-        let right = Marked { held, ..marked.publish.into() };
+    if let Some(held) = observed.held_back(fingerprint, Some(marked)) {
+        let right = Marked { held: Some(held), ..marked.publish.into() };
         return if marked == right { MarkerPlan::Keep(marked) } else { announces(right) };
     }
     let announced = observed.announced.map(|(next, _)| next).filter(same);
@@ -321,10 +320,10 @@ impl Namer<'_> {
 }
 
 impl PlanInput {
-    /// Returns whether this content was taken back, and nobody asks to try it again.
-    fn is_held(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
+    /// Returns the publish of this content if it was taken back, and nobody asks to try it again.
+    fn held_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> Option<(Publish, Gate)> {
         let held = self.held(marked).filter(|(held, _)| held.fingerprint == fingerprint);
-        held.is_some_and(|(held, _)| self.retried != Some(held.updated_at))
+        held.filter(|(held, _)| self.retried != Some(held.updated_at))
     }
 
     /// Returns whether this content must not run everywhere, whoever wrote it into the marker: it was taken back, or its
@@ -332,7 +331,7 @@ impl PlanInput {
     fn is_kept_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
         let published = self.known.is_some_and(|known| known.fingerprint == fingerprint);
         let rolls_out = self.rollout.is_some() && !self.may_publish(fingerprint);
-        !published && (rolls_out || self.is_held(fingerprint, marked))
+        !published && (rolls_out || self.held_back(fingerprint, marked).is_some())
     }
 
     /// Returns the publish that was taken back: as this process knows it, or else as the marker says.

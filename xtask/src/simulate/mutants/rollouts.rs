@@ -56,14 +56,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "content that was taken back is announced again",
         PLAN,
-        "if observed.is_held(fingerprint, Some(marked)) {",
-        "if held.is_some() && observed.retried.is_some() {",
+        "if let Some(held) = observed.held_back(fingerprint, Some(marked)) {",
+        "if let Some(held) = observed.held_back(fingerprint, Some(marked)).filter(|_| observed.retried.is_some()) {",
     ),
     mutant(
         "a request to try again counts for every attempt",
         PLAN,
-        "held.is_some_and(|(held, _)| self.retried != Some(held.updated_at))",
-        "held.is_some_and(|(held, _)| self.retried.is_none_or(|name| name > held.updated_at))",
+        "held.filter(|(held, _)| self.retried != Some(held.updated_at))",
+        "held.filter(|(held, _)| self.retried.is_none_or(|name| name > held.updated_at))",
     ),
     mutant(
         "a changed marker forgets what was taken back",
