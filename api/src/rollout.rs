@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::convergence::Straggler;
+use crate::workspace::is_zero;
 
 /// The rules by which a new revision reaches the fleet.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -153,11 +154,6 @@ impl RehearsalSpec {
         let percent = self.min_prepared.as_deref().and_then(|text| text.strip_suffix('%')?.parse().ok());
         percent.filter(|percent| (1..=100).contains(percent)).unwrap_or(100)
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

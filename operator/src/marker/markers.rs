@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt};
 use rototo_api::names::ANNOTATION_CA;
 use rototo_protocol::Marked;
 use rototo_protocol::plan::{MapVersion, MarkerMap};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::marker::left_over::{is_of, left_over};
@@ -61,7 +61,11 @@ impl Markers {
     pub(crate) async fn readdress(&self, namespace: &str) -> Result<(), WriteError> {
         let Some(map) = self.maps.newest(namespace) else { return Ok(()) };
         let at = MapVersion::Version(map.resource_version().unwrap_or_default());
-        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, Map::new(), &at)).await;
+        self.write(namespace, Map::new(), &at).await
+    }
+
+    async fn write(&self, namespace: &str, data: Map<String, Value>, at: &MapVersion) -> Result<(), WriteError> {
+        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, data, at)).await;
         let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
         self.maps.saw(namespace, Some(Arc::new(map)));
         Ok(())
@@ -98,11 +102,7 @@ impl Markers {
         marked: Marked,
         at: &MapVersion,
     ) -> Result<(), WriteError> {
-        let data = map::published(name, &marked);
-        let written = timeout(ANSWERS_WITHIN, self.metadata().write(&self.client, namespace, data, at)).await;
-        let map = written.unwrap_or_else(|_| Err(WriteError::Unavailable("no answer".to_owned())))?;
-        self.maps.saw(namespace, Some(Arc::new(map)));
-        Ok(())
+        self.write(namespace, map::published(name, &marked), at).await
     }
 
     /// Writes what has to become of the keys of workspaces that are `gone`, as [`left_over`] says. Returns the names of

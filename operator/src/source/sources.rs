@@ -238,6 +238,16 @@ mod tests {
         sources.poll(&spec, DuePoll { age: Duration::ZERO, known: None }, key).await
     }
 
+    /// Writes a workspace to `folder`, with these files beside its manifest. Returns its source.
+    fn write_workspace(folder: &std::path::Path, files: &[(&str, &str)]) -> String {
+        for (path, text) in [("rototo-workspace.toml", "schema_version = 1\n")].iter().chain(files) {
+            let path = folder.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        format!("file://{}", folder.display())
+    }
+
     fn key(namespace: &str, number: usize) -> WorkspaceKey {
         WorkspaceKey { namespace: namespace.to_owned(), name: format!("config-{number}") }
     }
@@ -258,10 +268,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(sources.polls.taken(), 4);
-        let workspace = folder.path().join("workspace");
-        std::fs::create_dir_all(&workspace).unwrap();
-        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
-        let local = format!("file://{}", workspace.display());
+        let local = write_workspace(&folder.path().join("workspace"), &[]);
         poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
         polls.iter().for_each(tokio::task::JoinHandle::abort);
     }
@@ -293,11 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let custom_rules = CustomRules::run_by("/nonexistent".into());
         let sources = sources(folder.path(), custom_rules.clone());
-        let workspace = folder.path().join("workspace");
-        std::fs::create_dir_all(workspace.join("lint")).unwrap();
-        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
-        std::fs::write(workspace.join("lint/rule.lua"), "return {}\n").unwrap();
-        let local = format!("file://{}", workspace.display());
+        let local = write_workspace(&folder.path().join("workspace"), &[("lint/rule.lua", "return {}\n")]);
         // Rules of four namespaces that run, and of each four workspaces that wait.
         let mut held = Vec::new();
         for number in 0..4 {
@@ -317,10 +320,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(sources.polls.taken(), 0);
-        let plain = folder.path().join("plain");
-        std::fs::create_dir_all(&plain).unwrap();
-        std::fs::write(plain.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
-        poll(&sources, &format!("file://{}", plain.display()), &key("other", 0), "1m").await.unwrap();
+        let plain = write_workspace(&folder.path().join("plain"), &[]);
+        poll(&sources, &plain, &key("other", 0), "1m").await.unwrap();
         // And those that waited are linted once it is their turn.
         drop(held);
         for poll in polls {
@@ -334,16 +335,13 @@ mod tests {
         let limits = PollLimits { disk_bytes: 300_000, ..PollLimits::default() };
         let sources = limited_sources(folder.path(), CustomRules::off(), limits);
         let workspace = folder.path().join("workspace");
-        std::fs::create_dir_all(workspace.join("schemas")).unwrap();
-        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
-        let local = format!("file://{}", workspace.display());
+        let local = write_workspace(&workspace, &[]);
         let change = || {
             let noise: String = (0..100_000).map(|_| fastrand::alphanumeric()).collect();
             let variable = format!(
                 "schema_version = 1\ntype = \"string\"\n[values]\na = \"{noise}\"\n[resolve]\ndefault = \"a\"\n"
             );
-            std::fs::create_dir_all(workspace.join("variables")).unwrap();
-            std::fs::write(workspace.join("variables/a.toml"), variable).unwrap();
+            write_workspace(&workspace, &[("variables/a.toml", &variable)]);
         };
         let mut refused = None;
         for number in 0..10 {
@@ -367,11 +365,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let custom_rules = CustomRules::run_by("/nonexistent".into());
         let sources = sources(folder.path(), custom_rules.clone());
-        let workspace = folder.path().join("workspace");
-        std::fs::create_dir_all(workspace.join("lint")).unwrap();
-        std::fs::write(workspace.join("rototo-workspace.toml"), "schema_version = 1\n").unwrap();
-        std::fs::write(workspace.join("lint/rule.lua"), "return {}\n").unwrap();
-        let local = format!("file://{}", workspace.display());
+        let local = write_workspace(&folder.path().join("workspace"), &[("lint/rule.lua", "return {}\n")]);
         let _held = custom_rules.turn("greedy").await.unwrap();
         let waits = poll(&sources, &local, &key("greedy", 0), "1s").await;
         assert!(matches!(waits, Err(PollError::LintTimedOut(_))), "{waits:?}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::{PreparationState, ProcessState};
+use rototo_api::fleet::{Preparation, PreparationState, ProcessState};
 
 use super::fault::Fault;
 use super::{Desired, FollowerState, ObservedMarker};
@@ -41,6 +41,19 @@ pub struct ReportedNext {
     pub state: PreparationState,
     /// A code that explains the state.
     pub reason: Option<&'static str>,
+}
+
+impl ReportedNext {
+    /// Returns what a report says about the announced publish.
+    #[must_use]
+    pub fn to_preparation(self) -> Preparation {
+        Preparation {
+            fingerprint: self.publish.fingerprint.to_string(),
+            updated_at: self.publish.updated_at,
+            state: self.state,
+            reason: self.reason.map(str::to_owned),
+        }
+    }
 }
 
 /// Returns the reported state of a process with several handles: the worst state, and the oldest publish that any of

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rototo_api::fleet::{Pid, Preparation, ProcessState, Report, ReportResponse, SiblingState, Testimony};
+use rototo_api::fleet::{Pid, ProcessState, Report, ReportResponse, SiblingState, Testimony};
 use rototo_protocol::follower::fault::Fault;
-use rototo_protocol::follower::{FollowerEvent as Happened, ReportedState, combine};
+use rototo_protocol::follower::{FollowerEvent as Happened, ReportedNext, ReportedState, combine};
 
 use super::Handle;
 use crate::event::Event;
@@ -67,12 +67,7 @@ impl World {
                 pid: one.pid(process),
                 siblings,
                 prepares: reported.prepares,
-                next: reported.next.map(|next| Preparation {
-                    fingerprint: next.publish.fingerprint.to_string(),
-                    updated_at: next.publish.updated_at,
-                    state: next.state,
-                    reason: next.reason.map(str::to_owned),
-                }),
+                next: reported.next.map(ReportedNext::to_preparation),
                 ..oldest
             },
         };

@@ -12,8 +12,9 @@ pub(crate) mod siblings;
 use std::time::Duration;
 
 use http::Request;
-use rototo_api::fleet::{Preparation, Report, ReportResponse, Testimony};
+use rototo_api::fleet::{Report, ReportResponse, Testimony};
 use rototo_api::names;
+use rototo_protocol::follower::ReportedNext;
 use rototo_protocol::follower::fault::Fault;
 
 use crate::kubernetes::cluster::endpoint::Endpoint;
@@ -66,12 +67,7 @@ fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
         applied_ms_ago: applied.map(|at| millis(at.elapsed())),
         reason: reported.reason.map(str::to_owned),
         prepares: reported.prepares,
-        next: reported.next.map(|next| Preparation {
-            fingerprint: next.publish.fingerprint.to_string(),
-            updated_at: next.publish.updated_at,
-            state: next.state,
-            reason: next.reason.map(str::to_owned),
-        }),
+        next: reported.next.map(ReportedNext::to_preparation),
     }
 }
 
