@@ -135,8 +135,13 @@ pub fn compile_after(previous: &Compiled, parsed: &Parsed) -> Result<Compiled, C
 /// As [`compile`].
 pub fn compile_tree_after(previous: &Compiled, tree: Tree) -> Result<Compiled, CompileError> {
     let start = Start::after(previous, &tree);
-    let users: Vec<Arc<str>> = start.affected.iter().map(|id| format!("variables/{id}.toml").into()).collect();
-    let parsed = parse_only(&tree, start.changed.iter().chain(&users).chain([&Arc::from(MANIFEST)]));
+    let affected = start.affected.iter().map(|id| Arc::from(format!("variables/{id}.toml")));
+    let mut paths: Vec<Arc<str>> = start.changed.iter().cloned().chain(affected).collect();
+    paths.push(MANIFEST.into());
+    // A variable that changed is affected, too.
+    paths.sort();
+    paths.dedup();
+    let parsed = parse_only(&tree, &paths);
     Compiler { parsed: &parsed, start }.compile().map_err(|refused| refused.explained_by(&parse::parse(tree)))
 }
 
