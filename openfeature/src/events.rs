@@ -76,7 +76,7 @@ impl ProviderEvents {
                 return Some(ProviderEvent::ConfigurationChanged { flags });
             }
         }
-        let stale = self.workspace.status().stale;
+        let stale = self.workspace.is_stale();
         let changed = std::mem::replace(&mut self.stale, stale) != stale;
         changed.then_some(if stale { ProviderEvent::Stale } else { ProviderEvent::Ready })
     }

@@ -60,7 +60,7 @@ impl RototoProvider {
                 &format!("the value of `{key}` has another type than the caller asks for"),
             )
         })?;
-        let stale = self.workspace.status().stale;
+        let stale = self.workspace.is_stale();
         let mut metadata = FlagMetadata::default()
             .with_value("fingerprint", view.fingerprint().to_string())
             .with_value("stale", stale);

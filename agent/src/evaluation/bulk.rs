@@ -35,7 +35,7 @@ pub(crate) async fn bulk(
     attribute: &TargetingAttribute,
     metrics: &Metrics,
 ) -> Result<Vec<u8>, Fault> {
-    let context = EvaluationContext::read(body, attribute)?;
+    let mut context = EvaluationContext::read(body, attribute)?;
     let workspace = &served.workspace;
     // Once, and not for each variable.
     if let Err(error) = workspace.validate_facts(&context.facts) {
@@ -43,7 +43,7 @@ pub(crate) async fn bulk(
     }
     let options = ResolveOptions { validate_context: false };
     let general = |error: rototo::Error| Fault::new(Code::General, error.to_string());
-    let prepared = workspace.prepare(context.facts.clone()).map_err(general)?;
+    let prepared = workspace.prepare(std::mem::take(&mut context.facts)).map_err(general)?;
     let mut out = Vec::with_capacity(4096);
     out.extend_from_slice(b"{\"flags\":[");
     let (mut values, mut first) = (0, true);

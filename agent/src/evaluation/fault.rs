@@ -1,7 +1,5 @@
 //! The errors of the protocol.
 
-use std::fmt::Write as _;
-
 use rototo::ResolveError;
 
 use crate::evaluation::request::EvaluationContext;
@@ -102,8 +100,7 @@ fn shortened(text: &str, longest: usize) -> String {
     let mut characters = text.chars();
     let mut short: String = characters.by_ref().take(longest).collect();
     if characters.next().is_some() {
-        // Writing to a String never fails.
-        let _ = write!(short, "…");
+        short.push('…');
     }
     short
 }

@@ -115,9 +115,12 @@ impl<'a> EvaluationContext<'a> {
 
     /// Returns the context with any targeting key, if it has none.
     pub(super) fn with_any_targeting_key(&self) -> Option<ResolveContext> {
+        if self.has_targeting_key {
+            return None;
+        }
         let Value::Object(mut context) = self.facts.value().clone() else { return None };
         self.attribute.fill(&mut context, Value::String("any".to_owned()));
-        ResolveContext::from_json(Value::Object(context)).ok().filter(|_| !self.has_targeting_key)
+        ResolveContext::from_json(Value::Object(context)).ok()
     }
 }
 

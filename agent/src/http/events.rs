@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,6 @@ pub(super) fn events(agent: &Agent) -> Answer {
         Some((event, subscriber))
     });
     let mut answer = Answer::new(AnswerBody::Events(Box::pin(events)));
-    *answer.status_mut() = StatusCode::OK;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer

@@ -11,6 +11,7 @@ pub(crate) mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -95,6 +96,10 @@ impl Current {
 
     pub(crate) fn status(&self) -> RefreshStatus {
         self.status.borrow().clone()
+    }
+
+    pub(crate) fn is_stale(&self, max: Option<Duration>) -> bool {
+        self.status.borrow().is_stale(max)
     }
 
     fn not_loaded(&self) -> Error {

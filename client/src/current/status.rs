@@ -1,6 +1,7 @@
 //! The status of a process that follows a workspace, for probes, logs, and alerts.
 
 use std::future::{IntoFuture, Ready, ready};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
@@ -99,6 +100,12 @@ impl RefreshStatus {
         self.revision = running.revision().map(str::to_owned);
         self.updated_at = running.updated_at();
         self.immutable = running.immutable_source();
+    }
+
+    /// Returns whether the content is not confirmed to be what should run, or was confirmed longer ago than `max`.
+    pub(crate) fn is_stale(&self, max: Option<Duration>) -> bool {
+        let unconfirmed = self.last_success.map(|time| Timestamp::now().duration_since(time).unsigned_abs());
+        self.stale || max.zip(unconfirmed).is_some_and(|(max, unconfirmed)| unconfirmed > max)
     }
 
     /// Returns all metrics by name, as Prometheus spells names and units: counters end with `_total`, times are seconds

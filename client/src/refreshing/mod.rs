@@ -10,7 +10,6 @@ pub(crate) mod typed;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
 use rototo_engine::{Facts, ResolveOptions};
 use rototo_source::Source;
 use serde::de::DeserializeOwned;
@@ -286,11 +285,22 @@ impl RefreshingWorkspace {
     #[must_use]
     pub fn status(&self) -> RefreshStatus {
         let mut status = self.current.status();
-        let unconfirmed = status.last_success.map(|time| Timestamp::now().duration_since(time).unsigned_abs());
-        if let (Some(max), Some(unconfirmed)) = (self.options.max_staleness(), unconfirmed) {
-            status.stale |= unconfirmed > max;
-        }
+        status.stale = status.is_stale(self.options.max_staleness());
         status
+    }
+
+    /// Returns [`RefreshStatus::stale`] without the rest of the status. Never waits, and allocates nothing.
+    ///
+    /// ```
+    /// # fn serve(workspace: &rototo::RefreshingWorkspace) {
+    /// if workspace.is_stale() {
+    ///     eprintln!("the configuration may be out of date");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.current.is_stale(self.options.max_staleness())
     }
 
     /// Polls the source now, and waits until its newest version is swapped in, for at most

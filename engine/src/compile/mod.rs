@@ -36,12 +36,13 @@ use crate::compile::compiled::{
 use crate::compile::constraint::Constraint;
 use crate::compile::paths::Paths;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::document::kind::MANIFEST;
 use crate::document::tree::Tree;
 use crate::graph;
 pub use crate::graph::MAX_QUALIFIER_CHAIN;
 use crate::lint::lint;
 use crate::parse;
-use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, MANIFEST, Parse, Parsed, Primitive, Type, parse_only};
+use crate::parse::{CONTEXT_SCHEMA, ChangedIds, Field, Parse, Parsed, Primitive, Type, parse_only};
 
 /// The error of a workspace that cannot be resolved. Trying again does not help; changing the workspace does.
 #[derive(Clone, Debug, thiserror::Error)]

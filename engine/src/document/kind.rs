@@ -1,5 +1,8 @@
 //! The kinds of documents, and the paths where the format has them.
 
+/// The document that makes a directory a workspace.
+pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
+
 /// The longest name of a file or a directory in bytes. File systems have the same limit.
 pub(crate) const LONGEST_NAME: usize = 255;
 
@@ -34,7 +37,7 @@ impl DocumentKind {
     /// ```
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
-        if path == "rototo-workspace.toml" {
+        if path == MANIFEST {
             return Some(Self::Manifest);
         }
         let folders = [

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::document::kind::{DocumentKind, LONGEST_NAME};
+use crate::document::kind::{DocumentKind, LONGEST_NAME, MANIFEST};
 use crate::document::text::{distance, shortened};
 
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
@@ -85,8 +85,6 @@ struct Folder {
     /// Other extensions that an author may use by mistake. Tools for Lua keep TOML and YAML beside scripts.
     mistaken: &'static [&'static str],
 }
-
-const MANIFEST: &str = "rototo-workspace.toml";
 
 const FOLDERS: [Folder; 5] = [
     Folder { name: "variables", extension: ".toml", mistaken: &[".json", ".lua", ".yaml", ".yml"] },

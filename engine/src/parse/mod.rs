@@ -61,9 +61,6 @@ use crate::document::tree::{Document, DocumentKind, Tree};
 /// The schema that describes the context of every resolution.
 pub const CONTEXT_SCHEMA: &str = "schemas/context.schema.json";
 
-/// The document that makes a directory a workspace.
-pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
-
 /// Documents of one kind by id: the file's stem, or for schemas the path.
 pub type ById<T> = SharedMap<Parse<T>>;
 

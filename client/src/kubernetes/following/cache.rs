@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rototo_api::marker::Marker;
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::follower::ObservedMarker;
 use rototo_protocol::follower::fault::Fault;
@@ -38,14 +37,13 @@ impl Cache {
     pub(crate) fn keep(&self, publish: Publish, tree: &Tree) -> Result<(), Fault> {
         let store = self.store()?;
         store.put(tree).map_err(|error| self.failed("keeping", &error))?;
-        let Publish { fingerprint, updated_at } = publish;
-        let marker = Marker::Published { fingerprint: fingerprint.to_string(), updated_at, next: None, held: None };
+        let marker = Marked::from(publish).to_marker();
         // The content is written before the marker that names it: a crash in between leaves the publish before, or
         // none.
         let unfinished = self.directory.join(".unfinished-marker");
         let named = fs::write(&unfinished, marker.to_json()).and_then(|()| fs::rename(&unfinished, self.marker()));
         named.map_err(|error| self.failed("keeping", &error))?;
-        store.retain(&BTreeSet::from([fingerprint])).map_err(|error| self.failed("tidying", &error))
+        store.retain(&BTreeSet::from([publish.fingerprint])).map_err(|error| self.failed("tidying", &error))
     }
 
     /// Returns the publish that was kept last, if it can still be read.
