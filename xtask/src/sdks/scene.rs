@@ -42,11 +42,11 @@ impl Scene {
         let driver = Driver::start(command, &agent.url())?;
         let mut scene = Self { language, driver, agent, workspace, outcomes: Vec::new() };
         // The agent listens before it has loaded the workspace.
-        scene.until("the agent is ready, no evaluation paused", |_| true, &fixed("same", "STATIC"))?;
+        scene.until("the agent is ready, no evaluation paused", &fixed("same", "STATIC"))?;
         for case in cases() {
             scene.evaluate(&case)?;
         }
-        scene.metadata()?;
+        scene.metadata("metadata", &fixed("same", "STATIC"), false)?;
         scene.changes()?;
         scene.failures()?;
         Ok(scene.outcomes)
@@ -70,12 +70,12 @@ impl Scene {
     }
 
     /// Evaluates until the result is as expected, for at most [`DEADLINE`].
-    fn until(&mut self, name: &'static str, and: fn(&Value) -> bool, case: &Case) -> anyhow::Result<()> {
+    fn until(&mut self, name: &'static str, case: &Case) -> anyhow::Result<()> {
         let end = Instant::now() + DEADLINE;
         loop {
             let found = self.driver.evaluate(case)?;
             let outcome = self.judge(case, &found);
-            if !matches!(outcome, Outcome::Failed(_)) && and(&found) || Instant::now() > end {
+            if !matches!(outcome, Outcome::Failed(_)) || Instant::now() > end {
                 self.outcomes.push((name, outcome));
                 return Ok(());
             }
@@ -83,47 +83,43 @@ impl Scene {
         }
     }
 
-    fn metadata(&mut self) -> anyhow::Result<()> {
-        let found = self.driver.evaluate(&fixed("same", "STATIC"))?;
+    fn metadata(&mut self, name: &'static str, case: &Case, is_stale: bool) -> anyhow::Result<()> {
+        let found = self.driver.evaluate(case)?;
         let metadata = &found["metadata"];
         let is_complete = metadata["fingerprint"].as_str().is_some_and(|text| text.starts_with("sha256:"))
-            && metadata["stale"] == false
+            && metadata["stale"] == is_stale
             && metadata["verified_seconds_ago"].is_number();
         let outcome =
             if is_complete { Outcome::Passed } else { Outcome::Failed(format!("the metadata is {metadata}")) };
-        self.outcomes.push(("metadata", outcome));
+        self.outcomes.push((name, outcome));
         Ok(())
     }
 
     fn changes(&mut self) -> anyhow::Result<()> {
-        let fixed_is = |text: &str| {
-            format!(
-                "schema_version = 1\ntype = \"string\"\nvalues = {{ off = \"{text}\" }}\nresolve = {{ default = \"off\" }}\n"
-            )
-        };
         self.workspace.write("variables/fixed.toml", &fixed_is("changed"))?;
-        self.until("a change arrives", |_| true, &fixed("changed", "STATIC"))?;
+        self.until("a change arrives", &fixed("changed", "STATIC"))?;
         self.workspace.write("variables/new.toml", &fixed_is("new"))?;
         let new = Case { key: "new", ..fixed("new", "STATIC") };
-        self.until("a new variable arrives", |_| true, &new)?;
+        self.until("a new variable arrives", &new)?;
         self.workspace.remove("variables/doomed.toml")?;
         let doomed = Case { key: "doomed", expected: Expected::Error("FLAG_NOT_FOUND"), ..fixed("", "") };
-        self.until("a removed variable is gone", |_| true, &doomed)?;
+        self.until("a removed variable is gone", &doomed)?;
         self.workspace.write("variables/new.toml", "type = 7\n")?;
         let end = Instant::now() + DEADLINE;
         while self.agent.refusals()? == 0 {
             ensure!(Instant::now() < end, "the agent does not see a change that lint refuses");
             std::thread::sleep(AGAIN);
         }
-        self.until("a change that lint refuses changes nothing", |_| true, &new)?;
+        self.until("a change that lint refuses changes nothing", &new)?;
         self.workspace.write("variables/new.toml", &fixed_is("newer"))?;
         let newer = Case { key: "new", ..fixed("newer", "STATIC") };
-        self.until("the next good change arrives", |_| true, &newer)?;
+        self.until("the next good change arrives", &newer)?;
         self.workspace.set_present(false)?;
-        let is_stale = |found: &Value| found["metadata"]["stale"] == true;
-        self.until("reason STALE", is_stale, &fixed("changed", "STALE"))?;
+        let stale = fixed("changed", "STALE");
+        self.until("reason STALE", &stale)?;
+        self.metadata("metadata of a stale value", &stale, true)?;
         self.workspace.set_present(true)?;
-        self.until("verified again", |_| true, &fixed("changed", "STATIC"))
+        self.until("verified again", &fixed("changed", "STATIC"))
     }
 
     fn failures(&mut self) -> anyhow::Result<()> {
@@ -132,24 +128,28 @@ impl Scene {
         let keeps = "the values of the last answer stay in use";
         let kept = fixed("changed", "STATIC").expected;
         gone.differences.push(("javascript-web", kept.clone(), keeps));
-        self.until("the agent is gone", |_| true, &gone)?;
+        self.until("the agent is gone", &gone)?;
         self.agent.restart()?;
-        self.until("the agent is back", |_| true, &fixed("changed", "STATIC"))?;
+        self.until("the agent is back", &fixed("changed", "STATIC"))?;
 
         self.workspace.set_present(false)?;
         self.agent.restart()?;
-        self.until("the agent has nothing loaded", |_| true, &gone)?;
+        self.until("the agent has nothing loaded", &gone)?;
         self.workspace.set_present(true)?;
-        self.until("it has loaded, no evaluation paused", |_| true, &fixed("changed", "STATIC"))?;
-        self.workspace.write(
-            "variables/fixed.toml",
-            "schema_version = 1\ntype = \"string\"\nvalues = { off = \"last\" }\nresolve = { default = \"off\" }\n",
-        )?;
-        self.until("a change arrives after the restarts", |_| true, &fixed("last", "STATIC"))
+        self.until("it has loaded, no evaluation paused", &fixed("changed", "STATIC"))?;
+        self.workspace.write("variables/fixed.toml", &fixed_is("last"))?;
+        self.until("a change arrives after the restarts", &fixed("last", "STATIC"))
     }
 }
 
-/// An evaluation of the variable without rules.
+/// Returns the document of a variable without rules.
+fn fixed_is(value: &str) -> String {
+    format!(
+        "schema_version = 1\ntype = \"string\"\nvalues = {{ off = \"{value}\" }}\nresolve = {{ default = \"off\" }}\n"
+    )
+}
+
+/// Returns an evaluation of the variable without rules.
 fn fixed(value: &str, reason: &'static str) -> Case {
     Case {
         name: "",
