@@ -77,11 +77,10 @@ impl SourceRecord {
         } else {
             Duration::ZERO
         };
-        let known = self.candidate.clone().zip(self.pinned.clone());
-        let asked = self.verified.map_or(now, |verified| verified.at);
-        let known = known.map(|(candidate, pinned)| {
+        let known = self.candidate.clone().zip(self.pinned.clone()).map(|(candidate, pinned)| {
             let linted = self.linted.clone();
-            PollResult { candidate, pinned, asked, linted }
+            // The poll that begins writes the time at which the host answers it.
+            PollResult { candidate, pinned, asked: now, linted }
         });
         Some(DuePoll { age, known })
     }

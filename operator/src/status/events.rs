@@ -98,9 +98,8 @@ fn held(previous: &RototoWorkspaceStatus, next: &RototoWorkspaceStatus) -> Optio
     if previous.held.as_ref().is_some_and(same) {
         return None;
     }
-    let reasons = [reason::SHRINK_HELD, reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE, reason::HELD_BACK];
-    let reason = reasons.into_iter().find(|reason| *reason == held.reason)?;
-    let message = condition(next, READY).filter(|ready| ready.reason == reason)?.message.clone();
+    let reason = reason::ALL.iter().find(|reason| **reason == held.reason)?;
+    let message = condition(next, READY).filter(|ready| ready.reason == *reason)?.message.clone();
     Some(warning(reason, message))
 }
 

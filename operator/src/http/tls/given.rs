@@ -46,7 +46,7 @@ pub(super) mod tests {
     /// Returns what cert-manager would provide for `name`: an authority and a certificate that it has signed.
     pub(in crate::http::tls) fn provided(name: &str) -> Given {
         let (authority, key) = issue::authority(now()).unwrap();
-        let leaf = issue::leaf(&authority, &key, &[name.to_owned()], now()).unwrap();
+        let leaf = issue::leaf(&authority, &key, name, now()).unwrap();
         Given { authority, leaf }
     }
 

@@ -45,16 +45,11 @@ pub(super) fn authority(now: Timestamp) -> Result<(String, String), rcgen::Error
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-/// Returns a serving certificate for `names` that the authority has signed.
-pub(super) fn leaf(
-    authority: &str,
-    authority_key: &str,
-    names: &[String],
-    now: Timestamp,
-) -> Result<Leaf, rcgen::Error> {
+/// Returns a serving certificate for `host` that the authority has signed.
+pub(super) fn leaf(authority: &str, authority_key: &str, host: &str, now: Timestamp) -> Result<Leaf, rcgen::Error> {
     let issuer = Issuer::from_ca_cert_pem(authority, KeyPair::from_pem(authority_key)?)?;
     let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(names)?;
+    let mut params = CertificateParams::new([host.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, OPERATOR);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;

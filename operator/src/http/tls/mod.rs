@@ -124,10 +124,7 @@ impl Certificates {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
         for _ in 0..5 {
             let found = get(&secrets, &settings.secret).await?;
-            let given = match provided(&secrets, &settings, now).await {
-                Err(TlsError::NotProvided(_)) => Some(Err(GONE.to_owned())),
-                given => given?,
-            };
+            let given = provided(&secrets, &settings, now).await?;
             let facts = facts(&settings, given.as_ref().and_then(|given| given.as_ref().ok()), 0, now);
             let read = found.as_ref().map(secret::read);
             let next = match read {
@@ -164,11 +161,7 @@ impl Certificates {
     /// Reads the Secrets again. What can't be used changes nothing.
     pub(crate) async fn read(&mut self, now: Timestamp) -> Result<(), TlsError> {
         let found = get(&self.secrets, &self.settings.secret).await?;
-        self.given = match provided(&self.secrets, &self.settings, now).await {
-            Ok(given) => given,
-            Err(TlsError::NotProvided(_)) => Some(Err(GONE.to_owned())),
-            Err(error) => return Err(error),
-        };
+        self.given = provided(&self.secrets, &self.settings, now).await?;
         self.unusable = match found.as_ref().map(secret::read) {
             None => Some(GONE.to_owned()),
             Some(Err(reason)) => Some(reason),
@@ -273,15 +266,15 @@ async fn get(secrets: &Api<Secret>, name: &str) -> Result<Option<Secret>, TlsErr
     secrets.get_opt(name).await.map_err(failed)
 }
 
-/// Returns the certificate that somebody else provides, if one is asked for.
+/// Returns the certificate that somebody else provides, or the reason why it can't be used, if one is asked for.
 async fn provided(
     secrets: &Api<Secret>,
     settings: &CertificateSettings,
     now: Timestamp,
 ) -> Result<Option<Result<Given, String>>, TlsError> {
     let Some(name) = &settings.provided else { return Ok(None) };
-    let secret = get(secrets, name).await?.ok_or_else(|| TlsError::NotProvided(name.clone()))?;
-    Ok(Some(given::given(&secret, &settings.host, now)))
+    let secret = get(secrets, name).await?;
+    Ok(Some(secret.map_or_else(|| Err(GONE.to_owned()), |secret| given::given(&secret, &settings.host, now))))
 }
 
 /// Writes the Secret in place of `found`. `None` if it has changed meanwhile: what another replica has written is as

@@ -183,7 +183,7 @@ pub(super) fn after(held: &Held, step: Step, facts: &Facts<'_>) -> Result<Held, 
     let mut held = held.clone();
     match step {
         Step::Keep => {}
-        Step::Renew => held.leaf = leaf(&held.authority, &held, facts)?,
+        Step::Renew => held.leaf = leaf(&held.authority, facts)?.unwrap_or(held.leaf),
         Step::Begin => {
             let authority = next(facts)?;
             held.other = Some(Other::Next { authority, begun: facts.now, named: None });
@@ -196,7 +196,7 @@ pub(super) fn after(held: &Held, step: Step, facts: &Facts<'_>) -> Result<Held, 
         }
         Step::Switch => {
             if let Some(Other::Next { authority, .. }) = held.other.take() {
-                held.leaf = leaf(&authority, &held, facts)?;
+                held.leaf = leaf(&authority, facts)?.unwrap_or(held.leaf);
                 let before = std::mem::replace(&mut held.authority, authority);
                 let Authority { certificate, peer_key, .. } = before;
                 held.other = Some(Other::Previous { certificate, peer_key, replaced: facts.now });
@@ -214,11 +214,7 @@ pub(super) fn after(held: &Held, step: Step, facts: &Facts<'_>) -> Result<Held, 
 /// Returns the content of a Secret that has none yet.
 pub(super) fn first(facts: &Facts<'_>) -> Result<Held, rcgen::Error> {
     let authority = next(facts)?;
-    let leaf = match (facts.given, &authority.key) {
-        (Some(given), _) => given.leaf.clone(),
-        (None, Some(key)) => signed(&authority.certificate, key, facts)?,
-        (None, None) => return Err(rcgen::Error::CouldNotParseKeyPair),
-    };
+    let leaf = leaf(&authority, facts)?.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
     Ok(Held { authority, leaf, names: facts.names.to_owned(), other: None, asked: false })
 }
 
@@ -232,17 +228,12 @@ fn next(facts: &Facts<'_>) -> Result<Authority, rcgen::Error> {
     Ok(Authority { certificate, key: Some(key), peer_key })
 }
 
-fn signed(authority: &str, key: &str, facts: &Facts<'_>) -> Result<Leaf, rcgen::Error> {
-    let names: Vec<String> = facts.names.split(',').map(str::to_owned).collect();
-    issue::leaf(authority, key, &names, facts.now)
-}
-
-/// Returns a new serving certificate of an authority; the one that is there if the authority has none to give.
-fn leaf(authority: &Authority, held: &Held, facts: &Facts<'_>) -> Result<Leaf, rcgen::Error> {
+/// Returns a new serving certificate of an authority. `None` if the authority has none to give.
+fn leaf(authority: &Authority, facts: &Facts<'_>) -> Result<Option<Leaf>, rcgen::Error> {
     let given = facts.given.filter(|given| given.authority == authority.certificate);
-    match (given, &authority.key) {
-        (Some(given), _) => Ok(given.leaf.clone()),
-        (None, Some(key)) => signed(&authority.certificate, key, facts),
-        (None, None) => Ok(held.leaf.clone()),
+    if let Some(given) = given {
+        return Ok(Some(given.leaf.clone()));
     }
+    let Some(key) = &authority.key else { return Ok(None) };
+    issue::leaf(&authority.certificate, key, facts.names, facts.now).map(Some)
 }

@@ -149,7 +149,7 @@ fn the_serving_certificate_is_renewed_in_every_phase() {
         let leaf = issue::leaf(
             &install.held.authority.certificate,
             install.held.authority.key.as_ref().unwrap(),
-            &[HOST.to_owned()],
+            HOST,
             now() - issue::days(300),
         );
         install.held.leaf = leaf.unwrap();
@@ -166,7 +166,7 @@ fn a_provided_certificate_is_served_at_once_if_its_authority_stays() {
     assert_eq!((install.next(0), install.authorities()), (Step::Keep, 1));
     // Of the same authority.
     let (authority, key) = issue::authority(now()).unwrap();
-    let leaf = || issue::leaf(&authority, &key, &[HOST.to_owned()], now()).unwrap();
+    let leaf = || issue::leaf(&authority, &key, HOST, now()).unwrap();
     let mut install = Install::new(Some(Given { authority: authority.clone(), leaf: leaf() }));
     let renewed = leaf();
     install.given = Some(Given { authority: authority.clone(), leaf: renewed.clone() });
@@ -198,7 +198,7 @@ fn a_provided_certificate_that_ends_is_replaced_without_the_overlap() {
     let mut install = Install::new(Some(provided(HOST)));
     install.now = now() + issue::days(issue::SERVING_DAYS - 2);
     let (authority, key) = issue::authority(install.now).unwrap();
-    let leaf = issue::leaf(&authority, &key, &[HOST.to_owned()], install.now).unwrap();
+    let leaf = issue::leaf(&authority, &key, HOST, install.now).unwrap();
     install.given = Some(Given { authority, leaf });
     install.unnamed = 1;
     assert_eq!(install.next(0), Step::Begin);

@@ -76,13 +76,8 @@ pub(super) fn read(secret: &Secret) -> Result<Held, String> {
 pub(super) fn write(held: &Held, name: &str, found: Option<&Secret>) -> Secret {
     let Held { authority, leaf, names, other, asked } = held;
     let end = issue::end(&leaf.certificate).map(|end| end.to_string()).unwrap_or_default();
-    let mut data = BTreeMap::from([("tls.crt", &leaf.certificate), ("tls.key", &leaf.key)]);
-    let put = |keys: [&'static str; 3], authority: &Authority| {
-        let Authority { certificate, key, peer_key } = authority;
-        let values = [Some(certificate), key.as_ref(), Some(peer_key)].map(|value| value.cloned());
-        keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect::<Vec<_>>()
-    };
-    let mut owned = put(["ca.crt", "ca.key", "peer.key"], authority);
+    let mut data = vec![("tls.crt", &leaf.certificate), ("tls.key", &leaf.key)];
+    data.extend(entries(["ca.crt", "ca.key", "peer.key"], authority));
     let mut annotations: BTreeMap<String, String> = found.map(|found| found.annotations().clone()).unwrap_or_default();
     annotations.retain(|name, _| !OWN.contains(&&**name));
     let mut annotate = |name: &str, value: String| annotations.insert(name.to_owned(), value);
@@ -94,19 +89,17 @@ pub(super) fn write(held: &Held, name: &str, found: Option<&Secret>) -> Secret {
     match other {
         None => {}
         Some(Other::Next { authority, begun, named }) => {
-            owned.extend(put(["next-ca.crt", "next-ca.key", "next-peer.key"], authority));
+            data.extend(entries(["next-ca.crt", "next-ca.key", "next-peer.key"], authority));
             annotate(BEGUN, begun.to_string());
             if let Some(named) = named {
                 annotate(NAMED, named.to_string());
             }
         }
         Some(Other::Previous { certificate, peer_key, replaced }) => {
-            owned.push(("previous-ca.crt", certificate.clone()));
-            owned.push(("previous-peer.key", peer_key.clone()));
+            data.extend([("previous-ca.crt", certificate), ("previous-peer.key", peer_key)]);
             annotate(REPLACED, replaced.to_string());
         }
     }
-    data.extend(owned.iter().map(|(key, value)| (*key, value)));
     let data = data.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value.clone().into_bytes())));
     let mut labels = found.map(|found| found.labels().clone()).unwrap_or_default();
     labels.insert(LABEL_MANAGED_BY.to_owned(), OPERATOR.to_owned());
@@ -118,4 +111,10 @@ pub(super) fn write(held: &Held, name: &str, found: Option<&Secret>) -> Secret {
         ..ObjectMeta::default()
     };
     Secret { metadata, data: Some(data.collect()), ..Secret::default() }
+}
+
+/// Returns an authority under these keys of the Secret. Its own key is left out if somebody else has it.
+fn entries<'a>(keys: [&'static str; 3], authority: &'a Authority) -> impl Iterator<Item = (&'static str, &'a String)> {
+    let values = [Some(&authority.certificate), authority.key.as_ref(), Some(&authority.peer_key)];
+    keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
 }
