@@ -557,7 +557,10 @@ mod tests {
             verified_again: true,
             ..observed(Some(B), ours(marker(B, 10)))
         };
-        assert_eq!(written(verified_again).0, publish(B, 30));
+        assert_eq!(written(verified_again.clone()).0, publish(B, 30));
+        let now = time(30).timestamp();
+        let first = PlanInput { reported: Some(UpdatedAt::after(None, now + FUTURE)), ..verified_again };
+        assert_eq!(written(first).0, publish(B, 30), "the future begins an hour from now");
     }
 
     #[test]
@@ -569,5 +572,14 @@ mod tests {
             assert_eq!((publish.fingerprint, reason), (content(A), WriteReason::PutBack));
             assert!(publish.updated_at > time(40));
         }
+    }
+
+    #[test]
+    fn status_restores_nothing_in_place_of_a_marker_that_is_there_or_was_removed() {
+        let remembered = Some(publish(A, 20));
+        let there = PlanInput { remembered, ..observed(None, ours(marker(B, 10))) };
+        assert_eq!(plan(there), MarkerPlan::Keep(publish(B, 10).into()));
+        let removed = PlanInput { remembered, ..observed(None, ours(MarkerEntry::Removed(time(25)))) };
+        assert_eq!(plan(removed), MarkerPlan::Wait);
     }
 }

@@ -65,6 +65,12 @@ fn a_changed_marker_does_not_publish_what_is_rehearsed() {
 }
 
 #[test]
+fn new_content_that_an_earlier_operator_published_without_an_answer_is_not_rehearsed_again() {
+    let late = rehearsed(ours(marker(B, 20)));
+    assert_eq!(plan(late), MarkerPlan::Keep(publish(B, 20).into()));
+}
+
+#[test]
 fn a_marker_that_was_lost_is_restored_before_new_content_is_rehearsed() {
     let lost = PlanInput { known: None, remembered: Some(publish(A, 10)), ..rehearsed(ours(MarkerEntry::Nothing)) };
     assert_eq!(written(lost), (publish(A, 30), WriteReason::PutBack));
@@ -125,6 +131,16 @@ fn an_announcement_is_withdrawn_once_the_source_no_longer_has_it() {
 }
 
 #[test]
+fn what_was_taken_back_stays_in_the_marker_when_another_announcement_is_withdrawn() {
+    let held = Some((publish(C, 15), Gate::Aborted));
+    let map = ours(MarkerEntry::Published(Marked { next: Some(publish(B, 20)), held, ..publish(A, 10).into() }));
+    let refused_by_lint = PlanInput { accepted: None, known_held: held, ..rehearsed(map) };
+    let marked = Marked { held, ..publish(A, 10).into() };
+    let withdrawn = MarkerPlan::Write { marked, at: at_7(), reason: WriteReason::Announcement };
+    assert_eq!(plan(refused_by_lint), withdrawn);
+}
+
+#[test]
 fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
     let map = announcing(publish(A, 10), publish(B, 20));
     let allowed = PlanInput { rehearses: false, ..rehearsed(map) };
@@ -132,6 +148,9 @@ fn without_a_rehearsal_an_announced_publish_is_published_under_its_name() {
     // Its name must be later than that of what is published.
     let put_back = announcing(publish(A, 25), publish(B, 20));
     let later = PlanInput { rehearses: false, known: Some(publish(A, 25)), ..rehearsed(put_back) };
+    assert_eq!(written(later).0, publish(B, 30));
+    let same = announcing(publish(A, 20), publish(B, 20));
+    let later = PlanInput { rehearses: false, known: Some(publish(A, 20)), ..rehearsed(same) };
     assert_eq!(written(later).0, publish(B, 30));
 }
 
@@ -181,6 +200,10 @@ fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
     let map = || announcing(publish(A, 10), publish(B, 20));
     let entered = MarkerPlan::Write { marked: staged(0), at: at_7(), reason: WriteReason::Announcement };
     assert_eq!(plan(passed(map(), RolloutDecision::Enter(stage(0)))), entered);
+    let announced = announced(publish(B, 20), Rehearsed::NotYet);
+    let waiting = PlanInput { announced, ..passed(map(), RolloutDecision::Enter(stage(0))) };
+    let waits = Marked { next: Some(publish(B, 20)), ..publish(A, 10).into() };
+    assert_eq!(plan(waiting), MarkerPlan::Keep(waits), "no step begins before the rehearsal has passed");
     let there = || ours(MarkerEntry::Published(staged(0)));
     assert_eq!(plan(passed(there(), RolloutDecision::Stay { until: None })), MarkerPlan::Keep(staged(0)));
     assert_eq!(written(passed(there(), RolloutDecision::Publish)), (publish(B, 20), WriteReason::ContentChanged));
