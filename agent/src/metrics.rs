@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One number that only grows, or that a guard takes back.
+/// A counter, or the current number of something that a guard counts down.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 

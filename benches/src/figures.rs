@@ -5,6 +5,8 @@ use anyhow::Context;
 /// The spread of measurements, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
+    /// The minimum.
+    pub min: f64,
     /// The median.
     pub p50: f64,
     /// The value that 99 of 100 do not exceed.
@@ -23,13 +25,19 @@ impl Spread {
             let rank = (share * values.len() as f64).ceil() as usize;
             values.get(rank.max(1) - 1).copied()
         };
-        Some(Self { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
+        Some(Self { min: at(0.0)?, p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
     }
 
     /// Returns the cells of a table.
     #[must_use]
     pub fn cells(self) -> [f64; 3] {
         [self.p50, self.p99, self.max]
+    }
+
+    /// Returns the time from the first measurement to the last one.
+    #[must_use]
+    pub fn skew(self) -> f64 {
+        self.max - self.min
     }
 }
 

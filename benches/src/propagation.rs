@@ -1,6 +1,6 @@
-//! `cargo xtask bench propagation`: measures the time from a commit, and from the patch of the marker, to every process
-//! of larger fleets. Between the changes it measures the time that the same number of bare watches take to show a patch
-//! of another map.
+//! `cargo xtask bench propagation`: measures the time from a commit, and from the accepted marker, to every process of
+//! larger fleets. Between the changes it measures the time that the same number of bare watches take to show an accepted
+//! patch of another map.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
+use rototo_api::workspace::RototoWorkspaceStatus;
 use rototo_benches::environment::{BenchEnvironment, WORKSPACE, micros};
 use rototo_benches::figures::{Spread, Table, processor_millis};
 use rototo_benches::trace::Trace;
@@ -77,10 +78,14 @@ async fn published_at(
         "\n{size} clients, {size} bare watches of another map. Milliseconds until they have seen a change: `floor`, bare"
     );
     println!(
-        "watches since a patch was sent; `patch`, clients since the marker was decided on, until they resolve from it;"
+        "watches since the API server had accepted a patch; `swap`, clients since it had accepted the marker, until"
     );
-    println!("`push`, clients since `git push` had returned, with a webhook. `ratio` is patch p99 / floor p99.\n");
-    let columns = ["floor p50", "p99", "max", "patch p50", "p99", "max", "push p50", "p99", "max", "ratio"];
+    println!(
+        "they resolve from it; `push`, clients since `git push` had returned, with a webhook. `skew` is the time from"
+    );
+    println!("the first one to the last one, and `ratio` is swap p99 / floor p99, and swap skew / floor skew.\n");
+    let columns =
+        ["floor p50", "p99", "skew", "swap p50", "p99", "skew", "push p50", "p99", "max", "ratio p99", "skew"];
     let spent = ProcessorTime::begin(environment, clients)?;
     let mut table = Table::new("change", &columns);
     let mut trace = Trace::default();
@@ -92,9 +97,12 @@ async fn published_at(
         let decided = status.published.clone().context("nothing is published")?.updated_at;
         let applied = clients.saw(&decided.to_string()).await?;
         let decided = decided.timestamp().as_microsecond() as f64;
-        let (patch, push) = (since(decided, &applied)?, since(pushed, &applied)?);
-        let cells = [baseline.cells(), patch.cells(), push.cells()].concat();
-        table.row(&(number + 1).to_string(), [cells, vec![patch.p99 / baseline.p99]].concat());
+        let (swap, push) = (since(accepted(decided, &status)?, &applied)?, since(pushed, &applied)?);
+        let [p50, p99, max] = push.cells();
+        let (floor_skew, swap_skew) = (baseline.skew(), swap.skew());
+        let ratios = [swap.p99 / baseline.p99, swap_skew / floor_skew];
+        let cells = [baseline.p50, baseline.p99, floor_skew, swap.p50, swap.p99, swap_skew, p50, p99, max];
+        table.row(&(number + 1).to_string(), [&cells[..], &ratios].concat());
         if options.trace.is_some() {
             trace.change(pushed, decided, &status, clients.steps(decided));
         }
@@ -177,11 +185,18 @@ impl<'a> BaselineMap<'a> {
         let value = format!("{:0>150}", fastrand::u64(..));
         let patch = json!({ "data": { KEY: value } });
         let maps = self.0.namespace.api::<ConfigMap>();
-        let sent = micros();
         maps.patch(FLOOR, &PatchParams::default(), &Patch::Merge(patch)).await.context("patch the map of the floor")?;
+        let accepted = micros();
         tokio::time::sleep(Duration::from_millis(300)).await;
-        since(sent, &watches.saw(&value).await?)
+        since(accepted, &watches.saw(&value).await?)
     }
+}
+
+/// Returns the time at which the API server had accepted the marker of a publish, in microseconds since 1970. The
+/// publish is named after the time of the decision to announce or to publish it, which follows lint immediately.
+fn accepted(decided: f64, status: &RototoWorkspaceStatus) -> anyhow::Result<f64> {
+    let millis = status.fleet.as_ref().and_then(|fleet| fleet.millis.as_ref()).context("status shows no times")?;
+    Ok(decided + (millis.published as f64 - millis.linted as f64) * 1000.0)
 }
 
 fn since(begin: f64, times: &[f64]) -> anyhow::Result<Spread> {

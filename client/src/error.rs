@@ -84,7 +84,7 @@ pub enum Error {
         reason: String,
     },
     /// A value does not have the type to which the application resolves it.
-    #[error("value `{value_key}` of variable `{variable}` of {source_name} is no {type_name}")]
+    #[error("value `{value_key}` of variable `{variable}` of {source_name} can't be read as {type_name}")]
     Misfit {
         /// The source.
         source_name: String,

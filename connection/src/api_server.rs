@@ -36,15 +36,15 @@ const PROBES: u32 = 3;
 ///
 /// `config` names credentials, certificates, or a proxy that can't be used.
 pub fn api_server(mut config: Config, idle: Duration) -> Result<Client, kube::Error> {
-    // Kube's default is up to 15 tries, each after the time in a Retry-After: a caller would wait for minutes.
-    config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(idle);
     config.reset_reader_on_write = true;
     client(config, TimeLimits::ByKind)
 }
 
-/// Does what [`Client::try_from`] does, with TCP keepalive and [`Limited`].
+/// Builds the stack of [`Client::try_from`] with TCP keepalive and [`Limited`], and without its retries (up to 15, each
+/// after the time in a Retry-After, so a caller would wait for minutes), its tracing, and the expiration of credentials
+/// of an exec plugin.
 pub(crate) fn client(config: Config, limits: TimeLimits) -> Result<Client, kube::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

@@ -56,13 +56,13 @@ pub enum InvalidAddress {
     #[error("the operator's address `{0}` is not a URL")]
     NotAUrl(String),
     /// The URL has a user name. Its text is not shown, because it may contain a password.
-    #[error("the operator's address has a user name in it")]
+    #[error("the operator's address has a user name in it: remove it")]
     UserName,
     /// The URL is not `https://`, and a token must not travel unencrypted.
     #[error("the operator's address `{0}` is not an https:// URL")]
     Unencrypted(String),
     /// The given text is not PEM, or has no certificate.
-    #[error("the certificates given for the operator's address are no PEM certificates")]
+    #[error("the certificates given for the operator's address are not PEM certificates")]
     NotCertificates,
     /// The certificates or the proxy of the environment can't be used.
     #[error("connecting to {url} can't be prepared: {reason}")]
@@ -85,8 +85,8 @@ pub enum RequestError {
     Failed(String),
     /// The server's certificate does not come from a trusted authority, has ended, or is for another host.
     #[error(
-        "its certificate is not trusted ({0}): it must be for this host, and come from an authority that is trusted \
-         there, which the marker map names unless a file of authorities is given"
+        "its certificate is not trusted ({0}): it must name this host, and come from an authority in the marker map, or \
+         in the file of authorities that was given instead"
     )]
     Untrusted(String),
 }
@@ -157,7 +157,6 @@ impl Endpoint {
         let mut config = kube::Config::new(url.clone());
         config.tls_server_name = server_name;
         config.connect_timeout = Some(CONNECT);
-        config.default_retry = false;
         match &address.ca {
             Trust::System => {}
             Trust::Pem(pem) => config.root_cert = Some(certificates(pem)?),
@@ -230,7 +229,7 @@ fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, InvalidAddress> {
 }
 
 #[cfg(test)]
-#[path = "endpoint_tests.rs"]
+#[path = "untrusted_tests.rs"]
 mod untrusted_tests;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rototo::{Cause, ProcessState, RefreshingWorkspace, ResolveError, ResolveOpti
 use crate::events::ProviderEvents;
 use crate::facts::Facts;
 
-/// Resolves flags from a workspace. The crate's page has an example, and the mapping of terms.
+/// Resolves flags from a workspace. See the documentation of the crate for an example and the mapping of terms.
 #[derive(Debug)]
 pub struct RototoProvider {
     workspace: Arc<RefreshingWorkspace>,

@@ -40,7 +40,7 @@ async fn operate(options: Options) -> ExitCode {
             }
         },
         () = too_late(&shutdown) => {
-            tracing::error!("the operator did not end in order, and ends now");
+            tracing::error!("the operator did not shut down in time, and exits now");
             ExitCode::FAILURE
         }
     }

@@ -544,8 +544,16 @@ mod tests {
 
     #[test]
     fn the_right_content_under_a_later_name_is_adopted_whoever_wrote_it() {
-        let late = PlanInput { known: Some(publish(A, 10)), ..observed(Some(B), ours(marker(B, 20))) };
-        assert_eq!(plan(late), MarkerPlan::Keep(publish(B, 20).into()));
+        let late = |second| PlanInput { known: Some(publish(A, 10)), ..observed(Some(B), ours(marker(B, second))) };
+        assert_eq!(plan(late(20)), MarkerPlan::Keep(publish(B, 20).into()));
+        assert_eq!(plan(late(10)), MarkerPlan::VerifyAgain, "a name names one publish");
+    }
+
+    #[test]
+    fn a_report_of_what_is_published_contradicts_nothing() {
+        let (known, reported) = (Some(publish(A, 10)), Some(time(10)));
+        let reported = PlanInput { known, reported, ..observed(Some(A), ours(marker(A, 10))) };
+        assert_eq!(plan(reported), MarkerPlan::Keep(publish(A, 10).into()));
     }
 
     #[test]

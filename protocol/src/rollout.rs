@@ -2,8 +2,8 @@
 //! entry point, a pure function.
 //!
 //! The state of a rollout is in the marker: the step, since when, and which pods. So an operator that starts in the
-//! middle continues where the marker stands, and no step is left out or done twice. A part of the fleet that does not
-//! get on with the new content takes it back for all.
+//! middle continues where the marker stands, and no step is left out or done twice. If the new content fails in a part
+//! of the fleet, it is taken back everywhere.
 
 use std::time::Duration;
 

@@ -244,7 +244,7 @@ impl ChaosEnvironment {
         let Some(index) = self.undisturbed(one) else { return Ok(ActResult::NOTHING) };
         let service = &mut self.services[index];
         service.leaving = true;
-        service.witness.is_lost();
+        service.witness.note_lost();
         service.app.pod().vanish().await?;
         Ok(ActResult::so(true))
     }

@@ -66,7 +66,7 @@ pub(crate) async fn happen(seed: u64, plane: &mut ControlPlane, lie: bool) -> an
     let outcome = HistoryOutcome { seed, ..HistoryOutcome::default() };
     let mut run = HistoryRun { environment, plane, started: Instant::now(), pending: Vec::new(), outcome };
     run.rest("at the beginning").await;
-    run.environment.witnesses.iter().for_each(Witness::is_counted);
+    run.environment.witnesses.iter().for_each(Witness::note_counted);
     let watch = Watch::of(&run.environment).await?;
     run.started = Instant::now();
     run.note(format!("{} processes, {} operators, {}", script.processes, script.operators, Timestamp::now()));

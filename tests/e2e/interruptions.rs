@@ -3,8 +3,8 @@
 use rototo_api::marker::Marker;
 use rototo_tests::harness::{Cluster, ControlPlane, Fleet};
 
-use crate::refusal::UpdatesDenied;
 use crate::scene::{POLICY, Scene, TRIAL, WORKSPACE, condition};
+use crate::updates_denied::UpdatesDenied;
 
 #[tokio::test]
 async fn an_operator_that_was_killed_does_not_publish_again_and_recounts_the_fleet() {
@@ -120,13 +120,13 @@ async fn an_operator_that_ends_between_snapshot_and_marker_publishes_when_it_is_
     let mut scene = Scene::published("before-marker").await;
     let app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
-    let refusal = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
+    let denied = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "False").await.unwrap();
     scene.operator.kill().unwrap();
     assert_eq!(app.policy("high", "acct-0001").unwrap()["value_key"], "degraded");
-    refusal.lift();
+    denied.lift();
     scene.operator.start_again().unwrap();
     app.wait_for_policy("high", "acct-0001", "severe").unwrap();
     let status = scene.wait_for_fleet(1).await;
@@ -138,7 +138,7 @@ async fn an_operator_that_ends_between_marker_and_status_does_not_publish_again(
     let mut scene = Scene::published("before-status").await;
     let app = scene.app().start().await.unwrap();
     let before = scene.wait_for_fleet(1).await;
-    let refusal = UpdatesDenied::of(&scene.namespace, "rototo.dev", "rototoworkspaces/status").await;
+    let denied = UpdatesDenied::of(&scene.namespace, "rototo.dev", "rototoworkspaces/status").await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.repository.push().unwrap();
     scene.ask().await;
@@ -148,7 +148,7 @@ async fn an_operator_that_ends_between_marker_and_status_does_not_publish_again(
     assert_eq!(stale.published, before.published);
 
     scene.operator.kill().unwrap();
-    refusal.lift();
+    denied.lift();
     scene.operator.start_again().unwrap();
     scene.operator.wait_until_ready().unwrap();
     let status = scene.poll().await;

@@ -12,8 +12,8 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_tests::harness::{ControlPlane, Namespace, Observation, PATIENCE, install_chart, until, until_async};
 use serde_json::json;
 
-use crate::refusal::UpdatesDenied;
 use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
+use crate::updates_denied::UpdatesDenied;
 
 /// Removes the admission policy, so that an administrator can do what it prevents, and waits until that is in force.
 pub(crate) async fn without_policy(namespace: &Namespace) {
@@ -237,7 +237,7 @@ pub(crate) async fn without_policy_map(namespace: &Namespace, data: &str) {
 #[tokio::test]
 async fn a_marker_that_the_api_server_refuses_is_reported_and_written_again() {
     let scene = Scene::published("refusing").await;
-    let refusal = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
+    let denied = UpdatesDenied::of(&scene.namespace, "", "configmaps").await;
     let version = scene.map_version().await;
     scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
     scene.push().await;
@@ -248,7 +248,7 @@ async fn a_marker_that_the_api_server_refuses_is_reported_and_written_again() {
     assert!(said.message.contains("closed for inventory"), "{}", said.message);
     assert_eq!(scene.map_version().await, version);
 
-    refusal.lift();
+    denied.lift();
     scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
     assert_ne!(scene.map_version().await, version);
 }

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Observation, scratch, until};
 
-/// A running program in a process group of its own. When it is dropped, it is killed; when a panic drops it, it prints
-/// the end of its log before.
+/// A running program in a process group of its own. Dropping it kills the process. During a panic, it first prints the
+/// end of the log.
 #[derive(Debug)]
 pub struct ChildProcess {
     name: String,

@@ -157,7 +157,7 @@ impl Witness {
     }
 
     /// Records that the operator has counted the process.
-    pub fn is_counted(&self) {
+    pub fn note_counted(&self) {
         self.life().counted.get_or_insert_with(Timestamp::now);
     }
 
@@ -167,7 +167,7 @@ impl Witness {
     }
 
     /// Records that the object of its pod is about to be deleted by force.
-    pub fn is_lost(&self) {
+    pub fn note_lost(&self) {
         self.life().lost.get_or_insert_with(Timestamp::now);
     }
 

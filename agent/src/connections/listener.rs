@@ -40,7 +40,8 @@ const REFUSALS: usize = 64;
 /// The time between two sweeps for requests that are still worked on, at the end.
 const END_PERIOD: Duration = Duration::from_millis(10);
 
-const FULL: &str = "{\"errorCode\":\"GENERAL\",\"errorDetails\":\"the agent has as many connections as --connections allows, and all of them work\"}";
+const FULL: &str =
+    "{\"errorCode\":\"GENERAL\",\"errorDetails\":\"all connections that --connections allows are busy: try again\"}";
 
 /// A socket that listens, and is not served yet.
 pub(crate) enum Bound {

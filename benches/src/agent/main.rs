@@ -92,7 +92,7 @@ fn print(servers: &[Server], measured: &[Vec<Measured>]) {
         let total = |of: fn(&Measured) -> f64| turns.iter().map(of).sum::<f64>();
         let count = total(|turn| turn.latencies.len() as f64);
         let all = turns.iter().flat_map(|turn| turn.latencies.iter().copied()).collect();
-        let Some(Spread { p50, p99, max }) = Spread::of(all) else { continue };
+        let Some(Spread { p50, p99, max, .. }) = Spread::of(all) else { continue };
         let memory = turns.last().map_or(0.0, |turn| turn.memory);
         println!(
             "{:<28}{:>14.0}{:>16.0}{:>10.0}{:>10.0}{:>10.1}{:>9.1}",

@@ -32,9 +32,12 @@ pub(super) fn follow(
     guard: &FollowGuard,
 ) -> Result<JoinHandle<()>> {
     let source = match source {
+        #[cfg(feature = "kubernetes")]
         Source::Kubernetes { namespace, workspace } => {
             return follow_marker(namespace, workspace, load, options, current, refresh_requests, guard);
         }
+        #[cfg(not(feature = "kubernetes"))]
+        Source::Kubernetes { .. } => return Err(Error::FeatureMissing(current.status().source)),
         source => source,
     };
     // A directory that is polled only on request is not watched either.
@@ -87,17 +90,4 @@ fn direct(source: &str, load: &LoadOptions) -> Result<crate::kubernetes::Direct>
     let source = reading::with_files(source.parse()?)?;
     let (reader, access) = (Reader::new(load.reader().clone())?, reading::access(source, load.auth())?);
     Ok(crate::kubernetes::Direct::new(reader, access))
-}
-
-#[cfg(not(feature = "kubernetes"))]
-fn follow_marker(
-    _namespace: Option<String>,
-    _workspace: String,
-    _load: LoadOptions,
-    _options: &RefreshOptions,
-    current: Arc<Current>,
-    _refresh_requests: mpsc::Receiver<RefreshRequest>,
-    _guard: &FollowGuard,
-) -> Result<JoinHandle<()>> {
-    Err(Error::FeatureMissing(current.status().source))
 }

@@ -28,7 +28,7 @@ impl<T: Named> NameTable<T> {
         shard.find(hash, |item| item.name() == name).map(|item| &**item)
     }
 
-    /// All items, in no order.
+    /// Returns all items, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }

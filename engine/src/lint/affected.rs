@@ -25,7 +25,7 @@ struct ChangedNames<'a> {
     schemas: BTreeSet<&'a str>,
 }
 
-/// The paths of the documents to check after the documents at `changed` differ from `before`, in order. An earlier
+/// Returns, in order, the paths of the documents to check when those at `changed` differ from `before`. An earlier
 /// finding (`found`) may suggest a similar name, so its document is checked again when names were added or removed.
 pub(super) fn affected(
     before: &Parsed,

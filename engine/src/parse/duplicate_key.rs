@@ -1,4 +1,4 @@
-//! Finds the first key that an object of a JSON document has twice. The parser keeps the last of them, without a word.
+//! Finds the first key that an object of a JSON document has twice. The parser keeps the last of them silently.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

@@ -127,7 +127,9 @@ pub(super) fn to_json(node: &Node<'_>, depth: usize) -> Result<Value, ParseError
         ValueKind::Integer(..) => integer(&node.kind).map(Value::from).ok_or_else(|| fault(TOO_LARGE))?,
         ValueKind::Float(digits) => {
             let number = digits.parse().ok().and_then(Number::from_f64);
-            number.map(Value::Number).ok_or_else(|| fault("a number must be finite: `inf` and `nan` are no values"))?
+            number
+                .map(Value::Number)
+                .ok_or_else(|| fault("a number must be finite: `inf` and `nan` are not allowed"))?
         }
         ValueKind::Date | ValueKind::TooDeep => return Err(fault("dates are no values: write this one as a string")),
         ValueKind::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<_, _>>()?,

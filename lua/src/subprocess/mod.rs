@@ -1,4 +1,5 @@
-//! Lua in another process, which can open nothing, has a limit for everything, and is ended when it takes too long.
+//! Lua in another process, which can't open files or sockets, has limits of memory and time, and is killed when it
+//! exceeds them.
 //!
 //! The process is a program that calls [`serve()`] when its only argument is [`SANDBOX`]. It receives requests as lines
 //! of JSON, and answers each with one line.

@@ -55,8 +55,8 @@ impl HttpError {
         }
     }
 
-    /// Returns whether the same request might have been taken at another time, or whether a limit refuses it, whoever
-    /// its sender is.
+    /// Returns whether the same request might be accepted later, or is refused by a limit that does not depend on the
+    /// sender.
     fn turns_away(&self) -> bool {
         match self {
             Self::Denied(denied) => {
@@ -83,7 +83,7 @@ impl IntoResponse for HttpError {
             Self::Malformed(message) => (StatusCode::BAD_REQUEST, "malformed", message),
             Self::Denied(denied) => denied_parts(&denied),
             Self::UnknownFingerprint(fingerprint) => {
-                let message = format!("{fingerprint} is not content of this workspace, or not any more");
+                let message = format!("{fingerprint} is not, or is no longer, content of this workspace");
                 (StatusCode::NOT_FOUND, "unknown_fingerprint", message)
             }
             Self::UnknownWorkspace(WorkspaceKey { namespace, name }) => {
@@ -99,7 +99,9 @@ impl IntoResponse for HttpError {
                 let message = format!("the body may have at most {limit} bytes");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too_long", message)
             }
-            Self::Incomplete => (StatusCode::BAD_REQUEST, "malformed", "the request did not arrive whole".to_owned()),
+            Self::Incomplete => {
+                (StatusCode::BAD_REQUEST, "malformed", "the request was cut off: send it again".to_owned())
+            }
             Self::NoRoom(full) => (StatusCode::TOO_MANY_REQUESTS, "too_many_processes", full.to_string()),
             Self::Refused(refused) => refused_parts(&refused),
             Self::NotLeading => {

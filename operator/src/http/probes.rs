@@ -72,7 +72,7 @@ async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, String) {
     let ready = (StatusCode::OK, "ok".to_owned());
     match health.context.get() {
         None => not_ready(&health.not_started()),
-        Some(context) if !context.is_watching() => not_ready("the first lists have not come yet"),
+        Some(context) if !context.is_watching() => not_ready("the first lists of the API server have not arrived yet"),
         Some(context) if context.leadership().is_held(Instant::now()) => ready,
         Some(context) => match context.copies() {
             None => not_ready("another operator holds the Lease"),

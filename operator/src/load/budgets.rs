@@ -37,7 +37,7 @@ impl<K: Eq + Hash + Clone> Budgets<K> {
         missing.checked_sub(self.refill * (self.burst - 1)).filter(|wait| !wait.is_zero())
     }
 
-    /// `key` spends one. A budget is never overdrawn by more than its size.
+    /// Takes one from the budget of `key`. A budget is never overdrawn by more than its size.
     pub(crate) fn spend(&self, key: &K, now: Instant) {
         let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= KEYS && !all.contains_key(key) {

@@ -34,8 +34,8 @@ pub(crate) struct MarkerRecord {
 }
 
 impl MarkerRecord {
-    /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
-    /// happened.
+    /// Takes a reading of the map. Returns the publish of an earlier write whose answer was lost, if the map shows that
+    /// it happened.
     pub(crate) fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         self.publisher.map_observed(map, fleet, now)
     }
@@ -88,7 +88,7 @@ impl MarkerRecord {
         self.problem = Some(PublishProblem::Foreign { owner });
     }
 
-    /// The marker stands, and the disk has lost its content.
+    /// Records that the disk has lost the published content.
     pub(crate) fn content_lost(&mut self) {
         self.problem = Some(PublishProblem::Lost);
     }

@@ -59,7 +59,7 @@ pub(crate) struct OperatorContext {
 }
 
 impl OperatorContext {
-    /// The means of a process that holds no Lease yet.
+    /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(
         client: Client,
         sources: Sources,
@@ -150,12 +150,12 @@ impl OperatorContext {
         &self.failures
     }
 
-    /// What people were told of webhooks.
+    /// Returns the notices about webhooks that were written.
     pub(crate) fn webhook_notices(&self) -> &WebhookNotices {
         &self.webhook_notices
     }
 
-    /// A loop of the process has turned.
+    /// Records that a loop of the process makes progress.
     pub(crate) fn loop_turned(&self) {
         self.progress.touch(Instant::now());
     }
@@ -274,7 +274,7 @@ impl OperatorContext {
         Some(clock::now().saturating_sub(last))
     }
 
-    /// Another process writes from now on, or this one does.
+    /// Handles a change of the process that writes.
     pub(crate) fn leadership_changed(&self, change: LeadershipChange) {
         match change {
             LeadershipChange::Gained => self.begin_term(),

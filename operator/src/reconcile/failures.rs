@@ -16,7 +16,7 @@ impl ReconcileFailures {
         last.insert(key.clone(), error.clone()).is_none_or(|before| before != error)
     }
 
-    /// A reconcile has not failed, or there is no workspace any more.
+    /// Forgets the failure of a workspace whose reconcile succeeded, or that is gone.
     pub(crate) fn ended(&self, key: &WorkspaceKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

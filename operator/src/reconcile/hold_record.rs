@@ -29,7 +29,7 @@ pub(crate) struct Held {
 }
 
 impl HoldRecord {
-    /// `fingerprint` is published, and `tree` is its content.
+    /// Records that `fingerprint` is published, with the content `tree`.
     pub(super) fn published(&mut self, fingerprint: Fingerprint, tree: &Tree) {
         if self.variables_of(fingerprint).is_none() {
             self.published = Some((fingerprint, variables(tree)));

@@ -146,7 +146,7 @@ fn answered(kind: WatchedKind, answer: WatchAnswer<'_>, context: &OperatorContex
         WatchAnswer::Interrupted { error, first } => {
             let (error, scope) = (interruption(error), caches.scope());
             return match first {
-                true => warn!(error, "a watch of {kind} in {scope} was interrupted, and goes on by itself"),
+                true => warn!(error, "a watch of {kind} in {scope} was interrupted, and resumes by itself"),
                 false => debug!(error, "a watch of {kind} in {scope} is still interrupted"),
             };
         }

@@ -11,7 +11,7 @@ use crate::http::tls::TlsError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No kubeconfig and no pod's environment names an API server.
-    #[error("no way to an API server was found (give --kubeconfig, or run in a pod): {0}")]
+    #[error("no API server is configured (give --kubeconfig, or run in a pod): {0}")]
     NoCluster(#[from] ConfigError),
     /// A client could not be made.
     #[error("the API server can't be used: {}", api_error(.0))]

@@ -182,13 +182,13 @@ async fn operate(
         .map_err(|error| StartError::Listen(options.listen, error))?;
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 
-    let work = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
+    let watching = join_all(watches.into_iter().map(|watches| watches.run(context.clone(), shutdown.clone())));
     let given_up = CancellationToken::new();
-    let work = async {
+    let deciding = async {
         // The last decisions are written while the Lease is still held.
         let signalled = signalled(shutdown).shared();
         tokio::select! {
-            _ = work => {}
+            _ = watching => {}
             () = ends_after(signalled.clone(), LAST_DECISIONS) => {
                 warn!("a reconcile did not end in time, and was given up");
             }
@@ -206,15 +206,15 @@ async fn operate(
     // A process that is alone has nobody to leave the Lease to.
     let complete = || context.copies().is_none_or(|copies| copies.is_complete());
     let leading = leader::compete(context.client(), &terms, context.leadership(), &given_up, complete, changed, asked);
-    let work = async {
-        tokio::join!(work, leading);
+    let until_given_up = async {
+        tokio::join!(deciding, leading);
         // Processes may still fetch and report while the last decision is written; no operator would answer them
         // afterwards.
         handle.graceful_shutdown(Some(LAST_ANSWERS));
     };
     let renewals = certificate::keep(&context, certificates, &serving, options.authority_overlap());
     let https = tokio::select! {
-        (https, ()) = async { tokio::join!(https, work) } => https,
+        (https, ()) = async { tokio::join!(https, until_given_up) } => https,
         never = renewals => match never {},
         never = standby::announce(&context, &terms) => match never {},
     };

@@ -146,7 +146,7 @@ impl Copies {
         for (key, kept) in self.snapshots.everything().await.map_err(|error| error.to_string())? {
             for fingerprint in &kept {
                 if !self.present().contains(replica) {
-                    return Err("it no longer announces itself".to_owned());
+                    return Err("the replica no longer announces itself".to_owned());
                 }
                 let snapshot = SnapshotRequest { key: key.clone(), fingerprint: *fingerprint, base: None };
                 match self.send(replica, snapshot, &kept).await {

@@ -29,7 +29,7 @@ pub struct Candidate {
     pub layers: Vec<SourceLayer>,
     /// The commit, where the source has commits.
     pub revision: Option<Revision>,
-    /// The source can't ever name other content.
+    /// True if the source always names the same content.
     pub immutable: bool,
     /// The fingerprint of the content.
     pub fingerprint: Fingerprint,
@@ -251,8 +251,8 @@ impl Poll {
         limited.unwrap_or(Err(PollError::LintTimedOut(timeout)))
     }
 
-    /// Lints a workspace with custom rules once it is its turn. Where many wait already, it waits without its documents,
-    /// and without its turn among the polls, and reads the documents again.
+    /// Lints a workspace with custom rules once it is its turn. If many polls wait already, it drops its documents and
+    /// its turn, waits, and then reads the documents again.
     async fn lint_with_rules(
         self,
         reader: &Reader,

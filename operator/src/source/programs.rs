@@ -59,7 +59,9 @@ pub(crate) fn name_this_user() {
     }
     match write_name(Path::new(EXTRA_USERS), user) {
         Ok(()) => info!(user, "this user has no name, and got one for ssh"),
-        Err(error) => warn!(user, %error, "this user has no name, and can't get one: ssh will not run"),
+        Err(error) => {
+            warn!(user, %error, "this user has no name in /etc/passwd, and none could be added: ssh will not run")
+        }
     }
 }
 

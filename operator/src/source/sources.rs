@@ -127,8 +127,8 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<PollResult, PollError> {
         let source = spec.source.parse().map_err(PollError::Invalid)?;
-        // Before anything is fetched: what waits for a turn afterwards is in memory. The wait is no fault of the
-        // source, and spec.timeout begins after it.
+        // The turn is taken before anything is fetched, because a poll that waits later keeps its documents in memory.
+        // The wait is no fault of the source, and spec.timeout begins after it.
         let turn = self.take_turn(key).await?;
         let (limit, began) = (spec.timeout(), Instant::now());
         let secrets = async {

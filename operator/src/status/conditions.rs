@@ -365,8 +365,7 @@ fn reconciling(facts: &StatusInput<'_>, converged: &ConditionState) -> Option<Co
     moving.then(|| ConditionState::warns(converged.reason, &converged.message))
 }
 
-/// Derives `Ready` from the first condition that keeps the workspace from being ready, in the order of what to mend
-/// first.
+/// Derives `Ready` from the first condition that keeps the workspace from being ready, the most urgent one first.
 fn ready(facts: &StatusInput<'_>, in_order: &[Option<&ConditionState>]) -> ConditionState {
     let hindrance = in_order.iter().copied().flatten().find(|says| says.hinders);
     match hindrance {

@@ -37,6 +37,10 @@ const REVISIONS: usize = 10;
 #[must_use]
 pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
     let published = published(facts);
+    let history = history(facts, published.as_ref());
+    // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
+    // publish.
+    let converged_millis = history.first().filter(|_| published.is_some()).and_then(|newest| newest.converged_millis);
     let summary = StatusColumns {
         revision: published
             .as_ref()
@@ -44,7 +48,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .map(|revision| bounded(&short_revision(revision), REVISION)),
         fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
         fleet: Some(fleet_summary(facts.fleet)),
-        converged_in: facts.fleet.millis.and_then(|millis| millis.all).map(|millis| format!("{millis}ms")),
+        converged_in: converged_millis.map(|millis| format!("{millis}ms")),
     };
     let accepted_candidate = facts.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
     let mut status = RototoWorkspaceStatus {
@@ -55,7 +59,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .map(|request| bounded(request, REQUEST))
             .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
         source: Some(source(facts)),
-        history: history(facts, published.as_ref()),
+        history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
                 Some(candidate.contents)
@@ -69,13 +73,6 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         fleet: Some(fleet(facts.fleet, facts.now)),
         summary: Some(summary),
     };
-    // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
-    // publish.
-    if let (Some(summary), Some(entry)) = (&mut status.summary, status.history.first())
-        && status.published.as_ref().is_some_and(|published| published.updated_at == entry.updated_at)
-    {
-        summary.converged_in = entry.converged_millis.map(|millis| format!("{millis}ms"));
-    }
     status.conditions = conditions::conditions(facts, &status);
     status
 }

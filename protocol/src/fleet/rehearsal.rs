@@ -186,7 +186,8 @@ impl Fleet {
         self.recount_applied(now);
     }
 
-    /// Records a name that this operator, or an earlier one, has announced: a late report of it is no edit of somebody else.
+    /// Records a name that this operator, or an earlier one, has announced: a late report of this name does not count
+    /// as an edit by somebody else.
     pub fn know_name(&mut self, name: UpdatedAt) {
         self.newest_announced = self.newest_announced.max(Some(name));
     }

@@ -1,4 +1,4 @@
-//! The present: does every process that counts run what is published, as far as anybody can know?
+//! Decides whether every process that counts runs what is published.
 //!
 //! A verdict is never stored. It is computed from the evidence at one moment, and can turn back at the next.
 

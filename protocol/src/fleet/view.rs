@@ -27,7 +27,8 @@ pub struct FleetView {
     pub unbound: u32,
     /// The number of processes that an earlier operator counted and that have not reported to this one.
     pub unaccounted: u32,
-    /// The number of processes that fell silent without a seen end, and for which the operator no longer waits.
+    /// The number of processes that stopped reporting, whose end nobody observed, and for which the operator no longer
+    /// waits.
     pub lost: u32,
     /// The limit for which a process that reported lately is not counted.
     pub no_room: Option<NoRoom>,

@@ -201,10 +201,16 @@ enum Desired {
 struct FetchProgress {
     fingerprint: Fingerprint,
     failures: u32,
-    /// The fault of the last attempt, and the time of the next; `None` while an attempt is under way.
-    waiting: Option<(Fault, Duration)>,
+    /// The time of the next attempt; `None` while an attempt is under way.
+    waiting: Option<Duration>,
     /// The fault of the last attempt, also while the next is under way.
     trouble: Option<Fault>,
+}
+
+impl FetchProgress {
+    fn of(fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, failures: 0, waiting: None, trouble: None }
+    }
 }
 
 /// A publish that this process refuses.
@@ -320,9 +326,8 @@ impl FollowerState {
     fn wait_to_fetch(&mut self, fault: Fault, tick: StepTime) {
         if let Some(fetch) = &mut self.fetch {
             fetch.failures = fetch.failures.saturating_add(1);
-            let due = tick.now + delay(&fault, FETCH_BACKOFF, fetch.failures, tick);
-            fetch.trouble = Some(fault.clone());
-            fetch.waiting = Some((fault, due));
+            fetch.waiting = Some(tick.now + delay(&fault, FETCH_BACKOFF, fetch.failures, tick));
+            fetch.trouble = Some(fault);
         }
     }
 
@@ -343,7 +348,7 @@ impl FollowerState {
         let missing = self.desired.publish().map(|desired| desired.fingerprint);
         let missing = missing.filter(|desired| resolves.is_none_or(|resolves| resolves.fingerprint != *desired));
         if let (Some(fingerprint), None) = (missing, &self.fetch) {
-            self.fetch = Some(FetchProgress { fingerprint, failures: 0, waiting: None, trouble: None });
+            self.fetch = Some(FetchProgress::of(fingerprint));
             self.wait_to_fetch(
                 Fault::persistent("not_swapped", "content that was loaded was lost before the swap"),
                 tick,
@@ -353,7 +358,7 @@ impl FollowerState {
 
     fn refresh_now(&mut self, tick: StepTime) {
         self.report.send_soon(tick);
-        if let Some((_, due)) = self.fetch.as_mut().and_then(|fetch| fetch.waiting.as_mut()) {
+        if let Some(due) = self.fetch.as_mut().and_then(|fetch| fetch.waiting.as_mut()) {
             *due = tick.now;
         }
         if let Some(refused) = &mut self.refused {
@@ -362,8 +367,8 @@ impl FollowerState {
         self.standby.try_again(tick);
     }
 
-    /// Compares what runs and what is held with what is desired and announced. No other function begins or ends a
-    /// fetch because of that.
+    /// Compares what runs and what is held with what is desired and announced. Only this function does; `undo_swap`,
+    /// `refuse`, and the end of a fetch change the fetch after an event.
     fn reconcile_desired(&mut self, tick: StepTime, actions: &mut Vec<FollowerAction>) {
         self.promote(actions);
         self.fetch_missing(tick, actions);
@@ -377,16 +382,16 @@ impl FollowerState {
         match &mut self.fetch {
             // The fetch of the same content also serves a later publish of it.
             Some(fetch) if fetch.fingerprint == desired.fingerprint => {
-                if let Some((fault, _)) = fetch.waiting.take_if(|(_, due)| *due <= tick.now) {
+                if fetch.waiting.take_if(|due| *due <= tick.now).is_some() {
                     // A persistent failure may have its cause in the base, so the next attempt asks for the whole
                     // content.
-                    let base = base.filter(|_| fault.kind != FaultKind::Persistent);
+                    let persistent = |fault: &Fault| fault.kind == FaultKind::Persistent;
+                    let base = base.filter(|_| !fetch.trouble.as_ref().is_some_and(persistent));
                     actions.push(FollowerAction::Fetch { fingerprint: desired.fingerprint, base });
                 }
             }
             _ => {
-                self.fetch =
-                    Some(FetchProgress { fingerprint: desired.fingerprint, failures: 0, waiting: None, trouble: None });
+                self.fetch = Some(FetchProgress::of(desired.fingerprint));
                 actions.push(FollowerAction::Fetch { fingerprint: desired.fingerprint, base });
             }
         }

@@ -199,7 +199,7 @@ impl FollowerState {
 
     /// Returns the time at which a step is due even if nothing happens.
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let retry = self.fetch.as_ref().and_then(|fetch| fetch.waiting.as_ref()).map(|(_, due)| *due);
+        let retry = self.fetch.as_ref().and_then(|fetch| fetch.waiting);
         let report = self.report.wake_at();
         let stale = Some(self.fresh_until).filter(|time| self.running.is_some() && *time > now);
         let refused = self.desired.publish().and_then(|desired| self.refusal(desired));

@@ -196,6 +196,13 @@ fn staged(step: u32) -> Marked {
 }
 
 #[test]
+fn a_marker_says_again_what_was_read_from_it() {
+    let held = Some((publish(C, 15), Gate::Aborted));
+    let marked = Marked { held, ..staged(1) };
+    assert_eq!(MarkerEntry::read(Some(&marked.to_marker().to_json())), MarkerEntry::Published(marked));
+}
+
+#[test]
 fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
     let map = || announcing(publish(A, 10), publish(B, 20));
     let entered = MarkerPlan::Write { marked: staged(0), at: at_7(), reason: WriteReason::Announcement };

@@ -49,7 +49,7 @@ pub enum InvalidCredentials {
     Passphrase(&'static str),
     /// A line of `repositories` is no address.
     #[error(
-        "line {0} of its key `repositories` is no address of repositories: write https://HOST/OWNER or ssh://HOST/OWNER, \
+        "line {0} of its key `repositories` is not an address of repositories: write https://HOST/OWNER or ssh://HOST/OWNER, \
          one a line"
     )]
     Repositories(usize),
@@ -70,13 +70,13 @@ pub(super) fn read(secret: &BTreeMap<String, Vec<u8>>) -> Result<CredentialParts
         (None, None) => None,
     };
     if let Some((key, _)) = &ssh {
-        has_block(key, "identity", "PRIVATE KEY")?;
-        is_open(key, "identity")?;
+        require_block(key, "identity", "PRIVATE KEY")?;
+        require_open(key, "identity")?;
     }
     if let Some((certificate, key)) = &certificate {
-        has_block(certificate, "tls.crt", "CERTIFICATE")?;
-        has_block(key, "tls.key", "PRIVATE KEY")?;
-        is_open(key, "tls.key")?;
+        require_block(certificate, "tls.crt", "CERTIFICATE")?;
+        require_block(key, "tls.key", "PRIVATE KEY")?;
+        require_open(key, "tls.key")?;
     }
     let parts = CredentialParts {
         login,
@@ -159,13 +159,13 @@ impl<'a> SecretKeys<'a> {
 
     fn certificate(&self, key: &'static str, bytes: &[u8]) -> Result<Secret, InvalidCredentials> {
         let text = self.text(key, bytes)?;
-        has_block(&text, key, "CERTIFICATE")?;
+        require_block(&text, key, "CERTIFICATE")?;
         Ok(text)
     }
 }
 
-/// Returns whether a text has a PEM block whose title ends in `block`.
-fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<(), InvalidCredentials> {
+/// Refuses a text without a PEM block whose title ends in `block`.
+fn require_block(text: &Secret, key: &'static str, block: &'static str) -> Result<(), InvalidCredentials> {
     let title = |line: &str| {
         line.trim()
             .strip_prefix("-----BEGIN ")
@@ -176,7 +176,7 @@ fn has_block(text: &Secret, key: &'static str, block: &'static str) -> Result<()
 }
 
 /// Refuses a private key that only a passphrase opens.
-fn is_open(text: &Secret, key: &'static str) -> Result<(), InvalidCredentials> {
+fn require_open(text: &Secret, key: &'static str) -> Result<(), InvalidCredentials> {
     // The beginning of the base64 of each key in OpenSSH's own form, and of one whose cipher is `none`.
     const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
     const OPENSSH_OPEN: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::RefusedBecause;
 
-/// Addresses outside of the link-local networks at which clouds serve credentials and settings of a machine.
+/// Addresses at which clouds serve a machine's credentials and settings, and that are not link-local.
 const METADATA_V4: [Ipv4Addr; 3] = [
     // Azure's wire server.
     Ipv4Addr::new(168, 63, 129, 16),

@@ -49,7 +49,7 @@ pub enum ArchiveFault {
     #[error("the host failed, or the connection to it broke ({0})")]
     Interrupted(String),
     /// The server asks for a wait.
-    #[error("the host has too much to do and wants to be asked later ({0})")]
+    #[error("the host is overloaded and asks for a later request ({0})")]
     Throttled(String),
     /// The server failed for another workspace a moment ago, and its backoff is not over.
     #[error("the host failed a moment ago, and no request is sent to it until its backoff is over")]
@@ -82,7 +82,9 @@ impl From<EgressFault> for ArchiveFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+            EgressFault::ProxyDenied => {
+                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use rototo_engine::text::is_disruptive;
 /// The most characters of foreign text in an error.
 const MAX_CHARS: usize = 600;
 
-/// Returns the lines as one, separated by `; `. Of more than fits, the last lines stay: a host greets first, and names its
-/// reason in the end.
+/// Returns the lines as one, separated by `; `. If the text is too long, the last lines stay, because a host names its
+/// reason last.
 pub(crate) fn folded<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> String {
     let mut kept: Vec<String> = Vec::new();
     let mut left = MAX_CHARS;

@@ -66,7 +66,9 @@ pub enum GitFault {
         limit: u64,
     },
     /// The listing of refs exceeds the limit.
-    #[error("the listing of its refs is larger than {limit} bytes")]
+    #[error(
+        "the listing of its refs is larger than {limit} bytes: delete old branches and tags, or use a smaller repository"
+    )]
     TooManyReferences {
         /// The limit.
         limit: u64,
@@ -81,7 +83,7 @@ pub enum GitFault {
     #[error("the host failed, or the connection to it broke ({0})")]
     Interrupted(String),
     /// The host asks for a wait.
-    #[error("the host has too much to do and wants to be asked later ({0})")]
+    #[error("the host is overloaded and asks for a later request ({0})")]
     Throttled(String),
     /// The host failed for another workspace a moment ago, and its backoff is not over.
     #[error("the host failed a moment ago, and no request is sent to it until its backoff is over")]
@@ -109,7 +111,9 @@ impl From<EgressFault> for GitFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+            EgressFault::ProxyDenied => {
+                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
+            }
         }
     }
 }

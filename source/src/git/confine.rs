@@ -132,7 +132,7 @@ mod linux {
         for (resource, most) in limits.into_iter().filter_map(|(resource, most)| Some((resource, most?))) {
             let limit = Rlimit { current: Some(most), maximum: Some(most) };
             if let Err(error) = prlimit(Some(pid), resource, limit) {
-                tracing::debug!(%error, ?resource, "a git process could not be limited");
+                tracing::debug!(%error, ?resource, "the limits of a git process could not be set");
             }
         }
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();

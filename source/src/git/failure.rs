@@ -278,7 +278,8 @@ pub(super) fn is_refused_by_name(said: &str) -> bool {
     said.split("; ").any(|line| refusals.iter().any(|words| line.starts_with(words)))
 }
 
-/// Returns the lines with content, folded. A host greets whoever logs in, so where ssh was denied, its own lines are all.
+/// Returns the lines with content, folded. Hosts greet after a login, so if ssh was denied, only ssh's own lines are
+/// shown.
 fn shown(messages: &[Message<'_>]) -> String {
     let denied = messages.iter().any(Message::is_denial_of_ssh);
     let has_reason = |message: &&Message<'_>| message.has_reason() && (!denied || message.is_of_ssh());

@@ -32,8 +32,8 @@ pub(crate) enum Visit {
     Read,
     /// A directory of documents.
     Descend,
-    /// A directory that may be meant as one of documents: the tree [takes note](rototo_engine::Tree::notice) of some of
-    /// its [files](crate::limits::HINT_ENTRIES), and none is read.
+    /// A directory whose author may have meant it for documents. The tree [notes](rototo_engine::Tree::notice) some of
+    /// its [files](crate::limits::HINT_ENTRIES) and reads none.
     Peek,
     /// Anything else, of which the tree takes note.
     Skip,

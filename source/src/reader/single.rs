@@ -246,27 +246,24 @@ impl SingleReader {
     }
 
     fn is_charged_to_others(&self, copy: &KeptCopy, owner: &str) -> bool {
-        self.with_charged(copy, |charged| charged.is_charged_to_others(owner))
+        self.with_charged(copy, |charged| charged.is_charged_to_others(owner)).unwrap_or(false)
     }
 
     fn forget(&self, copy: &KeptCopy, owner: &str) {
-        self.with_charged(copy, |charged| {
-            charged.forget(owner);
-            false
-        });
+        self.with_charged(copy, |charged| charged.forget(owner));
     }
 
-    fn with_charged(&self, copy: &KeptCopy, with: impl FnOnce(&mut Charged) -> bool) -> bool {
+    fn with_charged<T>(&self, copy: &KeptCopy, with: impl FnOnce(&mut Charged) -> T) -> Option<T> {
         match copy {
             KeptCopy::Git(remote) => {
                 let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = remotes.values_mut().find(|(known, _)| Arc::ptr_eq(known, remote));
-                found.is_some_and(|(_, charged)| with(charged))
+                found.map(|(_, charged)| with(charged))
             }
             KeptCopy::Archive(archive) => {
                 let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = archives.values_mut().find(|(known, _)| Arc::ptr_eq(known, archive));
-                found.is_some_and(|(_, charged)| with(charged))
+                found.map(|(_, charged)| with(charged))
             }
         }
     }

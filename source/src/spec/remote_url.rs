@@ -62,7 +62,7 @@ pub enum InvalidUrl {
     #[error("ssh takes no password from an address: use a key")]
     SshPassword,
     /// `git+https://host/path?query`
-    #[error("the address of a repository takes no `?`")]
+    #[error("the address of a repository must not contain `?`")]
     Query,
 }
 

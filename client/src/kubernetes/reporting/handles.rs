@@ -3,7 +3,7 @@
 //!
 //! A handle counts from the moment when it begins to follow until nothing can be resolved from it any more. A handle
 //! whose follower has panicked, or whose runtime has ended, still resolves its last publish and counts with it: the
-//! other handles report it. If there are none, the process falls silent.
+//! other handles report it. If there are none, the process stops reporting.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -40,7 +40,7 @@ const BODIES: TurnLimits = TurnLimits { at_once: 1_024, per_key: 256, waiting: 0
 const LONG_BODIES: TurnLimits = TurnLimits { at_once: 32, per_key: 2, waiting: 0, waiting_per_key: 0 };
 /// The longer bodies that are read at once from one address.
 const LONG_OF_ADDRESS: TurnLimits = TurnLimits { at_once: usize::MAX, per_key: 8, waiting: 0, waiting_per_key: 0 };
-/// The number of wrong calls after which an address may send no longer body for one workspace for a while.
+/// The number of wrong calls after which longer bodies from one address for one workspace are refused for a while.
 const WRONG_CALLS: u32 = 20;
 /// The time after which it may make one more.
 const WRONG_CALL_EACH: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub enum WebhookRefusal {
     #[error("the body is longer than {BODY_LIMIT} bytes")]
     TooLong,
     /// The body did not arrive whole and in time.
-    #[error("the body did not arrive whole within {LASTS:?}")]
+    #[error("the body was not complete within {LASTS:?}")]
     Incomplete,
     /// The proof fits no key.
     #[error(
