@@ -6,7 +6,8 @@
 //! [`Publisher::marker_confirmed`]. It passes each reading of the map to [`Publisher::map_observed`].
 //!
 //! Invariant: a publish exists once the API server has accepted it, and not before. The answer to the patch shows the
-//! acceptance, or else the map does. A patch whose answer was lost is remembered until the map shows its outcome.
+//! acceptance, or else the map does. A patch whose answer was lost is remembered until the map shows its outcome, also
+//! while a later patch is under way.
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
@@ -19,11 +20,15 @@ use crate::plan::{MapVersion, MarkerMap, MarkerPlan, PlanInput, Rehearsed, Write
 use crate::rollout::{self, Request, RolloutDecision, Step};
 use crate::{Marked, Publish};
 
-/// The known publish of a workspace, and the patch that is under way.
+/// The largest number of patches without an answer that are remembered.
+const ATTEMPTS: usize = 16;
+
+/// The known publish of a workspace, and the patches that have no answer.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
     marked: Option<Marked>,
-    attempt: Option<PatchAttempt>,
+    /// The patches without an answer, the newest last. All are for one version of the map, so at most one happens.
+    attempts: Vec<PatchAttempt>,
     /// The time since which the marker, or a report, contradicts the known publish.
     doubted_since: Option<Moment>,
 }
@@ -109,10 +114,9 @@ impl Publisher {
         rollout_of(fleet, &self.marked?, rehearsal, facts, now, wall)
     }
 
-    /// Returns the content of the patch that has no answer yet.
-    #[must_use]
-    pub fn attempted(&self) -> Option<Marked> {
-        self.attempt.as_ref().map(|attempt| attempt.marked)
+    /// Returns the content of the patches that have no answer, the newest last.
+    pub fn attempted(&self) -> impl DoubleEndedIterator<Item = Marked> {
+        self.attempts.iter().map(|attempt| attempt.marked)
     }
 
     /// Decides what the operator does about the marker `map`, at the time `now` of its monotonic clock, and `wall` of
@@ -144,7 +148,7 @@ impl Publisher {
             accepted: facts.accepted.filter(|_| !facts.suspended),
             map,
             known: self.published(),
-            attempted: self.attempt.as_ref().map(|attempt| (attempt.marked, attempt.at.clone())),
+            attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: facts.remembered,
             last_published_name: facts.last_published_name,
             reported: fleet.unknown_publish(),
@@ -183,20 +187,29 @@ impl Publisher {
     ) {
         // The time of a rollout is that of its steps, and not of the publish that ends it.
         let detection = detection.filter(|_| reason == WriteReason::ContentChanged && !fleet.is_staged());
-        let before = self.attempt.take().filter(|attempt| attempt.marked == marked);
+        let before = self.attempts.iter().position(|attempt| attempt.marked == marked);
+        let before = before.map(|before| self.attempts.remove(before));
         let known = before.map_or_else(|| fleet.known(now), |before| before.known);
-        self.attempt = Some(PatchAttempt { marked, at: at.clone(), reason, detection, known });
+        // A patch for an earlier version of the map can't happen any more.
+        self.attempts.retain(|attempt| attempt.at == *at);
+        self.attempts.drain(..self.attempts.len().saturating_sub(ATTEMPTS - 1));
+        self.attempts.push(PatchAttempt { marked, at: at.clone(), reason, detection, known });
     }
 
-    /// Records that the API server has refused the patch, which therefore had no effect.
+    /// Records that the API server has refused the newest patch, which therefore had no effect.
     pub fn refused(&mut self) {
-        self.attempt = None;
+        self.attempts.pop();
     }
 
-    /// Records that the API server has accepted the patch. Returns the publish, or `None` if the patch published
+    /// Records that the API server has accepted the newest patch. Returns the publish, or `None` if the patch published
     /// nothing, or if none was under way.
     pub fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
-        let PatchAttempt { marked, reason, detection, known, .. } = self.attempt.take()?;
+        let attempt = self.attempts.pop()?;
+        self.happened(attempt, fleet, now)
+    }
+
+    fn happened(&mut self, attempt: PatchAttempt, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
+        let PatchAttempt { marked, reason, detection, known, .. } = attempt;
         let publish = marked.publish;
         if let Some(next) = marked.next.filter(|next| fleet.announced_publish() != Some(*next)) {
             fleet.announced(next, now);
@@ -221,10 +234,12 @@ impl Publisher {
     /// publish is returned.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let marked = map.marked()?;
-        (self.attempted() == Some(marked)).then(|| self.accepted(fleet, now))?
+        let shown = self.attempts.iter().position(|attempt| attempt.marked == marked)?;
+        let attempt = self.attempts.remove(shown);
+        self.happened(attempt, fleet, now)
     }
 
-    /// Records that the marker is correct and says `marked`, or nothing. That ends the patch and the contradiction.
+    /// Records that the marker is correct and says `marked`, or nothing. That ends the patches and the contradiction.
     pub fn marker_confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         match marked {
             Some(marked) => fleet.adopt(marked.publish, now),
@@ -236,7 +251,7 @@ impl Publisher {
             fleet.know_name(held.updated_at);
         }
         self.marked = marked;
-        self.attempt = None;
+        self.attempts.clear();
         self.doubted_since = None;
     }
 }
@@ -343,6 +358,24 @@ mod tests {
         fleet.report(&report, None, NOW, 1.0).unwrap();
         let passes = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
         assert!(matches!(passes, MarkerPlan::Write { marked, .. } if marked == next.into()), "{passes:?}");
+    }
+
+    #[test]
+    fn a_patch_that_happened_after_the_next_one_was_sent_is_a_publish() {
+        let (mut publisher, mut fleet) = patched();
+        let detection = Some(Detection { detected: NOW, fetched: NOW, linted: NOW });
+        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+        let changed = WriteReason::ContentChanged;
+        publisher.begin_patch(next.into(), &MapVersion::Missing, changed, detection, &fleet, NOW);
+        // The API server took the first patch meanwhile, so the second one is for a version that is no more.
+        publisher.refused();
+        let shown = map(MarkerEntry::Published(publish().into()));
+        let accepted = publisher.map_observed(&shown, &mut fleet, NOW).unwrap();
+        assert_eq!((accepted.publish, accepted.reason), (publish(), changed));
+        assert_eq!(accepted.times.detected, NOW.saturating_sub(Duration::from_secs(1)));
+        let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
+        let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
+        assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
     }
 
     #[test]

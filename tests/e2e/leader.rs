@@ -1,8 +1,11 @@
 //! Two operators never write at the same time, even if one of them does not know that its term is over.
 
-use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
+use rototo_api::workspace::RototoWorkspace;
+use rototo_tests::harness::{ControlPlane, Observation, Operator, PATIENCE, until, until_async};
 
-use crate::scene::{Scene, TRIAL, WORKSPACE};
+use crate::scene::{Scene, TRIAL, WORKSPACE, condition};
 
 #[tokio::test]
 async fn a_frozen_operator_is_replaced_and_writes_nothing_when_it_continues() {
@@ -45,4 +48,35 @@ async fn an_operator_that_ends_in_order_is_replaced_at_once() {
     scene.operator = second;
     scene.poll().await;
     assert_ne!(scene.map_version().await, version, "the map should have the address of the successor");
+}
+
+/// Nobody else may have led meanwhile, but reports may have gone to nobody.
+#[tokio::test]
+async fn an_operator_whose_lease_ran_out_publishes_at_once_and_counts_the_fleet_anew() {
+    let flags = ["--lease-seconds=3", "--heartbeat-seconds=1"];
+    let scene = Scene::with_flags(ControlPlane::shared().unwrap(), "lapse", &flags).await;
+    scene.apply().await;
+    let _app = scene.app().start().await.unwrap();
+    scene.wait_for_fleet(1).await;
+
+    scene.operator.process().unwrap().freeze().unwrap();
+    until_async("the Lease to run out", PATIENCE, async || {
+        let lease = scene.namespace.api::<Lease>().get("rototo-operator").await?;
+        let renewed = lease.spec.and_then(|spec| spec.renew_time).map(|renewed| renewed.0).unwrap_or_default();
+        let is_over = Timestamp::now().duration_since(renewed) > SignedDuration::from_secs(3);
+        Ok(if is_over { Observation::Done(()) } else { Observation::NotYet(renewed.to_string()) })
+    })
+    .await
+    .unwrap();
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 6000]").unwrap();
+    scene.repository.push().unwrap();
+    scene.ask().await;
+    scene.operator.process().unwrap().thaw().unwrap();
+    for expected in ["Unknown/Recounting", "True/Converged"] {
+        let shows = |workspace: &RototoWorkspace| {
+            let status = workspace.status.as_ref();
+            status.is_some_and(|status| status.history.len() == 2 && condition(status, "Converged") == expected)
+        };
+        scene.namespace.wait_for_workspace(WORKSPACE, expected, shows).await.unwrap();
+    }
 }

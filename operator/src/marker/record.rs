@@ -157,8 +157,8 @@ impl MarkerRecord {
         self.publisher.published()
     }
 
-    /// The content of the write that has no answer.
-    pub(crate) fn attempted(&self) -> Option<Marked> {
+    /// The content of the writes that have no answer, the newest last.
+    pub(crate) fn attempted(&self) -> impl DoubleEndedIterator<Item = Marked> {
         self.publisher.attempted()
     }
 
@@ -171,7 +171,7 @@ impl MarkerRecord {
     /// does not.
     pub(crate) fn may_write(&self, marked: &Marked, now: Instant) -> bool {
         let content = |marked: &Marked| (marked.publish.fingerprint, marked.next.map(|next| next.fingerprint));
-        let same = self.attempted().is_some_and(|attempted| content(&attempted) == content(marked));
+        let same = self.attempted().next_back().is_some_and(|attempted| content(&attempted) == content(marked));
         !(same && self.next_attempt.is_some_and(|next| now < next))
     }
 

@@ -107,6 +107,8 @@ fn counted(workspace: &RototoWorkspace, now: Timestamp) -> FleetStart {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rototo_api::workspace::{FleetStatus, RototoWorkspaceStatus};
     use rototo_protocol::Publish;
     use rototo_protocol::fleet::{Pods, Verdict};
 
@@ -132,6 +134,19 @@ mod tests {
     fn the_processes_of_a_new_workspace_are_known_at_once() {
         let records = RecordStore::default();
         assert_eq!(verdict(&records.of(&workspace("1"), HEARTBEAT, || true, |_| None)), Verdict::NoProcesses);
+    }
+
+    /// A large fleet also reports rarely, so the recount of one is long.
+    #[test]
+    fn a_recount_expects_the_processes_that_status_counts_and_those_it_could_not_account_for() {
+        let mut restarted = workspace("1");
+        let as_of = Some(Time(Timestamp::now()));
+        let fleet = FleetStatus { processes: 9_999, unaccounted: 1, as_of, ..FleetStatus::default() };
+        restarted.status = Some(RototoWorkspaceStatus { fleet: Some(fleet), ..RototoWorkspaceStatus::default() });
+        let record = RecordStore::default().of(&restarted, HEARTBEAT, || false, |_| None);
+        assert_eq!(verdict(&record), Verdict::Recounting);
+        let view = record.lock().count_fleet(Pods::default(), Duration::ZERO);
+        assert_eq!((view.unaccounted, view.windows.heartbeat), (10_000, Duration::from_secs(50)));
     }
 
     #[test]

@@ -207,6 +207,7 @@ fn log(result: &Result<PollResult, PollError>) {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::process::Command;
 
     use axum::http::{Request, Response};
     use kube::client::Body;
@@ -215,6 +216,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::source::poll::PollTimes;
 
     fn sources(folder: &std::path::Path, custom_rules: CustomRules) -> Arc<Sources> {
         limited_sources(folder, custom_rules, PollLimits::default())
@@ -358,6 +360,34 @@ mod tests {
         poll(&sources, &local, &key("other", 0), "1m").await.unwrap();
         // What it has already is read as ever.
         assert!(sources.snapshots.bytes_of("greedy") < 300_000);
+    }
+
+    /// The time of a change counts from the first answer that names its commit, also if the fetch fails then.
+    #[tokio::test]
+    async fn a_change_is_detected_once_although_its_first_fetch_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = sources(folder.path(), CustomRules::off());
+        let repository = folder.path().join("repository");
+        write_workspace(&repository, &[]);
+        let git = |arguments: &[&str]| {
+            let author = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+            let output = Command::new("git").arg("-C").arg(&repository).args(author).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "--message=first"]);
+        let blob = git(&["rev-parse", "HEAD:rototo-workspace.toml"]);
+        let object = repository.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+        let (lost, source) = (folder.path().join("lost"), format!("git+file://{}#main", repository.display()));
+        std::fs::rename(&object, &lost).unwrap();
+        poll(&sources, &source, &key("team", 0), "1m").await.unwrap_err();
+        let failed = Instant::now().into_std();
+        std::fs::rename(&lost, &object).unwrap();
+        let found = poll(&sources, &source, &key("team", 0), "1m").await.unwrap();
+        let PollTimes { detected, fetched, .. } = found.candidate.times;
+        assert!(detected < failed && failed < fetched, "{:?}", found.candidate.times);
     }
 
     #[tokio::test]

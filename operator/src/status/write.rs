@@ -99,3 +99,48 @@ impl StatusWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::http::{Request, Response};
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Writes a status that was decided on at version 7. Returns the body, and the outcome of this answer.
+    async fn write(code: u16, answer: Value) -> (Value, Result<StatusWrite, ReportError>) {
+        let sent = Arc::new(Mutex::new(Value::Null));
+        let seen = sent.clone();
+        let answer = move |request: Request<Body>| {
+            let (seen, answer) = (seen.clone(), answer.to_string());
+            async move {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                *seen.lock().unwrap() = serde_json::from_slice(&body).unwrap();
+                Response::builder().status(code).body(Body::from(answer.into_bytes()))
+            }
+        };
+        let metadata = json!({ "namespace": "prod", "name": "policy", "uid": "1" });
+        let workspace: RototoWorkspace =
+            serde_json::from_value(json!({ "metadata": metadata, "spec": { "source": "x" } })).unwrap();
+        let writer = StatusWriter::new(Client::new(tower::service_fn(answer), "prod"));
+        let outcome = writer.write(&workspace, &RototoWorkspaceStatus::default(), 7).await;
+        let sent = sent.lock().unwrap().clone();
+        (sent, outcome)
+    }
+
+    #[tokio::test]
+    async fn a_status_is_written_only_to_the_object_and_the_version_it_was_decided_on() {
+        let metadata = json!({ "namespace": "prod", "name": "policy", "resourceVersion": "8" });
+        let (sent, outcome) = write(200, json!({ "metadata": metadata, "spec": { "source": "x" } })).await;
+        assert!(matches!(outcome, Ok(StatusWrite::Written(8))));
+        assert_eq!((&sent["metadata"]["resourceVersion"], &sent["metadata"]["uid"]), (&json!("7"), &json!("1")));
+        let status = |code: u16, reason| json!({ "kind": "Status", "code": code, "reason": reason, "message": "no" });
+        assert!(matches!(write(409, status(409, "Conflict")).await.1, Ok(StatusWrite::Conflict)));
+        assert!(matches!(write(404, status(404, "NotFound")).await.1, Ok(StatusWrite::Gone)));
+        assert!(write(500, status(500, "InternalError")).await.1.is_err());
+    }
+}

@@ -256,12 +256,42 @@ mod members {
     }
 
     #[test]
+    fn a_process_that_is_silent_at_the_publish_is_a_member_although_its_pod_is_not_expected() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").change("p2", |pod| pod.selected = false);
+        history.applied("p1", publish(A, 1)).applied("p2", publish(A, 1)).all_run_for(50, &["p1"], publish(A, 1));
+        history.publishes(publish(B, 2)).after(50).applied("p1", publish(B, 2));
+        assert!(history.is_progressing());
+        // Nobody can see the end of a process that is bound to no pod.
+        let mut history = History::new();
+        history.pod("p1").applied("p1", publish(A, 1)).applied("-/job", publish(A, 1));
+        history.all_run_for(50, &["p1"], publish(A, 1)).publishes(publish(B, 2)).after(50).applied("p1", publish(B, 2));
+        assert_eq!(history.verdict(), Verdict::Unprovable);
+        let view = history.all_run_for(600, &["p1"], publish(B, 2)).view();
+        assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
+    }
+
+    #[test]
     fn a_pod_counts_while_it_terminates_and_while_only_some_of_its_containers_run() {
         let mut history = History::new();
         history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
         history.change("p1", |pod| pod.terminating = true).publishes(publish(B, 2)).applied("p2", publish(B, 2));
         assert!(history.is_progressing());
         assert_eq!(history.view().expected, Some(2));
+    }
+
+    #[test]
+    fn a_pod_that_terminates_counts_alike_at_each_report() {
+        let mut history = History::new();
+        history.pod("p1").pod("p2").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
+        history.change("p1", |pod| pod.terminating = true).publishes(publish(B, 2)).applied("p2", publish(B, 2));
+        for _ in 0..10 {
+            for (process, runs) in [("p1", publish(A, 1)), ("p2", publish(B, 2))] {
+                let view = history.after(5_000).applied(process, runs).view();
+                let progressing = matches!(view.verdict, Verdict::Progressing { .. });
+                assert_eq!((view.expected, view.applied, progressing), (Some(2), 1, true), "{view:?}");
+            }
+        }
     }
 
     #[test]

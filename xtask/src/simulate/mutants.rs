@@ -328,7 +328,7 @@ const MUTANTS: &[Mutant] = &[
         "a publish exists when its patch is sent",
         PUBLISHER,
         "    pub fn published(&self) -> Option<Publish> {\n        self.marked",
-        "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().or(self.marked)",
+        "    pub fn published(&self) -> Option<Publish> {\n        self.attempted().next_back().or(self.marked)",
     ),
     mutant(
         "the marker is patched whatever it says by then",
@@ -339,8 +339,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a patch whose answer got lost is forgotten",
         PUBLISHER,
-        "(self.attempted() == Some(marked)).then(|| self.accepted(fleet, now))?",
-        "(self.attempted() == Some(*marked) && now == Moment::MAX).then(|| self.accepted(fleet, now))?",
+        "let shown = self.attempts.iter().position(|attempt| attempt.marked == marked)?;",
+        "let shown = self.attempts.iter().position(|attempt| attempt.marked == marked && now == Moment::MAX)?;",
     ),
     mutant(
         "a lost patch is sent again under another name",
