@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::timeout;
 
 use crate::api_server::{CONNECT, client};
+use crate::kubeconfig::proxy_from;
 use crate::limits::TimeLimits;
 use crate::with_causes;
 
@@ -139,7 +140,7 @@ impl Endpoint {
     ///
     /// [`InvalidAddress`] if no connection can be made to `address`.
     pub fn open(address: &Address) -> Result<Self, InvalidAddress> {
-        Self::prepare(address, None)
+        Self::prepare(checked(&address.url)?, &address.ca, None, None)
     }
 
     /// Does the same as [`Endpoint::open`] for a server whose certificate is for `server_name` and not for the host in
@@ -149,15 +150,27 @@ impl Endpoint {
     ///
     /// [`InvalidAddress`] if no connection can be made to `address`, or `server_name` is no name of a server.
     pub fn open_one_of(address: &Address, server_name: &str) -> Result<Self, InvalidAddress> {
-        Self::prepare(address, Some(server_name.to_owned()))
+        Self::prepare(checked(&address.url)?, &address.ca, Some(server_name.to_owned()), None)
     }
 
-    fn prepare(address: &Address, server_name: Option<String>) -> Result<Self, InvalidAddress> {
-        let url = checked(&address.url)?;
+    /// Prepares the connection to a server that is no operator and gets no token, so that its address may be `http://…`.
+    /// The path of `url` stands before that of each request. The connection goes through the proxy that the environment
+    /// names for that server. Must be called on a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAddress`] if no connection can be made to `url`.
+    pub fn open_other(url: &Uri) -> Result<Self, InvalidAddress> {
+        let proxy = proxy_from(|name| std::env::var(name).ok(), url);
+        Self::prepare(url.clone(), &Trust::System, None, proxy)
+    }
+
+    fn prepare(url: Uri, ca: &Trust, server_name: Option<String>, proxy: Option<Uri>) -> Result<Self, InvalidAddress> {
         let mut config = kube::Config::new(url.clone());
         config.tls_server_name = server_name;
+        config.proxy_url = proxy;
         config.connect_timeout = Some(CONNECT);
-        match &address.ca {
+        match ca {
             Trust::System => {}
             Trust::Pem(pem) => config.root_cert = Some(certificates(pem)?),
             Trust::File(path) => config.root_cert_file = Some(path.clone()),

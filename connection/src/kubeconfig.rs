@@ -97,9 +97,9 @@ fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
-/// Returns the proxy that the environment names for the API server.
-fn proxy_from(variable: impl Fn(&str) -> Option<String>, api_server: &Uri) -> Option<Uri> {
-    let host = api_server.host().unwrap_or_default().trim_matches(['[', ']']);
+/// Returns the proxy that the environment names for a server, such as the API server.
+pub(crate) fn proxy_from(variable: impl Fn(&str) -> Option<String>, server: &Uri) -> Option<Uri> {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if is_local {
         return None;
@@ -107,9 +107,9 @@ fn proxy_from(variable: impl Fn(&str) -> Option<String>, api_server: &Uri) -> Op
     let either = |upper: &str, lower: &str| variable(upper).or_else(|| variable(lower)).filter(|text| !text.is_empty());
     let proxies = [("HTTPS_PROXY", "https_proxy"), ("HTTP_PROXY", "http_proxy"), ("NO_PROXY", "no_proxy")];
     let [https, http, no] = proxies.map(|(upper, lower)| either(upper, lower).unwrap_or_default());
-    let proxy = if api_server.scheme_str() == Some("http") { &http } else { &https };
+    let proxy = if server.scheme_str() == Some("http") { &http } else { &https };
     let matcher = Matcher::builder().https(https.clone()).http(http.clone()).no(no).build();
-    matcher.intercept(api_server)?;
+    matcher.intercept(server)?;
     // With the login, which the matcher takes out of the address.
     if proxy.contains("://") { proxy.parse().ok() } else { format!("http://{proxy}").parse().ok() }
 }

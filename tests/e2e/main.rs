@@ -33,6 +33,7 @@ mod scene;
 mod secrets;
 mod shrink;
 mod sources;
+mod traces;
 mod transcripts;
 mod two_workspaces;
 mod unanswered;

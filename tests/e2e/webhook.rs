@@ -6,23 +6,27 @@ use kube::{Client, Config};
 use ring::hmac;
 use rototo_api::names::{ANNOTATION_CA, ANNOTATION_SNAPSHOTS};
 use rototo_api::workspace::RototoWorkspace;
-use rototo_tests::harness::ControlPlane;
+use rototo_tests::harness::{ControlPlane, Operator};
 use serde_json::json;
 
 use crate::scene::{Scene, TRIAL, WORKSPACE};
 
-const KEY: &str = "It's a Secret to Everybody";
+pub(crate) const KEY: &str = "It's a Secret to Everybody";
 
 /// A scene whose workspace takes calls that are signed with [`KEY`], and a client for them.
-struct WebhookHost {
-    scene: Scene,
+pub(crate) struct WebhookHost {
+    pub(crate) scene: Scene,
     client: Client,
-    path: String,
+    pub(crate) path: String,
 }
 
 impl WebhookHost {
-    async fn of(purpose: &str) -> Self {
-        let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await;
+    pub(crate) async fn of(purpose: &str) -> Self {
+        Self::on(Scene::quiet_on(ControlPlane::shared().unwrap(), purpose).await).await
+    }
+
+    /// Applies the RototoWorkspace in a scene without one.
+    pub(crate) async fn on(scene: Scene) -> Self {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "rototo-webhook" },
             "stringData": { "webhook-old": "retired very soon", "webhook": format!("{KEY}\n"), "username": "git-git-git-git-git" },
@@ -33,18 +37,29 @@ impl WebhookHost {
         scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
         scene.namespace.wait_for_condition(WORKSPACE, "Published", "True").await.unwrap();
 
-        let annotations = scene.namespace.markers().await.unwrap().unwrap().metadata.annotations.unwrap();
-        let authority = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(authority.path(), &annotations[ANNOTATION_CA]).unwrap();
-        let mut config = Config::new(annotations[ANNOTATION_SNAPSHOTS].parse().unwrap());
-        config.root_cert_file = Some(authority.path().to_owned());
-        let client = Client::try_from(config).unwrap();
+        let client = client_at(&scene, None).await;
         let path = format!("/hooks/{}/{WORKSPACE}", scene.namespace.name());
         Self { scene, client, path }
     }
 
+    /// Calls this replica of the operator from now on.
+    pub(crate) async fn call_at(&mut self, replica: &Operator) {
+        self.client = client_at(&self.scene, Some(&format!("https://{}", replica.address()))).await;
+    }
+
     async fn call(&self, path: &str, signature: Option<&str>, body: &[u8]) -> StatusCode {
-        let mut request = Request::post(path);
+        self.call_with(path, signature, &[], body).await
+    }
+
+    pub(crate) async fn call_with(
+        &self,
+        path: &str,
+        signature: Option<&str>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> StatusCode {
+        let request = Request::post(path);
+        let mut request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         if let Some(signature) = signature {
             request = request.header("x-hub-signature-256", format!("sha256={signature}"));
         }
@@ -52,7 +67,17 @@ impl WebhookHost {
     }
 }
 
-fn sign(key: &str, body: &[u8]) -> String {
+/// Returns a client of the operator, at the address that it advertises or at another one.
+async fn client_at(scene: &Scene, url: Option<&str>) -> Client {
+    let annotations = scene.namespace.markers().await.unwrap().unwrap().metadata.annotations.unwrap();
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(authority.path(), &annotations[ANNOTATION_CA]).unwrap();
+    let mut config = Config::new(url.unwrap_or(&annotations[ANNOTATION_SNAPSHOTS]).parse().unwrap());
+    config.root_cert_file = Some(authority.path().to_owned());
+    Client::try_from(config).unwrap()
+}
+
+pub(crate) fn sign(key: &str, body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), body);
     tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@
 mod access;
 mod app;
 mod cluster;
+mod collector;
 mod control_plane;
 mod endpoint;
 mod fleet;
@@ -30,6 +31,7 @@ pub mod witness;
 
 pub use app::{App, AppSettings};
 pub use cluster::{Cluster, client_of};
+pub use collector::{CollectedSpan, Collector};
 pub use control_plane::ControlPlane;
 pub use endpoint::{Endpoint, Reply};
 pub use fleet::Fleet;

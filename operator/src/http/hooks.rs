@@ -16,6 +16,7 @@ use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
 use crate::reconcile::webhook_notice;
+use crate::telemetry::TRACE_HEADERS;
 use crate::workspace_key::WorkspaceKey;
 
 /// The longest time that the leader may take.
@@ -49,8 +50,8 @@ pub(super) async fn hook(
     })?;
     match (delivery, endpoints.leader_for(&headers)) {
         (Delivery::Repeated, _) => return Ok(StatusCode::ACCEPTED),
-        (Delivery::New(_), None) => take(&endpoints, &key)?,
-        (Delivery::New(_), Some(leader)) => pass_on(&endpoints, &leader, &key).await?,
+        (Delivery::New(_), None) => take(&endpoints, &key, &headers)?,
+        (Delivery::New(_), Some(leader)) => pass_on(&endpoints, &leader, &key, &headers).await?,
     }
     // A host sends a call again that was not taken.
     if let Delivery::New(Some(delivery)) = delivery {
@@ -66,19 +67,27 @@ pub(super) async fn checked_hook(
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpError> {
     endpoints.require_peer(&headers)?;
-    take(&endpoints, &key(path)?)?;
+    take(&endpoints, &key(path)?, &headers)?;
     Ok(StatusCode::ACCEPTED)
 }
 
-fn take(endpoints: &Endpoints, key: &WorkspaceKey) -> Result<(), HttpError> {
-    endpoints.record(key)?.lock().webhook_called(Instant::now());
+fn take(endpoints: &Endpoints, key: &WorkspaceKey, headers: &HeaderMap) -> Result<(), HttpError> {
+    let sender = endpoints.context().telemetry().sender(headers);
+    endpoints.record(key)?.lock().webhook_called(Instant::now(), sender);
     endpoints.context().requeue(key);
     Ok(())
 }
 
-async fn pass_on(endpoints: &Endpoints, leader: &str, key: &WorkspaceKey) -> Result<(), HttpError> {
+async fn pass_on(
+    endpoints: &Endpoints,
+    leader: &str,
+    key: &WorkspaceKey,
+    headers: &HeaderMap,
+) -> Result<(), HttpError> {
     let WorkspaceKey { namespace, name } = key;
     let request = Request::builder().method(Method::POST).uri(format!("/v1/replicas/hooks/{namespace}/{name}"));
+    let named = TRACE_HEADERS.iter().filter_map(|name| Some((*name, headers.get(*name)?)));
+    let request = named.fold(request, |request, (name, value)| request.header(name, value));
     let peers = endpoints.peers().ok_or(HttpError::NotLeading)?;
     peers.ask(leader, request, Vec::new(), ANSWERED_WITHIN).await.map_err(|error| {
         tracing::debug!(leader, error, "the leader did not take a webhook call");

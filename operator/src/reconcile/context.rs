@@ -32,6 +32,7 @@ use crate::source::poll::PollError;
 use crate::source::sources::Sources;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
+use crate::telemetry::Telemetry;
 use crate::workspace_key::WorkspaceKey;
 
 /// The means of the operator.
@@ -56,6 +57,7 @@ pub(crate) struct OperatorContext {
     failures: ReconcileFailures,
     workspace_quota: WorkspaceQuota,
     webhook_notices: WebhookNotices,
+    telemetry: Telemetry,
 }
 
 impl OperatorContext {
@@ -86,8 +88,17 @@ impl OperatorContext {
             failures: ReconcileFailures::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
+            telemetry: Telemetry::default(),
             client,
         }
+    }
+
+    /// Sends the traces of changes with `telemetry`.
+    #[must_use]
+    pub(crate) fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.metrics.register(|registry| telemetry.register(registry));
+        self.telemetry = telemetry;
+        self
     }
 
     /// The client of the API server.
@@ -153,6 +164,35 @@ impl OperatorContext {
     /// Returns the notices about webhooks that were written.
     pub(crate) fn webhook_notices(&self) -> &WebhookNotices {
         &self.webhook_notices
+    }
+
+    /// Sends the traces of changes.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// Sends the spans of a workspace that are ready.
+    pub(crate) fn send_spans(&self, record: &SharedRecord) {
+        self.telemetry.send(record.lock().traces.take());
+    }
+
+    /// Ends the traces of all workspaces: another process sees their changes to the end.
+    pub(crate) fn end_traces(&self) {
+        for (_, record) in self.records.all() {
+            record.lock().traces.abandon(clock::now());
+            self.send_spans(&record);
+        }
+    }
+
+    /// Forgets a workspace that is gone.
+    pub(crate) fn forget_workspace(&self, key: &WorkspaceKey) {
+        if let Some(record) = self.records.get(key) {
+            record.lock().traces.abandon(clock::now());
+            self.send_spans(&record);
+        }
+        self.records.remove(key);
+        self.metrics.forget(key);
+        self.failures.ended(key);
     }
 
     /// Records that a loop of the process makes progress.
@@ -303,6 +343,7 @@ impl OperatorContext {
 
     /// Another process writes from now on: everything known here is about to grow old.
     fn forget(&self) {
+        self.end_traces();
         for key in self.records.clear() {
             self.metrics.forget(&key);
         }

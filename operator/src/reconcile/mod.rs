@@ -78,6 +78,8 @@ async fn reconcile_workspace(
     let record = context.record(workspace);
     poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;
-    let next = report(workspace, &record, context, term).await?;
+    let next = report(workspace, &record, context, term).await;
+    context.send_spans(&record);
+    let next = next?;
     Ok(Action::requeue(next.saturating_duration_since(Instant::now())))
 }

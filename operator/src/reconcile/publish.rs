@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rototo_api::UpdatedAt;
+use rototo_api::condition::reason;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
@@ -288,7 +289,8 @@ fn note(
             if shared.lock().marker.is_alone() {
                 context.metrics().published_alone();
             }
-            info!(namespace, name, %fingerprint, "published");
+            let trace_id = shared.lock().trace_of(reason::PUBLISHED);
+            info!(namespace, name, %fingerprint, trace_id, "published");
             None
         }
         WriteReason::PutBack => {

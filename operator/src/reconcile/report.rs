@@ -79,7 +79,8 @@ pub(crate) async fn report(
     match context.statuses().write(workspace, &next, resource_version).await? {
         StatusWrite::Written(resource_version) => {
             for event in events(&remembered, &next) {
-                context.statuses().write_event(workspace, event).await;
+                let trace = shared.lock().trace_of(event.reason);
+                context.statuses().write_event(workspace, event.in_trace(trace)).await;
             }
             shared.lock().status.written(next, resource_version, Instant::now());
             Ok(wake)

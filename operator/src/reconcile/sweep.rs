@@ -158,9 +158,7 @@ fn forget_records(context: &OperatorContext, namespace: &str, gone: &BTreeSet<St
         let key = WorkspaceKey { namespace: namespace.to_owned(), name: name.clone() };
         // The workspace may have been created again meanwhile.
         if !context.exists(&key) {
-            context.records().remove(&key);
-            context.metrics().forget(&key);
-            context.failures().ended(&key);
+            context.forget_workspace(&key);
         }
     }
 }

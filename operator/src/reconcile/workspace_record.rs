@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
+use opentelemetry::trace::SpanContext;
+use rototo_api::condition::reason;
 use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
@@ -25,9 +27,11 @@ use rototo_protocol::{Marked, Publish};
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
 use crate::reconcile::hold_record::{Held, HoldRecord};
-use crate::source::poll::PollTimes;
+use crate::source::poll::{LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
 use crate::status::record::StatusRecord;
+use crate::telemetry::{Announcement, Change, ChangeTraces, Refusal, WallClock};
+use crate::workspace_key::WorkspaceKey;
 
 /// One workspace.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(crate) struct WorkspaceRecord {
     fleet: Fleet,
     /// The status as it was written last.
     pub(super) status: StatusRecord,
+    /// The traces of changes; empty where none are sent.
+    pub(super) traces: ChangeTraces,
     /// `spec.staleAfter`, for requests over HTTP.
     stale_after: Duration,
     /// `spec.suspend`: what is published stays published, without being confirmed.
@@ -101,6 +107,7 @@ impl WorkspaceRecord {
             hold: HoldRecord::default(),
             fleet,
             status: StatusRecord::default(),
+            traces: ChangeTraces::default(),
             stale_after: spec.stale_after(),
             suspended: spec.suspend,
             requeue_pending: false,
@@ -122,7 +129,10 @@ impl WorkspaceRecord {
     /// The map says this. Returns the publish of an earlier write whose answer was lost, if the map shows that it
     /// happened.
     pub(super) fn map_observed(&mut self, map: &MarkerMap) -> Option<AcceptedPublish> {
-        self.marker.map_observed(map, &mut self.fleet, clock::now())
+        let announcement = self.announcement();
+        let accepted = self.marker.map_observed(map, &mut self.fleet, clock::now())?;
+        self.traces.published(&accepted, announcement);
+        Some(accepted)
     }
 
     /// Decides what to do about the marker.
@@ -133,6 +143,9 @@ impl WorkspaceRecord {
     /// The marker is as it should be, and says this.
     pub(super) fn marker_confirmed(&mut self, marked: Option<Marked>) {
         self.marker.confirmed(marked, &mut self.fleet, clock::now());
+        if let Some(marked) = marked {
+            self.traces.confirmed(&marked.publish);
+        }
         self.note_variables();
     }
 
@@ -153,9 +166,36 @@ impl WorkspaceRecord {
     /// write was one.
     pub(super) fn accepted(&mut self, pods: Pods) -> Option<AcceptedPublish> {
         self.fleet.observe(pods);
+        let announcement = self.announcement();
         let accepted = self.marker.accepted(&mut self.fleet, clock::now());
         self.note_variables();
+        if let Some(accepted) = &accepted {
+            self.traces.published(accepted, announcement);
+        }
         accepted
+    }
+
+    /// The announcement that the marker has now. A publish ends it.
+    fn announcement(&self) -> Option<Announcement> {
+        Some(Announcement { since: self.fleet.announced_since()?, staged: self.fleet.is_staged() })
+    }
+
+    /// A poll has ended. Begins the trace of a change if it found one.
+    pub(super) fn trace_change(&mut self, workspace: &WorkspaceKey) {
+        let Some(candidate) = self.source.candidate() else { return };
+        let refusal = match &candidate.verdict {
+            LintVerdict::Accepted => None,
+            LintVerdict::Refused(refusal) => Some(Refusal { errors: refusal.errors, warnings: refusal.warnings }),
+        };
+        let change = Change {
+            workspace: workspace.clone(),
+            revision: candidate.revision.as_ref().map(ToString::to_string),
+            fingerprint: candidate.fingerprint,
+            detection: detection(candidate.times),
+        };
+        let published = self.marker.published().map(|publish| publish.fingerprint);
+        let clock = WallClock { moment: clock::now(), time: SystemTime::now() };
+        self.traces.polled(change, refusal, published, clock);
     }
 
     /// Notes the variables of what is published while its content is in memory.
@@ -181,7 +221,9 @@ impl WorkspaceRecord {
     pub(super) fn count_fleet(&mut self, pods: Pods, turned_away: Moment) -> FleetView {
         self.fleet.turned_away(turned_away);
         self.fleet.observe(pods);
-        self.fleet.view(clock::now())
+        let view = self.fleet.view(clock::now());
+        self.traces.counted(&view, self.marker.published(), clock::now());
+        view
     }
 
     /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
@@ -286,14 +328,26 @@ impl WorkspaceRecord {
         }
     }
 
+    /// The id of the trace that an Event of this reason, or a line of the log, is about.
+    pub(super) fn trace_of(&self, reason: &str) -> Option<String> {
+        match reason {
+            reason::PUBLISHED | reason::CONVERGE_DEADLINE_EXCEEDED => self.traces.id_of(self.marker.published()),
+            reason::LINT_REFUSED => self.traces.id_of_refused(),
+            _ => None,
+        }
+    }
+
     /// The windows of the fleet.
     pub(crate) fn windows(&self) -> Windows {
         self.fleet.windows()
     }
 
-    /// A git host has called.
-    pub(crate) fn webhook_called(&mut self, now: Instant) {
+    /// A git host has called, as part of the span of `sender`, if changes have traces.
+    pub(crate) fn webhook_called(&mut self, now: Instant, sender: Option<SpanContext>) {
         self.source.webhook_called(now);
+        if let Some(sender) = sender {
+            self.traces.called(sender, clock::moment(now));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use rototo_connection::{ConfigError, api_error};
 use rototo_source::SourceError;
 
 use crate::http::tls::TlsError;
+use crate::telemetry::CollectorError;
 
 /// The reason why the operator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The git objects in the data directory can't be used.
     #[error("--data-dir can't be used: {0}")]
     Sources(#[from] SourceError),
+    /// Traces can't be sent.
+    #[error("--otlp-endpoint can't be used: {0}")]
+    Collector(#[from] CollectorError),
     /// The operator can't listen on an address.
     #[error("can't listen on {0}: {1}")]
     Listen(SocketAddr, #[source] std::io::Error),

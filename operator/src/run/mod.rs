@@ -46,6 +46,7 @@ use crate::source::custom_rules::CustomRules;
 use crate::source::programs;
 use crate::source::snapshots::Snapshots;
 use crate::source::sources::Sources;
+use crate::telemetry::Telemetry;
 
 pub use crate::run::error::StartError;
 
@@ -57,6 +58,8 @@ const LAST_DECISIONS: Duration = Duration::from_millis(600);
 const LAST_HANDOVER: Duration = Duration::from_millis(1000);
 /// The time for which the requests that are being answered then may still take.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// The time for sending the last spans after that.
+const LAST_SPANS: Duration = Duration::from_millis(300);
 /// The longest time that the end may take in all. It is longer than its parts, and an operator that is done ends
 /// earlier.
 pub const ENDS_WITHIN: Duration = Duration::from_millis(1800);
@@ -111,7 +114,9 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let markers = Markers::new(client.clone(), metadata, maps);
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
+    let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
     let context = OperatorContext::new(client, sources, markers, caches, peers, heartbeat, progress.clone());
+    let context = context.with_telemetry(telemetry);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
@@ -219,6 +224,8 @@ async fn operate(
         never = standby::announce(&context, &terms) => match never {},
     };
     note_end("endpoint", Ok(https));
+    context.end_traces();
+    context.telemetry().end(LAST_SPANS).await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
 use clap::Parser;
 use jiff::SignedDuration;
 use rototo_api::names::OPERATOR;
@@ -111,6 +112,12 @@ pub struct Options {
     )]
     pub disk_mib_per_namespace: u32,
 
+    /// The OpenTelemetry collector that gets a trace of each change, as `http://HOST:4318`: spans are sent to `/v1/traces`
+    /// below it, over OTLP/HTTP. Without it, there are no traces. `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, and
+    /// `OTEL_RESOURCE_ATTRIBUTES` are read from the environment.
+    #[arg(long, env = "ROTOTO_OPERATOR_OTLP_ENDPOINT", value_name = "URL", value_parser = otlp_endpoint)]
+    pub otlp_endpoint: Option<Uri>,
+
     /// The directory for snapshots and git objects. Its loss costs a new fetch, nothing else.
     #[arg(long, env = "ROTOTO_OPERATOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/rototo-operator")]
     pub data_dir: PathBuf,
@@ -211,6 +218,21 @@ pub struct Options {
     pub log_json: bool,
 }
 
+/// Checks the value of `--otlp-endpoint`.
+fn otlp_endpoint(text: &str) -> Result<Uri, &'static str> {
+    let uri: Uri = text.parse().map_err(|_| "it is no URL: use http://HOST:PORT or https://HOST:PORT")?;
+    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("its scheme must be http or https: use http://HOST:PORT or https://HOST:PORT");
+    };
+    if authority.as_str().contains('@') {
+        return Err("it must have no user name: give the collector's credentials in OTEL_EXPORTER_OTLP_HEADERS");
+    }
+    if uri.query().is_some() {
+        return Err("it must have no query: `/v1/traces` is added to its path");
+    }
+    Ok(uri)
+}
+
 impl Options {
     /// Returns the Lease that this install competes for.
     #[must_use]
@@ -278,5 +300,27 @@ impl Options {
     #[must_use]
     pub fn install(&self) -> String {
         format!("{}/{}", self.namespace, self.release)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_an_http_url_without_login_and_query() {
+        for url in ["http://collector:4318", "https://collector.example.com/otlp/", "http://[::1]:4318"] {
+            assert!(otlp_endpoint(url).is_ok(), "{url}");
+        }
+        for (url, why) in [
+            ("collector:4317", "scheme"),
+            ("grpc://collector:4317", "scheme"),
+            ("http://", "URL"),
+            ("https://me:pw@collector", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("http://collector/?token=x", "query"),
+        ] {
+            let error = otlp_endpoint(url).unwrap_err();
+            assert!(error.contains(why), "{url}: {error}");
+        }
     }
 }

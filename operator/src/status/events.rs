@@ -44,6 +44,15 @@ impl WorkspaceEvent {
         let message = format!("calls of the git host are refused, and changes wait for the next poll: {why}");
         warning(reason::WEBHOOK_UNUSABLE, bounded(&message, NOTE))
     }
+
+    /// Names the trace of the change that the Event is about.
+    #[must_use]
+    pub fn in_trace(mut self, id: Option<String>) -> Self {
+        if let Some(id) = id {
+            self.message = format!("{}; trace {id}", self.message);
+        }
+        self
+    }
 }
 
 /// Returns the Events of the changes between two statuses.

@@ -181,6 +181,11 @@ impl Metrics {
         }
     }
 
+    /// Adds the metrics of another part.
+    pub(crate) fn register(&mut self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry);
+    }
+
     /// Returns the text that Prometheus reads. `reader` counts its requests to git hosts itself, and `replicas` is the
     /// number of other replicas.
     #[must_use]

@@ -211,6 +211,12 @@ impl Fleet {
         self.rehearsal.as_ref().map(|rehearsal| rehearsal.next)
     }
 
+    /// Returns the time at which the announced publish was announced, or at which this operator process found it.
+    #[must_use]
+    pub fn announced_since(&self) -> Option<Moment> {
+        self.rehearsal.as_ref().map(|rehearsal| rehearsal.since)
+    }
+
     /// Notes what a process has reported about the announced publish. Returns whether the answer may have changed.
     pub(super) fn note_preparation(&mut self, id: &ProcessId) -> bool {
         let (Some(rehearsal), Some(process)) = (&mut self.rehearsal, self.processes.get(id)) else { return false };

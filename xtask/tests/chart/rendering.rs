@@ -80,6 +80,8 @@ fn values_that_would_fail_later_are_refused_with_the_way_out() {
         ("extraArgs={--release=other}", "the chart sets this one itself"),
         ("extraArgs={--polls=64}", "the chart sets this one itself"),
         ("limits.connections=1", "/limits/connections"),
+        ("tracing.otlpEndpoint=collector:4317", "/tracing/otlpEndpoint"),
+        ("extraArgs={--otlp-endpoint=http://collector:4318}", "the chart sets this one itself"),
         ("podLabels.app\\.kubernetes\\.io/name=x", "the chart sets this label itself"),
         ("persistence.existingClaim=x", "/persistence/enabled"),
         ("ingress.enabled=true", "/ingress/hosts"),
