@@ -11,7 +11,7 @@
 //! let name = Name::of_document("qualifiers/pro.toml").unwrap();
 //! let found = everywhere(&parsed, &name);
 //! assert_eq!(found.len(), 1);
-//! assert_eq!((&*found[0].path, found[0].span.start), ("variables/limit.toml", 31));
+//! assert_eq!((&*found[0].path, found[0].span.start), ("variables/limit.toml", 32));
 //! ```
 
 use std::sync::Arc;

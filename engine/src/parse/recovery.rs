@@ -2,10 +2,34 @@
 
 use std::borrow::Cow;
 
-use crate::parse::toml::recover;
-use crate::parse::{Parse, Parsed, Qualifier, Resource, Variable};
+use crate::document::tree::DocumentKind;
+use crate::parse::toml::{TomlTable, recover};
+use crate::parse::{Parse, ParseError, Parsed, Qualifier, Resource, Variable, resource_of, stem};
 
 impl Parsed {
+    /// The fault that hides the content of the document at `path`, if it has one.
+    ///
+    /// ```
+    /// use rototo_engine::{Tree, parse};
+    ///
+    /// let mut tree = Tree::default();
+    /// tree.insert("qualifiers/pro.toml", *b"schema_version =");
+    /// assert!(parse(tree).fault_of("qualifiers/pro.toml").is_some());
+    /// ```
+    #[must_use]
+    pub fn fault_of(&self, path: &str) -> Option<&ParseError> {
+        let id = stem(path);
+        match DocumentKind::at(path)? {
+            DocumentKind::Manifest => self.manifest.as_ref()?.fault(),
+            DocumentKind::Variable => self.variables.get(id)?.fault(),
+            DocumentKind::Qualifier => self.qualifiers.get(id)?.fault(),
+            DocumentKind::Resource => self.resources.get(id)?.fault(),
+            DocumentKind::ResourceObject => self.objects.get(resource_of(path))?.get(id)?.fault(),
+            DocumentKind::Schema => self.schemas.get(path)?.fault(),
+            DocumentKind::CustomLint => None,
+        }
+    }
+
     /// The variable of that id, as far as it can be read. A document with faults may lack any part.
     ///
     /// ```
@@ -41,7 +65,7 @@ impl Parsed {
     fn recovered<T: Clone>(
         &self,
         document: &Parse<T>,
-        project: impl FnOnce(crate::parse::toml::TomlTable<'_, '_>) -> Result<T, crate::parse::ParseError>,
+        project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>,
     ) -> Option<Cow<'_, T>> {
         recover(&self.tree().get(&document.path)?.bytes, project).map(Cow::Owned)
     }
