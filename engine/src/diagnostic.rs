@@ -146,6 +146,15 @@ pub struct Related {
     pub message: String,
 }
 
+/// A change of a document that removes a fault, if it is meant: a slip of the keyboard, or a line that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fix {
+    /// The range in the document of the diagnostic.
+    pub range: Range,
+    /// The text that belongs there.
+    pub replacement: String,
+}
+
 /// One fault, located.
 ///
 /// As JSON it has the shape that editors and existing automation know: there, lines and characters are counted from 0.
@@ -174,6 +183,9 @@ pub struct Diagnostic {
     /// The title of the rule.
     #[serde(skip)]
     pub title: Cow<'static, str>,
+    /// A change that removes the fault, if there is one that an editor may offer.
+    #[serde(skip)]
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {

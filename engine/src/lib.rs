@@ -40,13 +40,14 @@ pub mod diagnostic;
 mod document;
 mod graph;
 pub mod lint;
+pub mod mention;
 pub mod parse;
 pub mod resolve;
 mod value;
 
 pub use compile::compiled::Compiled;
 pub use compile::{CompileError, compile, compile_after, compile_tree_after};
-pub use diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+pub use diagnostic::{Diagnostic, Entity, Fix, Location, Related, Severity, Stage};
 pub use document::fingerprint::{Digest, Fingerprint};
 pub use document::text::{Position, Range};
 pub use document::tree::{Document, DocumentKind, Tree};

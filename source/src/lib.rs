@@ -56,7 +56,7 @@ pub use git::{GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
-pub use reader::{FileSources, Reader, ReaderOptions};
+pub use reader::{FileSources, Reader, ReaderOptions, read_directory, read_document};
 pub use signatures::{InvalidSigners, SignaturePolicy, SignedObject};
 pub use snapshot::{SnapshotStore, StoreError};
 pub use spec::{

@@ -40,6 +40,8 @@ enum Bench {
     Hostile,
     /// Evaluations of the agent, beside another OFREP server and a bare HTTP server.
     Agent,
+    /// The time from a keystroke in an editor to the findings of the language server.
+    Keystrokes,
     /// The time of a decision, beside the reference and a hand-written minimum.
     Resolve,
     /// The time of loading and reloading workspaces, beside the reference.
@@ -56,6 +58,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         Bench::Neighbours => fleet("neighbours", &arguments.arguments),
         Bench::Hostile => fleet("hostile", &arguments.arguments),
         Bench::Agent => agent(&arguments.arguments),
+        Bench::Keystrokes => keystrokes(),
         Bench::Resolve => engine("resolve", &arguments.arguments),
         Bench::Load => engine("load", &arguments.arguments),
     }
@@ -90,6 +93,12 @@ fn agent(arguments: &[String]) -> anyhow::Result<()> {
         Err(error) => eprintln!("The relay proxy of go-feature-flag can't be built: {error:#}"),
     }
     cargo::run(program)
+}
+
+fn keystrokes() -> anyhow::Result<()> {
+    eprintln!("Building with optimizations (profile `measured`).");
+    let package = ["--package", "rototo-cli", "--no-default-features", "--bench", "keystrokes"];
+    cargo::run(cargo(["bench", "--profile", "measured"].into_iter().chain(package)))
 }
 
 /// Builds the relay proxy of go-feature-flag once, in the version that `benches/peers` pins.

@@ -30,7 +30,7 @@ pub fn context() -> Value {
 
 /// Returns whether a qualifier is true in [`context`]: every third one is.
 pub fn holds(qualifier: usize) -> bool {
-    qualifier % 3 == 0
+    qualifier.is_multiple_of(3)
 }
 
 /// Returns the two comparisons of a qualifier, its salt, and its range.

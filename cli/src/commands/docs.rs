@@ -48,6 +48,7 @@ const SECTIONS: &[DocSection] = &[
         "Use",
         &[
             ("cli", include_str!("../../../docs/cli.md")),
+            ("editors", include_str!("../../../docs/editors.md")),
             ("library", include_str!("../../../docs/library.md")),
             ("other-languages", include_str!("../../../docs/other-languages.md")),
             ("operating", include_str!("../../../docs/operating.md")),

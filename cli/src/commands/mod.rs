@@ -20,6 +20,7 @@ mod init;
 mod inspect;
 mod invocation;
 mod lint;
+mod lsp;
 #[cfg(feature = "kubernetes")]
 mod promote;
 mod resolve;
@@ -100,6 +101,7 @@ commands! {
     diff => Diff(DiffArguments),
     fixtures => Fixtures(FixturesArguments),
     docs => Docs(DocsArguments),
+    lsp => Lsp(LspArguments),
     completions => Completions(CompletionsArguments),
     #[cfg(feature = "kubernetes")]
     status => Status(StatusArguments),

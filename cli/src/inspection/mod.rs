@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rototo_engine::lint::{Custom, CustomRule, LintRule, Registration};
+use rototo_engine::mention::Name;
 use rototo_engine::parse::{self, Parse};
 use rototo_engine::{CompileError, Compiled, Context, Diagnostic, Lint, Parsed, QualifierTrace, ResolveError};
 use rototo_engine::{ResolveOptions, Severity, VariableTrace};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::inspection::references::{Consumer, Dependencies, References, To};
+use crate::inspection::references::{Consumer, Dependencies, References};
 pub(crate) use crate::inspection::text::text;
 use crate::workspace::documents::ReportedDocument;
 use crate::workspace::selection::{BUILT_IN, Selection, Selectors, authority, id_in};
@@ -68,9 +69,9 @@ struct Resource<'a> {
     id: &'a str,
     uri: String,
     path: &'a str,
-    schema: Option<&'a str>,
+    schema: Option<String>,
     objects: Vec<Object<'a>>,
-    dependencies: Dependencies<'a>,
+    dependencies: Dependencies,
     consumers: Vec<Consumer>,
     diagnostics: Vec<&'a Diagnostic>,
 }
@@ -88,10 +89,10 @@ struct Variable<'a> {
     path: &'a str,
     type_source: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<&'a str>,
+    schema: Option<String>,
     values: Vec<NamedValue<'a>>,
     resolve: Resolve<'a>,
-    dependencies: Dependencies<'a>,
+    dependencies: Dependencies,
     diagnostics: Vec<&'a Diagnostic>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<VariableTrace>,
@@ -123,7 +124,7 @@ struct Qualifier<'a> {
     uri: String,
     path: &'a str,
     predicates: Vec<Predicate<'a>>,
-    dependencies: Dependencies<'a>,
+    dependencies: Dependencies,
     consumers: Vec<Consumer>,
     diagnostics: Vec<&'a Diagnostic>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -263,7 +264,7 @@ impl<'a> InspectionInput<'a> {
         self.lint.diagnostics.iter().filter(|diagnostic| concerns(diagnostic)).collect()
     }
 
-    fn schemas(&self, references: &References<'_>) -> Vec<Schema<'a>> {
+    fn schemas(&self, references: &References) -> Vec<Schema<'a>> {
         let schema = |(path, document): (&'a Arc<str>, &'a Parse<parse::Schema>)| {
             let (status, error) = match document.content().map(|schema| schema.validator()) {
                 Some(Ok(_)) => ("valid", None),
@@ -272,24 +273,31 @@ impl<'a> InspectionInput<'a> {
             };
             let stem = path.strip_prefix("schemas/").and_then(|file| file.strip_suffix(".json")).unwrap_or(path);
             let diagnostics = self.diagnostics(|diagnostic| *diagnostic.location.path == **path);
-            Schema { id: stem, path, status, error, consumers: references.consumers(To::Schema(path)), diagnostics }
+            Schema {
+                id: stem,
+                path,
+                status,
+                error,
+                consumers: references.consumers(&Name::Schema { path: path.clone() }),
+                diagnostics,
+            }
         };
         self.parsed.schemas.iter().map(schema).collect()
     }
 
-    fn resource(&self, id: &'a str, document: &'a Parse<parse::Resource>, references: &References<'a>) -> Resource<'a> {
+    fn resource(&self, id: &'a str, document: &'a Parse<parse::Resource>, references: &References) -> Resource<'a> {
         let dependencies = references.of_resource(id);
         let objects = self.parsed.objects.get(id).into_iter().flat_map(|objects| objects.iter());
         Resource {
             id,
             uri: format!("resource://{id}"),
             path: &document.path,
-            schema: dependencies.schemas.first().copied(),
+            schema: dependencies.schemas.first().cloned(),
             objects: objects
                 .filter_map(|(key, object)| Some(Object { key, value: &object.content()?.value }))
                 .collect(),
             dependencies,
-            consumers: references.consumers(To::Resource(id)),
+            consumers: references.consumers(&Name::Resource { id: id.into() }),
             diagnostics: self.diagnostics(|diagnostic| Selectors::concerns_resource(diagnostic, id)),
         }
     }
@@ -298,7 +306,7 @@ impl<'a> InspectionInput<'a> {
         &self,
         id: &'a str,
         document: &'a Parse<parse::Variable>,
-        references: &References<'a>,
+        references: &References,
     ) -> Result<Variable<'a>, ResolveError> {
         let variable = document.content();
         let dependencies = references.of_variable(id);
@@ -314,7 +322,7 @@ impl<'a> InspectionInput<'a> {
             uri: format!("variable://{id}"),
             path: &document.path,
             type_source: type_source.unwrap_or_else(|| "missing".to_owned()),
-            schema: dependencies.schemas.first().copied(),
+            schema: dependencies.schemas.first().cloned(),
             values: inline.map(|(key, named)| NamedValue { key, origin: "inline", value: &named.value }).collect(),
             resolve: Resolve {
                 default_value: variable.and_then(|v| v.default()?.value()).map(|value| &**value),
@@ -330,7 +338,7 @@ impl<'a> InspectionInput<'a> {
         &self,
         id: &'a str,
         document: &'a Parse<parse::Qualifier>,
-        references: &References<'a>,
+        references: &References,
     ) -> Result<Qualifier<'a>, ResolveError> {
         let predicates = document.content().map(|qualifier| qualifier.predicates()).unwrap_or_default();
         Ok(Qualifier {
@@ -339,7 +347,7 @@ impl<'a> InspectionInput<'a> {
             path: &document.path,
             predicates: predicates.iter().enumerate().map(|(index, one)| Predicate::of(index, one)).collect(),
             dependencies: references.of_qualifier(id),
-            consumers: references.consumers(To::Qualifier(id)),
+            consumers: references.consumers(&Name::Qualifier { id: id.into() }),
             diagnostics: self.diagnostics(|diagnostic| Selectors::concerns_qualifier(diagnostic, id)),
             trace: self.trace(|compiled, context| compiled.trace_qualifier(id, context, ResolveOptions::default()))?,
         })

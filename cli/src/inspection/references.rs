@@ -1,40 +1,21 @@
-//! The references between the parts of a workspace. Pure.
+//! The references between the parts of a workspace: the mentions of the engine, of parts that exist, and of attributes.
 
 use std::collections::BTreeSet;
 
-use rototo_engine::Parsed;
-use rototo_engine::parse::{Field, Type};
+use rototo_engine::mention::{Form, Mention, Name, in_document};
+use rototo_engine::{Entity, Parsed};
 use serde::Serialize;
 
-/// A part that refers to another.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum From<'a> {
-    Predicate { qualifier: &'a str, index: usize },
-    Rule { variable: &'a str, index: usize },
-    Variable(&'a str),
-    VariableSchema(&'a str),
-    ResourceSchema(&'a str),
-}
-
-/// The target of a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To<'a> {
-    Qualifier(&'a str),
-    Context(&'a str),
-    Resource(&'a str),
-    Schema(&'a str),
-}
-
 /// All references with an existing target, or one in the context.
-pub(super) struct References<'a>(Vec<(From<'a>, To<'a>)>);
+pub(super) struct References(Vec<Mention>);
 
 /// A direct or indirect dependency.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Dependencies<'a> {
-    pub(super) qualifiers: BTreeSet<&'a str>,
-    pub(super) context_paths: BTreeSet<&'a str>,
-    pub(super) schemas: BTreeSet<&'a str>,
-    pub(super) resources: BTreeSet<&'a str>,
+pub(crate) struct Dependencies {
+    pub(super) qualifiers: BTreeSet<String>,
+    pub(super) context_paths: BTreeSet<String>,
+    pub(super) schemas: BTreeSet<String>,
+    pub(super) resources: BTreeSet<String>,
 }
 
 /// A part that depends on the subject.
@@ -44,119 +25,85 @@ pub(crate) struct Consumer {
     pub(super) label: String,
 }
 
-impl<'a> References<'a> {
-    pub(super) fn of(parsed: &'a Parsed) -> Self {
-        let mut references = Self(Vec::new());
-        references.of_qualifiers(parsed);
-        references.of_resources(parsed);
-        references.of_variables(parsed);
-        references
-    }
-
-    fn of_qualifiers(&mut self, parsed: &'a Parsed) {
-        for (id, document) in parsed.qualifiers.iter() {
-            let predicates = document.content().map(|qualifier| qualifier.predicates()).unwrap_or_default();
-            for (index, predicate) in predicates.iter().enumerate() {
-                let from = From::Predicate { qualifier: id, index };
-                let named = predicate.qualifier_reference().filter(|named| parsed.qualifiers.contains_key(named));
-                self.0.extend(named.map(|named| (from, To::Qualifier(named))));
-                self.0.extend(predicate.context_path().map(|path| (from, To::Context(path))));
-            }
-        }
-    }
-
-    fn of_resources(&mut self, parsed: &'a Parsed) {
-        for (id, document) in parsed.resources.iter() {
-            let schema = document.content().map(|resource| &resource.schema);
-            let target = schema.and_then(|schema| schema_path(parsed, &document.path, schema));
-            self.0.extend(target.map(|path| (From::ResourceSchema(id), To::Schema(path))));
-        }
-    }
-
-    fn of_variables(&mut self, parsed: &'a Parsed) {
-        for (id, document) in parsed.variables.iter() {
-            let Some(variable) = document.content() else { continue };
-            for (index, rule) in variable.rules().iter().enumerate() {
-                let named = rule.qualifier.value().filter(|named| parsed.qualifiers.contains_key(named));
-                self.0.extend(named.map(|named| (From::Rule { variable: id, index }, To::Qualifier(named))));
-            }
-            if let Some(Type::Resource(resource)) = variable.value_type()
-                && parsed.resources.contains_key(resource)
-            {
-                self.0.push((From::Variable(id), To::Resource(resource)));
-            }
-            let schema = schema_path(parsed, &document.path, &variable.schema);
-            self.0.extend(schema.map(|path| (From::VariableSchema(id), To::Schema(path))));
-        }
+impl References {
+    pub(super) fn of(parsed: &Parsed) -> Self {
+        let paths = parsed.tree().iter().map(|(path, _)| path);
+        let mentions = paths.flat_map(|path| in_document(parsed, path));
+        Self(mentions.filter(|mention| exists(parsed, &mention.name)).collect())
     }
 
     /// Returns every part that depends on `target`.
-    pub(super) fn consumers(&self, target: To<'_>) -> Vec<Consumer> {
-        let named = self.0.iter().filter(|(_, to)| *to == target);
-        named.map(|(from, _)| Consumer { kind: from.kind(), label: from.label() }).collect()
+    pub(super) fn consumers(&self, target: &Name) -> Vec<Consumer> {
+        self.0.iter().filter(|mention| mention.name == *target).map(Consumer::of).collect()
     }
 
-    pub(super) fn of_variable(&self, id: &str) -> Dependencies<'a> {
+    pub(super) fn of_variable(&self, id: &str) -> Dependencies {
         let mut found = Dependencies::default();
-        let own = |from: &From<'_>| match from {
-            From::Rule { variable, .. } | From::Variable(variable) | From::VariableSchema(variable) => *variable == id,
-            From::Predicate { .. } | From::ResourceSchema(_) => false,
-        };
+        let own = |by: &Entity| matches!(by, Entity::Rule { variable, .. } | Entity::Variable { id: variable } if variable == id);
         self.collect(own, &mut found);
         found
     }
 
-    pub(super) fn of_qualifier(&self, id: &str) -> Dependencies<'a> {
+    pub(super) fn of_qualifier(&self, id: &str) -> Dependencies {
         let mut found = Dependencies::default();
-        self.collect(|from| matches!(from, From::Predicate { qualifier, .. } if *qualifier == id), &mut found);
+        self.collect(|by| matches!(by, Entity::Predicate { qualifier, .. } if qualifier == id), &mut found);
         found.qualifiers.remove(id);
         found
     }
 
-    pub(super) fn of_resource(&self, id: &str) -> Dependencies<'a> {
+    pub(super) fn of_resource(&self, id: &str) -> Dependencies {
         let mut found = Dependencies::default();
-        self.collect(|from| matches!(from, From::ResourceSchema(resource) if *resource == id), &mut found);
+        self.collect(|by| matches!(by, Entity::Resource { id: resource } if resource == id), &mut found);
         found
     }
 
     /// Returns the targets of the references that `own` picks, and of those of the qualifiers on the way.
-    fn collect(&self, own: impl Fn(&From<'_>) -> bool, found: &mut Dependencies<'a>) {
-        let mut open: Vec<To<'a>> = self.0.iter().filter(|(from, _)| own(from)).map(|(_, to)| *to).collect();
+    fn collect(&self, own: impl Fn(&Entity) -> bool, found: &mut Dependencies) {
+        let mut open: Vec<&Name> =
+            self.0.iter().filter(|mention| own(&mention.by)).map(|mention| &mention.name).collect();
         while let Some(target) = open.pop() {
+            let text = target.text().to_string();
             match target {
-                To::Context(path) => drop(found.context_paths.insert(path)),
-                To::Resource(id) => drop(found.resources.insert(id)),
-                To::Schema(path) => drop(found.schemas.insert(path)),
-                To::Qualifier(id) if found.qualifiers.insert(id) => {
-                    let of_it = |from: &From<'_>| matches!(from, From::Predicate { qualifier, .. } if *qualifier == id);
-                    open.extend(self.0.iter().filter(|(from, _)| of_it(from)).map(|(_, to)| *to));
+                Name::Attribute { .. } => drop(found.context_paths.insert(text)),
+                Name::Resource { .. } => drop(found.resources.insert(text)),
+                Name::Schema { .. } => drop(found.schemas.insert(text)),
+                Name::Qualifier { id } => {
+                    if found.qualifiers.insert(text) {
+                        let of_it =
+                            |by: &Entity| matches!(by, Entity::Predicate { qualifier, .. } if **qualifier == **id);
+                        let mentions = self.0.iter().filter(|mention| of_it(&mention.by));
+                        open.extend(mentions.map(|mention| &mention.name));
+                    }
                 }
-                To::Qualifier(_) => {}
+                Name::Variable { .. } | Name::Object { .. } | Name::Value { .. } => {}
             }
         }
     }
 }
 
-fn schema_path<'a>(parsed: &'a Parsed, path: &str, schema: &'a Field<std::sync::Arc<str>>) -> Option<&'a str> {
-    parsed.schema_at(path, schema.value()?).ok().map(|schema| &*schema.path)
+/// Returns whether a mentioned part exists. An attribute is one of the context, and a value is no part of its own.
+fn exists(parsed: &Parsed, name: &Name) -> bool {
+    match name {
+        Name::Qualifier { id } => parsed.qualifiers.contains_key(id),
+        Name::Resource { id } => parsed.resources.contains_key(id),
+        Name::Schema { path } => parsed.schemas.contains_key(path),
+        Name::Attribute { .. } => true,
+        Name::Variable { .. } | Name::Object { .. } | Name::Value { .. } => false,
+    }
 }
 
-impl From<'_> {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Predicate { .. } => "qualifier",
-            Self::Rule { .. } | Self::Variable(_) | Self::VariableSchema(_) => "variable",
-            Self::ResourceSchema(_) => "resource",
-        }
-    }
-
-    fn label(&self) -> String {
-        match self {
-            Self::Predicate { qualifier, index } => format!("qualifier {qualifier} predicate[{index}]"),
-            Self::Rule { variable, index } => format!("variable {variable} resolve.rule[{index}]"),
-            Self::Variable(id) => format!("variable {id}"),
-            Self::VariableSchema(id) => format!("variable {id} schema"),
-            Self::ResourceSchema(id) => format!("resource {id} schema"),
-        }
+impl Consumer {
+    fn of(mention: &Mention) -> Self {
+        let schema = if mention.form == Form::RelativePath { " schema" } else { "" };
+        let (kind, label) = match &mention.by {
+            Entity::Predicate { qualifier, index } => {
+                ("qualifier", format!("qualifier {qualifier} predicate[{index}]"))
+            }
+            Entity::Rule { variable, index } => ("variable", format!("variable {variable} resolve.rule[{index}]")),
+            Entity::Variable { id } => ("variable", format!("variable {id}{schema}")),
+            Entity::Resource { id } => ("resource", format!("resource {id}{schema}")),
+            _ => ("workspace", mention.path.to_string()),
+        };
+        Self { kind, label }
     }
 }

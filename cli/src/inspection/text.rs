@@ -95,7 +95,7 @@ fn schema(text: &mut String, schema: &Schema<'_>) {
     used(text, &schema.consumers);
 }
 
-fn depends(text: &mut String, on: &Dependencies<'_>) {
+fn depends(text: &mut String, on: &Dependencies) {
     let Dependencies { qualifiers, context_paths, schemas, resources } = on;
     for (kind, names) in
         [("qualifier", qualifiers), ("context", context_paths), ("resource", resources), ("schema", schemas)]

@@ -167,20 +167,34 @@ pub(crate) fn distance(left: &str, right: &str) -> usize {
     last.last().copied().unwrap_or_default()
 }
 
-/// The first byte of each line of a document.
+/// The lines of a document, which convert between bytes and positions.
+///
+/// ```
+/// use rototo_engine::text::{Lines, Span};
+///
+/// let lines = Lines::of("a\nb😀c".as_bytes());
+/// let range = lines.range(Span { start: 7, end: 8 });
+/// assert_eq!(range.start.to_string(), "2:4");
+/// assert_eq!(lines.byte_of(range.start), 7);
+/// ```
 #[derive(Debug)]
-pub(crate) struct Lines<'a> {
+pub struct Lines<'a> {
     bytes: &'a [u8],
+    /// The first byte of each line.
     starts: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+    /// The lines of these bytes, which need not be UTF-8.
+    #[must_use]
+    pub fn of(bytes: &'a [u8]) -> Self {
         let breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         Self { bytes, starts: std::iter::once(0).chain(breaks).collect() }
     }
 
-    pub(crate) fn range(&self, span: Span) -> Range {
+    /// The range of a span; what is beyond the end is the end.
+    #[must_use]
+    pub fn range(&self, span: Span) -> Range {
         let start = span.start.min(self.bytes.len());
         let end = span.end.clamp(start, self.bytes.len());
         Range { start: self.position(start), end: self.position(end), bytes: Span { start, end } }
@@ -190,6 +204,28 @@ impl<'a> Lines<'a> {
     pub(crate) fn byte_at(&self, line: usize, column: usize) -> usize {
         let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied();
         start.map_or(self.bytes.len(), |start| start.saturating_add(column.saturating_sub(1)).min(self.bytes.len()))
+    }
+
+    /// The byte at a position. A position beyond its line is the end of the line, and one beyond the text is its end.
+    #[must_use]
+    pub fn byte_of(&self, position: Position) -> usize {
+        let start_of = |line: usize| self.starts.get(line).copied();
+        let Some(start) = position.line.checked_sub(1).and_then(start_of) else { return self.bytes.len() };
+        let end = start_of(position.line).map_or(self.bytes.len(), |next| next - 1);
+        let line = self.bytes.get(start..end).unwrap_or_default();
+        let mut units = position.column.saturating_sub(1);
+        match std::str::from_utf8(line).ok().filter(|line| !line.is_ascii()) {
+            None => start + units.min(line.len()),
+            Some(text) => {
+                let passed = text.chars().take_while(|letter| {
+                    let width = letter.len_utf16();
+                    let fits = width <= units;
+                    units = units.saturating_sub(width);
+                    fits
+                });
+                start + passed.map(char::len_utf8).sum::<usize>()
+            }
+        }
     }
 
     fn position(&self, byte: usize) -> Position {
@@ -246,6 +282,22 @@ mod tests {
         let lines = Lines::of(b"");
         assert_eq!(lines.range(Span { start: 7, end: 3 }).end.to_string(), "1:1");
         assert_eq!(lines.byte_at(9, 9), 0);
+        assert_eq!(lines.byte_of(Position { line: 9, column: 9 }), 0);
+    }
+
+    #[test]
+    fn positions_lead_back_to_their_bytes() {
+        let text = "aé\r\nb😀c\n\nend";
+        let lines = Lines::of(text.as_bytes());
+        for byte in (0..=text.len()).filter(|byte| text.is_char_boundary(*byte)) {
+            let position = lines.range(Span { start: byte, end: byte }).start;
+            assert_eq!(lines.byte_of(position), byte, "{position}");
+        }
+        let at = |line, column| lines.byte_of(Position { line, column });
+        assert_eq!(at(1, 99), "aé\r".len());
+        assert_eq!(at(2, 3), at(2, 2), "the middle of a surrogate pair is its start");
+        assert_eq!(at(0, 1), text.len());
+        assert_eq!(Lines::of(b"\xff\xfe").byte_of(Position { line: 1, column: 2 }), 1);
     }
 
     #[test]

@@ -210,6 +210,11 @@ impl Tree {
         self.documents.get(path)
     }
 
+    /// The stored path that equals `path`, if there is a document.
+    pub(crate) fn path(&self, path: &str) -> Option<&Arc<str>> {
+        self.documents.get_key_value(path).map(|(path, _)| path)
+    }
+
     /// The fingerprint of the content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::diagnostic::Diagnostic;
 use crate::document::shared::SharedMap;
 use crate::document::tree::DocumentKind;
 use crate::lint::uses::schema_path;
-use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Schema, Type, Variable};
-use crate::parse::{resource_of, stem};
+use crate::parse::{ById, CONTEXT_SCHEMA, Parse, Parsed, Predicate, Qualifier, Resource, Type, Variable};
+use crate::parse::{refers_to_objects, resource_of, stem};
 
 /// The changes to names and documents that other documents may refer to.
 #[derive(Default)]
@@ -117,24 +115,11 @@ impl<'a> ChangedNames<'a> {
         let Some(schema) = schema else { return self.resources.contains(id) };
         self.resources.contains(id)
             || self.schemas.contains(&*schema)
-            || self.objects_or_resources() && now.schemas.get(&schema).and_then(Parse::content).is_some_and(refers)
+            || self.objects_or_resources()
+                && now.schemas.get(&schema).and_then(Parse::content).is_some_and(refers_to_objects)
     }
 
     fn resource(&self, id: &str) -> bool {
         self.resources.contains(id) || self.objects.contains(id)
     }
-}
-
-/// Returns whether values of this schema may refer to objects of resources.
-fn refers(schema: &Schema) -> bool {
-    let mut open = vec![&schema.json];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(entries) if entries.contains_key("x-rototo-resource") => return true,
-            Value::Object(entries) => open.extend(entries.values()),
-            Value::Array(items) => open.extend(items),
-            _ => {}
-        }
-    }
-    false
 }

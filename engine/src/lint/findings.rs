@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+use crate::diagnostic::{Diagnostic, Entity, Fix, Location, Related, Severity, Stage};
 use crate::document::text::{Lines, Span, shortened, shortened_to};
 use crate::document::tree::Tree;
 use crate::lint::custom::{ScriptFault, ScriptFinding};
@@ -50,12 +50,13 @@ pub(super) struct Finding<'a> {
     stage: Option<Stage>,
     key: Option<String>,
     related: Vec<(&'a str, Option<Span>, String)>,
+    fix: Option<(Span, String)>,
 }
 
 impl<'a> Finding<'a> {
     /// A fault in the document at `path`; without a span, in the whole document.
     pub(super) fn new(entity: Entity, path: &'a str, span: Option<Span>, message: impl Into<String>) -> Self {
-        Self { entity, path, span, message: message.into(), stage: None, key: None, related: Vec::new() }
+        Self { entity, path, span, message: message.into(), stage: None, key: None, related: Vec::new(), fix: None }
     }
 
     /// Names the key that the finding is about, for readers who may not see the message.
@@ -70,6 +71,12 @@ impl<'a> Finding<'a> {
     /// Sets the stage that found it, if that is not the stage of the rule.
     pub(super) fn stage(mut self, stage: Stage) -> Self {
         self.stage = Some(stage);
+        self
+    }
+
+    /// Sets the text that removes the fault in place of the one at `span`, if both are known.
+    pub(super) fn fix(mut self, span: Option<Span>, replacement: Option<String>) -> Self {
+        self.fix = span.zip(replacement);
         self
     }
 
@@ -113,6 +120,9 @@ impl<'a> Findings<'a> {
     pub(super) fn add(&mut self, finding: Finding<'_>) {
         let Some(rule) = self.rule.filter(|rule| self.counts.one_more(rule.severity)) else { return };
         let location = self.location(finding.path, finding.span);
+        let fix = finding.fix.and_then(|(span, replacement)| {
+            Some(Fix { range: self.location(finding.path, Some(span)).range?, replacement })
+        });
         let related = finding.related.into_iter().map(|(path, span, message)| Related {
             location: self.location(path, span),
             message: shortened(&message).into_owned(),
@@ -129,6 +139,7 @@ impl<'a> Findings<'a> {
             related,
             key: finding.key,
             title: Cow::Borrowed(rule.title),
+            fix,
         });
     }
 
@@ -159,6 +170,7 @@ impl<'a> Findings<'a> {
             related: Vec::new(),
             key: None,
             title: Cow::Owned(found.rule.title.clone()),
+            fix: None,
         });
     }
 

@@ -17,6 +17,7 @@ mod rule;
 mod rules;
 mod similar;
 mod uses;
+mod version;
 mod workspace_index;
 
 use crate::lint::check::Check;

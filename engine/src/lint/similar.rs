@@ -9,14 +9,19 @@ pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     items.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
 }
 
-/// A question for the intended name instead of `word`. It is empty if no name is close, or if there are so many names
-/// that searching them for every mistake would cost more than it helps.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
+/// The name that is closest to `word`. There is none if no name is close, or if there are so many names that searching
+/// them for every mistake would cost more than it helps.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const MANY: usize = 1_000;
     let tolerated = (word.len() / 3).min(3);
     let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);
     let near = near.map(|known| (distance(word, known), known)).filter(|(distance, _)| *distance <= tolerated);
-    near.min().map_or_else(String::new, |(_, known)| format!("; is `{known}` meant?"))
+    near.min().map(|(_, known)| known)
+}
+
+/// A question for the intended name, which ends a message.
+pub(super) fn question(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |meant| format!("; is `{meant}` meant?"))
 }
 
 /// The known word from which `word` differs only in case, separators, or a slip: a letter too many, too few, wrong, or

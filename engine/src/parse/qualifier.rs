@@ -77,7 +77,7 @@ pub enum Op {
 }
 
 /// The prefix of an attribute that names another qualifier instead of a path into the context.
-const QUALIFIER_PREFIX: &str = "qualifier.";
+pub(crate) const QUALIFIER_PREFIX: &str = "qualifier.";
 
 impl Qualifier {
     pub(super) fn of(root: TomlTable<'_, '_>) -> Result<Self, ParseError> {

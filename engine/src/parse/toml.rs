@@ -47,6 +47,19 @@ pub(super) fn parse<T>(
     project(TomlTable { entries: &root, span: None })
 }
 
+/// Parses a document with faults as far as it can be read, and hands its root table to `project`. `None` if the document is no text
+/// for the parser.
+pub(super) fn recover<T>(bytes: &[u8], project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>) -> Option<T> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| refuse_long_keys(text).is_ok())?;
+    let (root, _) = DeTable::parse_recoverable(text);
+    project(TomlTable { entries: &root.into_inner().into(), span: None }).ok()
+}
+
+/// A text as it stands in a document: every escape of JSON is one of TOML.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+}
+
 /// Reads a document that may use the whole language, and describes its faults.
 pub(super) fn read_all(text: &str) -> Result<TableEntries<'_>, ParseError> {
     refuse_long_keys(text)?;

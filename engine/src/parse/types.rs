@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// The prefix of a type that names a resource.
+pub(crate) const RESOURCE_PREFIX: &str = "resource:";
+
 /// The meaning of a variable's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type<'a> {
@@ -29,7 +32,7 @@ impl<'a> Type<'a> {
     /// The type of that name.
     #[must_use]
     pub fn named(name: &'a str) -> Self {
-        match name.strip_prefix("resource:") {
+        match name.strip_prefix(RESOURCE_PREFIX) {
             Some(resource) => Self::Resource(resource),
             None => Primitive::named(name).map_or(Self::Unknown(name), Self::Primitive),
         }

@@ -18,8 +18,16 @@ pub(crate) struct UnreadKey {
 }
 
 /// A table of the format.
+///
+/// ```
+/// use rototo_engine::parse::KeyPlace;
+///
+/// assert_eq!(KeyPlace::Resolve.keys(), ["default", "rule"]);
+/// assert!(KeyPlace::Resolve.explanation("default").is_some());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyPlace {
+#[allow(missing_docs)]
+pub enum KeyPlace {
     Manifest,
     Variable,
     Resolve,
@@ -31,7 +39,8 @@ pub(crate) enum KeyPlace {
 
 impl KeyPlace {
     /// The keys that are read there.
-    pub(crate) fn keys(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Manifest => &["schema_version", "extends"],
             Self::Variable => &["schema_version", "description", "type", "schema", "values", "resolve"],
@@ -44,7 +53,8 @@ impl KeyPlace {
     }
 
     /// Its name for readers.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Manifest => "the manifest",
             Self::Variable => "a variable",

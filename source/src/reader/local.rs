@@ -12,6 +12,34 @@ use crate::error::{ContentFault, SourceFault};
 use crate::limits::layout::{PathEntry, Visit, join, visit};
 use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
 
+/// Reads the documents of a directory alone, without the layers that its manifest names. Blocks on the disk.
+///
+/// ```no_run
+/// use rototo_source::{Limits, read_directory};
+///
+/// let tree = read_directory("examples/degradation-config".as_ref(), &Limits::default())?;
+/// # Ok::<(), rototo_source::SourceFault>(())
+/// ```
+///
+/// # Errors
+/// When the directory or a document in it can't be read, or exceeds a limit.
+pub fn read_directory(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
+    read(root, limits)
+}
+
+/// Reads one document of a directory; `None` if there is no plain file at `path`. Blocks on the disk.
+///
+/// # Errors
+/// When the file can't be read, or exceeds a limit.
+pub fn read_document(root: &Path, path: &str, limits: &Limits) -> Result<Option<Vec<u8>>, SourceFault> {
+    let absolute = root.join(path);
+    match std::fs::symlink_metadata(&absolute) {
+        Ok(metadata) if metadata.is_file() => {}
+        _ => return Ok(None),
+    }
+    read_file(&absolute, path, &mut ReadBudget::new(limits)).map(Some)
+}
+
 /// Returns the documents below `root`. Blocks on the disk.
 pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {

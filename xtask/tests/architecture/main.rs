@@ -23,7 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-protocol", &["rototo-engine", "rototo-api"]),
     ("rototo-client", EVERY_LIBRARY),
     ("rototo-operator", EVERY_LIBRARY),
-    ("rototo-cli", EVERY_LIBRARY),
+    ("rototo-lsp", &["rototo-engine", "rototo-lua", "rototo-source"]),
+    ("rototo-cli", CLI_LIBRARIES),
     ("rototo-agent", &["rototo-client"]),
     ("rototo-openfeature", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
@@ -34,6 +35,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERY_LIBRARY: &[&str] =
     &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
 
+const CLI_LIBRARIES: &[&str] =
+    &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua", "rototo-lsp"];
+
 /// The packages that may depend on a foreign crate. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
     ("mlua", &[("rototo-lua", Always)]),
@@ -43,6 +47,7 @@ const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
         &[
             ("rototo-client", Optional),
             ("rototo-operator", Always),
+            ("rototo-lsp", Always),
             ("rototo-cli", Always),
             ("rototo-differential", Always),
         ],
@@ -92,7 +97,7 @@ const ENGINE_MAY_USE: &[&str] =
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
 const LIBRARIES: &[&str] =
-    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
+    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature", "lsp"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

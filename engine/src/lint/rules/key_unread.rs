@@ -124,7 +124,8 @@ fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadK
     let known = key.place.keys();
     let name = &*key.name;
     let place = key.place.name();
-    let message = if let Some(meant) = resembling(name, known) {
+    let meant = resembling(name, known);
+    let message = if let Some(meant) = meant {
         format!("{place} does not read `{name}`; is `{meant}` meant?")
     } else if promises_an_effect(key) {
         let known = known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
@@ -132,7 +133,8 @@ fn report(findings: &mut Findings<'_>, entity: Entity, path: &str, key: &UnreadK
     } else {
         return;
     };
-    findings.add(Finding::new(entity, path, Some(key.span), message).key(name));
+    let fix = meant.map(str::to_owned);
+    findings.add(Finding::new(entity, path, Some(key.span), message).key(name).fix(Some(key.span), fix));
 }
 
 fn promises_an_effect(key: &UnreadKey) -> bool {

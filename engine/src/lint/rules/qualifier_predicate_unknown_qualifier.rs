@@ -1,9 +1,9 @@
 //! A predicate reads a qualifier that does not exist.
 
 use crate::diagnostic::Entity;
-use crate::lint::similar::nearest;
+use crate::lint::similar::{nearest, question};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::Qualifier;
+use crate::parse::{QUALIFIER_PREFIX, Qualifier, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 
@@ -11,9 +11,12 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, qualifier): DocumentEntry<'_, Qu
     let known = &facts.parsed.qualifiers;
     for (index, predicate) in qualifier.predicates().iter().enumerate() {
         let Some(unknown) = predicate.qualifier_reference().filter(|id| !known.contains_key(id)) else { continue };
-        let hint = nearest(unknown, known.keys().map(|id| &**id));
+        let meant = nearest(unknown, known.keys().map(|id| &**id));
+        let hint = question(meant);
         let message = format!("there is no qualifier `{unknown}`{hint}");
         let span = predicate.attribute.span();
-        findings.add(Finding::new(Entity::predicate(id, index), path, span, message).key("attribute"));
+        let meant = meant.map(|meant| quoted(&format!("{QUALIFIER_PREFIX}{meant}")));
+        let finding = Finding::new(Entity::predicate(id, index), path, span, message).key("attribute");
+        findings.add(finding.fix(span, meant));
     }
 }

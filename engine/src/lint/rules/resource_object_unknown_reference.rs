@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::diagnostic::Entity;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, ObjectEntry, WorkspaceIndex};
 use crate::parse::violation::join;
-use crate::parse::{PathStep, Variable};
+use crate::parse::{ObjectReference, PathStep, Variable, object_references};
 
 pub(super) const CHECKS: &[Check] = &[Check::Object(check_object), Check::Variable(check_variable)];
 
@@ -42,9 +42,7 @@ fn report(
     value: &Value,
     from: Vec<PathStep>,
 ) {
-    let mut references = Vec::new();
-    follow(schema, value, from, &mut references);
-    for (steps, resource, key) in references {
+    for ObjectReference { steps, resource, key } in object_references(schema, value, from) {
         let message = if !facts.parsed.resources.contains_key(resource) {
             format!("`{}` refers to resource `{resource}`, which does not exist", join(&steps))
         } else if !facts.has_object(resource, key) {
@@ -54,38 +52,5 @@ fn report(
         };
         let span = findings.place(path, &steps);
         findings.add(Finding::new(entity.clone(), path, span, message).key(join(&steps)));
-    }
-}
-
-/// Collects the references in `value`: the path, the resource, and the key.
-fn follow<'v>(
-    schema: &'v Value,
-    value: &'v Value,
-    steps: Vec<PathStep>,
-    found: &mut Vec<(Vec<PathStep>, &'v str, &'v str)>,
-) {
-    let into = |step| steps.iter().cloned().chain([step]).collect::<Vec<_>>();
-    if let (Some(Value::Object(properties)), Value::Object(entries)) = (schema.get("properties"), value) {
-        for (key, schema) in properties {
-            if let Some(value) = entries.get(key) {
-                follow(schema, value, into(PathStep::Key(key.clone())), found);
-            }
-        }
-    }
-    if let (Some(schema), Value::Array(items)) = (schema.get("items"), value) {
-        for (index, item) in items.iter().enumerate() {
-            follow(schema, item, into(PathStep::Index(index)), found);
-        }
-    }
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            follow(schema, value, steps.clone(), found);
-        }
-    }
-    if let (Some(Value::String(resource)), Value::String(key)) = (schema.get("x-rototo-resource"), value) {
-        let reference = (steps, resource.as_str(), key.as_str());
-        if !found.contains(&reference) {
-            found.push(reference);
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! A rule names a qualifier that does not exist.
 
 use crate::diagnostic::Entity;
-use crate::lint::similar::nearest;
+use crate::lint::similar::{nearest, question};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::Variable;
+use crate::parse::{Variable, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
@@ -13,8 +13,10 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Var
         let Some(named) = rule.qualifier.present().filter(|named| !known.contains_key(&named.value)) else {
             continue;
         };
-        let hint = nearest(&named.value, known.keys().map(|id| &**id));
+        let meant = nearest(&named.value, known.keys().map(|id| &**id));
+        let hint = question(meant);
         let message = format!("there is no qualifier `{}`{hint}", named.value);
-        findings.add(Finding::new(Entity::rule(id, index), path, Some(named.span), message).key("qualifier"));
+        let finding = Finding::new(Entity::rule(id, index), path, Some(named.span), message).key("qualifier");
+        findings.add(finding.fix(Some(named.span), meant.map(quoted)));
     }
 }

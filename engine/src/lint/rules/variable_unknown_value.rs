@@ -1,9 +1,9 @@
 //! A default or a rule selects a value that does not exist.
 
 use crate::diagnostic::Entity;
-use crate::lint::similar::nearest;
+use crate::lint::similar::{nearest, question};
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
-use crate::parse::{Type, Variable};
+use crate::parse::{Type, Variable, quoted};
 
 pub(super) const CHECKS: &[Check] = &[Check::Variable(check)];
 
@@ -20,7 +20,8 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Var
         let Some(selected) = field.present().filter(|field| !facts.has_key(variable, &field.value)) else {
             continue;
         };
-        let hint = nearest(&selected.value, facts.keys(variable));
+        let meant = nearest(&selected.value, facts.keys(variable));
+        let hint = question(meant);
         let (entity, key) = match rule {
             Some(index) => (Entity::rule(id, index), "resolve.rule.value"),
             None => (Entity::variable(id), "resolve.default"),
@@ -29,6 +30,7 @@ fn check(facts: &WorkspaceIndex<'_>, (id, path, variable): DocumentEntry<'_, Var
             Some(resource) => format!("resource `{resource}` has no object `{}`{hint}", selected.value),
             None => format!("[values] of `{id}` has no `{}`{hint}", selected.value),
         };
-        findings.add(Finding::new(entity, path, Some(selected.span), message).key(key));
+        let finding = Finding::new(entity, path, Some(selected.span), message).key(key);
+        findings.add(finding.fix(Some(selected.span), meant.map(quoted)));
     }
 }

@@ -1,6 +1,7 @@
 //! The manifest lacks required content.
 
 use crate::diagnostic::Entity;
+use crate::lint::version::with_version;
 use crate::lint::{Check, Finding, Findings, WorkspaceIndex};
 use crate::parse::Extends;
 
@@ -9,12 +10,15 @@ pub(super) const CHECKS: &[Check] = &[Check::Workspace(check)];
 fn check(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
     let Some(document) = &facts.parsed.manifest else { return };
     let Some(manifest) = document.content() else { return };
+    let version = &manifest.schema_version;
+    if version.value() != Some(&1) {
+        let message = "the manifest must declare `schema_version = 1`";
+        let finding = Finding::new(Entity::Manifest, &document.path, version.span(), message).key("schema_version");
+        findings.add(with_version(finding, version));
+    }
     let mut add = |span, key, message: &str| {
         findings.add(Finding::new(Entity::Manifest, &document.path, span, message).key(key));
     };
-    if manifest.schema_version.value() != Some(&1) {
-        add(manifest.schema_version.span(), "schema_version", "the manifest must declare `schema_version = 1`");
-    }
     match &manifest.extends {
         Extends::Missing => {}
         Extends::Invalid(span) => add(Some(*span), "extends", "`extends` must be a list of sources"),

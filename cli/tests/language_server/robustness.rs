@@ -1,0 +1,200 @@
+//! Nothing that a client or a disk does stops the server.
+
+use serde_json::json;
+
+use crate::client::{Client, position_of};
+use crate::{ADULT, LIMIT, MANIFEST, PRO, all_kinds};
+
+#[test]
+fn a_message_that_it_does_not_understand_has_an_error_as_its_answer() {
+    let mut client = Client::start(&all_kinds());
+    let code = |answer: &serde_json::Value| answer["error"]["code"].as_i64();
+    assert_eq!(code(&client.request("textDocument/unknown", json!({}))), Some(-32601));
+    for params in [json!(null), json!([]), json!({ "textDocument": 7 }), json!("x")] {
+        for method in ["textDocument/hover", "textDocument/rename", "textDocument/completion"] {
+            assert_eq!(code(&client.request(method, params.clone())), Some(-32602), "{method}");
+        }
+        client.notify("textDocument/didOpen", params.clone());
+        client.notify("textDocument/didChange", params.clone());
+        client.notify("$/unknown", params);
+    }
+    client.send(&json!({ "jsonrpc": "2.0", "id": 99, "result": null }));
+    for text in ["", "{", "[1]", "null", "{\"jsonrpc\": \"2.0\"}", &"[".repeat(100_000)] {
+        client.send_text(text);
+    }
+    client.send_bytes(b"Content-Length: x\r\n\r\nContent-Length: 2\r\n\r\n\xff\xfe");
+    // Documents that are not open, and addresses that are no files.
+    client.change("variables/limit.toml", 7, "x");
+    for uri in ["untitled:1", "", "file:///", "git:/x", "file://%ff"] {
+        let at = json!({ "textDocument": { "uri": uri }, "position": { "line": 0, "character": 0 } });
+        assert_eq!(client.request("textDocument/hover", at)["result"], json!(null), "{uri}");
+        let document = json!({ "uri": uri, "languageId": "toml", "version": 1, "text": "x" });
+        client.notify("textDocument/didOpen", json!({ "textDocument": document }));
+    }
+    let beyond = json!({ "textDocument": { "uri": client.uri("variables/limit.toml") },
+        "position": { "line": 4_294_967_295_u32, "character": 4_294_967_295_u32 } });
+    assert!(client.request("textDocument/completion", beyond).get("error").is_none());
+    client.open_file("variables/limit.toml");
+    client.findings_of("variables/limit.toml", 1);
+    assert!(client.end().success());
+}
+
+#[test]
+fn the_protocol_orders_the_start_and_the_end() {
+    let mut client = Client::spawn(&[]);
+    let early = client.request("textDocument/hover", json!({}));
+    assert_eq!(early["error"]["code"], -32002, "{early}");
+    client.request("initialize", json!({ "capabilities": { "workspace": 7 } }));
+    client.notify("initialized", json!({}));
+    client.request("shutdown", json!(null));
+    assert_eq!(client.request("textDocument/hover", json!({}))["error"]["code"], -32600);
+    assert!(client.hang_up().success());
+    let client = Client::start(&[]);
+    assert_eq!(client.hang_up().code(), Some(1), "the client has not asked to shut down");
+}
+
+#[test]
+fn every_beginning_of_a_document_has_an_answer() {
+    let mut client = Client::start(&all_kinds());
+    client.open_file("variables/limit.toml");
+    client.open_file("qualifiers/pro.toml");
+    for (path, text) in [("variables/limit.toml", LIMIT), ("qualifiers/pro.toml", PRO)] {
+        let text = text.replace("large", "😀").replace("pay", "p\u{301}äy");
+        let ends = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
+        for (version, end) in (2..).zip(ends) {
+            let typed = &text[..end];
+            client.change(path, version, typed);
+            let at = json!({ "textDocument": { "uri": client.uri(path) }, "position": position_of(typed, end) });
+            for method in ["completion", "hover", "definition", "prepareRename", "documentHighlight"] {
+                let answer = client.request(&format!("textDocument/{method}"), at.clone());
+                assert!(answer.get("error").is_none(), "{typed}: {answer}");
+            }
+        }
+    }
+    assert!(client.end().success());
+}
+
+#[test]
+fn nonsense_in_a_buffer_is_a_finding_and_nothing_else() {
+    let mut client = Client::start(&all_kinds());
+    client.open_file("variables/limit.toml");
+    client.open_file("schemas/context.schema.json");
+    let nested = format!("a = {}", "[".repeat(20_000));
+    let dotted = format!("a{} = 1", ".a".repeat(20_000));
+    let tables = format!("a = {}", "{ a = ".repeat(5_000));
+    let texts = ["\0\0\0", "[[[[", "\u{feff}type = 1", "= = =", "<html", "\r\n\r\r", &nested, &dotted, &tables];
+    for (version, text) in (2..).zip(texts) {
+        client.change("variables/limit.toml", version, text);
+        let found = client.findings_of("variables/limit.toml", version);
+        assert!(!found.is_empty(), "{}", &text[..text.len().min(40)]);
+        let at = json!({ "textDocument": { "uri": client.uri("variables/limit.toml") },
+            "position": position_of(text, text.len()) });
+        for method in ["completion", "hover", "definition"] {
+            let answer = client.request(&format!("textDocument/{method}"), at.clone());
+            assert!(answer.get("error").is_none(), "{answer}");
+        }
+        let deep = format!("{}1{}", "{\"properties\":".repeat(500), "}".repeat(500));
+        client.change("schemas/context.schema.json", version, &deep);
+        let hover = client.ask("textDocument/definition", "qualifiers/pro.toml", PRO, "account.|plan", json!({}));
+        assert!(hover.get("error").is_none());
+    }
+    client.change("variables/limit.toml", 99, LIMIT);
+    client.findings_of("variables/limit.toml", 99);
+    assert!(client.end().success());
+}
+
+#[test]
+fn a_huge_buffer_is_not_checked_until_it_is_closed() {
+    let mut client = Client::start(&all_kinds());
+    client.open_file("variables/limit.toml");
+    client.findings_of("variables/limit.toml", 1);
+    let huge = format!("{LIMIT}# {}\n", "x".repeat(9 << 20));
+    client.change("variables/limit.toml", 2, &huge);
+    let found = client.findings_of("variables/limit.toml", 2);
+    assert!(found[0]["message"].as_str().unwrap().contains("more than 8 MiB"), "{found:?}");
+    client.change("variables/limit.toml", 3, LIMIT);
+    assert!(client.findings_of("variables/limit.toml", 3).is_empty());
+    assert!(client.end().success());
+}
+
+#[test]
+fn files_that_change_on_the_disk_are_read_again() {
+    let mut client = Client::start(&all_kinds());
+    client.receive(|message| message["method"] == "client/registerCapability");
+    client.open_file("variables/limit.toml");
+    client.findings_of("variables/limit.toml", 1);
+    let codes = |params: &serde_json::Value| params["diagnostics"].to_string();
+
+    // A checkout of another branch: one file goes, one changes, one comes.
+    std::fs::remove_file(client.path("qualifiers/pro.toml")).unwrap();
+    client.write("qualifiers/adult.toml", b"\xff\xfe not text");
+    client.write("qualifiers/new.toml", ADULT.replace("qualifier.pro", "account.beta").as_bytes());
+    client.files_changed(&["qualifiers/pro.toml", "qualifiers/adult.toml", "qualifiers/new.toml"]);
+    client.findings("variables/limit.toml", |params| codes(params).contains("variable-rule-unknown-qualifier"));
+    client.findings("qualifiers/adult.toml", |params| codes(params).contains("qualifier-parse-failed"));
+
+    // Clients report a directory that is gone, and not the files in it.
+    std::fs::remove_dir_all(client.path("resources")).unwrap();
+    client.files_changed(&["resources"]);
+    client.findings("variables/policy.toml", |params| codes(params).contains("variable-unknown-resource"));
+
+    // All of it is gone while a document is open, and comes back.
+    std::fs::remove_dir_all(client.path("")).unwrap();
+    client.files_changed(&["", "rototo-workspace.toml"]);
+    client.change("variables/limit.toml", 2, LIMIT);
+    client.findings_of("variables/limit.toml", 2);
+    all_kinds().iter().for_each(|(path, text)| client.write(path, text.as_bytes()));
+    client.files_changed(&all_kinds().iter().map(|(path, _)| *path).collect::<Vec<_>>());
+    client.change("variables/limit.toml", 3, LIMIT);
+    client.findings("variables/limit.toml", |params| params["diagnostics"] == json!([]) && params["version"] == 3);
+    assert!(client.end().success());
+}
+
+#[test]
+fn an_editor_that_reports_no_files_has_them_read_when_it_saves() {
+    let mut client = Client::start_with(&all_kinds(), &json!({}));
+    client.open_file("variables/limit.toml");
+    assert!(client.findings_of("variables/limit.toml", 1).is_empty());
+    std::fs::remove_file(client.path("qualifiers/pro.toml")).unwrap();
+    let uri = client.uri("variables/limit.toml");
+    client.notify("textDocument/didSave", json!({ "textDocument": { "uri": uri } }));
+    client.findings("variables/limit.toml", |params| params["diagnostics"].to_string().contains("unknown-qualifier"));
+    assert!(client.end().success());
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_a_finding() {
+    let mut client = Client::start(&[MANIFEST, ("variables/limit.toml", LIMIT)]);
+    std::os::unix::fs::symlink("/etc/hostname", client.path("variables/other.toml")).unwrap();
+    client.open_file("rototo-workspace.toml");
+    client.files_changed(&["variables"]);
+    let found = client.findings("rototo-workspace.toml", |params| params["diagnostics"] != json!([]));
+    assert!(found["diagnostics"].to_string().contains("can't be read"), "{found}");
+    client.forget();
+    std::fs::remove_file(client.path("variables/other.toml")).unwrap();
+    client.files_changed(&["variables"]);
+    client.findings("variables/limit.toml", |params| params["diagnostics"] != json!([]));
+    client.findings("rototo-workspace.toml", |params| params["diagnostics"] == json!([]));
+    assert!(client.end().success());
+}
+
+#[test]
+fn custom_rules_run_beside_the_answers() {
+    let rule = r#"
+function register(lint)
+  local rule = { id = "team/never", title = "never", help = "no", severity = "error" }
+  lint:on({ stage = "policy", entity = "variable", rule = rule, handler = "check" })
+end
+function check() while true do end end
+"#;
+    let mut files = all_kinds();
+    files.push(("lint/never.lua", rule));
+    let mut client = Client::start(&files);
+    client.open_file("variables/limit.toml");
+    // The script takes its whole time; answers do not wait for it.
+    let page = client.ask("textDocument/hover", "variables/limit.toml", LIMIT, "qualifier = \"p|ro\"", json!({}));
+    assert!(page["result"].to_string().contains("Customers who pay"));
+    let failed = "rototo/custom-lint-failed";
+    client.findings("variables/limit.toml", |params| params["diagnostics"].to_string().contains(failed));
+    assert!(client.end().success());
+}

@@ -1,0 +1,308 @@
+//! The places where documents mention things by name: for editors, which follow names and change them.
+//!
+//! ```
+//! use rototo_engine::mention::{Name, everywhere};
+//! use rototo_engine::{Tree, parse};
+//!
+//! let mut tree = Tree::default();
+//! tree.insert("qualifiers/pro.toml", *b"schema_version = 1");
+//! tree.insert("variables/limit.toml", *b"[resolve]\nrule = [{ qualifier = \"pro\", value = \"large\" }]");
+//! let parsed = parse(tree);
+//! let name = Name::of_document("qualifiers/pro.toml").unwrap();
+//! let found = everywhere(&parsed, &name);
+//! assert_eq!(found.len(), 1);
+//! assert_eq!((&*found[0].path, found[0].span.start), ("variables/limit.toml", 32));
+//! ```
+
+use std::sync::Arc;
+
+use crate::diagnostic::Entity;
+use crate::document::text::Span;
+use crate::document::tree::DocumentKind;
+use crate::parse::{
+    Field, ObjectReference, Op, PathStep, Places, Predicate, QUALIFIER_PREFIX, Qualifier, RESOURCE_PREFIX, Resource,
+    Schema, Spanned, Type, Variable, object_references, refers_to_objects, target,
+};
+use crate::parse::{Parse, Parsed, resource_of, stem};
+
+/// A thing with a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Name {
+    Variable { id: Arc<str> },
+    Qualifier { id: Arc<str> },
+    Resource { id: Arc<str> },
+    Object { resource: Arc<str>, key: Arc<str> },
+    Value { variable: Arc<str>, key: Arc<str> },
+    Schema { path: Arc<str> },
+    Attribute { path: Arc<str> },
+}
+
+/// A place that mentions a thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// The thing.
+    pub name: Name,
+    /// The document.
+    pub path: Arc<str>,
+    /// The bytes of the key or of the text, with its quotes.
+    pub span: Span,
+    /// The part of the workspace that has the mention.
+    pub by: Entity,
+    /// The way in which the name is written.
+    pub form: Form,
+}
+
+/// The way in which a mention is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A key, which declares the thing.
+    Key,
+    /// A text of this prefix and the name.
+    Text(&'static str),
+    /// A text that is a path relative to the document.
+    RelativePath,
+}
+
+impl Name {
+    /// The thing that a document is: its path gives the name.
+    #[must_use]
+    pub fn of_document(path: &str) -> Option<Self> {
+        let id = || Arc::from(stem(path));
+        Some(match DocumentKind::at(path)? {
+            DocumentKind::Variable => Self::Variable { id: id() },
+            DocumentKind::Qualifier => Self::Qualifier { id: id() },
+            DocumentKind::Resource => Self::Resource { id: id() },
+            DocumentKind::ResourceObject => Self::Object { resource: resource_of(path).into(), key: id() },
+            DocumentKind::Schema => Self::Schema { path: path.into() },
+            DocumentKind::Manifest | DocumentKind::CustomLint => return None,
+        })
+    }
+
+    /// The path of the document that the thing is. A value is part of one, and an attribute is none.
+    #[must_use]
+    pub fn document(&self) -> Option<String> {
+        match self {
+            Self::Variable { id } => Some(format!("variables/{id}.toml")),
+            Self::Qualifier { id } => Some(format!("qualifiers/{id}.toml")),
+            Self::Resource { id } => Some(format!("resources/{id}.toml")),
+            Self::Object { resource, key } => Some(format!("resources/{resource}-objects/{key}.toml")),
+            Self::Schema { path } => Some(path.to_string()),
+            Self::Value { .. } | Self::Attribute { .. } => None,
+        }
+    }
+
+    /// The name alone.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        match self {
+            Self::Variable { id } | Self::Qualifier { id } | Self::Resource { id } => id,
+            Self::Object { key, .. } | Self::Value { key, .. } => key,
+            Self::Schema { path } | Self::Attribute { path } => path,
+        }
+    }
+}
+
+/// The mentions in the document at `path`, as far as it can be read.
+#[must_use]
+pub fn in_document(parsed: &Parsed, path: &str) -> Vec<Mention> {
+    let Some((path, id)) = parsed.tree().path(path).map(|path| (path, stem(path))) else { return Vec::new() };
+    let mut found = Mentions { path, found: Vec::new() };
+    match DocumentKind::at(path) {
+        Some(DocumentKind::Variable) => {
+            if let Some(variable) = parsed.readable_variable(id) {
+                found.of_variable(parsed, id, &variable);
+            }
+        }
+        Some(DocumentKind::Qualifier) => {
+            if let Some(qualifier) = parsed.readable_qualifier(id) {
+                found.of_qualifier(id, &qualifier);
+            }
+        }
+        Some(DocumentKind::Resource) => {
+            if let Some(resource) = parsed.readable_resource(id) {
+                found.schema(Entity::resource(id), &resource.schema);
+            }
+        }
+        Some(DocumentKind::ResourceObject) => found.of_object(parsed, resource_of(path), id),
+        _ => {}
+    }
+    found.found
+}
+
+/// The mentions of a thing in the whole workspace, in the order of documents.
+#[must_use]
+pub fn everywhere(parsed: &Parsed, name: &Name) -> Vec<Mention> {
+    let paths = parsed.tree().iter().map(|(path, _)| path);
+    paths.flat_map(|path| in_document(parsed, path)).filter(|mention| mention.name == *name).collect()
+}
+
+struct Mentions<'p> {
+    path: &'p Arc<str>,
+    found: Vec<Mention>,
+}
+
+impl Mentions<'_> {
+    fn add(&mut self, name: Name, by: Entity, span: Span, form: Form) {
+        self.found.push(Mention { name, path: Arc::clone(self.path), span, by, form });
+    }
+
+    fn of_variable(&mut self, parsed: &Parsed, id: &str, variable: &Variable) {
+        if let (Some(Type::Resource(resource)), Some(span)) = (variable.value_type(), variable.type_name.span()) {
+            let name = Name::Resource { id: resource.into() };
+            self.add(name, Entity::variable(id), span, Form::Text(RESOURCE_PREFIX));
+        }
+        self.schema(Entity::variable(id), &variable.schema);
+        for (key, value) in variable.inline_values() {
+            let name = value_name(id, variable, key);
+            self.add(name, Entity::value(id, key), value.key_span, Form::Key);
+        }
+        let default = variable.default().map(|default| (Entity::variable(id), default));
+        let rules = variable.rules().iter().enumerate();
+        let rules = rules.map(|(index, rule)| (Entity::rule(id, index), &rule.value));
+        for (by, field) in default.into_iter().chain(rules) {
+            self.text(by, field, |key| value_name(id, variable, key));
+        }
+        for (index, rule) in variable.rules().iter().enumerate() {
+            self.text(Entity::rule(id, index), &rule.qualifier, |id| Name::Qualifier { id: Arc::clone(id) });
+        }
+        let schema = variable.schema.value().and_then(|reference| parsed.schema_at(self.path, reference).ok());
+        for (key, value) in variable.inline_values() {
+            let steps = vec![PathStep::Key("values".to_owned()), PathStep::Key(key.to_string())];
+            self.objects(parsed, schema, &value.value, steps, &Entity::value(id, key));
+        }
+    }
+
+    fn of_qualifier(&mut self, id: &str, qualifier: &Qualifier) {
+        for (index, predicate) in qualifier.predicates().iter().enumerate() {
+            let Some(attribute) = predicate.attribute.present() else { continue };
+            let (name, form) = subject(predicate, attribute);
+            self.add(name, Entity::predicate(id, index), attribute.span, form);
+        }
+    }
+
+    fn of_object(&mut self, parsed: &Parsed, resource: &str, key: &str) {
+        let object = parsed.objects.get(resource).and_then(|objects| objects.get(key)?.content());
+        let document = parsed.resources.get(resource);
+        let schema = document.and_then(|document| {
+            let content: &Resource = document.content()?;
+            parsed.schema_at(&document.path, content.schema.value()?).ok()
+        });
+        if let Some(object) = object {
+            self.objects(parsed, schema, &object.value, Vec::new(), &Entity::object(resource, key));
+        }
+    }
+
+    /// The references to objects in a value, which the schema declares.
+    fn objects(
+        &mut self,
+        parsed: &Parsed,
+        schema: Option<&Parse<Schema>>,
+        value: &serde_json::Value,
+        from: Vec<PathStep>,
+        by: &Entity,
+    ) {
+        let Some(schema) = schema.and_then(Parse::content).filter(|schema| refers_to_objects(schema)) else { return };
+        let references = object_references(&schema.json, value, from);
+        let Some(document) = parsed.tree().get(self.path).filter(|_| !references.is_empty()) else { return };
+        let places = Places::of(&document.bytes);
+        for ObjectReference { steps, resource, key } in references {
+            if let Some(span) = places.find(&steps).value {
+                let name = Name::Object { resource: resource.into(), key: key.into() };
+                self.add(name, by.clone(), span, Form::Text(""));
+            }
+        }
+    }
+
+    fn schema(&mut self, by: Entity, field: &Field<Arc<str>>) {
+        let Some(reference) = field.present() else { return };
+        if let Some(path) = target(self.path, &reference.value) {
+            self.add(Name::Schema { path: path.into() }, by, reference.span, Form::RelativePath);
+        }
+    }
+
+    fn text(&mut self, by: Entity, field: &Field<Arc<str>>, name: impl FnOnce(&Arc<str>) -> Name) {
+        if let Some(text) = field.present() {
+            self.add(name(&text.value), by, text.span, Form::Text(""));
+        }
+    }
+}
+
+/// The thing that a key of a value names: the values of a resource variable are the objects of the resource.
+fn value_name(id: &str, variable: &Variable, key: &Arc<str>) -> Name {
+    match variable.value_type() {
+        Some(Type::Resource(resource)) => Name::Object { resource: resource.into(), key: Arc::clone(key) },
+        _ => Name::Value { variable: id.into(), key: Arc::clone(key) },
+    }
+}
+
+/// The thing that a predicate reads. A bucket hashes an attribute, even where its name is like that of a qualifier.
+fn subject(predicate: &Predicate, attribute: &Spanned<Arc<str>>) -> (Name, Form) {
+    match predicate.qualifier_reference() {
+        Some(id) if predicate.operator() != Some(Op::Bucket) => {
+            (Name::Qualifier { id: id.into() }, Form::Text(QUALIFIER_PREFIX))
+        }
+        _ => (Name::Attribute { path: Arc::clone(&attribute.value) }, Form::Text("")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Tree, parse};
+
+    fn texts(files: &[(&str, &str)], name: &Name) -> Vec<String> {
+        let tree: Tree = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        let parsed = parse(tree);
+        let text = |mention: &Mention| {
+            let bytes = &parsed.tree().get(&mention.path).unwrap().bytes;
+            let text = std::str::from_utf8(&bytes[mention.span.start..mention.span.end]).unwrap();
+            format!("{}: {text}", mention.path)
+        };
+        everywhere(&parsed, name).iter().map(text).collect()
+    }
+
+    const VARIABLE: &str = "type = \"int\"\n[values]\nsmall = 1\n[resolve]\ndefault = \"small\"\n\
+        rule = [{ qualifier = \"pro\", value = 'small' }]\n";
+
+    #[test]
+    fn a_value_is_mentioned_by_its_key_the_default_and_rules() {
+        let name = Name::Value { variable: "limit".into(), key: "small".into() };
+        let found = texts(&[("variables/limit.toml", VARIABLE)], &name);
+        assert_eq!(found, ["small", "\"small\"", "'small'"].map(|text| format!("variables/limit.toml: {text}")));
+    }
+
+    #[test]
+    fn a_qualifier_is_mentioned_by_rules_and_predicates_but_not_by_buckets() {
+        let predicates = "predicate = [{ attribute = \"qualifier.pro\", op = \"eq\", value = true }, \
+            { attribute = \"qualifier.pro\", op = \"bucket\", salt = \"s\", range = [0, 1] }]";
+        let files = [("qualifiers/all.toml", predicates), ("variables/limit.toml", VARIABLE)];
+        let found = texts(&files, &Name::Qualifier { id: "pro".into() });
+        assert_eq!(found, ["qualifiers/all.toml: \"qualifier.pro\"", "variables/limit.toml: \"pro\""]);
+        assert_eq!(texts(&files, &Name::Attribute { path: "qualifier.pro".into() }).len(), 1);
+    }
+
+    #[test]
+    fn an_object_is_mentioned_by_variables_and_by_values_whose_schema_refers_to_it() {
+        let schema = r#"{ "properties": { "next": { "items": { "x-rototo-resource": "plan" } } } }"#;
+        let files = [
+            ("resources/plan-objects/a.toml", "next = [\"b\", \"a\"]"),
+            ("resources/plan-objects/b.toml", ""),
+            ("resources/plan.toml", "schema = \"../schemas/plan.json\""),
+            ("schemas/plan.json", schema),
+            ("variables/current.toml", "type = \"resource:plan\"\nresolve = { default = \"b\" }"),
+        ];
+        let found = texts(&files, &Name::Object { resource: "plan".into(), key: "b".into() });
+        assert_eq!(found, ["resources/plan-objects/a.toml: \"b\"", "variables/current.toml: \"b\""]);
+        let of = |path: &str| texts(&files, &Name::of_document(path).unwrap());
+        assert_eq!(of("resources/plan.toml"), ["variables/current.toml: \"resource:plan\""]);
+        assert_eq!(of("schemas/plan.json"), ["resources/plan.toml: \"../schemas/plan.json\""]);
+    }
+
+    #[test]
+    fn mentions_are_found_in_a_document_with_a_fault() {
+        let text = VARIABLE.replace("[resolve]\n", "[resolve]\ndefault =\n");
+        let found = texts(&[("variables/limit.toml", &text)], &Name::Qualifier { id: "pro".into() });
+        assert_eq!(found, ["variables/limit.toml: \"pro\""]);
+    }
+}

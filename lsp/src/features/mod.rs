@@ -1,0 +1,76 @@
+//! The answers to requests about a place in a document. Pure but for the workspace that they read.
+
+pub(crate) mod completion;
+pub(crate) mod definition;
+pub(crate) mod diagnostics;
+pub(crate) mod fixes;
+pub(crate) mod hover;
+pub(crate) mod rename;
+mod schema_places;
+mod words;
+
+use gen_lsp_types as lsp;
+use rototo_engine::DocumentKind;
+use rototo_engine::mention::{Mention, in_document};
+use rototo_engine::parse::KeyPlace;
+use rototo_engine::text::Span;
+
+use crate::position::{byte_at, range_of, uri_of};
+use crate::workspace::Workspace;
+
+/// A place in a document of a workspace.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) workspace: &'a Workspace,
+    /// The document.
+    pub(crate) path: &'a str,
+    /// The byte in it.
+    pub(crate) at: usize,
+}
+
+impl<'a> Site<'a> {
+    /// The place at a position of the protocol; `None` if there is no such document.
+    pub(crate) fn new(workspace: &'a Workspace, path: &'a str, position: lsp::Position) -> Option<Self> {
+        Some(Self { workspace, path, at: byte_at(workspace.bytes(path)?, position) })
+    }
+
+    /// The mention there.
+    fn mention(&self) -> Option<Mention> {
+        let mentions = in_document(self.workspace.parsed(), self.path);
+        mentions.into_iter().find(|mention| mention.span.start <= self.at && self.at <= mention.span.end)
+    }
+
+    /// The text of the document, if it is text.
+    fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.workspace.bytes(self.path)?).ok()
+    }
+}
+
+/// The address of a document, as the client knows it.
+pub(crate) fn uri(workspace: &Workspace, path: &str) -> lsp::Uri {
+    match workspace.buffers.get(path) {
+        Some(buffer) => buffer.uri.clone(),
+        None => uri_of(&workspace.root().join(path)),
+    }
+}
+
+/// A span of a document of the workspace itself, for the client. A document of a layer has no address.
+fn location(workspace: &Workspace, path: &str, span: Span) -> Option<lsp::Location> {
+    let bytes = workspace.bytes(path).filter(|_| workspace.is_own(path))?;
+    Some(lsp::Location { uri: uri(workspace, path), range: range_of(bytes, span) })
+}
+
+/// The place of a table in a document of this kind.
+fn key_place(kind: DocumentKind, table: &[String]) -> Option<KeyPlace> {
+    let table: Vec<&str> = table.iter().map(String::as_str).collect();
+    Some(match (kind, table.as_slice()) {
+        (DocumentKind::Manifest, []) => KeyPlace::Manifest,
+        (DocumentKind::Variable, []) => KeyPlace::Variable,
+        (DocumentKind::Variable, ["resolve"]) => KeyPlace::Resolve,
+        (DocumentKind::Variable, ["resolve", "rule"]) => KeyPlace::Rule(0),
+        (DocumentKind::Qualifier, []) => KeyPlace::Qualifier,
+        (DocumentKind::Qualifier, ["predicate"]) => KeyPlace::Predicate(0),
+        (DocumentKind::Resource, []) => KeyPlace::Resource,
+        _ => return None,
+    })
+}

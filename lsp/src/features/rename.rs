@@ -1,0 +1,190 @@
+//! Renames a qualifier, a value key, or a resource object everywhere at once: its mentions, and its file.
+
+use std::collections::BTreeMap;
+
+use gen_lsp_types as lsp;
+use rototo_engine::mention::{Form, Mention, Name, everywhere};
+use rototo_engine::text::Span;
+use rototo_engine::{DocumentKind, Parsed, parse_after};
+
+use crate::features::{Site, uri};
+use crate::position::{range_of, uri_of};
+use crate::workspace::Workspace;
+
+/// The new texts of spans, by document.
+type Edits = BTreeMap<String, Vec<(Span, String)>>;
+
+/// The forms of edits that a client can apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EditForms {
+    /// Changes of documents in an order, with their versions.
+    pub(crate) ordered: bool,
+    /// Changes of the names of files among them.
+    pub(crate) moves_files: bool,
+}
+
+/// The range of the name that is mentioned at a place, and the name, if it can be renamed.
+pub(crate) fn prepare(site: Site<'_>) -> Option<(lsp::Range, String)> {
+    let mention = site.mention()?;
+    renamed(&mention.name, "")?;
+    let bytes = site.workspace.bytes(site.path)?;
+    Some((range_of(bytes, name_in(bytes, &mention)), mention.name.text().to_string()))
+}
+
+/// The edit that renames the thing that is mentioned at a place.
+///
+/// # Errors
+/// When there is nothing to rename, or the new name is impossible, with the reason.
+pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp::WorkspaceEdit, String> {
+    let mention = site.mention().ok_or("there is no name here")?;
+    let name = mention.name;
+    let target = renamed(&name, new).ok_or("only qualifiers, value keys, and resource objects can be renamed")?;
+    let file = name.document().zip(target.document());
+    if file.is_some() && !forms.moves_files {
+        return Err("this editor can't rename files by an edit: rename the file, and the names of it".to_owned());
+    }
+    let edits = edits(site.workspace, &name, &target)?;
+    if !forms.ordered {
+        let changes =
+            edits.iter().map(|(path, edits)| (uri(site.workspace, path), text_edits(site.workspace, path, edits)));
+        return Ok(lsp::WorkspaceEdit { changes: Some(changes.collect()), ..lsp::WorkspaceEdit::default() });
+    }
+    let mut changes = document_changes(site.workspace, &edits);
+    if let Some((old, new)) = file {
+        let (old, new) = (uri(site.workspace, &old), uri_of(&site.workspace.root().join(new)));
+        changes.push(lsp::DocumentChange::RenameFile(lsp::RenameFile::new(old, new, None, None)));
+    }
+    Ok(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
+}
+
+/// The edits of the mentions of a thing whose file gets another path, for a client that renames the file itself. `None` if
+/// nothing has to change, or nothing can.
+pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::WorkspaceEdit> {
+    let (name, target) = (Name::of_document(old)?, Name::of_document(new)?);
+    let stays = match (&name, &target) {
+        (Name::Qualifier { .. }, Name::Qualifier { .. }) => true,
+        (Name::Object { resource, .. }, Name::Object { resource: other, .. }) => resource == other,
+        _ => false,
+    };
+    let edits = edits(workspace, &name, &target).ok().filter(|edits| stays && !edits.is_empty())?;
+    let changes = document_changes(workspace, &edits);
+    Some(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
+}
+
+/// The thing under another name; `None` for a kind that cannot be renamed.
+fn renamed(name: &Name, new: &str) -> Option<Name> {
+    let mut name = name.clone();
+    match &mut name {
+        Name::Qualifier { id: text } | Name::Object { key: text, .. } | Name::Value { key: text, .. } => {
+            *text = new.into()
+        }
+        Name::Variable { .. } | Name::Resource { .. } | Name::Schema { .. } | Name::Attribute { .. } => return None,
+    }
+    Some(name)
+}
+
+/// The new texts of the mentions, by document.
+fn edits(workspace: &Workspace, name: &Name, target: &Name) -> Result<Edits, String> {
+    let parsed = workspace.parsed();
+    refuse_impossible(parsed, name, target)?;
+    let mentions = everywhere(parsed, name);
+    let mut edits = Edits::new();
+    for mention in &mentions {
+        if !workspace.is_own(&mention.path) {
+            return Err(format!("`{}` is a document of a layer, and mentions it", mention.path));
+        }
+        let text = match mention.form {
+            Form::Key => key(target.text()),
+            Form::Text(prefix) => quoted(&format!("{prefix}{}", target.text())),
+            Form::RelativePath => continue,
+        };
+        edits.entry(mention.path.to_string()).or_default().push((mention.span, text));
+    }
+    let after = applied(parsed, &edits);
+    if everywhere(&after, target).len() != mentions.len() || !everywhere(&after, name).is_empty() {
+        return Err(format!("`{}` is written in several parts: rename it by hand", name.text()));
+    }
+    Ok(edits)
+}
+
+/// Refuses a name that cannot be, and a workspace in which mentions may be hidden.
+fn refuse_impossible(parsed: &Parsed, name: &Name, target: &Name) -> Result<(), String> {
+    let new = target.text();
+    if new.is_empty() || new.chars().any(char::is_control) {
+        return Err("a name is a text on one line, and not empty".to_owned());
+    }
+    if let (Some(old), Some(path)) = (name.document(), target.document()) {
+        if DocumentKind::at(&path) != DocumentKind::at(&old) {
+            return Err(format!("a file can't be named `{new}`"));
+        }
+        if parsed.tree().get(&old).is_none() {
+            return Err(format!("there is no `{old}`"));
+        }
+        if parsed.tree().get(&path).is_some() {
+            return Err(format!("there is a `{path}` already"));
+        }
+    }
+    if !everywhere(parsed, target).is_empty() {
+        return Err(format!("`{new}` is mentioned already: the two could not be told apart"));
+    }
+    match parsed.tree().iter().find(|(path, _)| parsed.fault_of(path).is_some()) {
+        Some((path, _)) => Err(format!("`{path}` has a fault, and may mention it: correct that first")),
+        None => Ok(()),
+    }
+}
+
+/// The workspace after the edits.
+fn applied(parsed: &Parsed, edits: &Edits) -> Parsed {
+    let mut tree = parsed.tree().clone();
+    for (path, edits) in edits {
+        let Some(document) = parsed.tree().get(path) else { continue };
+        let mut edits: Vec<&(Span, String)> = edits.iter().collect();
+        edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+        let mut bytes = document.bytes.to_vec();
+        for (span, text) in edits {
+            let end = span.end.min(bytes.len());
+            bytes.splice(span.start.min(end)..end, text.bytes());
+        }
+        tree.insert(path.as_str(), bytes);
+    }
+    parse_after(parsed, tree)
+}
+
+fn document_changes(workspace: &Workspace, edits: &Edits) -> Vec<lsp::DocumentChange> {
+    let change = |(path, edits): (&String, &Vec<(Span, String)>)| lsp::TextDocumentEdit {
+        text_document: lsp::OptionalVersionedTextDocumentIdentifier {
+            version: workspace.buffers.get(path).map(|buffer| buffer.version),
+            text_document_identifier: lsp::TextDocumentIdentifier { uri: uri(workspace, path) },
+        },
+        edits: text_edits(workspace, path, edits).into_iter().map(lsp::Edit::TextEdit).collect(),
+    };
+    edits.iter().map(change).map(lsp::DocumentChange::TextDocumentEdit).collect()
+}
+
+fn text_edits(workspace: &Workspace, path: &str, edits: &[(Span, String)]) -> Vec<lsp::TextEdit> {
+    let bytes = workspace.bytes(path).unwrap_or_default();
+    let edit = |(span, text): &(Span, String)| lsp::TextEdit { range: range_of(bytes, *span), new_text: text.clone() };
+    edits.iter().map(edit).collect()
+}
+
+/// The span of the name itself in a mention: without quotes and prefix, if it is written plainly.
+fn name_in(bytes: &[u8], mention: &Mention) -> Span {
+    let Span { start, end } = mention.span;
+    let name = mention.name.text().as_bytes();
+    let written = bytes.get(start..end).unwrap_or_default();
+    match written.windows(name.len().max(1)).rposition(|part| part == name) {
+        Some(place) => Span { start: start + place, end: start + place + name.len() },
+        None => mention.span,
+    }
+}
+
+/// A name as a text of TOML: every escape of JSON is one of TOML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A name as a key of TOML.
+fn key(text: &str) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if text.chars().all(is_bare) { text.to_owned() } else { quoted(text) }
+}

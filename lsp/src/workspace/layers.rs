@@ -1,0 +1,36 @@
+//! Reads the layers of a workspace, on a thread of its own: they may come over the network.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use rototo_engine::Tree;
+use rototo_source::{Limits, Reader, ReaderOptions, Source, read_directory};
+
+use crate::workspace::WorkspaceEvent;
+
+/// Begins to read; the result arrives as an event.
+pub(super) fn read(root: PathBuf, events: Sender<WorkspaceEvent>) {
+    let started = std::thread::Builder::new().name("layers".to_owned()).spawn({
+        let (root, events) = (root.clone(), events.clone());
+        move || {
+            let base = documents(&root);
+            // The server ends.
+            let _ = events.send(WorkspaceEvent::Layers { root, base });
+        }
+    });
+    if let Err(error) = started {
+        let _ = events.send(WorkspaceEvent::Layers { root, base: Err(error.to_string()) });
+    }
+}
+
+/// The documents that the workspace has from its layers.
+fn documents(root: &Path) -> Result<Tree, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let reader = Reader::new(ReaderOptions::default()).map_err(|error| error.to_string())?;
+    let read = runtime.block_on(reader.read(&Source::Local(root.to_owned())));
+    let (_, mut all) = read.map_err(|error| error.to_string())?;
+    let own = read_directory(root, &Limits::default()).map_err(|error| error.to_string())?;
+    all.retain(|path| own.get(path).is_none());
+    Ok(all)
+}

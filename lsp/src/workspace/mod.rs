@@ -1,0 +1,283 @@
+//! One workspace as its client sees it: the files of a directory, with the open documents in their place, over the layers
+//! that it extends.
+
+mod layers;
+mod linter;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use gen_lsp_types as lsp;
+use rototo_engine::parse::{Extends, Parse};
+use rototo_engine::{Diagnostic, DocumentKind, Parsed, Tree, parse, parse_after};
+use rototo_source::{Limits, read_directory, read_document};
+
+pub(crate) use crate::workspace::linter::LintResult;
+use crate::workspace::linter::{LintJob, Linter};
+
+/// The document that makes a directory a workspace.
+pub(crate) const MANIFEST: &str = "rototo-workspace.toml";
+
+/// The largest document that is checked while somebody is typing in it. People write smaller ones.
+pub(crate) const LARGEST_BUFFER: usize = 8 << 20;
+
+/// The most tries of reading a directory whose files change meanwhile, as git does.
+const MAX_TRIES: usize = 3;
+
+/// An event from a thread of the server.
+pub(crate) enum WorkspaceEvent {
+    /// The findings of lint.
+    Linted(LintResult),
+    /// The documents of the layers that a workspace extends.
+    Layers {
+        /// The workspace.
+        root: PathBuf,
+        /// The documents below its own ones, or the reason for which there are none.
+        base: Result<Tree, String>,
+    },
+}
+
+/// An open document.
+pub(crate) struct Buffer {
+    /// The address that the client uses for it.
+    pub(crate) uri: lsp::Uri,
+    /// The version that the client gave it.
+    pub(crate) version: i32,
+    /// The text.
+    pub(crate) text: String,
+}
+
+/// A workspace.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    /// The open documents by path.
+    pub(crate) buffers: BTreeMap<String, Buffer>,
+    /// The documents of the layers, without those that the workspace replaces.
+    base: Tree,
+    layers: Layers,
+    tree: Tree,
+    parsed: Parsed,
+    linter: Linter,
+    events: Sender<WorkspaceEvent>,
+    /// The reason for which the directory can't be read.
+    fault: Option<String>,
+    /// The newest findings, and what was linted.
+    findings: LintResult,
+    /// The number of the last job of the linter.
+    job: u64,
+    /// The findings that the client shows, by document.
+    pub(crate) published: BTreeMap<String, Vec<lsp::Diagnostic>>,
+    /// True if something changed since the last lint.
+    is_changed: bool,
+}
+
+/// The layers that the workspace extends.
+enum Layers {
+    /// None, or they are read.
+    Ready,
+    /// They are being read. Without them, lint would report everything that they hold as missing.
+    Reading,
+    /// They can't be read.
+    Failed(String),
+}
+
+impl Workspace {
+    /// Reads the workspace in the directory `root`. A directory that can't be read is an empty workspace with a fault.
+    pub(crate) fn open(root: PathBuf, events: Sender<WorkspaceEvent>) -> Self {
+        let linter = Linter::start(root.clone(), events.clone());
+        let mut workspace = Self {
+            root,
+            buffers: BTreeMap::new(),
+            base: Tree::default(),
+            layers: Layers::Ready,
+            tree: Tree::default(),
+            parsed: Parsed::default(),
+            linter,
+            events,
+            fault: None,
+            findings: LintResult::default(),
+            job: 0,
+            published: BTreeMap::new(),
+            is_changed: false,
+        };
+        workspace.read_again();
+        workspace.read_layers();
+        workspace
+    }
+
+    /// The directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The documents, parsed.
+    pub(crate) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+
+    /// The bytes of a document.
+    pub(crate) fn bytes(&self, path: &str) -> Option<&[u8]> {
+        self.tree.get(path).map(|document| &*document.bytes)
+    }
+
+    /// Returns whether a document belongs to the directory, and not to a layer.
+    pub(crate) fn is_own(&self, path: &str) -> bool {
+        self.base.get(path).is_none() && self.tree.get(path).is_some()
+    }
+
+    /// The newest findings. Some may be about documents that have changed meanwhile.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.findings.diagnostics
+    }
+
+    /// Takes newer findings, and returns the versions that they are the first about.
+    pub(crate) fn take_findings(&mut self, findings: LintResult) -> BTreeMap<String, i32> {
+        let before = std::mem::replace(&mut self.findings, findings);
+        let mut versions = self.findings.versions.clone();
+        versions.retain(|path, version| before.versions.get(path) != Some(version));
+        versions
+    }
+
+    /// Returns whether the findings are about the documents as they are now.
+    pub(crate) fn findings_are_current(&self) -> bool {
+        !self.is_changed && self.findings.number == self.job
+    }
+
+    /// The version of an open document that the findings are about.
+    pub(crate) fn linted_version(&self, path: &str) -> Option<i32> {
+        self.findings.versions.get(path).copied()
+    }
+
+    /// The faults of reading the workspace, which no rule of lint reports.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
+        let layers = match &self.layers {
+            Layers::Failed(reason) => Some(format!("the layers of this workspace can't be read: {reason}")),
+            Layers::Ready | Layers::Reading => None,
+        };
+        let directory = self.fault.as_ref().map(|reason| format!("this workspace can't be read: {reason}"));
+        directory.into_iter().chain(layers)
+    }
+
+    /// The path of a document in the workspace: its name with `/` between the parts.
+    pub(crate) fn path_of(&self, absolute: &Path) -> Option<String> {
+        let relative = absolute.strip_prefix(&self.root).ok()?.to_str()?;
+        Some(relative.to_owned())
+    }
+
+    /// Puts an open document in place of the file, or a new text in place of the last one.
+    pub(crate) fn put_buffer(&mut self, path: String, buffer: Buffer) {
+        self.buffers.insert(path.clone(), buffer);
+        self.update(&path);
+    }
+
+    /// Puts the file back in place of a document that was closed.
+    pub(crate) fn close_buffer(&mut self, path: &str) {
+        self.buffers.remove(path);
+        self.update(path);
+    }
+
+    /// Reads a file that may have changed. An open document stays what it is.
+    pub(crate) fn file_changed(&mut self, path: &str) {
+        if self.fault.is_some() {
+            self.read_again();
+        }
+        let is_gone = !self.root.join(path).exists();
+        self.update(path);
+        // A document of a layer may come to light, and the manifest may name other layers.
+        if path == MANIFEST || is_gone && self.extends() {
+            self.read_layers();
+        }
+    }
+
+    /// Reads all files, of which any may have changed.
+    pub(crate) fn read_again(&mut self) {
+        let limits = Limits::default();
+        let mut read = read_directory(&self.root, &limits);
+        for _ in 1..MAX_TRIES {
+            if read.is_ok() {
+                break;
+            }
+            read = read_directory(&self.root, &limits);
+        }
+        let own = match read {
+            Ok(own) => {
+                self.fault = None;
+                own
+            }
+            Err(error) => {
+                self.fault = Some(error.to_string());
+                Tree::default()
+            }
+        };
+        let mut tree = own.over(&self.base);
+        for (path, buffer) in self.buffers.iter().filter(|(_, buffer)| buffer.text.len() <= LARGEST_BUFFER) {
+            tree.insert(path.as_str(), buffer.text.as_bytes());
+        }
+        self.take(tree.after(&self.tree));
+    }
+
+    /// Takes the layers that were read.
+    pub(crate) fn take_layers(&mut self, base: Result<Tree, String>) {
+        match base {
+            Ok(base) => {
+                self.base = base;
+                self.layers = Layers::Ready;
+            }
+            Err(reason) => self.layers = Layers::Failed(reason),
+        }
+        self.read_again();
+        self.is_changed = true;
+    }
+
+    /// Lints what changed, unless the layers are still being read. The findings arrive as an event.
+    pub(crate) fn lint_changes(&mut self) {
+        if !self.is_changed || matches!(self.layers, Layers::Reading) {
+            return;
+        }
+        self.is_changed = false;
+        let versions = self.buffers.iter().map(|(path, buffer)| (path.clone(), buffer.version)).collect();
+        self.job += 1;
+        self.linter.lint(LintJob { number: self.job, parsed: self.parsed.clone(), versions });
+    }
+
+    /// Updates one document: what is open, or else the file, or else that of a layer.
+    fn update(&mut self, path: &str) {
+        let mut tree = self.tree.clone();
+        match self.buffers.get(path) {
+            // It keeps its last text.
+            Some(buffer) if buffer.text.len() > LARGEST_BUFFER => {}
+            Some(buffer) if DocumentKind::at(path).is_some() => tree.insert(path, buffer.text.as_bytes()),
+            Some(_) => {}
+            None => match read_document(&self.root, path, &Limits::default()) {
+                Ok(Some(bytes)) => tree.insert(path, bytes),
+                _ => match self.base.get(path) {
+                    Some(document) => tree.insert(path, document.bytes.clone()),
+                    None => tree.remove(path),
+                },
+            },
+        }
+        self.take(tree);
+    }
+
+    fn take(&mut self, tree: Tree) {
+        self.tree = tree.clone();
+        self.parsed = if self.parsed.summary().documents == 0 { parse(tree) } else { parse_after(&self.parsed, tree) };
+        self.is_changed = true;
+    }
+
+    fn extends(&self) -> bool {
+        let manifest = self.parsed.manifest.as_ref().and_then(Parse::content);
+        manifest.is_some_and(|manifest| matches!(&manifest.extends, Extends::Sources(sources) if !sources.is_empty()))
+    }
+
+    /// Begins to read the layers that the manifest on the disk names, if there are any.
+    fn read_layers(&mut self) {
+        if self.extends() {
+            self.layers = Layers::Reading;
+            layers::read(self.root.clone(), self.events.clone());
+        } else if self.base.iter().next().is_some() || !matches!(self.layers, Layers::Ready) {
+            self.take_layers(Ok(Tree::default()));
+        }
+    }
+}
