@@ -8,6 +8,7 @@ mod diff;
 mod fixtures;
 mod global;
 mod inspection;
+mod reports;
 mod terminal;
 mod workspace;
 

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::bail;
+use clap::{Args, ValueEnum};
 use rototo_engine::{Diagnostic, Lint, Parsed};
 use serde::Serialize;
 
 use crate::global::GlobalArguments;
+use crate::reports::LintFindings;
+use crate::reports::github::github;
+use crate::reports::sarif::sarif;
 use crate::terminal;
 use crate::terminal::diagnostics;
 use crate::terminal::diagnostics::LintOutcome;
@@ -21,6 +25,7 @@ Examples:
   rototo lint examples/degradation-config
   rototo lint --variable service-degradation-policy  only what concerns this variable
   rototo lint --json | jq '.diagnostics[].rule'
+  rototo lint --format sarif > rototo.sarif
 
 Errors make the exit code 1; warnings don't.";
 
@@ -32,8 +37,25 @@ pub(crate) struct LintArguments {
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
 
+    /// The form of the report
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<LintFormat>,
+
     #[command(flatten)]
     selection: Selectors,
+}
+
+/// The forms of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LintFormat {
+    /// For people, with the lines of the documents
+    Text,
+    /// For scripts, as --json
+    Json,
+    /// Workflow commands: GitHub shows each finding at its line in a pull request
+    Github,
+    /// SARIF 2.1.0, which code hosts and editors read
+    Sarif,
 }
 
 /// The shape that editors and scripts read.
@@ -45,24 +67,41 @@ struct LintReport<'a> {
 }
 
 pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let format = match arguments.format {
+        Some(LintFormat::Json) | None if global.json => LintFormat::Json,
+        Some(_) if global.json => bail!("--json asks for another form than --format: leave one of them out"),
+        format => format.unwrap_or(LintFormat::Text),
+    };
     let workspace = match Workspace::read(arguments.source.as_deref(), global).await {
         Ok(workspace) => workspace,
-        Err(error) => match error.downcast::<NotThere>() {
-            Ok(NotThere { at, reason }) => return not_there(&at, &reason, global),
-            Err(error) => return Err(error),
-        },
+        Err(error) => {
+            let NotThere { at, reason } = error.downcast::<NotThere>()?;
+            return not_there(&at, &reason, format);
+        }
     };
     let parsed = workspace.parse();
     let mut lint = workspace::lint(&parsed);
     arguments.selection.check(&parsed, &lint.custom)?;
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
-    if global.json {
-        let documents = documents(&workspace, &parsed);
-        terminal::json(&LintReport { workspace: workspace.full_name(), documents, diagnostics: &lint.diagnostics })?;
-    } else if !lint.diagnostics.is_empty() || !global.quiet {
-        let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
-        terminal::text(&diagnostics::lint(&outcome))?;
+    let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
+    let findings = LintFindings { diagnostics: &lint.diagnostics, directory: &workspace.directory_in_repository() };
+    let is_silent = lint.diagnostics.is_empty() && global.quiet;
+    match format {
+        LintFormat::Json => {
+            let documents = documents(&workspace, &parsed);
+            terminal::json(&LintReport {
+                workspace: workspace.full_name(),
+                documents,
+                diagnostics: &lint.diagnostics,
+            })?;
+        }
+        LintFormat::Sarif => terminal::json(&sarif(&findings))?,
+        LintFormat::Text | LintFormat::Github if is_silent => {}
+        LintFormat::Text => terminal::text(&diagnostics::lint(&outcome))?,
+        LintFormat::Github => {
+            terminal::text(&format!("{}{}", github(&findings), diagnostics::lint_summary(&outcome)))?;
+        }
     }
     Ok(exit_code(&lint))
 }
@@ -72,20 +111,22 @@ fn exit_code(lint: &Lint) -> ExitCode {
 }
 
 /// Reports a missing directory as a finding like any other, so that scripts read one shape.
-fn not_there(at: &str, reason: &str, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+fn not_there(at: &str, reason: &str, format: LintFormat) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
         diagnostic.message = reason.to_owned();
         at.clone_into(&mut diagnostic.location.path);
     }
-    if global.json {
-        terminal::json(&LintReport {
+    let findings = LintFindings { diagnostics: &lint.diagnostics, directory: "" };
+    match format {
+        LintFormat::Json => terminal::json(&LintReport {
             workspace: at.to_owned(),
             documents: Vec::new(),
             diagnostics: &lint.diagnostics,
-        })?;
-    } else {
-        terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?;
+        })?,
+        LintFormat::Sarif => terminal::json(&sarif(&findings))?,
+        LintFormat::Github => terminal::text(&github(&findings))?,
+        LintFormat::Text => terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?,
     }
     Ok(exit_code(&lint))
 }

@@ -23,7 +23,12 @@ pub(crate) struct LintOutcome<'a> {
 /// Returns all diagnostics, and one line that sums them up.
 pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
     let LintOutcome { workspace, parsed, lint } = outcome;
-    let mut text = diagnostics(&lint.diagnostics, parsed, workspace.shown());
+    format!("{}{}", diagnostics(&lint.diagnostics, parsed, workspace.shown()), lint_summary(outcome))
+}
+
+/// Returns one line that sums up lint.
+pub(crate) fn lint_summary(outcome: &LintOutcome<'_>) -> String {
+    let LintOutcome { workspace, parsed, lint } = outcome;
     let summary = parsed.summary();
     let found = match (lint.errors(), lint.warnings()) {
         (0, 0) => String::new(),
@@ -32,8 +37,8 @@ pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
         (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
     };
     let documents = count(summary.documents, "document");
-    let _ = if lint.has_errors() {
-        writeln!(text, "{BAD}failed{BAD:#}: {found} in {documents} of {}", plain(workspace.shown()))
+    if lint.has_errors() {
+        format!("{BAD}failed{BAD:#}: {found} in {documents} of {}\n", plain(workspace.shown()))
     } else {
         let parts = [
             count(summary.variables, "variable"),
@@ -43,9 +48,8 @@ pub(crate) fn lint(outcome: &LintOutcome<'_>) -> String {
         ];
         let fingerprint = parsed.fingerprint().short();
         let parts = parts.join(", ");
-        writeln!(text, "{GOOD}ok{GOOD:#}: {} {DIM}({parts}; {fingerprint}){DIM:#}{found}", plain(workspace.shown()))
-    };
-    text
+        format!("{GOOD}ok{GOOD:#}: {} {DIM}({parts}; {fingerprint}){DIM:#}{found}\n", plain(workspace.shown()))
+    }
 }
 
 /// Returns diagnostics in the form of a compiler. Paths are shown below `root`.

@@ -76,13 +76,23 @@ impl Workspace {
     /// Returns the address of one of its documents.
     pub(crate) fn uri(&self, path: &str) -> String {
         match (self.directory(), self.pinned.source(), self.pinned.revision()) {
-            (Some(directory), _, _) => format!("file://{}", percent_encoded(&directory.join(path))),
+            (Some(directory), _, _) => format!("file://{}", percent_encoded(&directory.join(path).to_string_lossy())),
             (None, Source::Git(git), Some(revision)) => {
                 let directory = git.subdirectory().map(|directory| format!("{directory}/")).unwrap_or_default();
                 format!("git+{}#{}:{directory}{path}", git.remote(), revision.commit())
             }
             (None, source, _) => format!("{source}/{path}"),
         }
+    }
+
+    /// Returns its directory in its repository, by which code hosts name files; for a directory that is in none, the one
+    /// below the current directory, and else the whole path.
+    pub(crate) fn directory_in_repository(&self) -> String {
+        let Some(directory) = self.directory() else { return subdirectory(self.pinned.source()) };
+        let repository = directory.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned);
+        let root = repository.or_else(|| std::env::current_dir().and_then(|root| root.canonicalize()).ok());
+        let below = root.and_then(|root| directory.strip_prefix(root).map(Path::to_owned).ok());
+        below.unwrap_or(directory).to_string_lossy().into_owned()
     }
 
     fn directory(&self) -> Option<PathBuf> {
@@ -118,8 +128,19 @@ fn missing(path: &Path) -> String {
     format!("{} {what}", path.display())
 }
 
-fn percent_encoded(path: &Path) -> String {
+/// Returns the directory of a workspace in its source.
+fn subdirectory(source: &Source) -> String {
+    let directory = match source {
+        Source::Git(git) => git.subdirectory(),
+        Source::Archive(archive) => archive.subdirectory(),
+        _ => None,
+    };
+    directory.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Returns a path as a part of a URI.
+pub(crate) fn percent_encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    path.to_string_lossy().bytes().map(encode).collect()
+    path.bytes().map(encode).collect()
 }

@@ -1,0 +1,141 @@
+//! `rototo lint --format`, and the files by which code hosts and pre-commit run it.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod hosts;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{VARIABLE, changed, copy, example, fails, prints, replace, rototo};
+
+/// Returns a repository with a workspace in `workspaces/prod` that has an error in the second line of a document.
+fn repository() -> tempfile::TempDir {
+    let repository = tempfile::tempdir().unwrap();
+    std::fs::create_dir(repository.path().join(".git")).unwrap();
+    let workspace = repository.path().join("workspaces/prod");
+    copy(&example(), &workspace);
+    replace(&workspace.join(format!("resources/{VARIABLE}-objects/degraded.toml")), "= 30", "= 0");
+    repository
+}
+
+/// Checks a log against the published schema.
+fn log(directory: &Path, arguments: &[&str]) -> Value {
+    let output = rototo(directory, &[&["lint", "--format", "sarif"], arguments].concat());
+    let log: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut schema: Value = serde_json::from_str(include_str!("sarif-2.1.0.schema.json")).unwrap();
+    // The pattern of `language`, which this log does not have, lacks a bracket.
+    for definition in ["run", "toolComponent"] {
+        schema["definitions"][definition]["properties"]["language"].as_object_mut().unwrap().remove("pattern");
+    }
+    let errors: Vec<String> =
+        jsonschema::validator_for(&schema).unwrap().iter_errors(&log).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    log
+}
+
+#[test]
+fn sarif_names_each_finding_by_its_path_in_the_repository() {
+    let repository = repository();
+    for (directory, source) in [("", "workspaces/prod"), ("workspaces/prod/qualifiers", "..")] {
+        let log = log(&repository.path().join(directory), &[source]);
+        let run = &log["runs"][0];
+        assert_eq!(run["automationDetails"]["id"], "rototo-lint/workspaces/prod/");
+        let result = &run["results"][0];
+        assert_eq!(
+            (&result["ruleId"], &result["level"]),
+            (&json!("rototo/resource-object-schema-mismatch"), &json!("error"))
+        );
+        assert_eq!(
+            run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize]["id"],
+            result["ruleId"]
+        );
+        assert_eq!(
+            result["locations"][0]["physicalLocation"],
+            json!({
+                "artifactLocation": {
+                    "uri": format!("workspaces/prod/resources/{VARIABLE}-objects/degraded.toml"),
+                    "uriBaseId": "%SRCROOT%",
+                },
+                "region": {"startLine": 2, "startColumn": 1, "endLine": 2, "endColumn": 20},
+            })
+        );
+        assert!(result["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"].is_string(), "{result}");
+    }
+}
+
+/// Code hosts close a finding, and open another one, if its fingerprint changes.
+#[test]
+fn an_edit_above_a_finding_leaves_its_fingerprint() {
+    let repository = repository();
+    let fingerprint =
+        || log(repository.path(), &["workspaces/prod"])["runs"][0]["results"][0]["partialFingerprints"].clone();
+    let before = fingerprint();
+    let path = format!("workspaces/prod/resources/{VARIABLE}-objects/degraded.toml");
+    replace(&repository.path().join(&path), "max_concurrency", "# a comment\nmax_concurrency");
+    assert_eq!(fingerprint(), before);
+    replace(&repository.path().join(&path), "= 0", "= -1");
+    assert_ne!(fingerprint(), before);
+}
+
+#[test]
+fn every_kind_of_finding_is_valid_sarif() {
+    for rule in rototo_engine::lint::rules() {
+        let workspace = tempfile::tempdir().unwrap();
+        for (path, text) in [("rototo-workspace.toml", "schema_version = 1\n")].iter().chain(rule.bad) {
+            let path = workspace.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let missing = matches!(rule.id, "rototo/workspace-manifest-missing" | "rototo/workspace-not-found");
+        if missing {
+            std::fs::remove_file(workspace.path().join("rototo-workspace.toml")).unwrap();
+        }
+        let source = if rule.id == "rototo/workspace-not-found" { "none" } else { "." };
+        let log = log(workspace.path(), &[source]);
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        assert!(results.iter().any(|result| result["ruleId"] == rule.id), "{}: {log:#}", rule.id);
+    }
+    let log = log(&example(), &["."]);
+    assert_eq!(log["runs"][0]["results"], json!([]));
+}
+
+#[test]
+fn a_workspace_in_no_repository_is_named_from_the_current_directory() {
+    let workspace = changed(&format!("resources/{VARIABLE}-objects/degraded.toml"), "= 30", "= 0");
+    let uri = |directory: &Path| {
+        let log = log(directory, &[workspace.path().to_str().unwrap()]);
+        log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"].clone()
+    };
+    let path = format!("resources/{VARIABLE}-objects/degraded.toml");
+    assert_eq!(uri(workspace.path()), json!({"uri": path, "uriBaseId": "%SRCROOT%"}));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let root = workspace.path().canonicalize().unwrap();
+    assert_eq!(uri(elsewhere.path()), json!({"uri": format!("file://{}/{path}", root.display())}));
+}
+
+#[test]
+fn each_format_has_the_exit_code_of_lint() {
+    let repository = repository();
+    for format in ["text", "json", "github", "sarif"] {
+        assert_eq!(fails(repository.path(), &["lint", "workspaces/prod", "--format", format]).0, 1, "{format}");
+        prints(&example(), &["lint", "--format", format]);
+    }
+    let (code, text) = fails(repository.path(), &["lint", "workspaces/prod", "--format", "github"]);
+    let path = format!("workspaces/prod/resources/{VARIABLE}-objects/degraded.toml");
+    assert!(code == 1 && text.starts_with(&format!("::error file={path},line=2,col=1,endColumn=20,title=")), "{text}");
+    assert!(text.ends_with("failed: 1 error in 11 documents of workspaces/prod\n"), "{text}");
+    assert_eq!(prints(&example(), &["lint", "--format", "github", "--quiet"]), "");
+}
+
+#[test]
+fn json_is_one_of_the_formats() {
+    let long = prints(&example(), &["lint", "--json"]);
+    for arguments in [&["lint", "--format", "json"][..], &["lint", "--format", "json", "--json"]] {
+        assert_eq!(prints(&example(), arguments), long);
+    }
+    let (code, text) = fails(&example(), &["lint", "--format", "sarif", "--json"]);
+    assert!(code == 1 && text.contains("leave one of them out"), "{text}");
+}
