@@ -75,6 +75,8 @@ pub enum Gate {
     Refused,
     /// A container of the stage ended.
     Restarted,
+    /// Measurements of an analysis failed, or were inconclusive.
+    Analysis,
     /// A person took it back.
     Aborted,
     /// A gate of a newer operator.

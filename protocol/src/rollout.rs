@@ -12,6 +12,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
 use rototo_api::marker::{Gate, Stage};
 
+use crate::analysis::AnalysisState;
 use crate::stage::WHOLE;
 
 /// A step of a rollout.
@@ -38,6 +39,8 @@ pub struct StageFacts {
     pub pods: Vec<u64>,
     /// True while the operator may not know all processes.
     pub recounting: bool,
+    /// The state of all analyses in this step.
+    pub analysis: AnalysisState,
 }
 
 /// A request of a person about one revision.
@@ -78,6 +81,8 @@ pub enum GateFailure {
     Refused(Vec<Straggler>),
     /// A container of these pods of the stage ended.
     Restarted(Vec<String>),
+    /// Measurements of an analysis failed, or were inconclusive.
+    Analysis,
     /// A person took it back.
     Aborted,
 }
@@ -89,6 +94,7 @@ impl GateFailure {
         match self {
             Self::Refused(_) => Gate::Refused,
             Self::Restarted(_) => Gate::Restarted,
+            Self::Analysis => Gate::Analysis,
             Self::Aborted => Gate::Aborted,
         }
     }
@@ -114,6 +120,9 @@ pub fn decide(
     if stage.is_some() && !facts.restarted.is_empty() {
         return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
     }
+    if stage.is_some() && facts.analysis == AnalysisState::Failed {
+        return RolloutDecision::TakeBack(GateFailure::Analysis);
+    }
     // A part of the fleet can't be chosen before the fleet is known.
     if facts.recounting || request == Some(Request::Hold) {
         return RolloutDecision::Stay { until: None };
@@ -125,6 +134,10 @@ pub fn decide(
     let next = || enter(steps, stage.step.saturating_add(1), stage.below, facts, now);
     match steps.get(stage.step as usize) {
         _ if request == Some(Request::PromoteStep(stage.step)) => next(),
+        // Nothing is measured without a pod in the stage.
+        _ if facts.analysis == AnalysisState::Measuring && facts.pods.first().is_some_and(|pod| *pod < stage.below) => {
+            RolloutDecision::Stay { until: None }
+        }
         // The steps became fewer meanwhile.
         None => RolloutDecision::Publish,
         Some(Step::Pause(Some(time))) => {

@@ -11,25 +11,30 @@ use crate::scene::{POLICY, Scene, WORKSPACE, condition};
 
 /// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
 async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
+    three_with(purpose, json!({ "steps": steps })).await
+}
+
+/// A workspace with this `spec.rollout`, and three services that run the first revision.
+pub(crate) async fn three_with(purpose: &str, rollout: Value) -> (Scene, Vec<App>) {
     let scene = Scene::published(purpose).await;
     let mut apps = Vec::new();
     for _ in 0..3 {
         apps.push(scene.app().start().await.unwrap());
     }
     scene.wait_for_fleet(3).await;
-    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": { "steps": steps } });
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": rollout });
     scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
     scene.poll().await;
     (scene, apps)
 }
 
-async fn wait(scene: &Scene, what: &str, holds: impl Fn(&RototoWorkspaceStatus) -> bool) -> RototoWorkspaceStatus {
+pub(crate) async fn wait(scene: &Scene, what: &str, holds: impl Fn(&RototoWorkspaceStatus) -> bool) -> RototoWorkspaceStatus {
     let holds = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(&holds);
     scene.namespace.wait_for_workspace(WORKSPACE, what, holds).await.unwrap().status.unwrap()
 }
 
 /// Waits until the rollout is at this step, and both sides run what they should.
-async fn at_step(scene: &Scene, step: u32, next: &str, stable: &str) -> RolloutStatus {
+pub(crate) async fn at_step(scene: &Scene, step: u32, next: &str, stable: &str) -> RolloutStatus {
     let what = format!("at step {step}: {next} and {stable}");
     let there = |rollout: &RolloutStatus| rollout.step == step && rollout.next == next && rollout.stable == stable;
     let status = wait(scene, &what, |status| status.rollout.as_ref().is_some_and(there)).await;
@@ -58,12 +63,12 @@ fn steer(scene: &Scene, command: &str) {
 }
 
 /// Returns the services that run this content, and the others.
-fn by_content(apps: &[App], fingerprint: &str) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn by_content(apps: &[App], fingerprint: &str) -> (Vec<usize>, Vec<usize>) {
     let runs = |app: &App| app.state().unwrap()["fingerprint"] == fingerprint;
     (0..apps.len()).partition(|index| runs(&apps[*index]))
 }
 
-async fn fingerprint_before(scene: &Scene) -> String {
+pub(crate) async fn fingerprint_before(scene: &Scene) -> String {
     scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap().published.unwrap().fingerprint
 }
 

@@ -7,6 +7,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
+use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::rollout::Step;
 use rototo_protocol::{Marked, Publish};
 use tracing::{debug, info, warn};
@@ -14,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::fleet::clock;
 use crate::marker::map::WriteError;
 use crate::marker::problem::PublishProblem;
+use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
@@ -193,12 +195,17 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let (record, steps) = (shared.lock(), steps(workspace));
-    let input = PublishInput { remembered, ..input(workspace, &record, &steps) };
+    let analyses = runs(workspace, &record);
+    let input = PublishInput { remembered, ..input(workspace, &record, (&steps, &analyses)) };
     record.decide(map, input)
 }
 
 /// Returns what a decision about the marker is made from, without what status remembers.
-pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, steps: &'a [Step]) -> PublishInput<'a> {
+pub(super) fn input<'a>(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    (steps, analyses): (&'a [Step], &'a [AnalysisRun]),
+) -> PublishInput<'a> {
     PublishInput {
         accepted: record.publishable(),
         remembered: None,
@@ -208,6 +215,7 @@ pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, s
         suspended: workspace.spec.suspend,
         rehearsal: rules(workspace, record),
         steps,
+        analyses,
         request: request(workspace, record),
     }
 }

@@ -18,10 +18,11 @@ use rototo_protocol::fleet::{
 };
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
-use rototo_protocol::rollout::RolloutDecision;
+use rototo_protocol::rollout::{RolloutDecision, StageFacts};
 use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
+use crate::analysis::record::AnalysisRecord;
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
 use crate::reconcile::hold_record::{Held, HoldRecord};
@@ -40,6 +41,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) marker: MarkerRecord,
     /// The accepted content that is held.
     pub(super) hold: HoldRecord,
+    /// The measurements of the rollout.
+    pub(super) analysis: AnalysisRecord,
     /// The evidence of who runs what.
     fleet: Fleet,
     /// The status as it was written last.
@@ -99,6 +102,7 @@ impl WorkspaceRecord {
             source: SourceRecord::default(),
             marker: MarkerRecord::default(),
             hold: HoldRecord::default(),
+            analysis: AnalysisRecord::default(),
             fleet,
             status: StatusRecord::default(),
             stale_after: spec.stale_after(),
@@ -192,6 +196,16 @@ impl WorkspaceRecord {
     /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     pub(super) fn rollout(&self, rehearsal: &RehearsalView, input: &PublishInput<'_>) -> Option<RolloutDecision> {
         self.marker.rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
+    }
+
+    /// The observations about the stage of a rollout.
+    pub(super) fn stage_facts(&self) -> StageFacts {
+        self.fleet.stage_facts(clock::now())
+    }
+
+    /// The pods of the stage, by name.
+    pub(super) fn stage_pods(&self) -> Vec<String> {
+        self.fleet.stage_pods(clock::now())
     }
 
     /// The counts of both sides of a rollout.
