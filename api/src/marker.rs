@@ -77,6 +77,8 @@ pub enum Gate {
     Restarted,
     /// Measurements of an analysis failed, or were inconclusive.
     Analysis,
+    /// An application that ran it reported itself as degraded.
+    Degraded,
     /// A person took it back.
     Aborted,
     /// A gate of a newer operator.

@@ -144,8 +144,8 @@ pub struct HeldStatus {
     /// The number of published variables that the revision lacks, if it is held for that.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub removes: u32,
-    /// The first ten processes or pods, by name, for which it is held: they refuse it, have not prepared it, or a container
-    /// ended while they ran it.
+    /// The first ten processes, by name, for which it is held: they refuse it, have not prepared it, or were degraded while
+    /// they ran it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Straggler>,
     /// The analysis for which it was taken back, as far as the operator knows.

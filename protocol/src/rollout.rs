@@ -33,6 +33,8 @@ pub struct StageFacts {
     pub converged: bool,
     /// The first ten processes of the stage, by name, that refuse the content.
     pub refused: Vec<Straggler>,
+    /// The first ten processes of the stage, by name, whose application is degraded since it applied the content.
+    pub degraded: Vec<Straggler>,
     /// The first ten pods of the stage, by name, in which a container ended since the step began.
     pub restarted: Vec<String>,
     /// The hashes of the selected pods with a process that can be in a stage, sorted.
@@ -83,6 +85,8 @@ pub enum GateFailure {
     Restarted(Vec<String>),
     /// Measurements of an analysis failed, or were inconclusive.
     Analysis,
+    /// These processes of the stage are degraded since they applied it.
+    Degraded(Vec<Straggler>),
     /// A person took it back.
     Aborted,
 }
@@ -95,6 +99,7 @@ impl GateFailure {
             Self::Refused(_) => Gate::Refused,
             Self::Restarted(_) => Gate::Restarted,
             Self::Analysis => Gate::Analysis,
+            Self::Degraded(_) => Gate::Degraded,
             Self::Aborted => Gate::Aborted,
         }
     }
@@ -119,6 +124,9 @@ pub fn decide(
     }
     if stage.is_some() && !facts.restarted.is_empty() {
         return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
+    }
+    if stage.is_some() && !facts.degraded.is_empty() {
+        return RolloutDecision::TakeBack(GateFailure::Degraded(facts.degraded.clone()));
     }
     if stage.is_some() && facts.analysis == AnalysisState::Failed {
         return RolloutDecision::TakeBack(GateFailure::Analysis);

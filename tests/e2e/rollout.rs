@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{App, program};
+use rototo_tests::harness::{App, AppSettings, program};
 use serde_json::{Value, json};
 
 use crate::scene::{POLICY, Scene, WORKSPACE, condition};
@@ -16,10 +16,19 @@ async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
 
 /// A workspace with this `spec.rollout`, and three services that run the first revision.
 pub(crate) async fn three_with(purpose: &str, rollout: Value) -> (Scene, Vec<App>) {
+    three_of(purpose, rollout, |app| app).await
+}
+
+/// A workspace with this `spec.rollout`, and three services with these settings that run the first revision.
+async fn three_of(
+    purpose: &str,
+    rollout: Value,
+    settings: impl Fn(AppSettings) -> AppSettings,
+) -> (Scene, Vec<App>) {
     let scene = Scene::published(purpose).await;
     let mut apps = Vec::new();
     for _ in 0..3 {
-        apps.push(scene.app().start().await.unwrap());
+        apps.push(settings(scene.app()).start().await.unwrap());
     }
     scene.wait_for_fleet(3).await;
     let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": rollout });
@@ -148,6 +157,33 @@ async fn a_container_of_the_stage_that_ends_takes_the_revision_back() {
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
     wait(&scene, "held back", held_back).await;
     apps[staged[0]].wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
+}
+
+#[tokio::test]
+async fn an_application_of_the_stage_that_becomes_degraded_takes_the_revision_back() {
+    let needs = |app: AppSettings| app.environment("MIN_CONCURRENCY", "50");
+    let (mut scene, apps) = three_of("degraded", json!({ "steps": [{ "pods": 1 }, { "pause": {} }] }), needs).await;
+    let before = fingerprint_before(&scene).await;
+    let normal = "resources/service-degradation-policy-objects/normal.toml";
+    let commit = scene.repository.edit(normal, "max_concurrency = 100", "max_concurrency = 4").unwrap();
+    scene.push().await;
+    let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
+    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    assert!(held.revision.ends_with(&commit));
+    let [named] = held.processes.as_slice() else { panic!("{held:?}") };
+    assert_eq!((named.state.as_str(), named.reason.as_deref()), ("degraded", Some("concurrency_too_low")));
+    assert!(apps.iter().any(|app| app.pod().name() == named.name));
+    wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
+    assert_eq!(by_content(&apps, &before).0.len(), 3);
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    assert_eq!(wait(&scene, "held back", held_back).await.held.unwrap().processes, held.processes);
+
+    // A correction begins its own rollout, and passes this gate.
+    scene.repository.edit(normal, "max_concurrency = 4", "max_concurrency = 60").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ pub(super) fn held(
         (HeldReason::Shrinks(held.shrink), ANNOTATION_ALLOW_SHRINK, name)
     } else if let Some((held, gate)) = taken_back {
         let analysis = record.analysis.failure(held).cloned();
-        (HeldReason::TakenBack { gate, analysis }, ANNOTATION_ROLLOUT, format!("'retry {name} of={}'", held.updated_at))
+        let processes = record.taken_back_for(held);
+        (HeldReason::TakenBack { gate, analysis, processes }, ANNOTATION_ROLLOUT, format!("'retry {name} of={}'", held.updated_at))
     } else {
         (rehearsed?, ANNOTATION_PUBLISH_ANYWAY, name)
     };

@@ -271,7 +271,11 @@ fn begin_write(
         return false;
     }
     let pods = context.pods(workspace);
-    shared.lock().begin_write(marked, at, reason, pods)
+    let mut record = shared.lock();
+    if let Some((taken_back, _)) = marked.held {
+        record.note_taken_back(taken_back);
+    }
+    record.begin_write(marked, at, reason, pods)
 }
 
 /// The API server has accepted the write: from now on the fleet is counted against this publish.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rototo_api::convergence::Straggler;
 use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
@@ -43,6 +44,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) hold: HoldRecord,
     /// The measurements of the rollout.
     pub(super) analysis: AnalysisRecord,
+    /// The publish that was taken back last, and the processes for which it was.
+    taken_back: Option<(Publish, Vec<Straggler>)>,
     /// The evidence of who runs what.
     fleet: Fleet,
     /// The status as it was written last.
@@ -103,6 +106,7 @@ impl WorkspaceRecord {
             marker: MarkerRecord::default(),
             hold: HoldRecord::default(),
             analysis: AnalysisRecord::default(),
+            taken_back: None,
             fleet,
             status: StatusRecord::default(),
             stale_after: spec.stale_after(),
@@ -206,6 +210,20 @@ impl WorkspaceRecord {
     /// The pods of the stage, by name.
     pub(super) fn stage_pods(&self) -> Vec<String> {
         self.fleet.stage_pods(clock::now())
+    }
+
+    /// This publish is about to be taken back. The evidence for it is gone as soon as it is.
+    pub(super) fn note_taken_back(&mut self, publish: Publish) {
+        if self.taken_back.as_ref().is_none_or(|(before, _)| *before != publish) {
+            let StageFacts { refused, degraded, .. } = self.stage_facts();
+            self.taken_back = Some((publish, [refused, degraded].concat()));
+        }
+    }
+
+    /// Returns the processes for which a publish was taken back, as far as this process knows.
+    pub(super) fn taken_back_for(&self, publish: Publish) -> Vec<Straggler> {
+        let known = self.taken_back.as_ref().filter(|(known, _)| *known == publish);
+        known.map(|(_, processes)| processes.clone()).unwrap_or_default()
     }
 
     /// The counts of both sides of a rollout.

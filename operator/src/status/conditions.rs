@@ -151,7 +151,12 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         reason::HELD_BACK => {
             let why = match now {
                 Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => "by a person".to_owned(),
-                Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => "as a process refused it".to_owned(),
+                Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => {
+                    format!("as a process refused it{}", in_brackets(&named))
+                }
+                Some(HeldReason::TakenBack { gate: Gate::Degraded, .. }) => {
+                    format!("as an application that ran it became degraded{}", in_brackets(&named))
+                }
                 Some(HeldReason::TakenBack { gate: Gate::Restarted, .. }) => {
                     "as a container that ran it ended".to_owned()
                 }
@@ -174,6 +179,10 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
     let again = if reason == reason::HELD_BACK { "try it again" } else { "publish it" };
     let message = format!("{revision} {why}; what was published before runs on. To {again}: {release}");
     Some(ConditionState::fails(reason, message))
+}
+
+fn in_brackets(named: &str) -> String {
+    if named.is_empty() { String::new() } else { format!(", {named}") }
 }
 
 fn failed_analysis(analysis: &AnalysisStatus) -> String {

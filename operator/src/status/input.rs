@@ -106,6 +106,8 @@ pub enum HeldReason {
         gate: Gate,
         /// The analysis that failed, if that is known.
         analysis: Option<AnalysisStatus>,
+        /// The first ten processes, by name, for which it was taken back, if they are known.
+        processes: Vec<Straggler>,
     },
 }
 

@@ -160,14 +160,17 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
     }
     let held = facts.held.as_ref()?;
     let same = before.filter(|before| before.revision == held.revision && before.reason == held.reason.name());
+    // An operator that was restarted knows the gate from the marker, and everything else from the status alone.
     let (removes, processes) = match &held.reason {
         HeldReason::Shrinks(shrink) => (u32::try_from(shrink.removed).unwrap_or(u32::MAX), Vec::new()),
         HeldReason::Refused { processes } | HeldReason::Incomplete { processes, .. } => (0, processes.clone()),
-        HeldReason::TakenBack { .. } => (0, Vec::new()),
+        HeldReason::TakenBack { processes, .. } if processes.is_empty() => {
+            (0, same.map(|before| before.processes.clone()).unwrap_or_default())
+        }
+        HeldReason::TakenBack { processes, .. } => (0, processes.clone()),
     };
     let analysis = match &held.reason {
-        // An operator that was restarted knows the gate from the marker, and the measurements from the status alone.
-        HeldReason::TakenBack { gate: Gate::Analysis, analysis } => {
+        HeldReason::TakenBack { gate: Gate::Analysis, analysis, .. } => {
             analysis.as_ref().map(measured).or_else(|| same.and_then(|before| before.analysis.clone()))
         }
         _ => None,

@@ -98,6 +98,7 @@ impl Fleet {
         let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
         let Some(stage) = marked.stage else { return unstaged };
         let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
+        let mut degraded = Vec::new();
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() || intended(&marked, id, process) != next {
@@ -110,15 +111,20 @@ impl Fleet {
                     process.last_report.reason.as_deref(),
                 ));
             }
+            if let Some(reason) = process.degraded_by(&next) {
+                degraded.push(Straggler::degraded(name(id, process.pod_name.as_deref()).to_owned(), reason));
+            }
             let runs = process.applied.is_some() && liveness == Liveness::Live;
             applied |= runs;
             behind |= !runs;
         }
         behind |= self.unreported(now).iter().any(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
-        refused.sort_by(|a, b| a.name.cmp(&b.name));
-        refused.truncate(NAMED);
+        for named in [&mut refused, &mut degraded] {
+            named.sort_by(|a, b| a.name.cmp(&b.name));
+            named.truncate(NAMED);
+        }
         let restarted = self.restarted_since(&stage, next, stage.since);
-        StageFacts { converged: applied && !behind, refused, restarted, ..unstaged }
+        StageFacts { converged: applied && !behind, refused, degraded, restarted, ..unstaged }
     }
 
     /// Returns the pods that can be in a stage. A pod all of whose processes are of clients that can't is left out. One that

@@ -82,6 +82,10 @@ fn a_part_of_the_fleet_that_fails_takes_it_back_for_all() {
     let facts = StageFacts { restarted: vec!["p".to_owned()], ..converged() };
     let expected = RolloutDecision::TakeBack(GateFailure::Restarted(vec!["p".to_owned()]));
     assert_eq!(decides(stage(3, TENTH), &facts, None, 99), expected);
+    let degraded = vec![Straggler::degraded("p".to_owned(), "error_rate")];
+    let facts = StageFacts { degraded: degraded.clone(), ..converged() };
+    let expected = RolloutDecision::TakeBack(GateFailure::Degraded(degraded));
+    assert_eq!(decides(stage(3, TENTH), &facts, Some(Request::Hold), 99), expected);
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn held_in_rehearsal(reason: HeldReason) -> StatusCase {
     world
 }
 
+fn taken_back(gate: Gate, analysis: Option<AnalysisStatus>) -> HeldReason {
+    HeldReason::TakenBack { gate, analysis, processes: Vec::new() }
+}
+
 fn rehearsal(verdict: RehearsalVerdict) -> RehearsalView {
     RehearsalView {
         next: publish("B", 9),
@@ -131,7 +135,7 @@ fn an_incomplete_rehearsal_names_who_is_missing() {
 
 #[test]
 fn a_retry_of_what_was_taken_back_is_a_rehearsal_and_no_longer_held() {
-    let mut world = held_in_rehearsal(HeldReason::TakenBack { gate: Gate::Restarted, analysis: None });
+    let mut world = held_in_rehearsal(taken_back(Gate::Restarted, None));
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
@@ -158,7 +162,7 @@ fn analysis(phase: &str, failed: u32, last: &str) -> AnalysisStatus {
 
 #[test]
 fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_restarted() {
-    let failed = |analysis| HeldReason::TakenBack { gate: Gate::Analysis, analysis };
+    let failed = |analysis| taken_back(Gate::Analysis, analysis);
     let mut world = held_in_rehearsal(failed(Some(analysis("Failed", 1, "0.31"))));
     let expected = "main@sha1:bbbbbbbb was taken back as its analysis errors failed (1 of 2 measurements failed, 0 were \
                     inconclusive; the last: 0.31), and is held; what was published before runs on. To try it again: \
@@ -173,6 +177,20 @@ fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_
     // Without the status, the marker has the gate.
     world.previous = RototoWorkspaceStatus::default();
     assert!(world.status().conditions[0].message.contains("taken back as an analysis of it failed"));
+}
+
+#[test]
+fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
+    let degraded = |processes| HeldReason::TakenBack { gate: Gate::Degraded, analysis: None, processes };
+    let named = vec![Straggler::degraded("app-7".to_owned(), "error_rate")];
+    let mut world = held_in_rehearsal(degraded(named.clone()));
+    let expected = "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
+    let status = world.status();
+    assert!(status.conditions[0].message.contains(expected), "{}", status.conditions[0].message);
+    assert_eq!(status.held.as_ref().unwrap().processes, named);
+    world.previous = status;
+    world.held = held_in_rehearsal(degraded(Vec::new())).held;
+    assert!(world.status().conditions[0].message.contains(expected));
 }
 
 #[test]
