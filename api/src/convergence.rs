@@ -87,4 +87,10 @@ impl Straggler {
     pub fn process(name: &str, state: ProcessState, reason: Option<&str>) -> Self {
         Self { name: name.to_owned(), state: state.name().to_owned(), reason: reason.map(str::to_owned) }
     }
+
+    /// Returns the straggler for a process whose application is degraded, with its code.
+    #[must_use]
+    pub fn degraded(name: String, reason: &str) -> Self {
+        Self { name, state: "degraded".to_owned(), reason: Some(reason.to_owned()) }
+    }
 }

@@ -93,6 +93,18 @@ pub struct Report {
     /// operators ignore it, so it changes nothing about the state that they count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Preparation>,
+    /// The verdict of the application that it is degraded. Older operators ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<Degradation>,
+}
+
+/// The verdict of an application about itself: it runs, and not as it should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Degradation {
+    /// A code of the application, such as `error_rate`. Never a value.
+    pub reason: String,
+    /// The time since the application has been degraded, in milliseconds.
+    pub ms_ago: u64,
 }
 
 /// The progress of a process with the publish that the marker announces.

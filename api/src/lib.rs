@@ -18,6 +18,7 @@
 //! - [`marker`]: the marker of a workspace, one key of a ConfigMap that processes watch.
 //! - [`snapshot`]: the manifest of the content that a marker's fingerprint names.
 //! - [`fleet`]: the report of a process, and the operator's response.
+//! - `analysis` (feature `crd`): the metrics that a new revision has to pass.
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
@@ -27,6 +28,8 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+#[cfg(feature = "crd")]
+pub mod analysis;
 pub mod condition;
 pub mod convergence;
 pub mod evidence;

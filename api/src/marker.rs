@@ -75,6 +75,10 @@ pub enum Gate {
     Refused,
     /// A container of the stage ended.
     Restarted,
+    /// Measurements of an analysis failed, or were inconclusive.
+    Analysis,
+    /// An application that ran it reported itself as degraded.
+    Degraded,
     /// A person took it back.
     Aborted,
     /// A gate of a newer operator.

@@ -8,18 +8,28 @@ use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::{AnalysisStatus, RolloutAnalysis};
 use crate::convergence::Straggler;
 use crate::workspace::is_zero;
 
 /// The rules by which a new revision reaches the fleet.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.analysis) || size(self.analysis) == 0 || (has(self.steps) && size(self.steps) > 0)")
+    .message("analysis needs steps: without steps a revision reaches every process at once"))]
 pub struct RolloutSpec {
     /// The steps by which a new revision reaches the fleet, one after the other; without steps it reaches every process at
     /// once. After the last step it is published. A part of the fleet that does not get on with it takes it back for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub steps: Vec<RolloutStep>,
+
+    /// The metrics that a new revision has to pass in each step. What fails one of them is taken back. The measurements of a
+    /// step begin anew when the operator is restarted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
+    pub analysis: Vec<RolloutAnalysis>,
 
     /// The rehearsal: each process fetches, compiles, and checks a new revision beside what it runs, before the revision
     /// is published. What a process refuses then is not published.
@@ -75,6 +85,9 @@ pub struct RolloutStatus {
     pub next: String,
     /// The processes that run what is published, and those that should: `34/34`.
     pub stable: String,
+    /// The measurements of this step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<AnalysisStatus>,
     /// The command that goes on to the next step.
     pub promote: String,
     /// The command that takes the revision back.
@@ -131,10 +144,13 @@ pub struct HeldStatus {
     /// The number of published variables that the revision lacks, if it is held for that.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub removes: u32,
-    /// The first ten processes or pods, by name, for which it is held: they refuse it, have not prepared it, or a container
-    /// ended while they ran it.
+    /// The first ten processes, by name, for which it is held: they refuse it, have not prepared it, or were degraded while
+    /// they ran it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Straggler>,
+    /// The analysis for which it was taken back, as far as the operator knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisStatus>,
     /// The time since which it is held.
     pub since: Time,
     /// The command that releases it.

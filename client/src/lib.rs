@@ -73,6 +73,7 @@ pub use error::{Error, Result, RototoError};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::Cluster;
 pub use reading::options::{LintMode, LoadOptions, SourceAuth};
+pub use refreshing::health::{Health, HealthReason, InvalidHealthReason};
 pub use refreshing::options::RefreshOptions;
 pub use refreshing::typed::{Typed, TypedResolution};
 pub use refreshing::{RefreshingWorkspace, WORKSPACE_SOURCE};
@@ -103,6 +104,7 @@ mod tests {
         shared::<RefreshOptions>();
         shared::<LoadOptions>();
         shared::<RefreshStatus>();
+        shared::<Health>();
         shared::<Error>();
         #[cfg(feature = "kubernetes")]
         shared::<Cluster>();

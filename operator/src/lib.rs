@@ -21,6 +21,7 @@
 //! whether the process still turns.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod analysis;
 mod fleet;
 mod http;
 mod leader;

@@ -11,7 +11,7 @@
 //!   published and which write has no answer yet.
 //! - *Would the publish remove most of the variables?* [`hold::Shrink`] says whether a person has to allow it.
 //! - *May the announced publish go on?* [`fleet::Fleet::rehearsal`] says whether it passed its rehearsal, and
-//!   [`rollout::decide`] which part of the fleet runs it next.
+//!   [`rollout::decide`] which part of the fleet runs it next. [`analysis::state`] says what metrics have to do with it.
 //! - *Does every process run what is published?* [`fleet::Fleet`] takes the evidence, such as reports in
 //!   [`fleet::Fleet::report`] and pods in [`fleet::Fleet::observe`]. [`fleet::Fleet::view`] returns a
 //!   [`fleet::FleetView`] with the [`fleet::Verdict`].
@@ -53,6 +53,7 @@
 #![deny(missing_docs, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod analysis;
 pub mod backoff;
 pub mod fleet;
 pub mod follower;

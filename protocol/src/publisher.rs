@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rototo_api::UpdatedAt;
 use rototo_engine::Fingerprint;
 
+use crate::analysis::{self, AnalysisRun};
 use crate::fleet::{
     Fleet, KnownMembers, Moment, PublishTimes, RehearsalMode, RehearsalRules, RehearsalVerdict, RehearsalView,
 };
@@ -84,6 +85,8 @@ pub struct PublishInput<'a> {
     pub rehearsal: RehearsalRules,
     /// The steps by which new content reaches the fleet; none if it reaches everybody at once.
     pub steps: &'a [Step],
+    /// The analyses that each step has to pass, and their measurements.
+    pub analyses: &'a [AnalysisRun],
     /// The request of a person about the newest content.
     pub request: Option<Request>,
 }
@@ -272,6 +275,9 @@ fn rollout_of(
         return None;
     }
     let mut observed = fleet.stage_facts(now);
+    if let Some(stage) = stage {
+        observed.analysis = analysis::state(facts.analyses, (rehearsal.next, stage));
+    }
     if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }

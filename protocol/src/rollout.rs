@@ -12,6 +12,7 @@ use rototo_api::UpdatedAt;
 use rototo_api::convergence::Straggler;
 use rototo_api::marker::{Gate, Stage};
 
+use crate::analysis::AnalysisState;
 use crate::stage::WHOLE;
 
 /// A step of a rollout.
@@ -32,12 +33,16 @@ pub struct StageFacts {
     pub converged: bool,
     /// The first ten processes of the stage, by name, that refuse the content.
     pub refused: Vec<Straggler>,
+    /// The first ten processes of the stage, by name, whose application is degraded since it applied the content.
+    pub degraded: Vec<Straggler>,
     /// The first ten pods of the stage, by name, in which a container ended since the step began.
     pub restarted: Vec<String>,
     /// The hashes of the selected pods with a process that can be in a stage, sorted.
     pub pods: Vec<u64>,
     /// True while the operator may not know all processes.
     pub recounting: bool,
+    /// The state of all analyses in this step.
+    pub analysis: AnalysisState,
 }
 
 /// A request of a person about one revision.
@@ -78,6 +83,10 @@ pub enum GateFailure {
     Refused(Vec<Straggler>),
     /// A container of these pods of the stage ended.
     Restarted(Vec<String>),
+    /// Measurements of an analysis failed, or were inconclusive.
+    Analysis,
+    /// These processes of the stage are degraded since they applied it.
+    Degraded(Vec<Straggler>),
     /// A person took it back.
     Aborted,
 }
@@ -89,6 +98,8 @@ impl GateFailure {
         match self {
             Self::Refused(_) => Gate::Refused,
             Self::Restarted(_) => Gate::Restarted,
+            Self::Analysis => Gate::Analysis,
+            Self::Degraded(_) => Gate::Degraded,
             Self::Aborted => Gate::Aborted,
         }
     }
@@ -114,6 +125,12 @@ pub fn decide(
     if stage.is_some() && !facts.restarted.is_empty() {
         return RolloutDecision::TakeBack(GateFailure::Restarted(facts.restarted.clone()));
     }
+    if stage.is_some() && !facts.degraded.is_empty() {
+        return RolloutDecision::TakeBack(GateFailure::Degraded(facts.degraded.clone()));
+    }
+    if stage.is_some() && facts.analysis == AnalysisState::Failed {
+        return RolloutDecision::TakeBack(GateFailure::Analysis);
+    }
     // A part of the fleet can't be chosen before the fleet is known.
     if facts.recounting || request == Some(Request::Hold) {
         return RolloutDecision::Stay { until: None };
@@ -125,6 +142,10 @@ pub fn decide(
     let next = || enter(steps, stage.step.saturating_add(1), stage.below, facts, now);
     match steps.get(stage.step as usize) {
         _ if request == Some(Request::PromoteStep(stage.step)) => next(),
+        // Nothing is measured without a pod in the stage.
+        _ if facts.analysis == AnalysisState::Measuring && facts.pods.first().is_some_and(|pod| *pod < stage.below) => {
+            RolloutDecision::Stay { until: None }
+        }
         // The steps became fewer meanwhile.
         None => RolloutDecision::Publish,
         Some(Step::Pause(Some(time))) => {

@@ -16,6 +16,7 @@
 //! - [`Source`] is the grammar: pure, and strict.
 //! - [`Reader`] reads directories, git repositories, and archives within [`Limits`], with the layers that they extend.
 //!   It sends one request and one transfer per repository at a time, however many callers there are.
+//! - [`HttpClient`] sends one request by the rules that hold for archives.
 //! - [`snapshot`] packs a tree into the archive that the operator serves, and unpacks it without trust.
 //! - [`SnapshotStore`] keeps trees on the disk under their fingerprints.
 #![deny(missing_docs)]
@@ -38,6 +39,8 @@ mod hosts;
 mod limits;
 mod pinned_source;
 mod reader;
+#[cfg(feature = "archives")]
+mod request;
 mod signatures;
 pub mod snapshot;
 mod spec;
@@ -48,6 +51,8 @@ pub use credentials::{Access, Credentials, InvalidCredentials};
 pub use egress::Egress;
 #[cfg(feature = "archives")]
 pub use egress::{EgressRules, Lookup};
+#[cfg(feature = "archives")]
+pub use error::RequestFault;
 pub use error::{
     ArchiveFault, ContentFault, GitFault, LayerFault, RefusedAddress, RefusedBecause, SignatureFault, SourceError,
     SourceFault,
@@ -57,6 +62,8 @@ pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};
 pub use reader::{FileSources, Reader, ReaderOptions, read_directory, read_document};
+#[cfg(feature = "archives")]
+pub use request::{AnswerLimits, HttpAddress, HttpAnswer, HttpClient, InvalidAddress};
 pub use signatures::{InvalidSigners, SignaturePolicy, SignedObject};
 pub use snapshot::{SnapshotStore, StoreError};
 pub use spec::{

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod agent;
+mod analysis;
 mod authority;
 mod cache;
 mod chart;

@@ -4,32 +4,46 @@ use std::process::Command;
 
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
-use rototo_tests::harness::{App, program};
+use rototo_tests::harness::{App, AppSettings, program};
 use serde_json::{Value, json};
 
 use crate::scene::{POLICY, Scene, WORKSPACE, condition};
 
 /// A workspace whose new revisions reach the fleet by these steps, with three services that run the first.
 async fn three(purpose: &str, steps: Value) -> (Scene, Vec<App>) {
+    three_with(purpose, json!({ "steps": steps })).await
+}
+
+/// A workspace with this `spec.rollout`, and three services that run the first revision.
+pub(crate) async fn three_with(purpose: &str, rollout: Value) -> (Scene, Vec<App>) {
+    three_of(purpose, rollout, |app| app).await
+}
+
+/// A workspace with this `spec.rollout`, and three services with these settings that run the first revision.
+async fn three_of(purpose: &str, rollout: Value, settings: impl Fn(AppSettings) -> AppSettings) -> (Scene, Vec<App>) {
     let scene = Scene::published(purpose).await;
     let mut apps = Vec::new();
     for _ in 0..3 {
-        apps.push(scene.app().start().await.unwrap());
+        apps.push(settings(scene.app()).start().await.unwrap());
     }
     scene.wait_for_fleet(3).await;
-    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": { "steps": steps } });
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "rollout": rollout });
     scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
     scene.poll().await;
     (scene, apps)
 }
 
-async fn wait(scene: &Scene, what: &str, holds: impl Fn(&RototoWorkspaceStatus) -> bool) -> RototoWorkspaceStatus {
+pub(crate) async fn wait(
+    scene: &Scene,
+    what: &str,
+    holds: impl Fn(&RototoWorkspaceStatus) -> bool,
+) -> RototoWorkspaceStatus {
     let holds = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(&holds);
     scene.namespace.wait_for_workspace(WORKSPACE, what, holds).await.unwrap().status.unwrap()
 }
 
 /// Waits until the rollout is at this step, and both sides run what they should.
-async fn at_step(scene: &Scene, step: u32, next: &str, stable: &str) -> RolloutStatus {
+pub(crate) async fn at_step(scene: &Scene, step: u32, next: &str, stable: &str) -> RolloutStatus {
     let what = format!("at step {step}: {next} and {stable}");
     let there = |rollout: &RolloutStatus| rollout.step == step && rollout.next == next && rollout.stable == stable;
     let status = wait(scene, &what, |status| status.rollout.as_ref().is_some_and(there)).await;
@@ -58,12 +72,12 @@ fn steer(scene: &Scene, command: &str) {
 }
 
 /// Returns the services that run this content, and the others.
-fn by_content(apps: &[App], fingerprint: &str) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn by_content(apps: &[App], fingerprint: &str) -> (Vec<usize>, Vec<usize>) {
     let runs = |app: &App| app.state().unwrap()["fingerprint"] == fingerprint;
     (0..apps.len()).partition(|index| runs(&apps[*index]))
 }
 
-async fn fingerprint_before(scene: &Scene) -> String {
+pub(crate) async fn fingerprint_before(scene: &Scene) -> String {
     scene.namespace.workspace(WORKSPACE).await.unwrap().status.unwrap().published.unwrap().fingerprint
 }
 
@@ -143,6 +157,33 @@ async fn a_container_of_the_stage_that_ends_takes_the_revision_back() {
     let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
     wait(&scene, "held back", held_back).await;
     apps[staged[0]].wait_for_state("back", |state| state["fingerprint"] == before.as_str()).unwrap();
+}
+
+#[tokio::test]
+async fn an_application_of_the_stage_that_becomes_degraded_takes_the_revision_back() {
+    let needs = |app: AppSettings| app.environment("MIN_CONCURRENCY", "50");
+    let (mut scene, apps) = three_of("degraded", json!({ "steps": [{ "pods": 1 }, { "pause": {} }] }), needs).await;
+    let before = fingerprint_before(&scene).await;
+    let normal = "resources/service-degradation-policy-objects/normal.toml";
+    let commit = scene.repository.edit(normal, "max_concurrency = 100", "max_concurrency = 4").unwrap();
+    scene.push().await;
+    let held_back = |status: &RototoWorkspaceStatus| condition(status, "Ready") == "False/HeldBack";
+    let held = wait(&scene, "held back", held_back).await.held.unwrap();
+    assert!(held.revision.ends_with(&commit));
+    let [named] = held.processes.as_slice() else { panic!("{held:?}") };
+    assert_eq!((named.state.as_str(), named.reason.as_deref()), ("degraded", Some("concurrency_too_low")));
+    assert!(apps.iter().any(|app| app.pod().name() == named.name));
+    wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
+    assert_eq!(by_content(&apps, &before).0.len(), 3);
+    scene.operator.kill().unwrap();
+    scene.operator.start_again().unwrap();
+    scene.poll().await;
+    assert_eq!(wait(&scene, "held back", held_back).await.held.unwrap().processes, held.processes);
+
+    // A correction begins its own rollout, and passes this gate.
+    scene.repository.edit(normal, "max_concurrency = 4", "max_concurrency = 60").unwrap();
+    scene.push().await;
+    at_step(&scene, 1, "1/1", "2/2").await;
 }
 
 #[tokio::test]

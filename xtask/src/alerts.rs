@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::cargo;
-use crate::promtool;
+use crate::prometheus;
 
 /// Returns the folder with `alerts.yaml` and `alerts_test.yaml`.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn folder() -> PathBuf {
 
 /// Checks and tests the alerts. Returns what promtool printed.
 pub fn run() -> anyhow::Result<String> {
-    let promtool = promtool::ensure()?;
+    let promtool = prometheus::promtool()?;
     let mut printed = String::new();
     for [verb, file] in [["check", "alerts.yaml"], ["test", "alerts_test.yaml"]] {
         let mut command = Command::new(&promtool);

@@ -19,7 +19,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod image;
 pub mod node;
-pub mod promtool;
+pub mod prometheus;
 pub mod reference;
 pub mod release;
 pub mod sdks;

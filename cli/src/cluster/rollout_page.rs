@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use kube::ResourceExt;
+use rototo_api::analysis::AnalysisStatus;
 use rototo_api::rollout::{RolloutStatus, RolloutStep};
 use rototo_api::workspace::RototoWorkspace;
 
 use crate::cluster::page::{held_in_words, short_revision};
 use crate::terminal::style::{BOLD, DIM, GOOD};
+use crate::terminal::wording::plain;
 
 /// Returns the steps of the rollout, with a mark at the present one, and the counts of both parts of the fleet.
 pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
@@ -18,7 +20,7 @@ pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
         let held = status.held.as_ref().map_or_else(String::new, |held| format!("{}\n", held_in_words(held)));
         return format!("no rollout is under way\n{held}");
     };
-    let RolloutStatus { revision, step, next, stable, .. } = rollout;
+    let RolloutStatus { revision, step, next, stable, analysis, .. } = rollout;
     let mut text = format!("{BOLD}{name}{BOLD:#} rolls out {}\n", short_revision(Some(revision)));
     for (index, one) in (0..).zip(steps) {
         let mark = match u32::cmp(&index, step) {
@@ -28,9 +30,19 @@ pub(crate) fn rollout(workspace: &RototoWorkspace) -> String {
         };
         let _ = writeln!(text, "  {mark}  {}", step_in_words(one));
     }
+    for one in analysis {
+        let _ = writeln!(text, "  analysis {}", analysis_in_words(one));
+    }
     let _ = writeln!(text, "  {next} processes run the new revision, {stable} what is published");
     let _ = writeln!(text, "  `rototo promote {name} --step` goes on, `rototo abort {name}` takes it back");
     text
+}
+
+fn analysis_in_words(analysis: &AnalysisStatus) -> String {
+    let AnalysisStatus { name, phase, successful, failed, inconclusive, last } = analysis;
+    let last = last.as_ref().map_or_else(String::new, |last| format!("; the last: {}", plain(last)));
+    let (name, phase) = (plain(name), plain(&phase.to_lowercase()));
+    format!("{name} is {phase}: {successful} successful, {failed} failed, {inconclusive} inconclusive{last}")
 }
 
 fn step_in_words(step: &RolloutStep) -> String {
@@ -70,6 +82,7 @@ mod tests {
         let rolling = workspace(json!({ "rollout": {
             "revision": "main@sha1:4d123d613b6bc220", "step": 2, "steps": 4, "since": "2026-11-20T18:40:00Z",
             "next": "1/2", "stable": "2/2", "promote": "", "abort": "",
+            "analysis": [{ "name": "errors", "phase": "Running", "inconclusive": 1, "last": "no\nseries" }],
         } }));
         assert_eq!(
             unstyled(&rollout(&rolling)),
@@ -78,6 +91,7 @@ mod tests {
              \u{20} done  pause for 120s\n\
              \u{20} now   50 % of the pods\n\
              \u{20}       pause until it is promoted\n\
+             \u{20} analysis errors is running: 0 successful, 0 failed, 1 inconclusive; the last: no\u{fffd}series\n\
              \u{20} 1/2 processes run the new revision, 2/2 what is published\n\
              \u{20} `rototo promote checkout --step` goes on, `rototo abort checkout` takes it back\n"
         );

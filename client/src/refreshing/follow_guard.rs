@@ -28,6 +28,15 @@ impl FollowGuard {
         self.stop.clone()
     }
 
+    /// The application says that it is degraded, with this code, or that it is well.
+    #[cfg_attr(not(feature = "kubernetes"), expect(clippy::unused_self, reason = "no operator listens to this build"))]
+    pub(crate) fn report_health(&self, degraded: Option<String>) {
+        #[cfg(feature = "kubernetes")]
+        self.registration.report_health(degraded);
+        #[cfg(not(feature = "kubernetes"))]
+        drop(degraded);
+    }
+
     #[cfg(feature = "kubernetes")]
     pub(crate) fn registration(&self) -> &Arc<crate::kubernetes::HandleRegistration> {
         &self.registration

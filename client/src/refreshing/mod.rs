@@ -4,6 +4,7 @@
 //! listeners. All of them end with [`FollowGuard`].
 
 pub(crate) mod follow_guard;
+pub(crate) mod health;
 pub(crate) mod options;
 mod start;
 pub(crate) mod typed;
@@ -25,6 +26,7 @@ use crate::environment::from_environment;
 use crate::error::{Error, Result, require_runtime};
 use crate::reading::options::LoadOptions;
 use crate::refreshing::follow_guard::FollowGuard;
+use crate::refreshing::health::Health;
 use crate::refreshing::options::RefreshOptions;
 use crate::refreshing::typed::Typed;
 use crate::workspace::{QualifierResolution, VariableResolution, Workspace};
@@ -340,6 +342,35 @@ impl RefreshingWorkspace {
     fn refresh_failed(&self) -> Error {
         let RefreshStatus { source: source_name, last_error, .. } = self.current.status();
         Error::RefreshFailed { source_name, reason: last_error.unwrap_or_else(|| "it takes too long".to_owned()) }
+    }
+
+    /// Says how the application does with what it runs. The verdict goes with the reports of this process, and holds until
+    /// the next one. While a revision reaches the fleet by steps, an application that becomes degraded after it applied the
+    /// revision takes it back for all. Only an operator listens: for other sources than `kubernetes://`, and without an
+    /// operator, it changes nothing.
+    ///
+    /// Never waits. A process is degraded while one of its handles on the workspace is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use rototo::{RefreshingWorkspace, Workspace};
+    /// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+    /// # let workspace = RefreshingWorkspace::fixed(Workspace::load(directory).await?);
+    /// # let error_rate = 0.2;
+    /// use rototo::Health;
+    ///
+    /// let health = if error_rate < 0.05 { Health::Ok } else { Health::Degraded("error_rate".parse()?) };
+    /// workspace.report_health(health);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report_health(&self, health: Health) {
+        let degraded = match health {
+            Health::Ok => None,
+            Health::Degraded(reason) => Some(reason.to_string()),
+        };
+        self.guard.report_health(degraded);
     }
 
     /// Resolves a variable from the current workspace. For several variables in one request, hold one view from

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use rototo::{RefreshOptions, RefreshStatus, RefreshingWorkspace, ResolveContext, Typed};
+use rototo::{Health, RefreshOptions, RefreshStatus, RefreshingWorkspace, ResolveContext, Typed, Workspace};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -61,6 +61,8 @@ async fn main() -> anyhow::Result<()> {
     let workspace = RefreshingWorkspace::from_env_with_options(options)?;
     let service = Arc::new(Service { policy: workspace.variable(POLICY), workspace });
 
+    tokio::spawn(report_health(service.clone()));
+
     // The service listens before anything is loaded, so that the readiness probe can answer that nothing is.
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(&address).await.with_context(|| format!("listening on {address} failed"))?;
@@ -95,6 +97,32 @@ async fn policy(
 
 async fn state(State(service): State<Arc<Service>>) -> Json<RefreshStatus> {
     Json(service.workspace.status())
+}
+
+/// Says after each change whether the service can work with its policy. While a revision reaches the fleet by steps, the
+/// verdict of one process takes it back for all. A service with an error rate of its own says more.
+async fn report_health(service: Arc<Service>) {
+    let mut changes = service.workspace.changes();
+    loop {
+        if let Ok(health) =
+            service.workspace.current().map_err(anyhow::Error::from).and_then(|view| service.health(&view))
+        {
+            service.workspace.report_health(health);
+        }
+        if changes.next().await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Service {
+    fn health(&self, view: &Workspace) -> anyhow::Result<Health> {
+        let context = ResolveContext::from_json(json!({"service": {"queue_pressure": "low"}, "account": {"id": ""}}))?;
+        let needs = std::env::var("MIN_CONCURRENCY").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        let policy = self.policy.resolve_in(view, &context)?;
+        let enough = policy.value.max_concurrency >= needs;
+        Ok(if enough { Health::Ok } else { Health::Degraded("concurrency_too_low".parse()?) })
+    }
 }
 
 /// Returns the metrics for Prometheus. A service with a metrics library gives it the same pairs.

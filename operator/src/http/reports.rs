@@ -95,7 +95,7 @@ fn parsed(body: &[u8]) -> Result<Report, HttpError> {
     let report: Report = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
     if !plausible(&report) {
         return Err(malformed(
-            "`process` must be a UUID, each `fingerprint` that of a content, each `reason`, `container`, and `version` at most \
+            "`process` must be a UUID, each `fingerprint` that of a content, each `reason` (of `degraded` too), `container`, and `version` at most \
              64 letters, digits, and `_-.+`, and `siblings` at most 32",
         ));
     }
@@ -108,7 +108,8 @@ fn plausible(report: &Report) -> bool {
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
     let next = report.next.as_ref();
-    let reasons = [report.reason.as_ref(), next.and_then(|next| next.reason.as_ref())];
+    let degraded = report.degraded.as_ref().map(|degraded| &degraded.reason);
+    let reasons = [report.reason.as_ref(), next.and_then(|next| next.reason.as_ref()), degraded];
     let codes = [report.container.as_ref(), Some(&report.version)].into_iter().chain(reasons).flatten().all(code);
     let mut fingerprints = report.fingerprint.iter().chain(next.map(|next| &next.fingerprint));
     let fingerprints = fingerprints.all(|text| text.parse::<Fingerprint>().is_ok());

@@ -20,7 +20,7 @@ use kube::runtime::watcher::Event;
 use rototo_api::workspace::RototoWorkspace;
 use rototo_engine::Tree;
 use rototo_protocol::windows::HEARTBEAT;
-use rototo_source::{Limits, Reader, ReaderOptions};
+use rototo_source::{Egress, HttpClient, Limits, Reader, ReaderOptions};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
@@ -31,6 +31,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::analysis::prometheus::Prometheus;
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
 use crate::leader::peers::{PeerProofs, Peers};
@@ -205,7 +206,15 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
-        let context = OperatorContext::new(client, sources, markers, vec![caches.clone()], peers, HEARTBEAT, progress);
+        let context = OperatorContext::new(
+            client.clone(),
+            (sources, Prometheus::new(client, HttpClient::new(Egress::default(), None))),
+            markers,
+            vec![caches.clone()],
+            peers,
+            HEARTBEAT,
+            progress,
+        );
         let context = Arc::new(context);
         context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
         let workspace: RototoWorkspace = serde_json::from_value(json!({

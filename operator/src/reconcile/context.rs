@@ -12,6 +12,7 @@ use rototo_api::workspace::RototoWorkspace;
 use rototo_protocol::fleet::{Moment, Pods};
 use rototo_protocol::plan::{MarkerEntry, MarkerMap};
 
+use crate::analysis::prometheus::Prometheus;
 use crate::fleet::clock;
 use crate::fleet::inheritance::{Handover, Inheritance};
 use crate::fleet::pods::PodSelection;
@@ -39,6 +40,7 @@ use crate::workspace_key::WorkspaceKey;
 pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
+    prometheus: Prometheus,
     markers: Markers,
     statuses: StatusWriter,
     metrics: Metrics,
@@ -64,7 +66,7 @@ impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(
         client: Client,
-        sources: Sources,
+        (sources, prometheus): (Sources, Prometheus),
         markers: Markers,
         caches: Vec<Arc<WatchCaches>>,
         peers: Option<Peers>,
@@ -79,6 +81,7 @@ impl OperatorContext {
             statuses: StatusWriter::new(client.clone()),
             metrics: Metrics::new(sources.load()),
             sources,
+            prometheus,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -109,6 +112,11 @@ impl OperatorContext {
     /// The way to the sources, and to the content that was read from them.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The way to the metrics of rollouts.
+    pub(crate) fn prometheus(&self) -> &Prometheus {
+        &self.prometheus
     }
 
     /// The copies of snapshots on other replicas. `None` if this install has no other replicas.

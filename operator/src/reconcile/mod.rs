@@ -4,6 +4,7 @@
 //! each stage compares what is with what should be; none depends on why it was called. [`workspace_record`] is the
 //! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
+mod analysis;
 pub(crate) mod context;
 mod failures;
 mod hold;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::controller::Action;
 use rototo_api::workspace::RototoWorkspace;
 
+use crate::reconcile::analysis::measure_if_due;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::poll::poll_if_due;
 use crate::reconcile::publish::publish;
@@ -78,6 +80,7 @@ async fn reconcile_workspace(
     let record = context.record(workspace);
     poll_if_due(workspace, &record, context, now);
     publish(workspace, &record, context, term).await;
+    measure_if_due(workspace, &record, context);
     let next = report(workspace, &record, context, term).await;
     context.send_spans(&record);
     let next = next?;

@@ -27,7 +27,13 @@ pub(super) fn held(
     let (reason, annotation, value) = if let Some(held) = record.held() {
         (HeldReason::Shrinks(held.shrink), ANNOTATION_ALLOW_SHRINK, name)
     } else if let Some((held, gate)) = taken_back {
-        (HeldReason::TakenBack(gate), ANNOTATION_ROLLOUT, format!("'retry {name} of={}'", held.updated_at))
+        let analysis = record.analysis.failure(held).cloned();
+        let processes = record.taken_back_for(held);
+        (
+            HeldReason::TakenBack { gate, analysis, processes },
+            ANNOTATION_ROLLOUT,
+            format!("'retry {name} of={}'", held.updated_at),
+        )
     } else {
         (rehearsed?, ANNOTATION_PUBLISH_ANYWAY, name)
     };
@@ -50,6 +56,7 @@ pub(super) fn rollout(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> 
         stage,
         steps: steps(workspace).len(),
         counts: record.stage_counts(),
+        analysis: record.analysis.statuses((next, stage)),
         command: format!("{}{ANNOTATION_ROLLOUT}=", annotate(workspace)),
     })
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rototo_api::UpdatedAt;
 use rototo_api::condition::reason;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
 use rototo_protocol::rollout::Step;
@@ -15,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::fleet::clock;
 use crate::marker::map::WriteError;
 use crate::marker::problem::PublishProblem;
+use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
@@ -194,12 +196,17 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     // Status matters only while nothing is known to be published: otherwise the disk is not asked for its content.
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let (record, steps) = (shared.lock(), steps(workspace));
-    let input = PublishInput { remembered, ..input(workspace, &record, &steps) };
+    let analyses = runs(workspace, &record);
+    let input = PublishInput { remembered, ..input(workspace, &record, (&steps, &analyses)) };
     record.decide(map, input)
 }
 
 /// Returns what a decision about the marker is made from, without what status remembers.
-pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, steps: &'a [Step]) -> PublishInput<'a> {
+pub(super) fn input<'a>(
+    workspace: &RototoWorkspace,
+    record: &WorkspaceRecord,
+    (steps, analyses): (&'a [Step], &'a [AnalysisRun]),
+) -> PublishInput<'a> {
     PublishInput {
         accepted: record.publishable(),
         remembered: None,
@@ -209,6 +216,7 @@ pub(super) fn input<'a>(workspace: &RototoWorkspace, record: &WorkspaceRecord, s
         suspended: workspace.spec.suspend,
         rehearsal: rules(workspace, record),
         steps,
+        analyses,
         request: request(workspace, record),
     }
 }
@@ -264,7 +272,11 @@ fn begin_write(
         return false;
     }
     let pods = context.pods(workspace);
-    shared.lock().begin_write(marked, at, reason, pods)
+    let mut record = shared.lock();
+    if let Some((taken_back, _)) = marked.held {
+        record.note_taken_back(taken_back);
+    }
+    record.begin_write(marked, at, reason, pods)
 }
 
 /// The API server has accepted the write: from now on the fleet is counted against this publish.

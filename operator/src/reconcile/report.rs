@@ -17,6 +17,7 @@ use rototo_protocol::rollout::RolloutDecision;
 
 use crate::fleet::clock;
 use crate::fleet::pods::PodSelection;
+use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::pending::{held, rollout};
 use crate::reconcile::publish::input;
@@ -100,8 +101,9 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let (actual, resource_version) = record.status.actual(workspace);
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
-    let steps = steps(workspace);
-    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &input(workspace, &record, &steps)));
+    let (steps, analyses) = (steps(workspace), runs(workspace, &record));
+    let facts_of_rollout = input(workspace, &record, (&steps, &analyses));
+    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &facts_of_rollout));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
         // The next reconcile carries it out.
@@ -233,7 +235,7 @@ fn next_wake(
     let change = fleet.next_change.into_iter().chain(rehearsal.and_then(|view| view.next_change)).min();
     let change = change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
     let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
-    let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now)];
+    let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now), record.analysis.next_due()];
     let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
 }

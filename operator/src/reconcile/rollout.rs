@@ -17,6 +17,11 @@ pub(super) fn steps(workspace: &RototoWorkspace) -> Vec<Step> {
     rollout.map(|rollout| rollout.steps.iter().map(step).collect()).unwrap_or_default()
 }
 
+/// Returns whether a step is a pause.
+pub(super) fn is_pause(workspace: &RototoWorkspace, step: u32) -> bool {
+    matches!(steps(workspace).get(step as usize), Some(Step::Pause(_)))
+}
+
 fn step(step: &RolloutStep) -> Step {
     match step {
         RolloutStep { pods: Some(pods), .. } => Step::Pods(*pods),

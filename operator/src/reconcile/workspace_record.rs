@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use opentelemetry::trace::SpanContext;
 use rototo_api::condition::reason;
+use rototo_api::convergence::Straggler;
 use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
@@ -20,10 +21,11 @@ use rototo_protocol::fleet::{
 };
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
-use rototo_protocol::rollout::RolloutDecision;
+use rototo_protocol::rollout::{RolloutDecision, StageFacts};
 use rototo_protocol::windows::Windows;
 use rototo_protocol::{Marked, Publish};
 
+use crate::analysis::record::AnalysisRecord;
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
 use crate::reconcile::hold_record::{Held, HoldRecord};
@@ -44,6 +46,10 @@ pub(crate) struct WorkspaceRecord {
     pub(super) marker: MarkerRecord,
     /// The accepted content that is held.
     pub(super) hold: HoldRecord,
+    /// The measurements of the rollout.
+    pub(super) analysis: AnalysisRecord,
+    /// The publish that was taken back last, and the processes for which it was.
+    taken_back: Option<(Publish, Vec<Straggler>)>,
     /// The evidence of who runs what.
     fleet: Fleet,
     /// The status as it was written last.
@@ -105,6 +111,8 @@ impl WorkspaceRecord {
             source: SourceRecord::default(),
             marker: MarkerRecord::default(),
             hold: HoldRecord::default(),
+            analysis: AnalysisRecord::default(),
+            taken_back: None,
             fleet,
             status: StatusRecord::default(),
             traces: ChangeTraces::default(),
@@ -234,6 +242,30 @@ impl WorkspaceRecord {
     /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     pub(super) fn rollout(&self, rehearsal: &RehearsalView, input: &PublishInput<'_>) -> Option<RolloutDecision> {
         self.marker.rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
+    }
+
+    /// The observations about the stage of a rollout.
+    pub(super) fn stage_facts(&self) -> StageFacts {
+        self.fleet.stage_facts(clock::now())
+    }
+
+    /// The pods of the stage, by name.
+    pub(super) fn stage_pods(&self) -> Vec<String> {
+        self.fleet.stage_pods(clock::now())
+    }
+
+    /// This publish is about to be taken back. The evidence for it is gone as soon as it is.
+    pub(super) fn note_taken_back(&mut self, publish: Publish) {
+        if self.taken_back.as_ref().is_none_or(|(before, _)| *before != publish) {
+            let StageFacts { refused, degraded, .. } = self.stage_facts();
+            self.taken_back = Some((publish, [refused, degraded].concat()));
+        }
+    }
+
+    /// Returns the processes for which a publish was taken back, as far as this process knows.
+    pub(super) fn taken_back_for(&self, publish: Publish) -> Vec<Straggler> {
+        let known = self.taken_back.as_ref().filter(|(known, _)| *known == publish);
+        known.map(|(_, processes)| processes.clone()).unwrap_or_default()
     }
 
     /// The counts of both sides of a rollout.

@@ -20,12 +20,13 @@ use futures::FutureExt;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::Client;
-use rototo_source::{FileSources, GitSetup, Limits, Reader, ReaderOptions};
+use rototo_source::{Egress, FileSources, GitSetup, HttpClient, Limits, Reader, ReaderOptions};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
+use crate::analysis::prometheus::Prometheus;
 use crate::http;
 use crate::http::connections::{ConnectionLimits, Listener};
 use crate::http::endpoints::Endpoints;
@@ -99,7 +100,9 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let ApiServer { client, hosts } = connect(options.kubeconfig.as_deref()).await?;
     let host = advertised_host(&options.advertise_url)?;
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
-    let sources = sources(&client, options, hosts, load.clone())?;
+    let egress = egress(options.allows_loopback(), hosts);
+    let prometheus = Prometheus::new(client.clone(), HttpClient::new(egress.clone(), None));
+    let sources = sources(&client, options, egress, load.clone())?;
     let certificates = first_certificates(&client, options, &host, progress).await?;
     let identity = certificates.identity();
     let serving = certificate::serving(&identity).await.map_err(|error| StartError::Listen(options.listen, error))?;
@@ -115,7 +118,8 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
-    let context = OperatorContext::new(client, sources, markers, caches, peers, heartbeat, progress.clone());
+    let context =
+        OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
     let context = context.with_telemetry(telemetry);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
@@ -138,13 +142,8 @@ async fn programs(health: &Health) {
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.
-fn sources(
-    client: &Client,
-    options: &Options,
-    api_server: Vec<(String, u16)>,
-    load: LoadMetrics,
-) -> Result<Sources, StartError> {
-    let reader_options = reader_options(options, api_server);
+fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics) -> Result<Sources, StartError> {
+    let reader_options = reader_options(options, egress);
     let snapshots = Snapshots::new(options.data_dir.join("snapshots"), reader_options.limits.clone());
     let reader = Reader::new(reader_options)?;
     let custom_rules = if options.no_lua {
@@ -156,12 +155,12 @@ fn sources(
 }
 
 /// The options with which this operator reads sources, whose authors need not be its administrators.
-fn reader_options(options: &Options, api_server: Vec<(String, u16)>) -> ReaderOptions {
+fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
     ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),
         jitter: fastrand::f64,
         git: GitSetup::Isolated,
-        egress: egress(options.allows_loopback(), api_server),
+        egress,
         file_sources: if options.allow_file_sources { FileSources::Allowed } else { FileSources::Refused },
         limits: Limits { unpacked_bytes: u64::from(options.max_document_mib) << 20, ..Limits::default() },
         ..ReaderOptions::default()
@@ -312,7 +311,11 @@ mod tests {
             let data = format!("--data-dir={}", data.display());
             let own = ["rototo-operator", "--advertise-url=https://h", "--allow-file-sources", &data];
             let options = Options::try_parse_from(own.iter().chain(more)).unwrap();
-            let error = Reader::new(reader_options(&options, Vec::new())).unwrap().read(&source).await.err();
+            let error = Reader::new(reader_options(&options, egress(options.allows_loopback(), Vec::new())))
+                .unwrap()
+                .read(&source)
+                .await
+                .err();
             error.map(|error| (error.code(), error.is_transient(), error.to_string()))
         };
         let (refusal, transient, text) = code(&[]).await.unwrap();

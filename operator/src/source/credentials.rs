@@ -45,9 +45,11 @@ pub enum SecretError {
     },
     /// The Secret is for other hosts.
     #[error(
-        "the Secret `{name}` of spec.secretRef is not for the host `{host}`: its annotation {ANNOTATION_HOSTS} names {hosts}"
+        "the Secret `{name}` of {field} is not for the host `{host}`: its annotation {ANNOTATION_HOSTS} names {hosts}"
     )]
     OtherHost {
+        /// The field of the spec that names it.
+        field: &'static str,
         /// The Secret's name.
         name: String,
         /// The host of the source.
@@ -66,8 +68,10 @@ pub enum SecretError {
         source: Box<kube::Error>,
     },
     /// The Secret has no usable credentials.
-    #[error("the Secret `{name}` of spec.secretRef can't be used: {source}")]
+    #[error("the Secret `{name}` of {field} can't be used: {source}")]
     Unusable {
+        /// The field of the spec that names it.
+        field: &'static str,
         /// The Secret's name.
         name: String,
         /// The fault in it.
@@ -91,9 +95,24 @@ pub(super) async fn credentials(
     source: &Source,
 ) -> Result<Credentials, SecretError> {
     let Some(SecretRef { name }) = &spec.secret_ref else { return Ok(Credentials::default()) };
-    let secret = read(client, key, "spec.secretRef", name).await?;
-    check_host(&secret, name, source.host())?;
-    Credentials::from_keys(&bytes(secret)).map_err(|source| SecretError::Unusable { name: name.clone(), source })
+    service_credentials(client, key, "spec.secretRef", name, source.host()).await
+}
+
+/// Returns the credentials for `host` in the Secret `name`, which `field` of the spec names.
+pub(crate) async fn service_credentials(
+    client: &Client,
+    key: &WorkspaceKey,
+    field: &'static str,
+    name: &str,
+    host: Option<&str>,
+) -> Result<Credentials, SecretError> {
+    let secret = read(client, key, field, name).await?;
+    check_host(&secret, field, name, host)?;
+    Credentials::from_keys(&bytes(secret)).map_err(|source| SecretError::Unusable {
+        field,
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// Returns the signatures that the source must have; `None` where the spec asks for none.
@@ -141,13 +160,13 @@ fn bytes(secret: Secret) -> BTreeMap<String, Vec<u8>> {
 
 /// Refuses a Secret whose owner says that it is for other hosts. A user who may not read the Secret could otherwise have
 /// it sent to a host of their own.
-fn check_host(secret: &Secret, name: &str, host: Option<&str>) -> Result<(), SecretError> {
+fn check_host(secret: &Secret, field: &'static str, name: &str, host: Option<&str>) -> Result<(), SecretError> {
     let Some(hosts) = secret.annotations().get(ANNOTATION_HOSTS) else { return Ok(()) };
     let host = host.unwrap_or_default();
     if hosts.split(',').any(|allowed| allowed.trim().eq_ignore_ascii_case(host)) {
         return Ok(());
     }
-    Err(SecretError::OtherHost { name: name.to_owned(), host: host.to_owned(), hosts: hosts.clone() })
+    Err(SecretError::OtherHost { field, name: name.to_owned(), host: host.to_owned(), hosts: hosts.clone() })
 }
 
 /// Returns the operator's ServiceAccount as `namespace/name`, for messages.
@@ -168,7 +187,7 @@ mod tests {
         let mut secret = Secret::default();
         secret.metadata.annotations = annotations;
         let source: Source = source.parse().unwrap();
-        check_host(&secret, "rototo-source", source.host()).map_err(|error| error.to_string())
+        check_host(&secret, "spec.secretRef", "rototo-source", source.host()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Derives the conditions, with one function for each. [`conditions`] lists them, and `Ready` follows from the others.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::{
     CONVERGED, LINT_PASSED, PUBLISHED, READY, RECONCILING, SOURCE_READY, STALE, STALLED, reason,
 };
@@ -149,10 +150,21 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
         }
         reason::HELD_BACK => {
             let why = match now {
-                Some(HeldReason::TakenBack(Gate::Aborted)) => "by a person",
-                Some(HeldReason::TakenBack(Gate::Refused)) => "as a process refused it",
-                Some(HeldReason::TakenBack(Gate::Restarted)) => "as a container that ran it ended",
-                _ => "by a gate of its rollout",
+                Some(HeldReason::TakenBack { gate: Gate::Aborted, .. }) => "by a person".to_owned(),
+                Some(HeldReason::TakenBack { gate: Gate::Refused, .. }) => {
+                    format!("as a process refused it{}", in_brackets(&named))
+                }
+                Some(HeldReason::TakenBack { gate: Gate::Degraded, .. }) => {
+                    format!("as an application that ran it became degraded{}", in_brackets(&named))
+                }
+                Some(HeldReason::TakenBack { gate: Gate::Restarted, .. }) => {
+                    "as a container that ran it ended".to_owned()
+                }
+                Some(HeldReason::TakenBack { gate: Gate::Analysis, .. }) => match &held.analysis {
+                    Some(analysis) => format!("as {}", failed_analysis(analysis)),
+                    None => "as an analysis of it failed".to_owned(),
+                },
+                _ => "by a gate of its rollout".to_owned(),
             };
             (reason::HELD_BACK, format!("was taken back {why}, and is held"))
         }
@@ -167,6 +179,19 @@ fn held(facts: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<Condi
     let again = if reason == reason::HELD_BACK { "try it again" } else { "publish it" };
     let message = format!("{revision} {why}; what was published before runs on. To {again}: {release}");
     Some(ConditionState::fails(reason, message))
+}
+
+fn in_brackets(named: &str) -> String {
+    if named.is_empty() { String::new() } else { format!(", {named}") }
+}
+
+fn failed_analysis(analysis: &AnalysisStatus) -> String {
+    let AnalysisStatus { name, successful, failed, inconclusive, last, .. } = analysis;
+    let last = last.as_deref().unwrap_or("unknown");
+    format!(
+        "its analysis {name} failed ({failed} of {} measurements failed, {inconclusive} were inconclusive; the last: {last})",
+        u64::from(*successful) + u64::from(*failed) + u64::from(*inconclusive)
+    )
 }
 
 /// The newest revision waits for processes to prepare it. Like a held one it hinders `Ready` alone.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
 use rototo_api::marker::{Gate, Stage};
 use rototo_api::workspace::{RototoWorkspaceSpec, RototoWorkspaceStatus, Straggler};
@@ -74,6 +75,8 @@ pub struct RolloutInput {
     pub steps: usize,
     /// The counts of both sides.
     pub counts: StageCounts,
+    /// The measurements of this step.
+    pub analysis: Vec<AnalysisStatus>,
     /// The command that sets the annotation `rototo.dev/rollout`, without its value.
     pub command: String,
 }
@@ -98,7 +101,14 @@ pub enum HeldReason {
         processes: Vec<Straggler>,
     },
     /// It was taken back during its rollout.
-    TakenBack(Gate),
+    TakenBack {
+        /// The gate that it did not pass.
+        gate: Gate,
+        /// The analysis that failed, if that is known.
+        analysis: Option<AnalysisStatus>,
+        /// The first ten processes, by name, for which it was taken back, if they are known.
+        processes: Vec<Straggler>,
+    },
 }
 
 impl HeldReason {
@@ -109,7 +119,7 @@ impl HeldReason {
             Self::Shrinks(_) => reason::SHRINK_HELD,
             Self::Refused { .. } => reason::REFUSED_IN_REHEARSAL,
             Self::Incomplete { .. } => reason::REHEARSAL_INCOMPLETE,
-            Self::TakenBack(_) => reason::HELD_BACK,
+            Self::TakenBack { .. } => reason::HELD_BACK,
         }
     }
 }

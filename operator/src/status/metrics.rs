@@ -16,6 +16,7 @@ use rototo_source::{GitRequest, Reader};
 use crate::load::metrics::LoadMetrics;
 use crate::source::poll::{PollError, PollResult};
 use crate::workspace_key::WorkspaceKey;
+use rototo_protocol::analysis::Outcome;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
 
 /// The buckets of durations, in seconds: from five milliseconds to a minute and a half.
@@ -30,6 +31,7 @@ pub struct Metrics {
     verified: Family<WorkspaceLabels, Gauge>,
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
+    measurements: Family<OutcomeLabels, Counter>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -120,6 +122,8 @@ impl Metrics {
         registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
         let held = Family::default();
         registry.register("workspace_held", "1 where the newest revision is held, and else 0", held.clone());
+        let measurements = Family::default();
+        registry.register("analysis_measurements", "Measurements of analyses, by outcome", measurements.clone());
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
@@ -169,6 +173,7 @@ impl Metrics {
             verified,
             stale,
             held,
+            measurements,
             publishes,
             publish_refused,
             put_back,
@@ -296,6 +301,16 @@ impl Metrics {
     /// The newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
+    }
+
+    /// A measurement of an analysis has ended.
+    pub(crate) fn measured(&self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Successful => "successful",
+            Outcome::Failed => "failed",
+            Outcome::Inconclusive => "inconclusive",
+        };
+        self.measurements.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A workspace is gone.

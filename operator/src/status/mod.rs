@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rototo_api::analysis::AnalysisStatus;
 use rototo_api::condition::reason;
+use rototo_api::marker::Gate;
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{
     FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic, RejectedStatus,
@@ -155,10 +157,20 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
     }
     let held = facts.held.as_ref()?;
     let same = before.filter(|before| before.revision == held.revision && before.reason == held.reason.name());
+    // An operator that was restarted knows the gate from the marker, and everything else from the status alone.
     let (removes, processes) = match &held.reason {
         HeldReason::Shrinks(shrink) => (u32::try_from(shrink.removed).unwrap_or(u32::MAX), Vec::new()),
         HeldReason::Refused { processes } | HeldReason::Incomplete { processes, .. } => (0, processes.clone()),
-        HeldReason::TakenBack(_) => (0, Vec::new()),
+        HeldReason::TakenBack { processes, .. } if processes.is_empty() => {
+            (0, same.map(|before| before.processes.clone()).unwrap_or_default())
+        }
+        HeldReason::TakenBack { processes, .. } => (0, processes.clone()),
+    };
+    let analysis = match &held.reason {
+        HeldReason::TakenBack { gate: Gate::Analysis, analysis, .. } => {
+            analysis.as_ref().map(measured).or_else(|| same.and_then(|before| before.analysis.clone()))
+        }
+        _ => None,
     };
     Some(HeldStatus {
         revision: held.revision.clone(),
@@ -166,13 +178,14 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
         reason: held.reason.name().to_owned(),
         removes,
         processes,
+        analysis,
         since: same.map_or(Time(facts.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
 }
 
 fn rollout(rollout: &RolloutInput) -> RolloutStatus {
-    let RolloutInput { revision, stage, steps, counts, command } = rollout;
+    let RolloutInput { revision, stage, steps, counts, analysis, command } = rollout;
     let count = |side: StageCount| format!("{}/{}", side.applied, side.intended);
     RolloutStatus {
         revision: bounded(revision, REVISION),
@@ -181,9 +194,15 @@ fn rollout(rollout: &RolloutInput) -> RolloutStatus {
         since: Time(stage.since),
         next: count(counts.next),
         stable: count(counts.stable),
+        analysis: analysis.iter().map(measured).collect(),
         promote: format!("{command}'promote {} step={}'", commit(revision), stage.step),
         abort: format!("{command}'abort {}'", commit(revision)),
     }
+}
+
+fn measured(analysis: &AnalysisStatus) -> AnalysisStatus {
+    let last = analysis.last.as_deref().map(|last| bounded(last, FINDING));
+    AnalysisStatus { last, ..analysis.clone() }
 }
 
 /// Returns the commit of a revision, or the fingerprint where there is none.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use rototo_api::evidence::{FleetEvidence, PodReference, ProcessEvidence};
-use rototo_api::fleet::Report;
+use rototo_api::fleet::{Degradation, Report};
 
 use super::process::{Process, ProcessId};
 use super::{Fleet, FleetStart, Moment, ReportedPreparation, last_report};
@@ -55,6 +55,7 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         .pod
         .as_ref()
         .map(|uid| PodReference { name: process.pod_name.clone().unwrap_or_default(), uid: uid.clone() });
+    let degraded = process.last_report.degraded.as_ref();
     let report = Report {
         process: id.process.clone(),
         sequence: process.sequence,
@@ -67,6 +68,9 @@ fn evidence_of(id: &ProcessId, process: &Process, now: Moment) -> ProcessEvidenc
         reason: process.last_report.reason.clone(),
         prepares: process.last_report.prepares,
         next: process.last_report.next.as_ref().map(ReportedPreparation::to_report),
+        // Only their order is known, and only it counts.
+        degraded: degraded.map(|degraded| Degradation { reason: degraded.reason.clone(), ms_ago: 0 }),
+        applied_ms_ago: degraded.filter(|degraded| degraded.since_applied).map(|_| 0),
         ..Report::default()
     };
     ProcessEvidence {

@@ -48,7 +48,7 @@ use crate::Publish;
 use crate::windows::Windows;
 
 use cohort::{Cohort, Member};
-use process::{LastReport, Liveness, Process};
+use process::{LastReport, Liveness, Process, ReportedDegradation};
 use rehearsal::{Rehearsal, ReportedPreparation};
 
 pub use cohort::{Millis, PublishTimes};
@@ -527,5 +527,6 @@ fn last_report(report: &Report) -> LastReport {
         reason: report.reason.clone(),
         prepares: report.prepares,
         next: ReportedPreparation::of(report),
+        degraded: ReportedDegradation::of(report),
     }
 }

@@ -56,6 +56,25 @@ pub(super) struct LastReport {
     pub(super) prepares: bool,
     /// What it reports about the announced publish.
     pub(super) next: Option<ReportedPreparation>,
+    /// The application's verdict that it is degraded.
+    pub(super) degraded: Option<ReportedDegradation>,
+}
+
+/// The verdict of an application that it is degraded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ReportedDegradation {
+    /// A code of the application.
+    pub(super) reason: String,
+    /// True if it became degraded after it had applied what it runs. Both times are by the clock of the process.
+    pub(super) since_applied: bool,
+}
+
+impl ReportedDegradation {
+    pub(super) fn of(report: &Report) -> Option<Self> {
+        let degraded = report.degraded.as_ref()?;
+        let since_applied = report.applied_ms_ago.is_some_and(|applied| degraded.ms_ago <= applied);
+        Some(Self { reason: degraded.reason.clone(), since_applied })
+    }
 }
 
 impl LastReport {
@@ -68,9 +87,10 @@ impl LastReport {
         Self { next: self.next.or_else(|| refusal.cloned()), ..self }
     }
 
-    /// Returns whether another report says something else about what the process runs.
+    /// Returns whether another report says something else about what the process runs, or how it runs.
     pub(super) fn differs_from(&self, other: &Self) -> bool {
-        (self.state, &self.publish, &self.reason) != (other.state, &other.publish, &other.reason)
+        let said = |report: &Self| (report.state, report.publish, report.reason.clone(), report.degraded.clone());
+        said(self) != said(other)
     }
 }
 
@@ -139,7 +159,14 @@ impl Process {
         Self {
             pod_name,
             sequence: None,
-            last_report: LastReport { state: report.state, publish: None, reason: None, prepares: false, next: None },
+            last_report: LastReport {
+                state: report.state,
+                publish: None,
+                reason: None,
+                prepares: false,
+                next: None,
+                degraded: None,
+            },
             last_report_at: now,
             promised: now,
             was_there: None,
@@ -176,6 +203,12 @@ impl Process {
     /// Returns whether it resolves from this content, under whatever name.
     pub(super) fn resolves(&self, content: Fingerprint) -> bool {
         self.last_report.publish.is_some_and(|publish| publish.fingerprint == content && self.runs(&publish))
+    }
+
+    /// Returns the code for which it is degraded since it applied `publish`, if it runs that.
+    pub(super) fn degraded_by(&self, publish: &Publish) -> Option<&str> {
+        let degraded = self.last_report.degraded.as_ref().filter(|degraded| degraded.since_applied)?;
+        self.runs(publish).then_some(&degraded.reason)
     }
 
     /// Returns whether it refuses `publish`. The refusal of an older publish does not count. A process that can't read

@@ -93,20 +93,12 @@ impl Fleet {
     pub fn stage_facts(&self, now: Moment) -> StageFacts {
         let Some(marked) = self.marked() else { return StageFacts::default() };
         let Some(next) = marked.next else { return StageFacts::default() };
-        // A pod all of whose processes are of clients that can't be in a stage is left out. One that has not reported counts.
-        let able = |uid: &str| {
-            let mut counted = self.of_pod(Some(uid)).filter(|(id, process)| self.liveness(id, process, now).counts());
-            let first = counted.next();
-            first.is_none_or(|(_, process)| {
-                process.last_report.prepares || counted.any(|(_, process)| process.last_report.prepares)
-            })
-        };
-        let pods = self.pods.expected().filter(|(uid, _)| able(uid));
-        let mut pods: Vec<u64> = pods.map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
+        let mut pods: Vec<u64> = self.able_pods(now).map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
         pods.sort_unstable();
         let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
         let Some(stage) = marked.stage else { return unstaged };
         let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
+        let mut degraded = Vec::new();
         for (id, process) in &self.processes {
             let liveness = self.liveness(id, process, now);
             if !liveness.counts() || intended(&marked, id, process) != next {
@@ -119,15 +111,44 @@ impl Fleet {
                     process.last_report.reason.as_deref(),
                 ));
             }
+            if let Some(reason) = process.degraded_by(&next) {
+                degraded.push(Straggler::degraded(name(id, process.pod_name.as_deref()).to_owned(), reason));
+            }
             let runs = process.applied.is_some() && liveness == Liveness::Live;
             applied |= runs;
             behind |= !runs;
         }
         behind |= self.unreported(now).iter().any(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
-        refused.sort_by(|a, b| a.name.cmp(&b.name));
-        refused.truncate(NAMED);
+        for named in [&mut refused, &mut degraded] {
+            named.sort_by(|a, b| a.name.cmp(&b.name));
+            named.truncate(NAMED);
+        }
         let restarted = self.restarted_since(&stage, next, stage.since);
-        StageFacts { converged: applied && !behind, refused, restarted, ..unstaged }
+        StageFacts { converged: applied && !behind, refused, degraded, restarted, ..unstaged }
+    }
+
+    /// Returns the pods that can be in a stage. A pod all of whose processes are of clients that can't is left out. One that
+    /// has not reported counts.
+    fn able_pods(&self, now: Moment) -> impl Iterator<Item = (&str, &Pod)> {
+        let able = move |uid: &str| {
+            let mut counted = self.of_pod(Some(uid)).filter(|(id, process)| self.liveness(id, process, now).counts());
+            let first = counted.next();
+            first.is_none_or(|(_, process)| {
+                process.last_report.prepares || counted.any(|(_, process)| process.last_report.prepares)
+            })
+        };
+        self.pods.expected().filter(move |(uid, _)| able(uid))
+    }
+
+    /// Returns the names of the pods of the stage, sorted.
+    #[must_use]
+    pub fn stage_pods(&self, now: Moment) -> Vec<String> {
+        let staged = self.marked().and_then(|marked| marked.next.zip(marked.stage));
+        let Some((next, stage)) = staged else { return Vec::new() };
+        let members = self.able_pods(now).filter(|(uid, _)| includes(&stage, next.fingerprint, Some(uid)));
+        let mut names: Vec<String> = members.map(|(_, pod)| pod.name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// Returns the names of the pods of the stage in which a container ended since a time, by the clock of the node.

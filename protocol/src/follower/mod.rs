@@ -76,6 +76,8 @@ pub enum FollowerEvent {
     Answered(ReportResponse),
     /// The operator did not take the report.
     ReportFailed(Fault),
+    /// The application says that it is degraded, with this code, or that it is well.
+    HealthReported(Option<String>),
     /// The application requests a refresh.
     RefreshRequested,
     /// The time of [`FollowerState::wake_at`] has come.
@@ -179,6 +181,8 @@ pub struct FollowerState {
     /// The time at which the running content becomes stale.
     fresh_until: Duration,
     report: Reporting,
+    /// The code for which the application says that it is degraded.
+    degraded: Option<String>,
     /// The time at which the disk cache is used, if no marker is seen before.
     recall_due: Option<Duration>,
 }
@@ -248,6 +252,7 @@ impl FollowerState {
             stale_after,
             fresh_until: stale_after.unwrap_or(STALE_AFTER),
             report: Reporting::default(),
+            degraded: None,
             recall_due: (disk == DiskCache::Enabled).then_some(RECALL_AFTER),
         }
     }
@@ -268,6 +273,7 @@ pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (
         FollowerEvent::Answered(answer) => state.take_answer(answer, tick, &mut actions),
         FollowerEvent::ReportFailed(fault) => state.report.failed(fault, tick),
         FollowerEvent::RefreshRequested => state.refresh_now(tick),
+        FollowerEvent::HealthReported(degraded) => state.degraded = degraded,
         FollowerEvent::Timer => {}
     }
     state.reconcile_desired(tick, &mut actions);

@@ -22,13 +22,15 @@ pub struct ReportedState {
     pub prepares: bool,
     /// The announced publish, once it is prepared or refused, or is in trouble.
     pub next: Option<ReportedNext>,
+    /// The code for which the application says that it is degraded.
+    pub degraded: Option<String>,
 }
 
 impl ReportedState {
     /// Returns the state of a handle that runs nothing.
     #[must_use]
     pub fn without_content(state: ProcessState) -> Self {
-        Self { state, publish: None, reason: None, prepares: false, next: None }
+        Self { state, publish: None, reason: None, prepares: false, next: None, degraded: None }
     }
 }
 
@@ -65,8 +67,10 @@ pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter
     let mut open = handles.clone().filter(|reported| reported.state != ProcessState::Draining);
     let (prepares, next) =
         (open.clone().next().is_some() && open.all(|reported| reported.prepares), combine_next(handles.clone()));
+    // A process is degraded while one of its handles is.
+    let degraded = handles.clone().find_map(|reported| reported.degraded.clone());
     if worst.state == ProcessState::Rejected {
-        return Some(ReportedState { prepares, next, ..worst.clone() });
+        return Some(ReportedState { prepares, next, degraded, ..worst.clone() });
     }
     let resolving =
         handles.filter(|reported| reported.state != ProcessState::Draining).map(|reported| reported.publish);
@@ -76,7 +80,7 @@ pub fn combine<'a>(handles: impl IntoIterator<Item = &'a ReportedState, IntoIter
     let differ = resolving.filter(|publish| *publish != oldest).count() > 0;
     let on_the_way = severity(worst.state) >= severity(ProcessState::Pending);
     let state = if differ && !on_the_way { ProcessState::Pending } else { worst.state };
-    Some(ReportedState { state, publish: oldest, reason: worst.reason, prepares, next })
+    Some(ReportedState { state, publish: oldest, reason: worst.reason, prepares, next, degraded })
 }
 
 /// Returns the state of the announced publish in all handles: the worst one, and nothing while a handle has nothing to
@@ -110,7 +114,8 @@ impl FollowerState {
     pub fn reported(&self, now: Duration) -> ReportedState {
         let running = self.running;
         let (prepares, next) = (self.prepares(), self.reported_next());
-        let says = |state, publish, reason| ReportedState { state, publish, reason, prepares, next };
+        let degraded = self.degraded.clone();
+        let says = |state, publish, reason| ReportedState { state, publish, reason, prepares, next, degraded };
         match &self.desired {
             Desired::Unreadable { fault, .. } => says(ProcessState::Rejected, None, Some(fault.code)),
             Desired::Nothing(_) if running.is_some() => says(ProcessState::Orphaned, running, None),

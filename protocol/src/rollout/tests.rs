@@ -82,6 +82,36 @@ fn a_part_of_the_fleet_that_fails_takes_it_back_for_all() {
     let facts = StageFacts { restarted: vec!["p".to_owned()], ..converged() };
     let expected = RolloutDecision::TakeBack(GateFailure::Restarted(vec!["p".to_owned()]));
     assert_eq!(decides(stage(3, TENTH), &facts, None, 99), expected);
+    let degraded = vec![Straggler::degraded("p".to_owned(), "error_rate")];
+    let facts = StageFacts { degraded: degraded.clone(), ..converged() };
+    let expected = RolloutDecision::TakeBack(GateFailure::Degraded(degraded));
+    assert_eq!(decides(stage(3, TENTH), &facts, Some(Request::Hold), 99), expected);
+}
+
+#[test]
+fn no_step_ends_before_its_analyses_have_passed() {
+    let measuring = StageFacts { analysis: AnalysisState::Measuring, ..converged() };
+    for stage in [stage(0, TENTH), stage(1, TENTH), stage(4, TENTH)] {
+        assert_eq!(decides(stage, &measuring, None, 99), STAY, "{stage:?}");
+    }
+    // A person goes past it.
+    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Request::PromoteStep(1)), 99), enters(2, 99, WHOLE / 2));
+    assert_eq!(decides(stage(1, TENTH), &measuring, Some(Request::Promote), 99), RolloutDecision::Publish);
+    // With nobody in the stage there is nothing to measure.
+    let steps = [Step::Weight(0), Step::Pods(1)];
+    assert_eq!(decide(&steps, stage(0, 0), &measuring, None, at(9)), enters(1, 9, 6));
+    let nobody = StageFacts { pods: Vec::new(), ..measuring };
+    assert_eq!(decides(stage(0, TENTH), &nobody, None, 9), enters(1, 9, TENTH));
+}
+
+#[test]
+fn a_failed_analysis_takes_the_content_back() {
+    let failed = StageFacts { analysis: AnalysisState::Failed, ..pods() };
+    for request in [None, Some(Request::Hold), Some(Request::PromoteStep(1))] {
+        let expected = RolloutDecision::TakeBack(GateFailure::Analysis);
+        assert_eq!(decides(stage(1, TENTH), &failed, request, 99), expected);
+    }
+    assert_eq!(decides(None, &failed, None, 1), enters(0, 1, TENTH));
 }
 
 #[test]

@@ -119,6 +119,7 @@ impl World {
             suspended: false,
             rehearsal: rules,
             steps: &[],
+            analyses: &[],
             request: None,
         };
         let plan = publisher.decide(fleet, map, facts, now, wall);

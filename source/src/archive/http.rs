@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
 use hyper::http::uri::Authority;
 use hyper::http::{HeaderMap, HeaderValue, header};
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use rototo_engine::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -24,10 +20,10 @@ use crate::error::ArchiveFault;
 use crate::hosts::{BackedOff, HostFailure, Hosts, retry_after};
 use crate::limits::Limits;
 use crate::pinned_source::Version;
+use crate::request::{Tls, authorization, exchange, secure};
 use crate::spec::RemoteUrl;
 
 use crate::archive::redirect::{MAX_STEPS, follow};
-use crate::archive::tls::{Tls, secure};
 
 /// A client for one archive.
 pub(super) struct Http {
@@ -175,20 +171,9 @@ impl Http {
         let config = if own { &self.tls.own } else { &self.tls.other };
         let connected = self.routes.connect(&authority, || Ok(self.tls.other.clone())).await;
         let stream: Box<dyn Connection> = connected.map_err(|fault| without_wait(fault.into()))?;
-        let stream = TokioIo::new(secure(stream, &authority, config.clone()).await.map_err(without_wait)?);
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| without_wait(broken(&error)))?;
-        let exchange = async move {
-            let response = sender.send_request(request).await.map_err(|error| without_wait(broken(&error)))?;
-            self.judge(url, response, directory).await
-        };
-        let (mut exchange, mut connection) = (pin!(exchange), pin!(connection));
-        tokio::select! {
-            biased;
-            step = &mut exchange => return step,
-            // Bytes that arrived before the connection ended are still to be read, and the exchange reports the fault.
-            _ = &mut connection => {}
-        }
-        exchange.await
+        let stream = secure(stream, &authority, config.clone()).await.map_err(without_wait)?;
+        let step = exchange(stream, request, |response| self.judge(url, response, directory)).await;
+        step.unwrap_or_else(|error| Err(without_wait(broken(&error))))
     }
 
     fn request(
@@ -206,7 +191,7 @@ impl Http {
         let headers = request.headers_mut();
         // Credentials are for the host of the source, and not for one that it redirects to.
         if let Some(login) = self.login.as_ref().filter(|_| own) {
-            headers.insert(header::AUTHORIZATION, authorization(login)?);
+            headers.insert(header::AUTHORIZATION, authorization(login).ok_or(ArchiveFault::UnusableCredentials)?);
         }
         if let Some(Validators { etag, last_modified }) = known {
             headers.extend(etag.clone().map(|etag| (header::IF_NONE_MATCH, etag)));
@@ -284,19 +269,6 @@ impl Http {
 fn begins_a_web_page(bytes: &[u8]) -> bool {
     let start = bytes.trim_ascii_start().to_ascii_lowercase();
     [&b"<!doctype html"[..], b"<html"].iter().any(|tag| start.starts_with(tag))
-}
-
-fn authorization(login: &Login) -> Result<HeaderValue, ArchiveFault> {
-    let text = match login {
-        Login::Bearer(token) => format!("Bearer {}", token.reveal()),
-        Login::Basic { username, password } => {
-            let pair = format!("{}:{}", username.reveal(), password.reveal());
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-        }
-    };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| ArchiveFault::UnusableCredentials)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn validators(headers: &HeaderMap) -> Validators {

@@ -7,7 +7,6 @@
 mod entries;
 mod http;
 mod redirect;
-mod tls;
 mod unpack;
 
 use std::collections::HashMap;

@@ -7,6 +7,8 @@ mod egress;
 mod folded;
 mod git;
 mod layers;
+#[cfg(feature = "archives")]
+mod request;
 mod signature;
 
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub use crate::error::egress::{RefusedAddress, RefusedBecause};
 pub(crate) use crate::error::folded::folded;
 pub use crate::error::git::GitFault;
 pub use crate::error::layers::LayerFault;
+#[cfg(feature = "archives")]
+pub use crate::error::request::RequestFault;
 pub use crate::error::signature::SignatureFault;
 
 /// A source that could not be pinned or read.

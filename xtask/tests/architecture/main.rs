@@ -35,8 +35,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERY_LIBRARY: &[&str] =
     &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
 
-const CLI_LIBRARIES: &[&str] =
-    &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua", "rototo-lsp"];
+const CLI_LIBRARIES: &[&str] = &[
+    "rototo-engine",
+    "rototo-source",
+    "rototo-api",
+    "rototo-connection",
+    "rototo-protocol",
+    "rototo-lua",
+    "rototo-lsp",
+];
 
 /// The packages that may depend on a foreign crate. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[

@@ -43,7 +43,7 @@ use crate::kubernetes::following::last_observed::LastObserved;
 use crate::kubernetes::following::snapshots::{LoadError, Loaded, SnapshotLoader};
 use crate::kubernetes::following::target::FollowTarget;
 use crate::kubernetes::reporting::drained::{Drained, REPEATED_AFTER};
-use crate::kubernetes::reporting::handles::{CombinedState, FollowedWorkspace, HandleRegistration};
+use crate::kubernetes::reporting::handles::{CombinedState, Degraded, FollowedWorkspace, HandleRegistration};
 use crate::kubernetes::reporting::siblings::Siblings;
 use crate::kubernetes::{PATH, reporting};
 use crate::workspace::Workspace;
@@ -72,6 +72,9 @@ pub(super) struct Follower {
     current: Arc<Current>,
     doorbell: Arc<Doorbell>,
     registration: Arc<HandleRegistration>,
+    health: watch::Receiver<Option<Degraded>>,
+    /// The time since which the application is degraded, as the state knows it.
+    degraded: Option<Instant>,
     siblings: Siblings,
     watch_cache: watch::Receiver<WatchCache>,
     last_observed: LastObserved,
@@ -123,6 +126,8 @@ impl Follower {
         Self {
             state,
             loader: Arc::new(loader),
+            health: registration.health(),
+            degraded: None,
             registration,
             siblings: Siblings::default(),
             target,
@@ -174,7 +179,7 @@ impl Follower {
         // Nothing needs content that this step neither swapped in nor holds.
         self.loaded = None;
         self.held = self.held.take().filter(|held| Some(held.fingerprint()) == self.state.held());
-        self.registration.update(self.state.reported(self.now()), self.applied);
+        self.registration.update(self.state.reported(self.now()), self.applied, self.degraded);
         if reports {
             self.begin_report();
         }
@@ -226,8 +231,15 @@ impl Follower {
                 self.waiting.push((request, self.state.running()));
                 vec![FollowerEvent::RefreshRequested]
             }
+            Ok(()) = self.health.changed() => vec![self.health_reported()],
             () = timer => vec![FollowerEvent::Timer],
         }
+    }
+
+    fn health_reported(&mut self) -> FollowerEvent {
+        let health = self.health.borrow_and_update().clone();
+        self.degraded = health.as_ref().map(|degraded| degraded.since);
+        FollowerEvent::HealthReported(health.map(|degraded| degraded.reason))
     }
 
     fn watch_events(&mut self) -> Vec<FollowerEvent> {

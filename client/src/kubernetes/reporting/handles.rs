@@ -11,6 +11,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use rototo_api::fleet::ProcessState;
 use rototo_protocol::Publish;
 use rototo_protocol::follower::{ReportedState, combine};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The workspace that a handle follows.
@@ -24,7 +25,20 @@ pub(crate) struct FollowedWorkspace {
 
 /// The registration of one handle among the handles of this process. Dropping it removes the handle.
 #[derive(Debug, Default)]
-pub(crate) struct HandleRegistration(OnceLock<(FollowedWorkspace, u64)>);
+pub(crate) struct HandleRegistration {
+    entered: OnceLock<(FollowedWorkspace, u64)>,
+    /// The application may speak before the handle begins to follow.
+    degraded: watch::Sender<Option<Degraded>>,
+}
+
+/// The application's verdict that it is degraded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Degraded {
+    /// A code of the application.
+    pub(in crate::kubernetes) reason: String,
+    /// The time since which it is degraded, whatever the reason was at first.
+    pub(in crate::kubernetes) since: Instant,
+}
 
 /// The combined state of all handles at one moment, as a report contains it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +46,8 @@ pub(crate) struct CombinedState {
     pub(super) reported: ReportedState,
     /// The time since which all handles run the publish of `reported`; `None` if one of them does not.
     pub(super) applied: Option<Instant>,
+    /// The time since which a handle is degraded, if one is.
+    pub(super) degraded: Option<Instant>,
     /// The number of handles.
     pub(super) handles: u32,
     /// The number of this combined state in this process. Later moments have higher numbers.
@@ -45,10 +61,11 @@ impl CombinedState {
     }
 }
 
-/// The state of one handle, and its last applied publish with the time of the swap.
+/// The state of one handle, its last applied publish with the time of the swap, and the time since which it is degraded.
 struct HandleState {
     reported: ReportedState,
     applied: Option<(Publish, Instant)>,
+    degraded: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -70,21 +87,45 @@ fn handles() -> MutexGuard<'static, Handles> {
 impl HandleRegistration {
     /// Adds the handle, which begins to follow and resolves nothing yet.
     pub(crate) fn enter(&self, followed: FollowedWorkspace) {
-        self.0.get_or_init(|| handles().open(followed));
+        self.entered.get_or_init(|| handles().open(followed));
+    }
+
+    /// The application says that it is degraded, with this code, or that it is well.
+    pub(crate) fn report_health(&self, degraded: Option<String>) {
+        self.degraded.send_if_modified(|known| {
+            let since = known.as_ref().map_or_else(Instant::now, |known| known.since);
+            let now = degraded.map(|reason| Degraded { reason, since });
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
+    }
+
+    /// Returns the application's verdict, now and from now on.
+    pub(crate) fn health(&self) -> watch::Receiver<Option<Degraded>> {
+        let mut health = self.degraded.subscribe();
+        // What was said before is new to the follower.
+        health.mark_changed();
+        health
     }
 
     /// Records the state of the handle. The caller has already swapped, and has not reported yet.
-    pub(crate) fn update(&self, reported: ReportedState, applied: Option<(Publish, Instant)>) {
-        let Some((followed, id)) = self.0.get() else { return };
+    pub(crate) fn update(
+        &self,
+        reported: ReportedState,
+        applied: Option<(Publish, Instant)>,
+        degraded: Option<Instant>,
+    ) {
+        let Some((followed, id)) = self.entered.get() else { return };
         let mut handles = handles();
         if let Some(handle) = handles.followed.get_mut(followed).and_then(|all| all.get_mut(id)) {
-            *handle = HandleState { reported, applied };
+            *handle = HandleState { reported, applied, degraded };
         }
     }
 
     /// Returns the combined state for a report; `None` if the handle never began to follow.
     pub(crate) fn combined(&self) -> Option<CombinedState> {
-        let (followed, _) = self.0.get()?;
+        let (followed, _) = self.entered.get()?;
         Some(handles().combined(followed))
     }
 
@@ -92,7 +133,7 @@ impl HandleRegistration {
     /// the other handles, or that the process drains if there are none. Returns `None` if the handle was removed
     /// before.
     pub(crate) fn leave(&self) -> Option<CombinedState> {
-        let (followed, id) = self.0.get()?;
+        let (followed, id) = self.entered.get()?;
         let mut handles = handles();
         handles.close(followed, *id).then(|| handles.combined(followed))
     }
@@ -100,7 +141,7 @@ impl HandleRegistration {
     /// Returns the combined state of a process that has drained; `None` if another handle left later, or has been
     /// added.
     pub(crate) fn drained(&self) -> Option<CombinedState> {
-        let (followed, id) = self.0.get()?;
+        let (followed, id) = self.entered.get()?;
         let mut handles = handles();
         (handles.drained.get(followed) == Some(id)).then(|| handles.combined(followed))
     }
@@ -108,7 +149,7 @@ impl HandleRegistration {
 
 impl Drop for HandleRegistration {
     fn drop(&mut self) {
-        if let Some((followed, id)) = self.0.get() {
+        if let Some((followed, id)) = self.entered.get() {
             handles().close(followed, *id);
         }
     }
@@ -120,7 +161,7 @@ impl Handles {
         let reported = ReportedState::without_content(ProcessState::Starting);
         self.drained.remove(&followed);
         let all = self.followed.entry(followed.clone()).or_default();
-        all.insert(self.opened, HandleState { reported, applied: None });
+        all.insert(self.opened, HandleState { reported, applied: None, degraded: None });
         (followed, self.opened)
     }
 
@@ -143,6 +184,7 @@ impl Handles {
         let reported = combine(all.values().map(|handle| &handle.reported)).unwrap_or(drained);
         CombinedState {
             applied: applied(all, &reported),
+            degraded: all.values().filter_map(|handle| handle.degraded).min(),
             reported,
             handles: u32::try_from(all.len()).unwrap_or(u32::MAX),
             sequence: self.reports,
@@ -194,13 +236,13 @@ mod tests {
     }
 
     fn applies(registration: &HandleRegistration, named: &str, at: Instant) {
-        registration.update(reported(ProcessState::Applied, named), Some((publish(named), at)));
+        registration.update(reported(ProcessState::Applied, named), Some((publish(named), at)), None);
     }
 
     #[test]
     fn a_refusal_of_one_handle_is_in_every_report_until_that_handle_leaves() {
         let (first, second) = (opened("refusal"), opened("refusal"));
-        first.update(reported(ProcessState::Rejected, "b@2"), Some((publish("a@1"), Instant::now())));
+        first.update(reported(ProcessState::Rejected, "b@2"), Some((publish("a@1"), Instant::now())), None);
         applies(&second, "b@2", Instant::now());
         for registration in [&first, &second] {
             let combined = registration.combined().unwrap();
@@ -209,6 +251,42 @@ mod tests {
         }
         let combined = first.leave().unwrap();
         assert_eq!((combined.reported, combined.handles), (reported(ProcessState::Applied, "b@2"), 1));
+    }
+
+    #[test]
+    fn a_process_is_degraded_since_the_first_of_its_handles_and_while_one_is() {
+        let (first, second) = (opened("degraded"), opened("degraded"));
+        let degraded = |registration: &HandleRegistration, since| {
+            let state = ReportedState { degraded: Some("errors".to_owned()), ..reported(ProcessState::Applied, "a@1") };
+            registration.update(state, None, Some(since));
+        };
+        let (early, late) = (Instant::now(), Instant::now() + Duration::from_secs(5));
+        degraded(&first, late);
+        degraded(&second, early);
+        let combined = first.combined().unwrap();
+        assert_eq!((combined.reported.degraded.as_deref(), combined.degraded), (Some("errors"), Some(early)));
+        applies(&second, "a@1", early);
+        assert_eq!(first.combined().unwrap().degraded, Some(late));
+        applies(&first, "a@1", early);
+        let combined = first.combined().unwrap();
+        assert_eq!((combined.reported.degraded, combined.degraded), (None, None));
+    }
+
+    #[test]
+    fn an_application_stays_degraded_since_it_first_said_so() {
+        let registration = HandleRegistration::default();
+        registration.report_health(Some("errors".to_owned()));
+        let mut health = registration.health();
+        let first = health.borrow_and_update().clone().unwrap();
+        registration.report_health(Some("errors".to_owned()));
+        assert!(!health.has_changed().unwrap(), "nothing new was said");
+        registration.report_health(Some("latency".to_owned()));
+        let second = health.borrow_and_update().clone().unwrap();
+        assert_eq!((second.reason.as_str(), second.since), ("latency", first.since));
+        registration.report_health(None);
+        assert_eq!(*health.borrow_and_update(), None);
+        registration.report_health(Some("errors".to_owned()));
+        assert!(health.borrow_and_update().clone().unwrap().since > first.since);
     }
 
     #[test]

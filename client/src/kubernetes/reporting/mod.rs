@@ -12,10 +12,11 @@ pub(crate) mod siblings;
 use std::time::Duration;
 
 use http::Request;
-use rototo_api::fleet::{Report, ReportResponse, Testimony};
+use rototo_api::fleet::{Degradation, Report, ReportResponse, Testimony};
 use rototo_api::names;
 use rototo_protocol::follower::ReportedNext;
 use rototo_protocol::follower::fault::Fault;
+use tokio::time::Instant;
 
 use crate::kubernetes::cluster::endpoint::Endpoint;
 use crate::kubernetes::reporting::handles::CombinedState;
@@ -49,7 +50,7 @@ pub(crate) async fn send(
 }
 
 fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
-    let CombinedState { reported, applied, handles, sequence } = combined;
+    let CombinedState { reported, applied, degraded, handles, sequence } = combined;
     Report {
         process: PROCESS.id.clone(),
         sequence: Some(sequence),
@@ -68,7 +69,12 @@ fn report(combined: CombinedState, siblings: Vec<Testimony>) -> Report {
         reason: reported.reason.map(str::to_owned),
         prepares: reported.prepares,
         next: reported.next.map(ReportedNext::to_preparation),
+        degraded: reported.degraded.zip(degraded).map(degradation),
     }
+}
+
+fn degradation((reason, since): (String, Instant)) -> Degradation {
+    Degradation { reason, ms_ago: millis(since.elapsed()) }
 }
 
 fn millis(duration: Duration) -> u64 {

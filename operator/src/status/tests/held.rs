@@ -1,7 +1,8 @@
 //! Revisions that are held until a person allows them.
 
-use rototo_api::marker::Gate;
-use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView};
+use rototo_api::analysis::AnalysisStatus;
+use rototo_api::marker::{Gate, Stage};
+use rototo_protocol::fleet::{RehearsalVerdict, RehearsalView, StageCounts};
 use rototo_protocol::hold::Shrink;
 
 use super::*;
@@ -21,6 +22,10 @@ fn held_in_rehearsal(reason: HeldReason) -> StatusCase {
         release: "kubectl annotate".to_owned(),
     });
     world
+}
+
+fn taken_back(gate: Gate, analysis: Option<AnalysisStatus>) -> HeldReason {
+    HeldReason::TakenBack { gate, analysis, processes: Vec::new() }
 }
 
 fn rehearsal(verdict: RehearsalVerdict) -> RehearsalView {
@@ -130,7 +135,7 @@ fn an_incomplete_rehearsal_names_who_is_missing() {
 
 #[test]
 fn a_retry_of_what_was_taken_back_is_a_rehearsal_and_no_longer_held() {
-    let mut world = held_in_rehearsal(HeldReason::TakenBack(Gate::Restarted));
+    let mut world = held_in_rehearsal(taken_back(Gate::Restarted, None));
     let status = world.status();
     assert_eq!(
         status.conditions[0].message,
@@ -141,6 +146,72 @@ fn a_retry_of_what_was_taken_back_is_a_rehearsal_and_no_longer_held() {
     world.previous = status;
     (world.held, world.rehearsal) = (None, Some(rehearsal(RehearsalVerdict::Waiting)));
     assert_eq!((world.status().held, world.conditions()[0].as_str()), (None, "Ready=False/Rehearsing"));
+}
+
+/// The analysis `errors` with these measurements.
+fn analysis(phase: &str, failed: u32, last: &str) -> AnalysisStatus {
+    AnalysisStatus {
+        name: "errors".to_owned(),
+        phase: phase.to_owned(),
+        successful: 1,
+        failed,
+        inconclusive: 0,
+        last: Some(last.to_owned()),
+    }
+}
+
+#[test]
+fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_restarted() {
+    let failed = |analysis| taken_back(Gate::Analysis, analysis);
+    let mut world = held_in_rehearsal(failed(Some(analysis("Failed", 1, "0.31"))));
+    let expected = "main@sha1:bbbbbbbb was taken back as its analysis errors failed (1 of 2 measurements failed, 0 were \
+                    inconclusive; the last: 0.31), and is held; what was published before runs on. To try it again: \
+                    kubectl annotate";
+    let status = world.status();
+    assert_eq!(
+        (world.conditions()[0].as_str(), status.conditions[0].message.as_str()),
+        ("Ready=False/HeldBack", expected)
+    );
+    assert_eq!(world.events(), [reason::HELD_BACK]);
+    world.previous = status;
+    world.held = held_in_rehearsal(failed(None)).held;
+    assert_eq!(world.status().conditions[0].message, expected);
+    assert!(world.events().is_empty());
+    // Without the status, the marker has the gate.
+    world.previous = RototoWorkspaceStatus::default();
+    assert!(world.status().conditions[0].message.contains("taken back as an analysis of it failed"));
+}
+
+#[test]
+fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
+    let degraded = |processes| HeldReason::TakenBack { gate: Gate::Degraded, analysis: None, processes };
+    let named = vec![Straggler::degraded("app-7".to_owned(), "error_rate")];
+    let mut world = held_in_rehearsal(degraded(named.clone()));
+    let expected =
+        "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
+    let status = world.status();
+    assert!(status.conditions[0].message.contains(expected), "{}", status.conditions[0].message);
+    assert_eq!(status.held.as_ref().unwrap().processes, named);
+    world.previous = status;
+    world.held = held_in_rehearsal(degraded(Vec::new())).held;
+    assert!(world.status().conditions[0].message.contains(expected));
+}
+
+#[test]
+fn a_rollout_shows_the_measurements_of_its_step() {
+    let mut world = StatusCase::new();
+    let long = "x".repeat(10_000);
+    world.rollout = Some(RolloutInput {
+        revision: format!("main@sha1:{}", "b".repeat(40)),
+        stage: Stage { step: 1, since: "2026-11-20T18:40:00Z".parse().unwrap(), below: 9 },
+        steps: 2,
+        counts: StageCounts::default(),
+        analysis: vec![analysis("Running", 0, "0.01"), analysis("Running", 1, &long)],
+        command: "kubectl annotate ".to_owned(),
+    });
+    let shown = world.status().rollout.unwrap().analysis;
+    assert_eq!(shown[0], analysis("Running", 0, "0.01"));
+    assert!(shown[1].last.as_ref().unwrap().len() < 1_000);
 }
 
 #[test]

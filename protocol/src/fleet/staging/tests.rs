@@ -1,6 +1,6 @@
 //! Tests of stages: who should run what, and what counts as evidence for it.
 
-use rototo_api::fleet::Report;
+use rototo_api::fleet::{Degradation, Report};
 
 use super::*;
 use crate::fleet::Verdict;
@@ -56,6 +56,7 @@ fn a_process_of_the_stage_counts_against_the_announced_publish() {
     assert_eq!(counts.next, StageCount { intended: 1, applied: 0 });
     assert_eq!(counts.stable, StageCount { intended: 1, applied: 1 });
     assert!(history.is_progressing() && !history.facts().converged);
+    assert_eq!(history.fleet.stage_pods(history.now), [staged]);
     assert_eq!(history.runs_now(staged, next()), Some(next()));
     assert_eq!(history.runs_now(other, publish(A, 10)), Some(publish(A, 10)));
     assert_eq!((history.verdict(), history.facts().converged), (Verdict::Converged, true));
@@ -159,6 +160,34 @@ fn a_process_of_the_stage_that_refuses_is_named() {
     let refused: Vec<_> = history.facts().refused.into_iter().map(|one| one.name).collect();
     assert_eq!(refused, [staged]);
     assert_eq!(history.verdict(), Verdict::Refused);
+}
+
+#[test]
+fn a_process_of_the_stage_that_became_degraded_after_it_applied_the_content_is_named() {
+    let degraded = |degraded_ms, applied_ms| Report {
+        degraded: Some(Degradation { reason: "error_rate".to_owned(), ms_ago: degraded_ms }),
+        applied_ms_ago: applied_ms,
+        ..able()
+    };
+    let (mut history, [staged, other]) = one_of_two();
+    let named = vec![Straggler::degraded(staged.to_owned(), "error_rate")];
+    for (process, publish, report, expected) in [
+        // It was degraded before.
+        (staged, next(), degraded(9_001, Some(9_000)), vec![]),
+        // Nobody knows what came first.
+        (staged, next(), degraded(1, None), vec![]),
+        // It does not run the content yet.
+        (staged, publish(A, 10), degraded(1, Some(9_000)), vec![]),
+        // It is not in the stage.
+        (other, publish(A, 10), degraded(1, Some(9_000)), vec![]),
+        (staged, next(), degraded(9_000, Some(9_000)), named),
+        // It is well again.
+        (staged, next(), able(), vec![]),
+    ] {
+        let outcome = history.reports(process, ProcessState::Applied, Some(publish), report.clone());
+        assert_eq!(history.facts().degraded, expected, "{report:?}");
+        assert!(outcome.news || expected.is_empty());
+    }
 }
 
 #[test]

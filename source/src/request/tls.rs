@@ -15,15 +15,15 @@ use crate::credentials::Credentials;
 use crate::egress::Connection;
 use crate::error::ArchiveFault;
 
-/// TLS settings for the archive's own host, and for the hosts that it redirects to, which never get the client
+/// TLS settings for the host that the credentials are for, and for those that it redirects to, which never get the client
 /// certificate.
-pub(super) struct Tls {
-    pub(super) own: Arc<ClientConfig>,
-    pub(super) other: Arc<ClientConfig>,
+pub(crate) struct Tls {
+    pub(crate) own: Arc<ClientConfig>,
+    pub(crate) other: Arc<ClientConfig>,
 }
 
 impl Tls {
-    pub(super) fn new(credentials: &Credentials) -> Result<Self, ArchiveFault> {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, ArchiveFault> {
         let roots = Arc::new(roots(credentials)?);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = || {
@@ -69,7 +69,7 @@ fn unusable(error: &impl ToString) -> ArchiveFault {
 }
 
 /// Begins TLS, and checks the host's certificate.
-pub(super) async fn secure(
+pub(crate) async fn secure(
     stream: Box<dyn Connection>,
     to: &Authority,
     config: Arc<ClientConfig>,

@@ -1,0 +1,83 @@
+//! Requests to services that others name. Each server is real, and on this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rototo_source::{AnswerLimits, Credentials, Egress, EgressRules, HttpAnswer, HttpClient, RequestFault};
+use support::https::{HttpsServer, Request, redirect, respond};
+
+const LIMITS: AnswerLimits = AnswerLimits { bytes: 1_000, time: Duration::from_secs(20) };
+
+fn client(loopback: bool) -> HttpClient {
+    HttpClient::new(Egress::Checked(EgressRules { loopback, ..EgressRules::default() }), None)
+}
+
+async fn ask(address: &str, credentials: &Credentials, limits: AnswerLimits) -> Result<HttpAnswer, RequestFault> {
+    client(true).post_form(&address.parse().unwrap(), "/api", "query=1".to_owned(), credentials, limits).await
+}
+
+#[tokio::test]
+async fn a_form_arrives_with_the_credentials_of_its_host_and_the_answer_comes_back() {
+    let server = HttpsServer::start(|_| respond(422, &[], "no"));
+    let keys = [("bearerToken", "s3cr3t"), ("ca.crt", &server.authority.pem())];
+    let answer =
+        ask(&format!("https://{}/below/", server.address()), &support::credentials(&keys), LIMITS).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (422, &b"no"[..]));
+    let Request { method, path, body, .. } = &server.requests()[0];
+    assert_eq!((method.as_str(), path.as_str(), body.as_slice()), ("POST", "/below/api", &b"query=1"[..]));
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer s3cr3t"));
+    assert_eq!(server.requests()[0].header("host"), Some(server.address().as_str()));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_gets_no_credentials() {
+    let other = HttpsServer::start(|_| respond(200, &[], "7"));
+    let target = format!("https://{}/", other.address());
+    let server = HttpsServer::start(move |_| redirect(&target));
+    let keys = [("bearerToken", "s3cr3t"), ("ca.crt", &server.authority.pem())];
+    let redirected = ask(&format!("https://{}", server.address()), &support::credentials(&keys), LIMITS).await;
+    assert_eq!(redirected.unwrap_err(), RequestFault::Redirected(302));
+    assert!(other.requests().is_empty());
+}
+
+#[tokio::test]
+async fn credentials_are_not_sent_unencrypted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let credentials = support::credentials(&[("bearerToken", "s3cr3t")]);
+    assert_eq!(ask(&address, &credentials, LIMITS).await.unwrap_err(), RequestFault::UnusableCredentials);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody connected");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limits_is_given_up() {
+    let server = HttpsServer::start(|_| respond(200, &[], "x".repeat(1_001)));
+    let credentials = support::credentials(&[("ca.crt", &server.authority.pem())]);
+    let large = ask(&format!("https://{}", server.address()), &credentials, LIMITS).await;
+    assert_eq!(large.unwrap_err(), RequestFault::TooLarge(1_000));
+    // A server that accepts connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let short = AnswerLimits { time: Duration::from_millis(50), ..LIMITS };
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let silent = ask(&address, &Credentials::default(), short).await;
+    assert_eq!(silent.unwrap_err(), RequestFault::TimedOut(short.time));
+}
+
+#[tokio::test]
+async fn an_address_that_no_source_may_have_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "169.254.169.254"] {
+        let address = format!("http://{host}:{port}").parse().unwrap();
+        let asked = client(false).post_form(&address, "/", String::new(), &Credentials::default(), LIMITS).await;
+        let code = asked.unwrap_err().code();
+        assert_eq!(code, "address_refused", "{host}");
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody connected");
+}
