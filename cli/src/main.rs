@@ -9,6 +9,8 @@ mod fixtures;
 mod global;
 mod inspection;
 mod terminal;
+#[cfg(feature = "kubernetes")]
+mod ui;
 mod workspace;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rototo_api::convergence::Straggler;
 use rototo_api::evidence::FleetEvidence;
 use rototo_api::fleet::{Report, ReportResponse};
 use rototo_api::workspace::RototoWorkspaceSpec;
@@ -182,6 +183,11 @@ impl WorkspaceRecord {
         self.fleet.turned_away(turned_away);
         self.fleet.observe(pods);
         self.fleet.view(clock::now())
+    }
+
+    /// The processes of the fleet as it was counted last, one by one.
+    pub(super) fn roster(&self) -> Vec<Straggler> {
+        self.fleet.roster(clock::now())
     }
 
     /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.

@@ -21,9 +21,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-source", &["rototo-engine", "rototo-api"]),
     ("rototo-connection", &["rototo-api"]),
     ("rototo-protocol", &["rototo-engine", "rototo-api"]),
+    ("rototo-page", &["rototo-api"]),
     ("rototo-client", EVERY_LIBRARY),
-    ("rototo-operator", EVERY_LIBRARY),
-    ("rototo-cli", EVERY_LIBRARY),
+    ("rototo-operator", WITH_THE_PAGE),
+    ("rototo-cli", WITH_THE_PAGE),
     ("rototo-agent", &["rototo-client"]),
     ("rototo-openfeature", &["rototo-client"]),
     ("degradation-service", &["rototo-client"]),
@@ -33,6 +34,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 const EVERY_LIBRARY: &[&str] =
     &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
+
+/// The libraries of a program that serves the page.
+const WITH_THE_PAGE: &[&str] = &[
+    "rototo-engine",
+    "rototo-source",
+    "rototo-api",
+    "rototo-connection",
+    "rototo-protocol",
+    "rototo-lua",
+    "rototo-page",
+];
 
 /// The packages that may depend on a foreign crate. `Optional`: only behind a feature.
 const ONLY_IN: &[(&str, &[(&str, Needed)])] = &[
@@ -92,7 +104,7 @@ const ENGINE_MAY_USE: &[&str] =
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
 const LIBRARIES: &[&str] =
-    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature"];
+    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature", "page"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {
