@@ -25,6 +25,7 @@ mod limits;
 mod markers;
 mod markers_policy;
 mod missing_grants;
+mod page;
 mod propagation;
 mod refusal;
 mod rehearsal;
