@@ -342,6 +342,9 @@ pub struct SourceStatus {
     /// The newest revision that was seen, as `<ref>@sha1:<commit>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The author and the subject of the newest revision's commit. Absent for an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
     /// The commits of all layers, when the workspace extends others; the last is the workspace itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<SourceLayer>,
@@ -360,6 +363,15 @@ pub struct SourceStatus {
     /// The last failure. Absent while the source answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+/// The words of a commit, as its author wrote them: one line each, without effects on a terminal.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub struct CommitStatus {
+    /// The name of the author.
+    pub author: String,
+    /// The first line of the message.
+    pub subject: String,
 }
 
 /// One source that the workspace consists of.
@@ -381,6 +393,9 @@ pub struct PublishedStatus {
     /// The newest revision that was seen to have this content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The author and the subject of that revision's commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
     /// The time at which it was published. It also distinguishes two publishes of the same content.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,
@@ -526,6 +541,9 @@ pub struct HistoryEntry {
     /// The revision that the content came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The author and the subject of that revision's commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitStatus>,
     /// The time at which it was published.
     #[schemars(with = "String")]
     pub updated_at: UpdatedAt,

@@ -10,6 +10,8 @@ mod global;
 mod inspection;
 mod reports;
 mod terminal;
+#[cfg(feature = "kubernetes")]
+mod ui;
 mod workspace;
 
 use std::process::ExitCode;

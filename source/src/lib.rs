@@ -57,7 +57,7 @@ pub use error::{
     ArchiveFault, ContentFault, GitFault, LayerFault, RefusedAddress, RefusedBecause, SignatureFault, SourceError,
     SourceFault,
 };
-pub use git::{GitRequest, GitSetup};
+pub use git::{CommitInfo, GitRequest, GitSetup};
 pub use hosts::{InvalidProxy, Jitter, Proxy};
 pub use limits::Limits;
 pub use pinned_source::{Layer, PinnedSource, Version};

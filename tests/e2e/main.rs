@@ -26,6 +26,7 @@ mod limits;
 mod markers;
 mod markers_policy;
 mod missing_grants;
+mod page;
 mod propagation;
 mod rehearsal;
 mod replicas;

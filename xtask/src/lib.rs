@@ -1,7 +1,7 @@
 //! The project's own commands, and the supply of a control plane that its tests share with them.
 //!
-//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | deny | alerts | image | node | sdks | release |
-//! control-plane`;
+//! `cargo xtask demo | test | simulate | chaos | bench | fuzz | generate | deny | alerts | image | node | sdks | page |
+//! release | control-plane`;
 //! `main.rs` describes each.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -19,6 +19,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod image;
 pub mod node;
+pub mod page;
 pub mod prometheus;
 pub mod reference;
 pub mod release;

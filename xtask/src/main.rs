@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use xtask::{
-    alerts, bench, chaos, control_plane, demo, deny, fuzz, generate, image, node, release, sdks, simulate, test,
+    alerts, bench, chaos, control_plane, demo, deny, fuzz, generate, image, node, page, release, sdks, simulate, test,
 };
 
 /// The project's own commands.
@@ -34,6 +34,8 @@ enum Command {
     Node(node::NodeArguments),
     /// Run the official OpenFeature SDKs of other languages against a real agent, and print a matrix.
     Sdks(sdks::SdksArguments),
+    /// Walk through the page in a real Chromium, on a real operator and a real fleet.
+    Page(page::PageArguments),
     /// Make all files of a release, the same bytes twice, and push images and chart.
     Release(release::ReleaseArguments),
     /// Supply etcd, kube-apiserver, kube-controller-manager, kubectl, and helm, and print their paths.
@@ -57,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Command::Image(arguments) => image::run(&arguments),
         Command::Node(arguments) => node::run(&arguments),
         Command::Sdks(arguments) => sdks::run(&arguments),
+        Command::Page(arguments) => page::run(&arguments),
         Command::Release(arguments) => release::run(&arguments),
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure()?);

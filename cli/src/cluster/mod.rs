@@ -21,8 +21,9 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::reflector::Store;
 use kube::runtime::watcher::watch_object;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Config};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
@@ -60,6 +61,7 @@ pub(crate) struct ClusterOptions {
 const IDLE: Duration = Duration::from_secs(310);
 
 /// A namespace, and a client for it.
+#[derive(Clone)]
 pub(crate) struct NamespaceClient {
     client: Client,
     pub(crate) namespace: String,
@@ -107,9 +109,7 @@ impl NamespaceClient {
                 Err(error) => Err(error),
             },
             WorkspaceScope::Namespace => here().list(&everything).await.map(|list| list.items),
-            WorkspaceScope::AllNamespaces => {
-                Api::all(self.client.clone()).list(&everything).await.map(|list| list.items)
-            }
+            WorkspaceScope::AllNamespaces => self.api(true).list(&everything).await.map(|list| list.items),
         };
         found.map_err(|error| self.explained(error))
     }
@@ -150,6 +150,42 @@ impl NamespaceClient {
         let api: Api<RototoWorkspace> = Api::namespaced(self.client.clone(), &self.namespace);
         let stream = watch_object(api, name).backoff(watch_backoff());
         stream.map(|item| item.map_err(|error| self.problem(error)))
+    }
+
+    /// Watches the workspaces of the namespace, or of all. The store has what the stream has shown. A transient failure
+    /// is an item, too, and the watch is tried again.
+    pub(crate) fn follow_workspaces(
+        &self,
+        everywhere: bool,
+    ) -> (Store<RototoWorkspace>, impl Stream<Item = Result<(), WatchProblem>> + use<>) {
+        let (store, writer) = reflector::store();
+        let events = reflector(writer, watcher(self.api(everywhere), watcher::Config::default()));
+        let cluster = self.clone();
+        let events = events.backoff(watch_backoff());
+        (store, events.map(move |event| event.map(drop).map_err(|error| cluster.problem(error))))
+    }
+
+    /// Returns an error if the API server does not list the workspaces of the namespace, or of all.
+    pub(crate) async fn answers(&self, everywhere: bool) -> anyhow::Result<()> {
+        let (api, one) = (self.api(everywhere), ListParams::default().limit(1));
+        match timeout(ANSWERS_WITHIN, api.list_metadata(&one)).await {
+            Ok(listed) => listed.map(drop).map_err(|error| self.explained(error)),
+            Err(_) => Err(anyhow!("the API server has not answered within {} s", ANSWERS_WITHIN.as_secs())),
+        }
+    }
+
+    /// Requests a reconcile of a workspace, which dates its status.
+    pub(crate) async fn request_reconcile(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let there = Self { namespace: namespace.to_owned(), ..self.clone() };
+        match there.query(name, Query::Request).await {
+            QueryResult::Seen(..) | QueryResult::Missing => Ok(()),
+            QueryResult::Forbidden(why) => Err(anyhow!(why)),
+            QueryResult::Failed(error) => Err(error),
+        }
+    }
+
+    fn api(&self, everywhere: bool) -> Api<RototoWorkspace> {
+        if everywhere { Api::all(self.client.clone()) } else { Api::namespaced(self.client.clone(), &self.namespace) }
     }
 
     /// Reads a workspace once, and requests a reconcile of it if `query` says so.

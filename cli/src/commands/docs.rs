@@ -52,6 +52,7 @@ const SECTIONS: &[DocSection] = &[
             ("library", include_str!("../../../docs/library.md")),
             ("other-languages", include_str!("../../../docs/other-languages.md")),
             ("operating", include_str!("../../../docs/operating.md")),
+            ("page", include_str!("../../../docs/page.md")),
             ("progressive-delivery", include_str!("../../../docs/progressive-delivery.md")),
         ],
     ),

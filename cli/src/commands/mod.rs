@@ -34,6 +34,8 @@ mod status;
 #[cfg(feature = "kubernetes")]
 mod steering;
 #[cfg(feature = "kubernetes")]
+mod ui;
+#[cfg(feature = "kubernetes")]
 mod wait;
 
 use std::process::ExitCode;
@@ -109,6 +111,8 @@ commands! {
     history => History(HistoryArguments),
     #[cfg(feature = "kubernetes")]
     wait => Wait(WaitArguments),
+    #[cfg(feature = "kubernetes")]
+    ui => Ui(UiArguments),
     #[cfg(feature = "kubernetes")]
     rollout => Rollout(RolloutArguments),
     #[cfg(feature = "kubernetes")]

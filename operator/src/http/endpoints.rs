@@ -145,7 +145,8 @@ impl Endpoints {
         share.or_insert_with(|| Arc::new(Semaphore::new(KIBIBYTES_OF_NAMESPACE))).clone()
     }
 
-    fn busy(&self, limit: &'static str) -> HttpError {
+    /// Counts a request that a limit refuses, and returns the error for it.
+    pub(super) fn busy(&self, limit: &'static str) -> HttpError {
         self.context.load().refused(limit);
         HttpError::Busy
     }
@@ -203,11 +204,14 @@ impl Endpoints {
         })
     }
 
+    /// Returns an error if this process is not the one that writes. Only that one has the evidence.
+    pub(super) fn require_leadership(&self) -> Result<(), HttpError> {
+        if self.context.leadership().is_held(Instant::now()) { Ok(()) } else { Err(HttpError::NotLeading) }
+    }
+
     /// Returns the record of a workspace. Only the operator that writes has one.
     pub(super) fn record(&self, key: &WorkspaceKey) -> Result<SharedRecord, HttpError> {
-        if !self.context.leadership().is_held(Instant::now()) {
-            return Err(HttpError::NotLeading);
-        }
+        self.require_leadership()?;
         match self.context.records().get(key) {
             Some(record) => Ok(record),
             None if self.context.exists(key) => Err(HttpError::NotYet),

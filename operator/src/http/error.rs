@@ -145,7 +145,7 @@ pub(crate) fn denied_parts(denied: &Denied) -> (StatusCode, &'static str, String
     let (status, code) = match denied {
         Denied::NoToken => (StatusCode::UNAUTHORIZED, "no_token"),
         Denied::BadToken(_) => (StatusCode::UNAUTHORIZED, "bad_token"),
-        Denied::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        Denied::Forbidden { .. } | Denied::MayNotList { .. } => (StatusCode::FORBIDDEN, "forbidden"),
         Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "reviews_unavailable"),
         Denied::TooManyRefusals { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_refusals"),
         Denied::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "busy"),

@@ -43,7 +43,13 @@ pub(super) async fn missing_to_leader(
     pass_on(&endpoints, &leader, parts, Body::empty()).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn pass_on(endpoints: &Endpoints, leader: &str, parts: Parts, body: Body) -> Result<Response<Body>, HttpError> {
+/// Sends a request to the leader, and returns its answer.
+pub(super) async fn pass_on(
+    endpoints: &Endpoints,
+    leader: &str,
+    parts: Parts,
+    body: Body,
+) -> Result<Response<Body>, HttpError> {
     let peer = parts.extensions.get::<Peer>().copied().ok_or(HttpError::Internal)?;
     let body = endpoints.read(peer, body, REPORT_LIMIT).await?;
     let _place = endpoints.place_to_pass_on(peer).await?;

@@ -1,5 +1,5 @@
 //! Answers over HTTP: snapshots, reports, and questions about convergence for processes, webhook calls of git hosts,
-//! and probes.
+//! the page for people, and probes.
 //!
 //! [`routes`] has one line for each endpoint that is served over HTTPS; [`endpoints`] has what the handlers share, and
 //! [`access`] decides who may ask. Nothing here changes what is published.
@@ -27,6 +27,9 @@ mod snapshots;
 pub(crate) mod tls;
 #[cfg(test)]
 mod turned_away_tests;
+mod ui;
+#[cfg(test)]
+mod ui_tests;
 mod webhook;
 #[cfg(test)]
 mod webhook_tests;
@@ -38,8 +41,9 @@ use axum::routing::{get, post, put};
 use crate::http::endpoints::Endpoints;
 use crate::http::error::HttpError;
 
-/// Returns the routes that are served over HTTPS.
-pub(crate) fn routes(endpoints: Endpoints) -> Router {
+/// Returns the routes that are served over HTTPS, with the page for people if `ui` is true.
+pub(crate) fn routes(endpoints: Endpoints, ui: bool) -> Router {
+    let page = if ui { rototo_page::routes(ui::UiSource::new(endpoints.clone())) } else { Router::new() };
     let by_any_replica = Router::new()
         .route("/v1/namespaces/{namespace}/workspaces/{name}/snapshots/{fingerprint}", get(snapshots::snapshot))
         .route_layer(from_fn_with_state(endpoints.clone(), forward::missing_to_leader));
@@ -64,4 +68,5 @@ pub(crate) fn routes(endpoints: Endpoints) -> Router {
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::NoSuchMethod)
         .with_state(endpoints)
+        .merge(page)
 }

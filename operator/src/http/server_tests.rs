@@ -244,7 +244,7 @@ impl TestServer {
             listener,
             serving.await.unwrap(),
             axum_server::Handle::new(),
-            crate::http::routes(endpoints.clone()),
+            crate::http::routes(endpoints.clone(), true),
         );
         tokio::spawn(server.unwrap());
         let mut roots = RootCertStore::empty();

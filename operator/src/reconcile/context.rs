@@ -231,10 +231,15 @@ impl OperatorContext {
         self.caches.iter().find_map(|caches| caches.workspace(key))
     }
 
+    /// Returns all workspaces, as the watches show them.
+    pub(crate) fn workspaces(&self) -> Vec<Arc<RototoWorkspace>> {
+        self.caches.iter().flat_map(|caches| caches.workspaces().state()).collect()
+    }
+
     /// Returns whether the source of a workspace is read: whether its namespace has not too many older ones.
     pub(crate) fn admits(&self, key: &WorkspaceKey) -> Result<(), PollError> {
         let limit = self.sources.workspaces_per_namespace();
-        let all = || self.caches.iter().flat_map(|caches| caches.workspaces().state()).collect();
+        let all = || self.workspaces();
         if self.workspace_quota.admits(key, limit, all, Instant::now()) {
             return Ok(());
         }
@@ -336,7 +341,7 @@ impl OperatorContext {
         for caches in &self.caches {
             caches.request_sweep();
         }
-        for workspace in self.caches.iter().flat_map(|caches| caches.workspaces().state()) {
+        for workspace in self.workspaces() {
             self.requeue(&WorkspaceKey::of(&workspace));
         }
     }

@@ -79,6 +79,7 @@ mod tests {
         Candidate {
             layers: Vec::new(),
             revision: None,
+            commit: None,
             immutable: false,
             fingerprint: tree.fingerprint(),
             contents: WorkspaceStatus { variables: 0, qualifiers: 0, resources: 0, documents: 1 },

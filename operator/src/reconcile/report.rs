@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use rototo_api::condition::{CONVERGED, STALE};
-use rototo_api::convergence::Convergence;
+use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::ANNOTATION_RECONCILE;
 use rototo_api::workspace::{RototoWorkspace, RototoWorkspaceStatus};
 use rototo_protocol::fleet::{FleetView, RehearsalVerdict, RehearsalView, Verdict};
@@ -121,6 +121,21 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let rehearses = rehearsal.is_some_and(|view| is_short(&view));
     let wake = if rehearses { wake.min(now + STATUS_EVERY) } else { wake };
     StatusDecision { next, actual, resource_version, remembered, wake, rehearses }
+}
+
+/// Returns a workspace with its status as it is now, which need not be written yet.
+pub(crate) fn current(
+    workspace: &RototoWorkspace,
+    shared: &SharedRecord,
+    context: &OperatorContext,
+) -> RototoWorkspace {
+    let status = decide(workspace, shared, context).next;
+    RototoWorkspace { status: Some(status), ..workspace.clone() }
+}
+
+/// Returns the processes of a fleet, one by one, as they were counted last.
+pub(crate) fn roster(shared: &SharedRecord) -> Vec<Straggler> {
+    shared.lock().roster()
 }
 
 /// Returns the answer to the question whether what is published runs everywhere.

@@ -234,6 +234,11 @@ impl WorkspaceRecord {
         view
     }
 
+    /// The processes of the fleet as it was counted last, one by one.
+    pub(super) fn roster(&self) -> Vec<Straggler> {
+        self.fleet.roster(clock::now())
+    }
+
     /// The Lease had run out for a while, and reports were turned away: who runs what is counted anew.
     pub(super) fn lapsed(&mut self) {
         self.fleet.listening_interrupted(clock::now());

@@ -182,7 +182,7 @@ async fn operate(
     };
     let https = Listener::new("https", options.connection_limits(), context.load().clone())
         .noting_refusals(refused)
-        .serve_tls(bind(options.listen)?, serving.clone(), handle.clone(), http::routes(endpoints))
+        .serve_tls(bind(options.listen)?, serving.clone(), handle.clone(), http::routes(endpoints, options.ui))
         .map_err(|error| StartError::Listen(options.listen, error))?;
     info!(listen = %options.listen, advertised = options.advertise_url, install = options.install(), "started");
 

@@ -203,6 +203,11 @@ pub struct Options {
     )]
     pub max_document_mib: u16,
 
+    /// Serve the page for people below `/ui` of `--listen`. Whoever opens it shows a token with audience `rototo`, and sees
+    /// the workspaces that its owner may list or get.
+    #[arg(long, env = "ROTOTO_OPERATOR_UI")]
+    pub ui: bool,
+
     /// Run no custom rules. The operator then refuses a workspace that has some.
     #[arg(long, env = "ROTOTO_OPERATOR_NO_LUA")]
     pub no_lua: bool,

@@ -10,8 +10,8 @@ use rototo_api::condition::reason;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, SourceLayer, WorkspaceStatus};
 use rototo_engine::{Diagnostic, Digest, Fingerprint, Lint, Linted, Parsed, Severity, Tree};
 use rototo_source::{
-    Access, InvalidSource, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore, SourceError,
-    SourceFault, StoreError,
+    Access, CommitInfo, InvalidSource, Layer, PinnedSource, Reader, Revision, SignaturePolicy, SnapshotStore,
+    SourceError, SourceFault, StoreError,
 };
 
 use crate::source::credentials::SecretError;
@@ -29,6 +29,8 @@ pub struct Candidate {
     pub layers: Vec<SourceLayer>,
     /// The commit, where the source has commits.
     pub revision: Option<Revision>,
+    /// The author and the subject of that commit.
+    pub commit: Option<CommitInfo>,
     /// True if the source always names the same content.
     pub immutable: bool,
     /// The fingerprint of the content.
@@ -266,13 +268,13 @@ impl Poll {
             Some(queued) => (queued, fetched),
             None => {
                 poll_turn.release();
-                let Fetched { pinned, tree, signature, asked, detected, .. } = fetched;
+                let Fetched { pinned, tree, commit, signature, asked, detected, .. } = fetched;
                 drop(tree);
                 let queued = custom_rules.queue(namespace).await.map_err(crowded)?;
                 poll_turn.resume().await.map_err(|_| PollError::Crowded("polls"))?;
                 // What was signed is named by its digest.
                 let (pinned, tree) = poll_turn.reading(Box::pin(reader.fetch_layers(&pinned))).await?;
-                (queued, Fetched { pinned, tree, signature, asked, detected, fetched: Instant::now() })
+                (queued, Fetched { pinned, tree, commit, signature, asked, detected, fetched: Instant::now() })
             }
         };
         drop(poll_turn);
@@ -318,11 +320,13 @@ impl Poll {
             }
             None => None,
         };
-        Ok(Fetch::New(Box::new(Fetched { pinned, tree, signature, asked, detected, fetched: Instant::now() })))
+        let commit = reader.commit_info(&pinned).await;
+        let fetched = Instant::now();
+        Ok(Fetch::New(Box::new(Fetched { pinned, tree, commit, signature, asked, detected, fetched })))
     }
 
     fn lint_fetched(&self, fetched: Fetched, store: &SnapshotStore) -> Result<PollResult, PollError> {
-        let Fetched { pinned, tree, signature, asked, detected, fetched } = fetched;
+        let Fetched { pinned, tree, commit, signature, asked, detected, fetched } = fetched;
         let before = self.known.as_ref().map(|known| known.linted.clone()).unwrap_or_default();
         let tree = tree.after(before.parsed().tree());
         let fingerprint = tree.fingerprint();
@@ -344,6 +348,7 @@ impl Poll {
         }
         let candidate = Candidate {
             revision: pinned.revision(),
+            commit,
             layers: pinned.layers().map(layer).collect(),
             immutable: pinned.immutable(),
             fingerprint,
@@ -375,6 +380,7 @@ enum Fetch {
 struct Fetched {
     pinned: PinnedSource,
     tree: Tree,
+    commit: Option<CommitInfo>,
     signature: Option<VerifiedSignature>,
     asked: Instant,
     detected: Instant,

@@ -21,14 +21,17 @@ use rototo_api::condition::reason;
 use rototo_api::marker::Gate;
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{
-    FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic, RejectedStatus,
-    RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
+    CommitStatus, FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic,
+    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
 };
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
+use rototo_source::CommitInfo;
 
 use crate::source::poll::LintVerdict;
 use crate::status::input::{HeldReason, RolloutInput, StatusInput};
-use crate::status::short::{FINDING, LAYER, MESSAGE, REQUEST, REVISION, bounded, short_fingerprint, short_revision};
+use crate::status::short::{
+    AUTHOR, FINDING, LAYER, MESSAGE, REQUEST, REVISION, SUBJECT, bounded, short_fingerprint, short_revision,
+};
 
 /// The number of publishes that a status remembers.
 const HISTORY: usize = 10;
@@ -85,6 +88,7 @@ fn source(facts: &StatusInput<'_>) -> SourceStatus {
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
+        commit: known.candidate.map_or(before.commit, |candidate| candidate.commit.as_ref().map(words)),
         layers: known.candidate.map_or(before.layers, |candidate| candidate.layers.iter().map(layer).collect()),
         immutable: known.candidate.map_or(before.immutable, |candidate| candidate.immutable),
         signer: match known.candidate {
@@ -95,6 +99,10 @@ fn source(facts: &StatusInput<'_>) -> SourceStatus {
         consecutive_failures: known.failures,
         last_error: known.error.as_ref().map(|error| bounded(&error.message, MESSAGE)),
     }
+}
+
+fn words(commit: &CommitInfo) -> CommitStatus {
+    CommitStatus { author: bounded(&commit.author, AUTHOR), subject: bounded(&commit.subject, SUBJECT) }
 }
 
 fn layer(layer: &SourceLayer) -> SourceLayer {
@@ -110,10 +118,15 @@ fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
         .or_else(|| before.and_then(|before| before.revision.clone()));
     let known = before.map(|before| before.revisions.clone()).unwrap_or_default();
+    let commit = match candidate {
+        Some(candidate) => candidate.commit.as_ref().map(words),
+        None => before.and_then(|before| before.commit.clone()),
+    };
     Some(PublishedStatus {
         fingerprint: publish.fingerprint.to_string(),
         revisions: with_newest(known, revision.as_ref()),
         revision,
+        commit,
         updated_at: publish.updated_at,
     })
 }
@@ -258,6 +271,7 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
         let entry = HistoryEntry {
             fingerprint: published.fingerprint.clone(),
             revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
+            commit: published.commit.clone(),
             updated_at: published.updated_at,
             anyway: facts.published_anyway && was_held_by_rehearsal(facts, published),
             converged_millis: None,

@@ -9,11 +9,14 @@ use rototo_engine::text::readable;
 /// The most bytes of a condition's message, and of `source.lastError`.
 pub(super) const MESSAGE: usize = 600;
 /// The most bytes of the source of a layer; there are at most 32 layers.
-pub(super) const LAYER: usize = 150;
+pub(super) const LAYER: usize = 110;
 /// The most bytes of the rule and the path of a finding; there are at most ten findings.
 pub(super) const FINDING: usize = 250;
+/// The most bytes of the author, and of the subject, of a commit; there are at most twelve commits.
+pub(super) const AUTHOR: usize = 60;
+pub(super) const SUBJECT: usize = 110;
 /// The most bytes of a revision that people read.
-pub(super) const REVISION: usize = 250;
+pub(super) const REVISION: usize = 140;
 /// The most bytes of a request for a reconcile that is repeated in the status. Requests are times.
 pub(super) const REQUEST: usize = 253;
 

@@ -11,6 +11,7 @@ use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{RehearsalView, Verdict as Fleet};
 use rototo_protocol::windows::{HEARTBEAT, Windows};
+use rototo_source::CommitInfo;
 
 use super::*;
 use crate::marker::problem::PublishProblem;
@@ -53,6 +54,7 @@ fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate
     Arc::new(Candidate {
         layers: Vec::new(),
         revision: Some(format!("main@sha1:{commit}").parse().unwrap()),
+        commit: Some(CommitInfo { author: "Ada".to_owned(), subject: format!("Change {content}") }),
         immutable: false,
         fingerprint: fingerprint(content),
         contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
@@ -486,6 +488,8 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     let branch = "b".repeat(2_000);
     let revision = |n: u32| format!("{branch}@sha1:{n:040}");
     refused.revision = Some(revision(0).parse().unwrap());
+    refused.commit = Some(CommitInfo { author: megabyte.clone(), subject: megabyte.clone() });
+    let words = CommitStatus { author: "a".repeat(AUTHOR), subject: "s".repeat(SUBJECT) };
     case.candidate = Some(Arc::new(refused));
     case.problem = Some(PublishProblem::Refused(megabyte.clone()));
     let straggler = Straggler { name: "p".repeat(253), state: "rejected".to_owned(), reason: Some("r".repeat(64)) };
@@ -497,11 +501,13 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     });
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {
+        published.commit = Some(words.clone());
         (published.revision, published.revisions) = (Some(revision(1)), (1..=10).map(revision).collect());
     }
     let publishes = (0..10).map(|second| HistoryEntry {
         fingerprint: publish("A", second).fingerprint.to_string(),
         revision: Some(bounded(&revision(second), REVISION)),
+        commit: Some(words.clone()),
         updated_at: publish("A", second).updated_at,
         anyway: true,
         converged_millis: Some(1),

@@ -19,6 +19,7 @@
 //! - `staging`: *who should run the announced publish already, and do they?*
 //! - `handover`: the evidence that one operator process passes on to the next.
 //! - `view`: both, with counts and stragglers, for status and metrics.
+//! - `roster`: the processes one by one, for people.
 //!
 //! `cohort`, `pods`, `process`, `rehearsal`, and `room` import this module, and it imports them: [`Fleet`] is one state, and its methods stand in
 //! the files of their subjects.
@@ -31,6 +32,7 @@ pub mod pods;
 mod process;
 mod rehearsal;
 mod room;
+mod roster;
 mod staging;
 #[cfg(test)]
 mod tests;

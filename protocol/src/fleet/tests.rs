@@ -237,6 +237,7 @@ fn a_pod_that_never_reported_keeps_the_publish_from_converging_until_it_is_seen_
     let view = history.view();
     assert_eq!((view.applied, view.expected), (1, Some(2)));
     assert_eq!(view.behind, [straggler("mute", "missing")]);
+    assert_eq!(history.fleet.roster(history.now), [straggler("p1", "running"), straggler("mute", "missing")]);
     let view = history.pod_ends("mute").view();
     assert_eq!((view.verdict, view.millis.unwrap().all), (Verdict::Converged, None));
 }

@@ -2,7 +2,7 @@
 
 use rototo_api::convergence::Straggler;
 
-use super::process::{Liveness, ProcessId};
+use super::process::{Liveness, Process, ProcessId};
 use super::staging::intended;
 use super::{Fleet, Millis, Moment, NoRoom, Verdict};
 use crate::windows::Windows;
@@ -98,14 +98,7 @@ impl Fleet {
             view.applied += u32::from(!silent && process.applied.is_some());
             let refuses = marked.is_some_and(|marked| process.refuses(&intended(&marked, id, process)));
             view.rejected += u32::from(!silent && refuses);
-            if silent || process.applied.is_none() {
-                let state = process.state(silent);
-                view.behind.push(Straggler::process(
-                    name(id, process.pod_name.as_deref()),
-                    state,
-                    process.last_report.reason.as_deref(),
-                ));
-            }
+            view.behind.extend(straggler(id, process, silent));
             match liveness {
                 Liveness::Live => view.change_at(process.silent_at(), now),
                 Liveness::Unprovable => view.change_at(self.drops_at(process), now),
@@ -140,6 +133,12 @@ impl FleetView {
             self.next_change = Some(self.next_change.map_or(time, |earlier| earlier.min(time)));
         }
     }
+}
+
+/// Returns a process that counts as a straggler, if it does not run the publish or is silent.
+pub(super) fn straggler(id: &ProcessId, process: &Process, silent: bool) -> Option<Straggler> {
+    let (name, reason) = (name(id, process.pod_name.as_deref()), process.last_report.reason.as_deref());
+    (silent || process.applied.is_none()).then(|| Straggler::process(name, process.state(silent), reason))
 }
 
 pub(super) fn name<'a>(id: &'a ProcessId, pod: Option<&'a str>) -> &'a str {

@@ -11,6 +11,7 @@ use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
 use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
+use crate::git::commit_info::{CommitInfo, CommitInfos};
 use crate::git::objects::{ObjectHeader, ObjectId, ObjectKind, ObjectReader, tree_entries};
 use crate::git::program::Program;
 use crate::git::trees::{Blobs, NoRoot, ReadTree, Trees};
@@ -31,10 +32,13 @@ pub(super) async fn read(
     program: &Program,
     limits: &Limits,
     kept: &CachedRepository,
-    trees: &mut Trees,
+    (trees, infos): (&mut Trees, &CommitInfos),
     place: CommitDirectory<'_>,
 ) -> Result<Tree, SourceFault> {
     let mut reading = Reading::start(program, limits, kept, place).await?;
+    if let Some(info) = reading.info.take() {
+        infos.note(place.commit, info);
+    }
     let root = reading.root(trees, place).await?;
     if let Some(tree) = trees.known(place.commit, place.subdirectory, Instant::now()) {
         return Ok(tree);
@@ -84,6 +88,8 @@ struct Listing {
 struct Reading<'a> {
     objects: ObjectReader<'a>,
     budget: ReadBudget<'a>,
+    /// The words of the commit.
+    info: Option<CommitInfo>,
 }
 
 impl<'a> Reading<'a> {
@@ -96,7 +102,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Self, SourceFault> {
         kept.prepare()?;
         let objects = ObjectReader::start(program, kept.path())?;
-        let mut reading = Self { objects, budget: ReadBudget::new(limits) };
+        let mut reading = Self { objects, budget: ReadBudget::new(limits), info: None };
         if !reading.has_commit(place.commit).await? {
             kept.bring_commit(program, place.commit, place.reference).await?;
             if !reading.has_commit(place.commit).await? {
@@ -107,7 +113,9 @@ impl<'a> Reading<'a> {
     }
 
     async fn has_commit(&mut self, commit: &Commit) -> Result<bool, SourceFault> {
-        let answer = self.objects.read(&[directory_name(commit, "")], |_, header| above(header)).await?;
+        let names = [format!("{commit}^{{commit}}"), directory_name(commit, "")];
+        let answer = self.objects.read(&names, |_, header| above(header)).await?;
+        self.info = answer.first().and_then(Option::as_deref).map(CommitInfo::of);
         Ok(answer.iter().all(Option::is_some))
     }
 

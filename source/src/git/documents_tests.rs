@@ -51,7 +51,8 @@ impl Copy {
         let limits = Limits::default();
         let program = program(&git, &limits);
         let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
-        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), &mut Trees::default(), place).await
+        let (mut trees, infos) = (Trees::default(), CommitInfos::default());
+        read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await
     }
 }
 

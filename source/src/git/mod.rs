@@ -5,6 +5,7 @@
 //! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
 mod cached_repository;
+mod commit_info;
 mod confine;
 mod credentials;
 mod documents;
@@ -34,6 +35,8 @@ use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference, Subdirectory};
 
 use crate::git::cached_repository::CachedRepository;
+pub use crate::git::commit_info::CommitInfo;
+use crate::git::commit_info::CommitInfos;
 use crate::git::documents::CommitDirectory;
 pub use crate::git::environment::GitSetup;
 use crate::git::ls_remote::RefCache;
@@ -51,6 +54,7 @@ pub(crate) struct Remote {
     limits: Limits,
     answers: Mutex<RefCache>,
     contents: Mutex<Contents>,
+    infos: CommitInfos,
     /// The bytes of the cached repository after its last transfer.
     kept_bytes: AtomicU64,
 }
@@ -78,7 +82,8 @@ impl Remote {
         let kept = CachedRepository::new(kept, limits.git_cache_bytes);
         let kept_bytes = AtomicU64::new(kept.bytes());
         let contents = Mutex::new(Contents { kept, trees: Trees::default() });
-        Self { program, limits, answers: Mutex::default(), contents, kept_bytes }
+        let (answers, infos) = (Mutex::default(), CommitInfos::default());
+        Self { program, limits, answers, contents, infos, kept_bytes }
     }
 
     /// Returns the commit of `reference`, from a request that was made at `since` or later.
@@ -112,12 +117,17 @@ impl Remote {
         }
         let place = CommitDirectory { commit, reference, subdirectory };
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
-        let outcome = documents::read(&self.program, &self.limits, kept, trees, place).await;
+        let outcome = documents::read(&self.program, &self.limits, kept, (trees, &self.infos), place).await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
         // The cached repository can be fetched again, whatever damaged it.
         tracing::warn!(reason, "the kept copy of a repository is fetched anew");
         kept.discard()?;
-        documents::read(&self.program, &self.limits, kept, trees, place).await
+        documents::read(&self.program, &self.limits, kept, (trees, &self.infos), place).await
+    }
+
+    /// Returns the words of a commit whose documents were read.
+    pub(crate) fn info(&self, commit: &Commit) -> Option<CommitInfo> {
+        self.infos.get(commit)
     }
 
     /// Returns the bytes of the cached repository on the disk.

@@ -17,7 +17,7 @@ use rototo_engine::Tree;
 
 use crate::credentials::Access;
 use crate::error::{Operation, SignatureFault, SourceError, SourceFault};
-use crate::git::GitRequest;
+use crate::git::{CommitInfo, GitRequest};
 use crate::hosts::Recent;
 use crate::limits::ReadBudget;
 use crate::pinned_source::{Layer, PinnedSource};
@@ -111,6 +111,11 @@ impl Reader {
         layers.insert(own.access().clone(), (own.clone(), parents.clone()), now);
         layers.forget(now);
         Ok((PinnedSource::new(own, Some(parents)), tree))
+    }
+
+    /// Returns the author and the subject of the commit of a source that was read; `None` for sources without commits.
+    pub async fn commit_info(&self, pinned: &PinnedSource) -> Option<CommitInfo> {
+        self.single.commit_info(pinned.own()).await
     }
 
     /// Verifies that every layer of a source that [was read](Self::fetch_layers) is signed as `policy` asks, and refuses

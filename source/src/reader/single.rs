@@ -10,7 +10,7 @@ use crate::archive::Archive;
 use crate::credentials::{Access, Credentials};
 use crate::egress::Egress;
 use crate::error::{SignatureFault, SourceError, SourceFault};
-use crate::git::{GitRequest, GitSetup, Program, Remote, Requests};
+use crate::git::{CommitInfo, GitRequest, GitSetup, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
 use crate::pinned_source::{Layer, Version};
@@ -94,6 +94,12 @@ impl SingleReader {
             }
             (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
         }
+    }
+
+    /// Returns the words of a layer's commit, if its documents were read.
+    pub(crate) async fn commit_info(&self, layer: &Layer) -> Option<CommitInfo> {
+        let (Source::Git(git), Some(commit)) = (layer.source(), layer.commit()) else { return None };
+        self.remote(git, layer.access().credentials()).await.info(commit)
     }
 
     /// Verifies the signatures of a layer that was read. Returns the signer.

@@ -21,8 +21,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rototo-source", &["rototo-engine", "rototo-api"]),
     ("rototo-connection", &["rototo-api"]),
     ("rototo-protocol", &["rototo-engine", "rototo-api"]),
+    ("rototo-page", &["rototo-api"]),
     ("rototo-client", EVERY_LIBRARY),
-    ("rototo-operator", EVERY_LIBRARY),
+    ("rototo-operator", OPERATOR_LIBRARIES),
     ("rototo-lsp", &["rototo-engine", "rototo-lua", "rototo-source"]),
     ("rototo-cli", CLI_LIBRARIES),
     ("rototo-agent", &["rototo-client"]),
@@ -35,6 +36,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERY_LIBRARY: &[&str] =
     &["rototo-engine", "rototo-source", "rototo-api", "rototo-connection", "rototo-protocol", "rototo-lua"];
 
+const OPERATOR_LIBRARIES: &[&str] = &[
+    "rototo-engine",
+    "rototo-source",
+    "rototo-api",
+    "rototo-connection",
+    "rototo-protocol",
+    "rototo-lua",
+    "rototo-page",
+];
+
 const CLI_LIBRARIES: &[&str] = &[
     "rototo-engine",
     "rototo-source",
@@ -43,6 +54,7 @@ const CLI_LIBRARIES: &[&str] = &[
     "rototo-protocol",
     "rototo-lua",
     "rototo-lsp",
+    "rototo-page",
 ];
 
 /// The packages that may depend on a foreign crate. `Optional`: only behind a feature.
@@ -103,8 +115,20 @@ const ENGINE_MAY_USE: &[&str] =
     &["serde", "serde_json", "toml", "jsonschema", "sha2", "thiserror", "foldhash", "hashbrown"];
 
 /// The libraries, whose callers decide upon errors. A program such as the CLI only prints them.
-const LIBRARIES: &[&str] =
-    &["engine", "lua", "source", "api", "connection", "protocol", "client", "operator", "agent", "openfeature", "lsp"];
+const LIBRARIES: &[&str] = &[
+    "engine",
+    "lua",
+    "source",
+    "api",
+    "connection",
+    "protocol",
+    "client",
+    "operator",
+    "agent",
+    "openfeature",
+    "lsp",
+    "page",
+];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Needed {

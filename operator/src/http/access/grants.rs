@@ -95,7 +95,7 @@ impl Grants {
         let reviewed = self.review_in_turn(asked, approval.was_given()).await;
         match reviewed {
             Ok(()) => approval.set(Some(Instant::now() + lasts)),
-            Err(Denied::Forbidden { .. }) => approval.set(None),
+            Err(Denied::Forbidden { .. } | Denied::MayNotList { .. }) => approval.set(None),
             Err(_) if approval.lasts(Duration::ZERO) => return Ok(()),
             Err(_) => {}
         }
@@ -111,7 +111,7 @@ impl Grants {
         // Others of this sender may have been refused meanwhile.
         self.may_ask(asked, was_given)?;
         let reviewed = self.review_grant(asked).await;
-        if matches!(reviewed, Err(Denied::Forbidden { .. })) {
+        if matches!(reviewed, Err(Denied::Forbidden { .. } | Denied::MayNotList { .. })) {
             self.refusals.spend(&asked.source, Instant::now());
         }
         reviewed
@@ -196,6 +196,10 @@ impl Grants {
         let review = post(&self.client, &review).await?;
         if review.status.is_some_and(|status| status.allowed) {
             return Ok(());
+        }
+        if *grant == Grant::ListWorkspaces {
+            let user = account.name.clone().unwrap_or_default();
+            return Err(Denied::MayNotList { user, namespace: key.namespace.clone() });
         }
         Err(Denied::Forbidden {
             user: account.name.clone().unwrap_or_default(),

@@ -24,7 +24,7 @@ use std::time::Duration;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource};
-use rototo_api::names::{AUDIENCE, GROUP, SUBRESOURCE_FLEET, SUBRESOURCE_SNAPSHOT};
+use rototo_api::names::{AUDIENCE, GROUP, PLURAL, SUBRESOURCE_FLEET, SUBRESOURCE_SNAPSHOT};
 use rototo_engine::Digest;
 use rototo_protocol::fleet::PodIdentity;
 use rototo_protocol::windows::Windows;
@@ -64,6 +64,8 @@ pub enum Grant {
     Report,
     /// `get` on `rototoworkspaces`.
     ReadWorkspace,
+    /// `list` on `rototoworkspaces`, of a namespace or of all.
+    ListWorkspaces,
 }
 
 impl Grant {
@@ -72,6 +74,7 @@ impl Grant {
             Self::ReadSnapshot => ("get", Some(SUBRESOURCE_SNAPSHOT)),
             Self::Report => ("create", Some(SUBRESOURCE_FLEET)),
             Self::ReadWorkspace => ("get", None),
+            Self::ListWorkspaces => ("list", None),
         }
     }
 }
@@ -101,6 +104,17 @@ pub enum Denied {
         namespace: String,
         /// The workspace's name.
         name: String,
+    },
+    /// The token is good, and its owner may not list workspaces there.
+    #[error(
+        "{user} may not list {PLURAL} in {}: a Role or ClusterRole must allow list on {PLURAL} of group {GROUP}",
+        if namespace.is_empty() { "all namespaces; name one of them".to_owned() } else { format!("namespace {namespace}") }
+    )]
+    MayNotList {
+        /// The owner of the token.
+        user: String,
+        /// The namespace; empty for all.
+        namespace: String,
     },
     /// The API server can't be asked.
     #[error("the API server can't be asked who this is; try again: {0}")]

@@ -4,7 +4,7 @@ use rototo_api::fleet::{Degradation, Report};
 
 use super::*;
 use crate::fleet::Verdict;
-use crate::fleet::tests::{A, B, History, publish};
+use crate::fleet::tests::{A, B, History, publish, straggler};
 use crate::stage::WHOLE;
 
 fn next() -> Publish {
@@ -59,6 +59,9 @@ fn a_process_of_the_stage_counts_against_the_announced_publish() {
     assert_eq!(history.fleet.stage_pods(history.now), [staged]);
     assert_eq!(history.runs_now(staged, next()), Some(next()));
     assert_eq!(history.runs_now(other, publish(A, 10)), Some(publish(A, 10)));
+    let mut roster = history.fleet.roster(history.now);
+    roster.sort_by(|one, two| one.state.cmp(&two.state));
+    assert_eq!(roster, [straggler(other, "running"), straggler(staged, "running_next")]);
     assert_eq!((history.verdict(), history.facts().converged), (Verdict::Converged, true));
     // What it reports is no edit of somebody else.
     assert_eq!(history.fleet.unknown_publish(), None);

@@ -1,0 +1,61 @@
+//! `rototo ui`: the page on this machine.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cluster::ClusterOptions;
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::ui::{UiServer, serve};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo ui                 the workspaces of the namespace
+  rototo ui -A              those of all namespaces
+  rototo ui -n prod --confirm";
+
+/// Open a page in the browser that shows which content runs where, who is behind, and why; it moves as the fleet does.
+///
+/// The page is served on this machine alone, at an address with a token, until you press Ctrl-C. It needs the rights of
+/// `rototo status`: get, list, and watch on rototoworkspaces.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UiArguments {
+    /// All workspaces of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// The port on 127.0.0.1; by default a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+
+    /// Ask the operator to date a claim again while its workspace is on the page; it takes the verb patch. Without it,
+    /// the operator dates a claim when it changes, and every ten minutes
+    #[arg(long)]
+    confirm: bool,
+
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct UiReport {
+    url: String,
+}
+
+pub(crate) async fn run(arguments: UiArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let cluster = arguments.cluster.connect().await?;
+    cluster.answers(arguments.all_namespaces).await?;
+    let server = UiServer::listen(arguments.port).await?;
+    let url = server.url();
+    if global.json {
+        terminal::json(&UiReport { url })?;
+    } else {
+        terminal::text(&format!("{url}\n"))?;
+    }
+    Box::pin(serve(server, cluster, arguments.all_namespaces, arguments.confirm)).await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,7 @@
+//! Serves the page: its routes, the documents that they answer with, and the streams of them.
+
+pub(crate) mod document;
+pub(crate) mod routes;
+mod stream;
+#[cfg(test)]
+mod tests;

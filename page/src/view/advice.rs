@@ -1,0 +1,74 @@
+//! A process that is behind, the reason in words, and the command that shows more.
+
+use rototo_api::convergence::Straggler;
+use serde::Serialize;
+
+/// The largest number of processes for which there is advice.
+pub(super) const ADVISED: usize = 50;
+
+/// A process that is behind, and what to do.
+#[derive(Debug, Serialize)]
+pub(super) struct Advice {
+    name: String,
+    state: String,
+    reason: Option<String>,
+    why: &'static str,
+    /// Absent for a process that is bound to no pod.
+    command: Option<String>,
+}
+
+/// Returns what is known of a process that is behind.
+pub(super) fn advice(namespace: &str, workspace: &str, straggler: &Straggler) -> Advice {
+    let Straggler { name, state, reason } = straggler;
+    let logs = format!("kubectl logs --namespace {namespace} {name} --all-containers --tail=50");
+    let (why, command) = match state.as_str() {
+        "missing" => (
+            "the pod runs, and no process in it has reported: it lacks a grant, a token, or the library",
+            format!("rototo access {workspace} --namespace {namespace}"),
+        ),
+        "rejected" => ("it can't run this content, and keeps what it had", logs),
+        "silent" => (
+            "it has not reported for three heartbeats: it hangs, or is cut off",
+            format!("kubectl get pod --namespace {namespace} {name} --output=wide"),
+        ),
+        "starting" => ("it starts, and has nothing yet", logs),
+        "stale" => ("it could not verify its content for a while", logs),
+        "orphaned" => ("its marker is gone, and it keeps what it had", logs),
+        _ => ("it has not applied it yet", logs),
+    };
+    Advice {
+        why,
+        command: is_pod_name(name).then_some(command),
+        name: name.clone(),
+        state: state.clone(),
+        reason: reason.clone(),
+    }
+}
+
+/// Returns whether a name is that of a pod, and not the UUID of a process. Only such a name enters a command.
+fn is_pod_name(name: &str) -> bool {
+    let allowed = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    let dashes: Vec<_> = name.match_indices('-').map(|(at, _)| at).collect();
+    let is_uuid = name.len() == 36 && dashes == [8, 13, 18, 23];
+    !name.is_empty() && allowed && !is_uuid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(name: &str, state: &str) -> Option<String> {
+        let straggler = Straggler { name: name.to_owned(), state: state.to_owned(), reason: None };
+        advice("prod", "policy", &straggler).command
+    }
+
+    #[test]
+    fn only_the_name_of_a_pod_enters_a_command() {
+        let logs = "kubectl logs --namespace prod app-1 --all-containers --tail=50";
+        assert_eq!(command("app-1", "pending").as_deref(), Some(logs));
+        assert_eq!(command("app-1", "missing").as_deref(), Some("rototo access policy --namespace prod"));
+        for name in ["", "a;reboot", "$(reboot)", "c0ffee00-0000-4000-8000-000000000000"] {
+            assert_eq!(command(name, "pending"), None, "{name}");
+        }
+    }
+}

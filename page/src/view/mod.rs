@@ -1,0 +1,194 @@
+//! A workspace as the page shows it, computed from its status. Pure.
+//!
+//! A [`Row`] is a line of the list, and a [`Detail`] is everything about one workspace. Neither has a time of its own where
+//! it was computed for the answer: [`Row::as_of`] is absent then, and the document has the time.
+
+mod advice;
+pub(crate) mod roster;
+mod state;
+
+use jiff::Timestamp;
+use rototo_api::condition::STALE;
+use rototo_api::rollout::{HeldStatus, RolloutStatus};
+use rototo_api::workspace::{
+    CommitStatus, FleetMillis, FleetStatus, HistoryEntry, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus,
+    SourceStatus, WorkspaceStatus,
+};
+use serde::Serialize;
+
+use crate::view::advice::{ADVISED, Advice, advice};
+use crate::view::roster::{Roster, RosterGroups};
+use crate::view::state::{State, state};
+
+/// The validity of a claim where the status does not give it, in seconds.
+const GOOD_FOR: u32 = 45;
+/// The digits of a commit or of a fingerprint that people read.
+const DIGITS: usize = 8;
+
+/// A line of the list of workspaces.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    namespace: String,
+    name: String,
+    state: State,
+    /// The state in a word or two.
+    title: &'static str,
+    /// The order of trouble: the smaller, the more urgent.
+    rank: u8,
+    /// The processes that run what is published, in one sentence.
+    answer: String,
+    /// The time of the claim; absent where it was computed for this document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<Timestamp>,
+    /// False for a status that holds no claim at all.
+    dated: bool,
+    /// The seconds for which a claim is good.
+    good_for: u32,
+    /// The published commit, or fingerprint, in short.
+    version: Option<String>,
+    subject: Option<String>,
+    author: Option<String>,
+    applied: u32,
+    total: u32,
+    converged_in_ms: Option<u64>,
+    published_at: Option<Timestamp>,
+    /// The source has not been confirmed for `spec.staleAfter`.
+    source_stale: bool,
+    suspended: bool,
+}
+
+/// One workspace.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    #[serde(flatten)]
+    row: Row,
+    /// The reason of the state: the message of the condition that decides it.
+    because: Option<String>,
+    source: String,
+    newest: Option<SourceStatus>,
+    fingerprint: Option<String>,
+    revision: Option<String>,
+    commit: Option<CommitStatus>,
+    converge_within_ms: u64,
+    /// The time until each stage of the publish.
+    stages: Option<FleetMillis>,
+    content: Option<WorkspaceStatus>,
+    fleet: FleetStatus,
+    roster: RosterGroups,
+    behind: Vec<Advice>,
+    rollout: Option<RolloutStatus>,
+    held: Option<HeldStatus>,
+    refused: Option<RejectedStatus>,
+    conditions: Vec<ConditionLine>,
+    history: Vec<HistoryEntry>,
+}
+
+/// A condition of the status.
+#[derive(Debug, Serialize)]
+struct ConditionLine {
+    kind: String,
+    status: String,
+    reason: String,
+    message: String,
+    since: Timestamp,
+}
+
+/// Returns the line of a workspace. `live` says that its status was computed for this answer.
+#[must_use]
+pub fn row(workspace: &RototoWorkspace, live: bool) -> Row {
+    let none = RototoWorkspaceStatus::default();
+    let status = workspace.status.as_ref().unwrap_or(&none);
+    let fleet = status.fleet.clone().unwrap_or_default();
+    let published = status.published.as_ref();
+    let version = published.map(|published| short(published.revision.as_deref().unwrap_or(&published.fingerprint)));
+    let commit = published.and_then(|published| published.commit.as_ref());
+    let found = state(status);
+    let total = fleet.expected.unwrap_or(fleet.processes);
+    let millis = fleet.millis.and_then(|millis| millis.all);
+    let remembered = status
+        .history
+        .first()
+        .filter(|newest| published.is_some_and(|published| published.updated_at == newest.updated_at));
+    Row {
+        namespace: workspace.metadata.namespace.clone().unwrap_or_default(),
+        name: workspace.metadata.name.clone().unwrap_or_default(),
+        title: found.title(),
+        rank: found.rank(),
+        state: found,
+        answer: answer(&fleet, version.as_deref(), status.rollout.as_ref()),
+        as_of: fleet.as_of.as_ref().filter(|_| !live).map(|time| time.0),
+        dated: live || fleet.as_of.is_some(),
+        good_for: if fleet.claim_seconds == 0 { GOOD_FOR } else { fleet.claim_seconds },
+        version,
+        subject: commit.map(|commit| commit.subject.clone()),
+        author: commit.map(|commit| commit.author.clone()),
+        applied: fleet.applied,
+        total,
+        converged_in_ms: millis.or_else(|| remembered?.converged_millis),
+        published_at: published.map(|published| published.updated_at.timestamp()),
+        source_stale: status.conditions.iter().any(|found| found.type_ == STALE && found.status == "True"),
+        suspended: workspace.spec.suspend,
+    }
+}
+
+/// Returns everything about a workspace. `roster` are its processes, where they are known one by one; the status names
+/// some of those that are behind.
+#[must_use]
+pub fn detail(workspace: &RototoWorkspace, roster: Option<Roster>, live: bool) -> Detail {
+    let status = workspace.status.clone().unwrap_or_default();
+    let row = row(workspace, live);
+    let because = state::because(&status, row.state);
+    let fleet = status.fleet.unwrap_or_default();
+    let published = status.published;
+    let roster = roster.unwrap_or_else(|| Roster::of_status(&fleet)).groups();
+    let behind = roster.stragglers().take(ADVISED);
+    let behind = behind.map(|straggler| advice(&row.namespace, &row.name, straggler)).collect();
+    let conditions = status.conditions.into_iter().map(|condition| ConditionLine {
+        kind: condition.type_,
+        status: condition.status,
+        reason: condition.reason,
+        message: condition.message,
+        since: condition.last_transition_time.0,
+    });
+    let within = workspace.spec.converge_within().as_millis();
+    Detail {
+        because,
+        source: workspace.spec.source.clone(),
+        newest: status.source,
+        fingerprint: published.as_ref().map(|published| published.fingerprint.clone()),
+        revision: published.as_ref().and_then(|published| published.revision.clone()),
+        commit: published.and_then(|published| published.commit),
+        converge_within_ms: u64::try_from(within).unwrap_or(u64::MAX),
+        stages: fleet.millis,
+        content: status.workspace,
+        roster,
+        behind,
+        fleet,
+        rollout: status.rollout,
+        held: status.held,
+        refused: status.rejected,
+        conditions: conditions.collect(),
+        history: status.history,
+        row,
+    }
+}
+
+/// Returns who runs what, without the time. During a rollout two versions run.
+fn answer(fleet: &FleetStatus, version: Option<&str>, rollout: Option<&RolloutStatus>) -> String {
+    let Some(version) = version else { return "nothing is published".to_owned() };
+    if let Some(RolloutStatus { revision, next, stable, .. }) = rollout {
+        let of = |count: &str| count.replace('/', " of ");
+        return format!("{} run {}, {} run {version}", of(next), short(revision), of(stable));
+    }
+    match fleet.expected {
+        Some(0) | None if fleet.processes == 0 => format!("no process follows it; {version} is published"),
+        Some(expected) => format!("{} of {expected} run {version}", fleet.applied),
+        None => format!("{} of {} that report run {version}", fleet.applied, fleet.processes),
+    }
+}
+
+/// Returns the first digits of a commit or of a fingerprint.
+fn short(revision: &str) -> String {
+    let digits = revision.rsplit_once(':').map_or(revision, |(_, digits)| digits);
+    digits.chars().take(DIGITS).collect()
+}
