@@ -38,6 +38,8 @@ mod tests {
     #[test]
     fn the_hash_of_a_pod_is_a_known_number() {
         assert_eq!(pod_hash(content('a'), "6a0f"), 0x5598_6ab5);
+        let is_in = |below| includes(&stage(below), content('a'), Some("6a0f"));
+        assert_eq!((is_in(0x5598_6ab5), is_in(0x5598_6ab6)), (false, true), "the threshold itself is outside");
     }
 
     #[test]
