@@ -43,7 +43,9 @@ pub struct InvalidCondition;
 
 impl fmt::Display for InvalidCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a condition is one comparison of the result with a number, with <, <=, >, >=, ==, or !=: `result < 0.05`")
+        f.write_str(
+            "a condition is one comparison of the result with a number, with <, <=, >, >=, ==, or !=: `result < 0.05`",
+        )
     }
 }
 
@@ -56,7 +58,8 @@ impl FromStr for Condition {
         let rest = text.trim().strip_prefix("result").ok_or(InvalidCondition)?;
         // Argo Rollouts calls the one result so.
         let rest = rest.strip_prefix("[0]").unwrap_or(rest).trim_start();
-        let written = COMPARISONS.into_iter().find_map(|(sign, comparison)| Some((rest.strip_prefix(sign)?, comparison)));
+        let written =
+            COMPARISONS.into_iter().find_map(|(sign, comparison)| Some((rest.strip_prefix(sign)?, comparison)));
         let (number, comparison) = written.ok_or(InvalidCondition)?;
         let number: f64 = number.trim().parse().map_err(|_| InvalidCondition)?;
         if number.is_finite() { Ok(Self { comparison, number }) } else { Err(InvalidCondition) }

@@ -36,7 +36,11 @@ fn report(target: &MetricsTarget, apps: &[App], (staged, others): (f64, f64), pu
     target.set(&metrics);
 }
 
-async fn wait_for_analysis(scene: &Scene, what: &str, holds: impl Fn(&AnalysisStatus) -> bool) -> RototoWorkspaceStatus {
+async fn wait_for_analysis(
+    scene: &Scene,
+    what: &str,
+    holds: impl Fn(&AnalysisStatus) -> bool,
+) -> RototoWorkspaceStatus {
     let shown = |status: &RototoWorkspaceStatus| status.rollout.as_ref()?.analysis.first().cloned();
     wait(scene, what, |status| shown(status).is_some_and(|analysis| holds(&analysis))).await
 }
@@ -98,7 +102,11 @@ async fn a_query_that_fails_takes_the_revision_back() {
     assert!(held.revision.ends_with(&commit));
     assert_eq!((failed.name.as_str(), failed.phase.as_str(), failed.failed), ("errors", "Failed", 2));
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
-    assert!(ready.message.contains("its analysis errors failed") && ready.message.contains("0.31"), "{}", ready.message);
+    assert!(
+        ready.message.contains("its analysis errors failed") && ready.message.contains("0.31"),
+        "{}",
+        ready.message
+    );
     wait(&scene, "converged", |status| condition(status, "Converged") == "True/Converged").await;
     assert_eq!(by_content(&apps, &before).0.len(), 3);
 

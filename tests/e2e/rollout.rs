@@ -20,11 +20,7 @@ pub(crate) async fn three_with(purpose: &str, rollout: Value) -> (Scene, Vec<App
 }
 
 /// A workspace with this `spec.rollout`, and three services with these settings that run the first revision.
-async fn three_of(
-    purpose: &str,
-    rollout: Value,
-    settings: impl Fn(AppSettings) -> AppSettings,
-) -> (Scene, Vec<App>) {
+async fn three_of(purpose: &str, rollout: Value, settings: impl Fn(AppSettings) -> AppSettings) -> (Scene, Vec<App>) {
     let scene = Scene::published(purpose).await;
     let mut apps = Vec::new();
     for _ in 0..3 {
@@ -37,7 +33,11 @@ async fn three_of(
     (scene, apps)
 }
 
-pub(crate) async fn wait(scene: &Scene, what: &str, holds: impl Fn(&RototoWorkspaceStatus) -> bool) -> RototoWorkspaceStatus {
+pub(crate) async fn wait(
+    scene: &Scene,
+    what: &str,
+    holds: impl Fn(&RototoWorkspaceStatus) -> bool,
+) -> RototoWorkspaceStatus {
     let holds = |workspace: &RototoWorkspace| workspace.status.as_ref().is_some_and(&holds);
     scene.namespace.wait_for_workspace(WORKSPACE, what, holds).await.unwrap().status.unwrap()
 }

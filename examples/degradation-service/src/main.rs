@@ -104,7 +104,9 @@ async fn state(State(service): State<Arc<Service>>) -> Json<RefreshStatus> {
 async fn report_health(service: Arc<Service>) {
     let mut changes = service.workspace.changes();
     loop {
-        if let Ok(health) = service.workspace.current().map_err(anyhow::Error::from).and_then(|view| service.health(&view)) {
+        if let Ok(health) =
+            service.workspace.current().map_err(anyhow::Error::from).and_then(|view| service.health(&view))
+        {
             service.workspace.report_health(health);
         }
         if changes.next().await.is_none() {

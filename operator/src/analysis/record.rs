@@ -108,7 +108,14 @@ impl AnalysisRecord {
     }
 
     /// A measurement of this step has ended. `last` is its number, or the reason why there is none.
-    pub(crate) fn ended(&mut self, step: Step, analysis: &RolloutAnalysis, outcome: Outcome, last: String, now: Instant) {
+    pub(crate) fn ended(
+        &mut self,
+        step: Step,
+        analysis: &RolloutAnalysis,
+        outcome: Outcome,
+        last: String,
+        now: Instant,
+    ) {
         if self.step != Some(step) {
             return;
         }
@@ -203,7 +210,10 @@ mod tests {
         assert!(record.next_due().is_none());
         record.follow(None, &[], now);
         let failure = record.failure(step(0).0).unwrap();
-        assert_eq!((failure.name.as_str(), failure.phase.as_str(), failure.last.as_deref()), ("errors", "Failed", Some("0.3")));
+        assert_eq!(
+            (failure.name.as_str(), failure.phase.as_str(), failure.last.as_deref()),
+            ("errors", "Failed", Some("0.3"))
+        );
         let (publish, stage) = step(0);
         let later = Publish { updated_at: "2026-11-20T18:50:00.000000Z".parse().unwrap(), ..publish };
         assert_eq!(record.failure(later), None);

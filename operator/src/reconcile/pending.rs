@@ -29,7 +29,11 @@ pub(super) fn held(
     } else if let Some((held, gate)) = taken_back {
         let analysis = record.analysis.failure(held).cloned();
         let processes = record.taken_back_for(held);
-        (HeldReason::TakenBack { gate, analysis, processes }, ANNOTATION_ROLLOUT, format!("'retry {name} of={}'", held.updated_at))
+        (
+            HeldReason::TakenBack { gate, analysis, processes },
+            ANNOTATION_ROLLOUT,
+            format!("'retry {name} of={}'", held.updated_at),
+        )
     } else {
         (rehearsed?, ANNOTATION_PUBLISH_ANYWAY, name)
     };

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use rototo_api::UpdatedAt;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, PublishInput};
-use rototo_protocol::analysis::AnalysisRun;
 use rototo_protocol::rollout::Step;
 use rototo_protocol::{Marked, Publish};
 use tracing::{debug, info, warn};

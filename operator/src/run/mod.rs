@@ -114,7 +114,8 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let markers = Markers::new(client.clone(), metadata, maps);
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
-    let context = OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
+    let context =
+        OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
@@ -136,12 +137,7 @@ async fn programs(health: &Health) {
 }
 
 /// Makes the way to the sources, with the data directory for what is read from them.
-fn sources(
-    client: &Client,
-    options: &Options,
-    egress: Egress,
-    load: LoadMetrics,
-) -> Result<Sources, StartError> {
+fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics) -> Result<Sources, StartError> {
     let reader_options = reader_options(options, egress);
     let snapshots = Snapshots::new(options.data_dir.join("snapshots"), reader_options.limits.clone());
     let reader = Reader::new(reader_options)?;
@@ -308,7 +304,11 @@ mod tests {
             let data = format!("--data-dir={}", data.display());
             let own = ["rototo-operator", "--advertise-url=https://h", "--allow-file-sources", &data];
             let options = Options::try_parse_from(own.iter().chain(more)).unwrap();
-            let error = Reader::new(reader_options(&options, egress(options.allows_loopback(), Vec::new()))).unwrap().read(&source).await.err();
+            let error = Reader::new(reader_options(&options, egress(options.allows_loopback(), Vec::new())))
+                .unwrap()
+                .read(&source)
+                .await
+                .err();
             error.map(|error| (error.code(), error.is_transient(), error.to_string()))
         };
         let (refusal, transient, text) = code(&[]).await.unwrap();

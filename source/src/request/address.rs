@@ -16,7 +16,9 @@ pub struct HttpAddress {
 
 /// A text that is no address of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an address is written http://host:port or https://host:port, with a path and without user, password, and query")]
+#[error(
+    "an address is written http://host:port or https://host:port, with a path and without user, password, and query"
+)]
 pub struct InvalidAddress;
 
 impl FromStr for HttpAddress {

@@ -168,7 +168,10 @@ fn a_failed_analysis_is_named_with_its_measurement_also_by_an_operator_that_was_
                     inconclusive; the last: 0.31), and is held; what was published before runs on. To try it again: \
                     kubectl annotate";
     let status = world.status();
-    assert_eq!((world.conditions()[0].as_str(), status.conditions[0].message.as_str()), ("Ready=False/HeldBack", expected));
+    assert_eq!(
+        (world.conditions()[0].as_str(), status.conditions[0].message.as_str()),
+        ("Ready=False/HeldBack", expected)
+    );
     assert_eq!(world.events(), [reason::HELD_BACK]);
     world.previous = status;
     world.held = held_in_rehearsal(failed(None)).held;
@@ -184,7 +187,8 @@ fn a_degraded_application_is_named_also_by_an_operator_that_was_restarted() {
     let degraded = |processes| HeldReason::TakenBack { gate: Gate::Degraded, analysis: None, processes };
     let named = vec![Straggler::degraded("app-7".to_owned(), "error_rate")];
     let mut world = held_in_rehearsal(degraded(named.clone()));
-    let expected = "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
+    let expected =
+        "taken back as an application that ran it became degraded, app-7 (degraded: error_rate), and is held";
     let status = world.status();
     assert!(status.conditions[0].message.contains(expected), "{}", status.conditions[0].message);
     assert_eq!(status.held.as_ref().unwrap().processes, named);
