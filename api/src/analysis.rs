@@ -77,7 +77,7 @@ pub struct PrometheusProvider {
     pub address: String,
 
     /// The query, in PromQL, which returns one number. `{{pods}}` stands for the names of the pods of the stage, as a regular
-    /// expression (`pod=~"{{pods}}"`): at most the first 1,000 by name. `{{fingerprint}}` stands for that of the new revision.
+    /// expression (`pod=~"{{pods}}"`): at most the first 100 by name. `{{fingerprint}}` stands for that of the new revision.
     #[schemars(length(min = 1, max = 4096))]
     #[x_kube(validation = Rule::new("!self.replace('{{pods}}', '').replace('{{fingerprint}}', '').contains('{{')")
         .message("a query may have {{pods}} and {{fingerprint}}, and nothing else between {{ and }}"))]

@@ -17,18 +17,18 @@ fn client(loopback: bool) -> HttpClient {
 }
 
 async fn ask(address: &str, credentials: &Credentials, limits: AnswerLimits) -> Result<HttpAnswer, RequestFault> {
-    client(true).post_form(&address.parse().unwrap(), "/api", "query=1".to_owned(), credentials, limits).await
+    client(true).get(&address.parse().unwrap(), "/api", "query=1", credentials, limits).await
 }
 
 #[tokio::test]
-async fn a_form_arrives_with_the_credentials_of_its_host_and_the_answer_comes_back() {
+async fn a_query_arrives_with_the_credentials_of_its_host_and_the_answer_comes_back() {
     let server = HttpsServer::start(|_| respond(422, &[], "no"));
     let keys = [("bearerToken", "s3cr3t"), ("ca.crt", &server.authority.pem())];
     let answer =
         ask(&format!("https://{}/below/", server.address()), &support::credentials(&keys), LIMITS).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (422, &b"no"[..]));
-    let Request { method, path, body, .. } = &server.requests()[0];
-    assert_eq!((method.as_str(), path.as_str(), body.as_slice()), ("POST", "/below/api", &b"query=1"[..]));
+    let Request { method, path, query, .. } = &server.requests()[0];
+    assert_eq!((method.as_str(), path.as_str(), query.as_str()), ("GET", "/below/api", "query=1"));
     assert_eq!(server.requests()[0].header("authorization"), Some("Bearer s3cr3t"));
     assert_eq!(server.requests()[0].header("host"), Some(server.address().as_str()));
 }
@@ -74,7 +74,7 @@ async fn an_address_that_no_source_may_have_is_refused() {
     let port = listener.local_addr().unwrap().port();
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "169.254.169.254"] {
         let address = format!("http://{host}:{port}").parse().unwrap();
-        let asked = client(false).post_form(&address, "/", String::new(), &Credentials::default(), LIMITS).await;
+        let asked = client(false).get(&address, "/", "", &Credentials::default(), LIMITS).await;
         let code = asked.unwrap_err().code();
         assert_eq!(code, "address_refused", "{host}");
     }

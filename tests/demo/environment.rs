@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Context;
 use kube::api::{Patch, PatchParams};
 use rototo_api::names::ANNOTATION_RECONCILE;
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{HeldStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_tests::harness::{AppSettings, ControlPlane, Fleet, GitRepo, Namespace, Operator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::output::{command, say};
 
@@ -82,6 +83,29 @@ impl DemoEnvironment {
             applied && holds("Converged") && holds("Ready")
         };
         self.wait("converged", all).await
+    }
+
+    /// Applies these rules for new revisions.
+    pub(crate) async fn roll_out_by(&self, rollout: Value) -> anyhow::Result<()> {
+        let spec = json!({ "source": self.repository.url(), "interval": "1h", "rollout": rollout });
+        self.namespace.apply_workspace(WORKSPACE, spec).await.map(drop)
+    }
+
+    /// Waits until a part of the fleet runs the newest revision, and each analysis has succeeded there once.
+    pub(crate) async fn measured(&self) -> anyhow::Result<RolloutStatus> {
+        let measured = |rollout: &RolloutStatus| {
+            rollout.step == 1 && !rollout.analysis.is_empty() && rollout.analysis.iter().all(|one| one.successful > 0)
+        };
+        let status = self.wait("measured", |status| status.rollout.as_ref().is_some_and(measured)).await?;
+        status.rollout.context("no rollout is under way")
+    }
+
+    /// Waits until every process runs what is published, whatever is held.
+    pub(crate) async fn converged_on_what_is_published(&self) -> anyhow::Result<()> {
+        let converged = |status: &RototoWorkspaceStatus| {
+            status.conditions.iter().any(|one| one.type_ == "Converged" && one.status == "True")
+        };
+        self.wait("converged on what is published", converged).await.map(drop)
     }
 
     /// Waits until the newest revision is held.

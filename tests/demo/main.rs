@@ -4,6 +4,7 @@
 
 mod environment;
 mod output;
+mod stages;
 
 use std::io::IsTerminal;
 
@@ -20,6 +21,9 @@ struct DemoOptions {
     /// Keep everything running at the end, and show commands to try.
     #[arg(long)]
     keep: bool,
+    /// Show also a rollout in steps that a query to Prometheus takes back. It downloads Debian's package once (19 MB).
+    #[arg(long)]
+    stages: bool,
     /// The number of processes in the fleet.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=200))]
     processes: u16,
@@ -41,6 +45,9 @@ async fn main() -> anyhow::Result<()> {
     break_the_policy(&environment).await?;
     revert(&environment).await?;
     refuse_in_rehearsal(&environment).await?;
+    if options.stages {
+        stages::take_back_by_a_query(&environment).await?;
+    }
 
     if options.keep {
         environment.keep()?;

@@ -21,15 +21,15 @@ pub(crate) struct FinishedWait {
     pub(crate) wait_state: WaitState,
 }
 
-/// Follows the workspace until the verdict is final, or `deadline`. Returns `None` when there is no such workspace.
+/// Follows the workspace until the verdict is final, the rollout of the target has reached `stage`, or `deadline`. Returns `None` when there is no such workspace.
 pub(crate) async fn follow(
     cluster: &NamespaceClient,
     name: &str,
-    target: WaitTarget,
+    (target, stage): (WaitTarget, Option<u32>),
     operator: &OperatorOptions,
     deadline: Instant,
 ) -> anyhow::Result<Option<FinishedWait>> {
-    let mut wait_state = WaitState::new(target, Instant::now());
+    let mut wait_state = WaitState::new(target, Instant::now()).until_stage(stage);
     let mut changes = pin!(cluster.watch(name));
     let mut answers = pin!(answers(cluster, operator, name));
     let mut pending_query = pin!(Fuse::terminated());

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cluster::claim::{as_of, good_for};
 use crate::cluster::freshness::{Freshness, Mark, Marks};
-use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, verdict};
+use crate::cluster::verdict::{WaitInput, WaitTarget, WaitVerdict, at_stage, verdict};
 
 /// The state of one way to a recent claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(crate) enum QueryResult {
 #[derive(Debug)]
 pub(crate) struct WaitState {
     target: WaitTarget,
+    /// The step of a rollout that is enough.
+    stage: Option<u32>,
     workspace: Option<RototoWorkspace>,
     answer: Option<(Convergence, Instant)>,
     marks: Marks,
@@ -65,6 +67,7 @@ impl WaitState {
     pub(crate) fn new(target: WaitTarget, now: Instant) -> Self {
         Self {
             target,
+            stage: None,
             workspace: None,
             answer: None,
             marks: Marks::default(),
@@ -74,6 +77,11 @@ impl WaitState {
             requests: Channel::Untried,
             problem: None,
         }
+    }
+
+    /// Waits until the rollout of the target has reached this step, or is over.
+    pub(crate) fn until_stage(self, stage: Option<u32>) -> Self {
+        Self { stage, ..self }
     }
 
     pub(crate) fn target(&self) -> &WaitTarget {
@@ -162,7 +170,10 @@ impl WaitState {
         let answer = self.answer.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) <= good_for);
         let freshness = status.map_or(Freshness::Unknown, |status| self.marks.freshness(status, now));
         let known = WaitInput { workspace, answer: answer.map(|(answer, _)| answer), status: freshness };
-        Some(verdict(&known, &self.target))
+        let verdict = verdict(&known, &self.target);
+        let staged = self.stage.filter(|_| matches!(verdict, WaitVerdict::Pending(_)));
+        let staged = staged.and_then(|stage| at_stage(workspace, &self.target, stage));
+        Some(staged.map_or(verdict, WaitVerdict::Staged))
     }
 
     /// Returns the next query to the API server, and its time. A reconcile is requested only if the target is reached
@@ -188,6 +199,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_wait_for_a_step_ends_once_the_rollout_of_its_target_has_reached_it() {
+        let start = Instant::now();
+        let rolls_out = |step: u32, revision: &str| {
+            let mut workspace = workspace(1, OLD, None);
+            let rollout = json!({ "revision": revision, "step": step, "steps": 4, "since": OLD, "next": "1/1",
+                "stable": "2/2", "promote": "", "abort": "" });
+            workspace.status.as_mut().unwrap().rollout = serde_json::from_value(rollout).unwrap();
+            workspace
+        };
+        let next = "main@sha1:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+        let verdict = |stage, workspace| {
+            let target = WaitTarget::Revision(next.parse().unwrap());
+            let mut wait = WaitState::new(target, start).until_stage(stage);
+            wait.saw(workspace);
+            wait.verdict(start).unwrap()
+        };
+        assert!(matches!(verdict(Some(1), rolls_out(1, next)), WaitVerdict::Staged(rollout) if rollout.step == 1));
+        assert!(matches!(verdict(Some(1), rolls_out(2, next)), WaitVerdict::Staged(_)));
+        for pending in [
+            verdict(Some(2), rolls_out(1, next)),
+            verdict(None, rolls_out(3, next)),
+            verdict(Some(1), rolls_out(1, "main@sha1:cccccccccccccccccccccccccccccccccccccccc")),
+        ] {
+            assert!(matches!(pending, WaitVerdict::Pending(_)), "{pending:?}");
+        }
+    }
 
     const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const OLD: &str = "2026-11-20T18:40:00Z";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspaceStatus, Straggler};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
@@ -27,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
+  rototo wait degradation --revision $COMMIT --stage 1   a part of the fleet runs it: step 1 of the rollout has begun
   rototo wait degradation                              the newest revision that the operator knows
 
 A status that may be out of date does not count. The command asks the operator, if it has a token for it; else it
@@ -34,7 +36,7 @@ requests a reconcile by an annotation, if it may patch the RototoWorkspace; else
 status. A commit that changes nothing in the workspace has arrived once it was verified.
 
 Exit codes:
-  0  every process runs it
+  0  every process runs it; with --stage, its rollout has reached that step, or is over
   1  something else failed, or the workspace is suspended and the target is not published
   2  the command line is wrong
   3  lint refuses it, or it is held until somebody allows it
@@ -61,6 +63,14 @@ pub(crate) struct WaitArguments {
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
     fingerprint: Option<WaitTarget>,
 
+    /// Wait until the rollout of the change has reached this step, from 0, or is over
+    #[arg(long, value_name = "STEP")]
+    stage: Option<u32>,
+
+    /// Wait until every process runs the change, as without --stage
+    #[arg(long, conflicts_with = "stage")]
+    complete: bool,
+
     /// The longest time to wait, such as 90s, 5m, or 1h
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -77,7 +87,7 @@ pub(crate) struct WaitArguments {
 struct WaitReport<'a> {
     namespace: &'a str,
     name: &'a str,
-    /// `converged`, `refused`, `held`, `suspended`, `timed_out`, or `unconfirmed`.
+    /// `converged`, `staged`, `refused`, `held`, `suspended`, `timed_out`, or `unconfirmed`.
     outcome: &'static str,
     message: &'a str,
     behind: &'a [Straggler],
@@ -92,6 +102,7 @@ struct WaitReport<'a> {
 enum WaitOutcome {
     Converged(Claim),
     Unconfirmed(Claim),
+    Staged(RolloutStatus),
     Refused(RejectedStatus),
     Held(HeldStatus),
     Suspended(&'static str),
@@ -99,11 +110,12 @@ enum WaitOutcome {
 }
 
 pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    let WaitArguments { name, revision, fingerprint, timeout, cluster, operator } = arguments;
+    // Without a step, a wait is for all of the fleet.
+    let WaitArguments { name, revision, fingerprint, stage, complete: _, timeout, cluster, operator } = arguments;
     let target = revision.or(fingerprint).unwrap_or(WaitTarget::Newest);
     let deadline = Instant::now() + timeout;
     let cluster = cluster.connect().await?;
-    let followed = Box::pin(follow(&cluster, &name, target, &operator, deadline)).await?;
+    let followed = Box::pin(follow(&cluster, &name, (target, stage), &operator, deadline)).await?;
     let Some(ended) = followed else { return Err(cluster.missing(&name)) };
 
     let end = WaitOutcome::of(&ended);
@@ -112,8 +124,9 @@ pub(crate) async fn run(arguments: WaitArguments, global: &GlobalArguments) -> a
         terminal::json(&end.report(&ended, &cluster.namespace, &name, &text))?;
     } else {
         match &end {
-            WaitOutcome::Converged(_) if global.quiet => {}
+            WaitOutcome::Converged(_) | WaitOutcome::Staged(_) if global.quiet => {}
             WaitOutcome::Converged(_) => terminal::text(&format!("{GOOD}converged{GOOD:#}: {text}\n"))?,
+            WaitOutcome::Staged(_) => terminal::text(&format!("{GOOD}staged{GOOD:#}: {text}\n"))?,
             _ => terminal::print_error(&anyhow!("{text}")),
         }
         if let WaitOutcome::Refused(rejected) = &end {
@@ -129,6 +142,7 @@ impl WaitOutcome {
         match ended.verdict.clone() {
             Some(WaitVerdict::Converged(claim)) => Self::Converged(claim),
             Some(WaitVerdict::Unconfirmed(claim)) => Self::Unconfirmed(claim),
+            Some(WaitVerdict::Staged(rollout)) => Self::Staged(rollout),
             Some(WaitVerdict::Refused(rejected)) => Self::Refused(rejected),
             Some(WaitVerdict::Held(held)) => Self::Held(held),
             Some(WaitVerdict::Suspended(what_to_do)) => Self::Suspended(what_to_do),
@@ -139,7 +153,7 @@ impl WaitOutcome {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Converged(_) => ExitCode::SUCCESS,
+            Self::Converged(_) | Self::Staged(_) => ExitCode::SUCCESS,
             Self::Suspended(_) => ExitCode::FAILURE,
             Self::Refused(_) | Self::Held(_) => ExitCode::from(REFUSED),
             Self::TimedOut(_) => ExitCode::from(TIMED_OUT),
@@ -151,6 +165,7 @@ impl WaitOutcome {
         match self {
             Self::Converged(_) => "converged",
             Self::Unconfirmed(_) => "unconfirmed",
+            Self::Staged(_) => "staged",
             Self::Refused(_) => "refused",
             Self::Held(_) => "held",
             Self::Suspended(_) => "suspended",
@@ -205,6 +220,10 @@ impl WaitOutcome {
                 date(claim),
                 unconfirmed_because(ended)
             ),
+            Self::Staged(RolloutStatus { revision, step, steps, next, stable, .. }) => {
+                let revision = short_revision(Some(revision));
+                format!("step {step} of {steps}: {next} processes run {revision}, {stable} what is published")
+            }
             Self::Held(held) => held_in_words(held),
             Self::Refused(rejected) => {
                 format!("lint refuses {}: {}", short_revision(rejected.revision.as_deref()), faults(rejected))

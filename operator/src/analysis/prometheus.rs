@@ -7,11 +7,13 @@ use rototo_api::analysis::{PrometheusProvider, RolloutAnalysis};
 use rototo_source::{AnswerLimits, Credentials, HttpAddress, HttpClient};
 
 use crate::analysis::answer::{NoResult, number};
-use crate::analysis::query::{filled_in, form};
+use crate::analysis::query::{filled_in, in_address};
 use crate::load::turns::{TurnLimits, Turns};
 use crate::source::credentials::service_credentials;
 use crate::workspace_key::WorkspaceKey;
 
+/// The field of the spec that names the Secret.
+const FIELD: &str = "spec.rollout.analysis";
 /// The path of queries for one moment.
 const PATH: &str = "/api/v1/query";
 /// The most that an answer may cost.
@@ -51,11 +53,8 @@ impl Prometheus {
             }
             None => Credentials::default(),
         };
-        let form = form(&filled_in(query, pods, fingerprint));
-        let answer = self.http.post_form(&address, PATH, form, &credentials, LIMITS).await?;
+        let query = in_address(&filled_in(query, pods, fingerprint));
+        let answer = self.http.get(&address, PATH, &query, &credentials, LIMITS).await?;
         number(answer.status, &answer.body)
     }
 }
-
-/// The field of the spec that names the Secret.
-const FIELD: &str = "spec.rollout.analysis";

@@ -8,7 +8,7 @@ mod tls;
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, header};
 
@@ -52,20 +52,22 @@ impl HttpClient {
         Self { routes: Routes::new(egress, proxy) }
     }
 
-    /// Sends a form to `path` below the address, with `credentials` for that host.
+    /// Asks for `path` below the address, with this query, and `credentials` for that host. A GET request alone: one that changes
+    /// something would let the author of an address act in the name of this program.
     ///
     /// # Errors
     ///
     /// [`RequestFault`] if there is no whole answer within the limits. An answer of any status but a redirect is an answer.
-    pub async fn post_form(
+    pub async fn get(
         &self,
         address: &HttpAddress,
         path: &str,
-        form: String,
+        query: &str,
         credentials: &Credentials,
         limits: AnswerLimits,
     ) -> Result<HttpAnswer, RequestFault> {
-        let sent = self.send(address, path, form, credentials, limits.bytes);
+        let target = format!("{path}?{query}");
+        let sent = self.send(address, &target, credentials, limits.bytes);
         let answer = tokio::time::timeout(limits.time, sent).await;
         answer.unwrap_or(Err(RequestFault::TimedOut(limits.time)))
     }
@@ -73,20 +75,18 @@ impl HttpClient {
     async fn send(
         &self,
         address: &HttpAddress,
-        path: &str,
-        form: String,
+        path_and_query: &str,
         credentials: &Credentials,
         bytes: usize,
     ) -> Result<HttpAnswer, RequestFault> {
         if !credentials.is_empty() && (!credentials.opens_https() || !address.is_https()) {
             return Err(RequestFault::UnusableCredentials);
         }
-        let request = Request::post(address.path_to(path))
+        let request = Request::get(address.path_to(path_and_query))
             .header(header::HOST, address.host())
             .header(header::USER_AGENT, concat!("rototo/", env!("CARGO_PKG_VERSION")))
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let mut request = request.body(Full::new(Bytes::from(form))).map_err(|_| RequestFault::Address)?;
+            .header(header::ACCEPT, "application/json");
+        let mut request = request.body(Empty::<Bytes>::new()).map_err(|_| RequestFault::Address)?;
         if let Some(login) = credentials.login() {
             let value = authorization(login).ok_or(RequestFault::UnusableCredentials)?;
             request.headers_mut().insert(header::AUTHORIZATION, value);

@@ -3,6 +3,7 @@
 use rototo_api::condition::{LINT_PASSED, PUBLISHED, READY, SOURCE_READY, reason};
 use rototo_api::convergence::{Convergence, Straggler};
 use rototo_api::names::workspace_label;
+use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{HeldStatus, RejectedStatus, RototoWorkspace, RototoWorkspaceStatus};
 use rototo_engine::Fingerprint;
 use rototo_source::{Commit, Revision};
@@ -40,6 +41,8 @@ pub(crate) enum WaitVerdict {
     Converged(Claim),
     /// The status says that every process runs the target, and it is unknown whether that still holds.
     Unconfirmed(Claim),
+    /// The rollout of the target has reached the step that is waited for.
+    Staged(RolloutStatus),
     /// Lint refuses the target, so it will never run.
     Refused(RejectedStatus),
     /// The target is held until a person allows it.
@@ -114,6 +117,17 @@ pub(crate) fn verdict(known: &WaitInput<'_>, target: &WaitTarget) -> WaitVerdict
         (ClaimSource::Operator, _) | (ClaimSource::Status, Freshness::Fresh) => WaitVerdict::Converged(claim),
         (ClaimSource::Status, Freshness::Unknown) => WaitVerdict::Unconfirmed(claim),
     }
+}
+
+/// Returns the rollout of `target`, if it has reached this step.
+pub(crate) fn at_stage(workspace: &RototoWorkspace, target: &WaitTarget, stage: u32) -> Option<RolloutStatus> {
+    let rollout = workspace.status.as_ref()?.rollout.as_ref()?;
+    let is_target = match target {
+        // A source without commits names its content.
+        WaitTarget::Fingerprint(fingerprint) => rollout.revision == fingerprint.to_string(),
+        _ => target.is_revision(Some(&rollout.revision)),
+    };
+    (is_target && rollout.step >= stage).then(|| rollout.clone())
 }
 
 impl WaitInput<'_> {
