@@ -93,7 +93,9 @@ async function stream(path, signal, take) {
   const headers = { accept: "text/event-stream" };
   if (token.get()) headers.authorization = `Bearer ${token.get()}`;
   const abort = new AbortController();
-  signal.addEventListener("abort", () => abort.abort(), { once: true });
+  const began = performance.now();
+  const end = () => abort.abort();
+  signal.addEventListener("abort", end);
   const silent = () => setTimeout(() => abort.abort(), LOST_AFTER);
   let timer = silent();
   try {
@@ -104,7 +106,7 @@ async function stream(path, signal, take) {
     let orderly = false;
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return { orderly, message: "the connection ended" };
+      if (done) return { orderly: orderly && performance.now() - began > 1000, message: "the connection ended" };
       clearTimeout(timer);
       timer = silent();
       rest += value;
@@ -123,6 +125,7 @@ async function stream(path, signal, take) {
     }
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", end);
   }
 }
 

@@ -92,7 +92,8 @@ impl IntoResponse for HttpError {
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path".to_owned()),
             Self::NoSuchMethod => {
-                let message = "GET serves snapshots and convergence, POST takes reports and webhook calls".to_owned();
+                let message =
+                    "GET serves snapshots, convergence, and the page, POST takes reports and webhook calls".to_owned();
                 (StatusCode::METHOD_NOT_ALLOWED, "no_such_method", message)
             }
             Self::TooLong(limit) => {

@@ -192,3 +192,47 @@ fn short(revision: &str) -> String {
     let digits = revision.rsplit_once(':').map_or(revision, |(_, digits)| digits);
     digits.chars().take(DIGITS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn workspace(status: Value) -> RototoWorkspace {
+        let metadata = json!({ "namespace": "prod", "name": "policy" });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": { "source": "x" }, "status": status })).unwrap()
+    }
+
+    fn fleet(expected: Option<u32>, processes: u32, applied: u32) -> Value {
+        json!({ "expected": expected, "processes": processes, "applied": applied, "rejected": 0, "silent": 0 })
+    }
+
+    #[test]
+    fn the_answer_says_how_many_run_which_version() {
+        let published = json!({ "fingerprint": "sha256:9f2c1a7d00", "updatedAt": "2026-11-20T18:38:00.000000Z" });
+        let rollout = json!({ "revision": "main@sha1:8421d6ec55", "step": 1, "steps": 4, "promote": "", "abort": "",
+            "since": "2026-11-20T18:40:00Z", "next": "3/3", "stable": "9/9" });
+        let check = |status: Value, expected: &str| assert_eq!(row(&workspace(status), true).answer, expected);
+        check(json!({}), "nothing is published");
+        check(json!({ "published": published, "fleet": fleet(Some(12), 12, 9) }), "9 of 12 run 9f2c1a7d");
+        check(json!({ "published": published, "fleet": fleet(None, 3, 2) }), "2 of 3 that report run 9f2c1a7d");
+        let none = "no process follows it; 9f2c1a7d is published";
+        check(json!({ "published": published, "fleet": fleet(Some(0), 0, 0) }), none);
+        // Each process runs what it should, and those are two versions.
+        let rolling = json!({ "published": published, "rollout": rollout, "fleet": fleet(Some(12), 12, 12) });
+        check(rolling, "3 of 3 run 8421d6ec, 9 of 9 run 9f2c1a7d");
+    }
+
+    #[test]
+    fn a_claim_has_a_date_unless_it_is_made_now() {
+        let dated = json!({ "fleet": { "processes": 1, "applied": 1, "rejected": 0, "silent": 0,
+            "asOf": "2026-11-20T18:40:00Z", "claimSeconds": 60 } });
+        let old = row(&workspace(dated.clone()), false);
+        assert_eq!((old.as_of.is_some(), old.dated, old.good_for), (true, true, 60));
+        let now = row(&workspace(dated), true);
+        assert_eq!((now.as_of, now.dated), (None, true));
+        let none = row(&workspace(json!({})), false);
+        assert_eq!((none.as_of, none.dated, none.good_for), (None, false, GOOD_FOR));
+    }
+}
