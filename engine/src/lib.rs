@@ -42,6 +42,8 @@ mod graph;
 pub mod lint;
 pub mod parse;
 pub mod resolve;
+pub mod schemas;
+pub mod testing;
 mod value;
 
 pub use compile::compiled::Compiled;

@@ -11,7 +11,7 @@ pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 
 /// A question for the intended name instead of `word`. It is empty if no name is close, or if there are so many names
 /// that searching them for every mistake would cost more than it helps.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
     const MANY: usize = 1_000;
     let tolerated = (word.len() / 3).min(3);
     let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);

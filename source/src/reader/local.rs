@@ -9,11 +9,11 @@ use rototo_engine::Tree;
 use rustix::fs::OFlags;
 
 use crate::error::{ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, Visit, join, visit};
+use crate::limits::layout::{PathEntry, ReadScope, Visit, join, visit};
 use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
 
-/// Returns the documents below `root`. Blocks on the disk.
-pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
+/// Returns the files of the workspace at `root`. Blocks on the disk.
+pub(crate) fn read(root: &Path, scope: ReadScope, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {
         return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
     }
@@ -30,7 +30,7 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
             budget.entry()?;
             let kind = entry.file_type().map_err(|error| disk(&entry.path(), &error))?;
             let path = join(&directory, &entry.file_name().to_string_lossy());
-            match visit(&path, kind_of(kind))? {
+            match visit(&path, kind_of(kind), scope)? {
                 Visit::Read | Visit::Descend if entry.file_name().to_str().is_none() => {
                     return Err(ContentFault::NotUtf8 { path }.into());
                 }
