@@ -43,6 +43,8 @@ pub mod lint;
 pub mod mention;
 pub mod parse;
 pub mod resolve;
+pub mod schemas;
+pub mod testing;
 mod value;
 
 pub use compile::compiled::Compiled;

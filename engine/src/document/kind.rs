@@ -63,7 +63,7 @@ impl DocumentKind {
 
 /// Returns whether `name` is the name of a file, in no folder, with that extension and a stem. Names that begin with a dot
 /// belong to tools: macOS writes `._limit.toml` beside `limit.toml`.
-fn is_file(name: &str, extension: &str) -> bool {
+pub(crate) fn is_file(name: &str, extension: &str) -> bool {
     name.len() <= LONGEST_NAME
         && !name.starts_with('.')
         && name.strip_suffix(extension).is_some_and(|stem| !stem.is_empty() && !stem.contains('/'))

@@ -12,10 +12,12 @@
 //! assert_eq!(tree.fingerprint(), fingerprint);
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::document::fingerprint::{Digest, Fingerprint};
 pub use crate::document::kind::DocumentKind;
+use crate::document::kind::is_file;
 use crate::document::shared::SharedMap;
 use crate::document::unread::UnreadPaths;
 pub use crate::document::unread::{PathKind, resembles_directory};
@@ -66,6 +68,22 @@ pub struct Tree {
     fingerprint: OnceLock<Fingerprint>,
     /// Paths that may be meant as documents. They are no content: neither the fingerprint nor a snapshot holds them.
     unread: Arc<UnreadPaths>,
+    /// The files of tests, which are no content either.
+    tests: Arc<BTreeMap<Arc<str>, Arc<[u8]>>>,
+}
+
+/// Returns whether a path is that of a workspace's tests: `tests/<name>.toml`. They stand beside the documents and are none:
+/// neither the fingerprint nor a snapshot holds them.
+///
+/// ```
+/// use rototo_engine::tree::is_test;
+///
+/// assert!(is_test("tests/limits.toml"));
+/// assert!(!is_test("tests/fixtures/limits.toml") && !is_test("tests/.limits.toml") && !is_test("tests/a.rs"));
+/// ```
+#[must_use]
+pub fn is_test(path: &str) -> bool {
+    path.strip_prefix("tests/").is_some_and(|file| is_file(file, ".toml"))
 }
 
 impl Tree {
@@ -74,7 +92,9 @@ impl Tree {
     pub fn insert(&mut self, path: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) {
         let path = path.into();
         self.notice(&path, PathKind::File);
-        if let Some(kind) = DocumentKind::at(&path) {
+        if is_test(&path) {
+            Arc::make_mut(&mut self.tests).insert(path, bytes.into());
+        } else if let Some(kind) = DocumentKind::at(&path) {
             let document = Document { kind, bytes: bytes.into(), digest: OnceLock::new() };
             // An equal document stays, with the digest that it may have computed.
             if !self.documents.get(&path).is_some_and(|known| known.is_same(&document)) {
@@ -111,6 +131,26 @@ impl Tree {
     #[must_use]
     pub fn has_same_unread_paths(&self, other: &Self) -> bool {
         self.unread == other.unread && self.objects_without_resource() == other.objects_without_resource()
+    }
+
+    /// The files of tests by path, if they were read. Those of a layer below are left out: they are about that layer alone.
+    ///
+    /// ```
+    /// use rototo_engine::Tree;
+    ///
+    /// let mut tree = Tree::default();
+    /// tree.insert("tests/limits.toml", *b"schema_version = 1");
+    /// assert_eq!(tree.tests().count(), 1);
+    /// assert_eq!(tree.fingerprint(), Tree::default().fingerprint());
+    /// ```
+    pub fn tests(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<[u8]>)> {
+        self.tests.iter()
+    }
+
+    /// Returns whether both have the same [tests](Self::tests).
+    #[must_use]
+    pub fn has_same_tests(&self, other: &Self) -> bool {
+        self.tests == other.tests
     }
 
     /// The noticed paths.
@@ -171,7 +211,8 @@ impl Tree {
     /// computed again.
     #[must_use]
     pub fn after(self, base: &Self) -> Self {
-        let mut tree = Self { unread: Arc::clone(&self.unread), ..base.clone() };
+        let (unread, tests) = (Arc::clone(&self.unread), Arc::clone(&self.tests));
+        let mut tree = Self { unread, tests, ..base.clone() };
         for path in self.documents.changed_since(&base.documents, Document::is_same) {
             tree.fingerprint = OnceLock::new();
             match self.documents.get(path) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::parse::{Op, Predicate};
-use crate::value::number::Number;
+use crate::value::number::{Number, equal};
 
 /// The most pairs of values that are compared for one qualifier: lists of three hundred, far beyond those that people
 /// write. Whatever is left then counts as fine.
@@ -132,24 +132,6 @@ impl<'a> Bounds<'a> {
             Ordering::Greater => false,
         });
         above && below
-    }
-}
-
-/// Returns whether two values are equal, numbers by their value.
-pub(super) fn equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => match (Number::of(one), Number::of(other)) {
-            (Some(one), Some(other)) => one.order(other).is_eq(),
-            _ => one == other,
-        },
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| equal(value, other)))
-        }
-        _ => one == other,
     }
 }
 

@@ -15,7 +15,7 @@ mod references;
 mod report;
 mod rule;
 mod rules;
-mod similar;
+pub(crate) mod similar;
 mod uses;
 mod version;
 mod workspace_index;

@@ -11,7 +11,7 @@ pub(super) fn repeats<T: Ord>(items: impl Iterator<Item = T>) -> bool {
 
 /// The name that is closest to `word`. There is none if no name is close, or if there are so many names that searching
 /// them for every mistake would cost more than it helps.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const MANY: usize = 1_000;
     let tolerated = (word.len() / 3).min(3);
     let near = known.take(MANY).filter(|known| known.len().abs_diff(word.len()) <= tolerated);
@@ -20,7 +20,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
 }
 
 /// A question for the intended name, which ends a message.
-pub(super) fn question(meant: Option<&str>) -> String {
+pub(crate) fn question(meant: Option<&str>) -> String {
     meant.map_or_else(String::new, |meant| format!("; is `{meant}` meant?"))
 }
 

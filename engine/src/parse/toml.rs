@@ -75,6 +75,11 @@ impl<'a, 'i> TomlTable<'a, 'i> {
         node.kind.as_table().map(|entries| Self { entries, span: Some(node.span) })
     }
 
+    /// The place of the table; `None` is the whole document.
+    pub(super) fn span(self) -> Option<Span> {
+        self.span
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&'a Node<'i>> {
         self.entries.get(key)
     }

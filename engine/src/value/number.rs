@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde_json::Value;
+
 /// A real number. A float in it is finite.
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
@@ -73,10 +75,28 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
     integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(float.fract() + 0.0)))
 }
 
+/// Returns whether two values are equal, numbers by their value.
+pub(crate) fn equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => match (Number::of(one), Number::of(other)) {
+            (Some(one), Some(other)) => one.order(other).is_eq(),
+            _ => one == other,
+        },
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| equal(value, other)))
+        }
+        _ => one == other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn numbers_are_ordered_by_value() {

@@ -10,6 +10,7 @@ use crate::egress::Egress;
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
+use crate::limits::layout::ReadScope;
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveSource, Subdirectory};
 
@@ -40,7 +41,7 @@ impl Archive {
         match *self {}
     }
 
-    pub(crate) async fn fetch(&self, _: &Version, _: Option<&Subdirectory>) -> Result<Tree, SourceFault> {
+    pub(crate) async fn fetch(&self, _: &Version, _: (Option<&Subdirectory>, ReadScope)) -> Result<Tree, SourceFault> {
         match *self {}
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rototo_engine::Tree;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, Visit, visit};
+use crate::limits::layout::{PathEntry, ReadScope, Visit, visit};
 use crate::spec::Subdirectory;
 
 /// The document that makes a directory a workspace.
@@ -17,6 +17,7 @@ const MANIFEST: &str = "rototo-workspace.toml";
 /// The documents found at the two places where the workspace may be.
 pub(super) struct ArchiveEntries<'a> {
     subdirectory: Option<&'a Subdirectory>,
+    scope: ReadScope,
     tops: BTreeSet<String>,
     at_root: DocumentLocation,
     below_top: DocumentLocation,
@@ -35,10 +36,10 @@ struct DocumentLocation {
 
 impl DocumentLocation {
     /// Notes an entry whose name is relative to this place, and returns whether it is a document to read.
-    fn note(&mut self, name: &str, kind: PathEntry, path: &str) -> bool {
+    fn note(&mut self, name: &str, kind: PathEntry, scope: ReadScope, path: &str) -> bool {
         // A link in place of the workspace's directory is no directory.
         self.exists |= !name.is_empty() || kind == PathEntry::Directory;
-        match visit(name, kind) {
+        match visit(name, kind, scope) {
             Ok(visit) => visit == Visit::Read,
             Err(ContentFault::NotAFile { what, .. }) => {
                 self.refuse(name, ContentFault::NotAFile { path: path.to_owned(), what });
@@ -69,9 +70,10 @@ impl DocumentLocation {
 }
 
 impl<'a> ArchiveEntries<'a> {
-    pub(super) fn new(subdirectory: Option<&'a Subdirectory>) -> Self {
+    pub(super) fn new(subdirectory: Option<&'a Subdirectory>, scope: ReadScope) -> Self {
         Self {
             subdirectory,
+            scope,
             tops: BTreeSet::new(),
             at_root: DocumentLocation::default(),
             below_top: DocumentLocation::default(),
@@ -101,8 +103,9 @@ impl<'a> ArchiveEntries<'a> {
                 place.tree.notice(name, kind.kind());
             }
         }
-        let at_root = root.is_some_and(|name| self.at_root.note(name, kind, &path));
-        let below_top = below.is_some_and(|name| self.below_top.note(name, kind, &path));
+        let scope = self.scope;
+        let at_root = root.is_some_and(|name| self.at_root.note(name, kind, scope, &path));
+        let below_top = below.is_some_and(|name| self.below_top.note(name, kind, scope, &path));
         if path.contains('\\') {
             self.refuse_backslashes(&path, kind);
         }
@@ -113,9 +116,10 @@ impl<'a> ArchiveEntries<'a> {
     fn refuse_backslashes(&mut self, path: &str, kind: PathEntry) {
         let slashes = path.replace('\\', "/");
         let (root, below) = self.names(&slashes);
+        let scope = self.scope;
         let fault = || ContentFault::Backslashes { path: path.to_owned() };
         for (name, place) in [(root, &mut self.at_root), (below, &mut self.below_top)] {
-            if let Some(name) = name.filter(|name| visit(name, kind) == Ok(Visit::Read)) {
+            if let Some(name) = name.filter(|name| visit(name, kind, scope) == Ok(Visit::Read)) {
                 place.refuse(name, fault());
             }
         }
@@ -136,7 +140,7 @@ impl<'a> ArchiveEntries<'a> {
 
     /// Returns the documents of the place where the workspace is.
     pub(super) fn choose(self) -> Result<Tree, SourceFault> {
-        let Self { subdirectory, tops, at_root, below_top } = self;
+        let Self { subdirectory, tops, at_root, below_top, .. } = self;
         let one_top = tops.len() <= 1;
         match subdirectory {
             None if at_root.has_manifest() => at_root.into_tree(),
@@ -183,7 +187,7 @@ mod tests {
 
     fn chosen(subdirectory: &str, paths: &[&str]) -> Result<Vec<String>, &'static str> {
         let subdirectory = Subdirectory::parse(subdirectory).unwrap();
-        let mut entries = ArchiveEntries::new(subdirectory.as_ref());
+        let mut entries = ArchiveEntries::new(subdirectory.as_ref(), ReadScope::Documents);
         for path in paths {
             let kind = if path.ends_with('/') { PathEntry::Directory } else { PathEntry::File };
             if let Some(path) = entries.admit(path.as_bytes(), kind).map_err(|fault| fault.code())? {
@@ -221,6 +225,6 @@ mod tests {
         for path in ["/etc/passwd", "../x", "a/../../x", "docs/.."] {
             assert_eq!(chosen("", &[M, path]), Err("unsafe_path"), "{path}");
         }
-        assert!(ArchiveEntries::new(None).admit(b"docs/\xff", PathEntry::File).is_err());
+        assert!(ArchiveEntries::new(None, ReadScope::Documents).admit(b"docs/\xff", PathEntry::File).is_err());
     }
 }

@@ -23,6 +23,7 @@ use crate::egress::{Egress, Routes};
 use crate::error::{ArchiveFault, SourceFault};
 use crate::hosts::{Hosts, Proxy};
 use crate::limits::Limits;
+use crate::limits::layout::ReadScope;
 use crate::pinned_source::Version;
 use crate::spec::{ArchiveFormat, ArchiveSource, Subdirectory};
 
@@ -49,7 +50,7 @@ struct ArchiveState {
 struct CachedArchive {
     version: Version,
     download: Download,
-    trees: HashMap<Option<Subdirectory>, Tree>,
+    trees: HashMap<(Option<Subdirectory>, ReadScope), Tree>,
 }
 
 impl Archive {
@@ -99,7 +100,7 @@ impl Archive {
     pub(crate) async fn fetch(
         &self,
         version: &Version,
-        subdirectory: Option<&Subdirectory>,
+        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
     ) -> Result<Tree, SourceFault> {
         let mut state = self.state.lock().await;
         if state.kept.is_none() {
@@ -108,13 +109,13 @@ impl Archive {
         let Some(kept) = state.kept.as_mut().filter(|kept| kept.version == *version) else {
             return Err(ArchiveFault::Changed.into());
         };
-        let subdirectory = subdirectory.cloned();
-        if let Some(tree) = kept.trees.get(&subdirectory) {
+        let place = (subdirectory.cloned(), scope);
+        if let Some(tree) = kept.trees.get(&place) {
             return Ok(tree.clone());
         }
         let file = kept.download.file.try_clone().map_err(|error| self.disk(&error.to_string()))?;
-        let tree = self.unpack(file, subdirectory.clone()).await?;
-        kept.trees.insert(subdirectory, tree.clone());
+        let tree = self.unpack(file, place.clone()).await?;
+        kept.trees.insert(place, tree.clone());
         Ok(tree)
     }
 
@@ -145,10 +146,14 @@ impl Archive {
         answer
     }
 
-    async fn unpack(&self, file: File, subdirectory: Option<Subdirectory>) -> Result<Tree, SourceFault> {
+    async fn unpack(
+        &self,
+        file: File,
+        (subdirectory, scope): (Option<Subdirectory>, ReadScope),
+    ) -> Result<Tree, SourceFault> {
         let (format, limits) = (self.format, self.limits.clone());
         let unpacking =
-            tokio::task::spawn_blocking(move || unpack::unpack(file, format, subdirectory.as_ref(), &limits));
+            tokio::task::spawn_blocking(move || unpack::unpack(file, format, (subdirectory.as_ref(), scope), &limits));
         unpacking.await.map_err(|error| self.disk(&error.to_string()))?
     }
 

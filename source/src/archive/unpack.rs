@@ -9,7 +9,7 @@ use rototo_engine::Tree;
 use zip::ZipArchive;
 
 use crate::error::{ArchiveFault, ContentFault, SourceFault};
-use crate::limits::layout::PathEntry;
+use crate::limits::layout::{PathEntry, ReadScope};
 use crate::limits::{Limits, ReadBudget};
 use crate::spec::{ArchiveFormat, Subdirectory};
 
@@ -26,11 +26,11 @@ const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 pub(super) fn unpack(
     mut file: File,
     format: ArchiveFormat,
-    subdirectory: Option<&Subdirectory>,
+    (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
     limits: &Limits,
 ) -> Result<Tree, SourceFault> {
     file.seek(SeekFrom::Start(0)).map_err(|error| damaged(&error))?;
-    let mut entries = ArchiveEntries::new(subdirectory);
+    let mut entries = ArchiveEntries::new(subdirectory, scope);
     match format {
         ArchiveFormat::TarGz => untar(file, &mut entries, limits)?,
         ArchiveFormat::Zip => unzip(file, &mut entries, limits)?,
@@ -252,7 +252,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let limits = Limits { unpacked_bytes: 1 << 20, entries: 100, ..Limits::default() };
-        unpack(file, format, None, &limits)
+        unpack(file, format, (None, ReadScope::Documents), &limits)
     }
 
     #[test]

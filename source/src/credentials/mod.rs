@@ -32,13 +32,26 @@ pub(crate) use crate::credentials::parts::{ClientCertificate, Login, Secret, Ssh
 pub struct Access {
     source: Source,
     credentials: Credentials,
+    reads_tests: bool,
 }
 
 impl Access {
     /// Combines `source` with `credentials`.
     #[must_use]
     pub fn new(source: Source, credentials: Credentials) -> Self {
-        Self { source, credentials }
+        Self { source, credentials, reads_tests: false }
+    }
+
+    /// Reads the [tests](rototo_engine::Tree::tests) of the workspace too. Those of its layers are never read.
+    #[must_use]
+    pub fn with_tests(self) -> Self {
+        Self { reads_tests: true, ..self }
+    }
+
+    /// Returns whether the tests of the workspace are read too.
+    #[must_use]
+    pub fn reads_tests(&self) -> bool {
+        self.reads_tests
     }
 
     /// Returns the source.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::error::{ContentFault, GitFault, SourceFault};
-use crate::limits::layout::{Visit, join, visit};
+use crate::limits::layout::{ReadScope, Visit, join, visit};
 use crate::limits::{ENTRY_BYTES, HINT_ENTRIES, Limits, ReadBudget};
 use crate::spec::{Commit, GitReference, Subdirectory};
 
@@ -25,6 +25,7 @@ pub(super) struct CommitDirectory<'a> {
     pub(super) commit: &'a Commit,
     pub(super) reference: &'a GitReference,
     pub(super) subdirectory: Option<&'a Subdirectory>,
+    pub(super) scope: ReadScope,
 }
 
 /// Lists the documents of `place`, fetches the missing ones, and reads those that were not read before.
@@ -40,13 +41,13 @@ pub(super) async fn read(
         infos.note(place.commit, info);
     }
     let root = reading.root(trees, place).await?;
-    if let Some(tree) = trees.known(place.commit, place.subdirectory, Instant::now()) {
+    if let Some(tree) = trees.known(place.commit, (place.subdirectory, place.scope), Instant::now()) {
         return Ok(tree);
     }
     let Listing { beside, documents: listing, alike } = reading.list(place, root).await?;
 
     let ids: HashSet<ObjectId> = listing.iter().map(|(_, id)| *id).collect();
-    let last = trees.blobs(place.subdirectory);
+    let last = trees.blobs((place.subdirectory, place.scope));
     let known = |id: &ObjectId| Some((*id, last?.get(id)?.clone()));
     let mut blobs: Blobs = ids.iter().filter_map(known).collect();
     let unknown: Vec<ObjectId> = ids.into_iter().filter(|id| !blobs.contains_key(id)).collect();
@@ -61,7 +62,7 @@ pub(super) async fn read(
     let mut tree = assemble(beside, listing, &blobs, limits)?;
     reading.peek(&mut tree, alike).await;
     let read = ReadTree { commit: place.commit.clone(), root, tree: tree.clone(), blobs };
-    trees.keep(place.subdirectory, read, Instant::now());
+    trees.keep((place.subdirectory, place.scope), read, Instant::now());
     Ok(tree)
 }
 
@@ -156,7 +157,7 @@ impl<'a> Reading<'a> {
                 for entry in tree_entries(&bytes).ok_or_else(|| garbled(directory))? {
                     self.budget.entry()?;
                     let path = join(directory, &String::from_utf8_lossy(entry.name));
-                    match visit(&path, entry.kind)? {
+                    match visit(&path, entry.kind, place.scope)? {
                         Visit::Read | Visit::Descend if std::str::from_utf8(entry.name).is_err() => {
                             return Err(ContentFault::NotUtf8 { path }.into());
                         }

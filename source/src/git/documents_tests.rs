@@ -50,7 +50,12 @@ impl Copy {
         let Source::Git(git) = format!("git+file:///nowhere.git#{fragment}").parse().unwrap() else { panic!() };
         let limits = Limits::default();
         let program = program(&git, &limits);
-        let place = CommitDirectory { commit: &commit, reference: git.reference(), subdirectory: git.subdirectory() };
+        let place = CommitDirectory {
+            commit: &commit,
+            reference: git.reference(),
+            subdirectory: git.subdirectory(),
+            scope: ReadScope::Documents,
+        };
         let (mut trees, infos) = (Trees::default(), CommitInfos::default());
         read(&program, &limits, &CachedRepository::new(self.path(), u64::MAX), (&mut trees, &infos), place).await
     }

@@ -31,6 +31,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{GitFault, SourceFault};
 use crate::limits::Limits;
+use crate::limits::layout::ReadScope;
 use crate::signatures::SignaturePolicy;
 use crate::spec::{Commit, GitReference, Subdirectory};
 
@@ -109,13 +110,13 @@ impl Remote {
         &self,
         commit: &Commit,
         reference: &GitReference,
-        subdirectory: Option<&Subdirectory>,
+        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
     ) -> Result<Tree, SourceFault> {
         let Contents { kept, trees } = &mut *self.contents.lock().await;
-        if let Some(tree) = trees.known(commit, subdirectory, Instant::now()) {
+        if let Some(tree) = trees.known(commit, (subdirectory, scope), Instant::now()) {
             return Ok(tree);
         }
-        let place = CommitDirectory { commit, reference, subdirectory };
+        let place = CommitDirectory { commit, reference, subdirectory, scope };
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
         let outcome = documents::read(&self.program, &self.limits, kept, (trees, &self.infos), place).await;
         let Err(SourceFault::Git(GitFault::KeptCopy(reason))) = &outcome else { return outcome };
@@ -157,7 +158,7 @@ impl Remote {
         let Contents { kept, .. } = &mut *self.contents.lock().await;
         let kept = &*kept;
         let _counted = KeptBytes { kept, bytes: &self.kept_bytes };
-        let place = CommitDirectory { commit, reference, subdirectory: None };
+        let place = CommitDirectory { commit, reference, subdirectory: None, scope: ReadScope::Documents };
         let verify = async || {
             documents::bring(&self.program, &self.limits, kept, place).await?;
             signature::verify(&self.program, kept, commit, reference, policy).await

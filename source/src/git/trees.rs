@@ -7,7 +7,7 @@ use std::time::Instant;
 use rototo_engine::Tree;
 
 use crate::hosts::Recent;
-use crate::limits::layout::PathEntry;
+use crate::limits::layout::{PathEntry, ReadScope};
 use crate::spec::{Commit, Subdirectory};
 
 use crate::git::objects::{ObjectId, tree_entries};
@@ -23,7 +23,7 @@ const MAX_PARENT_BYTES: usize = 16 << 20;
 /// The last tree of each workspace of one repository, and the directories above them.
 #[derive(Default)]
 pub(super) struct Trees {
-    last: Recent<Option<Subdirectory>, ReadTree>,
+    last: Recent<(Option<Subdirectory>, ReadScope), ReadTree>,
     parents: HashMap<(Commit, String), Arc<[u8]>>,
 }
 
@@ -40,9 +40,14 @@ impl Trees {
     /// Returns the tree of `commit`, if it is known without reading: it was the last one, or the workspace's directory
     /// is the same object as in the last one. So of a thousand workspaces in one repository, a commit costs only those
     /// that it changes.
-    pub(super) fn known(&mut self, commit: &Commit, subdirectory: Option<&Subdirectory>, now: Instant) -> Option<Tree> {
+    pub(super) fn known(
+        &mut self,
+        commit: &Commit,
+        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
+        now: Instant,
+    ) -> Option<Tree> {
         let root = subdirectory.and_then(|subdirectory| self.root(commit, subdirectory)?.ok());
-        let last = self.last.touch(&subdirectory.cloned(), now)?;
+        let last = self.last.touch(&(subdirectory.cloned(), scope), now)?;
         if last.commit != *commit && (root.is_none() || last.root != root) {
             return None;
         }
@@ -67,13 +72,18 @@ impl Trees {
     }
 
     /// Returns the files of the workspace's last tree.
-    pub(super) fn blobs(&self, subdirectory: Option<&Subdirectory>) -> Option<&Blobs> {
-        self.last.get(&subdirectory.cloned()).map(|last| &last.blobs)
+    pub(super) fn blobs(&self, (subdirectory, scope): (Option<&Subdirectory>, ReadScope)) -> Option<&Blobs> {
+        self.last.get(&(subdirectory.cloned(), scope)).map(|last| &last.blobs)
     }
 
     /// Replaces the last tree of a workspace, and forgets the workspaces that nobody reads any more.
-    pub(super) fn keep(&mut self, subdirectory: Option<&Subdirectory>, read: ReadTree, now: Instant) {
-        self.last.insert(subdirectory.cloned(), read, now);
+    pub(super) fn keep(
+        &mut self,
+        (subdirectory, scope): (Option<&Subdirectory>, ReadScope),
+        read: ReadTree,
+        now: Instant,
+    ) {
+        self.last.insert((subdirectory.cloned(), scope), read, now);
         self.last.forget(now);
     }
 }

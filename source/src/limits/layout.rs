@@ -1,7 +1,7 @@
 //! Decides which entries of a source are read: the documents, and the directories that hold them.
 
 use rototo_engine::DocumentKind;
-use rototo_engine::tree::{PathKind, resembles_directory};
+use rototo_engine::tree::{PathKind, is_test, resembles_directory};
 
 use crate::error::ContentFault;
 
@@ -25,6 +25,16 @@ impl PathEntry {
     }
 }
 
+/// The files of a workspace that are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum ReadScope {
+    /// The documents.
+    #[default]
+    Documents,
+    /// The documents, and the tests beside them.
+    WithTests,
+}
+
 /// The decision on an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
@@ -41,8 +51,10 @@ pub(crate) enum Visit {
 
 /// Decides on the entry at `path`, which is relative to the workspace. A link, or anything else that is not a plain file,
 /// is ignored unless it takes the place of a document.
-pub(crate) fn visit(path: &str, entry: PathEntry) -> Result<Visit, ContentFault> {
-    let is_document = DocumentKind::at(path).is_some();
+pub(crate) fn visit(path: &str, entry: PathEntry, scope: ReadScope) -> Result<Visit, ContentFault> {
+    let reads_tests = scope == ReadScope::WithTests;
+    let is_document = DocumentKind::at(path).is_some() || reads_tests && is_test(path);
+    let holds_documents = |path: &str| holds_documents(path) || reads_tests && path == "tests";
     let fault = |what| ContentFault::NotAFile { path: path.to_owned(), what };
     match entry {
         PathEntry::File if is_document => Ok(Visit::Read),
@@ -72,31 +84,49 @@ mod tests {
     #[test]
     fn documents_and_their_directories_are_visited_and_others_are_not() {
         for directory in ["variables", "qualifiers", "resources", "resources/a-objects", "schemas", "lint"] {
-            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Descend), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory, ReadScope::Documents), Ok(Visit::Descend), "{directory}");
         }
         for directory in ["Variables", "qualifer", "schema"] {
-            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Peek), "{directory}");
-            assert_eq!(visit(&format!("{directory}/a.toml"), PathEntry::File), Ok(Visit::Skip), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory, ReadScope::Documents), Ok(Visit::Peek), "{directory}");
+            assert_eq!(
+                visit(&format!("{directory}/a.toml"), PathEntry::File, ReadScope::Documents),
+                Ok(Visit::Skip),
+                "{directory}"
+            );
         }
         for directory in [".git", "docs", "variables/nested", "resources/a", "resources/a-objects/b", "schemas/x"] {
-            assert_eq!(visit(directory, PathEntry::Directory), Ok(Visit::Skip), "{directory}");
+            assert_eq!(visit(directory, PathEntry::Directory, ReadScope::Documents), Ok(Visit::Skip), "{directory}");
         }
-        assert_eq!(visit("rototo-workspace.toml", PathEntry::File), Ok(Visit::Read));
-        assert_eq!(visit("variables/README.md", PathEntry::File), Ok(Visit::Skip));
+        assert_eq!(visit("rototo-workspace.toml", PathEntry::File, ReadScope::Documents), Ok(Visit::Read));
+        assert_eq!(visit("variables/README.md", PathEntry::File, ReadScope::Documents), Ok(Visit::Skip));
+    }
+
+    #[test]
+    fn tests_are_read_where_they_are_asked_for() {
+        let visited = |path: &str, entry| {
+            [ReadScope::Documents, ReadScope::WithTests].map(|scope| visit(path, entry, scope).ok())
+        };
+        let skipped = Some(Visit::Skip);
+        assert_eq!(visited("tests", PathEntry::Directory), [skipped, Some(Visit::Descend)]);
+        assert_eq!(visited("tests/a.toml", PathEntry::File), [skipped, Some(Visit::Read)]);
+        assert_eq!(visited("tests/a.toml", PathEntry::Link), [skipped, None]);
+        for path in ["tests/fixtures", "variables/tests", "tests/a.rs"] {
+            assert_eq!(visited(path, PathEntry::Directory), [skipped, skipped], "{path}");
+        }
     }
 
     #[test]
     fn links_are_refused_only_where_a_document_would_stand() {
         for path in ["rototo-workspace.toml", "variables", "variables/a.toml", "resources/a-objects"] {
-            assert!(visit(path, PathEntry::Link).is_err(), "{path}");
-            assert!(visit(path, PathEntry::Special).is_err(), "{path}");
+            assert!(visit(path, PathEntry::Link, ReadScope::Documents).is_err(), "{path}");
+            assert!(visit(path, PathEntry::Special, ReadScope::Documents).is_err(), "{path}");
         }
         for path in ["variables/._a.toml", "._rototo-workspace.toml", ".DS_Store", "__MACOSX/a/variables/b.toml"] {
-            assert_eq!(visit(path, PathEntry::File), Ok(Visit::Skip), "{path}");
+            assert_eq!(visit(path, PathEntry::File, ReadScope::Documents), Ok(Visit::Skip), "{path}");
         }
         for path in ["README.md", "variables/a.md", "docs"] {
-            assert_eq!(visit(path, PathEntry::Link), Ok(Visit::Skip), "{path}");
+            assert_eq!(visit(path, PathEntry::Link, ReadScope::Documents), Ok(Visit::Skip), "{path}");
         }
-        assert!(visit("variables/a.toml", PathEntry::Directory).is_err());
+        assert!(visit("variables/a.toml", PathEntry::Directory, ReadScope::Documents).is_err());
     }
 }

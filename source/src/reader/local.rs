@@ -9,7 +9,7 @@ use rototo_engine::Tree;
 use rustix::fs::OFlags;
 
 use crate::error::{ContentFault, SourceFault};
-use crate::limits::layout::{PathEntry, Visit, join, visit};
+use crate::limits::layout::{PathEntry, ReadScope, Visit, join, visit};
 use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
 
 /// Reads the documents of a directory alone, without the layers that its manifest names. Blocks on the disk.
@@ -24,7 +24,7 @@ use crate::limits::{HINT_ENTRIES, Limits, ReadBudget};
 /// # Errors
 /// When the directory or a document in it can't be read, or exceeds a limit.
 pub fn read_directory(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
-    read(root, limits)
+    read(root, ReadScope::Documents, limits)
 }
 
 /// Reads one document of a directory; `None` if there is no plain file at `path`. Blocks on the disk.
@@ -40,8 +40,8 @@ pub fn read_document(root: &Path, path: &str, limits: &Limits) -> Result<Option<
     read_file(&absolute, path, &mut ReadBudget::new(limits)).map(Some)
 }
 
-/// Returns the documents below `root`. Blocks on the disk.
-pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
+/// Returns the files of the workspace at `root`. Blocks on the disk.
+pub(crate) fn read(root: &Path, scope: ReadScope, limits: &Limits) -> Result<Tree, SourceFault> {
     if !root.is_dir() {
         return Err(ContentFault::NoDirectory { path: root.display().to_string() }.into());
     }
@@ -58,7 +58,7 @@ pub(crate) fn read(root: &Path, limits: &Limits) -> Result<Tree, SourceFault> {
             budget.entry()?;
             let kind = entry.file_type().map_err(|error| disk(&entry.path(), &error))?;
             let path = join(&directory, &entry.file_name().to_string_lossy());
-            match visit(&path, kind_of(kind))? {
+            match visit(&path, kind_of(kind), scope)? {
                 Visit::Read | Visit::Descend if entry.file_name().to_str().is_none() => {
                     return Err(ContentFault::NotUtf8 { path }.into());
                 }

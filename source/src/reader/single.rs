@@ -13,6 +13,7 @@ use crate::error::{SignatureFault, SourceError, SourceFault};
 use crate::git::{CommitInfo, GitRequest, GitSetup, Program, Remote, Requests};
 use crate::hosts::{Hosts, Proxy, Recent};
 use crate::limits::Limits;
+use crate::limits::layout::ReadScope;
 use crate::pinned_source::{Layer, Version};
 use crate::reader::cache::CacheDirectory;
 use crate::reader::charged::{Charged, KeptCopy};
@@ -82,15 +83,16 @@ impl SingleReader {
     /// Returns the documents of a source at its version.
     pub(crate) async fn read(&self, layer: &Layer) -> Result<Tree, SourceFault> {
         self.admit(layer.source())?;
+        let scope = if layer.access().reads_tests() { ReadScope::WithTests } else { ReadScope::Documents };
         match (layer.source(), layer.version()) {
             (Source::Git(git), Some(Version::Commit(commit))) => {
                 let remote = self.remote(git, layer.access().credentials()).await;
-                remote.fetch(commit, git.reference(), git.subdirectory()).await
+                remote.fetch(commit, git.reference(), (git.subdirectory(), scope)).await
             }
-            (Source::Local(path), _) => self.read_local(path.clone()).await,
+            (Source::Local(path), _) => self.read_local(path.clone(), scope).await,
             (Source::Archive(archive), Some(version)) => {
                 let kept = self.archive(archive, layer.access().credentials())?;
-                kept.fetch(version, archive.subdirectory()).await
+                kept.fetch(version, (archive.subdirectory(), scope)).await
             }
             (Source::Git(_) | Source::Archive(_) | Source::Kubernetes { .. }, _) => Err(SourceFault::Followed),
         }
@@ -274,10 +276,10 @@ impl SingleReader {
         }
     }
 
-    async fn read_local(&self, path: PathBuf) -> Result<Tree, SourceFault> {
+    async fn read_local(&self, path: PathBuf, scope: ReadScope) -> Result<Tree, SourceFault> {
         let limits = self.limits.clone();
         let shown = path.display().to_string();
-        let reading = tokio::task::spawn_blocking(move || local::read(&path, &limits));
+        let reading = tokio::task::spawn_blocking(move || local::read(&path, scope, &limits));
         reading.await.map_err(|error| SourceFault::Disk { path: shown, error: error.to_string() })?
     }
 }

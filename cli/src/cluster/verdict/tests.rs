@@ -81,6 +81,7 @@ fn name(verdict: &WaitVerdict) -> &'static str {
         WaitVerdict::Converged(Claim { by: ClaimSource::Status, .. }) => "converged",
         WaitVerdict::Converged(Claim { by: ClaimSource::Operator, .. }) => "converged, says the operator",
         WaitVerdict::Unconfirmed(_) => "unconfirmed",
+        WaitVerdict::Staged(_) => "staged",
         WaitVerdict::Refused(_) => "refused",
         WaitVerdict::Held(_) => "held",
         WaitVerdict::Suspended(_) => "suspended",

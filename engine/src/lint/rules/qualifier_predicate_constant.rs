@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostic::Entity;
-use crate::lint::bounds::{Bounds, PairBudget, equal};
+use crate::lint::bounds::{Bounds, PairBudget};
 use crate::lint::workspace_index::context_field;
 use crate::lint::{Check, DocumentEntry, Finding, Findings, WorkspaceIndex};
 use crate::parse::{Op, Predicate, Qualifier};
+use crate::value::number::equal;
 
 pub(super) const CHECKS: &[Check] = &[Check::Qualifier(check)];
 

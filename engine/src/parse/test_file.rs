@@ -1,0 +1,273 @@
+//! `tests/<name>.toml`: expected results of the workspace beside it. They are no documents: no application reads them.
+//!
+//! Every mistake is kept with its place. A key that nothing reads is one, as it would be an expectation that is never
+//! checked.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::document::text::Span;
+use crate::parse::ParseError;
+use crate::parse::toml::{Node, TomlTable, ValueKind, integer, parse, to_json};
+
+/// The most parts of an attribute's path. An object nests as deeply as its path has parts, and its readers recurse.
+const MAX_PARTS: usize = 32;
+
+/// A table of a test file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TestTable {
+    File,
+    Case,
+    Table,
+    /// An expected result that is no value key alone.
+    Expected,
+}
+
+impl TestTable {
+    /// The keys that are read there.
+    pub(crate) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::File => &["schema_version", "description", "context", "case", "table"],
+            Self::Case => &["name", "context", "expect", "qualifiers"],
+            Self::Table => &["name", "attributes", "variables", "rows"],
+            Self::Expected => &["key", "value"],
+        }
+    }
+}
+
+/// The cases of a file.
+#[derive(Debug, Default)]
+pub(crate) struct TestFile {
+    /// The attributes of every case.
+    pub(crate) context: Map<String, Value>,
+    pub(crate) cases: Vec<TestCase>,
+    /// The mistakes, beside which the other cases stay good.
+    pub(crate) faults: Vec<ParseError>,
+}
+
+/// A context, and what is expected for it.
+#[derive(Debug)]
+pub(crate) struct TestCase {
+    pub(crate) name: Arc<str>,
+    pub(crate) attributes: TestAttributes,
+    pub(crate) expected: Vec<Expected>,
+}
+
+/// The attributes of one case.
+#[derive(Debug)]
+pub(crate) enum TestAttributes {
+    /// An object, as written.
+    Object(Map<String, Value>),
+    /// The values of a row, by the paths of its table.
+    Row(Arc<[Arc<str>]>, Vec<Value>),
+}
+
+/// One expected result, and its place.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) id: Arc<str>,
+    pub(crate) span: Span,
+    pub(crate) result: ExpectedResult,
+}
+
+/// An expected result.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ExpectedResult {
+    /// A variable has the value of this key.
+    Key(Arc<str>),
+    /// A variable has this value.
+    Value(Value),
+    /// A qualifier is true or false.
+    Qualifier(bool),
+}
+
+impl TestFile {
+    /// Reads the text of a file.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let file = parse(bytes, |root| Ok(Self::of(root)));
+        file.unwrap_or_else(|fault| Self { faults: vec![fault], ..Self::default() })
+    }
+
+    fn of(root: TomlTable<'_, '_>) -> Self {
+        let mut file = Self::default();
+        file.refuse_other_keys(root, TestTable::File);
+        let version = root.get("schema_version").and_then(|node| integer(&node.kind));
+        if version != Some(1) {
+            let span = root.get("schema_version").map(|node| node.span);
+            file.faults.push(ParseError { span, message: "the file must declare `schema_version = 1`".to_owned() });
+        }
+        if let Some(node) = root.get("context") {
+            file.context = file.object(node);
+        }
+        for (place, node) in file.tables(root, "case").into_iter().enumerate() {
+            file.add_case(place, node);
+        }
+        for (place, node) in file.tables(root, "table").into_iter().enumerate() {
+            file.add_table(place, node);
+        }
+        file
+    }
+
+    fn add_case(&mut self, place: usize, table: TomlTable<'_, '_>) {
+        self.refuse_other_keys(table, TestTable::Case);
+        let name = self.name(table, || format!("case {}", place + 1));
+        let attributes = table.get("context").map(|node| self.object(node)).unwrap_or_default();
+        let mut expected = Vec::new();
+        for (id, span, node) in self.entries(table, "expect") {
+            expected.extend(self.wanted(id, Span { start: span.start, end: node.span.end }, node));
+        }
+        for (id, span, node) in self.entries(table, "qualifiers") {
+            match node.kind {
+                ValueKind::Boolean(holds) => expected.push(Expected {
+                    id: id.into(),
+                    span: Span { start: span.start, end: node.span.end },
+                    result: ExpectedResult::Qualifier(holds),
+                }),
+                _ => self.fault(node.span, "a qualifier is expected to be `true` or `false`"),
+            }
+        }
+        if expected.is_empty() {
+            self.faults.push(ParseError {
+                span: table.span(),
+                message: format!("`{name}` expects nothing: add `expect = {{ VARIABLE = \"VALUE KEY\" }}`"),
+            });
+        }
+        self.cases.push(TestCase { name, attributes: TestAttributes::Object(attributes), expected });
+    }
+
+    fn add_table(&mut self, place: usize, table: TomlTable<'_, '_>) {
+        self.refuse_other_keys(table, TestTable::Table);
+        let name = self.name(table, || format!("table {}", place + 1));
+        let attributes: Arc<[Arc<str>]> = self.texts(table, "attributes").into();
+        let variables = self.texts(table, "variables");
+        if let Some(node) = table.get("attributes")
+            && attributes.iter().any(|path| path.split('.').any(str::is_empty) || path.split('.').count() > MAX_PARTS)
+        {
+            self.fault(node.span, "an attribute is a path such as `account.plan`, of at most 32 parts");
+            return;
+        }
+        let Some(rows) = table.get("rows").and_then(|node| node.kind.as_array()).filter(|rows| !rows.is_empty()) else {
+            let message =
+                format!("`{name}` has no `rows`: a list of lists, each with the attributes and the value keys");
+            self.faults.push(ParseError { span: table.span(), message });
+            return;
+        };
+        for (row, node) in rows.iter().enumerate() {
+            let name = Arc::from(format!("{name}, row {}", row + 1));
+            self.add_row(name, &attributes, &variables, node);
+        }
+    }
+
+    fn add_row(&mut self, name: Arc<str>, attributes: &Arc<[Arc<str>]>, variables: &[Arc<str>], row: &Node<'_>) {
+        let cells = row.kind.as_array().unwrap_or_default();
+        if variables.is_empty() || cells.len() != attributes.len() + variables.len() {
+            let (own, found) = (attributes.len(), variables.len());
+            let message = format!(
+                "a row has a value for each of the {own} `attributes`, and a value key for each of the {found} `variables`"
+            );
+            return self.fault(row.span, &message);
+        }
+        let (values, wanted) = cells.split_at(attributes.len());
+        let values: Result<Vec<Value>, ParseError> = values.iter().map(|cell| to_json(cell, 1)).collect();
+        let expected = variables.iter().zip(wanted);
+        let expected = expected.filter_map(|(id, cell)| self.wanted(id, cell.span, cell)).collect();
+        match values {
+            Ok(values) => {
+                let attributes = TestAttributes::Row(Arc::clone(attributes), values);
+                self.cases.push(TestCase { name, attributes, expected });
+            }
+            Err(fault) => self.faults.push(fault),
+        }
+    }
+
+    /// The expected result of a variable: a value key, or a table with a `key` or a `value`.
+    fn wanted(&mut self, id: &str, span: Span, node: &Node<'_>) -> Option<Expected> {
+        let key = |text: &str| ExpectedResult::Key(text.into());
+        let table = TomlTable::of(node);
+        if let Some(table) = table {
+            self.refuse_other_keys(table, TestTable::Expected);
+        }
+        let given = table.map(|table| (table.get("key"), table.get("value")));
+        let result = match (&node.kind, given) {
+            (ValueKind::String(text), _) => key(text),
+            (_, Some((Some(Node { kind: ValueKind::String(text), .. }), None))) => key(text),
+            (_, Some((None, Some(value)))) => match to_json(value, 1) {
+                Ok(value) => ExpectedResult::Value(value),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    return None;
+                }
+            },
+            _ => {
+                self.fault(node.span, "an expected result is a value key, such as \"large\", or `{ value = 50 }`");
+                return None;
+            }
+        };
+        Some(Expected { id: id.into(), span, result })
+    }
+
+    fn name(&mut self, table: TomlTable<'_, '_>, default: impl FnOnce() -> String) -> Arc<str> {
+        match table.get("name") {
+            Some(Node { kind: ValueKind::String(name), .. }) => Arc::from(&**name),
+            Some(node) => {
+                self.fault(node.span, "a name is a text");
+                default().into()
+            }
+            None => default().into(),
+        }
+    }
+
+    fn object(&mut self, node: &Node<'_>) -> Map<String, Value> {
+        match to_json(node, 1) {
+            Ok(Value::Object(object)) => return object,
+            Ok(_) => self.fault(node.span, "a context is a table, such as `{ account = { plan = \"pro\" } }`"),
+            Err(fault) => self.faults.push(fault),
+        }
+        Map::new()
+    }
+
+    fn texts(&mut self, table: TomlTable<'_, '_>, key: &str) -> Vec<Arc<str>> {
+        let Some(node) = table.get(key) else { return Vec::new() };
+        let texts = node.kind.as_array().map(|items| items.iter().map(|item| item.kind.as_str().map(Arc::from)));
+        let texts: Option<Vec<Arc<str>>> = texts.and_then(Iterator::collect);
+        texts.unwrap_or_else(|| {
+            self.fault(node.span, &format!("`{key}` is a list of names"));
+            Vec::new()
+        })
+    }
+
+    /// The tables of a list.
+    fn tables<'a, 'i>(&mut self, root: TomlTable<'a, 'i>, key: &str) -> Vec<TomlTable<'a, 'i>> {
+        let Some(node) = root.get(key) else { return Vec::new() };
+        let tables = node.kind.as_array().map(|items| items.iter().map(TomlTable::of));
+        let tables: Option<Vec<TomlTable<'a, 'i>>> = tables.and_then(Iterator::collect);
+        tables.unwrap_or_else(|| {
+            self.fault(node.span, &format!("write `[[{key}]]` above each {key}"));
+            Vec::new()
+        })
+    }
+
+    /// The entries of a table inside `table`.
+    fn entries<'a>(&mut self, table: TomlTable<'a, '_>, key: &str) -> Vec<(&'a str, Span, &'a Node<'a>)> {
+        let Some(node) = table.get(key) else { return Vec::new() };
+        match TomlTable::of(node) {
+            Some(inner) => inner.entries().collect(),
+            None => {
+                self.fault(node.span, &format!("`{key}` is a table of ids and expected results"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn refuse_other_keys(&mut self, table: TomlTable<'_, '_>, kind: TestTable) {
+        let known = kind.keys();
+        for (key, span, _) in table.entries().filter(|(key, _, _)| !known.contains(key)) {
+            self.fault(span, &format!("nothing reads `{key}` here: the keys are {}", known.join(", ")));
+        }
+    }
+
+    fn fault(&mut self, span: Span, message: &str) {
+        self.faults.push(ParseError::at(span, message));
+    }
+}

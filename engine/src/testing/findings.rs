@@ -1,0 +1,113 @@
+//! Collects what is wrong with tests as diagnostics, as lint does: a status, a terminal, and a code host show both alike.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Entity, Location, Related, Severity, Stage};
+use crate::document::text::{Lines, Span, shortened, shortened_to};
+use crate::parse::{Expected, Parsed};
+
+/// The most diagnostics. Nobody reads as many.
+const MOST: usize = 1_000;
+
+/// The most characters of an id, which a test file may make as long as itself.
+const MAX_ID: usize = 200;
+
+/// A rule of tests.
+struct TestRule {
+    id: &'static str,
+    stage: Stage,
+    title: &'static str,
+    help: &'static str,
+}
+
+const INVALID: TestRule = TestRule {
+    id: "rototo/test-invalid",
+    stage: Stage::Reference,
+    title: "a test can't be read, or asks for something that the workspace does not have",
+    help: "write the test as docs/format.md has it, with ids and value keys of this workspace",
+};
+
+const FAILED: TestRule = TestRule {
+    id: "rototo/test-failed",
+    stage: Stage::Policy,
+    title: "the workspace decides otherwise than a test expects",
+    help: "change the rules, or the expected result if the new decision is meant",
+};
+
+pub(super) struct TestFindings<'a> {
+    parsed: &'a Parsed,
+    file: Option<(&'a Arc<str>, &'a [u8])>,
+    /// The lines of the documents and files that findings are about. Counting them costs more than a finding.
+    lines: BTreeMap<&'a str, Lines<'a>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// The place in a workspace that decided, and an explanation.
+pub(super) type DecidedBy<'a> = (&'a Arc<str>, Option<Span>, String);
+
+impl<'a> TestFindings<'a> {
+    pub(super) fn new(parsed: &'a Parsed) -> Self {
+        Self { parsed, file: None, lines: BTreeMap::new(), diagnostics: Vec::new() }
+    }
+
+    /// Begins the file to which the next findings belong.
+    pub(super) fn begin_file(&mut self, path: &'a Arc<str>, bytes: &'a [u8]) {
+        self.file = Some((path, bytes));
+    }
+
+    pub(super) fn invalid(&mut self, span: Option<Span>, message: &str) {
+        self.add(&INVALID, Entity::Workspace, (None, span), message, None);
+    }
+
+    /// Adds a result that differs from the expected one.
+    pub(super) fn failed(
+        &mut self,
+        entity: Entity,
+        expected: &Expected,
+        message: &str,
+        decided: Option<DecidedBy<'a>>,
+    ) {
+        self.add(&FAILED, entity, (Some(&expected.id), Some(expected.span)), message, decided);
+    }
+
+    fn add(
+        &mut self,
+        rule: &TestRule,
+        entity: Entity,
+        (id, span): (Option<&str>, Option<Span>),
+        message: &str,
+        decided: Option<DecidedBy<'a>>,
+    ) {
+        let Some((path, bytes)) = self.file.filter(|_| self.diagnostics.len() < MOST) else { return };
+        let related = decided.map(|(path, span, message)| {
+            let bytes = self.parsed.tree().get(path).map_or(&[][..], |document| &document.bytes);
+            Related { location: self.location(path, bytes, span), message }
+        });
+        let location = self.location(path, bytes, span);
+        self.diagnostics.push(Diagnostic {
+            rule: Cow::Borrowed(rule.id),
+            severity: Severity::Error,
+            stage: rule.stage,
+            entity,
+            message: shortened(message).into_owned(),
+            fix: None,
+            help: Some(rule.help.to_owned()),
+            location,
+            related: related.into_iter().collect(),
+            key: id.map(|id| shortened_to(id, MAX_ID).into_owned()),
+            title: Cow::Borrowed(rule.title),
+        });
+    }
+
+    fn location(&mut self, path: &'a str, bytes: &'a [u8], span: Option<Span>) -> Location {
+        let lines = &mut self.lines;
+        let range = span.map(|span| lines.entry(path).or_insert_with(|| Lines::of(bytes)).range(span));
+        Location { path: path.to_owned(), range }
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+}
