@@ -24,7 +24,7 @@
   resources: [events]
   verbs: [create, patch]
 {{- if ne .Values.rbac.secrets.access "none" }}
-# The Secrets that spec.secretRef, spec.webhook.secretRef, and spec.verify.secretRef name. Without `list`, the operator has to know the name.
+# The Secrets that a RototoWorkspace names. Without `list`, the operator has to know the name.
 - apiGroups: [""]
   resources: [secrets]
   {{- if eq .Values.rbac.secrets.access "listed" }}

@@ -28,7 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   git push && rototo wait degradation --revision \"$(git rev-parse HEAD)\" --timeout 2m
   rototo wait degradation --fingerprint sha256:9f2c…   the content that `rototo lint` named
-  rototo wait degradation --revision $COMMIT --stage 1   a part of the fleet runs it: step 1 of the rollout has begun
+  rototo wait degradation --revision $COMMIT --stage 1   step 1 of its rollout has begun
   rototo wait degradation                              the newest revision that the operator knows
 
 A status that may be out of date does not count. The command asks the operator, if it has a token for it; else it
