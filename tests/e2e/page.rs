@@ -83,7 +83,12 @@ async fn leader_and_replica_show_the_fleet_and_the_words_of_the_commit() {
         let endpoint = Endpoint::at(&format!("https://{address}"), &authority).unwrap();
         let answer = format!("1 of 1 run {}", &commit[..8]);
         let converged = until_async(&answer, PATIENCE, async || {
-            let part = document(&endpoint.get(&workspace_of(&scene), &token).await?)["parts"][0].clone();
+            let reply = endpoint.get(&workspace_of(&scene), &token).await?;
+            if reply.status != 200 {
+                // A replica that has just started may not know the leader yet.
+                return Ok(Observation::NotYet(format!("{reply:?}")));
+            }
+            let part = document(&reply)["parts"][0].clone();
             let is = part["answer"] == answer && part["state"] == "converged";
             Ok(if is { Observation::Done(part) } else { Observation::NotYet(part.to_string()) })
         });
