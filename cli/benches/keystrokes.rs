@@ -1,5 +1,5 @@
-//! `cargo xtask bench keystrokes`: the time from a keystroke in an editor to the findings of `rototo lsp`, over stdio, in the
-//! workspace of 1,742 files that the benches of the engine load.
+//! `cargo xtask bench keystrokes`: the time from a keystroke in an editor to the findings of `rototo lsp`, over stdio, in
+//! the workspace of 1,742 files that the benches of the engine load.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../tests/language_server/client.rs"]

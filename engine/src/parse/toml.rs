@@ -47,8 +47,8 @@ pub(super) fn parse<T>(
     project(TomlTable { entries: &root, span: None })
 }
 
-/// Parses a document with faults as far as it can be read, and hands its root table to `project`. `None` if the document is no text
-/// for the parser.
+/// Parses a document with faults as far as it can be read, and hands its root table to `project`. `None` if the document
+/// is no text for the parser.
 pub(super) fn recover<T>(bytes: &[u8], project: impl FnOnce(TomlTable<'_, '_>) -> Result<T, ParseError>) -> Option<T> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| refuse_long_keys(text).is_ok())?;
     let (root, _) = DeTable::parse_recoverable(text);

@@ -57,8 +57,8 @@ pub(crate) fn rename(site: Site<'_>, new: &str, forms: EditForms) -> Result<lsp:
     Ok(lsp::WorkspaceEdit { document_changes: Some(changes), ..lsp::WorkspaceEdit::default() })
 }
 
-/// The edits of the mentions of a thing whose file gets another path, for a client that renames the file itself. `None` if
-/// nothing has to change, or nothing can.
+/// The edits of the mentions of a thing whose file gets another path, for a client that renames the file itself. `None`
+/// if nothing has to change, or nothing can.
 pub(crate) fn moved(workspace: &Workspace, old: &str, new: &str) -> Option<lsp::WorkspaceEdit> {
     let (name, target) = (Name::of_document(old)?, Name::of_document(new)?);
     let stays = match (&name, &target) {

@@ -1,5 +1,5 @@
-//! One workspace as its client sees it: the files of a directory, with the open documents in their place, over the layers
-//! that it extends.
+//! One workspace as its client sees it: the files of a directory, with the open documents in their place, over the
+//! layers that it extends.
 
 mod layers;
 mod linter;
