@@ -32,6 +32,7 @@ mod show;
 mod status;
 #[cfg(feature = "kubernetes")]
 mod steering;
+mod test;
 #[cfg(feature = "kubernetes")]
 mod wait;
 
@@ -94,6 +95,7 @@ macro_rules! commands {
 commands! {
     init => Init(InitArguments),
     lint => Lint(LintArguments),
+    test => Test(TestArguments),
     resolve => Resolve(ResolveArguments),
     show => Show(ShowArguments),
     inspect => Inspect(InspectArguments),
