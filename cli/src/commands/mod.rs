@@ -27,6 +27,7 @@ mod resolve;
 mod retry;
 #[cfg(feature = "kubernetes")]
 mod rollout;
+mod schema;
 mod show;
 #[cfg(feature = "kubernetes")]
 mod status;
@@ -101,6 +102,7 @@ commands! {
     inspect => Inspect(InspectArguments),
     diff => Diff(DiffArguments),
     fixtures => Fixtures(FixturesArguments),
+    schema => Schema(SchemaArguments),
     docs => Docs(DocsArguments),
     completions => Completions(CompletionsArguments),
     #[cfg(feature = "kubernetes")]
