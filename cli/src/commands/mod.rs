@@ -11,6 +11,7 @@ mod compiled;
 mod completions;
 mod diff;
 mod docs;
+mod explain;
 mod fixtures;
 #[cfg(feature = "kubernetes")]
 mod history;
@@ -98,6 +99,7 @@ commands! {
     lint => Lint(LintArguments),
     test => Test(TestArguments),
     resolve => Resolve(ResolveArguments),
+    explain => Explain(ExplainArguments),
     show => Show(ShowArguments),
     inspect => Inspect(InspectArguments),
     diff => Diff(DiffArguments),
