@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use kube::CustomResourceExt;
 use rototo_api::workspace::RototoWorkspace;
+use rototo_engine::schemas::SchemaKind;
 use serde_json::Value;
 
 /// A file of this repository that is generated from code.
@@ -19,12 +20,26 @@ pub struct Generated {
 /// Returns every file that is generated from code.
 pub fn all() -> anyhow::Result<Vec<Generated>> {
     let crd = crd()?;
-    Ok(vec![
+    let mut all = vec![
         Generated { path: "charts/rototo-operator/templates/crd.yaml", content: chart_template(&crd) },
         Generated { path: "charts/rototo-operator/README.md", content: chart_readme()? },
         Generated { path: "docs/lint-rules.md", content: rototo_engine::lint::manual() },
         Generated { path: "crds/rototo.dev_rototoworkspaces.yaml", content: format!("{FROM_API}{crd}") },
-    ])
+    ];
+    all.extend(SchemaKind::ALL.map(schema));
+    Ok(all)
+}
+
+/// Returns the JSON Schema of a kind of file in a workspace.
+fn schema(kind: SchemaKind) -> Generated {
+    let path = match kind {
+        SchemaKind::Manifest => "docs/schemas/manifest.schema.json",
+        SchemaKind::Variable => "docs/schemas/variable.schema.json",
+        SchemaKind::Qualifier => "docs/schemas/qualifier.schema.json",
+        SchemaKind::Resource => "docs/schemas/resource.schema.json",
+        SchemaKind::Test => "docs/schemas/test.schema.json",
+    };
+    Generated { path, content: format!("{:#}\n", kind.schema()) }
 }
 
 impl Generated {

@@ -197,6 +197,11 @@ pub struct LintPolicy {
     /// errors or warnings.
     #[serde(default)]
     pub fail_on: FailOn,
+
+    /// Runs the tests of the workspace, the files `tests/<name>.toml` beside its documents. A test that fails refuses a
+    /// revision as an error of lint does. Off by default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tests: bool,
 }
 
 /// The least severity that refuses a revision.
@@ -269,6 +274,12 @@ impl RototoWorkspaceSpec {
     #[must_use]
     pub fn rehearsal(&self) -> RehearsalSpec {
         self.rollout.as_ref().and_then(|rollout| rollout.rehearsal.clone()).unwrap_or_default()
+    }
+
+    /// Returns `lint.tests`, or its default.
+    #[must_use]
+    pub fn runs_tests(&self) -> bool {
+        self.lint.as_ref().is_some_and(|lint| lint.tests)
     }
 
     /// Returns `lint.failOn`, or its default.

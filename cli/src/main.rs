@@ -5,6 +5,7 @@
 mod cluster;
 mod commands;
 mod diff;
+mod explain;
 mod fixtures;
 mod global;
 mod inspection;

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 use support::{copy, example, replace, rototo};
 
-/// Makes the workspaces of the transcripts: the example, the example with a wider trial, and one with ten mistakes in
-/// five files.
+/// Makes the workspaces of the transcripts: the example, the example with a wider trial, one with a trial of all accounts,
+/// and one with ten mistakes in five files.
 fn scratch_directory() -> tempfile::TempDir {
     let scratch_directory = tempfile::tempdir().unwrap();
-    for name in ["degradation-config", "proposed", "broken"] {
+    for name in ["degradation-config", "proposed", "proposed-trial", "broken"] {
         copy(&example(), &scratch_directory.path().join(name));
     }
     let edit = |path: &str, from: &str, to: &str| replace(&scratch_directory.path().join(path), from, to);
     edit("proposed/qualifiers/degradation-trial-bucket.toml", "[0, 1000]", "[0, 3000]");
+    edit("proposed-trial/qualifiers/degradation-trial-bucket.toml", "[0, 1000]", "[0, 10000]");
     edit("proposed/resources/service-degradation-policy-objects/severe.toml", "= 10", "= 5");
     for (path, from, to) in [
         ("resources/service-degradation-policy-objects/degraded.toml", "= 30", "= 0"),

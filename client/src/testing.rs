@@ -27,6 +27,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rototo_engine::resolve::trace::PredicateTrace;
 use rototo_engine::{QualifierTrace, ResolveOptions, VariableTrace};
@@ -92,6 +93,59 @@ pub async fn assert_fixtures(workspace: &Workspace, suite: impl AsRef<Path>) -> 
         }
     }
     Ok(report)
+}
+
+/// Runs tests of a workspace as `rototo test` does: the files `*.toml` in `directory`, which is mostly `tests` beside the
+/// documents of a workspace. The tests may also be an application's own.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rototo::Result<()> {
+/// # let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config");
+/// # let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/degradation-config/tests");
+/// let workspace = rototo::Workspace::load(directory).await?;
+/// let report = rototo::testing::assert_tests(&workspace, tests).await?;
+/// assert_eq!(report.cases, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Dropping the future stops the reading of files.
+///
+/// # Errors
+///
+/// [`Error::Fixture`] with a directory or a file that can't be read or has no tests, and with all tests that fail, each by
+/// file, line, and case.
+pub async fn assert_tests(workspace: &Workspace, directory: impl AsRef<Path>) -> Result<FixtureAssertionReport> {
+    /// The most failures in the text of one error.
+    const MOST: usize = 20;
+    let directory = directory.as_ref();
+    let failed = |reason: String| Error::Fixture { path: PathBuf::from(directory), reason };
+    let files = test_files(directory).await.map_err(|error| failed(error.to_string()))?;
+    let report = workspace.run_tests(&files)?;
+    if report.cases == 0 && report.diagnostics.is_empty() {
+        return Err(failed("no file *.toml in it has a case".to_owned()));
+    }
+    if !report.diagnostics.is_empty() {
+        let shown = report.diagnostics.iter().take(MOST).map(|found| format!("\n{found}"));
+        let all = report.diagnostics.len();
+        return Err(failed(format!("{all} of {} checks fail:{}", report.checks, shown.collect::<String>())));
+    }
+    Ok(FixtureAssertionReport { cases: report.cases })
+}
+
+/// Returns the files of a directory with the extension of tests, by name and in order.
+async fn test_files(directory: &Path) -> std::io::Result<Vec<(Arc<str>, Arc<[u8]>)>> {
+    let mut entries = tokio::fs::read_dir(directory).await?;
+    let mut files = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".toml") && !name.starts_with('.') {
+            files.push((name.into(), tokio::fs::read(entry.path()).await?.into()));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Reads a TOML file with schema version 1, the only one.

@@ -120,6 +120,30 @@ async fn only_what_a_trusted_signer_signed_is_published() {
 }
 
 #[tokio::test]
+async fn a_revision_whose_tests_fail_is_not_published() {
+    let scene = Scene::published("tests-fail").await;
+    let before = scene.map_version().await;
+    // All accounts take part in the trial, which a test of the example forbids.
+    scene.repository.edit(TRIAL, "[0, 1000]", "[0, 10000]").unwrap();
+    scene.repository.push().unwrap();
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h", "lint": { "tests": true } });
+    scene.namespace.apply_workspace(WORKSPACE, spec.clone()).await.unwrap();
+    let workspace = scene.namespace.wait_for_condition(WORKSPACE, "LintPassed", "False").await.unwrap();
+    let status = workspace.status.unwrap();
+    assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
+    let finding = &status.rejected.as_ref().unwrap().diagnostics[0];
+    let path = "tests/service-degradation-policy.toml";
+    assert_eq!((&*finding.rule, finding.path.as_deref(), finding.line), ("rototo/test-failed", Some(path), Some(12)));
+    assert!(!finding.message.contains("severe"), "{finding:?}");
+    assert_eq!(scene.map_version().await, before);
+
+    // Without its tests the revision is fine.
+    let spec = json!({ "source": scene.repository.url(), "interval": "1h" });
+    scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
+    scene.namespace.wait_for_condition(WORKSPACE, "LintPassed", "True").await.unwrap();
+}
+
+#[tokio::test]
 async fn an_invalid_spec_is_refused_at_apply() {
     let scene = Scene::quiet_on(ControlPlane::shared().unwrap(), "apply").await;
     for (spec, word) in [

@@ -10,7 +10,7 @@ use rototo_engine::{Compiled, Parsed};
 use serde::Serialize;
 
 use crate::commands::compiled::compiled;
-use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate};
+use crate::fixtures::{FixtureTarget, SUITE, Suite, SuiteEntry, generate, workspace_test};
 use crate::global::GlobalArguments;
 use crate::terminal;
 use crate::terminal::style::BAD;
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   rototo fixtures examples/degradation-config --out tests/fixtures
   rototo fixtures . --out tests/fixtures --variable service-degradation-policy
+  rototo fixtures . --tests --out tests
 
 A test asserts them with rototo::testing::assert_fixtures(&workspace, \"tests/fixtures\"). Files of the same name are
 written anew: keep cases of your own in files of other names, and name these in rototo-fixtures.toml.";
@@ -52,6 +53,10 @@ pub(crate) struct FixturesArguments {
     /// For all qualifiers
     #[arg(long)]
     qualifiers: bool,
+
+    /// Write tests for `rototo test` instead; a file that exists stays as it is
+    #[arg(long)]
+    tests: bool,
 }
 
 /// The shape that scripts read.
@@ -68,14 +73,10 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
     let parsed = workspace.parse();
     let compiled = compiled(&workspace, &parsed)?;
     let targets = targets(&arguments, &compiled)?;
-    let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
-    for target in targets {
-        let (path, not_found) = write_fixture(&arguments.out, &parsed, &compiled, target, &mut entries)?;
-        missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
-        files.push(path);
-    }
-    let suite = Suite { schema_version: 1, workspace: workspace.shown().to_owned(), fixtures: entries };
-    write(&arguments.out.join(SUITE), &suite)?;
+    let (files, missing) = match arguments.tests {
+        true => write_tests(&arguments.out, &parsed, &compiled, targets)?,
+        false => write_fixtures(&arguments.out, workspace.shown(), (&parsed, &compiled), targets)?,
+    };
 
     let report = FixturesReport {
         command: "fixtures",
@@ -93,6 +94,44 @@ pub(crate) async fn run(arguments: FixturesArguments, global: &GlobalArguments) 
         terminal::print_error_text(&format!("{BAD}no context{BAD:#} was found for {case}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a suite of fixtures. Returns the files, and the cases for which no context was found.
+fn write_fixtures(
+    out: &Path,
+    workspace: &str,
+    (parsed, compiled): (&Parsed, &Compiled),
+    targets: Vec<FixtureTarget<'_>>,
+) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let (mut entries, mut files, mut missing) = (Vec::new(), vec![SUITE.to_owned()], Vec::new());
+    for target in targets {
+        let (path, not_found) = write_fixture(out, parsed, compiled, target, &mut entries)?;
+        missing.extend(not_found.into_iter().map(|case| format!("{path}: {case}")));
+        files.push(path);
+    }
+    write(&out.join(SUITE), &Suite { schema_version: 1, workspace: workspace.to_owned(), fixtures: entries })?;
+    Ok((files, missing))
+}
+
+/// Writes tests of the workspace. Their author changes them, so a file that exists stays.
+fn write_tests(
+    out: &Path,
+    parsed: &Parsed,
+    compiled: &Compiled,
+    targets: Vec<FixtureTarget<'_>>,
+) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
+    for target in targets {
+        let generated = generate(parsed, compiled, target)?;
+        let (path, test) = workspace_test(generated.fixture, target);
+        if out.join(&path).exists() {
+            continue;
+        }
+        write(&out.join(&path), &test)?;
+        missing.extend(generated.not_found.into_iter().map(|case| format!("{path}: {case}")));
+        files.push(path);
+    }
+    Ok((files, missing))
 }
 
 fn write_fixture(

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use rototo_engine::{Diagnostic, Lint, Parsed};
 use serde::Serialize;
 
 use crate::global::GlobalArguments;
-use crate::reports::LintFindings;
 use crate::reports::github::github;
 use crate::reports::sarif::sarif;
+use crate::reports::{LintFindings, ReportFormat};
 use crate::terminal;
 use crate::terminal::diagnostics;
 use crate::terminal::diagnostics::LintOutcome;
@@ -39,23 +38,10 @@ pub(crate) struct LintArguments {
 
     /// The form of the report
     #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<LintFormat>,
+    format: Option<ReportFormat>,
 
     #[command(flatten)]
     selection: Selectors,
-}
-
-/// The forms of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LintFormat {
-    /// For people, with the lines of the documents
-    Text,
-    /// For scripts, as --json
-    Json,
-    /// Workflow commands: GitHub shows each finding at its line in a pull request
-    Github,
-    /// SARIF 2.1.0, which code hosts and editors read
-    Sarif,
 }
 
 /// The shape that editors and scripts read.
@@ -67,11 +53,7 @@ struct LintReport<'a> {
 }
 
 pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
-    let format = match arguments.format {
-        Some(LintFormat::Json) | None if global.json => LintFormat::Json,
-        Some(_) if global.json => bail!("--json asks for another form than --format: leave one of them out"),
-        format => format.unwrap_or(LintFormat::Text),
-    };
+    let format = ReportFormat::of(arguments.format, global)?;
     let workspace = match Workspace::read(arguments.source.as_deref(), global).await {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -85,10 +67,14 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
     lint.diagnostics.retain(|diagnostic| arguments.selection.includes(diagnostic));
 
     let outcome = LintOutcome { workspace: &workspace, parsed: &parsed, lint: &lint };
-    let findings = LintFindings { diagnostics: &lint.diagnostics, directory: &workspace.directory_in_repository() };
+    let findings = LintFindings {
+        command: "lint",
+        diagnostics: &lint.diagnostics,
+        directory: &workspace.directory_in_repository(),
+    };
     let is_silent = lint.diagnostics.is_empty() && global.quiet;
     match format {
-        LintFormat::Json => {
+        ReportFormat::Json => {
             let documents = documents(&workspace, &parsed);
             terminal::json(&LintReport {
                 workspace: workspace.full_name(),
@@ -96,10 +82,10 @@ pub(crate) async fn run(arguments: LintArguments, global: &GlobalArguments) -> a
                 diagnostics: &lint.diagnostics,
             })?;
         }
-        LintFormat::Sarif => terminal::json(&sarif(&findings))?,
-        LintFormat::Text | LintFormat::Github if is_silent => {}
-        LintFormat::Text => terminal::text(&diagnostics::lint(&outcome))?,
-        LintFormat::Github => {
+        ReportFormat::Sarif => terminal::json(&sarif(&findings))?,
+        ReportFormat::Text | ReportFormat::Github if is_silent => {}
+        ReportFormat::Text => terminal::text(&diagnostics::lint(&outcome))?,
+        ReportFormat::Github => {
             terminal::text(&format!("{}{}", github(&findings), diagnostics::lint_summary(&outcome)))?;
         }
     }
@@ -111,22 +97,22 @@ fn exit_code(lint: &Lint) -> ExitCode {
 }
 
 /// Reports a missing directory as a finding like any other, so that scripts read one shape.
-fn not_there(at: &str, reason: &str, format: LintFormat) -> anyhow::Result<ExitCode> {
+fn not_there(at: &str, reason: &str, format: ReportFormat) -> anyhow::Result<ExitCode> {
     let mut lint = workspace::lint(&Parsed::default());
     for diagnostic in &mut lint.diagnostics {
         diagnostic.message = reason.to_owned();
         at.clone_into(&mut diagnostic.location.path);
     }
-    let findings = LintFindings { diagnostics: &lint.diagnostics, directory: "" };
+    let findings = LintFindings { command: "lint", diagnostics: &lint.diagnostics, directory: "" };
     match format {
-        LintFormat::Json => terminal::json(&LintReport {
+        ReportFormat::Json => terminal::json(&LintReport {
             workspace: at.to_owned(),
             documents: Vec::new(),
             diagnostics: &lint.diagnostics,
         })?,
-        LintFormat::Sarif => terminal::json(&sarif(&findings))?,
-        LintFormat::Github => terminal::text(&github(&findings))?,
-        LintFormat::Text => terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?,
+        ReportFormat::Sarif => terminal::json(&sarif(&findings))?,
+        ReportFormat::Github => terminal::text(&github(&findings))?,
+        ReportFormat::Text => terminal::text(&diagnostics::diagnostics(&lint.diagnostics, &Parsed::default(), ""))?,
     }
     Ok(exit_code(&lint))
 }

@@ -11,6 +11,7 @@ mod compiled;
 mod completions;
 mod diff;
 mod docs;
+mod explain;
 mod fixtures;
 #[cfg(feature = "kubernetes")]
 mod history;
@@ -28,11 +29,13 @@ mod resolve;
 mod retry;
 #[cfg(feature = "kubernetes")]
 mod rollout;
+mod schema;
 mod show;
 #[cfg(feature = "kubernetes")]
 mod status;
 #[cfg(feature = "kubernetes")]
 mod steering;
+mod test;
 #[cfg(feature = "kubernetes")]
 mod ui;
 #[cfg(feature = "kubernetes")]
@@ -97,11 +100,14 @@ macro_rules! commands {
 commands! {
     init => Init(InitArguments),
     lint => Lint(LintArguments),
+    test => Test(TestArguments),
     resolve => Resolve(ResolveArguments),
+    explain => Explain(ExplainArguments),
     show => Show(ShowArguments),
     inspect => Inspect(InspectArguments),
     diff => Diff(DiffArguments),
     fixtures => Fixtures(FixturesArguments),
+    schema => Schema(SchemaArguments),
     docs => Docs(DocsArguments),
     lsp => Lsp(LspArguments),
     completions => Completions(CompletionsArguments),

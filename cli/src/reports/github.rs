@@ -60,7 +60,7 @@ mod tests {
         tree.insert("rototo-workspace.toml", *b"schema_version = 1");
         tree.insert(format!("variables/{name}.toml"), text.as_bytes().to_vec());
         let lint = lint(&parse(tree));
-        github(&LintFindings { diagnostics: &lint.diagnostics, directory })
+        github(&LintFindings { command: "lint", diagnostics: &lint.diagnostics, directory })
     }
 
     #[test]

@@ -1,12 +1,43 @@
-//! The findings of lint in the formats that other programs read: SARIF, and the workflow commands of GitHub. Pure.
+//! The findings of lint and of tests in the formats that other programs read: SARIF, and the workflow commands of
+//! GitHub. Pure.
 
 pub(crate) mod github;
 pub(crate) mod sarif;
 
+use anyhow::bail;
+use clap::ValueEnum;
 use rototo_engine::{Diagnostic, Location};
+
+use crate::global::GlobalArguments;
+
+/// The forms of a report on findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people, with the lines of the files
+    Text,
+    /// For scripts, as --json
+    Json,
+    /// Workflow commands: GitHub shows each finding at its line in a pull request
+    Github,
+    /// SARIF 2.1.0, which code hosts and editors read
+    Sarif,
+}
+
+impl ReportFormat {
+    /// Returns the form that the command line asks for.
+    pub(crate) fn of(given: Option<Self>, global: &GlobalArguments) -> anyhow::Result<Self> {
+        match given {
+            Some(Self::Json) | None if global.json => Ok(Self::Json),
+            Some(_) if global.json => bail!("--json asks for another form than --format: leave one of them out"),
+            given => Ok(given.unwrap_or(Self::Text)),
+        }
+    }
+}
 
 /// The findings of one workspace.
 pub(crate) struct LintFindings<'a> {
+    /// The command that found them.
+    pub(crate) command: &'static str,
     pub(crate) diagnostics: &'a [Diagnostic],
     /// The directory of the workspace in its repository, as [`crate::workspace::Workspace::directory_in_repository`]
     /// has it.

@@ -140,7 +140,9 @@ pub(crate) fn sarif(findings: &LintFindings<'_>) -> SarifLog {
         version: "2.1.0",
         runs: [SarifRun {
             tool: SarifTool { driver },
-            automation_details: AutomationDetails { id: format!("rototo-lint/{}/", findings.directory) },
+            automation_details: AutomationDetails {
+                id: format!("rototo-{}/{}/", findings.command, findings.directory),
+            },
             invocations: [SarifInvocation { execution_successful: true }],
             column_kind: "utf16CodeUnits",
             results,

@@ -83,7 +83,7 @@ fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, roo
     // Joining an empty path would end in a slash.
     let path = if location.path.is_empty() { Path::new(root).to_owned() } else { Path::new(root).join(&location.path) };
     let path = plain(&path.display().to_string());
-    let document = parsed.tree().get(&location.path).and_then(|document| std::str::from_utf8(&document.bytes).ok());
+    let document = text_of(parsed, &location.path);
     let span = location.range.as_ref().map(|range| range.bytes.start..range.bytes.end);
     match (document, span) {
         (Some(source), Some(span)) if source.get(span.clone()).is_some() => {
@@ -92,6 +92,13 @@ fn with_place<'a>(group: Group<'a>, location: &Location, parsed: &'a Parsed, roo
         }
         _ => group.element(Origin::path(path)),
     }
+}
+
+/// Returns the text of a document, or of a file of tests.
+fn text_of<'a>(parsed: &'a Parsed, path: &str) -> Option<&'a str> {
+    let document = parsed.tree().get(path).map(|document| &*document.bytes);
+    let test = || parsed.tree().tests().find(|(known, _)| &***known == path).map(|(_, bytes)| &**bytes);
+    std::str::from_utf8(document.or_else(test)?).ok()
 }
 
 /// Only the first line of a span is shown, as many lines would say no more.

@@ -33,6 +33,19 @@ pub(crate) struct NotThere {
 impl Workspace {
     /// Reads the workspace at `source`, or the nearest one around the current directory.
     pub(crate) async fn read(source: Option<&str>, global: &GlobalArguments) -> anyhow::Result<Self> {
+        Self::read_access(source, global, |access| access).await
+    }
+
+    /// Reads a workspace as [`Self::read`], with its tests.
+    pub(crate) async fn read_with_tests(source: Option<&str>, global: &GlobalArguments) -> anyhow::Result<Self> {
+        Self::read_access(source, global, Access::with_tests).await
+    }
+
+    async fn read_access(
+        source: Option<&str>,
+        global: &GlobalArguments,
+        scope: impl FnOnce(Access) -> Access,
+    ) -> anyhow::Result<Self> {
         let (shown, source) = match source {
             Some(text) => {
                 let source: Source = text.parse()?;
@@ -44,7 +57,7 @@ impl Workspace {
             }
         };
         let reader = Reader::new(ReaderOptions::default())?;
-        match reader.read(Access::new(source.clone(), credentials(&source, global)?)).await {
+        match reader.read(scope(Access::new(source.clone(), credentials(&source, global)?))).await {
             Ok((pinned, tree)) => Ok(Self { shown, tree, pinned }),
             Err(error) => match (&source, error.fault()) {
                 (Source::Local(path), SourceFault::Content(ContentFault::NoDirectory { .. })) => {

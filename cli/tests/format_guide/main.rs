@@ -11,6 +11,7 @@ use std::path::Path;
 
 use page::{Claim, Section, Table};
 use rototo_engine::parse::{Op, Primitive, Type};
+use rototo_engine::schemas::SchemaKind;
 use rototo_engine::{DocumentKind, Tree, bucket, lint, parse};
 use serde_json::Value;
 use support::{json, rototo};
@@ -281,6 +282,24 @@ fn every_kind_of_document_has_a_row_and_an_example() {
         assert!(examples.contains(&kind), "no example has a {path}");
         next = after;
     }
+}
+
+#[test]
+fn every_example_fits_the_schemas_for_editors() {
+    let (sections, _) = page::read(&guide());
+    let mut kinds = Vec::new();
+    for (path, text) in documents(&sections) {
+        let Some(kind) = SchemaKind::at(&path) else { continue };
+        let document: toml::Table = toml::from_str(&text).unwrap();
+        let document = serde_json::to_value(document).unwrap();
+        let schema = kind.schema();
+        let validator = jsonschema::draft7::new(&schema).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{path}: {errors:?}\n{text}");
+        kinds.push(kind);
+    }
+    let missing: Vec<_> = SchemaKind::ALL.into_iter().filter(|kind| !kinds.contains(kind)).collect();
+    assert!(missing.is_empty() && kinds.len() > 50, "{missing:?}, {}", kinds.len());
 }
 
 /// Returns the part of the page below a heading of level 2.

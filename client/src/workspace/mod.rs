@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rototo_api::UpdatedAt;
+use rototo_engine::testing::TestReport;
 use rototo_engine::{
     Cause, Compiled, Context as ResolveContext, Facts, Fingerprint, Lint, Prepared, QualifierTrace, Resolution,
     ResolveOptions, Summary, VariableTrace,
@@ -373,6 +374,13 @@ impl Workspace {
         self.updated_at = Some(updated_at);
         self.origin.revision = revision;
         self
+    }
+
+    /// Runs tests, given by path and bytes.
+    pub(crate) fn run_tests(&self, files: &[(Arc<str>, Arc<[u8]>)]) -> Result<TestReport> {
+        let parsed = rototo_engine::parse(self.content.tree().clone());
+        let files = files.iter().map(|(path, bytes)| (path, bytes));
+        Ok(rototo_engine::testing::run(&parsed, self.compiled()?, files, || true))
     }
 
     fn compiled(&self) -> Result<&Compiled> {

@@ -107,6 +107,9 @@ pub enum PollError {
     /// The custom rules did not end in the time that the spec gives the poll.
     #[error("the custom rules did not end within {0:?} of the beginning of the poll (spec.timeout)")]
     LintTimedOut(Duration),
+    /// The tests of the workspace did not end in the time that the spec gives the poll.
+    #[error("the tests of the workspace did not end within {0:?} of the beginning of the poll (spec.timeout)")]
+    TestsTimedOut(Duration),
     /// Too many polls wait for a turn.
     #[error("too many {0} of this namespace, or of all, wait for a turn; the operator tries again")]
     Crowded(&'static str),
@@ -137,6 +140,7 @@ impl PollError {
             Self::Source(error) => error.code(),
             Self::TimedOut(_) => "timed_out",
             Self::LintTimedOut(_) => "lint_timed_out",
+            Self::TestsTimedOut(_) => "tests_timed_out",
             Self::Crowded(_) => "crowded",
             Self::DiskFull(_) => "disk_of_namespace",
             Self::TooManyWorkspaces(_) => "workspaces_of_namespace",
@@ -176,6 +180,7 @@ impl PollError {
             Self::Secret(_)
             | Self::TimedOut(_)
             | Self::LintTimedOut(_)
+            | Self::TestsTimedOut(_)
             | Self::Crowded(_)
             | Self::DiskFull(_)
             | Self::TooManyWorkspaces(_)
@@ -333,11 +338,12 @@ impl Poll {
         let known = self.known.as_ref().map(|known| &known.candidate);
         let known = known.filter(|known| !known.provisional);
         let known = known.filter(|known| known.fingerprint == fingerprint && known.fail_on == self.fail_on);
-        // Paths beside the documents are no content, but lint reports them.
-        let known = known.filter(|_| tree.has_same_unread_paths(before.parsed().tree()));
+        // Paths and tests beside the documents are no content, but lint reports them.
+        let last = before.parsed().tree();
+        let known = known.filter(|_| tree.has_same_unread_paths(last) && tree.has_same_tests(last));
         let (verdict, contents, linted) = match known {
             Some(known) => (known.verdict.clone(), known.contents, before),
-            None => self.lint_new(tree.clone(), &before),
+            None => self.lint_new(tree.clone(), &before)?,
         };
         if verdict == LintVerdict::Accepted {
             if !store.contains(&fingerprint) {
@@ -362,13 +368,32 @@ impl Poll {
         Ok(PollResult { candidate: Arc::new(candidate), pinned, asked, linted })
     }
 
-    fn lint_new(&self, tree: Tree, before: &Linted) -> (LintVerdict, WorkspaceStatus, Arc<Linted>) {
+    fn lint_new(&self, tree: Tree, before: &Linted) -> Result<(LintVerdict, WorkspaceStatus, Arc<Linted>), PollError> {
         let parsed = rototo_engine::parse_after(before.parsed(), tree);
         let linted = self.custom_rules.lint(before, &parsed);
         let lint = linted.lint();
+        let failed_tests = if lint.has_errors() { Vec::new() } else { self.failed_tests(&parsed)? };
         let refused = lint.has_errors() || self.fail_on == FailOn::Warning && lint.warnings() > 0;
-        let verdict = if refused { LintVerdict::Refused(refusal(lint)) } else { LintVerdict::Accepted };
-        (verdict, contents(&parsed), Arc::new(linted))
+        let verdict = match refused || !failed_tests.is_empty() {
+            true => LintVerdict::Refused(refusal(lint, &failed_tests)),
+            false => LintVerdict::Accepted,
+        };
+        Ok((verdict, contents(&parsed), Arc::new(linted)))
+    }
+
+    /// Runs the tests of a workspace without errors, if they were read.
+    fn failed_tests(&self, parsed: &Parsed) -> Result<Vec<Diagnostic>, PollError> {
+        if parsed.tree().tests().next().is_none() {
+            return Ok(Vec::new());
+        }
+        // A workspace that does not compile has errors of lint.
+        let Ok(compiled) = rototo_engine::compile(parsed) else { return Ok(Vec::new()) };
+        let end = (self.began + self.timeout).into_std();
+        let report = rototo_engine::testing::run(parsed, &compiled, parsed.tree().tests(), || Instant::now() < end);
+        if report.interrupted {
+            return Err(PollError::TestsTimedOut(self.timeout));
+        }
+        Ok(report.diagnostics)
     }
 }
 
@@ -401,11 +426,12 @@ fn contents(parsed: &Parsed) -> WorkspaceStatus {
     }
 }
 
-fn refusal(lint: &Lint) -> LintRefusal {
-    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().collect();
+/// Returns the refusal for what lint and the tests have found.
+fn refusal(lint: &Lint, failed_tests: &[Diagnostic]) -> LintRefusal {
+    let mut diagnostics: Vec<&Diagnostic> = lint.diagnostics.iter().chain(failed_tests).collect();
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity != Severity::Error);
     let findings = diagnostics.into_iter().take(NAMED_FINDINGS).map(finding).collect();
-    LintRefusal { errors: count(lint.errors()), warnings: count(lint.warnings()), findings }
+    LintRefusal { errors: count(lint.errors() + failed_tests.len()), warnings: count(lint.warnings()), findings }
 }
 
 fn finding(diagnostic: &Diagnostic) -> RejectedDiagnostic {

@@ -189,7 +189,8 @@ impl Sources {
         key: &WorkspaceKey,
     ) -> Result<Access, PollError> {
         let credentials = credentials(&self.client, key, spec, &source).await?;
-        Ok(Access::new(source, credentials))
+        let access = Access::new(source, credentials);
+        Ok(if spec.runs_tests() { access.with_tests() } else { access })
     }
 }
 
@@ -252,6 +253,60 @@ mod tests {
 
     fn key(namespace: &str, number: usize) -> WorkspaceKey {
         WorkspaceKey { namespace: namespace.to_owned(), name: format!("config-{number}") }
+    }
+
+    /// Commits all files of a repository, and polls it as a workspace that runs its tests.
+    async fn poll_commit(
+        sources: &Sources,
+        repository: &std::path::Path,
+        known: Option<PollResult>,
+        lint: serde_json::Value,
+    ) -> PollResult {
+        let git = |arguments: &[&str]| {
+            let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+            let mut git = std::process::Command::new("git");
+            assert!(git.current_dir(repository).args(identity).args(arguments).status().unwrap().success());
+        };
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--allow-empty", "-m", "a change"]);
+        let source = format!("git+file://{}#main", repository.display());
+        let spec = serde_json::from_value(json!({ "source": source, "lint": lint })).unwrap();
+        sources.poll(&spec, DuePoll { age: Duration::ZERO, known }, &key("team", 0)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_test_that_fails_refuses_a_commit_with_its_line_and_without_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = sources(folder.path(), CustomRules::off());
+        let repository = folder.path().join("repository");
+        let variable =
+            "schema_version = 1\ntype = \"int\"\nvalues = { small = 4711 }\nresolve = { default = \"small\" }\n";
+        let test = "schema_version = 1\n[[case]]\nexpect = { limit = { value = 4712 } }\n";
+        write_workspace(&repository, &[("variables/limit.toml", variable), ("tests/limits.toml", test)]);
+        let on = json!({ "tests": true });
+
+        let refused = poll_commit(&sources, &repository, None, on.clone()).await;
+        let LintVerdict::Refused(refusal) = &refused.candidate.verdict else { panic!("{refused:?}") };
+        let finding = serde_json::to_value(&refusal.findings).unwrap();
+        let message = "the workspace decides otherwise than a test expects (at `limit`)";
+        assert_eq!(
+            (refusal.errors, finding),
+            (1, json!([{"rule": "rototo/test-failed", "path": "tests/limits.toml", "line": 3, "message": message}]))
+        );
+
+        // Nothing but the test changes, and the content keeps its fingerprint.
+        std::fs::write(repository.join("tests/limits.toml"), test.replace("4712", "4711")).unwrap();
+        let accepted = poll_commit(&sources, &repository, Some(refused.clone()), on.clone()).await;
+        assert_eq!(accepted.candidate.verdict, LintVerdict::Accepted);
+        assert_eq!(accepted.candidate.fingerprint, refused.candidate.fingerprint);
+
+        std::fs::write(repository.join("tests/limits.toml"), test).unwrap();
+        let refused = poll_commit(&sources, &repository, Some(accepted), on).await;
+        assert_ne!(refused.candidate.verdict, LintVerdict::Accepted);
+        // The same commit, once the spec no longer asks for tests.
+        let accepted = poll_commit(&sources, &repository, Some(refused), json!({})).await;
+        assert_eq!(accepted.candidate.verdict, LintVerdict::Accepted);
     }
 
     #[tokio::test]

@@ -1,0 +1,108 @@
+//! `rototo explain`: the reasons of decisions in words, and what would change them.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use rototo_engine::{Compiled, Context, ResolveOptions, VariableTrace};
+use serde::Serialize;
+
+use crate::commands::compiled::compiled;
+use crate::explain::{Alternative, alternatives, explanation};
+use crate::global::GlobalArguments;
+use crate::terminal;
+use crate::terminal::style::BAD;
+use crate::terminal::wording::plain;
+use crate::workspace::Workspace;
+use crate::workspace::context::read_context;
+use crate::workspace::selection::{Selection, unknown};
+
+const EXAMPLES: &str = "\
+Examples:
+  rototo explain --variable service-degradation-policy --context @context.json
+  rototo explain --context service.queue_pressure=high --context account.id=acct-001
+
+A variable that can't be resolved for this context is named with the reason, and makes the exit code 1.";
+
+/// Explain why variables have their values for a context, and which single attribute would change them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExplainArguments {
+    /// A directory or an address; without it, the nearest parent directory with a rototo-workspace.toml
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+
+    /// Explain this variable; may be given several times. Without it, all are explained
+    #[arg(long = "variable", value_name = "ID")]
+    variable: Vec<String>,
+
+    /// Facts: a JSON object, @FILE with one, or PATH=VALUE; may be given several times, and the later wins
+    #[arg(long = "context", value_name = "CONTEXT")]
+    context: Vec<String>,
+}
+
+/// The shape that scripts read.
+#[derive(Serialize)]
+struct ExplainReport {
+    workspace: String,
+    variables: Vec<ExplainedVariable>,
+    unresolved: Vec<UnresolvedVariable>,
+}
+
+#[derive(Serialize)]
+struct ExplainedVariable {
+    #[serde(flatten)]
+    trace: VariableTrace,
+    alternatives: Vec<Alternative>,
+}
+
+#[derive(Serialize)]
+struct UnresolvedVariable {
+    id: String,
+    reason: String,
+}
+
+pub(crate) async fn run(arguments: ExplainArguments, global: &GlobalArguments) -> anyhow::Result<ExitCode> {
+    let is_everything = arguments.variable.is_empty();
+    let selection = Selection::of(arguments.variable, is_everything);
+    let workspace = Workspace::read(arguments.source.as_deref(), global).await?;
+    let parsed = workspace.parse();
+    let compiled = compiled(&workspace, &parsed)?;
+    let context = Context::from_json(read_context(&arguments.context)?)?;
+    let (traces, unresolved) = traces(&compiled, &selection, &context)?;
+    let explained = traces.into_iter().map(|trace| {
+        let alternatives = alternatives(&parsed, &compiled, &context, &trace);
+        ExplainedVariable { trace, alternatives }
+    });
+    let report = ExplainReport { workspace: workspace.shown().to_owned(), variables: explained.collect(), unresolved };
+    if global.json {
+        terminal::json(&report)?;
+    } else {
+        terminal::text(&shown(&report))?;
+    }
+    Ok(if report.unresolved.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn traces(
+    compiled: &Compiled,
+    selection: &Selection,
+    context: &Context,
+) -> anyhow::Result<(Vec<VariableTrace>, Vec<UnresolvedVariable>)> {
+    let known: Vec<&str> = compiled.variables().collect();
+    let (mut traces, mut unresolved) = (Vec::new(), Vec::new());
+    for id in selection.among(&known).map_err(|id| unknown("variable", &id, &known))? {
+        match compiled.trace_variable(id, context, ResolveOptions::default()) {
+            Ok(trace) => traces.push(trace),
+            Err(error) => unresolved.push(UnresolvedVariable { id: id.to_owned(), reason: error.to_string() }),
+        }
+    }
+    Ok((traces, unresolved))
+}
+
+fn shown(report: &ExplainReport) -> String {
+    let explained = report.variables.iter().map(|one| explanation(&one.trace, &one.alternatives));
+    let unresolved = report
+        .unresolved
+        .iter()
+        .map(|one| format!("{BAD}{}{BAD:#} can't be resolved: {}\n", plain(&one.id), plain(&one.reason)));
+    explained.chain(unresolved).collect::<Vec<_>>().join("\n")
+}

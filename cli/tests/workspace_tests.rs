@@ -1,0 +1,107 @@
+//! `rototo test`, and `rototo fixtures --tests`, as an author runs them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{VARIABLE, changed, copy, example, fails, json, prints, replace};
+
+const TRIAL: &str = "qualifiers/degradation-trial-bucket.toml";
+const TEST: &str = "tests/service-degradation-policy.toml";
+
+#[test]
+fn tests_that_hold_are_summed_up() {
+    assert_eq!(prints(&example(), &["test", "."]), "ok: . (5 cases in 1 file, 7 checks)\n");
+    assert_eq!(prints(&example(), &["test", ".", "--quiet"]), "");
+    let report = json(&example(), &["test", "."]);
+    assert_eq!((&report["files"], &report["cases"], &report["checks"]), (&1.into(), &5.into(), &7.into()));
+    assert_eq!(report["diagnostics"], serde_json::json!([]));
+    assert_eq!(report["coverage"]["variables"][VARIABLE]["by_default"], 2);
+}
+
+#[test]
+fn a_test_that_fails_shows_its_row_and_the_rule_that_decided() {
+    let workspace = changed(TRIAL, "[0, 1000]", "[0, 10000]");
+    let (code, text) = fails(workspace.path(), &["test", "."]);
+    assert_eq!(code, 1);
+    for part in [
+        "error[rototo/test-failed]: by pressure and account, row 4: `service-degradation-policy` is `severe` (",
+        ", and `degraded` is expected",
+        "service-degradation-policy.toml:12:",
+        "[\"high\", \"acct-0001\", \"degraded\"]",
+        "note: rule 0 decides",
+        "failed: 1 error of 7 checks, 5 cases in 1 file of .",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    std::fs::create_dir(workspace.path().join(".git")).unwrap();
+    let (_, text) = fails(workspace.path(), &["test", ".", "--format", "github"]);
+    assert!(text.starts_with(&format!("::error file={TEST},line=12,")), "{text}");
+    let log = prints_failing(workspace.path(), &["test", ".", "--format", "sarif"]);
+    assert_eq!(log["runs"][0]["automationDetails"]["id"], "rototo-test//");
+    assert_eq!(log["runs"][0]["results"][0]["ruleId"], "rototo/test-failed");
+}
+
+fn prints_failing(directory: &Path, arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&fails(directory, arguments).1).unwrap()
+}
+
+#[test]
+fn coverage_names_what_no_test_reaches() {
+    let workspace =
+        changed(TEST, "  [\"normal\", \"acct-001\", \"normal\"],\n  [\"normal\", \"acct-0001\", \"normal\"],\n", "");
+    assert_eq!(
+        prints(workspace.path(), &["test", ".", "--coverage"]),
+        "ok: . (3 cases in 1 file, 5 checks)\n\
+         coverage: 2 of 3 rules and defaults, 5 of 6 results of qualifiers\n  \
+         variables/service-degradation-policy.toml: the default never decides\n  \
+         qualifiers/high-queue-pressure.toml: never false\n"
+    );
+}
+
+#[test]
+fn tests_of_a_commit_run_and_stay_out_of_the_content() {
+    let repository = tempfile::tempdir().unwrap();
+    let workspace = repository.path().join("workspaces/prod");
+    copy(&example(), &workspace);
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        let mut git = Command::new("git");
+        assert!(git.current_dir(repository.path()).args(identity).args(arguments).status().unwrap().success());
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "a workspace"]);
+    let source = format!("git+file://{}#main:workspaces/prod", repository.path().display());
+    assert_eq!(prints(repository.path(), &["test", &source]), format!("ok: {source} (5 cases in 1 file, 7 checks)\n"));
+    let fingerprint = prints(&workspace, &["lint", "."]);
+    std::fs::remove_dir_all(workspace.join("tests")).unwrap();
+    assert_eq!(prints(&workspace, &["lint", "."]), fingerprint);
+    let (code, text) = fails(&workspace, &["test", "."]);
+    assert!(code == 1 && text.contains("error: . has no tests: write tests/NAME.toml"), "{text}");
+}
+
+#[test]
+fn a_workspace_with_errors_shows_them_instead() {
+    let workspace = changed(&format!("variables/{VARIABLE}.toml"), "default = \"normal\"", "default = \"none\"");
+    let (code, text) = fails(workspace.path(), &["test"]);
+    assert!(code == 1 && text.contains("error[rototo/variable-unknown-value]"), "{text}");
+}
+
+#[test]
+fn the_first_tests_are_written_hold_and_stay() {
+    let workspace = tempfile::tempdir().unwrap();
+    copy(&example(), workspace.path());
+    std::fs::remove_dir_all(workspace.path().join("tests")).unwrap();
+    let write = ["fixtures", ".", "--tests", "--out", "tests"];
+    let text = prints(workspace.path(), &write);
+    assert!(text.contains("  wrote variable-service-degradation-policy.toml\n"), "{text}");
+    let text = prints(workspace.path(), &["test", "--coverage"]);
+    assert!(text.contains("coverage: 3 of 3 rules and defaults, 6 of 6 results of qualifiers\n"), "{text}");
+    let written = workspace.path().join(format!("tests/variable-{VARIABLE}.toml"));
+    replace(&written, "\"degraded\"", "\"severe\"");
+    assert_eq!(prints(workspace.path(), &write), "fixtures: tests\n");
+    assert!(fails(workspace.path(), &["test"]).1.contains("and `severe` is expected"));
+}
