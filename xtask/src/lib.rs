@@ -19,6 +19,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod image;
 pub mod node;
+mod progress;
 pub mod promtool;
 pub mod reference;
 pub mod release;
