@@ -147,7 +147,7 @@ impl ControlPlane {
         let path = self.directory.join("controllers.kubeconfig");
         let user = json!({ "token": self.controllers_token });
         let kubeconfig = write_kubeconfig(path, self.url(), self.authority(), &user, "default")?;
-        let mut command = Command::new(&self.programs.kube_controller_manager);
+        let mut command = Command::new(Programs::locate_controllers()?);
         command.arg(format!("--kubeconfig={}", kubeconfig.display()));
         let key = self.directory.join("service-accounts.key");
         command.arg(format!("--service-account-private-key-file={}", key.display()));

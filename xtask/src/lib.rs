@@ -20,6 +20,7 @@ pub mod generate;
 pub mod image;
 pub mod node;
 pub mod page;
+mod progress;
 pub mod prometheus;
 pub mod reference;
 pub mod release;

@@ -62,7 +62,8 @@ fn main() -> anyhow::Result<()> {
         Command::Page(arguments) => page::run(&arguments),
         Command::Release(arguments) => release::run(&arguments),
         Command::ControlPlane => {
-            println!("{}", control_plane::Programs::ensure()?);
+            println!("{}", control_plane::Programs::ensure_with_controllers()?);
+            println!("{}", control_plane::Programs::locate_controllers()?.display());
             Ok(())
         }
     }

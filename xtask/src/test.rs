@@ -17,7 +17,7 @@ pub struct TestArguments {
 
 /// Runs the tests, and after a complete run a share of the chaos histories.
 pub fn run(arguments: &TestArguments) -> anyhow::Result<()> {
-    Programs::ensure()?;
+    Programs::ensure_with_controllers()?;
     // The tests start the operator, the example service, the agent, and the CLI as processes.
     let programs = ["rototo-operator", "degradation-service", "rototo-agent", "rototo-cli"];
     cargo::run(cargo(

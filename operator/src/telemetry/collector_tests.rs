@@ -56,9 +56,12 @@ async fn spans_that_nobody_takes_are_counted() {
     let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let telemetry = Telemetry::new(Some(&format!("http://{away}").parse().unwrap()), "test").unwrap();
     telemetry.send(vec![span(); 3]);
-    while counted(&telemetry, "failed").is_none() {
-        tokio::task::yield_now().await;
-    }
+    let failed = async {
+        while counted(&telemetry, "failed").is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), failed).await.expect("the spans to fail");
     assert_eq!(counted(&telemetry, "failed"), Some(3));
 }
 

@@ -1,39 +1,114 @@
-//! Builds one Go module into the cache: once, even if several processes ask, and either completely or not at all.
+//! Builds programs of one Go module into the cache: once, even if several processes ask, and either completely or not at
+//! all.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::go_module::GoModule;
+use super::go_module::{GoModule, build_flags};
+use crate::progress::{self, Build};
+
+/// The time of one core for a usual package, in milliseconds.
+const PACKAGE_MS: u64 = 220;
+
+/// The build of what is missing. While it exists, no other process builds into the same cache.
+pub(crate) struct GoBuild {
+    missing: Vec<&'static GoModule>,
+    cache: PathBuf,
+    staging: PathBuf,
+    _lock: File,
+}
 
 /// Builds `module`, or waits if another process is building it.
-pub(crate) fn build(module: &GoModule, cache: &Path) -> anyhow::Result<()> {
-    let finished = module.directory(cache);
-    fs::create_dir_all(cache).with_context(|| format!("create {}", cache.display()))?;
-    let _lock = lock(&cache.join("lock"))?;
-    if finished.is_dir() {
-        return Ok(());
-    }
-    eprintln!("Building {} from Go modules: {}.", module.versions().join(" and "), module.programs.join(", "));
-    eprintln!(
-        "This happens only once: it takes about {} on 2 cores, and the result stays in {}.",
-        module.duration,
-        cache.display()
-    );
+pub(crate) fn build(module: &'static GoModule, cache: &Path) -> anyhow::Result<()> {
+    let Some(build) = GoBuild::of(&[module], cache)? else { return Ok(()) };
+    progress::run([build.begin()])?;
+    build.finish()
+}
 
-    let staging = cache.join("building");
-    discard(&staging)?;
-    compile(module, &staging)?;
-    for (from, to) in module.renamed {
-        fs::rename(staging.join(from), staging.join(to)).with_context(|| format!("rename {from} to {to}"))?;
+impl GoBuild {
+    /// Prepares the build of those of `modules`, which have one `go.mod`, that are missing in the cache. `None` if none is.
+    pub(crate) fn of(modules: &[&'static GoModule], cache: &Path) -> anyhow::Result<Option<Self>> {
+        fs::create_dir_all(cache).with_context(|| format!("create {}", cache.display()))?;
+        let lock = lock(&cache.join("lock"))?;
+        let missing = modules.iter().copied().filter(|module| !module.directory(cache).is_dir());
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let staging = cache.join("building");
+        Ok(Some(Self { missing, cache: cache.to_owned(), staging, _lock: lock }))
     }
-    fs::rename(&staging, &finished).with_context(|| format!("move the programs to {}", finished.display()))
+
+    /// Returns the build that makes all missing programs, so that what they share is compiled once.
+    pub(crate) fn begin(&self) -> anyhow::Result<Build> {
+        let programs: Vec<_> = self.programs().map(|(program, _)| program).collect();
+        let programs = programs.join(", ");
+        let versions: Vec<_> = self.missing.iter().flat_map(|module| module.versions()).collect();
+        eprintln!("Building {} from Go modules, once, into {}.", versions.join(" and "), self.cache.display());
+        discard(&self.staging)?;
+        let advice = format!(
+            "run `go`, which builds {programs}: install Go 1.26 or newer, and run the command again. (For a control plane, \
+             KUBEBUILDER_ASSETS may instead name a directory that has the programs.)"
+        );
+        eprintln!("  fetching the Go modules");
+        let total = self.packages().with_context(|| advice.clone())?;
+        let mut command = self.go("build");
+        // Go treats a path that ends in a slash as a directory, and creates it.
+        command.arg("-v").arg("-o").arg(self.staging.join("")).args(self.programs().map(|(_, package)| package));
+        Ok(Build { what: "Go packages", command, total, step_ms: PACKAGE_MS, step: package, advice })
+    }
+
+    /// Returns the number of packages of all programs. This fetches their modules.
+    fn packages(&self) -> anyhow::Result<usize> {
+        let mut list = self.go("list");
+        list.arg("-deps").args(self.programs().map(|(_, package)| package)).stdin(Stdio::null());
+        let output = list.output()?;
+        if !output.status.success() {
+            bail!("{list:?} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count())
+    }
+
+    fn go(&self, command: &str) -> Command {
+        let module = self.missing[0];
+        let mut go = Command::new("go");
+        go.arg(command).args(build_flags(module.go_mod)).current_dir(module.folder).env("CGO_ENABLED", "0");
+        go
+    }
+
+    fn programs(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.missing.iter().flat_map(|module| module.programs.iter().copied())
+    }
+
+    /// Moves the programs into the cache.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        for module in &self.missing {
+            let complete = self.staging.join("complete");
+            fs::create_dir(&complete).with_context(|| format!("create {}", complete.display()))?;
+            for (program, package) in module.programs {
+                let built = self.staging.join(name_by_go(package));
+                fs::rename(&built, complete.join(program)).with_context(|| format!("find {}", built.display()))?;
+            }
+            let finished = module.directory(&self.cache);
+            let moved = fs::rename(&complete, &finished);
+            moved.with_context(|| format!("move the programs to {}", finished.display()))?;
+        }
+        discard(&self.staging)
+    }
+}
+
+/// Returns the name that Go gives to the program of a package: the last part of its path that is no version.
+fn name_by_go(package: &str) -> &str {
+    let is_version = |part: &str| part.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
+    package.rsplit('/').find(|part| !is_version(part)).unwrap_or(package)
+}
+
+/// Returns the package that a line of `go build -v` names.
+fn package(line: &str) -> Option<&str> {
+    Some(line).filter(|line| !line.contains(' ') && !line.starts_with('#') && !line.is_empty())
 }
 
 /// Returns a lock that is held until it is dropped. The kernel releases it when this process ends for any reason.
@@ -53,71 +128,22 @@ fn discard(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn compile(module: &GoModule, destination: &Path) -> anyhow::Result<()> {
-    let mut go = Command::new("go");
-    go.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &module.linker_flags(), "-o"]);
-    // Go treats a path that ends in a slash as a directory, and creates it.
-    go.arg(destination.join("")).arg("tool").current_dir(module.folder());
-    go.env("CGO_ENABLED", "0").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = go.spawn().with_context(|| {
-        format!(
-            "run `go`, which builds {}: install Go 1.26 or newer, and run the command again. (For a control plane, \
-             KUBEBUILDER_ASSETS may instead name a directory that has the programs.)",
-            module.programs.join(", ")
-        )
-    })?;
-    let output = child.stderr.take().context("read the output of `go`")?;
-    let said = show_progress(&lines_of(output));
-    let status = child.wait().context("wait for `go`")?;
-    if !status.success() {
-        bail!("`go build` in {} failed ({status}). Its output:\n{said}\nThe same command tries again.", module.folder);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_names_a_program_by_its_path() {
+        assert_eq!(name_by_go("go.etcd.io/etcd/server/v3"), "server");
+        assert_eq!(name_by_go("k8s.io/kubernetes/cmd/kubectl"), "kubectl");
+        assert_eq!(name_by_go("helm.sh/helm/v4/cmd/helm"), "helm");
     }
-    Ok(())
-}
 
-fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
-/// Shows the progress of `go build -v` until it ends: on a terminal as one line that is redrawn, otherwise as a line
-/// every 15 seconds. Returns its output without the names of packages.
-fn show_progress(lines: &Receiver<String>) -> String {
-    let terminal = std::io::stderr().is_terminal();
-    let every = if terminal { Duration::from_millis(250) } else { Duration::from_secs(15) };
-    let started = Instant::now();
-    let (mut shown, mut packages, mut latest, mut said) = (started, 0, String::new(), String::new());
-    loop {
-        match lines.recv_timeout(every) {
-            Ok(line) if line.starts_with("go: downloading ") => latest = line["go: ".len()..].to_owned(),
-            Ok(line) if line.contains(' ') || line.starts_with('#') => said.push_str(&format!("{line}\n")),
-            Ok(package) => (packages, latest) = (packages + 1, package),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if shown.elapsed() >= every {
-            shown = Instant::now();
-            let line = format!("  {}  {packages} packages compiled  {latest}", elapsed(started.elapsed()));
-            if terminal {
-                eprint!("\r\x1b[2K{}", line.chars().take(100).collect::<String>());
-                let _ = std::io::stderr().flush();
-            } else {
-                eprintln!("{line}");
-            }
+    #[test]
+    fn a_line_without_words_is_a_package() {
+        assert_eq!(package("net/http"), Some("net/http"));
+        for line in ["go: downloading k8s.io/api v0.36.3", "# k8s.io/api", "a.go:1:2: undefined: x", ""] {
+            assert_eq!(package(line), None, "{line}");
         }
     }
-    let end = if terminal { "\r\x1b[2K" } else { "" };
-    eprintln!("{end}  {}  {packages} packages compiled", elapsed(started.elapsed()));
-    said
-}
-
-fn elapsed(time: Duration) -> String {
-    format!("{}m {:02}s", time.as_secs() / 60, time.as_secs() % 60)
 }

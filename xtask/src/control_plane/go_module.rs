@@ -1,43 +1,52 @@
-//! The Go modules from which the programs are built, and the versions that their `go.mod` files pin.
+//! The Go modules from which programs are built, and the versions that their `go.mod` files pin.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A Go module of this repository whose `tool` lines are programs of the control plane.
+/// Programs that are built from a Go module of this repository, and kept in one directory.
 pub(crate) struct GoModule {
     /// The folder with its `go.mod` and `go.sum`.
     pub(crate) folder: &'static str,
-    /// The programs that its build makes, by their final names.
-    pub(crate) programs: &'static [&'static str],
-    /// The programs that Go gives another name: Go's name and the final one.
-    pub(crate) renamed: &'static [(&'static str, &'static str)],
-    /// The time of a build from scratch, measured on 2 cores.
-    pub(crate) duration: &'static str,
+    /// The programs, each with its Go package.
+    pub(crate) programs: &'static [(&'static str, &'static str)],
     /// The parts whose versions name the directory: a short name and the path of the Go module.
     pub(crate) parts: &'static [(&'static str, &'static str)],
     /// The content of its `go.mod`.
     pub(crate) go_mod: &'static str,
 }
 
-pub(crate) const GO_MODULES: &[GoModule] = &[
+/// The name of the program that only some tests need.
+pub(super) const CONTROLLERS: &str = "kube-controller-manager";
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane");
+const GO_MOD: &str = include_str!("../../control-plane/go.mod");
+const KUBERNETES: &str = "k8s.io/kubernetes";
+
+/// The programs of the control plane. They are of one Go module, so Helm and kubectl share what they have in common with
+/// the API server.
+pub(super) const GO_MODULES: &[GoModule] = &[
     GoModule {
-        folder: concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/kubernetes"),
-        programs: &["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"],
-        renamed: &[("server", "etcd")],
-        duration: "7 minutes",
+        folder: FOLDER,
+        programs: &[
+            ("etcd", "go.etcd.io/etcd/server/v3"),
+            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+            ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+        ],
         parts: &[("kubernetes", KUBERNETES), ("etcd", "go.etcd.io/etcd/server/v3")],
-        go_mod: include_str!("../../control-plane/kubernetes/go.mod"),
+        go_mod: GO_MOD,
     },
     GoModule {
-        folder: concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/helm"),
-        programs: &["helm"],
-        renamed: &[],
-        duration: "2 minutes",
+        folder: FOLDER,
+        programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
         parts: &[("helm", "helm.sh/helm/v4")],
-        go_mod: include_str!("../../control-plane/helm/go.mod"),
+        go_mod: GO_MOD,
+    },
+    GoModule {
+        folder: FOLDER,
+        programs: &[(CONTROLLERS, "k8s.io/kubernetes/cmd/kube-controller-manager")],
+        parts: &[(CONTROLLERS, KUBERNETES)],
+        go_mod: GO_MOD,
     },
 ];
-
-const KUBERNETES: &str = "k8s.io/kubernetes";
 
 impl GoModule {
     /// Returns its parts with their versions, such as `kubernetes-1.36.3`.
@@ -46,24 +55,26 @@ impl GoModule {
         self.parts.iter().map(|(name, module)| format!("{name}-{}", version(module))).collect()
     }
 
-    /// Returns the folder in which `go` runs.
-    pub(crate) fn folder(&self) -> &'static Path {
-        Path::new(self.folder)
+    /// Returns the directory of its programs, which is named by their versions.
+    pub(crate) fn directory(&self, cache: &Path) -> PathBuf {
+        cache.join(self.versions().join("_"))
     }
+}
 
-    /// Returns the flags of the linker. They set the version of kubectl, without which kubectl can't read that of the
-    /// API server.
-    pub(crate) fn linker_flags(&self) -> String {
-        let mut flags = "-s -w".to_owned();
-        if let Some(version) = required_version(self.go_mod, KUBERNETES) {
-            let (major, rest) = version.split_once('.').unwrap_or((version, ""));
-            let minor = rest.split('.').next().unwrap_or_default();
-            for (name, value) in [("gitVersion", &*format!("v{version}")), ("gitMajor", major), ("gitMinor", minor)] {
-                flags.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
-            }
+/// Returns the flags of `go build` for the module with this `go.mod`: those of Kubernetes' own releases. The linker sets
+/// the version of kubectl, without which kubectl can't read that of the API server.
+pub(super) fn build_flags(go_mod: &str) -> Vec<String> {
+    let mut linker = "-s -w".to_owned();
+    if let Some(version) = required_version(go_mod, KUBERNETES) {
+        let (major, rest) = version.split_once('.').unwrap_or((version, ""));
+        let minor = rest.split('.').next().unwrap_or_default();
+        for (name, value) in [("gitVersion", &*format!("v{version}")), ("gitMajor", major), ("gitMinor", minor)] {
+            linker.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
         }
-        flags
     }
+    // Without the tracing of gRPC the linker leaves out what nobody calls.
+    let flags = ["-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-ldflags", &linker];
+    flags.map(str::to_owned).into()
 }
 
 /// Returns the version of `module` that a `go.mod` requires, without its `v`.
@@ -87,18 +98,32 @@ mod tests {
     }
 
     #[test]
-    fn every_module_pins_every_part_of_its_directory_name() {
+    fn every_module_pins_every_part_of_its_directory_name_and_its_programs() {
         for module in GO_MODULES {
             for version in module.versions() {
                 assert!(!version.ends_with("unknown"), "{}: {version}", module.folder);
+            }
+            for (_, package) in module.programs {
+                assert!(
+                    module.go_mod.contains(&format!("\t{package}\n")),
+                    "{package} is no `tool` of {}",
+                    module.folder
+                );
             }
         }
     }
 
     #[test]
+    fn helm_has_the_libraries_of_the_control_plane() {
+        let version = required_version(GO_MOD, KUBERNETES).unwrap();
+        let library = version.replacen("1.", "0.", 1);
+        assert!(GO_MOD.contains(&format!("\tk8s.io/client-go => k8s.io/client-go v{library}\n")));
+    }
+
+    #[test]
     fn the_linker_gets_the_version_of_kubernetes() {
-        let flags = GO_MODULES[0].linker_flags();
+        let flags = build_flags(GO_MOD).join(" ");
         assert!(flags.contains("version.gitVersion=v1.") && flags.contains("version.gitMajor=1 "), "{flags}");
-        assert_eq!(GO_MODULES[1].linker_flags(), "-s -w");
+        assert!(build_flags("module x").join(" ").ends_with("-ldflags -s -w"));
     }
 }

@@ -1,4 +1,5 @@
-//! Supplies the programs of a real control plane: etcd, kube-apiserver, kube-controller-manager, kubectl, and helm.
+//! Supplies the programs of a real control plane: etcd, kube-apiserver, kubectl, and helm, and kube-controller-manager for
+//! those who need it.
 //!
 //! Each program is taken from `$KUBEBUILDER_ASSETS`, or else from the cache of the project, or else built into that
 //! cache with Go, once. The cache is `$ROTOTO_CACHE_DIR`, or `~/.cache/rototo`. A directory below it is named by the
@@ -7,16 +8,17 @@
 mod build;
 mod go_module;
 
-pub(crate) use build::build;
+pub(crate) use build::{GoBuild, build};
 pub(crate) use go_module::GoModule;
 
 use std::env;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use go_module::GO_MODULES;
+use crate::progress;
+use go_module::{CONTROLLERS, GO_MODULES};
 
 /// The paths of the programs.
 #[derive(Clone, Debug)]
@@ -25,8 +27,6 @@ pub struct Programs {
     pub etcd: PathBuf,
     /// The path of the API server.
     pub kube_apiserver: PathBuf,
-    /// The path of the controllers, which collect garbage and delete namespaces.
-    pub kube_controller_manager: PathBuf,
     /// The path of kubectl.
     pub kubectl: PathBuf,
     /// The path of helm, which installs the chart.
@@ -40,48 +40,73 @@ impl Programs {
         Self::lookup(|program| places.find(program))
     }
 
+    /// Returns the build of the programs that are missing, if one is.
+    pub(crate) fn missing() -> anyhow::Result<Option<GoBuild>> {
+        missing(|program| program != CONTROLLERS)
+    }
+
     /// Finds the programs, and builds the missing ones: once, in minutes, with progress on stderr.
     pub fn ensure() -> anyhow::Result<Self> {
-        let places = ProgramDirectories::from_environment()?;
-        for module in GO_MODULES {
-            if module.programs.iter().any(|program| places.find(program).is_none()) {
-                build(module, &places.cache)?;
-            }
-        }
+        ensure(|program| program != CONTROLLERS)?;
         Self::locate()
     }
 
-    /// Finds one program, and builds only its module if it is missing.
+    /// Does the same as [`Programs::ensure`], and finds or builds the controllers too.
+    pub fn ensure_with_controllers() -> anyhow::Result<Self> {
+        ensure(|_| true)?;
+        Self::locate()
+    }
+
+    /// Finds one program, and builds only that if it is missing.
     pub fn ensure_only(program: &str) -> anyhow::Result<PathBuf> {
+        ensure(|other| other == program)?;
+        let found = ProgramDirectories::from_environment()?.find(program);
+        found.with_context(|| format!("no Go module of this project has `{program}`"))
+    }
+
+    /// Finds the controllers, which collect garbage and delete namespaces, without building them.
+    pub fn locate_controllers() -> anyhow::Result<PathBuf> {
         let places = ProgramDirectories::from_environment()?;
-        if let Some(path) = places.find(program) {
-            return Ok(path);
-        }
-        for module in GO_MODULES.iter().filter(|module| module.programs.contains(&program)) {
-            build(module, &places.cache)?;
-        }
-        places.find(program).with_context(|| format!("no Go module of this project has `{program}`"))
+        found(CONTROLLERS, |program| places.find(program))
     }
 
     fn lookup(find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<Self> {
-        let found = |program: &str| {
-            find(program).with_context(|| {
-                format!("`{program}` is neither in $KUBEBUILDER_ASSETS nor in the cache: `cargo xtask control-plane` supplies it")
-            })
-        };
         Ok(Self {
-            etcd: found("etcd")?,
-            kube_apiserver: found("kube-apiserver")?,
-            kube_controller_manager: found("kube-controller-manager")?,
-            kubectl: found("kubectl")?,
-            helm: found("helm")?,
+            etcd: found("etcd", &find)?,
+            kube_apiserver: found("kube-apiserver", &find)?,
+            kubectl: found("kubectl", &find)?,
+            helm: found("helm", &find)?,
         })
     }
 }
 
+fn found(program: &str, find: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    find(program).with_context(|| {
+        format!(
+            "`{program}` is neither in $KUBEBUILDER_ASSETS nor in the cache: `cargo xtask control-plane` supplies it"
+        )
+    })
+}
+
+/// Builds the missing ones of the programs that are wanted.
+fn ensure(wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let Some(build) = missing(wanted)? else { return Ok(()) };
+    progress::run([build.begin()])?;
+    build.finish()
+}
+
+/// Returns the build of those programs that are wanted and missing, if there are any.
+fn missing(wanted: impl Fn(&str) -> bool) -> anyhow::Result<Option<GoBuild>> {
+    let places = ProgramDirectories::from_environment()?;
+    let is_missing = |program: &str| wanted(program) && places.find(program).is_none();
+    let modules = GO_MODULES.iter().filter(|module| module.programs.iter().any(|(program, _)| is_missing(program)));
+    let modules: Vec<_> = modules.collect();
+    if modules.is_empty() { Ok(None) } else { GoBuild::of(&modules, &places.cache) }
+}
+
 impl fmt::Display for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths = [&self.etcd, &self.kube_apiserver, &self.kube_controller_manager, &self.kubectl, &self.helm];
+        let paths = [&self.etcd, &self.kube_apiserver, &self.kubectl, &self.helm];
         let lines: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         f.write_str(&lines.join("\n"))
     }
@@ -109,22 +134,15 @@ impl ProgramDirectories {
     }
 
     fn find(&self, program: &str) -> Option<PathBuf> {
-        let built = GO_MODULES.iter().filter(|module| module.programs.contains(&program));
-        let built = built.map(|module| module.directory(&self.cache));
+        let built = GO_MODULES.iter().map(|module| module.directory(&self.cache));
         self.assets.clone().into_iter().chain(built).map(|place| place.join(program)).find(|path| path.is_file())
-    }
-}
-
-impl GoModule {
-    /// Returns the directory of its programs, which is named by their versions.
-    pub(crate) fn directory(&self, cache: &Path) -> PathBuf {
-        cache.join(self.versions().join("_"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
 

@@ -10,9 +10,7 @@ use crate::control_plane::{self, GoModule, cache_directory};
 
 const CRANE: GoModule = GoModule {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/image/crane"),
-    programs: &["crane"],
-    renamed: &[],
-    duration: "20 seconds",
+    programs: &[("crane", "github.com/google/go-containerregistry/cmd/crane")],
     parts: &[("crane", "github.com/google/go-containerregistry")],
     go_mod: include_str!("../../image/crane/go.mod"),
 };

@@ -138,7 +138,7 @@ impl Machine {
             ("PROGRAMS", text(&self.programs.node)),
             ("ETCD", text(&programs.etcd)),
             ("KUBE_APISERVER", text(&programs.kube_apiserver)),
-            ("KUBE_CONTROLLER_MANAGER", text(&programs.kube_controller_manager)),
+            ("KUBE_CONTROLLER_MANAGER", text(&self.programs.controllers)),
         ]
     }
 

@@ -12,9 +12,13 @@ use crate::control_plane::{self, GoModule, cache_directory};
 
 const NODE: GoModule = GoModule {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/node/programs"),
-    programs: &["dns", "kube-proxy", "kube-scheduler", "kubelet", "pause"],
-    renamed: &[],
-    duration: "3 minutes, if the control plane is built already,",
+    programs: &[
+        ("dns", "rototo.dev/node/dns"),
+        ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+        ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+        ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+        ("pause", "rototo.dev/node/pause"),
+    ],
     parts: &[("kubernetes", "k8s.io/kubernetes")],
     go_mod: include_str!("../../node/programs/go.mod"),
 };
@@ -52,6 +56,8 @@ const OF_THIS_MACHINE: [(&str, &str); 6] = [
 /// The places of the programs.
 pub(crate) struct Programs {
     pub(crate) control_plane: control_plane::Programs,
+    /// The path of kube-controller-manager.
+    pub(crate) controllers: PathBuf,
     /// The directory with kubelet, kube-scheduler, kube-proxy, dns, and pause.
     pub(crate) node: PathBuf,
     /// The directory into which Debian's packages are unpacked.
@@ -66,13 +72,14 @@ impl Programs {
         if !missing.is_empty() {
             bail!("this machine lacks {}", missing.join(", "));
         }
-        let control_plane = control_plane::Programs::ensure()?;
+        let control_plane = control_plane::Programs::ensure_with_controllers()?;
+        let controllers = control_plane::Programs::locate_controllers()?;
         let cache = cache_directory()?.join("node");
         let node = NODE.directory(&cache);
         if !node.is_dir() {
             control_plane::build(&NODE, &cache)?;
         }
-        Ok(Self { control_plane, node, debian: debian(&cache)? })
+        Ok(Self { control_plane, controllers, node, debian: debian(&cache)? })
     }
 
     /// Returns the path of containerd's client.
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_node_has_the_version_of_the_control_plane() {
-        let control_plane = include_str!("../../control-plane/kubernetes/go.mod");
+        let control_plane = include_str!("../../control-plane/go.mod");
         assert!(control_plane.contains(&NODE.versions()[0].replace("kubernetes-", "k8s.io/kubernetes v")));
     }
 }
