@@ -226,15 +226,21 @@ pub fn plan(observed: PlanInput) -> MarkerPlan {
             let held = observed.held(marked).filter(|(held, _)| held.fingerprint != fingerprint);
             MarkerPlan::Write { marked: Marked { held, ..publish.into() }, at, reason }
         }
-        (_, Some(marked)) if observed.source_known && (marked.next.is_some() || observed.outdates(marked.held)) => {
-            let held = marked.held.filter(|_| !observed.outdates(marked.held));
-            let marked = Marked { held, ..marked.publish.into() };
+        (_, Some(marked)) if observed.source_known && right_beside(marked, &observed) != marked => {
+            let marked = right_beside(marked, &observed);
             MarkerPlan::Write { marked, at, reason: WriteReason::Announcement }
         }
         (_, Some(marked)) if addressed => MarkerPlan::Keep(marked),
         (_, Some(marked)) => MarkerPlan::Readdress { marked, at },
         (_, None) => MarkerPlan::Wait,
     }
+}
+
+/// Returns the marker without an announcement, and with what was taken back: also where somebody has removed that.
+fn right_beside(marked: Marked, observed: &PlanInput) -> Marked {
+    let held = observed.held(Some(marked)).filter(|held| !observed.outdates(Some(*held)));
+    let held = held.filter(|(held, _)| held.fingerprint != marked.publish.fingerprint);
+    Marked { held, ..marked.publish.into() }
 }
 
 /// Decides how content that differs from what is published comes into the marker: at once, or after a rehearsal.
@@ -252,7 +258,10 @@ fn change(fingerprint: Fingerprint, marked: Marked, observed: &PlanInput, namer:
         (Some(RolloutDecision::TakeBack(failure)), Some(next)) => {
             return announces(Marked { held: Some((next, failure.gate())), ..marked.publish.into() });
         }
-        (Some(RolloutDecision::Enter(stage)), Some(next)) if observed.has_passed(fingerprint) => {
+        // Where somebody else changed the announcement, it is announced anew first, under a later name.
+        (Some(RolloutDecision::Enter(stage)), Some(next))
+            if observed.has_passed(fingerprint) && found == Some(next) =>
+        {
             return announces(Marked { next: Some(next), stage: Some(*stage), ..marked.publish.into() });
         }
         _ => {}
@@ -330,13 +339,15 @@ impl PlanInput {
     /// rollout is not over.
     fn is_kept_back(&self, fingerprint: Fingerprint, marked: Option<Marked>) -> bool {
         let published = self.known.is_some_and(|known| known.fingerprint == fingerprint);
-        let rolls_out = self.rollout.is_some() && !self.may_publish(fingerprint);
+        // An earlier leader has ended the rollout, and its write arrives late.
+        let promoted = marked.is_some_and(|marked| self.announced.is_some_and(|(next, _)| next == marked.publish));
+        let rolls_out = self.rollout.is_some() && !promoted && !self.may_publish(fingerprint);
         !published && (rolls_out || self.held_back(fingerprint, marked).is_some())
     }
 
     /// Returns the publish that was taken back: as this process knows it, or else as the marker says.
     fn held(&self, marked: Option<Marked>) -> Option<(Publish, Gate)> {
-        if self.known.is_some() { self.known_held } else { marked?.held }
+        self.known_held.or_else(|| marked?.held)
     }
 
     /// Returns whether the source has other content than what was taken back.

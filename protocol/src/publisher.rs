@@ -271,10 +271,11 @@ fn rollout_of(
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
     let aborts = facts.request == Some(Request::Abort);
-    if !aborts && (!decides || facts.steps.is_empty()) {
+    // The steps may have been removed since the stage began, and then its gates still count.
+    if !aborts && (!decides || facts.steps.is_empty() && stage.is_none()) {
         return None;
     }
-    let mut observed = fleet.stage_facts(now);
+    let mut observed = fleet.stage_facts(stage, now);
     if let Some(stage) = stage {
         observed.analysis = analysis::state(facts.analyses, (rehearsal.next, stage));
     }
@@ -289,10 +290,12 @@ mod tests {
     use std::time::Duration;
 
     use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
+    use rototo_api::marker::{Gate, Stage};
 
     use super::*;
-    use crate::fleet::FleetStart;
+    use crate::fleet::{FleetStart, PodIdentity};
     use crate::plan::MarkerEntry;
+    use crate::stage::WHOLE;
     use crate::windows::HEARTBEAT;
 
     const NOW: Moment = Duration::from_secs(1000);
@@ -382,6 +385,41 @@ mod tests {
         let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
         let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
         assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
+    }
+
+    #[test]
+    fn a_stage_that_refuses_takes_the_content_back_although_the_steps_were_removed() {
+        let (mut publisher, mut fleet) = patched();
+        publisher.accepted(&mut fleet, NOW).unwrap();
+        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+        let stage = Stage { step: 0, since: Timestamp::UNIX_EPOCH, below: WHOLE };
+        let marked = Marked { next: Some(next), stage: Some(stage), ..publish().into() };
+        let reports = |fleet: &mut Fleet, state| {
+            let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
+            let fingerprint = Some(next.fingerprint.to_string());
+            let report = Report {
+                process: "1".to_owned(),
+                prepares: true,
+                state,
+                fingerprint,
+                updated_at: Some(next.updated_at),
+                ..Report::default()
+            };
+            fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
+        };
+        let decides = |publisher: &Publisher, fleet: &Fleet| {
+            let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
+            match publisher.decide(fleet, map(MarkerEntry::Published(marked)), facts, NOW, Timestamp::UNIX_EPOCH) {
+                MarkerPlan::Write { marked, .. } => marked,
+                other => panic!("the plan should be a write, but is {other:?}"),
+            }
+        };
+        // The refusal came before this operator knew that there is a stage.
+        fleet.announcement_observed(Some(next), NOW);
+        reports(&mut fleet, ProcessState::Rejected);
+        assert_eq!(decides(&publisher, &fleet), Marked { held: Some((next, Gate::Refused)), ..publish().into() });
+        reports(&mut fleet, ProcessState::Applied);
+        assert_eq!(decides(&publisher, &fleet), next.into());
     }
 
     #[test]

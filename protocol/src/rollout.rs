@@ -157,7 +157,7 @@ pub fn decide(
         }
         Some(Step::Pause(None)) => RolloutDecision::Stay { until: None },
         // Without pods there is nobody on whom the content could be tried, and a step may ask for none.
-        Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || facts.pods.is_empty() || stage.below == 0 => next(),
+        Some(Step::Weight(_) | Step::Pods(_)) if facts.converged || is_empty(stage, facts) => next(),
         Some(Step::Weight(_) | Step::Pods(_)) => RolloutDecision::Stay { until: None },
     }
 }
@@ -165,11 +165,15 @@ pub fn decide(
 /// Returns a higher threshold if the pods of the stage are gone: deleted, or replaced by others. A pause does not pass with
 /// nobody in the stage.
 fn refilled(steps: &[Step], stage: Stage, facts: &StageFacts) -> Option<u64> {
-    let lowest = facts.pods.first()?;
     let begun = steps.get(..=stage.step as usize).unwrap_or(steps);
     let last = begun.iter().rev().find(|step| !matches!(step, Step::Pause(_)))?;
     let below = threshold(*last, &facts.pods);
-    (*lowest >= stage.below && below > stage.below).then_some(below)
+    (is_empty(stage, facts) && below > stage.below).then_some(below)
+}
+
+/// Returns whether no pod is in the stage.
+fn is_empty(stage: Stage, facts: &StageFacts) -> bool {
+    facts.pods.first().is_none_or(|lowest| *lowest >= stage.below)
 }
 
 /// Enters the step `step`, or publishes after the last one. A stage never becomes smaller.

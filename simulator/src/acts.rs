@@ -19,6 +19,7 @@ impl World {
         match act {
             Act::Push(content) => {
                 if self.git.content != content {
+                    self.api.taken_back.clear();
                     self.git.changes += 1;
                     self.git.since = self.now;
                 }
@@ -121,6 +122,14 @@ impl World {
             Act::GitAway(millis) => self.faults.git_away = self.now + Duration::from_millis(millis),
             Act::ApiAway(millis) => self.api_goes_away(Duration::from_millis(millis)),
             Act::LateStatus(millis) => self.faults.late_status = Some(Duration::from_millis(millis)),
+            Act::Steps(steps) => self.change_steps(steps),
+            Act::Ask(asked, newest) => self.ask(asked, newest),
+            Act::Unask => self.unask(),
+            Act::Suspend(millis) => self.suspend(Duration::from_millis(millis)),
+            Act::DeleteStatus => self.delete_status(),
+            Act::EditStage(step, whole) => self.edit_stage(step, whole),
+            Act::RemoveHeld => self.remove_held(),
+            Act::ChangeSelector => self.change_selector(),
         }
     }
 
@@ -166,6 +175,7 @@ impl World {
         self.acted = self.now;
         self.disturbed = self.now;
         self.faults = Faults::default();
+        self.api.wishes.suspended = Duration::ZERO;
         if self.api.workspace.is_none() {
             self.create_workspace();
         }
@@ -178,6 +188,7 @@ impl World {
             self.after(Duration::from_millis(200), Event::GiveLease { operator });
         }
         self.relist_pods();
+        self.resume();
         self.requeue_all_operators();
     }
 }

@@ -8,7 +8,6 @@ use rototo_protocol::Publish;
 use rototo_protocol::fleet::{FleetView, Pod, Verdict};
 
 use crate::operator::record::ReceivedReport;
-use crate::process::Process;
 use crate::script::Client;
 use crate::violation::{Invariant, name};
 use crate::world::World;
@@ -27,12 +26,17 @@ impl World {
         if view.verdict != Verdict::Converged {
             return;
         }
+        self.check_not_rolling_out(operator);
         self.claims += 1;
         let Some(record) = &self.operators[operator].record else { return };
-        let Some(publish) = record.publisher.published() else { return };
+        let Some(marked) = record.publisher.marked() else { return };
+        let publish = marked.publish;
         let nobody_reported = record.received_reports.values().all(ReceivedReport::drained);
-        let applied = |process: &Process| process.ever_applied(publish) || !process.speaks_for_all_handles();
-        if !self.processes.iter().any(applied) {
+        let applied = |index: usize| {
+            let process = &self.processes[index];
+            process.ever_applied(self.should_run(index, &marked)) || !process.speaks_for_all_handles()
+        };
+        if !(0..self.processes.len()).any(applied) {
             self.breaks(Invariant::SomebodyApplied, format!("nobody has applied {}", name(publish)));
         }
         if nobody_reported {
@@ -41,6 +45,7 @@ impl World {
         }
         let window = view.windows.silence + LATEST;
         for index in 0..self.processes.len() {
+            let publish = self.should_run(index, &marked);
             if let Some(why) = self.contradicts(operator, index, publish, window, view) {
                 self.breaks(Invariant::TrueClaim, format!("claimed {}, but process {index} {why}", name(publish)));
             }
@@ -54,6 +59,15 @@ impl World {
                     format!("claimed {}, but process {index} hangs since before the restart", name(publish)),
                 );
             }
+        }
+    }
+
+    /// Checks that status does not claim convergence while a part of the fleet should run something else.
+    fn check_not_rolling_out(&mut self, operator: usize) {
+        let Some(record) = &self.operators[operator].record else { return };
+        let staged = record.publisher.marked().is_some_and(|marked| marked.stage.is_some());
+        if staged && !record.fleet.is_staged() {
+            self.breaks(Invariant::RolloutIsNoConvergence, "a rollout is claimed to have converged".to_owned());
         }
     }
 

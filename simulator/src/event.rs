@@ -133,6 +133,8 @@ pub enum Event {
         version: u64,
         marker: MarkerEntry,
     },
+    /// The workspace is no longer suspended.
+    Resume,
     /// Operators run again.
     OperatorsBack,
     Start {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 
+use crate::rollout_plan::StepsPlan;
 use crate::script::{Client, HistoryScript, PodPlan};
 use crate::violation::InvariantViolation;
 use crate::world::World;
@@ -52,6 +53,7 @@ impl FailedHistory {
             let before = failure.size();
             failure.shrink_steps();
             failure.shrink_fleet();
+            failure.shrink_rollout();
             if failure.size() == before {
                 return failure;
             }
@@ -64,6 +66,7 @@ impl FailedHistory {
             + self.script.unbound
             + usize::from(self.script.network_faults > 0)
             + self.script.rehearsal.mode as usize
+            + self.script.rollout.len()
     }
 
     fn try_instead(&mut self, script: HistoryScript) -> bool {
@@ -83,6 +86,19 @@ impl FailedHistory {
             let mut shorter = self.script.clone();
             shorter.steps.remove(index);
             if !self.try_instead(shorter) {
+                index += 1;
+            }
+        }
+    }
+
+    fn shrink_rollout(&mut self) {
+        if !self.script.rollout.is_empty() {
+            self.try_instead(HistoryScript { rollout: StepsPlan::NONE, ..self.script.clone() });
+        }
+        let mut index = 0;
+        while index < self.script.rollout.len() {
+            let rollout = self.script.rollout.without(index);
+            if !self.try_instead(HistoryScript { rollout, ..self.script.clone() }) {
                 index += 1;
             }
         }
@@ -145,6 +161,9 @@ impl fmt::Display for FailedHistory {
         let RehearsalRules { mode, within, min_prepared } = self.script.rehearsal;
         if mode != RehearsalMode::Off {
             writeln!(f, "  rehearsal: {mode:?}, {min_prepared} %, within {} ms", within.as_millis())?;
+        }
+        if !self.script.rollout.is_empty() {
+            writeln!(f, "  rollout: {}", self.script.rollout)?;
         }
         for step in &self.script.steps {
             writeln!(f, "  {step}")?;

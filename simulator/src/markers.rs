@@ -2,7 +2,9 @@
 
 use jiff::SignedDuration;
 use rototo_api::UpdatedAt;
+use rototo_api::marker::Stage;
 use rototo_protocol::plan::MarkerEntry;
+use rototo_protocol::stage::WHOLE;
 use rototo_protocol::{Marked, Publish};
 
 use crate::world::{Claim, World, content};
@@ -16,6 +18,13 @@ impl World {
         }
         if let MarkerEntry::Published(marked) = marker {
             self.api.published.insert(marked.publish);
+            if let Some((next, stage)) = marked.next.zip(marked.stage) {
+                let below = self.api.staged.entry(next).or_default();
+                *below = stage.below.max(*below);
+            }
+        }
+        if stage_of(self.api.marker) != stage_of(marker) {
+            self.api.stage_since = self.now;
         }
         self.api.marker = marker;
         self.api.marker_since = self.now;
@@ -25,8 +34,14 @@ impl World {
         self.notify_processes();
     }
 
+    /// Returns whether the marker names a stage.
+    pub fn is_staged(&self) -> bool {
+        stage_of(self.api.marker).is_some()
+    }
+
     pub fn write_marker_by_hand(&mut self, marker: MarkerEntry) {
         self.api.edited = true;
+        self.note_edit();
         // A name that nobody has written down, and that is overwritten, is known to nobody.
         self.api.last_name = self.api.status.as_ref().and_then(Claim::last_name);
         self.write_marker(marker);
@@ -43,7 +58,28 @@ impl World {
         if next != marked.next {
             // What is published stays, so that publishes have names as ever.
             self.api.announcement_edited = true;
-            self.write_marker(MarkerEntry::Published(Marked { next, ..marked }));
+            self.note_edit();
+            let stage = marked.stage.filter(|_| next.is_some());
+            self.write_marker(MarkerEntry::Published(Marked { next, stage, ..marked }));
+        }
+    }
+
+    /// Somebody writes a stage of what is announced.
+    pub fn edit_stage(&mut self, step: u32, whole: bool) {
+        let MarkerEntry::Published(marked) = self.api.marker else { return };
+        let stage = Some(Stage { step, since: self.wall(), below: if whole { WHOLE } else { 0 } });
+        if marked.next.is_some() {
+            self.note_edit();
+            self.write_marker(MarkerEntry::Published(Marked { stage, ..marked }));
+        }
+    }
+
+    /// Somebody removes what was taken back.
+    pub fn remove_held(&mut self) {
+        let MarkerEntry::Published(marked) = self.api.marker else { return };
+        if marked.held.is_some() {
+            self.note_edit();
+            self.write_marker(MarkerEntry::Published(Marked { held: None, ..marked }));
         }
     }
 
@@ -55,6 +91,12 @@ impl World {
         self.api.before_edit = Some(self.api.marker);
         self.write_marker_by_hand(MarkerEntry::Published(edited.into()));
     }
+}
+
+/// Returns the publish of a marker with its stage, if it names one.
+fn stage_of(marker: MarkerEntry) -> Option<(Publish, Stage)> {
+    let MarkerEntry::Published(marked) = marker else { return None };
+    marked.next.zip(marked.stage)
 }
 
 /// Returns the publish that a marker announces.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_protocol::fleet::{Container, ContainerEnd, Pod, PodObjectState};
+use rototo_protocol::fleet::{Container, ContainerEnd, Moment, Pod, PodObjectState};
 
 use crate::event::Event;
 use crate::script::PodPlan;
@@ -20,6 +20,8 @@ pub struct PodTruth {
     pub running: bool,
     /// The last end of its container that the kubelet has seen.
     pub ended: Option<Timestamp>,
+    /// When that really was.
+    pub ended_since: Moment,
     /// Its node is cut off, and no kubelet says anything.
     pub lost: bool,
 }
@@ -42,8 +44,17 @@ impl World {
         let pod = self.pods.len();
         let uid = format!("pod-{pod}");
         let labelled = plan.labelled;
-        let truth =
-            PodTruth { uid, plan, labelled, exists: true, deleting: false, running: true, ended: None, lost: false };
+        let truth = PodTruth {
+            uid,
+            plan,
+            labelled,
+            exists: true,
+            deleting: false,
+            running: true,
+            ended: None,
+            ended_since: Moment::ZERO,
+            lost: false,
+        };
         self.pods.push(truth);
         self.start_process(Some(pod));
         if plan.second {
@@ -96,6 +107,15 @@ impl World {
         }
     }
 
+    pub fn change_selector(&mut self) {
+        for pod in 0..self.pods.len() {
+            if self.pods[pod].exists {
+                self.pods[pod].labelled = !self.pods[pod].labelled;
+                self.pod_changed(pod);
+            }
+        }
+    }
+
     pub fn processes_of(&self, pod: usize) -> Vec<usize> {
         (0..self.processes.len())
             .filter(|one| self.processes[*one].alive && self.processes[*one].pod == Some(pod))
@@ -114,9 +134,10 @@ impl World {
         for other in self.processes_of(pod) {
             self.processes[other].alive = false;
         }
-        let wall = self.wall();
+        let (now, wall) = (self.now, self.wall());
         let truth = &mut self.pods[pod];
         truth.running = false;
+        truth.ended_since = now;
         truth.ended = Timestamp::from_second(wall.as_second()).ok();
         if truth.deleting {
             truth.exists = false;

@@ -9,6 +9,8 @@ use rototo_api::fleet::PreparationState;
 use rototo_engine::Fingerprint;
 use rototo_protocol::Publish;
 use rototo_protocol::fleet::{Pod, RehearsalMode, RehearsalRules, RehearsalVerdict};
+use rototo_protocol::plan::MarkerEntry;
+use rototo_protocol::rollout::Request;
 
 use crate::markers::announced;
 use crate::operator::record::{ReceivedReport, Record};
@@ -16,7 +18,7 @@ use crate::violation::{Invariant, name};
 use crate::world::{World, content, number};
 
 /// An operator looks again, decides, and writes within this time.
-const DECIDES_WITHIN: Duration = Duration::from_secs(2);
+pub const DECIDES_WITHIN: Duration = Duration::from_secs(2);
 /// Nothing was in the way of a process for this long before a restart.
 const UNDISTURBED: Duration = Duration::from_secs(5);
 
@@ -94,7 +96,11 @@ impl World {
             return;
         };
         let rules = self.rules_of(Some(self.git.content));
-        let Some(operator) = self.lease.filter(|_| rules.mode == RehearsalMode::BestEffort) else { return };
+        let waits = rules.mode == RehearsalMode::BestEffort && !self.is_staged() && !self.is_suspended();
+        let Some(operator) = self.lease.filter(|_| waits) else { return };
+        if self.request_to(operator) == Some(Request::Hold) {
+            return;
+        }
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;
         };
@@ -126,6 +132,9 @@ impl World {
     /// Returns whether the newest content may still wait when everything rests: too few processes can prepare it, or the
     /// end of a process that refused it can't be seen.
     pub fn may_wait_at_rest(&self) -> bool {
+        if self.may_be_staged_at_rest() {
+            return true;
+        }
         let fingerprint = content(self.git.content);
         let rules = self.rules_of(Some(self.git.content));
         let announced = announced(self.api.marker).filter(|next| next.fingerprint == fingerprint);
@@ -156,9 +165,12 @@ impl World {
             return self
                 .breaks(Invariant::NothingHeld, format!("{} is announced, and not what the source has", name(next)));
         }
-        let next = announced.map(|next| next.fingerprint);
+        let MarkerEntry::Published(marked) = self.api.marker else { return };
         for (index, process) in self.processes.iter().enumerate().filter(|(_, process)| process.alive) {
-            let held = process.handles.iter().find_map(|handle| handle.held().filter(|held| Some(*held) != next));
+            // In a stage it holds what it goes back to.
+            let stays = announced.is_none_or(|next| self.should_run(index, &marked) != next);
+            let other = if stays { announced } else { Some(marked.publish) }.map(|other| other.fingerprint);
+            let held = process.handles.iter().find_map(|handle| handle.held().filter(|held| Some(*held) != other));
             if let Some(held) = held {
                 let letter = char::from(b'A' + number(held));
                 let what = format!("process {index} holds content {letter}, which nobody announces");
@@ -170,7 +182,7 @@ impl World {
 
 impl ReceivedReport {
     /// Returns whether the process has refused this content, in the last report that spoke about an announcement.
-    fn refuses(&self, fingerprint: Fingerprint) -> bool {
+    pub fn refuses(&self, fingerprint: Fingerprint) -> bool {
         self.answered == Some((fingerprint, PreparationState::Refused))
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rototo_protocol::Marked;
 use rototo_protocol::fleet::{Moment, Verdict};
 use rototo_protocol::plan::MarkerEntry;
 
@@ -17,9 +16,10 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(25);
 impl World {
     /// Checks what must hold when all has come to rest.
     pub fn check_rest(&mut self) {
-        let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else {
+        let MarkerEntry::Published(marked) = self.api.marker else {
             return self.breaks(Invariant::EveryoneFollows, format!("nothing is published: {:?}", self.api.marker));
         };
+        let publish = marked.publish;
         self.check_held();
         if publish.fingerprint != content(self.git.content) && !self.may_wait_at_rest() {
             return self.breaks(Invariant::SourceIsPublished, format!("the marker says {}", name(publish)));
@@ -27,11 +27,12 @@ impl World {
         let living = |process: &&Process| process.alive && !process.handles.is_empty();
         let mut lives = false;
         for (index, process) in self.processes.iter().enumerate().filter(|(_, process)| living(process)) {
-            if let Some(handle) = process.handles.iter().find(|handle| handle.current() != Some(publish)) {
+            let right = self.should_run(index, &marked);
+            if let Some(handle) = process.handles.iter().find(|handle| handle.current() != Some(right)) {
                 let what = format!(
                     "process {index} resolves {:?}, the marker says {}",
                     handle.current().map(name),
-                    name(publish)
+                    name(right)
                 );
                 return self.breaks(Invariant::EveryoneFollows, what);
             }
@@ -47,7 +48,8 @@ impl World {
             return self.breaks(Invariant::EveryoneFollows, what);
         }
         let view = record.fleet.view(now);
-        let landed = record.landed.get(&publish.updated_at).is_some_and(|landed| !landed.members.is_empty());
+        let landed = record.landed.get(&publish.updated_at);
+        let landed = landed.is_some_and(|landed| !landed.members.is_empty() && !landed.staged);
         let expected = if lives { Verdict::Converged } else { Verdict::NoProcesses };
         let members = self.processes.iter().filter(|process| process.alive && !process.handles.is_empty()).count();
         let unseen_end = (0..self.processes.len()).any(|process| self.ends_unseen(process));
@@ -61,13 +63,15 @@ impl World {
             return self.breaks(Invariant::FigureShown, what);
         }
         let claimed = self.api.status.as_ref().map(|claim| (claim.published, claim.converged));
-        let known = Some((Some(publish), view.verdict == Verdict::Converged));
+        let known = Some((Some(publish), view.verdict == Verdict::Converged && marked.stage.is_none()));
         if claimed != known {
             self.breaks(Invariant::StatusRepaired, format!("status claims {claimed:?}, the operator knows {known:?}"));
         }
         // Where a clock was set back, a namesake gets an earlier name, and whoever has the later one is taken for an editor's.
         let named_back = self.clock_jumped && self.api.workspaces > 1;
-        if !self.api.edited && !named_back && self.api.names.len() as u64 > self.git.changes {
+        // Processes of a stage that somebody has written name what the operator does not know.
+        let edited = self.api.edited || self.api.announcement_edited;
+        if !edited && !named_back && self.api.names.len() as u64 > self.git.changes {
             let names: Vec<String> = self.api.names.iter().copied().map(name).collect();
             self.breaks(Invariant::OneName, format!("{} changes have the names {names:?}", self.git.changes));
         }
@@ -85,12 +89,17 @@ impl World {
     /// Checks that each process has what the marker names which nothing is in the way of. While no operator runs, those are
     /// the ones that can ask a source that has it.
     pub fn check_undisturbed(&mut self) {
-        let MarkerEntry::Published(Marked { publish, .. }) = self.api.marker else { return };
+        let MarkerEntry::Published(marked) = self.api.marker else { return };
         let since = self.now.saturating_sub(FOLLOWS_WITHIN);
         let calm = self.disturbed.max(self.faults.operators_down).max(self.faults.operator_cut) < since;
         let operators_serve = calm && self.somebody_serves();
         let away = self.faults.api_away.max(self.faults.git_away) >= since;
-        let source_has_it = publish.fingerprint == content(self.git.content) && self.git.since < since;
+        // What the source has is published, runs in a stage, or was taken back.
+        let newest = content(self.git.content);
+        let staged = marked.next.filter(|_| marked.stage.is_some());
+        let named = [Some(marked.publish), staged, marked.held.map(|(held, _)| held)];
+        let source_has_it = named.into_iter().flatten().any(|publish| publish.fingerprint == newest);
+        let source_has_it = source_has_it && self.git.since < since;
         if self.api.marker_since >= since || away || self.network_faults > 0 || !source_has_it {
             return;
         }
@@ -100,7 +109,9 @@ impl World {
             // A watch that missed a change is renewed by the answer to a report, or after minutes.
             let missed = process.deaf_watch > Moment::ZERO;
             let hindered = process.stopped >= since || missed || process.has_refused;
-            if !process.alive || hindered || !(served || process.direct) {
+            let publish = self.should_run(index, &marked);
+            let direct = process.direct && publish.fingerprint == newest;
+            if !process.alive || hindered || !(served || direct) {
                 continue;
             }
             let mut old = process.handles.iter().filter(|handle| handle.opened < since);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 
+use crate::rollout_plan::{Asked, StepsPlan};
+
 /// So many milliseconds are longer than any history.
 pub const FOR_GOOD: u64 = 1_000_000;
 
@@ -24,6 +26,8 @@ pub struct HistoryScript {
     pub network_faults: u32,
     /// The rules by which new content is rehearsed.
     pub rehearsal: RehearsalRules,
+    /// The steps by which new content reaches the fleet.
+    pub rollout: StepsPlan,
 }
 
 /// A pod.
@@ -141,6 +145,22 @@ pub enum Act {
     ApiAway(u64),
     /// The next write of the status arrives only after so many milliseconds.
     LateStatus(u64),
+    /// The spec gets other steps.
+    Steps(StepsPlan),
+    /// A person asks for this about the newest commit, or else about the one before, or an earlier step or attempt.
+    Ask(Asked, bool),
+    /// A person removes the request.
+    Unask,
+    /// The workspace is suspended for so many milliseconds.
+    Suspend(u64),
+    /// Somebody removes the status.
+    DeleteStatus,
+    /// Somebody writes this step into the marker, with all pods in its stage or with none.
+    EditStage(u32, bool),
+    /// Somebody removes from the marker what was taken back.
+    RemoveHeld,
+    /// The selector of the fleet changes to the pods that it did not select.
+    ChangeSelector,
 }
 
 type Draw = fn(&mut Rng) -> Act;
@@ -183,6 +203,40 @@ const KINDS: &[(u32, Draw)] = &[
     (3, |rng| Act::ApiAway(rng.u64(1_000..20_000))),
     (3, |rng| Act::LateStatus(rng.u64(500..15_000))),
     (6, |_| Act::HandOver),
+    (4, |rng| Act::Steps(StepsPlan::draw(rng))),
+    (12, |rng| Act::Ask(Asked::draw(rng), rng.u8(0..4) != 0)),
+    (2, |_| Act::Unask),
+    (3, |rng| Act::Suspend(rng.u64(100..10_000))),
+    (4, |_| Act::DeleteStatus),
+    (3, |rng| Act::EditStage(rng.u32(0..5), rng.bool())),
+    (3, |_| Act::RemoveHeld),
+    (2, |_| Act::ChangeSelector),
+];
+
+/// The kinds of [`Act`] that a rollout has to fear most, as often as they come during one.
+const ROLLOUT_KINDS: &[Draw] = &[
+    |rng| Act::Push(content(rng)),
+    |_| Act::PushReadme,
+    |rng| Act::RestartOperator(rng.u64(1..3_000)),
+    |rng| Act::RestartOperator(rng.u64(1..3_000)),
+    |_| Act::ChangeLeader,
+    |_| Act::HandOver,
+    |_| Act::DeleteStatus,
+    |rng| Act::Kill(one(rng)),
+    |rng| Act::Kill(one(rng)),
+    |rng| Act::DeletePod(one(rng)),
+    |rng| Act::CreatePod(PodPlan::draw(rng)),
+    |rng| Act::Stop(one(rng), long(rng)),
+    |rng| Act::Ask(Asked::draw(rng), rng.u8(0..4) != 0),
+    |rng| Act::Ask(Asked::draw(rng), rng.u8(0..4) != 0),
+    |rng| Act::Ask(Asked::draw(rng), rng.u8(0..4) != 0),
+    |rng| Act::EditMarker(content(rng), rng.bool()),
+    |rng| Act::EditNext(content(rng), rng.bool()),
+    |rng| Act::EditStage(rng.u32(0..5), rng.bool()),
+    |_| Act::RemoveHeld,
+    |rng| Act::Suspend(rng.u64(100..5_000)),
+    |rng| Act::Steps(StepsPlan::draw(rng)),
+    |rng| Act::LoseAnswer(rng.u64(0..15_000)),
 ];
 
 impl HistoryScript {
@@ -204,8 +258,37 @@ impl HistoryScript {
         steps.sort_by_key(|step| step.at);
         let network_faults = if rng.bool() { 0 } else { rng.u32(1..=20) };
         let rehearsal = rehearsal(&mut rng);
-        Self { pods, unbound, steps, network_faults, rehearsal }
+        let rollout = StepsPlan::draw(&mut rng);
+        if !rollout.is_empty() {
+            steps.extend(rolled_push(&mut rng));
+            steps.sort_by_key(|step| step.at);
+        }
+        Self { pods, unbound, steps, network_faults, rehearsal, rollout }
     }
+}
+
+/// Content is pushed, and things happen in each phase of its rollout.
+fn rolled_push(rng: &mut Rng) -> Vec<Step> {
+    let (content, pushed) = (content(rng), rng.u64(2_000..45_000));
+    let mut steps = vec![Step { at: millis(pushed), act: Act::Push(content) }];
+    if rng.u8(0..3) == 0 {
+        // Whoever opens the content after its rehearsal may refuse it.
+        let at = pushed + rng.u64(300..6_000);
+        let opens = match rng.u8(0..3) {
+            0 => Act::CreatePod(PodPlan::draw(rng)),
+            1 => Act::OpenHandle(one(rng)),
+            _ => Act::StartProcess(one(rng)),
+        };
+        steps.push(Step { at: millis(at), act: opens });
+        for _ in 0..3 {
+            steps.push(Step { at: millis(at), act: Act::Refuse(one(rng), content, true) });
+        }
+    }
+    for _ in 0..rng.usize(0..6) {
+        let act = ROLLOUT_KINDS[rng.usize(0..ROLLOUT_KINDS.len())](rng);
+        steps.push(Step { at: millis(pushed + rng.u64(200..14_000)), act });
+    }
+    steps
 }
 
 /// A process refuses content that is pushed soon afterwards, and other things happen while its rehearsal holds it.

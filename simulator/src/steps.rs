@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::rollout_plan::Asked;
 use crate::script::{Act, Client, FOR_GOOD, PodPlan, Step};
 
 impl fmt::Display for PodPlan {
@@ -83,6 +84,27 @@ impl fmt::Display for Act {
             Self::GitAway(time) => write!(f, "the git host answers nobody {}", lasts(*time)),
             Self::ApiAway(time) => write!(f, "the API server answers nobody {}", lasts(*time)),
             Self::LateStatus(late) => write!(f, "the next write of the status arrives after {late} ms"),
+            Self::Steps(steps) => write!(f, "the spec gets other steps: {steps}"),
+            Self::Ask(asked, newest) => {
+                let about = if *newest { "the newest commit" } else { "what is over" };
+                let verb = match asked {
+                    Asked::Promote => "publish it to all",
+                    Asked::PromoteStep => "go on to the next step",
+                    Asked::Hold => "stay at this step",
+                    Asked::Abort => "take it back",
+                    Asked::Retry => "begin again",
+                };
+                write!(f, "somebody asks about {about}: {verb}")
+            }
+            Self::Unask => f.write_str("somebody removes the request"),
+            Self::Suspend(time) => write!(f, "the workspace is suspended {}", lasts(*time)),
+            Self::DeleteStatus => f.write_str("somebody removes the status"),
+            Self::EditStage(step, whole) => {
+                let pods = if *whole { "every pod" } else { "no pod" };
+                write!(f, "somebody writes step {step} with {pods} into the marker")
+            }
+            Self::RemoveHeld => f.write_str("somebody removes from the marker what was taken back"),
+            Self::ChangeSelector => f.write_str("the selector changes to the pods that it did not select"),
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum Invariant {
     RestIsClaimed,
     /// When everything rests, status says what the operator knows.
     StatusRepaired,
-    /// No handle resolves from content before a marker names it as published.
+    /// No handle resolves from content before a marker names it as published, or names a stage with its pod.
     AnnouncedNeverRuns,
     /// Content that is rehearsed is not published while a process refuses it that lives, is selected, and runs what is
     /// published: unless a later report of it, its end, or a person says otherwise. Restarts, changes of the leader, and
@@ -52,6 +52,28 @@ pub enum Invariant {
     /// Content that nobody refuses waits no longer than the time limit of a best-effort rehearsal and a recount, whoever
     /// hangs.
     RehearsalEnds,
+    /// A stage loses no pod while its rollout goes on.
+    StageGrows,
+    /// A step takes as many pods as it says, if there are as many: none too many, and one at least.
+    StepTakesItsPods,
+    /// No step begins before the one before is over or a person promotes it, and nothing is published before the last one is:
+    /// whatever restarts, and whoever edits the marker or removes the status. A process of the stage that refuses, or a
+    /// container of it that ends, ends the rollout.
+    GateHolds,
+    /// Content is taken back for a refusal, an end, or a request, and for nothing else.
+    TakenBackForReason,
+    /// What was taken back comes back only for another content of the source or a request of a person, as long as nobody
+    /// removes it from the marker while no operator looks.
+    TakenBackStays,
+    /// A process that ran what is published, and then the content of its stage, holds the former and fetches it for no other
+    /// reason than another marker.
+    GoesBackAtOnce,
+    /// A rollout that ends well publishes under the announced name.
+    PromotedUnderItsName,
+    /// A pause ends when its time is over, unless a person holds it.
+    RolloutGoesOn,
+    /// A rollout is not converged.
+    RolloutIsNoConvergence,
     /// When everything rests, the marker announces nothing but what the source has, and nobody holds anything else.
     NothingHeld,
     /// A publish that everybody who was there has applied has a figure.

@@ -1,11 +1,11 @@
 //! The world that the pure parts live in: an API server, a git host, pods with their processes, operators, and messages
 //! between them that take time, get lost, and overtake each other.
 //!
-//! [`World`] is one state, and its methods stand in the files of their subjects: `event`, `operator`, `pods`, `process`, and
-//! `violation`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
+//! [`World`] is one state, and its methods stand in the files of their subjects: `event`, `operator`, `pods`, `process`,
+//! `rollouts`, `violation`, and `wishes`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
 //! it, one file would hold the types of all parts, and their private fields would be open to every method.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -20,8 +20,10 @@ use crate::event::{Event, Queue};
 use crate::operator::Operator;
 use crate::pods::PodTruth;
 use crate::process::Process;
+use crate::rollouts::TakenBack;
 use crate::script::HistoryScript;
 use crate::violation::{Invariant, InvariantViolation};
+use crate::wishes::Wishes;
 
 /// The heartbeat of the simulated fleets: short, so that histories are.
 pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -100,6 +102,14 @@ pub struct Api {
     pub announcement_edited: bool,
     /// Every publish that the marker has named, whoever wrote it.
     pub published: BTreeSet<Publish>,
+    /// The highest threshold of a stage under which the marker has announced each publish, whoever wrote it.
+    pub staged: BTreeMap<Publish, u64>,
+    /// When the marker came to name the stage that it names.
+    pub stage_since: Moment,
+    /// The contents that were taken back, and that nothing has released since.
+    pub taken_back: BTreeMap<Fingerprint, TakenBack>,
+    /// What people want.
+    pub wishes: Wishes,
     /// The contents that a person has published whatever processes report about them.
     pub anyway: [bool; 3],
     /// Every publish of an operator, in order.
@@ -160,6 +170,10 @@ impl World {
             announced_since: Moment::ZERO,
             announcement_edited: false,
             published: BTreeSet::new(),
+            staged: BTreeMap::new(),
+            stage_since: Moment::ZERO,
+            taken_back: BTreeMap::new(),
+            wishes: Wishes { steps: script.rollout, ..Wishes::default() },
             anyway: [false; 3],
             names: Vec::new(),
             edited: false,
@@ -312,6 +326,7 @@ impl World {
             Event::SweepPatch { operator, life, version, marker } => {
                 self.sweep_arrives(operator, life, version, marker)
             }
+            Event::Resume => self.resume(),
             Event::OperatorsBack => self.operators_back(),
             Event::Start { operator } => self.start_operator(operator),
             Event::GiveLease { operator } => self.give_lease(operator),

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
+use rototo_protocol::rollout::Step as Rollout;
 use rototo_simulator::history::{FailedHistory, run};
+use rototo_simulator::rollout_plan::StepsPlan;
 use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
 const HISTORIES: u64 = 6_000;
@@ -60,8 +62,31 @@ fn check_fleet(seed: u64, pods: &[PodPlan], unbound: usize, steps: &[(u64, Act)]
 }
 
 fn check_rehearsal(seed: u64, pods: &[PodPlan], unbound: usize, rehearsal: RehearsalRules, steps: &[(u64, Act)]) {
-    let steps = steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect();
-    let script = HistoryScript { pods: pods.to_vec(), unbound, steps, network_faults: 0, rehearsal };
+    let rollout = StepsPlan::NONE;
+    let script =
+        HistoryScript { pods: pods.to_vec(), unbound, steps: at_times(steps), network_faults: 0, rehearsal, rollout };
+    check_script(seed, script);
+}
+
+/// Checks a history with these steps of a rollout.
+fn check_rollout(seed: u64, pods: &[PodPlan], rehearsal: RehearsalRules, rollout: &[Rollout], steps: &[(u64, Act)]) {
+    let rollout = StepsPlan::of(rollout);
+    let script = HistoryScript {
+        pods: pods.to_vec(),
+        unbound: 0,
+        steps: at_times(steps),
+        network_faults: 0,
+        rehearsal,
+        rollout,
+    };
+    check_script(seed, script);
+}
+
+fn at_times(steps: &[(u64, Act)]) -> Vec<Step> {
+    steps.iter().map(|(at, act)| Step { at: Duration::from_millis(*at), act: *act }).collect()
+}
+
+fn check_script(seed: u64, script: HistoryScript) {
     if let Some(violation) = run(&script, seed).violation {
         panic!("{}", FailedHistory { seed, script, violation });
     }
@@ -210,4 +235,71 @@ fn a_restarted_operator_waits_for_pods_that_were_not_counted_before() {
     for seed in 0..20 {
         check_rehearsal(seed, &[LABELLED], 0, rehearsal, &steps);
     }
+}
+
+fn best_effort(within: u64) -> RehearsalRules {
+    let within = Duration::from_millis(within);
+    RehearsalRules { mode: RehearsalMode::BestEffort, within, ..RehearsalRules::default() }
+}
+
+#[test]
+fn a_stage_that_somebody_writes_into_the_marker_publishes_nothing_that_is_refused() {
+    let pods = [PodPlan { cache: true, ..LABELLED }];
+    let steps = [(39_918, Act::Refuse(32, 1, true)), (43_907, Act::Push(1)), (49_881, Act::EditStage(3, true))];
+    check_rollout(878, &pods, best_effort(300), &[], &steps);
+}
+
+#[test]
+fn an_announcement_that_somebody_changed_is_announced_under_a_later_name_before_its_stage() {
+    let pods = [PodPlan { unprepared: true, ..LABELLED }];
+    let steps = [(25_614, Act::RemoveMarker), (30_374, Act::Push(2)), (34_891, Act::EditNext(1, true))];
+    check_rollout(140, &pods, RehearsalRules::default(), &[Rollout::Pause(None)], &steps);
+}
+
+#[test]
+fn a_step_that_takes_no_pod_ends_although_the_stage_has_lost_its_pods() {
+    let older = PodPlan { cache: true, mute: true, direct: true, client: Client::Older, ..LABELLED };
+    let pause = |millis| Rollout::Pause(Some(Duration::from_millis(millis)));
+    let others = StepsPlan::of(&[Rollout::Weight(0), Rollout::Pods(1), pause(300), pause(4_000)]);
+    let steps = [(11_328, Act::Push(2)), (13_935, Act::Steps(others))];
+    let pods = [older, PodPlan { second: true, ..LABELLED }];
+    check_rollout(676, &pods, RehearsalRules::default(), &[Rollout::Pods(1)], &steps);
+}
+
+#[test]
+fn a_container_that_ends_within_the_second_in_which_the_step_began_takes_the_content_back() {
+    let pods = [PodPlan { sidecar: true, unprepared: true, ..LABELLED }, LABELLED, PodPlan { cache: true, ..LABELLED }];
+    let rollout = [Rollout::Pods(1), Rollout::Pods(3)];
+    let steps = [(12_878, Act::Push(0)), (13_906, Act::Push(1)), (18_792, Act::Kill(53))];
+    check_rollout(1_299, &pods, best_effort(300), &rollout, &steps);
+}
+
+#[test]
+fn what_was_taken_back_stays_away_although_somebody_removes_it_from_the_marker_of_a_suspended_workspace() {
+    let steps = [
+        (14_682, Act::Refuse(60, 2, true)),
+        (44_276, Act::Push(2)),
+        (52_177, Act::Suspend(3_849)),
+        (55_100, Act::RemoveHeld),
+    ];
+    let pods = [PodPlan { second: true, ..LABELLED }];
+    check_rollout(4_913, &pods, RehearsalRules::default(), &[Rollout::Pods(1)], &steps);
+}
+
+#[test]
+fn a_late_write_of_an_earlier_leader_that_ends_a_rollout_is_adopted() {
+    let two = PodPlan { second: true, ..LABELLED };
+    let pods = [PodPlan { cache: true, ..two }, PodPlan { sidecar: true, client: Client::Older, ..LABELLED }];
+    let steps = [
+        (973, Act::Push(0)),
+        (5_594, Act::RecreateWorkspace(2_403)),
+        (8_542, Act::Push(1)),
+        (9_809, Act::OpenHandle(15)),
+        (27_765, Act::Push(2)),
+        (28_055, Act::LoseAnswer(14_894)),
+        (34_875, Act::CreatePod(two)),
+        (35_660, Act::ChangeLeader),
+    ];
+    let pause = Rollout::Pause(Some(Duration::from_millis(300)));
+    check_rollout(5_890, &pods, RehearsalRules::default(), &[pause], &steps);
 }

@@ -88,15 +88,17 @@ impl Fleet {
         }
     }
 
-    /// Returns the observations about the stage since its step began, for the decision about the next one.
+    /// Returns the observations about a stage of the announced publish since its step began, for the decision about the
+    /// next one. The stage is that of the marker on which the decision is based, which may be newer than the last one that
+    /// the fleet was counted against.
     #[must_use]
-    pub fn stage_facts(&self, now: Moment) -> StageFacts {
-        let Some(marked) = self.marked() else { return StageFacts::default() };
+    pub fn stage_facts(&self, stage: Option<Stage>, now: Moment) -> StageFacts {
+        let Some(marked) = self.marked().map(|marked| Marked { stage, ..marked }) else { return StageFacts::default() };
         let Some(next) = marked.next else { return StageFacts::default() };
         let mut pods: Vec<u64> = self.able_pods(now).map(|(uid, _)| pod_hash(next.fingerprint, uid)).collect();
         pods.sort_unstable();
         let unstaged = StageFacts { pods, recounting: self.recounting, ..StageFacts::default() };
-        let Some(stage) = marked.stage else { return unstaged };
+        let Some(stage) = stage else { return unstaged };
         let (mut applied, mut behind, mut refused) = (false, self.recounting, Vec::new());
         let mut degraded = Vec::new();
         for (id, process) in &self.processes {
@@ -114,7 +116,7 @@ impl Fleet {
             if let Some(reason) = process.degraded_by(&next) {
                 degraded.push(Straggler::degraded(name(id, process.pod_name.as_deref()).to_owned(), reason));
             }
-            let runs = process.applied.is_some() && liveness == Liveness::Live;
+            let runs = process.runs(&next) && liveness == Liveness::Live;
             applied |= runs;
             behind |= !runs;
         }
@@ -153,6 +155,8 @@ impl Fleet {
 
     /// Returns the names of the pods of the stage in which a container ended since a time, by the clock of the node.
     fn restarted_since(&self, stage: &Stage, next: Publish, since: Timestamp) -> Vec<String> {
+        // The kubelet tells the time of an end in whole seconds. One within the second in which the step began counts.
+        let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
         // A pod that is deleted ends by somebody's will.
         let lives = |pod: &Pod| !pod.terminating && !matches!(pod.object_state, PodObjectState::Vanished { .. });
         let members = self
@@ -163,7 +167,7 @@ impl Fleet {
         // The container need not run again: it may be in backoff.
         let ended = members.filter(|(_, pod)| {
             let ends = pod.containers.iter().filter(|container| container.expected);
-            ends.filter_map(|container| container.ended).any(|end| end.at > since)
+            ends.filter_map(|container| container.ended).any(|end| end.at >= since)
         });
         let mut names: Vec<String> = ended.map(|(_, pod)| pod.name.clone()).collect();
         names.sort();

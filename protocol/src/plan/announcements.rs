@@ -214,6 +214,10 @@ fn a_stage_is_written_beside_the_announcement_and_stays_until_the_next_one() {
     let there = || ours(MarkerEntry::Published(staged(0)));
     assert_eq!(plan(passed(there(), RolloutDecision::Stay { until: None })), MarkerPlan::Keep(staged(0)));
     assert_eq!(written(passed(there(), RolloutDecision::Publish)), (publish(B, 20), WriteReason::ContentChanged));
+    // Somebody else has changed the announcement: it is announced anew, under a later name and without a stage.
+    let edited = announcing(publish(A, 10), publish(C, 40));
+    let again = announcement(passed(edited, RolloutDecision::Enter(stage(0))));
+    assert!(again.updated_at > publish(C, 40).updated_at && again.fingerprint == publish(B, 0).fingerprint);
     // A newer commit supersedes the rollout, and begins with its own rehearsal.
     let superseded =
         PlanInput { accepted: Some(publish(C, 0).fingerprint), ..passed(there(), RolloutDecision::Publish) };
@@ -227,6 +231,9 @@ fn content_with_steps_is_never_published_past_them() {
         let edited = PlanInput { verified_again: true, ..passed(map, stays()) };
         assert_eq!(written(edited), (publish(A, 30), WriteReason::PutBack));
     }
+    // An earlier leader has ended the rollout, and its write arrives late.
+    let late = MarkerPlan::Keep(publish(B, 20).into());
+    assert_eq!(plan(passed(ours(marker(B, 20)), stays())), late);
     // Somebody removed the announcement from the marker.
     assert_eq!(announcement(passed(ours(marker(A, 10)), stays())).fingerprint, publish(B, 0).fingerprint);
 }
@@ -261,6 +268,9 @@ fn content_that_was_taken_back_is_not_published_until_the_source_changes_or_a_pe
     let unknown = PlanInput { accepted: None, source_known: false, ..rehearsed(map()) };
     assert_eq!(plan(unknown), MarkerPlan::Keep(held));
     assert_eq!(plan(PlanInput { accepted: None, ..rehearsed(map()) }), MarkerPlan::Keep(held));
+    // Somebody removes it while the workspace is suspended.
+    let forgotten = ours(MarkerEntry::Published(publish(A, 10).into()));
+    assert_eq!(plan(PlanInput { accepted: None, ..rehearsed(forgotten) }), back);
     // An edit by hand that announces it again, or forgets it, is undone.
     for forged in [Marked { next: Some(publish(B, 20)), ..held }, publish(A, 10).into()] {
         assert_eq!(plan(rehearsed(ours(MarkerEntry::Published(forged)))), back);

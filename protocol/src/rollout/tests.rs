@@ -163,6 +163,9 @@ fn no_part_of_the_fleet_is_chosen_before_the_fleet_is_known() {
 fn a_step_without_pods_goes_on() {
     let steps = [Step::Weight(0), Step::Pods(1)];
     assert_eq!(decide(&steps, stage(0, 0), &pods(), None, at(9)), enters(1, 9, 6));
+    // The pods of the stage are gone, and the step asks for no others.
+    assert_eq!(decide(&steps, stage(0, 5), &pods(), None, at(9)), enters(1, 9, 6));
+    assert_eq!(decide(&steps, stage(0, 6), &pods(), None, at(9)), STAY);
 }
 
 #[test]

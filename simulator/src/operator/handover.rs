@@ -79,5 +79,6 @@ impl Record {
         self.dropped = inheritance.dropped;
         self.began = inheritance.began;
         self.listening_since = inheritance.listening_since;
+        self.recounts = false;
     }
 }

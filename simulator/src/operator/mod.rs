@@ -231,6 +231,7 @@ impl World {
         if let Some(record) = &mut leader.record {
             record.fleet.listening_interrupted(until);
             record.listening_since = until;
+            record.recounts = true;
         }
         let (life, armed) = (leader.life, leader.armed);
         self.at(until + Duration::from_millis(5), Event::Reconcile { operator, life, armed });

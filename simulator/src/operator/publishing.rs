@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use rototo_protocol::Marked;
-use rototo_protocol::fleet::Moment;
+use rototo_protocol::fleet::{Moment, RehearsalMode, RehearsalRules};
 use rototo_protocol::plan::{MapVersion, MarkerEntry, MarkerPlan, WriteReason};
 use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput};
+use rototo_protocol::rollout::Request;
 
 use super::INTERVAL;
 use super::record::{Members, Record};
 use crate::event::Event;
+use crate::rollouts::RolloutChange;
 use crate::violation::{Invariant, name};
 use crate::world::{Claim, World, content};
 
@@ -36,7 +38,8 @@ impl World {
 
     /// Asks the source, unless it is asked already; then once more afterwards.
     pub fn poll(&mut self, operator: usize) {
-        let Some(record) = &mut self.operators[operator].record else { return };
+        let suspended = self.is_suspended();
+        let Some(record) = self.operators[operator].record.as_mut().filter(|_| !suspended) else { return };
         if record.polling {
             record.poll_again = true;
             return;
@@ -53,7 +56,7 @@ impl World {
     pub fn poll_ended(&mut self, operator: usize, record: u64, began: Moment, found: Option<(u64, u8)>) {
         let now = self.now;
         let Some(record) = self.record_of(operator, record) else { return };
-        let Some((commit, content)) = found else {
+        let Some((commit, found)) = found else {
             record.polling = false;
             record.poll_again = false;
             // It is asked again a while after the failure.
@@ -66,11 +69,12 @@ impl World {
         let detected = record.named.map_or(now, |(_, since)| since);
         record.polling = false;
         record.polled_at = Some(began);
-        record.candidate = Some(content);
+        record.candidate = Some(found);
         record.detection = Some(Detection { detected, fetched: now, linted: now });
         if std::mem::take(&mut record.poll_again) {
             self.poll(operator);
         }
+        self.note_source(content(found));
         self.requeue(operator, Duration::ZERO);
     }
 
@@ -103,8 +107,11 @@ impl World {
     pub fn publish(&mut self, operator: usize) {
         let (now, wall) = (self.now, self.wall_of(operator));
         let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
+        let (steps, request, suspended) =
+            (self.api.wishes.steps.list(), self.request_to(operator), self.is_suspended());
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
+        let before = map.marked();
         let Some(record) = leader.record.as_mut().filter(|record| record.patching.is_none()) else { return };
         record.fleet.observe(observed);
         let Record { fleet, publisher, .. } = record;
@@ -116,24 +123,29 @@ impl World {
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
             polled_at: record.polled_at,
             candidate_known: record.candidate.is_some(),
-            suspended: false,
+            suspended,
             rehearsal: rules,
-            steps: &[],
+            steps: &steps,
             analyses: &[],
-            request: None,
+            request,
         };
         let plan = publisher.decide(fleet, map, facts, now, wall);
         let mut doubts = false;
         let mut patch = None;
         let names = |kept: Marked, candidate| {
-            [Some(kept.publish), kept.next].into_iter().flatten().any(|named| named.fingerprint == content(candidate))
+            let named = [Some(kept.publish), kept.next, kept.held.map(|(held, _)| held)];
+            named.into_iter().flatten().any(|named| named.fingerprint == content(candidate))
         };
-        let strays =
-            matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| !names(kept, candidate)));
-        let mut publishes = None;
+        let strays = !suspended
+            && matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| !names(kept, candidate)));
+        let known = publisher.marked();
+        let (mut publishes, mut decided) = (None, None);
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
-            MarkerPlan::Keep(marked) => publisher.marker_confirmed(Some(marked), fleet, now),
+            MarkerPlan::Keep(marked) => {
+                decided = Some(marked);
+                publisher.marker_confirmed(Some(marked), fleet, now);
+            }
             MarkerPlan::VerifyAgain => doubts = publisher.doubt(now),
             MarkerPlan::Write { marked, at, reason } => {
                 publisher.begin_patch(marked, &at, reason, record.detection, fleet, now);
@@ -144,6 +156,7 @@ impl World {
                     MapVersion::Version(version) => version.parse().ok(),
                     MapVersion::Missing => None,
                 };
+                decided = Some(marked);
                 patch = Some((version, marked));
             }
             MarkerPlan::Forbidden { .. } | MarkerPlan::Readdress { .. } => {}
@@ -151,6 +164,7 @@ impl World {
         if let Some(landed) = landed {
             self.note_landed(operator, &landed);
         }
+        self.note_staged(operator);
         if strays {
             self.breaks(Invariant::OldTermsLeaveNoTrace, "the operator keeps what its source does not say".to_owned());
         }
@@ -160,8 +174,19 @@ impl World {
             self.learn_map(operator);
             self.requeue(operator, Duration::from_millis(2));
         }
-        if let Some(publish) = publishes {
-            self.check_rehearsed(operator, publish, rules);
+        if let Some(publish) = publishes.filter(|_| request != Some(Request::Promote)) {
+            // What a stage runs has passed its rehearsal, and only refusals still count.
+            let staged = before.is_some_and(|before| before.stage.is_some() && before.next == Some(publish));
+            let mode =
+                if staged && rules.mode == RehearsalMode::Require { RehearsalMode::BestEffort } else { rules.mode };
+            self.check_rehearsed(operator, publish, RehearsalRules { mode, ..rules });
+        }
+        if let Some(after) = decided {
+            let staged = before.is_some_and(|before| before.stage.is_some() && before.next == after.next);
+            if let Some(next) = after.next.filter(|_| after.stage.is_some() && !staged) {
+                self.check_rehearsed(operator, next, rules);
+            }
+            self.check_rollout(operator, &RolloutChange { before, known, after, steps, request, wall });
         }
         if let Some((version, marked)) = patch {
             self.send_patch(operator, version, marked);
@@ -189,6 +214,7 @@ impl World {
         let accepted = version == Some(self.api.map_version);
         if accepted {
             self.check_names(marked);
+            self.note_taken_back(marked);
             self.write_marker(MarkerEntry::Published(marked));
         }
         if answered {
@@ -242,6 +268,7 @@ impl World {
             if let Some(landed) = landed {
                 self.note_landed(operator, &landed);
             }
+            self.note_staged(operator);
         } else {
             // What has become of it is seen in the map.
             self.learn_map(operator);
@@ -259,7 +286,18 @@ impl World {
             .filter(|(index, received_reports)| !received_reports.drained() && !record.dropped.contains(index));
         let received_reports = received_reports.map(|(index, _)| *index);
         let members = received_reports.filter(lives).collect();
-        let members = Members { members, detected: landed.times.detected };
+        let members = Members { members, detected: landed.times.detected, staged: false };
         record.landed.insert(landed.publish.updated_at, members);
+    }
+
+    /// Notes that what is published does not have to reach everybody any more.
+    fn note_staged(&mut self, operator: usize) {
+        let Some(record) = self.operators[operator].record.as_mut().filter(|record| record.fleet.is_staged()) else {
+            return;
+        };
+        let published = record.publisher.published().map(|publish| publish.updated_at);
+        if let Some(landed) = published.and_then(|name| record.landed.get_mut(&name)) {
+            landed.staged = true;
+        }
     }
 }

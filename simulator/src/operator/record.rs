@@ -39,6 +39,8 @@ pub struct Record {
     /// Status as it knows it, and its version.
     pub status: (u64, Option<Claim>),
     pub listening_since: Moment,
+    /// It may not know all processes when it begins to listen.
+    pub recounts: bool,
     // Known to the world for its checks.
     pub received_reports: BTreeMap<usize, ReceivedReport>,
     /// The processes that status counted when this record began.
@@ -67,6 +69,8 @@ pub struct ReceivedReport {
 pub struct Members {
     pub members: Vec<usize>,
     pub detected: Moment,
+    /// A part of the fleet should have run something else since.
+    pub staged: bool,
 }
 
 impl ReceivedReport {
@@ -135,6 +139,7 @@ impl World {
             announcements: BTreeSet::new(),
             writing_status: false,
             listening_since: now,
+            recounts: start != FleetStart::New,
             received_reports: BTreeMap::new(),
             inherited: status.iter().flat_map(|claim| claim.members.iter().copied()).collect(),
             dropped: BTreeSet::new(),

@@ -26,10 +26,11 @@ impl World {
         let pod = pod.map(|uid| PodIdentity { name: uid.clone(), uid });
         let jitter = self.rng.f64();
         let Some(record) = &mut self.operators[operator].record else { return self.after(delay, refused) };
-        let published = record.publisher.published();
+        let marked = record.publisher.marked();
         let before = record.fleet.view(now).verdict;
         let Ok(taken) = record.fleet.report(report, pod, now, jitter) else { return self.after(delay, refused) };
         let after = record.fleet.view(now).verdict;
+        let published = taken.intended.or(marked.map(|marked| marked.publish));
         let answer = ReportResponse {
             fingerprint: published.map(|publish| publish.fingerprint.to_string()),
             updated_at: published.map(|publish| publish.updated_at),
@@ -43,8 +44,8 @@ impl World {
         };
         let received_reports = self.note_report(operator, process, report);
         self.log(|| format!("operator {operator} hears process {process}: {:?} {:?}", report.state, report.updated_at));
-        if let (Some(received_reports), Some(publish)) = (received_reports, published) {
-            self.check_report(before, after, &received_reports, publish);
+        if let (Some(received_reports), Some(marked)) = (received_reports, marked) {
+            self.check_report(before, after, &received_reports, self.should_run(process, &marked));
         }
         if taken.decides {
             self.requeue(operator, Duration::ZERO);

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rototo_protocol::fleet::{FleetView, Verdict};
+use rototo_protocol::fleet::{FleetView, Moment, RehearsalView, Verdict};
+use rototo_protocol::publisher::PublishInput;
+use rototo_protocol::rollout::RolloutDecision;
 
 use super::INTERVAL;
 use super::record::ReceivedReport;
 use crate::event::Event;
 use crate::violation::name;
-use crate::world::{Claim, World};
+use crate::world::{Claim, World, content};
 
+/// What is decided is carried out within this time.
+const DECIDED_AGAIN: Duration = Duration::from_millis(500);
 /// Status remembers so many publishes.
 const HISTORY: usize = 10;
 
@@ -26,9 +30,11 @@ impl World {
         let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
         let Some(record) = &self.operators[operator].record else { return };
         let rehearsal = record.fleet.rehearsal(rules, now);
-        let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change)).min();
+        let next = view.next_change.into_iter().chain(rehearsal.as_ref().and_then(|view| view.next_change));
+        let next = next.chain(self.step_ends(operator, rehearsal.as_ref())).min();
         self.check_view(operator, &view);
         self.check_rehearsal_ends();
+        self.check_rollout_goes_on();
         self.log(|| {
             let millis = view.millis.and_then(|millis| millis.all);
             format!(
@@ -56,6 +62,29 @@ impl World {
         self.requeue(operator, wake.saturating_sub(now));
     }
 
+    /// Returns when the step of a rollout ends, by itself or because that is decided already.
+    fn step_ends(&self, operator: usize, rehearsal: Option<&RehearsalView>) -> Option<Moment> {
+        let (now, wall) = (self.now, self.wall_of(operator));
+        let record = self.operators[operator].record.as_ref()?;
+        let steps = self.api.wishes.steps.list();
+        let facts = PublishInput {
+            accepted: record.candidate.map(content),
+            candidate_known: record.candidate.is_some(),
+            suspended: self.is_suspended(),
+            rehearsal: self.rules_of(record.candidate),
+            steps: &steps,
+            request: self.request_to(operator),
+            ..PublishInput::default()
+        };
+        match record.publisher.rollout(&record.fleet, rehearsal?, &facts, now, wall)? {
+            RolloutDecision::Stay { until } => {
+                let left = Duration::try_from(until?.duration_since(wall)).unwrap_or_default();
+                Some(now + left + Duration::from_millis(1))
+            }
+            _ => Some(now + DECIDED_AGAIN),
+        }
+    }
+
     fn claim(&self, operator: usize, view: &FleetView, as_of: Timestamp) -> Option<Claim> {
         let record = self.operators[operator].record.as_ref()?;
         let published = record.publisher.published();
@@ -79,7 +108,8 @@ impl World {
             .copied()
             .filter(|index| view.unaccounted > 0 && !record.received_reports.contains_key(index));
         let members = record.received_reports.iter().filter_map(counts).chain(still_unaccounted).collect();
-        let converged = view.verdict == Verdict::Converged;
+        // A part of the fleet runs something else on purpose.
+        let converged = view.verdict == Verdict::Converged && !record.fleet.is_staged();
         let counted = (view.processes + view.unaccounted) as usize;
         Some(Claim { published, converged, history, counted, members, as_of })
     }
@@ -119,7 +149,7 @@ impl World {
     }
 
     /// The watch of the operator brings the object as it is.
-    fn show_status(&mut self, operator: usize, soon: Duration) {
+    pub fn show_status(&mut self, operator: usize, soon: Duration) {
         let stored = (self.api.status_version, self.api.status.clone());
         let workspace = self.api.workspace;
         if let Some(record) = self.operators[operator].record.as_mut().filter(|record| workspace == Some(record.uid)) {

@@ -20,15 +20,9 @@ impl World {
         if self.api.workspace.take().is_none() {
             return;
         }
+        self.forget_overwritten_names();
         self.api.status = None;
-        if self.api.edited {
-            // What an edit had overwritten was known to status alone.
-            self.api.last_name = match self.api.marker {
-                MarkerEntry::Published(marked) => Some(marked.publish.updated_at),
-                MarkerEntry::Removed(name) => Some(name),
-                MarkerEntry::Nothing | MarkerEntry::Unreadable => None,
-            };
-        }
+        self.api.taken_back.clear();
         self.workspace_changed();
         self.after(gap, Event::CreateWorkspace);
     }
@@ -40,6 +34,8 @@ impl World {
         self.api.workspaces += 1;
         self.api.workspace = Some(self.api.workspaces);
         self.api.anyway = [false; 3];
+        self.api.wishes.asked = None;
+        self.api.wishes.suspended = Duration::ZERO;
         // What the new one publishes has a name of its own.
         self.git.changes += 1;
         self.workspace_changed();
@@ -117,7 +113,7 @@ impl World {
             match marker {
                 MarkerEntry::Removed(name) => self.api.last_name = self.api.last_name.max(Some(name)),
                 // Nothing remembers its name any more, and a clock that is set back comes before it.
-                _ if self.clock_jumped || self.api.edited => self.api.last_name = None,
+                _ if self.clock_jumped || self.api.edited || self.api.announcement_edited => self.api.last_name = None,
                 _ => {}
             }
             self.write_marker(marker);

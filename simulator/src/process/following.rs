@@ -32,7 +32,10 @@ impl World {
     fn take_action(&mut self, process: usize, id: u64, action: FollowerAction) {
         let now = self.now;
         match action {
-            FollowerAction::Fetch { fingerprint, .. } => self.fetch(process, id, fingerprint),
+            FollowerAction::Fetch { fingerprint, .. } => {
+                self.check_goes_back_at_once(process, id, fingerprint);
+                self.fetch(process, id, fingerprint);
+            }
             FollowerAction::CancelFetch => {
                 if let Some(handle) = self.handle_of(process, id) {
                     handle.work += 1;
@@ -45,6 +48,9 @@ impl World {
                 let Some(loaded) = handle.loaded.or(handle.held.take_if(|held| content(held))) else { return };
                 let before = handle.current().map(|before| before.fingerprint);
                 handle.held = before.filter(|before| Some(*before) == handle.state.held()).or(handle.held);
+                let staged = handle.shown.is_some_and(|shown| shown != publish);
+                let published = handle.shown.map(|shown| shown.fingerprint);
+                handle.goes_back_to = before.filter(|before| staged && published == Some(*before));
                 handle.resolves.push((now, Publish { fingerprint: loaded, ..publish }));
                 self.check_named(process, id);
                 self.processes[process].note_applied(now);
@@ -81,11 +87,21 @@ impl World {
         }
     }
 
-    /// Checks that a handle resolves from nothing that the marker has only announced.
+    /// Checks that a process of a stage needs no request to go back to what is published.
+    fn check_goes_back_at_once(&mut self, process: usize, id: u64, fetched: Fingerprint) {
+        if self.handle_of(process, id).is_some_and(|handle| handle.goes_back_to == Some(fetched)) {
+            let what = format!("process {process} has to fetch what it ran before its stage");
+            self.breaks(Invariant::GoesBackAtOnce, what);
+        }
+    }
+
+    /// Checks that a handle resolves from nothing that the marker has only announced, unless to a stage of its pod.
     fn check_named(&mut self, process: usize, id: u64) {
         let Some(current) = self.handle_of(process, id).and_then(|handle| handle.current()) else { return };
-        if !self.api.published.contains(&current) {
-            let what = format!("process {process} resolves {}, which was never published", name(current));
+        let below = self.api.staged.get(&current).copied().unwrap_or_default();
+        if !self.api.published.contains(&current) && !self.is_below(process, current, below) {
+            let what =
+                format!("process {process} resolves {}, which was published neither to all nor to it", name(current));
             self.breaks(Invariant::AnnouncedNeverRuns, what);
         }
     }

@@ -69,6 +69,8 @@ pub struct Handle {
     loaded: Option<Fingerprint>,
     /// The content that it holds beside what it resolves.
     held: Option<Fingerprint>,
+    /// The published content that it resolved from before its stage, as long as it may have to go back to it.
+    goes_back_to: Option<Fingerprint>,
     has_listed: bool,
 }
 
@@ -173,7 +175,8 @@ impl World {
         }
         one.opened += 1;
         let disk = if one.keeps && one.disk.is_some() { DiskCache::Enabled } else { DiskCache::None };
-        let state = FollowerState::new(None, disk);
+        let pod = one.pod.map(|pod| self.pods[pod].uid.clone());
+        let state = FollowerState::new(None, disk).in_pod(pod);
         let state = if one.prepares { state } else { state.without_preparing() };
         let id = one.opened;
         one.handles.push(Handle {
@@ -186,6 +189,7 @@ impl World {
             shown: None,
             loaded: None,
             held: None,
+            goes_back_to: None,
             has_listed: false,
         });
         if one.seen_version > 0 {
@@ -319,9 +323,13 @@ impl World {
             };
             if let Some(handle) = self.handle_of(process, handle) {
                 handle.has_listed = true;
-                if let ObservedMarker::Published(marked) = marker {
-                    handle.shown = Some(marked.publish);
-                }
+                let shown = match marker {
+                    ObservedMarker::Published(marked) => Some(marked.publish),
+                    _ => None,
+                };
+                handle.shown = shown.or(handle.shown);
+                let shown = shown.map(|publish| publish.fingerprint);
+                handle.goes_back_to = handle.goes_back_to.filter(|before| shown == Some(*before));
             }
             self.happens(process, handle, event);
         }

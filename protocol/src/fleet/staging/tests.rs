@@ -29,7 +29,7 @@ impl History {
     }
 
     fn facts(&self) -> StageFacts {
-        self.fleet.stage_facts(self.now)
+        self.fleet.stage_facts(self.fleet.marked().and_then(|marked| marked.stage), self.now)
     }
 }
 

@@ -117,8 +117,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "an announcement stays although the source no longer has it",
         PLAN,
-        "(_, Some(marked)) if observed.source_known && (marked.next.is_some()",
-        "(_, Some(marked)) if observed.source_known && (marked.next.is_some() && marked.held.is_some()",
+        "    Marked { held, ..marked.publish.into() }\n",
+        "    Marked { held, next: marked.next, stage: marked.stage, ..marked.publish.into() }\n",
     ),
     mutant(
         "an announced name is used although what is published has a later one",

@@ -12,8 +12,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a step ends before its pods run the content",
         ROLLOUT,
-        "if facts.converged || facts.pods.is_empty() || stage.below == 0 => next(),",
-        "if facts.converged || !facts.pods.is_empty() || stage.below == 0 => next(),",
+        "if facts.converged || is_empty(stage, facts) => next(),",
+        "if facts.converged || !facts.pods.is_empty() => next(),",
     ),
     mutant(
         "a part of the fleet is chosen before the fleet is known",
@@ -50,8 +50,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a container that ended before the step takes the content back",
         STAGING,
-        "any(|end| end.at > since)",
-        "any(|end| end.at > Timestamp::MIN)",
+        "any(|end| end.at >= since)",
+        "any(|end| end.at >= Timestamp::MIN)",
     ),
     mutant(
         "content that was taken back is announced again",
@@ -68,7 +68,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a changed marker forgets what was taken back",
         PLAN,
-        "if self.known.is_some() { self.known_held } else { marked?.held }",
+        "self.known_held.or_else(|| marked?.held)",
         "marked?.held",
     ),
     mutant(
@@ -108,5 +108,66 @@ pub(super) const MUTANTS: &[Mutant] = &[
         STANDBY,
         "match self.announced.filter(includes) {",
         "match self.announced.filter(|next| includes(next) && stage.is_none()) {",
+    ),
+    // The marker, and changes of the spec.
+    mutant(
+        "a stage stands beside an announcement that somebody else changed",
+        PLAN,
+        "if observed.has_passed(fingerprint) && found == Some(next) =>",
+        "if observed.has_passed(fingerprint) =>",
+    ),
+    mutant(
+        "a rollout whose steps are removed has no gates",
+        PUBLISHER,
+        "facts.steps.is_empty() && stage.is_none()",
+        "facts.steps.is_empty()",
+    ),
+    mutant(
+        "a step that takes no pod waits for the pods that its stage has lost",
+        ROLLOUT,
+        "if facts.converged || is_empty(stage, facts) => next(),",
+        "if facts.converged || facts.pods.is_empty() || stage.below == 0 => next(),",
+    ),
+    mutant(
+        "the gates of a stage count only once the operator has confirmed its marker",
+        PUBLISHER,
+        "fleet.stage_facts(stage, now)",
+        "fleet.stage_facts(stage.filter(|_| fleet.is_staged()), now)",
+    ),
+    mutant(
+        "a stage that has lost its pods passes its pause",
+        ROLLOUT,
+        "(is_empty(stage, facts) && below > stage.below).then_some(below)",
+        "(is_empty(stage, facts) && below > stage.below && facts.converged).then_some(below)",
+    ),
+    mutant(
+        "a request to hold stops no rollout that has begun",
+        ROLLOUT,
+        "if facts.recounting || request == Some(Request::Hold) {",
+        "if facts.recounting || request == Some(Request::Hold) && stage.is_none() {",
+    ),
+    mutant(
+        "an operator that starts forgets what was taken back",
+        PLAN,
+        "self.known_held.or_else(|| marked?.held)",
+        "self.known_held",
+    ),
+    mutant(
+        "an end within the second in which a step began is overlooked",
+        STAGING,
+        "any(|end| end.at >= since)",
+        "any(|end| end.at > since)",
+    ),
+    mutant(
+        "what was taken back is forgotten when somebody removes it from the marker of a suspended workspace",
+        PLAN,
+        "let held = observed.held(Some(marked)).filter(|held| !observed.outdates(Some(*held)));",
+        "let held = marked.held.filter(|held| !observed.outdates(Some(*held)));",
+    ),
+    mutant(
+        "a late write of an earlier leader that ends a rollout is undone",
+        PLAN,
+        "let promoted = marked.is_some_and(|marked| self.announced.is_some_and(|(next, _)| next == marked.publish));",
+        "let promoted = false;",
     ),
 ];

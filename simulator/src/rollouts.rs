@@ -1,0 +1,449 @@
+//! Checks of rollouts: who runs what, which step is left out, and what comes back although it was taken back.
+//!
+//! Each decision of an operator is compared with the marker that it replaces, with what that operator has heard, and with what
+//! really happened in the pods.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rototo_api::fleet::ProcessState;
+use rototo_api::marker::{Gate, Stage};
+use rototo_engine::Fingerprint;
+use rototo_protocol::fleet::{Moment, Pod, PodObjectState};
+use rototo_protocol::plan::MarkerEntry;
+use rototo_protocol::rollout::{Request, Step};
+use rototo_protocol::stage::pod_hash;
+use rototo_protocol::{Marked, Publish};
+
+use crate::operator::record::Record;
+use crate::rehearsals::DECIDES_WITHIN;
+use crate::violation::{Invariant, name};
+use crate::world::{World, content};
+
+/// A decision about the marker, with all that it was made from.
+pub struct RolloutChange {
+    /// The marker as the map has it.
+    pub before: Option<Marked>,
+    /// The marker as the operator knew it.
+    pub known: Option<Marked>,
+    pub after: Marked,
+    pub steps: Vec<Step>,
+    pub request: Option<Request>,
+    /// The operator's clock.
+    pub wall: Timestamp,
+}
+
+/// Content that was taken back.
+pub struct TakenBack {
+    publish: Publish,
+    /// When somebody first edited the marker since, which may have removed it from there.
+    edited: Option<Moment>,
+    /// A person has asked for it again.
+    retried: bool,
+}
+
+impl World {
+    /// Returns whether a process is in a stage with this threshold.
+    pub fn is_below(&self, process: usize, next: Publish, below: u64) -> bool {
+        let process = &self.processes[process];
+        let pod = process.pod.map(|pod| self.pods[pod].uid.as_str()).filter(|_| process.prepares);
+        pod.is_some_and(|uid| pod_hash(next.fingerprint, uid) < below)
+    }
+
+    /// Returns what a process should run by what a marker says.
+    pub fn should_run(&self, process: usize, marked: &Marked) -> Publish {
+        match marked.next.zip(marked.stage) {
+            Some((next, stage)) if self.is_below(process, next, stage.below) => next,
+            _ => marked.publish,
+        }
+    }
+
+    /// Checks what an operator decides about the marker.
+    pub fn check_rollout(&mut self, operator: usize, change: &RolloutChange) {
+        let forget = self.operators[operator].record.as_ref().map(|record| record.fleet.windows().forget);
+        forget.into_iter().for_each(|forget| self.note_dropped(operator, forget));
+        self.check_comes_back(operator, change);
+        let RolloutChange { before: Some(before), after, .. } = change else { return };
+        let goes_on = before.next.is_some() && before.next == after.next && before.publish == after.publish;
+        if goes_on && before.stage.is_some_and(|stage| after.stage.is_none_or(|after| after.below < stage.below)) {
+            let what = format!("the stage {:?} becomes {:?}", before.stage, after.stage);
+            return self.breaks(Invariant::StageGrows, what);
+        }
+        let decision = self.decided(operator, before, change);
+        if let Err((invariant, what)) = decision {
+            self.breaks(invariant, what);
+        }
+    }
+
+    fn decided(&self, operator: usize, before: &Marked, change: &RolloutChange) -> Result<(), (Invariant, String)> {
+        let RolloutChange { known, after, steps, request, .. } = change;
+        let stage = before.next.zip(before.stage);
+        let was_held = [before.held, known.and_then(|known| known.held)];
+        if let Some((held, gate)) = after.held.filter(|held| !was_held.contains(&Some(*held))) {
+            return match stage {
+                Some((next, stage)) if next == held => self.had_reason(operator, gate, next, stage, change),
+                None if gate == Gate::Aborted && *request != Some(Request::Abort) => {
+                    Err((Invariant::TakenBackForReason, format!("{} is taken back, and nobody asked", name(held))))
+                }
+                _ => Ok(()),
+            };
+        }
+        let published = known.or(Some(*before)).map(|known| known.publish.fingerprint);
+        // What the marker says already is adopted, and not published.
+        let publishes = published != Some(after.publish.fingerprint) && *before != *after;
+        let enters = after.next.zip(after.stage).filter(|entered| Some(*entered) != stage);
+        let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
+        let promoted = *request == Some(Request::Promote);
+        let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
+        let stays = stage.is_some_and(|(next, _)| after.next == Some(next) && source == Some(next.fingerprint));
+        if let Some(gate) = gate.filter(|_| !promoted && !self.clock_jumped && (stays || publishes)) {
+            return Err((Invariant::GateHolds, format!("the rollout goes on, although {gate}")));
+        }
+        if publishes {
+            return self.may_be_published(operator, before, change);
+        }
+        let Some((next, entered)) = enters else { return Ok(()) };
+        let of_next = stage.filter(|(announced, _)| *announced == next).map(|(_, stage)| stage);
+        self.may_enter(operator, next, of_next, entered, change)?;
+        self.takes_the_pods(operator, next, of_next, entered, steps)
+    }
+
+    /// Checks that content with steps reaches everybody only after the last one, and under its announced name.
+    fn may_be_published(
+        &self,
+        operator: usize,
+        before: &Marked,
+        change: &RolloutChange,
+    ) -> Result<(), (Invariant, String)> {
+        let RolloutChange { after, steps, request, .. } = change;
+        let publish = after.publish;
+        let announced = before.next.filter(|next| next.fingerprint == publish.fingerprint);
+        let edited = self.api.edited || self.api.announcement_edited;
+        if announced.is_some_and(|next| next != publish) && !edited {
+            let what = format!("{} is published as {}", announced.map(name).unwrap_or_default(), name(publish));
+            return Err((Invariant::PromotedUnderItsName, what));
+        }
+        if steps.is_empty() || *request == Some(Request::Promote) {
+            return Ok(());
+        }
+        let skips = |why: String| Err((Invariant::GateHolds, format!("{} is published {why}", name(publish))));
+        let Some((next, stage)) = announced.zip(before.stage) else { return skips("without a stage".to_owned()) };
+        if (stage.step as usize) + 1 < steps.len() {
+            return skips(format!("at step {} of {}", stage.step, steps.len()));
+        }
+        self.step_is_over(operator, next, stage, change).or_else(skips)
+    }
+
+    /// Checks that a stage is the next one, and that its time has come.
+    fn may_enter(
+        &self,
+        operator: usize,
+        next: Publish,
+        before: Option<Stage>,
+        entered: Stage,
+        change: &RolloutChange,
+    ) -> Result<(), (Invariant, String)> {
+        let skips = |why: String| Err((Invariant::GateHolds, format!("step {} begins {why}", entered.step)));
+        if change.request == Some(Request::Hold) {
+            return skips("although a person holds it".to_owned());
+        }
+        if let Some(since) = self.recounts_since(operator) {
+            return skips(format!("although the operator listens since {} ms", since.as_millis()));
+        }
+        match before {
+            None if entered.step > 0 => skips("first".to_owned()),
+            None => Ok(()),
+            Some(before) if entered.step == before.step => Ok(()),
+            Some(before) if entered.step != before.step + 1 => skips(format!("after step {}", before.step)),
+            Some(before) => self.step_is_over(operator, next, before, change).or_else(skips),
+        }
+    }
+
+    /// Returns an error if a step is not over.
+    fn step_is_over(&self, operator: usize, next: Publish, stage: Stage, change: &RolloutChange) -> Result<(), String> {
+        if let Some(since) = self.recounts_since(operator) {
+            return Err(format!("although the operator listens since {} ms", since.as_millis()));
+        }
+        if change.request == Some(Request::PromoteStep(stage.step)) {
+            return Ok(());
+        }
+        match change.steps.get(stage.step as usize) {
+            None => Ok(()),
+            Some(Step::Pause(None)) => Err("although a person has to say so".to_owned()),
+            Some(Step::Pause(Some(time))) => {
+                let over = SignedDuration::try_from(*time).ok().and_then(|time| stage.since.checked_add(time).ok());
+                let over = over.is_some_and(|over| over <= change.wall);
+                if over { Ok(()) } else { Err("before the pause is over".to_owned()) }
+            }
+            Some(Step::Pods(_) | Step::Weight(_)) => self.runs_in_stage(operator, next, stage),
+        }
+    }
+
+    /// Returns an error if a process of the stage does not run its content, or can't be known to.
+    fn runs_in_stage(&self, operator: usize, next: Publish, stage: Stage) -> Result<(), String> {
+        let leader = &self.operators[operator];
+        let Some(record) = &leader.record else { return Ok(()) };
+        let able = self.able_pods(operator, record);
+        if able.is_empty() || stage.below == 0 {
+            return Ok(());
+        }
+        let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
+        let heard = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
+        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !heard(*pod)) {
+            return Err(format!("although nobody has heard pod {pod}"));
+        }
+        for (index, said) in &record.received_reports {
+            let process = &self.processes[*index];
+            let counts = process.alive && !process.handles.is_empty() && !said.drained();
+            let dropped = record.dropped.contains(index);
+            if counts && !dropped && self.is_below(*index, next, stage.below) && said.says_otherwise(next) {
+                return Err(format!("although process {index} said last that it is {:?}", said.state));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a step takes as many pods as it says: no more than one for `pods: 1`, and one at least.
+    fn takes_the_pods(
+        &self,
+        operator: usize,
+        next: Publish,
+        before: Option<Stage>,
+        entered: Stage,
+        steps: &[Step],
+    ) -> Result<(), (Invariant, String)> {
+        let Some(record) = &self.operators[operator].record else { return Ok(()) };
+        // The operator may not have learned of an end.
+        let unclear = |(index, said): (&usize, &crate::operator::record::ReceivedReport)| {
+            !said.drained() && (!self.processes[*index].alive || record.dropped.contains(index))
+        };
+        if record.received_reports.iter().any(unclear) {
+            return Ok(());
+        }
+        let able = self.able_pods(operator, record);
+        let taken =
+            |below: u64| able.iter().filter(|pod| pod_hash(next.fingerprint, &self.pods[**pod].uid) < below).count();
+        let (now, earlier) = (taken(entered.below), taken(before.map_or(0, |before| before.below)));
+        let begun = steps.get(..=entered.step as usize).unwrap_or(steps);
+        let wanted = match begun.iter().rev().find(|step| !matches!(step, Step::Pause(_))) {
+            None => earlier..=earlier,
+            Some(Step::Pods(count)) => {
+                let wanted = earlier.max(able.len().min(*count as usize));
+                wanted..=wanted
+            }
+            Some(Step::Weight(0)) => earlier..=earlier,
+            Some(Step::Weight(100)) => able.len()..=able.len(),
+            _ => earlier.max(able.len().min(1))..=able.len(),
+        };
+        // A pause changes nothing, unless the pods of the stage are gone.
+        let pauses = matches!(steps.get(entered.step as usize), Some(Step::Pause(_)));
+        if wanted.contains(&now) || pauses && now == earlier {
+            return Ok(());
+        }
+        let what = format!("step {} takes {now} of {} pods, and had {earlier}", entered.step, able.len());
+        Err((Invariant::StepTakesItsPods, what))
+    }
+
+    /// Returns the selected pods, as the operator sees them, with a process that can be in a stage or with none that was heard.
+    fn able_pods(&self, operator: usize, record: &Record) -> Vec<usize> {
+        let able = |pod: usize| {
+            let mut heard = record.received_reports.iter().filter(|(one, said)| {
+                self.processes[**one].pod == Some(pod) && self.processes[**one].alive && !said.drained()
+            });
+            let first = heard.next();
+            first.is_none_or(|(one, _)| {
+                self.processes[*one].prepares || heard.any(|(one, _)| self.processes[*one].prepares)
+            })
+        };
+        let known = |pod: usize| self.operators[operator].pods.get(&self.pods[pod].uid);
+        let expected = |pod: usize| known(pod).is_some_and(|known: &Pod| known.selected && known.runs());
+        (0..self.pods.len()).filter(|pod| expected(*pod) && able(*pod)).collect()
+    }
+
+    /// Returns since when an operator listens that can't know all processes yet.
+    fn recounts_since(&self, operator: usize) -> Option<Moment> {
+        let record = self.operators[operator].record.as_ref()?;
+        let recounts = record.recounts && self.now < record.listening_since + record.fleet.windows().recount;
+        recounts.then_some(record.listening_since)
+    }
+
+    /// Returns what an operator has heard that has to end a rollout.
+    fn failing_gate(&self, operator: usize, next: Publish, stage: Stage) -> Option<String> {
+        let record = self.operators[operator].record.as_ref()?;
+        let refuses = |index: &usize| {
+            let (process, said) = (&self.processes[*index], &record.received_reports[index]);
+            let counts = process.alive && !process.handles.is_empty() && !record.dropped.contains(index);
+            counts
+                && self.is_below(*index, next, stage.below)
+                && said.state == ProcessState::Rejected
+                && said.publish == Some(next)
+        };
+        if let Some(index) = record.received_reports.keys().find(|index| refuses(index)) {
+            return Some(format!("process {index} refuses {}", name(next)));
+        }
+        let since = self.api.stage_since;
+        let ended = (0..self.pods.len()).find(|pod| {
+            let truth = &self.pods[*pod];
+            let known = self.operators[operator].pods.get(&truth.uid);
+            let seen = known
+                .filter(|known| known.selected && !known.terminating && known.object_state == PodObjectState::Exists);
+            let ended = seen.and_then(|known| known.containers.first()?.ended);
+            let is_last = ended.is_some_and(|ended| Some(ended.at) == truth.ended) && truth.ended_since >= since;
+            is_last && pod_hash(next.fingerprint, &truth.uid) < stage.below
+        });
+        ended.map(|pod| format!("the container of pod {pod} ended at {} ms", self.pods[pod].ended_since.as_millis()))
+    }
+
+    /// Checks that content is taken back for what happened, and for nothing else.
+    fn had_reason(
+        &self,
+        operator: usize,
+        gate: Gate,
+        next: Publish,
+        stage: Stage,
+        change: &RolloutChange,
+    ) -> Result<(), (Invariant, String)> {
+        let Some(record) = &self.operators[operator].record else { return Ok(()) };
+        let refuses = || {
+            record.received_reports.values().any(|said| {
+                said.refuses(next.fingerprint)
+                    || said.state == ProcessState::Rejected
+                        && said.publish.is_none_or(|publish| publish.fingerprint == next.fingerprint)
+            })
+        };
+        // The kubelet says in whole seconds when a container ended.
+        let began = stage.since.checked_sub(SignedDuration::from_secs(1)).unwrap_or(stage.since);
+        let ended = || {
+            let ends = self.pods.iter().filter(|pod| pod_hash(next.fingerprint, &pod.uid) < stage.below);
+            ends.filter_map(|pod| pod.ended).any(|end| end > began)
+        };
+        let had = match gate {
+            Gate::Refused => refuses(),
+            Gate::Restarted => self.clock_jumped || ended(),
+            Gate::Aborted => change.request == Some(Request::Abort),
+            // No history has metrics, or applications that become degraded.
+            Gate::Analysis | Gate::Degraded | Gate::Other => false,
+        };
+        if had {
+            return Ok(());
+        }
+        Err((Invariant::TakenBackForReason, format!("{} is taken back by the gate {gate:?}, for nothing", name(next))))
+    }
+
+    /// Checks that nothing is announced or published that was taken back, and that nothing has released.
+    fn check_comes_back(&mut self, operator: usize, change: &RolloutChange) {
+        let known = change.known.or(change.before).map(|known| known.publish.fingerprint);
+        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.began) else { return };
+        // A decision on an older map has no effect.
+        if change.before.is_none_or(|before| self.api.marker != MarkerEntry::Published(before)) {
+            return;
+        }
+        let named = change.after.next.into_iter().chain([change.after.publish]);
+        for publish in named.filter(|publish| Some(publish.fingerprint) != known) {
+            let taken_back = self.api.taken_back.get(&publish.fingerprint);
+            let Some(taken_back) = taken_back.filter(|taken_back| !taken_back.retried) else { continue };
+            // Whoever starts after an edit of the marker can't know what it said before.
+            let forgotten = taken_back.edited.is_some_and(|edited| began + Duration::from_millis(500) >= edited);
+            let unknown = taken_back.edited.is_some() && change.known.is_none_or(|known| known.held.is_none());
+            if !(forgotten && unknown) {
+                let what =
+                    format!("{} comes back, which was taken back as {}", name(publish), name(taken_back.publish));
+                return self.breaks(Invariant::TakenBackStays, what);
+            }
+        }
+    }
+
+    /// Notes what a write that the API server has accepted takes back.
+    pub fn note_taken_back(&mut self, marked: Marked) {
+        let Some((held, _)) = marked.held.filter(|(held, _)| held.fingerprint == content(self.git.content)) else {
+            return;
+        };
+        let known = self.api.taken_back.get(&held.fingerprint);
+        if known.is_none_or(|known| known.publish != held) {
+            self.api.taken_back.insert(held.fingerprint, TakenBack { publish: held, edited: None, retried: false });
+        }
+    }
+
+    /// Notes that an operator learns of a content of the source: whatever else was taken back may come again.
+    pub fn note_source(&mut self, found: Fingerprint) {
+        self.api.taken_back.retain(|taken_back, _| *taken_back == found);
+    }
+
+    /// Notes that a person asks for content again that was taken back.
+    pub fn note_retry(&mut self, commit: u64, request: Request) {
+        let known = self.lease.and_then(|leader| self.operators[leader].record.as_ref()?.named);
+        if commit != self.git.commit && known.is_none_or(|(known, _)| known != commit) {
+            return;
+        }
+        if let Request::Retry(name) = request {
+            for taken_back in self.api.taken_back.values_mut() {
+                taken_back.retried |= taken_back.publish.updated_at == name;
+            }
+        }
+    }
+
+    /// Notes that somebody edits the marker by hand.
+    pub fn note_edit(&mut self) {
+        let now = self.now;
+        for taken_back in self.api.taken_back.values_mut() {
+            taken_back.edited.get_or_insert(now);
+        }
+    }
+
+    /// Checks that a rollout goes on when its pause is over, if nothing and nobody is in its way.
+    pub fn check_rollout_goes_on(&mut self) {
+        let MarkerEntry::Published(Marked { next: Some(next), stage: Some(stage), .. }) = self.api.marker else {
+            return;
+        };
+        let Some(operator) = self.lease.filter(|_| next.fingerprint == content(self.git.content)) else { return };
+        let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
+            return;
+        };
+        let step = self.api.wishes.steps.list().get(stage.step as usize).copied();
+        let Some(Step::Pause(Some(pause))) = step else { return };
+        let held = self.request_to(operator) == Some(Request::Hold) || self.is_suspended() || self.clock_jumped;
+        let faults = &self.faults;
+        let hindered = [
+            self.acted,
+            self.git.since,
+            self.api.marker_since,
+            record.began,
+            record.listening_since,
+            record.patched,
+            faults.operator_cut,
+            faults.operators_down,
+            faults.stale_map,
+            faults.git_away,
+            faults.api_away,
+        ];
+        let since = hindered.into_iter().max().unwrap_or_default();
+        if !held && self.now > since + pause + record.fleet.windows().recount + DECIDES_WITHIN {
+            let what = format!("step {} of {} does not end since {} ms", stage.step, name(next), since.as_millis());
+            self.breaks(Invariant::RolloutGoesOn, what);
+        }
+    }
+
+    /// Returns whether the rollout of the newest content may still be under way, or over without a publish, when everything
+    /// rests: it was taken back, or a person has to say how it goes on, or the end of a process of the stage can't be seen.
+    pub fn may_be_staged_at_rest(&self) -> bool {
+        let MarkerEntry::Published(marked) = self.api.marker else { return false };
+        let newest = content(self.git.content);
+        if marked.held.is_some_and(|(held, _)| held.fingerprint == newest) {
+            return true;
+        }
+        if marked.next.is_none_or(|next| next.fingerprint != newest) {
+            return false;
+        }
+        let holds = self.request_about(self.git.commit) == Some(Request::Hold);
+        let Some(stage) = marked.stage else { return holds };
+        match self.api.wishes.steps.list().get(stage.step as usize) {
+            Some(Step::Pause(None)) => true,
+            // A clock that was set back prolongs a pause.
+            Some(Step::Pause(Some(_))) => holds || self.clock_jumped,
+            Some(Step::Pods(_) | Step::Weight(_)) => {
+                holds || (0..self.processes.len()).any(|process| self.ends_unseen(process))
+            }
+            None => holds,
+        }
+    }
+}
