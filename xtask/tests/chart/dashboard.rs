@@ -94,7 +94,7 @@ fn prometheus_can_read_each_query() {
     let rules: Vec<Value> = queries.iter().enumerate().map(rule).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string()).unwrap();
-    let mut command = Command::new(xtask::promtool::ensure().unwrap());
+    let mut command = Command::new(xtask::prometheus::promtool().unwrap());
     let output = command.args(["check", "rules"]).arg(file.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
