@@ -251,7 +251,8 @@ impl WorkspaceRecord {
 
     /// The observations about the stage of a rollout.
     pub(super) fn stage_facts(&self) -> StageFacts {
-        self.fleet.stage_facts(clock::now())
+        let stage = self.marker.marked().and_then(|marked| marked.stage);
+        self.fleet.stage_facts(stage, clock::now())
     }
 
     /// The pods of the stage, by name.
