@@ -89,7 +89,6 @@ fn name(verdict: &WaitVerdict) -> &'static str {
         WaitVerdict::Pending(Pending::Unpublished(_)) => "unpublished",
         WaitVerdict::Pending(Pending::Moving { .. }) => "moving",
         WaitVerdict::Pending(Pending::Unknown { .. }) => "unknown",
-        WaitVerdict::Staged(_) => "staged",
     }
 }
 
