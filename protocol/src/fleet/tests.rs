@@ -191,6 +191,36 @@ fn the_figure_counts_when_a_process_applied_a_publish_and_not_when_it_reported_t
 }
 
 #[test]
+fn a_process_can_not_have_applied_a_publish_before_the_api_server_had_accepted_it() {
+    let mut history = History::new();
+    history.applied("p1", publish(A, 1)).after(1_000);
+    let detected = history.now.saturating_sub(Duration::from_secs(1));
+    let times = PublishTimes { detected, fetched: detected, linted: detected, published: history.now };
+    let known = history.fleet.known(history.now);
+    history.fleet.published(publish(B, 2), times, known, history.now);
+    let early = Report { applied_ms_ago: Some(500), ..Report::default() };
+    let outcome = history.after(100).reports("p1", ProcessState::Applied, Some(publish(B, 2)), early);
+    assert_eq!(outcome.applied_first, Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn the_time_to_apply_is_measured_once_for_each_process_that_was_there() {
+    let mut history = History::new();
+    history.pod("p1").pod("p2").pod("p3").pod("p4").applied("p1", publish(A, 1)).applied("p2", publish(A, 1));
+    history.publishes(publish(B, 2)).after(100);
+    let mut applies = |process, runs, started| {
+        let report = Report { started_ms_ago: Some(started), ..Report::default() };
+        history.reports(process, ProcessState::Applied, Some(runs), report).applied_first.map(|time| time.as_millis())
+    };
+    assert_eq!(applies("p1", publish(B, 2), 3_600_000), Some(100));
+    assert_eq!(applies("p1", publish(A, 1), 3_600_000), None);
+    assert_eq!(applies("p1", publish(B, 2), 3_600_000), None, "it went back in between");
+    // Their pods were there at the publish, and had not reported.
+    assert_eq!(applies("p3", publish(B, 2), 3_600_000), Some(100));
+    assert_eq!(applies("p4", publish(B, 2), 10), None, "this process has started since");
+}
+
+#[test]
 fn a_large_fleet_has_more_time_to_report_a_change() {
     let mut history = History::new();
     let mut within = |fleet: u32| {
