@@ -40,7 +40,7 @@ fn report_errors(
         let ratio = if is_staged { staged } else { 0.01 };
         writeln!(metrics, "error_ratio{{pod=\"{}\"}} {ratio}", app.pod().name())?;
     }
-    target.set(&metrics);
+    target.set(&metrics)?;
     Ok(count)
 }
 

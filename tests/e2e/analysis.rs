@@ -33,7 +33,7 @@ fn report(target: &MetricsTarget, apps: &[App], (staged, others): (f64, f64), pu
         let ratio = if stable.contains(&index) { others } else { staged };
         writeln!(metrics, "error_ratio{{pod=\"{}\"}} {ratio}", app.pod().name()).unwrap();
     }
-    target.set(&metrics);
+    target.set(&metrics).unwrap();
 }
 
 async fn wait_for_analysis(

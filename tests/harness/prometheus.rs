@@ -71,7 +71,14 @@ impl Prometheus {
 #[derive(Clone, Debug)]
 pub struct MetricsTarget {
     address: String,
-    metrics: Arc<Mutex<String>>,
+    served: Arc<Mutex<Served>>,
+}
+
+/// The metrics of an endpoint, and the number of requests for them.
+#[derive(Debug, Default)]
+struct Served {
+    metrics: String,
+    requests: usize,
 }
 
 impl MetricsTarget {
@@ -79,19 +86,23 @@ impl MetricsTarget {
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen as an endpoint with metrics")?;
         let address = listener.local_addr().context("read the address of the endpoint with metrics")?.to_string();
-        let metrics = Arc::<Mutex<String>>::default();
-        let served = Arc::clone(&metrics);
+        let served = Arc::<Mutex<Served>>::default();
+        let of_thread = Arc::clone(&served);
         // The thread ends with the process.
         thread::spawn(move || {
             for mut connection in listener.incoming().flatten() {
                 let mut request = [0; 4096];
                 let _ = connection.read(&mut request);
-                let body = served.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let body = {
+                    let mut served = of_thread.lock().unwrap_or_else(PoisonError::into_inner);
+                    served.requests += 1;
+                    served.metrics.clone()
+                };
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n";
                 let _ = write!(connection, "{head}Content-Length: {}\r\n\r\n{body}", body.len());
             }
         });
-        Ok(Self { address, metrics })
+        Ok(Self { address, served })
     }
 
     /// Returns its address, as `host:port`.
@@ -100,8 +111,17 @@ impl MetricsTarget {
         &self.address
     }
 
-    /// Sets the metrics, in the text format of Prometheus.
-    pub fn set(&self, metrics: &str) {
-        metrics.clone_into(&mut self.metrics.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Sets the metrics, in the text format of Prometheus, and waits until a running server has them.
+    pub fn set(&self, metrics: &str) -> anyhow::Result<()> {
+        let before = {
+            let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+            metrics.clone_into(&mut served.metrics);
+            served.requests
+        };
+        // A server asks again once it has stored the answer before.
+        until("Prometheus to have scraped the metrics", PATIENCE, || {
+            let since = self.served.lock().unwrap_or_else(PoisonError::into_inner).requests - before;
+            Ok(if since >= 2 { Observation::Done(()) } else { Observation::NotYet(format!("{since} requests")) })
+        })
     }
 }
