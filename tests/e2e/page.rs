@@ -35,15 +35,18 @@ fn document(reply: &Reply) -> Value {
 async fn the_page_shows_what_the_api_server_lets_its_reader_see() {
     let scene = scene("page-grants").await;
     let endpoint = Endpoint::of(&scene.namespace).await.unwrap();
-    let (viewer, pod) = (scene.namespace.rototo_token("viewer").unwrap(), scene.namespace.rototo_token("app").unwrap());
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "late" } });
+    scene.namespace.apply(&account.to_string()).unwrap();
+    let (viewer, late) =
+        (scene.namespace.rototo_token("viewer").unwrap(), scene.namespace.rototo_token("late").unwrap());
     let for_the_api_server = scene.namespace.token("viewer").unwrap();
     let (list, one) = (list_of(&scene), workspace_of(&scene));
     for (path, token, expected) in [
         (list.as_str(), &viewer, (200, None)),
         (&one, &viewer, (200, None)),
         (LIST, &viewer, (403, Some("forbidden"))),
-        (&list, &pod, (403, Some("forbidden"))),
-        (&one, &pod, (403, Some("forbidden"))),
+        (&list, &late, (403, Some("forbidden"))),
+        (&one, &late, (403, Some("forbidden"))),
         (&list, &for_the_api_server, (401, Some("bad_token"))),
         (&one, &for_the_api_server, (401, Some("bad_token"))),
     ] {
@@ -52,14 +55,9 @@ async fn the_page_shows_what_the_api_server_lets_its_reader_see() {
         assert_eq!((reply.status, code.as_deref()), expected, "{path}: {reply:?}");
         assert!(reply.headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
     }
-    // Everybody who may view objects of the namespace may see the page.
-    let role = json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" });
-    let subject = json!([{ "kind": "ServiceAccount", "name": "app", "namespace": scene.namespace.name() }]);
-    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": { "name": "view" }, "roleRef": role, "subjects": subject });
-    scene.namespace.apply(&binding.to_string()).unwrap();
+    scene.namespace.grant_reading("late").unwrap();
     let seen = until_async("the new grant to work", PATIENCE, async || {
-        let reply = endpoint.get(&list, &pod).await?;
+        let reply = endpoint.get(&list, &late).await?;
         Ok(if reply.status == 200 { Observation::Done(()) } else { Observation::NotYet(format!("{reply:?}")) })
     });
     seen.await.unwrap();

@@ -95,7 +95,9 @@ async fn a_refused_commit_changes_neither_the_marker_nor_the_fleet() {
 #[tokio::test]
 async fn a_refusal_names_places_and_never_values() {
     let scene = Scene::published("masked").await;
-    scene.repository.edit(POLICY, "\"severe\"", "\"hunter2-is-a-secret\"").unwrap();
+    let content = scene.repository.read(POLICY).unwrap().replacen("\"severe\"", "\"hunter2-is-a-secret\"", 1);
+    // The status shows the subject of the commit, which is its author's.
+    scene.repository.commit(&[(POLICY, &content)], "Change a value").unwrap();
     let status = scene.push().await;
     assert_eq!(condition(&status, "LintPassed"), "False/LintRefused");
     let described = scene.namespace.cluster().kubectl(&["-n", scene.namespace.name(), "describe", "rws"]).unwrap();
