@@ -111,7 +111,7 @@ pub struct PlanInput {
     pub announced: Option<(Publish, Rehearsed)>,
     /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
     pub rollout: Option<RolloutDecision>,
-    /// The publish that was taken back, as this process knows the marker.
+    /// The publish that was taken back, as this process knows the marker, or by its write whose answer was lost.
     pub known_held: Option<(Publish, Gate)>,
     /// The name of the publish that was taken back and that a person wants to be tried again.
     pub retried: Option<UpdatedAt>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 use rototo_protocol::rollout::Step as Rollout;
 use rototo_simulator::history::{FailedHistory, run};
-use rototo_simulator::rollout_plan::StepsPlan;
+use rototo_simulator::rollout_plan::{Asked, StepsPlan};
 use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
 const HISTORIES: u64 = 6_000;
@@ -302,4 +302,28 @@ fn a_late_write_of_an_earlier_leader_that_ends_a_rollout_is_adopted() {
     ];
     let pause = Rollout::Pause(Some(Duration::from_millis(300)));
     check_rollout(5_890, &pods, RehearsalRules::default(), &[pause], &steps);
+}
+
+#[test]
+fn the_first_decision_of_a_leader_takes_back_what_its_stage_has_refused_before() {
+    let steps = [
+        (1_000, Act::Push(1)),
+        (5_000, Act::CutOperator(20_000)),
+        (6_000, Act::ChangeLeader),
+        (7_000, Act::StartProcess(0)),
+        (7_000, Act::Refuse(1, 1, true)),
+    ];
+    check_rollout(1, &[LABELLED], RehearsalRules::default(), &[Rollout::Pods(1), Rollout::Pause(None)], &steps);
+}
+
+#[test]
+fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
+    let steps = [
+        (1_000, Act::Push(1)),
+        (5_000, Act::LoseAnswer(1_000)),
+        (5_010, Act::Ask(Asked::Abort, true)),
+        (8_000, Act::RemoveMarker),
+        (9_000, Act::Unask),
+    ];
+    check_rollout(1, &[LABELLED], RehearsalRules::default(), &[Rollout::Pods(1), Rollout::Pause(None)], &steps);
 }
