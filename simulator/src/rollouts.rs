@@ -29,6 +29,8 @@ pub struct RolloutChange {
     pub after: Marked,
     pub steps: Vec<Step>,
     pub request: Option<Request>,
+    /// The source has answered this operator.
+    pub source_known: bool,
     /// The operator's clock.
     pub wall: Timestamp,
 }
@@ -95,7 +97,10 @@ impl World {
         let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
         let promoted = *request == Some(Request::Promote);
         let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
+        // The gates of an announcement that somebody else wrote count from the decision after the one that learns of it.
+        let is_known = known.is_none_or(|known| known.next == before.next);
         let stays = stage.is_some_and(|(next, _)| after.next == Some(next) && source == Some(next.fingerprint));
+        let stays = stays && is_known;
         if let Some(gate) = gate.filter(|_| !promoted && !self.clock_jumped && (stays || publishes)) {
             return Err((Invariant::GateHolds, format!("the rollout goes on, although {gate}")));
         }
@@ -333,9 +338,15 @@ impl World {
     /// Checks that nothing is announced or published that was taken back, and that nothing has released.
     fn check_comes_back(&mut self, operator: usize, change: &RolloutChange) {
         let known = change.known.or(change.before).map(|known| known.publish.fingerprint);
-        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.began) else { return };
+        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.reads_marker_since) else {
+            return;
+        };
         // A decision on an older map has no effect.
         if change.before.is_none_or(|before| self.api.marker != MarkerEntry::Published(before)) {
+            return;
+        }
+        // What somebody has announced by hand stays until the source has answered: until then nobody knows what is right.
+        if change.before == Some(change.after) && !change.source_known {
             return;
         }
         let named = change.after.next.into_iter().chain([change.after.publish]);

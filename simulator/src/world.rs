@@ -100,6 +100,8 @@ pub struct Api {
     pub announced_since: Moment,
     /// True if somebody else than an operator has changed the announcement.
     pub announcement_edited: bool,
+    /// True if somebody else than an operator has written a stage.
+    pub stage_edited: bool,
     /// Every publish that the marker has named, whoever wrote it.
     pub published: BTreeSet<Publish>,
     /// The highest threshold of a stage under which the marker has announced each publish, whoever wrote it.
@@ -169,6 +171,7 @@ impl World {
             last_announced: None,
             announced_since: Moment::ZERO,
             announcement_edited: false,
+            stage_edited: false,
             published: BTreeSet::new(),
             staged: BTreeMap::new(),
             stage_since: Moment::ZERO,
