@@ -150,7 +150,6 @@ impl Publisher {
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
-            map,
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: facts.remembered,
@@ -159,7 +158,8 @@ impl Publisher {
             rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
             announced,
             rollout,
-            known_held: self.held(),
+            known_held: self.held(&map),
+            map,
             retried: match facts.request {
                 Some(Request::Retry(name)) => Some(name),
                 _ => None,
@@ -170,10 +170,11 @@ impl Publisher {
         })
     }
 
-    /// Returns what was taken back: by the newest patch, also if its answer was lost, or else as the known marker says.
-    fn held(&self) -> Option<(Publish, Gate)> {
-        let attempted = self.attempts.last().and_then(|attempt| attempt.marked.held);
-        attempted.or_else(|| self.marked?.held)
+    /// Returns what was taken back: by a patch without an answer that may have happened, as the map has changed since, or
+    /// else as the known marker says.
+    fn held(&self, map: &MarkerMap) -> Option<(Publish, Gate)> {
+        let attempted = self.attempts.last().filter(|attempt| map.version().as_ref() != Some(&attempt.at));
+        attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held)
     }
 
     /// Records that the marker or a report contradicts the known publish. Returns whether that is new: then the caller
@@ -421,10 +422,10 @@ mod tests {
     }
 
     /// Decides about a marker where the source has the content that [`staged`] announces.
-    fn decides(publisher: &Publisher, fleet: &Fleet, marker: MarkerEntry) -> Marked {
+    fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
         let accepted = Some(other().fingerprint);
         let facts = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
-        match publisher.decide(fleet, map(marker), facts, NOW, Timestamp::UNIX_EPOCH) {
+        match publisher.decide(fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
             MarkerPlan::Write { marked, .. } => marked,
             other => panic!("the plan should be a write, but is {other:?}"),
         }
@@ -440,9 +441,9 @@ mod tests {
         fleet.announcement_observed(Some(next), NOW);
         reports(&mut fleet, next, ProcessState::Rejected);
         let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-        assert_eq!(decides(&publisher, &fleet, MarkerEntry::Published(marked)), taken_back);
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
         reports(&mut fleet, next, ProcessState::Applied);
-        assert_eq!(decides(&publisher, &fleet, MarkerEntry::Published(marked)), next.into());
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
     }
 
     #[test]
@@ -453,7 +454,7 @@ mod tests {
         reports(&mut fleet, next, ProcessState::Rejected);
         assert!(publisher.map_observed(&map(MarkerEntry::Published(marked)), &mut fleet, NOW).is_none());
         let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
-        assert_eq!(decides(&publisher, &fleet, MarkerEntry::Published(marked)), taken_back);
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
     }
 
     #[test]
@@ -463,11 +464,15 @@ mod tests {
         let next = marked.next.unwrap();
         publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
         reports(&mut fleet, next, ProcessState::Rejected);
-        let taken_back = decides(&publisher, &fleet, MarkerEntry::Published(marked));
+        let taken_back = decides(&publisher, &fleet, map(MarkerEntry::Published(marked)));
         assert_eq!(taken_back.held, Some((next, Gate::Refused)));
-        publisher.begin_patch(taken_back, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
+        let at = MapVersion::Version("8".to_owned());
+        publisher.begin_patch(taken_back, &at, WriteReason::Announcement, None, &fleet, NOW);
+        // As long as the map is as it was, that has not happened, and is decided anew.
+        reports(&mut fleet, next, ProcessState::Applied);
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
         assert!(publisher.doubt(NOW));
-        let put_back = decides(&publisher, &fleet, MarkerEntry::Nothing);
+        let put_back = decides(&publisher, &fleet, MarkerMap::Missing);
         assert_eq!((put_back.publish.fingerprint, put_back.held), (publish().fingerprint, taken_back.held));
     }
 
