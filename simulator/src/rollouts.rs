@@ -193,8 +193,8 @@ impl World {
             return Ok(());
         }
         let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
-        let heard = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
-        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !heard(*pod)) {
+        let reported = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
+        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !reported(*pod)) {
             return Err(format!("although nobody has heard pod {pod}"));
         }
         for (index, said) in &record.received_reports {
@@ -252,12 +252,12 @@ impl World {
     /// Returns the selected pods, as the operator sees them, with a process that can be in a stage or with none that was heard.
     fn able_pods(&self, operator: usize, record: &Record) -> Vec<usize> {
         let able = |pod: usize| {
-            let mut heard = record.received_reports.iter().filter(|(one, said)| {
+            let mut reported = record.received_reports.iter().filter(|(one, said)| {
                 self.processes[**one].pod == Some(pod) && self.processes[**one].alive && !said.drained()
             });
-            let first = heard.next();
+            let first = reported.next();
             first.is_none_or(|(one, _)| {
-                self.processes[*one].prepares || heard.any(|(one, _)| self.processes[*one].prepares)
+                self.processes[*one].prepares || reported.any(|(one, _)| self.processes[*one].prepares)
             })
         };
         let known = |pod: usize| self.operators[operator].pods.get(&self.pods[pod].uid);
@@ -410,7 +410,7 @@ impl World {
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;
         };
-        let step = self.api.wishes.steps.list().get(stage.step as usize).copied();
+        let step = self.api.requests.steps.list().get(stage.step as usize).copied();
         let Some(Step::Pause(Some(pause))) = step else { return };
         let held = self.request_to(operator) == Some(Request::Hold) || self.is_suspended() || self.clock_jumped;
         let faults = &self.faults;
@@ -447,7 +447,7 @@ impl World {
         }
         let holds = self.request_about(self.git.commit) == Some(Request::Hold);
         let Some(stage) = marked.stage else { return holds };
-        match self.api.wishes.steps.list().get(stage.step as usize) {
+        match self.api.requests.steps.list().get(stage.step as usize) {
             Some(Step::Pause(None)) => true,
             // A clock that was set back prolongs a pause.
             Some(Step::Pause(Some(_))) => holds || self.clock_jumped,

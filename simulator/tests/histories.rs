@@ -237,8 +237,8 @@ fn a_restarted_operator_waits_for_pods_that_were_not_counted_before() {
     }
 }
 
-fn best_effort(within: u64) -> RehearsalRules {
-    let within = Duration::from_millis(within);
+fn rehearsed_within(millis: u64) -> RehearsalRules {
+    let within = Duration::from_millis(millis);
     RehearsalRules { mode: RehearsalMode::BestEffort, within, ..RehearsalRules::default() }
 }
 
@@ -246,7 +246,7 @@ fn best_effort(within: u64) -> RehearsalRules {
 fn a_stage_that_somebody_writes_into_the_marker_publishes_nothing_that_is_refused() {
     let pods = [PodPlan { cache: true, ..LABELLED }];
     let steps = [(39_918, Act::Refuse(32, 1, true)), (43_907, Act::Push(1)), (49_881, Act::EditStage(3, true))];
-    check_rollout(878, &pods, best_effort(300), &[], &steps);
+    check_rollout(878, &pods, rehearsed_within(300), &[], &steps);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_container_that_ends_within_the_second_in_which_the_step_began_takes_the_con
     let pods = [PodPlan { sidecar: true, unprepared: true, ..LABELLED }, LABELLED, PodPlan { cache: true, ..LABELLED }];
     let rollout = [Rollout::Pods(1), Rollout::Pods(3)];
     let steps = [(12_878, Act::Push(0)), (13_906, Act::Push(1)), (18_792, Act::Kill(53))];
-    check_rollout(1_299, &pods, best_effort(300), &rollout, &steps);
+    check_rollout(1_299, &pods, rehearsed_within(300), &rollout, &steps);
 }
 
 #[test]

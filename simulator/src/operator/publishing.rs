@@ -108,7 +108,7 @@ impl World {
         let (now, wall) = (self.now, self.wall_of(operator));
         let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
         let (steps, request, suspended) =
-            (self.api.wishes.steps.list(), self.request_to(operator), self.is_suspended());
+            (self.api.requests.steps.list(), self.request_to(operator), self.is_suspended());
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let before = map.marked();
