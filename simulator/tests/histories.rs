@@ -11,7 +11,7 @@ use rototo_simulator::history::{FailedHistory, run};
 use rototo_simulator::rollout_plan::{Asked, StepsPlan};
 use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
-const HISTORIES: u64 = 4_000;
+const HISTORIES: u64 = 3_000;
 const LABELLED: PodPlan = PodPlan { labelled: true, ..PodPlan::PLAIN };
 
 #[test]
