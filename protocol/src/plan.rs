@@ -54,6 +54,15 @@ impl MarkerMap {
             Self::Ours { .. } | Self::Missing | Self::Foreign { .. } => None,
         }
     }
+
+    /// Returns the version that a write is for, if this install writes the map.
+    pub(crate) fn version(&self) -> Option<MapVersion> {
+        match self {
+            Self::Missing => Some(MapVersion::Missing),
+            Self::Ours { resource_version, .. } => Some(MapVersion::Version(resource_version.clone())),
+            Self::Foreign { .. } => None,
+        }
+    }
 }
 
 /// The marker of one workspace in its map.
@@ -111,7 +120,7 @@ pub struct PlanInput {
     pub announced: Option<(Publish, Rehearsed)>,
     /// The decision about the rollout of the announced publish, where it has steps and has passed its rehearsal.
     pub rollout: Option<RolloutDecision>,
-    /// The publish that was taken back, as this process knows the marker.
+    /// The publish that was taken back, as this process knows the marker, or by its write that may have happened.
     pub known_held: Option<(Publish, Gate)>,
     /// The name of the publish that was taken back and that a person wants to be tried again.
     pub retried: Option<UpdatedAt>,

@@ -11,6 +11,7 @@
 
 use jiff::Timestamp;
 use rototo_api::UpdatedAt;
+use rototo_api::marker::Gate;
 use rototo_engine::Fingerprint;
 
 use crate::analysis::{self, AnalysisRun};
@@ -149,7 +150,6 @@ impl Publisher {
         let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
             accepted: facts.accepted.filter(|_| !facts.suspended),
-            map,
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
             remembered: facts.remembered,
@@ -158,7 +158,8 @@ impl Publisher {
             rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
             announced,
             rollout,
-            known_held: self.marked.and_then(|marked| marked.held),
+            known_held: self.held(&map),
+            map,
             retried: match facts.request {
                 Some(Request::Retry(name)) => Some(name),
                 _ => None,
@@ -167,6 +168,13 @@ impl Publisher {
             verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
             now: wall,
         })
+    }
+
+    /// Returns what was taken back: by a patch without an answer that may have happened, as the map has changed since, or
+    /// else as the known marker says.
+    fn held(&self, map: &MarkerMap) -> Option<(Publish, Gate)> {
+        let attempted = self.attempts.last().filter(|attempt| map.version().as_ref() != Some(&attempt.at));
+        attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held)
     }
 
     /// Records that the marker or a report contradicts the known publish. Returns whether that is new: then the caller
@@ -234,9 +242,14 @@ impl Publisher {
     }
 
     /// Takes a reading of the map. A patch without an answer was accepted if the map shows its publish: then that
-    /// publish is returned.
+    /// publish is returned. What the first reading shows is known from then on, before anything is decided: also the gates
+    /// of a stage that an earlier operator process began.
     pub fn map_observed(&mut self, map: &MarkerMap, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let marked = map.marked()?;
+        if self.marked.is_none() && self.attempts.is_empty() {
+            self.marker_confirmed(Some(marked), fleet, now);
+            return None;
+        }
         let shown = self.attempts.iter().position(|attempt| attempt.marked == marked)?;
         let attempt = self.attempts.remove(shown);
         self.happened(attempt, fleet, now)
@@ -290,7 +303,7 @@ mod tests {
     use std::time::Duration;
 
     use rototo_api::fleet::{Preparation, PreparationState, ProcessState, Report};
-    use rototo_api::marker::{Gate, Stage};
+    use rototo_api::marker::Stage;
 
     use super::*;
     use crate::fleet::{FleetStart, PodIdentity};
@@ -387,46 +400,88 @@ mod tests {
         assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
     }
 
+    /// The marker of a rollout that has begun in every pod.
+    fn staged() -> Marked {
+        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
+        let stage = Stage { step: 0, since: Timestamp::UNIX_EPOCH, below: WHOLE };
+        Marked { next: Some(next), stage: Some(stage), ..publish().into() }
+    }
+
+    /// A process of the stage reports this state of the announced publish.
+    fn reports(fleet: &mut Fleet, next: Publish, state: ProcessState) {
+        let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
+        let report = Report {
+            process: "1".to_owned(),
+            prepares: true,
+            state,
+            fingerprint: Some(next.fingerprint.to_string()),
+            updated_at: Some(next.updated_at),
+            ..Report::default()
+        };
+        fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
+    }
+
+    /// Decides about a marker where the source has the content that [`staged`] announces.
+    fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
+        let accepted = Some(other().fingerprint);
+        let facts = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
+        match publisher.decide(fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
+            MarkerPlan::Write { marked, .. } => marked,
+            other => panic!("the plan should be a write, but is {other:?}"),
+        }
+    }
+
     #[test]
     fn a_stage_that_refuses_takes_the_content_back_although_the_steps_were_removed() {
         let (mut publisher, mut fleet) = patched();
         publisher.accepted(&mut fleet, NOW).unwrap();
-        let next = Publish { updated_at: "2026-11-20T18:40:02.000000Z".parse().unwrap(), ..other() };
-        let stage = Stage { step: 0, since: Timestamp::UNIX_EPOCH, below: WHOLE };
-        let marked = Marked { next: Some(next), stage: Some(stage), ..publish().into() };
-        let reports = |fleet: &mut Fleet, state| {
-            let pod = PodIdentity { name: "p".to_owned(), uid: "p".to_owned() };
-            let fingerprint = Some(next.fingerprint.to_string());
-            let report = Report {
-                process: "1".to_owned(),
-                prepares: true,
-                state,
-                fingerprint,
-                updated_at: Some(next.updated_at),
-                ..Report::default()
-            };
-            fleet.report(&report, Some(pod), NOW, 1.0).unwrap();
-        };
-        let decides = |publisher: &Publisher, fleet: &Fleet| {
-            let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
-            match publisher.decide(fleet, map(MarkerEntry::Published(marked)), facts, NOW, Timestamp::UNIX_EPOCH) {
-                MarkerPlan::Write { marked, .. } => marked,
-                other => panic!("the plan should be a write, but is {other:?}"),
-            }
-        };
+        let marked = staged();
+        let next = marked.next.unwrap();
         // The refusal came before this operator knew that there is a stage.
         fleet.announcement_observed(Some(next), NOW);
-        reports(&mut fleet, ProcessState::Rejected);
-        assert_eq!(decides(&publisher, &fleet), Marked { held: Some((next, Gate::Refused)), ..publish().into() });
-        reports(&mut fleet, ProcessState::Applied);
-        assert_eq!(decides(&publisher, &fleet), next.into());
+        reports(&mut fleet, next, ProcessState::Rejected);
+        let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
+        reports(&mut fleet, next, ProcessState::Applied);
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
+    }
+
+    #[test]
+    fn a_stage_that_refuses_takes_the_content_back_at_the_first_decision_of_an_operator() {
+        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+        let marked = staged();
+        let next = marked.next.unwrap();
+        reports(&mut fleet, next, ProcessState::Rejected);
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(marked)), &mut fleet, NOW).is_none());
+        let taken_back = Marked { held: Some((next, Gate::Refused)), ..publish().into() };
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), taken_back);
+    }
+
+    #[test]
+    fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
+        let (mut publisher, mut fleet) = (Publisher::default(), Fleet::new(FleetStart::New, HEARTBEAT, NOW));
+        let marked = staged();
+        let next = marked.next.unwrap();
+        publisher.marker_confirmed(Some(marked), &mut fleet, NOW);
+        reports(&mut fleet, next, ProcessState::Rejected);
+        let taken_back = decides(&publisher, &fleet, map(MarkerEntry::Published(marked)));
+        assert_eq!(taken_back.held, Some((next, Gate::Refused)));
+        let at = MapVersion::Version("8".to_owned());
+        publisher.begin_patch(taken_back, &at, WriteReason::Announcement, None, &fleet, NOW);
+        // As long as the map is as it was, that has not happened, and is decided anew.
+        reports(&mut fleet, next, ProcessState::Applied);
+        assert_eq!(decides(&publisher, &fleet, map(MarkerEntry::Published(marked))), next.into());
+        assert!(publisher.doubt(NOW));
+        let put_back = decides(&publisher, &fleet, MarkerMap::Missing);
+        assert_eq!((put_back.publish.fingerprint, put_back.held), (publish().fingerprint, taken_back.held));
     }
 
     #[test]
     fn a_refused_patch_never_was() {
         let (mut publisher, mut fleet) = patched();
         publisher.refused();
-        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
         assert_eq!(publisher.published(), None);
+        // Another operator process has published the same.
+        assert!(publisher.map_observed(&map(MarkerEntry::Published(publish().into())), &mut fleet, NOW).is_none());
     }
 }

@@ -175,7 +175,7 @@ impl World {
         self.acted = self.now;
         self.disturbed = self.now;
         self.faults = Faults::default();
-        self.api.wishes.suspended = Duration::ZERO;
+        self.api.requests.suspended = Duration::ZERO;
         if self.api.workspace.is_none() {
             self.create_workspace();
         }

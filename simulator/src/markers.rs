@@ -69,6 +69,7 @@ impl World {
         let MarkerEntry::Published(marked) = self.api.marker else { return };
         let stage = Some(Stage { step, since: self.wall(), below: if whole { WHOLE } else { 0 } });
         if marked.next.is_some() {
+            self.api.stage_edited = true;
             self.note_edit();
             self.write_marker(MarkerEntry::Published(Marked { stage, ..marked }));
         }

@@ -70,7 +70,7 @@ impl World {
         // Where a clock was set back, a namesake gets an earlier name, and whoever has the later one is taken for an editor's.
         let named_back = self.clock_jumped && self.api.workspaces > 1;
         // Processes of a stage that somebody has written name what the operator does not know.
-        let edited = self.api.edited || self.api.announcement_edited;
+        let edited = self.api.edited || self.api.announcement_edited || self.api.stage_edited;
         if !edited && !named_back && self.api.names.len() as u64 > self.git.changes {
             let names: Vec<String> = self.api.names.iter().copied().map(name).collect();
             self.breaks(Invariant::OneName, format!("{} changes have the names {names:?}", self.git.changes));

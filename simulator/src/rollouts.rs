@@ -29,6 +29,8 @@ pub struct RolloutChange {
     pub after: Marked,
     pub steps: Vec<Step>,
     pub request: Option<Request>,
+    /// The source has answered this operator.
+    pub source_known: bool,
     /// The operator's clock.
     pub wall: Timestamp,
 }
@@ -95,7 +97,10 @@ impl World {
         let gate = stage.and_then(|(next, stage)| self.failing_gate(operator, next, stage));
         let promoted = *request == Some(Request::Promote);
         let source = self.operators[operator].record.as_ref().and_then(|record| record.candidate).map(content);
+        // The gates of an announcement that somebody else wrote count from the decision after the one that learns of it.
+        let is_known = known.is_none_or(|known| known.next == before.next);
         let stays = stage.is_some_and(|(next, _)| after.next == Some(next) && source == Some(next.fingerprint));
+        let stays = stays && is_known;
         if let Some(gate) = gate.filter(|_| !promoted && !self.clock_jumped && (stays || publishes)) {
             return Err((Invariant::GateHolds, format!("the rollout goes on, although {gate}")));
         }
@@ -188,8 +193,8 @@ impl World {
             return Ok(());
         }
         let in_stage = |pod: usize| pod_hash(next.fingerprint, &self.pods[pod].uid) < stage.below;
-        let heard = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
-        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !heard(*pod)) {
+        let reported = |pod: usize| record.received_reports.keys().any(|one| self.processes[*one].pod == Some(pod));
+        if let Some(pod) = able.iter().copied().find(|pod| in_stage(*pod) && !reported(*pod)) {
             return Err(format!("although nobody has heard pod {pod}"));
         }
         for (index, said) in &record.received_reports {
@@ -247,12 +252,12 @@ impl World {
     /// Returns the selected pods, as the operator sees them, with a process that can be in a stage or with none that was heard.
     fn able_pods(&self, operator: usize, record: &Record) -> Vec<usize> {
         let able = |pod: usize| {
-            let mut heard = record.received_reports.iter().filter(|(one, said)| {
+            let mut reported = record.received_reports.iter().filter(|(one, said)| {
                 self.processes[**one].pod == Some(pod) && self.processes[**one].alive && !said.drained()
             });
-            let first = heard.next();
+            let first = reported.next();
             first.is_none_or(|(one, _)| {
-                self.processes[*one].prepares || heard.any(|(one, _)| self.processes[*one].prepares)
+                self.processes[*one].prepares || reported.any(|(one, _)| self.processes[*one].prepares)
             })
         };
         let known = |pod: usize| self.operators[operator].pods.get(&self.pods[pod].uid);
@@ -333,9 +338,15 @@ impl World {
     /// Checks that nothing is announced or published that was taken back, and that nothing has released.
     fn check_comes_back(&mut self, operator: usize, change: &RolloutChange) {
         let known = change.known.or(change.before).map(|known| known.publish.fingerprint);
-        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.began) else { return };
+        let Some(began) = self.operators[operator].record.as_ref().map(|record| record.reads_marker_since) else {
+            return;
+        };
         // A decision on an older map has no effect.
         if change.before.is_none_or(|before| self.api.marker != MarkerEntry::Published(before)) {
+            return;
+        }
+        // What somebody has announced by hand stays until the source has answered: until then nobody knows what is right.
+        if change.before == Some(change.after) && !change.source_known {
             return;
         }
         let named = change.after.next.into_iter().chain([change.after.publish]);
@@ -399,7 +410,7 @@ impl World {
         let Some(record) = self.operators[operator].record.as_ref().filter(|record| record.patching.is_none()) else {
             return;
         };
-        let step = self.api.wishes.steps.list().get(stage.step as usize).copied();
+        let step = self.api.requests.steps.list().get(stage.step as usize).copied();
         let Some(Step::Pause(Some(pause))) = step else { return };
         let held = self.request_to(operator) == Some(Request::Hold) || self.is_suspended() || self.clock_jumped;
         let faults = &self.faults;
@@ -436,7 +447,7 @@ impl World {
         }
         let holds = self.request_about(self.git.commit) == Some(Request::Hold);
         let Some(stage) = marked.stage else { return holds };
-        match self.api.wishes.steps.list().get(stage.step as usize) {
+        match self.api.requests.steps.list().get(stage.step as usize) {
             Some(Step::Pause(None)) => true,
             // A clock that was set back prolongs a pause.
             Some(Step::Pause(Some(_))) => holds || self.clock_jumped,

@@ -2,7 +2,7 @@
 //! between them that take time, get lost, and overtake each other.
 //!
 //! [`World`] is one state, and its methods stand in the files of their subjects: `event`, `operator`, `pods`, `process`,
-//! `rollouts`, `violation`, and `wishes`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
+//! `rollouts`, `violation`, and `requests`. They import this file for [`World`], and it imports them for the types of its fields. The circle stays: without
 //! it, one file would hold the types of all parts, and their private fields would be open to every method.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,10 @@ use crate::event::{Event, Queue};
 use crate::operator::Operator;
 use crate::pods::PodTruth;
 use crate::process::Process;
+use crate::requests::Requests;
 use crate::rollouts::TakenBack;
 use crate::script::HistoryScript;
 use crate::violation::{Invariant, InvariantViolation};
-use crate::wishes::Wishes;
 
 /// The heartbeat of the simulated fleets: short, so that histories are.
 pub const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -100,6 +100,8 @@ pub struct Api {
     pub announced_since: Moment,
     /// True if somebody else than an operator has changed the announcement.
     pub announcement_edited: bool,
+    /// True if somebody else than an operator has written a stage.
+    pub stage_edited: bool,
     /// Every publish that the marker has named, whoever wrote it.
     pub published: BTreeSet<Publish>,
     /// The highest threshold of a stage under which the marker has announced each publish, whoever wrote it.
@@ -109,7 +111,7 @@ pub struct Api {
     /// The contents that were taken back, and that nothing has released since.
     pub taken_back: BTreeMap<Fingerprint, TakenBack>,
     /// What people want.
-    pub wishes: Wishes,
+    pub requests: Requests,
     /// The contents that a person has published whatever processes report about them.
     pub anyway: [bool; 3],
     /// Every publish of an operator, in order.
@@ -169,11 +171,12 @@ impl World {
             last_announced: None,
             announced_since: Moment::ZERO,
             announcement_edited: false,
+            stage_edited: false,
             published: BTreeSet::new(),
             staged: BTreeMap::new(),
             stage_since: Moment::ZERO,
             taken_back: BTreeMap::new(),
-            wishes: Wishes { steps: script.rollout, ..Wishes::default() },
+            requests: Requests { steps: script.rollout, ..Requests::default() },
             anyway: [false; 3],
             names: Vec::new(),
             edited: false,

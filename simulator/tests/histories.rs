@@ -8,10 +8,10 @@ use std::time::Duration;
 use rototo_protocol::fleet::{RehearsalMode, RehearsalRules};
 use rototo_protocol::rollout::Step as Rollout;
 use rototo_simulator::history::{FailedHistory, run};
-use rototo_simulator::rollout_plan::StepsPlan;
+use rototo_simulator::rollout_plan::{Asked, StepsPlan};
 use rototo_simulator::script::{Act, Client, HistoryScript, PodPlan, Step};
 
-const HISTORIES: u64 = 6_000;
+const HISTORIES: u64 = 3_000;
 const LABELLED: PodPlan = PodPlan { labelled: true, ..PodPlan::PLAIN };
 
 #[test]
@@ -237,8 +237,8 @@ fn a_restarted_operator_waits_for_pods_that_were_not_counted_before() {
     }
 }
 
-fn best_effort(within: u64) -> RehearsalRules {
-    let within = Duration::from_millis(within);
+fn rehearsed_within(millis: u64) -> RehearsalRules {
+    let within = Duration::from_millis(millis);
     RehearsalRules { mode: RehearsalMode::BestEffort, within, ..RehearsalRules::default() }
 }
 
@@ -246,7 +246,7 @@ fn best_effort(within: u64) -> RehearsalRules {
 fn a_stage_that_somebody_writes_into_the_marker_publishes_nothing_that_is_refused() {
     let pods = [PodPlan { cache: true, ..LABELLED }];
     let steps = [(39_918, Act::Refuse(32, 1, true)), (43_907, Act::Push(1)), (49_881, Act::EditStage(3, true))];
-    check_rollout(878, &pods, best_effort(300), &[], &steps);
+    check_rollout(878, &pods, rehearsed_within(300), &[], &steps);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_container_that_ends_within_the_second_in_which_the_step_began_takes_the_con
     let pods = [PodPlan { sidecar: true, unprepared: true, ..LABELLED }, LABELLED, PodPlan { cache: true, ..LABELLED }];
     let rollout = [Rollout::Pods(1), Rollout::Pods(3)];
     let steps = [(12_878, Act::Push(0)), (13_906, Act::Push(1)), (18_792, Act::Kill(53))];
-    check_rollout(1_299, &pods, best_effort(300), &rollout, &steps);
+    check_rollout(1_299, &pods, rehearsed_within(300), &rollout, &steps);
 }
 
 #[test]
@@ -302,4 +302,28 @@ fn a_late_write_of_an_earlier_leader_that_ends_a_rollout_is_adopted() {
     ];
     let pause = Rollout::Pause(Some(Duration::from_millis(300)));
     check_rollout(5_890, &pods, RehearsalRules::default(), &[pause], &steps);
+}
+
+#[test]
+fn the_first_decision_of_a_leader_takes_back_what_its_stage_has_refused_before() {
+    let steps = [
+        (1_000, Act::Push(1)),
+        (5_000, Act::CutOperator(20_000)),
+        (6_000, Act::ChangeLeader),
+        (7_000, Act::StartProcess(0)),
+        (7_000, Act::Refuse(1, 1, true)),
+    ];
+    check_rollout(1, &[LABELLED], RehearsalRules::default(), &[Rollout::Pods(1), Rollout::Pause(None)], &steps);
+}
+
+#[test]
+fn what_was_taken_back_without_an_answer_stays_away_although_somebody_removes_the_marker() {
+    let steps = [
+        (1_000, Act::Push(1)),
+        (5_000, Act::LoseAnswer(1_000)),
+        (5_010, Act::Ask(Asked::Abort, true)),
+        (8_000, Act::RemoveMarker),
+        (9_000, Act::Unask),
+    ];
+    check_rollout(1, &[LABELLED], RehearsalRules::default(), &[Rollout::Pods(1), Rollout::Pause(None)], &steps);
 }

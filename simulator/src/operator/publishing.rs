@@ -108,7 +108,7 @@ impl World {
         let (now, wall) = (self.now, self.wall_of(operator));
         let rules = self.rules_of(self.operators[operator].record.as_ref().and_then(|record| record.candidate));
         let (steps, request, suspended) =
-            (self.api.wishes.steps.list(), self.request_to(operator), self.is_suspended());
+            (self.api.requests.steps.list(), self.request_to(operator), self.is_suspended());
         let leader = &mut self.operators[operator];
         let (Some(map), observed) = (leader.marker_map(), leader.observed()) else { return };
         let before = map.marked();
@@ -138,7 +138,7 @@ impl World {
         };
         let strays = !suspended
             && matches!(plan, MarkerPlan::Keep(kept) if record.candidate.is_some_and(|candidate| !names(kept, candidate)));
-        let known = publisher.marked();
+        let (known, source_known) = (publisher.marked(), record.candidate.is_some());
         let (mut publishes, mut decided) = (None, None);
         match plan {
             MarkerPlan::Wait => publisher.marker_confirmed(None, fleet, now),
@@ -186,7 +186,8 @@ impl World {
             if let Some(next) = after.next.filter(|_| after.stage.is_some() && !staged) {
                 self.check_rehearsed(operator, next, rules);
             }
-            self.check_rollout(operator, &RolloutChange { before, known, after, steps, request, wall });
+            let change = RolloutChange { before, known, after, steps, request, source_known, wall };
+            self.check_rollout(operator, &change);
         }
         if let Some((version, marked)) = patch {
             self.send_patch(operator, version, marked);

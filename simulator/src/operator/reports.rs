@@ -73,8 +73,11 @@ impl World {
         let next = report.next.as_ref().and_then(|next| Some((next.fingerprint.parse().ok()?, next.state)));
         // Whoever runs what it had refused has changed its mind.
         let runs = publish.filter(|_| report.state != ProcessState::Rejected).map(|publish| publish.fingerprint);
+        // A process that has drained has left, and with it what it had refused. When it opens the workspace again, it
+        // prepares anew.
+        let drains = report.state == ProcessState::Draining;
         let answered = |before: Option<&ReceivedReport>| {
-            let before = before.and_then(|before| before.answered);
+            let before = before.filter(|_| !drains).and_then(|before| before.answered);
             next.or(before.filter(|(content, _)| runs != Some(*content)))
         };
         let (state, known) = (report.state, answered(known));

@@ -66,7 +66,7 @@ impl World {
     fn step_ends(&self, operator: usize, rehearsal: Option<&RehearsalView>) -> Option<Moment> {
         let (now, wall) = (self.now, self.wall_of(operator));
         let record = self.operators[operator].record.as_ref()?;
-        let steps = self.api.wishes.steps.list();
+        let steps = self.api.requests.steps.list();
         let facts = PublishInput {
             accepted: record.candidate.map(content),
             candidate_known: record.candidate.is_some(),

@@ -34,8 +34,8 @@ impl World {
         self.api.workspaces += 1;
         self.api.workspace = Some(self.api.workspaces);
         self.api.anyway = [false; 3];
-        self.api.wishes.asked = None;
-        self.api.wishes.suspended = Duration::ZERO;
+        self.api.requests.asked = None;
+        self.api.requests.suspended = Duration::ZERO;
         // What the new one publishes has a name of its own.
         self.git.changes += 1;
         self.workspace_changed();

@@ -170,4 +170,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "let promoted = marked.is_some_and(|marked| self.announced.is_some_and(|(next, _)| next == marked.publish));",
         "let promoted = false;",
     ),
+    mutant(
+        "an operator that starts decides before it knows the marker that it found",
+        PUBLISHER,
+        "if self.marked.is_none() && self.attempts.is_empty() {",
+        "if self.marked.is_none() && self.attempts.len() > ATTEMPTS {",
+    ),
+    mutant(
+        "a write without an answer that took content back is forgotten",
+        PUBLISHER,
+        "attempted.and_then(|attempt| attempt.marked.held).or_else(|| self.marked?.held)",
+        "attempted.map_or(self.marked?.held, |_| self.marked?.held)",
+    ),
 ];

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// The part of the object that people write.
 #[derive(Default)]
-pub struct Wishes {
+pub struct Requests {
     pub steps: StepsPlan,
     /// Until then the source is not polled.
     pub suspended: Duration,
@@ -21,7 +21,7 @@ pub struct Wishes {
 
 impl World {
     pub fn is_suspended(&self) -> bool {
-        self.now < self.api.wishes.suspended
+        self.now < self.api.requests.suspended
     }
 
     /// Returns the request about the newest commit that an operator knows.
@@ -32,12 +32,12 @@ impl World {
 
     /// Returns the request about this commit.
     pub fn request_about(&self, commit: u64) -> Option<Request> {
-        let (named, request) = self.api.wishes.asked?;
+        let (named, request) = self.api.requests.asked?;
         (named == commit).then_some(request)
     }
 
     pub fn change_steps(&mut self, steps: StepsPlan) {
-        self.api.wishes.steps = steps;
+        self.api.requests.steps = steps;
         self.requeue_all_operators();
     }
 
@@ -62,20 +62,20 @@ impl World {
             }
         };
         self.log(|| format!("somebody asks about commit {commit}: {request:?}"));
-        self.api.wishes.asked = Some((commit, request));
+        self.api.requests.asked = Some((commit, request));
         self.note_retry(commit, request);
         self.requeue_all_operators();
     }
 
     pub fn unask(&mut self) {
-        self.api.wishes.asked = None;
+        self.api.requests.asked = None;
         self.requeue_all_operators();
     }
 
     pub fn suspend(&mut self, time: Duration) {
         let until = self.now + time;
-        self.api.wishes.suspended = self.api.wishes.suspended.max(until);
-        self.at(self.api.wishes.suspended, Event::Resume);
+        self.api.requests.suspended = self.api.requests.suspended.max(until);
+        self.at(self.api.requests.suspended, Event::Resume);
         self.requeue_all_operators();
     }
 
