@@ -2,6 +2,7 @@
 //! the workspace of 1,742 files that the benches of the engine load.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// The tests and the benches of the engine use the rest of both.
 #[path = "../tests/language_server/client.rs"]
 #[allow(dead_code)]
 mod client;

@@ -90,6 +90,25 @@ impl World {
         (prepared, known.filter(|(index, _)| lives(index)).count())
     }
 
+    /// Returns the time since which nothing has kept the operator with this record from a decision, or changed what it
+    /// decides about.
+    pub(crate) fn undisturbed_since(&self, record: &Record) -> Duration {
+        let faults = &self.faults;
+        let disturbed = [
+            self.acted,
+            self.git.since,
+            record.began,
+            record.listening_since,
+            record.patched,
+            faults.operator_cut,
+            faults.operators_down,
+            faults.stale_map,
+            faults.git_away,
+            faults.api_away,
+        ];
+        disturbed.into_iter().max().unwrap_or_default()
+    }
+
     /// Checks that a publish which nobody refuses waits no longer than the time limit and a recount, whoever hangs.
     pub fn check_rehearsal_ends(&mut self) {
         let Some(next) = announced(self.api.marker).filter(|next| next.fingerprint == content(self.git.content)) else {
@@ -105,20 +124,7 @@ impl World {
             return;
         };
         let Some(current) = record.publisher.published() else { return };
-        let faults = &self.faults;
-        let hindered = [
-            self.acted,
-            self.git.since,
-            record.began,
-            record.listening_since,
-            record.patched,
-            faults.operator_cut,
-            faults.operators_down,
-            faults.stale_map,
-            faults.git_away,
-            faults.api_away,
-        ];
-        let since = hindered.into_iter().max().max(Some(self.api.announced_since)).unwrap_or_default();
+        let since = self.undisturbed_since(record).max(self.api.announced_since);
         let limit = since + rules.within + record.fleet.windows().recount + DECIDES_WITHIN;
         let holds = |(index, said): (&usize, &ReceivedReport)| {
             said.refuses(next.fingerprint) && self.has_something_to_lose(operator, *index, said, current.fingerprint)

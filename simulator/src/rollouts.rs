@@ -413,21 +413,7 @@ impl World {
         let step = self.api.requests.steps.list().get(stage.step as usize).copied();
         let Some(Step::Pause(Some(pause))) = step else { return };
         let held = self.request_to(operator) == Some(Request::Hold) || self.is_suspended() || self.clock_jumped;
-        let faults = &self.faults;
-        let hindered = [
-            self.acted,
-            self.git.since,
-            self.api.marker_since,
-            record.began,
-            record.listening_since,
-            record.patched,
-            faults.operator_cut,
-            faults.operators_down,
-            faults.stale_map,
-            faults.git_away,
-            faults.api_away,
-        ];
-        let since = hindered.into_iter().max().unwrap_or_default();
+        let since = self.undisturbed_since(record).max(self.api.marker_since);
         if !held && self.now > since + pause + record.fleet.windows().recount + DECIDES_WITHIN {
             let what = format!("step {} of {} does not end since {} ms", stage.step, name(next), since.as_millis());
             self.breaks(Invariant::RolloutGoesOn, what);
