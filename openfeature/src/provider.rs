@@ -9,8 +9,8 @@ use open_feature::{
 };
 use rototo::{Cause, ProcessState, RefreshingWorkspace, ResolveError, ResolveOptions};
 
+use crate::context::SdkContext;
 use crate::events::ProviderEvents;
-use crate::facts::Facts;
 
 /// Resolves flags from a workspace. See the documentation of the crate for an example and the mapping of terms.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ impl RototoProvider {
             error @ rototo::Error::NotLoaded { .. } => fault(EvaluationErrorCode::ProviderNotReady, &error.to_string()),
             error => general(&error),
         })?;
-        let facts = Facts { context, targeting_key_attribute: &self.targeting_key_attribute };
-        let resolved = view.resolve_with_cause(key, &facts, ResolveOptions::default());
-        let (resolution, cause) = resolved.map_err(|error| self.fault(&error, &facts))?;
+        let attributes = SdkContext { context, targeting_key_attribute: &self.targeting_key_attribute };
+        let resolved = view.resolve_with_cause(key, &attributes, ResolveOptions::default());
+        let (resolution, cause) = resolved.map_err(|error| self.fault(&error, &attributes))?;
         let value = convert(resolution.value).ok_or_else(|| {
             fault(
                 EvaluationErrorCode::TypeMismatch,
@@ -78,12 +78,12 @@ impl RototoProvider {
         })
     }
 
-    fn fault(&self, error: &rototo::Error, facts: &Facts) -> EvaluationError {
+    fn fault(&self, error: &rototo::Error, attributes: &SdkContext) -> EvaluationError {
         let rototo::Error::Resolve(reason) = error else { return general(error) };
         let code = match reason {
             ResolveError::UnknownVariable(_) => EvaluationErrorCode::FlagNotFound,
             ResolveError::MissingAttribute { attribute, .. }
-                if **attribute == *self.targeting_key_attribute && facts.targeting_key().is_none() =>
+                if **attribute == *self.targeting_key_attribute && attributes.targeting_key().is_none() =>
             {
                 EvaluationErrorCode::TargetingKeyMissing
             }

@@ -1,4 +1,4 @@
-//! The facts that a status is derived from.
+//! The input that a status is derived from.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rototo_protocol::hold::Shrink;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::Candidate;
 
-/// The facts about a workspace at one moment.
+/// Everything about a workspace at one moment that its status is derived from.
 #[derive(Debug)]
 pub struct StatusInput<'a> {
     /// The spec of the workspace.

@@ -1,4 +1,4 @@
-//! Tests of the status. Each gives facts and reads the conditions, as a person would.
+//! Tests of the status. Each gives an input and reads the conditions, as a person would.
 
 mod held;
 
@@ -521,7 +521,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     for event in events(&case.previous, &status) {
         assert!(event.message.len() < 4 << 10 && !event.message.chars().any(rototo_engine::text::is_disruptive));
     }
-    // The same facts give the same status, so that it is not written again and again.
+    // The same input gives the same status, so that it is not written again and again.
     case.previous = status.clone();
     assert_eq!(case.status(), status);
 }

@@ -114,8 +114,8 @@ fn of_resource(_: &WorkspaceIndex<'_>, (id, path, it): DocumentEntry<'_, Resourc
     it.unread.iter().for_each(|key| report(findings, Entity::resource(id), path, key));
 }
 
-fn of_manifest(facts: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
-    let Some(document) = &facts.parsed.manifest else { return };
+fn of_manifest(workspace: &WorkspaceIndex<'_>, findings: &mut Findings<'_>) {
+    let Some(document) = &workspace.parsed.manifest else { return };
     let keys = document.content().into_iter().flat_map(|manifest| &manifest.unread);
     keys.for_each(|key| report(findings, Entity::Manifest, &document.path, key));
 }
