@@ -5,13 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rototo_engine::Fingerprint;
-use rototo_protocol::fleet::{Fleet, Moment, RehearsalView};
-use rototo_protocol::plan::{MapVersion, MarkerMap, MarkerPlan, WriteReason};
-use rototo_protocol::publisher::{AcceptedPublish, Detection, PublishInput, Publisher};
-use rototo_protocol::rollout::RolloutDecision;
-use rototo_protocol::{Marked, Publish};
+use rototo_protocol::Marked;
+use rototo_protocol::fleet::{Fleet, Moment};
+use rototo_protocol::plan::{MapVersion, MarkerMap, WriteReason};
+use rototo_protocol::publisher::{AcceptedPublish, Detection, Publisher};
 
 use crate::marker::problem::PublishProblem;
 
@@ -114,7 +112,7 @@ impl MarkerRecord {
     /// Returns whether what is published was published before another replica had a copy of it, and none is known to
     /// have one now.
     pub(crate) fn is_alone(&self) -> bool {
-        self.alone.is_some() && self.alone == self.published().map(|publish| publish.fingerprint)
+        self.alone.is_some() && self.alone == self.publisher.published().map(|publish| publish.fingerprint)
     }
 
     /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source
@@ -123,43 +121,9 @@ impl MarkerRecord {
         self.publisher.doubt(now)
     }
 
-    /// Decides what to do about the marker.
-    pub(crate) fn decide(
-        &self,
-        fleet: &Fleet,
-        map: MarkerMap,
-        input: PublishInput<'_>,
-        now: Moment,
-        wall: Timestamp,
-    ) -> MarkerPlan {
-        self.publisher.decide(fleet, map, input, now, wall)
-    }
-
-    /// What the marker says, as far as this process knows.
-    pub(crate) fn marked(&self) -> Option<Marked> {
-        self.publisher.marked()
-    }
-
-    /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
-    pub(crate) fn rollout(
-        &self,
-        fleet: &Fleet,
-        rehearsal: &RehearsalView,
-        input: &PublishInput<'_>,
-        now: Moment,
-        wall: Timestamp,
-    ) -> Option<RolloutDecision> {
-        self.publisher.rollout(fleet, rehearsal, input, now, wall)
-    }
-
-    /// The publish that the API server has accepted.
-    pub(crate) fn published(&self) -> Option<Publish> {
-        self.publisher.published()
-    }
-
-    /// The content of the writes that have no answer, the newest last.
-    pub(crate) fn attempted(&self) -> impl DoubleEndedIterator<Item = Marked> {
-        self.publisher.attempted()
+    /// Returns the publisher, for its decisions and for what it knows. Only this record changes it.
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 
     /// The reason why the marker is not what it should be.
@@ -171,7 +135,8 @@ impl MarkerRecord {
     /// does not.
     pub(crate) fn may_write(&self, marked: &Marked, now: Instant) -> bool {
         let content = |marked: &Marked| (marked.publish.fingerprint, marked.next.map(|next| next.fingerprint));
-        let same = self.attempted().next_back().is_some_and(|attempted| content(&attempted) == content(marked));
+        let same =
+            self.publisher.attempted().next_back().is_some_and(|attempted| content(&attempted) == content(marked));
         !(same && self.next_attempt.is_some_and(|next| now < next))
     }
 

@@ -29,7 +29,7 @@ use crate::reconcile::webhook_notice::WebhookNotices;
 use crate::reconcile::workspace_quota::WorkspaceQuota;
 use crate::reconcile::workspace_record::SharedRecord;
 use crate::source::copies::Copies;
-use crate::source::poll::PollError;
+use crate::source::poll_error::PollError;
 use crate::source::sources::Sources;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
@@ -62,17 +62,30 @@ pub(crate) struct OperatorContext {
     telemetry: Telemetry,
 }
 
+/// The parts that a context is made of.
+pub(crate) struct ContextParts {
+    /// The client of the API server.
+    pub(crate) client: Client,
+    /// The sources of workspaces.
+    pub(crate) sources: Sources,
+    /// The servers that measure rollouts.
+    pub(crate) prometheus: Prometheus,
+    /// The marker maps.
+    pub(crate) markers: Markers,
+    /// One for each set of watches.
+    pub(crate) caches: Vec<Arc<WatchCaches>>,
+    /// The other replicas, if this install has any.
+    pub(crate) peers: Option<Peers>,
+    /// The heartbeat of a small fleet.
+    pub(crate) heartbeat: Duration,
+    /// The progress of the process's loops.
+    pub(crate) progress: Arc<Progress>,
+}
+
 impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
-    pub(crate) fn new(
-        client: Client,
-        (sources, prometheus): (Sources, Prometheus),
-        markers: Markers,
-        caches: Vec<Arc<WatchCaches>>,
-        peers: Option<Peers>,
-        heartbeat: Duration,
-        progress: Arc<Progress>,
-    ) -> Self {
+    pub(crate) fn new(parts: ContextParts) -> Self {
+        let ContextParts { client, sources, prometheus, markers, caches, peers, heartbeat, progress } = parts;
         let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
@@ -302,7 +315,7 @@ impl OperatorContext {
     /// Returns whether `map` says of a workspace just what is known of it.
     pub(crate) fn knows(&self, workspace: &RototoWorkspace, map: &ConfigMap) -> bool {
         let record = self.records.get(&WorkspaceKey::of(workspace));
-        let known = record.and_then(|record| record.lock().marker.marked());
+        let known = record.and_then(|record| record.lock().marker.publisher().marked());
         match (self.markers.read_in(map, &workspace.name_any()), known) {
             (MarkerMap::Ours { addressed: true, marker: MarkerEntry::Published(marked), .. }, Some(known)) => {
                 marked == known

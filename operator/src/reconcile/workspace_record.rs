@@ -145,7 +145,7 @@ impl WorkspaceRecord {
 
     /// Decides what to do about the marker.
     pub(super) fn decide(&self, map: MarkerMap, input: PublishInput<'_>) -> MarkerPlan {
-        self.marker.decide(&self.fleet, map, input, clock::now(), Timestamp::now())
+        self.marker.publisher().decide(&self.fleet, map, input, clock::now(), Timestamp::now())
     }
 
     /// The marker is as it should be, and says this.
@@ -201,14 +201,14 @@ impl WorkspaceRecord {
             fingerprint: candidate.fingerprint,
             detection: detection(candidate.times),
         };
-        let published = self.marker.published().map(|publish| publish.fingerprint);
+        let published = self.marker.publisher().published().map(|publish| publish.fingerprint);
         let clock = WallClock { moment: clock::now(), time: SystemTime::now() };
         self.traces.polled(change, refusal, published, clock);
     }
 
     /// Notes the variables of what is published while its content is in memory.
     fn note_variables(&mut self) {
-        let published = self.marker.published().map(|publish| publish.fingerprint);
+        let published = self.marker.publisher().published().map(|publish| publish.fingerprint);
         if let Some(published) = published.filter(|published| self.source.candidate_of(*published).is_some()) {
             self.hold.published(published, self.source.tree());
         }
@@ -230,7 +230,7 @@ impl WorkspaceRecord {
         self.fleet.turned_away(turned_away);
         self.fleet.observe(pods);
         let view = self.fleet.view(clock::now());
-        self.traces.counted(&view, self.marker.published(), clock::now());
+        self.traces.counted(&view, self.marker.publisher().published(), clock::now());
         view
     }
 
@@ -246,12 +246,12 @@ impl WorkspaceRecord {
 
     /// The decision about the rollout of the publish that is announced, of whose rehearsal this is the view.
     pub(super) fn rollout(&self, rehearsal: &RehearsalView, input: &PublishInput<'_>) -> Option<RolloutDecision> {
-        self.marker.rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
+        self.marker.publisher().rollout(&self.fleet, rehearsal, input, clock::now(), Timestamp::now())
     }
 
     /// The observations about the stage of a rollout.
     pub(super) fn stage_facts(&self) -> StageFacts {
-        let stage = self.marker.marked().and_then(|marked| marked.stage);
+        let stage = self.marker.publisher().marked().and_then(|marked| marked.stage);
         self.fleet.stage_facts(stage, clock::now())
     }
 
@@ -288,7 +288,7 @@ impl WorkspaceRecord {
     /// what status remembers.
     pub(super) fn kept(&self) -> BTreeSet<Fingerprint> {
         let remembered = self.status.history().filter_map(|entry| entry.fingerprint.parse().ok());
-        let marked = self.marker.marked().into_iter().chain(self.marker.attempted());
+        let marked = self.marker.publisher().marked().into_iter().chain(self.marker.publisher().attempted());
         let publishes = marked.flat_map(|marked| [Some(marked.publish), marked.next]).flatten();
         remembered
             .chain(publishes.map(|publish| publish.fingerprint))
@@ -349,7 +349,7 @@ impl WorkspaceRecord {
 
     /// Returns the answer to a report: what a process of this workspace should run.
     fn answer(&self, taken: ReportOutcome, now: Instant) -> ReportResponse {
-        let published = taken.intended.or(self.marker.published());
+        let published = taken.intended.or(self.marker.publisher().published());
         let candidate = published.and_then(|publish| self.source.candidate_of(publish.fingerprint));
         let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);
         let remembered = || self.status.revision_of(published?.updated_at).cloned();
@@ -369,7 +369,9 @@ impl WorkspaceRecord {
     /// The id of the trace that an Event of this reason, or a line of the log, is about.
     pub(super) fn trace_of(&self, reason: &str) -> Option<String> {
         match reason {
-            reason::PUBLISHED | reason::CONVERGE_DEADLINE_EXCEEDED => self.traces.id_of(self.marker.published()),
+            reason::PUBLISHED | reason::CONVERGE_DEADLINE_EXCEEDED => {
+                self.traces.id_of(self.marker.publisher().published())
+            }
             reason::LINT_REFUSED => self.traces.id_of_refused(),
             _ => None,
         }

@@ -10,7 +10,8 @@ use rototo_engine::{Fingerprint, Linted, Tree};
 use rototo_source::PinnedSource;
 use tokio::task::AbortHandle;
 
-use crate::source::poll::{Candidate, LintVerdict, PollError, PollResult};
+use crate::source::poll::{Candidate, LintVerdict, PollResult};
+use crate::source::poll_error::PollError;
 use crate::source::schedule::{PollReason, PollTrigger, Schedule};
 
 /// The source of one workspace as the polls found it.

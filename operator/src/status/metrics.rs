@@ -10,11 +10,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use rototo_source::{GitRequest, Reader};
 
 use crate::load::metrics::LoadMetrics;
-use crate::source::poll::{PollError, PollResult};
+use crate::source::poll::PollResult;
+use crate::source::poll_error::PollError;
 use crate::workspace_key::WorkspaceKey;
 use rototo_protocol::analysis::Outcome;
 use rototo_protocol::fleet::{FleetView, Moment, PublishTimes};
@@ -95,94 +96,48 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The metrics of the operator, those of `load` among them.
+    /// Registers the metrics of the operator, and those of `load`.
     #[must_use]
     pub(crate) fn new(load: &LoadMetrics) -> Self {
         let mut registry = Registry::with_prefix("rototo");
         load.register(&mut registry);
-        let propagation: Family<_, _> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
-        registry.register_with_unit(
-            "propagation",
-            "Time from the detection of a new commit to the end of each stage",
-            Unit::Seconds,
-            propagation.clone(),
-        );
-        let processes = Family::default();
-        registry.register("processes", "Processes that follow a workspace, by state", processes.clone());
-        let polls = Family::default();
-        registry.register("polls", "Polls of a source, by outcome", polls.clone());
-        let verified = Family::default();
-        registry.register_with_unit(
-            "source_verified_timestamp",
-            "The last answer of the source, in Unix time",
-            Unit::Seconds,
-            verified.clone(),
-        );
-        let stale = Family::default();
-        registry.register("workspace_stale", "1 where the condition Stale is True, and else 0", stale.clone());
-        let held = Family::default();
-        registry.register("workspace_held", "1 where the newest revision is held, and else 0", held.clone());
-        let measurements = Family::default();
-        registry.register("analysis_measurements", "Measurements of analyses, by outcome", measurements.clone());
-        let publishes = Counter::default();
-        registry.register("publishes", "Markers written because content changed", publishes.clone());
-        let publish_refused = Counter::default();
-        registry.register("publish_failures", "Markers that could not be written", publish_refused.clone());
-        let put_back = Counter::default();
-        registry.register("markers_put_back", "Markers that somebody else had changed", put_back.clone());
-        let published_alone = Counter::default();
-        registry.register(
-            "publishes_without_copy",
-            "Markers written before another replica had a copy of the snapshot",
-            published_alone.clone(),
-        );
-        let replicas = Gauge::default();
-        registry.register("replicas", "Other replicas that announce themselves to this one", replicas.clone());
-        let git_requests = Family::default();
-        registry.register("git_requests", "Requests to git hosts, by kind and outcome", git_requests.clone());
-        let reconciles_overdue = Gauge::default();
-        registry.register("reconciles_overdue", "Reconciles that have taken long so far", reconciles_overdue.clone());
-        let reconciles_given_up = Counter::default();
-        registry.register("reconciles_given_up", "Reconciles that did not end", reconciles_given_up.clone());
-        let namespaces_watched = Family::default();
-        registry.register(
-            "namespace_watched",
-            "1 for each namespace that is watched, and 0 for each that can't be",
-            namespaces_watched.clone(),
-        );
-        let certificate_end = Gauge::default();
-        registry.register_with_unit(
-            "certificate_end_timestamp",
-            "The end of the certificate that is served, in Unix time",
-            Unit::Seconds,
-            certificate_end.clone(),
-        );
-        let certificate_unusable = Gauge::default();
-        registry.register(
-            "certificate_unusable",
-            "1 where the Secret with the operator's certificate can't be used, and else 0",
-            certificate_unusable.clone(),
-        );
+        let to = &mut registry;
         Self {
+            propagation: propagation(to),
+            processes: registered(to, "processes", "Processes that follow a workspace, by state"),
+            polls: registered(to, "polls", "Polls of a source, by outcome"),
+            verified: in_seconds(to, "source_verified_timestamp", "The last answer of the source, in Unix time"),
+            stale: registered(to, "workspace_stale", "1 where the condition Stale is True, and else 0"),
+            held: registered(to, "workspace_held", "1 where the newest revision is held, and else 0"),
+            measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
+            publishes: registered(to, "publishes", "Markers written because content changed"),
+            publish_refused: registered(to, "publish_failures", "Markers that could not be written"),
+            put_back: registered(to, "markers_put_back", "Markers that somebody else had changed"),
+            published_alone: registered(
+                to,
+                "publishes_without_copy",
+                "Markers written before another replica had a copy of the snapshot",
+            ),
+            replicas: registered(to, "replicas", "Other replicas that announce themselves to this one"),
+            git_requests: registered(to, "git_requests", "Requests to git hosts, by kind and outcome"),
+            reconciles_overdue: registered(to, "reconciles_overdue", "Reconciles that have taken long so far"),
+            reconciles_given_up: registered(to, "reconciles_given_up", "Reconciles that did not end"),
+            namespaces_watched: registered(
+                to,
+                "namespace_watched",
+                "1 for each namespace that is watched, and 0 for each that can't be",
+            ),
+            certificate_end: in_seconds(
+                to,
+                "certificate_end_timestamp",
+                "The end of the certificate that is served, in Unix time",
+            ),
+            certificate_unusable: registered(
+                to,
+                "certificate_unusable",
+                "1 where the Secret with the operator's certificate can't be used, and else 0",
+            ),
             registry,
-            certificate_end,
-            certificate_unusable,
-            propagation,
-            processes,
-            polls,
-            verified,
-            stale,
-            held,
-            measurements,
-            publishes,
-            publish_refused,
-            put_back,
-            published_alone,
-            replicas,
-            git_requests,
-            reconciles_overdue,
-            reconciles_given_up,
-            namespaces_watched,
         }
     }
 
@@ -330,6 +285,27 @@ fn workspace(key: &WorkspaceKey) -> WorkspaceLabels {
 
 fn labels(key: &WorkspaceKey, state: &'static str) -> ProcessLabels {
     ProcessLabels { namespace: key.namespace.clone(), workspace: key.name.clone(), state }
+}
+
+/// Registers a metric, and returns its handle.
+fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Registers a metric whose name ends in `_seconds`, and returns its handle.
+fn in_seconds<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+fn propagation(registry: &mut Registry) -> Family<StageLabels, Histogram> {
+    let metric = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+    let help = "Time from the detection of a new commit to the end of each stage";
+    registry.register_with_unit("propagation", help, Unit::Seconds, metric.clone());
+    metric
 }
 
 #[cfg(test)]
