@@ -265,7 +265,7 @@ pub fn step(mut state: FollowerState, event: FollowerEvent, tick: StepTime) -> (
         FollowerEvent::Hydrated(marker) | FollowerEvent::Changed(marker) => state.observe_marker(marker),
         FollowerEvent::WatchLost(fault) => state.watch = Some(fault),
         FollowerEvent::WatchRestored => state.watch = None,
-        FollowerEvent::Loaded(fingerprint, supply) => state.finish(fingerprint, supply, tick, &mut actions),
+        FollowerEvent::Loaded(fingerprint, from) => state.finish(fingerprint, from, tick, &mut actions),
         FollowerEvent::Recalled(publish) => state.take_recalled(publish, tick, &mut actions),
         FollowerEvent::FetchFailed(fault) => state.wait_to_fetch(fault, tick),
         FollowerEvent::Refused(fingerprint, fault) => state.refuse(fingerprint, fault, tick),
@@ -299,7 +299,7 @@ impl FollowerState {
     fn finish(
         &mut self,
         fingerprint: Fingerprint,
-        supply: ContentSource,
+        from: ContentSource,
         tick: StepTime,
         actions: &mut Vec<FollowerAction>,
     ) {
@@ -309,7 +309,7 @@ impl FollowerState {
         }
         match self.desired.publish().filter(|desired| desired.fingerprint == fingerprint) {
             Some(publish) => {
-                if supply == ContentSource::Disk && self.running.is_none() {
+                if from == ContentSource::Disk && self.running.is_none() {
                     // The marker shows that the content is right, but the age of that is unknown until the operator
                     // answers.
                     self.fresh_until = tick.now;
