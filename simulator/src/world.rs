@@ -32,7 +32,7 @@ pub const QUIET_AT: Duration = Duration::from_secs(70);
 /// When everything must have come to rest: after the longest window.
 pub const END_AT: Duration = Duration::from_secs(70 + 90);
 
-/// All that there is.
+/// The state of a simulated history.
 pub struct World {
     pub now: Moment,
     pub rng: Rng,

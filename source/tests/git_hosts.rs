@@ -30,7 +30,7 @@ async fn a_page_to_sign_in_is_named_and_its_query_is_not_shown() {
     })
     .await;
     assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
-    assert!(error.to_string().contains("such as one to sign in") && error.to_string().contains("/signin"), "{error}");
+    assert!(error.to_string().contains("such as a sign-in page") && error.to_string().contains("/signin"), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 

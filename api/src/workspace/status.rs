@@ -204,7 +204,8 @@ pub struct FleetStatus {
     /// The number of processes that were counted before the operator was restarted, and have not reported since.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unaccounted: u32,
-    /// The number of processes that fell silent without a seen end, and for which the operator no longer waits.
+    /// The number of processes that stopped reporting, whose end nobody observed, and for which the operator no longer
+    /// waits.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
     /// The time to which these numbers, and the condition `Converged`, refer. The operator writes it while somebody

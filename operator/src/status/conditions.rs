@@ -63,7 +63,7 @@ impl ConditionState {
         Self { status: "Unknown", hinders: true, reason, message: message.into() }
     }
 
-    /// A condition that exists only while something is wrong.
+    /// Returns a condition that exists only while something is wrong.
     fn warns(reason: &'static str, message: impl Into<String>) -> Self {
         Self { status: "True", hinders: true, reason, message: message.into() }
     }
@@ -129,8 +129,8 @@ fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
     }
 }
 
-/// The reason why the newest revision, which lint accepts, is not published. It stands in `Ready` alone: `Published` is
-/// about what the marker names.
+/// Returns the reason why the newest revision, which lint accepts, is not published. It stands in `Ready` alone:
+/// `Published` is about what the marker names.
 fn held(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Option<ConditionState> {
     let held = status.held.as_ref()?;
     let (revision, release) = (short_revision(&held.revision), &held.release);
@@ -194,7 +194,8 @@ fn failed_analysis(analysis: &AnalysisStatus) -> String {
     )
 }
 
-/// The newest revision waits for processes to prepare it. Like a held one it hinders `Ready` alone.
+/// Returns the state of `Ready` while the newest revision waits for processes to prepare it. Like a held one it hinders
+/// `Ready` alone.
 fn rehearsing(input: &StatusInput<'_>) -> Option<ConditionState> {
     let rehearsal = input.rehearsal.filter(|rehearsal| rehearsal.verdict == RehearsalVerdict::Waiting)?;
     let RehearsalView { prepared, expected, .. } = rehearsal;
@@ -263,12 +264,12 @@ fn fleet_in_words(view: &FleetView) -> FleetInWords {
         named: if behind.is_empty() { String::new() } else { format!("; behind: {}", behind.join(", ")) },
         dropped: match view.lost {
             0 => String::new(),
-            lost => format!("; {lost} that fell silent without a seen end are no longer waited for"),
+            lost => format!("; {lost} that stopped reporting are no longer waited for, as nobody saw them end"),
         },
     }
 }
 
-/// The claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
+/// Returns the claim that every process runs what is published. `Unknown` says that nobody knows. It does not keep the
 /// workspace from being ready, because it says nothing against the claim.
 fn converged(input: &StatusInput<'_>) -> ConditionState {
     let view = input.fleet;
@@ -307,7 +308,7 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
         ),
         Fleet::Unprovable if view.no_room.is_some() => {
             let limit = view.no_room.map(|full| full.to_string()).unwrap_or_default();
-            unknown(reason::UNPROVABLE, format!("{count}; not all that report are counted: {limit}"))
+            unknown(reason::UNPROVABLE, format!("{count}; not every process that reports is counted: {limit}"))
         }
         Fleet::Unprovable => unknown(
             reason::UNPROVABLE,
@@ -336,7 +337,7 @@ fn converged(input: &StatusInput<'_>) -> ConditionState {
     }
 }
 
-/// A part of the fleet runs the newest revision.
+/// Returns the state of `Converged` while a part of the fleet runs the newest revision.
 fn rolling_out(rollout: &RolloutInput) -> ConditionState {
     let RolloutInput { revision, stage, steps, counts: StageCounts { stable, next }, .. } = rollout;
     ConditionState::fails(

@@ -58,7 +58,7 @@ pub struct Operator {
     pub last_pod_event: Moment,
     armed: u64,
     next_at: Option<Moment>,
-    /// When it turned a report away last.
+    /// The time at which it last turned a report away.
     pub turned_away: Moment,
 }
 

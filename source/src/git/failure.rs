@@ -211,10 +211,11 @@ impl Failure<'_> {
             self.text.lines().find_map(|line| Some(without_query(line.trim().strip_prefix("redirect: ")?)))
         });
         let to = to.map(|to| format!(", `{}`", folded([to].into_iter()))).unwrap_or_default();
-        format!("it redirects to a page that is not part of a repository, such as one to sign in{to}")
+        format!("it redirects to a page that is not part of a repository, such as a sign-in page{to}")
     }
 
-    /// A fault of the way to a host that another one redirected to is not one of the source's host.
+    /// Returns the fault that counts for the source's host. A fault of the way to a host that it redirects to is not
+    /// its own.
     fn despite_redirects(&self, fault: GitFault) -> GitFault {
         match fault {
             GitFault::Unreachable(said) if self.redirected => {
