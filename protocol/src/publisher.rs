@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_patch_never_was() {
+    fn a_refused_patch_is_not_a_publish_even_if_the_map_shows_its_content() {
         let (mut publisher, mut fleet) = patched();
         publisher.refused();
         assert_eq!(publisher.published(), None);
