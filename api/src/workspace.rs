@@ -288,12 +288,13 @@ impl RototoWorkspaceSpec {
     }
 }
 
-/// The rule that refuses an unencrypted source.
+/// Returns the rule that refuses an unencrypted source.
 fn encrypted() -> String {
     UNENCRYPTED.map(|scheme| format!("!self.startsWith('{scheme}://')")).join(" && ")
 }
 
-/// The rule that a source has a scheme. It admits those that [`encrypted`] refuses, so that a person reads one message.
+/// Returns the rule that a source has a scheme. It admits those that [`encrypted`] refuses, so that a person reads one
+/// message.
 fn known_scheme() -> String {
     let readable = SourceScheme::ALL.iter().filter(|scheme| scheme.has_files()).map(|scheme| scheme.name());
     let schemes: Vec<_> = readable.chain(UNENCRYPTED).map(|scheme| format!("'{scheme}://'")).collect();

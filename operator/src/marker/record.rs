@@ -38,13 +38,13 @@ impl MarkerRecord {
         self.publisher.map_observed(map, fleet, now)
     }
 
-    /// The marker is as it should be, and says this.
+    /// Records that the marker is correct and says this, or nothing.
     pub(crate) fn confirmed(&mut self, marked: Option<Marked>, fleet: &mut Fleet, now: Moment) {
         self.publisher.marker_confirmed(marked, fleet, now);
         self.settled();
     }
 
-    /// The API server has accepted the write that was sent. Returns the publish, if it was one.
+    /// Records that the API server has accepted the write that was sent. Returns the publish, if it was one.
     pub(crate) fn accepted(&mut self, fleet: &mut Fleet, now: Moment) -> Option<AcceptedPublish> {
         let accepted = self.publisher.accepted(fleet, now);
         self.settled();
@@ -57,7 +57,7 @@ impl MarkerRecord {
         self.next_attempt = None;
     }
 
-    /// A write of the marker is about to be sent, for the map in the state `at`.
+    /// Records that a write of the marker is about to be sent, for the map in the state `at`.
     pub(crate) fn begin_write(
         &mut self,
         marked: Marked,
@@ -70,7 +70,7 @@ impl MarkerRecord {
         self.publisher.begin_patch(marked, at, reason, detection, fleet, now);
     }
 
-    /// A write failed with `problem`. One that the API server refused has certainly not happened.
+    /// Records that a write failed with `problem`. One that the API server refused has certainly not happened.
     pub(crate) fn write_failed(&mut self, problem: PublishProblem, now: Instant) {
         if matches!(problem, PublishProblem::Refused(_)) {
             self.publisher.refused();
@@ -81,7 +81,7 @@ impl MarkerRecord {
         self.problem = Some(problem);
     }
 
-    /// The map belongs to `owner`, and must not be written.
+    /// Records that the map belongs to `owner`, and must not be written.
     pub(crate) fn foreign(&mut self, owner: Option<String>) {
         self.problem = Some(PublishProblem::Foreign { owner });
     }
@@ -115,8 +115,8 @@ impl MarkerRecord {
         self.alone.is_some() && self.alone == self.publisher.published().map(|publish| publish.fingerprint)
     }
 
-    /// The marker, or a process, says something else than what is known. Returns whether that is new, so that source
-    /// and map have to be read again.
+    /// Records that the marker, or a process, says something else than what is known. Returns whether that is new, so
+    /// that source and map have to be read again.
     pub(crate) fn doubt(&mut self, now: Moment) -> bool {
         self.publisher.doubt(now)
     }
@@ -126,7 +126,7 @@ impl MarkerRecord {
         &self.publisher
     }
 
-    /// The reason why the marker is not what it should be.
+    /// Returns the reason why the marker is not what it should be.
     pub(crate) fn problem(&self) -> Option<&PublishProblem> {
         self.problem.as_ref()
     }
@@ -140,8 +140,8 @@ impl MarkerRecord {
         !(same && self.next_attempt.is_some_and(|next| now < next))
     }
 
-    /// The time of a reconcile that tries again what failed. It lies later than the time from which a write may be sent
-    /// again, which is counted from the failure.
+    /// Returns the time of a reconcile that tries again what failed. It lies later than the time from which a write may
+    /// be sent again, which is counted from the failure.
     pub(crate) fn retry_at(&self, now: Instant) -> Option<Instant> {
         let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.failures.min(6)));
         self.problem.as_ref().map(|_| now + wait)

@@ -117,27 +117,27 @@ impl OperatorContext {
         self
     }
 
-    /// The client of the API server.
+    /// Returns the client of the API server.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The way to the sources, and to the content that was read from them.
+    /// Returns the way to the sources, and to the content that was read from them.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
 
-    /// The way to the metrics of rollouts.
+    /// Returns the way to the metrics of rollouts.
     pub(crate) fn prometheus(&self) -> &Prometheus {
         &self.prometheus
     }
 
-    /// The copies of snapshots on other replicas. `None` if this install has no other replicas.
+    /// Returns the copies of snapshots on other replicas. `None` if this install has no other replicas.
     pub(crate) fn copies(&self) -> Option<&Arc<Copies>> {
         self.copies.as_ref()
     }
 
-    /// The way to the marker maps.
+    /// Returns the way to the marker maps.
     pub(crate) fn markers(&self) -> &Markers {
         &self.markers
     }
@@ -147,7 +147,7 @@ impl OperatorContext {
         &self.statuses
     }
 
-    /// The metrics of the process.
+    /// Returns the metrics of the process.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -162,22 +162,22 @@ impl OperatorContext {
         self.sources.load()
     }
 
-    /// The memory of all workspaces.
+    /// Returns the memory of all workspaces.
     pub(crate) fn records(&self) -> &RecordStore {
         &self.records
     }
 
-    /// The Lease that lets one process write at a time.
+    /// Returns the Lease that lets one process write at a time.
     pub(crate) fn leadership(&self) -> &Leadership {
         &self.leadership
     }
 
-    /// The heartbeat of a small fleet.
+    /// Returns the heartbeat of a small fleet.
     pub(crate) fn heartbeat(&self) -> Duration {
         self.heartbeat
     }
 
-    /// The failures of reconciles that were logged last.
+    /// Returns the failures of reconciles that were logged last.
     pub(crate) fn failures(&self) -> &ReconcileFailures {
         &self.failures
     }
@@ -324,17 +324,17 @@ impl OperatorContext {
         }
     }
 
-    /// A report was turned away at `now`, here or on another replica.
+    /// Records that a report was turned away at `now`, here or on another replica.
     pub(crate) fn report_turned_away(&self, now: Moment) {
         self.turned_away.note(now);
     }
 
-    /// The time of the last report that was turned away.
+    /// Returns the time of the last report that was turned away.
     pub(crate) fn last_turned_away(&self) -> Moment {
         self.turned_away.last()
     }
 
-    /// The time since this process last turned away a report, if it ever did.
+    /// Returns the time since this process last turned away a report, if it ever did.
     pub(crate) fn turned_away_ago(&self) -> Option<Duration> {
         let last = Some(self.turned_away.last()).filter(|last| !last.is_zero())?;
         Some(clock::now().saturating_sub(last))
@@ -349,7 +349,7 @@ impl OperatorContext {
         }
     }
 
-    /// This process writes from now on: every workspace is reconciled, and everything left over is swept.
+    /// Begins a term, in which this process writes: every workspace is reconciled, and everything left over is swept.
     fn begin_term(&self) {
         for caches in &self.caches {
             caches.request_sweep();
@@ -359,15 +359,15 @@ impl OperatorContext {
         }
     }
 
-    /// This process could not write for a while, and nobody else did. Everything known of sources and markers is still
-    /// right; but reports were turned away meanwhile, so who runs what is counted anew.
+    /// Handles a time in which this process could not write, and nobody else did. Everything known of sources and
+    /// markers is still right; but reports were turned away meanwhile, so who runs what is counted anew.
     fn recount(&self) {
         for (_, record) in self.records.all() {
             record.lock().lapsed();
         }
     }
 
-    /// Another process writes from now on: everything known here is about to grow old.
+    /// Handles that another process writes from now on: everything known here is about to grow old.
     fn forget(&self) {
         self.end_traces();
         for key in self.records.clear() {

@@ -237,7 +237,7 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
     }
 }
 
-/// The time at which the status may change although nothing happens.
+/// Returns the time at which the status may change although nothing happens.
 fn next_wake(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,

@@ -39,7 +39,7 @@ impl WebhookNotices {
     }
 }
 
-/// A call for `workspace` was refused because of its Secret. Writes an Event beside the answer.
+/// Writes an Event about a call for `workspace` that was refused because of its Secret.
 pub(crate) fn unusable(context: &Arc<OperatorContext>, workspace: Option<&RototoWorkspace>, why: &str) {
     let Some(workspace) = workspace else { return };
     if !context.webhook_notices().is_new(&WorkspaceKey::of(workspace), why, Instant::now()) {

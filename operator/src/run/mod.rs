@@ -154,7 +154,7 @@ fn sources(client: &Client, options: &Options, egress: Egress, load: LoadMetrics
     Ok(Sources::new(client.clone(), reader, custom_rules, snapshots, options.poll_limits(), load))
 }
 
-/// The options with which this operator reads sources, whose authors need not be its administrators.
+/// Returns the options with which this operator reads sources, whose authors need not be its administrators.
 fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
     ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),

@@ -87,7 +87,7 @@ impl Copies {
         Self { peers, snapshots, replicas: Mutex::default(), complete: AtomicBool::new(false) }
     }
 
-    /// The way to the other replicas.
+    /// Returns the way to the other replicas.
     pub(crate) fn peers(&self) -> &Peers {
         &self.peers
     }

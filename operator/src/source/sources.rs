@@ -89,17 +89,17 @@ impl Sources {
         &self.load
     }
 
-    /// The number of workspaces of one namespace that are polled.
+    /// Returns the number of workspaces of one namespace that are polled.
     pub(crate) fn workspaces_per_namespace(&self) -> usize {
         self.limits.workspaces
     }
 
-    /// The content on disk.
+    /// Returns the content on disk.
     pub(crate) fn snapshots(&self) -> &Arc<Snapshots> {
         &self.snapshots
     }
 
-    /// The reader, which counts its requests to git hosts.
+    /// Returns the reader, which counts its requests to git hosts.
     pub(crate) fn reader(&self) -> &Reader {
         &self.reader
     }

@@ -161,7 +161,7 @@ impl Metrics {
         text
     }
 
-    /// A poll of a source has ended.
+    /// Records that a poll of a source has ended.
     pub fn poll_ended(&self, key: &WorkspaceKey, result: &Result<PollResult, PollError>, now: Timestamp) {
         if result.is_ok() {
             self.verified.get_or_create(&workspace(key)).set(now.as_second());
@@ -170,7 +170,7 @@ impl Metrics {
         self.polls.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// The API server has accepted a marker.
+    /// Records that the API server has accepted a marker.
     pub fn published(&self, times: &PublishTimes) {
         self.publishes.inc();
         let stages = [("fetched", times.fetched), ("linted", times.linted), ("published", times.published)];
@@ -179,7 +179,7 @@ impl Metrics {
         }
     }
 
-    /// A process has applied a publish for the first time, this long `after` its detection.
+    /// Records that a process has applied a publish for the first time, this long `after` its detection.
     pub fn applied(&self, after: Duration) {
         self.observe("applied", Moment::ZERO, after);
     }
@@ -188,57 +188,57 @@ impl Metrics {
         self.propagation.get_or_create(&StageLabels { stage }).observe(time.saturating_sub(since).as_secs_f64());
     }
 
-    /// A marker could not be written.
+    /// Records that a marker could not be written.
     pub fn publish_refused(&self) {
         self.publish_refused.inc();
     }
 
-    /// A marker was written before another replica had a copy of the snapshot.
+    /// Records that a marker was written before another replica had a copy of the snapshot.
     pub fn published_alone(&self) {
         self.published_alone.inc();
     }
 
-    /// A marker that somebody else had changed was put back.
+    /// Records that a marker that somebody else had changed was put back.
     pub fn put_back(&self) {
         self.put_back.inc();
     }
 
-    /// The Secret with the operator's certificate was read. The certificate that is served ends at `end`.
+    /// Records that the Secret with the operator's certificate was read. The certificate that is served ends at `end`.
     pub(crate) fn certificate(&self, end: Option<Timestamp>, unusable: bool) {
         self.certificate_end.set(end.map_or(0, Timestamp::as_second));
         self.certificate_unusable.set(unusable.into());
     }
 
-    /// A reconcile takes long. It counts as overdue until the returned value is dropped.
+    /// Records that a reconcile takes long. It counts as overdue until the returned value is dropped.
     pub(crate) fn reconcile_is_overdue(&self) -> Overdue {
         self.reconciles_overdue.inc();
         Overdue(self.reconciles_overdue.clone())
     }
 
-    /// A reconcile did not end, and was given up.
+    /// Records that a reconcile did not end, and was given up.
     pub(crate) fn reconcile_given_up(&self) {
         self.reconciles_given_up.inc();
     }
 
-    /// A namespace is watched, or can't be. It has no name where all namespaces are watched together.
+    /// Records that a namespace is watched, or can't be. It has no name where all namespaces are watched together.
     pub(crate) fn namespace_watched(&self, namespace: &str, watched: bool) {
         let labels = NamespaceLabels { namespace: namespace.to_owned() };
         self.namespaces_watched.get_or_create(&labels).set(watched.into());
     }
 
-    /// The number of reconciles that are overdue now.
+    /// Returns the number of reconciles that are overdue now.
     #[cfg(test)]
     pub(crate) fn reconciles_overdue(&self) -> i64 {
         self.reconciles_overdue.get()
     }
 
-    /// The number of reconciles that were given up.
+    /// Returns the number of reconciles that were given up.
     #[cfg(test)]
     pub(crate) fn reconciles_given_up(&self) -> u64 {
         self.reconciles_given_up.get()
     }
 
-    /// The fleet of a workspace was counted.
+    /// Records that the fleet of a workspace was counted.
     pub fn fleet(&self, key: &WorkspaceKey, view: &FleetView) {
         let pending = view.processes.saturating_sub(view.applied + view.rejected + view.silent);
         let states =
@@ -248,17 +248,17 @@ impl Metrics {
         }
     }
 
-    /// The status of a workspace was derived. A pinned or suspended workspace is never stale.
+    /// Records that the status of a workspace was derived. A pinned or suspended workspace is never stale.
     pub(crate) fn stale(&self, key: &WorkspaceKey, is_stale: bool) {
         self.stale.get_or_create(&workspace(key)).set(i64::from(is_stale));
     }
 
-    /// The newest revision of a workspace is held until a person allows it, or is not.
+    /// Records that the newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
     }
 
-    /// A measurement of an analysis has ended.
+    /// Records that a measurement of an analysis has ended.
     pub(crate) fn measured(&self, outcome: Outcome) {
         let outcome = match outcome {
             Outcome::Successful => "successful",
@@ -268,7 +268,7 @@ impl Metrics {
         self.measurements.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A workspace is gone.
+    /// Removes the series of a workspace that is gone.
     pub fn forget(&self, key: &WorkspaceKey) {
         for state in ["applied", "rejected", "silent", "pending"] {
             self.processes.remove(&labels(key, state));

@@ -53,13 +53,13 @@ impl Part {
         &self.name
     }
 
-    /// The line of a workspace.
+    /// Returns the line of a workspace.
     #[must_use]
     pub fn row(row: &Row) -> Self {
         Self::of(&serde_json::to_value(row).unwrap_or_default())
     }
 
-    /// Everything about a workspace.
+    /// Returns everything about a workspace.
     #[must_use]
     pub fn detail(detail: &Detail) -> Self {
         Self::of(&serde_json::to_value(detail).unwrap_or_default())

@@ -77,7 +77,7 @@ struct ListQuery {
 }
 
 impl Wanted {
-    /// The interval at which a stream reads it.
+    /// Returns the interval at which a stream reads it.
     pub(super) fn every(&self) -> Duration {
         match self {
             Self::List { .. } => LIST_EVERY,

@@ -249,13 +249,13 @@ impl Authorizer {
         Ok(caller)
     }
 
-    /// The number of grants that are remembered.
+    /// Returns the number of grants that are remembered.
     #[cfg(test)]
     pub(super) fn remembered_grants(&self) -> usize {
         self.grants.remembered()
     }
 
-    /// The number of tokens that are reviewed, or wait for it.
+    /// Returns the number of tokens that are reviewed, or wait for it.
     #[cfg(test)]
     pub(super) fn reviews(&self) -> usize {
         self.tokens.reviews()

@@ -161,7 +161,7 @@ impl Webhooks {
         self.deliveries.put(delivery, (), 0, Instant::now() + DELIVERY);
     }
 
-    /// The number of long bodies that are being read.
+    /// Returns the number of long bodies that are being read.
     #[cfg(test)]
     pub(crate) fn long_bodies(&self) -> usize {
         self.long_bodies.taken()
