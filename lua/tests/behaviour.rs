@@ -1,4 +1,5 @@
-//! The data that custom rules see, and the places of their findings.
+//! The data that custom rules see, the places of their findings and errors, and the functions that replace those of
+//! Lua's library.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::{Lint, Tree, lint_with, parse};

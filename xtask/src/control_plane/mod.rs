@@ -33,6 +33,13 @@ pub struct Programs {
     pub helm: PathBuf,
 }
 
+/// Supplies all programs, and prints their paths.
+pub fn run() -> anyhow::Result<()> {
+    println!("{}", Programs::ensure_with_controllers()?);
+    println!("{}", Programs::locate_controllers()?.display());
+    Ok(())
+}
+
 impl Programs {
     /// Finds the programs without building any.
     pub fn locate() -> anyhow::Result<Self> {
