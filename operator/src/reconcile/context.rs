@@ -1,4 +1,4 @@
-//! The means that every reconcile and every request share.
+//! Everything that every reconcile and every request share.
 //!
 //! [`OperatorContext`] joins the rooms and knows no stage. Everything in it is private: a stage asks for what it needs,
 //! and whatever needs several of these has a method here.
@@ -31,12 +31,13 @@ use crate::reconcile::workspace_record::SharedRecord;
 use crate::source::copies::Copies;
 use crate::source::poll_error::PollError;
 use crate::source::sources::Sources;
+use crate::status::events::WorkspaceEvent;
 use crate::status::metrics::Metrics;
 use crate::status::write::StatusWriter;
 use crate::telemetry::Telemetry;
 use crate::workspace_key::WorkspaceKey;
 
-/// The means of the operator.
+/// Everything that the reconciles and requests of one operator process share.
 pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
@@ -142,7 +143,7 @@ impl OperatorContext {
         &self.markers
     }
 
-    /// Writes statuses and Events.
+    /// Returns the writer of statuses and Events.
     pub(crate) fn statuses(&self) -> &StatusWriter {
         &self.statuses
     }
@@ -182,9 +183,15 @@ impl OperatorContext {
         &self.failures
     }
 
-    /// Returns the notices about webhooks that were written.
-    pub(crate) fn webhook_notices(&self) -> &WebhookNotices {
-        &self.webhook_notices
+    /// Writes an Event about a call for `workspace` that was refused because of its Secret, unless the same was written
+    /// within the last hour.
+    pub(crate) fn webhook_unusable(self: &Arc<Self>, workspace: &RototoWorkspace, why: &str) {
+        if !self.webhook_notices.is_new(&WorkspaceKey::of(workspace), why, tokio::time::Instant::now()) {
+            return;
+        }
+        let (context, workspace) = (self.clone(), workspace.clone());
+        let event = WorkspaceEvent::webhook_unusable(why);
+        tokio::spawn(async move { context.statuses().write_event(&workspace, event).await });
     }
 
     /// Sends the traces of changes.

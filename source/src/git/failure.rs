@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{GitFault, folded};
 use crate::spec::{RemoteUrl, Scheme};
 
-use crate::git::message::{Message, Speaker};
+use crate::git::message::{Message, Speaker, without_query};
 use crate::git::stderr::HttpAnswer;
 
 /// The facts about a run that failed. The caller has removed secrets from the text.
@@ -287,10 +287,6 @@ fn shown(messages: &[Message<'_>]) -> String {
     let lines: Vec<String> = messages.iter().filter(has_reason).map(Message::without_queries).collect();
     let text = folded(lines.iter().map(String::as_str));
     if text.is_empty() { "no reason given".to_owned() } else { text }
-}
-
-pub(super) fn without_query(address: &str) -> &str {
-    address.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
