@@ -1,4 +1,4 @@
-//! What OFREP clients get from a real agent.
+//! The answers that OFREP clients get from a real agent.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

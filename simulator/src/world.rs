@@ -110,7 +110,7 @@ pub struct Api {
     pub stage_since: Moment,
     /// The contents that were taken back, and that nothing has released since.
     pub taken_back: BTreeMap<Fingerprint, TakenBack>,
-    /// What people want.
+    /// The requests of people.
     pub requests: Requests,
     /// The contents that a person has published whatever processes report about them.
     pub anyway: [bool; 3],

@@ -1,4 +1,5 @@
-//! What hosts answer in place of a repository, and repositories that are not as expected: each has a fault that names it.
+//! The answers of hosts in place of a repository, and repositories that are not as expected: each has a fault that
+//! names it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

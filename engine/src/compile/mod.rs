@@ -156,7 +156,7 @@ impl UncompilableDocument {
     }
 }
 
-/// What compiling begins with.
+/// The state that compiling begins with.
 struct Start {
     /// The previous workspace, in which changed parts are replaced.
     compiled: Compiled,

@@ -14,7 +14,7 @@ use crate::document::text::{distance, shortened};
 /// The most paths that a tree remembers: a reader of diagnostics needs a few, and a source may have 10,000.
 pub(crate) const MOST: usize = 100;
 
-/// What stands at a path of a source.
+/// The kind of a path of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
     /// A file, or anything else that holds no other path.

@@ -56,7 +56,7 @@ pub(super) const KEY: &str = "0123456789abcdef";
 /// The key that the replicas show to each other.
 pub(super) const PEER_KEY: &str = "key of the replicas";
 
-/// What the API server answers, and how often it was asked.
+/// The answers of the API server, and the number of requests.
 #[derive(Default)]
 pub(super) struct ApiServer {
     pub(super) token_reviews: usize,

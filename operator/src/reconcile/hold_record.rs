@@ -24,7 +24,7 @@ pub(super) struct HoldRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(super) fingerprint: Fingerprint,
-    /// What its publish would remove.
+    /// The variables that its publish would remove.
     pub(crate) shrink: Shrink,
 }
 

@@ -14,7 +14,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 /// The number of workspaces for which it is known what was told. Calls of others tell nothing until there is room.
 const REMEMBERED: usize = 4_096;
 
-/// What was told within the last hour.
+/// The notices of the last hour.
 pub(crate) struct WebhookNotices(Remembered<()>);
 
 impl Default for WebhookNotices {

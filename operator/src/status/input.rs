@@ -27,7 +27,8 @@ pub struct StatusInput<'a> {
     pub source: SourceInput<'a>,
     /// The publish that the API server has accepted.
     pub published: Option<Publish>,
-    /// What is published was published before another replica had a copy of it, and none is known to have one now.
+    /// True if what is published was published before another replica had a copy of it, and none is known to have one
+    /// now.
     pub alone: bool,
     /// The newest content, if it is held until a person allows it.
     pub held: Option<HeldInput>,

@@ -72,7 +72,7 @@ pub(crate) struct Announcement {
     pub(crate) staged: bool,
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Each process that had to has applied it.

@@ -1,4 +1,4 @@
-//! What a request is answered with: parts with names, and the time at which they were true.
+//! The answer to a request: parts with names, and the time at which they were true.
 //!
 //! The list has a part for each workspace, and a workspace is a document of one part. A part is JSON that is made once,
 //! so that a stream can compare it, and several streams can send it.

@@ -21,7 +21,7 @@ pub struct Roster {
 /// The processes as the page shows them.
 #[derive(Debug, Serialize)]
 pub(super) struct RosterGroups {
-    /// Those that do not run what is published first, each part by name.
+    /// The processes: first those that do not run what is published, each part by name.
     named: Vec<Straggler>,
     /// The number of all others, by state.
     unnamed: BTreeMap<String, u32>,

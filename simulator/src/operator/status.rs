@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::violation::name;
 use crate::world::{Claim, World, content};
 
-/// What is decided is carried out within this time.
+/// The time within which a decision is carried out.
 const DECIDED_AGAIN: Duration = Duration::from_millis(500);
 /// Status remembers so many publishes.
 const HISTORY: usize = 10;

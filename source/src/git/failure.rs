@@ -14,12 +14,12 @@ pub(super) struct Failure<'a> {
     pub(super) text: &'a str,
     /// The answer to the last request over https.
     pub(super) answer: Option<&'a HttpAnswer>,
-    /// Whether the host redirected a request.
+    /// True if the host redirected a request.
     pub(super) redirected: bool,
     pub(super) url: &'a RemoteUrl,
     /// The cached repository, if the run used it.
     pub(super) repository: Option<&'a Path>,
-    /// Whether a transfer was stopped at its limit.
+    /// True if a transfer was stopped at its limit.
     pub(super) filled: bool,
     pub(super) download_bytes: u64,
     /// The limit of memory, if there was one.

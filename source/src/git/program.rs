@@ -41,7 +41,7 @@ pub(crate) struct Program {
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
-    /// Whether `stdout` is all that git wrote.
+    /// True if `stdout` is all that git wrote.
     pub(super) is_whole: bool,
 }
 

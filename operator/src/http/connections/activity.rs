@@ -1,4 +1,4 @@
-//! What one connection waits for, and until when. Every method takes the time.
+//! The events that one connection waits for, and until when. Every method takes the time.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// What it waits for while no request is worked on.
+    /// The event that it waits for while no request is worked on.
     waits: Waits,
     /// The number of requests that are worked on, or whose answers are being sent.
     requests: usize,

@@ -96,7 +96,7 @@ pub enum WebhookRefusal {
     },
 }
 
-/// What a valid call is about.
+/// The subject of a valid call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// It has not been taken before. A repeated one is known by this digest, if its body names the commits.
