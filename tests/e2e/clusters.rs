@@ -26,7 +26,7 @@ impl Second {
         namespace.grant("app", &[WORKSPACE]).unwrap();
         let operator = Operator::start_with(&namespace, &[]).unwrap();
         let steps = json!([{ "setWeight": 0 }, { "pause": {} }]);
-        let spec = json!({ "source": scene.repository.url(), "interval": "1s", "rollout": { "steps": steps } });
+        let spec = json!({ "source": scene.repository.url(), "interval": "5s", "rollout": { "steps": steps } });
         namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
         let app = AppSettings::new(&namespace, WORKSPACE).start().await.unwrap();
         let converged = |workspace: &RototoWorkspace| {
@@ -59,10 +59,14 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+async fn fingerprint(namespace: &Namespace) -> String {
+    namespace.workspace(WORKSPACE).await.unwrap().status.unwrap().published.unwrap().fingerprint
+}
+
 #[tokio::test]
 async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     let scene = Scene::published("clusters").await;
-    let spec = json!({ "source": scene.repository.url(), "interval": "1s" });
+    let spec = json!({ "source": scene.repository.url(), "interval": "5s" });
     scene.namespace.apply_workspace(WORKSPACE, spec).await.unwrap();
     let _app = scene.app().start().await.unwrap();
     scene.wait_for_fleet(1).await;
@@ -80,7 +84,7 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     // The second cluster keeps what it has, so not both run the commit.
     let waited = rototo(&["wait", WORKSPACE, "--revision", &commit, "--context", "eu"]).output().unwrap();
     assert_eq!(waited.status.code(), Some(0), "{}", text(&waited));
-    let waited = [&["wait", WORKSPACE, "--revision", &commit, "--timeout", "5s"], &both[..]].concat();
+    let waited = [&["wait", WORKSPACE, "--revision", &commit, "--timeout", "10s"], &both[..]].concat();
     let waited = rototo(&waited).output().unwrap();
     assert_eq!(waited.status.code(), Some(4), "{}", text(&waited));
     assert!(text(&waited).starts_with("eu: converged: main@sha1:"), "{}", text(&waited));
@@ -95,10 +99,6 @@ async fn two_clusters_have_one_answer_and_take_a_commit_one_after_the_other() {
     let starts = ["eu: converged: main@sha1:", "us: promoted main@sha1:", "us: converged: main@sha1:"];
     assert_eq!(lines.len(), starts.len(), "{lines:?}");
     assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{lines:?}");
-    let fingerprint = |namespace: &Namespace| {
-        let workspace = namespace.workspace(WORKSPACE);
-        async { workspace.await.unwrap().status.unwrap().published.unwrap().fingerprint }
-    };
     let published = fingerprint(&scene.namespace).await;
     assert_eq!(us.app.state().unwrap()["fingerprint"], published);
     assert_eq!(fingerprint(&us.namespace).await, published);
