@@ -103,7 +103,11 @@ impl Metrics {
         load.register(&mut registry);
         let to = &mut registry;
         Self {
-            propagation: propagation(to),
+            propagation: durations_in_seconds(
+                to,
+                "propagation",
+                "Time from the detection of a new commit to the end of each stage",
+            ),
             processes: registered(to, "processes", "Processes that follow a workspace, by state"),
             polls: registered(to, "polls", "Polls of a source, by outcome"),
             verified: in_seconds(to, "source_verified_timestamp", "The last answer of the source, in Unix time"),
@@ -301,10 +305,10 @@ fn in_seconds<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, 
     metric
 }
 
-fn propagation(registry: &mut Registry) -> Family<StageLabels, Histogram> {
+/// Registers durations by stage, and returns their handle.
+fn durations_in_seconds(registry: &mut Registry, name: &str, help: &str) -> Family<StageLabels, Histogram> {
     let metric = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-    let help = "Time from the detection of a new commit to the end of each stage";
-    registry.register_with_unit("propagation", help, Unit::Seconds, metric.clone());
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
