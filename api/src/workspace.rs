@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
+use crate::notify::{CommitStatusSpec, NotifySpec, has_commits, has_type};
 pub use crate::rollout::HeldStatus;
 use crate::rollout::{RehearsalSpec, RolloutSpec, RolloutStatus};
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
@@ -47,6 +48,8 @@ use crate::source_scheme::{SourceScheme, UNENCRYPTED};
     derive = "PartialEq",
     doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second: the operator fetches the source, lints it, and only when that passes publishes it to the processes of this namespace. Only the fingerprint of the content is ever written to the cluster, never a value.",
     validation = Rule::new("!has(self.spec.verify) || self.spec.source.startsWith('git+')").message("spec.verify needs a git source: an archive has no signatures"),
+    validation = Rule::new(has_commits()).message("spec.notify.commitStatus needs a git source: an archive has no commits"),
+    validation = Rule::new(has_type()).message("spec.notify.commitStatus.type is missing: it is known for github.com, gitlab.com, and bitbucket.org alone"),
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters: it is also part of a label"),
     printcolumn(
         name = "Ready", type_ = "string",
@@ -152,6 +155,10 @@ pub struct RototoWorkspaceSpec {
     /// the operator poll the source at once; nothing in it is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
+
+    /// The reports that the operator sends to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifySpec>,
 }
 
 /// A Secret of the same namespace, by name.
@@ -280,6 +287,12 @@ impl RototoWorkspaceSpec {
     #[must_use]
     pub fn runs_tests(&self) -> bool {
         self.lint.as_ref().is_some_and(|lint| lint.tests)
+    }
+
+    /// Returns `notify.commitStatus`.
+    #[must_use]
+    pub fn commit_status(&self) -> Option<&CommitStatusSpec> {
+        self.notify.as_ref()?.commit_status.as_ref()
     }
 
     /// Returns `lint.failOn`, or its default.

@@ -38,6 +38,7 @@ use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
@@ -206,9 +207,12 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
+        let http = || HttpClient::new(Egress::default(), None);
+        let (prometheus, statuses) =
+            (Prometheus::new(client.clone(), http()), CommitStatuses::new(client.clone(), http()));
         let context = OperatorContext::new(
-            client.clone(),
-            (sources, Prometheus::new(client, HttpClient::new(Egress::default(), None))),
+            client,
+            (sources, prometheus, statuses),
             markers,
             vec![caches.clone()],
             peers,

@@ -21,6 +21,7 @@ use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
@@ -41,6 +42,7 @@ pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
     prometheus: Prometheus,
+    commit_statuses: CommitStatuses,
     markers: Markers,
     statuses: StatusWriter,
     metrics: Metrics,
@@ -66,7 +68,7 @@ impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(
         client: Client,
-        (sources, prometheus): (Sources, Prometheus),
+        (sources, prometheus, commit_statuses): (Sources, Prometheus, CommitStatuses),
         markers: Markers,
         caches: Vec<Arc<WatchCaches>>,
         peers: Option<Peers>,
@@ -82,6 +84,7 @@ impl OperatorContext {
             metrics: Metrics::new(sources.load()),
             sources,
             prometheus,
+            commit_statuses,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -117,6 +120,11 @@ impl OperatorContext {
     /// The way to the metrics of rollouts.
     pub(crate) fn prometheus(&self) -> &Prometheus {
         &self.prometheus
+    }
+
+    /// The way to the statuses of commits.
+    pub(crate) fn commit_statuses(&self) -> &CommitStatuses {
+        &self.commit_statuses
     }
 
     /// The copies of snapshots on other replicas. `None` if this install has no other replicas.

@@ -37,6 +37,7 @@ use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
@@ -102,6 +103,7 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
     let egress = egress(options.allows_loopback(), hosts);
     let prometheus = Prometheus::new(client.clone(), HttpClient::new(egress.clone(), None));
+    let commit_statuses = CommitStatuses::new(client.clone(), HttpClient::new(egress.clone(), None));
     let sources = sources(&client, options, egress, load.clone())?;
     let certificates = first_certificates(&client, options, &host, progress).await?;
     let identity = certificates.identity();
@@ -118,8 +120,8 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
-    let context =
-        OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
+    let ways = (sources, prometheus, commit_statuses);
+    let context = OperatorContext::new(client, ways, markers, caches, peers, heartbeat, progress.clone());
     let context = context.with_telemetry(telemetry);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }

@@ -32,6 +32,7 @@ pub struct Metrics {
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
     measurements: Family<OutcomeLabels, Counter>,
+    commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -124,6 +125,8 @@ impl Metrics {
         registry.register("workspace_held", "1 where the newest revision is held, and else 0", held.clone());
         let measurements = Family::default();
         registry.register("analysis_measurements", "Measurements of analyses, by outcome", measurements.clone());
+        let commit_statuses = Family::default();
+        registry.register("commit_statuses", "Commit statuses for git hosts, by outcome", commit_statuses.clone());
         let publishes = Counter::default();
         registry.register("publishes", "Markers written because content changed", publishes.clone());
         let publish_refused = Counter::default();
@@ -174,6 +177,7 @@ impl Metrics {
             stale,
             held,
             measurements,
+            commit_statuses,
             publishes,
             publish_refused,
             put_back,
@@ -301,6 +305,12 @@ impl Metrics {
     /// The newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
+    }
+
+    /// A status of a commit was sent (`sent`), or not, and is tried again (`retried`, or
+    /// `waiting` where it was not tried because the host has asked to wait) or not (`given_up`).
+    pub(crate) fn commit_status(&self, outcome: &'static str) {
+        self.commit_statuses.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A measurement of an analysis has ended.
