@@ -18,8 +18,8 @@ const ATTEMPTS: u32 = 16;
 /// The number of states of one commit that are sent without a wait between them. Later ones wait as failures do: the state
 /// of a commit whose processes start and fail again and again is news only so often.
 const AT_ONCE: u32 = 6;
-/// The number of failures in a row after which people are told, if trying again may help.
-const TOLD_AFTER: u32 = 3;
+/// The number of failures in a row after which one is an Event, if trying again may help.
+const SHOWN_AFTER: u32 = 3;
 /// The wait between two attempts.
 const PACE: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(300) };
 /// The longest wait that a git host may ask for.
@@ -41,8 +41,8 @@ pub(crate) struct Outbox {
     commits: VecDeque<Reported>,
     /// A request is under way.
     is_sending: bool,
-    /// The failure that people were told of.
-    told: Option<&'static str>,
+    /// The failure of the last Event.
+    shown: Option<&'static str>,
 }
 
 /// One commit.
@@ -92,8 +92,8 @@ pub(crate) enum FailureKind {
 pub(crate) struct Consequences {
     /// The state is not sent again.
     pub(crate) gives_up: bool,
-    /// People have to be told, and were not told of this failure yet.
-    pub(crate) tells: bool,
+    /// It is an Event: it lasts, and is another one than that of the last Event.
+    pub(crate) is_event: bool,
 }
 
 impl Outbox {
@@ -146,7 +146,7 @@ impl Outbox {
         if let Some(beyond) = known.sends.checked_sub(AT_ONCE) {
             known.not_before = now + PACE.delay(beyond + 1, 1.0);
         }
-        self.told = None;
+        self.shown = None;
     }
 
     /// The git host does not have this state. `chance` lies between 0 and 1.
@@ -159,22 +159,22 @@ impl Outbox {
         chance: f64,
     ) -> Consequences {
         self.is_sending = false;
-        let Some(known) = self.known(to, state) else { return Consequences { gives_up: true, tells: false } };
+        let Some(known) = self.known(to, state) else { return Consequences { gives_up: true, is_event: false } };
         let asked = failure.wait.unwrap_or_default().min(LONGEST_WAIT);
         if failure.kind == FailureKind::Unsent {
             // All workspaces wait for the same moment, and come one after the other.
             known.not_before = now + asked + PACE.first.mul_f64(10.0 * chance);
-            return Consequences { gives_up: false, tells: false };
+            return Consequences { gives_up: false, is_event: false };
         }
         known.failures += 1;
         known.not_before = now + PACE.delay(known.failures, chance).max(asked);
         let gives_up = failure.kind == FailureKind::Final || known.failures >= ATTEMPTS;
-        let lasts = failure.kind != FailureKind::Passing || known.failures >= TOLD_AFTER;
+        let lasts = failure.kind != FailureKind::Passing || known.failures >= SHOWN_AFTER;
         if gives_up {
             known.sent = Some(state.step.clone());
         }
-        let tells = lasts && self.told.replace(failure.code) != Some(failure.code);
-        Consequences { gives_up, tells }
+        let is_event = lasts && self.shown.replace(failure.code) != Some(failure.code);
+        Consequences { gives_up, is_event }
     }
 
     fn known(&mut self, to: &Destination, state: &CommitState) -> Option<&mut Reported> {
@@ -281,24 +281,24 @@ mod tests {
     }
 
     #[test]
-    fn attempts_end_and_people_are_told_once() {
+    fn attempts_end_and_are_one_event() {
         let (mut outbox, destination, mut now) = outbox();
         let published = state("a", CommitStep::Published);
         outbox.offer(published.clone(), now);
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         for attempt in 1..=ATTEMPTS {
             now = outbox.next_due().unwrap();
             outbox.begin(now).unwrap();
-            let Consequences { gives_up, tells } = outbox.failed(&destination, &published, BUSY, now, 1.0);
+            let Consequences { gives_up, is_event } = outbox.failed(&destination, &published, BUSY, now, 1.0);
             assert_eq!(gives_up, attempt == ATTEMPTS);
-            told.extend(tells.then_some(attempt));
+            shown.extend(is_event.then_some(attempt));
         }
-        assert_eq!((told.as_slice(), outbox.next_due()), ([TOLD_AFTER].as_slice(), None));
+        assert_eq!((shown.as_slice(), outbox.next_due()), ([SHOWN_AFTER].as_slice(), None));
         let access = Failure { code: "secret_unusable", kind: FailureKind::Access, wait: None };
         outbox.offer(state("a", CommitStep::Applied), now);
         let next = outbox.next_due().unwrap();
         let (_, applied) = outbox.begin(next).unwrap();
-        assert!(outbox.failed(&destination, &applied, access, next, 1.0).tells);
+        assert!(outbox.failed(&destination, &applied, access, next, 1.0).is_event);
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         outbox.begin(now).unwrap();
         let refused = Failure { kind: FailureKind::Final, ..BUSY };
         let consequences = outbox.failed(&destination, &published, refused, now, 1.0);
-        assert_eq!(consequences, Consequences { gives_up: true, tells: true });
+        assert_eq!(consequences, Consequences { gives_up: true, is_event: true });
         assert_eq!(outbox.next_due(), None);
     }
 

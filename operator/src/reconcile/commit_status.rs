@@ -67,14 +67,14 @@ async fn send(
         Err(error) => {
             let failure = error.failure();
             let failed = shared.lock().outbox.failed(destination, state, failure, Instant::now(), fastrand::f64());
-            let Consequences { gives_up, tells } = failed;
+            let Consequences { gives_up, is_event } = failed;
             context.metrics().commit_status(match failure.kind {
                 _ if gives_up => "given_up",
                 FailureKind::Unsent => "waiting",
                 _ => "retried",
             });
             info!(code = failure.code, %error, gives_up, "the git host does not have the status of the commit");
-            tells.then(|| WorkspaceEvent::commit_status_failed(&state.commit, &error.to_string()))
+            is_event.then(|| WorkspaceEvent::commit_status_failed(&state.commit, &error.to_string()))
         }
     };
     if shared.lock().outbox.next_due().is_some() {
