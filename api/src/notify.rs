@@ -27,9 +27,7 @@ pub struct NotifySpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CommitStatusSpec {
-    /// The kind of the git host: `github`, `gitlab`, `gitea` (also for Forgejo), `bitbucket` (Cloud), or
-    /// `bitbucketserver` (Data Center). By default that of the source's host, where this is `github.com`, `gitlab.com`, or
-    /// `bitbucket.org`.
+    /// The kind of the git host.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub host_type: Option<GitHostType>,
 
@@ -53,7 +51,8 @@ pub struct CommitStatusSpec {
     pub secret_ref: SecretRef,
 }
 
-/// The kind of a git host.
+/// The kind of the git host: `github`, `gitlab`, `gitea` (also for Forgejo), `bitbucket` (Cloud), or `bitbucketserver` (Data
+/// Center). By default that of the source's host, where this is `github.com`, `gitlab.com`, or `bitbucket.org`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GitHostType {

@@ -5,6 +5,7 @@ use kube::api::ListParams;
 use rototo_tests::harness::{ControlPlane, Observation, PATIENCE, Silent, StatusHost, until_async};
 use serde_json::{Value, json};
 
+use crate::rollout::wait;
 use crate::scene::{POLICY, Scene, WORKSPACE, condition};
 
 const SECRET: &str = "rototo-commit-status";
@@ -104,10 +105,13 @@ async fn a_git_host_that_hangs_delays_no_publish() {
         let before = format!("max_concurrency = {}", limit - 1);
         let commit = scene.repository.edit(POLICY, &before, &format!("max_concurrency = {limit}")).unwrap();
         scene.push().await;
-        let published = scene.wait_for_fleet(1).await.published.unwrap();
-        assert!(published.revision.unwrap().ends_with(&commit));
+        wait(&scene, "published and converged", |status| {
+            let revision = status.published.as_ref().and_then(|published| published.revision.as_deref());
+            revision.is_some_and(|revision| revision.ends_with(&commit))
+                && condition(status, "Converged").starts_with("True/")
+        })
+        .await;
     }
-    // A request ends after ten seconds, and each later one begins after a wait. Three publishes took less.
     assert_eq!(counted(&scene, "sent"), 0.0);
 }
 
