@@ -88,5 +88,5 @@ pub(crate) fn has_type() -> String {
     format!("!{HAS} || has(self.spec.notify.commitStatus.type) || {known}")
 }
 
-/// Whether the spec asks for statuses, as a rule.
+/// The part of a rule that is true where the spec asks for statuses.
 const HAS: &str = "(has(self.spec.notify) && has(self.spec.notify.commitStatus))";

@@ -27,7 +27,7 @@ const TURNS: TurnLimits = TurnLimits { at_once: 256, per_key: 4, waiting: usize:
 const AFTER_LIMIT: Duration = Duration::from_secs(60);
 /// The number of credentials of which it is known that their host asked to wait.
 const WAITS: usize = 4_096;
-/// What GitLab answers where a commit has the state already.
+/// A part of the answer of GitLab where a commit has the state already.
 const GITLAB_SAME_STATE: &[u8] = b"Cannot transition status";
 
 /// The way to git hosts.

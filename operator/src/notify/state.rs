@@ -18,8 +18,8 @@ pub(crate) struct CommitState {
     pub(crate) description: String,
 }
 
-/// How far a commit has come. A commit that is at the same step as before is not reported again, so figures of the fleet
-/// are those at the moment at which it got there.
+/// The step that a commit has reached. A commit at the same step as before is not reported again, so figures of the fleet
+/// are those of the moment at which it got there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CommitStep {
     /// Lint refuses it, for what stands in the words.
