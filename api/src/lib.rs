@@ -41,6 +41,8 @@ pub mod names;
 pub mod notify;
 #[cfg(feature = "crd")]
 pub mod rollout;
+#[cfg(feature = "crd")]
+mod secret_ref;
 pub mod snapshot;
 pub mod source_scheme;
 mod updated_at;

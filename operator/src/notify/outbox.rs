@@ -104,7 +104,7 @@ impl Outbox {
         }
     }
 
-    /// The newest commit is in this state.
+    /// Takes the state of the newest commit.
     pub(crate) fn offer(&mut self, state: CommitState, now: Instant) {
         if self.destination.is_none() {
             return;
@@ -138,7 +138,7 @@ impl Outbox {
         open.map(|known| known.not_before).min()
     }
 
-    /// The git host has this state.
+    /// Records that the git host has this state.
     pub(crate) fn sent(&mut self, to: &Destination, state: &CommitState, now: Instant) {
         self.is_sending = false;
         let Some(known) = self.known(to, state) else { return };
@@ -149,7 +149,7 @@ impl Outbox {
         self.shown = None;
     }
 
-    /// The git host does not have this state. `chance` lies between 0 and 1.
+    /// Records that the git host does not have this state. `chance` lies between 0 and 1.
     pub(crate) fn failed(
         &mut self,
         to: &Destination,
