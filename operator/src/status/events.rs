@@ -45,7 +45,8 @@ impl WorkspaceEvent {
         warning(reason::WEBHOOK_UNUSABLE, bounded(&message, NOTE))
     }
 
-    /// The Event of the state of a commit that its git host does not have. No status shows it: what runs is not concerned.
+    /// Returns the Event of the state of a commit that its git host does not have. No status shows it: what runs is not
+    /// concerned.
     #[must_use]
     pub fn commit_status_failed(commit: &str, why: &str) -> Self {
         let message = format!("the git host does not show what became of the commit {commit}: {why}");
