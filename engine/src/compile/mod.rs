@@ -254,7 +254,7 @@ impl Compiler<'_> {
         let numbers = &mut self.start.compiled.qualifier_numbers;
         let mut next = numbers.len();
         for (id, document) in changed {
-            if !numbers.contains_key(*id) {
+            if !numbers.contains_key(id) {
                 numbers.insert(Arc::clone(id), u32::try_from(next).map_err(|_| uncompilable(document))?);
                 next += 1;
             }
