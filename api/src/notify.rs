@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::SecretRef;
+use crate::secret_ref::SecretRef;
 
 /// The hosts whose type the operator knows.
 const KNOWN_HOSTS: [(&str, GitHostType); 3] = [
