@@ -33,6 +33,7 @@ pub struct Metrics {
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
     measurements: Family<OutcomeLabels, Counter>,
+    commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -114,6 +115,7 @@ impl Metrics {
             stale: registered(to, "workspace_stale", "1 where the condition Stale is True, and else 0"),
             held: registered(to, "workspace_held", "1 where the newest revision is held, and else 0"),
             measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
+            commit_statuses: registered(to, "commit_statuses", "Commit statuses for git hosts, by outcome"),
             publishes: registered(to, "publishes", "Markers written because content changed"),
             publish_refused: registered(to, "publish_failures", "Markers that could not be written"),
             put_back: registered(to, "markers_put_back", "Markers that somebody else had changed"),
@@ -260,6 +262,12 @@ impl Metrics {
     /// Records that the newest revision of a workspace is held until a person allows it, or is not.
     pub(crate) fn held(&self, key: &WorkspaceKey, is_held: bool) {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
+    }
+
+    /// Records that a status of a commit was sent (`sent`), or not, and is tried again (`retried`, or
+    /// `waiting` where it was not tried because the host has asked to wait) or not (`given_up`).
+    pub(crate) fn commit_status(&self, outcome: &'static str) {
+        self.commit_statuses.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Records that a measurement of an analysis has ended.
