@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::UpdatedAt;
 pub use crate::convergence::Straggler;
 pub use crate::rollout::HeldStatus;
-use crate::rollout::{RehearsalSpec, RolloutSpec, RolloutStatus};
+use crate::rollout::{RehearsalSpec, RequestStatus, RolloutSpec, RolloutStatus};
 use crate::source_scheme::{SourceScheme, UNENCRYPTED};
 
 /// The workspace to follow, the interval of polls, and the pods that must converge.
@@ -329,6 +329,10 @@ pub struct RototoWorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
 
+    /// The request in the annotation `rototo.dev/rollout`, and its effect. Absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestStatus>,
+
     /// The content of the published workspace, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceStatus>,
@@ -561,6 +565,10 @@ pub struct HistoryEntry {
     /// True if a person published it although a process refused it, or had not prepared it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anyway: bool,
+    /// The user who had it published past what held it, or before its last step; `unverified` if the API server has not
+    /// verified the user. Absent where nobody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The time from the detection of the change until every process ran it. Absent where that did not happen, or where
     /// no single operator process measured it from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,8 +20,8 @@ use crate::reconcile::analysis::runs;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::hold::hold_if_shrunk;
 use crate::reconcile::recover::recover_if_lost;
-use crate::reconcile::rehearsal::rules;
-use crate::reconcile::rollout::{request, steps};
+use crate::reconcile::rehearsal::{is_published_anyway, rules};
+use crate::reconcile::rollout::{queues, request, steps};
 use crate::reconcile::workspace_record::{SharedRecord, WorkspaceRecord};
 use crate::status::events::WorkspaceEvent;
 use crate::workspace_key::WorkspaceKey;
@@ -57,8 +57,10 @@ async fn copy_to_replicas(workspace: &RototoWorkspace, shared: &SharedRecord, co
     let key = WorkspaceKey::of(workspace);
     let (accepted, published, announced, alone) = {
         let record = shared.lock();
-        let (accepted, marked) = (record.publishable(), record.marker.marked());
+        let marked = record.marker.marked();
         let announced = marked.and_then(|marked| marked.next).map(|next| next.fingerprint);
+        let rolling = announced.filter(|_| queues(workspace, &record, context));
+        let accepted = rolling.or(record.publishable());
         (accepted, marked.map(|marked| marked.publish.fingerprint), announced, record.marker.is_alone())
     };
     let next = accepted.filter(|accepted| Some(*accepted) != published);
@@ -197,11 +199,12 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = if published.is_none() { remembered(workspace, context) } else { None };
     let (record, steps) = (shared.lock(), steps(workspace));
     let analyses = runs(workspace, &record);
-    let input = PublishInput { remembered, ..input(workspace, &record, (&steps, &analyses)) };
+    let queues = queues(workspace, &record, context);
+    let input = PublishInput { remembered, queues, ..input(workspace, &record, (&steps, &analyses)) };
     record.decide(map, input)
 }
 
-/// Returns what a decision about the marker is made from, without what status remembers.
+/// Returns what a decision about the marker is made from, without what the disk has.
 pub(super) fn input<'a>(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,
@@ -217,7 +220,9 @@ pub(super) fn input<'a>(
         rehearsal: rules(workspace, record),
         steps,
         analyses,
-        request: request(workspace, record),
+        request: request(workspace),
+        anyway: is_published_anyway(workspace, record),
+        queues: false,
     }
 }
 

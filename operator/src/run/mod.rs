@@ -39,6 +39,7 @@ use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::progress::Progress;
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
 use crate::run::connect::{ApiServer, connect, egress};
@@ -120,7 +121,8 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
     let context =
         OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
-    let context = context.with_telemetry(telemetry);
+    let policy = RequestsPolicy::named(options.requests_policy.clone());
+    let context = context.with_telemetry(telemetry).with_requests_policy(policy);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
