@@ -9,9 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::UpdatedAt;
-use crate::analysis::{AnalysisStatus, RolloutAnalysis};
+use crate::analysis::{AnalysisStatus, RolloutAnalysis, is_zero};
 use crate::convergence::Straggler;
-use crate::workspace::is_zero;
 
 /// The rules by which a new revision reaches the fleet.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

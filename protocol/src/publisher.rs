@@ -115,11 +115,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         rehearsal: &RehearsalView,
-        facts: &PublishInput<'_>,
+        input: &PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> Option<RolloutDecision> {
-        rollout_of(fleet, &self.marked?, rehearsal, facts, now, wall)
+        rollout_of(fleet, &self.marked?, rehearsal, input, now, wall)
     }
 
     /// Returns the content of the patches that have no answer, the newest last.
@@ -134,11 +134,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         map: MarkerMap,
-        facts: PublishInput<'_>,
+        input: PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> MarkerPlan {
-        let rehearsal = fleet.rehearsal(facts.rehearsal, now);
+        let rehearsal = fleet.rehearsal(input.rehearsal, now);
         let marked = map.marked();
         let staged = marked.is_some_and(|marked| marked.stage.is_some());
         let announced = rehearsal.as_ref().map(|view| {
@@ -148,30 +148,30 @@ impl Publisher {
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
         let rollout = marked.zip(rehearsal.as_ref());
-        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
+        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &input, now, wall));
         // Content that has steps is never published past them, whatever the map says.
-        let rollout = rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
-        let rolling = marked.filter(|marked| facts.queues && self.rolls_out(marked)).and_then(|marked| marked.next);
-        let accepted = rolling.map(|next| next.fingerprint).or(facts.accepted);
-        let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
+        let rollout = rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
+        let rolling = marked.filter(|marked| input.queues && self.rolls_out(marked)).and_then(|marked| marked.next);
+        let accepted = rolling.map(|next| next.fingerprint).or(input.accepted);
+        let asked = self.doubted_since.is_some_and(|since| input.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
-            accepted: accepted.filter(|_| !facts.suspended),
+            accepted: accepted.filter(|_| !input.suspended),
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
-            remembered: facts.remembered,
-            last_published_name: facts.last_published_name,
+            remembered: input.remembered,
+            last_published_name: input.last_published_name,
             reported: fleet.unknown_publish(),
-            rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
+            rehearses: !input.steps.is_empty() || fleet.rehearses(input.rehearsal, now),
             announced,
             rollout,
             known_held: self.held(&map),
             map,
-            retried: match facts.request {
+            retried: match input.request {
                 Some(Request { action: Action::Retry, of }) => Some(of),
                 _ => None,
             },
-            source_known: facts.suspended || facts.candidate_known,
-            verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
+            source_known: input.suspended || input.candidate_known,
+            verified_again: self.doubted_since.is_some() && (input.suspended || asked),
             now: wall,
         })
     }
@@ -290,29 +290,29 @@ fn rollout_of(
     fleet: &Fleet,
     marked: &Marked,
     rehearsal: &RehearsalView,
-    facts: &PublishInput<'_>,
+    input: &PublishInput<'_>,
     now: Moment,
     wall: Timestamp,
 ) -> Option<RolloutDecision> {
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
-    let asked = facts.request.and_then(|request| request.about(rehearsal.next.updated_at));
+    let asked = input.request.and_then(|request| request.about(rehearsal.next.updated_at));
     let aborts = asked == Some(Action::Abort);
     // The steps may have been removed since the stage began, and then its gates still count.
-    if !aborts && (!decides || facts.steps.is_empty() && stage.is_none()) {
+    if !aborts && (!decides || input.steps.is_empty() && stage.is_none()) {
         return None;
     }
     let mut observed = fleet.stage_facts(stage, now);
     if let Some(stage) = stage {
-        observed.analysis = analysis::state(facts.analyses, (rehearsal.next, stage));
+        observed.analysis = analysis::state(input.analyses, (rehearsal.next, stage));
     }
-    if facts.anyway {
+    if input.anyway {
         observed.refused.clear();
         observed.converged = observed.others_converged;
-    } else if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
+    } else if stage.is_some() && input.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }
-    Some(rollout::decide(facts.steps, stage, &observed, asked, wall))
+    Some(rollout::decide(input.steps, stage, &observed, asked, wall))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) fn held(
     let revision = candidate.revision.as_ref();
     let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
     let publishable = record.publishable();
-    let taken_back = record.marker.marked().and_then(|marked| marked.held);
+    let taken_back = record.marker.publisher().marked().and_then(|marked| marked.held);
     let taken_back = taken_back.filter(|(held, _)| publishable == Some(held.fingerprint));
     let rehearsed = rehearsal.filter(|view| publishable == Some(view.next.fingerprint)).and_then(rehearsal::held);
     let (reason, annotation, value) = if let Some(held) = record.held() {
@@ -58,7 +58,7 @@ pub(super) fn rollout(
     record: &WorkspaceRecord,
     context: &OperatorContext,
 ) -> Option<RolloutInput> {
-    let marked = record.marker.marked()?;
+    let marked = record.marker.publisher().marked()?;
     let (next, stage) = marked.next.zip(marked.stage)?;
     let newest = record.source.accepted().filter(|newest| newest.fingerprint != next.fingerprint);
     let queued = newest
@@ -86,7 +86,7 @@ pub(super) fn steering(
     let by = |annotation, about: Option<Timestamp>| {
         Asked::in_annotation(workspace, annotation).map(|asked| asked.by(verified, about))
     };
-    let (published, asked) = (record.marker.published(), request(workspace));
+    let (published, asked) = (record.marker.publisher().published(), request(workspace));
     let promoted = published.zip(asked).and_then(|(published, asked)| asked.about(published.updated_at));
     let promoted = promoted == Some(Action::Promote);
     let anyway = is_published_anyway(workspace, record);

@@ -26,7 +26,8 @@ pub(super) fn rules(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Re
 /// Returns whether a person has asked to publish the content that is on its way whatever processes report about it.
 pub(super) fn is_published_anyway(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> bool {
     let Some(asked) = Asked::in_annotation(workspace, ANNOTATION_PUBLISH_ANYWAY) else { return false };
-    let staged = record.marker.marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
+    let staged =
+        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
     let candidate = record.source.accepted();
     // Newer content may wait for the end of a rollout, and the request is about one of both.
     let (fingerprint, revision) = match staged.filter(|_| waits_for_rollouts(workspace)) {

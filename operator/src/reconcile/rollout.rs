@@ -55,7 +55,8 @@ pub(super) fn revision_of(workspace: &RototoWorkspace, record: &WorkspaceRecord,
 /// Returns whether newer content waits for the end of a rollout. It does not once the content of the rollout is lost: nobody
 /// could go on with it.
 pub(super) fn queues(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> bool {
-    let staged = record.marker.marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
+    let staged =
+        record.marker.publisher().marked().filter(|marked| marked.stage.is_some()).and_then(|marked| marked.next);
     let next = staged.filter(|_| waits_for_rollouts(workspace));
     next.is_some_and(|next| context.sources().snapshots().has(&WorkspaceKey::of(workspace), &next.fingerprint))
 }
@@ -75,7 +76,7 @@ pub(super) fn request_status(
     let request = parse(asked.text);
     let (state, reason) = match request {
         Err(invalid) => (RequestState::Refused, Some(invalid.to_owned())),
-        Ok(request) => match request.state(&record.marker.marked()?) {
+        Ok(request) => match request.state(&record.marker.publisher().marked()?) {
             Effect::InForce => (RequestState::InForce, None),
             Effect::Over => (RequestState::Over, None),
             Effect::Refused(refusal) => (RequestState::Refused, Some(refusal.to_string())),

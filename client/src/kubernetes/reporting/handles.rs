@@ -94,7 +94,7 @@ impl HandleRegistration {
         handles().prepares.get(followed).copied().unwrap_or(prepares)
     }
 
-    /// The application says that it is degraded, with this code, or that it is well.
+    /// Takes the health that the application states: degraded, with this code, or well.
     pub(crate) fn report_health(&self, degraded: Option<String>) {
         self.degraded.send_if_modified(|known| {
             let since = known.as_ref().map_or_else(Instant::now, |known| known.since);

@@ -82,14 +82,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a changed marker publishes content that has steps",
         PUBLISHER,
-        "rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
-        "rollout.or(facts.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or(input.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
     ),
     mutant(
         "newer content ends the rollout that it should wait for",
         PUBLISHER,
-        "facts.queues && self.rolls_out(marked)",
-        "facts.queues && !self.rolls_out(marked)",
+        "input.queues && self.rolls_out(marked)",
+        "input.queues && !self.rolls_out(marked)",
     ),
     mutant(
         "newer content waits for an announcement that somebody else wrote",
@@ -130,7 +130,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "no measurement decides about a step",
         PUBLISHER,
-        "analysis::state(facts.analyses, (rehearsal.next, stage))",
+        "analysis::state(input.analyses, (rehearsal.next, stage))",
         "analysis::state(&[], (rehearsal.next, stage))",
     ),
     mutant(
@@ -182,8 +182,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a rollout whose steps are removed has no gates",
         PUBLISHER,
-        "facts.steps.is_empty() && stage.is_none()",
-        "facts.steps.is_empty()",
+        "input.steps.is_empty() && stage.is_none()",
+        "input.steps.is_empty()",
     ),
     mutant(
         "a step that takes no pod waits for the pods that its stage has lost",
