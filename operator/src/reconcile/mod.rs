@@ -6,6 +6,7 @@
 
 mod analysis;
 mod asked;
+mod commit_status;
 pub(crate) mod context;
 mod failures;
 mod hold;
