@@ -5,7 +5,8 @@ mod held;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rototo_api::condition::reason;
+use rototo_api::condition::{CONVERGED, reason};
+use rototo_api::rollout::RequestState;
 use rototo_api::workspace::{FailOn, RejectedDiagnostic, RototoWorkspaceSpec, SourceLayer, Straggler, WorkspaceStatus};
 use rototo_engine::{Fingerprint, Tree};
 use rototo_protocol::Publish;
@@ -17,7 +18,7 @@ use super::*;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::{Candidate, LintRefusal, PollTimes};
 use crate::status::events::events;
-use crate::status::input::{HeldInput, HeldReason, RolloutInput, SourceInput, SourceProblem};
+use crate::status::input::{HeldInput, SourceInput, SourceProblem};
 
 struct StatusCase {
     spec: RototoWorkspaceSpec,
@@ -34,7 +35,7 @@ struct StatusCase {
     current: bool,
     rollout: Option<RolloutInput>,
     rehearsal: Option<RehearsalView>,
-    published_anyway: bool,
+    steering: SteeringInput,
     previous: RototoWorkspaceStatus,
 }
 
@@ -113,7 +114,7 @@ impl StatusCase {
             current: true,
             rollout: None,
             rehearsal: None,
-            published_anyway: false,
+            steering: SteeringInput::default(),
             previous: RototoWorkspaceStatus::default(),
         };
         case.previous = case.status();
@@ -144,7 +145,7 @@ impl StatusCase {
             held: self.held.clone(),
             rollout: self.rollout.clone(),
             rehearsal: self.rehearsal.as_ref(),
-            published_anyway: self.published_anyway,
+            steering: self.steering.clone(),
             problem: self.problem.as_ref(),
             fleet: &self.fleet,
             behind_for: self.behind_for,
@@ -499,6 +500,12 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         reason: HeldReason::Refused { processes: vec![straggler.clone(); 10] },
         release: "kubectl annotate".to_owned(),
     });
+    case.steering.request = Some(RequestStatus {
+        request: megabyte.clone(),
+        by: megabyte.clone(),
+        state: RequestState::Refused,
+        reason: Some("it is no request".to_owned()),
+    });
     case.fleet.behind = vec![straggler; 10];
     if let Some(published) = &mut case.previous.published {
         published.commit = Some(words.clone());
@@ -510,6 +517,7 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
         commit: Some(words.clone()),
         updated_at: publish("A", second).updated_at,
         anyway: true,
+        by: Some("b".repeat(AUTHOR)),
         converged_millis: Some(1),
     });
     case.previous.history = publishes.collect();
