@@ -22,7 +22,7 @@ use rototo_api::marker::Gate;
 use rototo_api::rollout::RolloutStatus;
 use rototo_api::workspace::{
     CommitStatus, FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic,
-    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
+    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns, WorkspaceStatus,
 };
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
@@ -67,7 +67,7 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
-                Some(candidate.contents)
+                Some(WorkspaceStatus { expired: candidate.expired(facts.now), ..candidate.contents })
             }
             _ => facts.previous.workspace,
         },
