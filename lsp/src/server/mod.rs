@@ -167,7 +167,8 @@ impl Server {
         let Some(workspace) = self.workspaces.get_mut(&result.root) else { return };
         let versions = workspace.take_findings(result);
         let now = diagnostics::by_document(workspace, docs);
-        let before = std::mem::replace(&mut workspace.published, now.clone());
+        let before = std::mem::replace(&mut workspace.published, now);
+        let now = &workspace.published;
         // A client learns of every version that was linted, also if nothing was found in it.
         let paths: BTreeSet<&String> = now.keys().chain(before.keys()).chain(versions.keys()).collect();
         let changed =
