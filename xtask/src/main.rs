@@ -64,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Command::ControlPlane => {
             println!("{}", control_plane::Programs::ensure_with_controllers()?);
             println!("{}", control_plane::Programs::locate_controllers()?.display());
+            println!("{}", control_plane::Programs::locate_helm()?.display());
             Ok(())
         }
     }

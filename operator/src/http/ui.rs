@@ -153,7 +153,9 @@ fn asked(wanted: &Wanted) -> Result<(Grant, WorkspaceKey), HttpError> {
             let WorkspaceKey { namespace, .. } = checked(namespace.clone(), "any".to_owned())?;
             Ok((Grant::ListWorkspaces, WorkspaceKey { namespace, name: String::new() }))
         }
-        Wanted::Workspace { namespace, name } => Ok((Grant::ReadWorkspace, checked(namespace.clone(), name.clone())?)),
+        Wanted::Workspace { namespace, name, .. } => {
+            Ok((Grant::ReadWorkspace, checked(namespace.clone(), name.clone())?))
+        }
     }
 }
 

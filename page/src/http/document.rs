@@ -47,7 +47,7 @@ struct Frame<'a> {
 }
 
 impl Part {
-    /// Returns `namespace/name` of its workspace.
+    /// Returns `namespace/name` of its workspace, after its cluster if there are several.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -67,7 +67,8 @@ impl Part {
 
     fn of(value: &Value) -> Self {
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let name = format!("{}/{}", text("namespace"), text("name"));
+        let cluster = value["cluster"].as_str().map(|cluster| format!("{cluster}/")).unwrap_or_default();
+        let name = format!("{cluster}{}/{}", text("namespace"), text("name"));
         Self { name: name.into(), json: value.to_string().into() }
     }
 }

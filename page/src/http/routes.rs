@@ -52,6 +52,8 @@ pub enum Wanted {
     },
     /// One workspace.
     Workspace {
+        /// The context of its cluster, if there are several.
+        cluster: Option<String>,
         /// Its namespace.
         namespace: String,
         /// Its name.
@@ -76,6 +78,11 @@ struct ListQuery {
     namespace: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct WorkspaceQuery {
+    cluster: Option<String>,
+}
+
 impl Wanted {
     /// The interval at which a stream reads it.
     pub(super) fn every(&self) -> Duration {
@@ -85,13 +92,13 @@ impl Wanted {
         }
     }
 
-    /// Returns its path and query.
+    /// Returns its path and query at a replica of an operator, which knows one cluster.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::List { namespace: None } => API.to_owned(),
             Self::List { namespace: Some(namespace) } => format!("{API}?namespace={namespace}"),
-            Self::Workspace { namespace, name } => format!("{API}/{namespace}/{name}"),
+            Self::Workspace { namespace, name, .. } => format!("{API}/{namespace}/{name}"),
         }
     }
 }
@@ -121,9 +128,10 @@ async fn list<S: Source>(
 async fn workspace<S: Source>(
     State(source): State<S>,
     Path((namespace, name)): Path<(String, String)>,
+    Query(WorkspaceQuery { cluster }): Query<WorkspaceQuery>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    answer(source, Wanted::Workspace { namespace, name }, request).await
+    answer(source, Wanted::Workspace { cluster, namespace, name }, request).await
 }
 
 async fn answer<S: Source>(source: S, wanted: Wanted, request: Request) -> Result<Response, Refusal> {

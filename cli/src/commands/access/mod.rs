@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: AccessArguments, global: &GlobalArguments) ->
     let access = AccessRequest {
         workspace: &arguments.name,
         service_account: arguments.service_account.as_deref(),
-        namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
     };
     if global.json {
         terminal::json(&access.json())?
@@ -93,7 +93,7 @@ fn print_secret_access(
     }
     let access = SecretAccess {
         workspace: &arguments.name,
-        namespace: arguments.cluster.namespace.as_deref().filter(|namespace| is_name(namespace)),
+        namespace: arguments.cluster.namespace().filter(|namespace| is_name(namespace)),
         secrets: &arguments.secret,
         operator: (namespace, account),
     };
