@@ -24,7 +24,7 @@ pub(crate) struct SteeringArguments {
     cluster: ClusterOptions,
 }
 
-/// What a person asks for.
+/// The request of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SteeringAction {
     Promote,

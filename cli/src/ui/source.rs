@@ -1,4 +1,4 @@
-//! What the page shows: the workspaces as a watch has them, for whoever shows the token.
+//! The content of the page: the workspaces as a watch has them, for whoever shows the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

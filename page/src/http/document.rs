@@ -1,4 +1,4 @@
-//! What a request is answered with: parts with names, and the time at which they were true.
+//! The answer to a request: parts with names, and the time at which they were true.
 //!
 //! The list has a part for each workspace, and a workspace is a document of one part. A part is JSON that is made once,
 //! so that a stream can compare it, and several streams can send it.
@@ -53,13 +53,13 @@ impl Part {
         &self.name
     }
 
-    /// The line of a workspace.
+    /// Returns the line of a workspace.
     #[must_use]
     pub fn row(row: &Row) -> Self {
         Self::of(&serde_json::to_value(row).unwrap_or_default())
     }
 
-    /// Everything about a workspace.
+    /// Returns everything about a workspace.
     #[must_use]
     pub fn detail(detail: &Detail) -> Self {
         Self::of(&serde_json::to_value(detail).unwrap_or_default())

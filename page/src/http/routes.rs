@@ -28,7 +28,7 @@ pub const API: &str = "/ui/api/workspaces";
 const WORKSPACE_EVERY: Duration = Duration::from_millis(250);
 const LIST_EVERY: Duration = Duration::from_secs(1);
 
-/// What the page may do: load its own files, and talk to its own server. No text becomes a script or a form.
+/// The permissions of the page: load its own files, and talk to its own server. No text becomes a script or a form.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// The headers of every answer.
@@ -42,7 +42,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// What a request asks for.
+/// The subject of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The workspaces of a namespace, or of all.
@@ -84,7 +84,7 @@ struct WorkspaceQuery {
 }
 
 impl Wanted {
-    /// The interval at which a stream reads it.
+    /// Returns the interval at which a stream reads it.
     pub(super) fn every(&self) -> Duration {
         match self {
             Self::List { .. } => LIST_EVERY,

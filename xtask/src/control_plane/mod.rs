@@ -31,6 +31,14 @@ pub struct Programs {
     pub kubectl: PathBuf,
 }
 
+/// Supplies all programs, and prints their paths.
+pub fn run() -> anyhow::Result<()> {
+    println!("{}", Programs::ensure_with_controllers()?);
+    println!("{}", Programs::locate_controllers()?.display());
+    println!("{}", Programs::locate_helm()?.display());
+    Ok(())
+}
+
 impl Programs {
     /// Finds the programs without building any.
     pub fn locate() -> anyhow::Result<Self> {
