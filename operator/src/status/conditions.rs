@@ -110,7 +110,7 @@ fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
     };
     match &candidate.verdict {
         LintVerdict::Accepted => {
-            let expired = match candidate.expired(facts.now) {
+            let expired = match candidate.expired(input.now) {
                 0 => String::new(),
                 1 => "; 1 variable or rule has expired: `rototo lint --expired` shows it".to_owned(),
                 many => format!("; {many} variables and rules have expired: `rototo lint --expired` lists them"),

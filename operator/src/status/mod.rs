@@ -67,7 +67,7 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
-                Some(WorkspaceStatus { expired: candidate.expired(facts.now), ..candidate.contents })
+                Some(WorkspaceStatus { expired: candidate.expired(input.now), ..candidate.contents })
             }
             _ => input.previous.workspace,
         },
