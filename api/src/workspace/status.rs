@@ -184,6 +184,10 @@ pub struct WorkspaceStatus {
     pub resources: u32,
     /// The number of files.
     pub documents: u32,
+    /// The number of variables and rules whose `expires` is today in UTC, or has passed. `rototo lint --expired` on the
+    /// source lists them. Absent if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expired: u32,
 }
 
 /// The progress of the published content through the fleet.

@@ -110,7 +110,14 @@ fn lint_passed(input: &StatusInput<'_>, status: &RototoWorkspaceStatus) -> Condi
         };
     };
     match &candidate.verdict {
-        LintVerdict::Accepted => ConditionState::well(reason::PASSED, "the newest revision has no errors"),
+        LintVerdict::Accepted => {
+            let expired = match candidate.expired(input.now) {
+                0 => String::new(),
+                1 => "; 1 variable or rule has expired: `rototo lint --expired` shows it".to_owned(),
+                many => format!("; {many} variables and rules have expired: `rototo lint --expired` lists them"),
+            };
+            ConditionState::well(reason::PASSED, format!("the newest revision has no errors{expired}"))
+        }
         LintVerdict::Refused(refusal) => {
             let first = refusal.findings.first();
             let place = first.and_then(|finding| Some(format!("{}:{}", finding.path.as_ref()?, finding.line?)));

@@ -24,7 +24,7 @@ use rototo_api::names::ANNOTATION_ROLLOUT;
 use rototo_api::rollout::{RequestStatus, RolloutStatus};
 use rototo_api::workspace::{
     CommitStatus, FleetMillis, FleetStatus, HeldStatus, HistoryEntry, PublishedStatus, RejectedDiagnostic,
-    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns,
+    RejectedStatus, RototoWorkspaceStatus, SourceLayer, SourceStatus, StatusColumns, WorkspaceStatus,
 };
 use rototo_protocol::fleet::{FleetView, Millis, RehearsalVerdict, StageCount};
 use rototo_source::CommitInfo;
@@ -69,7 +69,7 @@ pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
-                Some(candidate.contents)
+                Some(WorkspaceStatus { expired: candidate.expired(input.now), ..candidate.contents })
             }
             _ => input.previous.workspace,
         },

@@ -58,7 +58,8 @@ fn candidate(content: &str, commit: char, verdict: LintVerdict) -> Arc<Candidate
         commit: Some(CommitInfo { author: "Ada".to_owned(), subject: format!("Change {content}") }),
         immutable: false,
         fingerprint: fingerprint(content),
-        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7 },
+        contents: WorkspaceStatus { variables: 1, qualifiers: 2, resources: 3, documents: 7, expired: 0 },
+        expiries: Arc::default(),
         signature: None,
         fail_on: FailOn::Error,
         provisional: false,
@@ -532,4 +533,21 @@ fn the_worst_status_is_below_64_kib_and_has_no_effect_on_a_terminal() {
     // The same input gives the same status, so that it is not written again and again.
     case.previous = status.clone();
     assert_eq!(case.status(), status);
+}
+
+#[test]
+fn what_has_expired_is_counted_on_the_day_of_the_operators_clock() {
+    let mut world = StatusCase::new();
+    assert_eq!(world.status().workspace.unwrap().expired, 0);
+    let expiries = ["2026-11-20", "2026-11-21"].map(|day| day.parse().unwrap());
+    let expiring = Candidate { expiries: expiries.into(), ..(*candidate("A", 'a', LintVerdict::Accepted)).clone() };
+    assert_eq!(expiring.expired("2026-11-19T23:59:59Z".parse().unwrap()), 0);
+    assert_eq!(expiring.expired("2026-11-21T00:00:00Z".parse().unwrap()), 2);
+    world.candidate = Some(Arc::new(expiring));
+    let status = world.status();
+    assert_eq!(status.workspace.unwrap().expired, 1);
+    assert!(worth_writing(&world.previous, &status), "a new day with nothing else new is worth a write");
+    let lint = status.conditions.iter().find(|condition| condition.type_ == "LintPassed").unwrap();
+    assert_eq!(lint.status, "True");
+    assert!(lint.message.contains("1 variable or rule has expired: `rototo lint --expired`"), "{}", lint.message);
 }
