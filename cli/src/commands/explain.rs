@@ -108,7 +108,7 @@ fn traces(
 
 /// Returns the document of an explained variable.
 fn document<'a>(parsed: &'a Parsed, trace: &VariableTrace) -> Option<&'a Variable> {
-    parsed.variables.get(&*trace.resolution.id).and_then(Parse::content)
+    parsed.variables.get(&trace.resolution.id).and_then(Parse::content)
 }
 
 fn shown(report: &ExplainReport, parsed: &Parsed) -> String {
