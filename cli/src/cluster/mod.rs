@@ -27,7 +27,7 @@ use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Config};
 use rototo_api::names;
 use rototo_api::workspace::RototoWorkspace;
-use rototo_connection::{Address, api_answer, api_error, api_server};
+use rototo_connection::{Address, api_answer, api_error, api_server, with_causes};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -71,13 +71,16 @@ impl ClusterOptions {
     pub(crate) async fn connect(&self) -> anyhow::Result<NamespaceClient> {
         let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = api_server(config, IDLE).context("a connection to the cluster can't be prepared")?;
+        let client = api_server(config, IDLE)
+            .map_err(|error| anyhow!("a connection to the cluster can't be prepared: {}", api_error(&error)))?;
         Ok(NamespaceClient { client, namespace })
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
         let context = self.kube_context.as_deref();
         let found = rototo_connection::config(self.kubeconfig.as_deref(), context).await;
+        // Many of these errors have their causes in their own text.
+        let found = found.map_err(|error| anyhow!(with_causes(&error)));
         match (&self.kubeconfig, context) {
             (Some(path), _) => {
                 let shown = path.display();
