@@ -1,8 +1,8 @@
 //! The share of the disk that a namespace has, for its snapshots and for the repositories and archives that are kept for
 //! it.
 //!
-//! What is kept of a source can be transferred again, so it goes first, what nobody has asked for for the longest time
-//! before the rest. A snapshot goes only when no marker and no process names it any more, which is for the room
+//! The kept content of a source can be transferred again, so it goes first, what nobody has asked for for the longest
+//! time before the rest. A snapshot goes only when no marker and no process names it any more, which is for the room
 //! `reconcile` to say. So where snapshots alone fill the share, new content is refused.
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@ pub(crate) mod credentials;
 pub(crate) mod custom_rules;
 pub(crate) mod disk;
 pub(crate) mod poll;
+pub(crate) mod poll_error;
 mod poll_turn;
 pub(crate) mod programs;
 pub(crate) mod record;
