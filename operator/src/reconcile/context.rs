@@ -21,9 +21,11 @@ use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
+use crate::reconcile::requests_policy::RequestsPolicy;
 use crate::reconcile::watch_caches::WatchCaches;
 use crate::reconcile::webhook_notice::WebhookNotices;
 use crate::reconcile::workspace_quota::WorkspaceQuota;
@@ -42,6 +44,7 @@ pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
     prometheus: Prometheus,
+    commit_statuses: CommitStatuses,
     markers: Markers,
     statuses: StatusWriter,
     metrics: Metrics,
@@ -60,6 +63,7 @@ pub(crate) struct OperatorContext {
     failures: ReconcileFailures,
     workspace_quota: WorkspaceQuota,
     webhook_notices: WebhookNotices,
+    requests_policy: RequestsPolicy,
     telemetry: Telemetry,
 }
 
@@ -71,6 +75,8 @@ pub(crate) struct ContextParts {
     pub(crate) sources: Sources,
     /// The servers that measure rollouts.
     pub(crate) prometheus: Prometheus,
+    /// The git hosts that show what became of commits.
+    pub(crate) commit_statuses: CommitStatuses,
     /// The marker maps.
     pub(crate) markers: Markers,
     /// One for each set of watches.
@@ -86,7 +92,8 @@ pub(crate) struct ContextParts {
 impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let ContextParts { client, sources, prometheus, markers, caches, peers, heartbeat, progress } = parts;
+        let ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress } =
+            parts;
         let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
@@ -96,6 +103,7 @@ impl OperatorContext {
             metrics: Metrics::new(sources.load()),
             sources,
             prometheus,
+            commit_statuses,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -105,6 +113,7 @@ impl OperatorContext {
             failures: ReconcileFailures::default(),
             workspace_quota: WorkspaceQuota::default(),
             webhook_notices: WebhookNotices::default(),
+            requests_policy: RequestsPolicy::default(),
             telemetry: Telemetry::default(),
             client,
         }
@@ -116,6 +125,18 @@ impl OperatorContext {
         self.metrics.register(|registry| telemetry.register(registry));
         self.telemetry = telemetry;
         self
+    }
+
+    /// Sets the admission policy that verifies the users of requests.
+    #[must_use]
+    pub(crate) fn with_requests_policy(mut self, policy: RequestsPolicy) -> Self {
+        self.requests_policy = policy;
+        self
+    }
+
+    /// Returns the admission policy that verifies the users of requests.
+    pub(crate) fn requests_policy(&self) -> &RequestsPolicy {
+        &self.requests_policy
     }
 
     /// Returns the client of the API server.
@@ -131,6 +152,11 @@ impl OperatorContext {
     /// Returns the way to the metrics of rollouts.
     pub(crate) fn prometheus(&self) -> &Prometheus {
         &self.prometheus
+    }
+
+    /// Returns the way to the statuses of commits.
+    pub(crate) fn commit_statuses(&self) -> &CommitStatuses {
+        &self.commit_statuses
     }
 
     /// Returns the copies of snapshots on other replicas. `None` if this install has no other replicas.
