@@ -104,8 +104,8 @@ mod tests {
             let mut request = [0; 4096];
             assert!(connection.read(&mut request).await.unwrap() > 0);
             let body = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"0.5"]}}"#;
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            connection.write_all(format!("{answer}{body}").as_bytes()).await.unwrap();
         };
         let other = key("b");
         let measured = async { tokio::join!(prometheus.measure(&other, &answers, &[], "sha256:00"), server).0 };
