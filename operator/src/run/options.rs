@@ -217,14 +217,14 @@ pub struct Options {
     )]
     pub max_document_mib: u16,
 
-    /// The most MiB of the documents of all workspaces that stay parsed in memory, where they take some ten times as much.
+    /// The most MiB of the documents of all workspaces that stay parsed in memory, where they take ten to thirty times as much.
     /// A change of these workspaces costs only what it changes; one of any other is read and linted as a whole. Four times
     /// as many MiB hold documents as they are.
     #[arg(
         long,
         env = "ROTOTO_OPERATOR_PARSED_MIB",
         value_name = "MIB",
-        default_value_t = 16,
+        default_value_t = 4,
         value_parser = clap::value_parser!(u32).range(1..=65_536)
     )]
     pub parsed_mib: u32,

@@ -1,7 +1,7 @@
 //! The memory that the documents of workspaces take: while they are linted, and afterwards.
 //!
-//! A workspace that is linted takes some twenty times the bytes of its documents, and some ten times as long as it stays
-//! parsed, which makes its next change cheap. So of the large ones one is linted at a time, and what stays parsed has a
+//! A workspace that is linted takes twenty to forty times the bytes of its documents, and ten to thirty times as long as it
+//! stays parsed, which makes its next change cheap. So of the large ones one is linted at a time, and what stays parsed has a
 //! limit in all. Beyond that, the next change of a workspace costs as much as its first revision.
 
 use std::sync::Arc;

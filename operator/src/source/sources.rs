@@ -57,7 +57,7 @@ pub(crate) struct PollLimits {
 impl Default for PollLimits {
     fn default() -> Self {
         let disk = DiskLimits { total: 8 << 30, per_namespace: 1 << 30 };
-        Self { at_once: 16, per_namespace: 4, workspaces: 1_000, disk, documents: 8 << 20, parsed: 16 << 20 }
+        Self { at_once: 16, per_namespace: 4, workspaces: 1_000, disk, documents: 8 << 20, parsed: 4 << 20 }
     }
 }
 
