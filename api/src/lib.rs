@@ -38,6 +38,8 @@ pub mod marker;
 pub mod names;
 #[cfg(feature = "crd")]
 pub mod rollout;
+#[cfg(feature = "crd")]
+mod secret_ref;
 pub mod snapshot;
 pub mod source_scheme;
 mod updated_at;

@@ -8,9 +8,8 @@ use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{AnalysisStatus, RolloutAnalysis};
+use crate::analysis::{AnalysisStatus, RolloutAnalysis, is_zero};
 use crate::convergence::Straggler;
-use crate::workspace::is_zero;
 
 /// The rules by which a new revision reaches the fleet.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -268,7 +268,7 @@ fn drip() -> anyhow::Result<String> {
     Ok(source)
 }
 
-/// The beginning of a TLS record that promises more than ever arrives.
+/// Sends the beginning of a TLS record that promises more than ever arrives.
 fn drip_into(mut stream: TcpStream) {
     let mut hello = [0; 512];
     let _ = stream.read(&mut hello);

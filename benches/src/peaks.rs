@@ -27,11 +27,11 @@ struct Seen {
 /// The peaks, in MB.
 #[derive(Clone, Copy, Debug)]
 pub struct Peak {
-    /// Of the data directory.
+    /// The bytes of the data directory.
     pub disk: f64,
-    /// Of the operator alone.
+    /// The memory of the operator alone.
     pub own_memory: f64,
-    /// Of the operator and all programs that it had started, at the same time.
+    /// The memory of the operator and all programs that it had started, at the same time.
     pub memory: f64,
 }
 

@@ -1,5 +1,5 @@
-//! What an author writes and nothing reads is reported: paths beside the format's, keys with a promising name, parts of
-//! a schema that check nothing, and conditions that cannot be meant.
+//! Parts that an author writes and nothing reads are reported: paths beside the format's, keys with a promising name,
+//! parts of a schema that check nothing, and conditions that cannot be meant.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rototo_engine::tree::PathKind;

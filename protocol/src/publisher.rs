@@ -111,11 +111,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         rehearsal: &RehearsalView,
-        facts: &PublishInput<'_>,
+        input: &PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> Option<RolloutDecision> {
-        rollout_of(fleet, &self.marked?, rehearsal, facts, now, wall)
+        rollout_of(fleet, &self.marked?, rehearsal, input, now, wall)
     }
 
     /// Returns the content of the patches that have no answer, the newest last.
@@ -130,11 +130,11 @@ impl Publisher {
         &self,
         fleet: &Fleet,
         map: MarkerMap,
-        facts: PublishInput<'_>,
+        input: PublishInput<'_>,
         now: Moment,
         wall: Timestamp,
     ) -> MarkerPlan {
-        let rehearsal = fleet.rehearsal(facts.rehearsal, now);
+        let rehearsal = fleet.rehearsal(input.rehearsal, now);
         let marked = map.marked();
         let staged = marked.is_some_and(|marked| marked.stage.is_some());
         let announced = rehearsal.as_ref().map(|view| {
@@ -144,28 +144,28 @@ impl Publisher {
             (view.next, if passed { Rehearsed::Passed } else { Rehearsed::NotYet })
         });
         let rollout = marked.zip(rehearsal.as_ref());
-        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &facts, now, wall));
+        let rollout = rollout.and_then(|(marked, view)| rollout_of(fleet, &marked, view, &input, now, wall));
         // Content that has steps is never published past them, whatever the map says.
-        let rollout = rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
-        let asked = self.doubted_since.is_some_and(|since| facts.polled_at.is_some_and(|asked| asked >= since));
+        let rollout = rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }));
+        let asked = self.doubted_since.is_some_and(|since| input.polled_at.is_some_and(|asked| asked >= since));
         plan(PlanInput {
-            accepted: facts.accepted.filter(|_| !facts.suspended),
+            accepted: input.accepted.filter(|_| !input.suspended),
             known: self.published(),
             attempted: self.attempts.last().map(|attempt| (attempt.marked, attempt.at.clone())),
-            remembered: facts.remembered,
-            last_published_name: facts.last_published_name,
+            remembered: input.remembered,
+            last_published_name: input.last_published_name,
             reported: fleet.unknown_publish(),
-            rehearses: !facts.steps.is_empty() || fleet.rehearses(facts.rehearsal, now),
+            rehearses: !input.steps.is_empty() || fleet.rehearses(input.rehearsal, now),
             announced,
             rollout,
             known_held: self.held(&map),
             map,
-            retried: match facts.request {
+            retried: match input.request {
                 Some(Request::Retry(name)) => Some(name),
                 _ => None,
             },
-            source_known: facts.suspended || facts.candidate_known,
-            verified_again: self.doubted_since.is_some() && (facts.suspended || asked),
+            source_known: input.suspended || input.candidate_known,
+            verified_again: self.doubted_since.is_some() && (input.suspended || asked),
             now: wall,
         })
     }
@@ -277,25 +277,25 @@ fn rollout_of(
     fleet: &Fleet,
     marked: &Marked,
     rehearsal: &RehearsalView,
-    facts: &PublishInput<'_>,
+    input: &PublishInput<'_>,
     now: Moment,
     wall: Timestamp,
 ) -> Option<RolloutDecision> {
     let stage = marked.stage.filter(|_| marked.next == Some(rehearsal.next));
     let decides = stage.is_some() || rehearsal.verdict == RehearsalVerdict::Passed;
-    let aborts = facts.request == Some(Request::Abort);
+    let aborts = input.request == Some(Request::Abort);
     // The steps may have been removed since the stage began, and then its gates still count.
-    if !aborts && (!decides || facts.steps.is_empty() && stage.is_none()) {
+    if !aborts && (!decides || input.steps.is_empty() && stage.is_none()) {
         return None;
     }
     let mut observed = fleet.stage_facts(stage, now);
     if let Some(stage) = stage {
-        observed.analysis = analysis::state(facts.analyses, (rehearsal.next, stage));
+        observed.analysis = analysis::state(input.analyses, (rehearsal.next, stage));
     }
-    if stage.is_some() && facts.rehearsal.mode != RehearsalMode::Off {
+    if stage.is_some() && input.rehearsal.mode != RehearsalMode::Off {
         observed.refused.extend(rehearsal.refused.iter().cloned());
     }
-    Some(rollout::decide(facts.steps, stage, &observed, facts.request, wall))
+    Some(rollout::decide(input.steps, stage, &observed, input.request, wall))
 }
 
 #[cfg(test)]
@@ -366,19 +366,19 @@ mod tests {
         publisher.begin_patch(marked, &MapVersion::Missing, WriteReason::Announcement, None, &fleet, NOW);
         assert!(publisher.accepted(&mut fleet, NOW).is_none());
         let rehearsal = RehearsalRules { mode: RehearsalMode::Require, ..RehearsalRules::default() };
-        let facts =
+        let input =
             PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), rehearsal, ..Default::default() };
         let mut report = Report { process: "p".to_owned(), state: ProcessState::Applied, ..Report::default() };
         report.fingerprint = Some(publish().fingerprint.to_string());
         report.updated_at = Some(publish().updated_at);
         fleet.report(&report, None, NOW, 1.0).unwrap();
         let map = || map(MarkerEntry::Published(marked));
-        let waits = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        let waits = publisher.decide(&fleet, map(), input, NOW, Timestamp::UNIX_EPOCH);
         assert_eq!(waits, MarkerPlan::Keep(marked));
         let (fingerprint, updated_at) = (next.fingerprint.to_string(), next.updated_at);
         report.next = Some(Preparation { fingerprint, updated_at, state: PreparationState::Prepared, reason: None });
         fleet.report(&report, None, NOW, 1.0).unwrap();
-        let passes = publisher.decide(&fleet, map(), facts, NOW, Timestamp::UNIX_EPOCH);
+        let passes = publisher.decide(&fleet, map(), input, NOW, Timestamp::UNIX_EPOCH);
         assert!(matches!(passes, MarkerPlan::Write { marked, .. } if marked == next.into()), "{passes:?}");
     }
 
@@ -395,8 +395,8 @@ mod tests {
         let accepted = publisher.map_observed(&shown, &mut fleet, NOW).unwrap();
         assert_eq!((accepted.publish, accepted.reason), (publish(), changed));
         assert_eq!(accepted.times.detected, NOW.saturating_sub(Duration::from_secs(1)));
-        let facts = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
-        let follows = publisher.decide(&fleet, shown, facts, NOW, Timestamp::UNIX_EPOCH);
+        let input = PublishInput { accepted: Some(next.fingerprint), polled_at: Some(NOW), ..Default::default() };
+        let follows = publisher.decide(&fleet, shown, input, NOW, Timestamp::UNIX_EPOCH);
         assert!(matches!(follows, MarkerPlan::Write { reason, .. } if reason == changed), "{follows:?}");
     }
 
@@ -424,8 +424,8 @@ mod tests {
     /// Decides about a marker where the source has the content that [`staged`] announces.
     fn decides(publisher: &Publisher, fleet: &Fleet, map: MarkerMap) -> Marked {
         let accepted = Some(other().fingerprint);
-        let facts = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
-        match publisher.decide(fleet, map, facts, NOW, Timestamp::UNIX_EPOCH) {
+        let input = PublishInput { accepted, polled_at: Some(NOW), ..Default::default() };
+        match publisher.decide(fleet, map, input, NOW, Timestamp::UNIX_EPOCH) {
             MarkerPlan::Write { marked, .. } => marked,
             other => panic!("the plan should be a write, but is {other:?}"),
         }
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_patch_never_was() {
+    fn a_refused_patch_is_not_a_publish_even_if_the_map_shows_its_content() {
         let (mut publisher, mut fleet) = patched();
         publisher.refused();
         assert_eq!(publisher.published(), None);

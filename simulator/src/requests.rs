@@ -1,4 +1,4 @@
-//! What people want of the workspace: its steps, whether it is suspended, and the annotation about a rollout.
+//! The requests of people about the workspace: its steps, whether it is suspended, and the annotation about a rollout.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// What an edit of the marker had overwritten was known to status alone.
+    /// Content that an edit of the marker had overwritten was known to status alone.
     pub fn forget_overwritten_names(&mut self) {
         if self.api.edited {
             self.api.last_name = match self.api.marker {

@@ -33,7 +33,7 @@ pub struct HistoryScript {
 /// A pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodPlan {
-    /// It carries the label of the workspace.
+    /// True if the pod carries the label of the workspace.
     pub labelled: bool,
     /// It runs a second process.
     pub second: bool,

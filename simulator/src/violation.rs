@@ -62,8 +62,8 @@ pub enum Invariant {
     GateHolds,
     /// Content is taken back for a refusal, an end, or a request, and for nothing else.
     TakenBackForReason,
-    /// What was taken back comes back only for another content of the source or a request of a person, as long as nobody
-    /// removes it from the marker while no operator looks.
+    /// Content that was taken back comes back only for another content of the source or a request of a person, as long
+    /// as nobody removes it from the marker while no operator looks.
     TakenBackStays,
     /// A process that ran what is published, and then the content of its stage, holds the former and fetches it for no other
     /// reason than another marker.

@@ -32,7 +32,7 @@ pub const QUIET_AT: Duration = Duration::from_secs(70);
 /// When everything must have come to rest: after the longest window.
 pub const END_AT: Duration = Duration::from_secs(70 + 90);
 
-/// All that there is.
+/// The state of a simulated history.
 pub struct World {
     pub now: Moment,
     pub rng: Rng,
@@ -110,7 +110,7 @@ pub struct Api {
     pub stage_since: Moment,
     /// The contents that were taken back, and that nothing has released since.
     pub taken_back: BTreeMap<Fingerprint, TakenBack>,
-    /// What people want.
+    /// The requests of people.
     pub requests: Requests,
     /// The contents that a person has published whatever processes report about them.
     pub anyway: [bool; 3],

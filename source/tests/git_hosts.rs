@@ -1,4 +1,5 @@
-//! What hosts answer in place of a repository, and repositories that are not as expected: each has a fault that names it.
+//! The answers of hosts in place of a repository, and repositories that are not as expected: each has a fault that
+//! names it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -30,7 +31,7 @@ async fn a_page_to_sign_in_is_named_and_its_query_is_not_shown() {
     })
     .await;
     assert_eq!((error.code(), error.is_transient()), ("access_denied", false), "{error}");
-    assert!(error.to_string().contains("such as one to sign in") && error.to_string().contains("/signin"), "{error}");
+    assert!(error.to_string().contains("such as a sign-in page") && error.to_string().contains("/signin"), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 

@@ -11,6 +11,7 @@ mod authority;
 mod cache;
 mod chart;
 mod cli;
+mod clusters;
 mod control_plane;
 mod convergence;
 mod custom_rules;

@@ -225,7 +225,7 @@ pub(crate) fn short_revision(revision: Option<&str>) -> String {
 }
 
 /// Returns `12 s ago`. The clocks of two machines may differ a little, so a time in the future counts as now.
-fn ago(time: Timestamp, now: Timestamp) -> String {
+pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(time).max(SignedDuration::ZERO).as_secs();
     match seconds {
         0..120 => format!("{seconds} s ago"),

@@ -9,7 +9,7 @@ use rototo_api::rollout::{HeldStatus, RolloutStatus};
 use rototo_api::workspace::RototoWorkspaceStatus;
 use serde::Serialize;
 
-use crate::cluster::{ClusterOptions, short_revision};
+use crate::cluster::{ClusterOptions, NamespaceClient, short_revision};
 use crate::global::GlobalArguments;
 use crate::terminal;
 
@@ -24,7 +24,7 @@ pub(crate) struct SteeringArguments {
     cluster: ClusterOptions,
 }
 
-/// What a person asks for.
+/// The request of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SteeringAction {
     Promote,
@@ -94,14 +94,8 @@ pub(crate) async fn steer(
 ) -> anyhow::Result<ExitCode> {
     let SteeringArguments { name, cluster } = arguments;
     let cluster = cluster.connect().await?;
-    let workspace = cluster.workspace(&name).await?;
-    let status = workspace.status.unwrap_or_default();
-    let (request, revision) = action.request(&status)?;
-    let request = match cluster.user().await {
-        Some(user) => format!("{request} user={user}"),
-        None => request,
-    };
-    cluster.annotate(&name, rototo_api::names::ANNOTATION_ROLLOUT, &request).await?;
+    let status = cluster.workspace(&name).await?.status.unwrap_or_default();
+    let (request, revision) = send(&cluster, &name, &status, action).await?;
     if global.json {
         terminal::json(&SteeringReport { namespace: cluster.namespace, name, request })?;
     } else {
@@ -109,6 +103,22 @@ pub(crate) async fn steer(
         terminal::text(&format!("asked to {} {revision}: `rototo rollout {name}` shows it\n", action.name()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sets the annotation that asks for this action on what `status` shows. Returns its value, and the revision.
+pub(super) async fn send<'a>(
+    cluster: &NamespaceClient,
+    name: &str,
+    status: &'a RototoWorkspaceStatus,
+    action: SteeringAction,
+) -> anyhow::Result<(String, &'a str)> {
+    let (request, revision) = action.request(status)?;
+    let request = match cluster.user().await {
+        Some(user) => format!("{request} user={user}"),
+        None => request,
+    };
+    cluster.annotate(name, rototo_api::names::ANNOTATION_ROLLOUT, &request).await?;
+    Ok((request, revision))
 }
 
 #[cfg(test)]

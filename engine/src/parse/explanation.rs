@@ -3,7 +3,7 @@
 use crate::parse::{KeyPlace, Op, Primitive};
 
 impl KeyPlace {
-    /// The meaning of a key at this place; `None` for a key that nothing reads there.
+    /// Returns the meaning of a key at this place; `None` for a key that nothing reads there.
     #[must_use]
     pub fn explanation(self, key: &str) -> Option<&'static str> {
         Some(match (self, key) {
@@ -52,7 +52,7 @@ impl KeyPlace {
 }
 
 impl Op {
-    /// The meaning of the operator.
+    /// Returns the meaning of the operator.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Op {
 }
 
 impl Primitive {
-    /// The values that the type admits.
+    /// Returns the values that the type admits.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Well-known formats that are no document: what tools put into the place of a file.
 
-/// What `bytes` are instead of a document, and what to do about it.
+/// Returns what `bytes` are instead of a document, and what to do about it.
 pub(super) fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(&[u8], &str); 6] = [
         (b"version https://git-lfs.github.com/spec/", LFS),

@@ -105,7 +105,7 @@ pub(crate) struct ChangedIds {
 }
 
 impl ChangedIds {
-    /// The ids of the documents at `paths`.
+    /// Returns the ids of the documents at `paths`.
     pub(crate) fn of(paths: &[Arc<str>]) -> Self {
         let mut changes = Self::default();
         for path in paths {
@@ -186,13 +186,13 @@ pub(crate) fn parse_only<'p>(tree: &Tree, paths: impl IntoIterator<Item = &'p Ar
     parsed
 }
 
-/// `variables/limit.toml` → `limit`
+/// Returns the id in a path: `limit` in `variables/limit.toml`.
 pub(crate) fn stem(path: &str) -> &str {
     let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
-/// `resources/plan-objects/basic.toml` → `plan`
+/// Returns the id of the resource in the path of an object: `plan` in `resources/plan-objects/basic.toml`.
 pub(crate) fn resource_of(path: &str) -> &str {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     folder.strip_prefix("resources/").and_then(|name| name.strip_suffix("-objects")).unwrap_or(folder)
@@ -248,19 +248,19 @@ impl Parsed {
         }
     }
 
-    /// The documents it was read from.
+    /// Returns the documents it was read from.
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// The fingerprint of its content.
+    /// Returns the fingerprint of its content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.tree.fingerprint()
     }
 
-    /// The size of the workspace.
+    /// Returns the size of the workspace.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
@@ -279,7 +279,7 @@ impl Parsed {
 }
 
 impl Summary {
-    /// The size of the workspace of these documents, which need not be parsed.
+    /// Returns the size of the workspace of these documents, which need not be parsed.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
         let mut summary = Self::default();

@@ -66,7 +66,7 @@ impl Schema {
         Ok(Self { json, duplicate, checker: OnceLock::new() })
     }
 
-    /// The validator of this schema.
+    /// Returns the validator of this schema.
     ///
     /// # Errors
     /// When the document is no JSON Schema, refers to another document, or has excessive patterns.
@@ -74,7 +74,7 @@ impl Schema {
         self.checker().map(|checker| &checker.validator)
     }
 
-    /// The cost of its checks; `None` if the document is no schema.
+    /// Returns the cost of its checks; `None` if the document is no schema.
     pub(crate) fn cost(&self) -> Option<SchemaCost> {
         self.checker().ok().map(|checker| checker.cost)
     }

@@ -38,7 +38,7 @@ pub enum KeyPlace {
 }
 
 impl KeyPlace {
-    /// The keys that are read there.
+    /// Returns the keys that are read there.
     #[must_use]
     pub fn keys(self) -> &'static [&'static str] {
         match self {
@@ -52,7 +52,7 @@ impl KeyPlace {
         }
     }
 
-    /// Its name for readers.
+    /// Returns its name for readers.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -104,13 +104,13 @@ impl Variable {
         })
     }
 
-    /// The type, if `type` is a string.
+    /// Returns the type, if `type` is a string.
     #[must_use]
     pub fn value_type(&self) -> Option<Type<'_>> {
         self.type_name.value().map(|name| Type::named(name))
     }
 
-    /// The entries of `[values]`.
+    /// Returns the entries of `[values]`.
     pub fn inline_values(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
         let table = match &self.values {
             Values::Table(_, table) => Some(table),
@@ -119,7 +119,7 @@ impl Variable {
         table.into_iter().flat_map(NamedValues::iter)
     }
 
-    /// The rules in order.
+    /// Returns the rules in order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         match &self.resolve {
@@ -128,7 +128,7 @@ impl Variable {
         }
     }
 
-    /// The default, if there is a `[resolve]` table.
+    /// Returns the default, if there is a `[resolve]` table.
     #[must_use]
     pub fn default(&self) -> Option<&Field<Arc<str>>> {
         match &self.resolve {
@@ -138,7 +138,7 @@ impl Variable {
     }
 }
 
-/// The keys that are not read, in the variable, its `resolve`, and its rules.
+/// Returns the keys that are not read, in the variable, its `resolve`, and its rules.
 fn unread(root: TomlTable<'_, '_>) -> Box<[UnreadKey]> {
     let resolve = root.get("resolve").and_then(TomlTable::of);
     let rules = resolve.and_then(|table| table.get("rule")?.kind.as_array()).into_iter().flatten().enumerate();
@@ -168,7 +168,7 @@ impl Values {
         }
     }
 
-    /// The stored key that equals `text`, for sharing.
+    /// Returns the stored key that equals `text`, for sharing.
     fn key(&self, text: &str) -> Option<&Arc<str>> {
         match self {
             Self::Table(_, values) => values.get_key_value(text).map(|(key, _)| key),
@@ -178,7 +178,7 @@ impl Values {
 }
 
 impl NamedValues {
-    /// The entry of that key.
+    /// Returns the entry of that key.
     #[must_use]
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &NamedValue)> {
         let place = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
@@ -197,7 +197,7 @@ impl NamedValues {
         self.0.is_empty()
     }
 
-    /// All entries.
+    /// Returns all entries.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NamedValue)> {
         self.0.iter().map(|(key, value)| (key, value))
     }

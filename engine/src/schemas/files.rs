@@ -194,7 +194,8 @@ fn expected_result() -> Value {
     json!({ "anyOf": [{ "type": "string" }, result] })
 }
 
-/// A table with these keys, described by `meaning`; `false` is a key that has no meaning here, which a test finds.
+/// Returns a table with these keys, described by `meaning`; `false` is a key that has no meaning here, which a test
+/// finds.
 fn object(keys: &[&str], required: &[&str], meaning: impl Fn(&str) -> Value) -> Value {
     let properties: Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), meaning(key))).collect();
     json!({ "type": "object", "required": required, "properties": properties })

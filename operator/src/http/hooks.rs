@@ -15,7 +15,6 @@ use crate::http::connections::Peer;
 use crate::http::endpoints::{Endpoints, key};
 use crate::http::error::HttpError;
 use crate::http::webhook::{Delivery, WebhookRefusal};
-use crate::reconcile::webhook_notice;
 use crate::telemetry::TRACE_HEADERS;
 use crate::workspace_key::WorkspaceKey;
 
@@ -43,7 +42,11 @@ pub(super) async fn hook(
         match &refusal {
             WebhookRefusal::TooMany => context.load().refused("webhook_places"),
             WebhookRefusal::TooManyWrong => context.load().refused("webhook_wrong_calls"),
-            WebhookRefusal::NoKeys { why, .. } => webhook_notice::unusable(context, workspace.as_deref(), why),
+            WebhookRefusal::NoKeys { why, .. } => {
+                if let Some(workspace) = workspace.as_deref() {
+                    context.webhook_unusable(workspace, why);
+                }
+            }
             _ => {}
         }
         HttpError::Refused(refusal)

@@ -38,7 +38,7 @@ use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::reconcile::context::OperatorContext;
+use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watch_caches::WatchCaches;
@@ -56,7 +56,7 @@ pub(super) const KEY: &str = "0123456789abcdef";
 /// The key that the replicas show to each other.
 pub(super) const PEER_KEY: &str = "key of the replicas";
 
-/// What the API server answers, and how often it was asked.
+/// The answers of the API server, and the number of requests.
 #[derive(Default)]
 pub(super) struct ApiServer {
     pub(super) token_reviews: usize,
@@ -206,16 +206,16 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
-        let context = OperatorContext::new(
-            client.clone(),
-            (sources, Prometheus::new(client, HttpClient::new(Egress::default(), None))),
+        let context = Arc::new(OperatorContext::new(ContextParts {
+            client: client.clone(),
+            sources,
+            prometheus: Prometheus::new(client, HttpClient::new(Egress::default(), None)),
             markers,
-            vec![caches.clone()],
+            caches: vec![caches.clone()],
             peers,
-            HEARTBEAT,
+            heartbeat: HEARTBEAT,
             progress,
-        );
-        let context = Arc::new(context);
+        }));
         context.leadership().begin(Instant::now() + Duration::from_secs(3600), None, None);
         let workspace: RototoWorkspace = serde_json::from_value(json!({
             "metadata": { "namespace": NAMESPACE, "name": WORKSPACE, "uid": "1" },

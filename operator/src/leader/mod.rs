@@ -182,9 +182,9 @@ async fn give_up(leases: &Api<Lease>, config: &LeaseConfig) {
     match timeout(GIVING_UP, released).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            warn!(error = api_error(&error), "the Lease could not be given up; a successor waits until it is old")
+            warn!(error = api_error(&error), "the Lease could not be given up; a successor waits until it expires")
         }
-        Err(_) => warn!("the Lease could not be given up in time; a successor waits until it is old"),
+        Err(_) => warn!("the Lease could not be given up in time; a successor waits until it expires"),
     }
 }
 

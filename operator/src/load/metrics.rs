@@ -73,7 +73,7 @@ impl LoadMetrics {
         );
     }
 
-    /// The disk has so many bytes of this kind.
+    /// Notes that the disk has so many bytes of this kind.
     pub(crate) fn on_disk(&self, kind: &'static str, bytes: u64) {
         self.on_disk.get_or_create(&DiskLabels { kind }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
@@ -83,36 +83,36 @@ impl LoadMetrics {
         self.evicted.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// A connection was opened.
+    /// Counts a connection that was opened, until the returned value is dropped.
     pub(crate) fn connected(&self, listener: &'static str) -> OpenConnection {
         let gauge = self.connections.get_or_create(&ListenerLabels { listener }).clone();
         gauge.inc();
         OpenConnection(gauge)
     }
 
-    /// A connection was refused or closed because of a limit.
+    /// Records that a connection was refused or closed because of a limit.
     pub(crate) fn connection_refused(&self, listener: &'static str, reason: &'static str) {
         self.ended.get_or_create(&ConnectionLabels { listener, reason }).inc();
     }
 
-    /// A request was refused because of a limit.
+    /// Records that a request was refused because of a limit.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&RefusalLabels { reason }).inc();
     }
 
-    /// The number of open connections of a listener.
+    /// Returns the number of open connections of a listener.
     #[cfg(test)]
     pub(crate) fn connections(&self, listener: &'static str) -> i64 {
         self.connections.get_or_create(&ListenerLabels { listener }).get()
     }
 
-    /// The number of connections that were refused or closed because of this limit.
+    /// Returns the number of connections that were refused or closed because of this limit.
     #[cfg(test)]
     pub(crate) fn connections_refused(&self, listener: &'static str, reason: &'static str) -> u64 {
         self.ended.get_or_create(&ConnectionLabels { listener, reason }).get()
     }
 
-    /// The number of requests that were refused because of this limit.
+    /// Returns the number of requests that were refused because of this limit.
     #[cfg(test)]
     pub(crate) fn requests_refused(&self, reason: &'static str) -> u64 {
         self.refused.get_or_create(&RefusalLabels { reason }).get()

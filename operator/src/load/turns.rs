@@ -104,13 +104,13 @@ impl<K: Eq + Hash + Clone> Turns<K> {
         }
     }
 
-    /// The number of turns that are taken.
+    /// Returns the number of turns that are taken.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.0.lock().taken
     }
 
-    /// The number of calls that wait.
+    /// Returns the number of calls that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.0.lock().waiting

@@ -75,7 +75,7 @@ async fn measure(
 
 /// Returns the step that is under way, if its pods run the new revision, or did once.
 fn measured_step(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<Step> {
-    let marked = record.marker.marked().filter(|_| !workspace.spec.suspend)?;
+    let marked = record.marker.publisher().marked().filter(|_| !workspace.spec.suspend)?;
     let (next, stage) = marked.next.zip(marked.stage)?;
     let facts = record.stage_facts();
     let begins = !facts.recounting && (facts.converged || is_pause(workspace, stage.step));

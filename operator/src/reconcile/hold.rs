@@ -55,9 +55,9 @@ pub(super) async fn hold_if_shrunk(workspace: &RototoWorkspace, shared: &SharedR
     }
 }
 
-/// The content that processes run now, by the marker, or else by status.
+/// Returns the content that processes run now, by the marker, or else by status.
 fn published(workspace: &RototoWorkspace, record: &WorkspaceRecord, context: &OperatorContext) -> Option<Fingerprint> {
-    let known = record.marker.published().map(|publish| publish.fingerprint);
+    let known = record.marker.publisher().published().map(|publish| publish.fingerprint);
     let by_marker = || {
         let WorkspaceKey { namespace, name } = WorkspaceKey::of(workspace);
         match context.markers().read(&namespace, &name) {

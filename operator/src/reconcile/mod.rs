@@ -25,7 +25,7 @@ mod watch_health;
 mod watch_stream;
 mod watchdog;
 pub(crate) mod watches;
-pub(crate) mod webhook_notice;
+mod webhook_notice;
 mod workspace_quota;
 pub(crate) mod workspace_record;
 

@@ -21,7 +21,7 @@ pub(super) fn held(
     let revision = candidate.revision.as_ref();
     let name = revision.map_or_else(|| fingerprint.clone(), |revision| revision.commit().to_string());
     let publishable = record.publishable();
-    let taken_back = record.marker.marked().and_then(|marked| marked.held);
+    let taken_back = record.marker.publisher().marked().and_then(|marked| marked.held);
     let taken_back = taken_back.filter(|(held, _)| publishable == Some(held.fingerprint));
     let rehearsed = rehearsal.filter(|view| publishable == Some(view.next.fingerprint)).and_then(rehearsal::held);
     let (reason, annotation, value) = if let Some(held) = record.held() {
@@ -47,7 +47,7 @@ pub(super) fn held(
 
 /// Returns the rollout that is under way.
 pub(super) fn rollout(workspace: &RototoWorkspace, record: &WorkspaceRecord) -> Option<RolloutInput> {
-    let marked = record.marker.marked()?;
+    let marked = record.marker.publisher().marked()?;
     let (next, stage) = marked.next.zip(marked.stage)?;
     let candidate = record.source.candidate_of(next.fingerprint);
     let revision = candidate.and_then(|candidate| candidate.revision.as_ref()).map(ToString::to_string);

@@ -102,15 +102,15 @@ fn decide(workspace: &RototoWorkspace, shared: &SharedRecord, context: &Operator
     let remembered = record.status.remembered(&actual);
     let rehearsal = record.rehearsal(rules(workspace, &record));
     let (steps, analyses) = (steps(workspace), runs(workspace, &record));
-    let facts_of_rollout = input(workspace, &record, (&steps, &analyses));
-    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &facts_of_rollout));
+    let rollout_input = input(workspace, &record, (&steps, &analyses));
+    let decided = rehearsal.as_ref().and_then(|view| record.rollout(view, &rollout_input));
     let step_ends = match decided {
         Some(RolloutDecision::Stay { until }) => until,
         // The next reconcile carries it out.
         Some(_) => Some(Timestamp::now() + STATUS_EVERY),
         None => None,
     };
-    let next = status(&facts(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
+    let next = status(&status_input(workspace, &record, (&fleet, rehearsal.as_ref()), &remembered, now));
     let is_stale = next.conditions.iter().any(|condition| condition.type_ == STALE && condition.status == "True");
     context.metrics().stale(&key, is_stale);
     context.metrics().held(&key, next.held.is_some());
@@ -181,7 +181,7 @@ fn is_short(view: &RehearsalView) -> bool {
     view.verdict == RehearsalVerdict::Waiting && clock::now().saturating_sub(view.since) < STATUS_EVERY
 }
 
-fn facts<'a>(
+fn status_input<'a>(
     workspace: &'a RototoWorkspace,
     record: &'a WorkspaceRecord,
     (fleet, rehearsal): (&'a FleetView, Option<&'a RehearsalView>),
@@ -206,7 +206,7 @@ fn facts<'a>(
             current: workspace.spec.suspend
                 || source.answered().is_some_and(|trigger| trigger.generation == workspace.metadata.generation),
         },
-        published: record.marker.published(),
+        published: record.marker.publisher().published(),
         alone: record.marker.is_alone(),
         held: held(workspace, record, rehearsal),
         rollout: rollout(workspace, record),
@@ -237,7 +237,7 @@ fn behind_for(fleet: &FleetView) -> Option<Duration> {
     }
 }
 
-/// The time at which the status may change although nothing happens.
+/// Returns the time at which the status may change although nothing happens.
 fn next_wake(
     workspace: &RototoWorkspace,
     record: &WorkspaceRecord,

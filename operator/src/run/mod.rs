@@ -38,7 +38,7 @@ use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
-use crate::reconcile::context::OperatorContext;
+use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
 use crate::reconcile::watches::Watches;
@@ -119,9 +119,9 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let heartbeat = Duration::from_secs(options.heartbeat_seconds.into());
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
-    let context =
-        OperatorContext::new(client, (sources, prometheus), markers, caches, peers, heartbeat, progress.clone());
-    let context = context.with_telemetry(telemetry);
+    let progress = progress.clone();
+    let parts = ContextParts { client, sources, prometheus, markers, caches, peers, heartbeat, progress };
+    let context = OperatorContext::new(parts).with_telemetry(telemetry);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }
 
@@ -161,7 +161,7 @@ fn file_system_bytes(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(u64::MAX, |found| found.f_blocks.saturating_mul(found.f_frsize))
 }
 
-/// The options with which this operator reads sources, whose authors need not be its administrators.
+/// Returns the options with which this operator reads sources, whose authors need not be its administrators.
 fn reader_options(options: &Options, egress: Egress) -> ReaderOptions {
     ReaderOptions {
         cache_dir: Some(options.data_dir.join("git")),

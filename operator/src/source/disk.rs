@@ -1,7 +1,7 @@
 //! The shares of the disk that namespaces have, for their snapshots and for the repositories and archives that are kept
 //! for them.
 //!
-//! What is kept of a source can be transferred again, so it goes first: within a namespace what nobody has asked for for
+//! The kept content of a source can be transferred again, so it goes first: within a namespace what nobody has asked for for
 //! the longest time, and among all of them what is kept for those who have the most. A snapshot goes only when no marker
 //! and no process names it any more, which is for the room `reconcile` to say. So where snapshots alone fill a share, new
 //! content is refused, and as nothing can be taken back, each namespace leaves room for the next: it has a
@@ -21,16 +21,16 @@ use crate::source::snapshots::Snapshots;
 const COUNTED_FOR: Duration = Duration::from_secs(10);
 /// A namespace's snapshots have at most this part of what those of the others leave.
 const PART: u64 = 8;
-/// And they have this part of the disk in any case while there is room, so that small workspaces change however many
+/// Part of the disk that they have in any case while there is room, so that small workspaces change however many
 /// namespaces there are.
 const LEAST: u64 = 512;
 
 /// The bytes of the disk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DiskLimits {
-    /// Of all namespaces together.
+    /// The bytes of all namespaces together.
     pub(crate) total: u64,
-    /// Of one namespace.
+    /// The bytes of one namespace.
     pub(crate) per_namespace: u64,
 }
 
@@ -89,7 +89,7 @@ impl std::fmt::Display for DiskFull {
 }
 
 impl DiskFull {
-    /// The limit, for metrics and logs.
+    /// Returns the limit, for metrics and logs.
     pub(crate) fn code(&self) -> &'static str {
         if self.by_all { "disk_of_all" } else { "disk_of_namespace" }
     }

@@ -32,14 +32,14 @@ pub struct KeptLint {
 }
 
 impl KeptLint {
-    /// The lint.
+    /// Returns the lint.
     pub(crate) fn linted(&self) -> &Linted {
         &self.linted
     }
 }
 
 impl DocumentMemory {
-    /// For workspaces with at most `most` bytes of documents each. Keeps those of at most `kept` bytes parsed.
+    /// Makes room for workspaces with at most `most` bytes of documents each. At most `kept` bytes of them stay parsed.
     pub(crate) fn new(most: u64, kept: u64) -> Self {
         let turns = Turns::new(TurnLimits { at_once: 1, per_key: 1, waiting: WAITING, waiting_per_key: WAITING });
         let units = usize::try_from(kept / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
@@ -61,7 +61,7 @@ impl DocumentMemory {
         self.turns.take(&namespace.to_owned()).await
     }
 
-    /// The number of large workspaces that wait.
+    /// Returns the number of large workspaces that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.turns.waiting()

@@ -9,6 +9,7 @@ pub(crate) mod custom_rules;
 pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod poll;
+pub(crate) mod poll_error;
 mod poll_turn;
 pub(crate) mod programs;
 pub(crate) mod record;

@@ -78,19 +78,19 @@ impl PollTurns {
         slow.insert(namespace.to_owned(), now + SLOW_FOR);
     }
 
-    /// The number of turns of ordinary sources that are taken.
+    /// Returns the number of turns of ordinary sources that are taken.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.others.taken()
     }
 
-    /// The number of turns of slow sources that are taken.
+    /// Returns the number of turns of slow sources that are taken.
     #[cfg(test)]
     pub(crate) fn taken_by_slow(&self) -> usize {
         self.slow.taken()
     }
 
-    /// The number of polls that wait.
+    /// Returns the number of polls that wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.others.waiting() + self.slow.waiting()

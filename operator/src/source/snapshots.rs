@@ -107,7 +107,7 @@ impl Snapshots {
         Ok(SnapshotRequest { base, ..request.clone() })
     }
 
-    /// The number of snapshots that were packed.
+    /// Returns the number of snapshots that were packed.
     #[cfg(test)]
     pub(crate) fn packs(&self) -> usize {
         self.packs.load(Ordering::Relaxed)

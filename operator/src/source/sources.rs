@@ -17,7 +17,8 @@ use crate::source::credentials::{credentials, signature_policy};
 use crate::source::custom_rules::CustomRules;
 use crate::source::disk::{DiskLimits, DiskShares};
 use crate::source::memory::DocumentMemory;
-use crate::source::poll::{LintVerdict, Poll, PollError, PollResult};
+use crate::source::poll::{LintVerdict, Poll, PollResult};
+use crate::source::poll_error::PollError;
 use crate::source::poll_turn::{PollTurn, PollTurns};
 use crate::source::record::DuePoll;
 use crate::source::recovery::{at_revision, recover};
@@ -84,17 +85,17 @@ impl Sources {
         &self.load
     }
 
-    /// The number of workspaces of one namespace that are polled.
+    /// Returns the number of workspaces of one namespace that are polled.
     pub(crate) fn workspaces_per_namespace(&self) -> usize {
         self.limits.workspaces
     }
 
-    /// The content on disk.
+    /// Returns the content on disk.
     pub(crate) fn snapshots(&self) -> &Arc<Snapshots> {
         &self.snapshots
     }
 
-    /// The reader, which counts its requests to git hosts.
+    /// Returns the reader, which counts its requests to git hosts.
     pub(crate) fn reader(&self) -> &Reader {
         &self.reader
     }

@@ -1,4 +1,4 @@
-//! The facts that a status is derived from.
+//! The input that a status is derived from.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rototo_protocol::hold::Shrink;
 use crate::marker::problem::PublishProblem;
 use crate::source::poll::Candidate;
 
-/// The facts about a workspace at one moment.
+/// Everything about a workspace at one moment that its status is derived from.
 #[derive(Debug)]
 pub struct StatusInput<'a> {
     /// The spec of the workspace.
@@ -27,7 +27,8 @@ pub struct StatusInput<'a> {
     pub source: SourceInput<'a>,
     /// The publish that the API server has accepted.
     pub published: Option<Publish>,
-    /// What is published was published before another replica had a copy of it, and none is known to have one now.
+    /// True if what is published was published before another replica had a copy of it, and none is known to have one
+    /// now.
     pub alone: bool,
     /// The newest content, if it is held until a person allows it.
     pub held: Option<HeldInput>,

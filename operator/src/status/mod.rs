@@ -1,6 +1,6 @@
 //! Shows what is known of a workspace: as status and conditions, as Events, and as metrics.
 //!
-//! [`status()`] derives the status from facts, and [`events::events`] the Events from two statuses; both are pure.
+//! [`status()`] derives the status from its input, and [`events::events`] the Events from two statuses; both are pure.
 //! `conditions` has one function for each condition, and derives `Ready`, which nothing else does;
 //! `docs/reference/conditions.md` explains their reasons. [`write`] writes what they return.
 
@@ -40,9 +40,9 @@ const REVISIONS: usize = 10;
 
 /// Derives the status of a workspace.
 #[must_use]
-pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
-    let published = published(facts);
-    let history = history(facts, published.as_ref());
+pub fn status(input: &StatusInput<'_>) -> RototoWorkspaceStatus {
+    let published = published(input);
+    let history = history(input, published.as_ref());
     // A figure that was shown stays as it is. One from before a restart of the operator is still true for the same
     // publish.
     let converged_millis = history.first().filter(|_| published.is_some()).and_then(|newest| newest.converged_millis);
@@ -52,39 +52,39 @@ pub fn status(facts: &StatusInput<'_>) -> RototoWorkspaceStatus {
             .and_then(|published| published.revision.as_deref())
             .map(|revision| bounded(&short_revision(revision), REVISION)),
         fingerprint: published.as_ref().map(|published| short_fingerprint(&published.fingerprint)),
-        fleet: Some(fleet_summary(facts.fleet)),
+        fleet: Some(fleet_summary(input.fleet)),
         converged_in: converged_millis.map(|millis| format!("{millis}ms")),
     };
-    let accepted_candidate = facts.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
+    let accepted_candidate = input.source.candidate.filter(|candidate| candidate.verdict == LintVerdict::Accepted);
     let mut status = RototoWorkspaceStatus {
-        observed_generation: if facts.source.current { facts.generation } else { facts.previous.observed_generation },
+        observed_generation: if input.source.current { input.generation } else { input.previous.observed_generation },
         conditions: Vec::new(),
-        last_handled_reconcile_at: facts
+        last_handled_reconcile_at: input
             .handled_request
             .map(|request| bounded(request, REQUEST))
-            .or_else(|| facts.previous.last_handled_reconcile_at.clone()),
-        source: Some(source(facts)),
+            .or_else(|| input.previous.last_handled_reconcile_at.clone()),
+        source: Some(source(input)),
         history,
         workspace: match (accepted_candidate, &published) {
             (Some(candidate), Some(published)) if candidate.fingerprint.to_string() == published.fingerprint => {
                 Some(candidate.contents)
             }
-            _ => facts.previous.workspace,
+            _ => input.previous.workspace,
         },
         published,
-        rejected: rejected(facts),
-        held: held(facts),
-        rollout: facts.rollout.as_ref().map(rollout),
-        fleet: Some(fleet(facts.fleet, facts.now)),
+        rejected: rejected(input),
+        held: held(input),
+        rollout: input.rollout.as_ref().map(rollout),
+        fleet: Some(fleet(input.fleet, input.now)),
         summary: Some(summary),
     };
-    status.conditions = conditions::conditions(facts, &status);
+    status.conditions = conditions::conditions(input, &status);
     status
 }
 
-fn source(facts: &StatusInput<'_>) -> SourceStatus {
-    let known = &facts.source;
-    let before = facts.previous.source.clone().unwrap_or_default();
+fn source(input: &StatusInput<'_>) -> SourceStatus {
+    let known = &input.source;
+    let before = input.previous.source.clone().unwrap_or_default();
     let revision = known.candidate.and_then(|candidate| candidate.revision.as_ref());
     SourceStatus {
         revision: revision.map(ToString::to_string).or(before.revision),
@@ -109,11 +109,11 @@ fn layer(layer: &SourceLayer) -> SourceLayer {
     SourceLayer { source: bounded(&layer.source, LAYER), commit: layer.commit.clone() }
 }
 
-fn published(facts: &StatusInput<'_>) -> Option<PublishedStatus> {
-    let publish = facts.published?;
-    let candidate = facts.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
+fn published(input: &StatusInput<'_>) -> Option<PublishedStatus> {
+    let publish = input.published?;
+    let candidate = input.source.candidate.filter(|candidate| candidate.fingerprint == publish.fingerprint);
     let fingerprint = publish.fingerprint.to_string();
-    let before = facts.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
+    let before = input.previous.published.as_ref().filter(|before| before.fingerprint == fingerprint);
     let revision = candidate
         .and_then(|candidate| candidate.revision.as_ref().map(ToString::to_string))
         .or_else(|| before.and_then(|before| before.revision.clone()));
@@ -142,33 +142,33 @@ fn with_newest(mut revisions: Vec<String>, newest: Option<&String>) -> Vec<Strin
     revisions
 }
 
-fn rejected(facts: &StatusInput<'_>) -> Option<RejectedStatus> {
-    let before = facts.previous.rejected.as_ref();
-    let Some(candidate) = facts.source.candidate else { return before.cloned() };
+fn rejected(input: &StatusInput<'_>) -> Option<RejectedStatus> {
+    let before = input.previous.rejected.as_ref();
+    let Some(candidate) = input.source.candidate else { return before.cloned() };
     let LintVerdict::Refused(refusal) = &candidate.verdict else { return None };
     let revision = candidate.revision.as_ref().map(ToString::to_string);
     let diagnostics: Vec<_> = refusal.findings.iter().map(finding).collect();
     let same = before.filter(|before| before.revision == revision && before.diagnostics == diagnostics);
     Some(RejectedStatus {
         revision,
-        time: same.map_or(Time(facts.now), |before| before.time.clone()),
+        time: same.map_or(Time(input.now), |before| before.time.clone()),
         errors: refusal.errors,
         warnings: refusal.warnings,
         diagnostics,
     })
 }
 
-fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
-    let before = facts.previous.held.as_ref();
+fn held(input: &StatusInput<'_>) -> Option<HeldStatus> {
+    let before = input.previous.held.as_ref();
     // What an earlier operator process held is held until the source is polled again, and every process has reported.
-    let rehearsed = facts.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
+    let rehearsed = input.rehearsal.filter(|view| view.verdict == RehearsalVerdict::Waiting);
     let rehearsed = rehearsed.map(|view| view.next.fingerprint.to_string());
     let by_rehearsal = |reason: &str| [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE].contains(&reason);
     let same = before.filter(|before| rehearsed.as_ref() == Some(&before.fingerprint) && by_rehearsal(&before.reason));
-    if facts.source.candidate.is_none() || same.is_some() {
+    if input.source.candidate.is_none() || same.is_some() {
         return before.cloned();
     }
-    let held = facts.held.as_ref()?;
+    let held = input.held.as_ref()?;
     let same = before.filter(|before| before.revision == held.revision && before.reason == held.reason.name());
     // An operator that was restarted knows the gate from the marker, and everything else from the status alone.
     let (removes, processes) = match &held.reason {
@@ -192,7 +192,7 @@ fn held(facts: &StatusInput<'_>) -> Option<HeldStatus> {
         removes,
         processes,
         analysis,
-        since: same.map_or(Time(facts.now), |before| before.since.clone()),
+        since: same.map_or(Time(input.now), |before| before.since.clone()),
         release: held.release.clone(),
     })
 }
@@ -264,8 +264,8 @@ fn fleet_summary(view: &FleetView) -> String {
     }
 }
 
-fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
-    let mut history = facts.previous.history.clone();
+fn history(input: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<HistoryEntry> {
+    let mut history = input.previous.history.clone();
     let Some(published) = published else { return history };
     if history.first().is_none_or(|newest| newest.updated_at != published.updated_at) {
         let entry = HistoryEntry {
@@ -273,21 +273,21 @@ fn history(facts: &StatusInput<'_>, published: Option<&PublishedStatus>) -> Vec<
             revision: published.revision.as_deref().map(|revision| bounded(revision, REVISION)),
             commit: published.commit.clone(),
             updated_at: published.updated_at,
-            anyway: facts.published_anyway && was_held_by_rehearsal(facts, published),
+            anyway: input.published_anyway && was_held_by_rehearsal(input, published),
             converged_millis: None,
         };
         history.insert(0, entry);
         history.truncate(HISTORY);
     }
-    if let (Some(newest), Some(millis)) = (history.first_mut(), facts.fleet.millis) {
+    if let (Some(newest), Some(millis)) = (history.first_mut(), input.fleet.millis) {
         newest.converged_millis = newest.converged_millis.or(millis.all);
     }
     history
 }
 
 /// Returns whether processes had refused, or not prepared, what is published now.
-fn was_held_by_rehearsal(facts: &StatusInput<'_>, published: &PublishedStatus) -> bool {
-    let held = facts.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
+fn was_held_by_rehearsal(input: &StatusInput<'_>, published: &PublishedStatus) -> bool {
+    let held = input.previous.held.as_ref().filter(|held| held.fingerprint == published.fingerprint);
     let reasons = [reason::REFUSED_IN_REHEARSAL, reason::REHEARSAL_INCOMPLETE];
     held.is_some_and(|held| reasons.contains(&held.reason.as_str()))
 }

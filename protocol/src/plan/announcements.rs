@@ -10,7 +10,7 @@ fn announcing(published: Publish, next: Publish) -> MarkerMap {
     ours(MarkerEntry::Published(Marked { next: Some(next), ..published.into() }))
 }
 
-/// The map has A, and B is new and is rehearsed.
+/// Returns the input of a decision while the map has A, and B is new and is rehearsed.
 fn rehearsed(map: MarkerMap) -> PlanInput {
     PlanInput { rehearses: true, known: Some(publish(A, 10)), ..observed(Some(B), map) }
 }

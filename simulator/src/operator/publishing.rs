@@ -117,7 +117,7 @@ impl World {
         let Record { fleet, publisher, .. } = record;
         let landed = publisher.map_observed(&map, fleet, now);
         let remembered = record.status.1.as_ref().and_then(|claim| claim.published);
-        let facts = PublishInput {
+        let input = PublishInput {
             accepted: record.candidate.map(content),
             remembered,
             last_published_name: record.status.1.as_ref().and_then(Claim::last_name),
@@ -129,7 +129,7 @@ impl World {
             analyses: &[],
             request,
         };
-        let plan = publisher.decide(fleet, map, facts, now, wall);
+        let plan = publisher.decide(fleet, map, input, now, wall);
         let mut doubts = false;
         let mut patch = None;
         let names = |kept: Marked, candidate| {
@@ -281,12 +281,9 @@ impl World {
     fn note_landed(&mut self, operator: usize, landed: &AcceptedPublish) {
         let Some(record) = &mut self.operators[operator].record else { return };
         let lives = |index: &usize| self.processes[*index].alive && !self.processes[*index].handles.is_empty();
-        let received_reports = record
-            .received_reports
-            .iter()
-            .filter(|(index, received_reports)| !received_reports.drained() && !record.dropped.contains(index));
-        let received_reports = received_reports.map(|(index, _)| *index);
-        let members = received_reports.filter(lives).collect();
+        let counted = record.received_reports.iter();
+        let counted = counted.filter(|(index, last_report)| !last_report.drained() && !record.dropped.contains(index));
+        let members = counted.map(|(index, _)| *index).filter(lives).collect();
         let members = Members { members, detected: landed.times.detected, staged: false };
         record.landed.insert(landed.publish.updated_at, members);
     }

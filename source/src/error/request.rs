@@ -67,7 +67,9 @@ impl From<EgressFault> for RequestFault {
         match fault {
             EgressFault::Refused(refused) => Self::AddressRefused(refused),
             EgressFault::Unreachable(reason) => Self::Unreachable(reason),
-            EgressFault::ProxyDenied => Self::AccessDenied("the proxy asks who we are".to_owned()),
+            EgressFault::ProxyDenied => {
+                Self::AccessDenied("the proxy asks for a login: put it into the address of the proxy".to_owned())
+            }
         }
     }
 }

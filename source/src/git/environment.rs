@@ -13,9 +13,9 @@ pub enum GitSetup {
     /// git (`GIT_SSL_…`, `GIT_SSH…`, `GIT_ASKPASS`, `GIT_CONFIG_…`, `GIT_PROXY_…`, `GIT_HTTP_…`), and the programs that
     /// they name.
     Own,
-    /// That of an operator, which reads what others have written. Git gets the variables that it needs and no others, has
-    /// at most [`git_memory_bytes`](crate::Limits::git_memory_bytes) of memory, and changes no file but those of its cached repository, where the
-    /// kernel has Landlock.
+    /// The setup of an operator, which reads what others have written. Git gets the variables that it needs and no
+    /// others, has at most [`git_memory_bytes`](crate::Limits::git_memory_bytes) of memory, and changes no file but
+    /// those of its cached repository, where the kernel has Landlock.
     Isolated,
 }
 
@@ -50,14 +50,14 @@ const NEEDED_FAMILIES: [&str; 2] = ["LD_", "NSS_WRAPPER_"];
 /// sources of everybody with them.
 const NO_HOME: &str = "/nonexistent";
 
-/// Whose git a run is.
+/// The owner of the git that a run uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Setup {
     /// The user's own, with all of its variables.
     Own,
-    /// That of this process's user, with credentials of ours.
+    /// The git of this process's user, with credentials of ours.
     Ours,
-    /// That of an operator, which gets only what it needs.
+    /// The git of an operator, which gets only what it needs.
     Isolated,
 }
 

@@ -62,7 +62,7 @@ impl Programs {
         Self { usual, large: program, turn }
     }
 
-    /// The git with little memory.
+    /// Returns the git with little memory.
     pub(super) fn usual(&self) -> &Program {
         &self.usual
     }

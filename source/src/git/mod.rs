@@ -4,6 +4,7 @@
 //! ([`Remote::pin`]), and reads the documents of one commit ([`Remote::fetch`]). Nothing is checked out: a bare
 //! repository on the disk is the cache, so that a new commit costs the transfer of what changed.
 
+mod blame;
 mod cached_repository;
 mod commit_info;
 mod confine;

@@ -9,10 +9,11 @@ use tokio::process::Command;
 use crate::credentials::Credentials;
 use crate::egress::{Egress, GitWay};
 use crate::error::GitFault;
-use crate::hosts::{BackedOff, Host, HostFailure, Hosts, Proxy};
+use crate::hosts::{BackedOff, Host, Hosts, Proxy};
 use crate::limits::Limits;
 use crate::spec::{RemoteUrl, Scheme};
 
+use crate::git::blame::Blame;
 use crate::git::confine::{Changes, Confinement};
 use crate::git::credentials::{GitKeyFiles, Setting};
 use crate::git::environment::{GitSetup, Setup};
@@ -38,29 +39,10 @@ pub(crate) struct Program {
     memory_bytes: u64,
 }
 
-/// The party that a failed run is charged to.
-enum Blame {
-    /// It failed.
-    Host(HostFailure),
-    /// It works.
-    Answered,
-    /// Nothing: the run did not come to it, took too long, or failed at another host.
-    Nobody,
-}
-
-impl Blame {
-    /// Returns a fault of the way to the host, with whom it is charged to.
-    fn of_the_way(fault: GitFault, redirected: bool) -> (GitFault, Self) {
-        let unreachable = matches!(fault, GitFault::Unreachable(_)) && !redirected;
-        let blame = if unreachable { Self::Host(HostFailure::Unreachable) } else { Self::Nobody };
-        (fault, blame)
-    }
-}
-
 /// The output of a successful run.
 pub(super) struct GitOutput {
     pub(super) stdout: Vec<u8>,
-    /// Whether `stdout` is all that git wrote.
+    /// True if `stdout` is all that git wrote.
     pub(super) is_whole: bool,
 }
 
@@ -154,16 +136,7 @@ impl Program {
             Setup::ask_nobody(&mut command);
         }
         command.envs(keys.environment()).env("GIT_ALLOW_PROTOCOL", self.url.scheme().as_str()).args(arguments);
-        let confinement = Confinement {
-            // A user's own programs, such as those that know passwords, are not ours to limit.
-            memory: (setup != Setup::Own).then_some(self.memory_bytes),
-            file_size: Some(self.download_bytes),
-            changes: match (setup, repository) {
-                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
-                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
-                (Setup::Isolated, None) => Changes::Nowhere,
-            },
-        };
+        let confinement = self.confinement(setup, repository);
         let mut group = ProcessGroup::start(&mut command, &confinement).map_err(uncharged)?;
         let running = group.run(stdin, self.url.scheme() == Scheme::Https);
         let ended = tokio::time::timeout(self.timeout, running).await;
@@ -193,18 +166,22 @@ impl Program {
             memory_bytes: confinement.memory,
         };
         let fault = failure.classify();
-        let blame = match &fault {
-            GitFault::Unreachable(_) => Blame::Host(HostFailure::Unreachable),
-            // The host that this one redirects to is down.
-            GitFault::Interrupted(_) if stderr.redirected && answer.is_none_or(|answer| answer.status < 400) => {
-                Blame::Nobody
-            }
-            GitFault::Throttled(_) | GitFault::Interrupted(_) => {
-                Blame::Host(HostFailure::Refused(answer.and_then(|answer| answer.retry_after)))
-            }
-            _ => Blame::Answered,
-        };
+        let blame = Blame::of(&fault, answer, stderr.redirected);
         Err((fault, blame))
+    }
+
+    /// Returns the limits of a git that talks to the host.
+    fn confinement<'a>(&self, setup: Setup, repository: Option<&'a Path>) -> Confinement<'a> {
+        Confinement {
+            // A user's own programs, such as those that know passwords, are not ours to limit.
+            memory: (setup != Setup::Own).then_some(self.memory_bytes),
+            file_size: Some(self.download_bytes),
+            changes: match (setup, repository) {
+                (Setup::Own | Setup::Ours, _) => Changes::Anywhere,
+                (Setup::Isolated, Some(repository)) => Changes::Below(repository),
+                (Setup::Isolated, None) => Changes::Nowhere,
+            },
+        }
     }
 
     /// Starts git to read from the disk, without access to any network.

@@ -31,7 +31,7 @@ pub(super) async fn charged_to<T>(owner: &str, work: impl Future<Output = T>) ->
 pub(super) struct Charged(HashMap<Arc<str>, Instant>);
 
 impl Charged {
-    /// The current task asks for it.
+    /// Records that the current task asks for it.
     pub(super) fn note(&mut self, now: Instant) {
         if let Ok(owner) = OWNER.try_with(Clone::clone) {
             self.0.retain(|_, asked| now.saturating_duration_since(*asked) < CHARGED_FOR);

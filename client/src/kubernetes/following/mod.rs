@@ -250,9 +250,9 @@ impl Follower {
 
     fn fetched(&mut self, (fingerprint, fetched): (Fingerprint, Loaded)) -> FollowerEvent {
         match fetched {
-            Ok((workspace, supply)) => {
+            Ok((workspace, from)) => {
                 self.loaded = Some(workspace);
-                FollowerEvent::Loaded(fingerprint, supply)
+                FollowerEvent::Loaded(fingerprint, from)
             }
             Err(LoadError::Fetch(fault)) => {
                 self.current.fetch_failed();

@@ -90,7 +90,7 @@ impl HandleRegistration {
         self.entered.get_or_init(|| handles().open(followed));
     }
 
-    /// The application says that it is degraded, with this code, or that it is well.
+    /// Takes the health that the application states: degraded, with this code, or well.
     pub(crate) fn report_health(&self, degraded: Option<String>) {
         self.degraded.send_if_modified(|known| {
             let since = known.as_ref().map_or_else(Instant::now, |known| known.since);

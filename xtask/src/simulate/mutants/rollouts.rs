@@ -74,8 +74,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a changed marker publishes content that has steps",
         PUBLISHER,
-        "rollout.or((!facts.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
-        "rollout.or(facts.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or((!input.steps.is_empty()).then_some(RolloutDecision::Stay { until: None }))",
+        "rollout.or(input.steps.is_empty().then_some(RolloutDecision::Stay { until: None }))",
     ),
     // Who is in the stage.
     mutant("a process without a pod is in the stage", STAGE, "pod.is_some_and(|pod|", "pod.is_none_or(|pod|"),
@@ -119,8 +119,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "a rollout whose steps are removed has no gates",
         PUBLISHER,
-        "facts.steps.is_empty() && stage.is_none()",
-        "facts.steps.is_empty()",
+        "input.steps.is_empty() && stage.is_none()",
+        "input.steps.is_empty()",
     ),
     mutant(
         "a step that takes no pod waits for the pods that its stage has lost",
