@@ -22,6 +22,7 @@
 //! - [`condition`]: types and reasons of conditions.
 //! - [`convergence`]: the operator's answer to the question whether a publish has reached the fleet.
 //! - [`names`]: labels, annotations, and paths.
+//! - `notify` (feature `crd`): the reports that the operator sends to others.
 //! - [`source_scheme`]: the schemes of a source.
 //! - `rollout` (feature `crd`): the rules by which a new revision reaches the fleet.
 //! - `workspace` (feature `crd`): the `RototoWorkspace` custom resource.
@@ -36,6 +37,8 @@ pub mod evidence;
 pub mod fleet;
 pub mod marker;
 pub mod names;
+#[cfg(feature = "crd")]
+pub mod notify;
 #[cfg(feature = "crd")]
 pub mod rollout;
 #[cfg(feature = "crd")]

@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::convergence::Straggler;
+use crate::notify::{CommitStatusSpec, NotifySpec, has_commits, has_type};
 pub use crate::rollout::HeldStatus;
 use crate::rollout::{RehearsalSpec, RolloutSpec};
 pub use crate::secret_ref::SecretRef;
@@ -54,6 +55,8 @@ pub use status::{
     derive = "PartialEq",
     doc = "Runtime configuration that is reviewed in git and reaches every running process within about a second. The operator fetches the source, lints it, and publishes it to the processes of this namespace only if lint passes. No value of the configuration is written to the cluster.",
     validation = Rule::new("!has(self.spec.verify) || self.spec.source.startsWith('git+')").message("spec.verify needs a git source: an archive has no signatures"),
+    validation = Rule::new(has_commits()).message("spec.notify.commitStatus needs a git source: an archive has no commits"),
+    validation = Rule::new(has_type()).message("spec.notify.commitStatus.type is missing: it is known for github.com, gitlab.com, and bitbucket.org alone"),
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name may have at most 63 characters: it is also part of a label"),
     printcolumn(
         name = "Ready", type_ = "string",
@@ -159,6 +162,10 @@ pub struct RototoWorkspaceSpec {
     /// the operator poll the source at once; nothing in it is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookSpec>,
+
+    /// The reports that the operator sends to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifySpec>,
 }
 
 /// The signatures that a source must have.
@@ -279,6 +286,12 @@ impl RototoWorkspaceSpec {
     #[must_use]
     pub fn runs_tests(&self) -> bool {
         self.lint.as_ref().is_some_and(|lint| lint.tests)
+    }
+
+    /// Returns `notify.commitStatus`.
+    #[must_use]
+    pub fn commit_status(&self) -> Option<&CommitStatusSpec> {
+        self.notify.as_ref()?.commit_status.as_ref()
     }
 
     /// Returns `lint.failOn`, or its default.

@@ -6,8 +6,9 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use rototo_source::{Access, GitSetup, Reader, ReaderOptions, Source};
+use rototo_source::{Access, GitSetup, Limits, Reader, ReaderOptions, Source};
 use support::git_http::serve_git;
 use support::https::{HttpsServer, respond};
 use support::{MANIFEST, Repository, credentials, paths, read};
@@ -60,8 +61,11 @@ async fn a_host_that_lists_refs_without_end_fails_alone() {
             }
         })
     });
+    // A busy machine fills the memory of git only after a while.
+    let limits = Limits { git_timeout: Duration::from_secs(600), ..Limits::default() };
     for setup in [GitSetup::Isolated, GitSetup::Own] {
-        let reader = Reader::new(ReaderOptions { git: setup, ..ReaderOptions::default() }).unwrap();
+        let reader =
+            Reader::new(ReaderOptions { git: setup, limits: limits.clone(), ..ReaderOptions::default() }).unwrap();
         let error = reader.pin(access(&server)).await.unwrap_err();
         assert_eq!((error.code(), error.is_transient()), ("git_out_of_memory", false), "{setup:?}: {error}");
     }

@@ -12,6 +12,7 @@ mod cache;
 mod chart;
 mod cli;
 mod clusters;
+mod commit_status;
 mod control_plane;
 mod convergence;
 mod custom_rules;

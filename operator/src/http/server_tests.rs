@@ -38,6 +38,7 @@ use crate::leader::peers::{PeerProofs, Peers};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
@@ -206,10 +207,12 @@ impl TestServer {
         let metadata = MapMetadata { install: "a/b".to_owned(), snapshots: String::new(), ca: String::new() };
         let markers = Markers::new(client.clone(), metadata, vec![maps]);
         let progress = Arc::new(Progress::new(Instant::now()));
+        let http = || HttpClient::new(Egress::default(), None);
         let context = Arc::new(OperatorContext::new(ContextParts {
             client: client.clone(),
             sources,
-            prometheus: Prometheus::new(client, HttpClient::new(Egress::default(), None)),
+            prometheus: Prometheus::new(client.clone(), http()),
+            commit_statuses: CommitStatuses::new(client, http()),
             markers,
             caches: vec![caches.clone()],
             peers,

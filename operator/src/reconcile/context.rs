@@ -21,6 +21,7 @@ use crate::leader::peers::Peers;
 use crate::leader::{Leadership, LeadershipChange};
 use crate::load::metrics::LoadMetrics;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::failures::ReconcileFailures;
 use crate::reconcile::progress::Progress;
 use crate::reconcile::record_store::{NAMESAKES_REMEMBERED, RecordStore};
@@ -42,6 +43,7 @@ pub(crate) struct OperatorContext {
     client: Client,
     sources: Sources,
     prometheus: Prometheus,
+    commit_statuses: CommitStatuses,
     markers: Markers,
     statuses: StatusWriter,
     metrics: Metrics,
@@ -71,6 +73,8 @@ pub(crate) struct ContextParts {
     pub(crate) sources: Sources,
     /// The servers that measure rollouts.
     pub(crate) prometheus: Prometheus,
+    /// The git hosts that show what became of commits.
+    pub(crate) commit_statuses: CommitStatuses,
     /// The marker maps.
     pub(crate) markers: Markers,
     /// One for each set of watches.
@@ -86,7 +90,8 @@ pub(crate) struct ContextParts {
 impl OperatorContext {
     /// Creates the context of a process that does not hold the Lease yet.
     pub(crate) fn new(parts: ContextParts) -> Self {
-        let ContextParts { client, sources, prometheus, markers, caches, peers, heartbeat, progress } = parts;
+        let ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress } =
+            parts;
         let copies = peers.map(|peers| Arc::new(Copies::new(peers, sources.snapshots().clone())));
         Self {
             copies,
@@ -96,6 +101,7 @@ impl OperatorContext {
             metrics: Metrics::new(sources.load()),
             sources,
             prometheus,
+            commit_statuses,
             records: RecordStore::default(),
             caches,
             leadership: Leadership::default(),
@@ -131,6 +137,11 @@ impl OperatorContext {
     /// Returns the way to the metrics of rollouts.
     pub(crate) fn prometheus(&self) -> &Prometheus {
         &self.prometheus
+    }
+
+    /// Returns the way to the statuses of commits.
+    pub(crate) fn commit_statuses(&self) -> &CommitStatuses {
+        &self.commit_statuses
     }
 
     /// Returns the copies of snapshots on other replicas. `None` if this install has no other replicas.

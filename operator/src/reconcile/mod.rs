@@ -5,6 +5,7 @@
 //! memory of one workspace, and [`context`] has the means that all stages share. Nothing but `run` imports [`watches`].
 
 mod analysis;
+mod commit_status;
 pub(crate) mod context;
 mod failures;
 mod hold;

@@ -4,6 +4,7 @@
 //! which it was decided. It is compared with the status that the object has, whoever wrote that, and written where they
 //! differ.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use rototo_protocol::rollout::RolloutDecision;
 use crate::fleet::clock;
 use crate::fleet::pods::PodSelection;
 use crate::reconcile::analysis::runs;
+use crate::reconcile::commit_status::send_if_due;
 use crate::reconcile::context::OperatorContext;
 use crate::reconcile::pending::{held, rollout};
 use crate::reconcile::publish::input;
@@ -57,13 +59,16 @@ struct StatusDecision {
 pub(crate) async fn report(
     workspace: &RototoWorkspace,
     shared: &SharedRecord,
-    context: &OperatorContext,
+    context: &Arc<OperatorContext>,
     term: u64,
 ) -> Result<Instant, ReportError> {
     let now = Instant::now();
     let wrote = shared.lock().status.last_write();
     let StatusDecision { next, actual, resource_version, remembered, wake, rehearses } =
         decide(workspace, shared, context);
+    if !rehearses {
+        send_if_due(workspace, shared, context, &next, term);
+    }
     // A publish must not wait for the API server's answer to a status that the publish changes in a moment.
     if rehearses || !worth_writing(&actual, &next) {
         return Ok(wake);
@@ -250,7 +255,8 @@ fn next_wake(
     let change = fleet.next_change.into_iter().chain(rehearsal.and_then(|view| view.next_change)).min();
     let change = change.map(|change| now + change.saturating_sub(clock::now()) + Duration::from_millis(1));
     let poll = record.source.next_poll().filter(|_| !workspace.spec.suspend);
-    let wakes = [poll, change, deadline, record.stale_at(), record.marker.retry_at(now), record.analysis.next_due()];
-    let wakes = wakes.into_iter().flatten().filter(|wake| *wake > now);
+    let retries = [record.marker.retry_at(now), record.analysis.next_due(), record.outbox.next_due()];
+    let wakes = [poll, change, deadline, record.stale_at()].into_iter().chain(retries);
+    let wakes = wakes.flatten().filter(|wake| *wake > now);
     wakes.min().unwrap_or(now + AT_LEAST_EVERY).min(now + AT_LEAST_EVERY)
 }

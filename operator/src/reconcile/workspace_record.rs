@@ -28,6 +28,7 @@ use rototo_protocol::{Marked, Publish};
 use crate::analysis::record::AnalysisRecord;
 use crate::fleet::clock;
 use crate::marker::record::MarkerRecord;
+use crate::notify::outbox::Outbox;
 use crate::reconcile::hold_record::{Held, HoldRecord};
 use crate::source::poll::{LintVerdict, PollTimes};
 use crate::source::record::SourceRecord;
@@ -48,6 +49,8 @@ pub(crate) struct WorkspaceRecord {
     pub(super) hold: HoldRecord,
     /// The measurements of the rollout.
     pub(super) analysis: AnalysisRecord,
+    /// The states of commits, and what their git host has of them.
+    pub(super) outbox: Outbox,
     /// The publish that was taken back last, and the processes for which it was.
     taken_back: Option<(Publish, Vec<Straggler>)>,
     /// The evidence of who runs what.
@@ -112,6 +115,7 @@ impl WorkspaceRecord {
             marker: MarkerRecord::default(),
             hold: HoldRecord::default(),
             analysis: AnalysisRecord::default(),
+            outbox: Outbox::default(),
             taken_back: None,
             fleet,
             status: StatusRecord::default(),

@@ -38,6 +38,7 @@ use crate::leader::peers::Peers;
 use crate::load::metrics::LoadMetrics;
 use crate::marker::map::MapMetadata;
 use crate::marker::markers::Markers;
+use crate::notify::sender::CommitStatuses;
 use crate::reconcile::context::{ContextParts, OperatorContext};
 use crate::reconcile::progress::Progress;
 use crate::reconcile::scope::WatchScope;
@@ -103,6 +104,7 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     std::fs::create_dir_all(&options.data_dir).map_err(StartError::DataDir)?;
     let egress = egress(options.allows_loopback(), hosts);
     let prometheus = Prometheus::new(client.clone(), HttpClient::new(egress.clone(), None));
+    let commit_statuses = CommitStatuses::new(client.clone(), HttpClient::new(egress.clone(), None));
     let sources = sources(&client, options, egress, load.clone())?;
     let certificates = first_certificates(&client, options, &host, progress).await?;
     let identity = certificates.identity();
@@ -120,7 +122,8 @@ async fn start(options: &Options, health: &Health, load: &LoadMetrics) -> Result
     let peers = options.peer_host.as_ref().map(|_| Peers::new(host, certificate::proofs(&identity)));
     let telemetry = Telemetry::new(options.otlp_endpoint.as_ref(), &options.lease().identity)?;
     let progress = progress.clone();
-    let parts = ContextParts { client, sources, prometheus, markers, caches, peers, heartbeat, progress };
+    let parts =
+        ContextParts { client, sources, prometheus, commit_statuses, markers, caches, peers, heartbeat, progress };
     let context = OperatorContext::new(parts).with_telemetry(telemetry);
     Ok(Started { context: Arc::new(context), watches, certificates, serving })
 }

@@ -45,6 +45,14 @@ impl WorkspaceEvent {
         warning(reason::WEBHOOK_UNUSABLE, bounded(&message, NOTE))
     }
 
+    /// Returns the Event of the state of a commit that its git host does not have. No status shows it: what runs is not
+    /// concerned.
+    #[must_use]
+    pub fn commit_status_failed(commit: &str, why: &str) -> Self {
+        let message = format!("the git host does not show what became of the commit {commit}: {why}");
+        warning(reason::COMMIT_STATUS_FAILED, bounded(&message, NOTE))
+    }
+
     /// Names the trace of the change that the Event is about.
     #[must_use]
     pub fn in_trace(mut self, id: Option<String>) -> Self {

@@ -33,6 +33,7 @@ pub struct Metrics {
     stale: Family<WorkspaceLabels, Gauge>,
     held: Family<WorkspaceLabels, Gauge>,
     measurements: Family<OutcomeLabels, Counter>,
+    commit_statuses: Family<OutcomeLabels, Counter>,
     publishes: Counter,
     publish_refused: Counter,
     put_back: Counter,
@@ -103,13 +104,18 @@ impl Metrics {
         load.register(&mut registry);
         let to = &mut registry;
         Self {
-            propagation: propagation(to),
+            propagation: durations_in_seconds(
+                to,
+                "propagation",
+                "Time from the detection of a new commit to the end of each stage",
+            ),
             processes: registered(to, "processes", "Processes that follow a workspace, by state"),
             polls: registered(to, "polls", "Polls of a source, by outcome"),
             verified: in_seconds(to, "source_verified_timestamp", "The last answer of the source, in Unix time"),
             stale: registered(to, "workspace_stale", "1 where the condition Stale is True, and else 0"),
             held: registered(to, "workspace_held", "1 where the newest revision is held, and else 0"),
             measurements: registered(to, "analysis_measurements", "Measurements of analyses, by outcome"),
+            commit_statuses: registered(to, "commit_statuses", "Commit statuses for git hosts, by outcome"),
             publishes: registered(to, "publishes", "Markers written because content changed"),
             publish_refused: registered(to, "publish_failures", "Markers that could not be written"),
             put_back: registered(to, "markers_put_back", "Markers that somebody else had changed"),
@@ -258,6 +264,12 @@ impl Metrics {
         self.held.get_or_create(&workspace(key)).set(i64::from(is_held));
     }
 
+    /// Records that a status of a commit was sent (`sent`), or not, and is tried again (`retried`, or
+    /// `waiting` where it was not tried because the host has asked to wait) or not (`given_up`).
+    pub(crate) fn commit_status(&self, outcome: &'static str) {
+        self.commit_statuses.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
     /// Records that a measurement of an analysis has ended.
     pub(crate) fn measured(&self, outcome: Outcome) {
         let outcome = match outcome {
@@ -301,10 +313,10 @@ fn in_seconds<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, 
     metric
 }
 
-fn propagation(registry: &mut Registry) -> Family<StageLabels, Histogram> {
+/// Registers durations by stage, and returns their handle.
+fn durations_in_seconds(registry: &mut Registry, name: &str, help: &str) -> Family<StageLabels, Histogram> {
     let metric = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-    let help = "Time from the detection of a new commit to the end of each stage";
-    registry.register_with_unit("propagation", help, Unit::Seconds, metric.clone());
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
